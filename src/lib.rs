@@ -1,0 +1,6 @@
+//! `feedback-relay` receives the feedback that people leave in Feishu/Lark apps, keeps it, decides by
+//! rules who should hear of it, and tells them, pictures included.
+
+pub mod model;
+pub mod tasks;
+pub mod telemetry;

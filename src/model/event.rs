@@ -1,0 +1,260 @@
+//! What an event says. Every field may be absent and every enumeration may grow: codes that are not
+//! known yet are kept as numbers, ids are opaque text.
+
+use super::{AppName, EventId, EventSeq, Private, Timestamp};
+
+/// One thing that happened, verified and read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The platform's id; the key by which a repeat is known. Where there is none: the feedback id,
+    /// else a hash of the body.
+    pub id: EventId,
+    /// The app of `[apps]` that received it.
+    pub via: AppName,
+    /// When the platform says it happened (`header.create_time`).
+    pub created_at: Option<Timestamp>,
+    /// The tenant of the reporter.
+    pub tenant_key: Option<String>,
+    /// What happened.
+    pub content: Content,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Somebody left feedback.
+    Created(Box<Feedback>),
+    /// The state of feedback changed.
+    Updated(StatusChange),
+    /// The relay itself has something to say to its operator.
+    Notice(Notice),
+}
+
+/// What a reporter said, and about what. Source: doc "新增应用反馈" (`feedback.created_v6`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Feedback {
+    /// The platform's id of this feedback: decimal digits, more than a double can hold.
+    pub id: Option<String>,
+    /// The app the feedback is about; not always the app that received the event.
+    pub app_id: Option<String>,
+    /// Fault or suggestion.
+    pub kind: Option<FeedbackKind>,
+    /// What went wrong; several at once are usual.
+    pub faults: Vec<FaultKind>,
+    /// Where the app ran.
+    pub source: Option<SourceKind>,
+    /// The reporter's own words.
+    pub description: Option<Private>,
+    /// An e-mail address or telephone number, as typed.
+    pub contact: Option<Private>,
+    /// The page: a path in a mini program, a URL in a web app.
+    pub path: Option<Private>,
+    /// The name of the reporter's tenant.
+    pub tenant_name: Option<Private>,
+    /// Who reported.
+    pub user: UserIds,
+    /// When it was reported. The platform gives no zone; the app's `feedback_timezone` was used.
+    pub reported_at: Option<Timestamp>,
+    /// When the fault happened, likewise.
+    pub fault_at: Option<Timestamp>,
+    /// Addresses of pictures, which end after three days. They are signed: never log one.
+    pub images: Vec<Private>,
+}
+
+/// The ids by which the platform knows a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserIds {
+    /// The person within one app.
+    pub open_id: Option<Private>,
+    /// The person within all apps of one developer.
+    pub union_id: Option<Private>,
+    /// The person within the tenant.
+    pub user_id: Option<Private>,
+}
+
+/// The state of one or several feedbacks changed. Source: `feedback.updated_v6`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusChange {
+    /// Which feedback.
+    pub feedback_ids: Vec<String>,
+    /// The app it is about.
+    pub app_id: Option<String>,
+    /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
+    pub status: Option<i64>,
+    /// When it changed.
+    pub updated_at: Option<Timestamp>,
+    /// Who changed it.
+    pub operator: UserIds,
+}
+
+/// A word of the relay to its operator: what stopped, died, is in danger or was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What kind of trouble; with `subject` it is the key by which a repeat is known.
+    pub kind: NoticeKind,
+    /// What it is about: the name of a destination or app, an event id, a host.
+    pub subject: String,
+    /// The whole message. It holds no secret and nothing a reporter typed.
+    pub text: String,
+}
+
+/// Makes an enum of named codes with one lower-case key each.
+macro_rules! keyed {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $key:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word for it in configuration, journal, metrics and output.
+            pub const fn key(self) -> &'static str {
+                match self { $(Self::$variant => $key,)+ }
+            }
+
+            /// The one with this key.
+            pub fn from_key(key: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.key() == key)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.key())
+            }
+        }
+    };
+}
+pub(crate) use keyed;
+
+/// Makes an open enumeration of the platform: a number, some of which have names.
+macro_rules! open_code {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $key:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub i64);
+
+        impl $name {
+            $($(#[$vdoc])* pub const $variant: Self = Self($code);)+
+            /// Those that have a name.
+            pub const KNOWN: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name, if this code has one.
+            pub const fn key(self) -> Option<&'static str> {
+                match self.0 { $($code => Some($key),)+ _ => None }
+            }
+
+            /// The code with this name.
+            pub fn from_key(key: &str) -> Option<Self> {
+                Self::KNOWN.iter().copied().find(|one| one.key() == Some(key))
+            }
+        }
+    };
+}
+
+open_code!(
+    /// What sort of feedback: `feedback_type`.
+    FeedbackKind {
+        /// Something does not work.
+        FAULT = 1 => "fault",
+        /// Something could be better.
+        SUGGESTION = 2 => "suggestion",
+    }
+);
+
+open_code!(
+    /// What went wrong: an element of `fault_type`.
+    FaultKind {
+        /// 黑屏.
+        BLACK_SCREEN = 1 => "black_screen",
+        /// 白屏.
+        WHITE_SCREEN = 2 => "white_screen",
+        /// 无法打开小程序.
+        CANNOT_OPEN = 3 => "cannot_open",
+        /// 卡顿.
+        STUTTER = 4 => "stutter",
+        /// 小程序闪退.
+        CRASH = 5 => "crash",
+        /// 页面加载慢.
+        SLOW_LOAD = 6 => "slow_load",
+        /// 死机.
+        FREEZE = 7 => "freeze",
+        /// 其他异常.
+        OTHER = 8 => "other",
+    }
+);
+
+open_code!(
+    /// Where the app ran: `source`.
+    SourceKind {
+        /// 小程序.
+        MINI_PROGRAM = 1 => "mini_program",
+        /// 网页应用.
+        WEB_APP = 2 => "web_app",
+        /// 机器人.
+        BOT = 3 => "bot",
+        /// webSDK.
+        WEB_SDK = 4 => "web_sdk",
+    }
+);
+
+keyed!(
+    /// What kind of trouble a notice tells of.
+    NoticeKind {
+        /// A destination will not work until somebody acts.
+        DestinationStopped => "destination_stopped",
+        /// A delivery was given up.
+        DeliveryDead => "delivery_dead",
+        /// A picture nears its deadline unfetched.
+        ImageInDanger => "image_in_danger",
+        /// A picture is on a host that `images.allow_hosts` does not name.
+        ImageHostRefused => "image_host_refused",
+        /// A picture is lost.
+        ImageLost => "image_lost",
+        /// An authentic event could not be read.
+        EventUnreadable => "event_unreadable",
+        /// A template failed and the built-in plain one took its place.
+        TemplateFailed => "template_failed",
+        /// A new configuration was refused.
+        ReloadRefused => "reload_refused",
+    }
+);
+
+keyed!(
+    /// What became of an event at intake.
+    EventState {
+        /// At least one rule took it for good.
+        Routed => "routed",
+        /// Only `continue` rules took it, or none.
+        Unrouted => "unrouted",
+        /// It is kept, and no rule was meant to see it: a change of state, or a notice.
+        Noted => "noted",
+        /// Its type is one nobody asked for; its body is not kept.
+        Ignored => "ignored",
+        /// It is authentic and cannot be read; its body is kept.
+        Unreadable => "unreadable",
+    }
+);
+
+/// An event as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its row.
+    pub seq: EventSeq,
+    /// The id by which repeats are known.
+    pub id: EventId,
+    /// The app that received it.
+    pub via: AppName,
+    /// The platform's name of its type.
+    pub event_type: String,
+    /// The feedback it is about, if it is about one.
+    pub feedback_id: Option<String>,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// What intake made of it.
+    pub state: EventState,
+    /// The decrypted body as it came; `None` once retention or `erase` has removed it.
+    pub body: Option<Private>,
+}

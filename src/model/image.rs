@@ -1,0 +1,98 @@
+//! A picture of a report: from an address that ends to bytes that are kept.
+
+use super::event::keyed;
+use super::{EventId, EventSeq, ImageId, Private, Timestamp};
+
+/// How many pictures of one event are fetched; the rest are counted and said.
+pub const IMAGES_PER_EVENT_MAX: usize = 20;
+
+keyed!(
+    /// Where a picture stands.
+    ImageState {
+        /// To be fetched.
+        Pending => "pending",
+        /// Kept.
+        Kept => "kept",
+        /// Not to be had: its address ended, or what was there is no picture that we keep.
+        Lost => "lost",
+        /// Kept once; removed by retention, `images.max_total` or `erase`.
+        Removed => "removed",
+    }
+);
+
+/// A picture that is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageJob {
+    /// The event it belongs to.
+    pub event: EventSeq,
+    /// That event's id, for people and logs.
+    pub event_id: EventId,
+    /// Its place among the event's pictures, from 0.
+    pub ordinal: u8,
+    /// Where it is. Signed: never log it.
+    pub url: Private,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// After this its address has ended.
+    pub deadline_at: Timestamp,
+}
+
+/// One of an event's pictures, as the journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its place among the event's pictures, from 0.
+    pub ordinal: u8,
+    /// Where it stands.
+    pub state: ImageState,
+    /// What is kept.
+    pub kept: Option<KeptImage>,
+    /// Why it is not kept (yet), in words fit for a log.
+    pub reason: Option<String>,
+}
+
+/// Bytes that are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptImage {
+    /// The hash of the bytes.
+    pub id: ImageId,
+    /// What they are.
+    pub format: ImageFormat,
+    /// How many.
+    pub bytes: u64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+keyed!(
+    /// What a kept picture really is.
+    ImageFormat {
+        /// JPEG.
+        Jpeg => "jpeg",
+        /// PNG.
+        Png => "png",
+        /// GIF.
+        Gif => "gif",
+        /// WebP.
+        Webp => "webp",
+        /// Windows bitmap.
+        Bmp => "bmp",
+        /// HEIC or HEIF, as telephones make them.
+        Heif => "heif",
+    }
+);
+
+impl ImageFormat {
+    /// What `Content-Type` says.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Gif => "image/gif",
+            Self::Webp => "image/webp",
+            Self::Bmp => "image/bmp",
+            Self::Heif => "image/heic",
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What the relay talks about: values without I/O, async or framework. Every other module may name
+//! these; they name none of the others.
+
+mod clock;
+mod current;
+mod delivery;
+mod event;
+mod id;
+mod image;
+mod lease;
+mod plan;
+mod private;
+mod time;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use current::Current;
+pub use delivery::{
+    Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, Outcome, OutcomeKind, Trigger,
+    Verdict,
+};
+pub use event::{
+    Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind, SourceKind,
+    StatusChange, StoredEvent, UserIds,
+};
+pub use id::{
+    AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,
+    EventSeq, ImageId, RuleName, hex,
+};
+pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, KeptImage};
+pub use lease::{Lease, LeaseToken, Recorded};
+pub use plan::{Condition, Finding, Order, Plan, PlannedDelivery, RuleTrace, Severity, Trace};
+pub use private::{Private, Secret};
+pub use time::Timestamp;

@@ -1,0 +1,373 @@
+//! One struct for each thing worth counting.
+
+use std::time::Duration;
+
+use super::metrics::{
+    App, AppReason, AppState, Destination, DestinationOutcome, InternalEvent, Metrics, Outcome,
+    Rule,
+};
+use crate::model::{
+    AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, EventState, NoticeKind, Plan,
+};
+
+/// An event is in the journal.
+pub struct EventAccepted<'a> {
+    /// The app that received it.
+    pub app: &'a AppName,
+    /// Its id.
+    pub event_id: &'a EventId,
+    /// What became of it.
+    pub plan: &'a Plan,
+    /// From the request's arrival to the commit.
+    pub took: Duration,
+}
+
+impl InternalEvent for EventAccepted<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(
+            app = %self.app,
+            event.id = %self.event_id,
+            event.state = %self.plan.state,
+            deliveries = self.plan.deliveries.len(),
+            took_ms = self.took.as_millis(),
+            "event accepted"
+        );
+        let labels = AppState {
+            app: self.app.to_string(),
+            state: self.plan.state.key().into(),
+        };
+        metrics.events.get_or_create(&labels).inc();
+        metrics.accept_seconds.observe(self.took.as_secs_f64());
+        for delivery in &self.plan.deliveries {
+            metrics
+                .planned
+                .get_or_create(&Rule {
+                    rule: delivery.order.rule.to_string(),
+                })
+                .inc();
+        }
+    }
+}
+
+/// An event came again.
+pub struct EventRepeated<'a> {
+    /// The app that received it.
+    pub app: &'a AppName,
+    /// Its id.
+    pub event_id: &'a EventId,
+}
+
+impl InternalEvent for EventRepeated<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(app = %self.app, event.id = %self.event_id, "event repeated; acknowledged again");
+        metrics
+            .repeats
+            .get_or_create(&App {
+                app: self.app.to_string(),
+            })
+            .inc();
+    }
+}
+
+/// A challenge was answered.
+pub struct ChallengeAnswered<'a> {
+    /// The app.
+    pub app: &'a AppName,
+}
+
+impl InternalEvent for ChallengeAnswered<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(app = %self.app, "challenge answered");
+        metrics
+            .challenges
+            .get_or_create(&App {
+                app: self.app.to_string(),
+            })
+            .inc();
+    }
+}
+
+/// A request to the intake was refused.
+pub struct RequestRefused<'a> {
+    /// The app; empty if there is no such app.
+    pub app: &'a str,
+    /// Why, as a fixed word.
+    pub reason: &'static str,
+    /// What to do about it, if that can be told.
+    pub hint: Option<&'a str>,
+}
+
+impl InternalEvent for RequestRefused<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::warn!(
+            app = self.app,
+            reason = self.reason,
+            hint = self.hint,
+            "request refused"
+        );
+        let labels = AppReason {
+            app: self.app.into(),
+            reason: self.reason.into(),
+        };
+        metrics.refused.get_or_create(&labels).inc();
+    }
+}
+
+/// An attempt to send was made and is recorded.
+pub struct AttemptMade<'a> {
+    /// What was sent.
+    pub delivery: &'a Delivery,
+    /// How it went.
+    pub attempt: &'a Attempt,
+}
+
+impl InternalEvent for AttemptMade<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let (delivery, attempt) = (self.delivery, self.attempt);
+        let success = attempt.reason.is_none();
+        let reason = attempt.reason.as_deref();
+        if success {
+            tracing::info!(
+                event.id = %delivery.event_id, delivery.id = %delivery.id,
+                destination = %delivery.destination, attempt = attempt.number, form = %attempt.form,
+                status = attempt.status, took_ms = attempt.duration_ms, "delivered"
+            );
+        } else {
+            tracing::warn!(
+                event.id = %delivery.event_id, delivery.id = %delivery.id,
+                destination = %delivery.destination, attempt = attempt.number, form = %attempt.form,
+                outcome = %attempt.outcome, status = attempt.status, code = attempt.code.as_deref(),
+                reason, took_ms = attempt.duration_ms, "attempt did not succeed"
+            );
+        }
+        let labels = DestinationOutcome {
+            destination: delivery.destination.to_string(),
+            outcome: attempt.outcome.key().into(),
+        };
+        metrics.attempts.get_or_create(&labels).inc();
+    }
+}
+
+/// A delivery has ended: `delivered`, `dead` or `discarded`.
+pub struct DeliveryEnded<'a> {
+    /// Which.
+    pub id: DeliveryId,
+    /// Where to.
+    pub destination: &'a DestinationName,
+    /// How, as a fixed word.
+    pub how: &'static str,
+    /// Why, unless it was delivered.
+    pub reason: Option<&'a str>,
+    /// From acceptance of the event to now, if it was delivered.
+    pub latency: Option<Duration>,
+}
+
+impl InternalEvent for DeliveryEnded<'_> {
+    fn emit(self, metrics: &Metrics) {
+        if let Some(reason) = self.reason {
+            tracing::error!(
+                delivery.id = %self.id, destination = %self.destination, how = self.how, reason,
+                "delivery ended undelivered"
+            );
+        }
+        let labels = DestinationOutcome {
+            destination: self.destination.to_string(),
+            outcome: self.how.into(),
+        };
+        metrics.deliveries.get_or_create(&labels).inc();
+        if let Some(latency) = self.latency {
+            metrics.delivery_seconds.observe(latency.as_secs_f64());
+        }
+    }
+}
+
+/// A destination's gate changed.
+pub struct GateChanged<'a> {
+    /// Which destination.
+    pub destination: &'a DestinationName,
+    /// Whether its breaker is open.
+    pub breaker_open: bool,
+    /// Why it is stopped until an operator acts, if it is.
+    pub stopped: Option<&'a str>,
+}
+
+impl InternalEvent for GateChanged<'_> {
+    fn emit(self, metrics: &Metrics) {
+        match (self.stopped, self.breaker_open) {
+            (Some(reason), _) => {
+                tracing::error!(destination = %self.destination, reason, "destination stopped");
+            }
+            (None, true) => {
+                tracing::warn!(destination = %self.destination, "destination failing; probing it");
+            }
+            (None, false) => {
+                tracing::info!(destination = %self.destination, "destination works again")
+            }
+        }
+        let labels = Destination {
+            destination: self.destination.to_string(),
+        };
+        metrics
+            .breaker_open
+            .get_or_create(&labels)
+            .set(i64::from(self.breaker_open));
+        metrics
+            .stopped
+            .get_or_create(&labels)
+            .set(i64::from(self.stopped.is_some()));
+    }
+}
+
+/// A template could not be rendered; the built-in plain one took its place.
+pub struct TemplateFailed<'a> {
+    /// For which destination.
+    pub destination: &'a DestinationName,
+    /// Which template.
+    pub template: &'a str,
+    /// Why; holds names and positions of the template only.
+    pub reason: &'a str,
+}
+
+impl InternalEvent for TemplateFailed<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::error!(
+            destination = %self.destination, template = self.template, reason = self.reason,
+            "template failed; the built-in plain one takes its place"
+        );
+        let labels = Destination {
+            destination: self.destination.to_string(),
+        };
+        metrics.template_failures.get_or_create(&labels).inc();
+    }
+}
+
+/// An attempt to fetch a picture was made.
+pub struct ImageAttempted<'a> {
+    /// The event it belongs to.
+    pub event_id: &'a EventId,
+    /// Its place among the event's pictures.
+    pub ordinal: u8,
+    /// `kept`, `retry` or `lost`.
+    pub result: &'static str,
+    /// Why it is not kept.
+    pub reason: Option<&'a str>,
+    /// Whether nothing more follows.
+    pub settled: bool,
+}
+
+impl InternalEvent for ImageAttempted<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(
+            event.id = %self.event_id, image = self.ordinal, result = self.result,
+            reason = self.reason, "picture"
+        );
+        let labels = Outcome {
+            result: self.result.into(),
+        };
+        metrics.image_attempts.get_or_create(&labels).inc();
+        if self.settled {
+            metrics.images.get_or_create(&labels).inc();
+        }
+    }
+}
+
+/// The operator is told something.
+pub struct NoticeGiven<'a> {
+    /// What kind of trouble.
+    pub kind: NoticeKind,
+    /// What it is about.
+    pub subject: &'a str,
+    /// The whole message.
+    pub text: &'a str,
+}
+
+impl InternalEvent for NoticeGiven<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::warn!(notice = %self.kind, subject = self.subject, "{}", self.text);
+        metrics
+            .notices
+            .get_or_create(&Outcome {
+                result: self.kind.key().into(),
+            })
+            .inc();
+    }
+}
+
+/// The configuration was loaded anew, or refused.
+pub struct Reloaded<'a> {
+    /// What changed; `Err` holds how many mistakes it was refused for.
+    pub result: Result<&'a str, usize>,
+}
+
+impl InternalEvent for Reloaded<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let result = match self.result {
+            Ok(changes) => {
+                tracing::info!(changes, "configuration reloaded");
+                "ok"
+            }
+            Err(mistakes) => {
+                tracing::error!(
+                    mistakes,
+                    "new configuration refused; the old one stays in force"
+                );
+                "refused"
+            }
+        };
+        metrics
+            .reloads
+            .get_or_create(&Outcome {
+                result: result.into(),
+            })
+            .inc();
+    }
+}
+
+/// One item made its handler panic; the relay goes on.
+pub struct PanicCaught {
+    /// Where.
+    pub task: &'static str,
+}
+
+impl InternalEvent for PanicCaught {
+    fn emit(self, metrics: &Metrics) {
+        tracing::error!(
+            task = self.task,
+            "panic over one item; it is put aside and the relay goes on"
+        );
+        metrics.panics.inc();
+    }
+}
+
+/// The state of an event, counted from zero for each app.
+impl Metrics {
+    /// Makes the series of an app and its destinations begin at zero.
+    pub fn begin_at_zero(&self, apps: &[AppName], destinations: &[DestinationName]) {
+        for app in apps {
+            for state in EventState::ALL {
+                let labels = AppState {
+                    app: app.to_string(),
+                    state: state.key().into(),
+                };
+                self.events.get_or_create(&labels);
+            }
+            self.repeats.get_or_create(&App {
+                app: app.to_string(),
+            });
+        }
+        for destination in destinations {
+            let labels = Destination {
+                destination: destination.to_string(),
+            };
+            self.breaker_open.get_or_create(&labels);
+            self.stopped.get_or_create(&labels);
+            for how in ["delivered", "dead", "discarded"] {
+                let labels = DestinationOutcome {
+                    destination: destination.to_string(),
+                    outcome: how.into(),
+                };
+                self.deliveries.get_or_create(&labels);
+            }
+        }
+    }
+}
