@@ -1,6 +1,8 @@
 //! `feedback-relay` receives the feedback that people leave in Feishu/Lark apps, keeps it, decides by
 //! rules who should hear of it, and tells them, pictures included.
 
+pub mod diag;
 pub mod model;
+pub mod net;
 pub mod tasks;
 pub mod telemetry;

@@ -46,7 +46,6 @@ impl Tasks {
     }
 
     /// Starts a task that ends when its work is done: one connection, one send. A hard stop drops it.
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn spawn_brief(
         &self,
         task: impl Future<Output = ()> + Send + 'static,

@@ -10,6 +10,7 @@ mod image;
 mod lease;
 mod plan;
 mod private;
+mod retry_after;
 mod time;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -30,4 +31,5 @@ pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, 
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{Condition, Finding, Order, Plan, PlannedDelivery, RuleTrace, Severity, Trace};
 pub use private::{Private, Secret};
+pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
 pub use time::Timestamp;

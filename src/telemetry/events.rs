@@ -339,7 +339,6 @@ impl InternalEvent for PanicCaught {
     }
 }
 
-/// The state of an event, counted from zero for each app.
 impl Metrics {
     /// Makes the series of an app and its destinations begin at zero.
     pub fn begin_at_zero(&self, apps: &[AppName], destinations: &[DestinationName]) {
@@ -349,24 +348,24 @@ impl Metrics {
                     app: app.to_string(),
                     state: state.key().into(),
                 };
-                self.events.get_or_create(&labels);
+                drop(self.events.get_or_create(&labels));
             }
-            self.repeats.get_or_create(&App {
+            drop(self.repeats.get_or_create(&App {
                 app: app.to_string(),
-            });
+            }));
         }
         for destination in destinations {
             let labels = Destination {
                 destination: destination.to_string(),
             };
-            self.breaker_open.get_or_create(&labels);
-            self.stopped.get_or_create(&labels);
+            drop(self.breaker_open.get_or_create(&labels));
+            drop(self.stopped.get_or_create(&labels));
             for how in ["delivered", "dead", "discarded"] {
                 let labels = DestinationOutcome {
                     destination: destination.to_string(),
                     outcome: how.into(),
                 };
-                self.deliveries.get_or_create(&labels);
+                drop(self.deliveries.get_or_create(&labels));
             }
         }
     }

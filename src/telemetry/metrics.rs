@@ -250,7 +250,7 @@ impl Metrics {
         self.image_deadline.set(nearest_deadline_seconds);
     }
 
-    /// The OpenMetrics text of everything.
+    /// All of it as Prometheus and `OpenMetrics` readers take it.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String does not fail");

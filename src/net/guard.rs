@@ -1,0 +1,297 @@
+//! The client for addresses that came with an event. Whoever can leave feedback can have them
+//! fetched, so they reach nothing but allowed hosts on public addresses.
+//!
+//! Two checks are needed. A literal address in a URL never comes by the resolver, so it is looked at
+//! where the URL is parsed (which also turns `2130706433` and `0x7f.1` into what they mean). A name is
+//! looked at when it is resolved, inside the client's own resolver, which hands on allowed addresses
+//! only: the address that was checked is the one that is connected to, whatever the name says a moment
+//! later. Redirects are followed by hand, each hop checked like the first URL.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use super::{Answer, CONNECT_TIMEOUT, ClientError, NetError, chain, classify, is_global, read};
+use crate::model::Private;
+
+/// How long fetching may take in all, redirects included.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many redirects are followed.
+const REDIRECTS_MAX: usize = 3;
+/// The longest name of the domain name system.
+const HOST_BYTES_MAX: usize = 253;
+
+/// What may be reached.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardPolicy<'a> {
+    /// Hosts: names, or `*.` and a name for any depth below it.
+    pub allow_hosts: &'a [String],
+    /// Whether private addresses and plain http are allowed as well.
+    pub allow_private_addresses: bool,
+}
+
+/// No (whole) answer came from an address that an event named. The reasons are fit for a log; hosts
+/// are ASCII, as the address has them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardError {
+    /// The host is none of those allowed.
+    #[error("host {host} is not allowed")]
+    HostRefused {
+        /// Which.
+        host: String,
+    },
+    /// The host is, or has only, addresses that are not public.
+    #[error("host {host} is on an internal address")]
+    AddressRefused {
+        /// Which.
+        host: String,
+    },
+    /// The address will never be fetched.
+    #[error("address refused: {0}")]
+    UrlRefused(&'static str),
+    /// The host could not be reached, or its answer was lost.
+    #[error(transparent)]
+    Net(NetError),
+    /// There is more than was to be read.
+    #[error("larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The cap.
+        bytes_max: usize,
+    },
+}
+
+/// A client for addresses that came with an event: GET only, https, no proxy, no cookies, no referer,
+/// nothing decompressed. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct GuardedClient {
+    public: reqwest::Client,
+    anywhere: reqwest::Client,
+}
+
+impl GuardedClient {
+    /// Sets the client up.
+    pub fn new() -> Result<Self, ClientError> {
+        Ok(Self {
+            public: client(Guard {
+                allow_private: false,
+            })?,
+            anywhere: client(Guard {
+                allow_private: true,
+            })?,
+        })
+    }
+
+    /// Fetches what is at `url`, at most `bytes_max` of it. Any status but a redirect is an answer.
+    pub async fn get(
+        &self,
+        url: &Private,
+        policy: GuardPolicy<'_>,
+        bytes_max: usize,
+    ) -> Result<Answer, GuardError> {
+        let fetch = self.follow(url.expose(), policy, bytes_max);
+        match tokio::time::timeout(FETCH_TIMEOUT, fetch).await {
+            Ok(result) => result,
+            Err(_elapsed) => {
+                let reason = format!("not fetched within {} s", FETCH_TIMEOUT.as_secs());
+                Err(GuardError::Net(NetError::Lost(reason)))
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        url: &str,
+        policy: GuardPolicy<'_>,
+        bytes_max: usize,
+    ) -> Result<Answer, GuardError> {
+        let mut url = Url::parse(url).map_err(|_shows_it| GuardError::UrlRefused("not a URL"))?;
+        for _hop in 0..=REDIRECTS_MAX {
+            check(&url, policy)?;
+            let response = self.send(url.clone(), policy).await?;
+            let Some(next) = redirect(&url, &response)? else {
+                return whole(response, bytes_max).await;
+            };
+            url = next;
+        }
+        Err(GuardError::UrlRefused("too many redirects"))
+    }
+
+    async fn send(
+        &self,
+        url: Url,
+        policy: GuardPolicy<'_>,
+    ) -> Result<reqwest::Response, GuardError> {
+        let client = if policy.allow_private_addresses {
+            &self.anywhere
+        } else {
+            &self.public
+        };
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let sent = client.get(url).timeout(FETCH_TIMEOUT).send().await;
+        sent.map_err(|error| {
+            if caused_by_guard(&error) {
+                GuardError::AddressRefused { host }
+            } else {
+                GuardError::Net(classify(error))
+            }
+        })
+    }
+}
+
+fn client(guard: Guard) -> Result<reqwest::Client, ClientError> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Arc::new(guard))
+        .build()
+        .map_err(|error| ClientError(chain(&error.without_url())))
+}
+
+async fn whole(response: reqwest::Response, bytes_max: usize) -> Result<Answer, GuardError> {
+    let too_large = GuardError::TooLarge { bytes_max };
+    let announced = response.content_length().unwrap_or_default();
+    if response.status().is_success() && usize::try_from(announced).is_ok_and(|n| n > bytes_max) {
+        return Err(too_large);
+    }
+    let answer = read(response, bytes_max).await.map_err(GuardError::Net)?;
+    // What an error page says is of no interest; its status is.
+    if answer.truncated && (200..300).contains(&answer.status) {
+        return Err(too_large);
+    }
+    Ok(answer)
+}
+
+/// Where a redirect leads; `None` if the response is none.
+fn redirect(from: &Url, response: &reqwest::Response) -> Result<Option<Url>, GuardError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    response
+        .headers()
+        .get("location")
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| from.join(location).ok())
+        .map(Some)
+        .ok_or(GuardError::UrlRefused("redirected to no URL"))
+}
+
+/// Everything that can be said about a URL before its name is resolved.
+fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
+    match url.scheme() {
+        "https" => {}
+        "http" if policy.allow_private_addresses => {}
+        _ => return Err(GuardError::UrlRefused("not https")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(GuardError::UrlRefused("it holds a user name or password"));
+    }
+    let host = url.host().ok_or(GuardError::UrlRefused("it has no host"))?;
+    let name = url.host_str().unwrap_or_default();
+    if name.len() > HOST_BYTES_MAX {
+        return Err(GuardError::UrlRefused("the name of its host is too long"));
+    }
+    let literal = match &host {
+        Host::Domain(_) => None,
+        Host::Ipv4(v4) => Some(IpAddr::V4(*v4)),
+        Host::Ipv6(v6) => Some(IpAddr::V6(*v6)),
+    };
+    let internal = literal.is_some_and(|address| !is_global(address));
+    if internal && !policy.allow_private_addresses {
+        return Err(GuardError::AddressRefused { host: name.into() });
+    }
+    if policy
+        .allow_hosts
+        .iter()
+        .any(|pattern| host_matches(pattern, name))
+    {
+        Ok(())
+    } else {
+        Err(GuardError::HostRefused { host: name.into() })
+    }
+}
+
+/// Whether `host`, as a parsed URL shows it, is what `pattern` allows: the same name, or any depth
+/// below it after `*.`. A pattern that is no host name allows nothing.
+pub fn host_matches(pattern: &str, host: &str) -> bool {
+    let (below, name) = match pattern.strip_prefix("*.") {
+        Some(name) => (true, name),
+        None => (false, pattern),
+    };
+    let Ok(wanted) = Host::parse(name).or_else(|_no_name| Host::parse(&format!("[{name}]"))) else {
+        return false;
+    };
+    let wanted = wanted.to_string();
+    let wanted = wanted.strip_suffix('.').unwrap_or(&wanted);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if below {
+        host.strip_suffix(wanted)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|rest| !rest.is_empty())
+    } else {
+        host == wanted
+    }
+}
+
+/// Resolves names and hands on allowed addresses only.
+#[derive(Clone, Copy, Debug)]
+struct Guard {
+    allow_private: bool,
+}
+
+/// A name has addresses, and none that may be reached.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name has internal addresses only")]
+struct InternalOnly;
+
+impl Guard {
+    fn admit(
+        self,
+        found: impl Iterator<Item = SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, InternalOnly> {
+        let admitted: Vec<_> = found
+            .filter(|address| self.allow_private || is_global(address.ip()))
+            .collect();
+        if admitted.is_empty() {
+            Err(InternalOnly)
+        } else {
+            Ok(admitted)
+        }
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = *self;
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if found.is_empty() {
+                return Err(io::Error::other("the name has no address").into());
+            }
+            let admitted = guard.admit(found.into_iter())?;
+            Ok(Box::new(admitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether it was our own resolver that refused.
+fn caused_by_guard(error: &reqwest::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<InternalOnly>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

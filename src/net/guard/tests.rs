@@ -1,0 +1,355 @@
+//! URL forms as a table, and the client against real sockets on loopback.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn policy(hosts: &[String], allow_private_addresses: bool) -> GuardPolicy<'_> {
+    GuardPolicy {
+        allow_hosts: hosts,
+        allow_private_addresses,
+    }
+}
+
+fn hosts(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn a_star_means_any_depth_below_and_not_the_name_itself() {
+    let table = [
+        ("*.x.com", "a.x.com", true),
+        ("*.x.com", "a.b.x.com", true),
+        ("*.X.com", "a.x.com", true),
+        ("*.x.com", "a.x.com.", true),
+        ("*.x.com", "x.com", false),
+        ("*.x.com", "evilx.com", false),
+        ("*.x.com", ".x.com", false),
+        ("*.x.com", "x.com.evil.com", false),
+        ("x.com", "x.com", true),
+        ("X.COM", "x.com", true),
+        ("x.com", "a.x.com", false),
+        ("图片.com", "xn--vnux7k.com", false),
+        ("bücher.example", "xn--bcher-kva.example", true),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("::1", "[::1]", true),
+        ("[::1]", "[::1]", true),
+        ("*", "x.com", false),
+        ("*.", "x.com", false),
+        ("", "x.com", false),
+        ("https://x.com", "x.com", false),
+        ("a.*.com", "a.b.com", false),
+    ];
+    for (pattern, host, expected) in table {
+        assert_eq!(host_matches(pattern, host), expected, "{pattern} {host}");
+    }
+}
+
+/// Forms of URLs that lead to this machine, its network or a metadata service.
+const INTERNAL: &[&str] = &[
+    "https://127.0.0.1/",
+    "https://127.0.0.1:8443/",
+    "https://127.1/",
+    "https://127.0.1/",
+    "https://2130706433/",
+    "https://0x7f.1/",
+    "https://0x7f000001/",
+    "https://0177.0.0.1/",
+    "https://017700000001/",
+    "https://0x7f.0x0.0x0.0x1/",
+    "https://127.0.0.1./",
+    "https://0/",
+    "https://0.0.0.0/",
+    "https://00000000/",
+    "https://127.255.255.254/",
+    "https://①27.0.0.1/",
+    "https://127。0。0。1/",
+    "https://１２７.0.0.1/",
+    "https://%31%32%37.0.0.1/",
+    "https://127.0.0.1%2e/",
+    "https:127.0.0.1/",
+    "https:\\\\127.0.0.1\\",
+    "https:////127.0.0.1/",
+    "  https://127.0.0.1/",
+    "ht\ntps://127.0.0.1/",
+    "https://10.0.0.1/",
+    "https://10.1/",
+    "https://167772161/",
+    "https://192.168.1.1/",
+    "https://3232235777/",
+    "https://172.16.0.1/",
+    "https://172.31.255.255/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://2852039166/",
+    "https://0xa9fea9fe/",
+    "https://100.100.100.200/",
+    "https://192.0.0.192/",
+    "https://100.64.0.1/",
+    "https://198.18.0.1/",
+    "https://224.0.0.1/",
+    "https://255.255.255.255/",
+    "https://240.0.0.1/",
+    "https://192.88.99.1/",
+    "https://[::1]/",
+    "https://[0:0:0:0:0:0:0:1]/",
+    "https://[::]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://[::ffff:7f00:1]/",
+    "https://[0:0:0:0:0:ffff:127.0.0.1]/",
+    "https://[::127.0.0.1]/",
+    "https://[::ffff:169.254.169.254]/",
+    "https://[64:ff9b::127.0.0.1]/",
+    "https://[64:ff9b::a9fe:a9fe]/",
+    "https://[64:ff9b:1::7f00:1]/",
+    "https://[2002:7f00:1::]/",
+    "https://[2002:a9fe:a9fe::1]/",
+    "https://[2001:0:7f00:1::]/",
+    "https://[fe80::1]/",
+    "https://[fec0::1]/",
+    "https://[fc00::1]/",
+    "https://[fd00:ec2::254]/",
+    "https://[ff02::1]/",
+    "https://[100::1]/",
+    "https://[5f00::1]/",
+    "https://[2001:db8::1]/",
+    "https://[3fff::1]/",
+];
+
+/// Forms that are refused whatever they lead to.
+const MALFORMED: &[&str] = &[
+    "http://x.com/",
+    "ftp://x.com/",
+    "file:///etc/passwd",
+    "gopher://x.com/",
+    "data:image/png,x",
+    "javascript:alert(1)",
+    "blob:https://x.com/1",
+    "//x.com/",
+    "x.com",
+    "",
+    "https://",
+    "https://x.com@127.0.0.1/",
+    "https://127.0.0.1@x.com/",
+    "https://user:pass@x.com/",
+    "https://@127.0.0.1:@x.com/",
+    "https://256.256.256.256/",
+    "https://[::1%25eth0]/",
+    "https://x.com:99999/",
+    "https://127.0.0.1%00.x.com/",
+    "unix:///var/run/docker.sock",
+];
+
+#[tokio::test]
+async fn no_url_form_reaches_an_internal_address() {
+    assert!(INTERNAL.len() + MALFORMED.len() >= 60);
+    let client = GuardedClient::new().unwrap();
+    for text in INTERNAL {
+        // The host is allowed by name each time, so that the address alone refuses it.
+        let name = Url::parse(text).map(|url| url.host_str().unwrap_or_default().to_owned());
+        let allowed = [name.unwrap_or_else(|error| panic!("{text}: {error}"))];
+        let result = client
+            .get(&Private::new(*text), policy(&allowed, false), 10)
+            .await;
+        assert!(
+            matches!(result, Err(GuardError::AddressRefused { .. })),
+            "{text}: {result:?}"
+        );
+    }
+    let allowed = hosts(&["x.com", "*.x.com"]);
+    for text in MALFORMED {
+        let result = client
+            .get(&Private::new(*text), policy(&allowed, false), 10)
+            .await;
+        assert!(
+            matches!(result, Err(GuardError::UrlRefused(_))),
+            "{text}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_loopback_is_refused_though_it_is_allowed() {
+    let allowed = hosts(&["localhost"]);
+    let client = GuardedClient::new().unwrap();
+    let url = Private::new("https://localhost:1/");
+    assert_eq!(
+        client
+            .get(&url, policy(&allowed, false), 10)
+            .await
+            .unwrap_err(),
+        GuardError::AddressRefused {
+            host: "localhost".into()
+        }
+    );
+}
+
+#[test]
+fn only_public_addresses_of_a_name_are_handed_on() {
+    let found =
+        ["10.0.0.1:0", "1.1.1.1:0", "[::1]:0"].map(|text| text.parse::<SocketAddr>().unwrap());
+    let guard = Guard {
+        allow_private: false,
+    };
+    assert_eq!(guard.admit(found.into_iter()).unwrap(), [found[1]]);
+    assert!(guard.admit(found.into_iter().take(1)).is_err());
+    let guard = Guard {
+        allow_private: true,
+    };
+    assert_eq!(guard.admit(found.into_iter()).unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_allowed_is_named() {
+    let client = GuardedClient::new().unwrap();
+    let url = Private::new("https://p3.elsewhere.com/secret?sig=1");
+    let allowed = hosts(&["*.byteimg.com"]);
+    let error = client
+        .get(&url, policy(&allowed, false), 10)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error,
+        GuardError::HostRefused {
+            host: "p3.elsewhere.com".into()
+        }
+    );
+    assert!(!error.to_string().contains("secret"));
+}
+
+/// Answers each connection with the next of `answers`, then stops listening. Gives back its address
+/// and what it was asked.
+async fn server(
+    answers: Vec<String>,
+) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, asked) = tokio::sync::mpsc::unbounded_channel();
+    // A thread of its own: `net` knows no tasks.
+    let served = async move {
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if socket.read(&mut byte).await.unwrap() == 0 {
+                    break;
+                }
+                request.push(byte[0]);
+            }
+            tell.send(String::from_utf8(request).unwrap()).unwrap();
+            let answer = answer.replace("{here}", &address.to_string());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    };
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::spawn(move || runtime.block_on(served));
+    (address, asked)
+}
+
+fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn moved(to: &str) -> String {
+    format!(
+        "HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+    )
+}
+
+async fn fetch(
+    answers: Vec<String>,
+    allowed: &[&str],
+    bytes_max: usize,
+) -> Result<Answer, GuardError> {
+    let (address, _asked) = server(answers).await;
+    let url = Private::new(format!("http://{address}/a?sig=s"));
+    let client = GuardedClient::new().unwrap();
+    client
+        .get(&url, policy(&hosts(allowed), true), bytes_max)
+        .await
+}
+
+#[tokio::test]
+async fn a_loopback_host_is_fetched_when_private_addresses_are_allowed() {
+    let (address, mut asked) = server(vec![ok("picture")]).await;
+    let url = Private::new(format!("http://{address}/a?sig=s"));
+    let client = GuardedClient::new().unwrap();
+    let allowed = hosts(&["127.0.0.1"]);
+    let answer = client.get(&url, policy(&allowed, true), 100).await.unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"picture"[..]));
+    let request = asked.recv().await.unwrap().to_lowercase();
+    for absent in ["cookie", "referer", "accept-encoding", "authorization"] {
+        assert!(!request.contains(absent), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_cap_is_refused_announced_or_not() {
+    assert_eq!(
+        fetch(vec![ok("12345")], &["127.0.0.1"], 5)
+            .await
+            .unwrap()
+            .body,
+        "12345"
+    );
+    let too_large = GuardError::TooLarge { bytes_max: 5 };
+    assert_eq!(
+        fetch(vec![ok("123456")], &["127.0.0.1"], 5)
+            .await
+            .unwrap_err(),
+        too_large
+    );
+    let unannounced = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n123456".to_owned();
+    assert_eq!(
+        fetch(vec![unannounced], &["127.0.0.1"], 5)
+            .await
+            .unwrap_err(),
+        too_large
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_is_lost() {
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_owned();
+    let error = fetch(vec![cut], &["127.0.0.1"], 1000).await.unwrap_err();
+    assert!(
+        matches!(error, GuardError::Net(NetError::Lost(_))),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn three_redirects_are_followed_and_not_four() {
+    let hop = || moved("http://{here}/next");
+    let answer = fetch(vec![hop(), hop(), hop(), ok("there")], &["127.0.0.1"], 100).await;
+    assert_eq!(answer.unwrap().body, "there");
+    let answer = fetch(
+        vec![hop(), hop(), hop(), hop(), ok("there")],
+        &["127.0.0.1"],
+        100,
+    )
+    .await;
+    assert_eq!(
+        answer.unwrap_err(),
+        GuardError::UrlRefused("too many redirects")
+    );
+}
+
+#[tokio::test]
+async fn each_hop_is_checked_like_the_first_url() {
+    let refused = fetch(vec![moved("http://localhost/")], &["127.0.0.1"], 100).await;
+    assert_eq!(
+        refused.unwrap_err(),
+        GuardError::HostRefused {
+            host: "localhost".into()
+        }
+    );
+    let refused = fetch(vec![moved("file:///etc/passwd")], &["127.0.0.1"], 100).await;
+    assert_eq!(refused.unwrap_err(), GuardError::UrlRefused("not https"));
+    let refused = fetch(vec![moved("http://a:b@127.0.0.1/")], &["127.0.0.1"], 100).await;
+    assert!(matches!(refused.unwrap_err(), GuardError::UrlRefused(_)));
+}

@@ -1,0 +1,225 @@
+//! The only door to the network: every request leaves through an [`HttpClient`], with time limits, a
+//! cap on what is read of the answer, no redirects, no proxy but one that is configured, and errors
+//! that never show a URL.
+//!
+//! There are two: one for addresses that the operator typed ([`HttpClient::trusted`]), and one for
+//! addresses that came with an event ([`GuardedClient`]), which reaches allowed hosts on public
+//! addresses only.
+
+mod address;
+mod guard;
+
+pub use address::is_global;
+pub use guard::{GuardError, GuardPolicy, GuardedClient, host_matches};
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::Secret;
+
+/// How much of an answer to a message is read.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How long connecting may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An HTTP client with limits. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: reqwest::Client,
+}
+
+/// A request with a body.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where to. May be a secret itself.
+    pub url: &'a Secret,
+    /// Header names and values.
+    pub headers: Vec<(String, Secret)>,
+    /// What is sent.
+    pub body: Body,
+    /// How long the whole exchange may take.
+    pub timeout: Duration,
+}
+
+/// What is sent with a request.
+#[derive(Debug)]
+pub enum Body {
+    /// Bytes of the type that a `content-type` header among the request's says.
+    Bytes(Bytes),
+    /// A form with text fields and one file.
+    Multipart {
+        /// Names and values.
+        fields: Vec<(&'static str, String)>,
+        /// The name of the file's field.
+        file_field: &'static str,
+        /// The file's own name, which receivers demand.
+        file_name: String,
+        /// Its bytes.
+        file: Bytes,
+    },
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, at most the cap.
+    pub body: Bytes,
+    /// Whether there was more of it.
+    pub truncated: bool,
+}
+
+impl Answer {
+    /// The first value of a header; `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// No (whole) answer came. The reasons are fit for a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetError {
+    /// Nothing was sent: refused, no such host, no route, TLS failed. Repeating is safe.
+    #[error("not sent: {0}")]
+    Unsent(String),
+    /// The peer's certificate is not one to trust. Nothing was sent.
+    #[error("not sent, the certificate is not valid: {0}")]
+    Certificate(String),
+    /// Sent, at least in part, and the answer was lost: it may have been taken.
+    #[error("the answer was lost: {0}")]
+    Lost(String),
+    /// The address is one that must not be reached.
+    #[error("address refused: {0}")]
+    Refused(String),
+}
+
+/// A proxy's address cannot be used, or the platform's certificates cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the HTTP client: {0}")]
+pub struct ClientError(String);
+
+impl HttpClient {
+    /// A client for addresses that the operator typed: http, loopback and private hosts are the
+    /// operator's word. `proxy` may hold a password.
+    pub fn trusted(proxy: Option<&Secret>) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = proxy {
+            let proxy = reqwest::Proxy::all(proxy.expose())
+                .map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?;
+            builder = builder.proxy(proxy);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| ClientError(chain(&error.without_url())))?;
+        Ok(Self { client })
+    }
+
+    /// Sends a POST and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
+    pub async fn post(&self, request: Request<'_>) -> Result<Answer, NetError> {
+        let mut builder = self
+            .client
+            .post(request.url.expose())
+            .timeout(request.timeout);
+        for (name, value) in &request.headers {
+            builder = builder.header(name.as_str(), value.expose());
+        }
+        let builder = match request.body {
+            Body::Bytes(bytes) => builder.body(bytes),
+            Body::Multipart {
+                fields,
+                file_field,
+                file_name,
+                file,
+            } => {
+                let part = reqwest::multipart::Part::stream(file).file_name(file_name);
+                let form = reqwest::multipart::Form::new().part(file_field, part);
+                builder.multipart(
+                    fields
+                        .into_iter()
+                        .fold(form, |form, (k, v)| form.text(k, v)),
+                )
+            }
+        };
+        let response = builder.send().await.map_err(classify)?;
+        read(response, ANSWER_BYTES_MAX).await
+    }
+}
+
+async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, NetError> {
+    let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(k, v)| {
+            (
+                k.as_str().to_owned(),
+                String::from_utf8_lossy(v.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    let mut body = Vec::new();
+    let mut truncated = false;
+    while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        let room = bytes_max - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() > room {
+            truncated = true;
+            break;
+        }
+    }
+    Ok(Answer {
+        status,
+        headers,
+        body: body.into(),
+        truncated,
+    })
+}
+
+/// What a failed exchange came to. A connection that was never made carried nothing; any other
+/// failure may have come after the request was read.
+fn classify(error: reqwest::Error) -> NetError {
+    let error = error.without_url();
+    let reason = chain(&error);
+    if error.is_builder() {
+        return NetError::Refused(reason);
+    }
+    if !error.is_connect() {
+        return NetError::Lost(if error.is_timeout() {
+            "no answer in time".into()
+        } else {
+            reason
+        });
+    }
+    if reason.contains("certificate") {
+        NetError::Certificate(reason)
+    } else {
+        NetError::Unsent(reason)
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
