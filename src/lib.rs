@@ -2,6 +2,7 @@
 //! rules who should hear of it, and tells them, pictures included.
 
 pub mod diag;
+pub mod feishu;
 pub mod model;
 pub mod net;
 pub mod tasks;

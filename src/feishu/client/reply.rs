@@ -1,0 +1,150 @@
+//! What an answer of the open API means. Sources: doc "Generic error codes", doc "上传图片"; the
+//! platform's SDKs retry on 99991663, 99991664 and 99991671.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::ApiError;
+use crate::model::AppName;
+use crate::net::{Answer, NetError};
+
+/// A call that did not succeed.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// The token is refused; a new one may be taken.
+    BadToken(String),
+    /// As its caller will see it.
+    Api(ApiError),
+}
+
+impl CallError {
+    pub(super) fn retry(what: &str, app: &AppName) -> Self {
+        let reason = format!("Feishu API as app {app}: {what}");
+        Self::Api(ApiError::Retry { reason })
+    }
+
+    pub(super) fn stop(what: &str, app: &AppName) -> Self {
+        let reason = format!("Feishu API as app {app}: {what}");
+        Self::Api(ApiError::Stop { reason })
+    }
+
+    fn rejected(what: &str, app: &AppName) -> Self {
+        let reason = format!("Feishu API as app {app}: {what}");
+        Self::Api(ApiError::Rejected { reason })
+    }
+
+    /// A token that is refused even when it is new is worth a later try.
+    pub(super) fn into_api_error(self) -> ApiError {
+        match self {
+            Self::BadToken(reason) => ApiError::Retry { reason },
+            Self::Api(error) => error,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    code: i64,
+    #[serde(default)]
+    msg: String,
+}
+
+/// The body of an answer whose code says success.
+pub(super) fn success(answer: Answer, app: &AppName) -> Result<Bytes, CallError> {
+    let Ok(envelope) = serde_json::from_slice::<Envelope>(&answer.body) else {
+        return Err(by_status(&answer, app));
+    };
+    match envelope.code {
+        0 if (200..=299).contains(&answer.status) => Ok(answer.body),
+        0 => Err(by_status(&answer, app)),
+        code => Err(by_code(code, &envelope.msg, &answer, app)),
+    }
+}
+
+/// What a call without an answer came to. An upload that is repeated harms nobody.
+pub(super) fn unanswered(error: &NetError, app: &AppName) -> CallError {
+    match error {
+        NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
+            CallError::retry(&error.to_string(), app)
+        }
+        NetError::Refused(_) => CallError::stop(&format!("{error}; check `base_url`"), app),
+    }
+}
+
+/// No reason repeats `msg` but the names of scopes in it.
+fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> CallError {
+    let says = |what: &str| format!("code {code}: {what}{}", log_id(answer));
+    let retry = |what| CallError::retry(&says(what), app);
+    let stop = |what| CallError::stop(&says(what), app);
+    let rejected = |what| CallError::rejected(&says(what), app);
+    match code {
+        99_991_663 | 99_991_664 | 99_991_671 => {
+            let what = says("the token is refused");
+            CallError::BadToken(format!("Feishu API as app {app}: {what}"))
+        }
+        10003 | 10014 | 99_991_543 => {
+            stop("the credentials are refused; check `app_id`, `app_secret` and `platform`")
+        }
+        99_991_662 | 99_991_673 => stop("the app is disabled or not installed"),
+        99_991_672 | 99_991_676 | 99_991_679 => stop(&format!(
+            "the app lacks a scope; grant it {}",
+            scopes(msg).unwrap_or_else(|| "what the call needs".into())
+        )),
+        99_991_401 => stop("our address is not in the app's IP allow list"),
+        234_002 => stop("the app is not authorized"),
+        234_007 => stop("the app's bot ability is off; switch it on"),
+        1 | 2200 => retry("an error inside the platform"),
+        99_991_400 | 11232 | 230_020 => retry("rate limited"),
+        234_001 | 99_992_402 | 9499 | 99_991_661 => {
+            rejected("the platform cannot read the request")
+        }
+        234_006 => rejected("the picture is too large"),
+        234_010 => rejected("the picture is empty"),
+        234_011 => rejected("the picture's format is not known there"),
+        234_039 => rejected("the picture has too many pixels"),
+        _ if answer.status == 429 || answer.status >= 500 => retry("unknown to us"),
+        _ => rejected("unknown to us"),
+    }
+}
+
+/// What an answer means that is not the platform's, e.g. a gateway's page.
+fn by_status(answer: &Answer, app: &AppName) -> CallError {
+    let says = |what: &str| format!("HTTP {}{what}{}", answer.status, log_id(answer));
+    match answer.status {
+        300..=399 => CallError::stop(&says(", a redirect; check `base_url`"), app),
+        404 => CallError::stop(&says("; check `base_url`"), app),
+        401 | 403 | 407 => CallError::stop(&says(", access refused"), app),
+        408 | 425 | 429 => CallError::retry(&says(""), app),
+        400..=499 => CallError::rejected(&says(""), app),
+        _ => CallError::retry(&says(", with a body that is not the platform's"), app),
+    }
+}
+
+/// The platform's own id of the call, which its support asks for.
+fn log_id(answer: &Answer) -> String {
+    let id: String = answer
+        .header("x-tt-logid")
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect();
+    if id.is_empty() {
+        id
+    } else {
+        format!(" (log id {id})")
+    }
+}
+
+/// The scopes that a message names, e.g. `im:resource:upload`.
+fn scopes(msg: &str) -> Option<String> {
+    let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.:-".contains(&b);
+    let mut scopes: Vec<&str> = msg
+        .split(|c: char| !c.is_ascii() || c.is_ascii_whitespace() || "[](),;\"'|".contains(c))
+        .map(|word| word.trim_matches(['.', ':']))
+        .filter(|word| word.len() <= 80 && word.contains(':') && word.bytes().all(part))
+        .collect();
+    scopes.dedup();
+    scopes.truncate(8);
+    (!scopes.is_empty()).then(|| scopes.join(" or "))
+}

@@ -1,0 +1,304 @@
+//! What an envelope says, read liberally: every field is optional, every enumeration open, an id a
+//! text or a number, a list perhaps a single value. Sources: doc "新增应用反馈"
+//! (`feedback.created_v6`), doc "反馈更新" (`feedback.updated_v6`), and the models of the platform's SDKs.
+
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use super::json::{self, Raw};
+use super::{App, Envelope};
+use crate::model::{
+    AppName, Content, Event, EventId, FaultKind, Feedback, FeedbackKind, Private, SourceKind,
+    StatusChange, Timestamp, UserIds, hex,
+};
+
+/// The platform's name of new feedback.
+pub const CREATED: &str = "application.application.feedback.created_v6";
+/// The platform's name of feedback whose state changed.
+pub const UPDATED: &str = "application.application.feedback.updated_v6";
+
+/// An id longer than this is no id; the hash of the body takes its place.
+const ID_BYTES_MAX: usize = 256;
+
+/// An authentic event with all that the journal needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The id by which repeats are known.
+    pub id: EventId,
+    /// The platform's name of its type; empty if it gives none.
+    pub event_type: String,
+    /// For new feedback: the app it is about and its id, by which repeats are known as well.
+    pub feedback: Option<(String, String)>,
+    /// What it turned out to be.
+    pub found: Found,
+    /// The decrypted body as it came.
+    pub body: Private,
+}
+
+/// What an event turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// One of ours.
+    Event(Box<Event>),
+    /// Of a type that nobody asked for.
+    Ignored,
+    /// One of ours by its type, of which nothing can be read.
+    Unreadable,
+}
+
+impl Envelope {
+    /// Reads the envelope as an event that `app` received.
+    pub fn into_event(self, app: &App) -> Reading {
+        let text = json::mend(self.body.expose());
+        let parts = Parts::read(&text);
+        let content = parts.content(&app.feedback_timezone);
+        let id = parts.id(content.as_ref(), self.body.expose());
+        let feedback = match &content {
+            Some(Content::Created(feedback)) => feedback.id.clone().map(|id| {
+                let about = feedback.app_id.clone();
+                (about.unwrap_or_else(|| app.app_id.clone()), id)
+            }),
+            Some(Content::Updated(_) | Content::Notice(_)) | None => None,
+        };
+        let found = match content {
+            Some(content) => Found::Event(Box::new(parts.event(id.clone(), &app.name, content))),
+            None if parts.is_ours() => Found::Unreadable,
+            None => Found::Ignored,
+        };
+        let event_type = parts.event_type.chars().take(ID_BYTES_MAX).collect();
+        Reading {
+            id,
+            event_type,
+            feedback,
+            found,
+            body: self.body,
+        }
+    }
+}
+
+/// Reads a body that the journal kept; `None` if it is not an event of ours, or nothing can be read of it.
+pub fn read_body(body: &str, via: &AppName, timezone: &TimeZone) -> Option<Event> {
+    let text = json::mend(body);
+    let parts = Parts::read(&text);
+    let content = parts.content(timezone)?;
+    let id = parts.id(Some(&content), body);
+    Some(parts.event(id, via, content))
+}
+
+/// Why a file given to `try` is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    /// It is not a JSON object.
+    #[error("it is not a JSON object")]
+    Json(#[source] serde_json::Error),
+    /// It is encrypted.
+    #[error("it is encrypted; `try` takes the decrypted event, as `events show` prints it")]
+    Encrypted,
+    /// It is an event of another type.
+    #[error("its type is {0:?}; only {CREATED} and {UPDATED} are read")]
+    OtherType(String),
+    /// None of the members that an event has is there.
+    #[error("it has none of the members of a feedback event")]
+    Empty,
+}
+
+/// Reads an event that a person wrote: a whole body, or the object `event` alone.
+pub fn read_sample(sample: &str, via: &AppName, timezone: &TimeZone) -> Result<Event, SampleError> {
+    let sample = sample.strip_prefix('\u{feff}').unwrap_or(sample);
+    let text = json::mend(sample);
+    let names = ["encrypt", "header", "event", "feedback_ids"];
+    let [encrypt, header, event, feedback_ids] =
+        json::members(&text, names).map_err(SampleError::Json)?;
+    if encrypt.is_some() && event.is_none() {
+        return Err(SampleError::Encrypted);
+    }
+    let mut parts = Parts::read(&text);
+    if header.is_none() && event.is_none() {
+        parts.event = serde_json::from_str(&text).ok();
+        parts.event_type = String::new();
+    }
+    if parts.event_type.is_empty() {
+        let updated = feedback_ids.is_some()
+            || parts
+                .members(["feedback_ids"])
+                .is_some_and(|[ids]| ids.is_some());
+        parts.event_type = if updated { UPDATED } else { CREATED }.to_owned();
+    }
+    if !parts.is_ours() {
+        return Err(SampleError::OtherType(parts.event_type));
+    }
+    let content = parts.content(timezone).ok_or(SampleError::Empty)?;
+    let id = parts.id(Some(&content), sample);
+    Ok(parts.event(id, via, content))
+}
+
+/// An envelope taken apart.
+#[derive(Default)]
+struct Parts<'a> {
+    event_id: Option<String>,
+    event_type: String,
+    created_at: Option<Timestamp>,
+    tenant_key: Option<String>,
+    event: Raw<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes what is there. An event of schema 1.0 has no header; its id is `uuid` and its type
+    /// stands inside `event`. None of ours is.
+    fn read(text: &'a str) -> Self {
+        let Ok([header, event, uuid]) = json::members(text, ["header", "event", "uuid"]) else {
+            return Self::default();
+        };
+        let names = ["event_id", "event_type", "create_time", "tenant_key"];
+        let header = header.and_then(|header| json::members(header.get(), names).ok());
+        let Some([event_id, event_type, create_time, tenant_key]) = header else {
+            let old = Self {
+                event,
+                ..Self::default()
+            };
+            let kind = old.members(["type"]).and_then(|[kind]| json::text(kind));
+            return Self {
+                event_id: json::text(uuid),
+                event_type: kind.filter(|kind| !is_ours(kind)).unwrap_or_default(),
+                ..old
+            };
+        };
+        Self {
+            event_id: json::text(event_id),
+            event_type: json::text(event_type).unwrap_or_default(),
+            created_at: json::code(create_time)
+                .filter(|&ms| ms > 0)
+                .map(Timestamp::from_millis),
+            tenant_key: json::text(tenant_key),
+            event,
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        is_ours(&self.event_type)
+    }
+
+    /// Members of the object `event`; `None` if it is no object.
+    fn members<const N: usize>(&self, names: [&str; N]) -> Option<[Raw<'a>; N]> {
+        json::members(self.event?.get(), names).ok()
+    }
+
+    /// What happened; `None` if it is not ours, or says nothing at all.
+    fn content(&self, timezone: &TimeZone) -> Option<Content> {
+        match self.event_type.as_str() {
+            CREATED => Some(self.feedback(timezone)?)
+                .filter(|feedback| *feedback != Feedback::default())
+                .map(|feedback| Content::Created(Box::new(feedback))),
+            UPDATED => Some(self.status_change(timezone)?)
+                .filter(|change| *change != StatusChange::default())
+                .map(Content::Updated),
+            _ => None,
+        }
+    }
+
+    fn feedback(&self, timezone: &TimeZone) -> Option<Feedback> {
+        #[rustfmt::skip]
+        let [
+            id, app_id, kind, faults, source, description, contact, path, tenant_name, user,
+            reported_at, fault_at, images,
+        ] = self.members([
+            "feedback_id", "app_id", "feedback_type", "fault_type", "source", "description",
+            "contact", "feedback_path", "tenant_name", "user_id",
+            "feedback_time", "fault_time", "images",
+        ])?;
+        Some(Feedback {
+            id: json::text(id).filter(|id| id.len() <= ID_BYTES_MAX),
+            app_id: json::text(app_id),
+            kind: json::code(kind).map(FeedbackKind),
+            faults: json::codes(faults).into_iter().map(FaultKind).collect(),
+            source: json::code(source).map(SourceKind),
+            description: private(description),
+            contact: private(contact),
+            path: private(path),
+            tenant_name: private(tenant_name),
+            user: user_ids(user),
+            reported_at: time(reported_at, timezone),
+            fault_at: time(fault_at, timezone),
+            images: json::texts(images).into_iter().map(Private::new).collect(),
+        })
+    }
+
+    fn status_change(&self, timezone: &TimeZone) -> Option<StatusChange> {
+        let names = [
+            "feedback_ids",
+            "app_id",
+            "status",
+            "update_time",
+            "operator_id",
+        ];
+        let [feedback_ids, app_id, status, update_time, operator] = self.members(names)?;
+        Some(StatusChange {
+            feedback_ids: json::texts(feedback_ids),
+            app_id: json::text(app_id),
+            status: json::code(status),
+            updated_at: time(update_time, timezone),
+            operator: user_ids(operator),
+        })
+    }
+
+    /// The platform's id; where there is none the feedback's, else a hash of the body.
+    fn id(&self, content: Option<&Content>, body: &str) -> EventId {
+        let feedback_id = match content {
+            Some(Content::Created(feedback)) => feedback.id.as_deref(),
+            Some(Content::Updated(_) | Content::Notice(_)) | None => None,
+        };
+        self.event_id
+            .as_deref()
+            .filter(|id| id.len() <= ID_BYTES_MAX)
+            .or(feedback_id)
+            .map_or_else(
+                || EventId::new(format!("sha256:{}", hex(&Sha256::digest(body)))),
+                EventId::new,
+            )
+    }
+
+    fn event(&self, id: EventId, via: &AppName, content: Content) -> Event {
+        Event {
+            id,
+            via: via.clone(),
+            created_at: self.created_at,
+            tenant_key: self.tenant_key.clone(),
+            content,
+        }
+    }
+}
+
+fn is_ours(event_type: &str) -> bool {
+    event_type == CREATED || event_type == UPDATED
+}
+
+fn private(raw: Raw<'_>) -> Option<Private> {
+    json::text(raw).map(Private::new)
+}
+
+fn user_ids(raw: Raw<'_>) -> UserIds {
+    let names = ["open_id", "union_id", "user_id"];
+    let members = raw.and_then(|raw| json::members(raw.get(), names).ok());
+    let [open_id, union_id, user_id] = members.unwrap_or_default();
+    UserIds {
+        open_id: private(open_id),
+        union_id: private(union_id),
+        user_id: private(user_id),
+    }
+}
+
+/// A time like `2022-01-30 11:30:12`, which carries no zone; one that does is taken at its word.
+fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
+    let text = json::text(raw)?;
+    let at = match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at,
+        Err(_no_zone) => {
+            let civil: jiff::civil::DateTime = text.parse().ok()?;
+            timezone.to_ambiguous_timestamp(civil).compatible().ok()?
+        }
+    };
+    Some(Timestamp::from_millis(at.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests;

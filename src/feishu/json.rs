@@ -1,0 +1,216 @@
+//! Reading JSON that others wrote: any member may be missing, null, of the wrong type, or there twice.
+//!
+//! Objects are taken apart into raw text, member by member, so that one odd value spoils nothing
+//! else and a number keeps every digit. Nothing here recurses: what is nested under an unknown
+//! member is skipped over, however deep it goes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A member's value as it is written; `None` if it is absent or null.
+pub(super) type Raw<'a> = Option<&'a RawValue>;
+
+/// The members of the object in `text` that have these names; of several with one name the last.
+/// An error if the text is anything but one JSON object.
+pub(super) fn members<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<[Raw<'a>; N], serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = Members(&names).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(found)
+}
+
+struct Members<'n, const N: usize>(&'n [&'n str; N]);
+
+/// A member's name, copied only where it holds an escape.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Members<'_, N> {
+    type Value = [Raw<'de>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
+    type Value = [Raw<'de>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut found = [None; N];
+        while let Some(Name(name)) = map.next_key()? {
+            let value: &'de RawValue = map.next_value()?;
+            let place = self.0.iter().position(|wanted| *wanted == name);
+            if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                *slot = (value.get() != "null").then_some(value);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The text of a string that is not empty, or the digits of a number.
+pub(super) fn text(raw: Raw<'_>) -> Option<String> {
+    let raw = raw?.get();
+    match raw.as_bytes().first()? {
+        b'"' => serde_json::from_str(raw)
+            .ok()
+            .filter(|text: &String| !text.is_empty()),
+        b'-' | b'0'..=b'9' => Some(raw.to_owned()),
+        _ => None,
+    }
+}
+
+/// A whole number, written as a number or as a string.
+pub(super) fn code(raw: Raw<'_>) -> Option<i64> {
+    let text = text(raw)?;
+    let text = text.trim();
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+/// The elements of an array; a value that is no array is its own only element.
+fn elements(raw: Raw<'_>) -> Vec<&RawValue> {
+    let Some(raw) = raw else { return Vec::new() };
+    if raw.get().starts_with('[') {
+        serde_json::from_str(raw.get()).unwrap_or_default()
+    } else {
+        vec![raw]
+    }
+}
+
+/// Every whole number of an array, or the one that stands in its place.
+pub(super) fn codes(raw: Raw<'_>) -> Vec<i64> {
+    elements(raw)
+        .into_iter()
+        .filter_map(|element| code(Some(element)))
+        .collect()
+}
+
+/// Every text of an array, or the one that stands in its place.
+pub(super) fn texts(raw: Raw<'_>) -> Vec<String> {
+    elements(raw)
+        .into_iter()
+        .filter_map(|element| text(Some(element)))
+        .collect()
+}
+
+/// Puts U+FFFD in the place of each half of a surrogate pair (`\ud83d` without `\ude00` behind it).
+/// The platform's own SDKs let them pass; a strict parser refuses the whole text for one of them.
+pub(super) fn mend(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\ud") && !text.contains("\\uD") {
+        return Cow::Borrowed(text);
+    }
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let (kept, length) = match (unit(escape, 0), unit(escape, 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
+            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
+            (Some(_), _) => (escape.get(..6), 6),
+            // `\n`, `\\`, or what the parser will complain of.
+            (None, _) => (escape.get(..2), 2),
+        };
+        mended.push_str(kept.unwrap_or(escape));
+        rest = match kept {
+            Some(_) => escape.get(length..).unwrap_or_default(),
+            None => "",
+        };
+    }
+    mended.push_str(rest);
+    Cow::Owned(mended)
+}
+
+/// The code unit of the escape `\uXXXX` that begins at `at`.
+fn unit(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_members_counts_and_null_is_absent() {
+        let [a, b, c] = members(
+            r#"{"a":1,"a":"x","b":2,"b":null,"\u0063":[]}"#,
+            ["a", "b", "c"],
+        )
+        .unwrap();
+        assert_eq!(text(a).as_deref(), Some("x"));
+        assert!(b.is_none());
+        assert_eq!(c.unwrap().get(), "[]");
+    }
+
+    #[test]
+    fn only_one_whole_object_will_do() {
+        for wrong in [
+            "",
+            "null",
+            "[1]",
+            "{",
+            "{}x",
+            "{\"a\":tru}",
+            "{\"a\":\"\n\"}",
+        ] {
+            assert!(members(wrong, ["a"]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_and_codes_may_be_strings() {
+        let read = |json: &str| {
+            let text_of = format!("{{\"v\":{json}}}");
+            let [raw] = members(&text_of, ["v"]).unwrap();
+            (text(raw), code(raw), codes(raw))
+        };
+        let big = "123456789012345678901234567890";
+        assert_eq!(read(big), (Some(big.to_owned()), None, vec![]));
+        assert_eq!(read("\" 7 \"").1, Some(7));
+        assert_eq!(read("3.0").1, Some(3));
+        assert_eq!(read("3.5").1, None);
+        assert_eq!(read("[1,\"2\",null,{},\"x\",-4]").2, [1, 2, -4]);
+        assert_eq!(read("true"), (None, None, vec![]));
+        assert_eq!(read("\"\""), (None, None, vec![]));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced_and_all_else_stays() {
+        for (given, mended) in [
+            (r"a\ud83d b", r"a\ufffd b"),
+            (r"\ud83d\ude00", r"\ud83d\ude00"),
+            (r"\uDE00\uD83D", r"\ufffd\ufffd"),
+            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+            (r"\\ud83d \u767d", r"\\ud83d \u767d"),
+            (r"\ud83d\n\u00e9", r"\ufffd\n\u00e9"),
+            (r"\ud8", r"\ud8"),
+            (r"\uD83D白\", r"\ufffd白\"),
+        ] {
+            assert_eq!(mend(given), mended);
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_levels_under_an_unknown_member_are_skipped() {
+        let deep = format!(
+            "{{\"x\":{}{},\"a\":1}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        let [a] = members(&deep, ["a"]).unwrap();
+        assert_eq!(code(a), Some(1));
+    }
+}

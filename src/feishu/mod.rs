@@ -1,0 +1,21 @@
+//! The platform's protocol, as Feishu and Lark speak it: signatures, encryption, envelopes, events,
+//! and calls to the open API. Pure but for [`client`].
+//!
+//! Bytes from outside are an [`Unverified`]; only [`Unverified::verify`] makes an [`Envelope`] of them,
+//! and only that becomes an event. What is wrong with bytes is a [`Refusal`] and an error to the sender;
+//! what is odd in an authentic event is read as far as it goes and never refused, for the platform
+//! would only send it again.
+
+pub mod app;
+mod cipher;
+pub mod client;
+mod envelope;
+mod event;
+mod json;
+mod signature;
+
+pub use app::App;
+pub use client::{ApiError, FeishuClient};
+pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
+pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
+pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};
