@@ -5,5 +5,6 @@ pub mod diag;
 pub mod feishu;
 pub mod model;
 pub mod net;
+pub mod rules;
 pub mod tasks;
 pub mod telemetry;

@@ -1,0 +1,55 @@
+//! What can be wrong with rules: every kind of complaint has a code that stays.
+
+/// Each code with one line that says what it means; `docs/diagnostics.md` explains them at length.
+pub const CODES: &[(&str, &str)] = &[
+    (UNKNOWN_KEY, "a rule has a key that rules do not have"),
+    (NOT_BUILT, "a rule uses something that is not built yet"),
+    (WRONG_TYPE, "a value of a rule has the wrong type"),
+    (MISSING_KEY, "a rule lacks a key that every rule needs"),
+    (DUPLICATE_NAME, "two rules have the same name"),
+    (UNKNOWN_DESTINATION, "`send_to` names no destination"),
+    (UNKNOWN_TEMPLATE, "`template` names no template"),
+    (UNKNOWN_MENTION, "`mention` names nobody of `[mentions]`"),
+    (
+        UNKNOWN_APP,
+        "`app` is neither the name nor the id of an app",
+    ),
+    (UNKNOWN_VIA, "`via` names no app of `[apps]`"),
+    (
+        UNKNOWN_VALUE,
+        "a value is none of those that its key can have",
+    ),
+    (BAD_PATTERN, "a glob or regular expression cannot be read"),
+    (EMPTY, "a value is empty where that would match nothing"),
+    (
+        OUT_OF_RANGE,
+        "a number, text or list is too large or too small",
+    ),
+    (
+        UNREACHABLE,
+        "a rule is never asked: an earlier one takes all it could",
+    ),
+    (NEVER_MATCHES, "the conditions of a rule exclude each other"),
+    (
+        FAULTS_UNROUTED,
+        "faults can end unrouted: no rule takes them all",
+    ),
+];
+
+pub(super) const UNKNOWN_KEY: &str = "E100";
+pub(super) const NOT_BUILT: &str = "E101";
+pub(super) const WRONG_TYPE: &str = "E102";
+pub(super) const MISSING_KEY: &str = "E103";
+pub(super) const DUPLICATE_NAME: &str = "E104";
+pub(super) const UNKNOWN_DESTINATION: &str = "E105";
+pub(super) const UNKNOWN_TEMPLATE: &str = "E106";
+pub(super) const UNKNOWN_MENTION: &str = "E107";
+pub(super) const UNKNOWN_APP: &str = "E108";
+pub(super) const UNKNOWN_VIA: &str = "E109";
+pub(super) const UNKNOWN_VALUE: &str = "E110";
+pub(super) const BAD_PATTERN: &str = "E111";
+pub(super) const EMPTY: &str = "E112";
+pub(super) const OUT_OF_RANGE: &str = "E113";
+pub(super) const UNREACHABLE: &str = "W101";
+pub(super) const NEVER_MATCHES: &str = "W102";
+pub(super) const FAULTS_UNROUTED: &str = "W103";

@@ -1,0 +1,288 @@
+//! Reads one `[[rules]]` entry: every key and value is checked, every mistake reported.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{DestinationName, RuleName, Severity};
+
+use super::Known;
+use super::codes;
+use super::conditions;
+use super::plan::Rule;
+use super::raw::{Node, Value};
+use super::report::{At, Report, did_you_mean};
+
+/// The longest name or label, in characters.
+const TEXT_CHARS_MAX: usize = 200;
+/// How many labels a rule may have.
+const LABELS_MAX: usize = 50;
+/// The longest a message may wait for its pictures.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The keys of a rule.
+pub(super) const KEYS: &[&str] = &[
+    "name", "match", "except", "send_to", "continue", "severity", "template", "mention", "labels",
+    "wait",
+];
+const NOT_BUILT: &[&str] = &[
+    "group_by",
+    "group_interval",
+    "repeat_after",
+    "resolve_after",
+    "escalate",
+    "hold",
+    "when",
+];
+
+/// Reads a rule that stands at `at`. What is wrong is reported; a rule of which something was
+/// reported as an error must not be used.
+pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> Option<Rule> {
+    let Value::Table(entries) = &node.value else {
+        report.wrong_type(at, "a table", node);
+        return None;
+    };
+    for (key, _) in entries {
+        unknown_key(report, &at.key(key.get_ref(), key.span()), key.get_ref());
+    }
+    let mut reader = Reader {
+        report,
+        at,
+        entries,
+    };
+    let name = reader
+        .required("name")
+        .and_then(|(at, node)| reader.line(&at, node));
+    let wanted = reader
+        .get("match")
+        .map(|(at, node)| conditions::read(reader.report, &at, node, known));
+    let except = reader
+        .get("except")
+        .map(|(at, node)| conditions::read(reader.report, &at, node, known));
+    let send_to = reader.send_to(known);
+    let goes_on = reader.goes_on();
+    let severity = reader.severity();
+    let template = reader.template(known);
+    let mentions = reader.mentions(known);
+    let labels = reader.labels();
+    let wait = reader.wait();
+    Some(Rule {
+        name: RuleName::new(name?),
+        wanted: wanted.unwrap_or_default(),
+        except: except.unwrap_or_default(),
+        send_to,
+        goes_on,
+        severity,
+        template,
+        mentions,
+        labels,
+        wait,
+    })
+}
+
+fn unknown_key(report: &mut Report, at: &At, name: &str) {
+    if KEYS.contains(&name) {
+        return;
+    }
+    if NOT_BUILT.contains(&name) {
+        let message = format!("`{name}` in rules is not built yet");
+        report.error(codes::NOT_BUILT, at, message, None);
+        return;
+    }
+    let condition = conditions::KEYS.iter().copied().find(|key| *key == name);
+    let help = match condition.or_else(|| conditions::alias(name)) {
+        Some(key) => Some(format!("it is a condition: write match = {{ {key} = … }}")),
+        None => did_you_mean(name, KEYS.iter().copied()),
+    };
+    let message = format!("rules have no key `{name}`");
+    report.error(codes::UNKNOWN_KEY, at, message, help);
+}
+
+struct Reader<'a> {
+    report: &'a mut Report,
+    at: &'a At,
+    entries: &'a [(toml::Spanned<String>, Node)],
+}
+
+impl<'a> Reader<'a> {
+    fn get(&self, name: &str) -> Option<(At, &'a Node)> {
+        let mut entries = self.entries.iter();
+        let (_, node) = entries.find(|(key, _)| key.get_ref() == name)?;
+        Some((self.at.key(name, node.span.clone()), node))
+    }
+
+    fn required(&mut self, name: &str) -> Option<(At, &'a Node)> {
+        let found = self.get(name);
+        if found.is_none() {
+            let message = format!("the rule has no `{name}`");
+            let help = (name == "send_to")
+                .then(|| "`send_to = []` takes an event and tells nobody".to_owned());
+            self.report
+                .error(codes::MISSING_KEY, self.at, message, help);
+        }
+        found
+    }
+
+    /// A text that is neither empty nor too long.
+    fn line(&mut self, at: &At, node: &'a Node) -> Option<&'a str> {
+        let Value::Text(text) = &node.value else {
+            self.report.wrong_type(at, "a text", node);
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.report
+                .error(codes::EMPTY, at, "the text is empty", None);
+            return None;
+        }
+        if text.chars().count() > TEXT_CHARS_MAX {
+            let message = format!("the text is longer than {TEXT_CHARS_MAX} characters");
+            self.report.error(codes::OUT_OF_RANGE, at, message, None);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The texts of a list (or one), each known to `find`; `unknown` says what to complain of.
+    fn names(
+        &mut self,
+        (at, list): (At, &'a Node),
+        unknown: (&'static str, &str),
+        known: &[&str],
+    ) -> Vec<&'a str> {
+        let (code, what) = unknown;
+        let mut names: Vec<&str> = Vec::new();
+        for (index, node) in list.elements().iter().enumerate() {
+            let at = at.element(list, index, node);
+            let Some(name) = self.line(&at, node) else {
+                continue;
+            };
+            if !known.contains(&name) {
+                let message = format!("{what} \"{name}\"");
+                let help = did_you_mean(name, known.iter().copied());
+                self.report.error(code, &at, message, help);
+            } else if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    fn send_to(&mut self, known: &Known) -> Vec<DestinationName> {
+        let Some(found) = self.required("send_to") else {
+            return Vec::new();
+        };
+        let names: Vec<&str> = known
+            .destinations
+            .iter()
+            .map(DestinationName::as_str)
+            .collect();
+        let unknown = (codes::UNKNOWN_DESTINATION, "there is no destination");
+        let names = self.names(found, unknown, &names);
+        names.into_iter().map(DestinationName::from).collect()
+    }
+
+    fn mentions(&mut self, known: &Known) -> Vec<String> {
+        let Some(found) = self.get("mention") else {
+            return Vec::new();
+        };
+        let people = known.mentions.iter().map(String::as_str);
+        let names: Vec<&str> = people.chain(["all"]).collect();
+        let unknown = (codes::UNKNOWN_MENTION, "`[mentions]` has no");
+        let names = self.names(found, unknown, &names);
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    fn template(&mut self, known: &Known) -> Option<String> {
+        let (at, node) = self.get("template")?;
+        let name = self.line(&at, node)?;
+        if known.templates.iter().any(|one| one == name) {
+            return Some(name.to_owned());
+        }
+        let help = did_you_mean(name, known.templates.iter().map(String::as_str));
+        let message = format!("there is no template \"{name}\"");
+        self.report
+            .error(codes::UNKNOWN_TEMPLATE, &at, message, help);
+        None
+    }
+
+    fn severity(&mut self) -> Option<Severity> {
+        let (at, node) = self.get("severity")?;
+        let name = self.line(&at, node)?;
+        let severity = Severity::from_key(name);
+        if severity.is_none() {
+            let help = did_you_mean(name, Severity::ALL.iter().map(|one| one.key()));
+            let message = format!("there is no severity \"{name}\"");
+            self.report.error(codes::UNKNOWN_VALUE, &at, message, help);
+        }
+        severity
+    }
+
+    fn goes_on(&mut self) -> bool {
+        let Some((at, node)) = self.get("continue") else {
+            return false;
+        };
+        let Value::Flag(flag) = &node.value else {
+            self.report.wrong_type(&at, "true or false", node);
+            return false;
+        };
+        *flag
+    }
+
+    fn labels(&mut self) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::new();
+        let Some((at, node)) = self.get("labels") else {
+            return labels;
+        };
+        let Value::Table(entries) = &node.value else {
+            self.report.wrong_type(&at, "a table of texts", node);
+            return labels;
+        };
+        if entries.len() > LABELS_MAX {
+            let message = format!("{} labels; a rule has at most {LABELS_MAX}", entries.len());
+            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+        }
+        for (key, value) in entries {
+            let at = at.key(key.get_ref(), value.span.clone());
+            if let Some(text) = self.line(&at, value) {
+                labels.insert(key.get_ref().clone(), text.to_owned());
+            }
+        }
+        labels
+    }
+
+    fn wait(&mut self) -> Option<Duration> {
+        let (at, node) = self.get("wait")?;
+        let Value::Text(text) = &node.value else {
+            self.report
+                .wrong_type(&at, "a duration like \"500ms\"", node);
+            return None;
+        };
+        let Some(wait) = duration(text) else {
+            let help = Some("write a number and a unit: ms, s, m, h or d".to_owned());
+            let message = format!("\"{text}\" is no duration");
+            self.report.error(codes::WRONG_TYPE, &at, message, help);
+            return None;
+        };
+        if wait > WAIT_MAX {
+            let message = "a message waits for its pictures an hour at most";
+            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            return None;
+        }
+        Some(wait)
+    }
+}
+
+/// Reads `"90s"`, `"5m"`, `"3d"`: a whole number and a unit.
+fn duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(unit_at)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let number: u64 = number.parse().ok()?;
+    Some(Duration::from_millis(number.checked_mul(unit_ms)?))
+}

@@ -1,0 +1,129 @@
+//! Collects complaints about one rule, each at its place.
+
+use std::ops::Range;
+
+use crate::diag::{Diagnostic, Level, Place};
+
+use super::raw::{Node, Value};
+
+/// The complaints so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Where a complaint belongs: the way to it, and the bytes.
+#[derive(Clone, Debug)]
+pub(super) struct At {
+    pub(super) path: String,
+    pub(super) span: Range<usize>,
+}
+
+impl At {
+    pub(super) fn new(path: &str, span: Range<usize>) -> Self {
+        Self {
+            path: path.to_owned(),
+            span,
+        }
+    }
+
+    /// The place of `key` below this one.
+    pub(super) fn key(&self, key: &str, span: Range<usize>) -> Self {
+        Self {
+            path: format!("{}.{key}", self.path),
+            span,
+        }
+    }
+
+    /// The place of an element of `list`, which stands here; of the value itself where one stands for a list.
+    pub(super) fn element(&self, list: &Node, index: usize, element: &Node) -> Self {
+        let path = match &list.value {
+            Value::List(_) => format!("{}[{index}]", self.path),
+            Value::Text(_)
+            | Value::Whole(_)
+            | Value::Flag(_)
+            | Value::Table(_)
+            | Value::Foreign(_) => self.path.clone(),
+        };
+        Self {
+            path,
+            span: element.span.clone(),
+        }
+    }
+}
+
+impl Report {
+    /// Adds an error.
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        at: &At,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.add(Level::Error, code, at, message.into(), help);
+    }
+
+    /// Adds a warning.
+    pub(super) fn warning(
+        &mut self,
+        code: &'static str,
+        at: &At,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.add(Level::Warning, code, at, message.into(), help);
+    }
+
+    fn add(
+        &mut self,
+        level: Level,
+        code: &'static str,
+        at: &At,
+        message: String,
+        help: Option<String>,
+    ) {
+        let span = Some(at.span.clone()).filter(|span| !span.is_empty());
+        self.diagnostics.push(Diagnostic {
+            level,
+            code,
+            message,
+            place: Place {
+                file: None,
+                span,
+                path: at.path.clone(),
+                variable: None,
+            },
+            help,
+        });
+    }
+
+    /// Complains that a value has the wrong type.
+    pub(super) fn wrong_type(&mut self, at: &At, wanted: &str, found: &Node) {
+        let message = format!("expected {wanted}, found {}", found.value.kind());
+        self.error(super::codes::WRONG_TYPE, at, message, None);
+    }
+}
+
+/// `did you mean "…"?` for the known name nearest to `given`, if one is near; else the names, if they are few.
+pub(super) fn did_you_mean<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    const SIMILARITY_MIN: f64 = 0.75;
+    const NAMES_SHOWN_MAX: usize = 12;
+    let mut names: Vec<&str> = known.into_iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    let nearest = names
+        .iter()
+        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), name))
+        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    match nearest {
+        Some((_, name)) => Some(format!("did you mean \"{name}\"?")),
+        None if names.is_empty() => None,
+        None if names.len() <= NAMES_SHOWN_MAX => Some(format!("known: {}", names.join(", "))),
+        None => None,
+    }
+}

@@ -1,0 +1,667 @@
+//! Rules are built from TOML, as the configuration does it.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use super::*;
+use crate::model::{
+    Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, Finding, Notice, NoticeKind,
+    Private, Severity, SourceKind, StatusChange,
+};
+
+#[derive(Debug, serde::Deserialize)]
+struct File {
+    #[serde(default)]
+    rules: Vec<RawRule>,
+}
+
+fn known() -> Known {
+    let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect();
+    Known {
+        app_ids: vec![
+            ("shop".into(), "cli_shop".into()),
+            ("order".into(), "cli_order1".into()),
+            ("order".into(), "cli_order2".into()),
+        ],
+        apps: vec!["shop".into(), "desk".into()],
+        destinations: ["oncall-chat", "product", "archive"]
+            .map(DestinationName::from)
+            .into(),
+        mentions: names(&["sre"]),
+        templates: names(&["alert", "suggestion", "plain"]),
+    }
+}
+
+fn build(text: &str) -> (RuleSet, Vec<Diagnostic>) {
+    let file: File = toml::from_str(text).unwrap();
+    let rules = file.rules.into_iter().enumerate();
+    let rules: Vec<_> = rules
+        .map(|(n, rule)| (format!("rules[{n}]"), rule))
+        .collect();
+    RuleSet::build(&rules, &known())
+}
+
+/// Rules without an error; the warnings are not looked at.
+fn rules(text: &str) -> RuleSet {
+    let (rules, diagnostics) = build(text);
+    let errors = diagnostics.iter().filter(|one| one.level == Level::Error);
+    assert_eq!(errors.count(), 0, "{diagnostics:#?}");
+    rules
+}
+
+/// Each diagnostic as `code path ‹what the span covers›: message (help)`.
+fn complaints(text: &str) -> Vec<String> {
+    let line = |one: Diagnostic| {
+        let at = one
+            .place
+            .span
+            .map_or("", |span| text.get(span).unwrap())
+            .replace('\n', "⏎");
+        let help = one
+            .help
+            .map(|help| format!(" ({help})"))
+            .unwrap_or_default();
+        format!(
+            "{} {} ‹{at}›: {}{help}",
+            one.code, one.place.path, one.message
+        )
+    };
+    build(text).1.into_iter().map(line).collect()
+}
+
+/// One rule with this line in it, and the complaints about it that are errors.
+fn errors_of(line: &str) -> Vec<String> {
+    let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\n{line}\n");
+    let complaints = complaints(&text);
+    complaints
+        .into_iter()
+        .filter(|one| one.starts_with('E'))
+        .collect()
+}
+
+fn feedback() -> Feedback {
+    Feedback {
+        id: Some("7057888018203574291".into()),
+        app_id: Some("cli_order2".into()),
+        kind: Some(FeedbackKind::FAULT),
+        faults: vec![FaultKind::WHITE_SCREEN, FaultKind(42)],
+        source: Some(SourceKind::MINI_PROGRAM),
+        description: Some(Private::new("支付 page is blank since v2.1")),
+        contact: Some(Private::new("li@example.com")),
+        path: Some(Private::new("pages/pay/Index")),
+        tenant_name: Some(Private::new("Acme Internal 测试")),
+        user: crate::model::UserIds {
+            open_id: Some(Private::new("ou_1")),
+            ..Default::default()
+        },
+        images: vec![Private::new("https://example.com/1")],
+        ..Feedback::default()
+    }
+}
+
+fn event_of(content: Content) -> Event {
+    Event {
+        id: EventId::from("evt"),
+        via: "shop".into(),
+        created_at: None,
+        tenant_key: Some("tk_1".into()),
+        content,
+    }
+}
+
+fn event(feedback: Feedback) -> Event {
+    event_of(Content::Created(Box::new(feedback)))
+}
+
+/// An event that has nothing but the app it came by.
+fn bare() -> Event {
+    Event {
+        tenant_key: None,
+        ..event(Feedback::default())
+    }
+}
+
+fn told(plan: &Plan) -> Vec<(&str, &str)> {
+    plan.deliveries
+        .iter()
+        .map(|one| (one.destination.as_str(), one.order.rule.as_str()))
+        .collect()
+}
+
+/// What holds for `feedback()`, and what does not, for each key.
+const CONDITIONS: &[(&str, &str, &str)] = &[
+    ("app", "\"order\"", "\"shop\""),
+    ("app", "[\"shop\", \"cli_order2\"]", "\"cli_other\""),
+    ("via", "\"shop\"", "\"desk\""),
+    ("type", "\"fault\"", "\"suggestion\""),
+    ("type", "1", "[2, 3]"),
+    ("fault", "[\"crash\", \"white_screen\"]", "\"crash\""),
+    ("fault", "42", "[43, \"other\"]"),
+    ("source", "\"mini_program\"", "[\"bot\", 9]"),
+    ("tenant", "\"*internal*\"", "\"internal*\""),
+    ("path", "\"pages/*\"", "\"pages\""),
+    ("path", "\"*/INDEX\"", "\"pages/?\""),
+    ("tenant_key", "\"tk_1\"", "\"TK_1\""),
+    ("description", "\"支付|付款\"", "\"^page\""),
+    ("description", "'v\\d+\\.\\d+$'", "'(?i)LATER'"),
+    ("contact", "true", "false"),
+    ("images", "true", "false"),
+    ("user", "[\"ou_0\", \"ou_1\"]", "\"ou_2\""),
+];
+
+#[test]
+fn every_key_of_match_and_except_works_both_ways() {
+    let event = event(feedback());
+    for (key, holds, fails) in CONDITIONS {
+        for (wanted, expected) in [(holds, true), (fails, false)] {
+            let rule = |place: &str| {
+                format!(
+                    "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n{place}.{key} = {wanted}\n"
+                )
+            };
+            let (matched, trace) = rules(&rule("match")).explain(&event);
+            assert_eq!(
+                !matched.deliveries.is_empty(),
+                expected,
+                "match.{key} = {wanted}: {trace:?}"
+            );
+            let (excepted, trace) = rules(&rule("except")).explain(&event);
+            assert_eq!(
+                excepted.deliveries.is_empty(),
+                expected,
+                "except.{key} = {wanted}: {trace:?}"
+            );
+        }
+    }
+    let covered: Vec<&str> = CONDITIONS.iter().map(|(key, ..)| *key).collect();
+    assert!(
+        conditions::KEYS.iter().all(|key| covered.contains(key)),
+        "a key is not tried"
+    );
+}
+
+#[test]
+fn what_is_absent_never_matches() {
+    for (key, holds, _) in CONDITIONS {
+        if *key == "via" {
+            continue; // an event always came by some app
+        }
+        let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
+        assert_eq!(
+            rules(&text).plan(&bare()).state,
+            EventState::Unrouted,
+            "{key}"
+        );
+        let text = text.replace("match", "except");
+        assert_eq!(
+            rules(&text).plan(&bare()).state,
+            EventState::Routed,
+            "{key}"
+        );
+    }
+    for key in ["contact", "images"] {
+        let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = false\n");
+        assert_eq!(
+            rules(&text).plan(&bare()).state,
+            EventState::Routed,
+            "{key}"
+        );
+    }
+    let mut empty = feedback();
+    empty.contact = Some(Private::new(""));
+    let set = rules("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.contact = false\n");
+    assert_eq!(set.plan(&event(empty)).state, EventState::Routed);
+}
+
+#[test]
+fn the_first_match_ends_unless_it_continues() {
+    let set = rules(
+        r#"
+        [[rules]]
+        name = "all"
+        send_to = "archive"
+        continue = true
+        [[rules]]
+        name = "suggestions"
+        match = { type = "suggestion" }
+        send_to = "product"
+        [[rules]]
+        name = "pay"
+        match = { path = "pages/pay/*", type = "fault" }
+        except = { tenant = "Acme*", user = "ou_9" }
+        send_to = "product"
+        [[rules]]
+        name = "faults"
+        match.type = "fault"
+        send_to = ["oncall-chat", "archive"]
+        [[rules]]
+        name = "rest"
+        send_to = "product"
+        "#,
+    );
+    let (plan, trace) = set.explain(&event(feedback()));
+    assert_eq!(plan.state, EventState::Routed);
+    assert_eq!(told(&plan), [("archive", "all"), ("oncall-chat", "faults")]);
+    let findings: Vec<_> = trace.rules.iter().map(|one| &one.finding).collect();
+    let [all, suggestions, pay, faults, rest] = findings[..] else {
+        panic!("five rules, five findings: {trace:?}");
+    };
+    assert_eq!(*all, Finding::Matched { last: false });
+    let Finding::Failed(failed) = suggestions else {
+        panic!("{suggestions:?}");
+    };
+    assert_eq!(
+        (failed.key, failed.wanted.as_str()),
+        ("type", "\"suggestion\"")
+    );
+    assert_eq!(failed.found.expose(), "fault");
+    let Finding::Excepted(excepted) = pay else {
+        panic!("{pay:?}");
+    };
+    assert_eq!(
+        (excepted.key, excepted.wanted.as_str()),
+        ("tenant", "\"Acme*\"")
+    );
+    assert_eq!(excepted.found.expose(), "Acme Internal 测试");
+    assert_eq!(*faults, Finding::Matched { last: true });
+    assert_eq!(*rest, Finding::NotReached);
+}
+
+#[test]
+fn an_event_that_no_rule_or_only_continuing_ones_take_is_unrouted() {
+    assert_eq!(RuleSet::default().plan(&bare()).state, EventState::Unrouted);
+    let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"archive\"\ncontinue = true\n");
+    let plan = set.plan(&bare());
+    assert_eq!(
+        (plan.state, told(&plan)),
+        (EventState::Unrouted, vec![("archive", "all")])
+    );
+}
+
+#[test]
+fn the_most_severe_rule_says_how_and_of_equals_the_first() {
+    let rule = |name: &str, rest: &str| {
+        format!("[[rules]]\nname = \"{name}\"\nsend_to = \"product\"\ncontinue = true\n{rest}\n")
+    };
+    let text = [
+        rule("info", "severity = \"info\""),
+        rule(
+            "critical",
+            "severity = \"critical\"\nmention = \"all\"\nwait = \"500ms\"\ntemplate = \"plain\"\nlabels.team = \"checkout\"",
+        ),
+        rule("also critical", "severity = \"critical\""),
+        rule("default", ""),
+    ];
+    let plan = rules(&text.concat()).plan(&event(feedback()));
+    assert_eq!(told(&plan), [("product", "critical")]);
+    let order = &plan.deliveries[0].order;
+    assert_eq!(order.severity, Severity::Critical);
+    assert_eq!(order.mentions, ["all"]);
+    assert_eq!(order.template, "plain");
+    assert_eq!(order.wait, Some(Duration::from_millis(500)));
+    assert_eq!(
+        order.labels.get("team").map(String::as_str),
+        Some("checkout")
+    );
+}
+
+#[test]
+fn severity_and_template_follow_the_type() {
+    let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"product\"\n");
+    for (kind, faults, severity, template) in [
+        (
+            Some(FeedbackKind::FAULT),
+            vec![],
+            Severity::Warning,
+            "alert",
+        ),
+        (None, vec![FaultKind::CRASH], Severity::Warning, "alert"),
+        (
+            Some(FeedbackKind::SUGGESTION),
+            vec![FaultKind::CRASH],
+            Severity::Info,
+            "suggestion",
+        ),
+        (Some(FeedbackKind(7)), vec![], Severity::Info, "plain"),
+        (None, vec![], Severity::Info, "plain"),
+    ] {
+        let feedback = Feedback {
+            kind,
+            faults,
+            ..Feedback::default()
+        };
+        let plan = set.plan(&event(feedback));
+        let order = &plan.deliveries[0].order;
+        assert_eq!(
+            (order.severity, order.template.as_str()),
+            (severity, template),
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn changes_of_state_and_notices_are_noted_and_told_to_nobody() {
+    let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"product\"\n");
+    let notice = Notice {
+        kind: NoticeKind::DeliveryDead,
+        subject: String::new(),
+        text: String::new(),
+    };
+    for content in [
+        Content::Updated(StatusChange::default()),
+        Content::Notice(notice),
+    ] {
+        let (plan, trace) = set.explain(&event_of(content));
+        assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
+        assert_eq!(trace.rules[0].finding, Finding::NotReached);
+    }
+}
+
+#[test]
+fn every_mistake_of_a_rule_is_named_at_once() {
+    let found = complaints(
+        r#"
+[[rules]]
+name = "blank screen"
+fault_type = 2
+match = { type = "crash", feedback_path = "pages/*", fault = ["balck_screen", "3", true], app = "shp", via = "shop2", event = "updated" }
+except = { description = "(", path = "[a", user = "li", contact = 1, source = -1, tenant = [], severity = "info" }
+send_to = ["oncal-chat", "product", 3]
+continue = "yes"
+severity = "urgent"
+template = "alrt"
+mention = ["sre", "sree"]
+labels = { team = 3 }
+wait = "5"
+group_by = "app"
+sendto = "x"
+"#,
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn a_rule_needs_a_name_of_its_own_and_a_destination() {
+    let found = complaints(
+        "[[rules]]\n[[rules]]\nname = \"a\"\nsend_to = []\ncontinue = true\n[[rules]]\nname = \"a\"\nsend_to = []\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "E103 rules[0] ‹[[rules]]›: the rule has no `name`",
+            "E103 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
+            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the journal and in templates)",
+        ]
+    );
+}
+
+#[test]
+fn limits_are_kept() {
+    let many = format!("match.fault = {:?}", vec![1; 1001]);
+    let long_pattern = format!("match.path = {:?}", "x".repeat(1001));
+    let long_name = format!("mention = {:?}", "x".repeat(201));
+    let labels = (0..51)
+        .map(|n| format!("labels.l{n} = \"x\"\n"))
+        .collect::<String>();
+    for (line, code) in [
+        (many.as_str(), "E113"),
+        (long_pattern.as_str(), "E113"),
+        (long_name.as_str(), "E113"),
+        (labels.as_str(), "E113"),
+        ("match.fault = 2147483648", "E113"),
+        ("match.fault = 99999999999999999999", "E102"),
+        ("match.fault = 1.5", "E102"),
+        ("wait = \"61m\"", "E113"),
+        ("wait = \"99999999999999999999s\"", "E102"),
+        ("match.description = '(\\w{100}){100}'", "E111"),
+    ] {
+        let found = errors_of(line);
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert!(found[0].starts_with(code), "{line}: {found:?}");
+    }
+    for line in [
+        "wait = \"60m\"",
+        "wait = \"0s\"",
+        "match.fault = 2147483647",
+    ] {
+        assert_eq!(errors_of(line), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn globs_know_characters_not_bytes_and_cross_slashes() {
+    for (glob, path, holds) in [
+        ("??科技", "北京科技", true),
+        ("?科技", "北京科技", false),
+        ("[北南]京*", "南京科技", true),
+        ("[!北]京*", "北京科技", false),
+        ("ÉCOLE*", "école 1", true),
+        ("pages/*", "pages/a/b", true),
+        ("pages/**/b", "pages/a/x/b", true),
+        ("{pages,tabs}/*", "tabs/a", true),
+        ("https://*/pay?id=*", "https://a.example/pay?id=1", true),
+        ("one*two", "one\nand\ntwo", true),
+        ("*.md", "a/.md", true),
+        ("a.", "a.", true),
+        ("a.", "ab", false),
+        ("pages/**/b", "pages/b", true),
+        ("**/b", "b", true),
+        ("**/b", "ab", false),
+        ("a**b", "a/b", true),
+        ("[a-c]x", "Bx", true),
+        ("[]-]x", "-x", true),
+        ("[a&&b~~]", "~", true),
+        ("[\\d]", "1", false),
+        ("\\*", "*", true),
+        ("\\*", "x", false),
+        ("{a,{b,c}d}e", "CDe", true),
+        ("a,b", "a,b", true),
+        ("", "", false),
+    ] {
+        let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.path = {glob:?}\n");
+        let feedback = Feedback {
+            path: Some(Private::new(path)),
+            ..Feedback::default()
+        };
+        let state = build(&text).0.plan(&event(feedback)).state;
+        assert_eq!(state == EventState::Routed, holds, "{glob} {path:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_read_from_the_spanned_tree_as_well() {
+    let text = "[[rules]]\nname = \"one\"\nsend_to = \"prodct\"\n";
+    let mut table = toml::de::DeTable::parse(text).unwrap().into_inner();
+    let rules = table.remove("rules").unwrap();
+    let rules = Vec::<RawRule>::deserialize(toml::de::ValueDeserializer::from(rules)).unwrap();
+    let rules: Vec<_> = rules
+        .into_iter()
+        .map(|rule| ("rules[0]".to_owned(), rule))
+        .collect();
+    let (_, diagnostics) = RuleSet::build(&rules, &known());
+    assert_eq!(diagnostics[0].place.path, "rules[0].send_to");
+    let span = diagnostics[0].place.span.clone().unwrap();
+    assert_eq!(text.get(span), Some("\"prodct\""));
+}
+
+#[test]
+fn a_date_is_refused_by_its_type() {
+    let text = "[[rules]]\nname = 2026-03-01\nsend_to = []\n";
+    let refused = toml::from_str::<File>(text);
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[test]
+fn a_rule_with_an_error_is_left_out_and_the_others_stay() {
+    let (set, _) = build(
+        "[[rules]]\nname = \"a\"\nsend_to = \"nowhere\"\n[[rules]]\nname = \"b\"\nsend_to = \"product\"\n",
+    );
+    assert_eq!(told(&set.plan(&bare())), [("product", "b")]);
+}
+
+/// Codes of the complaints about these rules, each `(rest of the rule)`.
+fn codes_of(rests: &[&str]) -> Vec<String> {
+    let rule =
+        |(n, rest): (usize, &&str)| format!("[[rules]]\nname = \"r{n}\"\nsend_to = []\n{rest}\n");
+    let text: String = rests.iter().enumerate().map(rule).collect();
+    let short = |line: String| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    complaints(&text).into_iter().map(short).collect()
+}
+
+#[test]
+fn rules_that_cannot_be_reached_or_match_are_warned_of() {
+    let none: &[&str] = &[];
+    assert_eq!(codes_of(&[""]), none);
+    assert_eq!(codes_of(&["", "match.type = 1"]), ["W101 rules[1]"]);
+    assert_eq!(codes_of(&["continue = true", ""]), none);
+    assert_eq!(codes_of(&["except.type = 2", "match.type = 2", ""]), none);
+    assert_eq!(
+        codes_of(&[
+            "match.fault = [1, 2]",
+            "match = { fault = 2, app = \"shop\" }",
+            "match.fault = [2, 3]",
+            ""
+        ]),
+        ["W101 rules[1]"]
+    );
+    assert_eq!(
+        codes_of(&[
+            "match.path = \"a*\"",
+            "match = { path = \"a*\", contact = true }",
+            ""
+        ]),
+        ["W101 rules[1]"]
+    );
+    assert_eq!(
+        codes_of(&["match = { type = 2, fault = 1 }", ""]),
+        ["W102 rules[0].match"]
+    );
+    assert_eq!(
+        codes_of(&["match.fault = 1\nexcept.fault = [1, 2]", ""]),
+        ["W102 rules[0].except"]
+    );
+    assert_eq!(
+        codes_of(&["match.fault = [1, 3]\nexcept.fault = [1, 2]", ""]),
+        none
+    );
+}
+
+#[test]
+fn faults_that_can_end_unrouted_are_warned_of() {
+    let none: &[&str] = &[];
+    for unsafe_end in [
+        "match.fault = 1",
+        "match.type = 2",
+        "continue = true",
+        "except.app = \"shop\"",
+    ] {
+        assert_eq!(codes_of(&[unsafe_end]), ["W103 rules"], "{unsafe_end}");
+    }
+    assert_eq!(
+        codes_of(&["match.type = [\"fault\", \"suggestion\"]"]),
+        none
+    );
+}
+
+#[test]
+fn codes_are_unique_and_each_says_what_it_means() {
+    for (index, (code, meaning)) in CODES.iter().enumerate() {
+        assert!(
+            CODES.iter().skip(index + 1).all(|(other, _)| other != code),
+            "{code} twice"
+        );
+        assert!(!meaning.is_empty());
+    }
+}
+
+#[test]
+fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
+    let set = rules(
+        r#"
+        [[rules]]
+        name = "blank screen"
+        match = { type = "fault", source = "mini_program", fault = ["black_screen", "white_screen", "crash"] }
+        except = { path = "pages/debug/*" }
+        send_to = ["oncall-chat", "product"]
+        severity = "critical"
+        template = "alert"
+        mention = "sre"
+        labels = { team = "checkout" }
+        wait = "500ms"
+        "#,
+    );
+    let plan = set.plan(&event(feedback()));
+    assert_eq!(plan.deliveries.len(), 2);
+    assert_eq!(plan.deliveries[1].order.mentions, ["sre"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_glob_without_signs_is_itself_and_no_glob_panics(glob in "[a中/*?\\[\\]{},!\\\\^&~.-]{0,12}", text in "[a中/.]{0,6}") {
+        let compiled = glob::compile(&glob);
+        if !glob.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+            prop_assert_eq!(compiled.unwrap().is_match(&text), glob == text);
+        } else if let Ok(regex) = compiled {
+            let _matches_or_not: bool = regex.is_match(&text);
+        }
+    }
+}
+
+prop_compose! {
+    fn any_event()(
+        app in prop::option::of("cli_(shop|order1|x)"),
+        kind in prop::option::of(0..4_i64),
+        faults in prop::collection::vec(0..10_i64, 0..3),
+        path in prop::option::of("pages/.{0,6}"),
+        tenant in prop::option::of(".{0,8}"),
+    ) -> Event {
+        event(Feedback {
+            app_id: app,
+            kind: kind.map(FeedbackKind),
+            faults: faults.into_iter().map(FaultKind).collect(),
+            path: path.map(Private::new),
+            tenant_name: tenant.map(Private::new),
+            ..Feedback::default()
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_plan_is_the_same_each_time_explained_or_not_and_names_no_destination_twice(event in any_event()) {
+        let set = rules(
+            r#"
+            [[rules]]
+            name = "all"
+            send_to = ["archive", "product"]
+            continue = true
+            [[rules]]
+            name = "shop"
+            match = { app = "shop", path = "pages/*" }
+            send_to = ["product", "oncall-chat"]
+            severity = "critical"
+            [[rules]]
+            name = "faults"
+            match.type = "fault"
+            send_to = ["oncall-chat", "archive"]
+            "#,
+        );
+        let (plan, trace) = set.explain(&event);
+        prop_assert_eq!(&plan, &set.plan(&event));
+        prop_assert_eq!((&plan, &trace), (&set.explain(&event).0, &set.explain(&event).1));
+        prop_assert_eq!(trace.rules.len(), 3);
+        let last = trace.rules.iter().filter(|one| one.finding == Finding::Matched { last: true });
+        prop_assert_eq!(last.count() == 1, plan.state == EventState::Routed);
+        for (index, one) in plan.deliveries.iter().enumerate() {
+            let mut rest = plan.deliveries.iter().skip(index + 1);
+            prop_assert!(rest.all(|other| other.destination != one.destination));
+        }
+    }
+}
