@@ -5,6 +5,7 @@ pub mod diag;
 pub mod feishu;
 pub mod model;
 pub mod net;
+pub mod render;
 pub mod rules;
 pub mod tasks;
 pub mod telemetry;

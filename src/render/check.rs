@@ -1,0 +1,173 @@
+//! What `check` says of templates: each complaint at its place, and every template rendered with samples.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::library::Source;
+use super::names::Found;
+use super::{Audience, Family, Locale, Templates, sample};
+use crate::diag::{Diagnostic, Level, Place};
+use crate::model::{Content, Form, Trigger};
+
+/// Every code of this module and what it means.
+pub const CODES: &[(&str, &str)] = &[
+    ("E200", "the folder of templates cannot be read"),
+    (
+        "E201",
+        "a template's file cannot be read, is too large or not UTF-8",
+    ),
+    (
+        "E202",
+        "a template is too large, too deep, or could take too long",
+    ),
+    ("E203", "a template cannot be parsed"),
+    (
+        "E204",
+        "a template names something that is not in the context",
+    ),
+    (
+        "E205",
+        "a template uses a helper that does not exist, or wrongly",
+    ),
+    (
+        "E206",
+        "a partial is missing, includes itself, or is not named plainly",
+    ),
+    (
+        "E207",
+        "a template uses a part of Handlebars that is not supported",
+    ),
+    ("E208", "a template fails with a sample event"),
+    ("W200", "three braces escape like two"),
+    ("W201", "a file in a folder of templates is no template"),
+];
+
+/// Renders every template of every family with sample events, in both languages, with the clock
+/// standing still. Each failure is a diagnostic, once for each template.
+pub fn check(templates: &Templates) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for key in templates.keys() {
+        let Some((folder, name)) = key.split_once('/') else {
+            continue;
+        };
+        let Some(&family) = Family::ALL.iter().find(|family| family.key() == folder) else {
+            continue;
+        };
+        if let Some(reason) = first_failure(templates, family, name) {
+            let found = Found {
+                template: key.to_owned(),
+                place: place_in(&reason),
+                code: "E208",
+                message: reason,
+                help: None,
+            };
+            diagnostics.push(templates.diagnostic(found));
+        }
+    }
+    diagnostics
+}
+
+fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<String> {
+    for locale in [Locale::Zh, Locale::En] {
+        for (sample_name, mut sample) in sample::all() {
+            sample.order.template = name.to_owned();
+            // The names that a trigger or a content chooses by itself are only rendered for these.
+            let chosen = match (&sample.event.content, sample.trigger) {
+                (Content::Notice(_), _) => "notice",
+                (_, Trigger::LateImages) => "images",
+                (_, Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test) => name,
+            };
+            if family != Family::Webhook && chosen != name {
+                continue;
+            }
+            let audience = Audience {
+                body: (family == Family::Webhook).then(|| name.to_owned()),
+                ..sample::audience(family, locale)
+            };
+            if let Err(error) = templates.payload(&audience, Form::Full, &sample.subject()) {
+                return Some(format!("with the sample {sample_name}: {}", error.reason));
+            }
+        }
+    }
+    None
+}
+
+/// The line and column that a reason tells.
+fn place_in(reason: &str) -> (usize, usize) {
+    let number = |word: &str| -> Option<usize> {
+        let (_, after) = reason.split_once(word)?;
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    if reason.contains("of the outcome") {
+        return (1, 1);
+    }
+    (number("line ").unwrap_or(1), number("column ").unwrap_or(1))
+}
+
+/// A complaint at its place in its file.
+pub(super) fn diagnostic(found: Found, sources: &BTreeMap<String, Source>) -> Diagnostic {
+    let (line, column) = found.place;
+    let source = sources.get(&found.template);
+    Diagnostic {
+        level: level(found.code),
+        code: found.code,
+        message: found.message,
+        place: Place {
+            file: source.map(|source| source.file.clone()),
+            span: source.map(|source| span(&source.text, line, column)),
+            path: format!("{}:{line}:{column}", found.template),
+            variable: None,
+        },
+        help: found.help,
+    }
+}
+
+/// A complaint about a whole file or folder.
+pub(super) fn at_file(code: &'static str, file: &Path, message: String) -> Diagnostic {
+    Diagnostic {
+        level: level(code),
+        code,
+        message,
+        place: Place {
+            file: Some(file.to_owned()),
+            span: None,
+            path: "templates.dir".to_owned(),
+            variable: None,
+        },
+        help: None,
+    }
+}
+
+fn level(code: &str) -> Level {
+    if code.starts_with('W') {
+        Level::Warning
+    } else {
+        Level::Error
+    }
+}
+
+/// The rest of the line from there.
+fn span(text: &str, line: usize, column: usize) -> Range<usize> {
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let rest = text.get(start..).unwrap_or_default();
+    let rest = rest.lines().next().unwrap_or_default();
+    let offset: usize = rest
+        .chars()
+        .take(column.saturating_sub(1))
+        .map(char::len_utf8)
+        .sum();
+    let end = rest.len().min(
+        offset
+            + rest
+                .get(offset..)
+                .and_then(|tag| tag.find("}}"))
+                .map_or(1, |n| n + 2),
+    );
+    start + offset..start + end.max(offset)
+}

@@ -1,0 +1,446 @@
+//! From a subject to a payload: which template, in which form, for which platform.
+
+use serde_json::{Value, json};
+
+use super::context::{self, Reader};
+use super::fields::{self, SLACK_TEXT_CHARS_MAX, Spec, Unfit};
+use super::helpers::Scene;
+use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
+use super::{Audience, Family, Locale, Mention, Payload, RenderError, Subject, Templates, words};
+use crate::model::{Content, Form, Trigger};
+
+/// A custom bot's body may be 20 KB, signature and time stamp included. Source: Feishu, "自定义机器人使用指南".
+const FEISHU_BYTES_MAX: usize = 20 * 1024 - 256;
+/// Slack publishes no limit for a whole message; this is well below what is refused.
+const SLACK_BYTES_MAX: usize = 40_000;
+
+impl Templates {
+    /// Renders `subject` for `audience` in `form`.
+    pub fn payload(
+        &self,
+        audience: &Audience,
+        form: Form,
+        subject: &Subject<'_>,
+    ) -> Result<Payload, RenderError> {
+        let name = match (&subject.event.content, subject.trigger) {
+            (Content::Notice(_), _) => "notice",
+            (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
+            (
+                Content::Created(_) | Content::Updated(_),
+                Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+            ) => &subject.order.template,
+        };
+        let job = Job {
+            templates: self,
+            audience,
+            subject,
+            name,
+        };
+        job.payload(form)
+    }
+
+    /// The same by the built-in `plain` template, which cannot fail.
+    pub fn plain(&self, audience: &Audience, form: Form, subject: &Subject<'_>) -> Payload {
+        let audience = Audience {
+            body: None,
+            ..audience.clone()
+        };
+        let job = Job {
+            templates: Self::built_in(),
+            audience: &audience,
+            subject,
+            name: "plain",
+        };
+        job.payload(form).unwrap_or_else(|_too_large| {
+            // Only a limit smaller than any card leads here: the ids alone.
+            let text = format!(
+                "{} {}",
+                subject.event.id,
+                audience.keyword.as_deref().unwrap_or_default()
+            );
+            let body = match audience.family {
+                Family::Feishu => json!({"msg_type": "text", "content": {"text": text}}),
+                Family::Slack | Family::Text | Family::Webhook => json!({ "text": text }),
+            };
+            Payload::from_stored(form, body.to_string())
+        })
+    }
+}
+
+struct Job<'a> {
+    templates: &'a Templates,
+    audience: &'a Audience,
+    subject: &'a Subject<'a>,
+    name: &'a str,
+}
+
+impl Job<'_> {
+    fn payload(&self, form: Form) -> Result<Payload, RenderError> {
+        let rich = match form {
+            Form::Full => Some(true),
+            Form::NoImages => Some(false),
+            Form::Post | Form::Text => None,
+        };
+        let body = match (self.audience.family, rich) {
+            (Family::Webhook, rich) => self.webhook(rich == Some(true))?,
+            (Family::Feishu | Family::Slack, Some(with_images)) => {
+                match self.message(with_images) {
+                    // Pictures are the first to go from a message that is too large.
+                    Err(Failed::Unfit(Unfit::TooLarge)) if with_images => self.message(false),
+                    other => other,
+                }
+                .map_err(|failed| failed.named(self))?
+            }
+            (Family::Feishu, None) if form == Form::Post => self.post()?,
+            (Family::Feishu | Family::Slack | Family::Text, _) => self.plain_text()?,
+        };
+        Ok(Payload::from_stored(form, body))
+    }
+
+    fn bytes_max(&self) -> usize {
+        self.audience
+            .bytes_max
+            .unwrap_or(match self.audience.family {
+                Family::Feishu => FEISHU_BYTES_MAX,
+                Family::Slack => SLACK_BYTES_MAX,
+                Family::Webhook | Family::Text => usize::MAX,
+            })
+    }
+
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            family: self.audience.family,
+            locale: self.audience.locale,
+            bytes_max: self.bytes_max(),
+            keyword: self.audience.keyword.as_deref(),
+        }
+    }
+
+    fn scene(&self, with_images: bool, mention: String, json: bool) -> Scene {
+        let [kept, pending, lost] = context::uncounted(self.audience, self.subject, with_images);
+        Scene {
+            locale: self.audience.locale,
+            timezone: self.audience.timezone.clone(),
+            now: self.subject.now,
+            severity: self.subject.order.severity,
+            mention,
+            pictures: words::pictures(self.audience.locale, kept, pending, lost),
+            json,
+        }
+    }
+
+    fn unfit(&self, unfit: Unfit) -> RenderError {
+        self.fails(self.audience.family, unfit.to_string())
+    }
+
+    fn fails(&self, family: Family, reason: String) -> RenderError {
+        RenderError {
+            template: format!("{}/{}", family.key(), self.name),
+            reason,
+        }
+    }
+
+    /// A card, or blocks.
+    fn message(&self, with_images: bool) -> Result<String, Failed> {
+        let family = self.audience.family;
+        let context = context::build(self.audience, self.subject, Reader::People, with_images);
+        let mention = mention_markup(self.subject.mentions, family);
+        let scene = self.scene(with_images, mention, true);
+        let rendered = self.templates.render(family, self.name, context, scene)?;
+        let tree: Value = parse(&rendered).map_err(|reason| self.fails(family, reason))?;
+        let message = fields::finish(&tree, self.spec(), |message| match family {
+            Family::Feishu => json!({"msg_type": "interactive", "card": message}),
+            Family::Slack | Family::Webhook | Family::Text => message,
+        });
+        Ok(message?)
+    }
+
+    /// The text template's outcome with values still marked.
+    fn text(&self, mention: String) -> Result<String, RenderError> {
+        let context = context::build(self.audience, self.subject, Reader::People, false);
+        let scene = self.scene(false, mention, false);
+        let name = if self.templates.has(Family::Text, self.name) {
+            self.name
+        } else {
+            "plain"
+        };
+        let text = self.templates.render(Family::Text, name, context, scene)?;
+        let mut text = text.trim().to_owned();
+        if let Some(keyword) = &self.audience.keyword
+            && !text::says(&text, keyword)
+        {
+            text = format!("{text}\n{keyword}");
+        }
+        Ok(text)
+    }
+
+    fn filled(&self, text: &str, field: Field, bytes: usize, chars: usize) -> String {
+        let each = Room {
+            bytes,
+            chars: usize::MAX,
+        };
+        let whole = Room {
+            bytes: usize::MAX,
+            chars,
+        };
+        text::fill(text, field, each, whole, self.audience.locale)
+    }
+
+    fn plain_text(&self) -> Result<String, RenderError> {
+        let family = self.audience.family;
+        let (field, chars) = match family {
+            Family::Feishu => (Field::FeishuText, usize::MAX),
+            Family::Slack => (Field::Mrkdwn, SLACK_TEXT_CHARS_MAX),
+            Family::Webhook | Family::Text => (Field::Plain, usize::MAX),
+        };
+        let mention = match family {
+            Family::Feishu => mention_text(self.subject.mentions),
+            Family::Slack => mention_markup(self.subject.mentions, family),
+            Family::Webhook | Family::Text => mention_names(self.subject.mentions),
+        };
+        let text = self.text(mention)?;
+        fields::widest(self.bytes_max(), |bytes| {
+            let text = self.filled(&text, field, bytes, chars);
+            Ok(match family {
+                Family::Feishu => json!({"msg_type": "text", "content": {"text": text}}),
+                Family::Slack => {
+                    json!({"text": text, "unfurl_links": false, "unfurl_media": false})
+                }
+                Family::Webhook | Family::Text => json!({ "text": text }),
+            }
+            .to_string())
+        })
+        .map_err(|unfit| self.unfit(unfit))
+    }
+
+    /// Feishu's simple rich text: a title and paragraphs.
+    fn post(&self) -> Result<String, RenderError> {
+        let text = self.text(String::new())?;
+        let (title, rest) = text::first_line(&text);
+        let language = match self.audience.locale {
+            Locale::Zh => "zh_cn",
+            Locale::En => "en_us",
+        };
+        fields::widest(self.bytes_max(), |bytes| {
+            let title = self.filled(title, Field::FeishuText, bytes, 200);
+            let title = title.replace('\n', " ");
+            let body = self.filled(rest, Field::FeishuText, bytes, usize::MAX);
+            let mut paragraphs = Vec::new();
+            let people = mention_nodes(self.subject.mentions);
+            if !people.is_empty() {
+                paragraphs.push(Value::Array(people));
+            }
+            if !body.is_empty() {
+                paragraphs.push(json!([{"tag": "text", "text": body}]));
+            }
+            let post = json!({ language: {"title": title, "content": paragraphs} });
+            Ok(json!({"msg_type": "post", "content": {"post": post}}).to_string())
+        })
+        .map_err(|unfit| self.unfit(unfit))
+    }
+
+    /// The standard body, or one that the operator's template makes.
+    fn webhook(&self, with_images: bool) -> Result<String, RenderError> {
+        let context = context::build(self.audience, self.subject, Reader::Programs, with_images);
+        let tree = match &self.audience.body {
+            None => json!({
+                "type": context::event_type(self.subject),
+                "timestamp": context::event_time(self.subject).to_string(),
+                "data": context,
+            }),
+            Some(body) => {
+                let scene = self.scene(with_images, mention_names(self.subject.mentions), true);
+                let family = Family::Webhook;
+                let rendered = self.templates.render(family, body, context, scene)?;
+                let name = body.strip_suffix(".hbs").unwrap_or(body);
+                let fails = |reason| RenderError {
+                    template: format!("webhook/{name}"),
+                    reason,
+                };
+                let tree: Value = parse(&rendered).map_err(fails)?;
+                if key_has_mark(&tree) {
+                    return Err(fails(Unfit::ValueAsKey.to_string()));
+                }
+                tree
+            }
+        };
+        fields::widest(self.bytes_max(), |bytes| {
+            let mut tree = tree.clone();
+            program_strings(&mut tree, bytes, self.audience.locale);
+            Ok(tree.to_string())
+        })
+        .map_err(|unfit| self.unfit(unfit))
+    }
+}
+
+enum Failed {
+    Render(RenderError),
+    Unfit(Unfit),
+}
+
+impl Failed {
+    fn named(self, job: &Job<'_>) -> RenderError {
+        match self {
+            Self::Render(error) => error,
+            Self::Unfit(unfit) => job.unfit(unfit),
+        }
+    }
+}
+
+impl From<RenderError> for Failed {
+    fn from(error: RenderError) -> Self {
+        Self::Render(error)
+    }
+}
+
+impl From<Unfit> for Failed {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
+    }
+}
+
+/// The reason tells the place in what was rendered, and nothing of what stands there.
+fn parse(rendered: &str) -> Result<Value, String> {
+    serde_json::from_str(rendered).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Syntax
+            | serde_json::error::Category::Data
+            | serde_json::error::Category::Io => "a quote or comma is missing or too many",
+        };
+        format!(
+            "what it renders is not JSON: {what} (line {} of the outcome)",
+            error.line()
+        )
+    })
+}
+
+fn key_has_mark(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, member)| key.contains(OPEN) || key_has_mark(member)),
+        Value::Array(items) => items.iter().any(key_has_mark),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Texts for programs: marks go, and what is longer than a limit allows is cut.
+fn program_strings(value: &mut Value, bytes: usize, locale: Locale) {
+    match value {
+        Value::String(text) => {
+            if text.contains(OPEN) {
+                *text = text.replace([OPEN, CLOSE], "");
+            }
+            if text.contains([LINK, LINK_END]) {
+                if !text::places_are_whole(text) {
+                    *text = text::strip(text);
+                }
+            } else if text.len() > bytes {
+                let room = Room {
+                    bytes,
+                    chars: usize::MAX,
+                };
+                *text = text::fit(text, Field::Plain, room, locale);
+            }
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| program_strings(item, bytes, locale)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|member| program_strings(member, bytes, locale)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Ids come from the configuration; what could end the markup they stand in is no id.
+fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.' | b'+'))
+}
+
+fn mention_markup(mentions: &[Mention], family: Family) -> String {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(context::LIST_MAX) {
+        match (mention, family) {
+            (Mention::All, Family::Slack) => out.push("<!channel>".to_owned()),
+            (Mention::All, Family::Feishu | Family::Webhook | Family::Text) => {
+                out.push("<at id=all></at>".to_owned());
+            }
+            (Mention::Person { slack, .. }, Family::Slack) => {
+                out.extend(slack.iter().filter(|id| is_id(id)).map(|id| {
+                    if id.starts_with('S') {
+                        format!("<!subteam^{id}>")
+                    } else {
+                        format!("<@{id}>")
+                    }
+                }));
+            }
+            (Mention::Person { feishu, .. }, Family::Feishu | Family::Webhook | Family::Text) => {
+                out.extend(feishu.iter().filter(|id| is_id(id)).map(|id| {
+                    let by = if id.contains('@') { "email" } else { "id" };
+                    format!("<at {by}={id}></at>")
+                }));
+            }
+        }
+    }
+    out.join(" ")
+}
+
+/// Mentions of Feishu's text messages, which take ids; of those known by e-mail only the name is said.
+fn mention_text(mentions: &[Mention]) -> String {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(context::LIST_MAX) {
+        match mention {
+            Mention::All => out.push("<at user_id=\"all\"></at>".to_owned()),
+            Mention::Person { name, feishu, .. } => {
+                let ids = open_ids(feishu);
+                if ids.is_empty() {
+                    out.push(format!("@{}", fit_name(name)));
+                }
+                out.extend(ids.iter().map(|id| format!("<at user_id=\"{id}\"></at>")));
+            }
+        }
+    }
+    out.join(" ")
+}
+
+fn open_ids(feishu: &[String]) -> Vec<&str> {
+    let ids = feishu.iter().map(String::as_str);
+    ids.filter(|id| is_id(id) && !id.contains('@')).collect()
+}
+
+fn fit_name(name: &str) -> String {
+    text::fit(&text::clean(name), Field::FeishuText, Room::ALL, Locale::En)
+}
+
+fn mention_nodes(mentions: &[Mention]) -> Vec<Value> {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(context::LIST_MAX) {
+        match mention {
+            Mention::All => out.push(json!({"tag": "at", "user_id": "all"})),
+            Mention::Person { name, feishu, .. } => {
+                let ids = open_ids(feishu);
+                if ids.is_empty() {
+                    out.push(json!({"tag": "text", "text": format!("@{} ", fit_name(name))}));
+                }
+                out.extend(ids.iter().map(|id| json!({"tag": "at", "user_id": id})));
+            }
+        }
+    }
+    out
+}
+
+fn mention_names(mentions: &[Mention]) -> String {
+    let names = mentions
+        .iter()
+        .take(context::LIST_MAX)
+        .map(|mention| match mention {
+            Mention::All => "@all".to_owned(),
+            Mention::Person { name, .. } => format!("@{}", text::clean(name)),
+        });
+    names.collect::<Vec<_>>().join(" ")
+}

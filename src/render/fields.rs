@@ -1,0 +1,378 @@
+//! From a parsed message whose strings still hold marked values to the message as it is sent: each
+//! value escaped for the field it landed in, everything within the platform's limits, what is empty left out.
+
+use serde_json::{Map, Value, json};
+
+use super::text::{self, Field, LINK_BYTES_MAX, OPEN, Room};
+use super::{Family, Locale};
+
+/// Slack: blocks in a message, fields of a section, elements of a context.
+const SLACK_BLOCKS_MAX: usize = 50;
+const SLACK_FIELDS_MAX: usize = 10;
+const SLACK_CONTEXT_MAX: usize = 10;
+/// Slack: what is read of a message's text.
+pub(super) const SLACK_TEXT_CHARS_MAX: usize = 4000;
+/// Feishu: elements of a card, nested ones counted.
+const FEISHU_ELEMENTS_MAX: usize = 200;
+
+/// What a message must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spec<'a> {
+    pub(super) family: Family,
+    pub(super) locale: Locale,
+    /// Bytes of the whole, as it is sent.
+    pub(super) bytes_max: usize,
+    /// What must be in its visible text.
+    pub(super) keyword: Option<&'a str>,
+}
+
+/// Why no message came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    /// A reporter would name parts of the message.
+    #[error("a value stands in the name of a JSON member")]
+    ValueAsKey,
+    /// Even with every value cut.
+    #[error("the message is too large even with all values cut")]
+    TooLarge,
+}
+
+/// The tightest that values are cut before a message counts as too large.
+const TIGHTEST: usize = 8;
+
+/// Finishes a message; `wrap` makes what is sent of it.
+pub(super) fn finish(
+    tree: &Value,
+    spec: Spec<'_>,
+    wrap: impl Fn(Value) -> Value,
+) -> Result<String, Unfit> {
+    widest(spec.bytes_max, |bytes| {
+        let room = Room {
+            bytes,
+            chars: usize::MAX,
+        };
+        let walk = Walk { spec, each: room };
+        let mut message = walk
+            .value(tree, At::top(spec.family))?
+            .unwrap_or(Value::Null);
+        shorten(&mut message, spec.family);
+        add_keyword(&mut message, spec);
+        Ok(wrap(message).to_string())
+    })
+}
+
+/// The message with values cut as little as its limit allows: all the same, so that the longest give
+/// way first.
+pub(super) fn widest(
+    bytes_max: usize,
+    make: impl Fn(usize) -> Result<String, Unfit>,
+) -> Result<String, Unfit> {
+    let whole = make(usize::MAX)?;
+    if sent_bytes(&whole) <= bytes_max {
+        return Ok(whole);
+    }
+    let (mut low, mut high) = (TIGHTEST, bytes_max.max(TIGHTEST));
+    let mut best = make(low)?;
+    if sent_bytes(&best) > bytes_max {
+        return Err(Unfit::TooLarge);
+    }
+    while high - low > 16 {
+        let middle = low + (high - low) / 2;
+        let tried = make(middle)?;
+        if sent_bytes(&tried) <= bytes_max {
+            best = tried;
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(best)
+}
+
+/// What a message measures when its links are in their places.
+fn sent_bytes(message: &str) -> usize {
+    let links = message.matches([text::LINK, text::LINK_MRKDWN]).count();
+    message.len() + links * LINK_BYTES_MAX
+}
+
+/// Where a value of the message stands.
+#[derive(Clone, Copy)]
+struct At {
+    /// What reads the text of the nearest text object.
+    text: Field,
+    /// What reads this very string.
+    field: Field,
+    chars: usize,
+    line: bool,
+}
+
+impl At {
+    const fn top(family: Family) -> Self {
+        let text = match family {
+            Family::Slack => Field::Mrkdwn,
+            Family::Feishu | Family::Webhook | Family::Text => Field::Plain,
+        };
+        Self {
+            text,
+            field: Field::Plain,
+            chars: usize::MAX,
+            line: false,
+        }
+    }
+}
+
+struct Walk<'a> {
+    spec: Spec<'a>,
+    each: Room,
+}
+
+impl Walk<'_> {
+    /// The finished value; `None` where nothing is left to show.
+    fn value(&self, value: &Value, at: At) -> Result<Option<Value>, Unfit> {
+        Ok(Some(match value {
+            Value::String(string) => {
+                let whole = Room {
+                    chars: at.chars,
+                    bytes: usize::MAX,
+                };
+                let filled = text::fill(string, at.field, self.each, whole, self.spec.locale);
+                Value::String(filled)
+            }
+            Value::Array(items) => {
+                let mut out = Vec::with_capacity(items.len());
+                for item in items.iter().filter(|item| !item.is_null()) {
+                    out.extend(self.value(item, at)?);
+                }
+                Value::Array(out)
+            }
+            Value::Object(members) => return self.object(members, at),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }))
+    }
+
+    fn object(&self, members: &Map<String, Value>, at: At) -> Result<Option<Value>, Unfit> {
+        let name = match self.spec.family {
+            Family::Slack => "type",
+            Family::Feishu | Family::Webhook | Family::Text => "tag",
+        };
+        let tag = members.get(name).and_then(Value::as_str);
+        let text = reader(self.spec.family, tag, at);
+        let mut out = Map::new();
+        for (key, member) in members {
+            if key.contains(OPEN) {
+                return Err(Unfit::ValueAsKey);
+            }
+            let inner = self.member(tag, key, text, at);
+            if let Some(member) = self.value(member, inner)? {
+                out.insert(key.clone(), member);
+            }
+        }
+        let empty = match self.spec.family {
+            Family::Slack => slack_is_empty(tag, &out),
+            Family::Feishu => feishu_is_empty(tag, &out),
+            Family::Webhook | Family::Text => false,
+        };
+        Ok((!empty).then_some(Value::Object(out)))
+    }
+
+    /// Where the member `key` of an object with `tag` stands.
+    fn member(&self, tag: Option<&str>, key: &str, text: Field, at: At) -> At {
+        let field = match key {
+            "content" | "text" | "i18n_content" | "markdown" => text,
+            "url" | "default_url" | "pc_url" | "ios_url" | "android_url" | "multi_url"
+            | "image_url" | "href" => Field::Url,
+            "user_id" | "usergroup_id" | "id" | "ids" | "email" | "range"
+                if matches!(
+                    tag,
+                    Some("at" | "person" | "person_list" | "user" | "usergroup" | "broadcast")
+                ) =>
+            {
+                Field::Nobody
+            }
+            _ if at.field == Field::Nobody || at.field == Field::Url => at.field,
+            // `i18n_content` holds a text for each language.
+            _ if tag.is_none() && at.field == at.text && at.field != Field::Plain => at.field,
+            _ => Field::Plain,
+        };
+        let line = at.line && (tag.is_none() || matches!(key, "content" | "text"))
+            || matches!(key, "title" | "subtitle" | "alt" | "alt_text" | "summary")
+            || tag == Some("header");
+        let field = if line && field == Field::Plain {
+            Field::Line
+        } else {
+            field
+        };
+        let chars = match self.spec.family {
+            Family::Slack => slack_chars(tag, key, at.chars),
+            Family::Feishu | Family::Webhook | Family::Text => usize::MAX,
+        };
+        At {
+            text,
+            field,
+            chars,
+            line,
+        }
+    }
+}
+
+/// What reads the text of an object with `tag`.
+fn reader(family: Family, tag: Option<&str>, at: At) -> Field {
+    match (family, tag) {
+        (_, None) => at.text,
+        // A tag that a value would choose: the strictest.
+        (_, Some(tag)) if tag.contains(OPEN) => Field::Markdown,
+        (_, Some("plain_text")) => Field::Plain,
+        (_, Some("markdown" | "lark_md" | "md")) => Field::Markdown,
+        (Family::Slack, Some("mrkdwn")) => Field::Mrkdwn,
+        (Family::Feishu, Some("text" | "a")) => Field::FeishuText,
+        (_, Some(_)) => Field::Plain,
+    }
+}
+
+/// Slack's limits, in characters.
+fn slack_chars(tag: Option<&str>, key: &str, around: usize) -> usize {
+    match (tag, key) {
+        (None, "text") => SLACK_TEXT_CHARS_MAX,
+        (Some("header"), "text") => 150,
+        (Some("section"), "text") => 3000,
+        (Some("section"), "fields") | (Some("context"), "elements") => 2000,
+        (Some("image"), "alt_text" | "title") => 2000,
+        (Some("button"), "text" | "accessibility_label") => 75,
+        (Some("button"), "value") => 2000,
+        (Some("markdown"), "text") => 12_000,
+        (Some("plain_text" | "mrkdwn"), "text") => around,
+        (_, "url" | "image_url") => usize::MAX,
+        (_, "block_id" | "action_id") => 255,
+        _ => around.min(3000),
+    }
+}
+
+fn blank(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => false,
+    }
+}
+
+fn slack_is_empty(tag: Option<&str>, members: &Map<String, Value>) -> bool {
+    let lacks = |key: &str| blank(members.get(key));
+    match tag {
+        Some("plain_text" | "mrkdwn" | "markdown" | "header") => lacks("text"),
+        Some("section") => lacks("text") && lacks("fields"),
+        Some("context" | "actions") => lacks("elements"),
+        Some("image") => lacks("image_url") && lacks("slack_file"),
+        Some(_) | None => false,
+    }
+}
+
+fn feishu_is_empty(tag: Option<&str>, members: &Map<String, Value>) -> bool {
+    let lacks = |key: &str| blank(members.get(key));
+    match tag {
+        Some("markdown") => lacks("content"),
+        Some("div") => {
+            let text = members.get("text").and_then(|text| text.get("content"));
+            blank(text) && lacks("fields")
+        }
+        Some("img") => lacks("img_key"),
+        Some("column" | "collapsible_panel") => lacks("elements"),
+        Some("column_set") => lacks("columns"),
+        Some(_) | None => false,
+    }
+}
+
+/// Leaves out what is beyond the platform's counts.
+fn shorten(message: &mut Value, family: Family) {
+    match family {
+        Family::Slack => {
+            let Some(blocks) = message.get_mut("blocks").and_then(Value::as_array_mut) else {
+                return;
+            };
+            blocks.truncate(SLACK_BLOCKS_MAX);
+            for block in blocks {
+                for (key, most) in [
+                    ("fields", SLACK_FIELDS_MAX),
+                    ("elements", SLACK_CONTEXT_MAX),
+                ] {
+                    let context = key == "fields" || block["type"] == "context";
+                    if let Some(list) = block.get_mut(key).and_then(Value::as_array_mut)
+                        && context
+                    {
+                        list.truncate(most);
+                    }
+                }
+            }
+        }
+        Family::Feishu => {
+            let body = message
+                .get_mut("body")
+                .and_then(|body| body.get_mut("elements"));
+            let Some(elements) = body.and_then(Value::as_array_mut) else {
+                return;
+            };
+            let mut total = 0;
+            // One place is kept for the keyword.
+            let fit = elements
+                .iter()
+                .take_while(|element| {
+                    total += tags(element);
+                    total < FEISHU_ELEMENTS_MAX
+                })
+                .count();
+            elements.truncate(fit);
+        }
+        Family::Webhook | Family::Text => {}
+    }
+}
+
+fn tags(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            usize::from(members.contains_key("tag")) + members.values().map(tags).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(tags).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// Puts the keyword where people see it, if nothing visible holds it.
+fn add_keyword(message: &mut Value, spec: Spec<'_>) {
+    let Some(keyword) = spec.keyword.filter(|keyword| !shows(message, keyword)) else {
+        return;
+    };
+    match spec.family {
+        Family::Feishu => {
+            let element = json!({"tag": "div", "text": {"tag": "plain_text", "content": keyword,
+                "text_size": "notation", "text_color": "grey"}});
+            let body = message
+                .get_mut("body")
+                .and_then(|body| body.get_mut("elements"));
+            if let Some(elements) = body.and_then(Value::as_array_mut) {
+                elements.push(element);
+            }
+        }
+        Family::Slack => {
+            if let Some(blocks) = message.get_mut("blocks").and_then(Value::as_array_mut) {
+                blocks.truncate(SLACK_BLOCKS_MAX - 1);
+                blocks.push(json!({"type": "context", "elements": [
+                    {"type": "plain_text", "text": keyword, "emoji": false}]}));
+            }
+        }
+        Family::Webhook | Family::Text => {}
+    }
+}
+
+fn shows(value: &Value, keyword: &str) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, member)| match member {
+            Value::String(text) => {
+                matches!(key.as_str(), "content" | "text") && text.contains(keyword)
+            }
+            // A summary is seen in the list of chats, not in the message.
+            other => key != "config" && shows(other, keyword),
+        }),
+        Value::Array(items) => items.iter().any(|item| shows(item, keyword)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}

@@ -1,0 +1,401 @@
+//! The templates of a relay: the built-in ones, and those of `templates.dir` over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use handlebars::{Context, Handlebars, Template};
+use serde_json::Value;
+
+use super::names::Found;
+use super::text::{CLOSE, OPEN, json_escape};
+use super::{Family, RenderError, Settings, check, guard, helpers, names, sample};
+use crate::diag::Diagnostic;
+
+/// What one rendering may write, in bytes.
+const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+/// The folder of what templates include.
+pub(super) const PARTIALS: &str = "partials";
+const SUFFIX: &str = "hbs";
+
+/// Makes the table of built-in templates from their names.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../templates/", $name, ".hbs"))),)+]
+    };
+}
+
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "feishu/alert",
+    "feishu/images",
+    "feishu/notice",
+    "feishu/plain",
+    "feishu/suggestion",
+    "partials/feishu_body",
+    "partials/feishu_head",
+    "partials/slack_body",
+    "partials/text_body",
+    "partials/title",
+    "slack/alert",
+    "slack/images",
+    "slack/notice",
+    "slack/plain",
+    "slack/suggestion",
+    "text/alert",
+    "text/images",
+    "text/notice",
+    "text/plain",
+    "text/suggestion",
+];
+
+/// One template's text and where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) file: PathBuf,
+    pub(super) text: String,
+    own: bool,
+}
+
+/// All templates, parsed and checked.
+#[derive(Debug)]
+pub struct Templates {
+    json: Handlebars<'static>,
+    text: Handlebars<'static>,
+    names: BTreeSet<String>,
+    sources: BTreeMap<String, Source>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::compile(built_in_sources(), &mut Vec::new())
+    }
+}
+
+impl Templates {
+    /// The built-in templates, and over them those of the folder. What is wrong with a file is a
+    /// diagnostic, and the built-in one of its name stays.
+    pub fn load(settings: &Settings) -> (Self, Vec<Diagnostic>) {
+        let mut sources = built_in_sources();
+        let mut diagnostics = Vec::new();
+        if let Some(dir) = &settings.dir {
+            read_folder(dir, &mut sources, &mut diagnostics);
+        }
+        let mut found = Vec::new();
+        let templates = Self::compile(sources, &mut found);
+        diagnostics.extend(found.into_iter().map(|one| templates.diagnostic(one)));
+        (templates, diagnostics)
+    }
+
+    /// Those that no folder overrides: they cannot fail.
+    pub(super) fn built_in() -> &'static Self {
+        static BUILT_IN: OnceLock<Templates> = OnceLock::new();
+        BUILT_IN.get_or_init(Self::default)
+    }
+
+    /// Names, without family, of the templates that some family has: what rules may name.
+    pub fn names() -> Vec<String> {
+        Self::built_in().own_names()
+    }
+
+    /// The same for these templates: the built-in ones and those of the folder.
+    pub fn own_names(&self) -> Vec<String> {
+        let names = self.names.iter().filter_map(|name| name.split_once('/'));
+        let names: BTreeSet<String> = names
+            .filter(|(family, _)| *family != Family::Webhook.key())
+            .map(|(_, name)| name.to_owned())
+            .collect();
+        names.into_iter().collect()
+    }
+
+    /// Whether `family` has a template of this name, with or without `.hbs`.
+    pub fn has(&self, family: Family, name: &str) -> bool {
+        self.names.contains(&key(family, name))
+    }
+
+    /// The texts of the operator's own files, for showing lines of diagnostics.
+    pub fn sources(&self) -> Vec<(PathBuf, String)> {
+        let own = self.sources.values().filter(|source| source.own);
+        own.map(|source| (source.file.clone(), source.text.clone()))
+            .collect()
+    }
+
+    /// Every `family/name`.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    fn compile(sources: BTreeMap<String, Source>, found: &mut Vec<Found>) -> Self {
+        let shape = sample::shape();
+        let mut partials = BTreeMap::new();
+        let mut mains = BTreeMap::new();
+        for (name, source) in &sources {
+            match parse(name, &source.text) {
+                Ok(template) => match name.strip_prefix("partials/") {
+                    Some(partial) => drop(partials.insert(partial.to_owned(), template)),
+                    None => drop(mains.insert(name.clone(), template)),
+                },
+                Err(one) => found.push(*one),
+            }
+        }
+        let mut templates = Self {
+            json: registry(true),
+            text: registry(false),
+            names: BTreeSet::new(),
+            sources,
+        };
+        for (name, template) in mains {
+            let complaints = names::check(&name, &template, &shape, &partials);
+            let broken = complaints.iter().any(|one| one.code.starts_with('E'));
+            for one in complaints {
+                if !found.contains(&one) {
+                    found.push(one);
+                }
+            }
+            if broken {
+                templates.keep_built_in(&name);
+                continue;
+            }
+            let template = names::expand(template, &partials);
+            templates
+                .registry_of(&name)
+                .register_template(&name, template);
+            templates.names.insert(name);
+        }
+        templates
+    }
+
+    fn registry_of(&mut self, name: &str) -> &mut Handlebars<'static> {
+        if name.starts_with("text/") {
+            &mut self.text
+        } else {
+            &mut self.json
+        }
+    }
+
+    fn keep_built_in(&mut self, name: &str) {
+        if !BUILT_IN.iter().any(|(one, _)| *one == name) {
+            return;
+        }
+        let built_in = Self::built_in();
+        if let Some(template) = built_in.registry(name).get_template(name) {
+            let template = template.clone();
+            self.registry_of(name).register_template(name, template);
+            self.names.insert(name.to_owned());
+        }
+    }
+
+    fn registry(&self, name: &str) -> &Handlebars<'static> {
+        if name.starts_with("text/") {
+            &self.text
+        } else {
+            &self.json
+        }
+    }
+
+    /// Renders `family/name` to text whose values are marked.
+    pub(super) fn render(
+        &self,
+        family: Family,
+        name: &str,
+        context: Value,
+        scene: helpers::Scene,
+    ) -> Result<String, RenderError> {
+        let key = key(family, name);
+        let fail = |reason: String| RenderError {
+            template: key.clone(),
+            reason,
+        };
+        if !self.names.contains(&key) {
+            return Err(fail("there is no such template".to_owned()));
+        }
+        let mut root = Context::null();
+        *root.data_mut() = context;
+        let mut output = Limited(Vec::with_capacity(4096));
+        let rendered = helpers::with_scene(scene, || {
+            let registry = self.registry(&key);
+            registry.render_with_context_to_write(&key, &root, &mut output)
+        });
+        rendered.map_err(|error| fail(reason(&error)))?;
+        String::from_utf8(output.0).map_err(|_bad| fail("what came out is not UTF-8".to_owned()))
+    }
+
+    /// A complaint at its place in its file.
+    pub(super) fn diagnostic(&self, found: Found) -> Diagnostic {
+        check::diagnostic(found, &self.sources)
+    }
+}
+
+fn key(family: Family, name: &str) -> String {
+    let name = name.strip_suffix(".hbs").unwrap_or(name);
+    format!("{}/{name}", family.key())
+}
+
+/// Handlebars' reason with its place. Its own words name helpers and paths of the template only.
+fn reason(error: &handlebars::RenderError) -> String {
+    let reason = match error.reason() {
+        handlebars::RenderErrorReason::IOError(_) => {
+            format!("it writes more than {OUTPUT_BYTES_MAX} bytes")
+        }
+        other => other.to_string(),
+    };
+    match (error.line_no, error.column_no) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: {reason}"),
+        _ => reason,
+    }
+}
+
+/// Takes so many bytes and no more.
+struct Limited(Vec<u8>);
+
+impl std::io::Write for &mut Limited {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > OUTPUT_BYTES_MAX {
+            return Err(std::io::Error::other("too much output"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn registry(json: bool) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.register_escape_fn(move |value| mark(value, json));
+    helpers::register(&mut registry);
+    registry
+}
+
+fn mark(value: &str, json: bool) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    let mut marked = String::with_capacity(value.len() + 8);
+    marked.push(OPEN);
+    if json {
+        json_escape(&mut marked, value);
+    } else {
+        marked.push_str(value);
+    }
+    marked.push(CLOSE);
+    marked
+}
+
+fn built_in_sources() -> BTreeMap<String, Source> {
+    let sources = BUILT_IN.iter().map(|(name, text)| {
+        let source = Source {
+            file: PathBuf::from(format!("templates/{name}.{SUFFIX}")),
+            text: (*text).to_owned(),
+            own: false,
+        };
+        ((*name).to_owned(), source)
+    });
+    sources.collect()
+}
+
+fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
+    let at = |code, place, message| {
+        Box::new(Found {
+            template: name.to_owned(),
+            place,
+            code,
+            message,
+            help: None,
+        })
+    };
+    guard::check(text)
+        .map_err(|refused| at("E202", line_and_column(text, refused.at), refused.reason))?;
+    if let Some(place) = text.find(|c| ('\u{E000}'..='\u{E00F}').contains(&c)) {
+        let message = "the characters U+E000 to U+E00F are reserved".to_owned();
+        return Err(at("E203", line_and_column(text, place), message));
+    }
+    // A partial stands inside lines of others: the end of its file is no line of theirs.
+    let text = if name.starts_with(PARTIALS) {
+        text.trim_end_matches(['\n', '\r'])
+    } else {
+        text
+    };
+    Template::compile(text).map_err(|error| {
+        let (line, column) = error.pos().unwrap_or((1, 1));
+        let reason = error.reason().to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim();
+        let reason = reason.trim_start_matches("= ");
+        at(
+            "E203",
+            (line.max(1), column.max(1)),
+            format!("it cannot be parsed: {reason}"),
+        )
+    })
+}
+
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    (line, column)
+}
+
+/// Reads `dir/family/*.hbs` and `dir/partials/*.hbs` over what is there.
+fn read_folder(
+    dir: &Path,
+    sources: &mut BTreeMap<String, Source>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if let Err(error) = std::fs::read_dir(dir) {
+        let message = format!("the folder of templates cannot be read: {error}");
+        diagnostics.push(check::at_file("E200", dir, message));
+        return;
+    }
+    let families = Family::ALL.iter().map(|family| family.key());
+    for folder in families.chain([PARTIALS]) {
+        let Ok(entries) = std::fs::read_dir(dir.join(folder)) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let file = entry.path();
+            if file.extension().is_none_or(|suffix| suffix != SUFFIX) {
+                let message =
+                    format!("this file is no template: its name does not end in .{SUFFIX}");
+                diagnostics.push(check::at_file("W201", &file, message));
+                continue;
+            }
+            let stem = file.file_stem().and_then(|stem| stem.to_str());
+            let Some(stem) = stem.map(str::to_owned) else {
+                diagnostics.push(check::at_file(
+                    "E201",
+                    &file,
+                    "its name is not UTF-8".to_owned(),
+                ));
+                continue;
+            };
+            match read(&file) {
+                Ok(text) => {
+                    let own = true;
+                    sources.insert(format!("{folder}/{stem}"), Source { file, text, own });
+                }
+                Err(reason) => diagnostics.push(check::at_file("E201", &file, reason)),
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("the template cannot be read: {error}");
+    let bytes = std::fs::metadata(file).map_err(cannot)?.len();
+    if bytes > guard::SOURCE_BYTES_MAX as u64 {
+        return Err(format!(
+            "the template is larger than {} bytes",
+            guard::SOURCE_BYTES_MAX
+        ));
+    }
+    std::fs::read_to_string(file).map_err(cannot)
+}

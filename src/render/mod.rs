@@ -1,0 +1,206 @@
+//! From an event to the bytes a destination takes.
+//!
+//! A reporter's text is data and stays data, in one way for every platform: the context is built with the
+//! fields policy applied (`context`); Handlebars renders each value between two private-use characters
+//! (`helpers`, `library`); the outcome is parsed as JSON; then every string is walked, and each value in it is
+//! escaped for the very field it landed in, and cut to what the platform takes (`fields`, `text`). So a
+//! template can be wrong, but it cannot leak, and no text of a stranger can leave its string.
+//!
+//! Templates are checked when they are loaded: counted before they are parsed (`guard`), then walked against
+//! the shape of the context (`names`), then rendered with samples (`check`).
+
+mod check;
+mod compose;
+mod context;
+mod fields;
+mod guard;
+mod helpers;
+mod library;
+mod mask;
+mod names;
+mod payload;
+mod sample;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+
+use crate::model::{DeliveryId, Event, ImageFormat, ImageId, Order, Timestamp, Trigger};
+
+pub use check::{CODES, check};
+pub use library::Templates;
+pub use payload::Payload;
+
+/// The shape of message a destination takes; the folder of its templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Feishu and Lark cards.
+    Feishu,
+    /// Slack's Block Kit.
+    Slack,
+    /// JSON for programs.
+    Webhook,
+    /// Plain text.
+    Text,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Feishu, Self::Slack, Self::Webhook, Self::Text];
+
+    /// The name of its folder.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Feishu => "feishu",
+            Self::Slack => "slack",
+            Self::Webhook => "webhook",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The language people are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locale {
+    /// Chinese.
+    #[default]
+    Zh,
+    /// English.
+    En,
+}
+
+/// What an audience may see of one field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// All of it.
+    #[default]
+    Full,
+    /// That it is there, and a hint of it.
+    Mask,
+    /// Nothing.
+    Drop,
+}
+
+/// What an audience may see: the `fields` of a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub contact: Visibility,
+    pub description: Visibility,
+    pub path: Visibility,
+    pub tenant: Visibility,
+    pub user: Visibility,
+    pub images: Visibility,
+}
+
+/// For whom a message is rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// The shape of message.
+    pub family: Family,
+    /// The language.
+    pub locale: Locale,
+    /// The zone times are shown in.
+    pub timezone: TimeZone,
+    /// What this audience may see.
+    pub fields: Fields,
+    /// A word that the platform demands in every message.
+    pub keyword: Option<String>,
+    /// A template of `templates/webhook` that makes the whole body, instead of the standard one.
+    pub body: Option<String>,
+    /// How large the rendered message may be, in bytes as it is sent; `None`: the family's own limit.
+    pub bytes_max: Option<usize>,
+}
+
+/// Someone to be mentioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mention {
+    /// Everyone in the chat.
+    All,
+    /// A name of `[mentions]`.
+    Person {
+        /// The name.
+        name: String,
+        /// Feishu open ids `ou_…` or e-mail addresses.
+        feishu: Vec<String>,
+        /// Slack user ids `U…`/`W…` or group ids `S…`.
+        slack: Vec<String>,
+    },
+}
+
+/// A picture of the report, as this message can show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its place among the event's pictures, from 0.
+    pub ordinal: u8,
+    /// What is kept.
+    pub id: ImageId,
+    /// What it is.
+    pub format: ImageFormat,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// How it is shown.
+    pub by: ShownBy,
+}
+
+/// How a picture is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShownBy {
+    /// By a key the platform gave for the bytes.
+    Key(String),
+    /// By a link of ours, which is signed when the message is sent.
+    Link,
+    /// By its path in the archive.
+    Path(String),
+    /// It is kept and cannot be shown there; it is counted.
+    Count,
+}
+
+/// What is told.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The name of the app the feedback is about, or its id.
+    pub app_name: &'a str,
+    /// The delivery it is told by.
+    pub delivery: DeliveryId,
+    /// Why it is told.
+    pub trigger: Trigger,
+    /// How the rule wants it told.
+    pub order: &'a Order,
+    /// Who is mentioned.
+    pub mentions: &'a [Mention],
+    /// The pictures that can be shown or counted.
+    pub images: &'a [Shown],
+    /// How many pictures are still on their way.
+    pub images_pending: usize,
+    /// How many pictures the report had in all.
+    pub images_total: usize,
+    /// Now: what `ago` counts from.
+    pub now: Timestamp,
+}
+
+/// Where templates come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Files here override the built-in ones of the same name.
+    pub dir: Option<PathBuf>,
+}
+
+/// A template could not be rendered. Holds names and positions of the template only, nothing of the event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("template {template}: {reason}")]
+pub struct RenderError {
+    /// `family/name`.
+    pub template: String,
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,200 @@
+//! Sample subjects: what `check` renders, and whose context is the shape that names are checked against.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::context::{self, Reader};
+use super::{Audience, Family, Fields, Locale, Mention, Shown, ShownBy, Subject};
+use crate::model::{
+    AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind, ImageFormat,
+    ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity, SourceKind, Timestamp,
+    Trigger, UserIds,
+};
+
+/// The time of all samples: 2026-03-01 02:10 in Shanghai.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_302_200_000);
+
+/// Everything a [`Subject`] borrows.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) event: Event,
+    pub(super) order: Order,
+    pub(super) trigger: Trigger,
+    pub(super) mentions: Vec<Mention>,
+    pub(super) images: Vec<Shown>,
+    pub(super) images_pending: usize,
+    pub(super) images_total: usize,
+}
+
+impl Sample {
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            event: &self.event,
+            received_at: millis_before(1),
+            app_name: "order",
+            delivery: DeliveryId::from_i64(1_234_567),
+            trigger: self.trigger,
+            order: &self.order,
+            mentions: &self.mentions,
+            images: &self.images,
+            images_pending: self.images_pending,
+            images_total: self.images_total,
+            now: NOW,
+        }
+    }
+}
+
+const fn millis_before(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(NOW.as_millis() - seconds * 1000)
+}
+
+fn sample(content: Content, template: &str, severity: Severity) -> Sample {
+    Sample {
+        event: Event {
+            id: EventId::from("5e3702a84e847582be8db7fb73283c02"),
+            via: AppName::from("shop"),
+            created_at: Some(millis_before(2)),
+            tenant_key: Some("2ca1d211f64f6438".to_owned()),
+            content,
+        },
+        order: Order {
+            rule: RuleName::from("blank screen"),
+            severity,
+            template: template.to_owned(),
+            mentions: Vec::new(),
+            labels: BTreeMap::new(),
+            wait: None,
+        },
+        trigger: Trigger::Event,
+        mentions: Vec::new(),
+        images: Vec::new(),
+        images_pending: 0,
+        images_total: 0,
+    }
+}
+
+fn shown(ordinal: u8, by: ShownBy) -> Shown {
+    Shown {
+        ordinal,
+        id: ImageId::of(&[ordinal]),
+        format: ImageFormat::Png,
+        width: 1170,
+        height: 2532,
+        by,
+    }
+}
+
+/// A fault with everything a report can hold; pictures as `by` says.
+pub(super) fn fault(by: &ShownBy) -> Sample {
+    let feedback = Feedback {
+        id: Some("7007008888888888888".to_owned()),
+        app_id: Some("cli_9b445f5258795107".to_owned()),
+        kind: Some(FeedbackKind::FAULT),
+        faults: vec![FaultKind::WHITE_SCREEN, FaultKind::CRASH],
+        source: Some(SourceKind::MINI_PROGRAM),
+        description: Some(Private::new("点击“支付”后白屏，\n重启后闪退。")),
+        contact: Some(Private::new("wang@example.com")),
+        path: Some(Private::new("pages/pay/index?id=42")),
+        tenant_name: Some(Private::new("示例科技")),
+        user: UserIds {
+            open_id: Some(Private::new("ou_3a52771c51327acb")),
+            union_id: Some(Private::new("on_8ed6aa67826108")),
+            user_id: Some(Private::new("e33ggbyz")),
+        },
+        reported_at: Some(millis_before(3)),
+        fault_at: Some(millis_before(303)),
+        images: Vec::new(),
+    };
+    let mut sample = sample(
+        Content::Created(Box::new(feedback)),
+        "alert",
+        Severity::Critical,
+    );
+    sample.mentions = vec![Mention::Person {
+        name: "sre".to_owned(),
+        feishu: vec!["ou_1234".to_owned(), "li@example.com".to_owned()],
+        slack: vec!["U0123".to_owned(), "S0456".to_owned()],
+    }];
+    sample.images = vec![shown(0, by.clone()), shown(1, by.clone())];
+    sample.images_pending = 1;
+    sample.images_total = 4;
+    sample
+}
+
+/// A report in which everything is absent that can be.
+pub(super) fn minimal() -> Sample {
+    let mut minimal = sample(Content::Created(Box::default()), "alert", Severity::Warning);
+    minimal.event.created_at = None;
+    minimal.event.tenant_key = None;
+    minimal
+}
+
+/// A suggestion.
+pub(super) fn suggestion() -> Sample {
+    let feedback = Feedback {
+        id: Some("7007009999999999999".to_owned()),
+        app_id: Some("cli_9b445f5258795107".to_owned()),
+        kind: Some(FeedbackKind::SUGGESTION),
+        source: Some(SourceKind::WEB_APP),
+        description: Some(Private::new("希望支持深色模式 🌙")),
+        contact: Some(Private::new("13800138000")),
+        tenant_name: Some(Private::new("示例科技")),
+        reported_at: Some(millis_before(60)),
+        ..Feedback::default()
+    };
+    sample(
+        Content::Created(Box::new(feedback)),
+        "suggestion",
+        Severity::Info,
+    )
+}
+
+/// A word to the operator.
+pub(super) fn notice() -> Sample {
+    let notice = Notice {
+        kind: NoticeKind::DestinationStopped,
+        subject: "oncall-chat".to_owned(),
+        text: "oncall-chat is stopped: the bot is gone (19001)".to_owned(),
+    };
+    sample(Content::Notice(notice), "notice", Severity::Warning)
+}
+
+/// Every sample, with its name.
+pub(super) fn all() -> Vec<(&'static str, Sample)> {
+    let mut late = fault(&ShownBy::Link);
+    late.trigger = Trigger::LateImages;
+    vec![
+        ("fault_by_key", fault(&ShownBy::Key("img_v3_0a".to_owned()))),
+        ("fault_by_link", fault(&ShownBy::Link)),
+        ("fault_counted", fault(&ShownBy::Count)),
+        ("minimal", minimal()),
+        ("suggestion", suggestion()),
+        ("late_images", late),
+        ("notice", notice()),
+    ]
+}
+
+/// An audience that sees everything.
+pub(super) fn audience(family: Family, locale: Locale) -> Audience {
+    Audience {
+        family,
+        locale,
+        // A fixed offset, so that samples do not depend on the machine's zones.
+        timezone: TimeZone::fixed(jiff::tz::offset(8)),
+        fields: Fields::default(),
+        keyword: None,
+        body: None,
+        bytes_max: None,
+    }
+}
+
+/// A context with an element in every list.
+pub(super) fn shape() -> Value {
+    let fault = fault(&ShownBy::Link);
+    let audience = audience(Family::Webhook, Locale::En);
+    let mut shape = context::build(&audience, &fault.subject(), Reader::People, true);
+    shape["incident"]["recent"] = json!([]);
+    shape
+}

@@ -1,0 +1,185 @@
+//! The relay's own words, in both languages.
+
+use std::time::Duration;
+
+use super::Locale;
+use crate::model::{FaultKind, FeedbackKind, NoticeKind, Severity, SourceKind};
+
+/// Key, Chinese, English.
+const WORDS: &[(&str, &str, &str)] = &[
+    ("ago", "前", " ago"),
+    ("app", "应用", "App"),
+    ("before_report", "报告前 ", "before the report: "),
+    ("contact", "联系方式", "Contact"),
+    ("description", "用户描述", "In their words"),
+    ("event", "事件", "event"),
+    ("fault_time", "发生时间", "Happened"),
+    ("feedback", "反馈", "Feedback"),
+    ("feedback_time", "报告时间", "Reported"),
+    ("image", "图片", "Picture"),
+    ("late", "此反馈送达较晚", "This report arrived late"),
+    ("late_images", "补充图片", "More pictures"),
+    ("list", "、", ", "),
+    ("no_description", "（用户没有填写描述）", "(no description)"),
+    ("notice", "中继通知", "Relay notice"),
+    ("path", "页面", "Page"),
+    ("source", "来源", "Source"),
+    ("suggestion", "建议", "Suggestion"),
+    ("tenant", "企业", "Tenant"),
+    ("test", "测试", "Test"),
+    ("unknown_app", "未知应用", "unknown app"),
+    ("user", "用户", "User"),
+];
+
+/// The word for `key`.
+pub(super) fn word(locale: Locale, key: &str) -> Option<&'static str> {
+    let index = WORDS.binary_search_by(|(one, _, _)| one.cmp(&key)).ok()?;
+    let (_, zh, en) = WORDS[index];
+    Some(match locale {
+        Locale::Zh => zh,
+        Locale::En => en,
+    })
+}
+
+const fn pick(locale: Locale, zh: &'static str, en: &'static str) -> &'static str {
+    match locale {
+        Locale::Zh => zh,
+        Locale::En => en,
+    }
+}
+
+/// How urgent.
+pub(super) const fn severity(locale: Locale, severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => pick(locale, "紧急", "critical"),
+        Severity::Warning => pick(locale, "警告", "warning"),
+        Severity::Info => pick(locale, "一般", "info"),
+    }
+}
+
+/// What sort of feedback.
+pub(super) fn kind(locale: Locale, kind: FeedbackKind) -> String {
+    match kind {
+        FeedbackKind::FAULT => pick(locale, "故障", "Fault").to_owned(),
+        FeedbackKind::SUGGESTION => pick(locale, "建议", "Suggestion").to_owned(),
+        FeedbackKind(code) => numbered(locale, code),
+    }
+}
+
+/// What went wrong.
+pub(super) fn fault(locale: Locale, fault: FaultKind) -> String {
+    let (zh, en) = match fault {
+        FaultKind::BLACK_SCREEN => ("黑屏", "Black screen"),
+        FaultKind::WHITE_SCREEN => ("白屏", "White screen"),
+        FaultKind::CANNOT_OPEN => ("无法打开", "Cannot open"),
+        FaultKind::STUTTER => ("卡顿", "Stutter"),
+        FaultKind::CRASH => ("闪退", "Crash"),
+        FaultKind::SLOW_LOAD => ("加载慢", "Slow to load"),
+        FaultKind::FREEZE => ("死机", "Freeze"),
+        FaultKind::OTHER => ("其他异常", "Other fault"),
+        FaultKind(code) => return numbered(locale, code),
+    };
+    pick(locale, zh, en).to_owned()
+}
+
+/// Where the app ran.
+pub(super) fn source(locale: Locale, source: SourceKind) -> String {
+    let (zh, en) = match source {
+        SourceKind::MINI_PROGRAM => ("小程序", "Mini program"),
+        SourceKind::WEB_APP => ("网页应用", "Web app"),
+        SourceKind::BOT => ("机器人", "Bot"),
+        SourceKind::WEB_SDK => ("网页 SDK", "Web SDK"),
+        SourceKind(code) => return numbered(locale, code),
+    };
+    pick(locale, zh, en).to_owned()
+}
+
+/// The state of a feedback: its key and the word for it. Source: `feedback.updated_v6`.
+pub(super) fn status(locale: Locale, code: i64) -> (Option<&'static str>, String) {
+    let (key, zh, en) = match code {
+        0 => ("unprocessed", "未处理", "Unprocessed"),
+        1 => ("processed", "已处理", "Processed"),
+        2 => ("processing", "处理中", "Processing"),
+        3 => ("closed", "已关闭", "Closed"),
+        other => return (None, numbered(locale, other)),
+    };
+    (Some(key), pick(locale, zh, en).to_owned())
+}
+
+/// What the relay tells its operator.
+pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::DestinationStopped => pick(locale, "目的地已停用", "Destination stopped"),
+        NoticeKind::DeliveryDead => pick(locale, "消息投递失败", "Delivery given up"),
+        NoticeKind::ImageInDanger => pick(locale, "图片即将过期", "Picture in danger"),
+        NoticeKind::ImageHostRefused => pick(locale, "图片域名不在名单", "Picture host refused"),
+        NoticeKind::ImageLost => pick(locale, "图片丢失", "Picture lost"),
+        NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
+        NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
+        NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
+    }
+}
+
+fn numbered(locale: Locale, code: i64) -> String {
+    match locale {
+        Locale::Zh => format!("类型 {code}"),
+        Locale::En => format!("Type {code}"),
+    }
+}
+
+/// A span in its largest unit.
+pub(super) fn span(locale: Locale, span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (number, zh, en) = match seconds {
+        0..60 => (seconds, "秒", "s"),
+        60..3600 => (seconds / 60, "分钟", "min"),
+        3600..172_800 => (seconds / 3600, "小时", "h"),
+        _ => (seconds / 86_400, "天", "days"),
+    };
+    format!("{number} {}", pick(locale, zh, en))
+}
+
+/// The pictures that the message does not show itself: kept, on their way, or not to be had.
+pub(super) fn pictures(locale: Locale, kept: usize, pending: usize, lost: usize) -> String {
+    let say = |count: usize, zh: &str, en: &str| match locale {
+        Locale::Zh => format!("{count} 张图片{zh}"),
+        Locale::En => format!("{count} {} {en}", plural(count)),
+    };
+    let mut parts = Vec::new();
+    if kept > 0 {
+        parts.push(say(kept, "已保存", "kept"));
+    }
+    if pending > 0 {
+        parts.push(say(pending, "稍后送达", "on the way"));
+    }
+    if lost > 0 {
+        parts.push(say(lost, "未能获取", "not available"));
+    }
+    parts.join(pick(locale, "，", ", "))
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "picture" } else { "pictures" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sorted_for_its_search() {
+        assert!(WORDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(word(Locale::En, "tenant"), Some("Tenant"));
+        assert_eq!(word(Locale::Zh, "nonsense"), None);
+    }
+
+    #[test]
+    fn pictures_are_counted() {
+        assert_eq!(pictures(Locale::Zh, 3, 0, 0), "3 张图片已保存");
+        assert_eq!(
+            pictures(Locale::En, 1, 2, 0),
+            "1 picture kept, 2 pictures on the way"
+        );
+        assert_eq!(pictures(Locale::En, 0, 0, 0), "");
+    }
+}
