@@ -7,5 +7,6 @@ pub mod model;
 pub mod net;
 pub mod render;
 pub mod rules;
+pub mod store;
 pub mod tasks;
 pub mod telemetry;

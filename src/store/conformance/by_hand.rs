@@ -1,0 +1,73 @@
+//! Retrying and discarding by hand.
+
+use super::*;
+
+#[tokio::test]
+async fn a_dead_delivery_is_retried_under_its_key_with_its_payload_and_fresh_patience() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    let id = lease.item.delivery.id;
+    let finished = Finished {
+        payload: Some("as it was".into()),
+        ..bench.finished(
+            &lease,
+            Verdict::Dead {
+                reason: "retry_for is over".into(),
+            },
+        )
+    };
+    assert_eq!(
+        bench.store().finish_attempt(lease.token, finished).await,
+        Ok(Recorded::Recorded)
+    );
+    bench.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(bench.store().retry(id).await, Ok(ByHand::Done));
+    let again = bench.lease_one("oncall").await;
+    assert_eq!(again.item.delivery.id, id);
+    assert_eq!(again.item.delivery.first_due_at, bench.now());
+    assert_eq!(again.item.payload.as_ref().unwrap().body, "as it was");
+    assert_eq!(
+        bench.store().retry(id).await,
+        Ok(ByHand::Refused(DeliveryState::Sending))
+    );
+    assert_eq!(
+        bench.store().discard(id).await,
+        Ok(ByHand::Refused(DeliveryState::Sending))
+    );
+    bench.end(&again, Verdict::Done).await;
+    assert_eq!(
+        bench.store().retry(id).await,
+        Ok(ByHand::Refused(DeliveryState::Delivered))
+    );
+    assert_eq!(
+        bench.store().discard(id).await,
+        Ok(ByHand::Refused(DeliveryState::Delivered))
+    );
+}
+
+#[tokio::test]
+async fn what_is_discarded_is_not_sent_and_may_be_wanted_again() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let all = DeliveryFilter {
+        limit: 9,
+        ..Default::default()
+    };
+    let id = bench.store().deliveries(all).await.unwrap()[0].id;
+    assert_eq!(bench.store().discard(id).await, Ok(ByHand::Done));
+    assert_eq!(bench.lease("oncall", 1).await.len(), 0);
+    assert_eq!(
+        bench.store().discard(id).await,
+        Ok(ByHand::Refused(DeliveryState::Discarded))
+    );
+    assert_eq!(bench.store().retry(id).await, Ok(ByHand::Done));
+    assert_eq!(bench.lease_one("oncall").await.item.delivery.id, id);
+    let nobody = DeliveryId::from_i64(1);
+    assert_eq!(bench.store().retry(nobody).await, Ok(ByHand::NotFound));
+    assert_eq!(bench.store().discard(nobody).await, Ok(ByHand::NotFound));
+}

@@ -1,0 +1,265 @@
+//! Accepting: once, whole, and known again.
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_accepted_comes_back_as_it_was() {
+    let mut bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("oncall", Severity::Critical)]);
+    let order = arrival.deliveries[0].order.clone();
+    let seq = bench.accept(bench.with_images(arrival.clone(), 2)).await;
+    bench.reopen();
+
+    let event = bench.store().event("e1").await.unwrap().unwrap();
+    assert_eq!(event.seq, seq);
+    assert_eq!(event.via, arrival.via);
+    assert_eq!(event.event_type, arrival.event_type);
+    assert_eq!(event.received_at, arrival.received_at);
+    assert_eq!(event.state, EventState::Routed);
+    assert_eq!(event.body, arrival.body);
+    assert_eq!(event.feedback_id.as_deref(), Some("fb-e1"));
+    assert_eq!(
+        bench.store().event("fb-e1").await.unwrap(),
+        Some(event.clone())
+    );
+    assert_eq!(bench.store().event_by_seq(seq).await.unwrap(), Some(event));
+    assert_eq!(bench.store().event("nothing").await.unwrap(), None);
+
+    let filter = DeliveryFilter {
+        event: Some(seq),
+        limit: 9,
+        ..Default::default()
+    };
+    let deliveries = bench.store().deliveries(filter).await.unwrap();
+    assert_eq!(deliveries.len(), 1);
+    assert_eq!(deliveries[0].order, order);
+    assert_eq!(deliveries[0].state, DeliveryState::Pending);
+    let images = bench.store().images_of(seq).await.unwrap();
+    assert_eq!(
+        images
+            .iter()
+            .map(|i| (i.ordinal, i.state))
+            .collect::<Vec<_>>(),
+        [(0, ImageState::Pending), (1, ImageState::Pending)]
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
+    let mut bench = Bench::new();
+    let first = bench.arrival("e1", &[("oncall", Severity::Info)]);
+    let seq = bench.accept(first.clone()).await;
+    bench.reopen();
+
+    let same_feedback = Arrival {
+        id: "e2".into(),
+        via: "mall".into(),
+        ..first.clone()
+    };
+    let no_feedback = Arrival {
+        feedback: None,
+        ..first.clone()
+    };
+    for repeat in [first.clone(), same_feedback, no_feedback] {
+        assert_eq!(
+            bench.store().accept(repeat).await,
+            Ok(Accepted::Repeat(seq))
+        );
+    }
+    let other_app = Arrival {
+        via: "mall".into(),
+        feedback: Some(("cli_other".into(), "fb-e1".into())),
+        ..first
+    };
+    assert!(matches!(
+        bench.store().accept(other_app).await,
+        Ok(Accepted::New(_))
+    ));
+    let all = DeliveryFilter {
+        limit: 9,
+        ..Default::default()
+    };
+    assert_eq!(bench.store().deliveries(all).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_ignored_event_is_kept_without_a_body() {
+    let bench = Bench::new();
+    let arrival = Arrival {
+        state: EventState::Ignored,
+        body: None,
+        feedback: None,
+        ..bench.arrival("e1", &[])
+    };
+    let seq = bench.accept(arrival).await;
+    let event = bench.store().event_by_seq(seq).await.unwrap().unwrap();
+    assert_eq!(
+        (event.state, event.body, event.feedback_id),
+        (EventState::Ignored, None, None)
+    );
+}
+
+#[tokio::test]
+async fn no_more_pictures_are_fetched_than_the_limit() {
+    let bench = Bench::new();
+    let arrival = bench.with_images(bench.arrival("e1", &[]), IMAGES_PER_EVENT_MAX + 1);
+    let seq = bench.accept(arrival).await;
+    assert_eq!(
+        bench.store().images_of(seq).await.unwrap().len(),
+        IMAGES_PER_EVENT_MAX
+    );
+}
+
+#[tokio::test]
+async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
+    let bench = Bench::new();
+    let mut changes = bench.store().changes();
+    changes.mark_unchanged();
+    assert_eq!(bench.lease("oncall", 9).await.len(), 0);
+    bench.accept(bench.arrival("e0", &[])).await;
+    assert!(!changes.has_changed().unwrap(), "nobody is told of it");
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    assert!(changes.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn a_secret_is_made_once_and_outlives_a_restart() {
+    let mut bench = Bench::new();
+    let secret = bench.store().secret("links").await.unwrap();
+    assert_ne!(secret, [0; 32]);
+    assert_ne!(bench.store().secret("other").await.unwrap(), secret);
+    bench.reopen();
+    assert_eq!(bench.store().secret("links").await.unwrap(), secret);
+    assert_eq!(bench.store().probe().await, Ok(()));
+}
+
+#[tokio::test]
+async fn deliveries_of_a_kept_event_are_due_at_once_and_of_no_event_refused() {
+    let bench = Bench::new();
+    let seq = bench.accept(bench.arrival("e1", &[])).await;
+    let replay = NewDelivery {
+        trigger: Trigger::Replay,
+        ..bench.delivery("product", Severity::Info)
+    };
+    let ids = bench
+        .store()
+        .add_deliveries(seq, vec![replay.clone()])
+        .await
+        .unwrap();
+    let lease = bench.lease_one("product").await;
+    assert_eq!(vec![lease.item.delivery.id], ids);
+    assert_eq!(lease.item.delivery.trigger, Trigger::Replay);
+    assert_eq!(lease.item.delivery.due_at, bench.now());
+    let nowhere = bench
+        .store()
+        .add_deliveries(EventSeq(999), vec![replay])
+        .await;
+    assert!(matches!(nowhere, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn lists_show_the_newest_first_page_by_page() {
+    let bench = Bench::new();
+    for n in 0..5 {
+        let arrival = bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]);
+        bench
+            .accept(Arrival {
+                via: if n == 3 { "mall".into() } else { "shop".into() },
+                state: if n == 4 {
+                    EventState::Unrouted
+                } else {
+                    EventState::Routed
+                },
+                ..arrival
+            })
+            .await;
+        bench.clock.advance(Duration::from_secs(60));
+    }
+    let ids = async |filter: EventFilter| -> Vec<String> {
+        let rows = bench.store().events(filter).await.unwrap();
+        rows.iter().map(|row| row.id.to_string()).collect()
+    };
+    let all = EventFilter {
+        limit: 2,
+        ..Default::default()
+    };
+    let page = bench.store().events(all.clone()).await.unwrap();
+    assert_eq!(page[0].deliveries, [(DeliveryState::Pending, 1)]);
+    assert_eq!(
+        ids(EventFilter {
+            before: Some(page[1].seq),
+            ..all.clone()
+        })
+        .await,
+        ["e2", "e1"]
+    );
+    assert_eq!(
+        ids(EventFilter {
+            via: Some("mall".into()),
+            ..all.clone()
+        })
+        .await,
+        ["e3"]
+    );
+    assert_eq!(
+        ids(EventFilter {
+            state: Some(EventState::Unrouted),
+            ..all.clone()
+        })
+        .await,
+        ["e4"]
+    );
+    let since = Some(bench.now() - Duration::from_secs(61));
+    assert_eq!(
+        ids(EventFilter {
+            since,
+            ..all.clone()
+        })
+        .await,
+        ["e4"]
+    );
+    let since = Some(bench.now() + Duration::from_secs(200_000));
+    assert_eq!(ids(EventFilter { since, ..all }).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_by_destination_and_state() {
+    let bench = Bench::new();
+    for n in 0..5 {
+        bench
+            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+            .await;
+    }
+    let lease = bench.lease("oncall", 1).await.remove(0);
+    bench
+        .end(
+            &lease,
+            Verdict::Dead {
+                reason: "gone".into(),
+            },
+        )
+        .await;
+    let states = async |states: &[DeliveryState]| {
+        let filter = DeliveryFilter {
+            destination: Some("oncall".into()),
+            states: states.to_vec(),
+            limit: 9,
+            ..Default::default()
+        };
+        bench.store().deliveries(filter).await.unwrap().len()
+    };
+    assert_eq!(states(&[]).await, 5);
+    assert_eq!(states(&[DeliveryState::Dead]).await, 1);
+    assert_eq!(
+        states(&[
+            DeliveryState::Dead,
+            DeliveryState::Pending,
+            DeliveryState::Dead
+        ])
+        .await,
+        5
+    );
+    assert_eq!(states(&[DeliveryState::Delivered]).await, 0);
+}

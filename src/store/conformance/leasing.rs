@@ -1,0 +1,387 @@
+//! Leasing and closing: in what order, by whom, and what is left behind.
+
+use super::*;
+
+#[tokio::test]
+async fn critical_goes_first_and_newest_first_then_the_others_as_they_came() {
+    let bench = Bench::new();
+    use Severity::{Critical, Info, Warning};
+    let arrivals = [
+        ("i1", Info),
+        ("w1", Warning),
+        ("c1", Critical),
+        ("w2", Warning),
+        ("c2", Critical),
+        ("i2", Info),
+    ];
+    for (id, severity) in arrivals {
+        bench
+            .accept(bench.arrival(id, &[("oncall", severity), ("other", severity)]))
+            .await;
+        bench.clock.advance(Duration::from_millis(5));
+    }
+    let first = bench.lease("oncall", 4).await;
+    let rest = bench.lease("oncall", 9).await;
+    let order: Vec<_> = first
+        .iter()
+        .chain(&rest)
+        .map(|l| l.item.event.id.as_str().to_owned())
+        .collect();
+    assert_eq!(order, ["c2", "c1", "w1", "w2", "i1", "i2"]);
+    assert_eq!(first.len(), 4);
+    assert_eq!(bench.lease("oncall", 0).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let first = bench.lease_one("oncall").await;
+    assert_eq!(first.until, bench.now() + LEASE);
+    assert_eq!(first.item.delivery.state, DeliveryState::Sending);
+    bench.clock.advance(LEASE);
+    assert_eq!(bench.lease("oncall", 1).await.len(), 0);
+    bench.clock.advance(Duration::from_millis(1));
+    let second = bench.lease_one("oncall").await;
+    assert_eq!(second.item.delivery.id, first.item.delivery.id);
+    assert_ne!(second.token, first.token);
+
+    assert_eq!(
+        bench.finish(&first, Verdict::Done).await,
+        Recorded::LeaseLost
+    );
+    let id = first.item.delivery.id;
+    assert_eq!(
+        bench.store().put_back(id, first.token, bench.now()).await,
+        Ok(Recorded::LeaseLost)
+    );
+    assert_eq!(bench.store().attempts(id).await.unwrap(), []);
+    assert_eq!(bench.one_delivery(id).await.state, DeliveryState::Sending);
+    assert_eq!(
+        bench.finish(&second, Verdict::Done).await,
+        Recorded::Recorded
+    );
+    assert_eq!(
+        bench.finish(&second, Verdict::Done).await,
+        Recorded::LeaseLost
+    );
+    assert_eq!(bench.one_delivery(id).await.state, DeliveryState::Delivered);
+}
+
+#[tokio::test]
+async fn a_restart_takes_up_at_once_what_was_in_flight_with_the_same_key_and_payload() {
+    let mut bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("oncall", Severity::Info)]);
+    bench.accept(bench.with_images(arrival, 1)).await;
+    bench.clock.advance(Duration::from_secs(3));
+    let lease = bench.lease_one("oncall").await;
+    let finished = Finished {
+        payload: Some("the first rendering".into()),
+        ..bench.finished(&lease, bench.retry_at(0, Form::Full))
+    };
+    assert_eq!(
+        bench.store().finish_attempt(lease.token, finished).await,
+        Ok(Recorded::Recorded)
+    );
+    let lease = bench.lease_one("oncall").await;
+    let image = bench.lease_image().await;
+
+    bench.reopen();
+    let again = bench.lease_one("oncall").await;
+    assert_eq!(again.item.delivery.id, lease.item.delivery.id);
+    assert_eq!(again.item.delivery.attempts, 1);
+    assert_eq!(
+        again.item.payload.as_ref().unwrap().body,
+        "the first rendering"
+    );
+    assert_eq!(
+        bench.finish(&lease, Verdict::Done).await,
+        Recorded::LeaseLost
+    );
+    assert_eq!(bench.lease_image().await.item, image.item);
+    assert_eq!(
+        bench.finish_image(&image, lost()).await,
+        Recorded::LeaseLost
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_is_recorded_with_what_follows_from_it() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    let id = lease.item.delivery.id;
+    let mut finished = Finished {
+        payload: Some("full card".into()),
+        ..bench.finished(&lease, bench.retry_at(2, Form::Full))
+    };
+    let attempt = finished.attempt.as_mut().unwrap();
+    attempt.excerpt = Some("é".repeat(EXCERPT_BYTES_MAX));
+    assert_eq!(
+        bench.store().finish_attempt(lease.token, finished).await,
+        Ok(Recorded::Recorded)
+    );
+    let excerpt = bench
+        .store()
+        .attempts(id)
+        .await
+        .unwrap()
+        .remove(0)
+        .excerpt
+        .unwrap();
+    assert_eq!(excerpt.len(), EXCERPT_BYTES_MAX);
+
+    let waiting = bench.one_delivery(id).await;
+    assert_eq!(
+        (waiting.state, waiting.attempts),
+        (DeliveryState::Pending, 1)
+    );
+    assert_eq!(waiting.reason.as_deref(), Some("too many requests"));
+    let due_at = bench.now() + Duration::from_secs(2);
+    assert_eq!(
+        bench.store().next_due_at(&"oncall".into()).await,
+        Ok(Some(due_at))
+    );
+    assert_eq!(bench.lease("oncall", 1).await.len(), 0);
+
+    bench.clock.advance(Duration::from_secs(2));
+    let lease = bench.lease_one("oncall").await;
+    assert_eq!(lease.item.payload.as_ref().unwrap().body, "full card");
+    bench.end(&lease, bench.retry_at(0, Form::Text)).await;
+    let lease = bench.lease_one("oncall").await;
+    assert_eq!(lease.item.delivery.form, Form::Text);
+    assert_eq!(lease.item.payload, None, "another form is rendered anew");
+    bench.end(&lease, Verdict::Done).await;
+    let attempts = bench.store().attempts(id).await.unwrap();
+    assert_eq!(
+        attempts
+            .iter()
+            .map(|a| (a.number, a.form))
+            .collect::<Vec<_>>(),
+        [(1, Form::Full), (2, Form::Full), (3, Form::Text)]
+    );
+    let done = bench.one_delivery(id).await;
+    assert_eq!((done.state, done.reason), (DeliveryState::Delivered, None));
+    assert_eq!(bench.store().next_due_at(&"oncall".into()).await, Ok(None));
+}
+
+#[tokio::test]
+async fn work_that_is_put_back_has_made_no_attempt() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    let id = lease.item.delivery.id;
+    let later = bench.now() + Duration::from_secs(30);
+    assert_eq!(
+        bench.store().put_back(id, lease.token, later).await,
+        Ok(Recorded::Recorded)
+    );
+    let back = bench.one_delivery(id).await;
+    assert_eq!(
+        (back.state, back.attempts, back.due_at),
+        (DeliveryState::Pending, 0, later)
+    );
+    assert_eq!(back.first_due_at, lease.item.delivery.first_due_at);
+}
+
+#[tokio::test]
+async fn a_dead_delivery_is_followed_by_its_fallback() {
+    let bench = Bench::new();
+    let seq = bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Critical)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    let finished = Finished {
+        fallback: Some(NewDelivery {
+            trigger: Trigger::Fallback,
+            ..bench.delivery("product", Severity::Critical)
+        }),
+        ..bench.finished(
+            &lease,
+            Verdict::Dead {
+                reason: "the bot is gone".into(),
+            },
+        )
+    };
+    assert_eq!(
+        bench.store().finish_attempt(lease.token, finished).await,
+        Ok(Recorded::Recorded)
+    );
+    let dead = bench.one_delivery(lease.item.delivery.id).await;
+    assert_eq!(
+        (dead.state, dead.reason.as_deref()),
+        (DeliveryState::Dead, Some("the bot is gone"))
+    );
+    let fallback = bench.lease_one("product").await.item.delivery;
+    assert_eq!((fallback.event, fallback.trigger), (seq, Trigger::Fallback));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_holds_nothing_back() {
+    let bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("oncall", Severity::Info)]);
+    bench.accept(bench.with_images(arrival, 1)).await;
+    bench
+        .clock
+        .set(bench.now() - Duration::from_secs(86_400 * 365));
+    assert_eq!(
+        bench.store().next_due_at(&"oncall".into()).await,
+        Ok(Some(bench.now()))
+    );
+    assert_eq!(
+        bench.store().next_image_due_at().await,
+        Ok(Some(bench.now()))
+    );
+    bench.lease_one("oncall").await;
+    bench.lease_image().await;
+}
+
+#[tokio::test]
+async fn what_is_due_soon_is_not_due_yet() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    bench.end(&lease, bench.retry_at(600, Form::Full)).await;
+    assert_eq!(
+        bench.lease("oncall", 1).await.len(),
+        0,
+        "ten minutes are a pause, not a jump"
+    );
+}
+
+#[tokio::test]
+async fn a_destination_that_works_again_has_all_its_deliveries_due_newest_critical_first() {
+    let bench = Bench::new();
+    for (id, severity) in [
+        ("c1", Severity::Critical),
+        ("i1", Severity::Info),
+        ("c2", Severity::Critical),
+    ] {
+        bench
+            .accept(bench.arrival(id, &[("oncall", severity)]))
+            .await;
+    }
+    for lease in bench.lease("oncall", 9).await {
+        bench.end(&lease, bench.retry_at(300, Form::Full)).await;
+    }
+    assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(3));
+    assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(0));
+    let order: Vec<_> = bench
+        .lease("oncall", 9)
+        .await
+        .iter()
+        .map(|l| l.item.event.id.to_string())
+        .collect();
+    assert_eq!(order, ["c2", "c1", "i1"]);
+}
+
+#[tokio::test]
+async fn deliveries_to_a_destination_that_is_gone_are_dead_and_say_why() {
+    let bench = Bench::new();
+    let to = [
+        ("oncall", Severity::Info),
+        ("gone", Severity::Info),
+        ("past", Severity::Info),
+    ];
+    bench.accept(bench.arrival("e1", &to)).await;
+    let in_flight = bench.lease_one("past").await;
+    let buried = bench
+        .store()
+        .bury_unknown(&["oncall".into()], "no such destination")
+        .await
+        .unwrap();
+    let names: Vec<_> = buried.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["gone", "past"]);
+    let dead = bench.one_delivery(buried[0].0).await;
+    assert_eq!(
+        (dead.state, dead.reason.as_deref()),
+        (DeliveryState::Dead, Some("no such destination"))
+    );
+    assert_eq!(
+        bench.finish(&in_flight, Verdict::Done).await,
+        Recorded::LeaseLost
+    );
+    assert_eq!(bench.lease("oncall", 9).await.len(), 1);
+    assert_eq!(
+        bench
+            .store()
+            .bury_unknown(&["oncall".into()], "again")
+            .await,
+        Ok(Vec::new())
+    );
+}
+
+#[tokio::test]
+async fn gates_outlive_a_restart() {
+    let mut bench = Bench::new();
+    let mut gate = GateRecord {
+        destination: "oncall".into(),
+        blocked_until: Some(bench.now()),
+        open_since: None,
+        stopped: Some("the bot was removed".into()),
+        failing_since: Some(bench.now()),
+    };
+    bench.store().put_gate(gate.clone()).await.unwrap();
+    gate.stopped = None;
+    bench.store().put_gate(gate.clone()).await.unwrap();
+    bench.reopen();
+    assert_eq!(bench.store().gates().await, Ok(vec![gate]));
+}
+
+#[tokio::test]
+async fn stats_count_what_waits_is_in_flight_and_dead() {
+    let bench = Bench::new();
+    let start = bench.now();
+    for n in 0..4 {
+        bench
+            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+            .await;
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    let unreadable = Arrival {
+        via: "mall".into(),
+        state: EventState::Unreadable,
+        ..bench.arrival("u", &[])
+    };
+    bench.accept(bench.with_images(unreadable, 1)).await;
+    let leases = bench.lease("oncall", 2).await;
+    bench
+        .end(
+            &leases[0],
+            Verdict::Dead {
+                reason: "gone".into(),
+            },
+        )
+        .await;
+    let stats = bench.store().stats().await.unwrap();
+    assert_eq!(
+        stats.queues,
+        [QueueStats {
+            destination: "oncall".into(),
+            pending: 2,
+            sending: 1,
+            dead: 1,
+            oldest_at: Some(start + Duration::from_secs(1)),
+        }]
+    );
+    assert_eq!((stats.images_pending, stats.unreadable), (1, 1));
+    assert_eq!(
+        stats.image_deadline_at,
+        Some(bench.now() + Duration::from_secs(72 * 3600))
+    );
+    assert_eq!(
+        stats.last_events,
+        [
+            ("mall".into(), bench.now()),
+            ("shop".into(), start + Duration::from_secs(3)),
+        ]
+    );
+}

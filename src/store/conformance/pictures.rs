@@ -1,0 +1,232 @@
+//! Pictures: fetched in time, waited for briefly, sent after the message where they came late.
+
+use super::*;
+
+async fn with_pictures(bench: &Bench, count: usize) -> EventSeq {
+    let arrival = bench.arrival("e1", &[("oncall", Severity::Critical)]);
+    bench.accept(bench.with_images(arrival, count)).await
+}
+
+#[tokio::test]
+async fn the_nearest_deadline_is_fetched_first_and_again_when_its_lease_ends() {
+    let bench = Bench::new();
+    for (id, hours) in [("far", 72), ("near", 1), ("middle", 9)] {
+        let arrival = bench.with_images(bench.arrival(id, &[]), 1);
+        let images_deadline_at = bench.now() + Duration::from_secs(hours * 3600);
+        bench
+            .accept(Arrival {
+                images_deadline_at,
+                ..arrival
+            })
+            .await;
+    }
+    let leases = bench.store().lease_images(2, LEASE).await.unwrap();
+    let ids: Vec<_> = leases
+        .iter()
+        .map(|lease| lease.item.event_id.as_str())
+        .collect();
+    assert_eq!(ids, ["near", "middle"]);
+    assert_eq!(
+        leases[0].item.url.expose(),
+        "https://p1.example.com/0?sign=marker"
+    );
+    assert_eq!(bench.store().lease_images(9, LEASE).await.unwrap().len(), 1);
+    let until = bench.now() + LEASE;
+    assert_eq!(bench.store().next_image_due_at().await, Ok(Some(until)));
+    bench.clock.advance(LEASE);
+    let again = bench.lease_image().await;
+    assert_eq!(again.item.event_id.as_str(), "near");
+    assert_eq!(
+        bench.finish_image(&leases[0], lost()).await,
+        Recorded::LeaseLost
+    );
+    assert_eq!(bench.finish_image(&again, lost()).await, Recorded::Recorded);
+}
+
+#[tokio::test]
+async fn a_picture_is_tried_again_when_it_is_due_or_the_configuration_changed() {
+    let bench = Bench::new();
+    let seq = with_pictures(&bench, 1).await;
+    let lease = bench.lease_image().await;
+    let due_at = bench.now() + Duration::from_secs(70 * 3600);
+    let reason = "img.example.com is not in images.allow_hosts".to_owned();
+    let verdict = ImageVerdict::RetryAt {
+        due_at,
+        reason: reason.clone(),
+    };
+    assert_eq!(
+        bench.finish_image(&lease, verdict).await,
+        Recorded::Recorded
+    );
+    assert_eq!(bench.store().lease_images(1, LEASE).await.unwrap(), []);
+    assert_eq!(bench.store().next_image_due_at().await, Ok(Some(due_at)));
+    let image = bench.store().images_of(seq).await.unwrap().remove(0);
+    assert_eq!(
+        (image.state, image.reason),
+        (ImageState::Pending, Some(reason))
+    );
+    assert_eq!(bench.store().make_images_due().await, Ok(1));
+    assert_eq!(bench.lease_image().await.item.attempts, 1);
+    assert_eq!(
+        bench.store().make_images_due().await,
+        Ok(0),
+        "what is leased is left alone"
+    );
+}
+
+#[tokio::test]
+async fn a_message_waits_for_its_pictures_until_they_are_settled() {
+    let bench = Bench::new();
+    with_pictures(&bench, 2).await;
+    assert_eq!(bench.lease("oncall", 1).await.len(), 0);
+    let due_at = bench.now() + Duration::from_secs(3);
+    assert_eq!(
+        bench.store().next_due_at(&"oncall".into()).await,
+        Ok(Some(due_at))
+    );
+    bench.store().make_due(&"oncall".into()).await.unwrap();
+    let (one, two) = (bench.lease_image().await, bench.lease_image().await);
+    let id = bench.keep(&one, "a picture").await;
+    assert_eq!(bench.lease("oncall", 1).await.len(), 0);
+    assert_eq!(bench.finish_image(&two, lost()).await, Recorded::Recorded);
+    let work = bench.lease_one("oncall").await.item;
+    assert_eq!(work.delivery.first_due_at, bench.now());
+    assert_eq!(work.images.len(), 2);
+    assert_eq!(work.images[0].kept, Some(kept("a picture")));
+    assert_eq!(work.images[1].state, ImageState::Lost);
+    assert_eq!(
+        bench.store().kept_image(&id).await,
+        Ok(Some(kept("a picture")))
+    );
+}
+
+#[tokio::test]
+async fn a_message_waits_no_longer_than_its_due_time_and_late_pictures_follow_together() {
+    let bench = Bench::new();
+    let seq = with_pictures(&bench, 3).await;
+    bench.clock.advance(Duration::from_secs(3));
+    let message = bench.lease_one("oncall").await;
+    let jobs = bench.store().lease_images(3, LEASE).await.unwrap();
+    bench.keep(&jobs[0], "one").await;
+    bench.deliver(&message, 0b001).await;
+    assert_eq!(
+        bench.store().next_due_at(&"oncall".into()).await,
+        Ok(None),
+        "all that is kept was shown"
+    );
+
+    bench.keep(&jobs[1], "two").await;
+    assert_eq!(
+        bench.lease("oncall", 9).await.len(),
+        0,
+        "the third may still come"
+    );
+    bench.keep(&jobs[2], "three").await;
+    let late = bench.lease_one("oncall").await;
+    let delivery = &late.item.delivery;
+    assert_eq!(
+        (delivery.event, delivery.trigger),
+        (seq, Trigger::LateImages)
+    );
+    assert_ne!(delivery.id, message.item.delivery.id);
+    assert_eq!(delivery.order.mentions, [""; 0]);
+    assert_eq!(
+        delivery.order.template,
+        message.item.delivery.order.template
+    );
+    assert_eq!(late.item.shown, 0b001);
+    bench.deliver(&late, 0b110).await;
+    assert_eq!(bench.store().next_due_at(&"oncall".into()).await, Ok(None));
+}
+
+#[tokio::test]
+async fn late_pictures_wait_three_seconds_at_most_for_the_others() {
+    let bench = Bench::new();
+    with_pictures(&bench, 2).await;
+    bench.clock.advance(Duration::from_secs(3));
+    let message = bench.lease_one("oncall").await;
+    bench.deliver(&message, 0).await;
+    let jobs = bench.store().lease_images(2, LEASE).await.unwrap();
+    bench.keep(&jobs[0], "one").await;
+    bench.clock.advance(Duration::from_secs(3));
+    let late = bench.lease_one("oncall").await;
+    bench.keep(&jobs[1], "two").await;
+    assert_eq!(
+        bench.lease("oncall", 9).await.len(),
+        0,
+        "what is under way is waited for"
+    );
+    bench.deliver(&late, 0b01).await;
+    let later = bench.lease_one("oncall").await;
+    assert_eq!(
+        (later.item.delivery.trigger, later.item.shown),
+        (Trigger::LateImages, 0b01)
+    );
+}
+
+#[tokio::test]
+async fn a_picture_that_came_between_rendering_and_record_follows_too() {
+    let bench = Bench::new();
+    with_pictures(&bench, 1).await;
+    bench.clock.advance(Duration::from_secs(3));
+    let message = bench.lease_one("oncall").await;
+    let job = bench.lease_image().await;
+    bench.keep(&job, "one").await;
+    bench.deliver(&message, 0).await;
+    let late = bench.lease_one("oncall").await;
+    assert_eq!(late.item.delivery.trigger, Trigger::LateImages);
+    bench.deliver(&late, 0).await;
+    assert_eq!(
+        bench.lease("oncall", 9).await.len(),
+        0,
+        "pictures that are refused are not sent for ever"
+    );
+}
+
+#[tokio::test]
+async fn who_shows_no_pictures_or_never_got_the_message_gets_none_late() {
+    let bench = Bench::new();
+    let to = [("archive", Severity::Info), ("dead", Severity::Info)];
+    bench
+        .accept(bench.with_images(bench.arrival("e1", &to), 1))
+        .await;
+    bench.clock.advance(Duration::from_secs(3));
+    let archived = bench.lease_one("archive").await;
+    bench.deliver(&archived, u32::MAX).await;
+    let dead = bench.lease_one("dead").await;
+    bench
+        .end(
+            &dead,
+            Verdict::Dead {
+                reason: "gone".into(),
+            },
+        )
+        .await;
+    let job = bench.lease_image().await;
+    bench.keep(&job, "one").await;
+    assert_eq!(bench.lease("archive", 9).await.len(), 0);
+    assert_eq!(bench.lease("dead", 9).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_each_app_and_picture() {
+    let mut bench = Bench::new();
+    let (one, two) = (ImageId::of(b"one"), ImageId::of(b"two"));
+    bench
+        .store()
+        .put_image_key("cli_a", &one, "img_v3_1")
+        .await
+        .unwrap();
+    bench
+        .store()
+        .put_image_key("cli_a", &one, "img_v3_2")
+        .await
+        .unwrap();
+    bench.reopen();
+    assert_eq!(
+        bench.store().image_key("cli_a", &one).await,
+        Ok(Some("img_v3_2".into()))
+    );
+    assert_eq!(bench.store().image_key("cli_b", &one).await, Ok(None));
+    assert_eq!(bench.store().image_key("cli_a", &two).await, Ok(None));
+}

@@ -1,0 +1,424 @@
+//! The journal: what came, what became of it, what is still to do.
+//!
+//! The row is the state. An **event** is accepted once, with its **deliveries** and **picture jobs**,
+//! in one transaction; workers look for rows that are due, **lease** them, and close each with what
+//! came of it, in one transaction again. A restart, a second look and a lost wake-up are therefore
+//! one code path.
+//!
+//! ```text
+//!            accept, retry            lease_due                finish_attempt
+//!                  │                      │            ┌──→ delivered
+//!                  └──→ pending ──────────┴→ sending ──┼──→ dead ──── retry ──→ pending
+//!                        ↑  │                          │
+//!                        │  └──→ discarded             └──→ pending, due later
+//!                        └─── the lease ended, or the relay was started again
+//! ```
+//!
+//! What is promised:
+//!
+//! - When a writing method returns `Ok`, what it did is on the disk (`fsync`); when it returns an
+//!   error, nothing of it was written. [`StoreError::Busy`] comes at once, not after a wait.
+//! - A repeat is known by event id and app, and by feedback id, for as long as ids are kept.
+//! - Work is closed by its lease's token, or not at all ([`Recorded::LeaseLost`]).
+//! - While pictures of its event are not settled, a delivery waits, until its due time at the latest.
+//!   Pictures that are kept after a destination was told are a delivery of their own.
+//! - What the configuration said when an event came stands with its deliveries ([`Order`]); a reload
+//!   changes nothing that was promised before it.
+//! - `erase` leaves no word of a person in any file of the journal. Copies and backups are other files.
+//!
+//! Deliberately not: the order of events is not that of messages (critical goes first); there is no
+//! second writer at a time, and no network file system.
+//!
+//! Everything that knows SQL is below `sqlite`. One thread writes and commits for many at once, a few
+//! connections read; see the headers there.
+
+#[cfg(test)]
+mod conformance;
+mod records;
+mod sqlite;
+
+pub use records::*;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::*;
+use sqlite::{Journal, Unawaited};
+
+/// The journal of one relay. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// Opens the journal for `serve`: takes its lock, migrates it (after making a copy), and makes
+    /// due at once what a dead relay held.
+    pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let journal = sqlite::open(settings, Arc::clone(&clock))?;
+        Ok(Self {
+            journal: Arc::new(journal),
+            clock,
+        })
+    }
+
+    /// Opens the journal for a command beside a running relay: neither locks nor migrates nor makes it.
+    pub fn open_beside(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let journal = sqlite::open_beside(settings, Arc::clone(&clock))?;
+        Ok(Self {
+            journal: Arc::new(journal),
+            clock,
+        })
+    }
+
+    /// Changes whenever there may be new work, whoever made it; another process's within a second. A hint.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.journal.changes()
+    }
+
+    /// Whether the journal can be written to now: for `readyz`.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.journal.write(Unawaited::Run, sqlite::probe).await
+    }
+
+    /// A secret of 32 random bytes that belongs to this journal, made at the first call with this name.
+    pub async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::secret(tx, name))
+            .await
+    }
+
+    // ---- intake
+
+    /// Commits an event with its deliveries and picture jobs, or knows it as a repeat.
+    /// When this returns `Ok`, it is on the disk.
+    pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::accept(tx, &arrival))
+            .await
+    }
+
+    /// Adds deliveries to an event that is kept: a replay, a fallback, a test.
+    pub async fn add_deliveries(
+        &self,
+        event: EventSeq,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::add_deliveries(tx, event, &deliveries)
+            })
+            .await
+    }
+
+    // ---- deliver
+
+    /// Leases at most `count` deliveries of `destination` that are due, critical first (the newest
+    /// of them first), then by due time.
+    pub async fn lease_due(
+        &self,
+        destination: &DestinationName,
+        count: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .write(Unawaited::Skip, move |tx| {
+                sqlite::lease_due(tx, &destination, count, lease)
+            })
+            .await
+    }
+
+    /// When the next pending delivery of `destination` is due.
+    pub async fn next_due_at(
+        &self,
+        destination: &DestinationName,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let destination = destination.clone();
+        let now = self.clock.now();
+        self.journal
+            .read(move |conn| sqlite::next_due_at(conn, &destination, now))
+            .await
+    }
+
+    /// Records an attempt and the state it leads to, in one transaction. A rendering is kept for as long
+    /// as its form is the one that is due; no `payload` leaves an earlier one as it is. Where pictures were kept
+    /// meanwhile that this message did not show, a delivery of them is made.
+    pub async fn finish_attempt(
+        &self,
+        token: LeaseToken,
+        finished: Finished,
+    ) -> Result<Recorded, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::finish_attempt(tx, token, &finished)
+            })
+            .await
+    }
+
+    /// Gives leased work back unattempted, due again at `due_at`.
+    pub async fn put_back(
+        &self,
+        id: DeliveryId,
+        token: LeaseToken,
+        due_at: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::put_back(tx, id, token, due_at)
+            })
+            .await
+    }
+
+    /// Makes all pending deliveries of `destination` due now: it works again. Those that wait for
+    /// pictures go on waiting, for that is a matter of seconds.
+    pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::make_due(tx, &destination))
+            .await
+    }
+
+    /// Sends what waits for `from` to its fallback `to`, some hundred at most; tells how many went.
+    pub async fn fall_back(
+        &self,
+        from: &DestinationName,
+        to: &DestinationName,
+        which: FallBack,
+    ) -> Result<u64, StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::fall_back(tx, &from, &to, which)
+            })
+            .await
+    }
+
+    /// Ends every delivery that is not done whose destination is none of `known`.
+    pub async fn bury_unknown(
+        &self,
+        known: &[DestinationName],
+        reason: &str,
+    ) -> Result<Vec<(DeliveryId, DestinationName)>, StoreError> {
+        let (known, reason) = (known.to_vec(), reason.to_owned());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::bury_unknown(tx, &known, &reason)
+            })
+            .await
+    }
+
+    /// What is known of the gate of each destination that ever had one.
+    pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
+        self.journal.read(sqlite::gates).await
+    }
+
+    /// Keeps what is known of a destination's gate.
+    pub async fn put_gate(&self, gate: GateRecord) -> Result<(), StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::put_gate(tx, &gate))
+            .await
+    }
+
+    // ---- images
+
+    /// Leases at most `count` picture jobs that are due, nearest deadline first.
+    pub async fn lease_images(
+        &self,
+        count: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<ImageJob>>, StoreError> {
+        self.journal
+            .write(Unawaited::Skip, move |tx| {
+                sqlite::lease_images(tx, count, lease)
+            })
+            .await
+    }
+
+    /// When the next picture job is due.
+    pub async fn next_image_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.clock.now();
+        self.journal
+            .read(move |conn| sqlite::next_image_due_at(conn, now))
+            .await
+    }
+
+    /// Records what became of a picture job. When the event's last picture is settled, deliveries
+    /// that wait for pictures are due at once; a picture kept after a message had gone makes a
+    /// delivery of its own.
+    pub async fn finish_image(
+        &self,
+        token: LeaseToken,
+        event: EventSeq,
+        ordinal: u8,
+        verdict: ImageVerdict,
+    ) -> Result<Recorded, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::finish_image(tx, token, event, ordinal, &verdict)
+            })
+            .await
+    }
+
+    /// Makes all pending picture jobs due now: the configuration has changed.
+    pub async fn make_images_due(&self) -> Result<u64, StoreError> {
+        self.journal
+            .write(Unawaited::Run, sqlite::make_images_due)
+            .await
+    }
+
+    /// The key the platform gave for a picture uploaded by the app with this `app_id`.
+    pub async fn image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+    ) -> Result<Option<String>, StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        self.journal
+            .read(move |conn| sqlite::image_key(conn, &app_id, &image))
+            .await
+    }
+
+    /// Keeps such a key.
+    pub async fn put_image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+        key: &str,
+    ) -> Result<(), StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        let key = key.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::put_image_key(tx, &app_id, &image, &key)
+            })
+            .await
+    }
+
+    /// What is known of a kept picture, by its id: for serving it.
+    pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
+        let id = id.clone();
+        self.journal
+            .read(move |conn| sqlite::kept_image(conn, &id))
+            .await
+    }
+
+    // ---- upkeep
+
+    /// Removes what retention no longer allows: bodies, payloads and excerpts older than
+    /// `bodies_before`, rows older than `ids_before`. Works in small bites; call again while `more`.
+    pub async fn sweep(
+        &self,
+        bodies_before: Timestamp,
+        ids_before: Timestamp,
+    ) -> Result<Swept, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::sweep(tx, bodies_before, ids_before)
+            })
+            .await
+    }
+
+    /// Marks kept pictures removed: those older than `before`, and the oldest beyond `bytes_max` in
+    /// all. Returns the ids that no event needs any more, whose bytes are to be deleted.
+    pub async fn remove_images(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+    ) -> Result<Vec<ImageId>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::remove_images(tx, before, bytes_max)
+            })
+            .await
+    }
+
+    /// Numbers for `status` and metrics.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.journal.read(sqlite::stats).await
+    }
+
+    /// Writes a consistent copy of the journal to `file`, which must not exist, while the relay runs.
+    pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+        self.journal.backup(file).await
+    }
+
+    // ---- what the operator looks at and changes
+
+    /// Events, newest first.
+    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::events(conn, &filter))
+            .await
+    }
+
+    /// An event by its id (or feedback id).
+    pub async fn event(&self, id: &str) -> Result<Option<StoredEvent>, StoreError> {
+        let id = id.to_owned();
+        self.journal
+            .read(move |conn| sqlite::event_by_id(conn, &id))
+            .await
+    }
+
+    /// An event by its row.
+    pub async fn event_by_seq(&self, seq: EventSeq) -> Result<Option<StoredEvent>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::event_by_seq(conn, seq))
+            .await
+    }
+
+    /// An event's pictures in order.
+    pub async fn images_of(&self, event: EventSeq) -> Result<Vec<Image>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::images_of(conn, event))
+            .await
+    }
+
+    /// Deliveries, newest first.
+    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::deliveries(conn, &filter))
+            .await
+    }
+
+    /// The attempts of a delivery in order.
+    pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::attempts(conn, delivery))
+            .await
+    }
+
+    /// Makes a dead (or waiting) delivery due now, with a fresh `retry_for`, under its old key.
+    pub async fn retry(&self, delivery: DeliveryId) -> Result<ByHand, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::retry(tx, delivery))
+            .await
+    }
+
+    /// Ends a delivery that is not done.
+    pub async fn discard(&self, delivery: DeliveryId) -> Result<ByHand, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::discard(tx, delivery))
+            .await
+    }
+
+    /// Removes a person's words and pictures from an event and keeps the bare record. Returns the
+    /// pictures that no event needs any more.
+    pub async fn erase(&self, event: EventSeq) -> Result<Vec<ImageId>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::erase(tx, event))
+            .await
+    }
+
+    /// The events whose reporter has this open id (union id, user id).
+    pub async fn events_of_user(&self, user: &str) -> Result<Vec<EventSeq>, StoreError> {
+        let user = user.to_owned();
+        self.journal
+            .read(move |conn| sqlite::events_of_user(conn, &user))
+            .await
+    }
+}

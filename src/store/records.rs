@@ -1,0 +1,303 @@
+//! What goes into the journal and what comes out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::*;
+
+/// The checked `[store]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database file.
+    pub path: PathBuf,
+    /// How long bodies and payloads are kept.
+    pub retain: Duration,
+}
+
+/// Why the journal could not be opened, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another `serve` has it.
+    #[error("another feedback-relay is already serving {}; stop it first", .0.display())]
+    Held(PathBuf),
+    /// A later version of the program made it.
+    #[error("{} was written by a newer feedback-relay (journal version {found}, this program knows {known}); use that version", .path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest we know.
+        known: i64,
+    },
+    /// There is none, and this command does not make one.
+    #[error("there is no journal at {}; start `feedback-relay serve` first", .0.display())]
+    Missing(PathBuf),
+    /// It is another program's database, or damaged.
+    #[error("{} is not a journal of feedback-relay, or is damaged: {reason}", .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The disk does not let us.
+    #[error("cannot open the journal {}: {reason}", .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// The journal did not do what was asked; nothing of it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// More is waiting than can be written in time.
+    #[error("the journal cannot keep up")]
+    Busy,
+    /// It cannot be written or read: disk full, read-only, damaged.
+    #[error("the journal does not work: {0}")]
+    Unavailable(String),
+}
+
+/// An event on its way into the journal.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The id by which repeats are known, together with `via`.
+    pub id: EventId,
+    /// The app that received it.
+    pub via: AppName,
+    /// The platform's name of its type.
+    pub event_type: String,
+    /// For new feedback: the app it is about and its id, by which repeats are known as well.
+    pub feedback: Option<(String, String)>,
+    /// The reporter's ids, by which `erase --user` finds it.
+    pub users: Vec<Private>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// What is made of it.
+    pub state: EventState,
+    /// The decrypted body as it came; `None` for what is ignored.
+    pub body: Option<Private>,
+    /// Who is told.
+    pub deliveries: Vec<NewDelivery>,
+    /// The pictures to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
+    pub images: Vec<Private>,
+    /// When the pictures' addresses end.
+    pub images_deadline_at: Timestamp,
+}
+
+/// A delivery to be made.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// Where to.
+    pub destination: DestinationName,
+    /// How the rule wants it told.
+    pub order: Order,
+    /// Why.
+    pub trigger: Trigger,
+    /// When it is due at the latest. While the event's pictures are not settled it waits until then.
+    pub due_at: Timestamp,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is in the journal now.
+    New(EventSeq),
+    /// It was there already; nothing was written.
+    Repeat(EventSeq),
+}
+
+/// A leased delivery with all that sending it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Its event.
+    pub event: StoredEvent,
+    /// The event's pictures in order.
+    pub images: Vec<Image>,
+    /// For [`Trigger::LateImages`]: ordinals of pictures that the destination has been shown already, one bit each.
+    pub shown: u32,
+    /// The rendering that earlier attempts sent, in the form that is due.
+    pub payload: Option<KeptPayload>,
+}
+
+/// A rendering that is kept, so that retries repeat it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPayload {
+    /// The message, before links and requests are signed.
+    pub body: String,
+    /// Ordinals of the pictures it shows, one bit each.
+    pub shown: u32,
+}
+
+/// An attempt and what it leads to.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The attempt; `None` if none was made (it could not be rendered, its event is erased).
+    pub attempt: Option<Attempt>,
+    /// What follows.
+    pub verdict: Verdict,
+    /// The rendering to repeat; `None`: nothing (new) to keep.
+    pub payload: Option<String>,
+    /// Ordinals of the pictures that this message showed, one bit each; all ones where none need follow.
+    pub shown: u32,
+    /// Deliveries that follow from it: a fallback.
+    pub fallback: Option<NewDelivery>,
+}
+
+/// What became of a picture job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageVerdict {
+    /// Kept.
+    Kept(KeptImage),
+    /// Again later.
+    RetryAt {
+        /// When.
+        due_at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// Not to be had.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is known of a destination's gate, beyond a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateRecord {
+    /// Which destination.
+    pub destination: DestinationName,
+    /// Nothing is sent before this: the platform said so.
+    pub blocked_until: Option<Timestamp>,
+    /// Since when its breaker is open.
+    pub open_since: Option<Timestamp>,
+    /// Why it is stopped until an operator acts.
+    pub stopped: Option<String>,
+    /// Since when it fails without one success between: for `fallback_after`.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events whose bodies were removed.
+    pub bodies: u64,
+    /// Events removed whole.
+    pub events: u64,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// What became of a change by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByHand {
+    /// Done.
+    Done,
+    /// There is no such delivery.
+    NotFound,
+    /// Its state does not allow it.
+    Refused(DeliveryState),
+}
+
+/// Numbers for `status` and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// For each destination with deliveries that are pending, sending or dead.
+    pub queues: Vec<QueueStats>,
+    /// Pictures still to be fetched.
+    pub images_pending: u64,
+    /// The deadline of the one that ends first.
+    pub image_deadline_at: Option<Timestamp>,
+    /// Bytes of kept pictures.
+    pub image_bytes: u64,
+    /// Authentic events that could not be read.
+    pub unreadable: u64,
+    /// When each app's last event was accepted.
+    pub last_events: Vec<(AppName, Timestamp)>,
+}
+
+/// One destination's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Which destination.
+    pub destination: DestinationName,
+    /// Deliveries that wait.
+    pub pending: u64,
+    /// Deliveries in flight.
+    pub sending: u64,
+    /// Deliveries given up.
+    pub dead: u64,
+    /// When the oldest that waits or is in flight was made.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// Which events to list.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only those received by this app.
+    pub via: Option<AppName>,
+    /// Only those in this state.
+    pub state: Option<EventState>,
+    /// Only those received since then.
+    pub since: Option<Timestamp>,
+    /// Only those before this row: the next page.
+    pub before: Option<EventSeq>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// An event in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its row.
+    pub seq: EventSeq,
+    /// Its id.
+    pub id: EventId,
+    /// The app that received it.
+    pub via: AppName,
+    /// The platform's name of its type.
+    pub event_type: String,
+    /// The feedback it is about.
+    pub feedback_id: Option<String>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// What became of it.
+    pub state: EventState,
+    /// Its deliveries by state.
+    pub deliveries: Vec<(DeliveryState, u64)>,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Only those to this destination.
+    pub destination: Option<DestinationName>,
+    /// Only those in one of these states; empty: all.
+    pub states: Vec<DeliveryState>,
+    /// Only those of this event.
+    pub event: Option<EventSeq>,
+    /// Only this one.
+    pub id: Option<DeliveryId>,
+    /// Only those before this one: the next page.
+    pub before: Option<DeliveryId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What goes from a destination that does not deliver to its fallback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallBack {
+    /// All that waits: the destination is stopped. It is given up here.
+    Everything,
+    /// What is critical: the destination has failed for too long. It stays here too and is tried on.
+    Critical,
+}

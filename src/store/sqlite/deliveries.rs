@@ -1,0 +1,65 @@
+//! What several acts do to a delivery.
+
+use rusqlite::{named_params, params};
+
+use super::tx::Tx;
+use super::values::OrderColumn;
+use crate::model::*;
+use crate::store::NewDelivery;
+
+/// Makes a delivery. `unsettled`: pictures of its event are still to be fetched, so it waits until its
+/// due time at the latest; otherwise there is nothing to wait for.
+pub(super) fn insert(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    new: &NewDelivery,
+    unsettled: bool,
+) -> rusqlite::Result<DeliveryId> {
+    let id = tx.makers.delivery(tx.now);
+    let waits = unsettled && new.due_at > tx.now;
+    let due_at = match unsettled {
+        true => new.due_at,
+        false => new.due_at.min(tx.now),
+    };
+    tx.prepare_cached(
+        "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
+                                 created_at, due_at, first_due_at, waits_for_images, terms)
+         VALUES (:id, :event, :destination, :severity, :trigger, 'pending', 'full',
+                 :now, :due_at, :due_at, :waits, :terms)",
+    )?
+    .execute(named_params! {
+        ":id": id,
+        ":event": event,
+        ":destination": new.destination,
+        ":severity": new.order.severity,
+        ":trigger": new.trigger,
+        ":now": tx.now,
+        ":due_at": due_at,
+        ":waits": waits,
+        ":terms": OrderColumn::of(&new.order),
+    })?;
+    tx.announce();
+    Ok(id)
+}
+
+/// Forgets the rendering that would be repeated.
+pub(super) fn drop_payload(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM payloads WHERE delivery_id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Keeps the rendering that will be repeated.
+pub(super) fn keep_payload(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    form: Form,
+    payload: &str,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO payloads (delivery_id, form, payload) VALUES (?1, ?2, ?3)
+         ON CONFLICT (delivery_id) DO UPDATE SET form = excluded.form, payload = excluded.payload",
+    )?
+    .execute(params![id, form, payload])?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Removing a person's words and pictures.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::accept::user_key;
+use super::tx::Tx;
+use crate::model::*;
+
+/// What the bare record says.
+const REASON: &str = "erased by the operator";
+
+/// See [`crate::store::Store::erase`].
+pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
+    let images = image_ids(tx, event)?;
+    // A delivery in flight is ended as well: its worker may not write the words down once more.
+    tx.prepare_cached(
+        "UPDATE deliveries SET state = 'discarded', reason = ?2, waits_for_images = 0,
+                               lease_token = NULL, lease_until = NULL
+         WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')",
+    )?
+    .execute(params![event, REASON])?;
+    tx.prepare_cached(
+        "UPDATE image_jobs SET state = iif(state = 'kept', 'removed', 'lost'), reason = ?2,
+                               url = NULL, image_id = NULL, lease_token = NULL
+         WHERE event_seq = ?1 AND (state = 'kept' OR state = 'pending')",
+    )?
+    .execute(params![event, REASON])?;
+    remove_words(tx, event)?;
+    tx.prepare_cached("DELETE FROM users WHERE event_seq = ?1")?
+        .execute([event])?;
+    tx.scrub();
+    remove_unneeded(tx, images)
+}
+
+/// Removes body, payloads and excerpts of an event. Tells whether there was a body.
+pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<bool> {
+    tx.prepare_cached(
+        "DELETE FROM payloads
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_seq = ?1)",
+    )?
+    .execute([event])?;
+    tx.prepare_cached(
+        "UPDATE attempts SET excerpt = NULL
+         WHERE excerpt IS NOT NULL
+           AND delivery_id IN (SELECT id FROM deliveries WHERE event_seq = ?1)",
+    )?
+    .execute([event])?;
+    let bodies = tx
+        .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
+        .execute([event])?;
+    Ok(bodies > 0)
+}
+
+/// The kept pictures of an event.
+pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
+    conn.prepare_cached(
+        "SELECT DISTINCT image_id FROM image_jobs WHERE event_seq = ?1 AND image_id IS NOT NULL",
+    )?
+    .query_map([event], |row| row.get(0))?
+    .collect()
+}
+
+/// Forgets those pictures that no event has any more, and returns them.
+pub(super) fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Result<Vec<ImageId>> {
+    let mut unneeded = Vec::new();
+    for image in images {
+        let needed: Option<i64> = tx
+            .prepare_cached("SELECT 1 FROM image_jobs WHERE image_id = ?1 LIMIT 1")?
+            .query_row([&image], |row| row.get(0))
+            .optional()?;
+        if needed.is_some() {
+            continue;
+        }
+        tx.prepare_cached("DELETE FROM image_keys WHERE image_id = ?1")?
+            .execute([&image])?;
+        tx.prepare_cached("DELETE FROM images WHERE id = ?1")?
+            .execute([&image])?;
+        unneeded.push(image);
+    }
+    Ok(unneeded)
+}
+
+/// See [`crate::store::Store::events_of_user`].
+pub(in crate::store) fn events_of_user(
+    conn: &Connection,
+    user: &str,
+) -> rusqlite::Result<Vec<EventSeq>> {
+    conn.prepare_cached("SELECT event_seq FROM users WHERE user = ?1 ORDER BY event_seq")?
+        .query_map([user_key(user)], |row| row.get(0))?
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! Pictures that come after the message: who has not seen them is sent them, several at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::tx::Tx;
+use super::values::OrderColumn;
+use super::{deliveries, rows};
+use crate::model::*;
+use crate::store::NewDelivery;
+
+/// How long late pictures wait for those of their event that are still to come, so that they go together.
+const TOGETHER: Duration = Duration::from_secs(3);
+
+/// What one destination has heard of an event.
+struct Told {
+    /// How it was told first: late pictures go by the same order.
+    order: Option<Order>,
+    /// Ordinals of the pictures it was shown, one bit each.
+    shown: u32,
+    /// Something is on its way that will show what there is; when it is done, it is looked again.
+    under_way: bool,
+}
+
+/// Makes a delivery for each destination that was told of the event and has not seen all that is kept.
+pub(super) fn send_late_images(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
+    let kept = kept_mask(tx, event)?;
+    if kept == 0 {
+        return Ok(());
+    }
+    let unsettled = rows::images_unsettled(tx, event)?;
+    for (destination, told) in told(tx, event)? {
+        let Some(order) = told.order else { continue };
+        if told.under_way || kept & !told.shown == 0 {
+            continue;
+        }
+        let new = NewDelivery {
+            destination,
+            // Who was called once is not called again for a picture.
+            order: Order {
+                mentions: Vec::new(),
+                ..order
+            },
+            trigger: Trigger::LateImages,
+            due_at: tx.now + TOGETHER,
+        };
+        deliveries::insert(tx, event, &new, unsettled)?;
+    }
+    Ok(())
+}
+
+/// Ordinals of the event's pictures that are kept, one bit each; none once its words are removed.
+fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
+    let mut kept = conn.prepare_cached(
+        "SELECT j.ordinal FROM image_jobs j JOIN images i ON i.id = j.image_id
+         WHERE j.event_seq = ?1 AND j.state = 'kept' AND i.state = 'kept'
+           AND EXISTS (SELECT 1 FROM bodies WHERE event_seq = ?1)",
+    )?;
+    let mut mask = 0;
+    for ordinal in kept.query_map([event], |row| row.get::<_, u32>(0))? {
+        mask |= 1 << ordinal?;
+    }
+    Ok(mask)
+}
+
+fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
+    let mut all = BTreeMap::new();
+    let mut rows = conn.prepare_cached(
+        "SELECT destination, state, shown, terms, severity FROM deliveries
+         WHERE event_seq = ?1 ORDER BY id",
+    )?;
+    let mut rows = rows.query([event])?;
+    while let Some(row) = rows.next()? {
+        let told = all.entry(row.get("destination")?).or_insert(Told {
+            order: None,
+            shown: 0,
+            under_way: false,
+        });
+        match row.get("state")? {
+            DeliveryState::Pending | DeliveryState::Sending => told.under_way = true,
+            DeliveryState::Delivered => {
+                told.shown |= row.get::<_, u32>("shown")?;
+                if told.order.is_none() {
+                    let terms: OrderColumn = row.get("terms")?;
+                    told.order = Some(terms.into_order(row.get("severity")?));
+                }
+            }
+            DeliveryState::Dead | DeliveryState::Discarded => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Ordinals of the event's pictures that the destination was shown, one bit each.
+pub(super) fn shown(
+    conn: &Connection,
+    event: EventSeq,
+    destination: &DestinationName,
+) -> rusqlite::Result<u32> {
+    let mut masks = conn.prepare_cached(
+        "SELECT shown FROM deliveries
+         WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered'",
+    )?;
+    let mut shown = 0;
+    for mask in masks.query_map(params![event, destination], |row| row.get::<_, u32>(0))? {
+        shown |= mask?;
+    }
+    Ok(shown)
+}

@@ -1,0 +1,176 @@
+//! Who works on what: leasing deliveries that are due.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::rows::{self, SELECT_DELIVERY};
+use super::tx::Tx;
+use super::values::signed;
+use crate::model::*;
+use crate::store::{KeptPayload, Work};
+
+/// Nothing waits longer than the longest pause between two attempts, five minutes and jitter, or for
+/// pictures, seconds. What is due later than this was written before the wall clock jumped back, and
+/// is due now.
+pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(600);
+
+/// How the deliveries of one severity are found, each by one range of an index.
+struct Level {
+    severity: Severity,
+    due: &'static str,
+    astray: &'static str,
+}
+
+macro_rules! level {
+    ($severity:ident, $key:literal, $order:literal) => {
+        Level {
+            severity: Severity::$severity,
+            due: concat!(
+                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                $key,
+                "' AND state = 'pending' AND due_at <= ?2 ORDER BY ",
+                $order,
+                " LIMIT ?3"
+            ),
+            astray: concat!(
+                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                $key,
+                "' AND state = 'pending' AND due_at > ?2 ORDER BY ",
+                $order,
+                " LIMIT ?3"
+            ),
+        }
+    };
+}
+
+/// Critical: the newest is what people should see now. The others: first come, first served.
+const LEVELS: [Level; 3] = [
+    level!(Critical, "critical", "due_at DESC, id DESC"),
+    level!(Warning, "warning", "due_at, id"),
+    level!(Info, "info", "due_at, id"),
+];
+
+/// See [`crate::store::Store::lease_due`].
+pub(in crate::store) fn lease_due(
+    tx: &Tx<'_>,
+    destination: &DestinationName,
+    count: usize,
+    lease: Duration,
+) -> rusqlite::Result<Vec<Lease<Work>>> {
+    end_leases(tx, destination)?;
+    let until = tx.now + lease;
+    due_ids(tx, destination, tx.now, count)?
+        .into_iter()
+        .map(|id| {
+            let token = tx.makers.token();
+            tx.prepare_cached(
+                "UPDATE deliveries SET state = 'sending', lease_token = ?2, lease_until = ?3,
+                                       waits_for_images = 0
+                 WHERE id = ?1",
+            )?
+            .execute(params![id, token, until])?;
+            let item = work(tx, id)?;
+            Ok(Lease { item, token, until })
+        })
+        .collect()
+}
+
+/// What was leased and never closed is due again.
+fn end_leases(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE deliveries SET state = 'pending', lease_token = NULL, lease_until = NULL,
+                               due_at = min(due_at, ?2)
+         WHERE destination = ?1 AND state = 'sending' AND lease_until < ?2",
+    )?
+    .execute(params![destination, tx.now])?;
+    Ok(())
+}
+
+fn due_ids(
+    conn: &Connection,
+    destination: &DestinationName,
+    now: Timestamp,
+    count: usize,
+) -> rusqlite::Result<Vec<DeliveryId>> {
+    let mut ids = Vec::new();
+    for level in &LEVELS {
+        for (sql, bound) in [(level.due, now), (level.astray, now + DUE_AHEAD_MAX)] {
+            let room = signed(count.saturating_sub(ids.len()));
+            let mut due = conn.prepare_cached(sql)?;
+            for id in due.query_map(params![destination, bound, room], |row| row.get(0))? {
+                ids.push(id?);
+            }
+        }
+    }
+    Ok(ids)
+}
+
+fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
+    let delivery = conn
+        .prepare_cached(&format!("{SELECT_DELIVERY} WHERE d.id = ?1"))?
+        .query_row([id], rows::delivery)?;
+    let event =
+        rows::event_by_seq(conn, delivery.event)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let shown = match delivery.trigger {
+        Trigger::LateImages => {
+            super::follow_up::shown(conn, delivery.event, &delivery.destination)?
+        }
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
+    };
+    let payload = conn
+        .prepare_cached(
+            "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
+             WHERE p.delivery_id = ?1 AND p.form = ?2",
+        )?
+        .query_row(params![id, delivery.form], |row| {
+            Ok(KeptPayload {
+                body: row.get(0)?,
+                shown: row.get(1)?,
+            })
+        })
+        .optional()?;
+    Ok(Work {
+        images: rows::images_of(conn, delivery.event)?,
+        delivery,
+        event,
+        shown,
+        payload,
+    })
+}
+
+/// See [`crate::store::Store::next_due_at`].
+pub(in crate::store) fn next_due_at(
+    conn: &Connection,
+    destination: &DestinationName,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let mut next: Option<Timestamp> = None;
+    for level in &LEVELS {
+        // Two statements: SQLite finds one end of an index at once, but not both in one go.
+        for end in ["min", "max"] {
+            let found: Option<Timestamp> = conn
+                .prepare_cached(&format!(
+                    "SELECT {end}(due_at) FROM deliveries
+                     WHERE destination = :destination AND severity = '{}' AND state = 'pending'",
+                    level.severity.key()
+                ))?
+                .query_row(named_params! { ":destination": destination }, |row| {
+                    row.get(0)
+                })?;
+            let Some(due_at) = found else { continue };
+            let astray = due_at > now + DUE_AHEAD_MAX;
+            let due_at = if astray { now } else { due_at };
+            next = Some(next.map_or(due_at, |next| next.min(due_at)));
+        }
+    }
+    Ok(next)
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    LEVELS
+        .iter()
+        .flat_map(|level| [level.due, level.astray])
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! What belongs to the journal as a whole.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::connect::refusal;
+use super::tx::Tx;
+
+/// See [`crate::store::Store::probe`].
+pub(in crate::store) fn probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    put(tx, "probed_at", &tx.now.as_millis().to_be_bytes())
+}
+
+/// See [`crate::store::Store::secret`].
+pub(in crate::store) fn secret(tx: &Tx<'_>, name: &str) -> rusqlite::Result<[u8; 32]> {
+    let name = format!("secret:{name}");
+    let kept = tx
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([&name], |row| row.get(0))
+        .optional()?;
+    if let Some(secret) = kept {
+        return Ok(secret);
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| refusal(error.to_string()))?;
+    put(tx, &name, &secret)?;
+    Ok(secret)
+}
+
+fn put(tx: &Tx<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO meta (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The journal in an SQLite file.
+
+mod accept;
+mod by_hand;
+mod connect;
+mod deliveries;
+mod erase;
+mod fall_back;
+mod files;
+mod finish;
+mod follow_up;
+mod gates;
+mod images;
+mod lease;
+mod lists;
+mod meta;
+mod open;
+mod readers;
+mod rows;
+mod schema;
+mod stats;
+mod sweep;
+mod tx;
+mod values;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+pub(super) use open::{open, open_beside};
+pub(super) use tx::Tx;
+pub(super) use writer::Unawaited;
+
+pub(super) use accept::{accept, add_deliveries};
+pub(super) use by_hand::{bury_unknown, discard, make_due, retry};
+pub(super) use erase::{erase, events_of_user};
+pub(super) use fall_back::fall_back;
+pub(super) use finish::{finish_attempt, put_back};
+pub(super) use gates::{gates, put_gate};
+pub(super) use images::{
+    finish_image, image_key, kept_image, lease_images, make_images_due, next_image_due_at,
+    put_image_key,
+};
+pub(super) use lease::{lease_due, next_due_at};
+pub(super) use lists::{attempts, deliveries, event_by_id, events};
+pub(super) use meta::{probe, secret};
+pub(super) use rows::{event_by_seq, images_of};
+pub(super) use stats::stats;
+pub(super) use sweep::{remove_images, sweep};
+
+use super::StoreError;
+use readers::Readers;
+use writer::Writer;
+
+/// An open journal.
+pub(super) struct Journal {
+    writer: Writer,
+    readers: Arc<Readers>,
+    /// Held while the journal is open; `None` beside a running relay.
+    _lock: Option<File>,
+}
+
+impl Journal {
+    /// Runs an act that may write, and answers when it is on the disk.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        unawaited: Unawaited,
+        act: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.call(unawaited, act).await
+    }
+
+    /// Runs an act that only reads, on one state of the journal.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.read(act).await
+    }
+
+    /// Writes a copy to `file`, which must not exist.
+    pub(super) async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+        let file = file.to_owned();
+        self.readers
+            .with(move |conn| schema::copy_to(conn, &file))
+            .await
+    }
+
+    /// Changes when there may be new work.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.writer.news()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.readers.close();
+    }
+}

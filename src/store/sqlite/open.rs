@@ -1,0 +1,185 @@
+//! Opening: look before touching, and name what is wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::readers::Readers;
+use super::schema::{self, Found, STEPS};
+use super::tx::Makers;
+use super::values::signed;
+use super::writer::Writer;
+use super::{Journal, connect, files};
+use crate::model::{Clock, Timestamp};
+use crate::store::{OpenError, Settings};
+
+/// Up to this size a journal is checked whole when it is opened, which takes well under a second. A
+/// larger one is checked where it is read.
+const CHECKED_BYTES_MAX: u64 = 32 << 20;
+
+/// See [`crate::store::Store::open`].
+pub(in crate::store) fn open(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Journal, OpenError> {
+    let path = settings.path.as_path();
+    let io = |error: std::io::Error| io_error(path, &error.to_string());
+    files::make_folder(path).map_err(io)?;
+    let Some(lock) = files::lock(path).map_err(io)? else {
+        return Err(OpenError::Held(path.to_owned()));
+    };
+    files::ensure(path).map_err(io)?;
+    let (conn, found) = connect_and_inspect(path)?;
+    let version = match found {
+        Found::Empty => 0,
+        Found::Version(version) => version,
+        Found::Foreign => return Err(foreign(path)),
+    };
+    let say = |error| explain(path, &error);
+    if let Some(copy) = schema::migrate(&conn, path, version, STEPS).map_err(say)? {
+        tracing::info!(copy = %copy.display(), "the journal was brought up to date; a copy was made before");
+    }
+    files::sync_folder(path).map_err(io)?;
+    check_whole(&conn, path)?;
+    take_up(&conn, clock.now()).map_err(say)?;
+    start(conn, path, clock, Some(lock))
+}
+
+/// See [`crate::store::Store::open_beside`].
+pub(in crate::store) fn open_beside(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Journal, OpenError> {
+    let path = settings.path.as_path();
+    if !path
+        .try_exists()
+        .map_err(|error| io_error(path, &error.to_string()))?
+    {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let (conn, found) = connect_and_inspect(path)?;
+    match found {
+        Found::Empty => Err(OpenError::Missing(path.to_owned())),
+        Found::Foreign => Err(foreign(path)),
+        Found::Version(version) if version < newest() => Err(io_error(
+            path,
+            "an older feedback-relay wrote it; start `feedback-relay serve` once to bring it up to date",
+        )),
+        Found::Version(_) => start(conn, path, clock, None),
+    }
+}
+
+fn newest() -> i64 {
+    signed(STEPS.len())
+}
+
+/// Opens the file without changing anything of a database that is not ours.
+fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
+    let ours =
+        files::looks_like_a_database(path).map_err(|error| io_error(path, &error.to_string()))?;
+    if !ours {
+        return Err(damaged(path, "it does not begin like a database"));
+    }
+    let found = connect::reader(path)
+        .and_then(|conn| schema::inspect(&conn))
+        .map_err(|error| explain(path, &error))?;
+    match found {
+        Found::Foreign => return Err(foreign(path)),
+        Found::Version(found) if found > newest() => {
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found,
+                known: newest(),
+            });
+        }
+        Found::Empty | Found::Version(_) => {}
+    }
+    let conn = connect::writer(path).map_err(|error| explain(path, &error))?;
+    Ok((conn, found))
+}
+
+/// Checks a journal that is small enough, and of a larger one that each table can be read.
+fn check_whole(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let say = |error| explain(path, &error);
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes <= CHECKED_BYTES_MAX {
+        let verdict: String = conn
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(say)?;
+        if verdict != "ok" {
+            return Err(damaged(
+                path,
+                "its check fails; restore a backup, or ask `sqlite3` to `.recover` it",
+            ));
+        }
+    }
+    let tables: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+        .map_err(say)?;
+    for table in tables {
+        conn.prepare(&format!("SELECT * FROM \"{table}\" LIMIT 1"))
+            .and_then(|mut first| first.query([])?.next().map(|_| ()))
+            .map_err(say)?;
+    }
+    Ok(())
+}
+
+/// What a dead relay held is due at once: same key, same payload.
+fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE deliveries SET state = 'pending', due_at = ?1, lease_token = NULL, lease_until = NULL
+         WHERE state = 'sending'",
+        [now],
+    )?;
+    conn.execute(
+        "UPDATE image_jobs SET due_at = ?1, lease_token = NULL
+         WHERE state = 'pending' AND lease_token IS NOT NULL",
+        [now],
+    )?;
+    Ok(())
+}
+
+fn start(
+    conn: Connection,
+    path: &Path,
+    clock: Arc<dyn Clock>,
+    lock: Option<std::fs::File>,
+) -> Result<Journal, OpenError> {
+    let seed = getrandom::u64().map_err(|error| io_error(path, &error.to_string()))?;
+    let writer = Writer::start(conn, path.to_owned(), Makers::new(seed), clock)
+        .map_err(|error| io_error(path, &error.to_string()))?;
+    Ok(Journal {
+        writer,
+        readers: Arc::new(Readers::new(path.to_owned())),
+        _lock: lock,
+    })
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            damaged(path, &error.to_string())
+        }
+        Some(_) | None => io_error(path, &error.to_string()),
+    }
+}
+
+fn io_error(path: &Path, reason: &str) -> OpenError {
+    OpenError::Io {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn damaged(path: &Path, reason: &str) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn foreign(path: &Path) -> OpenError {
+    damaged(path, "it is another program's database")
+}

@@ -1,0 +1,93 @@
+//! Reading beside the writer: a few connections that only read, each used by one thread at a time.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::connect::{self, failure};
+use super::writer::FAULT;
+use crate::store::StoreError;
+
+/// More than this gains nothing on the disks the relay runs on, and each holds its own cache.
+const READERS: usize = 3;
+
+/// The connections.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens them when they are needed.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Runs `act` on one state of the journal, away from the async threads.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached("BEGIN")?.execute([])?;
+            let value = act(conn)?;
+            conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `act` outside of a transaction.
+    pub(super) async fn with<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = |reason: &str| StoreError::Unavailable(reason.to_owned());
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| gone("its readers have ended"))?;
+        let readers = Arc::clone(self);
+        let reading = move || {
+            let _permit = permit;
+            let conn = match readers.take() {
+                Some(conn) => conn,
+                None => connect::reader(&readers.path)?,
+            };
+            // After a failure the connection is dropped, whatever state it is in.
+            let value = act(&conn)?;
+            readers
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(conn);
+            Ok(value)
+        };
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(read) => read.map_err(failure),
+            Err(_panicked) => Err(gone(FAULT)),
+        }
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+
+    /// Closes those that nobody uses, so that the writer is the last to close and tidies up.
+    pub(super) fn close(&self) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}

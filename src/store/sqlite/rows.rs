@@ -1,0 +1,107 @@
+//! Rows that more than one act reads.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::values::{OrderColumn, unsigned};
+use crate::model::*;
+
+/// Every delivery with its event's id; conditions follow.
+pub(super) const SELECT_DELIVERY: &str = "
+    SELECT d.id, d.event_seq, e.id AS event_id, d.destination, d.terms, d.severity, d.trigger, d.state,
+           d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason
+    FROM deliveries d JOIN events e ON e.seq = d.event_seq ";
+
+/// Reads a row of [`SELECT_DELIVERY`].
+pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let terms: OrderColumn = row.get("terms")?;
+    Ok(Delivery {
+        id: row.get("id")?,
+        event: row.get("event_seq")?,
+        event_id: row.get("event_id")?,
+        destination: row.get("destination")?,
+        order: terms.into_order(row.get("severity")?),
+        trigger: row.get("trigger")?,
+        state: row.get("state")?,
+        form: row.get("form")?,
+        attempts: row.get("attempts")?,
+        created_at: row.get("created_at")?,
+        due_at: row.get("due_at")?,
+        first_due_at: row.get("first_due_at")?,
+        reason: row.get("reason")?,
+    })
+}
+
+/// An event by its row.
+pub(in crate::store) fn event_by_seq(
+    conn: &Connection,
+    seq: EventSeq,
+) -> rusqlite::Result<Option<StoredEvent>> {
+    conn.prepare_cached(
+        "SELECT e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state, b.body
+         FROM events e LEFT JOIN bodies b ON b.event_seq = e.seq WHERE e.seq = ?1",
+    )?
+    .query_row([seq], |row| {
+        Ok(StoredEvent {
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            via: row.get("via")?,
+            event_type: row.get("type")?,
+            feedback_id: row.get("feedback_id")?,
+            received_at: row.get("received_at")?,
+            state: row.get("state")?,
+            body: row.get::<_, Option<String>>("body")?.map(Private::new),
+        })
+    })
+    .optional()
+}
+
+/// An event's pictures in order.
+pub(in crate::store) fn images_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<Image>> {
+    conn.prepare_cached(
+        "SELECT j.ordinal, j.state AS job_state, j.reason, i.state AS image_state,
+                i.id, i.format, i.bytes, i.width, i.height
+         FROM image_jobs j LEFT JOIN images i ON i.id = j.image_id
+         WHERE j.event_seq = ?1 ORDER BY j.ordinal",
+    )?
+    .query_map([event], |row| {
+        let job: ImageState = row.get("job_state")?;
+        let kept = row.get::<_, Option<ImageState>>("image_state")? == Some(ImageState::Kept);
+        // Retention marks the bytes, which several events may share, not each event's job.
+        let state = match job {
+            ImageState::Kept if !kept => ImageState::Removed,
+            ImageState::Kept | ImageState::Pending | ImageState::Lost | ImageState::Removed => job,
+        };
+        Ok(Image {
+            ordinal: row.get("ordinal")?,
+            state,
+            kept: match state {
+                ImageState::Kept => Some(kept_image_row(row)?),
+                ImageState::Pending | ImageState::Lost | ImageState::Removed => None,
+            },
+            reason: row.get("reason")?,
+        })
+    })?
+    .collect()
+}
+
+/// Reads the columns of `images`.
+pub(super) fn kept_image_row(row: &Row<'_>) -> rusqlite::Result<KeptImage> {
+    Ok(KeptImage {
+        id: row.get("id")?,
+        format: row.get("format")?,
+        bytes: unsigned(row.get("bytes")?),
+        width: row.get("width")?,
+        height: row.get("height")?,
+    })
+}
+
+/// Whether pictures of the event are still to be fetched.
+pub(super) fn images_unsettled(conn: &Connection, event: EventSeq) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM image_jobs WHERE event_seq = ?1 AND state = 'pending')",
+    )?
+    .query_row([event], |row| row.get(0))
+}

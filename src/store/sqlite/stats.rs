@@ -1,0 +1,98 @@
+//! Numbers for `status` and metrics.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::sweep;
+use super::values::unsigned;
+use crate::model::*;
+use crate::store::{QueueStats, Stats};
+
+/// See [`crate::store::Store::stats`].
+pub(in crate::store) fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
+    let (images_pending, image_deadline_at) = conn
+        .prepare_cached(
+            "SELECT count(*), min(deadline_at) FROM image_jobs WHERE state = 'pending'",
+        )?
+        .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;
+    let unreadable = conn
+        .prepare_cached("SELECT count(*) FROM events WHERE state = 'unreadable'")?
+        .query_row([], |row| row.get(0).map(unsigned))?;
+    Ok(Stats {
+        queues: queues(conn)?,
+        images_pending,
+        image_deadline_at,
+        image_bytes: sweep::kept_bytes(conn)?,
+        unreadable,
+        last_events: last_events(conn)?,
+    })
+}
+
+/// Counts deliveries of one state. Ids grow with time, so the smallest is the oldest.
+pub(super) fn count_sql(state: DeliveryState) -> String {
+    format!(
+        "SELECT destination, count(*), min(id) FROM deliveries
+         WHERE state = '{}' GROUP BY destination",
+        state.key()
+    )
+}
+
+fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
+    let mut queues: BTreeMap<DestinationName, QueueStats> = BTreeMap::new();
+    for state in [
+        DeliveryState::Pending,
+        DeliveryState::Sending,
+        DeliveryState::Dead,
+    ] {
+        let mut counted = conn.prepare_cached(&count_sql(state))?;
+        let mut counted = counted.query([])?;
+        while let Some(row) = counted.next()? {
+            let destination: DestinationName = row.get(0)?;
+            let count = unsigned(row.get(1)?);
+            let queue = queues
+                .entry(destination)
+                .or_insert_with_key(|destination| QueueStats {
+                    destination: destination.clone(),
+                    pending: 0,
+                    sending: 0,
+                    dead: 0,
+                    oldest_at: None,
+                });
+            match state {
+                DeliveryState::Pending => queue.pending = count,
+                DeliveryState::Sending => queue.sending = count,
+                DeliveryState::Dead => queue.dead = count,
+                DeliveryState::Delivered | DeliveryState::Discarded => {}
+            }
+            if state != DeliveryState::Dead {
+                let made = created_at(conn, row.get(2)?)?;
+                queue.oldest_at = Some(queue.oldest_at.map_or(made, |oldest| oldest.min(made)));
+            }
+        }
+    }
+    Ok(queues.into_values().collect())
+}
+
+fn created_at(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Timestamp> {
+    conn.prepare_cached("SELECT created_at FROM deliveries WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+}
+
+/// From app to app by an index, for apps are few and events are not.
+pub(super) const LAST_EVENTS: &str = "
+    WITH RECURSIVE apps (via) AS (
+        SELECT min(via) FROM events
+        UNION ALL
+        SELECT (SELECT min(via) FROM events WHERE events.via > apps.via)
+        FROM apps WHERE apps.via IS NOT NULL
+    )
+    SELECT via, (SELECT received_at FROM events WHERE events.via = apps.via
+                 ORDER BY seq DESC LIMIT 1)
+    FROM apps WHERE via IS NOT NULL";
+
+fn last_events(conn: &Connection) -> rusqlite::Result<Vec<(AppName, Timestamp)>> {
+    conn.prepare_cached(LAST_EVENTS)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

@@ -1,0 +1,5 @@
+//! What is particular to this journal: its file, its writing thread, its statements.
+
+mod opening;
+mod plans;
+mod writing;

@@ -1,0 +1,298 @@
+//! Opening, refusing to open, migrating, copying.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::super::schema::{self, APPLICATION_ID, Found};
+use crate::model::Severity;
+use crate::store::conformance::{Bench, LEASE};
+use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError};
+
+fn modes(folder: &Path) -> Vec<(String, u32)> {
+    let mut modes: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap())
+        .map(|file| {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            (file.file_name().into_string().unwrap(), mode)
+        })
+        .collect();
+    modes.sort();
+    modes
+}
+
+#[tokio::test]
+async fn all_files_are_the_owners_alone() {
+    let bench = Bench::new();
+    bench.accept(bench.arrival("e1", &[])).await;
+    bench
+        .store()
+        .backup(&bench.dir.path().join("data/copy.db"))
+        .await
+        .unwrap();
+    let folder = bench.dir.path().join("data");
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700);
+    let names = [
+        "copy.db",
+        "relay.db",
+        "relay.db-shm",
+        "relay.db-wal",
+        "relay.db.lock",
+    ];
+    assert_eq!(modes(&folder), names.map(|name| (name.to_owned(), 0o600)));
+}
+
+#[tokio::test]
+async fn only_one_relay_serves_a_journal_and_commands_work_beside_it() {
+    let mut bench = Bench::new();
+    let second = Store::open(&bench.settings(), bench.clock());
+    assert!(matches!(second, Err(OpenError::Held(path)) if path == bench.path()));
+
+    let beside = Store::open_beside(&bench.settings(), bench.clock()).unwrap();
+    let mut changes = bench.store().changes();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let all = DeliveryFilter {
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let id = beside.deliveries(all).await.unwrap()[0].id;
+    beside.discard(id).await.unwrap();
+    changes.mark_unchanged();
+    beside.retry(id).await.unwrap();
+    let told = tokio::time::timeout(std::time::Duration::from_secs(5), changes.changed()).await;
+    told.unwrap().unwrap();
+    drop(beside);
+    bench.close();
+    Store::open(&bench.settings(), bench.clock()).unwrap();
+}
+
+/// The files as a process leaves them that is killed: nothing was closed.
+#[tokio::test]
+async fn what_was_acknowledged_outlives_the_process() {
+    let bench = Bench::new();
+    for n in 0..20 {
+        bench
+            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+            .await;
+    }
+    let in_flight = bench.lease("oncall", 1).await.remove(0);
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["relay.db", "relay.db-wal"] {
+        std::fs::copy(
+            bench.dir.path().join("data").join(name),
+            dir.path().join(name),
+        )
+        .unwrap();
+    }
+    let settings = Settings {
+        path: dir.path().join("relay.db"),
+        ..bench.settings()
+    };
+    let store = Store::open(&settings, bench.clock()).unwrap();
+    let leases = store.lease_due(&"oncall".into(), 99, LEASE).await.unwrap();
+    assert_eq!(leases.len(), 20);
+    assert!(leases.iter().any(|lease| lease.item == in_flight.item));
+}
+
+#[test]
+fn a_command_makes_no_journal() {
+    let mut bench = Bench::new();
+    bench.close();
+    std::fs::remove_file(bench.path()).unwrap();
+    let open = || Store::open_beside(&bench.settings(), bench.clock());
+    assert!(matches!(open(), Err(OpenError::Missing(_))));
+    assert!(!bench.path().exists());
+    std::fs::write(bench.path(), "").unwrap();
+    assert!(matches!(open(), Err(OpenError::Missing(_))));
+}
+
+/// Both ways of opening refuse, and the file is not touched.
+fn refused(bench: &Bench, expected: impl Fn(&OpenError) -> bool) {
+    let before = std::fs::read(bench.path()).unwrap();
+    for open in [Store::open, Store::open_beside] {
+        let error = open(&bench.settings(), bench.clock()).err().unwrap();
+        assert!(expected(&error), "{error}");
+    }
+    assert!(std::fs::read(bench.path()).unwrap() == before);
+}
+
+#[test]
+fn a_newer_journal_is_refused() {
+    let mut bench = Bench::new();
+    bench.close();
+    let conn = Connection::open(bench.path()).unwrap();
+    conn.execute_batch("PRAGMA user_version = 7; PRAGMA journal_mode = DELETE")
+        .unwrap();
+    drop(conn);
+    refused(&bench, |error| {
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 7,
+                known: 1,
+                ..
+            }
+        )
+    });
+}
+
+#[test]
+fn a_command_migrates_no_journal() {
+    let mut bench = Bench::new();
+    bench.close();
+    let conn = Connection::open(bench.path()).unwrap();
+    conn.execute_batch("PRAGMA user_version = 0").unwrap();
+    drop(conn);
+    let error = Store::open_beside(&bench.settings(), bench.clock())
+        .err()
+        .unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("start `feedback-relay serve` once"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    let mut bench = Bench::new();
+    bench.close();
+    std::fs::write(bench.path(), "a file that is no database at all").unwrap();
+    refused(&bench, |error| matches!(error, OpenError::Damaged { .. }));
+
+    std::fs::remove_file(bench.path()).unwrap();
+    let conn = Connection::open(bench.path()).unwrap();
+    conn.execute_batch("CREATE TABLE songs (name TEXT)")
+        .unwrap();
+    drop(conn);
+    refused(&bench, |error| matches!(error, OpenError::Damaged { .. }));
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_refused() {
+    let mut bench = Bench::new();
+    for n in 0..50 {
+        bench
+            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+            .await;
+    }
+    bench.close();
+    let conn = Connection::open(bench.path()).unwrap();
+    conn.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+    drop(conn);
+    let mut bytes = std::fs::read(bench.path()).unwrap();
+    for page in bytes.chunks_mut(4096).skip(1) {
+        page[..100].fill(0xff);
+    }
+    std::fs::write(bench.path(), bytes).unwrap();
+    let error = Store::open(&bench.settings(), bench.clock()).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn an_older_journal_is_copied_and_then_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("relay.db");
+    let steps = [
+        "CREATE TABLE one (a TEXT);",
+        "ALTER TABLE one ADD COLUMN b TEXT;",
+        "NONSENSE;",
+    ];
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(schema::inspect(&conn), Ok(Found::Empty));
+    assert_eq!(schema::migrate(&conn, &path, 0, &steps[..1]), Ok(None));
+    assert_eq!(schema::inspect(&conn), Ok(Found::Version(1)));
+    assert_eq!(schema::migrate(&conn, &path, 1, &steps[..1]), Ok(None));
+    conn.execute("INSERT INTO one VALUES ('kept')", []).unwrap();
+
+    let copy = schema::migrate(&conn, &path, 1, &steps[..2])
+        .unwrap()
+        .unwrap();
+    assert_eq!(copy, dir.path().join("relay.db.version-1"));
+    assert_eq!(
+        std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    conn.query_row("SELECT a, b FROM one", [], |row| row.get::<_, String>(0))
+        .unwrap();
+    let copied = Connection::open(&copy).unwrap();
+    assert_eq!(schema::inspect(&copied), Ok(Found::Version(1)));
+    copied
+        .query_row("SELECT a FROM one", [], |row| row.get::<_, String>(0))
+        .unwrap();
+
+    assert!(schema::migrate(&conn, &path, 2, &steps).is_err());
+    assert_eq!(
+        schema::inspect(&conn),
+        Ok(Found::Version(2)),
+        "a step is taken whole or not at all"
+    );
+    assert!(conn.is_autocommit());
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
+    let bench = Bench::new();
+    let copy = bench.dir.path().join("copy.db");
+    let producing = async {
+        for n in 0..80 {
+            bench
+                .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+                .await;
+        }
+    };
+    let copying = async {
+        while bench.store().event("e10").await.unwrap().is_none() {}
+        bench.store().backup(&copy).await.unwrap();
+    };
+    tokio::join!(producing, copying);
+
+    let conn = Connection::open(&copy).unwrap();
+    assert_eq!(schema::inspect(&conn), Ok(Found::Version(1)));
+    let count = |table: &str| -> i64 {
+        conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
+        .unwrap()
+    };
+    assert!(count("events") > 10);
+    assert_eq!(count("events"), count("deliveries"));
+    assert_eq!(count("events"), count("bodies"));
+    assert_eq!(
+        conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)),
+        Ok("ok".to_owned())
+    );
+
+    let before = std::fs::read(&copy).unwrap();
+    let again = bench.store().backup(&copy).await;
+    assert!(matches!(again, Err(StoreError::Unavailable(reason)) if reason.contains("copy.db")));
+    assert!(std::fs::read(&copy).unwrap() == before);
+}
+
+#[test]
+fn the_file_is_set_as_promised() {
+    let bench = Bench::new();
+    let conn = super::super::connect::writer(&bench.path()).unwrap();
+    let pragma = |name: &str| -> String {
+        conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+            .map(|value| format!("{value:?}"))
+            .unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "Text(\"wal\")");
+    for (name, value) in [
+        ("synchronous", 2),
+        ("auto_vacuum", 2),
+        ("secure_delete", 1),
+        ("foreign_keys", 1),
+        ("application_id", APPLICATION_ID),
+        ("user_version", 1),
+    ] {
+        assert_eq!(pragma(name), format!("Integer({value})"), "{name}");
+    }
+}

@@ -1,0 +1,155 @@
+//! How SQLite goes about what workers and lists live on: by an index, not through a table.
+
+use rusqlite::Connection;
+
+use super::super::schema::{self, STEPS};
+use super::super::{images, lease, lists, stats, sweep};
+use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
+use crate::store::{DeliveryFilter, EventFilter};
+
+fn journal() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    schema::migrate(&conn, std::path::Path::new(""), 0, STEPS).unwrap();
+    conn
+}
+
+fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = explain.parameter_count();
+    let nulls = vec![rusqlite::types::Null; parameters];
+    explain
+        .query_map(rusqlite::params_from_iter(nulls), |row| row.get(3))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap()
+}
+
+#[test]
+fn a_lease_is_one_range_of_an_index_for_each_severity() {
+    let conn = journal();
+    for sql in lease::statements() {
+        let plan = plan(&conn, sql);
+        assert_eq!(plan.len(), 1, "{plan:?}");
+        assert!(
+            plan[0]
+                .contains("COVERING INDEX deliveries_due (destination=? AND severity=? AND due_at"),
+            "{plan:?}"
+        );
+    }
+}
+
+#[test]
+fn picture_jobs_that_are_not_due_are_not_looked_at() {
+    let conn = journal();
+    for sql in images::DUE {
+        let plan = plan(&conn, sql);
+        assert!(
+            plan[0].contains("USING INDEX image_jobs_due (due_at"),
+            "{plan:?}"
+        );
+    }
+}
+
+/// Statements that lists and upkeep live on.
+fn statements() -> Vec<String> {
+    use DeliveryState::{Dead, Pending, Sending};
+    let mut statements = vec![sweep::OLD_BODIES.to_owned(), sweep::OLD_EVENTS.to_owned()];
+    statements.extend([Pending, Sending, Dead].map(stats::count_sql));
+    let since = Some(Timestamp::from_millis(0));
+    let all = EventFilter {
+        limit: 9,
+        ..Default::default()
+    };
+    let events = [
+        EventFilter {
+            via: Some("shop".into()),
+            ..all.clone()
+        },
+        EventFilter {
+            state: Some(EventState::Unreadable),
+            ..all.clone()
+        },
+        EventFilter {
+            since,
+            ..all.clone()
+        },
+        EventFilter {
+            before: Some(EventSeq(9)),
+            ..all
+        },
+    ];
+    statements.extend(events.iter().map(|filter| lists::events_query(filter).sql));
+    let all = DeliveryFilter {
+        limit: 9,
+        ..Default::default()
+    };
+    let deliveries = [
+        DeliveryFilter {
+            destination: Some("oncall".into()),
+            ..all.clone()
+        },
+        DeliveryFilter {
+            event: Some(EventSeq(9)),
+            ..all.clone()
+        },
+        DeliveryFilter {
+            id: Some(DeliveryId::from_i64(9)),
+            ..all.clone()
+        },
+        DeliveryFilter {
+            before: Some(DeliveryId::from_i64(9)),
+            ..all.clone()
+        },
+        DeliveryFilter {
+            states: vec![Pending, Dead],
+            ..all
+        },
+    ];
+    let queries = deliveries.iter().flat_map(lists::deliveries_queries);
+    statements.extend(queries.map(|query| query.sql));
+    statements
+}
+
+#[test]
+fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
+    let conn = journal();
+    for sql in statements() {
+        for line in plan(&conn, &sql) {
+            let whole = line.starts_with("SCAN") && !line.contains("INDEX deliveries_open");
+            assert!(!whole, "{line}\n{sql}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_rows_are_found_without_sorting() {
+    let conn = journal();
+    for sql in [
+        lists::events_query(&EventFilter {
+            limit: 9,
+            ..Default::default()
+        })
+        .sql,
+        lists::events_query(&EventFilter {
+            via: Some("shop".into()),
+            limit: 9,
+            ..Default::default()
+        })
+        .sql,
+        lists::deliveries_queries(&DeliveryFilter {
+            destination: Some("oncall".into()),
+            states: vec![DeliveryState::Dead],
+            limit: 9,
+            ..Default::default()
+        })
+        .remove(0)
+        .sql,
+        stats::LAST_EVENTS.to_owned(),
+    ] {
+        let plan = plan(&conn, &sql);
+        assert!(
+            !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+            "{plan:?}\n{sql}"
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! The writing thread: many at once, each alone in its failure.
+
+use std::sync::Arc;
+
+use super::super::Unawaited;
+use super::super::writer::QUEUE_MAX;
+use crate::model::Severity;
+use crate::store::conformance::{Bench, LEASE};
+use crate::store::{Accepted, EventFilter, Store, StoreError};
+
+fn log(bench: &Bench) -> Vec<u8> {
+    let mut log = bench.path().into_os_string();
+    log.push("-wal");
+    std::fs::read(log).unwrap()
+}
+
+/// How many commits the write-ahead log holds: after its header of 32 bytes, frames of 24 bytes and a
+/// page, of which the last of a commit says how large the database is then. Source: SQLite's
+/// "WAL-mode File Format".
+fn commits(bench: &Bench) -> usize {
+    let log = log(bench);
+    let frames = log.get(32..).unwrap_or_default().chunks_exact(24 + 4096);
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+async fn count_events(store: &Store) -> usize {
+    let all = EventFilter {
+        limit: 1000,
+        ..EventFilter::default()
+    };
+    store.events(all).await.unwrap().len()
+}
+
+/// Keeps the writing thread busy until the returned sender is dropped.
+fn hold(
+    store: &Store,
+) -> (
+    std::sync::mpsc::Sender<()>,
+    impl Future<Output = Result<(), StoreError>> + use<>,
+) {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let journal = Arc::clone(&store.journal);
+    let held = async move {
+        journal
+            .write(Unawaited::Run, move |_| {
+                wait.recv().ok();
+                Ok(())
+            })
+            .await
+    };
+    (go, held)
+}
+
+#[tokio::test]
+async fn sixty_four_producers_share_commits() {
+    let bench = Bench::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    for producer in 0..64 {
+        let store = bench.store().clone();
+        let arrivals: Vec<_> = (0..8)
+            .map(|n| bench.arrival(&format!("e{producer}-{n}"), &[("oncall", Severity::Info)]))
+            .collect();
+        tasks.spawn(async move {
+            for arrival in arrivals {
+                let accepted = store.accept(arrival).await;
+                assert!(matches!(accepted, Ok(Accepted::New(_))));
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(count_events(bench.store()).await, 512);
+    let commits = commits(&bench);
+    assert!(
+        commits > 0 && commits < 256,
+        "{commits} commits for 512 events"
+    );
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once() {
+    let bench = Bench::new();
+    let (go, held) = hold(bench.store());
+    let mut acts = tokio::task::JoinSet::from_iter([held]);
+    for _ in 0..2 * QUEUE_MAX {
+        let store = bench.store().clone();
+        acts.spawn(async move { store.probe().await });
+    }
+    // The writer is held, so the first answers can only be refusals.
+    assert_eq!(
+        acts.join_next().await.unwrap().unwrap(),
+        Err(StoreError::Busy)
+    );
+    tokio::task::yield_now().await;
+    drop(go);
+    let answers = acts.join_all().await;
+    let busy = answers
+        .iter()
+        .filter(|answer| **answer == Err(StoreError::Busy))
+        .count();
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(busy + done, answers.len());
+    assert!(busy >= QUEUE_MAX / 2, "{busy} refused");
+    assert!(done >= QUEUE_MAX, "{done} done");
+    assert_eq!(bench.store().probe().await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
+    let bench = Bench::new();
+    let journal = &bench.store().journal;
+    let (go, held) = hold(bench.store());
+    let arrivals = [bench.arrival("before", &[]), bench.arrival("after", &[])];
+    let [before, after] = arrivals.map(|arrival| bench.store().accept(arrival));
+    let half = "INSERT INTO meta (name, value) VALUES ('half', x'00')";
+    let fails = journal.write(Unawaited::Run, |tx| {
+        tx.execute(half, [])?;
+        tx.execute("INSERT INTO meta (name, value) VALUES (NULL, NULL)", [])
+    });
+    let panics = journal.write(Unawaited::Run, |tx| -> rusqlite::Result<()> {
+        tx.execute(half, [])?;
+        panic!("on purpose")
+    });
+    let release = async { drop(go) };
+    let (held, before, fails, panics, after, ()) =
+        tokio::join!(held, before, fails, panics, after, release);
+    assert_eq!(held, Ok(()));
+    assert!(matches!(
+        (before, after),
+        (Ok(Accepted::New(_)), Ok(Accepted::New(_)))
+    ));
+    assert!(matches!(fails, Err(StoreError::Unavailable(_))));
+    assert!(matches!(panics, Err(StoreError::Unavailable(_))));
+    assert_eq!(count_events(bench.store()).await, 2);
+    let halves = journal.read(|conn| {
+        conn.query_row("SELECT count(*) FROM meta WHERE name = 'half'", [], |row| {
+            row.get(0)
+        })
+    });
+    assert_eq!(halves.await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
+    let bench = Bench::new();
+    let journal = &bench.store().journal;
+    let (go, held) = hold(bench.store());
+    let accepted = bench.store().accept(bench.arrival("e1", &[]));
+    // A promise that only COMMIT finds broken.
+    let breaks = journal.write(Unawaited::Run, |tx| {
+        tx.execute_batch(
+            "PRAGMA defer_foreign_keys = ON;
+             INSERT INTO bodies (event_seq, received_at, body) VALUES (999, 0, '')",
+        )
+    });
+    let release = async { drop(go) };
+    let (held, accepted, breaks, ()) = tokio::join!(held, accepted, breaks, release);
+    // The held act may have had a commit of its own; the two behind it share theirs.
+    drop(held);
+    assert!(matches!(accepted, Err(StoreError::Unavailable(_))));
+    assert!(matches!(breaks, Err(StoreError::Unavailable(_))));
+    assert_eq!(count_events(bench.store()).await, 0);
+    bench.accept(bench.arrival("e1", &[])).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_gone_when_there_is_room() {
+    let bench = Bench::new();
+    let limit = async |pages: &'static str| {
+        let set = bench.store().journal.write(Unawaited::Run, move |tx| {
+            tx.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        });
+        set.await.unwrap();
+    };
+    // The limit cannot be less than the file has, so it is filled up to it.
+    limit("1").await;
+    let mut refused = None;
+    for n in 0..200 {
+        let accepted = bench
+            .store()
+            .accept(bench.arrival(&format!("e{n}"), &[]))
+            .await;
+        if let Err(error) = accepted {
+            refused = Some((n, error));
+            break;
+        }
+    }
+    let (stored, error) = refused.expect("the journal is full at some time");
+    assert_eq!(
+        error,
+        StoreError::Unavailable("database or disk is full".into())
+    );
+    assert_eq!(count_events(bench.store()).await, stored);
+    limit("1000000").await;
+    bench
+        .accept(bench.arrival(&format!("e{stored}"), &[]))
+        .await;
+}
+
+#[tokio::test]
+async fn looking_for_work_in_vain_writes_nothing() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    bench.lease_one("oncall").await;
+    let before = log(&bench).len();
+    assert!(before > 0);
+    for _ in 0..10 {
+        assert_eq!(bench.lease("oncall", 9).await.len(), 0);
+        assert_eq!(bench.store().lease_images(9, LEASE).await.unwrap().len(), 0);
+    }
+    // Not equal: on a slow machine the log may have been emptied meanwhile.
+    assert!(log(&bench).len() <= before);
+}
+
+#[tokio::test]
+async fn nothing_is_leased_for_a_worker_that_is_gone() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let (go, held) = hold(bench.store());
+    let gone = async {
+        let destination = "oncall".into();
+        let lease = bench.store().lease_due(&destination, 1, LEASE);
+        tokio::select! {
+            biased;
+            _ = lease => panic!("the writer is held"),
+            () = tokio::task::yield_now() => drop(go),
+        }
+    };
+    let (held, ()) = tokio::join!(held, gone);
+    assert_eq!(held, Ok(()));
+    bench.lease_one("oncall").await;
+}
+/// A backup, or any long reader, keeps the log from being emptied: it is made up for, idle or not.
+#[tokio::test]
+async fn erased_words_leave_the_log_when_the_last_reader_does() {
+    let bench = Bench::new();
+    let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (tell, begun) = tokio::sync::oneshot::channel();
+    let journal = Arc::clone(&bench.store().journal);
+    let mut reading = tokio::task::JoinSet::new();
+    reading.spawn(async move {
+        let reads = move |conn: &rusqlite::Connection| {
+            conn.query_row("SELECT count(*) FROM bodies", [], |_| Ok(()))?;
+            tell.send(()).unwrap();
+            wait.recv().ok();
+            Ok(())
+        };
+        journal.read(reads).await
+    });
+    begun.await.unwrap();
+    bench.store().erase(seq).await.unwrap();
+    let body = "{\"id\":\"menschenwort\"}";
+    assert_ne!(
+        bench.files_with(body),
+        [""; 0],
+        "the reader still sees them"
+    );
+    drop(go);
+    assert_eq!(reading.join_all().await, [Ok(())]);
+    let gone = async {
+        while !bench.files_with(body).is_empty() {
+            bench.store().probe().await.unwrap();
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, gone).await.unwrap();
+}

@@ -1,0 +1,142 @@
+-- The journal, version 1. Times are milliseconds since 1970. What a state allows is said here a second
+-- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at.
+
+CREATE TABLE meta (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Narrow and kept for long: by these rows repeats are known. A person's words stand in `bodies`.
+CREATE TABLE events (
+    seq          INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL,
+    via          TEXT    NOT NULL,
+    type         TEXT    NOT NULL,
+    feedback_id  TEXT,
+    feedback_app TEXT,
+    received_at  INTEGER NOT NULL,
+    state        TEXT    NOT NULL
+        CHECK (state IN ('routed', 'unrouted', 'noted', 'ignored', 'unreadable')),
+    CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX events_by_id ON events (id, via);
+CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app)
+    WHERE feedback_id IS NOT NULL;
+CREATE INDEX events_by_via ON events (via, seq);
+CREATE INDEX events_by_state ON events (state, seq);
+CREATE INDEX events_by_time ON events (received_at);
+
+CREATE TABLE bodies (
+    event_seq   INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,
+    received_at INTEGER NOT NULL,
+    body        TEXT    NOT NULL
+) STRICT;
+CREATE INDEX bodies_by_time ON bodies (received_at);
+
+-- Whose event it is: a hash of each of the reporter's ids.
+CREATE TABLE users (
+    user      BLOB    NOT NULL,
+    event_seq INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    PRIMARY KEY (user, event_seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_by_event ON users (event_seq);
+
+CREATE TABLE deliveries (
+    id               INTEGER PRIMARY KEY,
+    event_seq        INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination      TEXT    NOT NULL,
+    severity         TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    trigger          TEXT    NOT NULL
+        CHECK (trigger IN ('event', 'late_images', 'fallback', 'replay', 'test')),
+    state            TEXT    NOT NULL
+        CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
+    form             TEXT    NOT NULL CHECK (form IN ('full', 'no_images', 'post', 'text')),
+    attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    created_at       INTEGER NOT NULL,
+    due_at           INTEGER NOT NULL,
+    first_due_at     INTEGER NOT NULL,
+    waits_for_images INTEGER NOT NULL DEFAULT 0 CHECK (waits_for_images IN (0, 1)),
+    lease_token      INTEGER,
+    lease_until      INTEGER,
+    shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each picture
+    terms            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
+    reason           TEXT,
+    CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
+    CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
+    CHECK (waits_for_images = 0 OR state = 'pending')
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (destination, severity, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
+-- Written with OR, for SQLite sees that `state = 'dead'` implies this, and not that it implies an IN.
+CREATE INDEX deliveries_open ON deliveries (state, destination, id)
+    WHERE state = 'pending' OR state = 'sending' OR state = 'dead' OR state = 'discarded';
+CREATE INDEX deliveries_by_event ON deliveries (event_seq, id);
+CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
+
+-- The rendering that is repeated, while there may be something to repeat.
+CREATE TABLE payloads (
+    delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    form        TEXT NOT NULL,
+    payload     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE attempts (
+    delivery_id INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL CHECK (number >= 1),
+    started_at  INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    form        TEXT    NOT NULL,
+    outcome     TEXT    NOT NULL CHECK (outcome IN ('delivered', 'ambiguous', 'retry', 'slow_down',
+                                                    'degrade', 'rejected', 'stop')),
+    status      INTEGER,
+    code        TEXT,
+    reason      TEXT,
+    excerpt     TEXT,
+    PRIMARY KEY (delivery_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- A leased job keeps its state; its `due_at` is then the end of the lease.
+CREATE TABLE image_jobs (
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    ordinal     INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 31),
+    url         TEXT,
+    state       TEXT    NOT NULL CHECK (state IN ('pending', 'kept', 'lost', 'removed')),
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    due_at      INTEGER NOT NULL,
+    deadline_at INTEGER NOT NULL,
+    lease_token INTEGER,
+    image_id    TEXT,
+    reason      TEXT,
+    PRIMARY KEY (event_seq, ordinal),
+    CHECK ((state = 'pending') = (url IS NOT NULL)),
+    CHECK (lease_token IS NULL OR state = 'pending'),
+    CHECK ((state = 'kept') = (image_id IS NOT NULL))
+) STRICT;
+CREATE INDEX image_jobs_due ON image_jobs (due_at, deadline_at) WHERE state = 'pending';
+CREATE INDEX image_jobs_by_image ON image_jobs (image_id) WHERE image_id IS NOT NULL;
+
+CREATE TABLE images (
+    id      TEXT    NOT NULL PRIMARY KEY,
+    format  TEXT    NOT NULL CHECK (format IN ('jpeg', 'png', 'gif', 'webp', 'bmp', 'heif')),
+    bytes   INTEGER NOT NULL,
+    width   INTEGER NOT NULL,
+    height  INTEGER NOT NULL,
+    kept_at INTEGER NOT NULL,
+    state   TEXT    NOT NULL CHECK (state IN ('kept', 'removed'))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX images_kept ON images (kept_at, bytes) WHERE state = 'kept';
+
+CREATE TABLE image_keys (
+    image_id TEXT NOT NULL,
+    app_id   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    PRIMARY KEY (image_id, app_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gates (
+    destination   TEXT NOT NULL PRIMARY KEY,
+    blocked_until INTEGER,
+    open_since    INTEGER,
+    stopped       TEXT,
+    failing_since INTEGER
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,151 @@
+//! How the values of `model` stand in a row: times as milliseconds, enumerations by their key, so that
+//! an operator with `sqlite3` can read the journal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::{Deserialize, Serialize};
+
+use crate::model::*;
+
+/// What a row holds is no value we know. It never quotes the value.
+#[derive(Debug, thiserror::Error)]
+#[error("a value that is no {0}")]
+struct Unknown(&'static str);
+
+fn unknown(what: &'static str) -> FromSqlError {
+    FromSqlError::Other(Box::new(Unknown(what)))
+}
+
+macro_rules! number {
+    ($($name:ty, $get:expr, $make:expr;)+) => { $(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(($get)(*self)))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_i64().map($make)
+            }
+        }
+    )+ };
+}
+
+number!(
+    Timestamp, Timestamp::as_millis, Timestamp::from_millis;
+    EventSeq, |seq: EventSeq| seq.0, EventSeq;
+    DeliveryId, DeliveryId::as_i64, DeliveryId::from_i64;
+    LeaseToken, |token: LeaseToken| token.0, LeaseToken;
+);
+
+macro_rules! text {
+    ($($name:ty, $parse:expr;)+) => { $(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(self.as_str()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                ($parse)(value.as_str()?)
+            }
+        }
+    )+ };
+}
+
+text!(
+    EventId, |text| Ok(EventId::from(text));
+    AppName, |text| Ok(AppName::from(text));
+    DestinationName, |text| Ok(DestinationName::from(text));
+    ImageId, |text: &str| text.parse().map_err(|BadImageId| unknown("picture id"));
+);
+
+macro_rules! keyed {
+    ($($name:ty, $what:literal;)+) => { $(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(self.key()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                Self::from_key(value.as_str()?).ok_or_else(|| unknown($what))
+            }
+        }
+    )+ };
+}
+
+keyed!(
+    DeliveryState, "state of a delivery";
+    EventState, "state of an event";
+    ImageState, "state of a picture";
+    ImageFormat, "format of a picture";
+    Form, "form";
+    OutcomeKind, "outcome";
+    Severity, "severity";
+    Trigger, "trigger";
+);
+
+/// What of an [`Order`] has no column of its own.
+#[derive(Serialize, Deserialize)]
+pub(super) struct OrderColumn {
+    rule: String,
+    template: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wait_ms: Option<u64>,
+}
+
+impl OrderColumn {
+    pub(super) fn of(order: &Order) -> Self {
+        Self {
+            rule: order.rule.as_str().to_owned(),
+            template: order.template.clone(),
+            mentions: order.mentions.clone(),
+            labels: order.labels.clone(),
+            wait_ms: order
+                .wait
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    pub(super) fn into_order(self, severity: Severity) -> Order {
+        Order {
+            rule: RuleName::new(self.rule),
+            severity,
+            template: self.template,
+            mentions: self.mentions,
+            labels: self.labels,
+            wait: self.wait_ms.map(Duration::from_millis),
+        }
+    }
+}
+
+impl ToSql for OrderColumn {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        serde_json::to_string(self)
+            .map(ToSqlOutput::from)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for OrderColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|_malformed| unknown("order"))
+    }
+}
+
+/// SQLite counts in `i64`; what is larger than that is as good as endless.
+pub(super) fn signed(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// What SQLite counted is never negative.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
