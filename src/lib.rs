@@ -1,10 +1,13 @@
 //! `feedback-relay` receives the feedback that people leave in Feishu/Lark apps, keeps it, decides by
 //! rules who should hear of it, and tells them, pictures included.
 
+pub mod archive;
+pub mod destination;
 pub mod diag;
 pub mod feishu;
 pub mod model;
 pub mod net;
+pub mod operator;
 pub mod render;
 pub mod rules;
 pub mod store;

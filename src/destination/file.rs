@@ -1,0 +1,181 @@
+//! JSON lines in a file: one object a line, the delivery's id first, so that a repeat after a crash
+//! is seen.
+//!
+//! The file is opened for each line, so that it can be moved away by whoever rotates it. A line is
+//! delivered when the disk has it. Other writers of ours (an older configuration's, `try --send`)
+//! are kept apart by the file's lock.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::answer::unsent;
+use super::splice::splice;
+use super::{Common, Destination, Message, Pace, Sent, ShowsImages, no_upload};
+use crate::feishu::ApiError;
+use crate::model::{Form, ImageFormat, Outcome};
+
+/// See the module.
+pub(super) struct JsonLines {
+    common: Common,
+    path: PathBuf,
+    /// Held by the thread that writes, even if nobody waits for it any more.
+    writing: Arc<Mutex<()>>,
+}
+
+impl JsonLines {
+    pub(super) fn new(common: Common, path: PathBuf) -> Self {
+        Self {
+            common,
+            path,
+            writing: Arc::default(),
+        }
+    }
+
+    /// Appends a line when it is its turn; what takes longer than the time limit is let go.
+    async fn append(&self, line: String) -> Outcome {
+        let limit = self.common.timeout;
+        let turn = Arc::clone(&self.writing).lock_owned();
+        let Ok(turn) = tokio::time::timeout(limit, turn).await else {
+            return Outcome::Retry {
+                reason: format!("not written: {} is busy", self.path.display()),
+            };
+        };
+        let path = self.path.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let result = append(&path, &line);
+            drop(turn);
+            result
+        });
+        match tokio::time::timeout(limit, writing).await {
+            Ok(Ok(Ok(()))) => Outcome::Delivered,
+            Ok(Ok(Err(error))) => Outcome::Retry {
+                reason: format!("cannot write {}: {error}", self.path.display()),
+            },
+            Ok(Err(_)) | Err(_) => Outcome::Ambiguous {
+                reason: format!("{} was not written in time", self.path.display()),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Destination for JsonLines {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        &[Form::Full]
+    }
+
+    fn paces(&self) -> &'static [Pace] {
+        &[]
+    }
+
+    fn shows_images(&self) -> ShowsImages {
+        ShowsImages::ByPath
+    }
+
+    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
+        Err(no_upload(self.kind()))
+    }
+
+    async fn send(&self, message: Message<'_>) -> Sent {
+        let body = message.payload.with_links(message.link);
+        let Some(mut line) = splice(body.trim_end(), &format!(r#""id":"{}""#, message.key)) else {
+            let reason = "the message is not a JSON object".into();
+            return unsent(Outcome::Rejected { reason });
+        };
+        // In JSON a line break can only stand between tokens, where a space does as well.
+        line = line.replace(['\n', '\r'], " ");
+        line.push('\n');
+        unsent(self.append(line).await)
+    }
+}
+
+/// Appends a line and waits until the disk has it.
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let (mut file, made) = open(path)?;
+    file.lock()?;
+    let length = file.metadata()?.len();
+    let torn = length > 0 && last_byte(&mut file)? != b'\n';
+    let line = if torn {
+        // A crash cut the last line: it ends here, so that it spoils no other.
+        format!("\n{line}")
+    } else {
+        line.to_owned()
+    };
+    let written = write(&mut file, line.as_bytes()).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // Half a line is worse than none. If this fails too, the next line mends it.
+        file.set_len(length).ok();
+    }
+    written?;
+    if made && let Some(folder) = path.parent() {
+        // A new file outlasts a power cut only if its name does.
+        File::open(folder_or_here(folder))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Opens the file, makes it if it is not there, and says whether it did.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let made = !path.try_exists()?;
+    if made && let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder_or_here(folder))?;
+    }
+    if !made && !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    Ok((file, made))
+}
+
+fn folder_or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
+
+/// Writes all at once, so that lines of several writers never mix.
+fn write(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    let written = file.write(bytes)?;
+    if written < bytes.len() {
+        return Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            "only a part of the line could be written",
+        ));
+    }
+    Ok(())
+}
+
+fn last_byte(file: &mut File) -> io::Result<u8> {
+    let mut byte = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+#[cfg(test)]
+mod tests;

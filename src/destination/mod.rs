@@ -1,0 +1,289 @@
+//! The places that are told. One file per kind; each says what a send came to, none decides what follows.
+//!
+//! A destination is given a rendered [`Payload`], puts the links into it, signs it, sends it once and
+//! reads the answer, status and body, as its platform means it. `answer` holds what all platforms
+//! mean by a status; `excerpt` is what is kept of an answer's words, without the secrets in them.
+
+mod answer;
+mod excerpt;
+mod feishu_bot;
+mod file;
+mod slack_webhook;
+mod splice;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::feishu::{ApiError, FeishuClient};
+use crate::model::{
+    AppName, DeliveryId, DestinationName, Form, ImageFormat, ImageId, Outcome, Secret, Timestamp,
+};
+use crate::net::HttpClient;
+use crate::render::{Audience, Payload};
+
+/// At most `count` sends in `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many.
+    pub count: u32,
+    /// In which span.
+    pub per: Duration,
+}
+
+/// What every kind takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// Its name in the configuration.
+    pub name: DestinationName,
+    /// Narrows the platform's own limit.
+    pub rate: Option<Pace>,
+    /// How many sends may be in flight.
+    pub concurrency: usize,
+    /// How long one send may take.
+    pub timeout: Duration,
+    /// The time spent trying before a delivery is given up.
+    pub retry_for: Duration,
+    /// Where a message goes when this destination is stopped or has given up.
+    pub fallback: Option<DestinationName>,
+    /// If critical, also when it has failed for so long.
+    pub fallback_after: Option<Duration>,
+    /// For whom messages are rendered.
+    pub audience: Audience,
+}
+
+/// How a destination shows pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShowsImages {
+    /// By a key that [`Destination::upload`] gets from the platform; keys belong to this app.
+    ByKey(AppName),
+    /// By a signed link of ours.
+    ByLink,
+    /// By the path in the archive.
+    ByPath,
+    /// Not at all; they are counted.
+    No,
+}
+
+/// What is sent, once.
+pub struct Message<'a> {
+    /// What to say.
+    pub payload: &'a Payload,
+    /// The key against doubles: the same for every attempt.
+    pub key: DeliveryId,
+    /// The time of this attempt.
+    pub now: Timestamp,
+    /// Makes signed links of pictures.
+    pub link: &'a (dyn Fn(&ImageId) -> String + Send + Sync),
+}
+
+/// What a send came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What the answer means.
+    pub outcome: Outcome,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The platform's own code, if it has such.
+    pub code: Option<String>,
+    /// The beginning of the answer, at most [`crate::model::EXCERPT_BYTES_MAX`].
+    pub excerpt: Option<String>,
+}
+
+/// A place that is told.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// What every kind takes.
+    fn common(&self) -> &Common;
+
+    /// The word for its kind in the configuration.
+    fn kind(&self) -> &'static str;
+
+    /// The forms it can be sent, richest first.
+    fn forms(&self) -> &'static [Form];
+
+    /// The platform's own limits.
+    fn paces(&self) -> &'static [Pace];
+
+    /// How it shows pictures.
+    fn shows_images(&self) -> ShowsImages;
+
+    /// Whether it recognises a repeat by the message's key, so that a lost answer may be asked for again
+    /// at once.
+    fn recognises_repeats(&self) -> bool {
+        false
+    }
+
+    /// Gives the platform a picture and gets the key it is shown by. Only where
+    /// [`shows_images`](Self::shows_images) is [`ShowsImages::ByKey`].
+    async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError>;
+
+    /// Sends a message once and says what came of it.
+    async fn send(&self, message: Message<'_>) -> Sent;
+}
+
+/// What each kind takes beyond the common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KindSettings {
+    /// A Feishu group's custom bot.
+    FeishuBot {
+        /// Its URL, which is its secret.
+        url: Secret,
+        /// Signs messages, if the bot demands it.
+        secret: Option<Secret>,
+        /// Whose credentials turn pictures into keys.
+        upload_images_as: Option<AppName>,
+    },
+    /// A Slack incoming webhook.
+    SlackWebhook {
+        /// Its URL, which is its secret.
+        url: Secret,
+    },
+    /// Standard Webhooks.
+    Webhook {
+        /// Where to.
+        url: Secret,
+        /// Signing secrets, newest first; empty: unsigned.
+        secrets: Vec<Secret>,
+        /// The operator's own headers.
+        headers: Vec<(String, Secret)>,
+    },
+    /// JSON lines in a file.
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+    },
+}
+
+/// A checked `[destinations.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What every kind takes.
+    pub common: Common,
+    /// Reaches the destination through this proxy; may hold a password.
+    pub proxy: Option<Secret>,
+    /// What its kind takes.
+    pub kind: KindSettings,
+    /// Whether pictures can be linked to: `server.public_url` is set.
+    pub links: bool,
+}
+
+impl Settings {
+    /// Whose credentials turn pictures into keys, if any do.
+    pub const fn upload_images_as(&self) -> Option<&AppName> {
+        match &self.kind {
+            KindSettings::FeishuBot {
+                upload_images_as, ..
+            } => upload_images_as.as_ref(),
+            KindSettings::SlackWebhook { .. }
+            | KindSettings::Webhook { .. }
+            | KindSettings::File { .. } => None,
+        }
+    }
+}
+
+/// A destination's settings cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A signing secret is no key.
+    #[error(
+        "destination {name}: secret number {number} is not `whsec_` and the key in base64 \
+         (24 to 64 bytes by Standard Webhooks)"
+    )]
+    Key {
+        /// Which destination.
+        name: DestinationName,
+        /// Which secret, counted from 1.
+        number: usize,
+    },
+    /// A header that the relay sets itself.
+    #[error("destination {name}: the header {header} is set by the relay itself")]
+    ReservedHeader {
+        /// Which destination.
+        name: DestinationName,
+        /// Which header.
+        header: String,
+    },
+    /// A header that HTTP cannot carry.
+    #[error(
+        "destination {name}: the header {header:?} has a name or a value that HTTP does not allow"
+    )]
+    BadHeader {
+        /// Which destination.
+        name: DestinationName,
+        /// Which header.
+        header: String,
+    },
+    /// Pictures are to be uploaded, and nobody was given who can.
+    #[error("destination {name}: the app {app} of `upload_images_as` cannot upload pictures")]
+    NoUploader {
+        /// Which destination.
+        name: DestinationName,
+        /// Which app.
+        app: AppName,
+    },
+}
+
+/// Makes a destination that sends over `http`, which goes through [`Settings::proxy`] where there is
+/// one. `uploader` speaks as the app of `upload_images_as`. Touches neither network nor disk.
+pub fn build(
+    settings: &Settings,
+    http: HttpClient,
+    uploader: Option<FeishuClient>,
+) -> Result<Arc<dyn Destination>, BuildError> {
+    let common = settings.common.clone();
+    Ok(match &settings.kind {
+        KindSettings::FeishuBot {
+            url,
+            secret,
+            upload_images_as,
+        } => {
+            let images = feishu_bot::Images::of(settings, upload_images_as.as_ref(), uploader)?;
+            let (url, secret) = (url.clone(), secret.clone());
+            Arc::new(feishu_bot::FeishuBot::new(
+                common, http, url, secret, images,
+            ))
+        }
+        KindSettings::SlackWebhook { url } => {
+            let url = url.clone();
+            Arc::new(slack_webhook::SlackWebhook::new(
+                common,
+                http,
+                url,
+                settings.links,
+            ))
+        }
+        KindSettings::Webhook {
+            url,
+            secrets,
+            headers,
+        } => {
+            let links = settings.links;
+            Arc::new(webhook::Webhook::build(
+                common, http, url, secrets, headers, links,
+            )?)
+        }
+        KindSettings::File { path } => Arc::new(file::JsonLines::new(common, path.clone())),
+    })
+}
+
+/// How pictures are shown where the platform fetches them by address.
+const fn by_link(links: bool) -> ShowsImages {
+    if links {
+        ShowsImages::ByLink
+    } else {
+        ShowsImages::No
+    }
+}
+
+/// What a kind without uploads answers to one.
+fn no_upload(kind: &str) -> ApiError {
+    ApiError::Rejected {
+        reason: format!("a {kind} destination takes no uploads"),
+    }
+}

@@ -1,0 +1,90 @@
+//! What each answer means.
+
+use super::super::tests::{ask, build, send, settings, slack};
+use super::*;
+use crate::feishu::client::fake::{Fake, Reply};
+use crate::model::OutcomeKind;
+
+#[tokio::test]
+async fn a_message_goes_as_it_was_rendered() {
+    let fake = Fake::start(vec![Reply::of(200, "ok")]);
+    let destination = build(&settings(slack(&fake.url("/services/T/B/X"))), None).unwrap();
+    let body = r#"{"text":"白屏","blocks":[]}"#;
+    let sent = send(destination.as_ref(), Form::Full, body).await;
+    assert_eq!(sent.outcome, Outcome::Delivered);
+    assert_eq!((sent.code, sent.excerpt.as_deref()), (None, Some("ok")));
+    let got = &fake.got()[0];
+    assert_eq!(got.text(), body);
+    assert_eq!(
+        got.header("content-type"),
+        "application/json; charset=utf-8"
+    );
+}
+
+#[tokio::test]
+async fn what_each_answer_means() {
+    use OutcomeKind::{Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop};
+    // Status, body, and what it means for a rich message and for a plain one.
+    let rows = [
+        (200, "ok", Delivered, Delivered),
+        (200, "ok\n", Delivered, Delivered),
+        (200, r#"{"ok":true}"#, Delivered, Delivered),
+        (200, "<html>login</html>", Ambiguous, Ambiguous),
+        (200, "", Ambiguous, Ambiguous),
+        (
+            200,
+            r#"{"ok":false,"error":"invalid_blocks"}"#,
+            Degrade,
+            Rejected,
+        ),
+        (
+            200,
+            r#"{"ok":false,"error":"rate_limited"}"#,
+            SlowDown,
+            SlowDown,
+        ),
+        (400, "invalid_payload", Degrade, Rejected),
+        (400, "invalid_blocks", Degrade, Rejected),
+        (400, "no_text", Degrade, Rejected),
+        (400, "too_many_attachments", Degrade, Rejected),
+        (400, "user_not_found", Degrade, Rejected),
+        (400, "<html>", Degrade, Rejected),
+        (413, "", Degrade, Rejected),
+        (422, "", Degrade, Rejected),
+        (403, "action_prohibited", Stop, Stop),
+        (403, "invalid_token", Stop, Stop),
+        (404, "no_service", Stop, Stop),
+        (404, "no_team", Stop, Stop),
+        (404, "channel_not_found", Stop, Stop),
+        (404, "", Stop, Stop),
+        (410, "channel_is_archived", Stop, Stop),
+        (429, "", SlowDown, SlowDown),
+        (429, "rate_limited", SlowDown, SlowDown),
+        (500, "rollup_error", Retry, Retry),
+        (500, "internal_error", Retry, Retry),
+        (
+            500,
+            "missing_text_or_fallback_or_attachments",
+            Degrade,
+            Rejected,
+        ),
+        (500, "invalid_blocks", Degrade, Rejected),
+        (500, "<html>", Retry, Retry),
+        (500, "ok", Retry, Retry),
+        (503, "", Retry, Retry),
+    ];
+    for (status, body, rich, plain) in rows {
+        for (form, wanted) in [(Form::Full, rich), (Form::Text, plain)] {
+            let sent = ask(slack, form, Reply::of(status, body)).await;
+            assert_eq!(
+                sent.outcome.kind(),
+                wanted,
+                "{status} {body} {form:?}: {sent:?}"
+            );
+        }
+    }
+    let sent = ask(slack, Form::Full, Reply::of(400, "invalid_blocks")).await;
+    assert_eq!(sent.code.as_deref(), Some("invalid_blocks"));
+    let sent = ask(slack, Form::Full, Reply::of(200, vec![b'o'; 200_000])).await;
+    assert_eq!(sent.outcome.kind(), Ambiguous);
+}

@@ -1,0 +1,32 @@
+//! Members put in front of a JSON object's own without rendering it anew, so that what a retry
+//! repeats stays byte for byte what was rendered first.
+
+/// `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
+/// `None` if `object` is no JSON object.
+pub(super) fn splice(object: &str, members: &str) -> Option<String> {
+    let rest = object.trim_start().strip_prefix('{')?;
+    let comma = if rest.trim_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
+    Some(format!("{{{members}{comma}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_go_first_and_the_rest_stays_as_it_was() {
+        let spliced = |object| splice(object, r#""id":"x""#);
+        assert_eq!(
+            spliced(r#"{"a":{"b":1}}"#).as_deref(),
+            Some(r#"{"id":"x","a":{"b":1}}"#)
+        );
+        assert_eq!(spliced("{}").as_deref(), Some(r#"{"id":"x"}"#));
+        assert_eq!(spliced("{ }").as_deref(), Some(r#"{"id":"x" }"#));
+        assert_eq!(spliced("[1]"), None);
+        assert_eq!(spliced(""), None);
+    }
+}

@@ -1,0 +1,285 @@
+//! What the tests of all kinds share, and what holds for all that speak HTTP.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::feishu::client::fake::{self, Fake, Reply};
+use crate::model::EXCERPT_BYTES_MAX;
+use crate::render::{Family, Fields, Locale};
+
+/// Sun, 06 Nov 1994 08:49:37 GMT.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
+pub(super) const KEY: DeliveryId = DeliveryId::from_i64(0x0123_4567_89ab_cdef);
+
+pub(super) fn settings(kind: KindSettings) -> Settings {
+    let audience = Audience {
+        family: Family::Webhook,
+        locale: Locale::En,
+        timezone: TimeZone::UTC,
+        fields: Fields::default(),
+        keyword: None,
+        body: None,
+        bytes_max: None,
+    };
+    Settings {
+        common: Common {
+            name: "there".into(),
+            rate: None,
+            concurrency: 4,
+            timeout: Duration::from_secs(5),
+            retry_for: Duration::from_secs(3600),
+            fallback: None,
+            fallback_after: None,
+            audience,
+        },
+        proxy: None,
+        kind,
+        links: false,
+    }
+}
+
+pub(super) fn webhook(url: &str) -> KindSettings {
+    KindSettings::Webhook {
+        url: Secret::new(url),
+        secrets: Vec::new(),
+        headers: Vec::new(),
+    }
+}
+
+pub(super) fn slack(url: &str) -> KindSettings {
+    KindSettings::SlackWebhook {
+        url: Secret::new(url),
+    }
+}
+
+pub(super) fn bot(url: &str, secret: Option<&str>) -> KindSettings {
+    KindSettings::FeishuBot {
+        url: Secret::new(url),
+        secret: secret.map(Secret::new),
+        upload_images_as: None,
+    }
+}
+
+/// Shadows [`super::build`] for all that needs no proxy: tests share one HTTP client.
+pub(super) fn build(
+    settings: &Settings,
+    uploader: Option<FeishuClient>,
+) -> Result<Arc<dyn Destination>, BuildError> {
+    super::build(settings, fake::http(), uploader)
+}
+
+pub(super) async fn send(destination: &dyn Destination, form: Form, body: &str) -> Sent {
+    let payload = Payload::from_stored(form, body);
+    let message = Message {
+        payload: &payload,
+        key: KEY,
+        now: NOW,
+        link: &|image| format!("https://relay.example.com/images/{image}"),
+    };
+    destination.send(message).await
+}
+
+/// Sends once to a receiver that replies so.
+pub(super) async fn ask(kind: fn(&str) -> KindSettings, form: Form, reply: Reply) -> Sent {
+    let fake = Fake::start(vec![reply]);
+    let destination = build(&settings(kind(&fake.url("/hook/SECRETPART"))), None).unwrap();
+    send(destination.as_ref(), form, r#"{"msg_type":"text"}"#).await
+}
+
+const KINDS: [fn(&str) -> KindSettings; 3] = [webhook, slack, |url| bot(url, Some("demo"))];
+
+/// The reason, which must not tell a part of the URL.
+pub(super) fn reason(sent: &Sent) -> &str {
+    let reason = sent.outcome.reason().unwrap_or_default();
+    assert!(!reason.contains("SECRETPART"), "{reason}");
+    assert!(!reason.contains("127.0.0.1"), "{reason}");
+    reason
+}
+
+#[tokio::test]
+async fn without_a_whole_answer() {
+    for kind in KINDS {
+        for reply in [
+            Reply::CloseAtOnce,
+            Reply::CloseAfterRequest,
+            Reply::CutShort,
+        ] {
+            let sent = ask(kind, Form::Full, reply.clone()).await;
+            assert!(
+                matches!(sent.outcome, Outcome::Ambiguous { .. }),
+                "{reply:?}: {sent:?}"
+            );
+            reason(&sent);
+        }
+        let gone = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let refused = kind(&format!("http://{gone}/hook/SECRETPART"));
+        let refused = build(&settings(refused), None).unwrap();
+        let sent = send(refused.as_ref(), Form::Full, "{}").await;
+        assert!(matches!(sent.outcome, Outcome::Retry { .. }), "{sent:?}");
+        reason(&sent);
+        let fake = Fake::start(vec![Reply::Silent]);
+        let mut slow = settings(kind(&fake.url("/hook/SECRETPART")));
+        slow.common.timeout = Duration::from_millis(100);
+        let sent = send(build(&slow, None).unwrap().as_ref(), Form::Full, "{}").await;
+        assert!(
+            matches!(sent.outcome, Outcome::Ambiguous { .. }),
+            "{sent:?}"
+        );
+        assert!(reason(&sent).contains("in time"));
+        let nowhere = build(&settings(kind("SECRETPART is no url")), None).unwrap();
+        let sent = send(nowhere.as_ref(), Form::Full, "{}").await;
+        assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
+        reason(&sent);
+    }
+}
+
+#[test]
+fn failures_before_the_request_are_safe_and_a_wrong_certificate_is_said() {
+    use crate::net::NetError;
+    let redactor = excerpt::Redactor::new(&Secret::new("http://x/"), [], []);
+    let of = |error| answer::unanswered(&error, &redactor).outcome;
+    assert!(matches!(
+        of(NetError::Unsent("no such host".into())),
+        Outcome::Retry { .. }
+    ));
+    assert!(matches!(
+        of(NetError::Refused("private".into())),
+        Outcome::Rejected { .. }
+    ));
+    let certificate = of(NetError::Certificate("expired".into()));
+    assert!(
+        matches!(&certificate, Outcome::Retry { reason } if reason.contains("certificate")),
+        "{certificate:?}"
+    );
+}
+
+#[tokio::test]
+async fn statuses_that_mean_the_same_everywhere() {
+    use Outcome::{Retry, SlowDown, Stop};
+    let secs = |n| Some(Duration::from_secs(n));
+    for kind in KINDS {
+        let ask =
+            |status, name, value| ask(kind, Form::Full, Reply::with(status, name, value, "<html>"));
+        for status in [408, 425, 500, 502, 503, 504, 507, 520, 599] {
+            let sent = ask(status, "x", "y").await;
+            assert!(matches!(sent.outcome, Retry { .. }), "{sent:?}");
+            assert_eq!(sent.status, Some(status));
+        }
+        for status in [401, 403, 407, 410] {
+            assert!(
+                matches!(ask(status, "x", "y").await.outcome, Stop { .. }),
+                "{status}"
+            );
+        }
+        for status in [423, 429] {
+            let sent = ask(status, "x", "y").await;
+            assert!(
+                matches!(sent.outcome, SlowDown { pause: None, .. }),
+                "{sent:?}"
+            );
+        }
+        for (status, value, wanted) in [
+            (429, "7", 7),
+            (423, "Sun, 06 Nov 1994 08:50:07 GMT", 30),
+            (502, "3", 3),
+            (503, "86400", 3600),
+            (504, "0", 0),
+        ] {
+            let sent = ask(status, "retry-after", value).await;
+            assert!(
+                matches!(&sent.outcome, SlowDown { pause, .. } if *pause == secs(wanted)),
+                "{sent:?}"
+            );
+        }
+        for status in [501, 505] {
+            let sent = ask(status, "x", "y").await;
+            assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
+        }
+        for status in [301, 302, 303, 307, 308] {
+            let to = "https://login.example.com/SECRETPART?token=t";
+            let sent = ask(status, "location", to).await;
+            assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
+            assert!(reason(&sent).contains("to login.example.com;"), "{sent:?}");
+            assert!(!reason(&sent).contains("token"), "{sent:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_excerpt_is_short_and_hides_what_the_answer_echoes() {
+    for kind in KINDS {
+        let body = format!("no POST to /hook/SECRETPART\x07 {}", "あ".repeat(50_000));
+        let sent = ask(kind, Form::Full, Reply::of(500, body)).await;
+        let excerpt = sent.excerpt.unwrap();
+        assert!(excerpt.starts_with("no POST to ‹secret›"), "{excerpt}");
+        assert!(excerpt.len() <= EXCERPT_BYTES_MAX && excerpt.len() > EXCERPT_BYTES_MAX - 4);
+    }
+}
+
+#[tokio::test]
+async fn a_configured_proxy_is_used() {
+    for kind in KINDS {
+        let proxy = Fake::start(vec![Reply::of(429, "")]);
+        let mut settings = settings(kind("http://far.invalid/hook"));
+        settings.proxy = Some(Secret::new(proxy.url("")));
+        let http = HttpClient::trusted(settings.proxy.as_ref()).unwrap();
+        let destination = super::build(&settings, http, None).unwrap();
+        let sent = send(destination.as_ref(), Form::Full, "{}").await;
+        assert!(matches!(sent.outcome, Outcome::SlowDown { .. }), "{sent:?}");
+        assert_eq!(proxy.got()[0].line, "POST http://far.invalid/hook HTTP/1.1");
+    }
+    let error =
+        HttpClient::trusted(Some(&Secret::new("http://user:hunter22@[nonsense"))).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("hunter22"));
+}
+
+#[tokio::test]
+async fn kinds_say_what_they_are() {
+    let file = KindSettings::File {
+        path: "x.jsonl".into(),
+    };
+    for (kind, word, forms, paces, linked) in [
+        (webhook("http://x/"), "webhook", 1, 0, ShowsImages::ByLink),
+        (
+            slack("http://x/"),
+            "slack-webhook",
+            2,
+            1,
+            ShowsImages::ByLink,
+        ),
+        (
+            bot("http://x/", None),
+            "feishu-bot",
+            4,
+            2,
+            ShowsImages::ByLink,
+        ),
+        (file, "file", 1, 0, ShowsImages::ByPath),
+    ] {
+        let mut settings = settings(kind);
+        let plain = build(&settings, None).unwrap();
+        settings.links = true;
+        let with_links = build(&settings, None).unwrap();
+        assert_eq!(plain.kind(), word);
+        assert_eq!(
+            (plain.forms().len(), plain.paces().len()),
+            (forms, paces),
+            "{word}"
+        );
+        assert_eq!(plain.forms()[0], Form::Full);
+        assert_eq!(with_links.shows_images(), linked);
+        if linked == ShowsImages::ByLink {
+            assert_eq!(plain.shows_images(), ShowsImages::No);
+        }
+        let upload = plain
+            .upload(ImageFormat::Png, Bytes::from_static(b"x"))
+            .await;
+        assert!(matches!(upload, Err(ApiError::Rejected { .. })), "{word}");
+        assert_eq!(plain.common().name.as_str(), "there");
+    }
+}
