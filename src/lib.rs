@@ -2,9 +2,12 @@
 //! rules who should hear of it, and tells them, pictures included.
 
 pub mod archive;
+pub mod deliver;
 pub mod destination;
 pub mod diag;
 pub mod feishu;
+pub mod images;
+pub mod intake;
 pub mod model;
 pub mod net;
 pub mod operator;
@@ -13,3 +16,4 @@ pub mod rules;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
+pub mod upkeep;

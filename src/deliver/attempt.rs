@@ -1,0 +1,303 @@
+//! One attempt: what was sent, what came of it, what follows, and the record of all that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::gate::Now;
+use super::policy::{RetryPolicy, Tried};
+use super::prepare::{Prepared, Preparer, Unsendable};
+use super::{Settings, is_notice};
+use crate::destination::{Destination, Message, Sent};
+use crate::model::{
+    Attempt, Clock, Delivery, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind, Recorded,
+    Trigger, Verdict,
+};
+use crate::operator::Operator;
+use crate::store::{Finished, NewDelivery, Store, Work};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::{AttemptMade, DeliveryEnded};
+
+/// How long to wait before trying again to record what came of a send, while the journal fails.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
+/// When late pictures that cannot be shown yet are tried again.
+const IMAGES_AGAIN: Duration = Duration::from_secs(30);
+
+/// Sends and records. Clones share what they need.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub(super) store: Store,
+    pub(super) operator: Operator,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) preparer: Preparer,
+    pub(super) chance: Arc<Mutex<fastrand::Rng>>,
+}
+
+impl Sender {
+    /// Makes one attempt and records it. Returns what it came to, if anything was sent.
+    pub(super) async fn attempt(
+        &self,
+        settings: &Settings,
+        destination: &Arc<dyn Destination>,
+        lease: &Lease<Work>,
+    ) -> Option<Outcome> {
+        let delivery = &lease.item.delivery;
+        let prepared = match self
+            .preparer
+            .prepare(settings, destination, &lease.item)
+            .await
+        {
+            Ok(prepared) => prepared,
+            Err(unsendable) => {
+                self.close_unsent(lease, unsendable).await;
+                return None;
+            }
+        };
+        let started_at = self.clock.now();
+        let began = Instant::now();
+        let link = |id: &ImageId| {
+            settings
+                .links
+                .as_ref()
+                .map_or_else(String::new, |l| l.link(id, started_at))
+        };
+        let message = Message {
+            payload: &prepared.payload,
+            key: delivery.id,
+            now: started_at,
+            link: &link,
+        };
+        let sent = destination.send(message).await;
+        let attempt = Attempt {
+            number: delivery.attempts.saturating_add(1),
+            started_at,
+            duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            form: prepared.payload.form,
+            outcome: sent.outcome.kind(),
+            status: sent.status,
+            code: sent.code.clone(),
+            reason: sent.outcome.reason().map(str::to_owned),
+            excerpt: sent.excerpt.clone(),
+        };
+        self.conclude(destination, lease, attempt, &sent, prepared)
+            .await;
+        Some(sent.outcome)
+    }
+
+    /// Records that the attempt's own code panicked: the message is tried again by the schedule.
+    pub(super) async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
+        let outcome = Outcome::Retry {
+            reason: "the relay failed over this message".into(),
+        };
+        let attempt = Attempt {
+            number: lease.item.delivery.attempts.saturating_add(1),
+            started_at: self.clock.now(),
+            duration_ms: 0,
+            form: lease.item.delivery.form,
+            outcome: OutcomeKind::Retry,
+            status: None,
+            code: None,
+            reason: outcome.reason().map(str::to_owned),
+            excerpt: None,
+        };
+        let verdict = self.verdict(destination, &lease.item.delivery, &outcome);
+        let finished = Finished {
+            attempt: Some(attempt),
+            ..unsent(&lease.item.delivery, verdict)
+        };
+        self.record(lease, finished).await;
+    }
+
+    async fn close_unsent(&self, lease: &Lease<Work>, unsendable: Unsendable) {
+        let delivery = &lease.item.delivery;
+        match unsendable {
+            Unsendable::Done => {
+                self.record(lease, unsent(delivery, Verdict::Done)).await;
+            }
+            Unsendable::Never(reason) => {
+                let finished = unsent(
+                    delivery,
+                    Verdict::Dead {
+                        reason: reason.into(),
+                    },
+                );
+                self.record(lease, finished).await;
+            }
+            Unsendable::Later => {
+                let due_at = self.clock.now() + IMAGES_AGAIN;
+                if let Err(error) = self.store.put_back(delivery.id, lease.token, due_at).await {
+                    // The lease ends by itself and the delivery is taken up again.
+                    tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
+                }
+            }
+        }
+    }
+
+    async fn conclude(
+        &self,
+        destination: &Arc<dyn Destination>,
+        lease: &Lease<Work>,
+        attempt: Attempt,
+        sent: &Sent,
+        prepared: Prepared,
+    ) {
+        let delivery = &lease.item.delivery;
+        let mut verdict = self.verdict(destination, delivery, &sent.outcome);
+        let stopped = matches!(sent.outcome, Outcome::Stop { .. });
+        let fallback = match (&verdict, &destination.common().fallback) {
+            (Verdict::Dead { .. }, Some(to)) => Some(to),
+            (Verdict::RetryAt { .. }, Some(to)) if stopped => Some(to),
+            (Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. }, _) => None,
+        };
+        if let Some(to) = fallback {
+            let why = sent.outcome.reason().unwrap_or_default();
+            verdict = Verdict::Dead {
+                reason: format!("{why}; sent to {to} instead"),
+            };
+        }
+        let finished = Finished {
+            attempt: Some(attempt.clone()),
+            payload: keep(&verdict, &prepared),
+            shown: prepared.shown,
+            fallback: fallback.map(|to| self.fallback(to, delivery)),
+            ..unsent(delivery, verdict)
+        };
+        let verdict = finished.verdict.clone();
+        if self.record(lease, finished).await != Some(Recorded::Recorded) {
+            return;
+        }
+        self.metrics.emit(AttemptMade {
+            delivery,
+            attempt: &attempt,
+        });
+        self.tell_of_end(lease, &verdict, fallback.is_some()).await;
+    }
+
+    fn verdict(
+        &self,
+        destination: &Arc<dyn Destination>,
+        delivery: &Delivery,
+        outcome: &Outcome,
+    ) -> Verdict {
+        let now = self.clock.now();
+        let policy = RetryPolicy {
+            retry_for: destination.common().retry_for,
+            recognises_repeats: destination.recognises_repeats(),
+        };
+        let tried = Tried {
+            attempt: delivery.attempts.saturating_add(1),
+            spent: now.since(delivery.first_due_at),
+            form: delivery.form,
+            forms: destination.forms(),
+        };
+        policy.after(outcome, tried, now, self.chance())
+    }
+
+    /// A chance from 0 to 1.
+    pub(super) fn chance(&self) -> f64 {
+        self.chance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .f64()
+    }
+
+    /// The time, by both clocks.
+    pub(super) fn now(&self) -> Now {
+        Now {
+            wall: self.clock.now(),
+            mono: Instant::now(),
+        }
+    }
+
+    fn fallback(&self, to: &crate::model::DestinationName, delivery: &Delivery) -> NewDelivery {
+        NewDelivery {
+            destination: to.clone(),
+            order: delivery.order.clone(),
+            trigger: Trigger::Fallback,
+            due_at: self.clock.now(),
+        }
+    }
+
+    /// Counts a delivery that has ended, and tells the operator of one that was given up, unless it
+    /// was itself a word to the operator or went elsewhere.
+    async fn tell_of_end(&self, lease: &Lease<Work>, verdict: &Verdict, went_elsewhere: bool) {
+        let (delivery, event) = (&lease.item.delivery, &lease.item.event);
+        let (how, reason) = match verdict {
+            Verdict::Done => ("delivered", None),
+            Verdict::RetryAt { .. } => return,
+            Verdict::Dead { reason } => ("dead", Some(reason.as_str())),
+        };
+        self.metrics.emit(DeliveryEnded {
+            id: delivery.id,
+            destination: &delivery.destination,
+            how,
+            reason,
+            latency: reason
+                .is_none()
+                .then(|| self.clock.now().since(event.received_at)),
+        });
+        let Some(reason) = reason.filter(|_| !went_elsewhere && !is_notice(event)) else {
+            return;
+        };
+        let notice = Notice {
+            kind: NoticeKind::DeliveryDead,
+            subject: delivery.destination.to_string(),
+            text: format!(
+                "Delivery {} of event {} to {} was given up: {reason}. \
+                 `feedback-relay deliveries list --state dead` shows all such.",
+                delivery.id, delivery.event_id, delivery.destination
+            ),
+        };
+        self.operator.tell(notice).await;
+    }
+
+    /// Writes the end of an attempt into the journal, again and again while that fails and the
+    /// lease lasts: a send that is not recorded will be repeated.
+    async fn record(&self, lease: &Lease<Work>, finished: Finished) -> Option<Recorded> {
+        loop {
+            match self
+                .store
+                .finish_attempt(lease.token, finished.clone())
+                .await
+            {
+                Ok(Recorded::Recorded) => return Some(Recorded::Recorded),
+                Ok(Recorded::LeaseLost) => {
+                    tracing::warn!(delivery.id = %finished.id, "lease lost; another holds the delivery");
+                    return Some(Recorded::LeaseLost);
+                }
+                Err(error) if self.clock.now() < lease.until => {
+                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded yet");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The rendering is kept where it may be needed again: by a retry, or by a person.
+fn keep(verdict: &Verdict, prepared: &Prepared) -> Option<String> {
+    let again = match verdict {
+        Verdict::Done => false,
+        Verdict::RetryAt { form, .. } => *form == prepared.payload.form,
+        Verdict::Dead { .. } => true,
+    };
+    again.then(|| prepared.payload.as_stored().to_owned())
+}
+
+/// A record without an attempt.
+fn unsent(delivery: &Delivery, verdict: Verdict) -> Finished {
+    Finished {
+        id: delivery.id,
+        attempt: None,
+        verdict,
+        payload: None,
+        shown: 0,
+        fallback: None,
+    }
+}

@@ -1,0 +1,119 @@
+//! One line for each destination of the configuration in force.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Sender;
+use super::line::Line;
+use super::prepare::Preparer;
+use super::upload::Uploader;
+use super::{Means, Settings};
+use crate::model::{Current, DestinationName};
+use crate::telemetry::events::PanicCaught;
+
+/// Keeps a line to each destination. Clones share it.
+#[derive(Clone)]
+pub struct Dispatcher {
+    settings: Current<Settings>,
+    sender: Sender,
+    reloaded: Arc<Notify>,
+}
+
+impl Dispatcher {
+    /// Not running yet. `seed` is where the chance for jitter begins.
+    pub fn new(means: Means, settings: Current<Settings>, seed: u64) -> Self {
+        let uploader = Uploader::new(
+            means.store.clone(),
+            means.archive.clone(),
+            means.tasks.clone(),
+        );
+        let preparer = Preparer {
+            archive: means.archive,
+            operator: means.operator.clone(),
+            metrics: Arc::clone(&means.metrics),
+            clock: Arc::clone(&means.clock),
+            uploader,
+        };
+        let sender = Sender {
+            store: means.store,
+            operator: means.operator,
+            metrics: means.metrics,
+            clock: means.clock,
+            preparer,
+            chance: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
+        };
+        Self {
+            settings,
+            sender,
+            reloaded: Arc::default(),
+        }
+    }
+
+    /// The settings have been replaced: lines begin and end accordingly.
+    pub fn reloaded(&self) {
+        self.reloaded.notify_one();
+    }
+
+    /// Runs the lines until `stopping`, then until their sends in flight have ended.
+    pub async fn run(self, stopping: CancellationToken) {
+        let mut lines = Lines::default();
+        while !stopping.is_cancelled() {
+            self.match_lines(&mut lines, &stopping).await;
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = self.reloaded.notified() => {}
+                Some(ended) = lines.tasks.join_next_with_id() => {
+                    if ended.is_err() {
+                        self.sender.metrics.emit(PanicCaught { task: "line" });
+                    }
+                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                    lines.running.retain(|_, line| line.id != id);
+                }
+            }
+        }
+        while lines.tasks.join_next().await.is_some() {}
+    }
+
+    /// Begins a line for each destination that has none, and ends those of destinations that are gone.
+    async fn match_lines(&self, lines: &mut Lines, stopping: &CancellationToken) {
+        let settings = self.settings.get();
+        lines.running.retain(|name, line| {
+            let stays = settings.destinations.contains_key(name);
+            if !stays {
+                line.ending.cancel();
+            }
+            stays
+        });
+        let gates = self.sender.store.gates().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "what held destinations back before is not known");
+            Vec::new()
+        });
+        for (name, destination) in &settings.destinations {
+            if lines.running.contains_key(name) {
+                continue;
+            }
+            let record = gates.iter().find(|gate| gate.destination == *name).cloned();
+            let (settings, sender) = (self.settings.clone(), self.sender.clone());
+            let line = Line::new(Arc::clone(destination), settings, sender, record);
+            let ending = stopping.child_token();
+            let id = lines.tasks.spawn(line.run(ending.clone())).id();
+            lines.running.insert(name.clone(), Running { id, ending });
+        }
+    }
+}
+
+/// The lines there are.
+#[derive(Default)]
+struct Lines {
+    tasks: JoinSet<()>,
+    running: BTreeMap<DestinationName, Running>,
+}
+
+struct Running {
+    id: Id,
+    ending: CancellationToken,
+}

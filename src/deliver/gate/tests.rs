@@ -1,0 +1,371 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// A time `seconds` after an arbitrary start, on both clocks.
+#[derive(Clone, Copy)]
+struct Start(Now);
+
+impl Start {
+    fn new() -> Self {
+        Self(Now {
+            wall: Timestamp::from_millis(1_711_111_111_000),
+            mono: Instant::now(),
+        })
+    }
+
+    fn at(self, seconds: f64) -> Now {
+        let span = Duration::from_secs_f64(seconds);
+        Now {
+            wall: self.0.wall + span,
+            mono: self.0.mono + span,
+        }
+    }
+}
+
+fn limits(paces: &[(u32, u64)], concurrency: usize) -> Limits {
+    let pace = |&(count, ms): &(u32, u64)| Pace {
+        count,
+        per: Duration::from_millis(ms),
+    };
+    Limits {
+        paces: paces.iter().map(pace).collect(),
+        concurrency,
+    }
+}
+
+fn open_gate(concurrency: usize) -> Gate {
+    Gate::new("chat".into(), &limits(&[], concurrency))
+}
+
+fn retry() -> Outcome {
+    Outcome::Retry {
+        reason: "502".into(),
+    }
+}
+
+fn stop() -> Outcome {
+    Outcome::Stop {
+        reason: "the bot is gone".into(),
+    }
+}
+
+fn slow(seconds: u64) -> Outcome {
+    Outcome::SlowDown {
+        pause: Some(Duration::from_secs(seconds)),
+        reason: "429".into(),
+    }
+}
+
+/// Sends once; it ends at once.
+fn send(gate: &mut Gate, outcome: &Outcome, now: Now) -> Changed {
+    gate.begin(1, now);
+    gate.end(outcome, now, 0.0)
+}
+
+/// How many may start, and in how many seconds to ask again.
+fn allowed(gate: &Gate, now: Now) -> (usize, Option<f64>) {
+    let allowance = gate.allowance(now);
+    let wait = allowance.next_at.map(|at| (at - now.mono).as_secs_f64());
+    (allowance.count, wait)
+}
+
+#[test]
+fn as_many_start_as_may_be_in_flight() {
+    let t = Start::new();
+    let mut gate = open_gate(3);
+    assert_eq!(allowed(&gate, t.at(0.0)), (3, None));
+    gate.begin(2, t.at(0.0));
+    assert_eq!(allowed(&gate, t.at(0.0)), (1, None));
+    gate.begin(1, t.at(0.0));
+    assert_eq!(allowed(&gate, t.at(9.0)), (0, None));
+    gate.abandon();
+    let changed = gate.end(&Outcome::Delivered, t.at(9.0), 0.0);
+    assert_eq!(changed, Changed::default());
+    assert_eq!(allowed(&gate, t.at(9.0)), (2, None));
+}
+
+#[test]
+fn all_paces_hold_at_once() {
+    let t = Start::new();
+    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000), (3, 10_000)], 9));
+    assert_eq!(allowed(&gate, t.at(0.0)), (2, None));
+    gate.begin(2, t.at(0.0));
+    assert_eq!(allowed(&gate, t.at(0.25)), (0, Some(0.75)));
+    assert_eq!(allowed(&gate, t.at(1.0)), (1, None));
+    gate.begin(1, t.at(1.0));
+    assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(8.0)));
+    assert_eq!(allowed(&gate, t.at(10.0)), (2, None));
+}
+
+#[test]
+fn new_limits_remember_what_was_sent() {
+    let t = Start::new();
+    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
+    gate.begin(2, t.at(0.0));
+    gate.set_limits(&limits(&[(50, 1000), (2, 1000)], 9));
+    assert_eq!(allowed(&gate, t.at(0.5)), (0, Some(0.5)));
+}
+
+#[test]
+fn a_huge_pace_is_kept_in_a_short_memory_and_not_loosened() {
+    let hour = Duration::from_secs(3600);
+    let pace = remembered(Pace {
+        count: 1_000_001,
+        per: hour,
+    });
+    assert!(pace.count <= REMEMBERED_MAX);
+    let rate = f64::from(pace.count) / pace.per.as_secs_f64();
+    assert!(
+        rate <= 1_000_001.0 / 3600.0 && rate > 990_000.0 / 3600.0,
+        "{rate}"
+    );
+    let none = remembered(Pace {
+        count: 0,
+        per: Duration::ZERO,
+    });
+    assert_eq!((none.count, none.per), (1, Duration::from_millis(1)));
+}
+
+#[test]
+fn a_pause_holds_the_whole_destination_for_an_hour_at_most() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let changed = send(&mut gate, &slow(30), t.at(0.0));
+    let wanted = Change::Blocked(Duration::from_secs(30));
+    assert_eq!(
+        changed,
+        Changed {
+            change: Some(wanted),
+            persist: true
+        }
+    );
+    assert_eq!(allowed(&gate, t.at(10.0)), (0, Some(20.0)));
+    let _shorter = send(&mut gate, &slow(1), t.at(10.0));
+    assert_eq!(allowed(&gate, t.at(11.0)), (0, Some(19.0)));
+    assert_eq!(allowed(&gate, t.at(30.0)), (4, None));
+    let _hostile = send(&mut gate, &slow(u64::MAX), t.at(30.0));
+    assert_eq!(allowed(&gate, t.at(30.0)), (0, Some(3600.0)));
+}
+
+#[test]
+fn pauses_that_the_platform_does_not_measure_grow() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let unmeasured = Outcome::SlowDown {
+        pause: None,
+        reason: "429".into(),
+    };
+    for (at, pause) in [(0.0, 2), (100.0, 6), (200.0, 18)] {
+        let changed = send(&mut gate, &unmeasured, t.at(at));
+        assert_eq!(
+            changed.change,
+            Some(Change::Blocked(Duration::from_secs(pause)))
+        );
+    }
+    let _success = send(&mut gate, &Outcome::Delivered, t.at(300.0));
+    let changed = send(&mut gate, &unmeasured, t.at(300.0));
+    assert_eq!(
+        changed.change,
+        Some(Change::Blocked(Duration::from_secs(2)))
+    );
+}
+
+/// Five failures at second 0.
+fn broken(t: Start) -> Gate {
+    let mut gate = open_gate(4);
+    for n in 1..=5 {
+        let changed = send(&mut gate, &retry(), t.at(0.0));
+        let opened = (n == 5).then_some(Change::Opened);
+        assert_eq!(
+            changed,
+            Changed {
+                change: opened,
+                persist: n == 1 || n == 5
+            }
+        );
+    }
+    gate
+}
+
+#[test]
+fn an_open_breaker_probes_ever_more_slowly_and_a_success_closes_it() {
+    let t = Start::new();
+    let mut gate = broken(t);
+    assert!(gate.is_open());
+    let mut now = 0.0;
+    for pause in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
+        assert_eq!(allowed(&gate, t.at(now)), (0, Some(pause)));
+        now += pause;
+        assert_eq!(allowed(&gate, t.at(now)), (1, None));
+        gate.begin(1, t.at(now));
+        assert_eq!(allowed(&gate, t.at(now)), (0, None), "one probe at a time");
+        assert_eq!(gate.end(&retry(), t.at(now), 0.0), Changed::default());
+    }
+    assert_eq!(gate.failing_for(t.at(now)), Duration::from_secs(91));
+    let changed = send(&mut gate, &Outcome::Delivered, t.at(now + 30.0));
+    assert_eq!(
+        changed,
+        Changed {
+            change: Some(Change::WorksAgain),
+            persist: true
+        }
+    );
+    assert_eq!(allowed(&gate, t.at(now + 30.0)), (4, None));
+    assert_eq!(gate.failing_for(t.at(now + 30.0)), Duration::ZERO);
+}
+
+#[test]
+fn sends_in_flight_when_the_breaker_opens_are_no_probes() {
+    let t = Start::new();
+    let mut gate = open_gate(8);
+    gate.begin(8, t.at(0.0));
+    for _ in 0..8 {
+        let _changed = gate.end(&retry(), t.at(0.0), 0.0);
+    }
+    assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(1.0)));
+}
+
+#[test]
+fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
+    let t = Start::new();
+    let rejected = Outcome::Rejected {
+        reason: "no".into(),
+    };
+    let degrade = Outcome::Degrade {
+        reason: "no".into(),
+    };
+    let mut gate = open_gate(4);
+    for outcome in [&rejected, &degrade, &Outcome::Delivered] {
+        for _ in 0..4 {
+            let _changed = send(&mut gate, &retry(), t.at(0.0));
+        }
+        let _changed = send(&mut gate, outcome, t.at(0.0));
+    }
+    for _ in 0..9 {
+        let _changed = send(&mut gate, &rejected, t.at(0.0));
+    }
+    assert!(!gate.is_open());
+    let mut gate = broken(t);
+    let changed = send(&mut gate, &rejected, t.at(1.0));
+    assert_eq!(changed.change, Some(Change::WorksAgain), "it answers");
+    let mut gate = broken(t);
+    let _changed = send(&mut gate, &slow(5), t.at(1.0));
+    assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(5.0)));
+    assert_eq!(allowed(&gate, t.at(6.0)), (1, None), "still only a probe");
+}
+
+#[test]
+fn a_stopped_destination_is_probed_each_ten_minutes_until_it_succeeds() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let changed = send(&mut gate, &stop(), t.at(0.0));
+    let wanted = Change::Stopped("the bot is gone".into());
+    assert_eq!(
+        changed,
+        Changed {
+            change: Some(wanted),
+            persist: true
+        }
+    );
+    assert_eq!(gate.stop_reason(), Some("the bot is gone"));
+    assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(600.0)));
+    let rejected = Outcome::Rejected {
+        reason: "no".into(),
+    };
+    for (n, outcome) in [stop(), retry(), rejected].iter().enumerate() {
+        let now = t.at(600.0 * (n + 1) as f64);
+        assert_eq!(allowed(&gate, now), (1, None));
+        assert_eq!(send(&mut gate, outcome, now).change, None);
+        assert_eq!(allowed(&gate, now), (0, Some(600.0)));
+    }
+    let changed = send(&mut gate, &Outcome::Delivered, t.at(2400.0));
+    assert_eq!(changed.change, Some(Change::WorksAgain));
+    assert_eq!(gate.stop_reason(), None);
+}
+
+#[test]
+fn the_operator_ends_a_stop_but_not_a_pause() {
+    let t = Start::new();
+    let mut gate = broken(t);
+    let _changed = send(&mut gate, &stop(), t.at(1.0));
+    let _changed = send(&mut gate, &slow(60), t.at(1.0));
+    let changed = gate.release();
+    assert_eq!(
+        changed,
+        Changed {
+            change: Some(Change::WorksAgain),
+            persist: true
+        }
+    );
+    assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(60.0)));
+    assert_eq!(allowed(&gate, t.at(61.0)), (4, None));
+    assert_eq!(gate.release(), Changed::default());
+}
+
+#[test]
+fn a_restart_keeps_what_is_known_and_may_probe_at_once() {
+    let t = Start::new();
+    let mut gate = broken(t);
+    let _changed = send(&mut gate, &stop(), t.at(1.0));
+    let record = gate.record();
+    let gate = Gate::restore(record.clone(), &limits(&[], 4), t.at(2.0));
+    assert_eq!(gate.record(), record);
+    assert_eq!(allowed(&gate, t.at(2.0)), (1, None));
+    assert_eq!(gate.failing_for(t.at(2.0)), Duration::from_secs(2));
+}
+
+#[test]
+fn a_wall_clock_that_jumps_neither_opens_a_gate_nor_holds_it_for_more_than_an_hour() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let _changed = send(&mut gate, &slow(30), t.at(0.0));
+    let ahead = Now {
+        wall: t.at(1e6).wall,
+        ..t.at(10.0)
+    };
+    assert_eq!(allowed(&gate, ahead), (0, Some(20.0)));
+    let record = gate.record();
+    let behind = Now {
+        wall: Timestamp::from_millis(0),
+        ..t.at(10.0)
+    };
+    let restored = Gate::restore(record.clone(), &limits(&[], 4), behind);
+    assert_eq!(allowed(&restored, behind), (0, Some(3600.0)));
+    let restored = Gate::restore(record, &limits(&[], 4), ahead);
+    assert_eq!(allowed(&restored, ahead), (4, None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Steps are milliseconds between questions; each takes all that is allowed.
+    #[test]
+    fn no_window_holds_more_than_its_pace(
+        paces in prop::collection::vec((1..6_u32, 1..2000_u64), 1..4),
+        steps in prop::collection::vec(0..900_u64, 1..60),
+    ) {
+        let t = Start::new();
+        let mut gate = Gate::new("chat".into(), &limits(&paces, 100));
+        let mut now = 0;
+        let mut starts: Vec<u64> = Vec::new();
+        for step in steps {
+            now += step;
+            let at = t.at(now as f64 / 1000.0);
+            let allowance = gate.allowance(at);
+            prop_assert_eq!(allowance.count == 0, allowance.next_at.is_some());
+            prop_assert!(allowance.next_at.is_none_or(|next_at| next_at > at.mono));
+            gate.begin(allowance.count, at);
+            for _ in 0..allowance.count {
+                let _changed = gate.end(&Outcome::Delivered, at, 0.0);
+                starts.push(now);
+            }
+        }
+        for (count, per) in paces {
+            for from in &starts {
+                let window = starts.iter().filter(|at| (*from..from + per).contains(at));
+                prop_assert!(window.count() <= count as usize);
+            }
+        }
+    }
+}

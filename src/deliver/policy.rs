@@ -1,0 +1,118 @@
+//! What follows from an attempt. Pure: no clock, no chance of its own.
+
+use std::time::Duration;
+
+use crate::model::{Form, Outcome, RETRY_AFTER_MAX, Timestamp, Verdict};
+
+/// The first pause.
+const BACKOFF_FIRST: Duration = Duration::from_secs(2);
+/// What each pause is multiplied by to get the next.
+const BACKOFF_FACTOR: u32 = 3;
+/// The longest pause, before jitter.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// How much jitter may lengthen a pause, as a share of it.
+const JITTER_MAX: f64 = 0.2;
+/// How soon a message whose answer was lost is repeated where the destination recognises a repeat.
+const RECOGNISED_REPEAT: Duration = Duration::from_millis(500);
+/// How often a stopped destination is tried.
+pub const STOPPED_PROBE: Duration = Duration::from_secs(600);
+
+/// The pause after failure number `failures`, counted from 1: 2 s, then three times as long each
+/// time, up to 5 min. `jitter`, from 0 to 1, only lengthens it, by a fifth at most.
+pub fn backoff(failures: u32, jitter: f64) -> Duration {
+    let factor = BACKOFF_FACTOR.saturating_pow(failures.saturating_sub(1));
+    let pause = BACKOFF_FIRST.saturating_mul(factor).min(BACKOFF_MAX);
+    lengthened(pause, jitter)
+}
+
+fn lengthened(pause: Duration, jitter: f64) -> Duration {
+    let jitter = if jitter.is_nan() {
+        0.0
+    } else {
+        jitter.clamp(0.0, 1.0)
+    };
+    pause.mul_f64(1.0 + JITTER_MAX * jitter)
+}
+
+/// How long, and how, a destination's deliveries are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The time spent trying, from the first due time; then a delivery is dead.
+    pub retry_for: Duration,
+    /// Whether the destination recognises a repeat by its key: then a lost answer is asked for again
+    /// at once.
+    pub recognises_repeats: bool,
+}
+
+/// How far a delivery has come with the attempt that has just ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    /// That attempt's number, counted from 1. Attempts that ended with [`Outcome::SlowDown`] should
+    /// not be counted: they say nothing about this delivery.
+    pub attempt: u32,
+    /// How long ago its first attempt was due.
+    pub spent: Duration,
+    /// The form it went in.
+    pub form: Form,
+    /// The forms that the destination can be sent, richest first.
+    pub forms: &'a [Form],
+}
+
+impl RetryPolicy {
+    /// Decides what follows. `jitter` is a chance from 0 to 1.
+    ///
+    /// A refused form is followed by the next plainer one at once. A destination that is stopped or
+    /// asks for a pause does not kill its deliveries: they wait, until `retry_for` has been spent.
+    pub fn after(
+        &self,
+        outcome: &Outcome,
+        tried: Tried<'_>,
+        now: Timestamp,
+        jitter: f64,
+    ) -> Verdict {
+        let pause = match outcome {
+            Outcome::Delivered => return Verdict::Done,
+            Outcome::Rejected { reason } => {
+                return Verdict::Dead {
+                    reason: reason.clone(),
+                };
+            }
+            Outcome::Degrade { reason } => return plainer(reason, tried, now),
+            Outcome::Ambiguous { .. } if self.recognises_repeats && tried.attempt <= 1 => {
+                lengthened(RECOGNISED_REPEAT, jitter)
+            }
+            Outcome::Ambiguous { .. } | Outcome::Retry { .. } => backoff(tried.attempt, jitter),
+            Outcome::SlowDown { pause, .. } => match pause {
+                Some(pause) => (*pause).min(RETRY_AFTER_MAX),
+                None => backoff(tried.attempt, jitter),
+            },
+            Outcome::Stop { .. } => lengthened(STOPPED_PROBE, jitter),
+        };
+        if tried.spent >= self.retry_for {
+            let reason = outcome.reason().unwrap_or_default();
+            return Verdict::Dead {
+                reason: format!(
+                    "given up after {} s of trying: {reason}",
+                    tried.spent.as_secs()
+                ),
+            };
+        }
+        Verdict::RetryAt {
+            due_at: now + pause,
+            form: tried.form,
+        }
+    }
+}
+
+/// The next plainer form, at once. By rank, not by place: a reload may have changed the forms.
+fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
+    match tried.forms.iter().copied().find(|form| *form > tried.form) {
+        Some(form) => Verdict::RetryAt { due_at: now, form },
+        None => Verdict::Dead {
+            reason: format!("refused in its plainest form: {reason}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

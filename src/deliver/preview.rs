@@ -1,0 +1,133 @@
+//! What would be sent, without a journal and without sending: for `try`.
+
+use std::collections::BTreeMap;
+
+use super::telling::{self, Names, Telling};
+use crate::destination::Settings;
+use crate::model::{
+    DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX, Order,
+    Timestamp, Trace, Trigger,
+};
+use crate::render::{Payload, RenderError, Templates};
+use crate::rules::RuleSet;
+
+/// The parts of a configuration that a message is made of.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// `[[rules]]`.
+    pub rules: &'a RuleSet,
+    /// `[destinations]`.
+    pub destinations: &'a BTreeMap<DestinationName, Settings>,
+    /// The names messages are told with.
+    pub names: &'a Names,
+    /// All templates.
+    pub templates: &'a Templates,
+}
+
+/// What the rules make of an event, and what each destination would be sent.
+#[derive(Clone, Debug)]
+pub struct Previews {
+    /// What would become of the event.
+    pub state: EventState,
+    /// Each rule: matched, or why not.
+    pub trace: Trace,
+    /// The messages.
+    pub messages: Vec<Preview>,
+}
+
+/// A message that would be sent.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The delivery it is rendered as.
+    pub id: DeliveryId,
+    /// Where to.
+    pub destination: DestinationName,
+    /// How the rule wants it told.
+    pub order: Order,
+    /// The message in its first form. Where the template fails, the built-in plain one, as in earnest.
+    pub payload: Payload,
+    /// How the template failed, if it did.
+    pub fault: Option<RenderError>,
+}
+
+/// Plans `event` and renders each message as it would go if no picture had been fetched yet. With
+/// [`Trigger::Test`] none is announced either: nobody fetches the pictures of a test.
+pub fn preview(
+    parts: Parts<'_>,
+    event: &Event,
+    trigger: Trigger,
+    ids: &DeliveryIds,
+    now: Timestamp,
+) -> Previews {
+    let (plan, trace) = parts.rules.explain(event);
+    let told = plan.deliveries.into_iter().filter_map(|planned| {
+        // Rules can name configured destinations only; `RuleSet::build` holds them to it.
+        let settings = parts.destinations.get(&planned.destination)?;
+        Some((settings, planned))
+    });
+    let messages = told.map(|(settings, planned)| {
+        let telling = telling(
+            parts.names,
+            event,
+            trigger,
+            &planned.order,
+            ids.next(now),
+            now,
+        );
+        let (payload, fault) = render(parts.templates, settings, &telling, now);
+        Preview {
+            id: telling.delivery,
+            destination: planned.destination,
+            order: planned.order,
+            payload,
+            fault,
+        }
+    });
+    Previews {
+        state: plan.state,
+        messages: messages.collect(),
+        trace,
+    }
+}
+
+/// The event as it would be told if no picture had been fetched yet.
+fn telling(
+    names: &Names,
+    event: &Event,
+    trigger: Trigger,
+    order: &Order,
+    delivery: DeliveryId,
+    now: Timestamp,
+) -> Telling {
+    let images_total = telling::images_total(event);
+    Telling {
+        received_at: now,
+        delivery,
+        trigger,
+        order: order.clone(),
+        app_name: names.app_name(event).to_owned(),
+        mentions: names.mentions(order),
+        images: Vec::new(),
+        images_pending: match trigger {
+            Trigger::Test => 0,
+            Trigger::Event | Trigger::LateImages | Trigger::Fallback | Trigger::Replay => {
+                images_total.min(IMAGES_PER_EVENT_MAX)
+            }
+        },
+        images_total,
+        event: event.clone(),
+    }
+}
+
+fn render(
+    templates: &Templates,
+    settings: &Settings,
+    telling: &Telling,
+    now: Timestamp,
+) -> (Payload, Option<RenderError>) {
+    let (audience, subject) = (&settings.common.audience, telling.subject(now));
+    match templates.payload(audience, Form::Full, &subject) {
+        Ok(payload) => (payload, None),
+        Err(fault) => (templates.plain(audience, Form::Full, &subject), Some(fault)),
+    }
+}

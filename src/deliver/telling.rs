@@ -1,0 +1,189 @@
+//! From leased work to the subject that templates are given.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use crate::model::{
+    AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
+};
+use crate::render::{Mention, Shown, ShownBy, Subject};
+
+/// The names that a message is told with.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Names of apps by their id `cli_…`.
+    pub apps: BTreeMap<String, String>,
+    /// The ids of the apps of `[apps]`.
+    pub app_ids: BTreeMap<AppName, String>,
+    /// `[mentions]`.
+    pub mentions: BTreeMap<String, Mention>,
+    /// The zone of each app's feedback times.
+    pub feedback_timezones: BTreeMap<AppName, TimeZone>,
+}
+
+impl Names {
+    /// What people call the app that the event is about.
+    pub fn app_name<'a>(&'a self, event: &'a Event) -> &'a str {
+        let app_id = match &event.content {
+            Content::Created(feedback) => feedback.app_id.as_deref(),
+            Content::Updated(change) => change.app_id.as_deref(),
+            Content::Notice(_) => return "feedback-relay",
+        };
+        let app_id = app_id.unwrap_or_else(|| event.via.as_str());
+        self.apps.get(app_id).map_or(app_id, String::as_str)
+    }
+
+    /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a
+    /// reload has taken away.
+    pub fn feedback_timezone(&self, app: &AppName) -> TimeZone {
+        let known = self.feedback_timezones.get(app).cloned();
+        known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
+    }
+
+    /// Who is meant by the names in an order. A name that a reload has taken away mentions nobody.
+    pub fn mentions(&self, order: &Order) -> Vec<Mention> {
+        let resolve = |name: &String| match name.as_str() {
+            "all" => Some(Mention::All),
+            name => self.mentions.get(name).cloned(),
+        };
+        order.mentions.iter().filter_map(resolve).collect()
+    }
+}
+
+/// Everything that one message tells, owned, so that a [`Subject`] can borrow from it.
+#[derive(Debug)]
+pub struct Telling {
+    /// The event.
+    pub event: Event,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The delivery it is told by.
+    pub delivery: DeliveryId,
+    /// Why it is told.
+    pub trigger: Trigger,
+    /// How the rule wants it told.
+    pub order: Order,
+    /// What people call its app.
+    pub app_name: String,
+    /// Who is mentioned.
+    pub mentions: Vec<Mention>,
+    /// The pictures this message shows or counts.
+    pub images: Vec<Shown>,
+    /// How many pictures are still on their way.
+    pub images_pending: usize,
+    /// How many pictures the report had in all.
+    pub images_total: usize,
+}
+
+impl Telling {
+    /// What templates are given.
+    pub fn subject(&self, now: Timestamp) -> Subject<'_> {
+        Subject {
+            event: &self.event,
+            received_at: self.received_at,
+            app_name: &self.app_name,
+            delivery: self.delivery,
+            trigger: self.trigger,
+            order: &self.order,
+            mentions: &self.mentions,
+            images: &self.images,
+            images_pending: self.images_pending,
+            images_total: self.images_total,
+            now,
+        }
+    }
+}
+
+/// How many pictures the report had, counting those beyond what is fetched.
+pub(super) fn images_total(event: &Event) -> usize {
+    match &event.content {
+        Content::Created(feedback) => feedback.images.len(),
+        Content::Updated(_) | Content::Notice(_) => 0,
+    }
+}
+
+/// How many of these are still on their way.
+pub(super) fn images_pending(images: &[Image]) -> usize {
+    images
+        .iter()
+        .filter(|image| image.state == ImageState::Pending)
+        .count()
+}
+
+/// A kept picture as a message shows it.
+pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
+    let kept = image.kept.as_ref()?;
+    Some(Shown {
+        ordinal: image.ordinal,
+        id: kept.id.clone(),
+        format: kept.format,
+        width: kept.width,
+        height: kept.height,
+        by,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EventId, Feedback, Private, RuleName, Severity};
+
+    fn event(app_id: Option<&str>, images: usize) -> Event {
+        Event {
+            id: EventId::new("1"),
+            via: AppName::new("shop"),
+            created_at: None,
+            tenant_key: None,
+            content: Content::Created(Box::new(Feedback {
+                app_id: app_id.map(str::to_owned),
+                images: vec![Private::new("https://example.com/1"); images],
+                ..Feedback::default()
+            })),
+        }
+    }
+
+    #[test]
+    fn an_app_goes_by_its_name_else_its_id_else_by_who_received_it() {
+        let apps = BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]);
+        let names = Names {
+            apps,
+            ..Names::default()
+        };
+        for (id, name) in [
+            (Some("cli_1"), "order"),
+            (Some("cli_2"), "cli_2"),
+            (None, "shop"),
+        ] {
+            assert_eq!(names.app_name(&event(id, 0)), name);
+        }
+    }
+
+    #[test]
+    fn all_pictures_are_counted() {
+        assert_eq!(images_total(&event(None, 21)), 21);
+    }
+
+    #[test]
+    fn everyone_and_known_names_are_mentioned() {
+        let sre = Mention::Person {
+            name: "sre".into(),
+            feishu: vec!["ou_1".into()],
+            slack: Vec::new(),
+        };
+        let order = Order {
+            rule: RuleName::new("r"),
+            severity: Severity::Info,
+            template: "alert".into(),
+            mentions: vec!["sre".into(), "gone".into(), "all".into()],
+            labels: BTreeMap::new(),
+            wait: None,
+        };
+        let mentions = BTreeMap::from([("sre".to_owned(), sre.clone())]);
+        let names = Names {
+            mentions,
+            ..Names::default()
+        };
+        assert_eq!(names.mentions(&order), [sre, Mention::All]);
+    }
+}

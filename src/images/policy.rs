@@ -1,0 +1,193 @@
+//! What follows an attempt to fetch a picture, and what the operator is told of it. Pure: time and
+//! chance come in.
+
+use std::time::Duration;
+
+use crate::model::{ImageJob, Notice, NoticeKind, Timestamp};
+use crate::net::GuardError;
+use crate::store::ImageVerdict;
+
+/// However the clock jumps, a picture is tried so often before it is lost to its deadline.
+const ATTEMPTS_MIN: u32 = 3;
+/// How often a host may say that there is no such picture (yet) before it is believed: within
+/// some 35 minutes, for content delivery networks lag and firewalls err.
+const ATTEMPTS_ABSENT_MAX: u32 = 8;
+/// How often a picture that makes the checks panic is tried.
+const ATTEMPTS_PANIC_MAX: u32 = 3;
+/// Nothing waits longer than this for its next attempt.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+/// A picture with less time left than this is in danger.
+const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Why an attempt did not keep the picture. The texts are fit for a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The host could not be reached, was busy or had a fault.
+    Transient(String),
+    /// The host says that there is no such picture, or not for us.
+    Absent(u16),
+    /// The host is none that is allowed.
+    HostRefused(String),
+    /// The host is on an internal address.
+    AddressRefused(String),
+    /// The disk is full, or does not work.
+    Disk(String),
+    /// Checking the bytes made our own code panic.
+    Panicked,
+    /// It will never be kept: no picture, too large, an address that is none.
+    Hopeless(String),
+}
+
+impl From<GuardError> for Failure {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::HostRefused { host } => Self::HostRefused(host),
+            GuardError::AddressRefused { host } => Self::AddressRefused(host),
+            GuardError::Net(error) => Self::Transient(error.to_string()),
+            GuardError::UrlRefused(_) | GuardError::TooLarge { .. } => {
+                Self::Hopeless(error.to_string())
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// What an HTTP status other than 200 means.
+    pub(super) fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 | 404 | 410 => Self::Absent(status),
+            408 | 425 | 429 | 500..=599 => Self::Transient(format!("the host answered {status}")),
+            _ => Self::Hopeless(format!("the host answered {status}")),
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::Transient(reason) | Self::Disk(reason) | Self::Hopeless(reason) => reason.clone(),
+            Self::Absent(status) => format!("the host answered {status}"),
+            Self::HostRefused(host) => format!("images.allow_hosts does not name {host}"),
+            Self::AddressRefused(host) => format!("{host} is on an internal address"),
+            Self::Panicked => "checking it failed in an unforeseen way".into(),
+        }
+    }
+
+    /// After how many attempts it is believed; `None`: only the deadline ends it.
+    fn attempts_max(&self) -> Option<u32> {
+        match self {
+            Self::Hopeless(_) => Some(1),
+            Self::Panicked => Some(ATTEMPTS_PANIC_MAX),
+            Self::Absent(_) => Some(ATTEMPTS_ABSENT_MAX),
+            Self::Transient(_) | Self::Disk(_) | Self::HostRefused(_) | Self::AddressRefused(_) => {
+                None
+            }
+        }
+    }
+
+    /// How long to wait after the first attempt; it doubles from there.
+    fn first_wait(&self) -> Duration {
+        match self {
+            Self::Transient(_) => Duration::from_secs(5),
+            Self::Absent(_) | Self::Disk(_) | Self::Panicked => Duration::from_secs(30),
+            // Only a reload changes anything, and that makes the picture due by itself.
+            Self::HostRefused(_) | Self::AddressRefused(_) | Self::Hopeless(_) => WAIT_MAX,
+        }
+    }
+}
+
+/// Decides what follows a failed attempt at `job`, whose `attempts` do not count this one. `jitter`,
+/// from 0 to 1, lengthens the wait by up to a quarter.
+pub(super) fn after_failure(
+    job: &ImageJob,
+    failure: &Failure,
+    now: Timestamp,
+    jitter: f64,
+) -> ImageVerdict {
+    let attempt = job.attempts.saturating_add(1);
+    let reason = failure.reason();
+    if failure.attempts_max().is_some_and(|max| attempt >= max) {
+        return ImageVerdict::Lost { reason };
+    }
+    let ended = now >= job.deadline_at;
+    if ended && attempt >= ATTEMPTS_MIN {
+        let reason = format!("its address has ended; last: {reason}");
+        return ImageVerdict::Lost { reason };
+    }
+    let doubled = failure
+        .first_wait()
+        .saturating_mul(1 << (attempt - 1).min(16));
+    let wait = doubled
+        .min(WAIT_MAX)
+        .mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
+    // The last chance is taken just when the address ends, not after it.
+    let due_at = if ended {
+        now + wait
+    } else {
+        (now + wait).min(job.deadline_at)
+    };
+    ImageVerdict::RetryAt { due_at, reason }
+}
+
+/// What the operator is told of a failed attempt. Telling the same again is harmless: a notice is
+/// known by its kind and subject.
+pub(super) fn notices(
+    job: &ImageJob,
+    failure: &Failure,
+    verdict: &ImageVerdict,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    match failure {
+        Failure::HostRefused(host) => notices.push(Notice {
+            kind: NoticeKind::ImageHostRefused,
+            subject: host.clone(),
+            text: format!(
+                "Pictures of feedback are on the host {host}, which is not allowed. If you trust it, \
+                 add \"{host}\" to allow_hosts under [images] and reload; they are fetched then, \
+                 unless their addresses have ended."
+            ),
+        }),
+        Failure::AddressRefused(host) => notices.push(Notice {
+            kind: NoticeKind::ImageHostRefused,
+            subject: host.clone(),
+            text: format!(
+                "Pictures of feedback are on the host {host}, which is on an internal address. If \
+                 it is your own, set allow_private_addresses = true and add \"{host}\" to \
+                 allow_hosts under [images] and reload."
+            ),
+        }),
+        Failure::Transient(_)
+        | Failure::Absent(_)
+        | Failure::Disk(_)
+        | Failure::Panicked
+        | Failure::Hopeless(_) => {}
+    }
+    let (kind, text) = match verdict {
+        ImageVerdict::Lost { reason } => (
+            NoticeKind::ImageLost,
+            format!("A picture of event {} is lost: {reason}.", job.event_id),
+        ),
+        ImageVerdict::RetryAt { reason, .. } if in_danger(job, now) => (
+            NoticeKind::ImageInDanger,
+            format!(
+                "A picture of event {} is not fetched yet and its address ends at {}: {reason}.",
+                job.event_id, job.deadline_at
+            ),
+        ),
+        ImageVerdict::RetryAt { .. } | ImageVerdict::Kept(_) => return notices,
+    };
+    notices.push(Notice {
+        kind,
+        subject: job.event_id.to_string(),
+        text,
+    });
+    notices
+}
+
+/// Whether the end is near. Pictures that come late are near it at once; they get a few attempts
+/// before anyone is alarmed.
+fn in_danger(job: &ImageJob, now: Timestamp) -> bool {
+    job.attempts + 1 >= ATTEMPTS_MIN && job.deadline_at.since(now) < DANGER
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+use super::*;
+use crate::model::{EventId, EventSeq, Private};
+use crate::net::NetError;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn job(attempts: u32, deadline_at: Timestamp) -> ImageJob {
+    ImageJob {
+        event: EventSeq(1),
+        event_id: EventId::from("e-1"),
+        ordinal: 0,
+        url: Private::new("https://p3.byteimg.com/x?sig=SECRET"),
+        attempts,
+        deadline_at,
+    }
+}
+
+fn transient() -> Failure {
+    Failure::of_status(503)
+}
+
+fn all() -> Vec<Failure> {
+    vec![
+        transient(),
+        Failure::Absent(403),
+        Failure::HostRefused("p3.example.com".into()),
+        Failure::AddressRefused("intranet".into()),
+        Failure::Disk("full".into()),
+        Failure::Panicked,
+        Failure::Hopeless("a PDF".into()),
+    ]
+}
+
+fn wait(verdict: &ImageVerdict) -> Duration {
+    match verdict {
+        ImageVerdict::RetryAt { due_at, .. } => due_at.since(NOW),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn waits_double_from_five_seconds_to_ten_minutes_and_jitter_only_lengthens() {
+    let waits = |jitter| {
+        let wait_after = |n| {
+            wait(&after_failure(
+                &job(n, NOW + HOUR * 72),
+                &transient(),
+                NOW,
+                jitter,
+            ))
+        };
+        (0..10).map(wait_after).collect::<Vec<_>>()
+    };
+    let seconds: Vec<u64> = waits(0.0).iter().map(Duration::as_secs).collect();
+    assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    assert!(
+        waits(1.0)
+            .iter()
+            .zip(waits(0.0))
+            .all(|(long, short)| *long == short.mul_f64(1.25))
+    );
+    let forever = job(u32::MAX, NOW + HOUR * 72);
+    assert_eq!(
+        wait(&after_failure(&forever, &transient(), NOW, 0.0)),
+        WAIT_MAX
+    );
+}
+
+#[test]
+fn a_picture_is_retried_until_its_deadline_and_a_last_time_at_it() {
+    let near = job(50, NOW + Duration::from_secs(90));
+    assert_eq!(
+        wait(&after_failure(&near, &transient(), NOW, 1.0)),
+        Duration::from_secs(90)
+    );
+    let at_end = after_failure(&job(50, NOW), &transient(), NOW, 0.0);
+    assert!(matches!(at_end, ImageVerdict::Lost { reason } if reason.contains("503")));
+}
+
+#[test]
+fn three_attempts_are_made_whatever_the_clock_says() {
+    for failure in all() {
+        let verdicts: Vec<_> = (0..3)
+            .map(|n| after_failure(&job(n, NOW - HOUR * 1000), &failure, NOW, 0.0))
+            .collect();
+        let lost = |verdict: &ImageVerdict| matches!(verdict, ImageVerdict::Lost { .. });
+        let hopeless = matches!(failure, Failure::Hopeless(_));
+        assert_eq!(
+            verdicts.iter().map(lost).collect::<Vec<_>>(),
+            [hopeless, hopeless, true],
+            "{failure:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_is_believed_after_half_an_hour() {
+    let mut waited = Duration::ZERO;
+    for attempts in 0..ATTEMPTS_ABSENT_MAX - 1 {
+        waited += wait(&after_failure(
+            &job(attempts, NOW + HOUR * 72),
+            &Failure::of_status(404),
+            NOW,
+            0.0,
+        ));
+    }
+    assert!(
+        waited > Duration::from_secs(30 * 60) && waited < HOUR,
+        "{waited:?}"
+    );
+    let last = after_failure(
+        &job(ATTEMPTS_ABSENT_MAX - 1, NOW + HOUR * 72),
+        &Failure::of_status(404),
+        NOW,
+        0.0,
+    );
+    assert_eq!(
+        last,
+        ImageVerdict::Lost {
+            reason: "the host answered 404".into()
+        }
+    );
+}
+
+#[test]
+fn statuses_say_whether_it_is_worth_trying_again() {
+    for status in [408, 425, 429, 500, 502, 503, 504, 599] {
+        assert!(
+            matches!(Failure::of_status(status), Failure::Transient(_)),
+            "{status}"
+        );
+    }
+    for status in [401, 403, 404, 410] {
+        assert_eq!(Failure::of_status(status), Failure::Absent(status));
+    }
+    for status in [204, 206, 304, 400, 405, 451] {
+        assert!(
+            matches!(Failure::of_status(status), Failure::Hopeless(_)),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_host_waits_and_the_operator_gets_the_line_to_add() {
+    let failure = Failure::from(GuardError::HostRefused {
+        host: "p3.example.com".into(),
+    });
+    let fresh = job(0, NOW + HOUR * 72);
+    let verdict = after_failure(&fresh, &failure, NOW, 0.0);
+    assert_eq!(wait(&verdict), WAIT_MAX);
+    let told = notices(&fresh, &failure, &verdict, NOW);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].kind, &*told[0].subject),
+        (NoticeKind::ImageHostRefused, "p3.example.com")
+    );
+    assert!(
+        told[0]
+            .text
+            .contains("add \"p3.example.com\" to allow_hosts under [images]")
+    );
+}
+
+#[test]
+fn danger_is_told_before_the_loss_and_the_loss_when_it_comes() {
+    let kinds = |attempts, deadline_at, failure: &Failure| {
+        let job = job(attempts, deadline_at);
+        let verdict = after_failure(&job, failure, NOW, 0.0);
+        let told = notices(&job, failure, &verdict, NOW);
+        assert!(told.iter().all(|notice| !notice.text.contains("SECRET")));
+        told.iter().map(|notice| notice.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(9, NOW + HOUR * 13, &transient()), []);
+    assert_eq!(
+        kinds(9, NOW + HOUR * 11, &transient()),
+        [NoticeKind::ImageInDanger]
+    );
+    assert_eq!(kinds(0, NOW + HOUR * 11, &transient()), []);
+    assert_eq!(kinds(9, NOW, &transient()), [NoticeKind::ImageLost]);
+    assert_eq!(
+        kinds(0, NOW + HOUR * 72, &Failure::Hopeless("a PDF".into())),
+        [NoticeKind::ImageLost]
+    );
+}
+
+#[test]
+fn failures_of_the_network_are_tried_again_and_refusals_are_not() {
+    let lost = Failure::from(GuardError::Net(NetError::Lost("reset".into())));
+    assert!(matches!(lost, Failure::Transient(_)));
+    let large = Failure::from(GuardError::TooLarge { bytes_max: 10 });
+    assert_eq!(large, Failure::Hopeless("larger than 10 bytes".into()));
+    assert!(matches!(
+        Failure::from(GuardError::UrlRefused("not https")),
+        Failure::Hopeless(_)
+    ));
+}

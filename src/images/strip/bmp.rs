@@ -1,0 +1,103 @@
+//! BMP: headers, palette and pixels are kept. Bytes between and behind them are not.
+
+use super::Malformed;
+use super::reader::Reader;
+
+const CUT_SHORT: Malformed = Malformed("the BMP is cut short");
+const FILE_HEADER_BYTES: usize = 14;
+/// The headers in use: Windows 3 (40), with masks (52, 56), V4 (108), V5 (124).
+const HEADER_BYTES: [usize; 5] = [40, 52, 56, 108, 124];
+/// Where a V4 or V5 header says what its colours mean.
+const COLOUR_SPACE: std::ops::Range<usize> = 56..60;
+/// Where a V5 header says where its colour profile is, which is cut off.
+const PROFILE: std::ops::Range<usize> = 112..120;
+
+pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let layout = Layout::read(bytes)?;
+    let mut picture = bytes.get(..layout.end).ok_or(CUT_SHORT)?.to_vec();
+    let file_bytes =
+        u32::try_from(layout.end).map_err(|_too_long| Malformed("the BMP is too long"))?;
+    picture[2..6].copy_from_slice(&file_bytes.to_le_bytes());
+    picture[6..10].fill(0);
+    picture[layout.header_end..layout.pixels].fill(0);
+    let header = &mut picture[FILE_HEADER_BYTES..];
+    if layout.header >= 108 && matches!(&header[COLOUR_SPACE], b"KNIL" | b"DEBM") {
+        header[COLOUR_SPACE].copy_from_slice(b"BGRs");
+    }
+    if layout.header >= 124 {
+        header[PROFILE].fill(0);
+    }
+    Ok(picture)
+}
+
+/// Where things are, counted from the start of the file.
+struct Layout {
+    /// Bytes of the second header.
+    header: usize,
+    /// Where headers, masks and palette end.
+    header_end: usize,
+    /// Where the pixels begin.
+    pixels: usize,
+    /// Where they end.
+    end: usize,
+}
+
+impl Layout {
+    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::parse(bytes).ok_or(CUT_SHORT)?
+    }
+
+    /// `None`: something is missing.
+    fn parse(bytes: &[u8]) -> Option<Result<Self, Malformed>> {
+        let mut reader = Reader::new(bytes);
+        if reader.take(2)? != b"BM" {
+            return Some(Err(Malformed("not a BMP")));
+        }
+        reader.take(8)?;
+        let pixels = reader.le32()?;
+        let header = reader.le32()?;
+        if !HEADER_BYTES.contains(&header) {
+            return Some(Err(Malformed("the BMP has an unknown header")));
+        }
+        let width = u32::from_le_bytes(reader.array()?);
+        let height = i32::from_le_bytes(reader.array()?).unsigned_abs();
+        let _planes = reader.le16()?;
+        let depth = reader.le16()?;
+        let compression = reader.le32()?;
+        let coded_bytes = reader.le32()?;
+        let _resolution = reader.take(8)?;
+        let colours = reader.le32()?;
+        let palette = match (colours, depth) {
+            (0, 1..=8) => 1 << depth,
+            (colours, _) => colours,
+        };
+        // Masks follow a header that is too old to hold them.
+        let masks = if compression == 3 && header == 40 {
+            12
+        } else {
+            0
+        };
+        let header_end = FILE_HEADER_BYTES
+            .checked_add(header + masks)?
+            .checked_add(palette.checked_mul(4)?)?;
+        let pixel_bytes = match compression {
+            0 | 3 => {
+                let row_bits = usize::try_from(width).ok()?.checked_mul(depth)?;
+                let row_bytes = row_bits.div_ceil(32).checked_mul(4)?;
+                row_bytes.checked_mul(usize::try_from(height).ok()?)?
+            }
+            1 | 2 => coded_bytes,
+            _ => return Some(Err(Malformed("the BMP is coded in an unknown way"))),
+        };
+        let end = pixels.checked_add(pixel_bytes)?;
+        if header_end > pixels || end > bytes.len() || pixel_bytes == 0 {
+            return None;
+        }
+        Some(Ok(Self {
+            header,
+            header_end,
+            pixels,
+            end,
+        }))
+    }
+}

@@ -1,0 +1,162 @@
+//! JPEG (ITU T.81). Walked to its very end, scans included: `img-parts` stops at the first scan, and
+//! behind it a file may hold more metadata, a second picture or another file.
+
+use super::Malformed;
+use super::reader::Reader;
+
+const EOI: u8 = 0xd9;
+const SOS: u8 = 0xda;
+const APP0: u8 = 0xe0;
+const APP1: u8 = 0xe1;
+const APP2: u8 = 0xe2;
+const APP14: u8 = 0xee;
+const COM: u8 = 0xfe;
+
+const CUT_SHORT: Malformed = Malformed("the JPEG is cut short");
+
+pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    if reader.take(2) != Some(&[0xff, 0xd8]) {
+        return Err(Malformed("not a JPEG"));
+    }
+    let mut body = Vec::with_capacity(bytes.len());
+    let mut orientation = None;
+    let mut frames = 0;
+    let mut scans = 0;
+    loop {
+        let marker = next_marker(&mut reader)?;
+        match marker {
+            EOI => break,
+            // These carry nothing, and mean nothing between segments.
+            0x01 | 0xd0..=0xd7 => continue,
+            0x00 | 0xd8 => return Err(Malformed("the JPEG has a marker where none can be")),
+            _ => {}
+        }
+        let length = reader.be16().ok_or(CUT_SHORT)?;
+        let content_bytes = length
+            .checked_sub(2)
+            .ok_or(Malformed("a JPEG segment is too short"))?;
+        let content = reader.take(content_bytes).ok_or(CUT_SHORT)?;
+        if marker == APP1 {
+            orientation = orientation.or(exif_orientation(content));
+        }
+        frames += usize::from(is_frame(marker));
+        if let Some(kept) = kept_content(marker, content) {
+            push_segment(&mut body, marker, kept);
+        }
+        if marker == SOS {
+            scans += 1;
+            body.extend(entropy(&mut reader));
+        }
+    }
+    if frames != 1 || scans == 0 {
+        return Err(Malformed("the JPEG does not hold exactly one picture"));
+    }
+    Ok(assemble(orientation, &body))
+}
+
+fn assemble(orientation: Option<u8>, body: &[u8]) -> Vec<u8> {
+    let mut picture = vec![0xff, 0xd8];
+    if let Some(orientation) = orientation {
+        push_segment(&mut picture, APP1, &minimal_exif(orientation));
+    }
+    picture.extend(body);
+    picture.extend([0xff, EOI]);
+    picture
+}
+
+fn push_segment(out: &mut Vec<u8>, marker: u8, content: &[u8]) {
+    let length = u16::try_from(content.len() + 2).expect("it was read with a length of 16 bits");
+    out.extend([0xff, marker]);
+    out.extend(length.to_be_bytes());
+    out.extend(content);
+}
+
+/// The next marker; any number of 0xff may stand before it. Where nothing is left, the end is meant:
+/// every program shows such a picture.
+fn next_marker(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
+    if reader.is_empty() {
+        return Ok(EOI);
+    }
+    if reader.u8() != Some(0xff) {
+        return Err(Malformed("the JPEG has bytes between its segments"));
+    }
+    loop {
+        match reader.u8().ok_or(CUT_SHORT)? {
+            0xff => {}
+            marker => return Ok(marker),
+        }
+    }
+}
+
+/// A start of frame: 0xc4, 0xc8 and 0xcc are tables and such.
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+/// What is kept of a segment: all that decoding needs, colours included.
+fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
+    // JFIF of version 1.02, 1:1 pixels, without the thumbnail that may follow.
+    const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
+    match marker {
+        APP0 => content.starts_with(b"JFIF\0").then_some(JFIF),
+        APP2 => content.starts_with(b"ICC_PROFILE\0").then_some(content),
+        // Without Adobe's word on colours CMYK pictures are shown inverted. It is 12 bytes long.
+        APP14 => content.starts_with(b"Adobe").then(|| content.get(..12))?,
+        0xe1 | 0xe3..=0xed | 0xef | COM => None,
+        _ => Some(content),
+    }
+}
+
+/// The coded pixels of a scan, up to the next marker that is neither stuffing nor a restart.
+fn entropy<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
+    let rest = reader.rest();
+    let end = rest
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7))
+        .unwrap_or_else(|| rest.strip_suffix(&[0xff]).unwrap_or(rest).len());
+    reader.take(end).unwrap_or_default()
+}
+
+/// The orientation tag (0x0112) of an Exif segment, unless it says upright.
+fn exif_orientation(content: &[u8]) -> Option<u8> {
+    let tiff = content.strip_prefix(b"Exif\0\0")?;
+    let big_endian = match tiff.get(..4)? {
+        b"MM\0*" => true,
+        b"II*\0" => false,
+        _ => return None,
+    };
+    let u16_of = |reader: &mut Reader<'_>| {
+        if big_endian {
+            reader.be16()
+        } else {
+            reader.le16()
+        }
+    };
+    let u32_of = |reader: &mut Reader<'_>| {
+        if big_endian {
+            reader.be32()
+        } else {
+            reader.le32()
+        }
+    };
+    let mut reader = Reader::new(tiff.get(4..)?);
+    let directory = u32_of(&mut reader)?;
+    let mut reader = Reader::new(tiff.get(directory..)?);
+    for _entry in 0..u16_of(&mut reader)? {
+        let mut entry = Reader::new(reader.take(12)?);
+        if u16_of(&mut entry)? == 0x0112 {
+            let (_kind, _count) = (u16_of(&mut entry)?, u32_of(&mut entry)?);
+            let orientation = u8::try_from(u16_of(&mut entry)?).ok()?;
+            return (2..=8).contains(&orientation).then_some(orientation);
+        }
+    }
+    None
+}
+
+/// An Exif segment that says how the picture is turned, and nothing else.
+fn minimal_exif(orientation: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    exif
+}

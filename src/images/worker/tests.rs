@@ -1,0 +1,71 @@
+//! Fetching and checking against a real socket; what needs the journal is tested with it.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::images::check::samples;
+use crate::model::ImageFormat;
+
+fn settings(bytes_max: u64) -> Settings {
+    let day = Duration::from_secs(24 * 60 * 60);
+    Settings {
+        retain: day,
+        link_ttl: day,
+        bytes_max,
+        total_bytes_max: bytes_max,
+        wait: Duration::ZERO,
+        wait_critical: Duration::ZERO,
+        allow_hosts: vec!["127.0.0.1".into()],
+        allow_private_addresses: true,
+    }
+}
+
+/// Fetches from a host that gives one answer and says that it is text.
+async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Failure> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Private::new(format!("http://{}/a.svg", listener.local_addr().unwrap()));
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = [head.as_bytes(), body].concat();
+    let host = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let read = socket.read(&mut [0; 4096]).await.unwrap();
+        assert!(read > 0);
+        socket.write_all(&answer).await.unwrap();
+    };
+    let client = GuardedClient::new().unwrap();
+    let settings = settings(bytes_max);
+    tokio::join!(host, fetch(&client, &url, &settings)).1
+}
+
+#[tokio::test]
+async fn a_picture_is_what_its_bytes_say_whatever_address_and_type_say() {
+    let bytes = fetched("200 OK", &samples::png(3, 2), 10_000)
+        .await
+        .unwrap();
+    let kept = checked(bytes).await.unwrap().kept;
+    assert_eq!(
+        (kept.format, kept.width, kept.height),
+        (ImageFormat::Png, 3, 2)
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_picture_or_too_large_is_lost_and_a_busy_host_is_not() {
+    let page = fetched("200 OK", b"<html></html>", 100).await.unwrap();
+    assert!(matches!(checked(page).await, Err(Failure::Hopeless(_))));
+    assert!(matches!(
+        fetched("200 OK", &[0; 101], 100).await,
+        Err(Failure::Hopeless(_))
+    ));
+    assert!(matches!(
+        fetched("503 Busy", &[0; 101], 100).await,
+        Err(Failure::Transient(_))
+    ));
+    assert_eq!(
+        fetched("403 Forbidden", b"", 100).await,
+        Err(Failure::Absent(403))
+    );
+}

@@ -1,0 +1,205 @@
+//! The way in: an authentic event is planned and committed, and only then acknowledged.
+//!
+//! Whoever receives events (today [`webhook`]) hands each one to [`Intake::accept`]. What it makes of
+//! them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
+//! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
+//! is told. All four are events in the journal, so that a repeat of any of them is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::feishu::{App, Found, Reading};
+use crate::model::{
+    AppName, Clock, Content, Current, EventState, IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order,
+    Plan, Private, Severity, Timestamp, Trigger, UserIds,
+};
+use crate::operator::Operator;
+use crate::rules::RuleSet;
+use crate::store::{Accepted, Arrival, NewDelivery, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::{EventAccepted, EventRepeated};
+
+pub mod webhook;
+
+/// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
+pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);
+
+/// What intake needs of the configuration; a reload replaces it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The apps whose events come in.
+    pub apps: BTreeMap<AppName, App>,
+    /// Who hears of what.
+    pub rules: RuleSet,
+    /// How long a message waits for its pictures.
+    pub wait: Duration,
+    /// How long a critical one does.
+    pub wait_critical: Duration,
+    /// The largest request body, in bytes on the wire.
+    pub body_bytes_max: usize,
+}
+
+/// The way in. Clones share everything.
+#[derive(Clone)]
+pub struct Intake {
+    store: Store,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    operator: Operator,
+    settings: Current<Settings>,
+}
+
+impl Intake {
+    /// A way into `store`.
+    pub fn new(
+        store: Store,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        operator: Operator,
+        settings: Current<Settings>,
+    ) -> Self {
+        Self {
+            store,
+            metrics,
+            clock,
+            operator,
+            settings,
+        }
+    }
+
+    /// Commits what `app` received, with everything the rules make of it. When this returns `Ok` it is
+    /// on the disk, and may be acknowledged. `arrived` is when the request came, for the metrics.
+    pub async fn accept(
+        &self,
+        app: &AppName,
+        reading: Reading,
+        arrived: Instant,
+    ) -> Result<Accepted, StoreError> {
+        let settings = self.settings.get();
+        let now = self.clock.now();
+        let plan = plan(&reading, &settings.rules);
+        let event_id = reading.id.clone();
+        let notice = unreadable(app, &reading);
+        let arrival = arrival(app, reading, &plan, &settings, now);
+        let accepted = self.store.accept(arrival).await?;
+        match accepted {
+            Accepted::New(_) => self.metrics.emit(EventAccepted {
+                app,
+                event_id: &event_id,
+                plan: &plan,
+                took: arrived.elapsed(),
+            }),
+            Accepted::Repeat(_) => self.metrics.emit(EventRepeated {
+                app,
+                event_id: &event_id,
+            }),
+        }
+        if let Some(notice) = notice {
+            // Of a repeat too: the first push may have been cut off between the event and its notice.
+            self.operator.tell(notice).await;
+        }
+        Ok(accepted)
+    }
+}
+
+/// What is made of an event.
+fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
+    let state = match &reading.found {
+        Found::Event(event) => match event.content {
+            Content::Created(_) => return rules.plan(event),
+            Content::Updated(_) | Content::Notice(_) => EventState::Noted,
+        },
+        Found::Ignored => EventState::Ignored,
+        Found::Unreadable => EventState::Unreadable,
+    };
+    Plan {
+        state,
+        deliveries: Vec::new(),
+    }
+}
+
+/// The notice that an unreadable event is worth. Its subject is the app, not the event, so that a
+/// flood of them is one notice an hour.
+fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
+    match reading.found {
+        Found::Unreadable => Some(Notice {
+            kind: NoticeKind::EventUnreadable,
+            subject: app.to_string(),
+            text: format!(
+                "An authentic event of app {app} cannot be read. It is kept as it came: feedback-relay events show {}",
+                reading.id
+            ),
+        }),
+        Found::Event(_) | Found::Ignored => None,
+    }
+}
+
+/// An event on its way into the journal.
+fn arrival(
+    app: &AppName,
+    reading: Reading,
+    plan: &Plan,
+    settings: &Settings,
+    now: Timestamp,
+) -> Arrival {
+    let (users, images, created_at) = match &reading.found {
+        Found::Event(event) => {
+            let (users, images) = people_and_images(&event.content);
+            (users, images, event.created_at)
+        }
+        Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
+    };
+    let deliveries = plan.deliveries.iter().map(|planned| NewDelivery {
+        destination: planned.destination.clone(),
+        due_at: match images.is_empty() {
+            true => now,
+            false => now + wait(&planned.order, settings),
+        },
+        order: planned.order.clone(),
+        trigger: Trigger::Event,
+    });
+    Arrival {
+        deliveries: deliveries.collect(),
+        id: reading.id,
+        via: app.clone(),
+        event_type: reading.event_type,
+        feedback: reading.feedback,
+        users,
+        received_at: now,
+        state: plan.state,
+        body: Some(reading.body).filter(|_| plan.state != EventState::Ignored),
+        images,
+        // An event from the future means that our clock is behind, not that its pictures last longer.
+        images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
+    }
+}
+
+/// Who can be found by `erase --user`, and which pictures are to be fetched.
+fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
+    let ids = |user: &UserIds| {
+        let ids = [&user.open_id, &user.union_id, &user.user_id];
+        ids.into_iter().flatten().cloned().collect()
+    };
+    match content {
+        Content::Created(feedback) => {
+            let images = feedback.images.iter().take(IMAGES_PER_EVENT_MAX);
+            (ids(&feedback.user), images.cloned().collect())
+        }
+        Content::Updated(change) => (ids(&change.operator), Vec::new()),
+        Content::Notice(_) => (Vec::new(), Vec::new()),
+    }
+}
+
+/// How long a message waits for its pictures.
+fn wait(order: &Order, settings: &Settings) -> Duration {
+    order.wait.unwrap_or(match order.severity {
+        Severity::Critical => settings.wait_critical,
+        Severity::Warning | Severity::Info => settings.wait,
+    })
+}
+
+#[cfg(test)]
+mod tests;
