@@ -1,0 +1,75 @@
+//! Kept pictures, at links that we signed and that end.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::WebState;
+use crate::archive::LinkCheck;
+use crate::model::{ImageId, KeptImage};
+use crate::store::StoreError;
+
+/// Serves a picture, or 404 for a link we did not make and 410 for one that has ended.
+pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: Uri) -> Response {
+    let Ok(id) = id.parse::<ImageId>() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let links = state.links.get();
+    let Some(links) = links.as_ref() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match links.check(&id, uri.query().unwrap_or_default(), state.clock.now()) {
+        LinkCheck::Good => {}
+        LinkCheck::Ended => return StatusCode::GONE.into_response(),
+        LinkCheck::Wrong => return StatusCode::NOT_FOUND.into_response(),
+    }
+    match fetch(&state, &id).await {
+        Ok(Some((image, bytes))) => answer(&image, bytes),
+        // The link is ours, so the picture was here once: retention or `erase` took it.
+        Ok(None) => StatusCode::GONE.into_response(),
+        Err(error) => {
+            tracing::error!(image = %id, %error, "cannot read a kept picture");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the archive cannot be read: {0}")]
+    Archive(#[from] std::io::Error),
+}
+
+async fn fetch(
+    state: &WebState,
+    id: &ImageId,
+) -> Result<Option<(KeptImage, bytes::Bytes)>, FetchError> {
+    let Some(image) = state.store.kept_image(id).await? else {
+        return Ok(None);
+    };
+    let bytes = state.archive.get(id).await?;
+    Ok(bytes.map(|bytes| (image, bytes)))
+}
+
+/// The bytes came from a stranger: a browser must neither guess what they are nor run anything in them.
+fn answer(image: &KeptImage, bytes: bytes::Bytes) -> Response {
+    let disposition = format!(
+        "inline; filename=\"{}.{}\"",
+        &image.id.as_str().get(..12).unwrap_or("picture"),
+        image.format
+    );
+    let headers = [
+        (header::CONTENT_TYPE, image.format.media_type()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox",
+        ),
+        (header::CACHE_CONTROL, "private, max-age=86400, immutable"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
+    ];
+    (headers, [(header::CONTENT_DISPOSITION, disposition)], bytes).into_response()
+}

@@ -1,0 +1,76 @@
+//! HTTP in: the routes that are not the intake's, and the server that carries them all.
+//!
+//! | path | serves |
+//! | --- | --- |
+//! | `POST /apps/{name}/events` | [`crate::intake::webhook`] |
+//! | `GET /images/{id}` | [`images`] |
+//! | `GET /healthz`, `GET /readyz` | [`health`] |
+//! | `GET /status`, `GET /metrics` | [`health`]; on `server.admin_listen` where that is set |
+
+pub mod health;
+pub mod images;
+pub mod server;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::archive::{Archive, LinkSigner};
+use crate::model::{Clock, Current};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::telemetry::events::PanicCaught;
+
+/// What the routes need. Clones share it.
+#[derive(Clone)]
+pub struct WebState {
+    /// The journal.
+    pub store: Store,
+    /// The bytes of pictures.
+    pub archive: Archive,
+    /// Checks links to pictures; `None` where `server.public_url` is not set.
+    pub links: Current<Option<LinkSigner>>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Cancelled once the relay drains.
+    pub stopping: CancellationToken,
+    /// Why the last reload was refused, if it was.
+    pub reload_refused: Current<Option<String>>,
+    /// The destinations' names: a gate or queue of any other is history.
+    pub destinations: Current<Vec<crate::model::DestinationName>>,
+}
+
+/// What everyone may ask: pictures by signed link, and whether the relay is well.
+pub fn public_routes(state: WebState) -> Router {
+    Router::new()
+        .route("/images/{id}", get(images::serve))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .with_state(state)
+}
+
+/// What operators ask: numbers, and what is not as it should be.
+pub fn admin_routes(state: WebState) -> Router {
+    Router::new()
+        .route("/status", get(health::status))
+        .route("/metrics", get(health::metrics))
+        .with_state(state)
+}
+
+/// A handler that panics answers 500 and is counted; the connection and the relay live on.
+pub fn caught(routes: Router, metrics: Arc<Metrics>) -> Router {
+    routes.layer(CatchPanicLayer::custom(
+        move |_panic: Box<dyn Any + Send>| {
+            metrics.emit(PanicCaught { task: "web" });
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        },
+    ))
+}

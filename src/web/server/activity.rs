@@ -1,0 +1,176 @@
+//! What a connection is about right now, and how long it may go on with that.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::Limits;
+
+/// What a connection is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head of a request is arriving, or a new connection has not begun with it.
+    Arriving { since: Instant },
+    /// A handler works on a request.
+    Handling,
+    /// An answer is being sent or has been; nothing of a next request has come.
+    Resting { moved_at: Instant },
+}
+
+impl Phase {
+    fn deadline(self, limits: Limits) -> Option<Instant> {
+        match self {
+            Self::Arriving { since } => Some(since + limits.header),
+            Self::Handling => None,
+            Self::Resting { moved_at } => Some(moved_at + limits.idle),
+        }
+    }
+
+    fn arriving(self) -> bool {
+        matches!(self, Self::Arriving { .. })
+    }
+}
+
+/// The phase of one connection, told by its socket and its service. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(watch::Sender<Phase>);
+
+impl Activity {
+    /// Of a connection that begins now.
+    pub(super) fn new() -> Self {
+        let since = Instant::now();
+        Self(watch::Sender::new(Phase::Arriving { since }))
+    }
+
+    /// The head of a request is whole.
+    pub(super) fn handling(&self) {
+        self.0.send_replace(Phase::Handling);
+    }
+
+    /// The handler is done; the answer goes out from here on.
+    pub(super) fn answered(&self) {
+        let moved_at = Instant::now();
+        self.0.send_replace(Phase::Resting { moved_at });
+    }
+
+    fn received(&self) {
+        self.0.send_if_modified(|phase| match phase {
+            Phase::Resting { .. } => {
+                let since = Instant::now();
+                *phase = Phase::Arriving { since };
+                true
+            }
+            Phase::Arriving { .. } | Phase::Handling => false,
+        });
+    }
+
+    fn sent(&self) {
+        // Puts the deadline off, which nobody needs to hear before the old one.
+        self.0.send_if_modified(|phase| {
+            if let Phase::Resting { moved_at } = phase {
+                *moved_at = Instant::now();
+            }
+            false
+        });
+    }
+
+    /// Whether nothing but (part of) the head of a request has come.
+    pub(super) fn awaits_request(&self) -> bool {
+        self.0.borrow().arriving()
+    }
+
+    /// Resolves when there is no head of a request to wait for.
+    pub(super) async fn begun(&self) {
+        let mut phases = self.0.subscribe();
+        // No error can be: this holds the sender.
+        phases.wait_for(|phase| !phase.arriving()).await.ok();
+    }
+
+    /// Resolves when the connection has had its time.
+    pub(super) async fn overdue(&self, limits: Limits) {
+        let mut phases = self.0.subscribe();
+        loop {
+            let deadline = phases.borrow_and_update().deadline(limits);
+            let Some(deadline) = deadline else {
+                phases.changed().await.ok();
+                continue;
+            };
+            tokio::select! {
+                _ = phases.changed() => {}
+                () = sleep_until(deadline) => {
+                    if phases.borrow().deadline(limits) == Some(deadline) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A socket that tells when bytes move.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) stream: TcpStream,
+    pub(super) activity: Activity,
+}
+
+impl Watched {
+    fn wrote(&self, answer: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(1..)) = answer {
+            self.activity.sent();
+        }
+        answer
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let answer = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received();
+        }
+        answer
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let answer = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(answer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let answer = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(answer)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,258 @@
+//! Over real sockets on the loopback; the limits are short, so that nothing has to sleep.
+
+use std::net::SocketAddr;
+
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::*;
+
+/// Far more than anything here takes: reaching it fails a test.
+const PATIENCE: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(3600);
+
+struct Served {
+    address: SocketAddr,
+    tasks: Tasks,
+    /// Lets `/slow` answer.
+    go: Arc<Notify>,
+    /// Told when `/slow` has begun.
+    begun: Arc<Notify>,
+}
+
+async fn served(limits: Limits) -> Served {
+    let (go, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (go, begun) = (Arc::clone(&go), Arc::clone(&begun));
+        move || async move {
+            begun.notify_one();
+            go.notified().await;
+            "slow"
+        }
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "ok" }))
+        .route("/echo", post(|body: axum::body::Bytes| async move { body }))
+        .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
+        .route("/slow", get(slow));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = Tasks::new();
+    tasks.spawn("server", serve(listener, router, limits, tasks.clone()));
+    Served {
+        address,
+        tasks,
+        go,
+        begun,
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+const SLOW: &str = "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+
+impl Served {
+    async fn connect(&self, sends: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(sends.as_bytes()).await.unwrap();
+        stream
+    }
+}
+
+/// Reads until something ends with `end`.
+async fn read_to(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        let mut buffer = [0; 1024];
+        let read = timeout(PATIENCE, stream.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(read > 0, "closed after {text:?}");
+        text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    text
+}
+
+/// Reads until the server closes; a reset is a close too.
+async fn read_to_close(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut all))
+        .await
+        .unwrap()
+        .ok();
+    all
+}
+
+fn limits(header: Duration, idle: Duration) -> Limits {
+    Limits {
+        connections: 8,
+        header,
+        idle,
+    }
+}
+
+#[tokio::test]
+async fn half_a_head_or_none_is_closed_after_its_limit() {
+    let served = served(limits(SHORT, LONG)).await;
+    for sends in ["", "GET / HTTP/1.1\r\nhost:"] {
+        let started = Instant::now();
+        let mut stream = served.connect(sends).await;
+        assert!(read_to_close(&mut stream).await.is_empty());
+        assert!(started.elapsed() >= SHORT, "{sends:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_has_no_more_time() {
+    let served = served(limits(SHORT, LONG)).await;
+    let mut stream = served.connect(GET).await;
+    read_to(&mut stream, "ok").await;
+    // A second request on the same connection, a byte each few milliseconds.
+    let dribble = async {
+        for byte in "GET / HTTP/1.1\r\nx: "
+            .bytes()
+            .chain(std::iter::repeat(b'a'))
+        {
+            if stream.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            // The pause is the behaviour under test: a sender that never stops entirely.
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, dribble).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_is_kept_for_its_own_limit() {
+    let served = served(limits(LONG, SHORT)).await;
+    let mut stream = served.connect(GET).await;
+    read_to(&mut stream, "ok").await;
+    stream.write_all(GET.as_bytes()).await.unwrap();
+    read_to(&mut stream, "ok").await;
+    let rested = Instant::now();
+    assert!(read_to_close(&mut stream).await.is_empty());
+    assert!(rested.elapsed() >= SHORT / 2);
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_is_closed() {
+    let served = served(Limits {
+        connections: 1,
+        ..limits(LONG, SHORT)
+    })
+    .await;
+    let _deaf = served
+        .connect("GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    // Its place is free again only after it has been closed.
+    let mut next = served.connect(GET).await;
+    read_to(&mut next, "ok").await;
+}
+
+#[tokio::test]
+async fn a_handler_has_all_the_time_it_wants() {
+    let served = served(limits(SHORT, SHORT)).await;
+    let mut stream = served.connect(SLOW).await;
+    served.begun.notified().await;
+    let mut other = served.connect("").await;
+    // Another connection's limit, begun later, has passed.
+    read_to_close(&mut other).await;
+    served.go.notify_one();
+    read_to(&mut stream, "slow").await;
+}
+
+#[tokio::test]
+async fn a_full_house_makes_room_by_closing_those_who_rest() {
+    let served = served(Limits {
+        connections: 2,
+        ..limits(LONG, LONG)
+    })
+    .await;
+    let mut working = served.connect(SLOW).await;
+    served.begun.notified().await;
+    let mut resting = served.connect(GET).await;
+    read_to(&mut resting, "ok").await;
+    let mut third = served.connect(GET).await;
+    assert!(read_to_close(&mut resting).await.is_empty());
+    assert!(read_to(&mut third, "ok").await.starts_with("HTTP/1.1 200"));
+    served.go.notify_one();
+    let answer = read_to(&mut working, "slow").await;
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_have_a_size() {
+    let served = served(limits(LONG, LONG)).await;
+    let many = "a: b\r\n".repeat(HEADERS_MAX + 1);
+    let long = format!("a: {}\r\n", "b".repeat(2 * HEAD_BYTES_MAX));
+    for headers in [many, long] {
+        let mut stream = served
+            .connect(&format!("GET / HTTP/1.1\r\n{headers}\r\n"))
+            .await;
+        let answer = String::from_utf8(read_to_close(&mut stream).await).unwrap();
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_soft_stop_closes_who_rests_and_finishes_what_is_in_hand() {
+    let served = served(limits(LONG, LONG)).await;
+    let mut resting = served.connect(GET).await;
+    read_to(&mut resting, "ok").await;
+    let mut arriving = served.connect("GET / HT").await;
+    let mut working = served.connect(SLOW).await;
+    served.begun.notified().await;
+    served.tasks.stop();
+    assert!(read_to_close(&mut resting).await.is_empty());
+    assert!(read_to_close(&mut arriving).await.is_empty());
+    assert!(
+        TcpStream::connect(served.address).await.is_err(),
+        "nobody new"
+    );
+    served.go.notify_one();
+    let answer = String::from_utf8(read_to_close(&mut working).await).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"),
+        "{answer}"
+    );
+    assert!(served.tasks.drain(PATIENCE).await);
+    assert!(!served.tasks.failed());
+}
+
+#[tokio::test]
+async fn a_hard_stop_drops_what_is_in_hand() {
+    let served = served(limits(LONG, LONG)).await;
+    let mut working = served.connect(SLOW).await;
+    served.begun.notified().await;
+    served.tasks.stop_now();
+    assert!(read_to_close(&mut working).await.is_empty());
+    served.tasks.drain(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn bodies_and_connections_are_reused() {
+    let served = served(limits(LONG, LONG)).await;
+    let mut stream = served.connect("").await;
+    for words in ["one", "two"] {
+        let request = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{words}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_to(&mut stream, words).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_said_all_still_gets_the_answer() {
+    let served = served(limits(LONG, LONG)).await;
+    let mut stream = served.connect(SLOW).await;
+    stream.shutdown().await.unwrap();
+    served.begun.notified().await;
+    served.go.notify_one();
+    read_to(&mut stream, "slow").await;
+}
