@@ -2,6 +2,7 @@
 //! rules who should hear of it, and tells them, pictures included.
 
 pub mod archive;
+pub mod config;
 pub mod deliver;
 pub mod destination;
 pub mod diag;

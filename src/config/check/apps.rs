@@ -1,0 +1,157 @@
+//! `[apps.NAME]`.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::{Offset, TimeZone};
+use toml::Spanned;
+
+use super::names::{check_app_id, check_name};
+use super::secrets::Secrets;
+use super::{Context, missing, or, urls};
+use crate::config::codes;
+use crate::config::raw::{Platform, RawApp, Receive};
+use crate::config::section::Section;
+use crate::config::spans::{At, Complaints, join};
+use crate::feishu::App;
+use crate::model::{AppName, Secret};
+
+/// The apps, and which of them have an `app_secret`. Their names are added to `app_names`.
+pub(super) fn apps(
+    section: Section<'_>,
+    context: &Context<'_>,
+    app_names: &mut BTreeMap<String, String>,
+    out: &mut Complaints,
+) -> (BTreeMap<AppName, App>, BTreeMap<String, bool>) {
+    let mut apps = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
+    let mut by_id: BTreeMap<String, String> = BTreeMap::new();
+    for (name, entry) in section.entries(out) {
+        check_name(&name, &entry.at, out);
+        let at = entry.at.clone();
+        let has_secret = entry.table.contains_key("app_secret");
+        let raw: RawApp = entry.read(out);
+        secrets.insert(name.get_ref().clone(), has_secret);
+        if let Some(id) = &raw.app_id {
+            let place = at.key("app_id", id.span());
+            if let Some(other) = by_id.insert(id.get_ref().clone(), name.get_ref().clone()) {
+                let message = format!(
+                    "the apps `{other}` and `{}` have one app_id",
+                    name.get_ref()
+                );
+                out.add(codes::SAME_APP_ID, &place, message);
+            }
+            if let Some(other) = app_names.insert(id.get_ref().clone(), name.get_ref().clone()) {
+                let is_app = secrets.contains_key(&other);
+                if !is_app {
+                    let message = format!("this app is called {other:?} in [app_names] already");
+                    let help = "an app of [apps] has its name there; take it out of [app_names]";
+                    out.add_with_help(codes::NAME_TAKEN, &place, message, help);
+                }
+            }
+        }
+        if let Some(app) = app(name.get_ref(), raw, &at, context, out) {
+            apps.insert(app.name.clone(), app);
+        }
+    }
+    names_are_unique(app_names, out);
+    (apps, secrets)
+}
+
+/// Rules find an app by its name, so one name must not stand for two ids.
+fn names_are_unique(app_names: &BTreeMap<String, String>, out: &mut Complaints) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (id, name) in app_names {
+        if let Some(other) = seen.insert(name, id) {
+            let at = At {
+                path: join("app_names", other),
+                span: None,
+            };
+            let message = format!("{other} and {id} are both called {name:?}");
+            out.add(codes::NAME_TAKEN, &at, message);
+        }
+    }
+}
+
+fn app(
+    name: &str,
+    raw: RawApp,
+    at: &At,
+    context: &Context<'_>,
+    out: &mut Complaints,
+) -> Option<App> {
+    let secrets = Secrets {
+        context,
+        section: at,
+    };
+    let written = raw.encrypt_key.is_some() || raw.verification_token.is_some();
+    let encrypt_keys = secrets.many(raw.encrypt_key, "encrypt_key", out);
+    let verification_tokens = secrets.many(raw.verification_token, "verification_token", out);
+    let app_secret = secrets.one(raw.app_secret, "app_secret", out);
+    if let Some(receive) = &raw.receive
+        && *receive.get_ref() == Receive::Websocket
+    {
+        let place = at.key("receive", receive.span());
+        let message = "the long connection (`receive = \"websocket\"`) is not built yet";
+        out.add_with_help(codes::NOT_BUILT, &place, message, "use \"webhook\"");
+    } else if encrypt_keys.is_empty() && verification_tokens.is_empty() {
+        no_key(name, written, at, out);
+    }
+    let base_url = raw
+        .base_url
+        .and_then(|url| urls::base(&url, &at.key("base_url", url.span()), out));
+    let base_url = base_url.unwrap_or_else(|| {
+        match or(raw.platform, Platform::Feishu) {
+            Platform::Feishu => "https://open.feishu.cn",
+            Platform::Lark => "https://open.larksuite.com",
+        }
+        .to_owned()
+    });
+    let Some(app_id) = raw.app_id else {
+        missing(
+            at,
+            "app_id",
+            "it is the app's id in Feishu's console, `cli_…`",
+            out,
+        );
+        return None;
+    };
+    check_app_id(app_id.get_ref(), &at.key("app_id", app_id.span()), out);
+    Some(App {
+        name: name.into(),
+        app_id: app_id.into_inner(),
+        encrypt_keys: plain(encrypt_keys),
+        verification_tokens: plain(verification_tokens),
+        app_secret: app_secret.map(Spanned::into_inner),
+        base_url,
+        feedback_timezone: raw
+            .feedback_timezone
+            .map_or_else(beijing, |zone| zone.into_inner().0),
+    })
+}
+
+/// Without a key or a token anybody could push events.
+fn no_key(name: &str, written: bool, at: &At, out: &mut Complaints) {
+    let said = ["encrypt_key", "verification_token"]
+        .iter()
+        .any(|key| out.concern(&join(&at.path, key)));
+    if said {
+        return;
+    }
+    let message = if written {
+        format!("the app `{name}` has an empty list of keys")
+    } else {
+        format!("the app `{name}` has neither `encrypt_key` nor `verification_token`")
+    };
+    let help = "copy one from Feishu's console, Events & Callbacks, Encryption Strategy; \
+                without it nothing tells Feishu's events from forged ones";
+    out.add_with_help(codes::NO_KEY, at, message, help);
+}
+
+pub(super) fn plain(secrets: Vec<Spanned<Secret>>) -> Vec<Secret> {
+    secrets.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// Feishu's own zone.
+fn beijing() -> TimeZone {
+    TimeZone::fixed(Offset::constant(8))
+}

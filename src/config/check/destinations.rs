@@ -1,0 +1,393 @@
+//! `[destinations.NAME]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::names::check_name;
+use super::secrets::Secrets;
+use super::sections::{View, period};
+use super::{Context, Names, destination_name, in_range, missing, urls, webhook};
+use crate::config::raw::{
+    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackWebhook, RawWebhook,
+};
+use crate::config::section::Section;
+use crate::config::spans::{At, Complaints};
+use crate::config::{codes, hints};
+use crate::destination::{Common, KindSettings, Settings};
+use crate::model::{AppName, DestinationName, Secret};
+use crate::render::{Audience, Family, Fields};
+
+/// Keys that every kind takes, for suggestions.
+const COMMON_KEYS: &[&str] = &[
+    "kind",
+    "rate",
+    "concurrency",
+    "timeout",
+    "proxy",
+    "retry_for",
+    "fallback",
+    "fallback_after",
+    "fields",
+    "locale",
+    "timezone",
+];
+
+/// The names that are written, whether or not the destinations are right.
+pub(super) fn names(top: &Section<'_>) -> Vec<String> {
+    let table = top.table.get("destinations").map(Spanned::get_ref);
+    match table {
+        Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().to_string()).collect(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// What destinations are checked against.
+pub(super) struct Checks<'a> {
+    pub(super) names: &'a Names,
+    pub(super) view: &'a View,
+    /// Whether there is a `public_url`.
+    pub(super) links: bool,
+    pub(super) context: &'a Context<'a>,
+}
+
+/// What a kind needs beside its settings.
+struct OfKind {
+    kind: KindSettings,
+    family: Family,
+    keyword: Option<String>,
+    body: Option<String>,
+}
+
+impl OfKind {
+    fn new(kind: KindSettings, family: Family) -> Self {
+        Self {
+            kind,
+            family,
+            keyword: None,
+            body: None,
+        }
+    }
+}
+
+impl Checks<'_> {
+    pub(super) fn destinations(
+        &self,
+        section: Section<'_>,
+        out: &mut Complaints,
+    ) -> BTreeMap<DestinationName, Settings> {
+        let mut all = BTreeMap::new();
+        let mut fallbacks = BTreeMap::new();
+        for (name, entry) in section.entries(out) {
+            check_name(&name, &entry.at, out);
+            let fallback = entry.table.get("fallback").map(Spanned::span);
+            if let Some(settings) = self.destination(name.get_ref(), entry, out) {
+                if let (Some(to), Some(span)) = (&settings.common.fallback, fallback) {
+                    fallbacks.insert(name.get_ref().clone(), (to.to_string(), span));
+                }
+                all.insert(settings.common.name.clone(), settings);
+            }
+        }
+        check_cycles(&fallbacks, out);
+        all
+    }
+
+    fn destination(
+        &self,
+        name: &str,
+        mut entry: Section<'_>,
+        out: &mut Complaints,
+    ) -> Option<Settings> {
+        let at = entry.at.clone();
+        let fields = entry.take("fields", out);
+        let mut raw: RawCommon = entry.take_known(out);
+        let Some(kind) = raw.kind.take() else {
+            let kinds = "one of \"feishu-bot\", \"slack-webhook\", \"webhook\", \"file\"";
+            missing(&at, "kind", kinds, out);
+            return None;
+        };
+        let of_kind = self.of_kind(&kind, entry, out);
+        let secrets = Secrets {
+            context: self.context,
+            section: &at,
+        };
+        let proxy = secrets.quiet(raw.proxy.take(), "proxy", out);
+        if let Some(proxy) = &proxy {
+            urls::proxy(proxy, &at.key("proxy", proxy.span()), out);
+        }
+        let fields = visible(&fields.read(out));
+        let of_kind = of_kind?;
+        let audience = Audience {
+            family: of_kind.family,
+            locale: match raw.locale.take() {
+                Some(locale) => locale.into_inner().into(),
+                None => self.view.locale,
+            },
+            timezone: match raw.timezone.take() {
+                Some(zone) => zone.into_inner().0,
+                None => self.view.timezone.clone(),
+            },
+            fields,
+            keyword: of_kind.keyword,
+            body: of_kind.body,
+            bytes_max: None,
+        };
+        Some(Settings {
+            common: self.common(name, raw, audience, &at, out),
+            proxy: proxy.map(Spanned::into_inner),
+            kind: of_kind.kind,
+            links: self.links,
+        })
+    }
+
+    fn common(
+        &self,
+        name: &str,
+        raw: RawCommon,
+        audience: Audience,
+        at: &At,
+        out: &mut Complaints,
+    ) -> Common {
+        if let (None, Some(after)) = (&raw.fallback, &raw.fallback_after) {
+            let place = at.key("fallback_after", after.span());
+            let message = "`fallback_after` does nothing without `fallback`";
+            out.add(codes::NO_FALLBACK, &place, message);
+        }
+        let second = Duration::from_secs(1);
+        let concurrency = in_range(
+            raw.concurrency,
+            4,
+            1..=256,
+            "from 1 to 256",
+            (at, "concurrency"),
+            out,
+        );
+        let month = second * 86_400 * 30;
+        let retry_for = (at, "retry_for");
+        Common {
+            name: name.into(),
+            rate: raw.rate.map(|rate| rate.into_inner().0),
+            concurrency: usize::try_from(concurrency).unwrap_or(1),
+            timeout: period(
+                raw.timeout,
+                second * 10,
+                Duration::from_millis(100)..=second * 300,
+                "from 100ms to 5m",
+                (at, "timeout"),
+                out,
+            ),
+            retry_for: period(
+                raw.retry_for,
+                second * 86_400,
+                Duration::ZERO..=month,
+                "at most 30d",
+                retry_for,
+                out,
+            ),
+            fallback: destination_name(raw.fallback, at, "fallback", self.names, out),
+            fallback_after: raw.fallback_after.map(|after| after.into_inner().0),
+            audience,
+        }
+    }
+
+    fn of_kind(
+        &self,
+        kind: &Spanned<Kind>,
+        entry: Section<'_>,
+        out: &mut Complaints,
+    ) -> Option<OfKind> {
+        let not_built = |word: &str, instead: &str, out: &mut Complaints| {
+            let place = entry.at.key("kind", kind.span());
+            let message = format!("the kind `{word}` is not built yet");
+            out.add_with_help(codes::NOT_BUILT, &place, message, instead);
+            None
+        };
+        match kind.get_ref() {
+            Kind::FeishuBot => self.feishu_bot(entry, out),
+            Kind::SlackWebhook => self.slack_webhook(entry, out),
+            Kind::Webhook => self.webhook(entry, out),
+            Kind::File => self.file(entry, out),
+            Kind::FeishuApp => not_built(
+                "feishu-app",
+                "use \"feishu-bot\", a group's custom bot",
+                out,
+            ),
+            Kind::SlackApp => not_built("slack-app", "use \"slack-webhook\"", out),
+        }
+    }
+
+    fn feishu_bot(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawFeishuBot = entry.read_beside(COMMON_KEYS, out);
+        let secrets = Secrets {
+            context: self.context,
+            section: &at,
+        };
+        let secret = secrets.one(raw.secret, "secret", out);
+        let upload_images_as = self.uploader(raw.upload_images_as, &at, out);
+        let url = self.secret_url(raw.url, &at, out)?;
+        let kind = KindSettings::FeishuBot {
+            url,
+            secret: secret.map(Spanned::into_inner),
+            upload_images_as,
+        };
+        let mut of_kind = OfKind::new(kind, Family::Feishu);
+        of_kind.keyword = raw.keyword.map(Spanned::into_inner);
+        Some(of_kind)
+    }
+
+    fn slack_webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawSlackWebhook = entry.read_beside(COMMON_KEYS, out);
+        if !self.links {
+            let message = format!("`{}` can only count pictures, not show them", at.path);
+            let help = "set `server.public_url`, by which Slack can reach them";
+            out.add_with_help(codes::NO_PUBLIC_URL, &at, message, help);
+        }
+        let url = self.secret_url(raw.url, &at, out)?;
+        Some(OfKind::new(
+            KindSettings::SlackWebhook { url },
+            Family::Slack,
+        ))
+    }
+
+    fn webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawWebhook = entry.read_beside(COMMON_KEYS, out);
+        let secrets = Secrets {
+            context: self.context,
+            section: &at,
+        };
+        let signing = secrets.many(raw.secret, "secret", out);
+        for secret in &signing {
+            webhook::check_secret(secret, &at.key("secret", secret.span()), out);
+        }
+        let headers = webhook::headers(raw.headers, &secrets, out);
+        let body = raw.body.and_then(|body| self.body(&body, &at, out));
+        let Some(url) = secrets.quiet(raw.url, "url", out) else {
+            missing(&at, "url", "it is where messages are posted to", out);
+            return None;
+        };
+        urls::target(&url, &at.key("url", url.span()), out);
+        let kind = KindSettings::Webhook {
+            url: url.into_inner(),
+            secrets: super::apps::plain(signing),
+            headers,
+        };
+        let mut of_kind = OfKind::new(kind, Family::Webhook);
+        of_kind.body = body;
+        Some(of_kind)
+    }
+
+    fn file(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawFile = entry.read_beside(COMMON_KEYS, out);
+        let Some(path) = raw.path.filter(|path| !path.get_ref().is_empty()) else {
+            missing(
+                &at,
+                "path",
+                "it is the file that lines are put at the end of",
+                out,
+            );
+            return None;
+        };
+        let path = self.context.path(path.get_ref());
+        Some(OfKind::new(KindSettings::File { path }, Family::Webhook))
+    }
+
+    /// A URL that is a secret itself: whoever knows it can post.
+    fn secret_url(
+        &self,
+        field: Field<crate::config::values::RawSecret>,
+        at: &At,
+        out: &mut Complaints,
+    ) -> Option<Secret> {
+        let secrets = Secrets {
+            context: self.context,
+            section: at,
+        };
+        let Some(url) = secrets.one(field, "url", out) else {
+            missing(
+                at,
+                "url",
+                "the platform shows it where the bot or webhook is made",
+                out,
+            );
+            return None;
+        };
+        urls::target(&url, &at.key("url", url.span()), out);
+        Some(url.into_inner())
+    }
+
+    fn uploader(&self, field: Field<String>, at: &At, out: &mut Complaints) -> Option<AppName> {
+        let field = field?;
+        let (name, place) = (field.get_ref(), at.key("upload_images_as", field.span()));
+        match self.names.apps.get(name) {
+            Some(true) => return Some(name.as_str().into()),
+            Some(false) => {
+                let message =
+                    format!("the app `{name}` has no `app_secret` to upload pictures with");
+                let help = format!("write `app_secret` in [apps.{name}]");
+                out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
+            }
+            None => {
+                let help = hints::which(name, self.names.apps.keys().map(String::as_str));
+                let message = format!("there is no app {name:?}");
+                out.add_with_help(codes::UNKNOWN_APP, &place, message, help);
+            }
+        }
+        None
+    }
+
+    /// The name of a template of the webhook family, without its suffix.
+    fn body(&self, body: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+        let name = body.get_ref();
+        let name = name.strip_suffix(".hbs").unwrap_or(name);
+        if self.names.templates.has(Family::Webhook, name) {
+            return Some(name.to_owned());
+        }
+        let place = at.key("body", body.span());
+        let message = format!("there is no template webhook/{name}.hbs");
+        let help = "it is looked for in `templates.dir`";
+        out.add_with_help(codes::NO_TEMPLATE, &place, message, help);
+        None
+    }
+}
+
+fn visible(raw: &RawFields) -> Fields {
+    Fields {
+        contact: raw.contact.map(Into::into).unwrap_or_default(),
+        description: raw.description.map(Into::into).unwrap_or_default(),
+        path: raw.path.map(Into::into).unwrap_or_default(),
+        tenant: raw.tenant.map(Into::into).unwrap_or_default(),
+        user: raw.user.map(Into::into).unwrap_or_default(),
+        images: raw.images.map(Into::into).unwrap_or_default(),
+    }
+}
+
+/// Where each fallback leads, and where it is written.
+type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>)>;
+
+/// Each cycle is told once, at the first of its names.
+fn check_cycles(fallbacks: &Fallbacks, out: &mut Complaints) {
+    for (first, (_, span)) in fallbacks {
+        let mut way = vec![first.as_str()];
+        let mut here = first;
+        while let Some((next, _)) = fallbacks.get(here) {
+            way.push(next);
+            if next == first {
+                let at = At::new(format!("destinations.{first}.fallback"), span.clone());
+                let message = format!("fallbacks go in a circle: {}", way.join(" → "));
+                out.add(codes::FALLBACK_CYCLE, &at, message);
+                break;
+            }
+            // A way back to a name other than the first is that name's cycle; a smaller name has told it.
+            if next < first || way.len() > fallbacks.len() {
+                break;
+            }
+            here = next;
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! From sections as they are written to a [`Config`]: what only shows when keys are compared.
+
+mod apps;
+mod destinations;
+mod names;
+mod pictures;
+mod secrets;
+mod sections;
+mod urls;
+mod webhook;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::raw::{Field, RawOperator};
+use super::section::Section;
+use super::spans::{At, Complaints};
+use super::{Config, codes, hints, rules};
+use crate::diag::Level;
+use crate::model::DestinationName;
+use crate::render::{self, Templates};
+use crate::rules::Known;
+
+/// What every check may look at.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    /// The configuration file.
+    pub(super) file: &'a Path,
+    /// Its text.
+    pub(super) source: &'a str,
+    /// Where strings start that held `${…}`.
+    pub(super) expanded: HashSet<usize>,
+}
+
+impl Context<'_> {
+    /// A path as the file means it: from its own folder.
+    pub(super) fn path(&self, written: &str) -> PathBuf {
+        let folder = self.file.parent().unwrap_or(Path::new(""));
+        folder.join(written)
+    }
+}
+
+/// Names that other sections may use, whether or not what they stand for is right.
+#[derive(Debug, Default)]
+struct Names {
+    /// Apps, and whether they have an `app_secret`.
+    apps: BTreeMap<String, bool>,
+    destinations: Vec<String>,
+    templates: Arc<Templates>,
+}
+
+/// Checks all sections. What it returns counts only if there was no error.
+pub(super) fn config(
+    mut top: Section<'_>,
+    rules: rules::Written,
+    context: &Context<'_>,
+    out: &mut Complaints,
+) -> Config {
+    let server = sections::server(top.take("server", out), out);
+    let log = sections::log(top.take("log", out), out);
+    let operator = top.take("operator", out);
+    let operator_at = operator.at.clone();
+    let operator: RawOperator = operator.read(out);
+    let store = sections::store(top.take("store", out), context, out);
+    let (images, images_dir) =
+        pictures::images(top.take("images", out), store.retain, context, out);
+    let (settings, view) = sections::templates(top.take("templates", out), context, out);
+    let templates = load_templates(&settings, out);
+
+    let mut app_names = names::app_names(top.take("app_names", out), out);
+    let mentions = names::mentions(top.take("mentions", out), out);
+    let (apps, secrets) = apps::apps(top.take("apps", out), context, &mut app_names, out);
+    let names = Names {
+        apps: secrets,
+        destinations: destinations::names(&top),
+        templates: Arc::clone(&templates),
+    };
+    let checked = destinations::Checks {
+        names: &names,
+        view: &view,
+        links: server.public_url.is_some(),
+        context,
+    };
+    let destinations = checked.destinations(top.take("destinations", out), out);
+    let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
+
+    let known = Known {
+        app_ids: app_names
+            .iter()
+            .map(|(id, name)| (name.clone(), id.clone()))
+            .collect(),
+        apps: names.apps.keys().map(|name| name.as_str().into()).collect(),
+        destinations: names
+            .destinations
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
+        mentions: mentions.keys().cloned().collect(),
+        templates: templates.own_names(),
+    };
+    let (rules, rules_written) = rules.build(&known, out);
+    // Nothing is left but what no section has.
+    top.read_beside::<Nothing>(SECTIONS, out);
+    Config {
+        file: context.file.to_owned(),
+        server,
+        log,
+        notify,
+        store,
+        images,
+        images_dir,
+        templates,
+        app_names,
+        mentions,
+        apps,
+        destinations,
+        rules,
+        rules_written,
+    }
+}
+
+/// What the top level has, for suggestions.
+const SECTIONS: &[&str] = &[
+    "include",
+    "server",
+    "log",
+    "operator",
+    "store",
+    "images",
+    "templates",
+    "app_names",
+    "mentions",
+    "apps",
+    "destinations",
+    "rules",
+];
+
+/// The top level, when every section has been taken out of it.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Nothing {}
+
+/// Loads all templates. Those of the operator's own are rendered with samples; the built-in ones are by
+/// tests.
+fn load_templates(settings: &render::Settings, out: &mut Complaints) -> Arc<Templates> {
+    // A folder that is not there is complained of already.
+    let dir = settings.dir.clone().filter(|dir| dir.is_dir());
+    let (templates, complaints) = Templates::load(&render::Settings { dir });
+    // A template that does not parse is complained of already; the built-in one stands in its place.
+    let whole = !complaints.iter().any(|one| one.level == Level::Error);
+    out.adopt(complaints, |_| None);
+    if whole && settings.dir.is_some() {
+        out.adopt(render::check(&templates), |_| None);
+    }
+    Arc::new(templates)
+}
+
+/// A destination that a key names, if there is such a one.
+fn destination_name(
+    written: Field<String>,
+    section: &At,
+    key: &str,
+    names: &Names,
+    out: &mut Complaints,
+) -> Option<DestinationName> {
+    let written = written?;
+    let name = written.get_ref();
+    if names.destinations.contains(name) {
+        return Some(name.as_str().into());
+    }
+    out.add_with_help(
+        codes::UNKNOWN_DESTINATION,
+        &section.key(key, written.span()),
+        format!("there is no destination {name:?}"),
+        hints::which(name, names.destinations.iter().map(String::as_str)),
+    );
+    None
+}
+
+/// The value of a key, or its default.
+fn or<T>(field: Field<T>, default: T) -> T {
+    field.map_or(default, Spanned::into_inner)
+}
+
+/// A number that must lie in a range: `shown` says it as the file would.
+fn in_range<T: PartialOrd + Copy>(
+    field: Field<T>,
+    default: T,
+    range: std::ops::RangeInclusive<T>,
+    shown: &str,
+    at: (&At, &str),
+    out: &mut Complaints,
+) -> T {
+    let Some(field) = field else { return default };
+    let value = *field.get_ref();
+    if !range.contains(&value) {
+        let (section, key) = at;
+        let at = section.key(key, field.span());
+        out.add(codes::OUT_OF_RANGE, &at, format!("`{key}` must be {shown}"));
+    }
+    value
+}
+
+/// Complains that a key is needed, unless what was written for it has been complained of.
+fn missing(section: &At, key: &str, help: &str, out: &mut Complaints) {
+    if !out.concern(&super::spans::join(&section.path, key)) {
+        let message = format!("`{}` needs the key `{key}`", section.path);
+        out.add_with_help(codes::MISSING_KEY, section, message, help);
+    }
+}

@@ -1,0 +1,120 @@
+//! Names, and the sections that give them: `[app_names]`, `[mentions]`, template files.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use crate::config::codes;
+use crate::config::raw::RawMention;
+use crate::config::section::Section;
+use crate::config::spans::{At, Complaints};
+use crate::render::Mention;
+
+const NAME_CHARS_MAX: usize = 64;
+
+/// Names stand in URLs, metric labels and variables' names.
+pub(super) fn check_name(name: &Spanned<String>, at: &At, out: &mut Complaints) {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let text = name.get_ref();
+    let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if !starts_well || !text.chars().all(letter) || text.len() > NAME_CHARS_MAX {
+        let message = format!("{text:?} cannot be a name");
+        let help = "use a-z, 0-9, `-` and `_`, starting with a letter or digit; at most 64";
+        out.add_with_help(codes::BAD_NAME, at, message, help);
+    }
+}
+
+pub(super) fn check_app_id(id: &str, at: &At, out: &mut Complaints) {
+    let rest = id.strip_prefix("cli_").unwrap_or_default();
+    if rest.is_empty() || !rest.chars().all(|c| c.is_ascii_alphanumeric()) {
+        let message = "not an app id: it is `cli_` and letters and digits";
+        let help = "Feishu's console shows it under Credentials & Basic Info";
+        out.add_with_help(codes::BAD_APP_ID, at, message, help);
+    }
+}
+
+/// `[app_names]`: names by ids.
+pub(super) fn app_names(section: Section<'_>, out: &mut Complaints) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    let at = section.at;
+    for (id, name) in section.table {
+        let place = at.key(id.get_ref(), name.span());
+        check_app_id(id.get_ref(), &at.key(id.get_ref(), id.span()), out);
+        match name.get_ref().as_str() {
+            Some(text) if !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX => {
+                names.insert(id.get_ref().to_string(), text.to_owned());
+            }
+            Some(_) => {
+                let message = "a name has from 1 to 64 characters";
+                out.add(codes::WRONG_VALUE, &place, message);
+            }
+            None => out.add(codes::WRONG_TYPE, &place, "expected a string"),
+        }
+    }
+    names
+}
+
+/// `[mentions]`.
+pub(super) fn mentions(section: Section<'_>, out: &mut Complaints) -> BTreeMap<String, Mention> {
+    let mut mentions = BTreeMap::new();
+    for (name, entry) in section.entries(out) {
+        let at = entry.at.clone();
+        check_name(&name, &at, out);
+        if name.get_ref() == "all" {
+            let message = "`all` is everyone in the chat already";
+            out.add(codes::NAME_TAKEN, &at, message);
+        }
+        let raw: RawMention = entry.read(out);
+        if raw.feishu.is_none() && raw.slack.is_none() && !out.concern(&at.path) {
+            let message = format!("`{}` names nobody", at.path);
+            let help = "write feishu = [\"ou_…\"] or slack = [\"U…\"], or both";
+            out.add_with_help(codes::MISSING_KEY, &at, message, help);
+        }
+        let feishu = raw.feishu.map_or_else(Vec::new, |people| people.0);
+        let slack = raw.slack.map_or_else(Vec::new, |people| people.0);
+        let person = Mention::Person {
+            name: name.get_ref().clone(),
+            feishu: people(feishu, &at, "feishu", is_feishu, out),
+            slack: people(slack, &at, "slack", is_slack, out),
+        };
+        mentions.insert(name.into_inner(), person);
+    }
+    mentions
+}
+
+fn people(
+    written: Vec<Spanned<String>>,
+    at: &At,
+    key: &str,
+    is_one: fn(&str) -> bool,
+    out: &mut Complaints,
+) -> Vec<String> {
+    for one in &written {
+        if !is_one(one.get_ref()) {
+            let help = match key {
+                "feishu" => "write an open id `ou_…` or an e-mail address",
+                _ => "write a user's id `U…` or `W…`, or a user group's `S…`",
+            };
+            let message = format!("not a person that {key} can mention");
+            out.add_with_help(codes::BAD_MENTION, &at.key(key, one.span()), message, help);
+        }
+    }
+    written.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// An open id or an e-mail address. Anything else could close the tag that a card puts it in.
+fn is_feishu(id: &str) -> bool {
+    let word = |text: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
+        !text.is_empty() && text.chars().all(letter)
+    };
+    match id.split_once('@') {
+        Some((user, host)) => word(user) && word(host) && host.contains('.'),
+        None => id.strip_prefix("ou_").is_some_and(word),
+    }
+}
+
+fn is_slack(id: &str) -> bool {
+    id.strip_prefix(['U', 'W', 'S'])
+        .is_some_and(|rest| rest.len() >= 4 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
+}

@@ -1,0 +1,100 @@
+//! Secrets: written, by `${VAR}`, or in a file.
+
+use std::io::Read;
+
+use toml::Spanned;
+
+use super::Context;
+use crate::config::codes;
+use crate::config::raw::Field;
+use crate::config::spans::{At, Complaints, from_environment};
+use crate::config::values::{Many, RawSecret};
+use crate::model::Secret;
+
+/// Larger files are no secrets of ours, but a mistake.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Reads secrets and complains of bad ones.
+pub(super) struct Secrets<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) section: &'a At,
+}
+
+impl Secrets<'_> {
+    /// One secret, if it is there and can be read.
+    pub(super) fn one(
+        &self,
+        field: Field<RawSecret>,
+        key: &str,
+        out: &mut Complaints,
+    ) -> Option<Spanned<Secret>> {
+        let secret = self.quiet(field, key, out)?;
+        self.warn_if_written(secret.span(), key, out);
+        Some(secret)
+    }
+
+    /// The same for what may stand in the file: not every webhook's URL is a secret.
+    pub(super) fn quiet(
+        &self,
+        field: Field<RawSecret>,
+        key: &str,
+        out: &mut Complaints,
+    ) -> Option<Spanned<Secret>> {
+        let field = field?;
+        let at = self.section.key(key, field.span());
+        let span = field.span();
+        let secret = match field.into_inner() {
+            RawSecret::Itself(secret) => secret,
+            RawSecret::File(path) => self.file(&path, &at, out)?,
+        };
+        if secret.expose().trim().is_empty() {
+            out.add(codes::EMPTY_SECRET, &at, format!("`{key}` is empty"));
+            return None;
+        }
+        Some(Spanned::new(span, secret))
+    }
+
+    /// Each of a list.
+    pub(super) fn many(
+        &self,
+        field: Option<Many<Spanned<RawSecret>>>,
+        key: &str,
+        out: &mut Complaints,
+    ) -> Vec<Spanned<Secret>> {
+        let written = field.map_or_else(Vec::new, |many| many.0);
+        written
+            .into_iter()
+            .filter_map(|secret| self.one(Some(secret), key, out))
+            .collect()
+    }
+
+    fn warn_if_written(&self, span: std::ops::Range<usize>, key: &str, out: &mut Complaints) {
+        let text = self.context.source.get(span.clone()).unwrap_or_default();
+        let is_string = text.starts_with(['"', '\'']);
+        let is_written = !from_environment(&span) && !self.context.expanded.contains(&span.start);
+        if is_string && is_written {
+            let at = self.section.key(key, span);
+            let message = format!("the secret `{key}` is written in the file");
+            let help = "write \"${NAME}\" and set that variable, or { file = \"…\" }";
+            out.add_with_help(codes::SECRET_IN_FILE, &at, message, help);
+        }
+    }
+
+    fn file(&self, path: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<Secret> {
+        let path = self.context.path(path.get_ref());
+        let mut text = zeroize::Zeroizing::new(String::new());
+        let read = std::fs::File::open(&path)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+        let problem = match read {
+            Ok(count) if count as u64 > FILE_BYTES_MAX => "it is larger than 64KiB".to_owned(),
+            Ok(_) => return Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+            Err(error) => error.to_string(),
+        };
+        let message = format!(
+            "cannot read the secret's file {}: {problem}",
+            path.display()
+        );
+        out.add(codes::SECRET_FILE, at, message);
+        None
+    }
+}

@@ -1,0 +1,198 @@
+//! `[server]`, `[log]`, `[store]` and `[templates]`.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{Context, in_range, or, urls};
+use crate::config::raw::{Level, RawLog, RawServer, RawStore, RawTemplates};
+use crate::config::section::Section;
+use crate::config::spans::Complaints;
+use crate::config::values::{Address, Period, Size};
+use crate::config::{Server, codes};
+use crate::render::Locale;
+use crate::telemetry::{LogFormat, LogSettings};
+use crate::{render, store};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const LISTEN: Address = Address(std::net::SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    8787,
+));
+
+pub(super) fn server(section: Section<'_>, out: &mut Complaints) -> Server {
+    let at = section.at.clone();
+    let raw: RawServer = section.read(out);
+    let listen = or(raw.listen, LISTEN).0;
+    if let Some(admin) = &raw.admin_listen
+        && admin.get_ref().0 == listen
+        // Port 0 is a different free port each time.
+        && listen.port() != 0
+    {
+        let place = at.key("admin_listen", admin.span());
+        let message = format!("`listen` and `admin_listen` are both {listen}");
+        let help = "leave `admin_listen` out to serve everything on one address";
+        out.add_with_help(codes::SAME_ADDRESS, &place, message, help);
+    }
+    let public_url = raw
+        .public_url
+        .and_then(|url| urls::public(&url, &at.key("public_url", url.span()), out));
+    let body = raw
+        .max_body
+        .map(|size| toml::Spanned::new(size.span(), size.get_ref().0));
+    let max_body = in_range(
+        body,
+        1 << 20,
+        1 << 10..=64 << 20,
+        "from 1KiB to 64MiB",
+        (&at, "max_body"),
+        out,
+    );
+    let max_connections = in_range(
+        raw.max_connections,
+        4096,
+        1..=1_000_000,
+        "from 1 to 1000000",
+        (&at, "max_connections"),
+        out,
+    );
+    Server {
+        listen,
+        admin_listen: raw.admin_listen.map(|address| address.get_ref().0),
+        public_url,
+        max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+        max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+        shutdown_grace: period(
+            raw.shutdown_grace,
+            Duration::from_secs(20),
+            Duration::ZERO..=Duration::from_secs(600),
+            "at most 10m",
+            (&at, "shutdown_grace"),
+            out,
+        ),
+    }
+}
+
+/// A duration in a range.
+pub(super) fn period(
+    field: crate::config::raw::Field<Period>,
+    default: Duration,
+    range: std::ops::RangeInclusive<Duration>,
+    shown: &str,
+    at: (&crate::config::spans::At, &str),
+    out: &mut Complaints,
+) -> Duration {
+    let field = field.map(|period| toml::Spanned::new(period.span(), period.get_ref().0));
+    in_range(field, default, range, shown, at, out)
+}
+
+/// A number of bytes in a range.
+pub(super) fn size(
+    field: crate::config::raw::Field<Size>,
+    default: u64,
+    range: std::ops::RangeInclusive<u64>,
+    shown: &str,
+    at: (&crate::config::spans::At, &str),
+    out: &mut Complaints,
+) -> u64 {
+    let field = field.map(|size| toml::Spanned::new(size.span(), size.get_ref().0));
+    in_range(field, default, range, shown, at, out)
+}
+
+pub(super) fn log(section: Section<'_>, out: &mut Complaints) -> LogSettings {
+    let raw: RawLog = section.read(out);
+    let level = match or(raw.level, Level::Info) {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let format = raw
+        .format
+        .map_or(LogFormat::Text, |format| format.into_inner().into());
+    LogSettings { level, format }
+}
+
+pub(super) fn store(
+    section: Section<'_>,
+    context: &Context<'_>,
+    out: &mut Complaints,
+) -> store::Settings {
+    let at = section.at.clone();
+    let raw: RawStore = section.read(out);
+    let written = raw
+        .url
+        .as_ref()
+        .map_or("sqlite:data/relay.db", |url| url.get_ref());
+    let place = raw
+        .url
+        .as_ref()
+        .map(|url| at.key("url", url.span()))
+        .unwrap_or_default();
+    let path = match written.split_once(':') {
+        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
+        Some(("postgres" | "postgresql", _)) => {
+            let message = "a journal in PostgreSQL is not built yet";
+            let help = "use a file, like \"sqlite:data/relay.db\"";
+            out.add_with_help(codes::NOT_BUILT, &place, message, help);
+            ""
+        }
+        Some(_) | None => "",
+    };
+    // `:memory:` would be no journal: it must survive the process.
+    if (path.is_empty() || path.starts_with(':')) && !out.concern(&place.path) {
+        let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
+        out.add_with_help(codes::BAD_STORE, &place, "not a journal's URL", help);
+    }
+    let longest = DAY * 3650;
+    store::Settings {
+        path: context.path(path),
+        retain: period(
+            raw.retain,
+            DAY * 180,
+            // Less would forget events whose pictures and retries are still under way.
+            DAY * 3..=longest,
+            "at least 3d",
+            (&at, "retain"),
+            out,
+        ),
+    }
+}
+
+/// How people are shown things where their destination says nothing else.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) locale: Locale,
+    pub(super) timezone: TimeZone,
+}
+
+pub(super) fn templates(
+    section: Section<'_>,
+    context: &Context<'_>,
+    out: &mut Complaints,
+) -> (render::Settings, View) {
+    let at = section.at.clone();
+    let raw: RawTemplates = section.read(out);
+    let dir = raw.dir.map(|dir| {
+        let path = context.path(dir.get_ref());
+        if !path.is_dir() {
+            let place = at.key("dir", dir.span());
+            let message = format!("there is no folder {}", path.display());
+            let help = "make it, or leave `dir` out to use the built-in templates";
+            out.add_with_help(codes::NO_TEMPLATES_DIR, &place, message, help);
+        }
+        path
+    });
+    let view = View {
+        locale: raw
+            .locale
+            .map_or(Locale::Zh, |locale| locale.into_inner().into()),
+        timezone: raw.timezone.map_or_else(
+            || TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
+            |zone| zone.into_inner().0,
+        ),
+    };
+    (render::Settings { dir }, view)
+}

@@ -1,0 +1,82 @@
+//! URLs. Most are secrets, so no complaint repeats one.
+
+use toml::Spanned;
+use url::{Host, Url};
+
+use crate::config::codes;
+use crate::config::spans::{At, Complaints};
+use crate::model::Secret;
+
+const HELP: &str = "write it whole, like \"https://example.com/path\"";
+
+/// An http(s) URL with a host.
+fn parse(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("not a URL that begins with https:// or http://".to_owned());
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Where a destination is. Warns of one that anybody on the way can read.
+pub(super) fn target(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+    match parse(url.get_ref().expose()) {
+        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+            let message = "messages to this URL go unencrypted";
+            out.add_with_help(codes::HTTP_TARGET, at, message, "use https:// if it has it");
+        }
+        Ok(_) => {}
+        Err(problem) => out.add_with_help(codes::BAD_URL, at, problem, HELP),
+    }
+}
+
+/// A proxy.
+pub(super) fn proxy(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+    if let Err(problem) = parse(url.get_ref().expose()) {
+        let help = "write it like \"http://proxy.example.com:3128\"";
+        out.add_with_help(codes::BAD_URL, at, problem, help);
+    }
+}
+
+/// The start of other URLs, without a slash at its end.
+pub(super) fn base(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+    let parsed = match parse(url.get_ref()) {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            out.add_with_help(codes::BAD_URL, at, problem, HELP);
+            return None;
+        }
+    };
+    let has_user = !parsed.username().is_empty() || parsed.password().is_some();
+    if has_user || parsed.query().is_some() || parsed.fragment().is_some() {
+        let message = "this URL must have no user, query or fragment: paths are put behind it";
+        out.add(codes::BAD_URL, at, message);
+        return None;
+    }
+    Some(parsed.as_str().trim_end_matches('/').to_owned())
+}
+
+/// `public_url`.
+pub(super) fn public(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+    let base = base(url, at, out)?;
+    let loopback = Url::parse(&base).is_ok_and(|url| is_loopback(&url));
+    if base.starts_with("http:") && !loopback {
+        let message = "links to pictures go unencrypted";
+        out.add_with_help(
+            codes::HTTP_PUBLIC_URL,
+            at,
+            message,
+            "put a proxy with TLS in front",
+        );
+    }
+    Some(base)
+}

@@ -1,0 +1,90 @@
+//! What Standard Webhooks asks of secrets, and HTTP of headers.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use toml::Spanned;
+
+use super::secrets::Secrets;
+use crate::config::codes;
+use crate::config::spans::{At, Complaints};
+use crate::config::values::RawSecret;
+use crate::model::Secret;
+
+/// Headers that we send ourselves, or that HTTP does.
+const OURS: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// A signing secret is `whsec_` and base64. The specification wants from 24 to 64 bytes.
+pub(super) fn check_secret(secret: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+    let text = secret.get_ref().expose();
+    let coded = text.strip_prefix("whsec_").unwrap_or(text);
+    let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
+    match STANDARD.decode(coded) {
+        Err(_may_show_it) => {
+            let message = "not a signing secret: it is `whsec_` and base64";
+            out.add_with_help(codes::WEBHOOK_SECRET, at, message, help);
+        }
+        Ok(bytes) if bytes.len() < 16 => {
+            let message = "this signing secret is too short: it needs 16 bytes, better 32";
+            out.add_with_help(codes::WEBHOOK_SECRET, at, message, help);
+        }
+        Ok(bytes) if !(24..=64).contains(&bytes.len()) => {
+            let message = "Standard Webhooks wants signing secrets of 24 to 64 bytes";
+            out.add_with_help(codes::SECRET_LENGTH, at, message, help);
+        }
+        Ok(_) => {}
+    }
+}
+
+/// The operator's own headers.
+pub(super) fn headers(
+    written: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+    secrets: &Secrets<'_>,
+    out: &mut Complaints,
+) -> Vec<(String, Secret)> {
+    let section = At {
+        path: format!("{}.headers", secrets.section.path),
+        span: None,
+    };
+    let in_headers = Secrets {
+        context: secrets.context,
+        section: &section,
+    };
+    let mut headers = Vec::new();
+    for (name, value) in written {
+        let at = section.key(name.get_ref(), name.span());
+        if let Some(problem) = bad_name(name.get_ref()) {
+            out.add(codes::BAD_HEADER, &at, problem);
+        }
+        let Some(value) = in_headers.quiet(Some(value), name.get_ref(), out) else {
+            continue;
+        };
+        let sendable = |b: u8| b == b'\t' || (b' '..=b'~').contains(&b);
+        if !value.get_ref().expose().bytes().all(sendable) {
+            let at = section.key(name.get_ref(), value.span());
+            let message = "a header's value can hold visible ASCII characters and spaces only";
+            out.add(codes::BAD_HEADER, &at, message);
+        }
+        headers.push((name.into_inner(), value.into_inner()));
+    }
+    headers
+}
+
+fn bad_name(name: &str) -> Option<String> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Some(format!("{name:?} cannot be a header's name"));
+    }
+    OURS.contains(&name.to_lowercase().as_str())
+        .then(|| format!("the header `{name}` is set by the relay itself"))
+}

@@ -1,0 +1,74 @@
+//! The kinds of complaint, in one table. `docs/diagnostics.md` explains each; a test holds the two together.
+//!
+//! The builders of rules have E100–E199 and W100–W199, those of templates E200 and up, in their own modules.
+
+use crate::diag::Level;
+
+/// A kind of complaint: unique, and never given a second meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Code(pub(super) &'static str);
+
+impl Code {
+    /// Codes that begin with `W` are warnings.
+    pub(super) fn level(self) -> Level {
+        if self.0.starts_with('W') {
+            Level::Warning
+        } else {
+            Level::Error
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub(super) const $name: Code = Code($code);)*
+
+        /// Every code of this module with its meaning.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$(($code, $meaning)),*];
+    };
+}
+
+codes! {
+    SYNTAX = "E001", "not TOML";
+    UNREADABLE = "E002", "a file cannot be read";
+    NOT_UTF8 = "E003", "a file is not UTF-8";
+    INCLUDE = "E004", "an `include` pattern cannot be used";
+    UNKNOWN_KEY = "E005", "an unknown key";
+    NOT_BUILT = "E006", "not built yet";
+    WRONG_TYPE = "E007", "a value of the wrong type";
+    WRONG_VALUE = "E008", "a value that cannot be read";
+    MISSING_KEY = "E009", "a key that is needed is missing";
+    UNSET = "E010", "an environment variable is not set";
+    BAD_REFERENCE = "E011", "a malformed `${…}`";
+    SECRET_FILE = "E012", "a secret's file cannot be read";
+    EMPTY_SECRET = "E013", "an empty secret";
+    BAD_VARIABLE = "E014", "a `RELAY__…` variable that names no single value";
+    BAD_NAME = "E015", "a name with characters that names cannot have";
+    OUT_OF_RANGE = "E016", "a value outside its range";
+    NO_KEY = "E020", "an app by webhook with neither key nor token";
+    SAME_APP_ID = "E021", "two apps of one `app_id`";
+    BAD_APP_ID = "E022", "not an app id";
+    UNKNOWN_DESTINATION = "E023", "no such destination";
+    UNKNOWN_APP = "E024", "no such app";
+    NO_APP_SECRET = "E025", "the app has no `app_secret`";
+    FALLBACK_CYCLE = "E026", "fallbacks that lead back to themselves";
+    NO_TEMPLATES_DIR = "E027", "`templates.dir` is missing";
+    NO_TEMPLATE = "E028", "no such template";
+    BAD_URL = "E029", "not a usable URL";
+    WEBHOOK_SECRET = "E030", "not a signing secret of Standard Webhooks";
+    BAD_HEADER = "E031", "a header that cannot be sent";
+    SAME_ADDRESS = "E032", "two listeners on one address";
+    BAD_STORE = "E033", "not a journal's URL";
+    BAD_HOST = "E034", "not a host pattern";
+    BAD_MENTION = "E035", "not a person that can be mentioned";
+    NAME_TAKEN = "E036", "one name for two things";
+    NO_RULES = "W001", "no rules";
+    HTTP_TARGET = "W002", "a destination without TLS";
+    SECRET_IN_FILE = "W003", "a secret written in the file";
+    NO_PUBLIC_URL = "W004", "pictures cannot be shown without `public_url`";
+    HTTP_PUBLIC_URL = "W005", "`public_url` without TLS";
+    SECRET_LENGTH = "W006", "a signing secret of unusual length";
+    NO_FALLBACK = "W007", "`fallback_after` without `fallback`";
+    NO_INCLUDE = "W008", "an `include` pattern that matches no file";
+}

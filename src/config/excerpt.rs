@@ -1,0 +1,325 @@
+//! The line a complaint is about, with what may be secret masked.
+//!
+//! Strings are masked unless their key is known to hold no secret, comments are left out, and of a
+//! file that is not TOML only keys are shown: there is no telling where its strings end.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diag::Excerpt;
+
+const MASK: &str = "***";
+
+/// Keys whose strings can be shown. `url`, `secret`, `proxy`, `headers` and their kind are not here,
+/// nor is any key that we do not know.
+const OPEN: &[&str] = &[
+    "admin_listen",
+    "allow_hosts",
+    "app",
+    "app_id",
+    "body",
+    "concurrency",
+    "contact",
+    "dir",
+    "except",
+    "fallback",
+    "fallback_after",
+    "fault",
+    "feedback_timezone",
+    "format",
+    "images",
+    "include",
+    "kind",
+    "level",
+    "link_ttl",
+    "listen",
+    "locale",
+    "match",
+    "max_body",
+    "max_bytes",
+    "max_connections",
+    "max_total",
+    "mention",
+    "name",
+    "notify",
+    "path",
+    "platform",
+    "rate",
+    "receive",
+    "retain",
+    "retry_for",
+    "send_to",
+    "severity",
+    "shutdown_grace",
+    "source",
+    "template",
+    "tenant",
+    "timeout",
+    "timezone",
+    "type",
+    "upload_images_as",
+    "description",
+    "event",
+    "file",
+    "keyword",
+    "user",
+    "via",
+    "wait",
+];
+
+/// The excerpt of `text` around `span`; `None` for an empty file or a span that is not in it.
+pub(super) fn excerpt(text: &str, span: &Range<usize>) -> Option<Excerpt> {
+    let start = (0..=span.start.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))?;
+    let (before, after) = text.split_at_checked(start)?;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line_end = after.find('\n').map_or(text.len(), |at| start + at);
+    let line_text = text.get(line_start..line_end)?.trim_end_matches('\r');
+    let line = before.matches('\n').count() + 1;
+    let column = before.get(line_start..)?.chars().count() + 1;
+    let end = (span.end..text.len()).find(|&at| text.is_char_boundary(at));
+    let line_stop = line_start + line_text.len();
+    let mark = start.min(line_stop)
+        ..end
+            .unwrap_or(text.len())
+            .clamp(start.min(line_stop), line_stop);
+    let edits = edits(text, line_start..line_start + line_text.len());
+    let (masked, mark) = apply(line_text, line_start, &edits, mark);
+    Some(Excerpt {
+        line,
+        column,
+        text: masked,
+        mark,
+    })
+}
+
+/// What is put in the place of some bytes.
+type Edit = (Range<usize>, String);
+
+fn edits(text: &str, line: Range<usize>) -> Vec<Edit> {
+    match DeTable::parse(text) {
+        Ok(tree) => {
+            let mut strings = Vec::new();
+            table_strings(tree.get_ref(), None, &mut strings);
+            edits_of_strings(text, line, strings)
+        }
+        Err(_) => edits_of_broken(text, line),
+    }
+}
+
+/// A string of the file, and whether it can be shown.
+type Found = (Range<usize>, bool);
+
+fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut Vec<Found>) {
+    for (key, value) in table {
+        // The keys of `headers` and `labels` are the operator's own: what they stand in decides.
+        let own = matches!(within, Some("headers" | "labels"));
+        let name = if own {
+            within
+        } else {
+            Some(key.get_ref().as_ref())
+        };
+        all.push((key.span(), true));
+        value_strings(value, name, all);
+    }
+}
+
+fn value_strings<'a>(value: &'a Spanned<DeValue<'_>>, key: Option<&'a str>, all: &mut Vec<Found>) {
+    match value.get_ref() {
+        DeValue::String(text) => {
+            let open = key.is_some_and(|key| OPEN.contains(&key)) || is_reference(text);
+            all.push((value.span(), open));
+        }
+        DeValue::Array(items) => items.iter().for_each(|item| value_strings(item, key, all)),
+        DeValue::Table(table) => table_strings(table, key, all),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+}
+
+/// Whether the string is one `${NAME}` and nothing else.
+fn is_reference(text: &str) -> bool {
+    let name = text
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+fn edits_of_strings(text: &str, line: Range<usize>, strings: Vec<Found>) -> Vec<Edit> {
+    let mut on_line: Vec<Found> = strings
+        .into_iter()
+        .filter(|(span, _)| span.start < line.end && span.end > line.start)
+        .collect();
+    on_line.sort_unstable_by_key(|(span, _)| span.start);
+    let mut edits = Vec::new();
+    let mut after = line.start;
+    for (span, open) in on_line {
+        if let Some(comment) = comment_in(text, after..span.start) {
+            edits.push((comment..line.end, String::new()));
+            return edits;
+        }
+        after = span.end.max(after);
+        if !open {
+            let quote = text
+                .get(span.clone())
+                .filter(|t| t.starts_with('\''))
+                .map_or('"', |_| '\'');
+            let whole = span.start.max(line.start)..span.end.min(line.end);
+            edits.push((whole, format!("{quote}{MASK}{quote}")));
+        }
+    }
+    if let Some(comment) = comment_in(text, after..line.end) {
+        edits.push((comment..line.end, String::new()));
+    }
+    edits
+}
+
+fn comment_in(text: &str, between: Range<usize>) -> Option<usize> {
+    let start = between.start;
+    text.get(between)?.find('#').map(|at| start + at)
+}
+
+/// Of a line of a broken file: its key, and its value if the key is an open one.
+fn edits_of_broken(text: &str, line: Range<usize>) -> Vec<Edit> {
+    let shown = text.get(line.clone()).unwrap_or_default();
+    if shown.trim_start().starts_with('[') && !shown.contains(['"', '\'', '=']) {
+        return Vec::new();
+    }
+    let Some((key, _)) = shown.split_once('=') else {
+        return vec![(line, MASK.to_owned())];
+    };
+    let name = key.rsplit(['.', ' ']).find(|part| !part.is_empty());
+    let one = shown.matches('=').count() == 1 && !shown.contains('#');
+    if one && name.is_some_and(|name| OPEN.contains(&name)) {
+        return Vec::new();
+    }
+    let after = line.start + key.len() + 1;
+    vec![(after..line.end, format!(" {MASK}"))]
+}
+
+/// The line with the edits, and where `mark` is in it.
+fn apply(
+    line: &str,
+    line_start: usize,
+    edits: &[Edit],
+    mark: Range<usize>,
+) -> (String, Range<usize>) {
+    let mut shown = String::new();
+    let mut done = line_start;
+    let mut new_mark = None..None;
+    let place =
+        |at: usize, is_end: bool, done: usize, edit: &Range<usize>, shown: &str, new: &str| {
+            if at <= edit.start && at >= done {
+                Some(shown.len() - (edit.start - at))
+            } else if at < edit.end || (is_end && at == edit.end) {
+                let end = shown.len() + new.len();
+                Some(if is_end { end } else { shown.len() })
+            } else {
+                None
+            }
+        };
+    let end = line_start + line.len();
+    let last = (end..end, String::new());
+    for (span, new) in edits.iter().chain([&last]) {
+        let kept = line.get(done - line_start..span.start.max(done) - line_start);
+        shown.push_str(kept.unwrap_or_default());
+        for (at, is_end, slot) in [
+            (mark.start, false, &mut new_mark.start),
+            (mark.end, true, &mut new_mark.end),
+        ] {
+            if slot.is_none() {
+                *slot = place(at, is_end, done, span, &shown, new);
+            }
+        }
+        shown.push_str(new);
+        done = span.end;
+    }
+    let length = shown.trim_end().len();
+    shown.truncate(length);
+    let start = new_mark.start.unwrap_or(length).min(length);
+    let end = new_mark.end.unwrap_or(length).clamp(start, length);
+    (shown, start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, about: &str) -> (String, String) {
+        let start = text.find(about).unwrap();
+        let excerpt = excerpt(text, &(start..start + about.len())).unwrap();
+        let marked = excerpt.text.get(excerpt.mark).unwrap().to_owned();
+        (excerpt.text, marked)
+    }
+
+    #[test]
+    fn strings_of_unknown_keys_and_comments_are_not_shown() {
+        for (text, about, line, marked) in [
+            (
+                "kind = \"fille\" # hunter2",
+                "\"fille\"",
+                "kind = \"fille\"",
+                "\"fille\"",
+            ),
+            ("secret = 'hunter2'", "'hunter2'", "secret = '***'", "'***'"),
+            ("secret = 'hunter2'", "unter", "secret = '***'", "'***'"),
+            (
+                "a = 'hunter2'\nb = { c = 'hunter2', kind = 5 }",
+                "5",
+                "b = { c = '***', kind = 5 }",
+                "5",
+            ),
+            ("url = \"${URL}\"", "url", "url = \"${URL}\"", "url"),
+            ("url = \"${URL:-hunter2}\"", "url", "url = \"***\"", "url"),
+            (
+                "x = [\"a\", 7, \"b\"] # y",
+                "7",
+                "x = [\"***\", 7, \"***\"]",
+                "7",
+            ),
+            (
+                "headers = { kind = 'hunter2' }",
+                "kind",
+                "headers = { kind = '***' }",
+                "kind",
+            ),
+            ("x = '''\nhunter2\n'''", "hunter2", "'***'", "'***'"),
+            ("# hunter2\nx = 1", "x", "x = 1", "x"),
+            (
+                "'反馈 2' = 1\nname = '反馈' # 反馈",
+                "'反馈'",
+                "name = '反馈'",
+                "'反馈'",
+            ),
+        ] {
+            let wanted = (line.to_owned(), marked.to_owned());
+            assert_eq!(shown(text, about), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_broken_file_keys_are_shown() {
+        for (text, about, line) in [
+            ("secret = \"hunter2\nx = 1", "hunter2", "secret = ***"),
+            ("kind = fille", "fille", "kind = fille"),
+            ("kind = fille # hunter2", "fille", "kind = ***"),
+            ("x = [\n  \"hunter2\"\n  7 8", "hunter2", "***"),
+            ("[server\nlisten = 5", "[server", "[server"),
+        ] {
+            assert_eq!(shown(text, about).0, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_span_of_any_text_is_survived() {
+        let text = "\"名\" = '反馈'\r\n\n[a]\nb = \"\"\"x\ny\"\"\"\n";
+        for start in 0..text.len() + 3 {
+            for end in start..text.len() + 3 {
+                let excerpt = excerpt(text, &(start..end)).unwrap();
+                assert!(excerpt.text.get(excerpt.mark).is_some(), "{start}..{end}");
+            }
+        }
+    }
+}

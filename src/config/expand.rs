@@ -1,0 +1,225 @@
+//! `${VAR}`, `${VAR:-default}` and `$${` in the strings of a file.
+
+use std::collections::{BTreeMap, HashSet};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::codes;
+use super::spans::{At, Complaints, from_environment};
+
+/// The variables of the process.
+pub(super) type Environment = BTreeMap<String, String>;
+
+/// Replaces every reference in the strings below `table`. A key whose value holds a bad one is taken
+/// out, so that nothing follows from it. Returns where the strings that held references start.
+///
+/// What `RELAY__…` set is taken as it is: whoever wrote it had a shell to expand it.
+pub(super) fn expand(
+    table: &mut DeTable<'_>,
+    at: &At,
+    environment: &Environment,
+    out: &mut Complaints,
+) -> HashSet<usize> {
+    let mut work = Expansion {
+        environment,
+        out,
+        expanded: HashSet::new(),
+    };
+    work.table(table, at);
+    work.expanded
+}
+
+struct Expansion<'a> {
+    environment: &'a Environment,
+    out: &'a mut Complaints,
+    expanded: HashSet<usize>,
+}
+
+impl Expansion<'_> {
+    fn table(&mut self, table: &mut DeTable<'_>, at: &At) {
+        let mut bad = Vec::new();
+        for (key, value) in table.iter_mut() {
+            let at = at.key(key.get_ref(), value.span());
+            if !self.value(value, &at) {
+                bad.push(key.clone());
+            }
+        }
+        for key in bad {
+            table.remove(&key);
+        }
+    }
+
+    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, at: &At) -> bool {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::String(text) => {
+                if from_environment(&span) || !text.contains("${") {
+                    return true;
+                }
+                match replace(text, self.environment) {
+                    Ok(new) => {
+                        if new.referred {
+                            self.expanded.insert(span.start);
+                        }
+                        *text = new.text.into();
+                        true
+                    }
+                    Err(problem) => {
+                        problem.tell(at, self.out);
+                        false
+                    }
+                }
+            }
+            DeValue::Array(items) => {
+                let mut sound = true;
+                for (index, item) in items.iter_mut().enumerate() {
+                    let at = at.index(index, item.span());
+                    sound &= self.value(item, &at);
+                }
+                sound
+            }
+            DeValue::Table(inner) => {
+                self.table(inner, at);
+                true
+            }
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => true,
+        }
+    }
+}
+
+struct Replaced {
+    text: String,
+    /// Whether a variable was named, set or not.
+    referred: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Problem {
+    Unset(String),
+    Unclosed,
+    BadName(String),
+}
+
+impl Problem {
+    fn tell(self, at: &At, out: &mut Complaints) {
+        match self {
+            Self::Unset(name) => out.add_with_help(
+                codes::UNSET,
+                at,
+                format!("the environment variable {name} is not set"),
+                format!("set it, or write ${{{name}:-…}} with a value for when it is not"),
+            ),
+            Self::Unclosed => out.add_with_help(
+                codes::BAD_REFERENCE,
+                at,
+                "`${` is not closed by `}`",
+                "write $${ for a literal ${",
+            ),
+            Self::BadName(name) => out.add_with_help(
+                codes::BAD_REFERENCE,
+                at,
+                format!("{name:?} is not the name of an environment variable"),
+                "write ${NAME} or ${NAME:-default}, and $${ for a literal ${",
+            ),
+        }
+    }
+}
+
+fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
+    let mut new = String::with_capacity(text.len());
+    let mut referred = false;
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            new.push_str(before);
+            new.push_str("${");
+            rest = after;
+            continue;
+        }
+        new.push_str(before);
+        let (inside, after) = after.split_once('}').ok_or(Problem::Unclosed)?;
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if !is_variable(name) {
+            return Err(Problem::BadName(shown(name)));
+        }
+        // As in a shell, `:-` also stands in for a variable that is set and empty.
+        let value = environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| default.is_none() || !value.is_empty());
+        match value.or(default) {
+            Some(value) => new.push_str(value),
+            None => return Err(Problem::Unset(name.to_owned())),
+        }
+        referred = true;
+        rest = after;
+    }
+    new.push_str(rest);
+    Ok(Replaced {
+        text: new,
+        referred,
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// What stands where a name should: it may be part of a secret, so no more than its first character.
+fn shown(name: &str) -> String {
+    match name.chars().next() {
+        Some(first) => format!("{first}…"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<String, Problem> {
+        let environment = [("KEY", "value"), ("EMPTY", ""), ("ODD", "${KEY}")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        replace(text, &environment).map(|new| new.text)
+    }
+
+    #[test]
+    fn references_defaults_and_literals() {
+        for (text, wanted) in [
+            ("plain $KEY $", "plain $KEY $"),
+            ("${KEY}", "value"),
+            ("a${KEY}b${KEY}c", "avaluebvaluec"),
+            ("${KEY:-other}", "value"),
+            ("${NONE:-other}", "other"),
+            ("${NONE:-}", ""),
+            ("${NONE:-a:-b}", "a:-b"),
+            ("${EMPTY}", ""),
+            ("${EMPTY:-other}", "other"),
+            ("$${KEY}", "${KEY}"),
+            ("$${KEY} ${KEY}", "${KEY} value"),
+            ("${ODD}", "${KEY}"),
+            ("反馈${KEY}反馈", "反馈value反馈"),
+        ] {
+            assert_eq!(expanded(text), Ok(wanted.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_more_than_that() {
+        assert_eq!(expanded("${NONE}"), Err(Problem::Unset("NONE".to_owned())));
+        assert_eq!(expanded("x ${KEY"), Err(Problem::Unclosed));
+        for (text, shown) in [("${}", ""), ("${2}", "2…"), ("${hunter-2}", "h…")] {
+            assert_eq!(expanded(text), Err(Problem::BadName(shown.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What was probably meant: near names, Feishu's own names, keys in the wrong place, and what is
+//! designed and not built yet.
+
+use toml::de::DeValue;
+
+use super::codes;
+use super::spans::{At, Complaints};
+
+/// Feishu's names of fields, and ours.
+const FEISHU_NAMES: &[(&str, &str)] = &[
+    ("feedback_type", "type"),
+    ("fault_type", "fault"),
+    ("fault_types", "fault"),
+    ("tenant_name", "tenant"),
+    ("feedback_path", "path"),
+    ("feedback_source", "source"),
+    ("source_type", "source"),
+    ("user_id", "user"),
+    ("open_id", "user"),
+    ("image_list", "images"),
+    ("app_name", "app"),
+    ("verify_token", "verification_token"),
+    ("encryption_key", "encrypt_key"),
+];
+
+/// Conditions, which stand under `match` of a rule.
+const CONDITIONS: &[&str] = &[
+    "app",
+    "via",
+    "type",
+    "fault",
+    "source",
+    "tenant",
+    "path",
+    "tenant_key",
+    "description",
+    "contact",
+    "images",
+    "user",
+    "event",
+];
+
+/// Keys of the design that this version does not have, by the last part of their section.
+const NOT_BUILT: &[(&str, &str)] = &[
+    ("", "tests"),
+    ("", "digests"),
+    ("", "silences"),
+    ("", "console"),
+    ("apps.", "backfill"),
+    ("destinations.", "app"),
+    ("destinations.", "chat_id"),
+    ("destinations.", "urgent"),
+    ("destinations.", "token"),
+    ("destinations.", "signing_secret"),
+    ("destinations.", "channel"),
+];
+
+/// Whether `path` is a key that is designed and not built.
+fn is_not_built(path: &str) -> bool {
+    NOT_BUILT
+        .iter()
+        .any(|(section, key)| match path.rsplit_once('.') {
+            Some((above, last)) => {
+                !section.is_empty() && above.starts_with(section) && last == *key
+            }
+            None => section.is_empty() && path == *key,
+        })
+}
+
+/// Complains of a key that is not among the `known`.
+pub(super) fn unknown_key(key: &str, known: &[&str], at: &At, out: &mut Complaints) {
+    if is_not_built(&at.path) {
+        let message = format!("`{key}` is not built yet");
+        return out.add(codes::NOT_BUILT, at, message);
+    }
+    let message = format!("unknown key `{key}`");
+    match help(key, known, &at.path) {
+        Some(help) => out.add_with_help(codes::UNKNOWN_KEY, at, message, help),
+        None => out.add(codes::UNKNOWN_KEY, at, message),
+    }
+}
+
+fn help(key: &str, known: &[&str], path: &str) -> Option<String> {
+    let ours = FEISHU_NAMES.iter().find(|(theirs, _)| *theirs == key);
+    if let Some((_, ours)) = ours {
+        if known.contains(ours) {
+            return Some(format!("did you mean `{ours}`? That is its name here"));
+        }
+        if is_rule(path) {
+            return Some(format!("did you mean `match = {{ {ours} = … }}`?"));
+        }
+    }
+    if is_rule(path) && CONDITIONS.contains(&key) {
+        return Some(format!(
+            "it is a condition: write `match = {{ {key} = … }}`"
+        ));
+    }
+    if let Some(near) = nearest(key, known.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    let list = known.join("`, `");
+    (!known.is_empty()).then(|| format!("the keys here are `{list}`"))
+}
+
+/// Whether `path` is a key of a rule itself, e.g. `rules[2].type`.
+fn is_rule(path: &str) -> bool {
+    path.starts_with("rules[") && path.matches('.').count() == 1
+}
+
+/// Complains of a word that is not one of those `expected`.
+pub(super) fn unknown_word(
+    given: Option<&DeValue<'_>>,
+    expected: &str,
+    at: &At,
+    out: &mut Complaints,
+) {
+    // Kinds that are known only to be refused are not offered.
+    let expected = expected.replace(", `feishu-app`, `slack-app`", "");
+    let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let message = format!("expected {expected}");
+    let near = given
+        .and_then(DeValue::as_str)
+        .and_then(|given| nearest(given, words.iter().copied()));
+    match near {
+        Some(near) => {
+            let help = format!("did you mean \"{near}\"?");
+            out.add_with_help(codes::WRONG_VALUE, at, message, help);
+        }
+        None => out.add(codes::WRONG_VALUE, at, message),
+    }
+}
+
+/// The name that `given` is probably a slip of.
+pub(super) fn nearest<'a>(
+    given: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| {
+            let likeness = strsim::jaro_winkler(&given, &name.to_lowercase());
+            (likeness, name)
+        })
+        // Below this, most suggestions are noise: `retry` and `rate` have 0.78.
+        .filter(|(likeness, _)| *likeness >= 0.82)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Help for a name that is none of `names`.
+pub(super) fn which<'a>(given: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    if let Some(near) = nearest(given, names.clone()) {
+        return format!("did you mean \"{near}\"?");
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() {
+        "there is none yet".to_owned()
+    } else {
+        format!("there are \"{}\"", names.join("\", \""))
+    }
+}

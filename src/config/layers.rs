@@ -1,0 +1,225 @@
+//! The file, and over it what `RELAY__SECTION__KEY` variables say.
+//!
+//! The `config` crate merges the two. It forgets lines, so what the environment has changed in the
+//! merged values is laid over the file's own tree, whose values keep their spans.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use config::{File, FileFormat, Source, Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::codes;
+use super::expand::Environment;
+use super::spans::{At, Complaints, join};
+
+const PREFIX: &str = "RELAY";
+const SEPARATOR: &str = "__";
+
+/// Parses a file. What can be read of a broken one is not used: it would be complained of twice.
+pub(super) fn parse<'i>(text: &'i str, out: &mut Complaints) -> Option<DeTable<'i>> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = At {
+            path: String::new(),
+            span: error.span(),
+        };
+        out.add(codes::SYNTAX, &at, format!("not TOML: {}", error.message()));
+    }
+    errors.is_empty().then(|| tree.into_inner())
+}
+
+/// Lays what the environment says over the file's `tree`.
+pub(super) fn overlay<'i>(
+    tree: &mut DeTable<'i>,
+    text: &str,
+    environment: &'i Environment,
+    out: &mut Complaints,
+) {
+    // The variables, by the lower-case names that `config` knows them by.
+    let variables = ours(environment, out);
+    if variables.is_empty() {
+        return;
+    }
+    let source = variables
+        .values()
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let merged = config::Config::builder()
+        .add_source(File::from_str(text, FileFormat::Toml))
+        .add_source(
+            config::Environment::with_prefix(PREFIX)
+                .separator(SEPARATOR)
+                .source(Some(source)),
+        )
+        .build()
+        .and_then(|merged| merged.collect());
+    match merged {
+        Ok(merged) => {
+            let mut overlay = Overlay {
+                variables: &variables,
+                out,
+            };
+            overlay.table(tree, merged, &[], "");
+        }
+        // Its words may show a value.
+        Err(_may_show_values) => {
+            let at = At::default();
+            let message = "the RELAY__… variables cannot be laid over this file";
+            out.add(codes::BAD_VARIABLE, &at, message);
+        }
+    }
+}
+
+/// Names and values of variables, by the names in lower case.
+type Variables<'i> = BTreeMap<String, (&'i str, &'i str)>;
+
+/// The variables that are meant for us and name a value.
+fn ours<'i>(environment: &'i Environment, out: &mut Complaints) -> Variables<'i> {
+    let prefix = format!("{PREFIX}{SEPARATOR}");
+    let mut ours = Variables::new();
+    for (name, value) in environment {
+        let Some(way) = name.strip_prefix(&prefix) else {
+            continue;
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let step =
+            |step: &str| !step.is_empty() && !step.starts_with('_') && step.chars().all(plain);
+        if way.split(SEPARATOR).all(step) {
+            ours.insert(name.to_lowercase(), (name, value));
+        } else {
+            let span = out.variable_span(name);
+            out.add_with_help(
+                codes::BAD_VARIABLE,
+                &At::new("", span),
+                format!("{name} does not name a value"),
+                "write RELAY__SECTION__KEY, with letters, digits and single `_` in names",
+            );
+        }
+    }
+    ours
+}
+
+struct Overlay<'a, 'i> {
+    variables: &'a Variables<'i>,
+    out: &'a mut Complaints,
+}
+
+impl<'i> Overlay<'_, 'i> {
+    fn table(
+        &mut self,
+        tree: &mut DeTable<'i>,
+        merged: config::Map<String, Value>,
+        way: &[String],
+        path: &str,
+    ) {
+        let changed: BTreeMap<String, Value> = merged
+            .into_iter()
+            .filter(|(_, value)| is_changed(value))
+            .collect();
+        for (name, value) in changed {
+            let key = written_key(tree, &name);
+            let path = join(path, &key);
+            let mut way = way.to_vec();
+            way.push(name);
+            self.value(tree, key, value, &way, &path);
+        }
+    }
+
+    fn value(
+        &mut self,
+        tree: &mut DeTable<'i>,
+        key: String,
+        value: Value,
+        way: &[String],
+        path: &str,
+    ) {
+        let existing = tree.get_mut(key.as_str()).map(Spanned::get_mut);
+        match (value.kind, existing) {
+            (ValueKind::Table(merged), Some(DeValue::Table(inner))) => {
+                self.table(inner, merged, way, path);
+            }
+            (ValueKind::Table(_), Some(DeValue::Array(_))) => self.refuse_entries(way, path),
+            (ValueKind::Table(merged), _) => {
+                let span = self.span_below(way);
+                let mut inner = DeTable::new();
+                self.table(&mut inner, merged, way, path);
+                insert(tree, key, Spanned::new(span, DeValue::Table(inner)));
+            }
+            // A scalar that is changed is a variable's.
+            (_, _) => {
+                if let Some(&(name, text)) = self.variables.get(&variable(way)) {
+                    let span = self.out.variable_span(name);
+                    insert(tree, key, Spanned::new(span, DeValue::String(text.into())));
+                }
+            }
+        }
+    }
+
+    fn refuse_entries(&mut self, way: &[String], path: &str) {
+        let start = variable(way) + SEPARATOR;
+        for (lower, (name, _)) in self.variables {
+            if lower.starts_with(&start) {
+                let span = self.out.variable_span(name);
+                self.out.add_with_help(
+                    codes::BAD_VARIABLE,
+                    &At::new(path, span),
+                    format!("{name} reaches into the list `{path}`"),
+                    "a variable replaces one value, not an entry of a list",
+                );
+            }
+        }
+    }
+
+    /// A span for a table that only the environment has: its first variable's.
+    fn span_below(&mut self, way: &[String]) -> Range<usize> {
+        let start = variable(way) + SEPARATOR;
+        let mut below = self.variables.iter();
+        let name = below
+            .find(|(lower, _)| lower.starts_with(&start))
+            .map_or("", |(_, (name, _))| name);
+        self.out.variable_span(name)
+    }
+}
+
+/// The variable for the value that this way leads to, in lower case.
+fn variable(way: &[String]) -> String {
+    format!("{PREFIX}{SEPARATOR}{}", way.join(SEPARATOR)).to_lowercase()
+}
+
+/// Puts a value in; its key gets the value's span, for the file's own key is not what was meant.
+fn insert<'i>(tree: &mut DeTable<'i>, key: String, value: Spanned<DeValue<'i>>) {
+    tree.remove(key.as_str());
+    tree.insert(Spanned::new(value.span(), Cow::Owned(key)), value);
+}
+
+/// Whether the environment set this value or one below it.
+fn is_changed(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::Table(table) => table.values().any(is_changed),
+        ValueKind::Nil
+        | ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_)
+        | ValueKind::String(_)
+        | ValueKind::Array(_) => value.origin() == Some("the environment"),
+    }
+}
+
+/// The file's own spelling of a key: variables cannot hold `-` or tell capital letters.
+fn written_key(tree: &DeTable<'_>, name: &str) -> String {
+    let folded = |key: &str| key.to_lowercase().replace('-', "_");
+    if tree.contains_key(name) {
+        return name.to_owned();
+    }
+    tree.keys()
+        .map(|key| key.get_ref().as_ref())
+        .find(|key| folded(key) == name)
+        .unwrap_or(name)
+        .to_owned()
+}

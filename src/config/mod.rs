@@ -1,0 +1,246 @@
+//! `relay.toml`: found, layered with the environment, checked; every mistake at once, each at its place.
+//!
+//! ```text
+//! text ──layers::parse──→ spanned tree ──overlay──→ (RELAY__…) ──expand──→ (${VAR})
+//!      ──section──→ raw sections: each key read by itself ──check──→ Config
+//! ```
+//!
+//! - A value knows its place by its span, wherever it is carried; see `spans.rs`.
+//! - A complaint about a key ends that key only. What follows from it is not complained of again.
+//! - No value is repeated in a complaint unless its key can hold no secret; see `excerpt.rs`.
+
+mod check;
+mod codes;
+mod excerpt;
+mod expand;
+mod hints;
+mod layers;
+mod raw;
+mod reload;
+mod rules;
+mod section;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use toml::Spanned;
+
+use self::check::Context;
+use self::section::Section;
+use self::spans::{At, Complaints};
+use self::values::Many;
+use crate::diag::{Diagnostic, Excerpt};
+use crate::feishu::App;
+use crate::model::{AppName, DestinationName};
+use crate::render::{Mention, Templates};
+use crate::rules::RuleSet;
+use crate::telemetry::LogSettings;
+use crate::{destination, images, store};
+
+pub use reload::{Changes, changes};
+pub use rules::WrittenRule;
+
+/// The largest file that is read: a thousand times any real one.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// `[server]`.
+    pub server: Server,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[operator] notify`.
+    pub notify: Option<DestinationName>,
+    /// `[store]`.
+    pub store: store::Settings,
+    /// `[images]`.
+    pub images: images::Settings,
+    /// Where pictures are kept.
+    pub images_dir: PathBuf,
+    /// All templates, as they were when they were checked; locale and timezone are in each
+    /// destination's audience.
+    pub templates: Arc<Templates>,
+    /// Names of apps by their id: `[apps]` and `[app_names]`.
+    pub app_names: BTreeMap<String, String>,
+    /// `[mentions]`.
+    pub mentions: BTreeMap<String, Mention>,
+    /// `[apps]`.
+    pub apps: BTreeMap<AppName, App>,
+    /// `[destinations]`.
+    pub destinations: BTreeMap<DestinationName, destination::Settings>,
+    /// `[[rules]]`, with those of `include`.
+    pub rules: RuleSet,
+    /// What is written in each rule, for telling what a reload changes.
+    pub rules_written: Vec<WrittenRule>,
+}
+
+/// The checked `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where everything is served.
+    pub listen: SocketAddr,
+    /// If set, where `/metrics` and `/status` are served instead.
+    pub admin_listen: Option<SocketAddr>,
+    /// How chats reach pictures, without a trailing slash.
+    pub public_url: Option<String>,
+    /// The largest body, in bytes on the wire.
+    pub max_body: usize,
+    /// How many connections at once.
+    pub max_connections: usize,
+    /// How long a stop may take.
+    pub shutdown_grace: Duration,
+}
+
+/// What loading found: a configuration if there is no error, and all complaints.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, if it has no errors.
+    pub config: Option<Config>,
+    /// Every complaint, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The text of each file that was read, for showing lines.
+    pub sources: Vec<(PathBuf, String)>,
+}
+
+impl Loaded {
+    /// All complaints as people read them: `relay.toml:6:17`, the line (with what may be secret
+    /// masked), a caret, and help. Empty if there is none.
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        for diagnostic in &self.diagnostics {
+            let excerpt = self.excerpt(diagnostic);
+            report.push_str(&diagnostic.render(excerpt.as_ref()));
+            report.push_str("\n\n");
+        }
+        report
+    }
+
+    /// All complaints for programs: a list of objects. Lines and columns count from 1, columns in
+    /// characters; what is not known is null.
+    pub fn to_json(&self) -> Value {
+        let one = |diagnostic: &Diagnostic| {
+            let excerpt = self.excerpt(diagnostic);
+            let place = &diagnostic.place;
+            json!({
+                "level": diagnostic.level.as_str(),
+                "code": diagnostic.code,
+                "message": diagnostic.message,
+                "file": place.file.as_ref().map(|file| file.display().to_string()),
+                "line": excerpt.as_ref().map(|excerpt| excerpt.line),
+                "column": excerpt.as_ref().map(|excerpt| excerpt.column),
+                "path": place.path,
+                "variable": place.variable,
+                "help": diagnostic.help,
+            })
+        };
+        self.diagnostics.iter().map(one).collect()
+    }
+
+    fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
+        let file = diagnostic.place.file.as_ref()?;
+        let span = diagnostic.place.span.as_ref()?;
+        let (_, text) = self.sources.iter().find(|(known, _)| known == file)?;
+        excerpt::excerpt(text, span)
+    }
+}
+
+/// Loads and checks `file` under these environment variables.
+pub fn load(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
+    let mut out = Complaints::new(file);
+    let mut sources = Vec::new();
+    let mut config = None;
+    if let Some(text) = read_text(file, &At::default(), &mut out) {
+        let mut included = Vec::new();
+        config = build(file, &text, environment, &mut included, &mut out);
+        sources.push((file.to_owned(), text));
+        sources.append(&mut included);
+        sources.extend(config.iter().flat_map(|config| config.templates.sources()));
+    }
+    let config = config.filter(|_| !out.any_errors());
+    Loaded {
+        config,
+        diagnostics: out.into_sorted(&sources),
+        sources,
+    }
+}
+
+/// `include`, which is read before everything else.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Head {
+    include: Option<Many<Spanned<String>>>,
+}
+
+fn build(
+    file: &Path,
+    text: &str,
+    environment: &BTreeMap<String, String>,
+    included: &mut Vec<(PathBuf, String)>,
+    out: &mut Complaints,
+) -> Option<Config> {
+    let mut tree = layers::parse(text, out)?;
+    layers::overlay(&mut tree, text, environment, out);
+    let expanded = expand::expand(&mut tree, &At::default(), environment, out);
+    let context = Context {
+        file,
+        source: text,
+        expanded,
+    };
+    let mut rules = rules::Written::default();
+    rules.take(&mut tree, file, out);
+    let at = At::default();
+    let mut top = Section { at, table: tree };
+    let mut head = Section {
+        at: At::default(),
+        table: toml::de::DeTable::new(),
+    };
+    if let Some((key, value)) = top.table.remove_entry("include") {
+        head.table.insert(key, value);
+    }
+    let head: Head = head.read(out);
+    if let Some(patterns) = head.include {
+        *included = rules.include(patterns, &context.path(""), environment, out);
+    }
+    Some(check::config(top, rules, &context, out))
+}
+
+/// The text of a file, or a complaint at what named it.
+fn read_text(file: &Path, at: &At, out: &mut Complaints) -> Option<String> {
+    use std::io::Read;
+
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file)
+        .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let message = format!("cannot read {}: {error}", file.display());
+        out.add(codes::UNREADABLE, at, message);
+        return None;
+    }
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let message = format!("{} is larger than 8MiB", file.display());
+        out.add(codes::UNREADABLE, at, message);
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let before = error.as_bytes().iter().take(valid);
+            let line = before.filter(|&&byte| byte == b'\n').count() + 1;
+            let message = format!("{} is not UTF-8: see line {line}", file.display());
+            out.add_with_help(codes::NOT_UTF8, at, message, "save it as UTF-8");
+            None
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The sections as they are written: keys checked, values read, nothing compared yet.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::values::{Address, Many, Period, Rate, RawSecret, Size, Zone};
+use crate::render::{Locale, Visibility};
+use crate::telemetry::LogFormat;
+
+/// A key that need not be written, and where it is.
+pub(super) type Field<T> = Option<Spanned<T>>;
+
+/// Defines sections whose keys are all optional, so that each key can be read by itself.
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name {
+            $(pub(super) $key: $type,)*
+        }
+    )*};
+}
+
+sections! {
+    /// `[server]`
+    RawServer {
+        listen: Field<Address>,
+        admin_listen: Field<Address>,
+        public_url: Field<String>,
+        max_body: Field<Size>,
+        max_connections: Field<u32>,
+        shutdown_grace: Field<Period>,
+    }
+    /// `[log]`
+    RawLog {
+        level: Field<Level>,
+        format: Field<Format>,
+    }
+    /// `[operator]`
+    RawOperator {
+        notify: Field<String>,
+    }
+    /// `[store]`
+    RawStore {
+        url: Field<String>,
+        retain: Field<Period>,
+    }
+    /// `[images]`
+    RawImages {
+        store: Field<String>,
+        retain: Field<Period>,
+        link_ttl: Field<Period>,
+        max_bytes: Field<Size>,
+        max_total: Field<Size>,
+        wait: Field<Period>,
+        allow_hosts: Option<Many<Spanned<String>>>,
+        allow_private_addresses: Field<bool>,
+    }
+    /// `[templates]`
+    RawTemplates {
+        dir: Field<String>,
+        timezone: Field<Zone>,
+        locale: Field<Language>,
+    }
+    /// An entry of `[mentions]`
+    RawMention {
+        feishu: Option<Many<Spanned<String>>>,
+        slack: Option<Many<Spanned<String>>>,
+    }
+    /// `[apps.NAME]`
+    RawApp {
+        app_id: Field<String>,
+        receive: Field<Receive>,
+        encrypt_key: Option<Many<Spanned<RawSecret>>>,
+        verification_token: Option<Many<Spanned<RawSecret>>>,
+        app_secret: Field<RawSecret>,
+        platform: Field<Platform>,
+        base_url: Field<String>,
+        feedback_timezone: Field<Zone>,
+    }
+    /// What every `[destinations.NAME]` takes
+    RawCommon {
+        kind: Field<Kind>,
+        rate: Field<Rate>,
+        concurrency: Field<u32>,
+        timeout: Field<Period>,
+        proxy: Field<RawSecret>,
+        retry_for: Field<Period>,
+        fallback: Field<String>,
+        fallback_after: Field<Period>,
+        locale: Field<Language>,
+        timezone: Field<Zone>,
+    }
+    /// `fields` of a destination
+    RawFields {
+        contact: Option<Sight>,
+        description: Option<Sight>,
+        path: Option<Sight>,
+        tenant: Option<Sight>,
+        user: Option<Sight>,
+        images: Option<Sight>,
+    }
+    /// `kind = "feishu-bot"`
+    RawFeishuBot {
+        url: Field<RawSecret>,
+        secret: Field<RawSecret>,
+        keyword: Field<String>,
+        upload_images_as: Field<String>,
+    }
+    /// `kind = "slack-webhook"`
+    RawSlackWebhook {
+        url: Field<RawSecret>,
+    }
+    /// `kind = "webhook"`
+    RawWebhook {
+        url: Field<RawSecret>,
+        secret: Option<Many<Spanned<RawSecret>>>,
+        headers: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+        body: Field<String>,
+    }
+    /// `kind = "file"`
+    RawFile {
+        path: Field<String>,
+    }
+}
+
+/// Defines a value that is one of a few words.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        pub(super) enum $name {
+            $(#[serde(rename = $word)] $variant,)*
+        }
+    )*};
+}
+
+words! {
+    /// `log.level`
+    Level { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace", }
+    /// `log.format`
+    Format { Text = "text", Json = "json", }
+    /// `locale`
+    Language { Zh = "zh", En = "en", }
+    /// `receive` of an app. The long connection is refused with words of its own.
+    Receive { Webhook = "webhook", Websocket = "websocket", }
+    /// `platform` of an app
+    Platform { Feishu = "feishu", Lark = "lark", }
+    /// An entry of `fields`
+    Sight { Full = "full", Mask = "mask", Drop = "drop", }
+    /// `kind` of a destination. Those that are not built are refused with words of their own.
+    Kind {
+        FeishuBot = "feishu-bot",
+        SlackWebhook = "slack-webhook",
+        Webhook = "webhook",
+        File = "file",
+        FeishuApp = "feishu-app",
+        SlackApp = "slack-app",
+    }
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+impl From<Language> for Locale {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::Zh => Self::Zh,
+            Language::En => Self::En,
+        }
+    }
+}
+
+impl From<Sight> for Visibility {
+    fn from(sight: Sight) -> Self {
+        match sight {
+            Sight::Full => Self::Full,
+            Sight::Mask => Self::Mask,
+            Sight::Drop => Self::Drop,
+        }
+    }
+}

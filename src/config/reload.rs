@@ -1,0 +1,128 @@
+//! What a reload changes, in a line for the operator.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Config;
+
+/// What a new configuration changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What is taken up at once, e.g. `destination oncall-chat changed`.
+    pub taken: Vec<String>,
+    /// Keys whose new values need a restart; until then the old ones stay, e.g. `server.listen`.
+    pub need_restart: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.need_restart.is_empty()
+    }
+}
+
+/// One line.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing changed");
+        }
+        f.write_str(&self.taken.join(", "))?;
+        if !self.need_restart.is_empty() {
+            let between = if self.taken.is_empty() { "" } else { "; " };
+            let keys = self.need_restart.join(", ");
+            write!(f, "{between}after a restart only: {keys}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is different in `new`. Names only, no values: some are secrets.
+pub fn changes(old: &Config, new: &Config) -> Changes {
+    Changes {
+        taken: taken(old, new),
+        need_restart: need_restart(old, new),
+    }
+}
+
+fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        (old.server.listen != new.server.listen, "server.listen"),
+        (
+            old.server.admin_listen != new.server.admin_listen,
+            "server.admin_listen",
+        ),
+        (old.store.path != new.store.path, "store.url"),
+        (old.images_dir != new.images_dir, "images.store"),
+    ]
+    .into_iter()
+    .filter_map(|(differs, key)| differs.then_some(key))
+    .collect()
+}
+
+fn taken(old: &Config, new: &Config) -> Vec<String> {
+    let mut taken = Vec::new();
+    let mut section = |same: bool, name: &str| {
+        if !same {
+            taken.push(format!("{name} changed"));
+        }
+    };
+    let mut server = new.server.clone();
+    server.listen = old.server.listen;
+    server.admin_listen = old.server.admin_listen;
+    section(old.server == server, "server");
+    section(old.log == new.log, "log");
+    section(old.notify == new.notify, "operator");
+    section(old.store.retain == new.store.retain, "store.retain");
+    section(old.images == new.images, "images");
+    section(
+        old.templates.sources() == new.templates.sources(),
+        "templates",
+    );
+    section(old.app_names == new.app_names, "app names");
+    section(old.mentions == new.mentions, "mentions");
+    entries("app", &old.apps, &new.apps, &mut taken);
+    entries(
+        "destination",
+        &old.destinations,
+        &new.destinations,
+        &mut taken,
+    );
+    rules(old, new, &mut taken);
+    taken
+}
+
+fn entries<K: Ord + fmt::Display, V: PartialEq>(
+    what: &str,
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+    taken: &mut Vec<String>,
+) {
+    for (name, value) in new {
+        match old.get(name) {
+            None => taken.push(format!("{what} {name} added")),
+            Some(before) if before != value => taken.push(format!("{what} {name} changed")),
+            Some(_) => {}
+        }
+    }
+    let gone = old.keys().filter(|name| !new.contains_key(name));
+    taken.extend(gone.map(|name| format!("{what} {name} removed")));
+}
+
+fn rules(old: &Config, new: &Config, taken: &mut Vec<String>) {
+    let by_name = |config: &Config| -> BTreeMap<String, u64> {
+        let rules = config.rules_written.iter();
+        rules
+            .map(|rule| (format!("{:?}", rule.name), rule.fingerprint))
+            .collect()
+    };
+    entries("rule", &by_name(old), &by_name(new), taken);
+    let order = |config: &Config, other: &Config| -> Vec<String> {
+        let in_both = |name: &String| other.rules_written.iter().any(|rule| rule.name == *name);
+        let names = config.rules_written.iter().map(|rule| rule.name.clone());
+        names.filter(in_both).collect()
+    };
+    if order(old, new) != order(new, old) {
+        taken.push("rules reordered".to_owned());
+    }
+}

@@ -1,0 +1,422 @@
+//! Reads a table key by key, so that one mistake does not hide the next.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
+
+use super::spans::{At, Complaints, from_environment, join};
+use super::{codes, hints};
+
+/// A table of the configuration and the way to it.
+#[derive(Debug)]
+pub(super) struct Section<'i> {
+    pub(super) at: At,
+    pub(super) table: DeTable<'i>,
+}
+
+/// A key as the tree holds it.
+type Key<'i> = Spanned<DeString<'i>>;
+
+impl<'i> Section<'i> {
+    /// Takes the table at `key` out of this one; an empty one if it is not written.
+    pub(super) fn take(&mut self, key: &str, out: &mut Complaints) -> Section<'i> {
+        let at = At {
+            path: join(&self.at.path, key),
+            span: None,
+        };
+        match self.table.remove_entry(key) {
+            None => Section {
+                at,
+                table: DeTable::new(),
+            },
+            Some((key, value)) => Self::of_value(at.path.clone(), key.span(), value, out)
+                .unwrap_or(Section {
+                    at,
+                    table: DeTable::new(),
+                }),
+        }
+    }
+
+    /// Takes every entry out; those that are no tables are complained of: `[apps.NAME]`.
+    pub(super) fn entries(self, out: &mut Complaints) -> Vec<(Spanned<String>, Section<'i>)> {
+        let path = self.at.path;
+        self.table
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let path = join(&path, key.get_ref());
+                let name = Spanned::new(key.span(), key.get_ref().to_string());
+                Some((name, Self::of_value(path, key.span(), value, out)?))
+            })
+            .collect()
+    }
+
+    fn of_value(
+        path: String,
+        key: Range<usize>,
+        value: Spanned<DeValue<'i>>,
+        out: &mut Complaints,
+    ) -> Option<Section<'i>> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => {
+                let at = At::new(path, key);
+                Some(Section { at, table })
+            }
+            other => {
+                let message = format!("expected a table, found {}", kind_of(&other));
+                out.add(codes::WRONG_TYPE, &At::new(path, span), message);
+                None
+            }
+        }
+    }
+
+    /// Takes the keys that `T` knows out of this section and reads them.
+    pub(super) fn take_known<T: DeserializeOwned + Default>(&mut self, out: &mut Complaints) -> T {
+        let mut known = DeTable::new();
+        let mut unknown = DeTable::new();
+        for (key, value) in std::mem::take(&mut self.table) {
+            match trial::<T>(&key, &value) {
+                Err(problem) if unknown_in(&problem, key.get_ref()) => unknown.insert(key, value),
+                Ok(_) | Err(_) => known.insert(key, value),
+            };
+        }
+        self.table = unknown;
+        let at = self.at.clone();
+        Section { at, table: known }.read(out)
+    }
+
+    /// Reads all that is left; keys that `T` does not know are complained of.
+    pub(super) fn read<T: DeserializeOwned + Default>(self, out: &mut Complaints) -> T {
+        self.read_beside(&[], out)
+    }
+
+    /// Like [`read`](Self::read), where `others` are keys that were taken before.
+    pub(super) fn read_beside<T: DeserializeOwned + Default>(
+        self,
+        others: &[&str],
+        out: &mut Complaints,
+    ) -> T {
+        let mut sound = DeTable::new();
+        for (key, value) in self.table {
+            match trial::<T>(&key, &value) {
+                Ok(value) => {
+                    sound.insert(key, value);
+                }
+                Err(problem) => tell(&problem, &key, &value, &self.at, others, out),
+            }
+        }
+        let span = self.at.span.unwrap_or_default();
+        // Every key was read by itself and none is needed, so this cannot fail.
+        T::deserialize(Deserializer::from(Spanned::new(span, sound))).unwrap_or_default()
+    }
+}
+
+/// Reads a table of a type whose keys may be needed, such as a rule: first each key by itself, and
+/// each key of a table in it, then the whole. `None` if anything is wrong.
+pub(super) fn read_strict<T: DeserializeOwned>(
+    section: &Section<'_>,
+    out: &mut Complaints,
+) -> Option<T> {
+    let mut sound = true;
+    for (key, value) in &section.table {
+        for piece in pieces(value) {
+            match read_one::<T>(key, piece.clone()) {
+                Err(problem) if !is_missing(&problem) => {
+                    tell(&problem, key, &piece, &section.at, &[], out);
+                    sound = false;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    let span = section.at.span.clone().unwrap_or_default();
+    match T::deserialize(Deserializer::from(Spanned::new(
+        span,
+        section.table.clone(),
+    ))) {
+        Ok(whole) if sound => Some(whole),
+        Err(problem) if is_missing(&problem) => {
+            // A key that was taken out for what is wrong with it is not missing.
+            if !out.concern(&section.at.path) {
+                let needed = problem.message().replace("missing field", "missing key");
+                out.add(codes::MISSING_KEY, &section.at, needed);
+            }
+            None
+        }
+        Ok(_) => None,
+        Err(_may_show_values) => {
+            if sound {
+                out.add(
+                    codes::WRONG_VALUE,
+                    &section.at,
+                    "these keys do not go together",
+                );
+            }
+            None
+        }
+    }
+}
+
+/// The value itself, or, of a table, each of its entries in a table of its own.
+fn pieces<'i>(value: &Spanned<DeValue<'i>>) -> Vec<Spanned<DeValue<'i>>> {
+    match value.get_ref() {
+        DeValue::Table(table) if !table.is_empty() => table
+            .iter()
+            .map(|(key, inner)| {
+                let mut piece = DeTable::new();
+                piece.insert(key.clone(), inner.clone());
+                Spanned::new(value.span(), DeValue::Table(piece))
+            })
+            .collect(),
+        DeValue::Table(_)
+        | DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => vec![value.clone()],
+    }
+}
+
+fn is_missing(problem: &Error) -> bool {
+    problem.message().starts_with("missing field `")
+}
+
+/// Reads one key by itself. Returns the value as the key needs it: what the environment says is
+/// text, and becomes a number or a boolean where only that is taken.
+fn trial<'i, T: DeserializeOwned>(
+    key: &Key<'i>,
+    value: &Spanned<DeValue<'i>>,
+) -> Result<Spanned<DeValue<'i>>, Error> {
+    let problem = match read_one::<T>(key, value.clone()) {
+        Ok(_) => return Ok(value.clone()),
+        Err(problem) => problem,
+    };
+    // Only what the environment said is borrowed text at such a span.
+    let span = value.span();
+    if let DeValue::String(Cow::Borrowed(text)) = value.get_ref()
+        && from_environment(&span)
+        && let Some(scalar) = scalar(text)
+    {
+        let scalar = Spanned::new(span, scalar);
+        if read_one::<T>(key, scalar.clone()).is_ok() {
+            return Ok(scalar);
+        }
+    }
+    Err(problem)
+}
+
+fn read_one<T: DeserializeOwned>(key: &Key<'_>, value: Spanned<DeValue<'_>>) -> Result<T, Error> {
+    let mut table = DeTable::new();
+    let span = value.span();
+    table.insert(key.clone(), value);
+    T::deserialize(Deserializer::from(Spanned::new(span, table)))
+}
+
+/// The number or boolean that `text` is in TOML.
+fn scalar(text: &str) -> Option<DeValue<'_>> {
+    let value = DeValue::parse(text).ok()?.into_inner();
+    match value {
+        DeValue::Boolean(_) | DeValue::Integer(_) => Some(value),
+        DeValue::String(_)
+        | DeValue::Float(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    }
+}
+
+/// What kind of value this is, in words.
+pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Turns what serde says of a key into a complaint. Its words repeat the value, which may be a
+/// secret: only what was expected is taken from them.
+pub(super) fn tell(
+    problem: &Error,
+    key: &Spanned<DeString<'_>>,
+    value: &Spanned<DeValue<'_>>,
+    section: &At,
+    others: &[&str],
+    out: &mut Complaints,
+) {
+    let at = section.key(key.get_ref(), value.span());
+    let message = problem.message();
+    let found_date = message.starts_with("unknown field `$__toml_private_datetime`");
+    if found_date || message == "wanted string or table" {
+        let at = At::new(at.path, problem.span().unwrap_or_else(|| value.span()));
+        let found = found_at(value, at.span.as_ref()).map_or("a date", kind_of);
+        return out.add(
+            codes::WRONG_TYPE,
+            &at,
+            format!("expected a string, found {found}"),
+        );
+    }
+    if let Some((unknown, known)) = unknown_field(message) {
+        let span = problem.span().unwrap_or_else(|| key.span());
+        let path = if unknown == key.get_ref() {
+            at.path
+        } else {
+            join(&at.path, unknown)
+        };
+        let span = if from_environment(&value.span()) {
+            value.span()
+        } else {
+            span
+        };
+        let known: Vec<&str> = known.into_iter().chain(others.iter().copied()).collect();
+        return hints::unknown_key(unknown, &known, &At::new(path, span), out);
+    }
+    let at = At::new(at.path, problem.span().unwrap_or_else(|| value.span()));
+    if let Some((_, expected)) = message.rsplit_once(", expected ") {
+        if message.starts_with("unknown variant") {
+            let given = found_at(value, at.span.as_ref());
+            return hints::unknown_word(given, expected, &at, out);
+        }
+        let expected = if expected == "u32" {
+            "a whole number"
+        } else {
+            expected
+        };
+        let found = match found_at(value, at.span.as_ref()) {
+            Some(value) => format!(", found {}", kind_of(value)),
+            None => String::new(),
+        };
+        return out.add(
+            codes::WRONG_TYPE,
+            &at,
+            format!("expected {expected}{found}"),
+        );
+    }
+    match message.split_once('\n') {
+        Some((message, help)) => out.add_with_help(codes::WRONG_VALUE, &at, message, help),
+        None => out.add(codes::WRONG_VALUE, &at, message),
+    }
+}
+
+/// The value inside `value` that has this span.
+fn found_at<'a, 'i>(
+    value: &'a Spanned<DeValue<'i>>,
+    span: Option<&Range<usize>>,
+) -> Option<&'a DeValue<'i>> {
+    if Some(&value.span()) == span {
+        return Some(value.get_ref());
+    }
+    match value.get_ref() {
+        DeValue::Array(items) => items.iter().find_map(|item| found_at(item, span)),
+        DeValue::Table(table) => table.values().find_map(|item| found_at(item, span)),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
+    }
+}
+
+/// The key that serde does not know, and those it does.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (key, known) = message
+        .strip_prefix("unknown field `")?
+        .rsplit_once("`, expected ")
+        .or_else(|| {
+            let rest = message.strip_prefix("unknown field `")?;
+            rest.rsplit_once("`, there are no fields")
+        })?;
+    // "`a` or `b`" and "one of `a`, `b`": what is between each pair of quotes.
+    Some((key, known.split('`').skip(1).step_by(2).collect()))
+}
+
+fn unknown_in(problem: &Error, key: &str) -> bool {
+    unknown_field(problem.message()).is_some_and(|(unknown, _)| unknown == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether it is read counts")]
+    struct Rule {
+        name: Spanned<String>,
+        #[serde(default)]
+        r#match: Conditions,
+        #[serde(default)]
+        wait: Option<u32>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Conditions {
+        r#type: Option<String>,
+        path: Option<String>,
+        user: Option<bool>,
+    }
+
+    /// Whether the rule was read, and what was said of it: code, path and help.
+    fn said(text: &str) -> (bool, Vec<String>) {
+        let mut out = Complaints::new(Path::new("relay.toml"));
+        let section = Section {
+            at: At::new("rules[0]", 0..1),
+            table: DeTable::parse(text).unwrap().into_inner(),
+        };
+        let read = read_strict::<Rule>(&section, &mut out).is_some();
+        let said = out.into_sorted(&[]).into_iter().map(|one| {
+            let help = one.help.map(|help| format!(": {help}")).unwrap_or_default();
+            format!("{} {}{help}", one.code, one.place.path)
+        });
+        (read, said.collect())
+    }
+
+    #[test]
+    fn a_rule_is_read_whole_or_every_mistake_in_it_is_told() {
+        let good = "name = 'x'\nwait = 5\nmatch = { type = 'fault', path = 'y' }";
+        assert_eq!(said(good), (true, vec![]));
+        let bad = "wait = 'x'\nsendto = []\nmatch = { feedback_type = 'x', pat = 'y', user = 5 }";
+        let (read, said) = said(bad);
+        assert!(!read);
+        assert_eq!(
+            said,
+            [
+                "E007 rules[0].wait",
+                "E005 rules[0].sendto: the keys here are `match`, `name`, `wait`",
+                "E005 rules[0].match.feedback_type: did you mean `type`? That is its name here",
+                "E005 rules[0].match.pat: did you mean `path`?",
+                "E007 rules[0].match",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_condition_beside_match_is_sent_into_it() {
+        assert_eq!(
+            said("name = 'x'\ntype = 'fault'\nfeedback_path = 'y'").1,
+            [
+                "E005 rules[0].type: it is a condition: write `match = { type = … }`",
+                "E005 rules[0].feedback_path: did you mean `match = { path = … }`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_told_once_nothing_else_is_wrong() {
+        assert_eq!(said("wait = 5").1, ["E009 rules[0]"]);
+        assert_eq!(said("wait = 'x'").1, ["E007 rules[0].wait"]);
+    }
+}

@@ -1,0 +1,169 @@
+//! Where values came from, and the list of complaints.
+//!
+//! A value of the file keeps its bytes as its span. A value of the environment has no bytes in any
+//! file: it gets a span beyond the end of every file, which counts the variables. So each value,
+//! wherever it is carried, knows its place, and no second bookkeeping can disagree with it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::codes::Code;
+use crate::diag::{Diagnostic, Place};
+
+/// Spans from here on count environment variables. No file is that large.
+const ENVIRONMENT: usize = usize::MAX / 2;
+
+/// Whether a value with this span came from the environment.
+pub(super) fn from_environment(span: &Range<usize>) -> bool {
+    span.start >= ENVIRONMENT
+}
+
+/// The way to a value, and its bytes if it is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct At {
+    pub(super) path: String,
+    pub(super) span: Option<Range<usize>>,
+}
+
+impl At {
+    pub(super) fn new(path: impl Into<String>, span: Range<usize>) -> Self {
+        Self {
+            path: path.into(),
+            span: Some(span),
+        }
+    }
+
+    /// The value of `key` below this one.
+    pub(super) fn key(&self, key: &str, span: Range<usize>) -> Self {
+        Self::new(join(&self.path, key), span)
+    }
+
+    /// What is at `index` of this list.
+    pub(super) fn index(&self, index: usize, span: Range<usize>) -> Self {
+        Self::new(format!("{}[{index}]", self.path), span)
+    }
+}
+
+/// `path.key`, with quotes where TOML demands them.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let key = if !key.is_empty() && key.chars().all(bare) {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
+    };
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// Every complaint so far, and what is needed to place the next.
+#[derive(Debug)]
+pub(super) struct Complaints {
+    file: PathBuf,
+    variables: Vec<String>,
+    list: Vec<Diagnostic>,
+}
+
+impl Complaints {
+    pub(super) fn new(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            variables: Vec::new(),
+            list: Vec::new(),
+        }
+    }
+
+    /// Spans count in `file` from now on. Returns the file they counted in before.
+    pub(super) fn enter(&mut self, file: &Path) -> PathBuf {
+        std::mem::replace(&mut self.file, file.to_owned())
+    }
+
+    /// A span that stands for an environment variable.
+    pub(super) fn variable_span(&mut self, name: &str) -> Range<usize> {
+        let start = ENVIRONMENT + self.variables.len();
+        self.variables.push(name.to_owned());
+        start..start + 1
+    }
+
+    pub(super) fn add(&mut self, code: Code, at: &At, message: impl Into<String>) {
+        self.push(code, at, message.into(), None);
+    }
+
+    pub(super) fn add_with_help(
+        &mut self,
+        code: Code,
+        at: &At,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(code, at, message.into(), Some(help.into()));
+    }
+
+    fn push(&mut self, code: Code, at: &At, message: String, help: Option<String>) {
+        let variable = match &at.span {
+            Some(span) => span
+                .start
+                .checked_sub(ENVIRONMENT)
+                .and_then(|index| self.variables.get(index))
+                .cloned(),
+            None => None,
+        };
+        let place = Place {
+            file: variable.is_none().then(|| self.file.clone()),
+            span: at.span.clone().filter(|_| variable.is_none()),
+            path: at.path.clone(),
+            variable,
+        };
+        self.list.push(Diagnostic {
+            level: code.level(),
+            code: code.0,
+            message,
+            place,
+            help,
+        });
+    }
+
+    /// Takes complaints that another module made, whose spans count in `file_of(path)`.
+    pub(super) fn adopt(
+        &mut self,
+        complaints: Vec<Diagnostic>,
+        file_of: impl Fn(&str) -> Option<PathBuf>,
+    ) {
+        for mut complaint in complaints {
+            let file = file_of(&complaint.place.path).unwrap_or_else(|| self.file.clone());
+            complaint.place.file.get_or_insert(file);
+            self.list.push(complaint);
+        }
+    }
+
+    /// Whether something is wrong at `path` or below it, so that what follows from that need not be said.
+    pub(super) fn concern(&self, path: &str) -> bool {
+        self.list.iter().any(|complaint| {
+            let rest = complaint.place.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    pub(super) fn any_errors(&self) -> bool {
+        self.list
+            .iter()
+            .any(|complaint| complaint.level == crate::diag::Level::Error)
+    }
+
+    /// All of them: the environment's first, then file by file in the order they were read.
+    pub(super) fn into_sorted(mut self, files: &[(PathBuf, String)]) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|complaint| {
+            let place = &complaint.place;
+            let file = place
+                .file
+                .as_ref()
+                .and_then(|file| files.iter().position(|(known, _)| known == file));
+            let start = place.span.as_ref().map(|span| span.start);
+            (file, start, place.path.clone(), complaint.code)
+        });
+        self.list
+    }
+}

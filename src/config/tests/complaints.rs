@@ -1,0 +1,313 @@
+//! Broken files, each with what is said of it.
+
+use std::collections::BTreeSet;
+
+use super::Folder;
+use crate::config::codes;
+
+/// Put behind files that are about something else, so that nothing is said of having no rules.
+const RULES: &str = "[[rules]]\nname = \"all\"\nsend_to = []\n";
+const APP: &str = "[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${KEY:-k}\"\n";
+
+/// What each case is called, and its file.
+fn cases() -> Vec<(&'static str, String)> {
+    let with_app = |text: &str| format!("{APP}{text}\n{RULES}");
+    let with_rules = |text: &str| format!("{text}\n{RULES}");
+    vec![
+        ("empty", String::new()),
+        ("syntax", "[server\nlisten = \n[log]\nlevel = \"info\nformat = 'text'\nurl = \"hunter2".into()),
+        ("syntax_in_a_secret", "[apps.shop]\nencrypt_key = \"hunter2\nverification_token = 'x'".into()),
+        ("duplicate_key", "[log]\nlevel = \"info\"\nlevel = \"warn\"".into()),
+        ("unknown_keys", with_rules(UNKNOWN)),
+        ("unknown_section", with_rules("[sevrer]\nlisten = \"127.0.0.1:1\"\n[zebra]\nx = 1")),
+        ("wrong_types", with_rules(TYPES)),
+        ("section_is_no_table", with_rules("server = 5\ndestinations = []\n[apps]\nshop = \"x\"")),
+        ("wrong_values", with_rules(VALUES)),
+        ("out_of_range", with_rules(RANGES)),
+        ("not_built", with_rules(NOT_BUILT)),
+        ("not_built_stores", with_rules("[store]\nurl = \"postgres://u:hunter2@h/d\"\n[images]\nstore = \"s3://b/p\"")),
+        ("bad_store", with_rules("[store]\nurl = \"sqlite::memory:\"")),
+        ("store_without_scheme", with_rules("[store]\nurl = \"data/relay.db\"")),
+        ("app_without_key", with_rules("[apps.shop]\napp_id = \"cli_1\"\n[apps.b]\napp_id = \"cli_2\"\nencrypt_key = []")),
+        ("app_ids", with_rules(APP_IDS)),
+        ("bad_names", with_rules("[destinations.\"On Call\"]\nkind = \"file\"\npath = \"x\"\n[destinations.值班]\nkind = \"file\"\npath = \"x\"".replace("值班", "\"值班\"").as_str())),
+        ("missing_keys", with_rules("[apps.a]\n[destinations.a]\n[destinations.b]\nkind = \"webhook\"\n[destinations.c]\nkind = \"file\"\n[destinations.d]\nkind = \"feishu-bot\"")),
+        ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
+        ("empty_secrets", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"${KEY:-k}\", \"\"]\nverification_token = \"${NONE:-}\"\napp_secret = { file = \"empty\" }")),
+        ("secret_files", with_app("app_secret = { file = \"none\" }\nverification_token = { file = \"empty\", mode = 1 }")),
+        ("secrets_in_the_file", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = 'hunter2'\n[destinations.a]\nkind = \"feishu-bot\"\nurl = \"https://example.com/hunter2\"")),
+        ("unknown_names", with_app(NAMES)),
+        ("fallback_cycle", with_rules(CYCLE)),
+        ("no_templates", with_rules("[templates]\ndir = \"templtes\"\n[destinations.a]\nkind = \"webhook\"\nurl = \"https://a.example.com\"\nbody = \"warehouse.hbs\"")),
+        ("urls", with_rules(URLS)),
+        ("webhook", with_rules(WEBHOOK)),
+        ("same_address", with_rules("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"")),
+        ("hosts", with_rules("[images]\nallow_hosts = [\"*\", \"https://x.com\", \"a..b\", \"*.ok.com\", \"x.com:1\"]")),
+        ("mentions", with_rules("[mentions]\nall = { feishu = \"ou_1\" }\nsre = { feishu = [\"ou_1\", \"on call\"], slack = \"@li\" }\nnone = {}\nx = 5")),
+        ("app_names", with_app("[app_names]\n\"cli_1\" = \"商店\"\n\"cli_2\" = \"order\"\n\"cli_3\" = \"order\"\n\"clii_4\" = \"x\"\n\"cli_5\" = 5\n\"cli_6\" = \"\"")),
+        ("slack_without_links", with_rules("[destinations.ops]\nkind = \"slack-webhook\"\nurl = \"${URL:-https://hooks.slack.com/services/x}\"")),
+        ("fallback_after_alone", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nfallback_after = \"5m\"")),
+        ("wide_characters", with_rules("[destinations.a]\nkind = \"file\"\n\"名字\" = \"值班\"\npath = \"反馈\"\n[templates]\ndir = '反馈/模板' # 中文")),
+        ("rules_is_a_table", "[rules]\nname = \"x\"".into()),
+        ("rule_is_no_table", "rules = [5]".into()),
+        ("include", "include = [\"rules.d/*.toml\", \"none-*.toml\", \"*/x.toml\", \"none.d/*\", \"latin1.toml\"]".into()),
+    ]
+}
+
+const UNKNOWN: &str = r#"
+[server]
+lisen = "127.0.0.1:1"
+public_ulr = "https://hunter2"
+[apps.shop]
+app_id = "cli_1"
+verify_token = "hunter2"
+encrypt_key = "${KEY:-k}"
+[destinations.a]
+kind = "feishu-bot"
+url = "${URL:-https://example.com}"
+secrt = "hunter2"
+retry_fo = "5m"
+headers = { a = "hunter2" }
+fields = { contakt = "mask", feedback_path = "drop" }
+[mentions]
+sre = { feishu = "ou_1", slak = "U12345" }
+"#;
+
+const TYPES: &str = r#"
+[server]
+listen = 8787
+max_connections = "many"
+max_body = -1
+[images]
+allow_private_addresses = "yes"
+allow_hosts = ["a.com", 5]
+wait = 3
+[apps.shop]
+app_id = ["cli_1"]
+encrypt_key = [["hunter2"]]
+app_secret = 1979-05-27
+[destinations.a]
+kind = 5
+"#;
+
+const VALUES: &str = r#"
+[server]
+listen = "localhost:8787"
+max_body = "1MB"
+shutdown_grace = "20 seconds"
+[log]
+level = "warning"
+format = "yaml"
+[templates]
+timezone = "Asia/Bejing"
+locale = "fr"
+[destinations.a]
+kind = "feishu_bot"
+[destinations.b]
+kind = "file"
+path = "x"
+rate = "50 per second"
+fields = { contact = "hide" }
+"#;
+
+const RANGES: &str = r#"
+[server]
+max_body = "1GiB"
+max_connections = 0
+shutdown_grace = "1d"
+[store]
+retain = "1h"
+[images]
+max_bytes = "10MiB"
+max_total = "1MiB"
+wait = "2h"
+[destinations.b]
+kind = "file"
+path = "x"
+concurrency = 0
+timeout = "1ms"
+retry_for = "31d"
+"#;
+
+const NOT_BUILT: &str = r#"
+[apps.shop]
+app_id = "cli_1"
+receive = "websocket"
+backfill = "off"
+[destinations.war-room]
+kind = "feishu-app"
+app = "shop"
+chat_id = "oc_1"
+[destinations.product]
+kind = "slack-app"
+token = "hunter2"
+[destinations.a]
+kind = "slack-webhook"
+url = "${URL:-https://example.com}"
+signing_secret = "hunter2"
+[[tests]]
+name = "x"
+[[digests]]
+name = "y"
+[server]
+public_url = "https://example.com"
+"#;
+
+const APP_IDS: &str = r#"
+[apps.a]
+app_id = "cli_1"
+encrypt_key = "${KEY:-k}"
+[apps.b]
+app_id = "cli_1"
+encrypt_key = "${KEY:-k}"
+[apps.c]
+app_id = "9f5343c580712544"
+encrypt_key = "${KEY:-k}"
+"#;
+
+const NAMES: &str = r#"
+[operator]
+notify = "opps"
+[destinations.ops]
+kind = "feishu-bot"
+url = "${URL:-https://example.com}"
+upload_images_as = "shop"
+fallback = "zebra"
+[destinations.b]
+kind = "feishu-bot"
+url = "${URL:-https://example.com}"
+upload_images_as = "shp"
+"#;
+
+const CYCLE: &str = r#"
+[destinations.a]
+kind = "file"
+path = "x"
+fallback = "b"
+[destinations.b]
+kind = "file"
+path = "x"
+fallback = "c"
+[destinations.c]
+kind = "file"
+path = "x"
+fallback = "b"
+[destinations.d]
+kind = "file"
+path = "x"
+fallback = "d"
+"#;
+
+const URLS: &str = r#"
+[server]
+public_url = "http://relay.example.com/"
+[destinations.a]
+kind = "webhook"
+url = "example.com/hunter2"
+proxy = "socks5://hunter2"
+[destinations.b]
+kind = "webhook"
+url = "http://example.com/hunter2"
+[destinations.c]
+kind = "webhook"
+url = "http://127.0.0.1:5/fine"
+[destinations.d]
+kind = "webhook"
+url = "ftp://example.com/hunter2"
+[apps.shop]
+app_id = "cli_1"
+encrypt_key = "${KEY:-k}"
+base_url = "https://example.com/?hunter2"
+"#;
+
+const WEBHOOK: &str = r#"
+[destinations.a]
+kind = "webhook"
+url = "https://example.com"
+secret = ["${S:-whsec_!}", "${S:-whsec_c2hvcnQ=}", "${S:-MDEyMzQ1Njc4OWFiY2RlZg==}"]
+headers = { "Content-Type" = "x", "X Y" = "x", "X-A" = "值", "X-B" = "" }
+"#;
+
+fn folder(text: &str) -> Folder {
+    Folder::new(text)
+        .with("empty", "\n")
+        .with("latin1.toml", b"# ok\nname = \"caf\xe9\"")
+        .with(
+            "rules.d/10.toml",
+            "[[rules]]\nname = \"${NONE}\"\n[server]\nlisten = \"x\"",
+        )
+        .with("rules.d/20.toml", "rules = 5\n")
+}
+
+#[test]
+fn every_mistake_at_its_place() {
+    for (name, text) in cases() {
+        let report = folder(&text).report(&[]);
+        assert!(!report.contains("hunter2"), "{name}: {report}");
+        insta::assert_snapshot!(name, report);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let no_file = Folder::new("");
+    std::fs::remove_file(no_file.path("relay.toml")).unwrap();
+    insta::assert_snapshot!("no_file", no_file.report(&[]));
+    let latin1 = Folder::new(b"[log]\nlevel = \"\xe9\"");
+    insta::assert_snapshot!("latin1", latin1.report(&[]));
+}
+
+#[test]
+fn json_says_the_same_at_the_same_place() {
+    let loaded = folder("[log]\n  \"日\" = 1\nlevel = 5\n").load(&[("RELAY__LOG__FORMAT", "x")]);
+    let json = loaded.to_json();
+    let all = json.as_array().unwrap();
+    assert_eq!(all.len(), loaded.diagnostics.len());
+    let of = |path: &str| all.iter().find(|one| one["path"] == path).unwrap();
+    let level = of("log.level");
+    assert_eq!(level["level"], "error");
+    assert_eq!(level["code"], "E007");
+    assert_eq!((&level["line"], &level["column"]), (&3.into(), &9.into()));
+    assert!(level["file"].as_str().unwrap().ends_with("relay.toml"));
+    assert_eq!(of("log.\"日\"")["column"], 3);
+    assert_eq!(of("log.format")["variable"], "RELAY__LOG__FORMAT");
+    assert!(of("log.format")["line"].is_null());
+}
+
+#[test]
+fn a_file_larger_than_the_limit_is_refused() {
+    let report = Folder::new("#".repeat(8 * 1024 * 1024 + 1)).report(&[]);
+    assert!(report.contains("is larger than 8MiB"), "{report}");
+}
+
+/// Every code is unique, explained in the page, and reached by a file above.
+#[test]
+fn codes_are_documented_and_reached() {
+    let page = std::fs::read_to_string("docs/diagnostics.md").unwrap();
+    let in_page: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### ")?.split_once(": "))
+        .collect();
+    let tables = [codes::ALL, crate::rules::CODES, crate::render::CODES];
+    assert_eq!(
+        in_page,
+        tables.concat(),
+        "docs/diagnostics.md and the tables of codes differ"
+    );
+    let unique: BTreeSet<&str> = codes::ALL.iter().map(|(code, _)| *code).collect();
+    assert_eq!(unique.len(), codes::ALL.len());
+
+    let mut reached: BTreeSet<&str> = ["E002"].into(); // by files_that_cannot_be_read
+    reached.insert("E014"); // by the environment's tests
+    for (_, text) in cases() {
+        reached.extend(
+            folder(&text)
+                .load(&[])
+                .diagnostics
+                .iter()
+                .map(|one| one.code),
+        );
+    }
+    let never: Vec<_> = unique.difference(&reached).collect();
+    assert!(never.is_empty(), "no file leads to {never:?}");
+}

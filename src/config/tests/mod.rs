@@ -1,0 +1,58 @@
+//! Whole files through [`load`].
+
+mod complaints;
+mod environment;
+mod reload;
+mod samples;
+mod secrets;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Config, Loaded, load};
+
+/// A folder with a `relay.toml` and what else a test puts there.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(relay: impl AsRef<[u8]>) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.with("relay.toml", relay)
+    }
+
+    fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn load(&self, variables: &[(&str, &str)]) -> Loaded {
+        load(&self.path("relay.toml"), &environment(variables))
+    }
+
+    /// The report with this folder's name left out.
+    fn report(&self, variables: &[(&str, &str)]) -> String {
+        let folder = format!("{}/", self.0.path().display());
+        self.load(variables).report().replace(&folder, "")
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The configuration of a text that has no errors.
+#[track_caller]
+fn config(text: &str, variables: &[(&str, &str)]) -> Config {
+    let loaded = Folder::new(text).load(variables);
+    let report = loaded.report();
+    loaded.config.unwrap_or_else(|| panic!("{report}"))
+}

@@ -1,0 +1,113 @@
+//! What a reload says.
+
+use super::Folder;
+use crate::config::changes;
+
+const OLD: &str = r#"
+[server]
+max_connections = 5
+[apps.shop]
+app_id = "cli_1"
+verification_token = "${X:-t}"
+[destinations.a]
+kind = "file"
+path = "a"
+[destinations.b]
+kind = "file"
+path = "b"
+[[rules]]
+name = "first"
+send_to = "a"
+[[rules]]
+name = "second"
+send_to = "b"
+"#;
+
+#[track_caller]
+fn said(edits: &[(&str, &str)]) -> String {
+    let folder = Folder::new(OLD);
+    let old = folder.load(&[]).config.unwrap();
+    let new = edits.iter().fold(OLD.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    });
+    let new = folder.with("relay.toml", new).load(&[]);
+    let report = new.report();
+    changes(&old, &new.config.expect(&report)).to_string()
+}
+
+#[test]
+fn each_change_is_named() {
+    for (edits, wanted) in [
+        (&[][..], "nothing changed"),
+        (
+            &[("max_connections = 5", "# moved\nmax_connections = 5\n")],
+            "nothing changed",
+        ),
+        (
+            &[("max_connections = 5", "max_connections = 6")],
+            "server changed",
+        ),
+        (
+            &[("[apps.shop]", "[log]\nlevel = \"warn\"\n[apps.shop]")],
+            "log changed",
+        ),
+        (&[(":-t}", ":-other}")], "app shop changed"),
+        (&[("path = \"a\"", "path = \"c\"")], "destination a changed"),
+        (
+            &[("path = \"a\"", "path = \"a\"\nrate = \"1/s\"")],
+            "destination a changed",
+        ),
+        (
+            &[
+                ("[destinations.b]", "[destinations.c]"),
+                ("send_to = \"b\"", "send_to = \"c\""),
+            ],
+            "destination c added, destination b removed, rule \"second\" changed",
+        ),
+        (
+            &[("send_to = \"a\"", "send_to = []")],
+            "rule \"first\" changed",
+        ),
+        (
+            &[("\"second\"", "\"third\"")],
+            "rule \"third\" added, rule \"second\" removed",
+        ),
+        (
+            &[
+                ("\"first\"", "\"x\""),
+                ("\"second\"", "\"first\""),
+                ("\"x\"", "\"second\""),
+                ("send_to = \"a\"", "send_to = \"c\""),
+                ("send_to = \"b\"", "send_to = \"a\""),
+                ("send_to = \"c\"", "send_to = \"b\""),
+            ],
+            "rules reordered",
+        ),
+        (
+            &[(
+                "max_connections = 5",
+                "listen = \"127.0.0.1:1\"\nmax_connections = 6",
+            )],
+            "server changed; after a restart only: server.listen",
+        ),
+        (
+            &[(
+                "max_connections = 5",
+                "max_connections = 5\nadmin_listen = \"127.0.0.1:1\"",
+            )],
+            "after a restart only: server.admin_listen",
+        ),
+    ] {
+        assert_eq!(said(edits), wanted, "{edits:?}");
+    }
+}
+
+#[test]
+fn journal_and_pictures_stay_where_they_are() {
+    let store = "[store]\nurl = \"sqlite:relay2.db\"\n[images]\nstore = \"pics\"\n[apps.shop]";
+    assert_eq!(
+        said(&[("[apps.shop]", store)]),
+        "after a restart only: store.url, images.store"
+    );
+}
