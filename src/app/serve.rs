@@ -1,0 +1,131 @@
+//! The life of the process: start, signals, stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{App, Running, StartError};
+use crate::config::{Config, Loaded};
+use crate::model::{AppName, SystemClock};
+use crate::telemetry;
+
+/// Runs the relay until it is told to stop. `reload` reads the configuration again; `announce` is
+/// given the address once the relay listens, and the URLs to paste into the platform's console.
+///
+/// SIGHUP reloads. SIGTERM and SIGINT stop taking events and finish what is in hand within
+/// `server.shutdown_grace`; a second one ends it at once.
+pub fn serve(
+    config: Config,
+    reload: impl Fn() -> Loaded + Send + Sync + 'static,
+    announce: impl FnOnce(SocketAddr, &[(AppName, String)]),
+) -> ExitCode {
+    telemetry::init(config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match run(config, Arc::new(reload), announce).await {
+            Ok(code) => code,
+            Err(error) => {
+                tracing::error!("{error}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+async fn run(
+    config: Config,
+    reload: Arc<dyn Fn() -> Loaded + Send + Sync>,
+    announce: impl FnOnce(SocketAddr, &[(AppName, String)]),
+) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let app = App::build(config, Arc::new(SystemClock), fastrand::u64(..)).await?;
+    announce(app.address(), &app.event_urls());
+    let running = app.start().await;
+    let stopping = running.tasks().stopping();
+    loop {
+        let heard = tokio::select! {
+            heard = signals.next() => heard,
+            () = stopping.cancelled() => break,
+        };
+        match heard {
+            Heard::Stop => break,
+            Heard::Reload => {
+                let reload = Arc::clone(&reload);
+                // Reads files, which may be slow.
+                match tokio::task::spawn_blocking(move || reload()).await {
+                    Ok(loaded) => running.reload(loaded).await,
+                    Err(error) => tracing::error!(%error, "the configuration could not be read"),
+                }
+            }
+        }
+    }
+    Ok(stop(&running, &mut signals).await)
+}
+
+async fn stop(running: &Running, signals: &mut Signals) -> ExitCode {
+    tracing::info!("stopping: no more events are taken");
+    let tasks = running.tasks();
+    tasks.stop();
+    let in_time = tokio::select! {
+        in_time = tasks.drain(running.shutdown_grace()) => in_time,
+        () = signals.stop() => {
+            tasks.stop_now();
+            tasks.drain(Duration::ZERO).await
+        }
+    };
+    tracing::info!(in_time, "stopped; what was not finished is in the journal");
+    if tasks.failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// The signals the relay heeds.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::Stop,
+            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hangup.recv() => Heard::Reload,
+        }
+    }
+
+    /// Waits for one that asks to stop; nothing is reloaded any more.
+    async fn stop(&mut self) {
+        while self.next().await != Heard::Stop {}
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Stop,
+    Reload,
+}

@@ -1,0 +1,154 @@
+//! `backup`: a consistent copy of journal and pictures while the relay runs.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::context::{Context, Exit, Failure, block_on};
+use crate::archive::Archive;
+use crate::config::Config;
+use crate::store::Store;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay backup /var/backups/relay-2026-03-01
+
+The folder is made if need be, for its owner only: the copy holds what reporters typed.
+To restore, stop the relay and put relay.db and images where relay.toml says.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where to; must not hold a relay.db yet
+    folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Copies the journal first: every picture that the copy speaks of is then in the folder already.
+pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let store = context.store(&config)?;
+    let journal = prepare(&args.folder)?;
+    let images = args.folder.join("images");
+    let copied = block_on(copy(&store, &config, &journal, &images))?;
+    if args.json {
+        context.out.json(&json!({
+            "journal": journal.display().to_string(),
+            "images": images.display().to_string(),
+            "images_copied": copied,
+        }));
+    } else {
+        context
+            .out
+            .line(&format!("journal copied to {}", journal.display()));
+        let pictures = if copied == 1 { "picture" } else { "pictures" };
+        context.out.line(&format!(
+            "{copied} {pictures} copied to {}",
+            images.display()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+async fn copy(
+    store: &Store,
+    config: &Config,
+    journal: &Path,
+    images: &Path,
+) -> Result<u64, Failure> {
+    store.backup(journal).await?;
+    let pictures = |error| Failure::of("cannot copy the pictures", error);
+    let archive = Archive::open(&config.images_dir).map_err(pictures)?;
+    archive.copy_to(images).await.map_err(pictures)
+}
+
+/// Makes the folder, or sees that an existing one is private and holds no journal. Returns where
+/// the journal goes.
+fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
+    let shown = folder.display();
+    let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+    match made {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => check_private(folder)?,
+        Err(error) => {
+            return Err(Failure::of(
+                format!("cannot make the folder {shown}"),
+                error,
+            ));
+        }
+    }
+    let journal = folder.join("relay.db");
+    // A link that leads nowhere counts too: writing would follow it.
+    if journal.symlink_metadata().is_ok() {
+        return Err(Failure::Failed(format!(
+            "{} is there already; a backup overwrites nothing",
+            journal.display()
+        )));
+    }
+    Ok(journal)
+}
+
+fn check_private(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    let known = std::fs::metadata(folder);
+    let known = known.map_err(|error| Failure::of(format!("cannot look at {shown}"), error))?;
+    if !known.is_dir() {
+        return Err(Failure::Failed(format!("{shown} is no folder")));
+    }
+    if known.permissions().mode() & 0o077 != 0 {
+        return Err(Failure::Failed(format!(
+            "others than its owner may enter {shown}, and a backup holds what reporters typed; \
+             name a new folder, or `chmod 700` this one"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn refusal(folder: &Path) -> String {
+        match prepare(folder).unwrap_err() {
+            Failure::Failed(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("new");
+        assert_eq!(prepare(&folder).unwrap(), folder.join("relay.db"));
+        assert_eq!(mode(&folder), 0o700);
+        assert!(prepare(&folder).is_ok(), "an empty private folder will do");
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("relay.db")).unwrap();
+        assert!(refusal(folder.path()).contains("overwrites nothing"));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_enter_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o750)).unwrap();
+        assert!(refusal(folder.path()).contains("chmod 700"));
+        assert_eq!(mode(folder.path()), 0o750);
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refusal(&file).contains("no folder"));
+    }
+}

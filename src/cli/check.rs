@@ -1,0 +1,165 @@
+//! `check`: names everything that is wrong with the configuration.
+
+use serde_json::{Value, json};
+
+use super::context::{Context, Exit, Failure};
+use crate::config::{Config, Loaded};
+use crate::diag::Level;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay check
+  feedback-relay --config staging.toml check --deny-warnings
+
+Exit status: 0 good, 1 warnings with --deny-warnings, 2 errors.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Fail on warnings too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How many complaints of each level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    errors: usize,
+    warnings: usize,
+}
+
+/// What a good configuration holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Contents {
+    apps: usize,
+    destinations: usize,
+    rules: usize,
+}
+
+impl Contents {
+    fn of(config: &Config) -> Self {
+        Self {
+            apps: config.apps.len(),
+            destinations: config.destinations.len(),
+            rules: config.rules.count(),
+        }
+    }
+}
+
+/// Prints all diagnostics, which are the result of this command.
+pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let loaded = context.load();
+    let counts = count(&loaded);
+    let contents = loaded.config.as_ref().map(Contents::of);
+    let file = context.file();
+    if args.json {
+        let answer = to_json(&file, counts, contents, &loaded.to_json());
+        context.out.json(&answer);
+    } else {
+        if !loaded.diagnostics.is_empty() {
+            context.out.text(&loaded.report());
+        }
+        if let Some(contents) = contents {
+            context.out.line(&verdict(&file, contents, counts.warnings));
+        }
+    }
+    match contents {
+        None => Err(Failure::Configuration(summary(&file, counts))),
+        Some(_) => Ok(Exit::done_if(counts.warnings == 0 || !args.deny_warnings)),
+    }
+}
+
+fn count(loaded: &Loaded) -> Counts {
+    let of = |level| {
+        loaded
+            .diagnostics
+            .iter()
+            .filter(|one| one.level == level)
+            .count()
+    };
+    Counts {
+        errors: of(Level::Error),
+        warnings: of(Level::Warning),
+    }
+}
+
+fn verdict(file: &str, contents: Contents, warnings: usize) -> String {
+    let said = if warnings == 0 {
+        String::new()
+    } else {
+        format!(", with {}", plural(warnings, "warning"))
+    };
+    format!(
+        "{file} is good{said}: {}, {}, {}",
+        plural(contents.apps, "app"),
+        plural(contents.destinations, "destination"),
+        plural(contents.rules, "rule"),
+    )
+}
+
+fn summary(file: &str, counts: Counts) -> String {
+    let (errors, warnings) = (counts.errors, counts.warnings);
+    format!(
+        "{file} is wrong: {}, {}",
+        plural(errors, "error"),
+        plural(warnings, "warning")
+    )
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn to_json(file: &str, counts: Counts, contents: Option<Contents>, diagnostics: &Value) -> Value {
+    json!({
+        "file": file,
+        "good": contents.is_some(),
+        "errors": counts.errors,
+        "warnings": counts.warnings,
+        "apps": contents.map(|c| c.apps),
+        "destinations": contents.map(|c| c.destinations),
+        "rules": contents.map(|c| c.rules),
+        "diagnostics": diagnostics,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENTS: Contents = Contents {
+        apps: 1,
+        destinations: 2,
+        rules: 0,
+    };
+
+    #[test]
+    fn a_good_file_is_told_in_one_line() {
+        assert_eq!(
+            verdict("relay.toml", CONTENTS, 0),
+            "relay.toml is good: 1 app, 2 destinations, 0 rules"
+        );
+        assert_eq!(
+            verdict("relay.toml", CONTENTS, 2),
+            "relay.toml is good, with 2 warnings: 1 app, 2 destinations, 0 rules"
+        );
+    }
+
+    #[test]
+    fn json_says_whether_it_is_good() {
+        let counts = Counts {
+            errors: 1,
+            warnings: 0,
+        };
+        let bad = to_json("relay.toml", counts, None, &json!([]));
+        assert_eq!((&bad["good"], &bad["rules"]), (&json!(false), &Value::Null));
+        let good = to_json("relay.toml", Counts::default(), Some(CONTENTS), &json!([]));
+        assert_eq!(
+            (&good["good"], &good["destinations"]),
+            (&json!(true), &json!(2))
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! `deliveries list`.
+
+use super::super::context::{Context, Exit, Failure};
+use super::super::events;
+use super::super::text::Table;
+use super::super::{values, view};
+use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName};
+use crate::store::DeliveryFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay deliveries list --state pending,dead
+  feedback-relay deliveries list --to oncall-chat --json | jq -r .reason
+  feedback-relay deliveries list --before dlv_1K3Z5V9QW2ABC   the next page";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Args {
+    /// Only those in one of these states
+    #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = values::delivery_state())]
+    state: Vec<DeliveryState>,
+    /// Only those to this destination
+    #[arg(long, value_name = "NAME")]
+    to: Option<DestinationName>,
+    /// Only those of this event
+    #[arg(long, value_name = "ID")]
+    event: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Only those made before this one: the next page
+    #[arg(long, value_name = "ID")]
+    before: Option<DeliveryId>,
+    /// Print JSON, one delivery a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists deliveries, newest first.
+pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let store = context.store(&config)?;
+    let event = match &args.event {
+        Some(id) => Some(events::find(&store, id).await?.seq),
+        None => None,
+    };
+    let limit = usize::from(args.limit);
+    let filter = DeliveryFilter {
+        destination: args.to.clone(),
+        states: args.state.clone(),
+        event,
+        id: None,
+        before: args.before,
+        limit,
+    };
+    let deliveries = store.deliveries(filter).await?;
+    if args.json {
+        for delivery in &deliveries {
+            context.out.json_line(&view::delivery_json(delivery));
+        }
+        return Ok(Exit::Done);
+    }
+    context.out.text(&table(&deliveries));
+    if let Some(last) = deliveries.last().filter(|_| deliveries.len() == limit) {
+        context
+            .out
+            .note(&format!("there may be more: --before {}", last.id));
+    }
+    Ok(Exit::Done)
+}
+
+fn table(deliveries: &[Delivery]) -> String {
+    if deliveries.is_empty() {
+        return "no deliveries\n".into();
+    }
+    let head = [
+        "ID", "TO", "STATE", "SEVERITY", "ATTEMPTS", "DUE", "EVENT", "RULE", "REASON",
+    ];
+    let mut table = Table::new(head);
+    for delivery in deliveries {
+        table.push([
+            delivery.id.to_string(),
+            delivery.destination.to_string(),
+            delivery.state.to_string(),
+            view::severity(delivery.order.severity),
+            delivery.attempts.to_string(),
+            due(delivery),
+            delivery.event_id.to_string(),
+            delivery.order.rule.to_string(),
+            view::or_dash(delivery.reason.as_deref()),
+        ]);
+    }
+    table.render()
+}
+
+/// When the next attempt is due, where one is to come.
+fn due(delivery: &Delivery) -> String {
+    match delivery.state {
+        DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),
+        DeliveryState::Delivered | DeliveryState::Dead | DeliveryState::Discarded => "-".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::a_delivery;
+
+    #[test]
+    fn a_delivery_is_one_line() {
+        let dead = Delivery {
+            state: DeliveryState::Dead,
+            reason: Some("two\nlines".into()),
+            ..a_delivery()
+        };
+        insta::assert_snapshot!(table(&[a_delivery(), dead]));
+        assert_eq!(table(&[]), "no deliveries\n");
+    }
+}

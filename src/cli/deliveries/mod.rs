@@ -1,0 +1,29 @@
+//! `deliveries`: what is pending, retrying or dead; by hand: once more, or no more.
+
+mod by_hand;
+mod list;
+
+use super::context::{Context, Exit, Failure, block_on};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List deliveries, newest first
+    List(list::Args),
+    /// Make deliveries due now, under their old keys
+    #[command(after_help = by_hand::RETRY_EXAMPLES)]
+    Retry(by_hand::Args),
+    /// End deliveries that are not done
+    #[command(after_help = by_hand::DISCARD_EXAMPLES)]
+    Discard(by_hand::Args),
+}
+
+/// Runs one of them.
+pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
+    block_on(async {
+        match command {
+            Command::List(args) => list::run(context, args).await,
+            Command::Retry(args) => by_hand::run(context, args, by_hand::Act::Retry).await,
+            Command::Discard(args) => by_hand::run(context, args, by_hand::Act::Discard).await,
+        }
+    })
+}

@@ -1,0 +1,188 @@
+//! `events erase`: a person's words and pictures go, the bare record stays.
+
+use serde_json::{Value, json};
+
+use super::super::context::{Context, Exit, Failure};
+use super::Found;
+use crate::archive::Archive;
+use crate::config::Config;
+use crate::model::{ImageId, ImageState, StoredEvent};
+use crate::store::Store;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay events erase 5e3702a84e847582be8db7fb73283c02
+  feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
+
+What has been sent to chats and other destinations stays there, and so do backups.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Args {
+    /// Ids of events, or of their feedback
+    #[arg(
+        required_unless_present = "user",
+        conflicts_with = "user",
+        value_name = "ID"
+    )]
+    ids: Vec<String>,
+    /// All events reported by the person with this open id, union id or user id
+    #[arg(long, value_name = "OPEN_ID")]
+    user: Option<String>,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON, one event a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What erasing one event removed, or would remove.
+struct Erased {
+    event: StoredEvent,
+    /// Whether its words were there.
+    words: bool,
+    /// How many of its pictures were kept.
+    images: usize,
+    done: bool,
+}
+
+/// Erases each event; goes on where a picture cannot be removed, and says so.
+pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let store = context.store(&config)?;
+    let archive = open_archive(&config, args.dry_run)?;
+    let found = match &args.user {
+        Some(user) => events_of(&store, user).await?,
+        None => super::find_all(context, &store, &args.ids).await?,
+    };
+    let mut good = found.all;
+    if args.user.is_some() && found.events.is_empty() {
+        context.out.note("the journal has no event of this person");
+    }
+    for event in found.events {
+        let kept = store.images_of(event.seq).await?;
+        let images = kept
+            .iter()
+            .filter(|image| image.state == ImageState::Kept)
+            .count();
+        if let Some(archive) = &archive {
+            let orphans = store.erase(event.seq).await?;
+            good &= remove(context, archive, &orphans).await;
+        }
+        let erased = Erased {
+            words: event.body.is_some(),
+            images,
+            done: archive.is_some(),
+            event,
+        };
+        if args.json {
+            context.out.json_line(&erased.to_json());
+        } else {
+            context.out.line(&erased.to_text());
+        }
+    }
+    Ok(Exit::done_if(good))
+}
+
+/// The archive, unless nothing is to be removed from it.
+fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failure> {
+    if dry_run {
+        return Ok(None);
+    }
+    let opened = Archive::open(&config.images_dir);
+    opened
+        .map(Some)
+        .map_err(|error| Failure::of("cannot open the folder of pictures", error))
+}
+
+async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
+    let mut events = Vec::new();
+    for seq in store.events_of_user(user).await? {
+        events.extend(store.event_by_seq(seq).await?);
+    }
+    Ok(Found { events, all: true })
+}
+
+/// Removes the bytes of pictures that no event needs any more.
+async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -> bool {
+    let mut good = true;
+    for id in orphans {
+        if let Err(error) = archive.remove(id).await {
+            // The journal has let go of it already, so that nobody will try again.
+            let path = archive.path(id);
+            let said = format!(
+                "error: cannot remove {}: {error}; do it by hand",
+                path.display()
+            );
+            context.out.note(&said);
+            good = false;
+        }
+    }
+    good
+}
+
+impl Erased {
+    fn to_text(&self) -> String {
+        let verb = if self.done { "removed" } else { "would remove" };
+        let words = if self.words {
+            "words"
+        } else {
+            "no words (they were gone)"
+        };
+        let images = match self.images {
+            0 => "no pictures".into(),
+            1 => "1 picture".into(),
+            more => format!("{more} pictures"),
+        };
+        format!("{}: {verb} {words} and {images}", self.event.id)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "event_id": self.event.id.as_str(),
+            "erased": self.done,
+            "words": self.words,
+            "images": self.images,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
+
+    #[test]
+    fn what_is_removed_is_told() {
+        let erased = |words, images, done| Erased {
+            event: StoredEvent {
+                seq: EventSeq(7),
+                id: EventId::new("5e37"),
+                via: AppName::new("shop"),
+                event_type: String::new(),
+                feedback_id: None,
+                received_at: Timestamp::from_millis(0),
+                state: EventState::Routed,
+                body: None,
+            },
+            words,
+            images,
+            done,
+        };
+        for (given, shown) in [
+            (erased(true, 2, true), "5e37: removed words and 2 pictures"),
+            (
+                erased(true, 1, false),
+                "5e37: would remove words and 1 picture",
+            ),
+            (
+                erased(false, 0, true),
+                "5e37: removed no words (they were gone) and no pictures",
+            ),
+        ] {
+            assert_eq!(given.to_text(), shown);
+            assert_eq!(given.to_json()["images"], given.images);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `events`: the journal, what came, what became of it and why.
+
+mod erase;
+mod list;
+mod replay;
+mod show;
+
+use std::collections::BTreeSet;
+
+use super::context::{Context, Exit, Failure, block_on};
+use crate::model::StoredEvent;
+use crate::store::{Store, StoreError};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List events, newest first
+    List(list::Args),
+    /// Show everything about one event
+    Show(show::Args),
+    /// Run events through today's rules again, under new keys
+    Replay(replay::Args),
+    /// Remove a person's words and pictures and keep the bare record; asks nothing
+    Erase(erase::Args),
+}
+
+/// Runs one of them.
+pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
+    block_on(async {
+        match command {
+            Command::List(args) => list::run(context, args).await,
+            Command::Show(args) => show::run(context, args).await,
+            Command::Replay(args) => replay::run(context, args).await,
+            Command::Erase(args) => erase::run(context, args).await,
+        }
+    })
+}
+
+/// The event with this id.
+pub(super) async fn find(store: &Store, id: &str) -> Result<StoredEvent, Failure> {
+    let event = store.event(id).await?;
+    event.ok_or_else(|| Failure::Failed(unknown(id)))
+}
+
+/// Events, and whether all that were asked for are among them.
+struct Found {
+    events: Vec<StoredEvent>,
+    all: bool,
+}
+
+/// The events with these ids, each once, though it may go by its feedback's id as well; each id
+/// that is unknown is named on stderr.
+async fn find_all(
+    context: &mut Context,
+    store: &Store,
+    ids: &[String],
+) -> Result<Found, StoreError> {
+    let mut found = Found {
+        events: Vec::with_capacity(ids.len()),
+        all: true,
+    };
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        match store.event(id).await? {
+            Some(event) if seen.insert(event.seq) => found.events.push(event),
+            Some(_again) => {}
+            None => {
+                found.all = false;
+                context.out.note(&format!("error: {}", unknown(id)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn unknown(id: &str) -> String {
+    format!("the journal has no event {id:?}")
+}

@@ -1,0 +1,316 @@
+//! `events show`: everything about one event.
+
+use serde_json::{Value, json};
+
+use super::super::context::{Context, Exit, Failure};
+use super::super::{reading, text, view};
+use crate::config::Config;
+use crate::model::{Attempt, Delivery, Image, StoredEvent, Trace};
+use crate::store::{DeliveryFilter, Store};
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay events show 5e3702a84e847582be8db7fb73283c02
+  feedback-relay events show 6837492929292929292 --body      a feedback id does as well";
+
+/// How many deliveries of one event are shown.
+const DELIVERIES_MAX: usize = 1000;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Args {
+    /// The event's id, or its feedback's
+    id: String,
+    /// Show the kept body too, which holds what the reporter typed; its token is masked
+    #[arg(long)]
+    body: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// All that is known of an event.
+struct Record {
+    event: StoredEvent,
+    /// What today's rules say of it, or why they cannot be asked.
+    trace: Result<Trace, String>,
+    images: Vec<Image>,
+    deliveries: Vec<(Delivery, Vec<Attempt>)>,
+    with_body: bool,
+}
+
+/// Shows an event.
+pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let store = context.store(&config)?;
+    let mut record = fetch(&store, &args.id, &config).await?;
+    record.with_body = args.body;
+    if args.json {
+        context.out.json(&record.to_json());
+    } else {
+        context.out.text(&record.to_text());
+    }
+    Ok(Exit::Done)
+}
+
+async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failure> {
+    let event = super::find(store, id).await?;
+    let filter = DeliveryFilter {
+        event: Some(event.seq),
+        limit: DELIVERIES_MAX,
+        ..DeliveryFilter::default()
+    };
+    let mut deliveries = Vec::new();
+    for delivery in store.deliveries(filter).await? {
+        let attempts = store.attempts(delivery.id).await?;
+        deliveries.push((delivery, attempts));
+    }
+    let read = reading::read_stored(&event, config);
+    Ok(Record {
+        trace: read.map(|event| config.rules.explain(&event).1),
+        images: store.images_of(event.seq).await?,
+        deliveries,
+        event,
+        with_body: false,
+    })
+}
+
+impl Record {
+    fn to_text(&self) -> String {
+        let event = &self.event;
+        let line = |name: &str, value: &str| format!("{name:<12}{}\n", text::escape(value));
+        let mut out = line("event", event.id.as_str());
+        out.push_str(&line("type", &event.event_type));
+        out.push_str(&line(
+            "feedback",
+            &view::or_dash(event.feedback_id.as_deref()),
+        ));
+        out.push_str(&line("received", &event.received_at.to_string()));
+        out.push_str(&line("by app", event.via.as_str()));
+        out.push_str(&line("state", event.state.key()));
+        out.push_str(&self.rules_text());
+        if !self.images.is_empty() {
+            out.push_str("\npictures\n");
+        }
+        for image in &self.images {
+            out.push_str(&format!("  {}\n", text::escape(&view::image(image))));
+        }
+        out.push_str("\ndeliveries\n");
+        if self.deliveries.is_empty() {
+            out.push_str("  none\n");
+        }
+        for (delivery, attempts) in &self.deliveries {
+            out.push_str(&delivery_text(delivery, attempts));
+        }
+        if self.deliveries.len() == DELIVERIES_MAX {
+            out.push_str(&format!(
+                "  older ones than these {DELIVERIES_MAX} are not shown\n"
+            ));
+        }
+        if self.with_body {
+            let body = format!("{:#}", self.body());
+            out.push_str(&format!("\nbody\n{}\n", text::escape_json(&body)));
+        }
+        out
+    }
+
+    fn rules_text(&self) -> String {
+        let trace = match &self.trace {
+            Ok(trace) => trace,
+            Err(reason) => {
+                return format!(
+                    "\ntoday's rules cannot be asked: {}\n",
+                    text::escape(reason)
+                );
+            }
+        };
+        let mut table = text::Table::new(["RULE (today's)", "FINDING"]);
+        for rule in &trace.rules {
+            table.push([rule.rule.to_string(), view::finding(&rule.finding)]);
+        }
+        format!("\n{}", table.render())
+    }
+
+    fn to_json(&self) -> Value {
+        let event = &self.event;
+        let deliveries = self.deliveries.iter().map(|(delivery, attempts)| {
+            let mut shown = view::delivery_json(delivery);
+            shown["attempt_log"] = attempts.iter().map(view::attempt_json).collect();
+            shown
+        });
+        let mut shown = json!({
+            "id": event.id.as_str(),
+            "feedback_id": event.feedback_id,
+            "via": event.via.as_str(),
+            "type": event.event_type,
+            "received_at": view::time_json(Some(event.received_at)),
+            "state": event.state.key(),
+            "rules_today": self.trace.as_ref().ok().map(view::trace_json),
+            "rules_error": self.trace.as_ref().err(),
+            "images": self.images.iter().map(view::image_json).collect::<Vec<_>>(),
+            "deliveries": deliveries.collect::<Vec<_>>(),
+        });
+        if self.with_body {
+            shown["body"] = self.body();
+        }
+        shown
+    }
+
+    /// The kept body, tokens masked; what is no JSON as text, and nothing where nothing is kept.
+    fn body(&self) -> Value {
+        let Some(body) = &self.event.body else {
+            return Value::Null;
+        };
+        match serde_json::from_str(body.expose()) {
+            Ok(mut value) => {
+                mask(&mut value);
+                value
+            }
+            Err(_no_json) => body.expose().into(),
+        }
+    }
+}
+
+fn delivery_text(delivery: &Delivery, attempts: &[Attempt]) -> String {
+    let escaped = |text: &str| text::escape(text).into_owned();
+    let mut out = format!(
+        "  {} to {}: {}, {}\n",
+        delivery.id,
+        escaped(delivery.destination.as_str()),
+        delivery.state,
+        escaped(&view::order(&delivery.order)),
+    );
+    out.push_str(&format!(
+        "    made {} by {}, due {}\n",
+        delivery.created_at, delivery.trigger, delivery.due_at
+    ));
+    for attempt in attempts {
+        out.push_str(&format!("    {}\n", escaped(&view::attempt(attempt))));
+        if let Some(excerpt) = &attempt.excerpt {
+            out.push_str(&format!("       answer: {}\n", escaped(excerpt)));
+        }
+    }
+    if let Some(reason) = &delivery.reason {
+        out.push_str(&format!("    reason: {}\n", escaped(reason)));
+    }
+    out
+}
+
+/// Masks the value of every `token`, wherever the platform put it.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if name == "token" {
+                    *member = "‹masked›".into();
+                } else {
+                    mask(member);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{a_delivery, an_attempt};
+    use crate::model::{
+        AppName, Condition, EventId, EventSeq, EventState, Finding, ImageState, Private, RuleName,
+        RuleTrace,
+    };
+
+    fn record() -> Record {
+        let body =
+            "{\"header\":{\"token\":\"v-secret\"},\"event\":{\"description\":\"\u{1b}[2J\"}}";
+        Record {
+            event: StoredEvent {
+                seq: EventSeq(7),
+                id: EventId::new("5e37"),
+                via: AppName::new("shop"),
+                event_type: "application.application.feedback.created_v6".into(),
+                feedback_id: None,
+                received_at: crate::model::Timestamp::from_millis(1_711_111_111_000),
+                state: EventState::Routed,
+                body: Some(Private::new(body.replace('\u{1b}', "\\u001b"))),
+            },
+            trace: Ok(Trace {
+                rules: vec![RuleTrace {
+                    rule: RuleName::new("blank screen"),
+                    finding: Finding::Failed(Condition {
+                        key: "path",
+                        wanted: "pages/*".into(),
+                        found: Private::new("evil\u{1b}\nRULE"),
+                    }),
+                }],
+            }),
+            images: vec![Image {
+                ordinal: 0,
+                state: ImageState::Lost,
+                kept: None,
+                reason: Some("HTTP 403".into()),
+            }],
+            deliveries: vec![(a_delivery(), vec![an_attempt()])],
+            with_body: true,
+        }
+    }
+
+    #[test]
+    fn everything_about_an_event_is_shown_and_nothing_unsafe() {
+        let shown = record().to_text();
+        assert!(!shown.contains('\u{1b}') && !shown.contains("v-secret"));
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn programs_see_the_same() {
+        insta::assert_json_snapshot!(record().to_json());
+    }
+
+    #[test]
+    fn the_body_is_shown_only_on_demand() {
+        let bare = Record {
+            with_body: false,
+            ..record()
+        };
+        assert!(!bare.to_text().contains("body"));
+        assert_eq!(bare.to_json().get("body"), None);
+    }
+
+    #[test]
+    fn a_list_that_may_be_cut_says_so() {
+        let many = Record {
+            deliveries: vec![(a_delivery(), Vec::new()); DELIVERIES_MAX],
+            ..record()
+        };
+        assert!(
+            many.to_text()
+                .contains("older ones than these 1000 are not shown")
+        );
+        assert!(!record().to_text().contains("older ones"));
+    }
+
+    #[test]
+    fn that_rules_cannot_be_asked_is_said() {
+        let erased = Record {
+            trace: Err("its body is not kept (any more)".into()),
+            ..record()
+        };
+        let said = "today's rules cannot be asked: its body is not kept (any more)";
+        assert!(erased.to_text().contains(said));
+        assert_eq!(erased.to_json()["rules_today"], Value::Null);
+    }
+
+    #[test]
+    fn tokens_are_masked_at_any_depth() {
+        let mut value = json!({ "token": "a", "list": [{ "token": { "b": 1 } }], "tokens": 2 });
+        mask(&mut value);
+        let masked = "‹masked›";
+        assert_eq!(
+            value,
+            json!({ "token": masked, "list": [{ "token": masked }], "tokens": 2 })
+        );
+    }
+}

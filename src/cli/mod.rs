@@ -1,0 +1,122 @@
+//! The command line: what was typed, parsed by clap, and one file for each command.
+//!
+//! Every command fetches first and formats then; formatting is pure and tested with records made by
+//! hand. Results go to stdout, and everything else to stderr, through `output::Printer`, which lets no control character
+//! reach a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line or configuration.
+
+mod backup;
+mod check;
+mod completions;
+mod context;
+mod deliveries;
+mod destinations;
+mod events;
+mod output;
+mod reading;
+mod serve;
+mod text;
+mod try_event;
+mod values;
+mod view;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::model::SystemClock;
+use context::{Context, Exit, WRONG};
+use output::Printer;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay check                        is relay.toml right?
+  feedback-relay                              run the relay
+  feedback-relay try event.json               what would happen to this event?
+  feedback-relay deliveries list --state dead what did not get through?
+
+Exit status: 0 done, 1 it failed or a check found something, 2 the command line or the configuration is wrong.";
+
+/// Receives the feedback people leave in Feishu/Lark apps and tells those who should hear of it
+#[derive(Debug, Parser)]
+#[command(name = "feedback-relay", version, after_help = EXAMPLES)]
+struct Cli {
+    /// The configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "relay.toml",
+        display_order = 100
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay; also what no command means
+    #[command(after_help = serve::EXAMPLES)]
+    Serve,
+    /// Check the configuration, its templates and rules, and name everything that is wrong
+    Check(check::Args),
+    /// Show what would happen to an event: each rule, and the payload for each destination
+    Try(try_event::Args),
+    /// Look at the journal of events, replay or erase
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Look at deliveries, retry or discard them
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// See which destinations are paced, broken or stopped, and resume them
+    #[command(subcommand)]
+    Destinations(destinations::Command),
+    /// Copy journal and pictures consistently while the relay runs
+    Backup(backup::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the command that `args` (with the program's name first) ask for, under these environment variables.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    environment: BTreeMap<String, String>,
+) -> ExitCode {
+    let mut out = Printer::standard();
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(usage(&error, &mut out)),
+    };
+    let clock = Arc::new(SystemClock);
+    let mut context = Context::new(cli.config, environment, clock, out);
+    let result = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => return serve::run(context),
+        Command::Check(args) => check::run(&mut context, &args),
+        Command::Try(args) => try_event::run(&mut context, &args),
+        Command::Events(command) => events::run(&mut context, &command),
+        Command::Deliveries(command) => deliveries::run(&mut context, &command),
+        Command::Destinations(command) => destinations::run(&mut context, &command),
+        Command::Backup(args) => backup::run(&mut context, &args),
+        Command::Completions(args) => completions::run(&mut context, &args),
+    };
+    ExitCode::from(context.end(result))
+}
+
+/// Shows what clap has to say: help on stdout, complaints on stderr.
+fn usage(error: &clap::Error, out: &mut Printer) -> u8 {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        out.notes(&text);
+        WRONG
+    } else {
+        out.text(&text);
+        out.finish(Exit::Done.status())
+    }
+}
+
+#[cfg(test)]
+mod tests;

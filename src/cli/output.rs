@@ -1,0 +1,185 @@
+//! The one place that prints. Whatever it is given, no control character reaches a terminal.
+
+use std::io::{ErrorKind, Write};
+
+use serde_json::Value;
+
+use super::text;
+
+/// Prints results to stdout and remarks to stderr. A reader that has gone away is no error; a disk
+/// that is full is one, told by [`finish`](Self::finish).
+pub(super) struct Printer {
+    results: Box<dyn Write>,
+    remarks: Box<dyn Write>,
+    /// Nobody reads results any more, or they cannot be written.
+    closed: bool,
+    failed: bool,
+}
+
+impl Printer {
+    /// Prints to stdout and stderr.
+    pub(super) fn standard() -> Self {
+        Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+    }
+
+    /// Prints results and remarks to these.
+    pub(super) fn new(results: Box<dyn Write>, remarks: Box<dyn Write>) -> Self {
+        Self {
+            results,
+            remarks,
+            closed: false,
+            failed: false,
+        }
+    }
+
+    /// Prints one line; line ends in it are shown as `\n`.
+    pub(super) fn line(&mut self, line: &str) {
+        self.write(&format!("{}\n", text::escape(line)));
+    }
+
+    /// Prints several lines.
+    pub(super) fn text(&mut self, lines: &str) {
+        let end = if lines.ends_with('\n') { "" } else { "\n" };
+        self.write(&format!("{}{end}", text::escape_lines(lines)));
+    }
+
+    /// Prints a JSON value over several lines: the answer of a command about one thing.
+    pub(super) fn json(&mut self, value: &Value) {
+        self.write(&format!("{}\n", text::escape_json(&format!("{value:#}"))));
+    }
+
+    /// Prints a JSON value on a line of its own: one of many.
+    pub(super) fn json_line(&mut self, value: &Value) {
+        self.write(&format!("{}\n", text::escape_json(&value.to_string())));
+    }
+
+    /// Says something that is not part of the result, on one line.
+    pub(super) fn note(&mut self, line: &str) {
+        self.notes(&text::escape(line));
+    }
+
+    /// The same over several lines.
+    pub(super) fn notes(&mut self, lines: &str) {
+        let end = if lines.ends_with('\n') { "" } else { "\n" };
+        let lines = text::escape_lines(lines);
+        write!(self.remarks, "{lines}{end}").ok(); // with stderr gone there is nobody left to tell
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.closed {
+            return;
+        }
+        let written = self.results.write_all(text.as_bytes());
+        let Err(error) = written.and_then(|()| self.results.flush()) else {
+            return;
+        };
+        self.closed = true;
+        if error.kind() != ErrorKind::BrokenPipe {
+            self.failed = true;
+            self.note(&format!("error: cannot write the result: {error}"));
+        }
+    }
+
+    /// The status of the process: `status`, unless results could not be written.
+    pub(super) fn finish(&self, status: u8) -> u8 {
+        if self.failed { status.max(1) } else { status }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    /// Collects what is printed, or fails as told.
+    #[derive(Clone, Default)]
+    struct Sink {
+        text: Arc<Mutex<Vec<u8>>>,
+        fails: Option<ErrorKind>,
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.fails {
+                Some(kind) => Err(kind.into()),
+                None => self.text.lock().unwrap().write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink {
+        fn text(&self) -> String {
+            String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn printer(fails: Option<ErrorKind>) -> (Printer, Sink, Sink) {
+        let results = Sink {
+            fails,
+            ..Sink::default()
+        };
+        let remarks = Sink::default();
+        let printer = Printer::new(Box::new(results.clone()), Box::new(remarks.clone()));
+        (printer, results, remarks)
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_away_is_no_error() {
+        let (mut printer, _results, remarks) = printer(Some(ErrorKind::BrokenPipe));
+        printer.line("one");
+        printer.line("two");
+        assert_eq!(printer.finish(0), 0);
+        assert_eq!(remarks.text(), "");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_is_told_once() {
+        let (mut printer, _results, remarks) = printer(Some(ErrorKind::StorageFull));
+        printer.line("one");
+        printer.line("two");
+        assert_eq!(printer.finish(0), 1);
+        assert_eq!(printer.finish(2), 2);
+        assert_eq!(remarks.text().lines().count(), 1);
+    }
+
+    #[test]
+    fn no_way_of_printing_lets_an_escape_sequence_through() {
+        let evil = "\u{1b}]0;title\u{7}\u{9b}31m\u{202e}";
+        let (mut printer, results, remarks) = printer(None);
+        printer.line(evil);
+        printer.text(evil);
+        printer.json(&serde_json::json!({ "words": evil }));
+        printer.json_line(&serde_json::json!({ evil: 1 }));
+        printer.note(evil);
+        printer.notes(evil);
+        for printed in [results.text(), remarks.text()] {
+            assert!(!printed.contains(|c: char| c != '\n' && text::is_unsafe(c)));
+        }
+    }
+
+    #[test]
+    fn what_somebody_typed_makes_no_line_of_its_own() {
+        let (mut printer, results, remarks) = printer(None);
+        printer.line("event 1\nerror: forged");
+        printer.note("event 1\nerror: forged");
+        assert_eq!(results.text(), "event 1\\nerror: forged\n");
+        assert_eq!(remarks.text(), results.text());
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({ "a": "\u{7f}\u{85}\u{202e}\n白屏" });
+        let (mut printer, results, _remarks) = printer(None);
+        printer.json_line(&value);
+        assert_eq!(
+            serde_json::from_str::<Value>(&results.text()).unwrap(),
+            value
+        );
+        assert_eq!(results.text().lines().count(), 1);
+    }
+}

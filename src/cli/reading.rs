@@ -1,0 +1,22 @@
+//! Events read again, from a file or from what the journal kept: the one door to the protocol.
+
+use crate::app;
+use crate::config::Config;
+use crate::deliver;
+use crate::feishu::{self, App};
+use crate::model::{Event, StoredEvent};
+
+/// Reads an envelope, or its bare `event` object, as if `via` had received it.
+pub(super) fn read(text: &str, via: &App) -> Result<Event, String> {
+    feishu::read_sample(text, &via.name, &via.feedback_timezone).map_err(|error| error.to_string())
+}
+
+/// Reads what the journal kept of an event.
+pub(super) fn read_stored(stored: &StoredEvent, config: &Config) -> Result<Event, String> {
+    let body = stored
+        .body
+        .as_ref()
+        .ok_or("its body is not kept (any more)")?;
+    deliver::read_event(stored, body, &app::names(config))
+        .ok_or_else(|| "what is kept of it cannot be read".into())
+}

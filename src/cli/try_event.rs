@@ -1,0 +1,242 @@
+//! `try`: what would happen to an event.
+
+mod show;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::context::{self, Context, Exit, Failure, block_on, names};
+use super::reading;
+use crate::app;
+use crate::config::Config;
+use crate::deliver::preview::{Parts, Preview, preview};
+use crate::destination::{Destination, Message, Sent};
+use crate::feishu::App;
+use crate::model::{AppName, DeliveryIds, DestinationName, Outcome, Timestamp, Trigger};
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay try tests/events/white-screen.json
+  feedback-relay try event.json --to oncall-chat --send
+  feedback-relay events show 5e3702a84e847582be8db7fb73283c02 --body --json | jq .body | feedback-relay try -
+
+EVENT.json holds a decrypted event as Feishu pushes it, or its `event` object alone.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The event; `-` reads it from stdin
+    #[arg(value_name = "EVENT.json")]
+    event: PathBuf,
+    /// Really send it, marked as a test, once and without pictures
+    #[arg(long)]
+    send: bool,
+    /// Only the message to this destination
+    #[arg(long, value_name = "NAME")]
+    to: Option<DestinationName>,
+    /// The app of `[apps]` that receives it; needed where the event does not say
+    #[arg(long, value_name = "NAME")]
+    app: Option<AppName>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plans and renders the event; with `--send`, sends what was rendered.
+pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    if let Some(name) = &args.to {
+        context::destination(&config, name)?;
+    }
+    let text = read_file(&args.event, config.server.max_body)?;
+    let via = receiver(&config, args.app.as_ref(), &text)?;
+    let event = reading::read(&text, via)
+        .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.event.display())))?;
+    let parts = Parts {
+        rules: &config.rules,
+        destinations: &config.destinations,
+        names: &app::names(&config),
+        templates: &config.templates,
+    };
+    let trigger = if args.send {
+        Trigger::Test
+    } else {
+        Trigger::Event
+    };
+    let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
+    let mut previews = preview(parts, &event, trigger, &ids, now);
+    if let Some(name) = &args.to {
+        previews
+            .messages
+            .retain(|message| message.destination == *name);
+    }
+    let sent = if args.send {
+        Some(block_on(send_all(&config, &previews.messages, now))?)
+    } else {
+        None
+    };
+    let trial = show::Trial {
+        event: &event,
+        previews: &previews,
+        sent: sent.as_deref(),
+        only: args.to.as_ref(),
+    };
+    if args.json {
+        context.out.json(&trial.to_json());
+    } else {
+        context.out.text(&trial.to_text());
+    }
+    Ok(verdict(sent.as_deref(), args.to.is_some()))
+}
+
+/// Whether all was delivered that was to be sent: at least one message, where a destination was named.
+fn verdict(sent: Option<&[Sent]>, named: bool) -> Exit {
+    let Some(sent) = sent else {
+        return Exit::Done;
+    };
+    Exit::done_if(sent.iter().all(delivered) && !(named && sent.is_empty()))
+}
+
+fn delivered(sent: &Sent) -> bool {
+    sent.outcome == Outcome::Delivered
+}
+
+/// Reads the file or stdin, at most what the intake takes.
+fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
+    let doing = || format!("cannot read {}", path.display());
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|error| Failure::of(doing(), error))?)
+    };
+    read_bounded(source, bytes_max).map_err(|error| Failure::of(doing(), error))
+}
+
+fn read_bounded(source: impl Read, bytes_max: usize) -> std::io::Result<String> {
+    let mut text = String::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    source
+        .take(limit.saturating_add(1))
+        .read_to_string(&mut text)?;
+    if text.len() > bytes_max {
+        let reason = format!("larger than server.max_body, {bytes_max} bytes");
+        return Err(std::io::Error::other(reason));
+    }
+    Ok(text)
+}
+
+/// The app that receives the event: the one that was named, else the one the envelope names, else
+/// the only one.
+fn receiver<'a>(
+    config: &'a Config,
+    named: Option<&AppName>,
+    text: &str,
+) -> Result<&'a App, Failure> {
+    let all = || names(config.apps.keys().map(AppName::as_str));
+    if let Some(name) = named {
+        return config.apps.get(name).ok_or_else(|| {
+            Failure::Usage(format!(
+                "there is no app {:?}; there are: {}",
+                name.as_str(),
+                all()
+            ))
+        });
+    }
+    let id = app_id(text);
+    let by_id = config
+        .apps
+        .values()
+        .find(|app| Some(&app.app_id) == id.as_ref());
+    let mut apps = config.apps.values();
+    match (by_id, apps.next(), apps.next()) {
+        (Some(app), _, _) | (None, Some(app), None) => Ok(app),
+        (None, _, _) => Err(Failure::Usage(format!(
+            "the event does not say which app receives it; say it with --app, one of: {}",
+            all()
+        ))),
+    }
+}
+
+/// The id of the app that an envelope was pushed to.
+fn app_id(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    Some(value.get("header")?.get("app_id")?.as_str()?.to_owned())
+}
+
+/// Sends each message once, one after the other.
+async fn send_all(
+    config: &Config,
+    messages: &[Preview],
+    now: Timestamp,
+) -> Result<Vec<Sent>, Failure> {
+    let destinations =
+        app::destinations(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut sent = Vec::with_capacity(messages.len());
+    for message in messages {
+        let destination = destinations.get(&message.destination);
+        let destination = destination.expect("only configured destinations have a preview");
+        sent.push(send(destination.as_ref(), message, now).await);
+    }
+    Ok(sent)
+}
+
+async fn send(destination: &dyn Destination, preview: &Preview, now: Timestamp) -> Sent {
+    let message = Message {
+        payload: &preview.payload,
+        key: preview.id,
+        now,
+        link: &show::link,
+    };
+    destination.send(message).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_larger_than_the_intake_takes_is_refused() {
+        assert_eq!(read_bounded(&b"12345"[..], 5).unwrap(), "12345");
+        let error = read_bounded(&b"123456"[..], 5).unwrap_err();
+        assert_eq!(error.to_string(), "larger than server.max_body, 5 bytes");
+        assert!(read_bounded(&b"\xff"[..], 5).is_err());
+    }
+
+    #[test]
+    fn an_envelope_names_its_app() {
+        let envelope = r#"{"schema":"2.0","header":{"app_id":"cli_1"},"event":{}}"#;
+        assert_eq!(app_id(envelope).as_deref(), Some("cli_1"));
+        for other in [
+            "",
+            "[]",
+            r#"{"header":{"app_id":1}}"#,
+            r#"{"feedback_id":"1"}"#,
+        ] {
+            assert_eq!(app_id(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_platform_took_counts_as_delivered() {
+        let sent = |outcome| Sent {
+            outcome,
+            status: Some(200),
+            code: None,
+            excerpt: None,
+        };
+        let reason = String::from("the answer was lost");
+        let taken = sent(Outcome::Delivered);
+        let lost = sent(Outcome::Ambiguous { reason });
+        assert_eq!(verdict(Some(&[taken.clone(), lost]), false), Exit::Found);
+        assert_eq!(verdict(Some(&[taken]), true), Exit::Done);
+    }
+
+    #[test]
+    fn sending_nothing_is_a_failure_only_where_a_destination_was_named() {
+        assert_eq!(verdict(None, true), Exit::Done);
+        assert_eq!(verdict(Some(&[]), false), Exit::Done);
+        assert_eq!(verdict(Some(&[]), true), Exit::Found);
+    }
+}

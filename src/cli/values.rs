@@ -1,0 +1,103 @@
+//! Values as they are typed.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::model::{DeliveryState, EventState, Timestamp};
+
+/// A point in the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// Then.
+    At(Timestamp),
+}
+
+impl Since {
+    /// When that is.
+    pub(super) fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(span) => now - span,
+            Self::At(time) => time,
+        }
+    }
+}
+
+/// Reads `3d`, or a time with its zone.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    if let Some(span) = span(text) {
+        return Ok(Since::Ago(span));
+    }
+    let time: jiff::Timestamp = text.parse().map_err(|_not_a_time| {
+        String::from(
+            "give a span such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
+        )
+    })?;
+    Ok(Since::At(Timestamp::from_millis(time.as_millisecond())))
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    let count: u64 = digits.parse().ok()?;
+    Some(Duration::from_secs(count.checked_mul(seconds)?))
+}
+
+/// Reads the state of an event.
+pub(super) fn event_state() -> impl TypedValueParser<Value = EventState> {
+    PossibleValuesParser::new(EventState::ALL.iter().map(|state| state.key()))
+        .map(|key| EventState::from_key(&key).expect("only keys of states are let through"))
+}
+
+/// Reads the state of a delivery.
+pub(super) fn delivery_state() -> impl TypedValueParser<Value = DeliveryState> {
+    PossibleValuesParser::new(DeliveryState::ALL.iter().map(|state| state.key()))
+        .map(|key| DeliveryState::from_key(&key).expect("only keys of states are let through"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_times_are_read() {
+        let now = Timestamp::from_millis(1_000_000_000);
+        for (text, millis) in [
+            ("90s", 999_910_000),
+            ("5m", 999_700_000),
+            ("2h", 992_800_000),
+            ("1d", 913_600_000),
+            ("1w", 395_200_000),
+            ("1970-01-01T08:00:01+08:00", 1000),
+        ] {
+            let read = since(text).unwrap().from(now);
+            assert_eq!(read, Timestamp::from_millis(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_refused_with_an_example() {
+        for text in [
+            "",
+            "3",
+            "d",
+            "3 d",
+            "-3d",
+            "3y",
+            "yesterday",
+            "99999999999999999999d",
+        ] {
+            assert!(since(text).unwrap_err().contains("3d"), "{text}");
+        }
+        assert!(since("18446744073709551615w").is_err(), "too long to count");
+    }
+}

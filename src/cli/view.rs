@@ -1,0 +1,226 @@
+//! How the journal's records and the rules' findings are shown, as text and as JSON. Pure.
+
+use serde_json::{Value, json};
+
+use crate::model::{
+    Attempt, Condition, Delivery, Finding, Image, Order, RuleTrace, Severity, Timestamp, Trace,
+};
+
+/// Absent is `-`.
+pub(super) fn or_dash(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty())
+        .unwrap_or("-")
+        .to_owned()
+}
+
+/// What a rule said, in a few words.
+pub(super) fn finding(finding: &Finding) -> String {
+    match finding {
+        Finding::Matched { last: true } => "matched".into(),
+        Finding::Matched { last: false } => "matched, and goes on".into(),
+        Finding::Failed(condition) => format!("no: {}", met(condition)),
+        Finding::Excepted(condition) => format!("no: excepted, {}", met(condition)),
+        Finding::NotReached => "not reached".into(),
+    }
+}
+
+fn met(condition: &Condition) -> String {
+    let found = match condition.found.expose() {
+        "" => "nothing",
+        found => found,
+    };
+    format!(
+        "{} wants {}, found {found}",
+        condition.key, condition.wanted
+    )
+}
+
+/// What each rule said.
+pub(super) fn trace_json(trace: &Trace) -> Value {
+    trace.rules.iter().map(rule_json).collect()
+}
+
+fn rule_json(rule: &RuleTrace) -> Value {
+    let (word, condition) = match &rule.finding {
+        Finding::Matched { last: true } => ("matched", None),
+        Finding::Matched { last: false } => ("continued", None),
+        Finding::Failed(condition) => ("failed", Some(condition)),
+        Finding::Excepted(condition) => ("excepted", Some(condition)),
+        Finding::NotReached => ("not_reached", None),
+    };
+    json!({
+        "rule": rule.rule.as_str(),
+        "finding": word,
+        "key": condition.map(|c| c.key),
+        "wanted": condition.map(|c| &c.wanted),
+        "found": condition.map(|c| c.found.expose()),
+    })
+}
+
+/// How a rule wants it told, in a few words.
+pub(super) fn order(order: &Order) -> String {
+    let mut text = format!("rule {:?}, {}", order.rule.as_str(), order.severity);
+    text.push_str(&format!(", template {}", order.template));
+    if !order.mentions.is_empty() {
+        text.push_str(&format!(", mentions {}", order.mentions.join(" ")));
+    }
+    text
+}
+
+/// A delivery for programs.
+pub(super) fn delivery_json(delivery: &Delivery) -> Value {
+    json!({
+        "id": delivery.id.to_string(),
+        "event_id": delivery.event_id.as_str(),
+        "destination": delivery.destination.as_str(),
+        "state": delivery.state.key(),
+        "trigger": delivery.trigger.key(),
+        "rule": delivery.order.rule.as_str(),
+        "severity": delivery.order.severity.key(),
+        "template": delivery.order.template,
+        "mentions": delivery.order.mentions,
+        "labels": delivery.order.labels,
+        "form": delivery.form.key(),
+        "attempts": delivery.attempts,
+        "created_at": time_json(Some(delivery.created_at)),
+        "due_at": time_json(Some(delivery.due_at)),
+        "reason": delivery.reason,
+    })
+}
+
+/// An attempt for programs.
+pub(super) fn attempt_json(attempt: &Attempt) -> Value {
+    json!({
+        "number": attempt.number,
+        "started_at": time_json(Some(attempt.started_at)),
+        "duration_ms": attempt.duration_ms,
+        "form": attempt.form.key(),
+        "outcome": attempt.outcome.key(),
+        "status": attempt.status,
+        "code": attempt.code,
+        "reason": attempt.reason,
+        "excerpt": attempt.excerpt,
+    })
+}
+
+/// An attempt in a few words; the excerpt is left to the caller.
+pub(super) fn attempt(attempt: &Attempt) -> String {
+    let mut text = format!(
+        "#{} {} {} {} in {} ms",
+        attempt.number, attempt.started_at, attempt.form, attempt.outcome, attempt.duration_ms
+    );
+    if let Some(status) = attempt.status {
+        text.push_str(&format!(", HTTP {status}"));
+    }
+    if let Some(code) = &attempt.code {
+        text.push_str(&format!(", code {code}"));
+    }
+    if let Some(reason) = &attempt.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    text
+}
+
+/// A picture for programs.
+pub(super) fn image_json(image: &Image) -> Value {
+    let kept = image.kept.as_ref();
+    json!({
+        "ordinal": image.ordinal,
+        "state": image.state.key(),
+        "id": kept.map(|kept| kept.id.as_str()),
+        "format": kept.map(|kept| kept.format.key()),
+        "bytes": kept.map(|kept| kept.bytes),
+        "width": kept.map(|kept| kept.width),
+        "height": kept.map(|kept| kept.height),
+        "reason": image.reason,
+    })
+}
+
+/// A picture in a few words.
+pub(super) fn image(image: &Image) -> String {
+    let mut text = format!("#{} {}", image.ordinal, image.state);
+    if let Some(kept) = &image.kept {
+        let (width, height) = (kept.width, kept.height);
+        text.push_str(&format!(
+            ", {} {width}×{height}, {} bytes, {}",
+            kept.format, kept.bytes, kept.id
+        ));
+    }
+    if let Some(reason) = &image.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    text
+}
+
+/// A time for programs.
+pub(super) fn time_json(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| time.to_string().into())
+}
+
+/// How urgent, shouted where somebody must look now.
+pub(super) fn severity(severity: Severity) -> String {
+    match severity {
+        Severity::Critical => "CRITICAL".into(),
+        Severity::Warning | Severity::Info => severity.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{an_attempt, an_order};
+    use crate::model::{Private, RuleName};
+
+    #[test]
+    fn a_finding_names_key_wish_and_what_was_there() {
+        let condition = |found: &str| Condition {
+            key: "tenant",
+            wanted: "*internal*".into(),
+            found: Private::new(found),
+        };
+        for (given, shown) in [
+            (Finding::Matched { last: true }, "matched"),
+            (Finding::Matched { last: false }, "matched, and goes on"),
+            (Finding::NotReached, "not reached"),
+            (
+                Finding::Failed(condition("Acme")),
+                "no: tenant wants *internal*, found Acme",
+            ),
+            (
+                Finding::Excepted(condition("")),
+                "no: excepted, tenant wants *internal*, found nothing",
+            ),
+        ] {
+            assert_eq!(finding(&given), shown);
+        }
+    }
+
+    #[test]
+    fn programs_see_a_finding_as_one_word_and_its_condition() {
+        let trace = Trace {
+            rules: vec![RuleTrace {
+                rule: RuleName::new("blank screen"),
+                finding: Finding::NotReached,
+            }],
+        };
+        let shown = trace_json(&trace);
+        assert_eq!(shown[0]["finding"], "not_reached");
+        assert_eq!(shown[0]["key"], Value::Null);
+    }
+
+    #[test]
+    fn an_attempt_says_all_that_is_known() {
+        assert_eq!(
+            attempt(&an_attempt()),
+            "#2 2024-03-22T12:38:31.000Z full retry in 120 ms, HTTP 502, code 11232: too often"
+        );
+    }
+
+    #[test]
+    fn an_order_names_whom_it_mentions() {
+        assert_eq!(
+            order(&an_order()),
+            "rule \"blank screen\", critical, template alert, mentions sre all"
+        );
+    }
+}

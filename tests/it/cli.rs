@@ -1,0 +1,249 @@
+//! Commands, beside a running relay and without one.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::main_path::{png, to_hook};
+
+fn lines(output: &str) -> Vec<Value> {
+    output
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON lines"))
+        .collect()
+}
+
+#[test]
+fn check_names_every_mistake_and_says_so_by_its_status() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::prepared(&to_hook(&hook, "").replace("send_to", "sent_to"));
+    let wrong = relay.run(&["check"]);
+    assert_eq!(wrong.code(), 2);
+    assert!(
+        wrong.stdout.contains("relay.toml:") && wrong.stdout.contains("send_to"),
+        "{wrong:?}"
+    );
+    let serve = relay.run(&["serve"]);
+    assert_eq!((serve.code(), serve.stdout.as_str()), (2, ""));
+    assert!(serve.stderr.contains("send_to"));
+
+    relay.write("relay.toml", &to_hook(&hook, ""));
+    let good = relay.run(&["check"]);
+    assert_eq!(good.code(), 0, "{good:?}");
+    assert!(relay.run(&["check", "--json"]).json().is_object());
+}
+
+#[test]
+fn the_environment_lies_over_the_file() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    relay.set("RELAY__SERVER__MAX_BODY", "lots");
+    let wrong = relay.run(&["check"]);
+    assert_eq!(wrong.code(), 2);
+    assert!(
+        wrong.stdout.contains("RELAY__SERVER__MAX_BODY"),
+        "{}",
+        wrong.stdout
+    );
+    relay.set("RELAY__SERVER__MAX_BODY", "2MiB");
+    relay.set("RELAY__DESTINATIONS__HOOK__CONCURRENCY", "1");
+    assert_eq!(relay.run(&["check"]).code(), 0);
+}
+
+#[test]
+fn try_explains_and_sends_only_when_told() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::prepared(
+        &to_hook(&hook, "").replace("send_to", "match = { type = \"fault\" }\nsend_to"),
+    );
+    relay.write("fault.json", &Feedback::fault(1).envelope.to_string());
+    relay.write(
+        "bare.json",
+        &Feedback::suggestion(2).envelope["event"].to_string(),
+    );
+
+    let shown = relay.run(&["try", "fault.json", "--json"]);
+    assert_eq!(shown.code(), 0, "{shown:?}");
+    let shown = shown.json();
+    assert_eq!(shown["deliveries"][0]["destination"], "hook");
+    assert_eq!(
+        shown["deliveries"][0]["payload"]["data"]["feedback"]["faults"][0]["key"],
+        "white_screen"
+    );
+    let other = relay.run(&["try", "bare.json"]);
+    assert_eq!(other.code(), 0, "{other:?}");
+    assert!(
+        other.stdout.contains("type") && other.stdout.contains("suggestion"),
+        "{}",
+        other.stdout
+    );
+    assert!(hook.received().is_empty(), "nothing is sent without --send");
+
+    assert_eq!(relay.run(&["try", "fault.json", "--send"]).code(), 0);
+    assert_eq!(hook.received().len(), 1);
+    hook.next(Reply::status(400));
+    assert_eq!(relay.run(&["try", "fault.json", "--send"]).code(), 1);
+}
+
+#[test]
+fn an_event_is_found_explained_replayed_and_erased() {
+    let hook = Receiver::answering("{}");
+    let pictures = Receiver::answering("");
+    pictures.always(Reply::bytes("image/png", &png()));
+    let relay = Relay::started(&to_hook(&hook, ""));
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    hook.wait_for(2);
+    relay.wait_until_idle();
+
+    let listed = lines(&relay.run(&["events", "list", "--json"]).stdout);
+    assert_eq!(listed.len(), 2);
+    let shown = relay.run(&["events", "show", "ev-1"]);
+    assert!(
+        shown.stdout.contains("delivered") && shown.stdout.contains("rule"),
+        "{}",
+        shown.stdout
+    );
+    let body = relay.run(&["events", "show", "ev-1", "--body"]).stdout;
+    assert!(
+        body.contains("blank page number 1") && !body.contains("test-verification-token"),
+        "{body}"
+    );
+    assert_eq!(relay.run(&["events", "show", "nothing"]).code(), 1);
+
+    assert_eq!(relay.run(&["events", "replay", "ev-1"]).code(), 0);
+    let received = hook.wait_for(3);
+    assert_ne!(
+        received[0].header("webhook-id"),
+        received[2].header("webhook-id")
+    );
+    relay.wait_until_idle();
+
+    let kept = || {
+        std::fs::read_dir(relay.path("data/images"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .count()
+    };
+    assert!(kept() > 0);
+    assert_eq!(
+        relay
+            .run(&["events", "erase", "--user", "ou_reporter"])
+            .code(),
+        0
+    );
+    let journal = ["data/relay.db", "data/relay.db-wal"]
+        .map(|name| std::fs::read(relay.path(name)).unwrap_or_default());
+    for words in ["blank page number", "li@example.com"] {
+        let found = journal
+            .iter()
+            .any(|file| file.windows(words.len()).any(|w| w == words.as_bytes()));
+        assert!(!found, "{words:?} is still in the journal");
+    }
+    assert_eq!(
+        relay.run(&["events", "replay", "ev-1"]).code(),
+        1,
+        "its words are gone"
+    );
+    assert_eq!(
+        lines(&relay.run(&["events", "list", "--json"]).stdout).len(),
+        2,
+        "the bare record stays"
+    );
+}
+
+#[test]
+fn dead_letters_are_listed_discarded_and_counted() {
+    let hook = Receiver::answering("{}");
+    hook.always(Reply::status(400));
+    let relay = Relay::started(&to_hook(&hook, ""));
+    for number in 0..3 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    wait_until("all three are dead", || {
+        let output = relay.run(&["deliveries", "list", "--state", "dead", "--json"]);
+        lines(&output.stdout).len() == 3
+    });
+    let id = relay.deliveries()[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert_eq!(relay.run(&["deliveries", "discard", &id]).code(), 0);
+    assert_eq!(
+        relay.run(&["deliveries", "discard", &id]).code(),
+        1,
+        "it is discarded already"
+    );
+    hook.always(Reply::status(200));
+    assert_eq!(
+        relay
+            .run(&["deliveries", "retry", "--dead", "--to", "hook"])
+            .code(),
+        0
+    );
+    hook.wait_for(5);
+    relay.wait_until_idle();
+    let states: Vec<_> = relay
+        .deliveries()
+        .iter()
+        .map(|one| one["state"].clone())
+        .collect();
+    assert_eq!(
+        states.iter().filter(|state| **state == "delivered").count(),
+        2
+    );
+}
+
+#[test]
+fn a_backup_is_taken_beside_a_running_relay_and_can_be_served_from() {
+    let hook = Receiver::answering("{}");
+    let pictures = Receiver::answering("");
+    pictures.always(Reply::bytes("image/png", &png()));
+    let relay = Relay::started(&to_hook(&hook, ""));
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    hook.wait_for(1);
+    relay.wait_until_idle();
+    assert_eq!(relay.run(&["backup", "copy"]).code(), 0);
+    assert_eq!(
+        relay.run(&["backup", "copy"]).code(),
+        1,
+        "a copy is never overwritten"
+    );
+
+    let restored = Relay::prepared(&to_hook(&hook, ""));
+    let moved =
+        |from: &str, to: &str| std::fs::rename(relay.path(from), restored.path(to)).expect("moved");
+    std::fs::create_dir(restored.path("data")).expect("a folder");
+    moved("copy/relay.db", "data/relay.db");
+    moved("copy/images", "data/images");
+    let mut restored = restored;
+    restored.start();
+    assert_eq!(restored.push(&event).status, 200);
+    restored.wait_until_idle();
+    assert_eq!(
+        hook.received().len(),
+        1,
+        "the restored relay knows the repeat"
+    );
+}
+
+#[test]
+fn completions_and_help_need_no_configuration() {
+    let relay = Relay::prepared("this is no TOML");
+    for arguments in [
+        &["completions", "bash"] as &[&str],
+        &["--help"],
+        &["--version"],
+    ] {
+        let output = relay.run(arguments);
+        assert_eq!(output.code(), 0, "{output:?}");
+        assert!(!output.stdout.is_empty());
+    }
+    assert_eq!(
+        relay.run(&["demo"]).code(),
+        2,
+        "what is not built is no command"
+    );
+}

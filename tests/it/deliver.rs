@@ -1,0 +1,259 @@
+//! What follows from each answer, through the real binary.
+
+use serde_json::json;
+
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::main_path::to_hook;
+
+const BOT_OK: &str = r#"{"code":0,"msg":"success"}"#;
+
+fn to_bot(bot: &Receiver, more: &str) -> String {
+    Relay::config(&format!(
+        "[destinations.oncall]\nkind = \"feishu-bot\"\nurl = \"{}\"\n{more}\n[[rules]]\nname = \"all\"\nsend_to = \"oncall\"\n",
+        bot.url("/open-apis/bot/v2/hook/bot-id-is-secret"),
+    ))
+}
+
+#[test]
+fn a_refused_card_goes_again_plainer_until_it_is_taken() {
+    let bot = Receiver::answering(BOT_OK);
+    for _ in 0..3 {
+        bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
+    }
+    let relay = Relay::started(&to_bot(&bot, ""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    let received = bot.wait_for(4);
+    relay.wait_until_idle();
+    let kinds: Vec<_> = received
+        .iter()
+        .map(|r| r.json()["msg_type"].clone())
+        .collect();
+    assert_eq!(kinds, ["interactive", "interactive", "post", "text"]);
+    assert!(received[3].text().contains("blank page number 1"));
+    let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+    let attempts = shown["deliveries"][0]["attempt_log"]
+        .as_array()
+        .expect("attempts")
+        .clone();
+    let outcomes: Vec<_> = attempts
+        .iter()
+        .map(|attempt| attempt["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, ["degrade", "degrade", "degrade", "delivered"]);
+    assert_eq!(attempts[0]["code"], "11246");
+    assert_eq!(attempts[0]["status"], 200);
+}
+
+#[test]
+fn a_secret_url_shows_nowhere() {
+    let bot = Receiver::answering(BOT_OK);
+    bot.next(Reply::status(502));
+    let relay = Relay::started(&to_bot(&bot, "secret = \"sign-secret\""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    bot.wait_for(2);
+    relay.wait_until_idle();
+    let mut seen = relay.log();
+    for arguments in [
+        &["events", "show", "ev-1"] as &[&str],
+        &["deliveries", "list"],
+        &["destinations", "list"],
+        &["check"],
+    ] {
+        let output = relay.run(arguments);
+        seen.push_str(&output.stdout);
+        seen.push_str(&output.stderr);
+    }
+    seen.push_str(&relay.get("/metrics").text());
+    seen.push_str(&relay.get("/status").text());
+    for secret in ["bot-id-is-secret", "sign-secret", "test-encrypt-key"] {
+        assert!(!seen.contains(secret), "{secret} in: {seen}");
+    }
+    // A reporter's words are for `events show --body`, never for logs.
+    assert!(!relay.log().contains("blank page") && !relay.log().contains("li@example.com"));
+}
+
+#[test]
+fn a_dead_destination_costs_the_others_nothing() {
+    let (dead, alive) = (Receiver::answering("{}"), Receiver::answering("{}"));
+    dead.always(Reply::status(500));
+    let config = Relay::config(&format!(
+        "[destinations.dead]\nkind = \"webhook\"\nurl = \"{}\"\n[destinations.alive]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = [\"dead\", \"alive\"]\n",
+        dead.url("/"),
+        alive.url("/"),
+    ));
+    let relay = Relay::started(&config);
+    for number in 0..30 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    alive.wait_for(30);
+    // The breaker keeps the attempts at a dead destination few.
+    assert!(
+        dead.received().len() < 30,
+        "{} attempts",
+        dead.received().len()
+    );
+    dead.always(Reply::status(200));
+    wait_until("all delivered after its return", || {
+        relay
+            .deliveries()
+            .iter()
+            .all(|delivery| delivery["state"] == "delivered")
+    });
+}
+
+#[test]
+fn retry_after_holds_the_whole_destination() {
+    let hook = Receiver::answering("{}");
+    hook.next(Reply::Answer(
+        429,
+        vec![("Retry-After".into(), "4".into())],
+        Vec::new(),
+    ));
+    let relay = Relay::started(&to_hook(&hook, "concurrency = 1"));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    wait_until("the pause is known", || {
+        let list = relay.run(&["destinations", "list", "--json"]);
+        list.stdout.contains("\"paced_until\":\"20")
+    });
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    assert_eq!(hook.received().len(), 1, "nothing goes during the pause");
+    hook.wait_for(3);
+    relay.wait_until_idle();
+}
+
+#[test]
+fn what_dies_goes_to_the_fallback_and_the_operator_hears_of_what_has_none() {
+    let (gone, spare) = (Receiver::answering("{}"), Receiver::answering("{}"));
+    gone.always(Reply::status(400));
+    let config = Relay::config(&format!(
+        "[destinations.gone]\nkind = \"webhook\"\nurl = \"{}\"\nfallback = \"spare\"\n[destinations.lonely]\nkind = \"webhook\"\nurl = \"{}\"\n[destinations.spare]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = [\"gone\", \"lonely\"]\n",
+        gone.url("/gone"),
+        gone.url("/lonely"),
+        spare.url("/"),
+    ));
+    let relay = Relay::started(&format!("operator.notify = \"spare\"\n{config}"));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    let received = spare.wait_for(2);
+    relay.wait_until_idle();
+    let kinds: Vec<_> = received.iter().map(|r| r.json()["type"].clone()).collect();
+    assert!(kinds.contains(&json!("feedback.created")), "{kinds:?}");
+    let notice = received
+        .iter()
+        .find(|r| r.json()["type"] == "relay.notice")
+        .expect("a notice");
+    assert!(notice.text().contains("lonely"), "{}", notice.text());
+
+    // A dead letter is kept and can be retried by hand, under its old key.
+    gone.always(Reply::status(200));
+    let list = relay
+        .run(&[
+            "deliveries",
+            "list",
+            "--state",
+            "dead",
+            "--to",
+            "lonely",
+            "--json",
+        ])
+        .json();
+    let id = list["id"].as_str().expect("an id").to_owned();
+    assert_eq!(relay.run(&["deliveries", "retry", &id]).code(), 0);
+    wait_until("the retry arrives", || {
+        gone.received()
+            .iter()
+            .filter(|r| r.path == "/lonely")
+            .count()
+            == 2
+    });
+    let keys: Vec<_> = gone
+        .received()
+        .iter()
+        .filter(|r| r.path == "/lonely")
+        .map(|r| r.header("webhook-id").map(str::to_owned))
+        .collect();
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_stopped_destination_lets_messages_go_to_its_fallback() {
+    let (bot, spare) = (
+        Receiver::answering(r#"{"code":19001,"msg":"param invalid"}"#),
+        Receiver::answering("{}"),
+    );
+    let config = to_bot(&bot, "fallback = \"spare\"").replace(
+        "[[rules]]",
+        &format!(
+            "[destinations.spare]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]",
+            spare.url("/")
+        ),
+    );
+    let relay = Relay::started(&config);
+    for number in 0..3 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    spare.wait_for(3);
+    relay.wait_until_idle();
+    assert!(
+        bot.received().len() <= 3,
+        "a stopped destination is left alone"
+    );
+    assert!(relay.log().contains("destination stopped"));
+}
+
+#[test]
+fn an_audience_sees_what_it_may() {
+    let hook = Receiver::answering("{}");
+    let fields = "fields = { contact = \"mask\", user = \"drop\", description = \"drop\" }";
+    let relay = Relay::started(&to_hook(&hook, fields));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    let received = hook.wait_for(1)[0].clone();
+    let text = received.text();
+    for hidden in ["li@example.com", "ou_reporter", "blank page"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    let contact = received.json()["data"]["feedback"]["contact"]
+        .as_str()
+        .expect("masked")
+        .to_owned();
+    assert!(
+        contact.ends_with("@example.com") && contact.contains('*'),
+        "{contact}"
+    );
+}
+
+#[test]
+fn a_template_of_ones_own_is_used_and_a_broken_one_gives_way_to_the_plain_one() {
+    let bot = Receiver::answering(BOT_OK);
+    let config = format!("templates.dir = \"templates\"\n{}", to_bot(&bot, ""));
+    let mut relay = Relay::prepared(&config);
+    let card = r#"{"msg_type":"interactive","card":{"schema":"2.0","body":{"elements":[{"tag":"div","text":{"tag":"plain_text","content":"OWN {{feedback.description}}"}}]}}}"#;
+    relay.write("templates/feishu/alert.hbs", card);
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    let text = bot.wait_for(1)[0].text();
+    assert!(text.contains("OWN blank page number 1"), "{text}");
+}
+
+#[test]
+fn a_lost_answer_is_an_outcome_of_its_own_and_asked_for_again_with_the_same_key() {
+    let hook = Receiver::answering("{}");
+    hook.next(Reply::Hang);
+    let relay = Relay::started(&to_hook(&hook, ""));
+    assert_eq!(relay.push(&Feedback::suggestion(1)).status, 200);
+    let received = hook.wait_for(2);
+    assert_eq!(
+        received[0].header("webhook-id"),
+        received[1].header("webhook-id")
+    );
+    assert_eq!(
+        received[0].body, received[1].body,
+        "retries repeat the first rendering"
+    );
+    relay.wait_until_idle();
+    let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+    assert_eq!(
+        shown["deliveries"][0]["attempt_log"][0]["outcome"], "ambiguous",
+        "{shown}"
+    );
+}

@@ -1,0 +1,13 @@
+//! What is tested from outside: one binary, so that there is one link.
+
+#![expect(clippy::panic, reason = "tests say what went wrong by failing")]
+#![expect(unreachable_pub, reason = "there is nobody outside this binary")]
+
+mod architecture;
+mod cli;
+mod crash;
+mod deliver;
+mod harness;
+mod intake;
+mod main_path;
+mod running;

@@ -1,0 +1,118 @@
+//! Signals, reload, and what monitors see.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::main_path::to_hook;
+
+#[test]
+fn sigterm_finishes_what_is_in_hand_and_ends_cleanly() {
+    let hook = Receiver::answering("{}");
+    hook.always(Reply::After(Duration::from_millis(500)));
+    let mut relay = Relay::started(&to_hook(&hook, ""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    assert_eq!(relay.stop().code(), Some(0));
+    assert_eq!(
+        relay.deliveries()[0]["state"],
+        "delivered",
+        "the send in flight was finished"
+    );
+}
+
+#[test]
+fn a_second_sigterm_ends_it_at_once() {
+    let hook = Receiver::answering("{}");
+    hook.always(Reply::After(Duration::from_secs(40)));
+    let mut relay = Relay::started(&to_hook(&hook, "timeout = \"60s\""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    relay.signal(Signal::TERM);
+    wait_until("it drains", || relay.log().contains("stopping"));
+    assert_eq!(relay.stop().code(), Some(0));
+    assert_eq!(
+        relay.deliveries()[0]["state"],
+        "sending",
+        "what was not finished is in the journal"
+    );
+}
+
+#[test]
+fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
+    let (first, second) = (Receiver::answering("{}"), Receiver::answering("{}"));
+    let config = |send_to: &str| {
+        Relay::config(&format!(
+            "[destinations.first]\nkind = \"webhook\"\nurl = \"{}\"\n[destinations.second]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = {send_to}\n",
+            first.url("/"),
+            second.url("/"),
+        ))
+    };
+    let relay = Relay::started(&config("\"first\""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    first.wait_for(1);
+
+    relay.write("relay.toml", &config("\"second\""));
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("configuration reloaded");
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    second.wait_for(1);
+
+    relay.write("relay.toml", &config("\"secnod\""));
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("new configuration refused");
+    assert_eq!(relay.push(&Feedback::fault(3)).status, 200);
+    second.wait_for(2);
+    assert_eq!(first.received().len(), 1);
+    let status = relay.get("/status").json();
+    assert_eq!(status["ok"], false);
+    assert_eq!(status["problems"][0]["kind"], "reload_refused", "{status}");
+}
+
+#[test]
+fn monitors_see_what_is_not_as_it_should_be() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&to_hook(&hook, ""));
+    assert_eq!(relay.get("/healthz").status, 200);
+    assert_eq!(relay.get("/readyz").status, 200);
+    assert_eq!(relay.get("/status").json()["ok"], true);
+    hook.always(Reply::status(410));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    wait_until("the stop is told", || {
+        relay.get("/status").json()["ok"] == false
+    });
+    let status = relay.get("/status").json();
+    assert_eq!(
+        status["problems"][0]["kind"], "destination_stopped",
+        "{status}"
+    );
+    let metrics = relay.get("/metrics").text();
+    assert!(
+        metrics.contains("feedback_relay_destination_stopped{destination=\"hook\"} 1"),
+        "{metrics}"
+    );
+
+    // Mended, and told so: what waited goes at once.
+    hook.always(Reply::status(200));
+    assert_eq!(relay.run(&["destinations", "resume", "hook"]).code(), 0);
+    hook.wait_for(2);
+    relay.wait_until_idle();
+    assert_eq!(relay.get("/status").json()["ok"], true);
+}
+
+#[test]
+fn a_second_serve_on_the_same_journal_is_refused_in_plain_words() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&to_hook(&hook, ""));
+    let second = relay.run(&["serve"]);
+    assert_eq!(second.code(), 1);
+    assert!(
+        second
+            .stderr
+            .contains("another feedback-relay is already serving"),
+        "{}",
+        second.stderr
+    );
+}
