@@ -25,7 +25,7 @@ use crate::model::Clock;
 use crate::store::StoreError;
 
 /// Acts in one transaction: enough that the `fsync` is a small part of its time.
-const BATCH_MAX: usize = 256;
+pub(super) const BATCH_MAX: usize = 256;
 
 /// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
 pub(super) const QUEUE_MAX: usize = 1024;
