@@ -12,7 +12,7 @@ use super::reading;
 use crate::app;
 use crate::config::Config;
 use crate::deliver::preview::{Parts, Preview, preview};
-use crate::destination::{Destination, Message, Sent};
+use crate::destination::{Destination, Message, Place, Sent};
 use crate::feishu::App;
 use crate::model::{AppName, DeliveryIds, DestinationName, Outcome, Timestamp, Trigger};
 
@@ -185,6 +185,7 @@ async fn send_all(
 async fn send(destination: &dyn Destination, preview: &Preview, now: Timestamp) -> Sent {
     let message = Message {
         payload: &preview.payload,
+        place: Place::New,
         key: preview.id,
         now,
         link: &show::link,
@@ -225,6 +226,7 @@ mod tests {
             status: Some(200),
             code: None,
             excerpt: None,
+            handle: None,
         };
         let reason = String::from("the answer was lost");
         let taken = sent(Outcome::Delivered);

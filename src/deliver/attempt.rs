@@ -9,7 +9,7 @@ use super::gate::Now;
 use super::policy::{RetryPolicy, Tried};
 use super::prepare::{Prepared, Preparer, Unsendable};
 use super::{Settings, is_notice};
-use crate::destination::{Destination, Message, Sent};
+use crate::destination::{Destination, Message, Place, Sent};
 use crate::model::{
     Attempt, Clock, Delivery, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind, Recorded,
     Trigger, Verdict,
@@ -65,6 +65,7 @@ impl Sender {
         };
         let message = Message {
             payload: &prepared.payload,
+            place: Place::New,
             key: delivery.id,
             now: started_at,
             link: &link,

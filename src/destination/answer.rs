@@ -28,6 +28,7 @@ pub(super) const fn unsent(outcome: Outcome) -> Sent {
         status: None,
         code: None,
         excerpt: None,
+        handle: None,
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn answered(
         status: Some(answer.status),
         code: code.and_then(|code| redactor.excerpt(code.as_bytes())),
         excerpt: redactor.excerpt(&answer.body),
+        handle: None,
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::feishu::{ApiError, FeishuClient};
 use crate::model::{AppName, Form, ImageFormat, Outcome, Secret, Timestamp};
-use crate::net::{Body, HttpClient, Request};
+use crate::net::{Body, HttpClient, Method, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
@@ -159,6 +159,7 @@ impl Destination for FeishuBot {
         }
         let json = Secret::new("application/json; charset=utf-8");
         let request = Request {
+            method: Method::Post,
             url: &self.url,
             headers: vec![("content-type".into(), json)],
             body: Body::Bytes(body.into()),
@@ -169,7 +170,7 @@ impl Destination for FeishuBot {
             now: message.now,
             signed: self.secret.is_some(),
         };
-        match self.http.post(request).await {
+        match self.http.send(request).await {
             Ok(answer) => {
                 let code = code::code(&answer.body);
                 let outcome = asked.outcome(&answer, code);

@@ -22,7 +22,8 @@ use bytes::Bytes;
 
 use crate::feishu::{ApiError, FeishuClient};
 use crate::model::{
-    AppName, DeliveryId, DestinationName, Form, ImageFormat, ImageId, Outcome, Secret, Timestamp,
+    AppName, DeliveryId, DestinationName, Form, ImageFormat, ImageId, MessageHandle, Outcome,
+    Secret, Timestamp,
 };
 use crate::net::HttpClient;
 use crate::render::{Audience, Payload};
@@ -70,10 +71,23 @@ pub enum ShowsImages {
     No,
 }
 
+/// Where in a chat a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// It is a message of its own.
+    New,
+    /// Under this message, as a reply in its thread.
+    Under(&'a MessageHandle),
+    /// In the place of this message.
+    Over(&'a MessageHandle),
+}
+
 /// What is sent, once.
 pub struct Message<'a> {
     /// What to say.
     pub payload: &'a Payload,
+    /// Where. Anything but [`Place::New`] only where the destination [keeps](Destination::keeps_handles) handles.
+    pub place: Place<'a>,
     /// The key against doubles: the same for every attempt.
     pub key: DeliveryId,
     /// The time of this attempt.
@@ -93,6 +107,8 @@ pub struct Sent {
     pub code: Option<String>,
     /// The beginning of the answer, at most [`crate::model::EXCERPT_BYTES_MAX`].
     pub excerpt: Option<String>,
+    /// How the platform names the message that it took, where the destination keeps that.
+    pub handle: Option<MessageHandle>,
 }
 
 /// A place that is told.
@@ -116,6 +132,12 @@ pub trait Destination: Send + Sync {
     /// Whether it recognises a repeat by the message's key, so that a lost answer may be asked for again
     /// at once.
     fn recognises_repeats(&self) -> bool {
+        false
+    }
+
+    /// Whether its messages can be answered in a thread and changed later, by the handle that
+    /// [`Sent::handle`] carries.
+    fn keeps_handles(&self) -> bool {
         false
     }
 

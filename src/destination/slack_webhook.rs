@@ -12,7 +12,7 @@ use super::excerpt::Redactor;
 use super::{Common, Destination, Message, Pace, Sent, ShowsImages, by_link, no_upload};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome, Secret, Timestamp};
-use crate::net::{Answer, Body, HttpClient, Request};
+use crate::net::{Answer, Body, HttpClient, Method, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
@@ -73,12 +73,13 @@ impl Destination for SlackWebhook {
         let body = message.payload.with_links(message.link);
         let json = Secret::new("application/json; charset=utf-8");
         let request = Request {
+            method: Method::Post,
             url: &self.url,
             headers: vec![("content-type".into(), json)],
             body: Body::Bytes(body.into()),
             timeout: self.common.timeout,
         };
-        match self.http.post(request).await {
+        match self.http.send(request).await {
             Ok(answer) => {
                 let word = word(&answer.body);
                 let outcome = outcome(&answer, word.as_deref(), message.payload.form, message.now);

@@ -74,6 +74,7 @@ pub(super) async fn send(destination: &dyn Destination, form: Form, body: &str) 
     let payload = Payload::from_stored(form, body);
     let message = Message {
         payload: &payload,
+        place: Place::New,
         key: KEY,
         now: NOW,
         link: &|image| format!("https://relay.example.com/images/{image}"),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome, Secret};
-use crate::net::{Answer, Body, HttpClient, Request};
+use crate::net::{Answer, Body, HttpClient, Method, Request};
 
 const FORMS: &[Form] = &[Form::Full];
 const ID: &str = "webhook-id";
@@ -131,12 +131,13 @@ impl Destination for Webhook {
     async fn send(&self, message: Message<'_>) -> Sent {
         let body = message.payload.with_links(message.link);
         let request = Request {
+            method: Method::Post,
             url: &self.url,
             headers: self.headers(&message.key.to_string(), message.now.as_secs(), &body),
             body: Body::Bytes(body.into()),
             timeout: self.common.timeout,
         };
-        match self.http.post(request).await {
+        match self.http.send(request).await {
             Ok(answer) => {
                 let outcome = outcome(&answer, &message);
                 answered(&answer, &self.redactor, None, outcome)

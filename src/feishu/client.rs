@@ -1,7 +1,9 @@
-//! Calls to the open API: a `tenant_access_token` per app, and picture uploads.
+//! Calls to the open API: a `tenant_access_token` per app, and what is asked under it.
 //!
 //! A [`FeishuClient`] is one app at one base URL; its clones share one token. An answer is
-//! judged by its `code`, whatever the HTTP status.
+//! judged by its `code`, whatever the HTTP status. A token that the platform refuses is replaced once
+//! within a call. [`FeishuClient::ask`] judges an answer by what codes mean everywhere;
+//! [`FeishuClient::call`] hands it over, for those who know more of the codes they get.
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -17,11 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use self::reply::CallError;
+use self::reply::token_refused;
 use self::token::{Token, TokenCache};
 use crate::feishu::App;
 use crate::model::{AppName, ImageFormat, Secret};
-use crate::net::{Body, HttpClient, Request};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
 /// The largest picture the platform takes. Source: doc "上传图片".
 pub const IMAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -75,6 +77,28 @@ pub enum ApiError {
     },
 }
 
+/// A call of the open API, without its token.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What for.
+    pub method: Method,
+    /// The path, and the query if there is one.
+    pub path: String,
+    /// What is sent. JSON needs no header of its own.
+    pub body: Body,
+    /// How long one exchange may take.
+    pub timeout: Duration,
+}
+
+/// A call that got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// It was not made: there is no token to make it with.
+    NoToken(ApiError),
+    /// It was made, or begun.
+    Net(NetError),
+}
+
 impl FeishuClient {
     /// A client that speaks as `app`. Without an `app_secret` every call is [`ApiError::Stop`].
     pub fn new(app: &App, http: HttpClient) -> Self {
@@ -101,62 +125,6 @@ impl FeishuClient {
             );
             return Err(ApiError::Rejected { reason });
         }
-        let token = self.token().await?;
-        let refused = match self.0.upload(&token, format, bytes.clone()).await {
-            Err(CallError::BadToken(_)) => token,
-            done => return done.map_err(CallError::into_api_error),
-        };
-        // Revoked before its time: a new one works at once, or none will.
-        self.0.token.evict(&refused);
-        let token = self.token().await?;
-        let again = self.0.upload(&token, format, bytes).await;
-        if let Err(CallError::BadToken(_)) = &again {
-            self.0.token.evict(&token);
-        }
-        again.map_err(CallError::into_api_error)
-    }
-
-    /// A token that is valid now.
-    async fn token(&self) -> Result<Secret, ApiError> {
-        let fetched = self.0.token.get(|| self.0.fetch_token()).await;
-        fetched.map_err(CallError::into_api_error)
-    }
-}
-
-impl Inner {
-    /// Asks for a `tenant_access_token`. Source: doc "Get `tenant_access_token`".
-    async fn fetch_token(&self) -> Result<Token, CallError> {
-        #[derive(Deserialize)]
-        struct Granted {
-            tenant_access_token: String,
-            expire: u64,
-        }
-        let Some(app_secret) = &self.app_secret else {
-            return Err(CallError::stop("it has no `app_secret`", &self.app));
-        };
-        let body = serde_json::json!({ "app_id": self.app_id, "app_secret": app_secret.expose() });
-        let body = Body::Bytes(body.to_string().into());
-        let json = Secret::new("application/json; charset=utf-8");
-        let headers = vec![("content-type".into(), json)];
-        let answer = self.post(TOKEN_PATH, headers, body, TOKEN_TIMEOUT).await?;
-        match serde_json::from_slice(&answer) {
-            Ok(Granted {
-                tenant_access_token,
-                expire,
-            }) if !tenant_access_token.is_empty() && expire > 0 => Ok(Token::granted(
-                Secret::new(tenant_access_token),
-                Duration::from_secs(expire),
-            )),
-            Ok(_) | Err(_) => Err(CallError::retry("no token is in the answer", &self.app)),
-        }
-    }
-
-    async fn upload(
-        &self,
-        token: &Secret,
-        format: ImageFormat,
-        bytes: Bytes,
-    ) -> Result<String, CallError> {
         #[derive(Deserialize)]
         struct Uploaded {
             data: Data,
@@ -165,39 +133,119 @@ impl Inner {
         struct Data {
             image_key: String,
         }
-        let bearer = Secret::new(format!("Bearer {}", token.expose()));
-        let headers = vec![("authorization".into(), bearer)];
-        let body = Body::Multipart {
-            fields: vec![("image_type", "message".into())],
-            file_field: "image",
-            file_name: format!("image.{}", suffix(format)),
-            file: bytes,
+        let call = Call {
+            method: Method::Post,
+            path: IMAGE_PATH.into(),
+            body: Body::Multipart {
+                fields: vec![("image_type", "message".into())],
+                file_field: "image",
+                file_name: format!("image.{}", suffix(format)),
+                file: bytes,
+            },
+            timeout: UPLOAD_TIMEOUT,
         };
-        let answer = self.post(IMAGE_PATH, headers, body, UPLOAD_TIMEOUT).await?;
+        let answer = self.ask(call).await?;
         match serde_json::from_slice(&answer) {
             Ok(Uploaded { data }) if !data.image_key.is_empty() => Ok(data.image_key),
-            Ok(_) | Err(_) => Err(CallError::retry("no image_key is in the answer", &self.app)),
+            Ok(_) | Err(_) => Err(reply::retry("no image_key is in the answer", &self.0.app)),
         }
     }
 
-    /// Calls the API and returns the body of a success.
-    async fn post(
+    /// The body of a success; what else comes is judged by what codes mean everywhere.
+    pub async fn ask(&self, call: Call) -> Result<Bytes, ApiError> {
+        match self.call(call).await {
+            Ok(answer) => reply::success(answer, &self.0.app),
+            Err(Unanswered::NoToken(error)) => Err(error),
+            Err(Unanswered::Net(error)) => Err(reply::unanswered(&error, &self.0.app)),
+        }
+    }
+
+    /// The answer to a call, whatever it says. A refused token is replaced, and the call repeated, once.
+    pub async fn call(&self, call: Call) -> Result<Answer, Unanswered> {
+        let token = self.token().await.map_err(Unanswered::NoToken)?;
+        let answer = self.0.exchange(&token, call.clone()).await;
+        if !answer.as_ref().is_ok_and(token_refused) {
+            return answer.map_err(Unanswered::Net);
+        }
+        // Revoked before its time: a new one works at once, or none will.
+        self.0.token.evict(&token);
+        let token = self.token().await.map_err(Unanswered::NoToken)?;
+        let answer = self.0.exchange(&token, call).await;
+        if answer.as_ref().is_ok_and(token_refused) {
+            self.0.token.evict(&token);
+        }
+        answer.map_err(Unanswered::Net)
+    }
+
+    /// A token that is valid now.
+    async fn token(&self) -> Result<Secret, ApiError> {
+        self.0.token.get(|| self.0.fetch_token()).await
+    }
+}
+
+impl Inner {
+    /// Asks for a `tenant_access_token`. Source: doc "Get `tenant_access_token`".
+    async fn fetch_token(&self) -> Result<Token, ApiError> {
+        #[derive(Deserialize)]
+        struct Granted {
+            tenant_access_token: String,
+            expire: u64,
+        }
+        let Some(app_secret) = &self.app_secret else {
+            return Err(reply::stop("it has no `app_secret`", &self.app));
+        };
+        let body = serde_json::json!({ "app_id": self.app_id, "app_secret": app_secret.expose() });
+        let body = Body::Bytes(body.to_string().into());
+        let answer = self
+            .send(Method::Post, TOKEN_PATH, None, body, TOKEN_TIMEOUT)
+            .await
+            .map_err(|error| reply::unanswered(&error, &self.app))?;
+        let answer = reply::success(answer, &self.app)?;
+        match serde_json::from_slice(&answer) {
+            Ok(Granted {
+                tenant_access_token,
+                expire,
+            }) if !tenant_access_token.is_empty() && expire > 0 => Ok(Token::granted(
+                Secret::new(tenant_access_token),
+                Duration::from_secs(expire),
+            )),
+            Ok(_) | Err(_) => Err(reply::retry("no token is in the answer", &self.app)),
+        }
+    }
+
+    async fn exchange(&self, token: &Secret, call: Call) -> Result<Answer, NetError> {
+        let Call {
+            method,
+            path,
+            body,
+            timeout,
+        } = call;
+        self.send(method, &path, Some(token), body, timeout).await
+    }
+
+    async fn send(
         &self,
+        method: Method,
         path: &str,
-        headers: Vec<(String, Secret)>,
+        token: Option<&Secret>,
         body: Body,
         timeout: Duration,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<Answer, NetError> {
+        let bearer = token.map(|token| Secret::new(format!("Bearer {}", token.expose())));
+        let json =
+            matches!(body, Body::Bytes(_)).then(|| Secret::new("application/json; charset=utf-8"));
+        let headers = [("authorization", bearer), ("content-type", json)];
         let request = Request {
+            method,
             url: &Secret::new(format!("{}{path}", self.base_url)),
-            headers,
+            headers: headers
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect(),
             body,
             timeout,
         };
-        match self.http.post(request).await {
-            Ok(answer) => reply::success(answer, &self.app),
-            Err(error) => Err(reply::unanswered(&error, &self.app)),
-        }
+        self.http.send(request).await
     }
 }
 

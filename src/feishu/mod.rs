@@ -15,7 +15,7 @@ mod json;
 mod signature;
 
 pub use app::App;
-pub use client::{ApiError, FeishuClient};
+pub use client::{ApiError, Call, FeishuClient, Unanswered};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

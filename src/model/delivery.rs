@@ -51,6 +51,11 @@ keyed!(
     }
 );
 
+/// How a platform names a message that it took, so that it can be answered or changed later: text
+/// that only its own destination reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageHandle(pub String);
+
 /// A delivery as the journal has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {

@@ -16,8 +16,8 @@ mod time;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use current::Current;
 pub use delivery::{
-    Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, Outcome, OutcomeKind, Trigger,
-    Verdict,
+    Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, MessageHandle, Outcome, OutcomeKind,
+    Trigger, Verdict,
 };
 pub use event::{
     Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind, SourceKind,

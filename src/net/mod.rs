@@ -29,9 +29,24 @@ pub struct HttpClient {
     client: reqwest::Client,
 }
 
-/// A request with a body.
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// To read.
+    Get,
+    /// To take what is sent.
+    Post,
+    /// To change a part.
+    Patch,
+    /// To replace the whole.
+    Put,
+}
+
+/// A request.
 #[derive(Debug)]
 pub struct Request<'a> {
+    /// What for.
+    pub method: Method,
     /// Where to. May be a secret itself.
     pub url: &'a Secret,
     /// Header names and values.
@@ -42,9 +57,11 @@ pub struct Request<'a> {
     pub timeout: Duration,
 }
 
-/// What is sent with a request.
-#[derive(Debug)]
+/// What is sent with a request. A clone shares the bytes.
+#[derive(Clone, Debug)]
 pub enum Body {
+    /// Nothing.
+    Empty,
     /// Bytes of the type that a `content-type` header among the request's says.
     Bytes(Bytes),
     /// A form with text fields and one file.
@@ -126,16 +143,23 @@ impl HttpClient {
         Ok(Self { client })
     }
 
-    /// Sends a POST and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
-    pub async fn post(&self, request: Request<'_>) -> Result<Answer, NetError> {
+    /// Sends a request and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, NetError> {
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Put => reqwest::Method::PUT,
+        };
         let mut builder = self
             .client
-            .post(request.url.expose())
+            .request(method, request.url.expose())
             .timeout(request.timeout);
         for (name, value) in &request.headers {
             builder = builder.header(name.as_str(), value.expose());
         }
         let builder = match request.body {
+            Body::Empty => builder,
             Body::Bytes(bytes) => builder.body(bytes),
             Body::Multipart {
                 fields,

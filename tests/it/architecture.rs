@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// How high each module stands. An arrow may only point to a lower level.
 const LEVELS: &[(&str, f64)] = &[
     ("cli", 10.0),
+    ("demo", 9.0),
     ("app", 8.0),
     ("config", 7.0),
     ("web", 6.0),
@@ -35,7 +36,7 @@ const LEVELS: &[(&str, f64)] = &[
 const FENCES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store::sqlite"]),
     ("reqwest", &["net"]),
-    ("axum", &["web", "intake::webhook"]),
+    ("axum", &["web", "intake::webhook", "demo"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("handlebars", &["render"]),
@@ -469,7 +470,7 @@ const SAMPLES: &[(&str, &str, &[&str])] = &[
     (
         "src/intake/mod.rs",
         "use {axum::body, bytes::Bytes};",
-        &["1: `axum` is for web, intake::webhook only"],
+        &["1: `axum` is for web, intake::webhook, demo only"],
     ),
     (
         "src/config/mod.rs",

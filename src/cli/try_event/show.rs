@@ -144,6 +144,7 @@ mod tests {
             status: Some(200),
             code: Some("19001".into()),
             excerpt: Some("{}".into()),
+            handle: None,
         }
     }
 

@@ -8,38 +8,19 @@ use super::ApiError;
 use crate::model::AppName;
 use crate::net::{Answer, NetError};
 
-/// A call that did not succeed.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// The token is refused; a new one may be taken.
-    BadToken(String),
-    /// As its caller will see it.
-    Api(ApiError),
+pub(super) fn retry(what: &str, app: &AppName) -> ApiError {
+    let reason = format!("Feishu API as app {app}: {what}");
+    ApiError::Retry { reason }
 }
 
-impl CallError {
-    pub(super) fn retry(what: &str, app: &AppName) -> Self {
-        let reason = format!("Feishu API as app {app}: {what}");
-        Self::Api(ApiError::Retry { reason })
-    }
+pub(super) fn stop(what: &str, app: &AppName) -> ApiError {
+    let reason = format!("Feishu API as app {app}: {what}");
+    ApiError::Stop { reason }
+}
 
-    pub(super) fn stop(what: &str, app: &AppName) -> Self {
-        let reason = format!("Feishu API as app {app}: {what}");
-        Self::Api(ApiError::Stop { reason })
-    }
-
-    fn rejected(what: &str, app: &AppName) -> Self {
-        let reason = format!("Feishu API as app {app}: {what}");
-        Self::Api(ApiError::Rejected { reason })
-    }
-
-    /// A token that is refused even when it is new is worth a later try.
-    pub(super) fn into_api_error(self) -> ApiError {
-        match self {
-            Self::BadToken(reason) => ApiError::Retry { reason },
-            Self::Api(error) => error,
-        }
-    }
+fn rejected(what: &str, app: &AppName) -> ApiError {
+    let reason = format!("Feishu API as app {app}: {what}");
+    ApiError::Rejected { reason }
 }
 
 #[derive(Deserialize)]
@@ -49,8 +30,17 @@ struct Envelope {
     msg: String,
 }
 
+/// The codes of a token that the platform does not take (any more). They come with HTTP 200 as well as 400.
+const TOKEN_REFUSED: [i64; 3] = [99_991_663, 99_991_664, 99_991_671];
+
+/// Whether an answer says that a new token may be taken.
+pub(super) fn token_refused(answer: &Answer) -> bool {
+    serde_json::from_slice::<Envelope>(&answer.body)
+        .is_ok_and(|envelope| TOKEN_REFUSED.contains(&envelope.code))
+}
+
 /// The body of an answer whose code says success.
-pub(super) fn success(answer: Answer, app: &AppName) -> Result<Bytes, CallError> {
+pub(super) fn success(answer: Answer, app: &AppName) -> Result<Bytes, ApiError> {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(&answer.body) else {
         return Err(by_status(&answer, app));
     };
@@ -62,26 +52,24 @@ pub(super) fn success(answer: Answer, app: &AppName) -> Result<Bytes, CallError>
 }
 
 /// What a call without an answer came to. An upload that is repeated harms nobody.
-pub(super) fn unanswered(error: &NetError, app: &AppName) -> CallError {
+pub(super) fn unanswered(error: &NetError, app: &AppName) -> ApiError {
     match error {
         NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
-            CallError::retry(&error.to_string(), app)
+            retry(&error.to_string(), app)
         }
-        NetError::Refused(_) => CallError::stop(&format!("{error}; check `base_url`"), app),
+        NetError::Refused(_) => stop(&format!("{error}; check `base_url`"), app),
     }
 }
 
 /// No reason repeats `msg` but the names of scopes in it.
-fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> CallError {
+fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> ApiError {
     let says = |what: &str| format!("code {code}: {what}{}", log_id(answer));
-    let retry = |what| CallError::retry(&says(what), app);
-    let stop = |what| CallError::stop(&says(what), app);
-    let rejected = |what| CallError::rejected(&says(what), app);
+    let retry = |what| retry(&says(what), app);
+    let stop = |what| stop(&says(what), app);
+    let rejected = |what| rejected(&says(what), app);
     match code {
-        99_991_663 | 99_991_664 | 99_991_671 => {
-            let what = says("the token is refused");
-            CallError::BadToken(format!("Feishu API as app {app}: {what}"))
-        }
+        // Even when it is new: worth a later try.
+        _ if TOKEN_REFUSED.contains(&code) => retry("the token is refused"),
         10003 | 10014 | 99_991_543 => {
             stop("the credentials are refused; check `app_id`, `app_secret` and `platform`")
         }
@@ -108,15 +96,15 @@ fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> CallError {
 }
 
 /// What an answer means that is not the platform's, e.g. a gateway's page.
-fn by_status(answer: &Answer, app: &AppName) -> CallError {
+fn by_status(answer: &Answer, app: &AppName) -> ApiError {
     let says = |what: &str| format!("HTTP {}{what}{}", answer.status, log_id(answer));
     match answer.status {
-        300..=399 => CallError::stop(&says(", a redirect; check `base_url`"), app),
-        404 => CallError::stop(&says("; check `base_url`"), app),
-        401 | 403 | 407 => CallError::stop(&says(", access refused"), app),
-        408 | 425 | 429 => CallError::retry(&says(""), app),
-        400..=499 => CallError::rejected(&says(""), app),
-        _ => CallError::retry(&says(", with a body that is not the platform's"), app),
+        300..=399 => stop(&says(", a redirect; check `base_url`"), app),
+        404 => stop(&says("; check `base_url`"), app),
+        401 | 403 | 407 => stop(&says(", access refused"), app),
+        408 | 425 | 429 => retry(&says(""), app),
+        400..=499 => rejected(&says(""), app),
+        _ => retry(&says(", with a body that is not the platform's"), app),
     }
 }
 

@@ -1,0 +1,178 @@
+//! A stand-in for Feishu's open API (and Lark's: they differ by address alone).
+//!
+//! One module for each part of it; all of them share a [`State`], which holds the faults, a record of
+//! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
+//! with a `code`, and 99991663 to a token that it did not grant or has revoked.
+
+mod images;
+mod token;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use self::images::Images;
+use self::token::Tokens;
+use super::{Faults, Server};
+
+/// A kind of call, on which faults can be laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// `POST /open-apis/auth/v3/tenant_access_token/internal`.
+    Token,
+    /// `POST /open-apis/im/v1/images`.
+    UploadImage,
+}
+
+/// A call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// What was called.
+    pub api: Api,
+    /// The path and query.
+    pub path: String,
+    /// The body, if it was JSON; null otherwise.
+    pub body: Value,
+}
+
+/// An app that the stand-in knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeApp {
+    /// Its id, `cli_…`.
+    pub app_id: String,
+    /// Its secret.
+    pub app_secret: String,
+}
+
+/// What all parts share.
+#[derive(Debug, Default)]
+struct State {
+    apps: Vec<FakeApp>,
+    faults: Faults<Api>,
+    calls: Mutex<Vec<Called>>,
+    tokens: Tokens,
+    images: Images,
+}
+
+/// The stand-in. Dropping it stops it.
+#[derive(Debug)]
+pub struct FakeFeishu {
+    server: Server,
+    state: Arc<State>,
+}
+
+impl FakeFeishu {
+    /// Starts one on a free port of the loopback interface.
+    pub async fn start(apps: Vec<FakeApp>) -> std::io::Result<Self> {
+        let state = Arc::new(State {
+            apps,
+            ..State::default()
+        });
+        let routes = Router::new()
+            .merge(token::routes())
+            .merge(images::routes())
+            .with_state(Arc::clone(&state));
+        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
+        Ok(Self { server, state })
+    }
+
+    /// What an app's `base_url` is to be.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// What misbehaves.
+    pub fn faults(&self) -> &Faults<Api> {
+        &self.state.faults
+    }
+
+    /// The calls so far, in order.
+    pub fn calls(&self) -> Vec<Called> {
+        lock(&self.state.calls).clone()
+    }
+
+    /// Makes every token that was granted invalid.
+    pub fn revoke_tokens(&self) {
+        self.state.tokens.revoke_all();
+    }
+
+    /// The bytes uploaded under an image key.
+    pub fn image(&self, key: &str) -> Option<axum::body::Bytes> {
+        self.state.images.get(key)
+    }
+}
+
+impl State {
+    fn record(&self, api: Api, path: &str, body: Value) {
+        lock(&self.calls).push(Called {
+            api,
+            path: path.to_owned(),
+            body,
+        });
+    }
+
+    /// The id of the app whose token a call carries, or the answer to a call without a good one.
+    fn caller(&self, headers: &HeaderMap) -> Result<String, Refused> {
+        let bearer = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let Some(token) = bearer else {
+            return Err(Refused::bad(99_991_661, "Missing access token"));
+        };
+        let invalid = Refused::bad(99_991_663, "Invalid access token for authorization");
+        self.tokens.owner(token).ok_or(invalid)
+    }
+}
+
+/// A failure, as the platform tells it.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    status: StatusCode,
+    code: i64,
+    msg: &'static str,
+}
+
+impl Refused {
+    /// With HTTP 400.
+    const fn bad(code: i64, msg: &'static str) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        Self { status, code, msg }
+    }
+
+    /// With HTTP 200.
+    const fn quiet(code: i64, msg: &'static str) -> Self {
+        let status = StatusCode::OK;
+        Self { status, code, msg }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let body = json!({"code": self.code, "msg": self.msg});
+        answer(self.status, &body)
+    }
+}
+
+/// A success with `data`.
+fn success(data: &Value) -> Response {
+    answer(
+        StatusCode::OK,
+        &json!({"code": 0, "msg": "success", "data": data}),
+    )
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    let headers = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-tt-logid", "20260301000000000000000000000000"),
+    ];
+    (status, headers, body.to_string()).into_response()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,14 @@
+//! Stand-ins for the platforms, which speak as they do: for tests of the whole relay, and for a look at
+//! it without an account.
+//!
+//! A stand-in is an HTTP server on a port of this machine. It keeps what it was told, answers as the
+//! platform would, and misbehaves when it is asked to ([`Fault`]): each fault is laid on the next calls
+//! of one kind, and is used up by them.
+
+mod faults;
+pub mod feishu;
+mod server;
+
+pub use faults::{Fault, Faults};
+pub use feishu::FakeFeishu;
+pub use server::Server;
