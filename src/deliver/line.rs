@@ -73,7 +73,7 @@ impl Line {
             let pause = self.step().await;
             tokio::select! {
                 () = stopping.cancelled() => break,
-                Some(ended) = self.sends.join_next_with_id() => self.ended(ended).await,
+                Some(ended) = self.sends.join_next_with_id() => self.all_ended(ended).await,
                 Ok(()) = changes.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -133,6 +133,15 @@ impl Line {
         match self.sender.store.next_due_at(&self.name).await {
             Ok(Some(due_at)) => due_at.since(self.sender.now().wall).min(LOOK_AGAIN),
             Ok(None) | Err(_) => LOOK_AGAIN,
+        }
+    }
+
+    /// A send has ended, and perhaps others with it: what one commit recorded ends together, and the
+    /// places it frees are then filled by one lease.
+    async fn all_ended(&mut self, first: Result<(Id, Option<Outcome>), JoinError>) {
+        self.ended(first).await;
+        while let Some(ended) = self.sends.try_join_next_with_id() {
+            self.ended(ended).await;
         }
     }
 

@@ -16,7 +16,7 @@ const ALL: &str = "SELECT id, event_seq, severity, terms FROM deliveries
      WHERE destination = ?1 AND state = 'pending' AND trigger <> 'late_images' LIMIT ?2";
 
 /// Those that are critical and of whose event the fallback has not heard.
-const CRITICAL: &str = "SELECT id, event_seq, severity, terms FROM deliveries d
+pub(super) const CRITICAL: &str = "SELECT id, event_seq, severity, terms FROM deliveries d
      WHERE destination = ?1 AND state = 'pending' AND trigger <> 'late_images'
        AND severity = 'critical'
        AND NOT EXISTS (SELECT 1 FROM deliveries f
@@ -89,13 +89,14 @@ fn waiting(
     }
 }
 
+/// Whether the fallback has heard of an event by this way.
+pub(super) const HEARD: &str = "SELECT 1 FROM deliveries
+     WHERE event_seq = ?1 AND destination = ?2 AND trigger = 'fallback'";
+
 /// Makes the fallback's delivery, unless it has heard of the event by this way before.
 pub(super) fn send(tx: &Tx<'_>, event: EventSeq, new: &NewDelivery) -> rusqlite::Result<()> {
     let known = tx
-        .prepare_cached(
-            "SELECT 1 FROM deliveries
-             WHERE event_seq = ?1 AND destination = ?2 AND trigger = 'fallback'",
-        )?
+        .prepare_cached(HEARD)?
         .exists(params![event, new.destination])?;
     if !known {
         let waits = rows::images_unsettled(tx, event)?;

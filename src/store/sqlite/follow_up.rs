@@ -93,16 +93,17 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     Ok(all)
 }
 
+/// What one destination was shown of an event.
+pub(super) const SHOWN: &str = "SELECT shown FROM deliveries
+     WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered'";
+
 /// Ordinals of the event's pictures that the destination was shown, one bit each.
 pub(super) fn shown(
     conn: &Connection,
     event: EventSeq,
     destination: &DestinationName,
 ) -> rusqlite::Result<u32> {
-    let mut masks = conn.prepare_cached(
-        "SELECT shown FROM deliveries
-         WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered'",
-    )?;
+    let mut masks = conn.prepare_cached(SHOWN)?;
     let mut shown = 0;
     for mask in masks.query_map(params![event, destination], |row| row.get::<_, u32>(0))? {
         shown |= mask?;

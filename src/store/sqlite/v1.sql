@@ -70,7 +70,9 @@ CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE st
 -- Written with OR, for SQLite sees that `state = 'dead'` implies this, and not that it implies an IN.
 CREATE INDEX deliveries_open ON deliveries (state, destination, id)
     WHERE state = 'pending' OR state = 'sending' OR state = 'dead' OR state = 'discarded';
-CREATE INDEX deliveries_by_event ON deliveries (event_seq, id);
+-- With both columns: by the event alone SQLite takes `deliveries_by_destination` for as good, and goes
+-- through all that a destination was ever sent.
+CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
 
 -- The rendering that is repeated, while there may be something to repeat.

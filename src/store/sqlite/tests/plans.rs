@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
-use super::super::{images, lease, lists, stats, sweep};
+use super::super::{fall_back, follow_up, images, lease, lists, stats, sweep};
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
 
@@ -35,6 +35,16 @@ fn a_lease_is_one_range_of_an_index_for_each_severity() {
                 .contains("COVERING INDEX deliveries_due (destination=? AND severity=? AND due_at"),
             "{plan:?}"
         );
+    }
+}
+
+#[test]
+fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
+    let conn = journal();
+    for sql in [follow_up::SHOWN, fall_back::HEARD, fall_back::CRITICAL] {
+        let plan = plan(&conn, sql);
+        let by_event = "INDEX deliveries_by_event (event_seq=? AND destination=?)";
+        assert!(plan.iter().any(|line| line.contains(by_event)), "{plan:?}");
     }
 }
 
