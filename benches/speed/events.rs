@@ -1,0 +1,177 @@
+//! Requests as the platform makes them: distinct feedback, encrypted and signed, ready to be sent.
+
+use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use feedback_relay::model::hex;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub const APP_ID: &str = "cli_9f5343c580712544";
+pub const KEY: &str = "bench-encrypt-key";
+pub const TOKEN: &str = "bench-verification-token";
+
+/// Ids begin with this, and the description ends with the id, so that a receiver finds it in any rendering.
+pub const MARK: &str = "5eedbe7c";
+/// Hexadecimal digits of an id, the mark included.
+pub const ID_LEN: usize = 32;
+
+/// What people write: short, mostly Chinese, sometimes with what must be escaped.
+const PHRASES: &[&str] = &[
+    "打开页面之后一直是白屏，等了两分钟也没有内容。",
+    "点击“提交”以后直接闪退，草稿丢失了。",
+    "列表滑动很卡，手机发热。",
+    "希望增加批量导出，一条一条导出太慢了。",
+    "The page stays blank after the splash screen. ",
+    "It crashes when I attach more than 3 files & tap \"Send\". ",
+    "Error {\"code\": 500, \"msg\": \"<internal>\"} is shown.\n",
+    "Please add a search box to the home page. ",
+];
+
+/// A request and what it tells.
+pub struct Sealed {
+    /// The event's id.
+    pub id: String,
+    /// The whole request, head and body.
+    pub bytes: Vec<u8>,
+}
+
+/// Makes requests; each call goes on where the last one ended.
+pub struct Maker {
+    chance: fastrand::Rng,
+    run: u32,
+    count: u64,
+}
+
+impl Maker {
+    /// Another `seed` makes other events.
+    pub fn new(seed: u64) -> Self {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let run = chance.u32(..);
+        Self {
+            chance,
+            run,
+            count: 0,
+        }
+    }
+
+    /// So many requests to `POST path` at `host`.
+    pub fn requests(&mut self, count: usize, host: &str, path: &str) -> Vec<Sealed> {
+        (0..count).map(|_| self.request(host, path)).collect()
+    }
+
+    /// The same event once more, under a signature of its own.
+    pub fn repeat(&mut self, of: &Sealed, host: &str, path: &str) -> Sealed {
+        let end_of_head = find(&of.bytes, b"\r\n\r\n").expect("a head has an end");
+        let body = of.bytes.split_at(end_of_head + 4).1.to_vec();
+        Sealed {
+            id: of.id.clone(),
+            bytes: self.signed(host, path, &body, KEY),
+        }
+    }
+
+    /// An event of the usual size whose signature is wrong.
+    pub fn forged(&mut self, host: &str, path: &str) -> Sealed {
+        let (id, body) = self.body();
+        Sealed {
+            id,
+            bytes: self.signed(host, path, &body, "not the key"),
+        }
+    }
+
+    fn request(&mut self, host: &str, path: &str) -> Sealed {
+        let (id, body) = self.body();
+        Sealed {
+            id,
+            bytes: self.signed(host, path, &body, KEY),
+        }
+    }
+
+    fn body(&mut self) -> (String, Vec<u8>) {
+        let (id, event) = self.event();
+        let mut iv = [0; 16];
+        self.chance.fill(&mut iv);
+        let plain = event.to_string();
+        let cipher = cbc::Encryptor::<aes::Aes256>::new(&Sha256::digest(KEY), &iv.into());
+        let mut buffer = [plain.as_bytes(), &[0; 16]].concat();
+        let sealed = cipher
+            .encrypt_padded::<Pkcs7>(&mut buffer, plain.len())
+            .expect("there is room for the padding");
+        let encrypt = STANDARD.encode([iv.as_slice(), sealed].concat());
+        (id, json!({ "encrypt": encrypt }).to_string().into_bytes())
+    }
+
+    fn signed(&mut self, host: &str, path: &str, body: &[u8], key: &str) -> Vec<u8> {
+        let (timestamp, nonce) = ("1772300000", format!("{:016x}", self.chance.u64(..)));
+        let mut hash = Sha256::new();
+        for part in [timestamp.as_bytes(), nonce.as_bytes(), key.as_bytes(), body] {
+            hash.update(part);
+        }
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json;charset=utf-8\r\n\
+             Content-Length: {}\r\nX-Lark-Request-Timestamp: {timestamp}\r\n\
+             X-Lark-Request-Nonce: {nonce}\r\nX-Lark-Signature: {}\r\n\r\n",
+            body.len(),
+            hex(&hash.finalize()),
+        );
+        [head.as_bytes(), body].concat()
+    }
+
+    /// An id and the event of it. Ids are in no order, as the platform's are not: no index gets them for free.
+    fn event(&mut self) -> (String, Value) {
+        self.count += 1;
+        let id = format!("{MARK}{:08x}{:016x}", self.run, self.chance.u64(..));
+        let fault = self.chance.u8(..10) < 7;
+        let person = hex(&self.chance.u128(..).to_be_bytes());
+        let event = json!({
+            "schema": "2.0",
+            "header": {
+                "event_id": id,
+                "event_type": "application.application.feedback.created_v6",
+                "create_time": "1772300000000",
+                "token": TOKEN,
+                "app_id": APP_ID,
+                "tenant_key": "2ca1d211f64f6438",
+            },
+            "event": {
+                "user_id": {
+                    "union_id": format!("on_{person}"), "user_id": "e33ggbyz",
+                    "open_id": format!("ou_{person}"),
+                },
+                "app_id": APP_ID,
+                "feedback_time": "2026-03-01 02:10:11",
+                "tenant_name": "示例科技有限公司",
+                "feedback_type": if fault { 1 } else { 2 },
+                "fault_type": if fault { vec![1 + self.chance.u8(..8)] } else { Vec::new() },
+                "fault_time": "2026-03-01 02:08:00",
+                "source": 1 + self.chance.u8(..4),
+                "contact": format!("user{}@example.com", self.chance.u32(..100_000)),
+                "description": self.description(&id),
+                "images": [],
+                "feedback_id": format!("7{:09}{:09}", self.run % 1_000_000_000, self.count),
+                "feedback_path": "pages/order/detail?id=42",
+            }
+        });
+        (id, event)
+    }
+
+    /// 20 to 2,000 characters, most of them few.
+    fn description(&mut self, id: &str) -> String {
+        let wanted = (20.0 * 100_f64.powf(self.chance.f64())).round();
+        let mut text = String::new();
+        let mut chars = 0.0;
+        while chars < wanted {
+            let phrase = self.chance.choice(PHRASES).expect("there are some");
+            text.push_str(phrase);
+            chars += phrase.chars().map(|_| 1.0).sum::<f64>();
+        }
+        format!("{text} #{id}")
+    }
+}
+
+/// Where `wanted` begins in `bytes`.
+pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}

@@ -1,0 +1,145 @@
+//! Sends requests, closed loop or by a plan, and says how they were answered.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::events::Sealed;
+use super::http::Connection;
+
+/// When requests go out.
+#[derive(Clone, Copy)]
+pub enum Plan {
+    /// Each connection sends its next one when the last was answered.
+    Closed,
+    /// So many a second, whatever the answers do; times count from the planned moment.
+    Rate(f64),
+    /// All at once.
+    Burst,
+}
+
+impl Plan {
+    fn at(self, began: Instant, index: usize) -> Option<Instant> {
+        match self {
+            Self::Closed => None,
+            Self::Rate(rate) => {
+                let index = u32::try_from(index).expect("a bounded count");
+                Some(began + Duration::from_secs_f64(f64::from(index) / rate))
+            }
+            Self::Burst => Some(began),
+        }
+    }
+}
+
+/// How a run was answered.
+pub struct Answered {
+    /// Answers by status; 0: none came.
+    pub statuses: HashMap<u16, usize>,
+    /// Of those with a 200: from the planned moment to the answer, shortest first.
+    pub times: Vec<Duration>,
+    /// When each event that was accepted was sent.
+    pub accepted: HashMap<String, Instant>,
+    /// From the first request to the last answer.
+    pub took: Duration,
+}
+
+impl Answered {
+    /// Accepted requests a second.
+    pub fn rate(&self) -> f64 {
+        count(self.times.len()) / self.took.as_secs_f64()
+    }
+
+    /// The time within which this share of the accepted was answered, in milliseconds.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        quantile_ms(&self.times, share)
+    }
+}
+
+/// The value below which `share` of sorted times lie, in milliseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an index below the length of a list"
+)]
+pub fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
+    let index = (count(sorted.len()) * share) as usize;
+    let time = sorted.get(index).or(sorted.last());
+    time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+}
+
+/// A count for division.
+pub fn count(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("counts are bounded"))
+}
+
+/// Sends all `requests` over so many connections.
+pub async fn send(
+    address: SocketAddr,
+    requests: Arc<Vec<Sealed>>,
+    connections: usize,
+    plan: Plan,
+) -> Answered {
+    let next = Arc::new(AtomicUsize::new(0));
+    let began = Instant::now();
+    let mut workers = JoinSet::new();
+    for _ in 0..connections {
+        workers.spawn(work(
+            address,
+            Arc::clone(&requests),
+            Arc::clone(&next),
+            plan,
+            began,
+        ));
+    }
+    let mut answered = Answered {
+        statuses: HashMap::new(),
+        times: Vec::new(),
+        accepted: HashMap::new(),
+        took: Duration::ZERO,
+    };
+    for (index, status, sent_at, took) in workers.join_all().await.into_iter().flatten() {
+        *answered.statuses.entry(status).or_default() += 1;
+        if status == 200 {
+            answered.times.push(took);
+            let id = requests.get(index).map(|request| request.id.clone());
+            answered
+                .accepted
+                .entry(id.unwrap_or_default())
+                .or_insert(sent_at);
+        }
+    }
+    answered.took = began.elapsed();
+    answered.times.sort_unstable();
+    answered
+}
+
+type Sample = (usize, u16, Instant, Duration);
+
+async fn work(
+    address: SocketAddr,
+    requests: Arc<Vec<Sealed>>,
+    next: Arc<AtomicUsize>,
+    plan: Plan,
+    began: Instant,
+) -> Vec<Sample> {
+    let mut connection = Connection::new(address);
+    let mut samples = Vec::new();
+    loop {
+        let index = next.fetch_add(1, Ordering::SeqCst);
+        let Some(request) = requests.get(index) else {
+            return samples;
+        };
+        let planned = plan.at(began, index);
+        if let Some(planned) = planned {
+            tokio::time::sleep_until(planned).await;
+        }
+        let sent_at = planned.unwrap_or_else(Instant::now);
+        let status = connection.exchange(&request.bytes).await;
+        samples.push((index, status, sent_at, sent_at.elapsed()));
+    }
+}

@@ -1,0 +1,183 @@
+//! What the relay is measured against, as small as such programs can be.
+//!
+//! - `r0` verifies, decrypts, parses and answers. It stores nothing.
+//! - `r1` is the least relay: `r0`, one row for each event in SQLite (`synchronous = FULL`, group commit)
+//!   before the answer, then a Handlebars card, posted once. It knows no repeats, retries nothing, and
+//!   records no delivery: what a crash finds in its memory is lost.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use feedback_relay::feishu::{
+    App, Found, NONCE_HEADER, Reading, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER,
+    Unverified, Verified,
+};
+use feedback_relay::model::{Content, Secret};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::events::{APP_ID, KEY, TOKEN};
+
+/// Sends in flight at once.
+const CONCURRENCY: usize = 64;
+/// Rows in one commit.
+const BATCH_MAX: usize = 256;
+
+const CARD: &str = r#"{"msg_type":"interactive","card":{"schema":"2.0",
+"header":{"template":"red","title":{"tag":"plain_text","content":"{{kind}} · {{app}}"}},
+"body":{"elements":[{"tag":"div","text":{"tag":"plain_text","content":"{{description}}"}},
+{"tag":"markdown","content":"**path** {{path}} **tenant** {{tenant}} **contact** {{contact}}"},
+{"tag":"markdown","content":"{{id}}"}]}}}"#;
+
+/// What `r1` does with what it accepted.
+#[derive(Clone)]
+struct Relay {
+    rows: SyncSender<(Reading, oneshot::Sender<()>)>,
+    cards: Arc<handlebars::Handlebars<'static>>,
+    client: reqwest::Client,
+    sends: Arc<Semaphore>,
+    url: Arc<str>,
+}
+
+/// Serves `r0`, or `r1` where a journal and a receiver's URL are given, until the process is ended.
+pub async fn serve(port: u16, relay: Option<(PathBuf, String)>) {
+    let relay = relay.map(|(journal, url)| Relay::start(journal, &url));
+    let routes = Router::new()
+        .route("/apps/bench/events", post(receive))
+        .with_state((app(), relay));
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.expect("the port is free");
+    axum::serve(listener, routes).await.expect("it serves");
+}
+
+fn app() -> Arc<App> {
+    Arc::new(App {
+        name: "bench".into(),
+        app_id: APP_ID.into(),
+        encrypt_keys: vec![Secret::new(KEY)],
+        verification_tokens: vec![Secret::new(TOKEN)],
+        app_secret: None,
+        base_url: String::new(),
+        feedback_timezone: jiff::tz::TimeZone::UTC,
+    })
+}
+
+async fn receive(
+    State((app, relay)): State<(Arc<App>, Option<Relay>)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<&'static str, StatusCode> {
+    let header = |name| headers.get(name).map(|value| value.as_bytes());
+    let request = Unverified {
+        headers: SignatureHeaders {
+            timestamp: header(TIMESTAMP_HEADER),
+            nonce: header(NONCE_HEADER),
+            signature: header(SIGNATURE_HEADER),
+        },
+        body: &body,
+    };
+    let Ok(Verified::Envelope(envelope)) = request.verify(&app) else {
+        return Err(StatusCode::UNAUTHORIZED);
+    };
+    let reading = envelope.into_event(&app);
+    if let Some(relay) = relay {
+        relay
+            .accept(reading)
+            .await
+            .ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    }
+    Ok("{}")
+}
+
+impl Relay {
+    fn start(journal: PathBuf, url: &str) -> Self {
+        let (rows, waiting) = sync_channel(4096);
+        std::thread::spawn(move || write(&journal, &waiting));
+        let mut cards = handlebars::Handlebars::new();
+        cards.register_escape_fn(|text| {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted.trim_matches('"').to_owned()
+        });
+        cards
+            .register_template_string("card", CARD)
+            .expect("a good template");
+        Self {
+            rows,
+            cards: Arc::new(cards),
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            sends: Arc::new(Semaphore::new(CONCURRENCY)),
+            url: url.into(),
+        }
+    }
+
+    /// `None`: it cannot keep up.
+    async fn accept(self, reading: Reading) -> Option<()> {
+        let (written, wait) = oneshot::channel();
+        self.rows.try_send((reading.clone(), written)).ok()?;
+        wait.await.ok()?;
+        tokio::task::spawn(async move {
+            let _permit = self.sends.acquire().await;
+            let card = self.card(&reading);
+            let post = self.client.post(&*self.url).body(card);
+            post.send().await.ok();
+        });
+        Some(())
+    }
+
+    fn card(&self, reading: &Reading) -> String {
+        let Found::Event(event) = &reading.found else {
+            return String::new();
+        };
+        let Content::Created(feedback) = &event.content else {
+            return String::new();
+        };
+        let words = |text: &Option<feedback_relay::model::Private>| {
+            text.as_ref().map(|text| text.expose().to_owned())
+        };
+        let context = serde_json::json!({
+            "id": event.id.as_str(),
+            "app": feedback.app_id,
+            "kind": feedback.kind.map(|kind| kind.0),
+            "description": words(&feedback.description),
+            "path": words(&feedback.path),
+            "tenant": words(&feedback.tenant_name),
+            "contact": words(&feedback.contact),
+        });
+        self.cards
+            .render("card", &context)
+            .expect("a good template")
+    }
+}
+
+/// The thread that writes: all that waits in one commit.
+fn write(journal: &std::path::Path, waiting: &Receiver<(Reading, oneshot::Sender<()>)>) {
+    let mut conn = rusqlite::Connection::open(journal).expect("a journal");
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
+         CREATE TABLE events (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;",
+    )
+    .expect("a new journal");
+    while let Ok(first) = waiting.recv() {
+        let mut batch = vec![first];
+        batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
+        let tx = conn.transaction().expect("a transaction");
+        for (reading, _) in &batch {
+            tx.prepare_cached("INSERT INTO events (id, body) VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute([reading.id.as_str(), reading.body.expose()]))
+                .expect("a row");
+        }
+        tx.commit().expect("a commit");
+        for (_, written) in batch {
+            written.send(()).ok();
+        }
+    }
+}

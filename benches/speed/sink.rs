@@ -1,0 +1,141 @@
+//! A receiver that takes what a relay delivers, and remembers when each event first came.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use super::events::{ID_LEN, MARK, find};
+use super::http::read_message;
+
+/// How long may pass without an arrival before the rest counts as lost.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The receiver, on a thread of its own for as long as the program runs.
+#[derive(Clone)]
+pub struct Sink {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// What is answered; 0: 200.
+    status: AtomicU16,
+    /// Requests, whatever was answered.
+    requests: AtomicU64,
+    /// When each event came first, and how often.
+    events: Mutex<HashMap<String, (Instant, u64)>>,
+}
+
+impl Sink {
+    /// Starts it on a free port.
+    pub fn start() -> Self {
+        let seen = Arc::<Seen>::default();
+        let (tell, hear) = std::sync::mpsc::channel();
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let runtime = super::runtime();
+            runtime.block_on(async move {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+                let listener = listener.expect("a free port");
+                tell.send(listener.local_addr().expect("it is bound")).ok();
+                let mut connections = tokio::task::JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    connections.spawn(serve(stream, Arc::clone(&shared)));
+                }
+            });
+        });
+        Self {
+            address: hear.recv().expect("the thread has started"),
+            seen,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// Answers this from now on.
+    pub fn answer(&self, status: u16) {
+        self.seen.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Requests since the last [`forget`](Self::forget).
+    pub fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::SeqCst)
+    }
+
+    /// Events that came more than once.
+    pub fn doubles(&self) -> usize {
+        let events = self.lock();
+        events.values().filter(|(_, count)| *count > 1).count()
+    }
+
+    /// Forgets everything.
+    pub fn forget(&self) {
+        self.seen.requests.store(0, Ordering::SeqCst);
+        self.lock().clear();
+    }
+
+    /// Waits until `count` events came, or none for a while. Returns when each came.
+    pub async fn arrivals(&self, count: usize) -> HashMap<String, Instant> {
+        let (mut last, mut changed_at) = (0, Instant::now());
+        loop {
+            let now = self.lock().len();
+            if now != last {
+                (last, changed_at) = (now, Instant::now());
+            }
+            if now >= count || changed_at.elapsed() > SILENCE {
+                let events = self.lock();
+                return events
+                    .iter()
+                    .map(|(id, (at, _))| (id.clone(), *at))
+                    .collect();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, u64)>> {
+        self.seen
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
+    stream.set_nodelay(true).ok();
+    let mut buffer = Vec::new();
+    while let Ok(Some(parsed)) = read_message(&mut stream, &mut buffer).await {
+        let body = buffer.split_at(parsed.head).1.split_at(parsed.body).0;
+        seen.requests.fetch_add(1, Ordering::SeqCst);
+        let status = match seen.status.load(Ordering::SeqCst) {
+            0 => 200,
+            status => status,
+        };
+        if status == 200
+            && let Some(id) = id_in(body)
+        {
+            let mut events = seen.events.lock().unwrap_or_else(PoisonError::into_inner);
+            events.entry(id).or_insert((Instant::now(), 0)).1 += 1;
+        }
+        buffer.drain(..parsed.head + parsed.body);
+        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}");
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn id_in(body: &[u8]) -> Option<String> {
+    let begin = find(body, MARK.as_bytes())?;
+    let id = body.get(begin..begin + ID_LEN)?;
+    Some(String::from_utf8_lossy(id).into_owned())
+}

@@ -1,0 +1,145 @@
+//! The programs that are measured, each a process of its own in a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+use super::events::{APP_ID, KEY, Maker, TOKEN};
+use super::http::Connection;
+
+/// Where all of them take events.
+pub const PATH: &str = "/apps/bench/events";
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Verifies and parses; stores nothing.
+    R0,
+    /// The least relay.
+    R1,
+    /// feedback-relay, no rule matches.
+    Unrouted,
+    /// feedback-relay, one rule and one delivery.
+    Routed,
+}
+
+/// A running program. It is ended when this is dropped.
+pub struct Subject {
+    child: Child,
+    address: SocketAddr,
+    /// How long it took from its start to the first accepted event.
+    pub ready_after: Duration,
+}
+
+impl Subject {
+    /// Starts it in `folder`, which may hold what an earlier run left, and waits for its first 200.
+    pub async fn start(kind: Kind, folder: &Path, sink: &str, chance: &mut Maker) -> Self {
+        let address = free_address();
+        let port = address.port().to_string();
+        let mut command = match kind {
+            Kind::R0 | Kind::R1 => Command::new(std::env::current_exe().expect("our own path")),
+            Kind::Unrouted | Kind::Routed => Command::new(env!("CARGO_BIN_EXE_feedback-relay")),
+        };
+        match kind {
+            Kind::R0 => command.args(["serve", &port]),
+            Kind::R1 => {
+                let journal = folder.join("r1.db").display().to_string();
+                command.args(["serve", &port, &journal, sink])
+            }
+            Kind::Unrouted | Kind::Routed => {
+                let config = configure(kind, folder, address, sink);
+                command.arg("--config").arg(config).arg("serve")
+            }
+        };
+        let began = Instant::now();
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = quiet.stderr(Stdio::null()).spawn().expect("it starts");
+        let mut subject = Self {
+            child,
+            address,
+            ready_after: Duration::ZERO,
+        };
+        let first = chance.requests(1, &subject.host(), PATH).remove(0);
+        let mut connection = Connection::new(address);
+        while connection.exchange(&first.bytes).await != 200 {
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "it never served"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        subject.ready_after = began.elapsed();
+        subject
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Processor time so far, in seconds. Source: proc(5), fields 14 and 15 of `stat`.
+    pub fn cpu_secs(&self) -> f64 {
+        let stat = self.proc("stat");
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let mut fields = after_name.split_whitespace().skip(11);
+        let mut ticks = || fields.next().and_then(|field| field.parse::<f64>().ok());
+        let ticks = ticks().unwrap_or_default() + ticks().unwrap_or_default();
+        ticks / 100.0
+    }
+
+    /// Memory that is its own, in MiB. Source: proc(5), `Pss` of `smaps_rollup`.
+    pub fn memory_mib(&self) -> f64 {
+        let rollup = self.proc("smaps_rollup");
+        let line = rollup.lines().find(|line| line.starts_with("Pss:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+        kib.unwrap_or(f64::NAN) / 1024.0
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn stop(mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process's id"), Signal::TERM).ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        self.child.kill().ok(); // it may have ended
+        self.child.wait().ok();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound")
+}
+
+fn configure(kind: Kind, folder: &Path, address: SocketAddr, sink: &str) -> PathBuf {
+    let matches = match kind {
+        Kind::Unrouted => "match = { tenant = \"nobody\" }",
+        Kind::R0 | Kind::R1 | Kind::Routed => "",
+    };
+    let config = format!(
+        "server.listen = \"{address}\"\n\
+         log.level = \"warn\"\n\
+         [apps.bench]\napp_id = \"{APP_ID}\"\nreceive = \"webhook\"\n\
+         encrypt_key = \"{KEY}\"\nverification_token = \"{TOKEN}\"\n\
+         [destinations.sink]\nkind = \"webhook\"\nurl = \"{sink}\"\nconcurrency = 64\n\
+         [[rules]]\nname = \"all\"\n{matches}\nsend_to = \"sink\"\n"
+    );
+    let file = folder.join("relay.toml");
+    std::fs::write(&file, config).expect("a writable folder");
+    file
+}
