@@ -20,6 +20,12 @@ pub const UPDATED: &str = "application.application.feedback.updated_v6";
 /// An id longer than this is no id; the hash of the body takes its place.
 const ID_BYTES_MAX: usize = 256;
 
+/// Whether a text can be an id. Ids stand in logs, where a line end or an escape sequence in one would
+/// forge a line.
+fn is_id(text: &str) -> bool {
+    text.len() <= ID_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
 /// An authentic event with all that the journal needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -207,7 +213,7 @@ impl<'a> Parts<'a> {
             "feedback_time", "fault_time", "images",
         ])?;
         Some(Feedback {
-            id: json::text(id).filter(|id| id.len() <= ID_BYTES_MAX),
+            id: json::text(id).filter(|id| is_id(id)),
             app_id: json::text(app_id),
             kind: json::code(kind).map(FeedbackKind),
             faults: json::codes(faults).into_iter().map(FaultKind).collect(),
@@ -249,7 +255,7 @@ impl<'a> Parts<'a> {
         };
         self.event_id
             .as_deref()
-            .filter(|id| id.len() <= ID_BYTES_MAX)
+            .filter(|id| is_id(id))
             .or(feedback_id)
             .map_or_else(
                 || EventId::new(format!("sha256:{}", hex(&Sha256::digest(body)))),

@@ -99,6 +99,21 @@ fn what_stands_for_a_missing_event_id() {
 }
 
 #[test]
+fn an_id_that_could_forge_a_line_of_the_log_is_no_id() {
+    let body = |event_id: &str, feedback_id: &str| {
+        format!(
+            "{{\"header\":{{\"event_type\":\"{CREATED}\",\"event_id\":\"{event_id}\"}},\"event\":{{\"feedback_id\":\"{feedback_id}\",\"source\":1}}}}"
+        )
+    };
+    for evil in ["e\\n2026 INFO forged", "e\\u001b[2J", "e\\u0000", "e\\u009b"] {
+        assert_eq!(read(&body(evil, "70")).id, EventId::from("70"), "{evil}");
+        let both = read(&body(evil, evil));
+        assert!(both.id.as_str().starts_with("sha256:"), "{evil}");
+        assert_eq!(both.feedback, None, "{evil}");
+    }
+}
+
+#[test]
 fn a_repeat_is_known_by_the_app_it_is_about_and_its_feedback_id() {
     let about = created(r#"{"feedback_id":"70","app_id":"cli_about"}"#).feedback;
     assert_eq!(about, Some(("cli_about".into(), "70".into())));
