@@ -25,8 +25,8 @@ use crate::net::GuardedClient;
 use crate::operator::Operator;
 use crate::store::{OpenError, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::Metrics;
 use crate::telemetry::events::{DeliveryEnded, Reloaded};
+use crate::telemetry::{self, Metrics};
 use crate::upkeep::{self, Sweeper};
 use crate::web::{self, WebState};
 
@@ -273,17 +273,19 @@ impl App {
         let tasks = &ground.tasks;
         let mut public =
             intake::webhook::routes(self.intake).merge(web::public_routes(web.clone()));
+        let serve = |name, listener, routes| {
+            let routes = web::caught(routes, Arc::clone(&ground.metrics));
+            let server = web::server::serve(listener, routes, limits, tasks.clone());
+            tasks.spawn(name, server);
+        };
         match self.admin_listener {
             Some(listener) => {
                 let admin = web::admin_routes(web.clone()).merge(web::public_routes(web));
-                let server = web::server::serve(listener, admin, limits, tasks.clone());
-                tasks.spawn("admin server", server);
+                serve("admin server", listener, admin);
             }
             None => public = public.merge(web::admin_routes(web)),
         }
-        let public = web::caught(public, Arc::clone(&ground.metrics));
-        let server = web::server::serve(self.listener, public, limits, tasks.clone());
-        tasks.spawn("server", server);
+        serve("server", self.listener, public);
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
@@ -326,7 +328,11 @@ impl Running {
                 return;
             }
         };
+        if !report.is_empty() {
+            tracing::warn!("the new configuration has warnings:\n{report}");
+        }
         let changes = config::changes(&self.in_force.config.get(), &config);
+        telemetry::set_level(config.log.level);
         self.ground
             .metrics
             .begin_at_zero(&parts.apps, &parts.destinations);

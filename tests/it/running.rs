@@ -116,3 +116,42 @@ fn a_second_serve_on_the_same_journal_is_refused_in_plain_words() {
         second.stderr
     );
 }
+
+#[test]
+fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
+    let config = |level: &str| {
+        let rest = format!(
+            "[log]\nformat = \"json\"\nlevel = \"{level}\"\n\
+             [destinations.archive]\nkind = \"file\"\npath = \"data/feedback.jsonl\"\n\
+             [[rules]]\nname = \"all\"\nsend_to = \"archive\"\n"
+        );
+        Relay::config(&rest)
+    };
+    let mut relay = Relay::started(&config("info"));
+    // The secrets stand in the file, which is worth a warning.
+    relay.wait_for_log("warning[W003]");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_for_log("event accepted");
+
+    relay.write("relay.toml", &config("error"));
+    relay.signal(Signal::HUP);
+    wait_until("the level has changed", || {
+        relay
+            .get("/metrics")
+            .text()
+            .contains("reloads_total{result=\"ok\"} 1")
+    });
+    let before = relay.log().len();
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    relay.wait_until_idle();
+    assert_eq!(relay.stop().code(), Some(0));
+    let log = relay.log();
+    assert!(!log[before..].contains("event accepted"), "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(
+            line["took_ms"].is_null() || line["took_ms"].is_u64(),
+            "{line}"
+        );
+    }
+}

@@ -105,7 +105,12 @@ fn an_id_that_could_forge_a_line_of_the_log_is_no_id() {
             "{{\"header\":{{\"event_type\":\"{CREATED}\",\"event_id\":\"{event_id}\"}},\"event\":{{\"feedback_id\":\"{feedback_id}\",\"source\":1}}}}"
         )
     };
-    for evil in ["e\\n2026 INFO forged", "e\\u001b[2J", "e\\u0000", "e\\u009b"] {
+    for evil in [
+        "e\\n2026 INFO forged",
+        "e\\u001b[2J",
+        "e\\u0000",
+        "e\\u009b",
+    ] {
         assert_eq!(read(&body(evil, "70")).id, EventId::from("70"), "{evil}");
         let both = read(&body(evil, evil));
         assert!(both.id.as_str().starts_with("sha256:"), "{evil}");
