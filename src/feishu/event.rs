@@ -138,6 +138,14 @@ pub fn read_sample(sample: &str, via: &AppName, timezone: &TimeZone) -> Result<E
     Ok(parts.event(id, via, content))
 }
 
+/// The id of the app that a sample says it was pushed to.
+pub fn sample_app_id(sample: &str) -> Option<String> {
+    let text = json::mend(sample.strip_prefix('\u{feff}').unwrap_or(sample));
+    let [header] = json::members(&text, ["header"]).ok()?;
+    let [app_id] = json::members(header?.get(), ["app_id"]).ok()?;
+    json::text(app_id)
+}
+
 /// An envelope taken apart.
 #[derive(Default)]
 struct Parts<'a> {

@@ -214,6 +214,20 @@ fn try_takes_a_body_or_the_event_alone() {
     assert!(matches!(sample(other), Err(SampleError::OtherType(_))));
 }
 
+#[test]
+fn an_envelope_names_its_app_however_odd_it_is() {
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    for rest in ["1", "\"half \\ud83d\"", &deep] {
+        let envelope = format!("{{\"header\":{{\"app_id\":\"cli_1\"}},\"event\":{rest}}}");
+        assert_eq!(sample_app_id(&envelope).as_deref(), Some("cli_1"), "{rest}");
+        let marked = format!("\u{feff}{envelope}");
+        assert_eq!(sample_app_id(&marked).as_deref(), Some("cli_1"));
+    }
+    for other in ["", "[]", "{\"header\":5}", "{\"feedback_id\":\"1\"}"] {
+        assert_eq!(sample_app_id(other), None, "{other}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
