@@ -214,6 +214,15 @@ fn dead_letters_are_listed_discarded_and_counted() {
         states.iter().filter(|state| **state == "delivered").count(),
         2
     );
+
+    let renamed = to_hook(&hook, "").replace("[destinations.hook]", "[destinations.other]");
+    relay.write("relay.toml", &renamed.replace("\"hook\"", "\"other\""));
+    let nobody = relay.run(&["deliveries", "retry", &id]);
+    assert_eq!(nobody.code(), 1, "it would wait for ever");
+    assert!(
+        nobody.stderr.contains("no destination \"hook\""),
+        "{nobody:?}"
+    );
 }
 
 #[test]
