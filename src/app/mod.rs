@@ -258,6 +258,7 @@ impl App {
         let web = WebState {
             store: ground.store.clone(),
             archive: ground.archive.clone(),
+            probed: web::health::Probed::default(),
             links: self.in_force.links.clone(),
             metrics: Arc::clone(&ground.metrics),
             clock: Arc::clone(&ground.clock),
