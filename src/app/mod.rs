@@ -330,7 +330,7 @@ impl Running {
             }
         };
         if !report.is_empty() {
-            tracing::warn!("the new configuration has warnings:\n{report}");
+            tracing::warn!("the new configuration has warnings:\n{}", report.trim_end());
         }
         let changes = config::changes(&self.in_force.config.get(), &config);
         telemetry::set_level(config.log.level);

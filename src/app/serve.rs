@@ -26,7 +26,7 @@ pub fn serve(
 ) -> ExitCode {
     telemetry::init(config.log);
     if !warnings.is_empty() {
-        tracing::warn!("the configuration has warnings:\n{warnings}");
+        tracing::warn!("the configuration has warnings:\n{}", warnings.trim_end());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
