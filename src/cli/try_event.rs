@@ -48,7 +48,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(name) = &args.to {
         context::destination(&config, name)?;
     }
-    let text = read_file(&args.event, config.server.max_body)?;
+    let text = unquoted(read_file(&args.event, config.server.max_body)?);
     let read = |app| {
         reading::read(&text, app)
             .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.event.display())))
@@ -116,6 +116,12 @@ fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
         Box::new(std::fs::File::open(path).map_err(|error| Failure::of(doing(), error))?)
     };
     read_bounded(source, bytes_max).map_err(|error| Failure::of(doing(), error))
+}
+
+/// The event in a JSON string, as `events show --body --json` gives one that is no strict JSON; else the
+/// text itself.
+fn unquoted(text: String) -> String {
+    serde_json::from_str(&text).unwrap_or(text)
 }
 
 fn read_bounded(source: impl Read, bytes_max: usize) -> std::io::Result<String> {
@@ -200,6 +206,15 @@ mod tests {
         let error = read_bounded(&b"123456"[..], 5).unwrap_err();
         assert_eq!(error.to_string(), "larger than server.max_body, 5 bytes");
         assert!(read_bounded(&b"\xff"[..], 5).is_err());
+    }
+
+    #[test]
+    fn an_event_may_stand_in_a_json_string() {
+        let event = r#"{"event":{"description":"half \ud83d"}}"#;
+        let quoted = serde_json::Value::from(event).to_string();
+        for text in [event, quoted.as_str(), &format!("{quoted}\n")] {
+            assert_eq!(unquoted(text.to_owned()), event);
+        }
     }
 
     #[test]

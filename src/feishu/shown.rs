@@ -6,17 +6,16 @@ use super::json::{self, Raw};
 
 const MASKED: &str = "‹masked›";
 
-/// The body with the value of every `token` masked. Half a surrogate pair is shown as U+FFFD. What is too
-/// deep to be read whole, or no JSON, is a string of the text itself; the platform puts a token at the
-/// top and into `header` only, so it is masked in such a text too.
+/// The body with the value of every `token` masked. What a strict parser refuses (half a surrogate pair,
+/// a great depth) is a string of the text as it came; the platform puts a token at the top and into
+/// `header` only, so it is masked in such a text too.
 pub fn shown_body(body: &str) -> Value {
-    let text = json::mend(body);
-    match serde_json::from_str(&text) {
+    match serde_json::from_str(body) {
         Ok(mut value) => {
             mask(&mut value);
             value
         }
-        Err(_too_deep_or_no_json) => mask_text(&text).into(),
+        Err(_too_odd) => mask_text(body).into(),
     }
 }
 
@@ -37,7 +36,8 @@ fn mask(value: &mut Value) {
 }
 
 fn mask_text(text: &str) -> String {
-    let members = json::members(text, ["token", "header"]);
+    let mended = json::mend(text);
+    let members = json::members(&mended, ["token", "header"]);
     let [token, header] = members.unwrap_or_default();
     let inner = header.and_then(|header| json::members(header.get(), ["token"]).ok());
     let [header_token]: [Raw<'_>; 1] = inner.unwrap_or_default();
@@ -63,9 +63,8 @@ mod tests {
     #[test]
     fn a_body_that_is_no_strict_json_shows_no_token_either() {
         let half = r#"{"header":{"token":"v-secret"},"event":{"description":"half \ud83d"}}"#;
-        let shown =
-            json!({ "header": { "token": MASKED }, "event": { "description": "half \u{fffd}" } });
-        assert_eq!(shown_body(half), shown);
+        let shown = half.replace("v-secret", MASKED);
+        assert_eq!(shown_body(half), Value::from(shown));
 
         let deep = format!(
             "{{\"token\":\"v-secret\",\"header\":{{\"token\":\"old-secret\"}},\"x\":{}{}}}",

@@ -28,7 +28,13 @@ const PROBE_FRESH: Duration = Duration::from_secs(1);
 
 /// What the journal answered last. Clones share it.
 #[derive(Clone, Default)]
-pub struct Probed(Arc<Mutex<Option<(Instant, Result<(), StoreError>)>>>);
+pub struct Probed(Arc<Mutex<Option<Answer>>>);
+
+/// Whether it could be written to, and when that was asked.
+struct Answer {
+    at: Instant,
+    result: Result<(), StoreError>,
+}
 
 impl Probed {
     /// The last answer, if it is fresh; else asks. Who comes meanwhile waits for the same answer.
@@ -37,16 +43,19 @@ impl Probed {
         ask: impl Future<Output = Result<(), StoreError>>,
     ) -> Result<(), StoreError> {
         let mut last = self.0.lock().await;
-        if let Some((at, answer)) = &*last
-            && at.elapsed() < PROBE_FRESH
+        if let Some(answer) = &*last
+            && answer.at.elapsed() < PROBE_FRESH
         {
-            return answer.clone();
+            return answer.result.clone();
         }
-        let answer = tokio::time::timeout(PROBE_TIMEOUT, ask)
+        let result = tokio::time::timeout(PROBE_TIMEOUT, ask)
             .await
             .unwrap_or_else(|_elapsed| Err(StoreError::Unavailable("it does not answer".into())));
-        *last = Some((Instant::now(), answer.clone()));
-        answer
+        *last = Some(Answer {
+            at: Instant::now(),
+            result: result.clone(),
+        });
+        result
     }
 }
 
