@@ -33,6 +33,10 @@ use crate::web::{self, WebState};
 /// The name under which the journal keeps the key that picture links are signed with.
 const LINK_KEY: &str = "image links";
 
+/// How long after a reload an event may still come into the journal that was planned before it: longer
+/// than the journal's queue takes.
+const PLANNED_BEFORE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -297,8 +301,29 @@ impl App {
             operator,
             dispatcher: self.dispatcher,
         };
-        running.bury_unknown().await;
+        bury_unknown(&running.ground, &running.in_force).await;
         running
+    }
+}
+
+/// Ends deliveries to destinations that no longer exist, so that they are seen.
+async fn bury_unknown(ground: &Ground, in_force: &InForce) {
+    let known = in_force.destinations.get();
+    let reason = "the destination is no longer in the configuration";
+    match ground.store.bury_unknown(&known, reason).await {
+        Ok(buried) => {
+            for (id, destination) in &buried {
+                let ended = DeliveryEnded {
+                    id: *id,
+                    destination,
+                    how: "dead",
+                    reason: Some(reason),
+                    latency: None,
+                };
+                ground.metrics.emit(ended);
+            }
+        }
+        Err(error) => tracing::error!(%error, "deliveries to unknown destinations stay pending"),
     }
 }
 
@@ -339,7 +364,8 @@ impl Running {
             .begin_at_zero(&parts.apps, &parts.destinations);
         self.in_force.replace(config, parts);
         self.dispatcher.reloaded();
-        self.bury_unknown().await;
+        bury_unknown(&self.ground, &self.in_force).await;
+        self.bury_late();
         if let Err(error) = self.ground.store.make_images_due().await {
             tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
         }
@@ -363,27 +389,20 @@ impl Running {
         self.operator.tell(notice).await;
     }
 
-    /// Ends deliveries to destinations that no longer exist, so that they are seen.
-    async fn bury_unknown(&self) {
-        let known = self.in_force.destinations.get();
-        let reason = "the destination is no longer in the configuration";
-        match self.ground.store.bury_unknown(&known, reason).await {
-            Ok(buried) => {
-                for (id, destination) in &buried {
-                    let ended = DeliveryEnded {
-                        id: *id,
-                        destination,
-                        how: "dead",
-                        reason: Some(reason),
-                        latency: None,
-                    };
-                    self.ground.metrics.emit(ended);
-                }
+    /// An event that was planned by the old rules may have been on its way into the journal: nobody would
+    /// ever look at its deliveries to a destination that is gone.
+    fn bury_late(&self) {
+        let (ground, in_force) = (self.ground.clone(), self.in_force.clone());
+        let stopping = ground.tasks.stopping();
+        let late = async move {
+            tokio::select! {
+                // The next start buries them too.
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(PLANNED_BEFORE) => bury_unknown(&ground, &in_force).await,
             }
-            Err(error) => {
-                tracing::error!(%error, "deliveries to unknown destinations stay pending")
-            }
-        }
+        };
+        // Ends by itself: nobody waits for it.
+        drop(self.ground.tasks.spawn_brief(late));
     }
 
     /// The relay's tasks: to stop them and to wait for their end.
