@@ -25,13 +25,17 @@ use crate::net::GuardedClient;
 use crate::operator::Operator;
 use crate::store::{OpenError, Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::Metrics;
 use crate::telemetry::events::{DeliveryEnded, Reloaded};
+use crate::telemetry::{self, Metrics};
 use crate::upkeep::{self, Sweeper};
 use crate::web::{self, WebState};
 
 /// The name under which the journal keeps the key that picture links are signed with.
 const LINK_KEY: &str = "image links";
+
+/// How long after a reload an event may still come into the journal that was planned before it: longer
+/// than the journal's queue takes.
+const PLANNED_BEFORE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -258,6 +262,7 @@ impl App {
         let web = WebState {
             store: ground.store.clone(),
             archive: ground.archive.clone(),
+            probed: web::health::Probed::default(),
             links: self.in_force.links.clone(),
             metrics: Arc::clone(&ground.metrics),
             clock: Arc::clone(&ground.clock),
@@ -273,17 +278,19 @@ impl App {
         let tasks = &ground.tasks;
         let mut public =
             intake::webhook::routes(self.intake).merge(web::public_routes(web.clone()));
+        let serve = |name, listener, routes| {
+            let routes = web::caught(routes, Arc::clone(&ground.metrics));
+            let server = web::server::serve(listener, routes, limits, tasks.clone());
+            tasks.spawn(name, server);
+        };
         match self.admin_listener {
             Some(listener) => {
                 let admin = web::admin_routes(web.clone()).merge(web::public_routes(web));
-                let server = web::server::serve(listener, admin, limits, tasks.clone());
-                tasks.spawn("admin server", server);
+                serve("admin server", listener, admin);
             }
             None => public = public.merge(web::admin_routes(web)),
         }
-        let public = web::caught(public, Arc::clone(&ground.metrics));
-        let server = web::server::serve(self.listener, public, limits, tasks.clone());
-        tasks.spawn("server", server);
+        serve("server", self.listener, public);
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
@@ -294,8 +301,29 @@ impl App {
             operator,
             dispatcher: self.dispatcher,
         };
-        running.bury_unknown().await;
+        bury_unknown(&running.ground, &running.in_force).await;
         running
+    }
+}
+
+/// Ends deliveries to destinations that no longer exist, so that they are seen.
+async fn bury_unknown(ground: &Ground, in_force: &InForce) {
+    let known = in_force.destinations.get();
+    let reason = "the destination is no longer in the configuration";
+    match ground.store.bury_unknown(&known, reason).await {
+        Ok(buried) => {
+            for (id, destination) in &buried {
+                let ended = DeliveryEnded {
+                    id: *id,
+                    destination,
+                    how: "dead",
+                    reason: Some(reason),
+                    latency: None,
+                };
+                ground.metrics.emit(ended);
+            }
+        }
+        Err(error) => tracing::error!(%error, "deliveries to unknown destinations stay pending"),
     }
 }
 
@@ -326,13 +354,18 @@ impl Running {
                 return;
             }
         };
+        if !report.is_empty() {
+            tracing::warn!("the new configuration has warnings:\n{}", report.trim_end());
+        }
         let changes = config::changes(&self.in_force.config.get(), &config);
+        telemetry::set_level(config.log.level);
         self.ground
             .metrics
             .begin_at_zero(&parts.apps, &parts.destinations);
         self.in_force.replace(config, parts);
         self.dispatcher.reloaded();
-        self.bury_unknown().await;
+        bury_unknown(&self.ground, &self.in_force).await;
+        self.bury_late();
         if let Err(error) = self.ground.store.make_images_due().await {
             tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
         }
@@ -356,27 +389,20 @@ impl Running {
         self.operator.tell(notice).await;
     }
 
-    /// Ends deliveries to destinations that no longer exist, so that they are seen.
-    async fn bury_unknown(&self) {
-        let known = self.in_force.destinations.get();
-        let reason = "the destination is no longer in the configuration";
-        match self.ground.store.bury_unknown(&known, reason).await {
-            Ok(buried) => {
-                for (id, destination) in &buried {
-                    let ended = DeliveryEnded {
-                        id: *id,
-                        destination,
-                        how: "dead",
-                        reason: Some(reason),
-                        latency: None,
-                    };
-                    self.ground.metrics.emit(ended);
-                }
+    /// An event that was planned by the old rules may have been on its way into the journal: nobody would
+    /// ever look at its deliveries to a destination that is gone.
+    fn bury_late(&self) {
+        let (ground, in_force) = (self.ground.clone(), self.in_force.clone());
+        let stopping = ground.tasks.stopping();
+        let late = async move {
+            tokio::select! {
+                // The next start buries them too.
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(PLANNED_BEFORE) => bury_unknown(&ground, &in_force).await,
             }
-            Err(error) => {
-                tracing::error!(%error, "deliveries to unknown destinations stay pending")
-            }
-        }
+        };
+        // Ends by itself: nobody waits for it.
+        drop(self.ground.tasks.spawn_brief(late));
     }
 
     /// The relay's tasks: to stop them and to wait for their end.

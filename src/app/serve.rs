@@ -12,17 +12,22 @@ use crate::config::{Config, Loaded};
 use crate::model::{AppName, SystemClock};
 use crate::telemetry;
 
-/// Runs the relay until it is told to stop. `reload` reads the configuration again; `announce` is
+/// Runs the relay until it is told to stop. `warnings` is the report of what its configuration could do
+/// better, empty if there is nothing; it goes where the log goes, and in its format. `reload` reads the configuration again; `announce` is
 /// given the address once the relay listens, and the URLs to paste into the platform's console.
 ///
 /// SIGHUP reloads. SIGTERM and SIGINT stop taking events and finish what is in hand within
 /// `server.shutdown_grace`; a second one ends it at once.
 pub fn serve(
     config: Config,
+    warnings: &str,
     reload: impl Fn() -> Loaded + Send + Sync + 'static,
     announce: impl FnOnce(SocketAddr, &[(AppName, String)]),
 ) -> ExitCode {
     telemetry::init(config.log);
+    if !warnings.is_empty() {
+        tracing::warn!("the configuration has warnings:\n{}", warnings.trim_end());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

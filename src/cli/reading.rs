@@ -11,6 +11,16 @@ pub(super) fn read(text: &str, via: &App) -> Result<Event, String> {
     feishu::read_sample(text, &via.name, &via.feedback_timezone).map_err(|error| error.to_string())
 }
 
+/// The id of the app that an envelope says it was pushed to.
+pub(super) fn app_id(text: &str) -> Option<String> {
+    feishu::sample_app_id(text)
+}
+
+/// A kept body as it may be shown.
+pub(super) fn shown(body: &str) -> serde_json::Value {
+    feishu::shown_body(body)
+}
+
 /// Reads what the journal kept of an event.
 pub(super) fn read_stored(stored: &StoredEvent, config: &Config) -> Result<Event, String> {
     let body = stored

@@ -13,17 +13,15 @@ Examples:
 SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second one at once.";
 
 /// Hands over to the relay, unless its configuration is wrong. Warnings do not hold it back.
-pub(super) fn run(mut context: Context) -> ExitCode {
+pub(super) fn run(context: Context) -> ExitCode {
     let mut loaded = context.load();
     let Some(config) = loaded.config.take() else {
         let failure = Failure::Configuration(loaded.report());
         return ExitCode::from(context.end(Err(failure)));
     };
-    if !loaded.diagnostics.is_empty() {
-        context.out.notes(&loaded.report());
-    }
+    let warnings = loaded.report();
     let (reload, mut out) = (context.loader(), context.out);
-    app::serve(config, reload, |address, urls| {
+    app::serve(config, &warnings, reload, |address, urls| {
         out.line(&format!("listening on http://{address}"));
         for (app, url) in urls {
             out.line(&format!("request URL for the events of {app}: {url}"));

@@ -5,8 +5,6 @@ mod show;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::context::{self, Context, Exit, Failure, block_on, names};
 use super::reading;
 use crate::app;
@@ -50,10 +48,16 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(name) = &args.to {
         context::destination(&config, name)?;
     }
-    let text = read_file(&args.event, config.server.max_body)?;
-    let via = receiver(&config, args.app.as_ref(), &text)?;
-    let event = reading::read(&text, via)
-        .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.event.display())))?;
+    let text = unquoted(read_file(&args.event, config.server.max_body)?);
+    let read = |app| {
+        reading::read(&text, app)
+            .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.event.display())))
+    };
+    if let Some(any) = config.apps.values().next() {
+        // What is no event at all is not asked who received it.
+        read(any)?;
+    }
+    let event = read(receiver(&config, args.app.as_ref(), &text)?)?;
     let parts = Parts {
         rules: &config.rules,
         destinations: &config.destinations,
@@ -114,6 +118,12 @@ fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
     read_bounded(source, bytes_max).map_err(|error| Failure::of(doing(), error))
 }
 
+/// The event in a JSON string, as `events show --body --json` gives one that is no strict JSON; else the
+/// text itself.
+fn unquoted(text: String) -> String {
+    serde_json::from_str(&text).unwrap_or(text)
+}
+
 fn read_bounded(source: impl Read, bytes_max: usize) -> std::io::Result<String> {
     let mut text = String::new();
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
@@ -144,7 +154,7 @@ fn receiver<'a>(
             ))
         });
     }
-    let id = app_id(text);
+    let id = reading::app_id(text);
     let by_id = config
         .apps
         .values()
@@ -157,12 +167,6 @@ fn receiver<'a>(
             all()
         ))),
     }
-}
-
-/// The id of the app that an envelope was pushed to.
-fn app_id(text: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    Some(value.get("header")?.get("app_id")?.as_str()?.to_owned())
 }
 
 /// Sends each message once, one after the other.
@@ -206,16 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_names_its_app() {
-        let envelope = r#"{"schema":"2.0","header":{"app_id":"cli_1"},"event":{}}"#;
-        assert_eq!(app_id(envelope).as_deref(), Some("cli_1"));
-        for other in [
-            "",
-            "[]",
-            r#"{"header":{"app_id":1}}"#,
-            r#"{"feedback_id":"1"}"#,
-        ] {
-            assert_eq!(app_id(other), None, "{other}");
+    fn an_event_may_stand_in_a_json_string() {
+        let event = r#"{"event":{"description":"half \ud83d"}}"#;
+        let quoted = serde_json::Value::from(event).to_string();
+        for text in [event, quoted.as_str(), &format!("{quoted}\n")] {
+            assert_eq!(unquoted(text.to_owned()), event);
         }
     }
 

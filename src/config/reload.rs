@@ -52,6 +52,11 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.server.admin_listen != new.server.admin_listen,
             "server.admin_listen",
         ),
+        (
+            old.server.max_connections != new.server.max_connections,
+            "server.max_connections",
+        ),
+        (old.log.format != new.log.format, "log.format"),
         (old.store.path != new.store.path, "store.url"),
         (old.images_dir != new.images_dir, "images.store"),
     ]
@@ -70,8 +75,9 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     let mut server = new.server.clone();
     server.listen = old.server.listen;
     server.admin_listen = old.server.admin_listen;
+    server.max_connections = old.server.max_connections;
     section(old.server == server, "server");
-    section(old.log == new.log, "log");
+    section(old.log.level == new.log.level, "log.level");
     section(old.notify == new.notify, "operator");
     section(old.store.retain == new.store.retain, "store.retain");
     section(old.images == new.images, "images");

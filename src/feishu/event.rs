@@ -20,6 +20,12 @@ pub const UPDATED: &str = "application.application.feedback.updated_v6";
 /// An id longer than this is no id; the hash of the body takes its place.
 const ID_BYTES_MAX: usize = 256;
 
+/// Whether a text can be an id. Ids stand in logs, where a line end or an escape sequence in one would
+/// forge a line.
+fn is_id(text: &str) -> bool {
+    text.len() <= ID_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
 /// An authentic event with all that the journal needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -132,6 +138,14 @@ pub fn read_sample(sample: &str, via: &AppName, timezone: &TimeZone) -> Result<E
     Ok(parts.event(id, via, content))
 }
 
+/// The id of the app that a sample says it was pushed to.
+pub fn sample_app_id(sample: &str) -> Option<String> {
+    let text = json::mend(sample.strip_prefix('\u{feff}').unwrap_or(sample));
+    let [header] = json::members(&text, ["header"]).ok()?;
+    let [app_id] = json::members(header?.get(), ["app_id"]).ok()?;
+    json::text(app_id)
+}
+
 /// An envelope taken apart.
 #[derive(Default)]
 struct Parts<'a> {
@@ -207,7 +221,7 @@ impl<'a> Parts<'a> {
             "feedback_time", "fault_time", "images",
         ])?;
         Some(Feedback {
-            id: json::text(id).filter(|id| id.len() <= ID_BYTES_MAX),
+            id: json::text(id).filter(|id| is_id(id)),
             app_id: json::text(app_id),
             kind: json::code(kind).map(FeedbackKind),
             faults: json::codes(faults).into_iter().map(FaultKind).collect(),
@@ -249,7 +263,7 @@ impl<'a> Parts<'a> {
         };
         self.event_id
             .as_deref()
-            .filter(|id| id.len() <= ID_BYTES_MAX)
+            .filter(|id| is_id(id))
             .or(feedback_id)
             .map_or_else(
                 || EventId::new(format!("sha256:{}", hex(&Sha256::digest(body)))),

@@ -12,10 +12,14 @@ pub mod client;
 mod envelope;
 mod event;
 mod json;
+mod shown;
 mod signature;
 
 pub use app::App;
 pub use client::{ApiError, Call, FeishuClient, Unanswered};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
-pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
+pub use event::{
+    CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample, sample_app_id,
+};
+pub use shown::shown_body;
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

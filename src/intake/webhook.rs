@@ -81,9 +81,12 @@ impl Intake {
         arrived: Instant,
     ) -> Result<serde_json::Value, Refused> {
         let settings = self.settings.get();
+        let app = settings.apps.get(name).ok_or(Refused::NoSuchApp);
         // The body first, whatever follows: an answer sent under a half-read request may get lost.
-        let body = read(headers, body, settings.body_bytes_max).await;
-        let app = settings.apps.get(name).ok_or(Refused::NoSuchApp)?;
+        // Who does not even know an app's name is not lent memory for it.
+        let bytes_max = app.as_ref().map_or(0, |_known| settings.body_bytes_max);
+        let body = read(headers, body, bytes_max).await;
+        let app = app?;
         let body = body?;
         let header = |name| headers.get(name).map(|value| value.as_bytes());
         if header(CONTENT_ENCODING.as_str()).is_some_and(|coding| coding != b"identity") {

@@ -29,7 +29,7 @@ impl InternalEvent for EventAccepted<'_> {
             event.id = %self.event_id,
             event.state = %self.plan.state,
             deliveries = self.plan.deliveries.len(),
-            took_ms = self.took.as_millis(),
+            took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             "event accepted"
         );
         let labels = AppState {

@@ -9,5 +9,5 @@ pub mod events;
 mod logs;
 mod metrics;
 
-pub use logs::{LogFormat, LogSettings, init};
+pub use logs::{LogFormat, LogSettings, init, set_level};
 pub use metrics::{InternalEvent, Metrics};

@@ -1,11 +1,15 @@
 //! Is it alive, can it store events, and what is not as it should be.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::WebState;
 use crate::model::{DestinationName, Timestamp};
@@ -17,6 +21,43 @@ const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long the journal may take to answer before it counts as not working.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an answer of the journal is good for. Everybody may ask, and each question is a write: a
+/// flood of them must not take the journal's time from events.
+const PROBE_FRESH: Duration = Duration::from_secs(1);
+
+/// What the journal answered last. Clones share it.
+#[derive(Clone, Default)]
+pub struct Probed(Arc<Mutex<Option<Answer>>>);
+
+/// Whether it could be written to, and when that was asked.
+struct Answer {
+    at: Instant,
+    result: Result<(), StoreError>,
+}
+
+impl Probed {
+    /// The last answer, if it is fresh; else asks. Who comes meanwhile waits for the same answer.
+    async fn or_ask(
+        &self,
+        ask: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let mut last = self.0.lock().await;
+        if let Some(answer) = &*last
+            && answer.at.elapsed() < PROBE_FRESH
+        {
+            return answer.result.clone();
+        }
+        let result = tokio::time::timeout(PROBE_TIMEOUT, ask)
+            .await
+            .unwrap_or_else(|_elapsed| Err(StoreError::Unavailable("it does not answer".into())));
+        *last = Some(Answer {
+            at: Instant::now(),
+            result: result.clone(),
+        });
+        result
+    }
+}
 
 /// Alive: the process answers.
 pub async fn healthz() -> &'static str {
@@ -35,9 +76,7 @@ pub async fn readyz(State(state): State<WebState>) -> Response {
 }
 
 async fn probe(state: &WebState) -> Result<(), StoreError> {
-    tokio::time::timeout(PROBE_TIMEOUT, state.store.probe())
-        .await
-        .unwrap_or_else(|_elapsed| Err(StoreError::Unavailable("it does not answer".into())))
+    state.probed.or_ask(state.store.probe()).await
 }
 
 /// Prometheus text.
@@ -198,4 +237,32 @@ fn queues_json(stats: &Stats) -> Value {
         (queue.destination.to_string(), state)
     });
     queues.collect::<serde_json::Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_questions_is_one_write() {
+        let (probed, asked) = (Probed::default(), AtomicU32::new(0));
+        let slow = || async {
+            asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Err(StoreError::Busy)
+        };
+        let (first, second) = tokio::join!(probed.or_ask(slow()), probed.or_ask(slow()));
+        assert_eq!(
+            (first, second),
+            (Err(StoreError::Busy), Err(StoreError::Busy))
+        );
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        tokio::time::advance(PROBE_FRESH).await;
+        assert_eq!(probed.or_ask(async { Ok(()) }).await, Ok(()));
+        let never = std::future::pending();
+        tokio::time::advance(PROBE_FRESH).await;
+        assert!(probed.or_ask(never).await.is_err(), "no answer is one too");
+    }
 }

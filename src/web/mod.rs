@@ -34,6 +34,8 @@ pub struct WebState {
     pub store: Store,
     /// The bytes of pictures.
     pub archive: Archive,
+    /// Whether it can be written to, as it said last.
+    pub probed: health::Probed,
     /// Checks links to pictures; `None` where `server.public_url` is not set.
     pub links: Current<Option<LinkSigner>>,
     /// The numbers.

@@ -50,6 +50,27 @@ fn the_environment_lies_over_the_file() {
 }
 
 #[test]
+fn try_says_what_is_wrong_with_a_file_before_it_asks_for_the_app() {
+    let two = "[apps.other]\napp_id = \"cli_other\"\nverification_token = \"t\"\n";
+    let relay = Relay::prepared(&Relay::config(two));
+    relay.write("encrypted.json", "{\"encrypt\":\"x\"}");
+    relay.write("broken.json", "{");
+    relay.write("bare.json", "{\"description\":\"x\"}");
+    let marked = format!("\u{feff}{}", Feedback::fault(1).envelope);
+    relay.write("marked.json", &marked);
+    for (file, code, said) in [
+        ("encrypted.json", 1, "it is encrypted"),
+        ("broken.json", 1, "it is not a JSON object"),
+        ("bare.json", 2, "say it with --app, one of: other, shop"),
+        ("marked.json", 0, ""),
+    ] {
+        let tried = relay.run(&["try", file]);
+        assert_eq!(tried.code(), code, "{file}: {tried:?}");
+        assert!(tried.stderr.contains(said), "{file}: {tried:?}");
+    }
+}
+
+#[test]
 fn try_explains_and_sends_only_when_told() {
     let hook = Receiver::answering("{}");
     let relay = Relay::prepared(
@@ -192,6 +213,15 @@ fn dead_letters_are_listed_discarded_and_counted() {
     assert_eq!(
         states.iter().filter(|state| **state == "delivered").count(),
         2
+    );
+
+    let renamed = to_hook(&hook, "").replace("[destinations.hook]", "[destinations.other]");
+    relay.write("relay.toml", &renamed.replace("\"hook\"", "\"other\""));
+    let nobody = relay.run(&["deliveries", "retry", &id]);
+    assert_eq!(nobody.code(), 1, "it would wait for ever");
+    assert!(
+        nobody.stderr.contains("no destination \"hook\""),
+        "{nobody:?}"
     );
 }
 

@@ -174,6 +174,7 @@ fn nothing_of_an_event_is_lost() {
         body.contains(r"half \ud83d of an emoji") && body.contains("\"surprise\":1e400"),
         "{body}"
     );
+    assert!(!body.contains(TOKEN), "the token is a secret: {body}");
     let line: Value = serde_json::from_str(relay.read("out.jsonl").trim()).expect("one JSON line");
     let feedback = &line["data"]["feedback"];
     assert_eq!(feedback["id"], "7057888018203574291");

@@ -71,6 +71,31 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 }
 
 #[test]
+fn what_was_planned_before_a_reload_and_came_after_it_waits_for_nobody() {
+    let hook = Receiver::answering("{}");
+    let old = to_hook(&hook, "");
+    let relay = Relay::started(&old);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_until_idle();
+    let event = relay.deliveries()[0]["event_id"].clone();
+    let event = event.as_str().expect("an id");
+
+    relay.write("old.toml", &old);
+    let other = old.replace("[destinations.hook]", "[destinations.other]");
+    relay.write("relay.toml", &other.replace("\"hook\"", "\"other\""));
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("configuration reloaded");
+    // In the place of an event that was in the journal's queue meanwhile.
+    let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
+    assert_eq!(late.code(), 0, "{late:?}");
+    wait_until("it is dead and says why", || {
+        let newest = &relay.deliveries()[0];
+        newest["state"] == "dead"
+            && newest["reason"] == "the destination is no longer in the configuration"
+    });
+}
+
+#[test]
 fn monitors_see_what_is_not_as_it_should_be() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
@@ -115,4 +140,42 @@ fn a_second_serve_on_the_same_journal_is_refused_in_plain_words() {
         "{}",
         second.stderr
     );
+}
+
+#[test]
+fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
+    let config = |level: &str| {
+        let rest = format!(
+            "[log]\nformat = \"json\"\nlevel = \"{level}\"\n\
+             [destinations.archive]\nkind = \"file\"\npath = \"data/feedback.jsonl\"\n\
+             [[rules]]\nname = \"all\"\nsend_to = \"archive\"\n"
+        );
+        Relay::config(&rest)
+    };
+    let mut relay = Relay::started(&config("info"));
+    // The secrets stand in the file, which is worth a warning.
+    relay.wait_for_log("warning[W003]");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_for_log("event accepted");
+
+    relay.write("relay.toml", &config("error"));
+    relay.signal(Signal::HUP);
+    wait_until("the level has changed", || {
+        relay
+            .get("/metrics")
+            .text()
+            .contains("reloads_total{result=\"ok\"} 1")
+    });
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    relay.wait_until_idle();
+    assert_eq!(relay.stop().code(), Some(0));
+    let log = relay.log();
+    assert_eq!(log.matches("event accepted").count(), 1, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(
+            line["took_ms"].is_null() || line["took_ms"].is_u64(),
+            "{line}"
+        );
+    }
 }

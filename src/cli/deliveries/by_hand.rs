@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
+use crate::config::Config;
 use crate::model::{DeliveryId, DeliveryState, DestinationName};
 use crate::store::{ByHand, DeliveryFilter, Store, StoreError};
 
@@ -50,6 +51,15 @@ pub(super) enum Act {
     Discard,
 }
 
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Came {
+    /// What the journal says.
+    Of(ByHand),
+    /// It would wait for ever: there is no such destination (any more).
+    NoDestination(DestinationName),
+}
+
 /// Does it to each delivery; those that do not allow it are named on stderr.
 pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<Exit, Failure> {
     let config = context.config()?;
@@ -64,22 +74,40 @@ pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<
     }
     let mut good = true;
     for id in ids {
-        let result = match act {
-            Act::Retry => store.retry(id).await?,
-            Act::Discard => store.discard(id).await?,
+        let came = match act {
+            Act::Retry => retry(&store, id, &config).await?,
+            Act::Discard => Came::Of(store.discard(id).await?),
         };
-        good &= result == ByHand::Done;
+        good &= came == Came::Of(ByHand::Done);
         if args.json {
-            context.out.json_line(&to_json(id, act, result));
-        } else if result == ByHand::Done {
-            context.out.line(&to_text(id, act, result));
+            context.out.json_line(&to_json(id, act, &came));
+        } else if came == Came::Of(ByHand::Done) {
+            context.out.line(&to_text(id, act, &came));
         } else {
             context
                 .out
-                .note(&format!("error: {}", to_text(id, act, result)));
+                .note(&format!("error: {}", to_text(id, act, &came)));
         }
     }
     Ok(Exit::done_if(good))
+}
+
+/// Makes it due, if there is somebody to send it.
+async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<Came, StoreError> {
+    let filter = DeliveryFilter {
+        id: Some(id),
+        limit: 1,
+        ..DeliveryFilter::default()
+    };
+    let found = store.deliveries(filter).await?;
+    let gone = found
+        .into_iter()
+        .map(|delivery| delivery.destination)
+        .find(|destination| !config.destinations.contains_key(destination));
+    Ok(match gone {
+        Some(destination) => Came::NoDestination(destination),
+        None => Came::Of(store.retry(id).await?),
+    })
 }
 
 /// All that are dead, read whole before the first is changed.
@@ -104,7 +132,16 @@ async fn dead(
     }
 }
 
-fn to_text(id: DeliveryId, act: Act, result: ByHand) -> String {
+fn to_text(id: DeliveryId, act: Act, came: &Came) -> String {
+    let result = match came {
+        Came::Of(result) => *result,
+        Came::NoDestination(name) => {
+            return format!(
+                "{id} cannot be retried: there is no destination {:?}",
+                name.as_str()
+            );
+        }
+    };
     match (result, act) {
         (ByHand::Done, Act::Retry) => format!("{id} is due now"),
         (ByHand::Done, Act::Discard) => format!("{id} is discarded"),
@@ -118,11 +155,11 @@ fn to_text(id: DeliveryId, act: Act, result: ByHand) -> String {
     }
 }
 
-fn to_json(id: DeliveryId, act: Act, result: ByHand) -> Value {
+fn to_json(id: DeliveryId, act: Act, came: &Came) -> Value {
     json!({
         "id": id.to_string(),
-        "done": result == ByHand::Done,
-        "message": to_text(id, act, result),
+        "done": *came == Came::Of(ByHand::Done),
+        "message": to_text(id, act, came),
     })
 }
 
@@ -134,27 +171,23 @@ mod tests {
     fn each_result_is_said_in_words() {
         let id = DeliveryId::from_i64(7);
         let sent = ByHand::Refused(DeliveryState::Delivered);
-        for (act, result, said) in [
-            (Act::Retry, ByHand::Done, "dlv_0000000000007 is due now"),
-            (Act::Discard, ByHand::Done, "dlv_0000000000007 is discarded"),
+        for (act, came, said) in [
+            (Act::Retry, Came::Of(ByHand::Done), "is due now"),
+            (Act::Discard, Came::Of(ByHand::Done), "is discarded"),
+            (Act::Retry, Came::Of(ByHand::NotFound), "the journal has no"),
+            (Act::Retry, Came::Of(sent), "and cannot be retried"),
+            (Act::Discard, Came::Of(sent), "and cannot be discarded"),
             (
                 Act::Retry,
-                ByHand::NotFound,
-                "the journal has no delivery dlv_0000000000007",
-            ),
-            (
-                Act::Retry,
-                sent,
-                "dlv_0000000000007 is delivered, and cannot be retried",
-            ),
-            (
-                Act::Discard,
-                sent,
-                "dlv_0000000000007 is delivered, and cannot be discarded",
+                Came::NoDestination("gone".into()),
+                "cannot be retried: there is no destination \"gone\"",
             ),
         ] {
-            assert_eq!(to_text(id, act, result), said);
-            assert_eq!(to_json(id, act, result)["done"], result == ByHand::Done);
+            let text = to_text(id, act, &came);
+            assert!(text.contains("dlv_0000000000007"), "{text}");
+            assert!(text.contains(said), "{text}");
+            let done = came == Came::Of(ByHand::Done);
+            assert_eq!(to_json(id, act, &came)["done"], done);
         }
     }
 }

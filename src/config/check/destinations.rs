@@ -35,6 +35,25 @@ const COMMON_KEYS: &[&str] = &[
     "timezone",
 ];
 
+/// Says that there is no `kind`, or which key was meant to be it. Which other keys are right only the kind
+/// could tell.
+fn no_kind(entry: &Section<'_>, out: &mut Complaints) {
+    let slip = entry.table.keys().find(|key| {
+        let key: &str = key.get_ref();
+        hints::nearest(key, ["kind"]).is_some()
+    });
+    match slip {
+        Some(key) => {
+            let place = entry.at.key(key.get_ref(), key.span());
+            hints::unknown_key(key.get_ref(), &["kind"], &place, out);
+        }
+        None => {
+            let kinds = "one of \"feishu-bot\", \"slack-webhook\", \"webhook\", \"file\"";
+            missing(&entry.at, "kind", kinds, out);
+        }
+    }
+}
+
 /// The names that are written, whether or not the destinations are right.
 pub(super) fn names(top: &Section<'_>) -> Vec<String> {
     let table = top.table.get("destinations").map(Spanned::get_ref);
@@ -103,12 +122,13 @@ impl Checks<'_> {
         let at = entry.at.clone();
         let fields = entry.take("fields", out);
         let mut raw: RawCommon = entry.take_known(out);
-        let Some(kind) = raw.kind.take() else {
-            let kinds = "one of \"feishu-bot\", \"slack-webhook\", \"webhook\", \"file\"";
-            missing(&at, "kind", kinds, out);
-            return None;
+        let of_kind = match raw.kind.take() {
+            Some(kind) => self.of_kind(&kind, entry, out),
+            None => {
+                no_kind(&entry, out);
+                None
+            }
         };
-        let of_kind = self.of_kind(&kind, entry, out);
         let secrets = Secrets {
             context: self.context,
             section: &at,
@@ -118,9 +138,8 @@ impl Checks<'_> {
             urls::proxy(proxy, &at.key("proxy", proxy.span()), out);
         }
         let fields = visible(&fields.read(out));
-        let of_kind = of_kind?;
         let audience = Audience {
-            family: of_kind.family,
+            family: Family::Webhook,
             locale: match raw.locale.take() {
                 Some(locale) => locale.into_inner().into(),
                 None => self.view.locale,
@@ -130,12 +149,18 @@ impl Checks<'_> {
                 None => self.view.timezone.clone(),
             },
             fields,
-            keyword: of_kind.keyword,
-            body: of_kind.body,
+            keyword: None,
+            body: None,
             bytes_max: None,
         };
+        // What is wrong with these is told whether or not the kind and its keys are right.
+        let mut common = self.common(name, raw, audience, &at, out);
+        let of_kind = of_kind?;
+        common.audience.family = of_kind.family;
+        common.audience.keyword = of_kind.keyword;
+        common.audience.body = of_kind.body;
         Some(Settings {
-            common: self.common(name, raw, audience, &at, out),
+            common,
             proxy: proxy.map(Spanned::into_inner),
             kind: of_kind.kind,
             links: self.links,

@@ -45,12 +45,15 @@ fn each_change_is_named() {
             "nothing changed",
         ),
         (
-            &[("max_connections = 5", "max_connections = 6")],
+            &[(
+                "max_connections = 5",
+                "max_connections = 5\nmax_body = \"2MiB\"",
+            )],
             "server changed",
         ),
         (
             &[("[apps.shop]", "[log]\nlevel = \"warn\"\n[apps.shop]")],
-            "log changed",
+            "log.level changed",
         ),
         (&[(":-t}", ":-other}")], "app shop changed"),
         (&[("path = \"a\"", "path = \"c\"")], "destination a changed"),
@@ -87,7 +90,7 @@ fn each_change_is_named() {
         (
             &[(
                 "max_connections = 5",
-                "listen = \"127.0.0.1:1\"\nmax_connections = 6",
+                "listen = \"127.0.0.1:1\"\nmax_connections = 5\nmax_body = \"2MiB\"",
             )],
             "server changed; after a restart only: server.listen",
         ),
@@ -101,6 +104,15 @@ fn each_change_is_named() {
     ] {
         assert_eq!(said(edits), wanted, "{edits:?}");
     }
+}
+
+#[test]
+fn what_is_fixed_at_the_start_is_not_said_to_be_taken_up() {
+    let json = "max_connections = 6\n[log]\nformat = \"json\"";
+    assert_eq!(
+        said(&[("max_connections = 5", json)]),
+        "after a restart only: server.max_connections, log.format"
+    );
 }
 
 #[test]

@@ -99,6 +99,26 @@ fn what_stands_for_a_missing_event_id() {
 }
 
 #[test]
+fn an_id_that_could_forge_a_line_of_the_log_is_no_id() {
+    let body = |event_id: &str, feedback_id: &str| {
+        format!(
+            "{{\"header\":{{\"event_type\":\"{CREATED}\",\"event_id\":\"{event_id}\"}},\"event\":{{\"feedback_id\":\"{feedback_id}\",\"source\":1}}}}"
+        )
+    };
+    for evil in [
+        "e\\n2026 INFO forged",
+        "e\\u001b[2J",
+        "e\\u0000",
+        "e\\u009b",
+    ] {
+        assert_eq!(read(&body(evil, "70")).id, EventId::from("70"), "{evil}");
+        let both = read(&body(evil, evil));
+        assert!(both.id.as_str().starts_with("sha256:"), "{evil}");
+        assert_eq!(both.feedback, None, "{evil}");
+    }
+}
+
+#[test]
 fn a_repeat_is_known_by_the_app_it_is_about_and_its_feedback_id() {
     let about = created(r#"{"feedback_id":"70","app_id":"cli_about"}"#).feedback;
     assert_eq!(about, Some(("cli_about".into(), "70".into())));
@@ -192,6 +212,20 @@ fn try_takes_a_body_or_the_event_alone() {
     ));
     let other = "{\"header\":{\"event_type\":\"im.message\"},\"event\":{}}";
     assert!(matches!(sample(other), Err(SampleError::OtherType(_))));
+}
+
+#[test]
+fn an_envelope_names_its_app_however_odd_it_is() {
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    for rest in ["1", "\"half \\ud83d\"", &deep] {
+        let envelope = format!("{{\"header\":{{\"app_id\":\"cli_1\"}},\"event\":{rest}}}");
+        assert_eq!(sample_app_id(&envelope).as_deref(), Some("cli_1"), "{rest}");
+        let marked = format!("\u{feff}{envelope}");
+        assert_eq!(sample_app_id(&marked).as_deref(), Some("cli_1"));
+    }
+    for other in ["", "[]", "{\"header\":5}", "{\"feedback_id\":\"1\"}"] {
+        assert_eq!(sample_app_id(other), None, "{other}");
+    }
 }
 
 proptest! {
