@@ -88,7 +88,11 @@ impl Line {
         let settings = self.settings.get();
         self.heed_reload(&settings).await;
         self.heed_resume().await;
-        self.fall_back().await;
+        // What waits for a stopped destination goes to its fallback, except that its probe goes to
+        // itself: otherwise nothing would ever show that it works again.
+        if self.gate.stop_reason().is_none() || self.gate.allowance(self.sender.now()).count == 0 {
+            self.fall_back().await;
+        }
         let now = self.sender.now();
         let allowance = self.gate.allowance(now);
         if allowance.count == 0 {
