@@ -308,12 +308,17 @@ impl Gate {
     fn answered(&mut self, now: Now) -> Changed {
         self.failures = 0;
         let was_open = self.breaker.take().is_some();
-        if let Some(stop) = &mut self.stop {
-            stop.probe_at = now.mono + STOPPED_PROBE;
-        }
+        let was_failing = match &mut self.stop {
+            Some(stop) => {
+                stop.probe_at = now.mono + STOPPED_PROBE;
+                false
+            }
+            // It does not fail any more, or the next critical message would go to its fallback untried.
+            None => self.failing_since.take().is_some(),
+        };
         Changed {
             change: (was_open && self.stop.is_none()).then_some(Change::WorksAgain),
-            persist: was_open,
+            persist: was_open || was_failing,
         }
     }
 

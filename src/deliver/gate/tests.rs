@@ -256,6 +256,27 @@ fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
 }
 
 #[test]
+fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
+    let t = Start::new();
+    let rejected = Outcome::Rejected {
+        reason: "no".into(),
+    };
+    let mut gate = open_gate(4);
+    let _changed = send(&mut gate, &retry(), t.at(0.0));
+    let changed = send(&mut gate, &rejected, t.at(2.0));
+    assert!(changed.persist);
+    // Or a critical message an hour later would go to the fallback before it was tried.
+    assert_eq!(gate.failing_for(t.at(3600.0)), Duration::ZERO);
+    let _changed = send(&mut gate, &stop(), t.at(0.0));
+    let _changed = send(&mut gate, &rejected, t.at(2.0));
+    assert_eq!(
+        gate.failing_for(t.at(2.0)),
+        Duration::from_secs(2),
+        "it is stopped"
+    );
+}
+
+#[test]
 fn a_stopped_destination_is_probed_each_ten_minutes_until_it_succeeds() {
     let t = Start::new();
     let mut gate = open_gate(4);
