@@ -233,9 +233,13 @@ impl Gate {
         }
     }
 
-    /// A send that had begun was not made after all: it was given back unsent.
+    /// A send that had begun was not made after all: it was given back unsent, and others may go in
+    /// its place. Which start was its own is not known; without the oldest no pace is ever exceeded.
     pub fn abandon(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        for window in &mut self.windows {
+            window.starts.pop_front();
+        }
     }
 
     /// A send ended. `jitter`, from 0 to 1, lengthens a pause that the platform did not measure.

@@ -114,6 +114,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ImageInDanger => pick(locale, "图片即将过期", "Picture in danger"),
         NoticeKind::ImageHostRefused => pick(locale, "图片域名不在名单", "Picture host refused"),
         NoticeKind::ImageLost => pick(locale, "图片丢失", "Picture lost"),
+        NoticeKind::ImageUploadRefused => pick(locale, "图片无法上传", "Pictures not uploaded"),
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),

@@ -99,6 +99,17 @@ fn all_paces_hold_at_once() {
 }
 
 #[test]
+fn what_was_not_sent_after_all_costs_no_pace() {
+    let t = Start::new();
+    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
+    gate.begin(2, t.at(0.0));
+    gate.abandon();
+    assert_eq!(allowed(&gate, t.at(0.1)), (1, None));
+    gate.begin(1, t.at(0.1));
+    assert_eq!(allowed(&gate, t.at(0.2)), (0, Some(0.8)));
+}
+
+#[test]
 fn new_limits_remember_what_was_sent() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
