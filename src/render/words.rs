@@ -9,7 +9,8 @@ use crate::model::{FaultKind, FeedbackKind, NoticeKind, Severity, SourceKind};
 const WORDS: &[(&str, &str, &str)] = &[
     ("ago", "前", " ago"),
     ("app", "应用", "App"),
-    ("before_report", "报告前 ", "before the report: "),
+    ("before_report", "报告前 ", ""),
+    ("before_report_end", "", " before the report"),
     ("contact", "联系方式", "Contact"),
     ("description", "用户描述", "In their words"),
     ("event", "事件", "event"),
@@ -20,7 +21,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("late", "此反馈送达较晚", "This report arrived late"),
     ("late_images", "补充图片", "More pictures"),
     ("list", "、", ", "),
-    ("no_description", "（用户没有填写描述）", "(no description)"),
+    ("no_description", "（无描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
     ("path", "页面", "Page"),
     ("source", "来源", "Source"),
