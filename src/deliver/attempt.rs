@@ -22,7 +22,7 @@ use crate::telemetry::events::{AttemptMade, DeliveryEnded};
 /// How long to wait before trying again to record what came of a send, while the journal fails.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 /// How soon, and how late, late pictures that cannot be shown yet are tried again.
-const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(300)];
+const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Sends and records. Clones share what they need.
 #[derive(Clone)]

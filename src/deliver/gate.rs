@@ -233,12 +233,14 @@ impl Gate {
         }
     }
 
-    /// A send that had begun was not made after all: it was given back unsent, and others may go in
-    /// its place. Which start was its own is not known; without the oldest no pace is ever exceeded.
-    pub fn abandon(&mut self) {
+    /// A send that had begun at `began` was not made after all: it was given back unsent, and another
+    /// may go in its place.
+    pub fn abandon(&mut self, began: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for window in &mut self.windows {
-            window.starts.pop_front();
+            if let Some(own) = window.starts.iter().rposition(|start| *start == began) {
+                window.starts.remove(own);
+            }
         }
     }
 

@@ -22,8 +22,6 @@ const ALL_SHOWN: u32 = u32::MAX;
 /// How long a message waits for uploads at most, however much of its wait for pictures is left: it
 /// holds up others meanwhile.
 const UPLOADS_WAIT: Duration = Duration::from_secs(2);
-/// The same where pictures are all there is to say: they come again, soon.
-const LATE_UPLOADS_WAIT: Duration = Duration::from_millis(500);
 
 /// Makes payloads. Clones share what they need.
 #[derive(Clone)]
@@ -225,9 +223,10 @@ struct Pictures {
 }
 
 /// How long `delivery` waits for uploads: no longer in all than its rule lets it wait for pictures.
+/// Where they are all there is to say it does not wait here, in the way of others; it comes again.
 fn uploads_wait(delivery: &Delivery, now: Timestamp) -> Duration {
     if delivery.trigger == Trigger::LateImages {
-        return LATE_UPLOADS_WAIT;
+        return Duration::ZERO;
     }
     let wait = delivery.order.wait.unwrap_or(UPLOADS_WAIT);
     (delivery.created_at + wait).since(now).min(UPLOADS_WAIT)
@@ -281,7 +280,7 @@ mod tests {
         assert_eq!(waits(800, 300), ms(500));
         assert_eq!(waits(800, 900), Duration::ZERO);
         assert_eq!(waits(3_600_000, 0), UPLOADS_WAIT, "others wait behind it");
-        let late = delivery(Trigger::LateImages, Some(ms(0)));
-        assert_eq!(uploads_wait(&late, late.created_at), LATE_UPLOADS_WAIT);
+        let late = delivery(Trigger::LateImages, Some(ms(800)));
+        assert_eq!(uploads_wait(&late, late.created_at), Duration::ZERO);
     }
 }

@@ -79,7 +79,7 @@ fn as_many_start_as_may_be_in_flight() {
     assert_eq!(allowed(&gate, t.at(0.0)), (1, None));
     gate.begin(1, t.at(0.0));
     assert_eq!(allowed(&gate, t.at(9.0)), (0, None));
-    gate.abandon();
+    gate.abandon(t.at(0.0).mono);
     let changed = gate.end(&Outcome::Delivered, t.at(9.0), 0.0);
     assert_eq!(changed, Changed::default());
     assert_eq!(allowed(&gate, t.at(9.0)), (2, None));
@@ -102,11 +102,13 @@ fn all_paces_hold_at_once() {
 fn what_was_not_sent_after_all_costs_no_pace() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
-    gate.begin(2, t.at(0.0));
-    gate.abandon();
-    assert_eq!(allowed(&gate, t.at(0.1)), (1, None));
+    gate.begin(1, t.at(0.0));
     gate.begin(1, t.at(0.1));
-    assert_eq!(allowed(&gate, t.at(0.2)), (0, Some(0.8)));
+    gate.abandon(t.at(0.1).mono);
+    assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
+    gate.begin(1, t.at(0.2));
+    // What was sent counts still, and no longer than it would have.
+    assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
 
 #[test]
