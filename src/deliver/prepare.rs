@@ -8,9 +8,7 @@ use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
 use crate::destination::{Destination, ShowsImages};
-use crate::model::{
-    Clock, Delivery, Form, Image, ImageState, Notice, NoticeKind, Timestamp, Trigger,
-};
+use crate::model::{Clock, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger};
 use crate::operator::Operator;
 use crate::render::{Payload, Shown, ShownBy};
 use crate::store::Work;
@@ -166,7 +164,7 @@ impl Preparer {
                     .app_ids
                     .get(app)
                     .map_or(app.as_str(), String::as_str);
-                let wait = uploads_wait(&work.delivery, now);
+                let wait = uploads_wait(&work.delivery);
                 self.uploader.keys(destination, app_id, &kept, wait).await
             }
             ShowsImages::ByKey(_) | ShowsImages::ByLink | ShowsImages::ByPath | ShowsImages::No => {
@@ -222,14 +220,16 @@ struct Pictures {
     mask: u32,
 }
 
-/// How long `delivery` waits for uploads: no longer in all than its rule lets it wait for pictures.
-/// Where they are all there is to say it does not wait here, in the way of others; it comes again.
-fn uploads_wait(delivery: &Delivery, now: Timestamp) -> Duration {
+/// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for pictures,
+/// whatever else it waited for. Where they are all there is to say it does not wait here, in the way of
+/// others; it comes again.
+fn uploads_wait(delivery: &Delivery) -> Duration {
     if delivery.trigger == Trigger::LateImages {
         return Duration::ZERO;
     }
     let wait = delivery.order.wait.unwrap_or(UPLOADS_WAIT);
-    (delivery.created_at + wait).since(now).min(UPLOADS_WAIT)
+    let left = (delivery.created_at + wait).since(delivery.first_due_at);
+    left.min(UPLOADS_WAIT)
 }
 
 fn bit(ordinal: u8) -> u32 {
@@ -241,7 +241,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::{DeliveryIds, DeliveryState, EventId, EventSeq, Order, RuleName, Severity};
+    use crate::model::{
+        DeliveryIds, DeliveryState, EventId, EventSeq, Order, RuleName, Severity, Timestamp,
+    };
 
     fn delivery(trigger: Trigger, wait: Option<Duration>) -> Delivery {
         let now = Timestamp::from_millis(1_711_111_111_000);
@@ -272,15 +274,16 @@ mod tests {
     #[test]
     fn fetching_and_uploading_together_take_no_longer_than_a_message_may_wait() {
         let ms = Duration::from_millis;
-        let waits = |wait, spent| {
-            let delivery = delivery(Trigger::Event, Some(ms(wait)));
-            uploads_wait(&delivery, delivery.created_at + ms(spent))
+        let waits = |trigger, wait, fetched| {
+            let mut delivery = delivery(trigger, Some(ms(wait)));
+            delivery.first_due_at = delivery.created_at + ms(fetched);
+            uploads_wait(&delivery)
         };
-        assert_eq!(waits(800, 0), ms(800));
-        assert_eq!(waits(800, 300), ms(500));
-        assert_eq!(waits(800, 900), Duration::ZERO);
-        assert_eq!(waits(3_600_000, 0), UPLOADS_WAIT, "others wait behind it");
-        let late = delivery(Trigger::LateImages, Some(ms(800)));
-        assert_eq!(uploads_wait(&late, late.created_at), Duration::ZERO);
+        assert_eq!(waits(Trigger::Event, 800, 0), ms(800));
+        assert_eq!(waits(Trigger::Event, 800, 300), ms(500));
+        assert_eq!(waits(Trigger::Event, 800, 800), Duration::ZERO);
+        let hour = waits(Trigger::Event, 3_600_000, 0);
+        assert_eq!(hour, UPLOADS_WAIT, "others wait behind it");
+        assert_eq!(waits(Trigger::LateImages, 800, 0), Duration::ZERO);
     }
 }
