@@ -108,6 +108,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         NoticeKind::ImageInDanger
         | NoticeKind::ImageHostRefused
         | NoticeKind::ImageLost
+        | NoticeKind::ImageUploadRefused
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
         | NoticeKind::ReloadRefused => false,

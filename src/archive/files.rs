@@ -30,9 +30,11 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        // Who is told of a picture's path need not be where we are.
+        let dir = std::path::absolute(dir)?;
         let unfinished = dir.join(UNFINISHED);
         make_dir(&unfinished)?;
-        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
         for entry in fs::read_dir(&unfinished)? {
             let entry = entry?;
             if is_old(&entry) {
@@ -40,7 +42,7 @@ impl Folder {
             }
         }
         Ok(Self {
-            dir: dir.to_owned(),
+            dir,
             written: AtomicU64::new(0),
         })
     }

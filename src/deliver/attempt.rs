@@ -21,8 +21,8 @@ use crate::telemetry::events::{AttemptMade, DeliveryEnded};
 
 /// How long to wait before trying again to record what came of a send, while the journal fails.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
-/// When late pictures that cannot be shown yet are tried again.
-const IMAGES_AGAIN: Duration = Duration::from_secs(30);
+/// How soon, and how late, late pictures that cannot be shown yet are tried again.
+const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Sends and records. Clones share what they need.
 #[derive(Clone)]
@@ -127,7 +127,10 @@ impl Sender {
                 self.record(lease, finished).await;
             }
             Unsendable::Later => {
-                let due_at = self.clock.now() + IMAGES_AGAIN;
+                let now = self.clock.now();
+                let [soonest, latest] = IMAGES_AGAIN;
+                // Twice as long after they were due as now.
+                let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
                 if let Err(error) = self.store.put_back(delivery.id, lease.token, due_at).await {
                     // The lease ends by itself and the delivery is taken up again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "not put back");

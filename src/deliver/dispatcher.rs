@@ -29,6 +29,7 @@ impl Dispatcher {
         let uploader = Uploader::new(
             means.store.clone(),
             means.archive.clone(),
+            means.operator.clone(),
             means.tasks.clone(),
         );
         let preparer = Preparer {

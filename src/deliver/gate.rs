@@ -233,9 +233,15 @@ impl Gate {
         }
     }
 
-    /// A send that had begun was not made after all: it was given back unsent.
-    pub fn abandon(&mut self) {
+    /// A send that had begun at `began` was not made after all: it was given back unsent, and another
+    /// may go in its place.
+    pub fn abandon(&mut self, began: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        for window in &mut self.windows {
+            if let Some(own) = window.starts.iter().rposition(|start| *start == began) {
+                window.starts.remove(own);
+            }
+        }
     }
 
     /// A send ended. `jitter`, from 0 to 1, lengthens a pause that the platform did not measure.
@@ -308,12 +314,17 @@ impl Gate {
     fn answered(&mut self, now: Now) -> Changed {
         self.failures = 0;
         let was_open = self.breaker.take().is_some();
-        if let Some(stop) = &mut self.stop {
-            stop.probe_at = now.mono + STOPPED_PROBE;
-        }
+        let was_failing = match &mut self.stop {
+            Some(stop) => {
+                stop.probe_at = now.mono + STOPPED_PROBE;
+                false
+            }
+            // It does not fail any more, or the next critical message would go to its fallback untried.
+            None => self.failing_since.take().is_some(),
+        };
         Changed {
             change: (was_open && self.stop.is_none()).then_some(Change::WorksAgain),
-            persist: was_open,
+            persist: was_open || was_failing,
         }
     }
 

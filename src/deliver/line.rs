@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
@@ -32,8 +33,8 @@ pub(super) struct Line {
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
     sends: JoinSet<Option<Outcome>>,
-    /// What each send holds, for when one panics.
-    leases: HashMap<Id, Arc<Lease<Work>>>,
+    /// What each send holds, for when one panics, and when it began.
+    leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
 }
 
 impl Line {
@@ -88,7 +89,11 @@ impl Line {
         let settings = self.settings.get();
         self.heed_reload(&settings).await;
         self.heed_resume().await;
-        self.fall_back().await;
+        // What waits for a stopped destination goes to its fallback, except that its probe goes to
+        // itself: otherwise nothing would ever show that it works again.
+        if self.gate.stop_reason().is_none() || self.gate.allowance(self.sender.now()).count == 0 {
+            self.fall_back().await;
+        }
         let now = self.sender.now();
         let allowance = self.gate.allowance(now);
         if allowance.count == 0 {
@@ -115,18 +120,18 @@ impl Line {
         }
         for lease in leases {
             self.gate.begin(1, now);
-            self.start(&settings, Arc::new(lease));
+            self.start(&settings, Arc::new(lease), now.mono);
         }
         Duration::ZERO
     }
 
-    fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>) {
+    fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>, began: Instant) {
         let sender = self.sender.clone();
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
         let send = async move { sender.attempt(&settings, &destination, &lease).await };
         let id = self.sends.spawn(send).id();
-        self.leases.insert(id, held);
+        self.leases.insert(id, (held, began));
     }
 
     async fn until_next_due(&self) -> Duration {
@@ -151,20 +156,20 @@ impl Line {
             Ok((id, outcome)) => (id, outcome),
             Err(error) => {
                 self.sender.metrics.emit(PanicCaught { task: "deliver" });
-                if let Some(lease) = self.leases.get(&error.id()) {
+                if let Some((lease, _)) = self.leases.get(&error.id()) {
                     self.sender.panicked(&self.destination, lease).await;
                 }
                 (error.id(), None)
             }
         };
-        self.leases.remove(&id);
+        let began = self.leases.remove(&id).map(|(_, began)| began);
         match outcome {
             Some(outcome) => {
                 let jitter = self.sender.chance();
                 let changed = self.gate.end(&outcome, self.sender.now(), jitter);
                 self.changed(changed).await;
             }
-            None => self.gate.abandon(),
+            None => self.gate.abandon(began.unwrap_or_else(Instant::now)),
         }
     }
 

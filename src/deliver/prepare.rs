@@ -1,13 +1,14 @@
 //! What an attempt sends: the rendering that was kept, or a first one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::telling::{self, Telling};
 use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
 use crate::destination::{Destination, ShowsImages};
-use crate::model::{Clock, Form, Image, ImageState, Notice, NoticeKind, Trigger};
+use crate::model::{Clock, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger};
 use crate::operator::Operator;
 use crate::render::{Payload, Shown, ShownBy};
 use crate::store::Work;
@@ -16,6 +17,9 @@ use crate::telemetry::events::TemplateFailed;
 
 /// The mask of a message that needs no follow-up for pictures.
 const ALL_SHOWN: u32 = u32::MAX;
+/// How long a message waits for uploads at most, however much of its wait for pictures is left: it
+/// holds up others meanwhile.
+const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 
 /// Makes payloads. Clones share what they need.
 #[derive(Clone)]
@@ -67,7 +71,11 @@ impl Preparer {
         let body = body.ok_or(Unsendable::Never("the event's words have been removed"))?;
         let event = read_event(&work.event, body, &settings.names)
             .ok_or(Unsendable::Never("the kept event cannot be read"))?;
-        let (images, shown) = self.images(settings, destination, work).await?;
+        let Pictures {
+            images,
+            later,
+            mask: shown,
+        } = self.images(settings, destination, work).await?;
         let telling = Telling {
             received_at: work.event.received_at,
             delivery: delivery.id,
@@ -76,7 +84,7 @@ impl Preparer {
             app_name: settings.names.app_name(&event).to_owned(),
             mentions: settings.names.mentions(&delivery.order),
             images,
-            images_pending: telling::images_pending(&work.images),
+            images_pending: telling::images_pending(&work.images) + later,
             images_total: telling::images_total(&event),
             event,
         };
@@ -124,13 +132,13 @@ impl Preparer {
         }
     }
 
-    /// The pictures this message shows or counts, and the mask of those that need not follow.
+    /// The pictures this message shows or counts.
     async fn images(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
-    ) -> Result<(Vec<Shown>, u32), Unsendable> {
+    ) -> Result<Pictures, Unsendable> {
         let late = work.delivery.trigger == Trigger::LateImages;
         let fresh = |image: &&Image| !late || work.shown & bit(image.ordinal) == 0;
         let kept: Vec<Image> = work
@@ -144,10 +152,11 @@ impl Preparer {
             return if late {
                 Err(Unsendable::Done)
             } else {
-                Ok((Vec::new(), 0))
+                Ok(Pictures::default())
             };
         }
         let ways = destination.shows_images();
+        let now = self.clock.now();
         let mut keys = match &ways {
             ShowsImages::ByKey(app) if work.delivery.form == Form::Full => {
                 let app_id = settings
@@ -155,40 +164,42 @@ impl Preparer {
                     .app_ids
                     .get(app)
                     .map_or(app.as_str(), String::as_str);
-                self.uploader.keys(destination, app_id, &kept).await
+                let wait = uploads_wait(&work.delivery);
+                self.uploader.keys(destination, app_id, &kept, wait).await
             }
             ShowsImages::ByKey(_) | ShowsImages::ByLink | ShowsImages::ByPath | ShowsImages::No => {
                 Default::default()
             }
         };
-        let (mut shown, mut mask) = (Vec::new(), 0);
+        // An upload that has failed for so long gives way to a link, or a count; so does one for a form
+        // that shows no pictures.
+        let spent = now.since(work.delivery.first_due_at);
+        let given_up = late && spent >= destination.common().retry_for;
+        let comes_later = work.delivery.form == Form::Full && !given_up;
+        let mut pictures = Pictures::default();
         for image in &kept {
-            let by = match (&ways, keys.remove(&image.ordinal)) {
-                (ShowsImages::ByKey(_), Some(Key::Ready(key))) => ShownBy::Key(key),
-                (ShowsImages::ByKey(_), Some(Key::Later) | None) => continue,
+            let key = keys.remove(&image.ordinal).unwrap_or(Key::Later);
+            let by = match (&ways, key) {
+                (ShowsImages::ByKey(_), Key::Ready(key)) => ShownBy::Key(key),
+                (ShowsImages::ByKey(_), Key::Later) if comes_later => {
+                    pictures.later += 1;
+                    continue;
+                }
                 (ShowsImages::ByPath, _) => ShownBy::Path(self.path_of(image)),
                 (ShowsImages::ByLink, _) => ShownBy::Link,
-                (ShowsImages::ByKey(_), Some(Key::Refused)) if settings.links.is_some() => {
-                    ShownBy::Link
-                }
-                (ShowsImages::ByKey(_), Some(Key::Refused)) | (ShowsImages::No, _) => {
-                    ShownBy::Count
-                }
+                (ShowsImages::ByKey(_), _) if settings.links.is_some() => ShownBy::Link,
+                (ShowsImages::ByKey(_) | ShowsImages::No, _) => ShownBy::Count,
             };
-            mask |= bit(image.ordinal);
-            shown.extend(telling::shown(image, by));
+            pictures.mask |= bit(image.ordinal);
+            pictures.images.extend(telling::shown(image, by));
         }
-        if late && shown.is_empty() {
+        if late && pictures.images.is_empty() {
             return Err(Unsendable::Later);
         }
-        Ok((
-            shown,
-            if ways == ShowsImages::No {
-                ALL_SHOWN
-            } else {
-                mask
-            },
-        ))
+        if ways == ShowsImages::No {
+            pictures.mask = ALL_SHOWN;
+        }
+        Ok(pictures)
     }
 
     fn path_of(&self, image: &Image) -> String {
@@ -198,6 +209,81 @@ impl Preparer {
     }
 }
 
+/// A message's pictures.
+#[derive(Debug, Default)]
+struct Pictures {
+    /// Those it shows or counts.
+    images: Vec<Shown>,
+    /// How many are kept and cannot be shown yet.
+    later: usize,
+    /// The mask of those that need not follow.
+    mask: u32,
+}
+
+/// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for pictures,
+/// whatever else it waited for. Where they are all there is to say it does not wait here, in the way of
+/// others; it comes again.
+fn uploads_wait(delivery: &Delivery) -> Duration {
+    if delivery.trigger == Trigger::LateImages {
+        return Duration::ZERO;
+    }
+    let wait = delivery.order.wait.unwrap_or(UPLOADS_WAIT);
+    let left = (delivery.created_at + wait).since(delivery.first_due_at);
+    left.min(UPLOADS_WAIT)
+}
+
 fn bit(ordinal: u8) -> u32 {
     1_u32.checked_shl(u32::from(ordinal)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{
+        DeliveryIds, DeliveryState, EventId, EventSeq, Order, RuleName, Severity, Timestamp,
+    };
+
+    fn delivery(trigger: Trigger, wait: Option<Duration>) -> Delivery {
+        let now = Timestamp::from_millis(1_711_111_111_000);
+        Delivery {
+            id: DeliveryIds::new(1).next(now),
+            event: EventSeq(1),
+            event_id: EventId::new("e"),
+            destination: "chat".into(),
+            order: Order {
+                rule: RuleName::new("r"),
+                severity: Severity::Critical,
+                template: "alert".into(),
+                mentions: Vec::new(),
+                labels: BTreeMap::new(),
+                wait,
+            },
+            trigger,
+            state: DeliveryState::Sending,
+            form: Form::Full,
+            attempts: 0,
+            created_at: now,
+            due_at: now,
+            first_due_at: now,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn fetching_and_uploading_together_take_no_longer_than_a_message_may_wait() {
+        let ms = Duration::from_millis;
+        let waits = |trigger, wait, fetched| {
+            let mut delivery = delivery(trigger, Some(ms(wait)));
+            delivery.first_due_at = delivery.created_at + ms(fetched);
+            uploads_wait(&delivery)
+        };
+        assert_eq!(waits(Trigger::Event, 800, 0), ms(800));
+        assert_eq!(waits(Trigger::Event, 800, 300), ms(500));
+        assert_eq!(waits(Trigger::Event, 800, 800), Duration::ZERO);
+        let hour = waits(Trigger::Event, 3_600_000, 0);
+        assert_eq!(hour, UPLOADS_WAIT, "others wait behind it");
+        assert_eq!(waits(Trigger::LateImages, 800, 0), Duration::ZERO);
+    }
 }

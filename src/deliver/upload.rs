@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::archive::Archive;
 use crate::destination::Destination;
 use crate::feishu::ApiError;
-use crate::model::{Image, ImageState, KeptImage};
+use crate::model::{DestinationName, Image, ImageState, KeptImage, Notice, NoticeKind};
+use crate::operator::Operator;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
-/// How long a message waits for its uploads; what takes longer follows as late pictures. Uploads
-/// go on meanwhile, so that the keys are there then.
-const UPLOADS_WAIT: Duration = Duration::from_secs(2);
+/// How many pictures are uploaded at once: few enough that the largest of them fit into memory.
+const UPLOADS_MAX: usize = 8;
 
 /// What came of asking for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) enum Key {
     Ready(String),
     /// Not yet: the upload is slow or failed for now.
     Later,
-    /// Never: the platform does not take this picture.
+    /// The platform does not take this picture, or takes none from this app until somebody acts.
     Refused,
 }
 
@@ -33,30 +34,37 @@ pub(super) enum Key {
 pub(super) struct Uploader {
     store: Store,
     archive: Archive,
+    operator: Operator,
     tasks: Tasks,
     busy: Arc<Mutex<Busy>>,
+    permits: Arc<Semaphore>,
 }
 
 /// Uploads in progress, by app id and picture.
 type Busy = HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>;
 
 impl Uploader {
-    pub(super) fn new(store: Store, archive: Archive, tasks: Tasks) -> Self {
+    pub(super) fn new(store: Store, archive: Archive, operator: Operator, tasks: Tasks) -> Self {
         Self {
             store,
             archive,
+            operator,
             tasks,
             busy: Arc::default(),
+            permits: Arc::new(Semaphore::new(UPLOADS_MAX)),
         }
     }
 
-    /// A key for each kept picture, in order, within [`UPLOADS_WAIT`] for all of them together.
+    /// Keys for the kept pictures: those that are known, and those that come within `wait` for all of
+    /// them together. What takes longer goes on meanwhile, so that the keys are there for late pictures.
     pub(super) async fn keys(
         &self,
         destination: &Arc<dyn Destination>,
         app_id: &str,
         images: &[Image],
+        wait: Duration,
     ) -> HashMap<u8, Key> {
+        let mut keys = HashMap::new();
         let mut waiting = JoinSet::new();
         for image in images
             .iter()
@@ -65,17 +73,20 @@ impl Uploader {
             let Some(kept) = image.kept.clone() else {
                 continue;
             };
-            let (send, receive) = tokio::sync::oneshot::channel();
+            if let Ok(Some(key)) = self.store.image_key(app_id, &kept.id).await {
+                keys.insert(image.ordinal, Key::Ready(key));
+                continue;
+            }
+            let (send, receive) = oneshot::channel();
             let (uploader, destination) = (self.clone(), Arc::clone(destination));
             let (app_id, ordinal) = (app_id.to_owned(), image.ordinal);
             self.tasks.spawn_brief(async move {
-                let key = uploader.key(&destination, &app_id, &kept).await;
+                let key = uploader.key(&destination, &app_id, &kept, &send).await;
                 send.send(key).ok(); // nobody waits any more: the key is kept in the journal all the same
             });
             waiting.spawn(async move { (ordinal, receive.await.unwrap_or(Key::Later)) });
         }
-        let deadline = tokio::time::Instant::now() + UPLOADS_WAIT;
-        let mut keys = HashMap::new();
+        let deadline = tokio::time::Instant::now() + wait;
         while let Ok(Some(next)) = tokio::time::timeout_at(deadline, waiting.join_next()).await {
             keys.extend(next.ok());
         }
@@ -87,14 +98,21 @@ impl Uploader {
         destination: &Arc<dyn Destination>,
         app_id: &str,
         image: &KeptImage,
+        asked: &oneshot::Sender<Key>,
     ) -> Key {
         let turn = self.turn(app_id, image);
+        let is_first = turn.try_lock().is_ok();
         let _turn = turn.lock().await;
         match self.store.image_key(app_id, &image.id).await {
             Ok(Some(key)) => return Key::Ready(key),
+            // While another tried in vain, whoever asked for this went on: those who ask again try again.
+            Ok(None) if !is_first && asked.is_closed() => return Key::Later,
             Ok(None) => {}
             Err(_) => return Key::Later,
         }
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Key::Later;
+        };
         let bytes = match self.archive.get(&image.id).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Key::Refused,
@@ -114,8 +132,12 @@ impl Uploader {
                 let name = &destination.common().name;
                 tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
                 match error {
-                    ApiError::Retry { .. } | ApiError::Stop { .. } => Key::Later,
+                    ApiError::Retry { .. } => Key::Later,
                     ApiError::Rejected { .. } => Key::Refused,
+                    ApiError::Stop { reason } => {
+                        self.operator.tell(refused(name, &reason)).await;
+                        Key::Refused
+                    }
                 }
             }
         }
@@ -133,5 +155,17 @@ impl Uploader {
             *turn = Arc::downgrade(&fresh);
             fresh
         })
+    }
+}
+
+/// What the operator is told where an app's pictures are not taken.
+fn refused(destination: &DestinationName, reason: &str) -> Notice {
+    Notice {
+        kind: NoticeKind::ImageUploadRefused,
+        subject: destination.to_string(),
+        text: format!(
+            "Pictures cannot be uploaded for {destination}: {reason}. Until that is mended its messages \
+             link to them, or count them where there is no public_url."
+        ),
     }
 }

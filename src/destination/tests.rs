@@ -140,7 +140,7 @@ async fn without_a_whole_answer() {
 }
 
 #[test]
-fn failures_before_the_request_are_safe_and_a_wrong_certificate_is_said() {
+fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destination() {
     use crate::net::NetError;
     let redactor = excerpt::Redactor::new(&Secret::new("http://x/"), [], []);
     let of = |error| answer::unanswered(&error, &redactor).outcome;
@@ -154,7 +154,7 @@ fn failures_before_the_request_are_safe_and_a_wrong_certificate_is_said() {
     ));
     let certificate = of(NetError::Certificate("expired".into()));
     assert!(
-        matches!(&certificate, Outcome::Retry { reason } if reason.contains("certificate")),
+        matches!(&certificate, Outcome::Stop { reason } if reason.contains("certificate")),
         "{certificate:?}"
     );
 }

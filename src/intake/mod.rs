@@ -152,14 +152,18 @@ fn arrival(
         }
         Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
     };
-    let deliveries = plan.deliveries.iter().map(|planned| NewDelivery {
-        destination: planned.destination.clone(),
-        due_at: match images.is_empty() {
-            true => now,
-            false => now + wait(&planned.order, settings),
-        },
-        order: planned.order.clone(),
-        trigger: Trigger::Event,
+    let deliveries = plan.deliveries.iter().map(|planned| {
+        let wait = (!images.is_empty()).then(|| wait(&planned.order, settings));
+        NewDelivery {
+            destination: planned.destination.clone(),
+            due_at: now + wait.unwrap_or_default(),
+            // With what it comes to, for the uploads that are a part of it.
+            order: Order {
+                wait: wait.or(planned.order.wait),
+                ..planned.order.clone()
+            },
+            trigger: Trigger::Event,
+        }
     });
     Arrival {
         deliveries: deliveries.collect(),

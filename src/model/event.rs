@@ -213,6 +213,8 @@ keyed!(
         ImageHostRefused => "image_host_refused",
         /// A picture is lost.
         ImageLost => "image_lost",
+        /// The platform takes no pictures from an app until somebody acts.
+        ImageUploadRefused => "image_upload_refused",
         /// An authentic event could not be read.
         EventUnreadable => "event_unreadable",
         /// A template failed and the built-in plain one took its place.

@@ -143,6 +143,19 @@ fn the_keyword_is_in_every_form() {
 
 /// Not a measurement, but a card that takes a thousand times as long as it should is a defect.
 #[test]
+fn a_notice_keeps_its_title_where_the_plain_template_takes_its_place() {
+    let notice = sample::notice();
+    let subject = notice.subject();
+    for family in [Family::Feishu, Family::Slack] {
+        let audience = sample::audience(family, Locale::En);
+        let payload = Templates::default().plain(&audience, Form::Full, &subject);
+        let text = sent(&payload).to_string();
+        assert!(text.contains("Destination stopped"), "{text}");
+        assert!(!text.contains("unknown app"), "{text}");
+    }
+}
+
+#[test]
 fn a_card_is_rendered_soon() {
     let sample = sample::fault(&ShownBy::Count);
     let audience = sample::audience(Family::Feishu, Locale::Zh);

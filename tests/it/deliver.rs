@@ -202,6 +202,36 @@ fn a_stopped_destination_lets_messages_go_to_its_fallback() {
 }
 
 #[test]
+fn a_stopped_destination_shows_by_its_probe_that_it_works_again_though_it_has_a_fallback() {
+    let (bot, spare) = (
+        Receiver::answering(r#"{"code":19001,"msg":"param invalid"}"#),
+        Receiver::answering("{}"),
+    );
+    let config = to_bot(&bot, "fallback = \"spare\"").replace(
+        "[[rules]]",
+        &format!(
+            "[destinations.spare]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]",
+            spare.url("/")
+        ),
+    );
+    let mut relay = Relay::started(&config);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    spare.wait_for(1);
+    wait_until("the stop is kept", || {
+        let list = relay.run(&["destinations", "list", "--json"]);
+        list.stdout.contains("19001")
+    });
+    relay.stop();
+    bot.always(Reply::ok(BOT_OK));
+    // A restart may probe at once; otherwise it is ten minutes after the stop.
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    assert!(bot.wait_for(2)[1].text().contains("blank page number 2"));
+    relay.wait_for_log("destination works again");
+    assert_eq!(spare.received().len(), 1);
+}
+
+#[test]
 fn an_audience_sees_what_it_may() {
     let hook = Receiver::answering("{}");
     let fields = "fields = { contact = \"mask\", user = \"drop\", description = \"drop\" }";

@@ -79,7 +79,7 @@ fn as_many_start_as_may_be_in_flight() {
     assert_eq!(allowed(&gate, t.at(0.0)), (1, None));
     gate.begin(1, t.at(0.0));
     assert_eq!(allowed(&gate, t.at(9.0)), (0, None));
-    gate.abandon();
+    gate.abandon(t.at(0.0).mono);
     let changed = gate.end(&Outcome::Delivered, t.at(9.0), 0.0);
     assert_eq!(changed, Changed::default());
     assert_eq!(allowed(&gate, t.at(9.0)), (2, None));
@@ -96,6 +96,19 @@ fn all_paces_hold_at_once() {
     gate.begin(1, t.at(1.0));
     assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(8.0)));
     assert_eq!(allowed(&gate, t.at(10.0)), (2, None));
+}
+
+#[test]
+fn what_was_not_sent_after_all_costs_no_pace() {
+    let t = Start::new();
+    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
+    gate.begin(1, t.at(0.0));
+    gate.begin(1, t.at(0.1));
+    gate.abandon(t.at(0.1).mono);
+    assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
+    gate.begin(1, t.at(0.2));
+    // What was sent counts still, and no longer than it would have.
+    assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
 
 #[test]
@@ -253,6 +266,27 @@ fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
     let _changed = send(&mut gate, &slow(5), t.at(1.0));
     assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(5.0)));
     assert_eq!(allowed(&gate, t.at(6.0)), (1, None), "still only a probe");
+}
+
+#[test]
+fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
+    let t = Start::new();
+    let rejected = Outcome::Rejected {
+        reason: "no".into(),
+    };
+    let mut gate = open_gate(4);
+    let _changed = send(&mut gate, &retry(), t.at(0.0));
+    let changed = send(&mut gate, &rejected, t.at(2.0));
+    assert!(changed.persist);
+    // Or a critical message an hour later would go to the fallback before it was tried.
+    assert_eq!(gate.failing_for(t.at(3600.0)), Duration::ZERO);
+    let _changed = send(&mut gate, &stop(), t.at(0.0));
+    let _changed = send(&mut gate, &rejected, t.at(2.0));
+    assert_eq!(
+        gate.failing_for(t.at(2.0)),
+        Duration::from_secs(2),
+        "it is stopped"
+    );
 }
 
 #[test]

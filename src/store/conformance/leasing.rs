@@ -248,13 +248,18 @@ async fn what_is_due_soon_is_not_due_yet() {
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
         .await;
-    let lease = bench.lease_one("oncall").await;
-    bench.end(&lease, bench.retry_at(600, Form::Full)).await;
-    assert_eq!(
-        bench.lease("oncall", 1).await.len(),
-        0,
-        "ten minutes are a pause, not a jump"
-    );
+    let mut lease = bench.lease_one("oncall").await;
+    // What a stopped destination waits for its probe, with all its jitter; then the longest pause of all.
+    for seconds in [720, 3600] {
+        bench.end(&lease, bench.retry_at(seconds, Form::Full)).await;
+        assert_eq!(
+            bench.lease("oncall", 1).await.len(),
+            0,
+            "{seconds} s are a pause, not a jump"
+        );
+        bench.clock.advance(Duration::from_secs(seconds));
+        lease = bench.lease_one("oncall").await;
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,11 @@ use super::values::signed;
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
-/// Nothing waits longer than the longest pause between two attempts, five minutes and jitter, or for
-/// pictures, seconds. What is due later than this was written before the wall clock jumped back, and
-/// is due now.
-pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(600);
+/// Nothing waits longer than this: a platform's `Retry-After` and a rule's `wait` for pictures are an
+/// hour at most, and every other pause is shorter. What is due later was written before the wall clock
+/// jumped back, and is due now. The minute is for a clock that is merely set right between the two looks
+/// at it.
+pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600 + 60);
 
 /// How the deliveries of one severity are found, each by one range of an index.
 struct Level {

@@ -1,0 +1,115 @@
+//! Pictures that a platform shows by keys, where giving them to it is slow or does not work.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::main_path::png;
+
+const BOT_OK: &str = r#"{"code":0,"msg":"success"}"#;
+const UPLOADED: &str = r#"{"code":0,"data":{"image_key":"img_v3_test"}}"#;
+
+/// The open API, which gives a token to whoever asks; how it takes pictures is up to the test.
+fn open_api() -> Receiver {
+    let api = Receiver::answering(UPLOADED);
+    let token = json!({"code": 0, "tenant_access_token": "t-1", "expire": 7200});
+    api.on("/open-apis/auth/", Reply::ok(&token.to_string()));
+    api
+}
+
+/// A bot that shows pictures by keys; `more` is its own, `top` stands before everything.
+fn to_bot(api: &Receiver, bot: &Receiver, more: &str, top: &str) -> String {
+    let rest = format!(
+        r#"
+app_secret = "app-secret"
+base_url = "{}"
+[destinations.oncall]
+kind = "feishu-bot"
+url = "{}"
+upload_images_as = "shop"
+{more}
+[[rules]]
+name = "all"
+send_to = "oncall"
+wait = "500ms"
+"#,
+        api.url(""),
+        bot.url("/open-apis/bot/v2/hook/bot"),
+    );
+    format!("{top}\n{}", Relay::config(&rest))
+}
+
+fn pushed(relay: &Relay) -> Receiver {
+    let pictures = Receiver::answering("");
+    pictures.always(Reply::bytes("image/png", &png()));
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    pictures
+}
+
+fn card(bot: &Receiver, index: usize) -> Value {
+    bot.wait_for(index + 1)[index].json()["card"].clone()
+}
+
+#[test]
+fn a_picture_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    api.next(Reply::After(Duration::from_secs(2))); // and then without a key
+    let relay = Relay::started(&to_bot(&api, &bot, "", ""));
+    let _pictures = pushed(&relay);
+    let first = card(&bot, 0).to_string();
+    assert!(first.contains("1 张图片稍后送达"), "{first}");
+    assert!(!first.contains("img_v3_test"), "{first}");
+    let late = card(&bot, 1).to_string();
+    assert!(
+        late.contains("补充图片") && late.contains("img_v3_test"),
+        "{late}"
+    );
+}
+
+#[test]
+fn where_an_app_may_not_upload_pictures_are_linked_and_the_operator_hears_of_it() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    api.always(Reply::ok(r#"{"code":99991672,"msg":"need im:resource"}"#));
+    let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
+    let relay = Relay::started(&to_bot(&api, &bot, "", top));
+    let _pictures = pushed(&relay);
+    bot.wait_for(2);
+    relay.wait_until_idle();
+    let texts: Vec<_> = bot.received().iter().map(|r| r.text()).collect();
+    let of = |word: &str| texts.iter().filter(|text| text.contains(word)).count();
+    assert_eq!(of("https://relay.example.com/images/"), 1, "{texts:?}");
+    assert_eq!(of("grant it im:resource"), 1, "{texts:?}");
+    assert_eq!(texts.len(), 2, "{texts:?}");
+}
+
+#[test]
+fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    api.always(Reply::status(500));
+    let top = "server.public_url = \"https://relay.example.com\"";
+    let relay = Relay::started(&to_bot(&api, &bot, "retry_for = \"1s\"", top));
+    let _pictures = pushed(&relay);
+    let late = card(&bot, 1).to_string();
+    assert!(late.contains("https://relay.example.com/images/"), "{late}");
+    relay.wait_until_idle();
+    assert_eq!(bot.received().len(), 2);
+}
+
+#[test]
+fn a_card_that_may_hold_no_pictures_says_that_they_are_kept() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
+    let relay = Relay::started(&to_bot(&api, &bot, "", ""));
+    let _pictures = pushed(&relay);
+    assert!(card(&bot, 0).to_string().contains("img_v3_test"));
+    let plainer = card(&bot, 1).to_string();
+    assert!(plainer.contains("1 张图片已保存"), "{plainer}");
+    wait_until("it is delivered", || {
+        relay
+            .deliveries()
+            .iter()
+            .all(|one| one["state"] == "delivered")
+    });
+}
