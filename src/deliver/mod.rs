@@ -19,8 +19,10 @@ mod line;
 mod policy;
 mod prepare;
 pub mod preview;
+mod shared;
 mod telling;
 mod upload;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

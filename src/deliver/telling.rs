@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
+    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, Subject};
 
@@ -34,6 +34,11 @@ impl Names {
         self.apps.get(app_id).map_or(app_id, String::as_str)
     }
 
+    /// The id of an app of `[apps]`; its name for one that a reload has taken away.
+    pub(super) fn app_id<'a>(&'a self, app: &'a AppName) -> &'a str {
+        self.app_ids.get(app).map_or(app.as_str(), String::as_str)
+    }
+
     /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a
     /// reload has taken away.
     pub fn feedback_timezone(&self, app: &AppName) -> TimeZone {
@@ -48,6 +53,23 @@ impl Names {
             name => self.mentions.get(name).cloned(),
         };
         order.mentions.iter().filter_map(resolve).collect()
+    }
+
+    /// The open ids of those whom a delivery's message mentions one by one. Late pictures mention
+    /// nobody, and a mention of all is of nobody in particular.
+    pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
+        if delivery.trigger == Trigger::LateImages {
+            return Vec::new();
+        }
+        let mut ids = Vec::new();
+        for mention in self.mentions(&delivery.order) {
+            if let Mention::Person { feishu, .. } = mention {
+                ids.extend(feishu.into_iter().filter(|id| id.starts_with("ou_")));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 }
 

@@ -15,6 +15,7 @@ mod json;
 mod signature;
 
 pub use app::App;
+pub use client::messages::{self, To, Urgent};
 pub use client::{ApiError, Call, FeishuClient, Unanswered};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
