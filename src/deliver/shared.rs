@@ -80,7 +80,7 @@ mod tests {
         let (shared, start) = (SharedPaces::default(), Instant::now());
         let (one, other) = ([pace("chat oc_1", 2, 1)], [pace("chat oc_2", 2, 1)]);
         assert_eq!(shared.begin(&one, start), Ok(()));
-        assert_eq!(shared.clone().begin(&one, start), Ok(()));
+        assert_eq!(shared.begin(&one, start), Ok(()));
         let full = start + Duration::from_secs(1);
         assert_eq!(shared.begin(&one, start), Err(full));
         assert_eq!(shared.begin(&other, start), Ok(()));
