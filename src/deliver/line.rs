@@ -121,9 +121,9 @@ impl Line {
         }
         // Only what is due takes from what is shared; one by one, so that others get their turn.
         match self.sender.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) if due_at <= now.wall => {}
-            Ok(Some(due_at)) => return Err(due_at.since(now.wall).min(LOOK_AGAIN)),
-            Ok(None) => return Err(LOOK_AGAIN),
+            Ok(Some(due_at)) if due_at <= self.sender.now().wall => {}
+            // Leases nothing, but what was leased and never closed becomes due again.
+            Ok(_) => return self.lease_due(0).await,
             Err(_) => return Err(STORE_PAUSE),
         }
         self.shared

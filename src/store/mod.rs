@@ -118,7 +118,8 @@ impl Store {
     // ---- deliver
 
     /// Leases at most `count` deliveries of `destination` that are due, critical first (the newest
-    /// of them first), then by due time.
+    /// of them first), then by due time. What was leased and never closed is due again, also with
+    /// a count of 0.
     pub async fn lease_due(
         &self,
         destination: &DestinationName,
