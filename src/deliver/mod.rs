@@ -8,7 +8,8 @@
 //!
 //! What is promised: an attempt is made only under a lease; a delivery is repeated only if its send
 //! was not recorded; every attempt of a delivery carries the same key; a line that waits or fails
-//! touches no other. What is not: an order between messages.
+//! touches no other, but for the paces that a platform counts over several of them (`shared`). What is
+//! not: an order between messages, nor one between destinations that share a pace.
 //!
 //! Gate and policy are pure: they are told the time.
 
@@ -19,8 +20,10 @@ mod line;
 mod policy;
 mod prepare;
 pub mod preview;
+mod shared;
 mod telling;
 mod upload;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -38,6 +38,9 @@ pub(super) struct Prepared {
     pub(super) payload: Payload,
     /// Ordinals of the pictures it shows, one bit each; all ones where none need follow.
     pub(super) shown: u32,
+    /// Whether it may show pictures by keys that an earlier upload gave: such a key can have become
+    /// invalid, and another upload may mend that.
+    pub(super) old_keys: bool,
 }
 
 /// Why nothing is sent.
@@ -65,6 +68,7 @@ impl Preparer {
             return Ok(Prepared {
                 payload,
                 shown: kept.shown,
+                old_keys: delivery.form == Form::Full,
             });
         }
         let body = work.event.body.as_ref();
@@ -74,7 +78,8 @@ impl Preparer {
         let Pictures {
             images,
             later,
-            mask: shown,
+            mask,
+            old_keys,
         } = self.images(settings, destination, work).await?;
         let telling = Telling {
             received_at: work.event.received_at,
@@ -94,11 +99,15 @@ impl Preparer {
         // A plainer form than the full one tells how many pictures there are; the platform has
         // refused to show them, so none follow.
         let shown = if delivery.form == Form::Full {
-            shown
+            mask
         } else {
             ALL_SHOWN
         };
-        Ok(Prepared { payload, shown })
+        Ok(Prepared {
+            payload,
+            shown,
+            old_keys,
+        })
     }
 
     async fn render(
@@ -159,11 +168,7 @@ impl Preparer {
         let now = self.clock.now();
         let mut keys = match &ways {
             ShowsImages::ByKey(app) if work.delivery.form == Form::Full => {
-                let app_id = settings
-                    .names
-                    .app_ids
-                    .get(app)
-                    .map_or(app.as_str(), String::as_str);
+                let app_id = settings.names.app_id(app);
                 let wait = uploads_wait(&work.delivery);
                 self.uploader.keys(destination, app_id, &kept, wait).await
             }
@@ -179,8 +184,9 @@ impl Preparer {
         let mut pictures = Pictures::default();
         for image in &kept {
             let key = keys.remove(&image.ordinal).unwrap_or(Key::Later);
+            pictures.old_keys |= matches!(key, Key::Kept(_));
             let by = match (&ways, key) {
-                (ShowsImages::ByKey(_), Key::Ready(key)) => ShownBy::Key(key),
+                (ShowsImages::ByKey(_), Key::Kept(key) | Key::Fresh(key)) => ShownBy::Key(key),
                 (ShowsImages::ByKey(_), Key::Later) if comes_later => {
                     pictures.later += 1;
                     continue;
@@ -218,6 +224,8 @@ struct Pictures {
     later: usize,
     /// The mask of those that need not follow.
     mask: u32,
+    /// As in [`Prepared`].
+    old_keys: bool,
 }
 
 /// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for pictures,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
+    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, Subject};
 
@@ -34,6 +34,11 @@ impl Names {
         self.apps.get(app_id).map_or(app_id, String::as_str)
     }
 
+    /// The id of an app of `[apps]`; its name for one that a reload has taken away.
+    pub(super) fn app_id<'a>(&'a self, app: &'a AppName) -> &'a str {
+        self.app_ids.get(app).map_or(app.as_str(), String::as_str)
+    }
+
     /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a
     /// reload has taken away.
     pub fn feedback_timezone(&self, app: &AppName) -> TimeZone {
@@ -48,6 +53,23 @@ impl Names {
             name => self.mentions.get(name).cloned(),
         };
         order.mentions.iter().filter_map(resolve).collect()
+    }
+
+    /// The open ids of those whom a delivery's message mentions one by one. Late pictures mention
+    /// nobody, and a mention of all is of nobody in particular.
+    pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
+        if delivery.trigger == Trigger::LateImages {
+            return Vec::new();
+        }
+        let mut ids = Vec::new();
+        for mention in self.mentions(&delivery.order) {
+            if let Mention::Person { feishu, .. } = mention {
+                ids.extend(feishu.into_iter().filter(|id| id.starts_with("ou_")));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 }
 
@@ -127,7 +149,9 @@ pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventId, Feedback, Private, RuleName, Severity};
+    use crate::model::{
+        DeliveryState, EventId, EventSeq, Feedback, Form, Private, RuleName, Severity,
+    };
 
     fn event(app_id: Option<&str>, images: usize) -> Event {
         Event {
@@ -185,5 +209,46 @@ mod tests {
             ..Names::default()
         };
         assert_eq!(names.mentions(&order), [sre, Mention::All]);
+    }
+
+    #[test]
+    fn those_with_an_open_id_can_be_rung_but_not_for_late_pictures() {
+        let person = |name: &str, feishu: &[&str]| Mention::Person {
+            name: name.into(),
+            feishu: feishu.iter().map(|id| (*id).to_owned()).collect(),
+            slack: vec!["U1".into()],
+        };
+        let mentions = BTreeMap::from([
+            ("sre".to_owned(), person("sre", &["ou_2", "li@example.com"])),
+            ("lead".to_owned(), person("lead", &["ou_1", "ou_2"])),
+        ]);
+        let names = Names {
+            mentions,
+            ..Names::default()
+        };
+        let delivery = |trigger| Delivery {
+            id: DeliveryId::from_i64(1),
+            event: EventSeq(1),
+            event_id: EventId::new("1"),
+            destination: "room".into(),
+            order: Order {
+                rule: RuleName::new("r"),
+                severity: Severity::Info,
+                template: "alert".into(),
+                mentions: vec!["sre".into(), "all".into(), "lead".into()],
+                labels: BTreeMap::new(),
+                wait: None,
+            },
+            trigger,
+            state: DeliveryState::Sending,
+            form: Form::Full,
+            attempts: 0,
+            created_at: Timestamp::from_millis(0),
+            due_at: Timestamp::from_millis(0),
+            first_due_at: Timestamp::from_millis(0),
+            reason: None,
+        };
+        assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
+        assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());
     }
 }

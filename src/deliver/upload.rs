@@ -21,8 +21,10 @@ const UPLOADS_MAX: usize = 8;
 /// What came of asking for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The picture can be shown by this key.
-    Ready(String),
+    /// The picture can be shown by this key, which an earlier upload gave.
+    Kept(String),
+    /// The picture can be shown by this key, which the platform gave just now.
+    Fresh(String),
     /// Not yet: the upload is slow or failed for now.
     Later,
     /// The platform does not take this picture, or takes none from this app until somebody acts.
@@ -74,7 +76,7 @@ impl Uploader {
                 continue;
             };
             if let Ok(Some(key)) = self.store.image_key(app_id, &kept.id).await {
-                keys.insert(image.ordinal, Key::Ready(key));
+                keys.insert(image.ordinal, Key::Kept(key));
                 continue;
             }
             let (send, receive) = oneshot::channel();
@@ -104,7 +106,7 @@ impl Uploader {
         let is_first = turn.try_lock().is_ok();
         let _turn = turn.lock().await;
         match self.store.image_key(app_id, &image.id).await {
-            Ok(Some(key)) => return Key::Ready(key),
+            Ok(Some(key)) => return Key::Kept(key),
             // While another tried in vain, whoever asked for this went on: those who ask again try again.
             Ok(None) if !is_first && asked.is_closed() => return Key::Later,
             Ok(None) => {}
@@ -126,7 +128,7 @@ impl Uploader {
                 if let Err(error) = self.store.put_image_key(app_id, &image.id, &key).await {
                     tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
                 }
-                Key::Ready(key)
+                Key::Fresh(key)
             }
             Err(error) => {
                 let name = &destination.common().name;

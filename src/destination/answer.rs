@@ -31,6 +31,8 @@ pub(super) const fn unsent(outcome: Outcome) -> Sent {
         code: None,
         excerpt: None,
         handle: None,
+        stale_images: false,
+        rang: None,
     }
 }
 
@@ -47,6 +49,8 @@ pub(super) fn answered(
         code: code.and_then(|code| redactor.excerpt(code.as_bytes())),
         excerpt: redactor.excerpt(&answer.body),
         handle: None,
+        stale_images: false,
+        rang: None,
     }
 }
 

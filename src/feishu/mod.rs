@@ -16,6 +16,7 @@ mod shown;
 mod signature;
 
 pub use app::App;
+pub use client::messages::{self, To, Urgent};
 pub use client::{ApiError, Call, FeishuClient, Unanswered};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{

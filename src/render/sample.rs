@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::{self, Reader};
-use super::{Audience, Family, Fields, Locale, Mention, Shown, ShownBy, Subject};
+use super::{Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Subject};
 use crate::model::{
     AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind, ImageFormat,
     ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity, SourceKind, Timestamp,
@@ -187,6 +187,7 @@ pub(super) fn audience(family: Family, locale: Locale) -> Audience {
         keyword: None,
         body: None,
         bytes_max: None,
+        sent: SentAs::default(),
     }
 }
 

@@ -118,7 +118,8 @@ impl Store {
     // ---- deliver
 
     /// Leases at most `count` deliveries of `destination` that are due, critical first (the newest
-    /// of them first), then by due time.
+    /// of them first), then by due time. What was leased and never closed is due again, also with
+    /// a count of 0.
     pub async fn lease_due(
         &self,
         destination: &DestinationName,
@@ -295,6 +296,22 @@ impl Store {
         self.journal
             .write(Unawaited::Run, move |tx| {
                 sqlite::put_image_key(tx, &app_id, &image, &key)
+            })
+            .await
+    }
+
+    /// Forgets the keys of these pictures, which the platform no longer knows, and the rendering of
+    /// `delivery` that shows them: the next attempt uploads and renders anew.
+    pub async fn forget_image_keys(
+        &self,
+        app_id: &str,
+        images: &[ImageId],
+        delivery: DeliveryId,
+    ) -> Result<(), StoreError> {
+        let (app_id, images) = (app_id.to_owned(), images.to_vec());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::forget_image_keys(tx, &app_id, &images, delivery)
             })
             .await
     }

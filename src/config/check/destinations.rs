@@ -18,10 +18,10 @@ use crate::config::spans::{At, Complaints};
 use crate::config::{codes, hints};
 use crate::destination::{Common, KindSettings, Settings};
 use crate::model::{AppName, DestinationName, Secret};
-use crate::render::{Audience, Family, Fields};
+use crate::render::{Audience, Family, Fields, SentAs};
 
 /// Keys that every kind takes, for suggestions.
-const COMMON_KEYS: &[&str] = &[
+pub(super) const COMMON_KEYS: &[&str] = &[
     "kind",
     "rate",
     "concurrency",
@@ -48,7 +48,8 @@ fn no_kind(entry: &Section<'_>, out: &mut Complaints) {
             hints::unknown_key(key.get_ref(), &["kind"], &place, out);
         }
         None => {
-            let kinds = "one of \"feishu-bot\", \"slack-webhook\", \"webhook\", \"file\"";
+            let kinds =
+                "one of \"feishu-bot\", \"feishu-app\", \"slack-webhook\", \"webhook\", \"file\"";
             missing(&entry.at, "kind", kinds, out);
         }
     }
@@ -73,20 +74,25 @@ pub(super) struct Checks<'a> {
 }
 
 /// What a kind needs beside its settings.
-struct OfKind {
+pub(super) struct OfKind {
     kind: KindSettings,
     family: Family,
     keyword: Option<String>,
     body: Option<String>,
+    /// How large a message may be, where the family's own limit is not it.
+    pub(super) bytes_max: Option<usize>,
+    pub(super) sent: SentAs,
 }
 
 impl OfKind {
-    fn new(kind: KindSettings, family: Family) -> Self {
+    pub(super) fn new(kind: KindSettings, family: Family) -> Self {
         Self {
             kind,
             family,
             keyword: None,
             body: None,
+            bytes_max: None,
+            sent: SentAs::default(),
         }
     }
 }
@@ -152,6 +158,7 @@ impl Checks<'_> {
             keyword: None,
             body: None,
             bytes_max: None,
+            sent: SentAs::default(),
         };
         // What is wrong with these is told whether or not the kind and its keys are right.
         let mut common = self.common(name, raw, audience, &at, out);
@@ -159,6 +166,8 @@ impl Checks<'_> {
         common.audience.family = of_kind.family;
         common.audience.keyword = of_kind.keyword;
         common.audience.body = of_kind.body;
+        common.audience.bytes_max = of_kind.bytes_max;
+        common.audience.sent = of_kind.sent;
         Some(Settings {
             common,
             proxy: proxy.map(Spanned::into_inner),
@@ -234,11 +243,7 @@ impl Checks<'_> {
             Kind::SlackWebhook => self.slack_webhook(entry, out),
             Kind::Webhook => self.webhook(entry, out),
             Kind::File => self.file(entry, out),
-            Kind::FeishuApp => not_built(
-                "feishu-app",
-                "use \"feishu-bot\", a group's custom bot",
-                out,
-            ),
+            Kind::FeishuApp => self.feishu_app(entry, out),
             Kind::SlackApp => not_built("slack-app", "use \"slack-webhook\"", out),
         }
     }
@@ -347,13 +352,27 @@ impl Checks<'_> {
     }
 
     fn uploader(&self, field: Field<String>, at: &At, out: &mut Complaints) -> Option<AppName> {
-        let field = field?;
-        let (name, place) = (field.get_ref(), at.key("upload_images_as", field.span()));
+        self.app_with_secret(
+            &field?,
+            ("upload_images_as", "to upload pictures with"),
+            at,
+            out,
+        )
+    }
+
+    /// The app that `key` names, which needs its secret for a purpose.
+    pub(super) fn app_with_secret(
+        &self,
+        field: &Spanned<String>,
+        (key, purpose): (&str, &str),
+        at: &At,
+        out: &mut Complaints,
+    ) -> Option<AppName> {
+        let (name, place) = (field.get_ref(), at.key(key, field.span()));
         match self.names.apps.get(name) {
             Some(true) => return Some(name.as_str().into()),
             Some(false) => {
-                let message =
-                    format!("the app `{name}` has no `app_secret` to upload pictures with");
+                let message = format!("the app `{name}` has no `app_secret` {purpose}");
                 let help = format!("write `app_secret` in [apps.{name}]");
                 out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
             }

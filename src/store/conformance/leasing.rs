@@ -33,6 +33,24 @@ async fn critical_goes_first_and_newest_first_then_the_others_as_they_came() {
 }
 
 #[tokio::test]
+async fn looking_without_taking_ends_what_was_never_closed() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    bench.lease_one("oncall").await;
+    let next_due_at = async || bench.store().next_due_at(&"oncall".into()).await.unwrap();
+    bench.clock.advance(LEASE + Duration::from_millis(1));
+    assert_eq!(next_due_at().await, None);
+    assert_eq!(bench.lease("oncall", 0).await.len(), 0);
+    assert!(
+        next_due_at()
+            .await
+            .is_some_and(|due_at| due_at <= bench.now())
+    );
+}
+
+#[tokio::test]
 async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
     let bench = Bench::new();
     bench
