@@ -806,6 +806,32 @@ fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
     assert_eq!(plan.deliveries[1].order.mentions, ["sre"]);
 }
 
+#[test]
+fn the_documented_file_shows_every_key() {
+    let text = include_str!("../../docs/relay.full.toml");
+    let file: toml::Table = toml::from_str(text).unwrap();
+    let rules = file["rules"].as_array().unwrap();
+    let written = |table: &toml::Value| -> Vec<String> {
+        let table = table.as_table().unwrap();
+        table.keys().cloned().collect()
+    };
+    let keys: Vec<String> = rules.iter().flat_map(written).collect();
+    let places = ["match", "except"];
+    let inside = rules
+        .iter()
+        .flat_map(|rule| places.iter().filter_map(|place| rule.get(place)));
+    let conditions: Vec<String> = inside.flat_map(written).collect();
+    for key in read::KEYS {
+        assert!(keys.iter().any(|one| one == key), "{key}");
+    }
+    for key in conditions::KEYS {
+        assert!(
+            conditions.iter().any(|one| one == key),
+            "{key} in conditions"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
