@@ -235,9 +235,6 @@ impl Reader<'_> {
 
     fn app(&mut self, at: &At, node: &Node) -> Option<Vec<String>> {
         let name = self.text(at, node)?;
-        if name.starts_with("cli_") {
-            return Some(vec![name]);
-        }
         let named = self
             .known
             .app_ids
@@ -246,6 +243,9 @@ impl Reader<'_> {
         let ids: Vec<String> = named.map(|(_, id)| id.clone()).collect();
         if !ids.is_empty() {
             return Some(ids);
+        }
+        if name.starts_with("cli_") {
+            return Some(vec![name]);
         }
         let names = self.known.app_ids.iter().map(|(known, _)| known.as_str());
         let help = did_you_mean(&name, names);

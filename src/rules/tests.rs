@@ -11,6 +11,9 @@ use crate::model::{
     Notice, NoticeKind, Private, Severity, SourceKind, StatusChange,
 };
 
+mod lints;
+mod updated;
+
 #[derive(Debug, serde::Deserialize)]
 struct File {
     #[serde(default)]
@@ -24,6 +27,7 @@ fn known() -> Known {
             ("shop".into(), "cli_shop".into()),
             ("order".into(), "cli_order1".into()),
             ("order".into(), "cli_order2".into()),
+            ("cli_tool".into(), "cli_order2".into()),
         ],
         apps: vec!["shop".into(), "desk".into()],
         destinations: ["oncall-chat", "product", "archive"]
@@ -150,6 +154,8 @@ const CONDITIONS: &[(&str, &str, &str)] = &[
     ("event", "[\"updated\", \"created\"]", "[\"updated\"]"),
     ("app", "\"order\"", "\"shop\""),
     ("app", "[\"shop\", \"cli_order2\"]", "\"cli_other\""),
+    // A name may look like an id.
+    ("app", "\"cli_tool\"", "\"cli_shop\""),
     ("via", "\"shop\"", "\"desk\""),
     ("type", "\"fault\"", "\"suggestion\""),
     ("type", "1", "[2, 3]"),
@@ -191,120 +197,11 @@ fn every_key_of_match_and_except_works_both_ways() {
             );
         }
     }
-    let all = CONDITIONS.iter().chain(OF_UPDATED);
+    let all = CONDITIONS.iter().chain(updated::OF_UPDATED);
     let covered: Vec<&str> = all.map(|(key, ..)| *key).collect();
     assert!(
         conditions::KEYS.iter().all(|key| covered.contains(key)),
         "a key is not tried"
-    );
-}
-
-/// The same for `updated()`.
-const OF_UPDATED: &[(&str, &str, &str)] = &[
-    ("event", "\"updated\"", "\"created\""),
-    ("event", "[\"created\", \"updated\"]", "[\"created\"]"),
-    ("status", "\"closed\"", "[\"processed\", \"processing\"]"),
-    ("status", "[0, 3]", "7"),
-    ("app", "\"order\"", "\"shop\""),
-    ("via", "\"shop\"", "\"desk\""),
-    ("tenant_key", "\"tk_1\"", "\"TK_1\""),
-];
-
-#[test]
-fn the_keys_of_a_change_of_status_work_both_ways() {
-    for (key, holds, fails) in OF_UPDATED {
-        for (wanted, expected) in [(holds, true), (fails, false)] {
-            let taken = |conditions: &str| {
-                let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n";
-                let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated());
-                assert_eq!(
-                    plan.state == EventState::Routed,
-                    !plan.deliveries.is_empty()
-                );
-                !plan.deliveries.is_empty()
-            };
-            let both = "match.event = [\"created\", \"updated\"]\n";
-            let matches = match *key {
-                "event" => format!("match.event = {wanted}"),
-                key => format!("{both}match.{key} = {wanted}"),
-            };
-            assert_eq!(taken(&matches), expected, "{matches}");
-            let excepted = format!("{both}except.{key} = {wanted}");
-            assert_eq!(taken(&excepted), !expected, "{excepted}");
-        }
-    }
-}
-
-#[test]
-fn what_a_change_of_status_does_not_have_never_matches() {
-    let has = |key: &str| OF_UPDATED.iter().any(|(one, ..)| *one == key);
-    let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
-    let mut tried = 0;
-    for wanted in lacking.flat_map(|(key, holds, fails)| [(key, holds), (key, fails)]) {
-        let (key, value) = wanted;
-        let rule = |place: &str| {
-            let text = format!(
-                "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = [\"created\", \"updated\"]\n{place}.{key} = {value}\n"
-            );
-            rules(&text).explain(&updated())
-        };
-        let (plan, trace) = rule("match");
-        assert_eq!(plan.state, EventState::Noted, "{key}");
-        let Finding::Failed(failed) = &trace.rules[0].finding else {
-            panic!("{trace:?}");
-        };
-        assert_eq!((failed.key, failed.found.expose()), (*key, ""));
-        assert_eq!(rule("except").0.state, EventState::Routed, "{key}");
-        tried += 1;
-    }
-    assert!(tried > 20, "{tried}");
-}
-
-#[test]
-fn a_rule_takes_changes_of_status_only_where_it_says_so() {
-    let rule = |rest: &str| format!("[[rules]]\nname = \"one\"\nsend_to = \"product\"\n{rest}");
-    for (rest, wanted) in [
-        ("", "\"created\" (the default)"),
-        ("match.app = \"order\"", "\"created\" (the default)"),
-        (
-            "match = { app = \"shop\", event = \"created\" }",
-            "\"created\"",
-        ),
-    ] {
-        let (plan, trace) = rules(&rule(rest)).explain(&updated());
-        assert_eq!((plan.state, told(&plan)), (EventState::Noted, vec![]));
-        let Finding::Failed(failed) = &trace.rules[0].finding else {
-            panic!("{trace:?}");
-        };
-        assert_eq!(
-            (failed.key, &*failed.wanted, failed.found.expose()),
-            ("event", wanted, "updated")
-        );
-    }
-    let set = rules(&rule("match.event = \"updated\""));
-    assert_eq!(told(&set.plan(&updated())), [("product", "one")]);
-    assert_eq!(set.plan(&event(feedback())).state, EventState::Unrouted);
-}
-
-#[test]
-fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_it() {
-    let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
-    let plan = rules(rule).plan(&updated());
-    assert_eq!(plan.state, EventState::Routed);
-    let order = &plan.deliveries[0].order;
-    assert_eq!(
-        (order.severity, &*order.template),
-        (Severity::Info, "status")
-    );
-
-    let more =
-        "severity = \"critical\"\ntemplate = \"plain\"\nmention = \"sre\"\ncontinue = true\n";
-    let plan = rules(&format!("{rule}{more}")).plan(&updated());
-    assert_eq!((plan.state, plan.deliveries.len()), (EventState::Noted, 1));
-    let order = &plan.deliveries[0].order;
-    assert_eq!(
-        (order.severity, &*order.template, &*order.mentions),
-        (Severity::Critical, "plain", &["sre".to_owned()][..])
     );
 }
 
@@ -623,155 +520,6 @@ fn a_rule_with_an_error_is_left_out_and_the_others_stay() {
         "[[rules]]\nname = \"a\"\nsend_to = \"nowhere\"\n[[rules]]\nname = \"b\"\nsend_to = \"product\"\n",
     );
     assert_eq!(told(&set.plan(&bare())), [("product", "b")]);
-}
-
-/// Codes of the complaints about these rules, each `(rest of the rule)`.
-fn codes_of(rests: &[&str]) -> Vec<String> {
-    let rule =
-        |(n, rest): (usize, &&str)| format!("[[rules]]\nname = \"r{n}\"\nsend_to = []\n{rest}\n");
-    let text: String = rests.iter().enumerate().map(rule).collect();
-    let short = |line: String| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    complaints(&text).into_iter().map(short).collect()
-}
-
-#[test]
-fn rules_that_cannot_be_reached_or_match_are_warned_of() {
-    let none: &[&str] = &[];
-    assert_eq!(codes_of(&[""]), none);
-    assert_eq!(codes_of(&["", "match.type = 1"]), ["W101 rules[1]"]);
-    assert_eq!(codes_of(&["continue = true", ""]), none);
-    assert_eq!(codes_of(&["except.type = 2", "match.type = 2", ""]), none);
-    assert_eq!(
-        codes_of(&[
-            "match.fault = [1, 2]",
-            "match = { fault = 2, app = \"shop\" }",
-            "match.fault = [2, 3]",
-            ""
-        ]),
-        ["W101 rules[1]"]
-    );
-    assert_eq!(
-        codes_of(&[
-            "match.path = \"a*\"",
-            "match = { path = \"a*\", contact = true }",
-            ""
-        ]),
-        ["W101 rules[1]"]
-    );
-    assert_eq!(
-        codes_of(&["match = { type = 2, fault = 1 }", ""]),
-        ["W102 rules[0].match"]
-    );
-    assert_eq!(
-        codes_of(&["match.fault = 1\nexcept.fault = [1, 2]", ""]),
-        ["W102 rules[0].except"]
-    );
-    assert_eq!(
-        codes_of(&["match.fault = [1, 3]\nexcept.fault = [1, 2]", ""]),
-        none
-    );
-}
-
-#[test]
-fn rules_know_what_a_change_of_status_has() {
-    let none: &[&str] = &[];
-    let updated = "match.event = \"updated\"";
-    let both = "match.event = [\"created\", \"updated\"]";
-    let and = |first: &str, more: &str| format!("{first}\n{more}");
-    // A rule that takes all new feedback does not take changes, nor the other way.
-    assert_eq!(codes_of(&["", updated]), none);
-    assert_eq!(codes_of(&[updated, ""]), none);
-    assert_eq!(codes_of(&["", both]), none);
-    assert_eq!(codes_of(&[both, "match.type = 2"]), ["W101 rules[1]"]);
-    assert_eq!(
-        codes_of(&["", updated, &and(updated, "match.status = 3")]),
-        ["W101 rules[2]"]
-    );
-    assert_eq!(
-        codes_of(&["", &and(updated, "match.status = 3"), updated]),
-        none
-    );
-    // It takes new feedback alone, whatever it says, so it is never asked.
-    assert_eq!(
-        codes_of(&["", &and(both, "match.type = 2")]),
-        ["W101 rules[1]"]
-    );
-    for never in [
-        "match.type = 2",
-        "match.contact = false",
-        "match.user = \"ou_1\"",
-    ] {
-        assert_eq!(
-            codes_of(&["", &and(updated, never)]),
-            ["W102 rules[1].match"]
-        );
-        let with_status = and(both, &and("match.status = 3", never));
-        assert_eq!(codes_of(&["", &with_status]), ["W102 rules[1].match"]);
-    }
-    assert_eq!(
-        codes_of(&["", "match.type = 2\nexcept.event = \"created\""])[..],
-        ["W102 rules[1].except", "W101 rules[1]"]
-    );
-    for idle in [
-        "except.path = \"x\"",
-        "except.images = true",
-        "except.event = \"created\"",
-    ] {
-        assert_eq!(
-            codes_of(&["", &and(updated, idle)]),
-            ["W104 rules[1].except"]
-        );
-    }
-    assert_eq!(
-        codes_of(&["match.type = 1\nexcept.status = 3", ""]),
-        ["W104 rules[0].except"]
-    );
-    assert_eq!(
-        codes_of(&["", &and(both, "except = { status = 3, path = \"x\" }")]),
-        none
-    );
-    // Faults are taken by what takes new feedback.
-    assert_eq!(codes_of(&[both]), none);
-    assert_eq!(codes_of(&[updated]), ["W103 rules"]);
-}
-
-#[test]
-fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
-    let help = "new feedback has no `status`, and this rule takes nothing else (write `event = \"updated\"` beside it to take changes of status)";
-    assert_eq!(
-        errors_of("match.status = \"closed\""),
-        [format!("E114 rules[0].match.status ‹\"closed\"›: {help}")]
-    );
-    assert_eq!(
-        errors_of("match = { event = \"created\", status = [3] }"),
-        [format!("E114 rules[0].match.status ‹[3]›: {help}")]
-    );
-    // One complaint is enough where `event` itself is wrong.
-    assert_eq!(
-        errors_of("match = { event = \"update\", status = 3 }").len(),
-        1
-    );
-    assert_eq!(
-        errors_of("match = { event = [\"created\", \"updated\"], status = 3 }"),
-        [""; 0]
-    );
-}
-
-#[test]
-fn faults_that_can_end_unrouted_are_warned_of() {
-    let none: &[&str] = &[];
-    for unsafe_end in [
-        "match.fault = 1",
-        "match.type = 2",
-        "continue = true",
-        "except.app = \"shop\"",
-    ] {
-        assert_eq!(codes_of(&[unsafe_end]), ["W103 rules"], "{unsafe_end}");
-    }
-    assert_eq!(
-        codes_of(&["match.type = [\"fault\", \"suggestion\"]"]),
-        none
-    );
 }
 
 #[test]
