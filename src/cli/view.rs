@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::model::{
-    Attempt, Condition, Delivery, Finding, Image, Order, RuleTrace, Severity, Timestamp, Trace,
+    Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, Order, RuleTrace, Severity,
+    Timestamp, Trace,
 };
 
 /// Absent is `-`.
@@ -33,6 +34,16 @@ fn met(condition: &Condition) -> String {
         "{} wants {}, found {found}",
         condition.key, condition.wanted
     )
+}
+
+/// The name of a status, else its number; empty where there is none.
+pub(super) fn status(status: Option<FeedbackStatus>) -> String {
+    let Some(status) = status else {
+        return String::new();
+    };
+    status
+        .key()
+        .map_or_else(|| status.0.to_string(), str::to_owned)
 }
 
 /// What each rule said.

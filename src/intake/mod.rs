@@ -1,9 +1,9 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
 //! Whoever receives events (today [`webhook`]) hands each one to [`Intake::accept`]. What it makes of
-//! them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
+//! them: new feedback and changes of its state go through the rules; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
-//! is told. All four are events in the journal, so that a repeat of any of them is known.
+//! is told. All three are events in the journal, so that a repeat of any of them is known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,10 +108,7 @@ impl Intake {
 /// What is made of an event.
 fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     let state = match &reading.found {
-        Found::Event(event) => match event.content {
-            Content::Created(_) => return rules.plan(event),
-            Content::Updated(_) | Content::Notice(_) => EventState::Noted,
-        },
+        Found::Event(event) => return rules.plan(event),
         Found::Ignored => EventState::Ignored,
         Found::Unreadable => EventState::Unreadable,
     };

@@ -20,8 +20,8 @@ pub use delivery::{
     Trigger, Verdict,
 };
 pub use event::{
-    Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind, SourceKind,
-    StatusChange, StoredEvent, UserIds,
+    Content, Event, EventKind, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus,
+    Notice, NoticeKind, SourceKind, StatusChange, StoredEvent, UserIds,
 };
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 mod library;
 mod reporters;
+mod status;
 
 use super::sample::{self, Sample};
 use super::*;

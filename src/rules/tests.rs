@@ -7,9 +7,12 @@ use serde::Deserialize;
 
 use super::*;
 use crate::model::{
-    Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, Finding, Notice, NoticeKind,
-    Private, Severity, SourceKind, StatusChange,
+    Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus, Finding,
+    Notice, NoticeKind, Private, Severity, SourceKind, StatusChange,
 };
+
+mod lints;
+mod updated;
 
 #[derive(Debug, serde::Deserialize)]
 struct File {
@@ -24,13 +27,14 @@ fn known() -> Known {
             ("shop".into(), "cli_shop".into()),
             ("order".into(), "cli_order1".into()),
             ("order".into(), "cli_order2".into()),
+            ("cli_tool".into(), "cli_order2".into()),
         ],
         apps: vec!["shop".into(), "desk".into()],
         destinations: ["oncall-chat", "product", "archive"]
             .map(DestinationName::from)
             .into(),
         mentions: names(&["sre"]),
-        templates: names(&["alert", "suggestion", "plain"]),
+        templates: names(&["alert", "suggestion", "plain", "status"]),
     }
 }
 
@@ -130,10 +134,28 @@ fn told(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What holds for `feedback()`, and what does not, for each key.
+/// A change of the state of two feedbacks.
+fn updated() -> Event {
+    event_of(Content::Updated(StatusChange {
+        feedback_ids: vec!["7057888018203574291".into(), "7057888018203574292".into()],
+        app_id: Some("cli_order2".into()),
+        status: Some(FeedbackStatus::CLOSED),
+        operator: crate::model::UserIds {
+            open_id: Some(Private::new("ou_1")),
+            ..Default::default()
+        },
+        ..StatusChange::default()
+    }))
+}
+
+/// What holds for `feedback()`, and what does not, for each key it can have.
 const CONDITIONS: &[(&str, &str, &str)] = &[
+    ("event", "\"created\"", "\"updated\""),
+    ("event", "[\"updated\", \"created\"]", "[\"updated\"]"),
     ("app", "\"order\"", "\"shop\""),
     ("app", "[\"shop\", \"cli_order2\"]", "\"cli_other\""),
+    // A name may look like an id.
+    ("app", "\"cli_tool\"", "\"cli_shop\""),
     ("via", "\"shop\"", "\"desk\""),
     ("type", "\"fault\"", "\"suggestion\""),
     ("type", "1", "[2, 3]"),
@@ -175,7 +197,8 @@ fn every_key_of_match_and_except_works_both_ways() {
             );
         }
     }
-    let covered: Vec<&str> = CONDITIONS.iter().map(|(key, ..)| *key).collect();
+    let all = CONDITIONS.iter().chain(updated::OF_UPDATED);
+    let covered: Vec<&str> = all.map(|(key, ..)| *key).collect();
     assert!(
         conditions::KEYS.iter().all(|key| covered.contains(key)),
         "a key is not tried"
@@ -185,8 +208,8 @@ fn every_key_of_match_and_except_works_both_ways() {
 #[test]
 fn what_is_absent_never_matches() {
     for (key, holds, _) in CONDITIONS {
-        if *key == "via" {
-            continue; // an event always came by some app
+        if matches!(*key, "via" | "event") {
+            continue; // an event always came by some app, and is one
         }
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
         assert_eq!(
@@ -343,21 +366,18 @@ fn severity_and_template_follow_the_type() {
 }
 
 #[test]
-fn changes_of_state_and_notices_are_noted_and_told_to_nobody() {
-    let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"product\"\n");
+fn notices_are_noted_and_told_to_nobody() {
+    let set = rules(
+        "[[rules]]\nname = \"all\"\nsend_to = \"product\"\nmatch.event = [\"created\", \"updated\"]\n",
+    );
     let notice = Notice {
         kind: NoticeKind::DeliveryDead,
         subject: String::new(),
         text: String::new(),
     };
-    for content in [
-        Content::Updated(StatusChange::default()),
-        Content::Notice(notice),
-    ] {
-        let (plan, trace) = set.explain(&event_of(content));
-        assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
-        assert_eq!(trace.rules[0].finding, Finding::NotReached);
-    }
+    let (plan, trace) = set.explain(&event_of(Content::Notice(notice)));
+    assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
+    assert_eq!(trace.rules[0].finding, Finding::NotReached);
 }
 
 #[test]
@@ -367,8 +387,8 @@ fn every_mistake_of_a_rule_is_named_at_once() {
 [[rules]]
 name = "blank screen"
 fault_type = 2
-match = { type = "crash", feedback_path = "pages/*", fault = ["balck_screen", "3", true], app = "shp", via = "shop2", event = "updated" }
-except = { description = "(", path = "[a", user = "li", contact = 1, source = -1, tenant = [], severity = "info" }
+match = { type = "crash", feedback_path = "pages/*", fault = ["balck_screen", "3", true], app = "shp", via = "shop2", event = ["updatd", 2, "closed"], status = ["close", "2", "fault", -1, "updated"] }
+except = { event_type = "x", description = "(", path = "[a", user = "li", contact = 1, source = -1, tenant = [], severity = "info" }
 send_to = ["oncal-chat", "product", 3]
 continue = "yes"
 severity = "urgent"
@@ -502,70 +522,6 @@ fn a_rule_with_an_error_is_left_out_and_the_others_stay() {
     assert_eq!(told(&set.plan(&bare())), [("product", "b")]);
 }
 
-/// Codes of the complaints about these rules, each `(rest of the rule)`.
-fn codes_of(rests: &[&str]) -> Vec<String> {
-    let rule =
-        |(n, rest): (usize, &&str)| format!("[[rules]]\nname = \"r{n}\"\nsend_to = []\n{rest}\n");
-    let text: String = rests.iter().enumerate().map(rule).collect();
-    let short = |line: String| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    complaints(&text).into_iter().map(short).collect()
-}
-
-#[test]
-fn rules_that_cannot_be_reached_or_match_are_warned_of() {
-    let none: &[&str] = &[];
-    assert_eq!(codes_of(&[""]), none);
-    assert_eq!(codes_of(&["", "match.type = 1"]), ["W101 rules[1]"]);
-    assert_eq!(codes_of(&["continue = true", ""]), none);
-    assert_eq!(codes_of(&["except.type = 2", "match.type = 2", ""]), none);
-    assert_eq!(
-        codes_of(&[
-            "match.fault = [1, 2]",
-            "match = { fault = 2, app = \"shop\" }",
-            "match.fault = [2, 3]",
-            ""
-        ]),
-        ["W101 rules[1]"]
-    );
-    assert_eq!(
-        codes_of(&[
-            "match.path = \"a*\"",
-            "match = { path = \"a*\", contact = true }",
-            ""
-        ]),
-        ["W101 rules[1]"]
-    );
-    assert_eq!(
-        codes_of(&["match = { type = 2, fault = 1 }", ""]),
-        ["W102 rules[0].match"]
-    );
-    assert_eq!(
-        codes_of(&["match.fault = 1\nexcept.fault = [1, 2]", ""]),
-        ["W102 rules[0].except"]
-    );
-    assert_eq!(
-        codes_of(&["match.fault = [1, 3]\nexcept.fault = [1, 2]", ""]),
-        none
-    );
-}
-
-#[test]
-fn faults_that_can_end_unrouted_are_warned_of() {
-    let none: &[&str] = &[];
-    for unsafe_end in [
-        "match.fault = 1",
-        "match.type = 2",
-        "continue = true",
-        "except.app = \"shop\"",
-    ] {
-        assert_eq!(codes_of(&[unsafe_end]), ["W103 rules"], "{unsafe_end}");
-    }
-    assert_eq!(
-        codes_of(&["match.type = [\"fault\", \"suggestion\"]"]),
-        none
-    );
-}
-
 #[test]
 fn codes_are_unique_and_each_says_what_it_means() {
     for (index, (code, meaning)) in CODES.iter().enumerate() {
@@ -598,6 +554,32 @@ fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
     assert_eq!(plan.deliveries[1].order.mentions, ["sre"]);
 }
 
+#[test]
+fn the_documented_file_shows_every_key() {
+    let text = include_str!("../../docs/relay.full.toml");
+    let file: toml::Table = toml::from_str(text).unwrap();
+    let rules = file["rules"].as_array().unwrap();
+    let written = |table: &toml::Value| -> Vec<String> {
+        let table = table.as_table().unwrap();
+        table.keys().cloned().collect()
+    };
+    let keys: Vec<String> = rules.iter().flat_map(written).collect();
+    let places = ["match", "except"];
+    let inside = rules
+        .iter()
+        .flat_map(|rule| places.iter().filter_map(|place| rule.get(place)));
+    let conditions: Vec<String> = inside.flat_map(written).collect();
+    for key in read::KEYS {
+        assert!(keys.iter().any(|one| one == key), "{key}");
+    }
+    for key in conditions::KEYS {
+        assert!(
+            conditions.iter().any(|one| one == key),
+            "{key} in conditions"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -612,8 +594,27 @@ proptest! {
     }
 }
 
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![any_created(), any_updated()]
+}
+
 prop_compose! {
-    fn any_event()(
+    fn any_updated()(
+        app in prop::option::of("cli_(shop|order1|x)"),
+        status in prop::option::of(0..5_i64),
+        ids in prop::collection::vec("[0-9]{1,4}", 0..3),
+    ) -> Event {
+        event_of(Content::Updated(StatusChange {
+            feedback_ids: ids,
+            app_id: app,
+            status: status.map(FeedbackStatus),
+            ..StatusChange::default()
+        }))
+    }
+}
+
+prop_compose! {
+    fn any_created()(
         app in prop::option::of("cli_(shop|order1|x)"),
         kind in prop::option::of(0..4_i64),
         faults in prop::collection::vec(0..10_i64, 0..3),
@@ -651,12 +652,23 @@ proptest! {
             name = "faults"
             match.type = "fault"
             send_to = ["oncall-chat", "archive"]
+            [[rules]]
+            name = "changes"
+            match = { event = ["created", "updated"], app = ["shop", "order"] }
+            except.status = "closed"
+            send_to = ["product", "archive"]
             "#,
         );
         let (plan, trace) = set.explain(&event);
         prop_assert_eq!(&plan, &set.plan(&event));
         prop_assert_eq!((&plan, &trace), (&set.explain(&event).0, &set.explain(&event).1));
-        prop_assert_eq!(trace.rules.len(), 3);
+        prop_assert_eq!(trace.rules.len(), 4);
+        let of_updated = matches!(event.content, Content::Updated(_));
+        let not_its_own = if of_updated { EventState::Unrouted } else { EventState::Noted };
+        prop_assert_ne!(plan.state, not_its_own);
+        if of_updated {
+            prop_assert!(plan.deliveries.iter().all(|one| one.order.rule.as_str() == "changes"));
+        }
         let last = trace.rules.iter().filter(|one| one.finding == Finding::Matched { last: true });
         prop_assert_eq!(last.count() == 1, plan.state == EventState::Routed);
         for (index, one) in plan.deliveries.iter().enumerate() {

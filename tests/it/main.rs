@@ -12,4 +12,5 @@ mod harness;
 mod intake;
 mod main_path;
 mod running;
+mod updated;
 mod uploads;

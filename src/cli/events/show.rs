@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
 use crate::config::Config;
-use crate::model::{Attempt, Delivery, Image, StoredEvent, Trace};
+use crate::model::{
+    Attempt, Content, Delivery, FeedbackStatus, Image, StatusChange, StoredEvent, Trace,
+};
 use crate::store::{DeliveryFilter, Store};
 
 const EXAMPLES: &str = "\
@@ -34,6 +36,8 @@ struct Record {
     event: StoredEvent,
     /// What today's rules say of it, or why they cannot be asked.
     trace: Result<Trace, String>,
+    /// What it says, if it is a change of status.
+    change: Option<StatusChange>,
     images: Vec<Image>,
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
     with_body: bool,
@@ -66,8 +70,13 @@ async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failu
         deliveries.push((delivery, attempts));
     }
     let read = reading::read_stored(&event, config);
+    let change = match read.as_ref().map(|event| &event.content) {
+        Ok(Content::Updated(change)) => Some(change.clone()),
+        Ok(Content::Created(_) | Content::Notice(_)) | Err(_) => None,
+    };
     Ok(Record {
         trace: read.map(|event| config.rules.explain(&event).1),
+        change,
         images: store.images_of(event.seq).await?,
         deliveries,
         event,
@@ -81,10 +90,22 @@ impl Record {
         let line = |name: &str, value: &str| format!("{name:<12}{}\n", text::escape(value));
         let mut out = line("event", event.id.as_str());
         out.push_str(&line("type", &event.event_type));
-        out.push_str(&line(
-            "feedback",
-            &view::or_dash(event.feedback_id.as_deref()),
-        ));
+        match &self.change {
+            None => out.push_str(&line(
+                "feedback",
+                &view::or_dash(event.feedback_id.as_deref()),
+            )),
+            Some(change) => {
+                out.push_str(&line(
+                    "feedback",
+                    &view::or_dash(Some(&change.feedback_ids.join(" "))),
+                ));
+                out.push_str(&line(
+                    "status",
+                    &view::or_dash(Some(&view::status(change.status))),
+                ));
+            }
+        }
         out.push_str(&line("received", &event.received_at.to_string()));
         out.push_str(&line("by app", event.via.as_str()));
         out.push_str(&line("state", event.state.key()));
@@ -141,6 +162,11 @@ impl Record {
         let mut shown = json!({
             "id": event.id.as_str(),
             "feedback_id": event.feedback_id,
+            "change": self.change.as_ref().map(|change| json!({
+                "feedback_ids": change.feedback_ids,
+                "status": change.status.map(|status| status.0),
+                "status_key": change.status.and_then(FeedbackStatus::key),
+            })),
             "via": event.via.as_str(),
             "type": event.event_type,
             "received_at": view::time_json(Some(event.received_at)),
@@ -221,6 +247,7 @@ mod tests {
                     }),
                 }],
             }),
+            change: None,
             images: vec![Image {
                 ordinal: 0,
                 state: ImageState::Lost,
@@ -242,6 +269,34 @@ mod tests {
     #[test]
     fn programs_see_the_same() {
         insta::assert_json_snapshot!(record().to_json());
+    }
+
+    #[test]
+    fn a_change_of_status_names_each_feedback_and_the_status() {
+        let change = |status| Record {
+            change: Some(StatusChange {
+                feedback_ids: vec!["70".into(), "71\u{1b}".into()],
+                status,
+                ..StatusChange::default()
+            }),
+            ..record()
+        };
+        let closed = change(Some(FeedbackStatus::CLOSED));
+        let text = closed.to_text();
+        assert!(
+            text.contains("feedback    70 71\\u{1b}\nstatus      closed\n"),
+            "{text}"
+        );
+        assert_eq!(
+            closed.to_json()["change"],
+            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "status_key": "closed" })
+        );
+        assert!(
+            change(Some(FeedbackStatus(9)))
+                .to_text()
+                .contains("status      9\n")
+        );
+        assert!(change(None).to_text().contains("status      -\n"));
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn every_key_of_the_sections_arrives() {
         .iter()
         .map(|rule| rule.name.as_str())
         .collect();
-    assert_eq!((names.len(), names[5]), (6, "more"));
+    assert_eq!((names.len(), names[6]), (7, "more"));
 }
 
 #[test]

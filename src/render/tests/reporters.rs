@@ -42,6 +42,7 @@ fn assert_inert(family: Family, form: Form, payload: &Payload) {
                 &[
                     "<at id=ou_1234></at> <at email=li@example.com></at>",
                     "<font color='grey'>",
+                    "<font color='green'>",
                     "</font>",
                 ],
             ),
@@ -79,19 +80,26 @@ fn assert_within_limits(family: Family, payload: &Payload) {
     }
 }
 
+/// The same texts where a change of status has ids: who writes those is no concern of ours.
+fn hostile_change(text: &str) -> Sample {
+    let mut sample = sample::status_changed();
+    let Content::Updated(change) = &mut sample.event.content else {
+        panic!("no change: {sample:?}");
+    };
+    let words = || Some(Private::new(text));
+    change.feedback_ids = vec![text.to_owned(); 3];
+    change.app_id = Some(text.to_owned());
+    change.operator.open_id = words();
+    change.operator.union_id = words();
+    change.operator.user_id = words();
+    sample.mentions = sample::fault(&ShownBy::Link).mentions;
+    sample
+}
+
 fn assert_holds(text: &str) {
     let templates = Templates::built_in();
     let sample = hostile(text);
-    for family in [Family::Feishu, Family::Slack] {
-        let audience = sample::audience(family, Locale::Zh);
-        for form in Form::ALL {
-            let payload = templates
-                .payload(&audience, *form, &sample.subject())
-                .unwrap();
-            assert_inert(family, *form, &payload);
-            assert_within_limits(family, &payload);
-        }
-    }
+    assert_holds_for_people(&sample);
     let audience = sample::audience(Family::Webhook, Locale::Zh);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())
@@ -107,6 +115,20 @@ fn assert_holds(text: &str) {
             .unwrap_or_default(),
         typed
     );
+}
+
+fn assert_holds_for_people(sample: &Sample) {
+    let templates = Templates::built_in();
+    for family in [Family::Feishu, Family::Slack] {
+        let audience = sample::audience(family, Locale::Zh);
+        for form in Form::ALL {
+            let payload = templates
+                .payload(&audience, *form, &sample.subject())
+                .unwrap();
+            assert_inert(family, *form, &payload);
+            assert_within_limits(family, &payload);
+        }
+    }
 }
 
 const NASTY: &[&str] = &[
@@ -127,6 +149,18 @@ fn nasty_texts_stay_text() {
         assert_holds(&text.repeat(30_000 / text.len()));
     }
     assert_holds(&NASTY.concat());
+}
+
+#[test]
+fn ids_of_a_change_of_status_stay_text() {
+    for text in NASTY {
+        for template in ["status", "plain", "alert"] {
+            let mut sample = hostile_change(text);
+            sample.order.template = template.to_owned();
+            assert_holds_for_people(&sample);
+        }
+    }
+    assert_holds_for_people(&hostile_change(&NASTY.concat().repeat(20)));
 }
 
 proptest! {

@@ -1,0 +1,134 @@
+//! Changes of status: which rules take them, and what they lack.
+
+use super::*;
+
+/// The same for `updated()`.
+pub(super) const OF_UPDATED: &[(&str, &str, &str)] = &[
+    ("event", "\"updated\"", "\"created\""),
+    ("event", "[\"created\", \"updated\"]", "[\"created\"]"),
+    ("status", "\"closed\"", "[\"processed\", \"processing\"]"),
+    ("status", "[0, 3]", "7"),
+    ("app", "\"order\"", "\"shop\""),
+    ("via", "\"shop\"", "\"desk\""),
+    ("tenant_key", "\"tk_1\"", "\"TK_1\""),
+];
+
+#[test]
+fn the_keys_of_a_change_of_status_work_both_ways() {
+    for (key, holds, fails) in OF_UPDATED {
+        for (wanted, expected) in [(holds, true), (fails, false)] {
+            let taken = |conditions: &str| {
+                let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n";
+                let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated());
+                assert_eq!(
+                    plan.state == EventState::Routed,
+                    !plan.deliveries.is_empty()
+                );
+                !plan.deliveries.is_empty()
+            };
+            let both = "match.event = [\"created\", \"updated\"]\n";
+            let matches = match *key {
+                "event" => format!("match.event = {wanted}"),
+                key => format!("{both}match.{key} = {wanted}"),
+            };
+            assert_eq!(taken(&matches), expected, "{matches}");
+            let excepted = format!("{both}except.{key} = {wanted}");
+            assert_eq!(taken(&excepted), !expected, "{excepted}");
+        }
+    }
+}
+
+#[test]
+fn what_a_change_of_status_does_not_have_never_matches() {
+    let has = |key: &str| OF_UPDATED.iter().any(|(one, ..)| *one == key);
+    let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
+    let mut tried = 0;
+    for wanted in lacking.flat_map(|(key, holds, fails)| [(key, holds), (key, fails)]) {
+        let (key, value) = wanted;
+        let rule = |place: &str| {
+            let text = format!(
+                "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = [\"created\", \"updated\"]\n{place}.{key} = {value}\n"
+            );
+            rules(&text).explain(&updated())
+        };
+        let (plan, trace) = rule("match");
+        assert_eq!(plan.state, EventState::Noted, "{key}");
+        let Finding::Failed(failed) = &trace.rules[0].finding else {
+            panic!("{trace:?}");
+        };
+        assert_eq!((failed.key, failed.found.expose()), (*key, ""));
+        assert_eq!(rule("except").0.state, EventState::Routed, "{key}");
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried}");
+}
+
+#[test]
+fn a_rule_takes_changes_of_status_only_where_it_says_so() {
+    let rule = |rest: &str| format!("[[rules]]\nname = \"one\"\nsend_to = \"product\"\n{rest}");
+    for (rest, wanted) in [
+        ("", "\"created\" (the default)"),
+        ("match.app = \"order\"", "\"created\" (the default)"),
+        (
+            "match = { app = \"shop\", event = \"created\" }",
+            "\"created\"",
+        ),
+    ] {
+        let (plan, trace) = rules(&rule(rest)).explain(&updated());
+        assert_eq!((plan.state, told(&plan)), (EventState::Noted, vec![]));
+        let Finding::Failed(failed) = &trace.rules[0].finding else {
+            panic!("{trace:?}");
+        };
+        assert_eq!(
+            (failed.key, &*failed.wanted, failed.found.expose()),
+            ("event", wanted, "updated")
+        );
+    }
+    let set = rules(&rule("match.event = \"updated\""));
+    assert_eq!(told(&set.plan(&updated())), [("product", "one")]);
+    assert_eq!(set.plan(&event(feedback())).state, EventState::Unrouted);
+}
+
+#[test]
+fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_it() {
+    let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
+    let plan = rules(rule).plan(&updated());
+    assert_eq!(plan.state, EventState::Routed);
+    let order = &plan.deliveries[0].order;
+    assert_eq!(
+        (order.severity, &*order.template),
+        (Severity::Info, "status")
+    );
+
+    let more =
+        "severity = \"critical\"\ntemplate = \"plain\"\nmention = \"sre\"\ncontinue = true\n";
+    let plan = rules(&format!("{rule}{more}")).plan(&updated());
+    assert_eq!((plan.state, plan.deliveries.len()), (EventState::Noted, 1));
+    let order = &plan.deliveries[0].order;
+    assert_eq!(
+        (order.severity, &*order.template, &*order.mentions),
+        (Severity::Critical, "plain", &["sre".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
+    let help = "new feedback has no `status`, and this rule takes nothing else (write `event = \"updated\"` beside it to take changes of status)";
+    assert_eq!(
+        errors_of("match.status = \"closed\""),
+        [format!("E114 rules[0].match.status ‹\"closed\"›: {help}")]
+    );
+    assert_eq!(
+        errors_of("match = { event = \"created\", status = [3] }"),
+        [format!("E114 rules[0].match.status ‹[3]›: {help}")]
+    );
+    // One complaint is enough where `event` itself is wrong.
+    assert_eq!(
+        errors_of("match = { event = \"update\", status = 3 }").len(),
+        1
+    );
+    assert_eq!(
+        errors_of("match = { event = [\"created\", \"updated\"], status = 3 }"),
+        [""; 0]
+    );
+}
