@@ -3,18 +3,18 @@
 use axum::routing::post as post_to;
 
 use super::*;
+use crate::feishu::client::fake;
 use crate::model::{Secret, Timestamp};
-use crate::net::HttpClient;
 use crate::slack::{Arguments, Said, SlackClient, Unverified};
 
 const CHANNEL: &str = "C0123ABCD";
 
-async fn fake() -> (FakeSlack, SlackClient) {
+async fn started() -> (FakeSlack, SlackClient) {
     let workspace = Workspace::new("xoxb-1", "signing", CHANNEL);
-    let fake = FakeSlack::start(workspace).await.unwrap();
-    let http = HttpClient::trusted(None).unwrap();
-    let client = SlackClient::new(&fake.url(), Secret::new("xoxb-1"), http);
-    (fake, client)
+    let slack = FakeSlack::start(workspace).await.unwrap();
+    let http = fake::http();
+    let client = SlackClient::new(&slack.url(), Secret::new("xoxb-1"), http);
+    (slack, client)
 }
 
 /// `ok`, or the word and the first place.
@@ -33,13 +33,13 @@ async fn post(client: &SlackClient, mut message: Value) -> String {
     }
 }
 
-#[tokio::test]
-async fn blocks_are_checked_as_slack_checks_them() {
+/// Blocks, and what is said of them.
+fn rows() -> Vec<(Value, &'static str)> {
     let words = |count: usize| "字".repeat(count);
     let plain = |count| json!({"type": "plain_text", "text": words(count)});
     let button = |id: &str| json!({"type": "button", "action_id": id, "text": plain(75)});
     let divider = json!({"type": "divider"});
-    for (blocks, wanted) in [
+    vec![
         (json!([{"type": "header", "text": plain(150)}]), "ok"),
         (
             json!([{"type": "header", "text": plain(151)}]),
@@ -96,23 +96,28 @@ async fn blocks_are_checked_as_slack_checks_them() {
             "invalid_blocks /blocks/0/slack_file",
         ),
         (
-            json!([divider, {"type": "sction"}]),
+            json!([{"type": "divider"}, {"type": "sction"}]),
             "invalid_blocks /blocks/1/type",
         ),
-        (json!(vec![divider.clone(); 51]), "invalid_blocks /blocks"),
+        (json!(vec![divider; 51]), "invalid_blocks /blocks"),
         (json!({}), "invalid_blocks /blocks"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn blocks_are_checked_as_slack_checks_them() {
+    for (blocks, wanted) in rows() {
         // Each on a fresh one: the pace is not what is looked at.
-        let (fake, client) = fake().await;
+        let (slack, client) = started().await;
         let given = post(&client, json!({"text": "x", "blocks": blocks.clone()})).await;
         assert_eq!(given, wanted, "{blocks}");
-        assert_eq!(fake.messages().len(), usize::from(wanted == "ok"));
+        assert_eq!(slack.messages().len(), usize::from(wanted == "ok"));
     }
 }
 
 #[tokio::test]
 async fn who_and_where_are_checked() {
-    let (fake, client) = fake().await;
+    let (slack, client) = started().await;
     assert_eq!(post(&client, json!({})).await, "no_text");
     assert_eq!(
         post(&client, json!({"text": "x", "channel": "C0NOWHERE"})).await,
@@ -122,18 +127,18 @@ async fn who_and_where_are_checked() {
         post(&client, json!({"text": "x", "thread_ts": "1.2"})).await,
         "thread_not_found"
     );
-    fake.set_access(CHANNEL, Access::Outside);
+    slack.set_access(CHANNEL, Access::Outside);
     assert_eq!(post(&client, json!({"text": "x"})).await, "not_in_channel");
-    fake.set_access(CHANNEL, Access::Archived);
+    slack.set_access(CHANNEL, Access::Archived);
     assert_eq!(post(&client, json!({"text": "x"})).await, "is_archived");
-    let http = HttpClient::trusted(None).unwrap();
-    let other = SlackClient::new(&fake.url(), Secret::new("xoxb-2"), http);
+    let http = fake::http();
+    let other = SlackClient::new(&slack.url(), Secret::new("xoxb-2"), http);
     assert_eq!(post(&other, json!({"text": "x"})).await, "invalid_auth");
 }
 
 #[tokio::test]
 async fn what_comes_too_fast_is_told_to_wait() {
-    let (_fake, client) = fake().await;
+    let (_slack, client) = started().await;
     let mut said = Vec::new();
     for _ in 0..8 {
         said.push(post(&client, json!({"text": "x"})).await);
@@ -144,9 +149,9 @@ async fn what_comes_too_fast_is_told_to_wait() {
 
 #[tokio::test]
 async fn a_file_can_be_shown_when_it_is_ready() {
-    let (fake, client) = fake().await;
+    let (slack, client) = started().await;
     let message = |id: &str| json!({"text": "x", "blocks": [{"type": "image", "alt_text": "", "slack_file": {"id": id}}]});
-    fake.set_ready_after(Duration::from_secs(3600));
+    slack.set_ready_after(Duration::from_secs(3600));
     let form = |fields| Arguments::Form(fields);
     let ask = async |method, arguments| {
         let answer = client.call(method, arguments, Duration::from_secs(5)).await;
@@ -168,10 +173,10 @@ async fn a_file_can_be_shown_when_it_is_ready() {
     let said = ask("files.getUploadURLExternal", json).await;
     assert!(matches!(said, Said::Refused(problem) if problem.error == "invalid_arguments"));
 
-    fake.set_ready_after(Duration::from_millis(50));
+    slack.set_ready_after(Duration::from_millis(50));
     let png = Bytes::from_static(b"\x89PNG\r\n\x1a\n");
     let id = client.upload("a.png", png.clone()).await.unwrap();
-    assert_eq!(fake.file(&id), Some(png));
+    assert_eq!(slack.file(&id), Some(png));
     assert_eq!(post(&client, message(&id)).await, "ok");
     let webp = Bytes::from_static(b"RIFF\x04\0\0\0WEBPVP8 ");
     let id = client.upload("a.webp", webp).await.unwrap();
@@ -183,12 +188,12 @@ async fn a_file_can_be_shown_when_it_is_ready() {
 
 #[tokio::test]
 async fn a_press_is_signed_and_reads_as_a_click() {
-    let (fake, client) = fake().await;
+    let (slack, client) = started().await;
     let button = json!({"type": "button", "action_id": "claim", "value": "v 1",
         "text": {"type": "plain_text", "text": "认领"}});
     let message = json!({"text": "x", "blocks": [{"type": "actions", "elements": [button]}]});
     assert_eq!(post(&client, message).await, "ok");
-    let ts = fake.messages()[0].ts.clone();
+    let ts = slack.messages()[0].ts.clone();
     // Told to a server that keeps what it is told.
     let got = Arc::<Mutex<Vec<(HeaderMap, Bytes)>>>::default();
     let keep = Arc::clone(&got);
@@ -210,7 +215,7 @@ async fn a_press_is_signed_and_reads_as_a_click() {
         user_name: "Amy",
     };
     let now = Timestamp::from_millis(1_700_000_100_000);
-    let answer = fake.press_button(&url, &press, now).await.unwrap();
+    let answer = slack.press_button(&url, &press, now).await.unwrap();
     assert_eq!(answer.status, 200);
     let (headers, body) = lock(&got)[0].clone();
     let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
@@ -234,6 +239,6 @@ async fn a_press_is_signed_and_reads_as_a_click() {
         action_id: "other",
         ..press
     };
-    let error = fake.press_button(&url, &none, now).await.unwrap_err();
+    let error = slack.press_button(&url, &none, now).await.unwrap_err();
     assert!(matches!(error, PressError::NoButton));
 }
