@@ -103,6 +103,7 @@ fn kinds(config: &Config) -> BTreeMap<DestinationName, &'static str> {
         KindSettings::FeishuBot { .. } => "feishu-bot",
         KindSettings::FeishuApp { .. } => "feishu-app",
         KindSettings::SlackWebhook { .. } => "slack-webhook",
+        KindSettings::SlackApp { .. } => "slack-app",
         KindSettings::Webhook { .. } => "webhook",
         KindSettings::File { .. } => "file",
     };

@@ -21,6 +21,7 @@ const OPEN: &[&str] = &[
     "app_id",
     "body",
     "buttons",
+    "channel",
     "chat_id",
     "concurrency",
     "contact",

@@ -215,15 +215,15 @@ impl Sender {
         destination: &Arc<dyn Destination>,
         work: &Work,
     ) -> bool {
-        let ShowsImages::ByKey(app) = destination.shows_images() else {
+        let ShowsImages::ByKey(owner) = destination.shows_images() else {
             return false;
         };
         let kept = work.images.iter().filter_map(|image| image.kept.as_ref());
         let ids: Vec<ImageId> = kept.map(|kept| kept.id.clone()).collect();
-        let app_id = settings.names.app_id(&app);
+        let owner = settings.names.key_owner(&owner);
         let forgotten = self
             .store
-            .forget_image_keys(app_id, &ids, work.delivery.id)
+            .forget_image_keys(owner, &ids, work.delivery.id)
             .await;
         forgotten.is_ok()
     }

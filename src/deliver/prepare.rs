@@ -167,10 +167,10 @@ impl Preparer {
         let ways = destination.shows_images();
         let now = self.clock.now();
         let mut keys = match &ways {
-            ShowsImages::ByKey(app) if work.delivery.form == Form::Full => {
-                let app_id = settings.names.app_id(app);
+            ShowsImages::ByKey(owner) if work.delivery.form == Form::Full => {
+                let owner = settings.names.key_owner(owner);
                 let wait = uploads_wait(&work.delivery);
-                self.uploader.keys(destination, app_id, &kept, wait).await
+                self.uploader.keys(destination, owner, &kept, wait).await
             }
             ShowsImages::ByKey(_) | ShowsImages::ByLink | ShowsImages::ByPath | ShowsImages::No => {
                 Default::default()

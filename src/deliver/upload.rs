@@ -1,4 +1,4 @@
-//! Keys for pictures: each is given to a platform once per app, however many destinations show it.
+//! Keys for pictures: each is given to a platform once per app or bot, however many destinations show it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -42,7 +42,7 @@ pub(super) struct Uploader {
     permits: Arc<Semaphore>,
 }
 
-/// Uploads in progress, by app id and picture.
+/// Uploads in progress, by owner and picture.
 type Busy = HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>;
 
 impl Uploader {
@@ -62,7 +62,7 @@ impl Uploader {
     pub(super) async fn keys(
         &self,
         destination: &Arc<dyn Destination>,
-        app_id: &str,
+        owner: &str,
         images: &[Image],
         wait: Duration,
     ) -> HashMap<u8, Key> {
@@ -75,15 +75,15 @@ impl Uploader {
             let Some(kept) = image.kept.clone() else {
                 continue;
             };
-            if let Ok(Some(key)) = self.store.image_key(app_id, &kept.id).await {
+            if let Ok(Some(key)) = self.store.image_key(owner, &kept.id).await {
                 keys.insert(image.ordinal, Key::Kept(key));
                 continue;
             }
             let (send, receive) = oneshot::channel();
             let (uploader, destination) = (self.clone(), Arc::clone(destination));
-            let (app_id, ordinal) = (app_id.to_owned(), image.ordinal);
+            let (owner, ordinal) = (owner.to_owned(), image.ordinal);
             self.tasks.spawn_brief(async move {
-                let key = uploader.key(&destination, &app_id, &kept, &send).await;
+                let key = uploader.key(&destination, &owner, &kept, &send).await;
                 send.send(key).ok(); // nobody waits any more: the key is kept in the journal all the same
             });
             waiting.spawn(async move { (ordinal, receive.await.unwrap_or(Key::Later)) });
@@ -98,14 +98,14 @@ impl Uploader {
     async fn key(
         &self,
         destination: &Arc<dyn Destination>,
-        app_id: &str,
+        owner: &str,
         image: &KeptImage,
         asked: &oneshot::Sender<Key>,
     ) -> Key {
-        let turn = self.turn(app_id, image);
+        let turn = self.turn(owner, image);
         let is_first = turn.try_lock().is_ok();
         let _turn = turn.lock().await;
-        match self.store.image_key(app_id, &image.id).await {
+        match self.store.image_key(owner, &image.id).await {
             Ok(Some(key)) => return Key::Kept(key),
             // While another tried in vain, whoever asked for this went on: those who ask again try again.
             Ok(None) if !is_first && asked.is_closed() => return Key::Later,
@@ -125,7 +125,7 @@ impl Uploader {
         };
         match destination.upload(image.format, bytes).await {
             Ok(key) => {
-                if let Err(error) = self.store.put_image_key(app_id, &image.id, &key).await {
+                if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
                     tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
                 }
                 Key::Fresh(key)
@@ -146,11 +146,11 @@ impl Uploader {
     }
 
     /// The right to upload this picture, so that two destinations do not at once.
-    fn turn(&self, app_id: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, owner: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.retain(|_, turn| turn.strong_count() > 0);
         let turn = busy
-            .entry((app_id.to_owned(), image.id.to_string()))
+            .entry((owner.to_owned(), image.id.to_string()))
             .or_default();
         turn.upgrade().unwrap_or_else(|| {
             let fresh = Arc::default();

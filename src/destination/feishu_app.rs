@@ -21,7 +21,9 @@ use serde_json::json;
 use self::code::{Asked, Doing};
 use super::answer::{answered, refused, unanswered, unsent};
 use super::excerpt::Redactor;
-use super::{Common, Destination, Message, Pace, Place, Rang, Sent, SharedPace, ShowsImages};
+use super::{
+    Common, Destination, KeyOwner, Message, Pace, Place, Rang, Sent, SharedPace, ShowsImages,
+};
 use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
 use crate::feishu::{ApiError, Call, FeishuClient, To, Unanswered, Urgent};
 use crate::model::{Form, ImageFormat, MessageHandle, Outcome};
@@ -227,7 +229,7 @@ impl Destination for FeishuApp {
     }
 
     fn shows_images(&self) -> ShowsImages {
-        ShowsImages::ByKey(self.client.app().clone())
+        ShowsImages::ByKey(KeyOwner::App(self.client.app().clone()))
     }
 
     fn recognises_repeats(&self) -> bool {

@@ -10,6 +10,7 @@ mod feishu_answer;
 mod feishu_app;
 mod feishu_bot;
 mod file;
+mod slack_app;
 mod slack_webhook;
 mod splice;
 #[cfg(test)]
@@ -69,11 +70,20 @@ pub struct Common {
     pub audience: Audience,
 }
 
+/// Whose keys of pictures are: a key is good for nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// A Feishu app.
+    App(AppName),
+    /// A bot of another platform, by a name that the same bot always has.
+    Bot(String),
+}
+
 /// How a destination shows pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShowsImages {
-    /// By a key that [`Destination::upload`] gets from the platform; keys belong to this app.
-    ByKey(AppName),
+    /// By a key that [`Destination::upload`] gets from the platform; keys belong to this owner.
+    ByKey(KeyOwner),
     /// By a signed link of ours.
     ByLink,
     /// By the path in the archive.
@@ -212,6 +222,19 @@ pub enum KindSettings {
         /// Its URL, which is its secret.
         url: Secret,
     },
+    /// A Slack app's bot.
+    SlackApp {
+        /// Speaks as the bot, `xoxb-…`.
+        token: Secret,
+        /// Tells Slack's clicks on buttons from others'.
+        signing_secret: Option<Secret>,
+        /// Where it speaks: `C…`, `G…` or `D…`.
+        channel: String,
+        /// Whether its messages carry buttons. Only with a signing secret.
+        buttons: bool,
+        /// Where the Web API is, without a trailing slash.
+        base_url: String,
+    },
     /// Standard Webhooks.
     Webhook {
         /// Where to.
@@ -250,6 +273,7 @@ impl Settings {
             } => upload_images_as.as_ref(),
             KindSettings::FeishuApp { app, .. } => Some(app),
             KindSettings::SlackWebhook { .. }
+            | KindSettings::SlackApp { .. }
             | KindSettings::Webhook { .. }
             | KindSettings::File { .. } => None,
         }
@@ -343,6 +367,17 @@ pub fn build(
                 http,
                 url,
                 settings.links,
+            ))
+        }
+        KindSettings::SlackApp {
+            token,
+            channel,
+            base_url,
+            ..
+        } => {
+            let (token, channel) = (token.clone(), channel.clone());
+            Arc::new(slack_app::SlackApp::new(
+                common, http, base_url, token, channel,
             ))
         }
         KindSettings::Webhook {

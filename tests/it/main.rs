@@ -12,5 +12,6 @@ mod harness;
 mod intake;
 mod main_path;
 mod running;
+mod slack_app;
 mod updated;
 mod uploads;

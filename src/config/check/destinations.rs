@@ -9,9 +9,10 @@ use toml::de::DeValue;
 use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
-use super::{Context, Names, destination_name, in_range, missing, urls, webhook};
+use super::{Context, Names, destination_name, in_range, missing, slack, urls, webhook};
 use crate::config::raw::{
-    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackWebhook, RawWebhook,
+    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
+    RawWebhook,
 };
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
@@ -48,8 +49,7 @@ fn no_kind(entry: &Section<'_>, out: &mut Complaints) {
             hints::unknown_key(key.get_ref(), &["kind"], &place, out);
         }
         None => {
-            let kinds =
-                "one of \"feishu-bot\", \"feishu-app\", \"slack-webhook\", \"webhook\", \"file\"";
+            let kinds = "one of \"feishu-bot\", \"feishu-app\", \"slack-webhook\", \"slack-app\", \"webhook\", \"file\"";
             missing(&entry.at, "kind", kinds, out);
         }
     }
@@ -232,19 +232,13 @@ impl Checks<'_> {
         entry: Section<'_>,
         out: &mut Complaints,
     ) -> Option<OfKind> {
-        let not_built = |word: &str, instead: &str, out: &mut Complaints| {
-            let place = entry.at.key("kind", kind.span());
-            let message = format!("the kind `{word}` is not built yet");
-            out.add_with_help(codes::NOT_BUILT, &place, message, instead);
-            None
-        };
         match kind.get_ref() {
             Kind::FeishuBot => self.feishu_bot(entry, out),
             Kind::SlackWebhook => self.slack_webhook(entry, out),
             Kind::Webhook => self.webhook(entry, out),
             Kind::File => self.file(entry, out),
             Kind::FeishuApp => self.feishu_app(entry, out),
-            Kind::SlackApp => not_built("slack-app", "use \"slack-webhook\"", out),
+            Kind::SlackApp => self.slack_app(entry, out),
         }
     }
 
@@ -281,6 +275,17 @@ impl Checks<'_> {
             KindSettings::SlackWebhook { url },
             Family::Slack,
         ))
+    }
+
+    fn slack_app(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawSlackApp = entry.read_beside(COMMON_KEYS, out);
+        let secrets = Secrets {
+            context: self.context,
+            section: &at,
+        };
+        let kind = slack::app(raw, &secrets, out)?;
+        Some(OfKind::new(kind, Family::Slack))
     }
 
     fn webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {

@@ -495,7 +495,7 @@ async fn what_it_says_of_itself() {
     assert_eq!(destination.forms().len(), 4);
     assert_eq!(
         destination.shows_images(),
-        ShowsImages::ByKey("shop".into())
+        ShowsImages::ByKey(KeyOwner::App("shop".into()))
     );
     let shared = destination.shared_paces();
     let keys: Vec<_> = shared.iter().map(|shared| shared.key.as_str()).collect();
