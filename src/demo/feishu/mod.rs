@@ -4,6 +4,7 @@
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
+mod feedbacks;
 mod images;
 mod token;
 
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use self::feedbacks::Feedbacks;
 use self::images::Images;
 use self::token::Tokens;
 use super::{Faults, Server};
@@ -26,6 +28,10 @@ pub enum Api {
     Token,
     /// `POST /open-apis/im/v1/images`.
     UploadImage,
+    /// `GET /open-apis/application/v6/applications/:app_id/feedbacks`.
+    ListFeedback,
+    /// `PATCH /open-apis/application/v6/applications/:app_id/feedbacks/:feedback_id`.
+    SetFeedback,
 }
 
 /// A call that was made.
@@ -56,6 +62,7 @@ struct State {
     calls: Mutex<Vec<Called>>,
     tokens: Tokens,
     images: Images,
+    feedbacks: Feedbacks,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -75,6 +82,7 @@ impl FakeFeishu {
         let routes = Router::new()
             .merge(token::routes())
             .merge(images::routes())
+            .merge(feedbacks::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
         Ok(Self { server, state })
