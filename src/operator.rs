@@ -110,7 +110,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageLost
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
-        | NoticeKind::ReloadRefused => false,
+        | NoticeKind::ReloadRefused
+        | NoticeKind::BackfillFailed => false,
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::gate::Now;
 use super::policy::{RetryPolicy, Tried};
 use super::prepare::{Prepared, Preparer, Unsendable};
-use super::{Settings, is_notice};
+use super::{Settings, is_notice, is_summary};
 use crate::destination::{Destination, Message, Place, Sent};
 use crate::model::{
     Attempt, Clock, Delivery, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind, Recorded,
@@ -80,7 +80,10 @@ impl Sender {
             status: sent.status,
             code: sent.code.clone(),
             reason: sent.outcome.reason().map(str::to_owned),
-            excerpt: sent.excerpt.clone(),
+            excerpt: sent
+                .excerpt
+                .clone()
+                .filter(|_| !is_summary(&lease.item.event)),
         };
         self.conclude(destination, lease, attempt, &sent, prepared)
             .await;
@@ -158,9 +161,11 @@ impl Sender {
                 reason: format!("{why}; sent to {to} instead"),
             };
         }
+        // Words of reports stand with those reports alone, where `erase` finds them.
+        let quotes = is_summary(&lease.item.event);
         let finished = Finished {
             attempt: Some(attempt.clone()),
-            payload: keep(&verdict, &prepared),
+            payload: keep(&verdict, &prepared).filter(|_| !quotes),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
             ..unsent(delivery, verdict)

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 pub use self::feedbacks::{
@@ -46,6 +47,7 @@ struct Inner {
     app_id: String,
     app_secret: Option<Secret>,
     base_url: String,
+    feedback_timezone: TimeZone,
     http: HttpClient,
     token: TokenCache,
     feedback_pace: feedbacks::Pace,
@@ -112,6 +114,7 @@ impl FeishuClient {
             app_id: app.app_id.clone(),
             app_secret: app.app_secret.clone(),
             base_url: app.base_url.trim_end_matches('/').to_owned(),
+            feedback_timezone: app.feedback_timezone.clone(),
             http,
             token: TokenCache::default(),
             feedback_pace: feedbacks::Pace::default(),

@@ -110,7 +110,7 @@ fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     let state = match &reading.found {
         Found::Event(event) => match event.content {
             Content::Created(_) => return rules.plan(event),
-            Content::Updated(_) | Content::Notice(_) => EventState::Noted,
+            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => EventState::Noted,
         },
         Found::Ignored => EventState::Ignored,
         Found::Unreadable => EventState::Unreadable,
@@ -189,7 +189,7 @@ fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
             (ids(&feedback.user), images.cloned().collect())
         }
         Content::Updated(change) => (ids(&change.operator), Vec::new()),
-        Content::Notice(_) => (Vec::new(), Vec::new()),
+        Content::Notice(_) | Content::Summary(_) => (Vec::new(), Vec::new()),
     }
 }
 

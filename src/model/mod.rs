@@ -20,8 +20,8 @@ pub use delivery::{
     Trigger, Verdict,
 };
 pub use event::{
-    Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind, SourceKind,
-    StatusChange, StoredEvent, UserIds,
+    Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind,
+    SUMMARY_NEWEST_MAX, SourceKind, StatusChange, StoredEvent, Summarised, Summary, UserIds,
 };
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,

@@ -31,9 +31,11 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "feishu/notice",
     "feishu/plain",
     "feishu/suggestion",
+    "feishu/summary",
     "partials/feishu_body",
     "partials/feishu_head",
     "partials/slack_body",
+    "partials/summary_line",
     "partials/text_body",
     "partials/title",
     "slack/alert",
@@ -41,11 +43,13 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "slack/notice",
     "slack/plain",
     "slack/suggestion",
+    "slack/summary",
     "text/alert",
     "text/images",
     "text/notice",
     "text/plain",
     "text/suggestion",
+    "text/summary",
 ];
 
 /// One template's text and where it came from.

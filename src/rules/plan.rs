@@ -102,7 +102,7 @@ fn default_template(feedback: &Feedback) -> &'static str {
 pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>) -> Plan {
     match &event.content {
         Content::Created(feedback) => route(rules, Subject { event, feedback }, trace),
-        Content::Updated(_) | Content::Notice(_) => {
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => {
             if let Some(trace) = trace {
                 trace.rules.extend(rules.iter().map(not_reached));
             }

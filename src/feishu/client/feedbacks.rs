@@ -6,9 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep_until};
 
 use super::{ApiError, Call, FeishuClient, Unanswered, reply};
+use crate::feishu::event::time;
 use crate::feishu::json::{self, Raw};
 use crate::feishu::{App, CREATED, Envelope, Reading};
 use crate::model::Private;
@@ -62,7 +64,8 @@ pub struct ListedFeedback {
     pub id: String,
     /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
     pub status: Option<i64>,
-    /// It in the shape of a created event without an event id, as the journal keeps it.
+    /// It in the shape of a created event without an event id, as the journal keeps it. Its time of
+    /// creation is that of the feedback, for a list has no other.
     body: Private,
 }
 
@@ -118,7 +121,11 @@ impl FeishuClient {
         }
         let body = self.feedback_answer(answer)?;
         let text = String::from_utf8_lossy(&body);
-        let page = read_page(&json::mend(&text), &self.0.app_id);
+        let page = read_page(
+            &json::mend(&text),
+            &self.0.app_id,
+            &self.0.feedback_timezone,
+        );
         page.ok_or_else(|| reply::retry("no list is in the answer", &self.0.app).into())
     }
 
@@ -206,7 +213,7 @@ impl Pace {
 }
 
 /// `None` if the answer holds no list. An absent list is an empty one: the platform leaves out what is empty.
-fn read_page(text: &str, app_id: &str) -> Option<FeedbackPage> {
+fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPage> {
     let [data] = json::members(text, ["data"]).ok()?;
     let names = ["feedback_list", "has_more", "page_token"];
     let [list, has_more, token] = json::members(data?.get(), names).ok()?;
@@ -214,7 +221,7 @@ fn read_page(text: &str, app_id: &str) -> Option<FeedbackPage> {
     let total = items.len();
     let items: Vec<ListedFeedback> = items
         .into_iter()
-        .filter_map(|item| listed(item.get(), app_id))
+        .filter_map(|item| listed(item.get(), app_id, timezone))
         .collect();
     let more = has_more.is_some_and(|more| more.get() == "true");
     Some(FeedbackPage {
@@ -232,7 +239,7 @@ const KEPT: [&str; 14] = [
 ];
 
 /// An item as a created event; `None` without an id, for nothing else could tell it from another.
-fn listed(item: &str, app_id: &str) -> Option<ListedFeedback> {
+fn listed(item: &str, app_id: &str, timezone: &TimeZone) -> Option<ListedFeedback> {
     let [id, user] = json::members(item, ["feedback_id", "user_id"]).ok()?;
     let id = json::text(id)?;
     let kept = json::members(item, KEPT).ok()?;
@@ -245,12 +252,14 @@ fn listed(item: &str, app_id: &str) -> Option<ListedFeedback> {
             push(&mut event, name, raw.get());
         }
     }
-    let [status] = json::members(item, ["status"]).ok()?;
-    let body = format!(
-        "{{\"schema\":\"2.0\",\"header\":{{\"event_type\":{},\"app_id\":{}}},\"event\":{{{event}}}}}",
-        quoted(CREATED),
-        quoted(app_id)
-    );
+    let [status, reported_at] = json::members(item, ["status", "feedback_time"]).ok()?;
+    let mut header = format!("\"event_type\":{}", quoted(CREATED));
+    push(&mut header, "app_id", &quoted(app_id));
+    if let Some(at) = time(reported_at, timezone) {
+        let millis = at.as_millis().to_string();
+        push(&mut header, "create_time", &quoted(&millis));
+    }
+    let body = format!("{{\"schema\":\"2.0\",\"header\":{{{header}}},\"event\":{{{event}}}}}");
     Some(ListedFeedback {
         id,
         status: json::code(status),
@@ -258,8 +267,8 @@ fn listed(item: &str, app_id: &str) -> Option<ListedFeedback> {
     })
 }
 
-fn push(event: &mut String, name: &str, raw: &str) {
-    write!(event, ",\"{name}\":{raw}").expect("writing to a String does not fail");
+fn push(members: &mut String, name: &str, raw: &str) {
+    write!(members, ",\"{name}\":{raw}").expect("writing to a String does not fail");
 }
 
 /// The flat id of a list as an event's object; an object stays as it is.

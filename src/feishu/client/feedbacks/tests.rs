@@ -62,7 +62,7 @@ fn an_item_becomes_the_event_that_never_came() {
          "operator_id":"ou_op","description":"\"白屏\" \ud83d"},
         {"description":"no id"}, 5,
         {"feedback_id":"9","user_id":{"union_id":"on_1"}}]}}"#;
-    let read = read_page(&json::mend(text), "cli_sub").unwrap();
+    let read = read_page(&json::mend(text), "cli_sub", &TimeZone::UTC).unwrap();
     assert_eq!((read.items.len(), read.unreadable), (2, 2));
     assert_eq!(read.items[0].status, Some(2));
     let app = super::super::tests::app("http://x", None);
@@ -77,6 +77,7 @@ fn an_item_becomes_the_event_that_never_came() {
     let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();
     assert_eq!(*event, again);
     let said = feedback_of(&event.content);
+    assert_eq!(event.created_at, said.reported_at);
     assert_eq!(said.user.open_id, Some(Private::new("ou_84aa")));
     assert_eq!(said.description, Some(Private::new("\"白屏\" \u{fffd}")));
     assert_eq!((said.faults.len(), said.images.len()), (1, 1));
@@ -96,7 +97,9 @@ fn an_item_becomes_the_event_that_never_came() {
 fn feedback_of(content: &Content) -> &Feedback {
     match content {
         Content::Created(feedback) => feedback,
-        Content::Updated(_) | Content::Notice(_) => panic!("it is new feedback"),
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => {
+            panic!("it is new feedback")
+        }
     }
 }
 
