@@ -46,7 +46,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("", "digests"),
     ("", "silences"),
     ("", "console"),
-    ("apps.", "backfill"),
     ("destinations.", "app"),
     ("destinations.", "chat_id"),
     ("destinations.", "urgent"),

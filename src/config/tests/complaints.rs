@@ -133,7 +133,6 @@ const NOT_BUILT: &str = r#"
 [apps.shop]
 app_id = "cli_1"
 receive = "websocket"
-backfill = "off"
 [destinations.war-room]
 kind = "feishu-app"
 app = "shop"

@@ -96,21 +96,12 @@ impl FeishuClient {
         days: Days,
         token: Option<&PageToken>,
     ) -> Result<FeedbackPage, ListError> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query
-            .append_pair("user_id_type", "open_id")
-            .append_pair("page_size", &PAGE_SIZE.to_string())
-            .append_pair("from_date", &days.from.to_string())
-            .append_pair("to_date", &days.to.to_string());
-        if let Some(PageToken(token)) = token {
-            query.append_pair("page_token", token);
-        }
         let call = Call {
             method: Method::Get,
             path: format!(
                 "{FEEDBACKS_PATH}/{}/feedbacks?{}",
                 self.segment(about)?,
-                query.finish()
+                list_query(days, token)
             ),
             body: Body::Empty,
             timeout: LIST_TIMEOUT,
@@ -194,6 +185,19 @@ impl FeishuClient {
     }
 }
 
+fn list_query(days: Days, token: Option<&PageToken>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query
+        .append_pair("user_id_type", "open_id")
+        .append_pair("page_size", &PAGE_SIZE.to_string())
+        .append_pair("from_date", &days.from.to_string())
+        .append_pair("to_date", &days.to.to_string());
+    if let Some(PageToken(token)) = token {
+        query.append_pair("page_token", token);
+    }
+    query.finish()
+}
+
 /// Spaces calls out. It counts by the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<Option<Instant>>);
@@ -223,11 +227,15 @@ fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPa
         .into_iter()
         .filter_map(|item| listed(item.get(), app_id, timezone))
         .collect();
-    let more = has_more.is_some_and(|more| more.get() == "true");
+    let next = match has_more.is_some_and(|more| more.get() == "true") {
+        // Without a token the rest is out of reach: this is no page of a list that can be gone through.
+        true => Some(PageToken(json::text(token)?)),
+        false => None,
+    };
     Some(FeedbackPage {
         unreadable: total - items.len(),
         items,
-        next: json::text(token).filter(|_| more).map(PageToken),
+        next,
     })
 }
 

@@ -148,9 +148,11 @@ async fn each_code_leads_to_what_can_be_done() {
 async fn a_list_whose_token_has_expired_begins_anew_and_one_that_is_none_is_tried_again() {
     let fake = Fake::start(vec![token("t-one"), refusal(PAGE_TOKEN_EXPIRED)]);
     assert_eq!(list(&fake, None).await, Err(ListError::PageTokenExpired));
-    let fake = Fake::start(vec![token("t-one"), page("[]")]);
-    let error = list(&fake, None).await.unwrap_err();
-    assert!(matches!(error, ListError::Api(ApiError::Retry { .. })));
+    for data in ["[]", r#"{"has_more":true,"page_token":""}"#] {
+        let fake = Fake::start(vec![token("t-one"), page(data)]);
+        let error = list(&fake, None).await.unwrap_err();
+        assert!(matches!(error, ListError::Api(ApiError::Retry { .. })));
+    }
 }
 
 #[tokio::test]
