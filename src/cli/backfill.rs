@@ -183,7 +183,7 @@ impl Done {
     fn to_text(&self) -> String {
         let report = &self.report;
         let mut out = format!(
-            "{}: {} reports since {}; {} had come as events, {} were taken in from the list before, {} never arrived\n",
+            "{}: {} reports since {}: come as events {}, taken in from the list before {}, never arrived {}\n",
             self.app,
             report.listed(),
             self.since,
@@ -193,7 +193,7 @@ impl Done {
         );
         if report.unreadable > 0 {
             let line = format!(
-                "{} items of the list have no id or no time\n",
+                "items of the list without an id or a time: {}\n",
                 report.unreadable
             );
             out.push_str(&line);

@@ -33,6 +33,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("bad_names", with_rules("[destinations.\"On Call\"]\nkind = \"file\"\npath = \"x\"\n[destinations.值班]\nkind = \"file\"\npath = \"x\"".replace("值班", "\"值班\"").as_str())),
         ("missing_keys", with_rules("[apps.a]\n[destinations.a]\n[destinations.b]\nkind = \"webhook\"\n[destinations.c]\nkind = \"file\"\n[destinations.d]\nkind = \"feishu-bot\"")),
         ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
+        ("backfill", with_app("backfill = \"30s\"\n[apps.mall]\napp_id = \"cli_2\"\nverification_token = \"${KEY:-k}\"\napp_secret = \"${KEY:-k}\"\nbackfill = \"never\"")),
         ("empty_secrets", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"${KEY:-k}\", \"\"]\nverification_token = \"${NONE:-}\"\napp_secret = { file = \"empty\" }")),
         ("secret_files", with_app("app_secret = { file = \"none\" }\nverification_token = { file = \"empty\", mode = 1 }")),
         ("secrets_in_the_file", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = 'hunter2'\n[destinations.a]\nkind = \"feishu-bot\"\nurl = \"https://example.com/hunter2\"")),

@@ -43,7 +43,7 @@ impl Window {
     }
 
     /// A day wider at both ends: whose days the platform counts is not documented.
-    fn days(self, timezone: &TimeZone) -> Option<Days> {
+    pub(super) fn days(self, timezone: &TimeZone) -> Option<Days> {
         let day = |at: Timestamp| -> Option<Date> {
             Some(at.to_jiff()?.to_zoned(timezone.clone()).date())
         };
