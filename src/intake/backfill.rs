@@ -125,8 +125,11 @@ impl Backfill {
         self.news.notify_one();
     }
 
-    /// The settings have been replaced.
+    /// The settings have been replaced: what failed may work now.
     pub fn reloaded(&self) {
+        let states = lock(&self.states);
+        let failing = states.iter().filter(|(_, state)| state.failing.is_some());
+        lock(&self.woken).extend(failing.map(|(app, _)| app.clone()));
         self.news.notify_one();
     }
 
@@ -177,7 +180,8 @@ impl Backfill {
         lock(&self.states).retain(|app, _| by_itself(app));
         let now = Instant::now();
         for (name, source) in &settings.sources {
-            if turns.contains_key(name) {
+            if let Some(turn) = turns.get_mut(name) {
+                turn.at_most(now, source.every.unwrap_or(REACH));
                 continue;
             }
             if let Err(error) = self.intake.store.begin_mark(&source.known_since()).await {

@@ -141,6 +141,42 @@ fn texts(receiver: &Receiver) -> Vec<String> {
     receiver.received().iter().map(|one| one.text()).collect()
 }
 
+fn the_chat_heard_of_one_and_of_seven_together(chat: &Receiver) {
+    let told = texts(chat);
+    assert_eq!(told.len(), 2, "one at once and one summary: {told:?}");
+    let fresh = told
+        .iter()
+        .find(|text| !text.contains("Late reports"))
+        .expect("told at once");
+    assert!(
+        fresh.contains("number 1\"") && fresh.contains("<@U0123>"),
+        "{fresh}"
+    );
+    let summary = told
+        .iter()
+        .find(|text| text.contains("Late reports"))
+        .expect("a summary");
+    assert!(summary.contains("Late reports: 7 · all"), "{summary}");
+    assert!(!summary.contains("U0123"), "nobody is called: {summary}");
+    assert!(
+        summary.contains("number 2") && summary.contains("number 6"),
+        "{summary}"
+    );
+    assert!(!summary.contains("number 7"), "the newest few: {summary}");
+}
+
+fn the_program_heard_of_each(hook: &Receiver) {
+    let ids: Vec<Value> = hook
+        .received()
+        .iter()
+        .map(|one| one.json()["data"]["feedback"]["id"].clone())
+        .collect();
+    assert_eq!(ids.len(), 8, "{ids:?}");
+    for number in 1..=8 {
+        assert!(ids.contains(&json!(id(number))), "{ids:?}");
+    }
+}
+
 #[test]
 fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a_repeat() {
     let (feishu, chat, hook) = (
@@ -166,36 +202,8 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
     hook.wait_for(8);
     relay.wait_until_idle();
 
-    let told = texts(&chat);
-    assert_eq!(told.len(), 2, "one at once and one summary: {told:?}");
-    let fresh = told
-        .iter()
-        .find(|text| !text.contains("Late reports"))
-        .expect("told at once");
-    assert!(
-        fresh.contains("number 1\"") && fresh.contains("<@U0123>"),
-        "{fresh}"
-    );
-    let summary = told
-        .iter()
-        .find(|text| text.contains("Late reports"))
-        .expect("a summary");
-    assert!(summary.contains("Late reports: 7 · all"), "{summary}");
-    assert!(!summary.contains("U0123"), "nobody is called: {summary}");
-    assert!(
-        summary.contains("number 2") && summary.contains("number 6"),
-        "{summary}"
-    );
-    assert!(!summary.contains("number 7"), "the newest few: {summary}");
-    let ids: Vec<Value> = hook
-        .received()
-        .iter()
-        .map(|one| one.json()["data"]["feedback"]["id"].clone())
-        .collect();
-    assert_eq!(ids.len(), 8, "{ids:?}");
-    for number in 1..=8 {
-        assert!(ids.contains(&json!(id(number))), "{ids:?}");
-    }
+    the_chat_heard_of_one_and_of_seven_together(&chat);
+    the_program_heard_of_each(&hook);
 
     // Nine of the list, and the summary; the tenth was left before the relay knew the app.
     assert_eq!(events(&relay).len(), 11);

@@ -1,6 +1,6 @@
 //! A stand-in for Feishu's open API (and Lark's: they differ by address alone).
 //!
-//! One module for each part of it; all of them share a [`State`], which holds the faults, a record of
+//! One module for each part of it; all of them share a `State`, which holds the faults, a record of
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 

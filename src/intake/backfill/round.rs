@@ -1,5 +1,6 @@
 //! One round: through the list of an app, page by page.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -34,7 +35,8 @@ pub struct Window {
 impl Window {
     /// From `since`, or from as far back as the list reaches.
     pub fn new(since: Timestamp, now: Timestamp) -> Self {
-        let since = since.max(now - REACH);
+        // A clock that was set back makes the window short, not one that ends before it begins.
+        let since = since.max(now - REACH).min(now);
         Self {
             // The platform's times are whole seconds: what came in this very second counts.
             since: Timestamp::from_millis(since.as_secs().saturating_mul(1000)),
@@ -183,6 +185,7 @@ impl Intake {
             window,
             dry_run,
             report: &mut report,
+            taken: HashSet::new(),
         };
         let failure = round.run(progress).await.err();
         (report, failure)
@@ -244,6 +247,8 @@ struct Round<'a> {
     window: Window,
     dry_run: bool,
     report: &'a mut Report,
+    /// The ids of what it took in, for a list that is begun anew shows them again.
+    taken: HashSet<String>,
 }
 
 impl Round<'_> {
@@ -309,19 +314,11 @@ impl Round<'_> {
             match known {
                 None => self.take(one, listed_at).await?,
                 Some(event_id) if event_id.as_str() != one.feedback.1 => self.report.by_event += 1,
-                Some(_) if self.is_taken(&one) => {}
+                Some(_) if self.taken.contains(&one.feedback.1) => {}
                 Some(_) => self.report.by_list += 1,
             }
         }
         Ok(())
-    }
-
-    /// Whether this very round took it in, before the list was begun anew.
-    fn is_taken(&self, one: &Candidate) -> bool {
-        self.report
-            .taken
-            .iter()
-            .any(|taken| taken.id == one.feedback.1)
     }
 
     async fn take(&mut self, one: Candidate, listed_at: Timestamp) -> Result<(), Failure> {
@@ -330,16 +327,18 @@ impl Round<'_> {
             reported_at: one.reported_at,
             telling: one.telling,
         };
-        if self.dry_run {
-            if !self.is_taken(&one) {
-                self.report.taken.push(taken);
+        let accepted = match self.dry_run {
+            true => None,
+            false => Some(self.accept(one, listed_at).await?),
+        };
+        match accepted {
+            None | Some(Accepted::New(_)) => {
+                if self.taken.insert(taken.id.clone()) {
+                    self.report.taken.push(taken);
+                }
             }
-            return Ok(());
-        }
-        match self.accept(one, listed_at).await? {
-            Accepted::New(_) => self.report.taken.push(taken),
             // It was pushed in this very moment.
-            Accepted::Repeat(_) => self.report.by_event += 1,
+            Some(Accepted::Repeat(_)) => self.report.by_event += 1,
         }
         Ok(())
     }

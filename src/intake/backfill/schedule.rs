@@ -43,6 +43,11 @@ impl Turn {
         self.due_at = self.due_at.min(soon);
     }
 
+    /// The next round is due within the time between two: a reload may have shortened it.
+    pub(super) fn at_most(&mut self, now: Instant, every: Duration) {
+        self.due_at = self.due_at.min(now + every + every / 10);
+    }
+
     /// A round was good. `chance` is from 0 to 1: many relays should not ask in the same second.
     pub(super) fn succeeded(&mut self, now: Instant, every: Duration, chance: f64) {
         *self = Self {
@@ -90,6 +95,10 @@ mod tests {
         assert_eq!(turn.due_at() - now, HOUR);
         turn.succeeded(now, HOUR, 1.0);
         assert_eq!(turn.due_at() - now, HOUR + HOUR / 10);
+        turn.at_most(now, HOUR);
+        assert_eq!(turn.due_at() - now, HOUR + HOUR / 10);
+        turn.at_most(now, WAKE_APART);
+        assert_eq!(turn.due_at() - now, WAKE_APART + WAKE_APART / 10);
     }
 
     #[tokio::test(start_paused = true)]
