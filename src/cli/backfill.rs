@@ -203,7 +203,7 @@ impl Done {
         }
         let verb = if self.dry_run { "would be" } else { "are" };
         out.push_str(&format!(
-            "of these {} {verb} told at once, {} in a summary, {} to nobody\n\n",
+            "of these {} {verb} told at once, {} quietly for they are late, {} to nobody\n\n",
             self.count(Telling::AtOnce),
             self.count(Telling::Quietly),
             self.count(Telling::Not)

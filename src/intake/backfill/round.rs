@@ -72,7 +72,7 @@ impl Telling {
     pub const fn key(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",
-            Self::Quietly => "in_summary",
+            Self::Quietly => "quietly",
             Self::Not => "not",
         }
     }
