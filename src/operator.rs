@@ -111,7 +111,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageUploadRefused
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
-        | NoticeKind::ReloadRefused => false,
+        | NoticeKind::ReloadRefused
+        | NoticeKind::BackfillFailed => false,
     }
 }
 

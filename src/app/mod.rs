@@ -13,12 +13,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use self::parts::Parts;
-pub use self::parts::{PartsError, destinations, names};
+pub use self::parts::{PartsError, destinations, intake_settings, names, sources};
 pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::{self, Dispatcher};
 use crate::images::{self, ImageWorker};
+use crate::intake::backfill::{self, Backfill};
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock, Current, DestinationName, Notice, NoticeKind};
 use crate::net::GuardedClient;
@@ -75,6 +76,7 @@ pub enum StartError {
 struct InForce {
     config: Current<Config>,
     intake: Current<intake::Settings>,
+    backfill: Current<backfill::Settings>,
     deliver: Current<deliver::Settings>,
     images: Current<images::Settings>,
     upkeep: Current<upkeep::Settings>,
@@ -89,6 +91,7 @@ impl InForce {
         Self {
             config: Current::new(config),
             intake: Current::new(parts.intake),
+            backfill: Current::new(parts.backfill),
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
             upkeep: Current::new(parts.upkeep),
@@ -102,6 +105,7 @@ impl InForce {
     fn replace(&self, config: Config, parts: Parts) {
         self.config.set(config);
         self.intake.set(parts.intake);
+        self.backfill.set(parts.backfill);
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
         self.upkeep.set(parts.upkeep);
@@ -149,6 +153,7 @@ pub struct App {
     in_force: InForce,
     operator: Operator,
     intake: Intake,
+    backfill: Backfill,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -162,6 +167,7 @@ pub struct Running {
     in_force: InForce,
     operator: Operator,
     dispatcher: Dispatcher,
+    backfill: Backfill,
 }
 
 impl App {
@@ -202,6 +208,7 @@ impl App {
             operator.clone(),
             in_force.intake.clone(),
         );
+        let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         let means = deliver::Means {
             store: store.clone(),
             archive: archive.clone(),
@@ -227,6 +234,7 @@ impl App {
             in_force,
             operator,
             intake,
+            backfill,
             dispatcher,
             image_worker,
             sweeper,
@@ -269,6 +277,7 @@ impl App {
             stopping: ground.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
+            backfills: self.backfill.states(),
         };
         let connections = config.server.max_connections;
         let limits = web::server::Limits {
@@ -292,6 +301,7 @@ impl App {
         }
         serve("server", self.listener, public);
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
+        tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (in_force, operator) = (self.in_force, self.operator);
@@ -300,6 +310,7 @@ impl App {
             in_force,
             operator,
             dispatcher: self.dispatcher,
+            backfill: self.backfill,
         };
         bury_unknown(&running.ground, &running.in_force).await;
         running
@@ -364,6 +375,7 @@ impl Running {
             .begin_at_zero(&parts.apps, &parts.destinations);
         self.in_force.replace(config, parts);
         self.dispatcher.reloaded();
+        self.backfill.reloaded();
         bury_unknown(&self.ground, &self.in_force).await;
         self.bury_late();
         if let Err(error) = self.ground.store.make_images_due().await {

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use crate::archive::LinkSigner;
 use crate::config::Config;
 use crate::feishu::{App, FeishuClient};
+use crate::intake::backfill;
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
+use crate::render::Family;
 use crate::{deliver, destination, images, intake, upkeep};
 
 /// The settings of every part, made from one configuration: what a reload replaces.
 pub(super) struct Parts {
     pub(super) intake: intake::Settings,
+    pub(super) backfill: backfill::Settings,
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
     pub(super) upkeep: upkeep::Settings,
@@ -28,12 +31,9 @@ impl Parts {
         let links = public_url.map(|url| LinkSigner::new(link_key, url, config.images.link_ttl));
         let destinations = destinations(config)?;
         Ok(Self {
-            intake: intake::Settings {
-                apps: config.apps.clone(),
-                rules: config.rules.clone(),
-                wait: config.images.wait,
-                wait_critical: config.images.wait_critical,
-                body_bytes_max: config.server.max_body,
+            intake: intake_settings(config),
+            backfill: backfill::Settings {
+                sources: sources(config)?,
             },
             deliver: deliver::Settings {
                 destinations,
@@ -53,6 +53,36 @@ impl Parts {
             apps: config.apps.keys().cloned().collect(),
         })
     }
+}
+
+/// What intake makes of events.
+pub fn intake_settings(config: &Config) -> intake::Settings {
+    let for_programs = config
+        .destinations
+        .iter()
+        .filter(|(_, settings)| settings.common.audience.family == Family::Webhook);
+    intake::Settings {
+        apps: config.apps.clone(),
+        rules: config.rules.clone(),
+        singly: for_programs.map(|(name, _)| name.clone()).collect(),
+        wait: config.images.wait,
+        wait_critical: config.images.wait_critical,
+        body_bytes_max: config.server.max_body,
+    }
+}
+
+/// The apps whose lists of feedback can be asked for.
+pub fn sources(config: &Config) -> Result<BTreeMap<AppName, backfill::Source>, PartsError> {
+    let direct = HttpClient::trusted(None)?;
+    let source = |app: &App| backfill::Source {
+        app: app.clone(),
+        client: FeishuClient::new(app, direct.clone()),
+        every: config.backfill.get(&app.name).copied(),
+    };
+    let sources = config.apps.iter();
+    Ok(sources
+        .map(|(name, app)| (name.clone(), source(app)))
+        .collect())
 }
 
 /// The names that messages are told with.

@@ -138,6 +138,11 @@ impl Context {
         Ok(Store::open_beside(&config.store, Arc::clone(&self.clock))?)
     }
 
+    /// Where the time comes from.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The time now.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()

@@ -4,6 +4,7 @@
 //! hand. Results go to stdout, and everything else to stderr, through `output::Printer`, which lets no control character
 //! reach a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line or configuration.
 
+mod backfill;
 mod backup;
 mod check;
 mod completions;
@@ -75,6 +76,8 @@ enum Command {
     /// See which destinations are paced, broken or stopped, and resume them
     #[command(subcommand)]
     Destinations(destinations::Command),
+    /// Ask Feishu for the list of feedback and take in what never arrived
+    Backfill(backfill::Args),
     /// Copy journal and pictures consistently while the relay runs
     Backup(backup::Args),
     /// Print completions for a shell
@@ -100,6 +103,7 @@ pub fn run(
         Command::Events(command) => events::run(&mut context, &command),
         Command::Deliveries(command) => deliveries::run(&mut context, &command),
         Command::Destinations(command) => destinations::run(&mut context, &command),
+        Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
         Command::Completions(args) => completions::run(&mut context, &args),
     };

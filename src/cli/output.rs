@@ -1,6 +1,6 @@
 //! The one place that prints. Whatever it is given, no control character reaches a terminal.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde_json::Value;
 
@@ -9,8 +9,10 @@ use super::text;
 /// Prints results to stdout and remarks to stderr. A reader that has gone away is no error; a disk
 /// that is full is one, told by [`finish`](Self::finish).
 pub(super) struct Printer {
-    results: Box<dyn Write>,
-    remarks: Box<dyn Write>,
+    results: Box<dyn Write + Send>,
+    remarks: Box<dyn Write + Send>,
+    /// Whether remarks can be written over: they go to a terminal.
+    animated: bool,
     /// Nobody reads results any more, or they cannot be written.
     closed: bool,
     failed: bool,
@@ -19,14 +21,19 @@ pub(super) struct Printer {
 impl Printer {
     /// Prints to stdout and stderr.
     pub(super) fn standard() -> Self {
-        Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+        let animated = std::io::stderr().is_terminal();
+        Self {
+            animated,
+            ..Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+        }
     }
 
     /// Prints results and remarks to these.
-    pub(super) fn new(results: Box<dyn Write>, remarks: Box<dyn Write>) -> Self {
+    pub(super) fn new(results: Box<dyn Write + Send>, remarks: Box<dyn Write + Send>) -> Self {
         Self {
             results,
             remarks,
+            animated: false,
             closed: false,
             failed: false,
         }
@@ -63,6 +70,18 @@ impl Printer {
         let end = if lines.ends_with('\n') { "" } else { "\n" };
         let lines = text::escape_lines(lines);
         write!(self.remarks, "{lines}{end}").ok(); // with stderr gone there is nobody left to tell
+    }
+
+    /// Shows how far a long piece of work is, in the place of what was shown so before; only on a
+    /// terminal. An empty line takes it away.
+    pub(super) fn progress(&mut self, line: &str) {
+        if !self.animated {
+            return;
+        }
+        // To the line's beginning, and whatever stood there erased: the only controls that are written.
+        let line = text::escape(line);
+        write!(self.remarks, "\r\u{1b}[K{line}").ok(); // with stderr gone there is nobody to show it to
+        self.remarks.flush().ok(); // likewise
     }
 
     fn write(&mut self, text: &str) {
@@ -135,6 +154,18 @@ mod tests {
         printer.line("two");
         assert_eq!(printer.finish(0), 0);
         assert_eq!(remarks.text(), "");
+    }
+
+    #[test]
+    fn progress_is_shown_on_a_terminal_alone_and_in_one_place() {
+        let (mut printer, results, remarks) = printer(None);
+        printer.progress("half");
+        assert_eq!(remarks.text(), "");
+        printer.animated = true;
+        printer.progress("half\u{1b}[2J");
+        printer.progress("");
+        assert_eq!(remarks.text(), "\r\u{1b}[Khalf\\u{1b}[2J\r\u{1b}[K");
+        assert_eq!(results.text(), "");
     }
 
     #[test]

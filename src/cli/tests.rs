@@ -87,6 +87,8 @@ fn what_is_right_is_taken() {
         "deliveries discard --dead",
         "destinations list --json",
         "destinations resume ops",
+        "backfill shop",
+        "backfill shop --since 3d --dry-run --json",
         "backup folder",
         "completions zsh",
     ] {
@@ -98,7 +100,8 @@ fn what_is_right_is_taken() {
 fn what_is_wrong_is_refused() {
     for line in [
         "demo",
-        "backfill shop",
+        "backfill",
+        "backfill shop --since yesterday",
         "silences list",
         "schema",
         "check --online",

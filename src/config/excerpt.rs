@@ -19,6 +19,7 @@ const OPEN: &[&str] = &[
     "allow_hosts",
     "app",
     "app_id",
+    "backfill",
     "body",
     "buttons",
     "channel",

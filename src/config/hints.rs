@@ -46,7 +46,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("", "digests"),
     ("", "silences"),
     ("", "console"),
-    ("apps.", "backfill"),
 ];
 
 /// Whether `path` is a key that is designed and not built.

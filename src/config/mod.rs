@@ -77,6 +77,8 @@ pub struct Config {
     pub mentions: BTreeMap<String, Mention>,
     /// `[apps]`.
     pub apps: BTreeMap<AppName, App>,
+    /// How often the list of each app's feedback is asked for by itself; an app that is absent: never.
+    pub backfill: BTreeMap<AppName, Duration>,
     /// `[destinations]`.
     pub destinations: BTreeMap<DestinationName, destination::Settings>,
     /// `[[rules]]`, with those of `include`.

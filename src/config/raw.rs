@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Address, Many, Period, Rate, RawSecret, Size, Zone};
+use super::values::{Address, Many, Often, Period, Rate, RawSecret, Size, Zone};
 use crate::feishu::Urgent;
 use crate::render::{Locale, Visibility};
 use crate::telemetry::LogFormat;
@@ -81,6 +81,7 @@ sections! {
         platform: Field<Platform>,
         base_url: Field<String>,
         feedback_timezone: Field<Zone>,
+        backfill: Field<Often>,
     }
     /// What every `[destinations.NAME]` takes
     RawCommon {

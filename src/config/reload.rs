@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Config;
+use crate::model::AppName;
 
 /// What a new configuration changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,11 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     section(old.app_names == new.app_names, "app names");
     section(old.mentions == new.mentions, "mentions");
     entries("app", &old.apps, &new.apps, &mut taken);
+    // Of an app that is new or gone all has been said.
+    let both = |app: &AppName| old.apps.contains_key(app) && new.apps.contains_key(app);
+    let changed = old.apps.keys().filter(|app| both(app));
+    let changed = changed.filter(|app| old.backfill.get(*app) != new.backfill.get(*app));
+    taken.extend(changed.map(|app| format!("backfill of {app} changed")));
     entries(
         "destination",
         &old.destinations,

@@ -49,6 +49,19 @@ impl Period {
     }
 }
 
+/// How often to do something by oneself: a span of time, or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Often(pub(super) Option<Duration>);
+
+impl Often {
+    fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            "off" => Some(Self(None)),
+            period => Period::parse(period).map(|period| Self(Some(period.0))),
+        }
+    }
+}
+
 /// A number of bytes: `"10MiB"`, `"512KiB"`, or the plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
@@ -154,6 +167,12 @@ from_text!(
     Period::parse,
     "a duration like \"90s\"",
     "not a duration\nwrite a whole number and ms, s, m, h or d, like \"800ms\", \"90s\", \"5m\" or \"3d\"; at most \"3650d\""
+);
+from_text!(
+    Often,
+    Often::parse,
+    "a duration like \"1h\", or \"off\"",
+    "neither a duration nor \"off\"\nwrite a whole number and m, h or d, like \"30m\" or \"1h\", or \"off\""
 );
 from_text!(
     Size,
@@ -298,6 +317,16 @@ mod tests {
         ] {
             let millis = Period::parse(text).map(|period| period.0.as_millis());
             assert_eq!(millis, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn how_often() {
+        let read = |text| Often::parse(text).map(|often| often.0);
+        assert_eq!(read("off"), Some(None));
+        assert_eq!(read("1h"), Some(Some(Duration::from_secs(3600))));
+        for wrong in ["", "never", "OFF", "1"] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

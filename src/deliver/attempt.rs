@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::gate::Now;
 use super::policy::{RetryPolicy, Tried};
 use super::prepare::{Prepared, Preparer, Unsendable};
-use super::{Settings, is_notice};
+use super::{Settings, is_notice, is_summary};
 use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
 use crate::model::{
     Attempt, Clock, Delivery, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind, Recorded,
@@ -81,7 +81,7 @@ impl Sender {
             status: sent.status,
             code: sent.code.clone(),
             reason: sent.outcome.reason().map(str::to_owned),
-            excerpt: excerpt(&sent),
+            excerpt: excerpt(&sent).filter(|_| !is_summary(&lease.item.event)),
         };
         let again = prepared.old_keys
             && sent.stale_images
@@ -179,9 +179,11 @@ impl Sender {
                 reason: format!("{why}; sent to {to} instead"),
             };
         }
+        // Words of reports stand with those reports alone, where `erase` finds them.
+        let quotes = is_summary(&lease.item.event);
         let finished = Finished {
             attempt: Some(attempt.clone()),
-            payload: keep(&verdict, &prepared).filter(|_| !again),
+            payload: keep(&verdict, &prepared).filter(|_| !again && !quotes),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
             ..unsent(delivery, verdict)

@@ -38,7 +38,7 @@ use crate::feishu;
 use crate::model::{Clock, Content, DestinationName, Event, Private, StoredEvent};
 use crate::operator::{self, Operator};
 use crate::render::Templates;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
@@ -78,17 +78,31 @@ fn is_notice(event: &StoredEvent) -> bool {
     event.event_type == operator::NOTICE
 }
 
+/// Whether a kept event is a summary, which quotes other events.
+fn is_summary(event: &StoredEvent) -> bool {
+    event.event_type == store::SUMMARY
+}
+
+/// A word of the relay's own as an event.
+fn own(stored: &StoredEvent, content: Content) -> Event {
+    Event {
+        id: stored.id.clone(),
+        via: stored.via.clone(),
+        created_at: Some(stored.received_at),
+        tenant_key: None,
+        content,
+    }
+}
+
 /// A kept event, read again; `None` where it cannot be read.
 pub fn read_event(stored: &StoredEvent, body: &Private, names: &Names) -> Option<Event> {
     if is_notice(stored) {
         let notice = operator::read_notice(body.expose())?;
-        return Some(Event {
-            id: stored.id.clone(),
-            via: stored.via.clone(),
-            created_at: Some(stored.received_at),
-            tenant_key: None,
-            content: Content::Notice(notice),
-        });
+        return Some(own(stored, Content::Notice(notice)));
+    }
+    if is_summary(stored) {
+        let summary = store::read_summary(body.expose())?;
+        return Some(own(stored, Content::Summary(Box::new(summary))));
     }
     feishu::read_body(
         body.expose(),

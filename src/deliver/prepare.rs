@@ -8,7 +8,9 @@ use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
 use crate::destination::{Destination, ShowsImages};
-use crate::model::{Clock, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger};
+use crate::model::{
+    Clock, Content, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger,
+};
 use crate::operator::Operator;
 use crate::render::{Payload, Shown, ShownBy};
 use crate::store::Work;
@@ -73,8 +75,11 @@ impl Preparer {
         }
         let body = work.event.body.as_ref();
         let body = body.ok_or(Unsendable::Never("the event's words have been removed"))?;
-        let event = read_event(&work.event, body, &settings.names)
+        let mut event = read_event(&work.event, body, &settings.names)
             .ok_or(Unsendable::Never("the kept event cannot be read"))?;
+        if let Content::Summary(summary) = &mut event.content {
+            summary.newest = telling::newest(&work.newest, &settings.names);
+        }
         let Pictures {
             images,
             later,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::read_event;
 use crate::destination::KeyOwner;
 use crate::model::{
-    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
+    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, StoredEvent,
+    Summarised, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, Subject};
 
@@ -29,7 +31,7 @@ impl Names {
         let app_id = match &event.content {
             Content::Created(feedback) => feedback.app_id.as_deref(),
             Content::Updated(change) => change.app_id.as_deref(),
-            Content::Notice(_) => return "feedback-relay",
+            Content::Notice(_) | Content::Summary(_) => return "feedback-relay",
         };
         let app_id = app_id.unwrap_or_else(|| event.via.as_str());
         self.apps.get(app_id).map_or(app_id, String::as_str)
@@ -126,8 +128,24 @@ impl Telling {
 pub(super) fn images_total(event: &Event) -> usize {
     match &event.content {
         Content::Created(feedback) => feedback.images.len(),
-        Content::Updated(_) | Content::Notice(_) => 0,
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => 0,
     }
+}
+
+/// The reports that a summary quotes; those whose words have been removed are left out.
+pub(super) fn newest(stored: &[StoredEvent], names: &Names) -> Vec<Summarised> {
+    let read = stored.iter().filter_map(|stored| {
+        let event = read_event(stored, stored.body.as_ref()?, names)?;
+        let app_name = names.app_name(&event).to_owned();
+        match event.content {
+            Content::Created(feedback) => Some(Summarised {
+                app_name,
+                feedback: *feedback,
+            }),
+            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+        }
+    });
+    read.collect()
 }
 
 /// How many of these are still on their way.

@@ -64,7 +64,7 @@ impl Envelope {
                 let about = feedback.app_id.clone();
                 (about.unwrap_or_else(|| app.app_id.clone()), id)
             }),
-            Some(Content::Updated(_) | Content::Notice(_)) | None => None,
+            Some(Content::Updated(_) | Content::Notice(_) | Content::Summary(_)) | None => None,
         };
         let found = match content {
             Some(content) => Found::Event(Box::new(parts.event(id.clone(), &app.name, content))),
@@ -259,7 +259,7 @@ impl<'a> Parts<'a> {
     fn id(&self, content: Option<&Content>, body: &str) -> EventId {
         let feedback_id = match content {
             Some(Content::Created(feedback)) => feedback.id.as_deref(),
-            Some(Content::Updated(_) | Content::Notice(_)) | None => None,
+            Some(Content::Updated(_) | Content::Notice(_) | Content::Summary(_)) | None => None,
         };
         self.event_id
             .as_deref()
@@ -302,7 +302,7 @@ fn user_ids(raw: Raw<'_>) -> UserIds {
 }
 
 /// A time like `2022-01-30 11:30:12`, which carries no zone; one that does is taken at its word.
-fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
+pub(super) fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
     let text = json::text(raw)?;
     let at = match text.parse::<jiff::Timestamp>() {
         Ok(at) => at,

@@ -17,7 +17,10 @@ mod signature;
 
 pub use app::App;
 pub use client::messages::{self, To, Urgent};
-pub use client::{ApiError, Call, FeishuClient, Unanswered};
+pub use client::{
+    ApiError, Call, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError, ListedFeedback,
+    PageToken, Unanswered,
+};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{
     CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample, sample_app_id,

@@ -1,11 +1,12 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
-//! Whoever receives events (today [`webhook`]) hands each one to [`Intake::accept`]. What it makes of
+//! Whoever receives events ([`webhook`]) hands each one to [`Intake::accept`]; what never came is asked
+//! for by [`backfill`]. What it makes of
 //! them: new feedback and changes of its state go through the rules; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
 //! is told. All three are events in the journal, so that a repeat of any of them is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::feishu::{App, Found, Reading};
 use crate::model::{
-    AppName, Clock, Content, Current, EventState, IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order,
-    Plan, Private, Severity, Timestamp, Trigger, UserIds,
+    AppName, Clock, Content, Current, DestinationName, EventId, EventState, IMAGES_PER_EVENT_MAX,
+    Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger, UserIds,
 };
 use crate::operator::Operator;
 use crate::rules::RuleSet;
@@ -22,6 +23,7 @@ use crate::store::{Accepted, Arrival, NewDelivery, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated};
 
+pub mod backfill;
 pub mod webhook;
 
 /// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub apps: BTreeMap<AppName, App>,
     /// Who hears of what.
     pub rules: RuleSet,
+    /// Destinations that get every report by itself, however late it is: those for programs.
+    pub singly: BTreeSet<DestinationName>,
     /// How long a message waits for its pictures.
     pub wait: Duration,
     /// How long a critical one does.
@@ -85,23 +89,32 @@ impl Intake {
         let notice = unreadable(app, &reading);
         let arrival = arrival(app, reading, &plan, &settings, now);
         let accepted = self.store.accept(arrival).await?;
-        match accepted {
-            Accepted::New(_) => self.metrics.emit(EventAccepted {
-                app,
-                event_id: &event_id,
-                plan: &plan,
-                took: arrived.elapsed(),
-            }),
-            Accepted::Repeat(_) => self.metrics.emit(EventRepeated {
-                app,
-                event_id: &event_id,
-            }),
-        }
+        self.count(app, &event_id, &plan, accepted, arrived);
         if let Some(notice) = notice {
             // Of a repeat too: the first push may have been cut off between the event and its notice.
             self.operator.tell(notice).await;
         }
         Ok(accepted)
+    }
+
+    /// Logs and counts what was accepted.
+    fn count(
+        &self,
+        app: &AppName,
+        event_id: &EventId,
+        plan: &Plan,
+        accepted: Accepted,
+        arrived: Instant,
+    ) {
+        match accepted {
+            Accepted::New(_) => self.metrics.emit(EventAccepted {
+                app,
+                event_id,
+                plan,
+                took: arrived.elapsed(),
+            }),
+            Accepted::Repeat(_) => self.metrics.emit(EventRepeated { app, event_id }),
+        }
     }
 }
 
@@ -190,7 +203,7 @@ fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
             (ids(&feedback.user), images.cloned().collect())
         }
         Content::Updated(change) => (ids(&change.operator), Vec::new()),
-        Content::Notice(_) => (Vec::new(), Vec::new()),
+        Content::Notice(_) | Content::Summary(_) => (Vec::new(), Vec::new()),
     }
 }
 

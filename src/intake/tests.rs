@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::feishu::Found;
 use crate::model::{
@@ -12,6 +10,7 @@ fn settings() -> Settings {
     Settings {
         apps: BTreeMap::new(),
         rules: RuleSet::default(),
+        singly: BTreeSet::new(),
         wait: Duration::from_secs(3),
         wait_critical: Duration::from_millis(800),
         body_bytes_max: 1 << 20,

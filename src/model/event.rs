@@ -28,6 +28,8 @@ pub enum Content {
     Updated(StatusChange),
     /// The relay itself has something to say to its operator.
     Notice(Notice),
+    /// Reports that came late are told together.
+    Summary(Box<Summary>),
 }
 
 /// What a reporter said, and about what. Source: doc "新增应用反馈" (`feedback.created_v6`).
@@ -97,6 +99,31 @@ pub struct Notice {
     /// The whole message. It holds no secret and nothing a reporter typed.
     pub text: String,
 }
+
+/// Late reports of one rule, told together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many.
+    pub count: u64,
+    /// When the first of them was reported.
+    pub first_at: Timestamp,
+    /// When the last was.
+    pub last_at: Timestamp,
+    /// The newest of them, newest first, at most [`SUMMARY_NEWEST_MAX`].
+    pub newest: Vec<Summarised>,
+}
+
+/// A report in a summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summarised {
+    /// What people call the app it is about.
+    pub app_name: String,
+    /// What it says.
+    pub feedback: Feedback,
+}
+
+/// How many reports a summary quotes.
+pub const SUMMARY_NEWEST_MAX: usize = 5;
 
 /// Makes an enum of named codes with one lower-case key each.
 macro_rules! keyed {
@@ -245,6 +272,8 @@ keyed!(
         TemplateFailed => "template_failed",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
+        /// The list of what was reported cannot be asked for.
+        BackfillFailed => "backfill_failed",
     }
 );
 

@@ -75,6 +75,7 @@ fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<St
             // The names that a trigger or a content chooses by itself are only rendered for these.
             let chosen = match (&sample.event.content, sample.trigger) {
                 (Content::Notice(_), _) => "notice",
+                (Content::Summary(_), _) => "summary",
                 (_, Trigger::LateImages) => "images",
                 (_, Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test) => name,
             };

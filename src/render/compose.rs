@@ -24,6 +24,7 @@ impl Templates {
     ) -> Result<Payload, RenderError> {
         let name = match (&subject.event.content, subject.trigger) {
             (Content::Notice(_), _) => "notice",
+            (Content::Summary(_), _) => "summary",
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
             (
                 Content::Created(_) | Content::Updated(_),

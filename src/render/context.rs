@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::text::{LINK, LINK_END, clean, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Content, Event, Feedback, ImageFormat, Private, StatusChange, Timestamp, Trigger, UserIds,
+    Content, Event, Feedback, ImageFormat, Private, StatusChange, Summarised, Timestamp, Trigger,
+    UserIds,
 };
 
 /// No list of the context is longer: what bounds the work of nested loops.
@@ -48,7 +49,7 @@ pub(super) fn build(
     let none = Feedback::default();
     let feedback = match &subject.event.content {
         Content::Created(feedback) => feedback,
-        Content::Updated(_) | Content::Notice(_) => &none,
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => &none,
     };
     let images = builder.images(subject);
     let links: Vec<Value> = images
@@ -76,9 +77,7 @@ pub(super) fn build(
             "labels": builder.labels(subject),
         },
         "mentions": builder.mentions(subject.mentions),
-        "incident": {
-            "count": null, "users": null, "first_at": null, "last_at": null, "recent": [],
-        },
+        "incident": builder.incident(subject.event),
         "links": { "console": null, "images": links },
         "notice": builder.notice(subject.event),
     })
@@ -88,6 +87,7 @@ pub(super) fn build(
 pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
     match (&subject.event.content, subject.trigger) {
         (Content::Notice(_), _) => "relay.notice",
+        (Content::Summary(_), _) => "feedback.summary",
         (Content::Updated(_), _) => "feedback.updated",
         (Content::Created(_), Trigger::LateImages) => "feedback.images",
         (
@@ -163,12 +163,12 @@ impl Builder<'_> {
                 change.app_id.as_ref(),
                 change.status,
             ),
-            Content::Created(_) | Content::Notice(_) => {
+            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
                 (feedback.id.as_slice(), feedback.app_id.as_ref(), None)
             }
         };
         let app_name = match &subject.event.content {
-            Content::Notice(_) => Value::Null,
+            Content::Notice(_) | Content::Summary(_) => Value::Null,
             Content::Created(_) | Content::Updated(_) => json!(self.text(subject.app_name)),
         };
         let total = match fields.images {
@@ -181,19 +181,13 @@ impl Builder<'_> {
             "ids_total": ids.len(),
             "app": app.map(|app| self.text(app)),
             "app_name": app_name,
-            "type": match feedback.kind {
-                Some(kind) => code(kind.0, kind.key(), &words::kind(self.locale, kind)),
-                None => no_code(),
-            },
-            "faults": feedback.faults.iter().take(LIST_MAX)
-                .map(|&fault| code(fault.0, fault.key(), &words::fault(self.locale, fault)))
-                .collect::<Vec<_>>(),
+            "type": self.kind(feedback),
+            "faults": self.faults(feedback),
             "source": match feedback.source {
                 Some(source) => code(source.0, source.key(), &words::source(self.locale, source)),
                 None => no_code(),
             },
-            "description": self.private(feedback.description.as_ref(), fields.description,
-                |text| mask::words(text, self.locale)),
+            "description": self.description(feedback),
             "contact": self.private(feedback.contact.as_ref(), fields.contact, mask::contact),
             "path": self.private(feedback.path.as_ref(), fields.path, mask::path),
             "tenant_name": self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
@@ -223,7 +217,7 @@ impl Builder<'_> {
         let none = StatusChange::default();
         let change = match &event.content {
             Content::Updated(change) => change,
-            Content::Created(_) | Content::Notice(_) => &none,
+            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => &none,
         };
         json!({
             "at": change.updated_at.map(|at| at.to_string()),
@@ -294,6 +288,59 @@ impl Builder<'_> {
             .collect()
     }
 
+    /// Several reports told as one: a summary of late ones.
+    fn incident(&self, event: &Event) -> Value {
+        let Content::Summary(summary) = &event.content else {
+            return json!({
+                "count": null, "users": null, "first_at": null, "last_at": null, "recent": [],
+            });
+        };
+        let newest = summary.newest.iter().take(LIST_MAX);
+        json!({
+            "count": summary.count,
+            "users": null,
+            "first_at": summary.first_at.to_string(),
+            "last_at": summary.last_at.to_string(),
+            "recent": newest.map(|one| self.recent(one)).collect::<Vec<_>>(),
+        })
+    }
+
+    /// One of several reports, in few words.
+    fn recent(&self, one: &Summarised) -> Value {
+        let (feedback, fields) = (&one.feedback, &self.audience.fields);
+        json!({
+            "id": feedback.id.as_ref().map(|id| self.text(id)),
+            "app_name": self.text(&one.app_name),
+            "type": self.kind(feedback),
+            "faults": self.faults(feedback),
+            "description": self.description(feedback),
+            "path": self.private(feedback.path.as_ref(), fields.path, mask::path),
+            "tenant_name": self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
+            "feedback_time": feedback.reported_at.map(|at| at.to_string()),
+        })
+    }
+
+    fn kind(&self, feedback: &Feedback) -> Value {
+        match feedback.kind {
+            Some(kind) => code(kind.0, kind.key(), &words::kind(self.locale, kind)),
+            None => no_code(),
+        }
+    }
+
+    fn faults(&self, feedback: &Feedback) -> Vec<Value> {
+        let faults = feedback.faults.iter().take(LIST_MAX);
+        faults
+            .map(|&fault| code(fault.0, fault.key(), &words::fault(self.locale, fault)))
+            .collect()
+    }
+
+    fn description(&self, feedback: &Feedback) -> Value {
+        let visibility = self.audience.fields.description;
+        self.private(feedback.description.as_ref(), visibility, |text| {
+            mask::words(text, self.locale)
+        })
+    }
+
     fn notice(&self, event: &Event) -> Value {
         match &event.content {
             Content::Notice(notice) => json!({
@@ -302,7 +349,7 @@ impl Builder<'_> {
                 "subject": self.text(&notice.subject),
                 "text": self.text(&notice.text),
             }),
-            Content::Created(_) | Content::Updated(_) => {
+            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => {
                 json!({"kind": null, "title": null, "subject": null, "text": null})
             }
         }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::context::{self, Reader};
 use super::{Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Subject};
 use crate::model::{
     AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
     FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity,
-    SourceKind, StatusChange, Timestamp, Trigger, UserIds,
+    SourceKind, StatusChange, Summarised, Summary, Timestamp, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -192,6 +192,31 @@ pub(super) fn notice() -> Sample {
     sample(Content::Notice(notice), "notice", Severity::Warning)
 }
 
+/// Late reports, told together.
+pub(super) fn summary() -> Sample {
+    let newest = [suggestion(), fault(&ShownBy::Count), minimal()];
+    let newest = newest
+        .into_iter()
+        .filter_map(|one| match one.event.content {
+            Content::Created(feedback) => Some(Summarised {
+                app_name: "order".to_owned(),
+                feedback: *feedback,
+            }),
+            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+        });
+    let summary = Summary {
+        count: 42,
+        first_at: millis_before(90_000),
+        last_at: millis_before(7_200),
+        newest: newest.collect(),
+    };
+    sample(
+        Content::Summary(Box::new(summary)),
+        "summary",
+        Severity::Warning,
+    )
+}
+
 /// Every sample, with its name.
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     let mut late = fault(&ShownBy::Link);
@@ -206,6 +231,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("status_changed", status_changed()),
         ("status_bare", status_bare()),
         ("notice", notice()),
+        ("summary", summary()),
     ]
 }
 
@@ -229,6 +255,7 @@ pub(super) fn shape() -> Value {
     let fault = fault(&ShownBy::Link);
     let audience = audience(Family::Webhook, Locale::En);
     let mut shape = context::build(&audience, &fault.subject(), Reader::People, true);
-    shape["incident"]["recent"] = json!([]);
+    let summary = context::build(&audience, &summary().subject(), Reader::People, true);
+    shape["incident"] = summary["incident"].clone();
     shape
 }

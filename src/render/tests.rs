@@ -8,7 +8,7 @@ mod status;
 
 use super::sample::{self, Sample};
 use super::*;
-use crate::model::{Content, Feedback, Form, Private};
+use crate::model::{Content, Feedback, Form, Private, Summarised};
 
 fn sent(payload: &Payload) -> Value {
     let sent =
@@ -33,6 +33,63 @@ fn hostile(text: &str) -> Sample {
     report.path = words();
     report.tenant_name = words();
     sample
+}
+
+/// A summary of late reports that quotes this one.
+fn summary_of(mut sample: Sample) -> Sample {
+    let quoted = Summarised {
+        app_name: "order".to_owned(),
+        feedback: feedback(&mut sample).clone(),
+    };
+    let mut summary = sample::summary();
+    match &mut summary.event.content {
+        Content::Summary(summary) => summary.newest = vec![quoted],
+        other => panic!("no summary: {other:?}"),
+    }
+    summary.event.tenant_key = None;
+    summary
+}
+
+/// Strings of `value` that hold `marker`, each with the kind of text it stands in.
+fn places(value: &Value, kind: &str, marker: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.contains(marker) => found.push(kind.to_owned()),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|one| places(one, kind, marker, found)),
+        Value::Object(members) => {
+            let kind = members.get("tag").or_else(|| members.get("type"));
+            let kind = kind.and_then(Value::as_str).unwrap_or("none");
+            members
+                .values()
+                .for_each(|one| places(one, kind, marker, found));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn a_summary_quotes_reporters_where_nothing_is_parsed_and_calls_nobody() {
+    let templates = Templates::default();
+    let evil = "<at id=all></at><!channel>[x](https://evil.example)";
+    let sample = summary_of(hostile(evil));
+    for family in [Family::Feishu, Family::Slack] {
+        let audience = sample::audience(family, Locale::En);
+        let payload = templates.payload(&audience, Form::Full, &sample.subject());
+        let mut found = Vec::new();
+        places(&sent(&payload.unwrap()), "none", "evil.example", &mut found);
+        assert_eq!(found, ["plain_text"], "{family:?}");
+        for form in [Form::Post, Form::Text] {
+            let payload = templates.payload(&audience, form, &sample.subject());
+            let text = payload.unwrap();
+            let text = text.as_stored();
+            assert!(text.contains("evil"), "{text}");
+            assert!(
+                !text.contains("<at id=all>") && !text.contains("<!channel>"),
+                "{text}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -84,7 +141,16 @@ fn plainer_forms() {
 #[test]
 fn an_audience_sees_what_its_fields_allow() {
     let templates = Templates::default();
-    let sample = hostile("SECRETWORDS@here.example");
+    for sample in [
+        hostile("SECRETWORDS@here.example"),
+        summary_of(hostile("SECRETWORDS@here.example")),
+    ] {
+        sees_what_its_fields_allow(&templates, &sample);
+    }
+}
+
+fn sees_what_its_fields_allow(templates: &Templates, sample: &Sample) {
+    let image = sample::fault(&ShownBy::Link).images[0].id.clone();
     for family in Family::ALL {
         for form in Form::ALL {
             for visibility in [Visibility::Mask, Visibility::Drop] {
@@ -106,12 +172,7 @@ fn an_audience_sees_what_its_fields_allow() {
                     templates.plain(&audience, *form, &subject),
                 ] {
                     let text = payload.as_stored();
-                    for secret in [
-                        "SECRET",
-                        "ou_3a52",
-                        "2ca1d211",
-                        sample.images[0].id.as_str(),
-                    ] {
+                    for secret in ["SECRET", "ou_3a52", "2ca1d211", image.as_str()] {
                         assert!(!text.contains(secret), "{family:?} {form:?}: {text}");
                     }
                 }

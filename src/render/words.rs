@@ -22,7 +22,13 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("feedback_time", "报告时间", "Reported"),
     ("image", "图片", "Picture"),
     ("late", "此反馈送达较晚", "This report arrived late"),
+    (
+        "late_found",
+        "这些反馈没有推送过来，是核对反馈列表时补收的",
+        "These were never pushed; they were found in the feedback list",
+    ),
     ("late_images", "补充图片", "More pictures"),
+    ("late_reports", "补收反馈", "Late reports:"),
     ("list", "、", ", "),
     ("no_description", "（无描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
@@ -123,6 +129,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
+        NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),
     }
 }
 

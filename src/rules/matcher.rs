@@ -58,12 +58,12 @@ enum Says<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// `None` for a word of the relay to its operator, which no rule is asked about.
+    /// `None` for a word of the relay's own, which no rule is asked about.
     pub(super) fn of(event: &'a Event) -> Option<Self> {
         let says = match &event.content {
             Content::Created(feedback) => Says::Created(feedback),
             Content::Updated(change) => Says::Updated(change),
-            Content::Notice(_) => return None,
+            Content::Notice(_) | Content::Summary(_) => return None,
         };
         Some(Self { event, says })
     }

@@ -22,6 +22,8 @@
 //! - Work is closed by its lease's token, or not at all ([`Recorded::LeaseLost`]).
 //! - While pictures of its event are not settled, a delivery waits, until its due time at the latest.
 //!   Pictures that are kept after a destination was told are a delivery of their own.
+//! - A report that came late is in the journal together with who is to hear of it in a summary; making
+//!   the summaries is one transaction.
 //! - What the configuration said when an event came stands with its deliveries ([`Order`]); a reload
 //!   changes nothing that was promised before it.
 //! - `erase` leaves no word of a person in any file of the journal. Copies and backups are other files.
@@ -36,8 +38,11 @@
 mod conformance;
 mod records;
 mod sqlite;
+mod summaries;
 
 pub use records::*;
+use summaries::write_summary;
+pub use summaries::{SUMMARY, read_summary};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +104,72 @@ impl Store {
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
         self.journal
             .write(Unawaited::Run, move |tx| sqlite::accept(tx, &arrival))
+            .await
+    }
+
+    /// The same for a report that came late: who is in `late` hears of it in a summary, which is still
+    /// to be made when this returns. See [`Self::summarise_late`].
+    pub async fn accept_late(
+        &self,
+        arrival: Arrival,
+        late: Vec<LateTelling>,
+    ) -> Result<Accepted, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::accept_late(tx, &arrival, &late)
+            })
+            .await
+    }
+
+    /// Makes one summary for each rule and destination that has late reports to hear of, in one
+    /// transaction, so that each report is told of once whatever happens. Returns the summaries' ids.
+    pub async fn summarise_late(&self) -> Result<Vec<EventId>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, sqlite::summarise_late)
+            .await
+    }
+
+    /// Which summary told each destination of a late event; `None`: it is still to be made.
+    pub async fn summaries_of(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<(DestinationName, Option<EventId>)>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::summaries_of(conn, event))
+            .await
+    }
+
+    /// For each feedback (the app it is about, and its id) the event by which the journal knows it.
+    pub async fn known_feedback(
+        &self,
+        feedback: Vec<(String, String)>,
+    ) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::known_feedback(conn, &feedback))
+            .await
+    }
+
+    /// A point in time that is kept under this name.
+    pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let name = name.to_owned();
+        self.journal
+            .read(move |conn| sqlite::mark(conn, &name))
+            .await
+    }
+
+    /// The same; at the first call with this name it is now.
+    pub async fn begin_mark(&self, name: &str) -> Result<Timestamp, StoreError> {
+        let name = name.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::begin_mark(tx, &name))
+            .await
+    }
+
+    /// Keeps a point in time under this name.
+    pub async fn put_mark(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::put_mark(tx, &name, at))
             .await
     }
 

@@ -102,6 +102,17 @@ pub struct NewDelivery {
     pub due_at: Timestamp,
 }
 
+/// A destination that hears of a late arrival in a summary.
+#[derive(Clone, Debug)]
+pub struct LateTelling {
+    /// Who hears of it.
+    pub destination: DestinationName,
+    /// How the rule wants it told.
+    pub order: Order,
+    /// When it was reported: what the summary's span is made of.
+    pub reported_at: Timestamp,
+}
+
 /// What became of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
@@ -120,6 +131,8 @@ pub struct Work {
     pub event: StoredEvent,
     /// The event's pictures in order.
     pub images: Vec<Image>,
+    /// For a summary: the newest reports it tells of, newest first.
+    pub newest: Vec<StoredEvent>,
     /// For [`Trigger::LateImages`]: ordinals of pictures that the destination has been shown already, one bit each.
     pub shown: u32,
     /// The rendering that earlier attempts sent, in the form that is due.

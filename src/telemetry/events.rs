@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::metrics::{
-    App, AppReason, AppState, Destination, DestinationOutcome, InternalEvent, Metrics, Outcome,
-    Rule,
+    App, AppReason, AppResult, AppSeen, AppState, Destination, DestinationOutcome, InternalEvent,
+    Metrics, Outcome, Rule,
 };
 use crate::model::{
     AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, EventState, NoticeKind, Plan,
@@ -302,6 +302,66 @@ impl InternalEvent for ImageAttempted<'_> {
     }
 }
 
+/// The list of an app's feedback was gone through.
+pub struct BackfillMade<'a> {
+    /// The app.
+    pub app: &'a AppName,
+    /// Pages that were read.
+    pub pages: u32,
+    /// Reports in it that had come as events.
+    pub by_event: u64,
+    /// Reports in it that had not, now or before.
+    pub only_in_list: u64,
+    /// Reports that were taken in now.
+    pub taken: usize,
+    /// Items of which nothing could be made.
+    pub unreadable: u64,
+}
+
+impl InternalEvent for BackfillMade<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self {
+            app,
+            pages,
+            by_event,
+            only_in_list,
+            taken,
+            unreadable,
+        } = self;
+        if unreadable > 0 {
+            tracing::warn!(app = %app, unreadable, "items of the feedback list have no id or no time");
+        }
+        tracing::info!(app = %app, pages, by_event, only_in_list, taken, "feedback list compared");
+        metrics.count_backfill(app, "ok", taken);
+        for (seen, count) in [("by_event", by_event), ("only_in_list", only_in_list)] {
+            let labels = AppSeen {
+                app: app.to_string(),
+                seen: seen.into(),
+            };
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            metrics.backfill_listed.get_or_create(&labels).set(count);
+        }
+    }
+}
+
+/// The list of an app's feedback could not be gone through.
+pub struct BackfillFailed<'a> {
+    /// The app.
+    pub app: &'a AppName,
+    /// Reports that were taken in before it failed.
+    pub taken: usize,
+    /// Why.
+    pub reason: &'a str,
+}
+
+impl InternalEvent for BackfillFailed<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let Self { app, taken, reason } = self;
+        tracing::warn!(app = %app, taken, reason, "feedback list not compared");
+        metrics.count_backfill(app, "failed", taken);
+    }
+}
+
 /// The operator is told something.
 pub struct NoticeGiven<'a> {
     /// What kind of trouble.
@@ -371,6 +431,16 @@ impl InternalEvent for PanicCaught {
 }
 
 impl Metrics {
+    fn count_backfill(&self, app: &AppName, result: &str, taken: usize) {
+        let (app, result) = (app.to_string(), result.to_owned());
+        let labels = App { app: app.clone() };
+        let taken = u64::try_from(taken).unwrap_or(u64::MAX);
+        self.backfill_taken.get_or_create(&labels).inc_by(taken);
+        self.backfills
+            .get_or_create(&AppResult { app, result })
+            .inc();
+    }
+
     /// Makes the series of an app and its destinations begin at zero.
     pub fn begin_at_zero(&self, apps: &[AppName], destinations: &[DestinationName]) {
         for app in apps {
@@ -381,9 +451,17 @@ impl Metrics {
                 };
                 drop(self.events.get_or_create(&labels));
             }
-            drop(self.repeats.get_or_create(&App {
+            let labels = App {
                 app: app.to_string(),
-            }));
+            };
+            drop(self.repeats.get_or_create(&labels));
+            drop(self.backfill_taken.get_or_create(&labels));
+            for result in ["ok", "failed"] {
+                drop(self.backfills.get_or_create(&AppResult {
+                    app: app.to_string(),
+                    result: result.into(),
+                }));
+            }
         }
         for destination in destinations {
             let labels = Destination {

@@ -32,6 +32,10 @@ labels! {
     AppState { app, state }
     /// Of one app and the reason of a refusal.
     AppReason { app, reason }
+    /// Of one app and a result.
+    AppResult { app, result }
+    /// Of one app and the way a report was seen.
+    AppSeen { app, seen }
     /// Of one rule.
     Rule { rule }
     /// Of one destination.
@@ -71,6 +75,9 @@ pub struct Metrics {
     pub(super) template_failures: Family<Destination, Counter>,
     pub(super) images: Family<Outcome, Counter>,
     pub(super) image_attempts: Family<Outcome, Counter>,
+    pub(super) backfills: Family<AppResult, Counter>,
+    pub(super) backfill_taken: Family<App, Counter>,
+    pub(super) backfill_listed: Family<AppSeen, Gauge>,
     pub(super) notices: Family<Outcome, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) panics: Counter,
@@ -106,6 +113,9 @@ impl Metrics {
             template_failures: Family::default(),
             images: Family::default(),
             image_attempts: Family::default(),
+            backfills: Family::default(),
+            backfill_taken: Family::default(),
+            backfill_listed: Family::default(),
             notices: Family::default(),
             reloads: Family::default(),
             panics: Counter::default(),
@@ -115,6 +125,7 @@ impl Metrics {
             image_deadline: Gauge::default(),
         };
         all.register();
+        all.register_backfill();
         all.register_gauges();
         all
     }
@@ -186,6 +197,25 @@ impl Metrics {
             self.reloads.clone(),
         );
         r.register("panics", "Panics that were caught", self.panics.clone());
+    }
+
+    fn register_backfill(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "backfills",
+            "Comparisons with the platform's list of feedback, by result",
+            self.backfills.clone(),
+        );
+        r.register(
+            "backfill_taken",
+            "Reports that never came as events and were taken in from the list",
+            self.backfill_taken.clone(),
+        );
+        r.register(
+            "backfill_listed",
+            "Reports in the last list, by whether they ever came as events",
+            self.backfill_listed.clone(),
+        );
     }
 
     fn register_gauges(&mut self) {

@@ -1,7 +1,8 @@
 //! Is it alive, can it store events, and what is not as it should be.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -12,7 +13,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
-use crate::model::{DestinationName, Timestamp};
+use crate::intake::backfill;
+use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, Stats, StoreError};
 
 /// A delivery older than this that is still not done is worth a word.
@@ -136,6 +138,11 @@ pub async fn status(State(state): State<WebState>) -> Response {
     let now = state.clock.now();
     let names = state.destinations.get();
     let (mut queues, mut apps) = (Value::Null, Value::Null);
+    let backfills = lock(&state.backfills).clone();
+    problems.extend(backfills.iter().filter_map(|(app, state)| {
+        let reason = state.failing.as_deref()?;
+        Some(problem("backfill_failing", app.as_str(), reason))
+    }));
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
             let known = |name: &DestinationName| names.contains(name);
@@ -143,12 +150,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
             queues = queues_json(&stats);
-            apps = stats
-                .last_events
-                .iter()
-                .map(|(app, at)| (app.to_string(), json!({ "last_event_at": at.to_string() })))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
+            apps = apps_json(&stats, &backfills);
         }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem("journal", "journal", &error.to_string()));
@@ -237,6 +239,29 @@ fn queues_json(stats: &Stats) -> Value {
         (queue.destination.to_string(), state)
     });
     queues.collect::<serde_json::Map<_, _>>().into()
+}
+
+/// When each app's last event came, and what of its list had come as events.
+fn apps_json(stats: &Stats, backfills: &BTreeMap<AppName, backfill::State>) -> Value {
+    let mut apps = serde_json::Map::new();
+    for (app, at) in &stats.last_events {
+        apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
+    }
+    for (app, state) in backfills {
+        let shown = apps
+            .entry(app.to_string())
+            .or_insert_with(|| json!({ "last_event_at": null }));
+        shown["backfill"] = json!({
+            "asked_at": state.asked_at.map(|at| at.to_string()),
+            "by_event": state.by_event,
+            "only_in_list": state.only_in_list,
+        });
+    }
+    apps.into()
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "there is nobody outside this binary")]
 
 mod architecture;
+mod backfill;
 mod cli;
 mod crash;
 mod deliver;

@@ -6,7 +6,8 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
 use crate::config::Config;
 use crate::model::{
-    Attempt, Content, Delivery, FeedbackStatus, Image, StatusChange, StoredEvent, Trace,
+    Attempt, Content, Delivery, DestinationName, EventId, FeedbackStatus, Image, StatusChange,
+    StoredEvent, Trace,
 };
 use crate::store::{DeliveryFilter, Store};
 
@@ -40,6 +41,8 @@ struct Record {
     change: Option<StatusChange>,
     images: Vec<Image>,
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
+    /// For a late event: who hears of it in a summary, and in which.
+    summaries: Vec<(DestinationName, Option<EventId>)>,
     with_body: bool,
 }
 
@@ -72,13 +75,14 @@ async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failu
     let read = reading::read_stored(&event, config);
     let change = match read.as_ref().map(|event| &event.content) {
         Ok(Content::Updated(change)) => Some(change.clone()),
-        Ok(Content::Created(_) | Content::Notice(_)) | Err(_) => None,
+        Ok(Content::Created(_) | Content::Notice(_) | Content::Summary(_)) | Err(_) => None,
     };
     Ok(Record {
         trace: read.map(|event| config.rules.explain(&event).1),
         change,
         images: store.images_of(event.seq).await?,
         deliveries,
+        summaries: store.summaries_of(event.seq).await?,
         event,
         with_body: false,
     })
@@ -117,7 +121,12 @@ impl Record {
             out.push_str(&format!("  {}\n", text::escape(&view::image(image))));
         }
         out.push_str("\ndeliveries\n");
-        if self.deliveries.is_empty() {
+        for (destination, summary) in &self.summaries {
+            let summary = summary.as_ref().map_or("the next summary", EventId::as_str);
+            let line = format!("in {summary} to {destination}, for it came late");
+            out.push_str(&format!("  {}\n", text::escape(&line)));
+        }
+        if self.deliveries.is_empty() && self.summaries.is_empty() {
             out.push_str("  none\n");
         }
         for (delivery, attempts) in &self.deliveries {
@@ -175,6 +184,9 @@ impl Record {
             "rules_error": self.trace.as_ref().err(),
             "images": self.images.iter().map(view::image_json).collect::<Vec<_>>(),
             "deliveries": deliveries.collect::<Vec<_>>(),
+            "summaries": self.summaries.iter().map(|(destination, summary)| {
+                json!({ "destination": destination.as_str(), "summary": summary.as_ref().map(EventId::as_str) })
+            }).collect::<Vec<_>>(),
         });
         if self.with_body {
             shown["body"] = self.body();
@@ -219,8 +231,7 @@ mod tests {
     use super::*;
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::model::{
-        AppName, Condition, EventId, EventSeq, EventState, Finding, ImageState, Private, RuleName,
-        RuleTrace,
+        AppName, Condition, EventSeq, EventState, Finding, ImageState, Private, RuleName, RuleTrace,
     };
 
     fn record() -> Record {
@@ -255,6 +266,10 @@ mod tests {
                 reason: Some("HTTP 403".into()),
             }],
             deliveries: vec![(a_delivery(), vec![an_attempt()])],
+            summaries: vec![(
+                DestinationName::new("product"),
+                Some(EventId::new("summary:0000000000007")),
+            )],
             with_body: true,
         }
     }

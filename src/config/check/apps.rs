@@ -1,6 +1,8 @@
 //! `[apps.NAME]`.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use jiff::tz::{Offset, TimeZone};
 use toml::Spanned;
@@ -12,17 +14,36 @@ use crate::config::codes;
 use crate::config::raw::{Platform, RawApp, Receive};
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints, join};
+use crate::config::values::Often;
 use crate::feishu::App;
 use crate::model::{AppName, Secret};
 
-/// The apps, and which of them have an `app_secret`. Their names are added to `app_names`.
+/// How often an app's list of feedback is asked for, where nothing is written.
+const BACKFILL: Duration = Duration::from_secs(3600);
+/// A list that is asked for more often than this finds nothing that is not pushed again anyway; one that is
+/// asked for less often is compared when nobody can do anything about it any more.
+const BACKFILL_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+
+/// What is known of the apps.
+pub(super) struct Apps {
+    /// Those that are right.
+    pub(super) apps: BTreeMap<AppName, App>,
+    /// All of them, and whether they have an `app_secret`.
+    pub(super) secrets: BTreeMap<String, bool>,
+    /// How often their lists are asked for; those that are not are absent.
+    pub(super) backfill: BTreeMap<AppName, Duration>,
+}
+
+/// The apps. Their names are added to `app_names`.
 pub(super) fn apps(
     section: Section<'_>,
     context: &Context<'_>,
     app_names: &mut BTreeMap<String, String>,
     out: &mut Complaints,
-) -> (BTreeMap<AppName, App>, BTreeMap<String, bool>) {
+) -> Apps {
     let mut apps = BTreeMap::new();
+    let mut backfill = BTreeMap::new();
     let mut secrets = BTreeMap::new();
     let mut by_id: BTreeMap<String, String> = BTreeMap::new();
     for (name, entry) in section.entries(out) {
@@ -49,12 +70,44 @@ pub(super) fn apps(
                 }
             }
         }
+        if let Some(every) = how_often(raw.backfill.as_ref(), has_secret, &at, out) {
+            backfill.insert(name.get_ref().as_str().into(), every);
+        }
         if let Some(app) = app(name.get_ref(), raw, &at, context, out) {
             apps.insert(app.name.clone(), app);
         }
     }
     names_are_unique(app_names, out);
-    (apps, secrets)
+    Apps {
+        apps,
+        secrets,
+        backfill,
+    }
+}
+
+/// How often the list of an app is asked for. Without a secret it cannot be, and where nobody asks for
+/// it that is no mistake.
+fn how_often(
+    written: Option<&Spanned<Often>>,
+    has_secret: bool,
+    at: &At,
+    out: &mut Complaints,
+) -> Option<Duration> {
+    let Some(written) = written else {
+        return has_secret.then_some(BACKFILL);
+    };
+    let every = written.get_ref().0?;
+    let place = at.key("backfill", written.span());
+    if !has_secret {
+        let message = "backfill asks Feishu in the app's name, and the app has no `app_secret`";
+        let help = "write `app_secret`, or take `backfill` out";
+        out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
+    }
+    if !BACKFILL_RANGE.contains(&every) {
+        let message = "`backfill` must be \"off\" or from \"1m\" to \"30d\"";
+        out.add(codes::OUT_OF_RANGE, &place, message);
+    }
+    Some(every)
 }
 
 /// Rules find an app by its name, so one name must not stand for two ids.

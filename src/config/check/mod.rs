@@ -74,9 +74,9 @@ pub(super) fn config(
 
     let mut app_names = names::app_names(top.take("app_names", out), out);
     let mentions = names::mentions(top.take("mentions", out), out);
-    let (apps, secrets) = apps::apps(top.take("apps", out), context, &mut app_names, out);
+    let apps = apps::apps(top.take("apps", out), context, &mut app_names, out);
     let names = Names {
-        apps: secrets,
+        apps: apps.secrets,
         destinations: destinations::names(&top),
         templates: Arc::clone(&templates),
     };
@@ -117,7 +117,8 @@ pub(super) fn config(
         templates,
         app_names,
         mentions,
-        apps,
+        apps: apps.apps,
+        backfill: apps.backfill,
         destinations,
         rules,
         rules_written,

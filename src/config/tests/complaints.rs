@@ -34,6 +34,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("missing_keys", with_rules("[apps.a]\n[destinations.a]\n[destinations.b]\nkind = \"webhook\"\n[destinations.c]\nkind = \"file\"\n[destinations.d]\nkind = \"feishu-bot\"")),
         ("kind_is_a_slip_and_what_stands_beside_it", with_rules("[destinations.a]\nknd = \"file\"\npath = \"x\"\ntimeout = \"0s\"\n[destinations.b]\nkind = \"webhook\"\nconcurrency = 0\nfallback = \"c\"")),
         ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
+        ("backfill", with_app("backfill = \"30s\"\n[apps.mall]\napp_id = \"cli_2\"\nverification_token = \"${KEY:-k}\"\napp_secret = \"${KEY:-k}\"\nbackfill = \"never\"")),
         ("empty_secrets", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"${KEY:-k}\", \"\"]\nverification_token = \"${NONE:-}\"\napp_secret = { file = \"empty\" }")),
         ("secret_files", with_app("app_secret = { file = \"none\" }\nverification_token = { file = \"empty\", mode = 1 }")),
         ("secrets_in_the_file", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = 'hunter2'\n[destinations.a]\nkind = \"feishu-bot\"\nurl = \"https://example.com/hunter2\"")),
@@ -136,7 +137,6 @@ const NOT_BUILT: &str = r#"
 [apps.shop]
 app_id = "cli_1"
 receive = "websocket"
-backfill = "off"
 [[tests]]
 name = "x"
 [[digests]]

@@ -56,6 +56,13 @@ fn each_change_is_named() {
             "log.level changed",
         ),
         (&[(":-t}", ":-other}")], "app shop changed"),
+        (
+            &[(
+                "[destinations.a]",
+                "app_secret = \"${X:-s}\"\n[destinations.a]",
+            )],
+            "app shop changed, backfill of shop changed",
+        ),
         (&[("path = \"a\"", "path = \"c\"")], "destination a changed"),
         (
             &[("path = \"a\"", "path = \"a\"\nrate = \"1/s\"")],

@@ -117,6 +117,7 @@ fn every_key_of_the_sections_arrives() {
     assert_eq!(app.base_url, "https://open.feishu.example.com");
     let offset = app.feedback_timezone.to_offset(jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(offset.seconds(), 9 * 3600);
+    assert_eq!(config.backfill["shop"], Duration::from_secs(1800));
     let names: Vec<_> = config
         .rules_written
         .iter()

@@ -156,7 +156,10 @@ fn read(stream: &mut TcpStream) -> Got {
         headers,
         body: bytes.split_off(end + 4),
     };
-    let length: usize = got.header("content-length").parse().unwrap();
+    let length: usize = match got.has("content-length") {
+        true => got.header("content-length").parse().unwrap(),
+        false => 0,
+    };
     while got.body.len() < length {
         more(stream, &mut got.body);
     }

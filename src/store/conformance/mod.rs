@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod intake;
+mod late;
 mod leasing;
 mod pictures;
 mod removal;

@@ -25,6 +25,8 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
          WHERE event_seq = ?1 AND (state = 'kept' OR state = 'pending')",
     )?
     .execute(params![event, REASON])?;
+    tx.prepare_cached("DELETE FROM late WHERE event_seq = ?1 AND summary_seq IS NULL")?
+        .execute([event])?;
     remove_words(tx, event)?;
     tx.prepare_cached("DELETE FROM users WHERE event_seq = ?1")?
         .execute([event])?;

@@ -132,6 +132,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         })
         .optional()?;
     Ok(Work {
+        newest: super::late::newest_told(conn, &event)?,
         images: rows::images_of(conn, delivery.event)?,
         delivery,
         event,

@@ -1,9 +1,10 @@
 //! What belongs to the journal as a whole.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connect::refusal;
 use super::tx::Tx;
+use crate::model::Timestamp;
 
 /// See [`crate::store::Store::probe`].
 pub(in crate::store) fn probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
@@ -24,6 +25,29 @@ pub(in crate::store) fn secret(tx: &Tx<'_>, name: &str) -> rusqlite::Result<[u8;
     getrandom::fill(&mut secret).map_err(|error| refusal(error.to_string()))?;
     put(tx, &name, &secret)?;
     Ok(secret)
+}
+
+/// See [`crate::store::Store::mark`].
+pub(in crate::store) fn mark(conn: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let millis: Option<[u8; 8]> = conn
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([format!("mark:{name}")], |row| row.get(0))
+        .optional()?;
+    Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
+}
+
+/// See [`crate::store::Store::put_mark`].
+pub(in crate::store) fn put_mark(tx: &Tx<'_>, name: &str, at: Timestamp) -> rusqlite::Result<()> {
+    put(tx, &format!("mark:{name}"), &at.as_millis().to_be_bytes())
+}
+
+/// See [`crate::store::Store::begin_mark`].
+pub(in crate::store) fn begin_mark(tx: &Tx<'_>, name: &str) -> rusqlite::Result<Timestamp> {
+    if let Some(at) = mark(tx, name)? {
+        return Ok(at);
+    }
+    put_mark(tx, name, tx.now)?;
+    Ok(tx.now)
 }
 
 fn put(tx: &Tx<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {

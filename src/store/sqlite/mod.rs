@@ -11,6 +11,7 @@ mod finish;
 mod follow_up;
 mod gates;
 mod images;
+mod late;
 mod lease;
 mod lists;
 mod meta;
@@ -48,9 +49,10 @@ pub(super) use images::{
     finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
     next_image_due_at, put_image_key,
 };
+pub(super) use late::{accept_late, known_feedback, summaries_of, summarise_late};
 pub(super) use lease::{lease_due, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
-pub(super) use meta::{probe, secret};
+pub(super) use meta::{begin_mark, mark, probe, put_mark, secret};
 pub(super) use rows::{event_by_seq, images_of};
 pub(super) use stats::stats;
 pub(super) use sweep::{remove_images, sweep};

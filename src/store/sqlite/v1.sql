@@ -75,6 +75,20 @@ CREATE INDEX deliveries_open ON deliveries (state, destination, id)
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
 
+-- Late reports that a destination hears of in a summary: in which one, once there is one.
+CREATE TABLE late (
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    rule        TEXT    NOT NULL,
+    severity    TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    terms       TEXT    NOT NULL,
+    reported_at INTEGER NOT NULL,
+    summary_seq INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    PRIMARY KEY (event_seq, destination)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX late_untold ON late (rule, destination, reported_at) WHERE summary_seq IS NULL;
+CREATE INDEX late_told ON late (summary_seq, reported_at) WHERE summary_seq IS NOT NULL;
+
 -- The rendering that is repeated, while there may be something to repeat.
 CREATE TABLE payloads (
     delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
-use super::super::{fall_back, follow_up, images, lease, lists, stats, sweep};
+use super::super::{fall_back, follow_up, images, late, lease, lists, stats, sweep};
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
 
@@ -65,6 +65,8 @@ fn statements() -> Vec<String> {
     use DeliveryState::{Dead, Pending, Sending};
     let mut statements = vec![sweep::OLD_BODIES.to_owned(), sweep::OLD_EVENTS.to_owned()];
     statements.extend([Pending, Sending, Dead].map(stats::count_sql));
+    let of_late = [late::NEWEST_UNTOLD, late::TELL, late::NEWEST_TOLD];
+    statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
     let all = EventFilter {
         limit: 9,

@@ -1,0 +1,284 @@
+//! `backfill`: what never arrived, taken in now. It works beside a running relay, which delivers what
+//! is taken in.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::context::{Context, Exit, Failure, block_on, names};
+use super::text::Table;
+use super::values::{Since, since};
+use crate::app;
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::intake::backfill::{REACH, Report, Source, Telling, Window};
+use crate::model::{AppName, Current, Timestamp};
+use crate::operator::Operator;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay backfill shop                    since a relay first served the app
+  feedback-relay backfill shop --since 3d --dry-run
+
+What was reported more than an hour ago is told quietly: chats get one summary for each rule. What is
+processed or closed already is kept and told to nobody. `serve` does all this by itself (`backfill = \"1h\"`).";
+
+/// Cells of the bar.
+const BAR: u32 = 20;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The app, by its name in the configuration
+    app: String,
+    /// Ask for what was reported since then, e.g. 3d, at most 180d; also before a relay first served the app
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Since>,
+    /// Say what would be taken in, and take in nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done.
+struct Done {
+    app: AppName,
+    since: Timestamp,
+    dry_run: bool,
+    report: Report,
+    summaries: Vec<String>,
+    /// Why it was not done to the end.
+    failure: Option<String>,
+}
+
+/// Makes one round.
+pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
+    let config = context.config()?;
+    let source = source(&config, &args.app)?;
+    let done = block_on(round(context, args, &config, &source))?;
+    context.out.progress("");
+    if args.json {
+        context.out.json(&done.to_json());
+    } else {
+        context.out.text(&done.to_text());
+    }
+    match done.failure {
+        None => Ok(Exit::Done),
+        Some(reason) => Err(Failure::of("the list was not gone through", reason)),
+    }
+}
+
+fn source(config: &Config, name: &str) -> Result<Source, Failure> {
+    let mut sources = app::sources(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let Some(source) = sources.remove(name) else {
+        let known = names(config.apps.keys().map(AppName::as_str));
+        let reason = format!("there is no app {name:?}; there are: {known}");
+        return Err(Failure::Usage(reason));
+    };
+    if source.app.app_secret.is_none() {
+        let reason = format!(
+            "the app {name} has no `app_secret`, in whose name the list is asked for (of a store app there is none to be had)"
+        );
+        return Err(Failure::Usage(reason));
+    }
+    Ok(source)
+}
+
+async fn round(
+    context: &mut Context,
+    args: &Args,
+    config: &Config,
+    source: &Source,
+) -> Result<Done, Failure> {
+    let store = context.store(config)?;
+    let now = context.now();
+    let since = begin(&store, args, source, now).await?;
+    let intake = intake(context, config, &store);
+    let window = Window::new(since, now);
+    let out = &mut context.out;
+    out.progress(&bar(source, window, &Report::default()));
+    let mut progress = |report: &Report| out.progress(&bar(source, window, report));
+    let (report, failure) = intake
+        .backfill(source, window, args.dry_run, &mut progress)
+        .await;
+    let summaries = match args.dry_run {
+        true => Vec::new(),
+        false => store.summarise_late().await?,
+    };
+    Ok(Done {
+        app: source.app.name.clone(),
+        since: window.since,
+        dry_run: args.dry_run,
+        report,
+        summaries: summaries.iter().map(ToString::to_string).collect(),
+        failure: failure.map(|failure| failure.to_string()),
+    })
+}
+
+/// From when on: what was typed, or since a relay first served the app.
+async fn begin(
+    store: &Store,
+    args: &Args,
+    source: &Source,
+    now: Timestamp,
+) -> Result<Timestamp, Failure> {
+    if let Some(since) = args.since {
+        let since = since.from(now);
+        if since < now - REACH {
+            let reason = "Feishu's list reaches back 180 days: give --since 180d or less";
+            return Err(Failure::Usage(reason.into()));
+        }
+        return Ok(since);
+    }
+    store.mark(&source.known_since()).await?.ok_or_else(|| {
+        let app = &source.app.name;
+        Failure::Failed(format!(
+            "no relay has served the app {app} yet, so nothing of it was missed; --since asks nevertheless"
+        ))
+    })
+}
+
+fn intake(context: &Context, config: &Config, store: &Store) -> Intake {
+    let metrics = Arc::new(Metrics::new());
+    let operator = Operator::new(
+        store.clone(),
+        Arc::clone(&metrics),
+        context.clock(),
+        Current::new(config.notify.clone()),
+    );
+    let settings = Current::new(app::intake_settings(config));
+    Intake::new(store.clone(), metrics, context.clock(), operator, settings)
+}
+
+/// How much of the window the reports met so far span: the list does not say how long it is.
+fn bar(source: &Source, window: Window, report: &Report) -> String {
+    let whole = window.now.since(window.since).as_secs_f64().max(1.0);
+    let met = report
+        .span
+        .map_or(0.0, |(first, last)| last.since(first).as_secs_f64() / whole);
+    let cell = |number| match f64::from(number) < met * f64::from(BAR) {
+        true => '#',
+        false => '-',
+    };
+    let cells: String = (0..BAR).map(cell).collect();
+    format!(
+        "{} [{cells}] page {}: {} reports, {} never arrived",
+        source.app.name,
+        report.pages,
+        report.listed(),
+        report.taken.len()
+    )
+}
+
+impl Done {
+    fn count(&self, telling: Telling) -> usize {
+        let all = self.report.taken.iter();
+        all.filter(|taken| taken.telling == telling).count()
+    }
+
+    fn to_text(&self) -> String {
+        let report = &self.report;
+        let mut out = format!(
+            "{}: {} reports since {}: come as events {}, taken in from the list before {}, never arrived {}\n",
+            self.app,
+            report.listed(),
+            self.since,
+            report.by_event,
+            report.by_list,
+            report.taken.len()
+        );
+        if report.unreadable > 0 {
+            let line = format!(
+                "items of the list without an id or a time: {}\n",
+                report.unreadable
+            );
+            out.push_str(&line);
+        }
+        if report.taken.is_empty() {
+            return out;
+        }
+        let verb = if self.dry_run { "would be" } else { "are" };
+        out.push_str(&format!(
+            "of these {} {verb} told at once, {} quietly for they are late, {} to nobody\n\n",
+            self.count(Telling::AtOnce),
+            self.count(Telling::Quietly),
+            self.count(Telling::Not)
+        ));
+        let mut table = Table::new(["FEEDBACK", "REPORTED", "TOLD"]);
+        for taken in &report.taken {
+            let reported = taken.reported_at.to_string();
+            table.push([taken.id.clone(), reported, taken.telling.key().into()]);
+        }
+        out.push_str(&table.render());
+        out
+    }
+
+    fn to_json(&self) -> Value {
+        let report = &self.report;
+        let taken = report.taken.iter().map(|taken| {
+            json!({
+                "feedback_id": taken.id,
+                "reported_at": taken.reported_at.to_string(),
+                "told": taken.telling.key(),
+            })
+        });
+        json!({
+            "app": self.app.as_str(),
+            "since": self.since.to_string(),
+            "dry_run": self.dry_run,
+            "pages": report.pages,
+            "listed": report.listed(),
+            "by_event": report.by_event,
+            "by_list": report.by_list,
+            "only_in_list": report.only_in_list(),
+            "unreadable": report.unreadable,
+            "taken": taken.collect::<Vec<_>>(),
+            "summaries": self.summaries,
+            "error": self.failure,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::backfill::Taken;
+
+    fn done(dry_run: bool) -> Done {
+        let at = Timestamp::from_millis(1_711_111_111_000);
+        let taken = |id: &str, telling| Taken {
+            id: id.into(),
+            reported_at: at,
+            telling,
+        };
+        Done {
+            app: AppName::new("shop"),
+            since: at,
+            dry_run,
+            report: Report {
+                pages: 2,
+                by_event: 100,
+                by_list: 1,
+                taken: vec![
+                    taken("7057888018203574291", Telling::Quietly),
+                    taken("\u{1b}[2J", Telling::Not),
+                ],
+                unreadable: 1,
+                span: None,
+            },
+            summaries: vec!["summary:0000000000007".into()],
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_said_and_nothing_unsafe() {
+        insta::assert_snapshot!(done(true).to_text());
+        assert!(done(false).to_text().contains("are told at once"));
+        insta::assert_json_snapshot!(done(false).to_json());
+    }
+}

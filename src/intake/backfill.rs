@@ -1,0 +1,292 @@
+//! Asking the platform for what never arrived.
+//!
+//! An event that was pushed in vain five times is gone, and so is one that another client of the same
+//! app took. The platform's list of feedback has them all. A **round** goes through the list of one
+//! app, page by page, skips what the journal knows, and takes in the rest as if it had been pushed:
+//!
+//! | reported | it is |
+//! | --- | --- |
+//! | before the relay first knew the app | not ours, and left alone; `backfill --since` can ask for it |
+//! | at most an hour ago | told as always |
+//! | earlier | told quietly: nobody is mentioned, and chats get one summary for each rule |
+//! | and is processed or closed already | kept, and told to nobody |
+//!
+//! Rounds are made one app at a time: when the relay starts, when somebody thinks that events may have
+//! been missed ([`Backfill::wake`]), and every so often (`backfill = "1h"`). A round begins a day before
+//! the last good one began, for a list may show a report late. It never reaches back further than the
+//! platform's list does, 180 days, which is a day less than the journal keeps ids.
+//!
+//! What is promised: a report is taken in once, whether it is pushed as well or not, for both ways know
+//! it by app and feedback id; and a late one is told once, for it is accepted together with who is to
+//! hear of it, and summaries are made in one transaction. What is not: changes of state that were missed
+//! are not made up for.
+
+mod round;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+pub use self::round::{Failure, Report, Taken, Telling, Window};
+use self::schedule::Turn;
+use super::Intake;
+use crate::feishu::{App, FeishuClient};
+use crate::model::{AppName, Current, Notice, NoticeKind, Timestamp};
+use crate::store::StoreError;
+use crate::telemetry::events::{BackfillFailed, BackfillMade};
+
+/// How far back the platform's list reaches. Source: doc page of the list. The journal keeps ids a day longer.
+pub const REACH: Duration = Duration::from_secs(180 * 86_400);
+
+/// A list may show a report later than it was made.
+const OVERLAP: Duration = Duration::from_secs(86_400);
+
+/// What backfill needs of the configuration; a reload replaces it.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The apps.
+    pub sources: BTreeMap<AppName, Source>,
+}
+
+/// An app whose list can be asked for.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The app.
+    pub app: App,
+    /// Speaks as it.
+    pub client: FeishuClient,
+    /// How often to ask; `None`: only when a person does.
+    pub every: Option<Duration>,
+}
+
+impl Source {
+    /// The name under which the journal keeps since when the relay knows the app.
+    pub fn known_since(&self) -> String {
+        format!("backfill from {}", self.app.app_id)
+    }
+
+    /// The name under which it keeps when the last good round began.
+    fn asked_at(&self) -> String {
+        format!("backfill asked {}", self.app.app_id)
+    }
+}
+
+/// What the last round of an app came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// When the last good one began.
+    pub asked_at: Option<Timestamp>,
+    /// Reports in its list that had come as events.
+    pub by_event: u64,
+    /// Reports in its list that had not.
+    pub only_in_list: u64,
+    /// Why there was no good one since.
+    pub failing: Option<String>,
+}
+
+/// What the last rounds came to, by app. Clones share it.
+pub type States = Arc<Mutex<BTreeMap<AppName, State>>>;
+
+/// Makes rounds. Clones share everything.
+#[derive(Clone)]
+pub struct Backfill {
+    intake: Intake,
+    settings: Current<Settings>,
+    woken: Arc<Mutex<BTreeSet<AppName>>>,
+    news: Arc<Notify>,
+    states: States,
+    seed: u64,
+}
+
+impl Backfill {
+    /// Not running yet. `seed` is where the chance for jitter begins.
+    pub fn new(intake: Intake, settings: Current<Settings>, seed: u64) -> Self {
+        Self {
+            intake,
+            settings,
+            woken: Arc::default(),
+            news: Arc::default(),
+            states: States::default(),
+            seed,
+        }
+    }
+
+    /// Events of `app` may have been missed: a round is made soon. Cheap, and a hint: many within a
+    /// minute are one.
+    pub fn wake(&self, app: &AppName) {
+        lock(&self.woken).insert(app.clone());
+        self.news.notify_one();
+    }
+
+    /// The settings have been replaced: what failed may work now.
+    pub fn reloaded(&self) {
+        let states = lock(&self.states);
+        let failing = states.iter().filter(|(_, state)| state.failing.is_some());
+        lock(&self.woken).extend(failing.map(|(app, _)| app.clone()));
+        self.news.notify_one();
+    }
+
+    /// What the last rounds came to.
+    pub fn states(&self) -> States {
+        Arc::clone(&self.states)
+    }
+
+    /// Makes rounds until `stopping`. One that is cut short is made again after the next start.
+    pub async fn run(self, stopping: CancellationToken) {
+        let mut chance = fastrand::Rng::with_seed(self.seed);
+        let mut turns = BTreeMap::new();
+        self.summarise().await;
+        while !stopping.is_cancelled() {
+            let settings = self.settings.get();
+            self.match_turns(&settings, &mut turns).await;
+            let next = turns.iter().min_by_key(|(_, turn)| turn.due_at());
+            let next = next.map(|(app, turn)| (app.clone(), turn.due_at()));
+            let due = async {
+                match &next {
+                    Some((_, due_at)) => sleep_until(*due_at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = self.news.notified() => continue,
+                () = due => {}
+            }
+            let due =
+                next.and_then(|(app, _)| Some((settings.sources.get(&app)?, turns.get_mut(&app)?)));
+            let Some((source, turn)) = due else { continue };
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = self.take_turn(source, turn, chance.f64()) => {}
+            }
+        }
+    }
+
+    /// Gives each app that is asked for by itself a turn, at once if it is new or was woken, and notes
+    /// since when each app is known.
+    async fn match_turns(&self, settings: &Settings, turns: &mut BTreeMap<AppName, Turn>) {
+        let by_itself = |app: &AppName| {
+            let source = settings.sources.get(app);
+            source.is_some_and(|source| source.every.is_some())
+        };
+        turns.retain(|app, _| by_itself(app));
+        lock(&self.states).retain(|app, _| by_itself(app));
+        let now = Instant::now();
+        for (name, source) in &settings.sources {
+            if let Some(turn) = turns.get_mut(name) {
+                turn.at_most(now, source.every.unwrap_or(REACH));
+                continue;
+            }
+            if let Err(error) = self.intake.store.begin_mark(&source.known_since()).await {
+                // It is noted with the first round, or at the next start.
+                tracing::warn!(app = %name, %error, "since when the app is known is not noted yet");
+            }
+            if source.every.is_some() {
+                turns.insert(name.clone(), Turn::at(now));
+            }
+        }
+        for app in std::mem::take(&mut *lock(&self.woken)) {
+            if let Some(turn) = turns.get_mut(&app) {
+                turn.wake(now);
+            }
+        }
+    }
+
+    /// One round of one app, and what follows from it.
+    async fn take_turn(&self, source: &Source, turn: &mut Turn, chance: f64) {
+        let (report, failure) = self.round(source).await;
+        self.summarise().await;
+        let app = &source.app.name;
+        let every = source.every.unwrap_or(REACH);
+        let now = Instant::now();
+        let Some(failure) = failure else {
+            turn.succeeded(now, every, chance);
+            return;
+        };
+        let reason = failure.to_string();
+        self.intake.metrics.emit(BackfillFailed {
+            app,
+            taken: report.taken.len(),
+            reason: &reason,
+        });
+        lock(&self.states).entry(app.clone()).or_default().failing = Some(reason.clone());
+        if turn.failed(now, every, failure.is_for_good(), chance) {
+            let notice = Notice {
+                kind: NoticeKind::BackfillFailed,
+                subject: app.to_string(),
+                text: format!(
+                    "The feedback list of app {app} cannot be asked for, so that what is not pushed is not found: {reason}. \
+                     `feedback-relay backfill {app} --dry-run` tries it."
+                ),
+            };
+            self.intake.operator.tell(notice).await;
+        }
+    }
+
+    async fn round(&self, source: &Source) -> (Report, Option<Failure>) {
+        let window = match self.window(source).await {
+            Ok(window) => window,
+            Err(error) => return (Report::default(), Some(Failure::Store(error))),
+        };
+        let (report, failure) = self
+            .intake
+            .backfill(source, window, false, &mut |_| {})
+            .await;
+        if failure.is_some() {
+            return (report, failure);
+        }
+        if let Err(error) = self
+            .intake
+            .store
+            .put_mark(&source.asked_at(), window.now)
+            .await
+        {
+            return (report, Some(Failure::Store(error)));
+        }
+        self.intake.metrics.emit(BackfillMade {
+            app: &source.app.name,
+            pages: report.pages,
+            by_event: report.by_event,
+            only_in_list: report.only_in_list(),
+            taken: report.taken.len(),
+            unreadable: report.unreadable,
+        });
+        let state = State {
+            asked_at: Some(window.now),
+            by_event: report.by_event,
+            only_in_list: report.only_in_list(),
+            failing: None,
+        };
+        lock(&self.states).insert(source.app.name.clone(), state);
+        (report, None)
+    }
+
+    /// What a round asks for.
+    async fn window(&self, source: &Source) -> Result<Window, StoreError> {
+        let (store, now) = (&self.intake.store, self.intake.clock.now());
+        let known_since = store.begin_mark(&source.known_since()).await?;
+        let asked_at = store.mark(&source.asked_at()).await?;
+        // A clock that was set back must not make the window empty.
+        let asked = asked_at.map(|at| at.min(now) - OVERLAP);
+        let since = asked.map_or(known_since, |asked| asked.max(known_since));
+        Ok(Window::new(since, now))
+    }
+
+    /// Tells what a round took in late, and what one that was cut short had taken in.
+    async fn summarise(&self) {
+        if let Err(error) = self.intake.store.summarise_late().await {
+            tracing::error!(%error, "late reports are told after the next round");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,146 @@
+//! When an app's list is asked for next. Pure: it is told the time and the chance.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// However often an app is woken, its rounds end so far apart.
+const WAKE_APART: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// Failures in a row that are worth a word to the operator.
+const FAILURES_TOLD: u32 = 3;
+/// While it goes on failing, the operator hears so again.
+const TELL_AGAIN: Duration = Duration::from_secs(86_400);
+
+/// One app's place in the order of rounds.
+#[derive(Clone, Debug)]
+pub(super) struct Turn {
+    due_at: Instant,
+    ended_at: Option<Instant>,
+    failures: u32,
+    told_at: Option<Instant>,
+}
+
+impl Turn {
+    /// The first round is due then.
+    pub(super) const fn at(due_at: Instant) -> Self {
+        Self {
+            due_at,
+            ended_at: None,
+            failures: 0,
+            told_at: None,
+        }
+    }
+
+    pub(super) const fn due_at(&self) -> Instant {
+        self.due_at
+    }
+
+    /// Something may have been missed.
+    pub(super) fn wake(&mut self, now: Instant) {
+        let soon = self.ended_at.map_or(now, |at| now.max(at + WAKE_APART));
+        self.due_at = self.due_at.min(soon);
+    }
+
+    /// The next round is due within the time between two: a reload may have shortened it.
+    pub(super) fn at_most(&mut self, now: Instant, every: Duration) {
+        self.due_at = self.due_at.min(now + every + every / 10);
+    }
+
+    /// A round was good. `chance` is from 0 to 1: many relays should not ask in the same second.
+    pub(super) fn succeeded(&mut self, now: Instant, every: Duration, chance: f64) {
+        *self = Self {
+            ended_at: Some(now),
+            ..Self::at(now + every + every.mul_f64(chance / 10.0))
+        };
+    }
+
+    /// A round failed, `for_good` if only an operator can mend it. Tells whether he is to hear of it.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        every: Duration,
+        for_good: bool,
+        chance: f64,
+    ) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.ended_at = Some(now);
+        let doublings = self.failures.saturating_sub(1).min(16);
+        let pause = match for_good {
+            true => every,
+            false => every.min(FIRST_PAUSE * 2_u32.pow(doublings)),
+        };
+        self.due_at = now + pause + pause.mul_f64(chance / 10.0);
+        let tell = (for_good || self.failures >= FAILURES_TOLD)
+            && self.told_at.is_none_or(|at| now >= at + TELL_AGAIN);
+        if tell {
+            self.told_at = Some(now);
+        }
+        tell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_round_is_followed_by_the_next_after_the_time_that_is_asked_for_and_jitter() {
+        let now = Instant::now();
+        let mut turn = Turn::at(now);
+        turn.succeeded(now, HOUR, 0.0);
+        assert_eq!(turn.due_at() - now, HOUR);
+        turn.succeeded(now, HOUR, 1.0);
+        assert_eq!(turn.due_at() - now, HOUR + HOUR / 10);
+        turn.at_most(now, HOUR);
+        assert_eq!(turn.due_at() - now, HOUR + HOUR / 10);
+        turn.at_most(now, WAKE_APART);
+        assert_eq!(turn.due_at() - now, WAKE_APART + WAKE_APART / 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_drops_every_second_makes_a_round_a_minute() {
+        let now = Instant::now();
+        let mut turn = Turn::at(now + HOUR);
+        turn.wake(now);
+        assert_eq!(turn.due_at(), now, "none was made yet");
+        turn.succeeded(now, HOUR, 0.5);
+        for seconds in 0..50 {
+            turn.wake(now + Duration::from_secs(seconds));
+            assert_eq!(turn.due_at(), now + WAKE_APART);
+        }
+        turn.succeeded(now, HOUR, 0.0);
+        turn.wake(now + WAKE_APART * 2);
+        assert_eq!(turn.due_at(), now + WAKE_APART * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_tried_again_ever_later_and_told_when_they_persist() {
+        let now = Instant::now();
+        let mut turn = Turn::at(now);
+        let mut pauses = Vec::new();
+        let mut told = Vec::new();
+        for _ in 0..9 {
+            told.push(turn.failed(now, HOUR, false, 0.0));
+            pauses.push((turn.due_at() - now).as_secs());
+        }
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(told.iter().position(|told| *told), Some(2));
+        assert_eq!(told.iter().filter(|told| **told).count(), 1);
+        assert!(turn.failed(now + TELL_AGAIN, HOUR, false, 0.0));
+        turn.succeeded(now, HOUR, 0.0);
+        assert!(!turn.failed(now, HOUR, false, 0.0), "a new row begins");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_an_operator_can_mend_is_told_at_once_and_not_hurried() {
+        let now = Instant::now();
+        let mut turn = Turn::at(now);
+        assert!(turn.failed(now, HOUR, true, 0.0));
+        assert_eq!(turn.due_at() - now, HOUR);
+        assert!(!turn.failed(now, HOUR, true, 0.0));
+    }
+}

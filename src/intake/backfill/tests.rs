@@ -1,0 +1,233 @@
+//! Rounds against a platform on a loopback socket.
+
+use jiff::tz::{Offset, TimeZone};
+
+use super::*;
+use crate::feishu::Days;
+use crate::feishu::client::fake::{self, Fake, Reply};
+use crate::model::{Clock, ManualClock, Secret};
+use crate::operator::Operator;
+use crate::rules::RuleSet;
+use crate::store::{self, EventFilter, Store};
+use crate::telemetry::Metrics;
+
+/// 2026-03-01 02:10 in Beijing.
+const NOW: Timestamp = Timestamp::from_millis(1_772_302_200_500);
+const HOUR: Duration = Duration::from_secs(3600);
+const APP_ID: &str = "cli_9f5343c580712544";
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    store: Store,
+    intake: Intake,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
+        let settings = store::Settings {
+            path: dir.path().join("relay.db"),
+            retain: REACH,
+        };
+        let store = Store::open(&settings, Arc::clone(&clock)).unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let operator = Operator::new(
+            store.clone(),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+            Current::new(None),
+        );
+        let settings = crate::intake::Settings {
+            apps: BTreeMap::new(),
+            rules: RuleSet::default(),
+            singly: BTreeSet::new(),
+            wait: Duration::ZERO,
+            wait_critical: Duration::ZERO,
+            body_bytes_max: 0,
+        };
+        let intake = Intake::new(
+            store.clone(),
+            metrics,
+            clock,
+            operator,
+            Current::new(settings),
+        );
+        Self {
+            _dir: dir,
+            store,
+            intake,
+        }
+    }
+
+    async fn ask(&self, fake: &Fake, dry_run: bool) -> (Report, Option<Failure>) {
+        let window = Window::new(NOW - HOUR * 24, NOW);
+        self.intake
+            .backfill(&source(fake), window, dry_run, &mut |_| {})
+            .await
+    }
+
+    async fn events(&self) -> usize {
+        let all = EventFilter {
+            limit: 99,
+            ..EventFilter::default()
+        };
+        self.store.events(all).await.unwrap().len()
+    }
+}
+
+fn beijing() -> TimeZone {
+    TimeZone::fixed(Offset::constant(8))
+}
+
+fn source(fake: &Fake) -> Source {
+    let app = App {
+        name: "shop".into(),
+        app_id: APP_ID.into(),
+        encrypt_keys: Vec::new(),
+        verification_tokens: Vec::new(),
+        app_secret: Some(Secret::new("app-secret-of-shop")),
+        base_url: fake.url(""),
+        feedback_timezone: beijing(),
+    };
+    Source {
+        client: FeishuClient::new(&app, fake::http()),
+        app,
+        every: Some(HOUR),
+    }
+}
+
+fn token() -> Reply {
+    Reply::of(
+        200,
+        r#"{"code":0,"tenant_access_token":"t-1","expire":7200}"#,
+    )
+}
+
+fn page(items: &[String], next: Option<u32>) -> Reply {
+    let more = next.map_or_else(String::new, |next| {
+        format!(r#","has_more":true,"page_token":{next}"#)
+    });
+    let items = items.join(",");
+    Reply::of(
+        200,
+        format!(r#"{{"code":0,"data":{{"feedback_list":[{items}]{more}}}}}"#),
+    )
+}
+
+fn expired() -> Reply {
+    Reply::of(400, r#"{"code":210500,"msg":"page_token expired"}"#)
+}
+
+fn item(id: u32, time: &str, status: u32) -> String {
+    format!(r#"{{"feedback_id":{id},"feedback_time":"{time}","status":{status}}}"#)
+}
+
+fn found(report: &Report) -> Vec<(&str, Telling)> {
+    let taken = report.taken.iter();
+    taken.map(|one| (one.id.as_str(), one.telling)).collect()
+}
+
+#[test]
+fn a_window_is_asked_for_a_day_wider_and_reaches_no_further_than_the_list() {
+    let whole = Window::new(Timestamp::from_millis(0), NOW);
+    assert_eq!(NOW.since(whole.since).as_secs(), REACH.as_secs());
+    let window = Window::new(NOW, NOW);
+    assert_eq!(window.since.as_millis(), 1_772_302_200_000, "whole seconds");
+    let days = Days {
+        from: jiff::civil::date(2026, 2, 28),
+        to: jiff::civil::date(2026, 3, 2),
+    };
+    assert_eq!(window.days(&beijing()), Some(days));
+}
+
+#[tokio::test]
+async fn what_never_arrived_is_taken_in_once_and_told_by_its_age_and_state() {
+    let bench = Bench::new();
+    let list = vec![
+        token(),
+        page(
+            &[
+                item(1, "2026-03-01 02:09:59", 0),
+                item(2, "2026-03-01 01:09:59", 0),
+                item(3, "2026-03-01 02:00:00", 1),
+                item(4, "2026-02-28 12:00:00", 3),
+            ],
+            Some(7),
+        ),
+        page(
+            &[
+                item(5, "2026-02-28 02:10:00", 2),
+                item(6, "2026-02-28 02:09:59", 0),
+                r#"{"feedback_id":7}"#.to_owned(),
+                r#"{"feedback_time":"2026-03-01 02:00:00"}"#.to_owned(),
+            ],
+            None,
+        ),
+    ];
+    let told = [
+        ("1", Telling::AtOnce),
+        ("2", Telling::Quietly),
+        ("3", Telling::Not),
+        ("4", Telling::Not),
+        ("5", Telling::Quietly),
+    ];
+    let (dry, failure) = bench.ask(&Fake::start(list.clone()), true).await;
+    assert_eq!((failure, bench.events().await), (None, 0));
+    assert_eq!(found(&dry), told);
+    let (report, failure) = bench.ask(&Fake::start(list.clone()), false).await;
+    assert_eq!(failure, None);
+    assert_eq!(report, dry);
+    assert_eq!((report.pages, report.unreadable), (2, 2));
+    assert_eq!(bench.events().await, 5);
+
+    let (again, failure) = bench.ask(&Fake::start(list), false).await;
+    assert_eq!(failure, None);
+    assert_eq!(
+        (again.taken.len(), again.by_list, again.by_event),
+        (0, 5, 0)
+    );
+    assert_eq!(bench.events().await, 5);
+}
+
+#[tokio::test]
+async fn a_list_that_begins_anew_counts_nothing_twice() {
+    let bench = Bench::new();
+    let first = page(&[item(1, "2026-03-01 02:00:00", 0)], Some(1));
+    let last = page(&[item(2, "2026-03-01 02:00:00", 0)], None);
+    let fake = Fake::start(vec![token(), first.clone(), expired(), first.clone(), last]);
+    let (report, failure) = bench.ask(&fake, false).await;
+    assert_eq!(failure, None);
+    assert_eq!((found(&report).len(), report.listed()), (2, 2));
+
+    let fake = Fake::start(vec![token(), first.clone(), expired()]);
+    let (_, failure) = bench.ask(&fake, false).await;
+    assert_eq!(failure, Some(Failure::Endless));
+    let fake = Fake::start(vec![token(), first]);
+    let (_, failure) = bench.ask(&fake, false).await;
+    assert_eq!(failure, Some(Failure::Endless), "the same page for ever");
+}
+
+#[tokio::test]
+async fn what_was_taken_in_before_a_failure_stays() {
+    let bench = Bench::new();
+    let first = page(&[item(1, "2026-03-01 02:00:00", 0)], Some(1));
+    let refused = Reply::of(400, r#"{"code":99991672,"msg":"no scope"}"#);
+    let fake = Fake::start(vec![token(), first, refused]);
+    let (report, failure) = bench.ask(&fake, false).await;
+    assert_eq!((report.taken.len(), bench.events().await), (1, 1));
+    let failure = failure.unwrap();
+    assert!(failure.is_for_good());
+    assert!(failure.to_string().contains("feedback_info"), "{failure}");
+}
+
+#[tokio::test]
+async fn pictures_last_from_when_the_list_was_asked_for() {
+    let bench = Bench::new();
+    let item =
+        r#"{"feedback_id":1,"feedback_time":"2026-02-28 12:00:00","images":["https://x/1"]}"#;
+    let fake = Fake::start(vec![token(), page(&[item.to_owned()], None)]);
+    assert_eq!(bench.ask(&fake, false).await.1, None);
+    let jobs = bench.store.lease_images(9, HOUR).await.unwrap();
+    assert_eq!(jobs[0].item.deadline_at, NOW + super::super::IMAGES_LAST);
+}
