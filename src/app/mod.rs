@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use self::parts::Parts;
-pub use self::parts::{PartsError, destinations, intake_settings, names, sources};
+pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
 pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
 use crate::config::{self, Config, Loaded};

@@ -29,11 +29,12 @@ impl Parts {
     pub(super) fn build(config: &Config, link_key: [u8; 32]) -> Result<Self, PartsError> {
         let public_url = config.server.public_url.as_deref();
         let links = public_url.map(|url| LinkSigner::new(link_key, url, config.images.link_ttl));
-        let destinations = destinations(config)?;
+        let clients = Clients::build(config)?;
+        let destinations = destinations(config, &clients)?;
         Ok(Self {
             intake: intake_settings(config),
             backfill: backfill::Settings {
-                sources: sources(config)?,
+                sources: sources(config, &clients),
             },
             deliver: deliver::Settings {
                 destinations,
@@ -72,17 +73,16 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
 }
 
 /// The apps whose lists of feedback can be asked for.
-pub fn sources(config: &Config) -> Result<BTreeMap<AppName, backfill::Source>, PartsError> {
-    let direct = HttpClient::trusted(None)?;
-    let source = |app: &App| backfill::Source {
-        app: app.clone(),
-        client: FeishuClient::new(app, direct.clone()),
-        every: config.backfill.get(&app.name).copied(),
+pub fn sources(config: &Config, clients: &Clients) -> BTreeMap<AppName, backfill::Source> {
+    let source = |(name, client): (&AppName, &FeishuClient)| {
+        let source = backfill::Source {
+            app: config.apps.get(name)?.clone(),
+            client: client.clone(),
+            every: config.backfill.get(name).copied(),
+        };
+        Some((name.clone(), source))
     };
-    let sources = config.apps.iter();
-    Ok(sources
-        .map(|(name, app)| (name.clone(), source(app)))
-        .collect())
+    clients.apps.iter().filter_map(source).collect()
 }
 
 /// The names that messages are told with.
@@ -112,18 +112,33 @@ pub enum PartsError {
     Destination(#[from] destination::BuildError),
 }
 
-/// Builds every destination. Those without a proxy share one HTTP client, and those that speak as
-/// one app share its token.
-pub fn destinations(config: &Config) -> Result<deliver::Destinations, PartsError> {
-    let direct = HttpClient::trusted(None)?;
-    let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
-    let with_secret = config.apps.values().filter(|app| app.app_secret.is_some());
-    let clients: BTreeMap<_, _> = with_secret.map(client).collect();
+/// The clients that all parts share: one HTTP client, and one of the open API for each app, so that an
+/// app has one token and one pace whoever calls for it.
+pub struct Clients {
+    direct: HttpClient,
+    apps: BTreeMap<AppName, FeishuClient>,
+}
+
+impl Clients {
+    /// A client for each app; calls of one without a secret say so.
+    pub fn build(config: &Config) -> Result<Self, PartsError> {
+        let direct = HttpClient::trusted(None)?;
+        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
+        let apps = config.apps.values().map(client).collect();
+        Ok(Self { direct, apps })
+    }
+}
+
+/// Builds every destination. Those without a proxy share `clients`.
+pub fn destinations(
+    config: &Config,
+    clients: &Clients,
+) -> Result<deliver::Destinations, PartsError> {
     let mut built = deliver::Destinations::new();
     for (name, settings) in &config.destinations {
         let http = match &settings.proxy {
             Some(proxy) => HttpClient::trusted(Some(proxy))?,
-            None => direct.clone(),
+            None => clients.direct.clone(),
         };
         let client = settings.speaks_as().and_then(|app| match &settings.proxy {
             // Behind a proxy the platform's API is reached the same way.
@@ -131,7 +146,7 @@ pub fn destinations(config: &Config) -> Result<deliver::Destinations, PartsError
                 .apps
                 .get(app)
                 .map(|app| FeishuClient::new(app, http.clone())),
-            None => clients.get(app).cloned(),
+            None => clients.apps.get(app).cloned(),
         });
         built.insert(name.clone(), destination::build(settings, http, client)?);
     }

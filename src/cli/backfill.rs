@@ -73,7 +73,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn source(config: &Config, name: &str) -> Result<Source, Failure> {
-    let mut sources = app::sources(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let clients =
+        app::Clients::build(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut sources = app::sources(config, &clients);
     let Some(source) = sources.remove(name) else {
         let known = names(config.apps.keys().map(AppName::as_str));
         let reason = format!("there is no app {name:?}; there are: {known}");

@@ -175,8 +175,9 @@ async fn send_all(
     messages: &[Preview],
     now: Timestamp,
 ) -> Result<Vec<Sent>, Failure> {
-    let destinations =
-        app::destinations(config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let failed = |error: app::PartsError| Failure::Failed(error.to_string());
+    let clients = app::Clients::build(config).map_err(failed)?;
+    let destinations = app::destinations(config, &clients).map_err(failed)?;
     let mut sent = Vec::with_capacity(messages.len());
     for message in messages {
         let destination = destinations.get(&message.destination);

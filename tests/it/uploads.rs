@@ -23,6 +23,7 @@ fn to_bot(api: &Receiver, bot: &Receiver, more: &str, top: &str) -> String {
     let rest = format!(
         r#"
 app_secret = "app-secret"
+backfill = "off"
 base_url = "{}"
 [destinations.oncall]
 kind = "feishu-bot"
