@@ -4,13 +4,15 @@
 //! Bytes from outside are an [`Unverified`]; only [`Unverified::verify`] makes an [`Envelope`] of them,
 //! and only that becomes an event. What is wrong with bytes is a [`Refusal`] and an error to the sender;
 //! what is odd in an authentic event is read as far as it goes and never refused, for the platform
-//! would only send it again.
+//! would only send it again. Over a long connection events come in [`frame`]s instead, and the connection
+//! is what is authentic.
 
 pub mod app;
 mod cipher;
 pub mod client;
 mod envelope;
 mod event;
+pub mod frame;
 mod json;
 mod signature;
 
