@@ -5,6 +5,7 @@
 //! within a call. [`FeishuClient::ask`] judges an answer by what codes mean everywhere;
 //! [`FeishuClient::call`] hands it over, for those who know more of the codes they get.
 
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
 mod reply;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
+pub use self::endpoint::{Endpoint, NoConnection, Refusal as ConnectionRefusal};
 use self::reply::token_refused;
 use self::token::{Token, TokenCache};
 use crate::feishu::App;

@@ -5,11 +5,11 @@ use jiff::tz::TimeZone;
 use super::fake::{Fake, Got, Reply};
 use super::*;
 
-fn client(fake: &Fake) -> FeishuClient {
+pub(super) fn client(fake: &Fake) -> FeishuClient {
     client_at(&fake.url("/"), Some("app-secret-of-shop"))
 }
 
-fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
+pub(super) fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
     let app = App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
