@@ -110,6 +110,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageLost
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
+        | NoticeKind::ConnectionRefused
+        | NoticeKind::ConnectionDown
         | NoticeKind::ReloadRefused => false,
     }
 }

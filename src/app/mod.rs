@@ -18,7 +18,9 @@ pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::{self, Dispatcher};
+use crate::feishu::{self, Receive};
 use crate::images::{self, ImageWorker};
+use crate::intake::websocket::{self, LongConnections};
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock, Current, DestinationName, Notice, NoticeKind};
 use crate::net::GuardedClient;
@@ -71,6 +73,7 @@ pub enum StartError {
 struct InForce {
     config: Current<Config>,
     intake: Current<intake::Settings>,
+    connections: Current<websocket::Settings>,
     deliver: Current<deliver::Settings>,
     images: Current<images::Settings>,
     upkeep: Current<upkeep::Settings>,
@@ -85,6 +88,7 @@ impl InForce {
         Self {
             config: Current::new(config),
             intake: Current::new(parts.intake),
+            connections: Current::new(parts.connections),
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
             upkeep: Current::new(parts.upkeep),
@@ -98,6 +102,7 @@ impl InForce {
     fn replace(&self, config: Config, parts: Parts) {
         self.config.set(config);
         self.intake.set(parts.intake);
+        self.connections.set(parts.connections);
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
         self.upkeep.set(parts.upkeep);
@@ -139,12 +144,22 @@ impl Ground {
     }
 }
 
+/// How an app's events come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// The platform calls this URL, which people paste into its console.
+    Url(String),
+    /// The relay calls the platform; there is nothing to paste.
+    LongConnection,
+}
+
 /// A relay that is wired and bound, and does not run yet.
 pub struct App {
     ground: Ground,
     in_force: InForce,
     operator: Operator,
     intake: Intake,
+    connections: LongConnections,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -157,6 +172,7 @@ pub struct Running {
     ground: Ground,
     in_force: InForce,
     operator: Operator,
+    connections: LongConnections,
     dispatcher: Dispatcher,
 }
 
@@ -198,6 +214,12 @@ impl App {
             operator.clone(),
             in_force.intake.clone(),
         );
+        let connections = LongConnections::new(
+            intake.clone(),
+            in_force.connections.clone(),
+            tasks.clone(),
+            seed,
+        );
         let means = deliver::Means {
             store: store.clone(),
             archive: archive.clone(),
@@ -223,6 +245,7 @@ impl App {
             in_force,
             operator,
             intake,
+            connections,
             dispatcher,
             image_worker,
             sweeper,
@@ -231,15 +254,19 @@ impl App {
         })
     }
 
-    /// Where events come in, for people to paste into the platform's console.
-    pub fn event_urls(&self) -> Vec<(AppName, String)> {
+    /// How each app's events come in.
+    pub fn entrances(&self) -> Vec<(AppName, Entrance)> {
         let config = self.in_force.config.get();
         let base = config.server.public_url.clone().unwrap_or_else(|| {
             let address = self.listener.local_addr().unwrap_or(config.server.listen);
             format!("http://{address}")
         });
-        let url = |name: &AppName| (name.clone(), format!("{base}/apps/{name}/events"));
-        config.apps.keys().map(url).collect()
+        let entrance = |app: &feishu::App| match app.receive {
+            Receive::Webhook => Entrance::Url(format!("{base}/apps/{}/events", app.name)),
+            Receive::Websocket => Entrance::LongConnection,
+        };
+        let apps = config.apps.values();
+        apps.map(|app| (app.name.clone(), entrance(app))).collect()
     }
 
     /// Where the relay listens: the port is the system's choice where the configuration says 0.
@@ -264,6 +291,7 @@ impl App {
             stopping: ground.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
+            connections: self.connections.board().clone(),
         };
         let connections = config.server.max_connections;
         let limits = web::server::Limits {
@@ -284,6 +312,7 @@ impl App {
         let public = web::caught(public, Arc::clone(&ground.metrics));
         let server = web::server::serve(self.listener, public, limits, tasks.clone());
         tasks.spawn("server", server);
+        tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
@@ -292,6 +321,7 @@ impl App {
             ground,
             in_force,
             operator,
+            connections: self.connections,
             dispatcher: self.dispatcher,
         };
         running.bury_unknown().await;
@@ -331,6 +361,7 @@ impl Running {
             .metrics
             .begin_at_zero(&parts.apps, &parts.destinations);
         self.in_force.replace(config, parts);
+        self.connections.reloaded();
         self.dispatcher.reloaded();
         self.bury_unknown().await;
         if let Err(error) = self.ground.store.make_images_due().await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::archive::LinkSigner;
 use crate::config::Config;
-use crate::feishu::{App, FeishuClient};
+use crate::feishu::{App, FeishuClient, Receive};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
 use crate::{deliver, destination, images, intake, upkeep};
@@ -13,6 +13,7 @@ use crate::{deliver, destination, images, intake, upkeep};
 /// The settings of every part, made from one configuration: what a reload replaces.
 pub(super) struct Parts {
     pub(super) intake: intake::Settings,
+    pub(super) connections: intake::websocket::Settings,
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
     pub(super) upkeep: upkeep::Settings,
@@ -35,6 +36,7 @@ impl Parts {
                 wait_critical: config.images.wait_critical,
                 body_bytes_max: config.server.max_body,
             },
+            connections: connections(config)?,
             deliver: deliver::Settings {
                 destinations,
                 templates: Arc::clone(&config.templates),
@@ -53,6 +55,21 @@ impl Parts {
             apps: config.apps.keys().cloned().collect(),
         })
     }
+}
+
+/// The apps with a long connection, each with a client that goes through the machine's proxy.
+fn connections(config: &Config) -> Result<intake::websocket::Settings, PartsError> {
+    let connects = |app: &&App| app.receive == Receive::Websocket;
+    let mut apps = config.apps.values().filter(connects).peekable();
+    if apps.peek().is_none() {
+        return Ok(intake::websocket::Settings::new());
+    }
+    let http = HttpClient::with_system_proxy(config.system_proxy.as_ref())?;
+    let connection = |app: &App| {
+        let client = FeishuClient::new(app, http.clone());
+        (app.name.clone(), (app.clone(), client))
+    };
+    Ok(apps.map(connection).collect())
 }
 
 /// The names that messages are told with.

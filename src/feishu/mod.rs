@@ -16,8 +16,9 @@ pub mod frame;
 mod json;
 mod signature;
 
-pub use app::App;
-pub use client::{ApiError, Call, FeishuClient, Unanswered};
+pub use app::{App, Receive};
+pub use client::{ApiError, Call, ConnectionRefusal, FeishuClient, NoConnection, Unanswered};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
+pub use frame::LinkSettings;
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

@@ -1,7 +1,7 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
 //! Whoever receives events hands each one to [`Intake::take`] and gives the platform the answer that
-//! comes back (today [`webhook`] in its 200). What is made of them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
+//! comes back: [`webhook`] in its 200, [`websocket`] in its acknowledgement. What is made of them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
 //! is told. All four are events in the journal, so that a repeat of any of them is known.
 
@@ -23,6 +23,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated};
 
 pub mod webhook;
+pub mod websocket;
 
 /// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
 pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);

@@ -116,6 +116,8 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ImageLost => pick(locale, "图片丢失", "Picture lost"),
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
+        NoticeKind::ConnectionRefused => pick(locale, "长连接被拒绝", "Long connection refused"),
+        NoticeKind::ConnectionDown => pick(locale, "长连接中断", "Long connection down"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
     }
 }

@@ -1,5 +1,6 @@
 //! Is it alive, can it store events, and what is not as it should be.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -8,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::WebState;
-use crate::model::{DestinationName, Timestamp};
+use crate::intake::websocket::Standing;
+use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, Stats, StoreError};
 
 /// A delivery older than this that is still not done is worth a word.
@@ -96,6 +98,8 @@ pub async fn status(State(state): State<WebState>) -> Response {
     }
     let now = state.clock.now();
     let names = state.destinations.get();
+    let connections = state.connections.standings();
+    problems.extend(connections.iter().filter_map(connection_problem));
     let (mut queues, mut apps) = (Value::Null, Value::Null);
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
@@ -104,12 +108,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
             queues = queues_json(&stats);
-            apps = stats
-                .last_events
-                .iter()
-                .map(|(app, at)| (app.to_string(), json!({ "last_event_at": at.to_string() })))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
+            apps = apps_json(&stats, &connections);
         }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem("journal", "journal", &error.to_string()));
@@ -132,6 +131,32 @@ pub async fn status(State(state): State<WebState>) -> Response {
 
 fn problem(kind: &str, subject: &str, reason: &str) -> Value {
     json!({ "kind": kind, "subject": subject, "reason": reason })
+}
+
+fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
+    let reason = standing.down.as_ref()?;
+    let reason = format!(
+        "it has no long connection since {}: {reason}",
+        standing.since
+    );
+    Some(problem("connection_down", app.as_str(), &reason))
+}
+
+/// When each app was last heard of.
+fn apps_json(stats: &Stats, connections: &BTreeMap<AppName, Standing>) -> Value {
+    let mut apps = serde_json::Map::new();
+    for (app, at) in &stats.last_events {
+        apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
+    }
+    for (app, standing) in connections {
+        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
+        of_app["long_connection"] = json!({
+            "open": standing.down.is_none(),
+            "since": standing.since.to_string(),
+            "last_frame_at": standing.last_frame_at.map(|at| at.to_string()),
+        });
+    }
+    apps.into()
 }
 
 fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
+use crate::intake::websocket::Board;
 use crate::model::{Clock, Current};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -46,6 +47,8 @@ pub struct WebState {
     pub reload_refused: Current<Option<String>>,
     /// The destinations' names: a gate or queue of any other is history.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
+    /// How the apps' long connections stand.
+    pub connections: Board,
 }
 
 /// What everyone may ask: pictures by signed link, and whether the relay is well.

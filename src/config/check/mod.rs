@@ -4,6 +4,7 @@ mod apps;
 mod destinations;
 mod names;
 mod pictures;
+mod proxy;
 mod secrets;
 mod sections;
 mod urls;
@@ -33,6 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) source: &'a str,
     /// Where strings start that held `${…}`.
     pub(super) expanded: HashSet<usize>,
+    /// The environment variables.
+    pub(super) environment: &'a BTreeMap<String, String>,
 }
 
 impl Context<'_> {
@@ -73,6 +76,7 @@ pub(super) fn config(
     let mut app_names = names::app_names(top.take("app_names", out), out);
     let mentions = names::mentions(top.take("mentions", out), out);
     let (apps, secrets) = apps::apps(top.take("apps", out), context, &mut app_names, out);
+    let system_proxy = proxy::system(&apps, context.environment, out);
     let names = Names {
         apps: secrets,
         destinations: destinations::names(&top),
@@ -116,6 +120,7 @@ pub(super) fn config(
         app_names,
         mentions,
         apps,
+        system_proxy,
         destinations,
         rules,
         rules_written,

@@ -4,6 +4,7 @@
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
+mod connection;
 mod images;
 mod token;
 
@@ -14,7 +15,10 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
 
+use self::connection::Connections;
+pub use self::connection::{PushAck, Pushed};
 use self::images::Images;
 use self::token::Tokens;
 use super::{Faults, Server};
@@ -26,6 +30,10 @@ pub enum Api {
     Token,
     /// `POST /open-apis/im/v1/images`.
     UploadImage,
+    /// `POST /callback/ws/endpoint`.
+    Endpoint,
+    /// The upgrade of a long connection.
+    Connect,
 }
 
 /// A call that was made.
@@ -56,6 +64,7 @@ struct State {
     calls: Mutex<Vec<Called>>,
     tokens: Tokens,
     images: Images,
+    connections: Connections,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -63,6 +72,8 @@ struct State {
 pub struct FakeFeishu {
     server: Server,
     state: Arc<State>,
+    /// Ends the long connections, which outlive the server's own tasks.
+    _ends: DropGuard,
 }
 
 impl FakeFeishu {
@@ -75,9 +86,15 @@ impl FakeFeishu {
         let routes = Router::new()
             .merge(token::routes())
             .merge(images::routes())
+            .merge(connection::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
-        Ok(Self { server, state })
+        let _ends = state.connections.ended().drop_guard();
+        Ok(Self {
+            server,
+            state,
+            _ends,
+        })
     }
 
     /// What an app's `base_url` is to be.

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::fake::{Fake, Got, Reply};
 use super::*;
+use crate::feishu::Receive;
 
 pub(super) fn client(fake: &Fake) -> FeishuClient {
     client_at(&fake.url("/"), Some("app-secret-of-shop"))
@@ -13,6 +14,7 @@ pub(super) fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClien
     let app = App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
+        receive: Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: app_secret.map(Secret::new),

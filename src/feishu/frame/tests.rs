@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::feishu::{App, Envelope, Found, Reading};
+use crate::feishu::{App, Envelope, Found, Reading, Receive};
 
 fn vectors() -> Value {
     let text = include_str!("../../../tests/vectors/feishu-ws-frames.json");
@@ -27,6 +27,7 @@ fn reading(message: &Message) -> Reading {
     let app = App {
         name: "shop".into(),
         app_id: "cli_a1b2c3d4e5f60718".into(),
+        receive: Receive::Websocket,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: None,

@@ -2,11 +2,13 @@
 //! answer as they are told, and events sealed as the platform seals them.
 
 mod http;
+mod platform;
 mod receiver;
 mod relay;
 mod sealed;
 
 pub use http::post;
+pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Relay, wait_until};
 pub use sealed::{Feedback, TOKEN, sealed};
