@@ -134,10 +134,10 @@ fn problem(kind: &str, subject: &str, reason: &str) -> Value {
 }
 
 fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
-    let reason = standing.down.as_ref()?;
+    let down = standing.down.as_ref()?;
     let reason = format!(
-        "it has no long connection since {}: {reason}",
-        standing.since
+        "it has no long connection since {}: {}",
+        standing.since, down.reason
     );
     Some(problem("connection_down", app.as_str(), &reason))
 }

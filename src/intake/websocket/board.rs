@@ -13,11 +13,20 @@ pub struct Board(Arc<Mutex<BTreeMap<AppName, Standing>>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Why there is none; `None` while there is one.
-    pub down: Option<String>,
+    pub down: Option<Down>,
     /// Since when.
     pub since: Timestamp,
     /// When something last came over this connection or one before it.
     pub last_frame_at: Option<Timestamp>,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// In words fit for a log.
+    pub reason: String,
+    /// Whether the platform refuses it until somebody acts.
+    pub refused: bool,
 }
 
 impl Board {
@@ -30,12 +39,12 @@ impl Board {
         self.change(app, None, now);
     }
 
-    pub(super) fn down(&self, app: &AppName, reason: &str, now: Timestamp) {
-        self.change(app, Some(reason.to_owned()), now);
+    pub(super) fn down(&self, app: &AppName, down: Down, now: Timestamp) {
+        self.change(app, Some(down), now);
     }
 
     /// A new reason for what was down before does not make it begin anew.
-    fn change(&self, app: &AppName, down: Option<String>, now: Timestamp) {
+    fn change(&self, app: &AppName, down: Option<Down>, now: Timestamp) {
         let mut board = self.lock();
         let before = board.get(app);
         let since = before.filter(|before| before.down.is_some() == down.is_some());
@@ -71,15 +80,19 @@ mod tests {
         let (board, app) = (Board::default(), AppName::from("shop"));
         let at = Timestamp::from_millis;
         let standing = || board.standings().remove(&app).unwrap();
-        board.down(&app, "connecting", at(1));
-        board.down(&app, "refused", at(2));
+        let down = |reason: &str| Down {
+            reason: reason.into(),
+            refused: reason == "refused",
+        };
+        board.down(&app, down("connecting"), at(1));
+        board.down(&app, down("refused"), at(2));
         assert_eq!(standing().since, at(1));
-        assert_eq!(standing().down.as_deref(), Some("refused"));
+        assert_eq!(standing().down, Some(down("refused")));
         board.up(&app, at(3));
         board.frame(&app, at(4));
-        board.down(&app, "lost", at(5));
+        board.down(&app, down("lost"), at(5));
         let expected = Standing {
-            down: Some("lost".into()),
+            down: Some(down("lost")),
             since: at(5),
             last_frame_at: Some(at(4)),
         };

@@ -21,6 +21,7 @@
 //! that is connected as the same app takes its share of the events.
 
 mod board;
+mod outage;
 mod pause;
 mod session;
 mod supervisor;
@@ -33,7 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::board::{Board, Standing};
+pub use self::board::{Board, Down, Standing};
 use self::session::{IN_HAND_MAX, Link};
 use self::supervisor::Supervisor;
 use super::Intake;

@@ -7,12 +7,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Board, Down};
+use super::outage::Outage;
 use super::pause::{End, Pauses};
 use super::session::{Link, Session};
 use crate::feishu::frame::Ack;
 use crate::feishu::{App, Envelope, FeishuClient, LinkSettings};
 use crate::intake::Intake;
-use crate::model::{Notice, NoticeKind};
+use crate::model::{AppName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::store::StoreError;
 use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
@@ -20,12 +22,8 @@ use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened
 /// How long the journal may take: the acknowledgement must be there within 3 s of the push. Source:
 /// doc "Use long connection".
 const STORE_WITHIN: Duration = Duration::from_millis(2500);
-/// An outage this long is a notice, and again each hour that it lasts.
-const OUTAGE: Duration = Duration::from_secs(5 * 60);
 /// How often an outage is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// How often a notice is given.
-const TELL_EVERY: Duration = Duration::from_secs(3600);
 
 /// Keeps one app connected.
 pub(super) struct Supervisor {
@@ -43,7 +41,11 @@ impl Supervisor {
     /// Runs until `ending`, and not before.
     pub(super) async fn run(mut self, ending: CancellationToken) {
         let link = &self.link;
-        link.board.down(&link.app, "connecting", link.clock.now());
+        let connecting = Down {
+            reason: "connecting".into(),
+            refused: false,
+        };
+        link.board.down(&link.app, connecting, link.clock.now());
         let operator = self.operator.clone();
         let alarm = alarm(operator, self.link.app.clone(), self.link.board.clone());
         tokio::select! {
@@ -110,7 +112,11 @@ impl Supervisor {
 
     async fn ended(&self, end: &End, retry_in: Duration) {
         let (link, reason) = (&self.link, end.reason());
-        link.board.down(&link.app, &reason, link.clock.now());
+        let down = Down {
+            reason: reason.clone(),
+            refused: end.is_refusal(),
+        };
+        link.board.down(&link.app, down, link.clock.now());
         link.metrics.emit(ConnectionEnded {
             app: &link.app,
             cause: end.cause(),
@@ -155,30 +161,14 @@ async fn take(intake: &Intake, app: &App, payload: bytes::Bytes, arrived: Instan
 }
 
 /// Tells the operator of an outage that lasts.
-async fn alarm(operator: Operator, app: crate::model::AppName, board: super::Board) {
-    let mut down_since: Option<Instant> = None;
-    let mut told_at: Option<Instant> = None;
+async fn alarm(operator: Operator, app: AppName, board: Board) {
+    let mut outage = Outage::default();
     loop {
-        sleep(LOOK_EVERY).await;
         let standing = board.standings().remove(&app);
-        let Some(reason) = standing.and_then(|standing| standing.down) else {
-            (down_since, told_at) = (None, None);
-            continue;
-        };
-        // By the monotonic clock: a wall clock that jumps makes no outage.
-        let lasts = down_since.get_or_insert_with(Instant::now).elapsed() + LOOK_EVERY;
-        if lasts < OUTAGE || told_at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
-            continue;
+        let down = standing.and_then(|standing| standing.down);
+        if let Some(notice) = outage.look(&app, down.as_ref(), Instant::now()) {
+            operator.tell(notice).await;
         }
-        told_at = Some(Instant::now());
-        let minutes = lasts.as_secs() / 60;
-        let notice = Notice {
-            kind: NoticeKind::ConnectionDown,
-            subject: app.to_string(),
-            text: format!(
-                "No events of app {app} come in: it has had no long connection for {minutes} minutes. {reason}."
-            ),
-        };
-        operator.tell(notice).await;
+        sleep(LOOK_EVERY).await;
     }
 }
