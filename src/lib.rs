@@ -3,7 +3,8 @@
 //!
 //! # The life of an event
 //!
-//! 1. [`intake::webhook`] takes bytes and headers: a [`feishu::Unverified`].
+//! 1. [`intake::webhook`] takes bytes and headers: a [`feishu::Unverified`]. Over a long connection
+//!    ([`intake::websocket`]) events begin at step 3: there it is the connection that is authentic.
 //! 2. [`feishu::Unverified::verify`] checks the raw bytes and decrypts: an envelope, a challenge, or a refusal.
 //! 3. The envelope becomes a [`model::Event`].
 //! 4. [`rules::RuleSet::plan`] says, purely, who is told: a [`model::Plan`].

@@ -1,11 +1,12 @@
 //! A stand-in for Feishu's open API (and Lark's: they differ by address alone).
 //!
-//! One module for each part of it; all of them share a [`State`], which holds the faults, a record of
+//! One module for each part of it; all of them share one state, which holds the faults, a record of
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
 mod connection;
 mod images;
+mod push;
 mod token;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio_util::sync::DropGuard;
 use self::connection::Connections;
 pub use self::connection::{PushAck, Pushed};
 use self::images::Images;
+pub use self::push::EventKeys;
 use self::token::Tokens;
 use super::{Faults, Server};
 

@@ -54,69 +54,71 @@ async fn settings_may_be_absent_and_so_may_the_ids() {
     assert_eq!(settings, LinkSettings::default());
 }
 
+/// Status and body of an answer, what it means, and a word of the reason.
+const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
+    (200, r#"{"code":1,"msg":"SECRET"}"#, None, "busy"),
+    (200, r#"{"code":1000040343,"msg":"SECRET"}"#, None, "busy"),
+    (
+        200,
+        r#"{"code":403}"#,
+        Some(Refusal::Credentials),
+        "app_secret",
+    ),
+    (
+        200,
+        r#"{"code":514,"msg":"SECRET"}"#,
+        Some(Refusal::Credentials),
+        "app_secret",
+    ),
+    (
+        200,
+        r#"{"code":1000040344}"#,
+        Some(Refusal::Credentials),
+        "app_secret",
+    ),
+    (
+        400,
+        r#"{"code":10014}"#,
+        Some(Refusal::Credentials),
+        "app_secret",
+    ),
+    (
+        200,
+        r#"{"code":1000040350,"data":null}"#,
+        Some(Refusal::TooMany),
+        "too many",
+    ),
+    (
+        200,
+        r#"{"code":1000040351}"#,
+        Some(Refusal::Domain),
+        "platform",
+    ),
+    (200, r#"{"code":77}"#, Some(Refusal::Other), "code 77"),
+    (500, "SECRET <html>", None, "HTTP 500"),
+    (502, "", None, "HTTP 502"),
+    (200, "<html>", None, "HTTP 200"),
+    (404, "<html>", Some(Refusal::Other), "base_url"),
+    (302, "", Some(Refusal::Other), "base_url"),
+    (200, r#"{"code":0}"#, None, "no address"),
+    (200, r#"{"code":0,"data":{"URL":""}}"#, None, "no address"),
+    (
+        200,
+        r#"{"code":0,"data":{"URL":"https://x/"}}"#,
+        None,
+        "no address",
+    ),
+    (
+        503,
+        r#"{"code":0,"data":{"URL":"ws://x/"}}"#,
+        None,
+        "no address",
+    ),
+];
+
 #[tokio::test]
 async fn every_code_is_what_it_means() {
-    let refused = |refusal| Some(refusal);
-    for (status, body, expected, word) in [
-        (200, r#"{"code":1,"msg":"SECRET"}"#, None, "busy"),
-        (200, r#"{"code":1000040343,"msg":"SECRET"}"#, None, "busy"),
-        (
-            200,
-            r#"{"code":403}"#,
-            refused(Refusal::Credentials),
-            "app_secret",
-        ),
-        (
-            200,
-            r#"{"code":514,"msg":"SECRET"}"#,
-            refused(Refusal::Credentials),
-            "app_secret",
-        ),
-        (
-            200,
-            r#"{"code":1000040344}"#,
-            refused(Refusal::Credentials),
-            "app_secret",
-        ),
-        (
-            400,
-            r#"{"code":10014}"#,
-            refused(Refusal::Credentials),
-            "app_secret",
-        ),
-        (
-            200,
-            r#"{"code":1000040350,"data":null}"#,
-            refused(Refusal::TooMany),
-            "too many",
-        ),
-        (
-            200,
-            r#"{"code":1000040351}"#,
-            refused(Refusal::Domain),
-            "platform",
-        ),
-        (200, r#"{"code":77}"#, refused(Refusal::Other), "code 77"),
-        (500, "SECRET <html>", None, "HTTP 500"),
-        (502, "", None, "HTTP 502"),
-        (200, "<html>", None, "HTTP 200"),
-        (404, "<html>", refused(Refusal::Other), "base_url"),
-        (302, "", refused(Refusal::Other), "base_url"),
-        (200, r#"{"code":0}"#, None, "no address"),
-        (200, r#"{"code":0,"data":{"URL":""}}"#, None, "no address"),
-        (
-            200,
-            r#"{"code":0,"data":{"URL":"https://x/"}}"#,
-            None,
-            "no address",
-        ),
-        (
-            503,
-            r#"{"code":0,"data":{"URL":"ws://x/"}}"#,
-            None,
-            "no address",
-        ),
-    ] {
+    for &(status, body, expected, word) in ANSWERS {
         let (asked, _) = ask(Reply::of(status, body)).await;
         let error = asked.unwrap_err();
         let reason = error.to_string();
