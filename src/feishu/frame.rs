@@ -192,8 +192,10 @@ pub enum Received {
     Card,
     /// Part of a message that is not whole yet, or was before.
     Fragment,
-    /// Nothing that can be answered. Says why, as a fixed word.
+    /// Nothing that we have use for. Says what, as a fixed word.
     Ignored(&'static str),
+    /// Nothing that can be taken or answered. Says why, as a fixed word.
+    Refused(&'static str),
 }
 
 /// Reads the frames of one connection.
@@ -206,7 +208,7 @@ impl FrameReader {
     /// What a binary message is.
     pub fn read(&mut self, bytes: Bytes, now: Instant) -> Received {
         let Some(frame) = Frame::read(bytes) else {
-            return Received::Ignored("not_a_frame");
+            return Received::Refused("not_a_frame");
         };
         let kind = frame.header("type").unwrap_or_default();
         match (frame.method, kind) {
@@ -214,29 +216,29 @@ impl FrameReader {
             (CONTROL, "ping") => Received::Ignored("ping"),
             (CONTROL, _) => Received::Ignored("control"),
             (DATA, "card") => Received::Card,
-            (DATA, "") => Received::Ignored("no_type"),
+            (DATA, "") => Received::Refused("no_type"),
             (DATA, kind) => {
                 let is_event = kind == "event";
                 self.data(frame, is_event, now)
             }
-            (_, _) => Received::Ignored("method"),
+            (_, _) => Received::Refused("method"),
         }
     }
 
     fn data(&mut self, mut frame: Frame, is_event: bool, now: Instant) -> Received {
         let payload = frame.payload.take().unwrap_or_default();
         let payload = match place(&frame) {
-            None => return Received::Ignored("place"),
+            None => return Received::Refused("place"),
             Some((0, 1)) => payload,
             Some((seq, sum)) => {
                 let Some(id) = frame.header("message_id") else {
-                    return Received::Ignored("no_message_id");
+                    return Received::Refused("no_message_id");
                 };
                 let piece = Piece { seq, sum, payload };
                 match self.assembly.add(id, piece, now) {
                     Joined::Whole(payload) => payload,
                     Joined::Waits | Joined::Repeated => return Received::Fragment,
-                    Joined::Refused(why) => return Received::Ignored(why),
+                    Joined::Refused(why) => return Received::Refused(why),
                 }
             }
         };

@@ -21,7 +21,9 @@ use crate::model::{AppName, Clock};
 use crate::net::{Heard, WebSocket};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{CardFrameIgnored, FrameAcknowledged, FrameReceived, PanicCaught};
+use crate::telemetry::events::{
+    CardFrameIgnored, FrameAcknowledged, FrameReceived, FrameRefused, PanicCaught,
+};
 
 /// How many events of one app are handled at once.
 pub(super) const IN_HAND_MAX: usize = 64;
@@ -199,7 +201,12 @@ where
                 self.link.metrics.emit(CardFrameIgnored { app });
             }
             Received::Fragment => self.link.received("fragment"),
-            Received::Ignored(why) => self.link.received(why),
+            Received::Ignored(what) => self.link.received(what),
+            Received::Refused(reason) => {
+                self.link.received("refused");
+                let app = &self.link.app;
+                self.link.metrics.emit(FrameRefused { app, reason });
+            }
         }
         Ok(())
     }

@@ -17,7 +17,9 @@ use crate::intake::Intake;
 use crate::model::{AppName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::store::StoreError;
-use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
+use crate::telemetry::events::{
+    ConnectionEnded, ConnectionLeft, ConnectionOpened, ConnectionWanted, RequestRefused,
+};
 
 /// How long the journal may take: the acknowledgement must be there within 3 s of the push. Source:
 /// doc "Use long connection".
@@ -46,6 +48,7 @@ impl Supervisor {
             refused: false,
         };
         link.board.down(&link.app, connecting, link.clock.now());
+        link.metrics.emit(ConnectionWanted { app: &link.app });
         let operator = self.operator.clone();
         let alarm = alarm(operator, self.link.app.clone(), self.link.board.clone());
         tokio::select! {

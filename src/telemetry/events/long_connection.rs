@@ -5,6 +5,26 @@ use std::time::Duration;
 use crate::model::{AppName, Timestamp};
 use crate::telemetry::metrics::{App, AppCause, AppCode, AppKind, InternalEvent, Metrics};
 
+/// An app is to have a long connection from now on.
+pub struct ConnectionWanted<'a> {
+    /// Which app.
+    pub app: &'a AppName,
+}
+
+impl InternalEvent for ConnectionWanted<'_> {
+    fn emit(self, metrics: &Metrics) {
+        // Its series begin at zero.
+        metrics.connection_up(self.app).set(0);
+        for code in ["200", "500"] {
+            let labels = AppCode {
+                app: self.app.to_string(),
+                code: code.into(),
+            };
+            drop(metrics.connection_acks.get_or_create(&labels));
+        }
+    }
+}
+
 /// A long connection is open.
 pub struct ConnectionOpened<'a> {
     /// Of which app.
@@ -89,6 +109,20 @@ impl InternalEvent for FrameReceived<'_> {
                 app: self.app.to_string(),
             })
             .set(self.at.as_secs());
+    }
+}
+
+/// A data frame came that cannot be taken. The platform sends its event again.
+pub struct FrameRefused<'a> {
+    /// Of which app.
+    pub app: &'a AppName,
+    /// Why, as a fixed word.
+    pub reason: &'static str,
+}
+
+impl InternalEvent for FrameRefused<'_> {
+    fn emit(self, _metrics: &Metrics) {
+        tracing::warn!(app = %self.app, reason = self.reason, "a frame cannot be taken");
     }
 }
 
