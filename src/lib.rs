@@ -3,8 +3,9 @@
 //!
 //! # The life of an event
 //!
-//! 1. [`intake::webhook`] takes bytes and headers: a [`feishu::Unverified`]. What is never pushed,
-//!    [`intake::backfill`] finds in the platform's list; it joins at step 4.
+//! 1. [`intake::webhook`] takes bytes and headers: a [`feishu::Unverified`]. Over a long connection
+//!    ([`intake::websocket`]) events begin at step 3: there it is the connection that is authentic. What is
+//!    never pushed, [`intake::backfill`] finds in the platform's list; it joins at step 4.
 //! 2. [`feishu::Unverified::verify`] checks the raw bytes and decrypts: an envelope, a challenge, or a refusal.
 //! 3. The envelope becomes a [`model::Event`].
 //! 4. [`rules::RuleSet::plan`] says, purely, who is told: a [`model::Plan`].

@@ -111,6 +111,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageUploadRefused
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
+        | NoticeKind::ConnectionRefused
+        | NoticeKind::ConnectionDown
         | NoticeKind::ReloadRefused
         | NoticeKind::BackfillFailed => false,
     }

@@ -15,8 +15,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use feedback_relay::feishu::{
-    App, Found, NONCE_HEADER, Reading, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER,
-    Unverified, Verified,
+    App, Found, NONCE_HEADER, Reading, Receive, SIGNATURE_HEADER, SignatureHeaders,
+    TIMESTAMP_HEADER, Unverified, Verified,
 };
 use feedback_relay::model::{Content, Secret};
 use tokio::net::TcpListener;
@@ -60,6 +60,7 @@ fn app() -> Arc<App> {
     Arc::new(App {
         name: "bench".into(),
         app_id: APP_ID.into(),
+        receive: Receive::Webhook,
         encrypt_keys: vec![Secret::new(KEY)],
         verification_tokens: vec![Secret::new(TOKEN)],
         app_secret: None,

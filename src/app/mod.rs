@@ -18,8 +18,10 @@ pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::{self, Dispatcher};
+use crate::feishu::{self, Receive};
 use crate::images::{self, ImageWorker};
 use crate::intake::backfill::{self, Backfill};
+use crate::intake::websocket::{self, LongConnections};
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock, Current, DestinationName, Notice, NoticeKind};
 use crate::net::GuardedClient;
@@ -77,6 +79,7 @@ struct InForce {
     config: Current<Config>,
     intake: Current<intake::Settings>,
     backfill: Current<backfill::Settings>,
+    connections: Current<websocket::Settings>,
     deliver: Current<deliver::Settings>,
     images: Current<images::Settings>,
     upkeep: Current<upkeep::Settings>,
@@ -92,6 +95,7 @@ impl InForce {
             config: Current::new(config),
             intake: Current::new(parts.intake),
             backfill: Current::new(parts.backfill),
+            connections: Current::new(parts.connections),
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
             upkeep: Current::new(parts.upkeep),
@@ -106,6 +110,7 @@ impl InForce {
         self.config.set(config);
         self.intake.set(parts.intake);
         self.backfill.set(parts.backfill);
+        self.connections.set(parts.connections);
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
         self.upkeep.set(parts.upkeep);
@@ -147,6 +152,15 @@ impl Ground {
     }
 }
 
+/// How an app's events come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// The platform calls this URL, which people paste into its console.
+    Url(String),
+    /// The relay calls the platform; there is nothing to paste.
+    LongConnection,
+}
+
 /// A relay that is wired and bound, and does not run yet.
 pub struct App {
     ground: Ground,
@@ -154,6 +168,7 @@ pub struct App {
     operator: Operator,
     intake: Intake,
     backfill: Backfill,
+    connections: LongConnections,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -166,6 +181,7 @@ pub struct Running {
     ground: Ground,
     in_force: InForce,
     operator: Operator,
+    connections: LongConnections,
     dispatcher: Dispatcher,
     backfill: Backfill,
 }
@@ -209,6 +225,12 @@ impl App {
             in_force.intake.clone(),
         );
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
+        let connections = LongConnections::new(
+            intake.clone(),
+            in_force.connections.clone(),
+            tasks.clone(),
+            seed,
+        );
         let means = deliver::Means {
             store: store.clone(),
             archive: archive.clone(),
@@ -235,6 +257,7 @@ impl App {
             operator,
             intake,
             backfill,
+            connections,
             dispatcher,
             image_worker,
             sweeper,
@@ -243,15 +266,19 @@ impl App {
         })
     }
 
-    /// Where events come in, for people to paste into the platform's console.
-    pub fn event_urls(&self) -> Vec<(AppName, String)> {
+    /// How each app's events come in.
+    pub fn entrances(&self) -> Vec<(AppName, Entrance)> {
         let config = self.in_force.config.get();
         let base = config.server.public_url.clone().unwrap_or_else(|| {
             let address = self.listener.local_addr().unwrap_or(config.server.listen);
             format!("http://{address}")
         });
-        let url = |name: &AppName| (name.clone(), format!("{base}/apps/{name}/events"));
-        config.apps.keys().map(url).collect()
+        let entrance = |app: &feishu::App| match app.receive {
+            Receive::Webhook => Entrance::Url(format!("{base}/apps/{}/events", app.name)),
+            Receive::Websocket => Entrance::LongConnection,
+        };
+        let apps = config.apps.values();
+        apps.map(|app| (app.name.clone(), entrance(app))).collect()
     }
 
     /// Where the relay listens: the port is the system's choice where the configuration says 0.
@@ -278,6 +305,7 @@ impl App {
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
             backfills: self.backfill.states(),
+            connections: self.connections.board().clone(),
         };
         let connections = config.server.max_connections;
         let limits = web::server::Limits {
@@ -300,6 +328,7 @@ impl App {
             None => public = public.merge(web::admin_routes(web)),
         }
         serve("server", self.listener, public);
+        tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
@@ -309,6 +338,7 @@ impl App {
             ground,
             in_force,
             operator,
+            connections: self.connections,
             dispatcher: self.dispatcher,
             backfill: self.backfill,
         };
@@ -374,6 +404,7 @@ impl Running {
             .metrics
             .begin_at_zero(&parts.apps, &parts.destinations);
         self.in_force.replace(config, parts);
+        self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         bury_unknown(&self.ground, &self.in_force).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::archive::LinkSigner;
 use crate::config::Config;
-use crate::feishu::{App, FeishuClient};
-use crate::intake::backfill;
+use crate::feishu::{App, FeishuClient, Receive};
+use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
 use crate::render::Family;
@@ -16,6 +16,7 @@ use crate::{deliver, destination, images, intake, upkeep};
 pub(super) struct Parts {
     pub(super) intake: intake::Settings,
     pub(super) backfill: backfill::Settings,
+    pub(super) connections: websocket::Settings,
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
     pub(super) upkeep: upkeep::Settings,
@@ -36,6 +37,7 @@ impl Parts {
             backfill: backfill::Settings {
                 sources: sources(config, &clients),
             },
+            connections: connections(config)?,
             deliver: deliver::Settings {
                 destinations,
                 templates: Arc::clone(&config.templates),
@@ -83,6 +85,21 @@ pub fn sources(config: &Config, clients: &Clients) -> BTreeMap<AppName, backfill
         Some((name.clone(), source))
     };
     clients.apps.iter().filter_map(source).collect()
+}
+
+/// The apps with a long connection, each with a client that goes through the machine's proxy.
+fn connections(config: &Config) -> Result<websocket::Settings, PartsError> {
+    let connects = |app: &&App| app.receive == Receive::Websocket;
+    let mut apps = config.apps.values().filter(connects).peekable();
+    if apps.peek().is_none() {
+        return Ok(websocket::Settings::new());
+    }
+    let http = HttpClient::with_system_proxy(config.system_proxy.as_ref())?;
+    let connection = |app: &App| {
+        let client = FeishuClient::new(app, http.clone());
+        (app.name.clone(), (app.clone(), client))
+    };
+    Ok(apps.map(connection).collect())
 }
 
 /// The names that messages are told with.

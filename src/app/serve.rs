@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, Running, StartError};
+use super::{App, Entrance, Running, StartError};
 use crate::config::{Config, Loaded};
 use crate::model::{AppName, SystemClock};
 use crate::telemetry;
 
 /// Runs the relay until it is told to stop. `warnings` is the report of what its configuration could do
-/// better, empty if there is nothing; it goes where the log goes, and in its format. `reload` reads the configuration again; `announce` is
-/// given the address once the relay listens, and the URLs to paste into the platform's console.
+/// better, empty if there is nothing; it goes where the log goes, and in its format. `reload` reads the
+/// configuration again; `announce` is given the address once the relay listens, and how the events of
+/// each app come in.
 ///
 /// SIGHUP reloads. SIGTERM and SIGINT stop taking events and finish what is in hand within
 /// `server.shutdown_grace`; a second one ends it at once.
@@ -22,7 +23,7 @@ pub fn serve(
     config: Config,
     warnings: &str,
     reload: impl Fn() -> Loaded + Send + Sync + 'static,
-    announce: impl FnOnce(SocketAddr, &[(AppName, String)]),
+    announce: impl FnOnce(SocketAddr, &[(AppName, Entrance)]),
 ) -> ExitCode {
     telemetry::init(config.log);
     if !warnings.is_empty() {
@@ -52,11 +53,11 @@ pub fn serve(
 async fn run(
     config: Config,
     reload: Arc<dyn Fn() -> Loaded + Send + Sync>,
-    announce: impl FnOnce(SocketAddr, &[(AppName, String)]),
+    announce: impl FnOnce(SocketAddr, &[(AppName, Entrance)]),
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let app = App::build(config, Arc::new(SystemClock), fastrand::u64(..)).await?;
-    announce(app.address(), &app.event_urls());
+    announce(app.address(), &app.entrances());
     let running = app.start().await;
     let stopping = running.tasks().stopping();
     loop {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::context::{Context, Failure};
-use crate::app;
+use crate::app::{self, Entrance};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -21,10 +21,16 @@ pub(super) fn run(context: Context) -> ExitCode {
     };
     let warnings = loaded.report();
     let (reload, mut out) = (context.loader(), context.out);
-    app::serve(config, &warnings, reload, |address, urls| {
+    app::serve(config, &warnings, reload, |address, entrances| {
         out.line(&format!("listening on http://{address}"));
-        for (app, url) in urls {
-            out.line(&format!("request URL for the events of {app}: {url}"));
+        for (app, entrance) in entrances {
+            out.line(&match entrance {
+                Entrance::Url(url) => format!("request URL for the events of {app}: {url}"),
+                Entrance::LongConnection => format!(
+                    "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
+                     choose it as the subscription mode while this runs"
+                ),
+            });
         }
     })
 }

@@ -40,6 +40,7 @@ use self::values::Many;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName};
+use crate::net::SystemProxy;
 use crate::render::{Mention, Templates};
 use crate::rules::RuleSet;
 use crate::telemetry::LogSettings;
@@ -79,6 +80,8 @@ pub struct Config {
     pub apps: BTreeMap<AppName, App>,
     /// How often the list of each app's feedback is asked for by itself; an app that is absent: never.
     pub backfill: BTreeMap<AppName, Duration>,
+    /// The proxy that the environment names, if an app has a long connection: it goes through it.
+    pub system_proxy: Option<SystemProxy>,
     /// `[destinations]`.
     pub destinations: BTreeMap<DestinationName, destination::Settings>,
     /// `[[rules]]`, with those of `include`.
@@ -198,6 +201,7 @@ fn build(
         file,
         source: text,
         expanded,
+        environment,
     };
     let mut rules = rules::Written::default();
     rules.take(&mut tree, file, out);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::values::{Address, Many, Often, Period, Rate, RawSecret, Size, Zone};
-use crate::feishu::Urgent;
+use crate::feishu::{self, Urgent};
 use crate::render::{Locale, Visibility};
 use crate::telemetry::LogFormat;
 
@@ -163,7 +163,7 @@ words! {
     Format { Text = "text", Json = "json", }
     /// `locale`
     Language { Zh = "zh", En = "en", }
-    /// `receive` of an app. The long connection is refused with words of its own.
+    /// `receive` of an app
     Receive { Webhook = "webhook", Websocket = "websocket", }
     /// `platform` of an app
     Platform { Feishu = "feishu", Lark = "lark", }
@@ -179,6 +179,15 @@ words! {
         File = "file",
         FeishuApp = "feishu-app",
         SlackApp = "slack-app",
+    }
+}
+
+impl From<Receive> for feishu::Receive {
+    fn from(receive: Receive) -> Self {
+        match receive {
+            Receive::Webhook => Self::Webhook,
+            Receive::Websocket => Self::Websocket,
+        }
     }
 }
 

@@ -4,6 +4,16 @@ use jiff::tz::TimeZone;
 
 use crate::model::{AppName, Secret};
 
+/// How an app's events come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// The platform calls us.
+    Webhook,
+    /// We hold a connection to the platform. Calls are taken as well where there is a key or a token, so
+    /// that a change from one way to the other loses nothing.
+    Websocket,
+}
+
 /// A checked `[apps.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -11,6 +21,8 @@ pub struct App {
     pub name: AppName,
     /// The platform's id of it, `cli_…`.
     pub app_id: String,
+    /// How its events come in.
+    pub receive: Receive,
     /// Encrypt keys; several while one is rotated. Empty: bodies are not encrypted.
     pub encrypt_keys: Vec<Secret>,
     /// Verification tokens; several while one is rotated.

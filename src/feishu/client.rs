@@ -5,6 +5,7 @@
 //! within a call. [`FeishuClient::ask`] judges an answer by what codes mean everywhere;
 //! [`FeishuClient::call`] hands it over, for those who know more of the codes they get.
 
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
 mod feedbacks;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+pub use self::endpoint::{Endpoint, NoConnection, Refusal as ConnectionRefusal};
 pub use self::feedbacks::{
     Days, FEEDBACK_SCOPE, FeedbackPage, ListError, ListedFeedback, PageToken,
 };

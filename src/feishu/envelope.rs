@@ -32,10 +32,23 @@ pub enum Verified {
     Envelope(Envelope),
 }
 
-/// The decrypted body of an authentic request: one JSON object.
+/// The decrypted body of an authentic request, one JSON object; or what came over a long connection,
+/// which may be anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     pub(super) body: Private,
+}
+
+impl Envelope {
+    /// What came over a long connection. There the connection is what is authentic: it was opened with
+    /// the app's secret, and what comes over it is neither signed nor encrypted. Nothing in the body is
+    /// checked, not its token (empty, or the app's) nor its app's id: refusing what the platform itself
+    /// brings would only lose it. Bytes that are no UTF-8 are replaced.
+    pub fn of_connection(body: &[u8]) -> Self {
+        Self {
+            body: Private::new(String::from_utf8_lossy(body)),
+        }
+    }
 }
 
 /// Why a request is not taken. Where `swapped` is true the encrypt key and the verification token of

@@ -48,7 +48,7 @@ pub enum Found {
     Event(Box<Event>),
     /// Of a type that nobody asked for.
     Ignored,
-    /// One of ours by its type, of which nothing can be read.
+    /// One of ours by its type, of which nothing can be read; or nothing that has a type at all.
     Unreadable,
 }
 
@@ -68,7 +68,7 @@ impl Envelope {
         };
         let found = match content {
             Some(content) => Found::Event(Box::new(parts.event(id.clone(), &app.name, content))),
-            None if parts.is_ours() => Found::Unreadable,
+            None if parts.is_ours() || !parts.is_object => Found::Unreadable,
             None => Found::Ignored,
         };
         let event_type = parts.event_type.chars().take(ID_BYTES_MAX).collect();
@@ -149,6 +149,7 @@ pub fn sample_app_id(sample: &str) -> Option<String> {
 /// An envelope taken apart.
 #[derive(Default)]
 struct Parts<'a> {
+    is_object: bool,
     event_id: Option<String>,
     event_type: String,
     created_at: Option<Timestamp>,
@@ -167,6 +168,7 @@ impl<'a> Parts<'a> {
         let header = header.and_then(|header| json::members(header.get(), names).ok());
         let Some([event_id, event_type, create_time, tenant_key]) = header else {
             let old = Self {
+                is_object: true,
                 event,
                 ..Self::default()
             };
@@ -178,6 +180,7 @@ impl<'a> Parts<'a> {
             };
         };
         Self {
+            is_object: true,
             event_id: json::text(event_id),
             event_type: json::text(event_type).unwrap_or_default(),
             created_at: json::code(create_time)

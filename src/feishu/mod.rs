@@ -4,26 +4,29 @@
 //! Bytes from outside are an [`Unverified`]; only [`Unverified::verify`] makes an [`Envelope`] of them,
 //! and only that becomes an event. What is wrong with bytes is a [`Refusal`] and an error to the sender;
 //! what is odd in an authentic event is read as far as it goes and never refused, for the platform
-//! would only send it again.
+//! would only send it again. Over a long connection events come in [`frame`]s instead, and the connection
+//! is what is authentic.
 
 pub mod app;
 mod cipher;
 pub mod client;
 mod envelope;
 mod event;
+pub mod frame;
 mod json;
 mod shown;
 mod signature;
 
-pub use app::App;
+pub use app::{App, Receive};
 pub use client::messages::{self, To, Urgent};
 pub use client::{
-    ApiError, Call, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError, ListedFeedback,
-    PageToken, Unanswered,
+    ApiError, Call, ConnectionRefusal, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError,
+    ListedFeedback, NoConnection, PageToken, Unanswered,
 };
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{
     CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample, sample_app_id,
 };
+pub use frame::LinkSettings;
 pub use shown::shown_body;
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

@@ -1,8 +1,8 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
-//! Whoever receives events ([`webhook`]) hands each one to [`Intake::accept`]; what never came is asked
-//! for by [`backfill`]. What it makes of
-//! them: new feedback and changes of its state go through the rules; a type nobody asked for is
+//! Whoever receives events hands each one to [`Intake::take`] and gives the platform the answer that
+//! comes back: [`webhook`] in its 200, [`websocket`] in its acknowledgement. What never came is asked for
+//! by [`backfill`]. What is made of them: new feedback and changes of its state go through the rules; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
 //! is told. All three are events in the journal, so that a repeat of any of them is known.
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::feishu::{App, Found, Reading};
+use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
     AppName, Clock, Content, Current, DestinationName, EventId, EventState, IMAGES_PER_EVENT_MAX,
     Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger, UserIds,
@@ -25,6 +25,7 @@ use crate::telemetry::events::{EventAccepted, EventRepeated};
 
 pub mod backfill;
 pub mod webhook;
+pub mod websocket;
 
 /// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
 pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);
@@ -72,6 +73,20 @@ impl Intake {
             operator,
             settings,
         }
+    }
+
+    /// Takes an authentic event of `app` in. The answer is what the platform is to be told, as JSON; an
+    /// event's is `{}`. When it is there the event is on the disk. `arrived` is when the event came, for
+    /// the metrics.
+    pub async fn take(
+        &self,
+        app: &App,
+        envelope: Envelope,
+        arrived: Instant,
+    ) -> Result<serde_json::Value, StoreError> {
+        let reading = envelope.into_event(app);
+        let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
+        Ok(serde_json::json!({}))
     }
 
     /// Commits what `app` received, with everything the rules make of it. When this returns `Ok` it is

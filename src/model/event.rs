@@ -270,6 +270,10 @@ keyed!(
         EventUnreadable => "event_unreadable",
         /// A template failed and the built-in plain one took its place.
         TemplateFailed => "template_failed",
+        /// The platform refuses an app's long connection until somebody acts.
+        ConnectionRefused => "connection_refused",
+        /// An app has had no long connection for long.
+        ConnectionDown => "connection_down",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
         /// The list of what was reported cannot be asked for.

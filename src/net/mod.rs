@@ -4,13 +4,15 @@
 //!
 //! There are two: one for addresses that the operator typed ([`HttpClient::trusted`]), and one for
 //! addresses that came with an event ([`GuardedClient`]), which reaches allowed hosts on public
-//! addresses only.
+//! addresses only. A [`WebSocket`] begins as a request of the first kind and so goes the same way.
 
 mod address;
 mod guard;
+mod websocket;
 
 pub use address::is_global;
 pub use guard::{GuardError, GuardPolicy, GuardedClient, host_matches};
+pub use websocket::{Heard, OpenError, SOCKET_MESSAGE_BYTES_MAX, SocketError, WebSocket};
 
 use std::time::Duration;
 
@@ -122,21 +124,47 @@ pub enum NetError {
 #[error("cannot set up the HTTP client: {0}")]
 pub struct ClientError(String);
 
+/// The proxy that the environment names for `https` and `wss`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemProxy {
+    /// Where it is, with its scheme. May hold a password.
+    pub url: Secret,
+    /// The hosts that are reached without it, as in `NO_PROXY`: names with all that is below them,
+    /// addresses and networks, separated by commas; `*` is every host.
+    pub except: String,
+}
+
 impl HttpClient {
     /// A client for addresses that the operator typed: http, loopback and private hosts are the
     /// operator's word. `proxy` may hold a password.
     pub fn trusted(proxy: Option<&Secret>) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
+        let proxy = proxy.map(|proxy| reqwest::Proxy::all(proxy.expose()));
+        Self::through(proxy.transpose())
+    }
+
+    /// A client like [`HttpClient::trusted`], whose `https` goes through the proxy that the environment
+    /// names, by CONNECT.
+    pub fn with_system_proxy(proxy: Option<&SystemProxy>) -> Result<Self, ClientError> {
+        let proxy = proxy.map(|SystemProxy { url, except }| {
+            let except = reqwest::NoProxy::from_string(except);
+            reqwest::Proxy::https(url.expose()).map(|proxy| proxy.no_proxy(except))
+        });
+        Self::through(proxy.transpose())
+    }
+
+    fn through(proxy: reqwest::Result<Option<reqwest::Proxy>>) -> Result<Self, ClientError> {
+        let proxy =
+            proxy.map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?;
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = proxy {
-            let proxy = reqwest::Proxy::all(proxy.expose())
-                .map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?;
-            builder = builder.proxy(proxy);
-        }
+        let builder = match proxy {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder,
+        };
         let client = builder
             .build()
             .map_err(|error| ClientError(chain(&error.without_url())))?;
@@ -192,16 +220,7 @@ impl HttpClient {
 
 async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, NetError> {
     let status = response.status().as_u16();
-    let headers = response
-        .headers()
-        .iter()
-        .map(|(k, v)| {
-            (
-                k.as_str().to_owned(),
-                String::from_utf8_lossy(v.as_bytes()).into_owned(),
-            )
-        })
-        .collect();
+    let headers = headers(&response);
     let mut body = Vec::new();
     let mut truncated = false;
     while let Some(chunk) = response.chunk().await.map_err(classify)? {
@@ -218,6 +237,17 @@ async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Answe
         body: body.into(),
         truncated,
     })
+}
+
+/// The headers of an answer, names in lower case.
+fn headers(response: &reqwest::Response) -> Vec<(String, String)> {
+    let headers = response.headers().iter();
+    let text = |value: &reqwest::header::HeaderValue| {
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    };
+    headers
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
 }
 
 /// What a failed exchange came to. A connection that was never made carried nothing; any other

@@ -128,6 +128,8 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ImageUploadRefused => pick(locale, "图片无法上传", "Pictures not uploaded"),
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
+        NoticeKind::ConnectionRefused => pick(locale, "长连接被拒绝", "Long connection refused"),
+        NoticeKind::ConnectionDown => pick(locale, "长连接中断", "Long connection down"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
         NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),
     }

@@ -1,5 +1,9 @@
 //! One struct for each thing worth counting.
 
+mod long_connection;
+
+pub use long_connection::*;
+
 use std::time::Duration;
 
 use super::metrics::{

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::AppName;
+
 /// Something worth counting. Emitting it logs and counts.
 pub trait InternalEvent {
     /// Writes the log line, if any, and moves the numbers.
@@ -36,6 +38,12 @@ labels! {
     AppResult { app, result }
     /// Of one app and the way a report was seen.
     AppSeen { app, seen }
+    /// Of one app and why its long connection ended.
+    AppCause { app, cause }
+    /// Of one app and a kind of frame.
+    AppKind { app, kind }
+    /// Of one app and the code of an acknowledgement.
+    AppCode { app, code }
     /// Of one rule.
     Rule { rule }
     /// Of one destination.
@@ -81,6 +89,11 @@ pub struct Metrics {
     pub(super) notices: Family<Outcome, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) panics: Counter,
+    pub(super) connection_up: Family<App, Gauge>,
+    pub(super) connection_last_frame: Family<App, Gauge>,
+    pub(super) connection_ends: Family<AppCause, Counter>,
+    pub(super) connection_frames: Family<AppKind, Counter>,
+    pub(super) connection_acks: Family<AppCode, Counter>,
     queue: Family<DestinationOutcome, Gauge>,
     queue_age: Family<Destination, Gauge<f64, AtomicU64>>,
     images_waiting: Gauge,
@@ -119,6 +132,11 @@ impl Metrics {
             notices: Family::default(),
             reloads: Family::default(),
             panics: Counter::default(),
+            connection_up: Family::default(),
+            connection_last_frame: Family::default(),
+            connection_ends: Family::default(),
+            connection_frames: Family::default(),
+            connection_acks: Family::default(),
             queue: Family::default(),
             queue_age: Family::default(),
             images_waiting: Gauge::default(),
@@ -127,6 +145,7 @@ impl Metrics {
         all.register();
         all.register_backfill();
         all.register_gauges();
+        all.register_connections();
         all
     }
 
@@ -253,6 +272,35 @@ impl Metrics {
             })
             .set(1);
         r.register("build", "The running program", build);
+    }
+
+    fn register_connections(&mut self) {
+        let r = &mut self.registry;
+        let help = "1 while the app's long connection is open";
+        r.register("long_connection_up", help, self.connection_up.clone());
+        let help = "When the last frame came over the app's long connection, since 1970";
+        r.register_with_unit(
+            "long_connection_last_frame_timestamp",
+            help,
+            Unit::Seconds,
+            self.connection_last_frame.clone(),
+        );
+        let help = "Long connections that ended or could not be opened, by cause; another attempt followed each";
+        r.register("long_connection_ends", help, self.connection_ends.clone());
+        let help = "Frames that came over the app's long connection, by kind";
+        r.register(
+            "long_connection_frames",
+            help,
+            self.connection_frames.clone(),
+        );
+        let help = "Acknowledgements sent over the app's long connection, by code";
+        r.register("long_connection_acks", help, self.connection_acks.clone());
+    }
+
+    /// Whether an app's long connection is open.
+    pub(super) fn connection_up(&self, app: &AppName) -> Gauge {
+        let app = app.to_string();
+        self.connection_up.get_or_create_owned(&App { app })
     }
 
     /// Logs and counts.

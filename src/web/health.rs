@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::WebState;
 use crate::intake::backfill;
+use crate::intake::websocket::Standing;
 use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, Stats, StoreError};
 
@@ -137,6 +138,8 @@ pub async fn status(State(state): State<WebState>) -> Response {
     }
     let now = state.clock.now();
     let names = state.destinations.get();
+    let connections = state.connections.standings();
+    problems.extend(connections.iter().filter_map(connection_problem));
     let (mut queues, mut apps) = (Value::Null, Value::Null);
     let backfills = lock(&state.backfills).clone();
     problems.extend(backfills.iter().filter_map(|(app, state)| {
@@ -150,7 +153,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
             queues = queues_json(&stats);
-            apps = apps_json(&stats, &backfills);
+            apps = apps_json(&stats, &connections, &backfills);
         }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem("journal", "journal", &error.to_string()));
@@ -173,6 +176,44 @@ pub async fn status(State(state): State<WebState>) -> Response {
 
 fn problem(kind: &str, subject: &str, reason: &str) -> Value {
     json!({ "kind": kind, "subject": subject, "reason": reason })
+}
+
+fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
+    let down = standing.down.as_ref()?;
+    let reason = format!(
+        "it has no long connection since {}: {}",
+        standing.since, down.reason
+    );
+    Some(problem("connection_down", app.as_str(), &reason))
+}
+
+/// When each app was last heard of.
+fn apps_json(
+    stats: &Stats,
+    connections: &BTreeMap<AppName, Standing>,
+    backfills: &BTreeMap<AppName, backfill::State>,
+) -> Value {
+    let mut apps = serde_json::Map::new();
+    for (app, at) in &stats.last_events {
+        apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
+    }
+    for (app, standing) in connections {
+        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
+        of_app["long_connection"] = json!({
+            "open": standing.down.is_none(),
+            "since": standing.since.to_string(),
+            "last_frame_at": standing.last_frame_at.map(|at| at.to_string()),
+        });
+    }
+    for (app, state) in backfills {
+        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
+        of_app["backfill"] = json!({
+            "asked_at": state.asked_at.map(|at| at.to_string()),
+            "by_event": state.by_event,
+            "only_in_list": state.only_in_list,
+        });
+    }
+    apps.into()
 }
 
 fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
@@ -239,25 +280,6 @@ fn queues_json(stats: &Stats) -> Value {
         (queue.destination.to_string(), state)
     });
     queues.collect::<serde_json::Map<_, _>>().into()
-}
-
-/// When each app's last event came, and what of its list had come as events.
-fn apps_json(stats: &Stats, backfills: &BTreeMap<AppName, backfill::State>) -> Value {
-    let mut apps = serde_json::Map::new();
-    for (app, at) in &stats.last_events {
-        apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
-    }
-    for (app, state) in backfills {
-        let shown = apps
-            .entry(app.to_string())
-            .or_insert_with(|| json!({ "last_event_at": null }));
-        shown["backfill"] = json!({
-            "asked_at": state.asked_at.map(|at| at.to_string()),
-            "by_event": state.by_event,
-            "only_in_list": state.only_in_list,
-        });
-    }
-    apps.into()
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -23,6 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
 use crate::intake::backfill;
+use crate::intake::websocket::Board;
 use crate::model::{Clock, Current};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -51,6 +52,8 @@ pub struct WebState {
     pub destinations: Current<Vec<crate::model::DestinationName>>,
     /// What came of comparing with the platform's lists.
     pub backfills: backfill::States,
+    /// How the apps' long connections stand.
+    pub connections: Board,
 }
 
 /// What everyone may ask: pictures by signed link, and whether the relay is well.

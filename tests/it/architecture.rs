@@ -37,6 +37,8 @@ const LEVELS: &[(&str, f64)] = &[
 const FENCES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store::sqlite"]),
     ("reqwest", &["net"]),
+    ("tokio_tungstenite", &["net"]),
+    ("prost", &["feishu::frame"]),
     ("axum", &["web", "intake::webhook", "demo"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -16,3 +16,4 @@ mod running;
 mod slack_app;
 mod updated;
 mod uploads;
+mod websocket;

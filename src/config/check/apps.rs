@@ -140,14 +140,19 @@ fn app(
     let encrypt_keys = secrets.many(raw.encrypt_key, "encrypt_key", out);
     let verification_tokens = secrets.many(raw.verification_token, "verification_token", out);
     let app_secret = secrets.one(raw.app_secret, "app_secret", out);
-    if let Some(receive) = &raw.receive
-        && *receive.get_ref() == Receive::Websocket
-    {
-        let place = at.key("receive", receive.span());
-        let message = "the long connection (`receive = \"websocket\"`) is not built yet";
-        out.add_with_help(codes::NOT_BUILT, &place, message, "use \"webhook\"");
-    } else if encrypt_keys.is_empty() && verification_tokens.is_empty() {
-        no_key(name, written, at, out);
+    let place = raw
+        .receive
+        .as_ref()
+        .map(|receive| at.key("receive", receive.span()));
+    let receive = or(raw.receive, Receive::Webhook);
+    match receive {
+        Receive::Webhook if encrypt_keys.is_empty() && verification_tokens.is_empty() => {
+            no_key(name, written, at, out);
+        }
+        Receive::Websocket if app_secret.is_none() => {
+            no_secret(name, place.as_ref().unwrap_or(at), at, out);
+        }
+        Receive::Webhook | Receive::Websocket => {}
     }
     let base_url = raw
         .base_url
@@ -172,6 +177,7 @@ fn app(
     Some(App {
         name: name.into(),
         app_id: app_id.into_inner(),
+        receive: receive.into(),
         encrypt_keys: plain(encrypt_keys),
         verification_tokens: plain(verification_tokens),
         app_secret: app_secret.map(Spanned::into_inner),
@@ -198,6 +204,17 @@ fn no_key(name: &str, written: bool, at: &At, out: &mut Complaints) {
     let help = "copy one from Feishu's console, Events & Callbacks, Encryption Strategy; \
                 without it nothing tells Feishu's events from forged ones";
     out.add_with_help(codes::NO_KEY, at, message, help);
+}
+
+/// The secret is what opens the long connection.
+fn no_secret(name: &str, place: &At, at: &At, out: &mut Complaints) {
+    if out.concern(&join(&at.path, "app_secret")) {
+        return;
+    }
+    let message = format!("the app `{name}` has no `app_secret` to open its long connection with");
+    let help = "copy it from Feishu's console, Credentials & Basic Info; \
+                the long connection needs no key, token or address of yours";
+    out.add_with_help(codes::NO_APP_SECRET, place, message, help);
 }
 
 pub(super) fn plain(secrets: Vec<Spanned<Secret>>) -> Vec<Secret> {

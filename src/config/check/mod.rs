@@ -5,6 +5,7 @@ mod destinations;
 mod feishu_app;
 mod names;
 mod pictures;
+mod proxy;
 mod secrets;
 mod sections;
 mod slack;
@@ -35,6 +36,8 @@ pub(super) struct Context<'a> {
     pub(super) source: &'a str,
     /// Where strings start that held `${…}`.
     pub(super) expanded: HashSet<usize>,
+    /// The environment variables.
+    pub(super) environment: &'a BTreeMap<String, String>,
 }
 
 impl Context<'_> {
@@ -75,6 +78,7 @@ pub(super) fn config(
     let mut app_names = names::app_names(top.take("app_names", out), out);
     let mentions = names::mentions(top.take("mentions", out), out);
     let apps = apps::apps(top.take("apps", out), context, &mut app_names, out);
+    let system_proxy = proxy::system(&apps.apps, context.environment, out);
     let names = Names {
         apps: apps.secrets,
         destinations: destinations::names(&top),
@@ -119,6 +123,7 @@ pub(super) fn config(
         mentions,
         apps: apps.apps,
         backfill: apps.backfill,
+        system_proxy,
         destinations,
         rules,
         rules_written,

@@ -136,7 +136,7 @@ retry_for = "31d"
 const NOT_BUILT: &str = r#"
 [apps.shop]
 app_id = "cli_1"
-receive = "websocket"
+encrypt_key = "${KEY:-k}"
 [[tests]]
 name = "x"
 [[digests]]

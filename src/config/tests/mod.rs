@@ -1,6 +1,7 @@
 //! Whole files through [`load`].
 
 mod complaints;
+mod connections;
 mod environment;
 mod reload;
 mod samples;

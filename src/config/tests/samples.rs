@@ -18,6 +18,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("SHOP_ENCRYPT_KEY_OLD", "key 2"),
     ("SHOP_VERIFICATION_TOKEN", "token"),
     ("SHOP_APP_SECRET", "app secret"),
+    ("COUNTER_APP_SECRET", "another app secret"),
     (
         "ONCALL_BOT_URL",
         "https://open.feishu.cn/open-apis/bot/v2/hook/x",

@@ -5,9 +5,11 @@
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
 mod card;
+mod connection;
 mod feedbacks;
 mod images;
 mod messages;
+mod push;
 mod token;
 
 use std::net::SocketAddr;
@@ -17,11 +19,15 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
 
+use self::connection::Connections;
+pub use self::connection::{PushAck, Pushed};
 use self::feedbacks::Feedbacks;
 use self::images::Images;
 use self::messages::Messages;
 pub use self::messages::Posted;
+pub use self::push::EventKeys;
 use self::token::Tokens;
 use super::{Faults, Server};
 
@@ -44,6 +50,10 @@ pub enum Api {
     ListFeedback,
     /// `PATCH /open-apis/application/v6/applications/:app_id/feedbacks/:feedback_id`.
     SetFeedback,
+    /// `POST /callback/ws/endpoint`.
+    Endpoint,
+    /// The upgrade of a long connection.
+    Connect,
 }
 
 /// A call that was made.
@@ -76,6 +86,7 @@ struct State {
     images: Images,
     messages: Messages,
     feedbacks: Feedbacks,
+    connections: Connections,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -83,6 +94,8 @@ struct State {
 pub struct FakeFeishu {
     server: Server,
     state: Arc<State>,
+    /// Ends the long connections, which outlive the server's own tasks.
+    _ends: DropGuard,
 }
 
 impl FakeFeishu {
@@ -97,9 +110,15 @@ impl FakeFeishu {
             .merge(images::routes())
             .merge(messages::routes())
             .merge(feedbacks::routes())
+            .merge(connection::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
-        Ok(Self { server, state })
+        let _ends = state.connections.ended().drop_guard();
+        Ok(Self {
+            server,
+            state,
+            _ends,
+        })
     }
 
     /// What an app's `base_url` is to be.

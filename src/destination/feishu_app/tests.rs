@@ -39,6 +39,7 @@ fn at(replies: Vec<Reply>, settings: &Settings) -> (Fake, std::sync::Arc<dyn Des
     let app = App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
+        receive: crate::feishu::Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: Some(Secret::new("app-secret")),
@@ -362,6 +363,7 @@ async fn answers_that_are_not_the_platforms_and_answers_that_are_lost() {
         let app = App {
             name: "shop".into(),
             app_id: "cli_1".into(),
+            receive: crate::feishu::Receive::Webhook,
             encrypt_keys: Vec::new(),
             verification_tokens: Vec::new(),
             app_secret: Some(Secret::new("app-secret")),

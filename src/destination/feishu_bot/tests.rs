@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use super::super::KindSettings;
 use super::super::tests::{ask, bot, build, reason, send, settings};
 use super::*;
-use crate::feishu::App;
 use crate::feishu::client::fake::{self, Fake, Reply};
+use crate::feishu::{App, Receive};
 use crate::model::OutcomeKind::{
     self, Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop,
 };
@@ -251,6 +251,7 @@ async fn pictures_become_keys_by_an_apps_credentials() {
     let app = App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
+        receive: Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: Some(Secret::new("s")),

@@ -122,7 +122,7 @@ fn by_status(answer: &Answer, app: &AppName) -> ApiError {
 }
 
 /// The platform's own id of the call, which its support asks for.
-fn log_id(answer: &Answer) -> String {
+pub(super) fn log_id(answer: &Answer) -> String {
     let id: String = answer
         .header("x-tt-logid")
         .unwrap_or_default()

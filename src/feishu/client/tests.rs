@@ -4,12 +4,13 @@ use jiff::tz::TimeZone;
 
 use super::fake::{Fake, Got, Reply};
 use super::*;
+use crate::feishu::Receive;
 
 pub(super) fn client(fake: &Fake) -> FeishuClient {
     client_at(&fake.url("/"), Some("app-secret-of-shop"))
 }
 
-fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
+pub(super) fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
     FeishuClient::new(&app(base_url, app_secret), fake::http())
 }
 
@@ -17,6 +18,7 @@ pub(super) fn app(base_url: &str, app_secret: Option<&str>) -> App {
     App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
+        receive: Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: app_secret.map(Secret::new),

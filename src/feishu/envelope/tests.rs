@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::feishu::{Found, Reading, sign};
+use crate::feishu::{Found, Reading, Receive, sign};
 use crate::model::{AppName, Content, Event, FaultKind};
 
 const KEY: &str = "relay-test-key";
@@ -20,6 +20,7 @@ fn app(keys: &[&str], tokens: &[&str]) -> App {
     App {
         name: AppName::from("shop"),
         app_id: "cli_9f5343c580712544".into(),
+        receive: Receive::Webhook,
         encrypt_keys: secrets(keys),
         verification_tokens: secrets(tokens),
         app_secret: None,

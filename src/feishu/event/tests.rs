@@ -1,11 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::feishu::Receive;
 
 fn app() -> App {
     App {
         name: AppName::from("shop"),
         app_id: "cli_subscriber".into(),
+        receive: Receive::Webhook,
         encrypt_keys: vec![],
         verification_tokens: vec![],
         app_secret: None,

@@ -84,6 +84,7 @@ fn source(fake: &Fake) -> Source {
     let app = App {
         name: "shop".into(),
         app_id: APP_ID.into(),
+        receive: crate::feishu::Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: Some(Secret::new("app-secret-of-shop")),

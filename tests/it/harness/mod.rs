@@ -3,6 +3,7 @@
 
 mod feishu;
 mod http;
+mod platform;
 mod receiver;
 mod relay;
 mod sealed;
@@ -10,6 +11,7 @@ pub mod slack;
 
 pub use feishu::Feishu;
 pub use http::post;
+pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Relay, wait_until};
 pub use sealed::{Feedback, TOKEN, sealed};

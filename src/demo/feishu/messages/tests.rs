@@ -14,6 +14,7 @@ async fn start() -> (FakeFeishu, FeishuClient) {
     let app = App {
         name: "shop".into(),
         app_id: "cli_1".into(),
+        receive: crate::feishu::Receive::Webhook,
         encrypt_keys: Vec::new(),
         verification_tokens: Vec::new(),
         app_secret: Some(Secret::new("s")),

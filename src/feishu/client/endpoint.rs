@@ -1,0 +1,256 @@
+//! Where a long connection is to be made: asked for each time, for an address is good for one.
+//!
+//! Sources: `ws/const.go` and `ws/client_session.go` of the platform's Go SDK, `ws/client.py` of its
+//! Python SDK; 1000040351 from `chenhg5/cc-connect#182`. The SDKs give up over most of these codes. We
+//! never do: an operator mends the app in the console and expects the relay to notice.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{FeishuClient, Inner, reply};
+use crate::feishu::frame::LinkSettings;
+use crate::model::Secret;
+use crate::net::{Answer, Body, Method, NetError, OpenError, Request, WebSocket};
+
+const ENDPOINT_PATH: &str = "/callback/ws/endpoint";
+/// How long asking for an address may take. A client without a limit was deaf for 3.5 days
+/// (`oapi-sdk-python#169`).
+const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long opening the connection may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a connection is to be made, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address, which holds the key to it.
+    url: Secret,
+    /// What goes into our frames.
+    pub service: i32,
+    /// The platform's id of the connection, for logs; empty if it gives none.
+    pub device: String,
+}
+
+/// What no hurry mends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The id or the secret, or the app itself.
+    Credentials,
+    /// The app is Feishu's and we asked Lark, or the reverse.
+    Domain,
+    /// There are fifty already; another process may be leaving.
+    TooMany,
+    /// Something else that the platform holds against us.
+    Other,
+}
+
+/// There is no connection. Each reason is fit for a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoConnection {
+    /// The platform could not be reached, or was not well.
+    #[error("{reason}")]
+    Unreachable {
+        /// What happened.
+        reason: String,
+    },
+    /// The platform refused it.
+    #[error("{reason}")]
+    Refused {
+        /// What kind of trouble.
+        refusal: Refusal,
+        /// What to do.
+        reason: String,
+    },
+}
+
+impl FeishuClient {
+    /// Asks where to connect. What the answer says of how to keep the connection goes into `settings`.
+    pub async fn endpoint(&self, settings: &mut LinkSettings) -> Result<Endpoint, NoConnection> {
+        let inner = &self.0;
+        let answer = inner.ask_endpoint().await?;
+        inner.read_endpoint(&answer, settings)
+    }
+
+    /// Opens the connection.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<WebSocket, NoConnection> {
+        let opened = self.0.http.open_websocket(&endpoint.url, OPEN_TIMEOUT);
+        opened.await.map_err(|error| match error {
+            OpenError::Net(error) => self.0.unreachable("connecting", &error.to_string()),
+            OpenError::Refused { status, headers } => self.0.refused_upgrade(status, &headers),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    code: i64,
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Data<'a> {
+    #[serde(rename = "URL")]
+    url: Option<String>,
+    #[serde(borrow)]
+    client_config: Option<&'a RawValue>,
+}
+
+impl Inner {
+    async fn ask_endpoint(&self) -> Result<Answer, NoConnection> {
+        let Some(secret) = &self.app_secret else {
+            return Err(self.refused(Refusal::Credentials, "it has no `app_secret`"));
+        };
+        let body = serde_json::json!({ "AppID": self.app_id, "AppSecret": secret.expose() });
+        let headers = [("content-type", "application/json"), ("locale", "zh")];
+        let request = Request {
+            method: Method::Post,
+            url: &Secret::new(format!("{}{ENDPOINT_PATH}", self.base_url)),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+                .into(),
+            body: Body::Bytes(body.to_string().into()),
+            timeout: ENDPOINT_TIMEOUT,
+        };
+        let asked = self.http.send(request).await;
+        asked.map_err(|error| match error {
+            NetError::Refused(_) => {
+                self.refused(Refusal::Other, &format!("{error}; check `base_url`"))
+            }
+            NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
+                self.unreachable("asking where to connect", &error.to_string())
+            }
+        })
+    }
+
+    fn read_endpoint(
+        &self,
+        answer: &Answer,
+        settings: &mut LinkSettings,
+    ) -> Result<Endpoint, NoConnection> {
+        let log_id = reply::log_id(answer);
+        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&answer.body) else {
+            return Err(self.no_envelope(answer.status, &log_id));
+        };
+        if envelope.code != 0 {
+            return Err(self.by_code(envelope.code, &log_id));
+        }
+        let data = envelope.data.filter(|_| answer.status == 200);
+        if let Some(config) = data.as_ref().and_then(|data| data.client_config) {
+            settings.update(config.get().as_bytes());
+        }
+        let url = data.and_then(|data| data.url);
+        url.and_then(|url| self.place(&url)).ok_or_else(|| {
+            let what = format!("the answer names no address to connect to{log_id}");
+            self.unreachable("asking where to connect", &what)
+        })
+    }
+
+    /// Takes an address apart; `None` if it is none, or would send the key to it unencrypted where
+    /// the API itself is asked by https.
+    fn place(&self, url: &str) -> Option<Endpoint> {
+        let parsed = Url::parse(url).ok()?;
+        let encrypted = parsed.scheme() == "wss";
+        if !encrypted && (parsed.scheme() != "ws" || self.base_url.starts_with("https:")) {
+            return None;
+        }
+        let query = |name: &str| {
+            let mut pairs = parsed.query_pairs();
+            pairs
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let device = query("device_id").unwrap_or_default();
+        Some(Endpoint {
+            url: Secret::new(url),
+            service: query("service_id")
+                .and_then(|id| id.parse().ok())
+                .unwrap_or(0),
+            device: device
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .take(64)
+                .collect(),
+        })
+    }
+
+    /// An answer that is not the platform's own.
+    fn no_envelope(&self, status: u16, log_id: &str) -> NoConnection {
+        let what = format!("HTTP {status}{log_id}");
+        match status {
+            300..=399 | 404 => self.refused(Refusal::Other, &format!("{what}; check `base_url`")),
+            _ => self.unreachable("asking where to connect", &what),
+        }
+    }
+
+    /// What the platform's codes mean, for the address and for the connection.
+    fn by_code(&self, code: i64, log_id: &str) -> NoConnection {
+        let says = |what: &str| format!("code {code}: {what}{log_id}");
+        let refused = |refusal, what| self.refused(refusal, &says(what));
+        match code {
+            1 | 1_000_040_343 => {
+                self.unreachable("asking where to connect", &says("the platform is busy"))
+            }
+            403 | 514 | 1_000_040_344 | 10003 | 10014 | 99_991_543 => refused(
+                Refusal::Credentials,
+                "the credentials are refused; check `app_id`, `app_secret` and `platform`, and that the app is enabled",
+            ),
+            1_000_040_350 => refused(
+                Refusal::TooMany,
+                "the app has too many long connections (50 at most); end a client of it that nobody needs",
+            ),
+            1_000_040_351 => refused(Refusal::Domain, self.wrong_domain()),
+            _ => refused(Refusal::Other, "the platform refuses the connection"),
+        }
+    }
+
+    /// Says which platform to set instead.
+    fn wrong_domain(&self) -> &'static str {
+        if self.base_url.contains("larksuite") {
+            "this app is not Lark's; set `platform = \"feishu\"`"
+        } else if self.base_url.contains("feishu") {
+            "this app is not Feishu's; set `platform = \"lark\"`"
+        } else {
+            "this app belongs to another platform; check `platform` (\"feishu\" or \"lark\") and `base_url`"
+        }
+    }
+
+    /// What an upgrade that was refused says. Source: `_parse_ws_conn_exception` of the Python SDK: 403,
+    /// and 514 with 1000040350, are the client's fault; all else is worth another address.
+    fn refused_upgrade(&self, status: u16, headers: &[(String, String)]) -> NoConnection {
+        let code = |name: &str| -> Option<i64> {
+            let (_, value) = headers.iter().find(|(key, _)| key == name)?;
+            value.trim().parse().ok()
+        };
+        let said = code("handshake-status");
+        match (said, code("handshake-autherrcode")) {
+            (Some(514), Some(code @ (1_000_040_350 | 1_000_040_351))) => self.by_code(code, ""),
+            (Some(403), _) => self.by_code(403, ""),
+            (Some(said), Some(code)) => self.unreachable(
+                "connecting",
+                &format!("the handshake was refused with {said} ({code})"),
+            ),
+            (Some(said), None) => self.unreachable(
+                "connecting",
+                &format!("the handshake was refused with {said}"),
+            ),
+            (None, _) => self.unreachable("connecting", &format!("HTTP {status}")),
+        }
+    }
+
+    fn unreachable(&self, doing: &str, what: &str) -> NoConnection {
+        let reason = format!("{doing} as app {}: {what}", self.app);
+        NoConnection::Unreachable { reason }
+    }
+
+    fn refused(&self, refusal: Refusal, what: &str) -> NoConnection {
+        let reason = format!("long connection of app {}: {what}", self.app);
+        NoConnection::Refused { refusal, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests;
