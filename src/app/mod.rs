@@ -227,6 +227,7 @@ impl App {
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         let connections = LongConnections::new(
             intake.clone(),
+            backfill.clone(),
             in_force.connections.clone(),
             tasks.clone(),
             seed,

@@ -55,7 +55,8 @@ fn id(number: u64) -> String {
     format!("70578880182{number:08}")
 }
 
-fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
+/// An entry of the platform's list.
+pub fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago);
     let beijing = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
     let at = at

@@ -8,6 +8,7 @@ use feedback_relay::demo::feishu::Api;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::backfill::item as unpushed;
 use crate::harness::{APP_ID, Feedback, Platform, Relay, post, wait_until};
 
 const TO_FILE: &str = "[destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n[[rules]]\nname = \"all\"\nsend_to = \"archive\"\n";
@@ -302,6 +303,23 @@ fn closes_and_slow_answers_are_followed_by_another_connection() {
     };
     assert_eq!(metric(&relay, &ends("closed")), 4.0);
     assert!(metric(&relay, &ends("unreachable")) >= 1.0);
+}
+
+#[test]
+fn what_was_reported_while_there_was_no_connection_is_found_in_the_list() {
+    let platform = Platform::started();
+    platform
+        .set_client_config(json!({"PingInterval": 5, "ReconnectInterval": 1, "ReconnectNonce": 0}));
+    let relay = Relay::started(&platform.config(TO_FILE));
+    platform.wait_for_connection();
+    let rounds = "feedback_relay_backfills_total{app=\"shop\",result=\"ok\"}";
+    wait_until("the round at the start", || metric(&relay, rounds) == 1.0);
+    platform.list_feedback(unpushed(1, 0, 0));
+    platform.close_connections(1001);
+    wait_until("the report", || events(&relay).len() == 1);
+    relay.wait_until_idle();
+    assert_eq!(told(&relay).len(), 1);
+    assert_eq!(metric(&relay, rounds), 2.0, "one for the gap");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// However often an app is woken, its rounds end so far apart.
+/// However often an app is woken, the rounds that it is woken for are so far apart.
 const WAKE_APART: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -17,7 +17,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
     due_at: Instant,
-    ended_at: Option<Instant>,
+    /// When the last round was due for which it was woken.
+    woken_for: Option<Instant>,
     failures: u32,
     told_at: Option<Instant>,
 }
@@ -27,7 +28,7 @@ impl Turn {
     pub(super) const fn at(due_at: Instant) -> Self {
         Self {
             due_at,
-            ended_at: None,
+            woken_for: None,
             failures: 0,
             told_at: None,
         }
@@ -39,8 +40,11 @@ impl Turn {
 
     /// Something may have been missed.
     pub(super) fn wake(&mut self, now: Instant) {
-        let soon = self.ended_at.map_or(now, |at| now.max(at + WAKE_APART));
-        self.due_at = self.due_at.min(soon);
+        let soon = self.woken_for.map_or(now, |at| now.max(at + WAKE_APART));
+        if soon < self.due_at {
+            self.due_at = soon;
+            self.woken_for = Some(soon);
+        }
     }
 
     /// The next round is due within the time between two: a reload may have shortened it.
@@ -51,7 +55,7 @@ impl Turn {
     /// A round was good. `chance` is from 0 to 1: many relays should not ask in the same second.
     pub(super) fn succeeded(&mut self, now: Instant, every: Duration, chance: f64) {
         *self = Self {
-            ended_at: Some(now),
+            woken_for: self.woken_for,
             ..Self::at(now + every + every.mul_f64(chance / 10.0))
         };
     }
@@ -65,7 +69,6 @@ impl Turn {
         chance: f64,
     ) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.ended_at = Some(now);
         let doublings = self.failures.saturating_sub(1).min(16);
         let pause = match for_good {
             true => every,

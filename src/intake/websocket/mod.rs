@@ -38,6 +38,7 @@ pub use self::board::{Board, Down, Standing};
 use self::session::{IN_HAND_MAX, Link};
 use self::supervisor::Supervisor;
 use super::Intake;
+use super::backfill::Backfill;
 use crate::feishu::{App, FeishuClient};
 use crate::model::{AppName, Current};
 use crate::tasks::Tasks;
@@ -53,6 +54,7 @@ pub type Settings = BTreeMap<AppName, (App, FeishuClient)>;
 #[derive(Clone)]
 pub struct LongConnections {
     intake: Intake,
+    backfill: Backfill,
     settings: Current<Settings>,
     board: Board,
     tasks: Tasks,
@@ -61,10 +63,17 @@ pub struct LongConnections {
 }
 
 impl LongConnections {
-    /// Not running yet. `seed` is where the chance for jitter begins.
-    pub fn new(intake: Intake, settings: Current<Settings>, tasks: Tasks, seed: u64) -> Self {
+    /// Not running yet. `backfill` hears of each gap; `seed` is where the chance for jitter begins.
+    pub fn new(
+        intake: Intake,
+        backfill: Backfill,
+        settings: Current<Settings>,
+        tasks: Tasks,
+        seed: u64,
+    ) -> Self {
         Self {
             intake,
+            backfill,
             settings,
             board: Board::default(),
             tasks,
@@ -137,6 +146,7 @@ impl LongConnections {
                 link: self.link(name),
                 intake: self.intake.clone(),
                 operator: self.intake.operator.clone(),
+                backfill: self.backfill.clone(),
                 wake: Arc::clone(&wake),
                 chance: chance.fork(),
             };

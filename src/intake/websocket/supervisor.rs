@@ -14,6 +14,7 @@ use super::session::{Link, Session};
 use crate::feishu::frame::Ack;
 use crate::feishu::{App, Envelope, FeishuClient, LinkSettings};
 use crate::intake::Intake;
+use crate::intake::backfill::Backfill;
 use crate::model::{AppName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::store::StoreError;
@@ -34,6 +35,8 @@ pub(super) struct Supervisor {
     pub(super) link: Link,
     pub(super) intake: Intake,
     pub(super) operator: Operator,
+    /// Finds what was pushed while there was no connection.
+    pub(super) backfill: Backfill,
     /// Cuts a pause short.
     pub(super) wake: Arc<Notify>,
     pub(super) chance: fastrand::Rng,
@@ -63,8 +66,10 @@ impl Supervisor {
     async fn keep_connected(&mut self, ending: &CancellationToken) {
         let mut settings = LinkSettings::default();
         let mut pauses = Pauses::default();
+        let mut was_missing = false;
         loop {
-            let (end, lasted) = self.connection(&mut settings, ending).await;
+            let (end, lasted) = self.connection(&mut settings, was_missing, ending).await;
+            was_missing = true;
             if ending.is_cancelled() {
                 return;
             }
@@ -79,10 +84,12 @@ impl Supervisor {
         }
     }
 
-    /// One connection, from the question where to its end. Tells how long it was open.
+    /// One connection, from the question where to its end. Tells how long it was open. `was_missing`: events
+    /// may have been pushed while there was none.
     async fn connection(
         &self,
         settings: &mut LinkSettings,
+        was_missing: bool,
         ending: &CancellationToken,
     ) -> (End, Duration) {
         let opening = async {
@@ -100,6 +107,9 @@ impl Supervisor {
         };
         let (link, began) = (&self.link, Instant::now());
         link.board.up(&link.app, link.clock.now());
+        if was_missing {
+            self.backfill.wake(&link.app);
+        }
         link.metrics.emit(ConnectionOpened {
             app: &link.app,
             device: &endpoint.device,
