@@ -56,6 +56,12 @@ impl Preparer {
         work: &Work,
     ) -> Result<Prepared, Unsendable> {
         let delivery = &work.delivery;
+        let editable = work.message.is_some() && destination.keeps_handles();
+        if delivery.trigger == Trigger::Edit && !editable {
+            return Err(Unsendable::Never(
+                "the message cannot be changed (any more)",
+            ));
+        }
         if let Some(kept) = &work.payload {
             let payload = Payload::from_stored(delivery.form, kept.body.as_str());
             return Ok(Prepared {

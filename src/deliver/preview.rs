@@ -110,9 +110,11 @@ fn telling(
         images: Vec::new(),
         images_pending: match trigger {
             Trigger::Test => 0,
-            Trigger::Event | Trigger::LateImages | Trigger::Fallback | Trigger::Replay => {
-                images_total.min(IMAGES_PER_EVENT_MAX)
-            }
+            Trigger::Event
+            | Trigger::LateImages
+            | Trigger::Edit
+            | Trigger::Fallback
+            | Trigger::Replay => images_total.min(IMAGES_PER_EVENT_MAX),
         },
         images_total,
         event: event.clone(),

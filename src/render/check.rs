@@ -76,7 +76,14 @@ fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<St
             let chosen = match (&sample.event.content, sample.trigger) {
                 (Content::Notice(_), _) => "notice",
                 (_, Trigger::LateImages) => "images",
-                (_, Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test) => name,
+                (
+                    _,
+                    Trigger::Event
+                    | Trigger::Edit
+                    | Trigger::Fallback
+                    | Trigger::Replay
+                    | Trigger::Test,
+                ) => name,
             };
             if family != Family::Webhook && chosen != name {
                 continue;

@@ -27,7 +27,11 @@ impl Templates {
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
             (
                 Content::Created(_) | Content::Updated(_),
-                Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+                Trigger::Event
+                | Trigger::Edit
+                | Trigger::Fallback
+                | Trigger::Replay
+                | Trigger::Test,
             ) => &subject.order.template,
         };
         let job = Job {

@@ -89,7 +89,7 @@ pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
         (Content::Created(_), Trigger::LateImages) => "feedback.images",
         (
             Content::Created(_),
-            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+            Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test,
         ) => "feedback.created",
     }
 }
@@ -120,9 +120,11 @@ pub(super) fn uncounted(
     let lost = match subject.trigger {
         // A message of late pictures tells of those alone.
         Trigger::LateImages => 0,
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => subject
-            .images_total
-            .saturating_sub(subject.images.len() + pending),
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+            subject
+                .images_total
+                .saturating_sub(subject.images.len() + pending)
+        }
     };
     [kept, pending, lost]
 }

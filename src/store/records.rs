@@ -124,6 +124,9 @@ pub struct Work {
     pub shown: u32,
     /// The rendering that earlier attempts sent, in the form that is due.
     pub payload: Option<KeptPayload>,
+    /// The message it belongs to, where the destination kept its handle: for [`Trigger::Edit`] the one
+    /// to change, otherwise the first that told of the event (or of the feedback whose status changed).
+    pub message: Option<MessageHandle>,
 }
 
 /// A rendering that is kept, so that retries repeat it.
@@ -150,6 +153,8 @@ pub struct Finished {
     pub shown: u32,
     /// Deliveries that follow from it: a fallback.
     pub fallback: Option<NewDelivery>,
+    /// What the platform calls the message that it took.
+    pub handle: Option<MessageHandle>,
 }
 
 /// What became of a picture job.

@@ -3,6 +3,7 @@
 mod by_hand;
 mod intake;
 mod leasing;
+mod messages;
 mod pictures;
 mod removal;
 
@@ -165,6 +166,7 @@ impl Bench {
             payload: None,
             shown: 0,
             fallback: None,
+            handle: None,
         }
     }
 

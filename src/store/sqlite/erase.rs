@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::user_key;
+use super::messages;
 use super::tx::Tx;
 use crate::model::*;
 
@@ -32,7 +33,7 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     remove_unneeded(tx, images)
 }
 
-/// Removes body, payloads and excerpts of an event. Tells whether there was a body.
+/// Removes body, payloads and excerpts of an event, and what its messages are called. Tells whether there was a body.
 pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "DELETE FROM payloads
@@ -45,6 +46,7 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
            AND delivery_id IN (SELECT id FROM deliveries WHERE event_seq = ?1)",
     )?
     .execute([event])?;
+    messages::forget(tx, event)?;
     let bodies = tx
         .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
         .execute([event])?;

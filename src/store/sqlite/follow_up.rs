@@ -69,7 +69,7 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     let mut all = BTreeMap::new();
     let mut rows = conn.prepare_cached(
         "SELECT destination, state, shown, terms, severity FROM deliveries
-         WHERE event_seq = ?1 ORDER BY id",
+         WHERE event_seq = ?1 AND trigger <> 'edit' ORDER BY id",
     )?;
     let mut rows = rows.query([event])?;
     while let Some(row) = rows.next()? {
@@ -101,7 +101,7 @@ pub(super) fn shown(
 ) -> rusqlite::Result<u32> {
     let mut masks = conn.prepare_cached(
         "SELECT shown FROM deliveries
-         WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered'",
+         WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered' AND trigger <> 'edit'",
     )?;
     let mut shown = 0;
     for mask in masks.query_map(params![event, destination], |row| row.get::<_, u32>(0))? {

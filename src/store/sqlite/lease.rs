@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::messages;
 use super::rows::{self, SELECT_DELIVERY};
 use super::tx::Tx;
 use super::values::signed;
@@ -66,7 +67,7 @@ pub(in crate::store) fn lease_due(
             let token = tx.makers.token();
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'sending', lease_token = ?2, lease_until = ?3,
-                                       waits_for_images = 0
+                                       waits_for_images = 0, again = 0
                  WHERE id = ?1",
             )?
             .execute(params![id, token, until])?;
@@ -116,8 +117,9 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         Trigger::LateImages => {
             super::follow_up::shown(conn, delivery.event, &delivery.destination)?
         }
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
     };
+    let message = message(conn, &delivery)?;
     let payload = conn
         .prepare_cached(
             "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
@@ -136,7 +138,17 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         event,
         shown,
         payload,
+        message,
     })
+}
+
+/// The message that a delivery belongs to.
+fn message(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<MessageHandle>> {
+    match delivery.trigger {
+        Trigger::Edit => messages::edited_by(conn, delivery.id),
+        Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => Ok(None),
+    }
 }
 
 /// See [`crate::store::Store::next_due_at`].

@@ -47,7 +47,7 @@ CREATE TABLE deliveries (
     destination      TEXT    NOT NULL,
     severity         TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
     trigger          TEXT    NOT NULL
-        CHECK (trigger IN ('event', 'late_images', 'fallback', 'replay', 'test')),
+        CHECK (trigger IN ('event', 'late_images', 'edit', 'fallback', 'replay', 'test')),
     state            TEXT    NOT NULL
         CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
     form             TEXT    NOT NULL CHECK (form IN ('full', 'no_images', 'post', 'text')),
@@ -61,6 +61,11 @@ CREATE TABLE deliveries (
     shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each picture
     terms            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
     reason           TEXT,
+    edits            INTEGER,                     -- the delivery whose message an edit changes
+    again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
+    CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
+    CHECK (again = 0 OR trigger = 'edit'),
+    CHECK (trigger <> 'edit' OR state <> 'dead'),
     CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK (waits_for_images = 0 OR state = 'pending')
@@ -72,6 +77,19 @@ CREATE INDEX deliveries_open ON deliveries (state, destination, id)
     WHERE state = 'pending' OR state = 'sending' OR state = 'dead' OR state = 'discarded';
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, id);
 CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
+-- One message has one open edit at most, so that no two are in flight for it.
+CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
+    WHERE edits IS NOT NULL AND (state = 'pending' OR state = 'sending');
+
+-- What platforms call the messages they took, where they can be answered and changed later.
+CREATE TABLE messages (
+    delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    handle      TEXT    NOT NULL,
+    sent_at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
 
 -- The rendering that is repeated, while there may be something to repeat.
 CREATE TABLE payloads (

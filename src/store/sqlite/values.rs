@@ -60,6 +60,7 @@ text!(
     AppName, |text| Ok(AppName::from(text));
     DestinationName, |text| Ok(DestinationName::from(text));
     ImageId, |text: &str| text.parse().map_err(|BadImageId| unknown("picture id"));
+    MessageHandle, |text: &str| Ok(MessageHandle(text.to_owned()));
 );
 
 macro_rules! keyed {
