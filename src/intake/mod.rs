@@ -1,7 +1,7 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
-//! Whoever receives events (today [`webhook`]) hands each one to [`Intake::accept`]. What it makes of
-//! them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
+//! Whoever receives events hands each one to [`Intake::take`] and gives the platform the answer that
+//! comes back (today [`webhook`] in its 200). What is made of them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
 //! is told. All four are events in the journal, so that a repeat of any of them is known.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::feishu::{App, Found, Reading};
+use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
     AppName, Clock, Content, Current, EventState, IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order,
     Plan, Private, Severity, Timestamp, Trigger, UserIds,
@@ -68,6 +68,20 @@ impl Intake {
             operator,
             settings,
         }
+    }
+
+    /// Takes an authentic event of `app` in. The answer is what the platform is to be told, as JSON; an
+    /// event's is `{}`. When it is there the event is on the disk. `arrived` is when the event came, for
+    /// the metrics.
+    pub async fn take(
+        &self,
+        app: &App,
+        envelope: Envelope,
+        arrived: Instant,
+    ) -> Result<serde_json::Value, StoreError> {
+        let reading = envelope.into_event(app);
+        let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
+        Ok(serde_json::json!({}))
     }
 
     /// Commits what `app` received, with everything the rules make of it. When this returns `Ok` it is

@@ -104,12 +104,10 @@ impl Intake {
                 Ok(serde_json::json!({ "challenge": challenge }))
             }
             Verified::Envelope(envelope) => {
-                let accept = self.accept(&app.name, envelope.into_event(app), arrived);
-                match timeout(COMMIT_WITHIN, accept).await {
-                    Ok(Ok(_new_or_repeat)) => Ok(serde_json::json!({})),
-                    Ok(Err(error)) => Err(Refused::Store(error)),
-                    Err(_elapsed) => Err(Refused::Store(StoreError::Busy)),
-                }
+                let take = self.take(app, envelope, arrived);
+                let taken = timeout(COMMIT_WITHIN, take).await;
+                let taken = taken.unwrap_or_else(|_elapsed| Err(StoreError::Busy));
+                taken.map_err(Refused::Store)
             }
         }
     }
