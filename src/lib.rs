@@ -22,7 +22,7 @@
 //!
 //! ```text
 //! 10 cli   9 demo   8 app   7 config   6 web   5 intake deliver images upkeep   4.5 operator
-//! 4 store archive destination   3 feishu rules render   2 net tasks   1 diag telemetry   0 model
+//! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry   0 model
 //! ```
 
 pub mod app;
@@ -41,6 +41,7 @@ pub mod net;
 pub mod operator;
 pub mod render;
 pub mod rules;
+pub mod slack;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

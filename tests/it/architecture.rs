@@ -23,6 +23,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("archive", 4.0),
     ("destination", 4.0),
     ("feishu", 3.0),
+    ("slack", 3.0),
     ("rules", 3.0),
     ("render", 3.0),
     ("net", 2.0),

@@ -1,0 +1,193 @@
+//! Calls to the Web API. Source: docs.slack.dev "Using the Slack Web API".
+//!
+//! A [`SlackClient`] is one bot at one base URL. An answer is judged by its `ok` and `error`, whatever the
+//! HTTP status: see [`Said`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::model::{Secret, hex};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+
+/// Where the Web API is.
+pub const BASE_URL: &str = "https://slack.com";
+/// The domain whose hosts Slack sends us to, for uploads and answers to clicks.
+const DOMAIN: &str = "slack.com";
+/// How much of the hash tells one bot's keys from another's: 16 bytes.
+const OWNER_HEX_DIGITS: usize = 32;
+
+/// Calls the Web API as one bot. Clones share what it holds.
+#[derive(Clone)]
+pub struct SlackClient(Arc<Inner>);
+
+struct Inner {
+    base_url: String,
+    token: Secret,
+    http: HttpClient,
+}
+
+impl fmt::Debug for SlackClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlackClient").finish_non_exhaustive()
+    }
+}
+
+/// What a method is called with. Which of the two it takes is in its documentation.
+#[derive(Clone, Debug)]
+pub enum Arguments {
+    /// A JSON object.
+    Json(String),
+    /// A form. Not every method that lists JSON takes it.
+    Form(Vec<(&'static str, String)>),
+}
+
+/// An address that Slack gave is not Slack's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the address that Slack gave is not Slack's own")]
+pub struct ForeignAddress;
+
+impl SlackClient {
+    /// A client that speaks with the bot token `xoxb-…`. `base_url` is [`BASE_URL`] but for a stand-in or
+    /// a proxy of one's own.
+    pub fn new(base_url: &str, token: Secret, http: HttpClient) -> Self {
+        Self(Arc::new(Inner {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            token,
+            http,
+        }))
+    }
+
+    /// A name for whose files those are that this client uploads: the same for the same token, telling
+    /// nothing of it.
+    pub fn owner(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.0.base_url.as_bytes());
+        hash.update(b"\0");
+        hash.update(self.0.token.expose().as_bytes());
+        let mut owner = hex(&hash.finalize());
+        owner.truncate(OWNER_HEX_DIGITS);
+        format!("slack:{owner}")
+    }
+
+    /// The answer to a call, whatever it says; [`Said::of`] reads it. `timeout` is for the whole exchange.
+    pub async fn call(
+        &self,
+        method: &str,
+        arguments: Arguments,
+        timeout: Duration,
+    ) -> Result<Answer, NetError> {
+        let (media_type, body) = match arguments {
+            Arguments::Json(json) => ("application/json; charset=utf-8", json),
+            Arguments::Form(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.extend_pairs(fields);
+                ("application/x-www-form-urlencoded", form.finish())
+            }
+        };
+        let bearer = format!("Bearer {}", self.0.token.expose());
+        let request = Request {
+            method: Method::Post,
+            url: &Secret::new(format!("{}/api/{method}", self.0.base_url)),
+            headers: vec![
+                ("authorization".into(), Secret::new(bearer)),
+                ("content-type".into(), Secret::new(media_type)),
+            ],
+            body: Body::Bytes(body.into()),
+            timeout,
+        };
+        self.0.http.send(request).await
+    }
+
+    /// Posts to an address that came in an answer or a click, without the token. It must be one of
+    /// Slack's own by https, or at the host, port and scheme of a base URL that stands for Slack: whoever
+    /// could forge an answer must not make us reach into our own network.
+    pub async fn post_to(
+        &self,
+        address: &Secret,
+        media_type: &'static str,
+        body: bytes::Bytes,
+        timeout: Duration,
+    ) -> Result<Result<Answer, NetError>, ForeignAddress> {
+        if !self.is_slacks(address) {
+            return Err(ForeignAddress);
+        }
+        let request = Request {
+            method: Method::Post,
+            url: address,
+            headers: vec![("content-type".into(), Secret::new(media_type))],
+            body: Body::Bytes(body),
+            timeout,
+        };
+        Ok(self.0.http.send(request).await)
+    }
+
+    fn is_slacks(&self, address: &Secret) -> bool {
+        let (Ok(url), Ok(base)) = (Url::parse(address.expose()), Url::parse(&self.0.base_url))
+        else {
+            return false;
+        };
+        let Some(host) = url.host_str() else {
+            return false;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return false;
+        }
+        let https = url.scheme() == "https" && url.port().is_none();
+        let under_slack = host
+            .strip_suffix(DOMAIN)
+            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+        (https && under_slack) || url.origin() == base.origin()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(base_url: &str, token: &str) -> SlackClient {
+        let http = HttpClient::trusted(None).unwrap();
+        SlackClient::new(base_url, Secret::new(token), http)
+    }
+
+    #[test]
+    fn only_addresses_of_slack_s_own_are_posted_to() {
+        let slack = client(BASE_URL, "xoxb-1");
+        let stand_in = client("http://127.0.0.1:4000/", "xoxb-1");
+        for (address, wanted) in [
+            ("https://files.slack.com/upload/v1/x", [true, true]),
+            ("https://slack.com/x", [true, true]),
+            ("https://slack.com:443/x", [true, true]),
+            ("http://files.slack.com/x", [false, false]),
+            ("https://files.slack.com:8443/x", [false, false]),
+            ("https://user@files.slack.com/x", [false, false]),
+            ("https://notslack.com/x", [false, false]),
+            ("https://slack.com.example.com/x", [false, false]),
+            ("https://169.254.169.254/x", [false, false]),
+            ("http://127.0.0.1:4000/upload", [false, true]),
+            ("http://127.0.0.1:4001/upload", [false, false]),
+            ("https://127.0.0.1:4000/upload", [false, false]),
+            ("http://localhost:4000/upload", [false, false]),
+            ("file:///etc/passwd", [false, false]),
+            ("nonsense", [false, false]),
+        ] {
+            let address = Secret::new(address);
+            let found = [slack.is_slacks(&address), stand_in.is_slacks(&address)];
+            assert_eq!(found, wanted, "{}", address.expose());
+        }
+    }
+
+    #[test]
+    fn an_owner_is_of_one_token_and_shows_nothing_of_it() {
+        let owner = client(BASE_URL, "xoxb-1").owner();
+        assert_eq!(owner, client("https://slack.com/", "xoxb-1").owner());
+        assert_ne!(owner, client(BASE_URL, "xoxb-2").owner());
+        assert_ne!(owner, client("http://127.0.0.1:1", "xoxb-1").owner());
+        assert_eq!(owner.len(), "slack:".len() + OWNER_HEX_DIGITS);
+        let shown = format!("{:?}", client(BASE_URL, "xoxb-1"));
+        assert!(!shown.contains("xoxb"), "{shown}");
+    }
+}
