@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+mod feedbacks;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
+pub use self::feedbacks::{
+    Days, FEEDBACK_SCOPE, FeedbackPage, ListError, ListedFeedback, PageToken,
+};
 use self::reply::token_refused;
 use self::token::{Token, TokenCache};
 use crate::feishu::App;
 use crate::model::{AppName, ImageFormat, Secret};
-use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+use crate::net::{ANSWER_BYTES_MAX, Answer, Body, HttpClient, Method, NetError, Request};
 
 /// The largest picture the platform takes. Source: doc "上传图片".
 pub const IMAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -44,6 +48,7 @@ struct Inner {
     base_url: String,
     http: HttpClient,
     token: TokenCache,
+    feedback_pace: feedbacks::Pace,
 }
 
 impl fmt::Debug for FeishuClient {
@@ -109,6 +114,7 @@ impl FeishuClient {
             base_url: app.base_url.trim_end_matches('/').to_owned(),
             http,
             token: TokenCache::default(),
+            feedback_pace: feedbacks::Pace::default(),
         }))
     }
 
@@ -162,15 +168,20 @@ impl FeishuClient {
 
     /// The answer to a call, whatever it says. A refused token is replaced, and the call repeated, once.
     pub async fn call(&self, call: Call) -> Result<Answer, Unanswered> {
+        self.call_up_to(call, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same, where an answer may have more bytes than one to a message.
+    async fn call_up_to(&self, call: Call, bytes_max: usize) -> Result<Answer, Unanswered> {
         let token = self.token().await.map_err(Unanswered::NoToken)?;
-        let answer = self.0.exchange(&token, call.clone()).await;
+        let answer = self.0.send(call.clone(), Some(&token), bytes_max).await;
         if !answer.as_ref().is_ok_and(token_refused) {
             return answer.map_err(Unanswered::Net);
         }
         // Revoked before its time: a new one works at once, or none will.
         self.0.token.evict(&token);
         let token = self.token().await.map_err(Unanswered::NoToken)?;
-        let answer = self.0.exchange(&token, call).await;
+        let answer = self.0.send(call, Some(&token), bytes_max).await;
         if answer.as_ref().is_ok_and(token_refused) {
             self.0.token.evict(&token);
         }
@@ -195,9 +206,14 @@ impl Inner {
             return Err(reply::stop("it has no `app_secret`", &self.app));
         };
         let body = serde_json::json!({ "app_id": self.app_id, "app_secret": app_secret.expose() });
-        let body = Body::Bytes(body.to_string().into());
+        let call = Call {
+            method: Method::Post,
+            path: TOKEN_PATH.into(),
+            body: Body::Bytes(body.to_string().into()),
+            timeout: TOKEN_TIMEOUT,
+        };
         let answer = self
-            .send(Method::Post, TOKEN_PATH, None, body, TOKEN_TIMEOUT)
+            .send(call, None, ANSWER_BYTES_MAX)
             .await
             .map_err(|error| reply::unanswered(&error, &self.app))?;
         let answer = reply::success(answer, &self.app)?;
@@ -213,24 +229,18 @@ impl Inner {
         }
     }
 
-    async fn exchange(&self, token: &Secret, call: Call) -> Result<Answer, NetError> {
+    async fn send(
+        &self,
+        call: Call,
+        token: Option<&Secret>,
+        bytes_max: usize,
+    ) -> Result<Answer, NetError> {
         let Call {
             method,
             path,
             body,
             timeout,
         } = call;
-        self.send(method, &path, Some(token), body, timeout).await
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&Secret>,
-        body: Body,
-        timeout: Duration,
-    ) -> Result<Answer, NetError> {
         let bearer = token.map(|token| Secret::new(format!("Bearer {}", token.expose())));
         let json =
             matches!(body, Body::Bytes(_)).then(|| Secret::new("application/json; charset=utf-8"));
@@ -245,7 +255,7 @@ impl Inner {
             body,
             timeout,
         };
-        self.http.send(request).await
+        self.http.send_up_to(request, bytes_max).await
     }
 }
 

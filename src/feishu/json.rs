@@ -80,7 +80,7 @@ pub(super) fn code(raw: Raw<'_>) -> Option<i64> {
 }
 
 /// The elements of an array; a value that is no array is its own only element.
-fn elements(raw: Raw<'_>) -> Vec<&RawValue> {
+pub(super) fn elements(raw: Raw<'_>) -> Vec<&RawValue> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.get().starts_with('[') {
         serde_json::from_str(raw.get()).unwrap_or_default()

@@ -15,7 +15,10 @@ mod json;
 mod signature;
 
 pub use app::App;
-pub use client::{ApiError, Call, FeishuClient, Unanswered};
+pub use client::{
+    ApiError, Call, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError, ListedFeedback,
+    PageToken, Unanswered,
+};
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample};
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

@@ -145,6 +145,15 @@ impl HttpClient {
 
     /// Sends a request and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, NetError> {
+        self.send_up_to(request, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same, with at most `bytes_max` of the answer's body: for lists.
+    pub async fn send_up_to(
+        &self,
+        request: Request<'_>,
+        bytes_max: usize,
+    ) -> Result<Answer, NetError> {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -177,7 +186,7 @@ impl HttpClient {
             }
         };
         let response = builder.send().await.map_err(classify)?;
-        read(response, ANSWER_BYTES_MAX).await
+        read(response, bytes_max).await
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn stop(what: &str, app: &AppName) -> ApiError {
     ApiError::Stop { reason }
 }
 
-fn rejected(what: &str, app: &AppName) -> ApiError {
+pub(super) fn rejected(what: &str, app: &AppName) -> ApiError {
     let reason = format!("Feishu API as app {app}: {what}");
     ApiError::Rejected { reason }
 }
@@ -37,6 +37,12 @@ const TOKEN_REFUSED: [i64; 3] = [99_991_663, 99_991_664, 99_991_671];
 pub(super) fn token_refused(answer: &Answer) -> bool {
     serde_json::from_slice::<Envelope>(&answer.body)
         .is_ok_and(|envelope| TOKEN_REFUSED.contains(&envelope.code))
+}
+
+/// The platform's own code in an answer.
+pub(super) fn code(answer: &Answer) -> Option<i64> {
+    let envelope = serde_json::from_slice::<Envelope>(&answer.body).ok()?;
+    Some(envelope.code)
 }
 
 /// The body of an answer whose code says success.
@@ -90,6 +96,13 @@ fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> ApiError {
         234_010 => rejected("the picture is empty"),
         234_011 => rejected("the picture's format is not known there"),
         234_039 => rejected("the picture has too many pixels"),
+        210_500 => retry("the page token has expired"),
+        210_501 => retry("the page token is of another app"),
+        210_502 => rejected("the page size is not taken"),
+        210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
+        210_504 => stop("the app is not of this tenant"),
+        210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
+        210_508 => stop("the app may not see or change this app's feedback"),
         _ if answer.status == 429 || answer.status >= 500 => retry("unknown to us"),
         _ => rejected("unknown to us"),
     }

@@ -5,12 +5,16 @@ use jiff::tz::TimeZone;
 use super::fake::{Fake, Got, Reply};
 use super::*;
 
-fn client(fake: &Fake) -> FeishuClient {
+pub(super) fn client(fake: &Fake) -> FeishuClient {
     client_at(&fake.url("/"), Some("app-secret-of-shop"))
 }
 
 fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
-    let app = App {
+    FeishuClient::new(&app(base_url, app_secret), fake::http())
+}
+
+pub(super) fn app(base_url: &str, app_secret: Option<&str>) -> App {
+    App {
         name: "shop".into(),
         app_id: "cli_9f5343c580712544".into(),
         encrypt_keys: Vec::new(),
@@ -18,11 +22,10 @@ fn client_at(base_url: &str, app_secret: Option<&str>) -> FeishuClient {
         app_secret: app_secret.map(Secret::new),
         base_url: base_url.into(),
         feedback_timezone: TimeZone::UTC,
-    };
-    FeishuClient::new(&app, fake::http())
+    }
 }
 
-fn token(value: &str) -> Reply {
+pub(super) fn token(value: &str) -> Reply {
     token_for(value, 7140)
 }
 

@@ -1,0 +1,280 @@
+//! The feedback of an app: asked for page by page, and its state set. Sources: doc pages of
+//! application-v6, and the models of the platform's SDKs (`list` and `patch_application_feedback`).
+
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use tokio::time::{Instant, sleep_until};
+
+use super::{ApiError, Call, FeishuClient, Unanswered, reply};
+use crate::feishu::json::{self, Raw};
+use crate::feishu::{App, CREATED, Envelope, Reading};
+use crate::model::Private;
+use crate::net::{Answer, Body, Method};
+
+/// What both calls need.
+pub const FEEDBACK_SCOPE: &str = "application:application.feedback.feedback_info";
+
+const FEEDBACKS_PATH: &str = "/open-apis/application/v6/applications";
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+const SET_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that the platform puts on a page.
+const PAGE_SIZE: u32 = 100;
+/// A hundred reports of 20 KB with twenty pictures each, every character escaped, are below this.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Neither call has a documented limit; five a second is what neighbouring ones allow.
+const SPACING: Duration = Duration::from_millis(200);
+/// The platform forgets a page token after two hours.
+const PAGE_TOKEN_EXPIRED: i64 = 210_500;
+/// "Scope missing", in three forms.
+const SCOPE_MISSING: [i64; 3] = [99_991_672, 99_991_676, 99_991_679];
+
+/// The days a list is asked for, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days {
+    /// The first.
+    pub from: Date,
+    /// The last.
+    pub to: Date,
+}
+
+/// Where the next page begins: passed back as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageToken(String);
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedbackPage {
+    /// The feedback on it.
+    pub items: Vec<ListedFeedback>,
+    /// Items without an id, of which nothing can be made.
+    pub unreadable: usize,
+    /// Where the next page begins, if there is one.
+    pub next: Option<PageToken>,
+}
+
+/// One feedback of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFeedback {
+    /// Its id, all digits of it.
+    pub id: String,
+    /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
+    pub status: Option<i64>,
+    /// It in the shape of a created event without an event id, as the journal keeps it.
+    body: Private,
+}
+
+impl ListedFeedback {
+    /// Reads it as an event that `app` received. Its id is the feedback's.
+    pub fn into_reading(self, app: &App) -> Reading {
+        Envelope { body: self.body }.into_event(app)
+    }
+}
+
+/// A page did not come.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The page token is too old: the list is to be asked for from its beginning.
+    #[error("the page token has expired")]
+    PageTokenExpired,
+    /// The call failed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl FeishuClient {
+    /// A page of the feedback that is about the app `about` (its `cli_…`), reported on `days`; the
+    /// first one, or the one a `token` leads to. Needs [`FEEDBACK_SCOPE`].
+    pub async fn list_feedbacks(
+        &self,
+        about: &str,
+        days: Days,
+        token: Option<&PageToken>,
+    ) -> Result<FeedbackPage, ListError> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("user_id_type", "open_id")
+            .append_pair("page_size", &PAGE_SIZE.to_string())
+            .append_pair("from_date", &days.from.to_string())
+            .append_pair("to_date", &days.to.to_string());
+        if let Some(PageToken(token)) = token {
+            query.append_pair("page_token", token);
+        }
+        let call = Call {
+            method: Method::Get,
+            path: format!(
+                "{FEEDBACKS_PATH}/{}/feedbacks?{}",
+                self.segment(about)?,
+                query.finish()
+            ),
+            body: Body::Empty,
+            timeout: LIST_TIMEOUT,
+        };
+        let answer = self.feedback_call(call).await?;
+        if reply::code(&answer) == Some(PAGE_TOKEN_EXPIRED) {
+            return Err(ListError::PageTokenExpired);
+        }
+        let body = self.feedback_answer(answer)?;
+        let text = String::from_utf8_lossy(&body);
+        let page = read_page(&json::mend(&text), &self.0.app_id);
+        page.ok_or_else(|| reply::retry("no list is in the answer", &self.0.app).into())
+    }
+
+    /// Sets the state of a feedback in the name of the person who acted, by that person's open id.
+    /// `status` is 0 unprocessed, 1 processed, 2 processing, 3 closed. Needs [`FEEDBACK_SCOPE`].
+    pub async fn set_feedback_status(
+        &self,
+        about: &str,
+        feedback_id: &str,
+        status: i64,
+        operator_open_id: &str,
+    ) -> Result<(), ApiError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("user_id_type", "open_id")
+            .append_pair("status", &status.to_string())
+            .append_pair("operator_id", operator_open_id)
+            .finish();
+        let call = Call {
+            method: Method::Patch,
+            path: format!(
+                "{FEEDBACKS_PATH}/{}/feedbacks/{}?{query}",
+                self.segment(about)?,
+                self.segment(feedback_id)?
+            ),
+            body: Body::Empty,
+            timeout: SET_TIMEOUT,
+        };
+        let answer = self.feedback_call(call).await?;
+        self.feedback_answer(answer)?;
+        Ok(())
+    }
+
+    /// The answer to a call that waited for its turn.
+    async fn feedback_call(&self, call: Call) -> Result<Answer, ApiError> {
+        self.0.feedback_pace.turn().await;
+        match self.call_up_to(call, PAGE_BYTES_MAX).await {
+            Ok(answer) if answer.truncated => {
+                let what = format!("the answer has more than {PAGE_BYTES_MAX} bytes");
+                Err(reply::retry(&what, &self.0.app))
+            }
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::NoToken(error)) => Err(error),
+            Err(Unanswered::Net(error)) => Err(reply::unanswered(&error, &self.0.app)),
+        }
+    }
+
+    /// The body of a success. Which scope is missing is known here, whatever the answer says.
+    fn feedback_answer(&self, answer: Answer) -> Result<bytes::Bytes, ApiError> {
+        match reply::code(&answer) {
+            Some(code) if SCOPE_MISSING.contains(&code) => {
+                let what = format!("code {code}: the app lacks a scope; grant it {FEEDBACK_SCOPE}");
+                Err(reply::stop(&what, &self.0.app))
+            }
+            Some(_) | None => reply::success(answer, &self.0.app),
+        }
+    }
+
+    /// An id as a segment of a path. The platform's are letters, digits and `_`; anything else could
+    /// lead elsewhere.
+    fn segment<'a>(&self, id: &'a str) -> Result<&'a str, ApiError> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if !id.is_empty() && id.bytes().all(good) {
+            return Ok(id);
+        }
+        Err(reply::rejected("an id cannot stand in a URL", &self.0.app))
+    }
+}
+
+/// Spaces calls out. It counts by the monotonic clock.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Waits until it is one's turn.
+    async fn turn(&self) {
+        let at = {
+            let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let at = next.map_or(now, |next| next.max(now));
+            *next = Some(at + SPACING);
+            at
+        };
+        sleep_until(at).await;
+    }
+}
+
+/// `None` if the answer holds no list. An absent list is an empty one: the platform leaves out what is empty.
+fn read_page(text: &str, app_id: &str) -> Option<FeedbackPage> {
+    let [data] = json::members(text, ["data"]).ok()?;
+    let names = ["feedback_list", "has_more", "page_token"];
+    let [list, has_more, token] = json::members(data?.get(), names).ok()?;
+    let items = json::elements(list);
+    let total = items.len();
+    let items: Vec<ListedFeedback> = items
+        .into_iter()
+        .filter_map(|item| listed(item.get(), app_id))
+        .collect();
+    let more = has_more.is_some_and(|more| more.get() == "true");
+    Some(FeedbackPage {
+        unreadable: total - items.len(),
+        items,
+        next: json::text(token).filter(|_| more).map(PageToken),
+    })
+}
+
+/// Members that an event has under the same name, or that say more than an event does.
+#[rustfmt::skip]
+const KEPT: [&str; 14] = [
+    "app_id", "feedback_time", "tenant_name", "feedback_type", "fault_type", "fault_time", "source",
+    "contact", "description", "images", "feedback_path", "status", "update_time", "operator_id",
+];
+
+/// An item as a created event; `None` without an id, for nothing else could tell it from another.
+fn listed(item: &str, app_id: &str) -> Option<ListedFeedback> {
+    let [id, user] = json::members(item, ["feedback_id", "user_id"]).ok()?;
+    let id = json::text(id)?;
+    let kept = json::members(item, KEPT).ok()?;
+    let mut event = format!("\"feedback_id\":{}", quoted(&id));
+    if let Some(user) = user_ids(user) {
+        push(&mut event, "user_id", &user);
+    }
+    for (name, raw) in KEPT.iter().zip(&kept) {
+        if let Some(raw) = raw {
+            push(&mut event, name, raw.get());
+        }
+    }
+    let [status] = json::members(item, ["status"]).ok()?;
+    let body = format!(
+        "{{\"schema\":\"2.0\",\"header\":{{\"event_type\":{},\"app_id\":{}}},\"event\":{{{event}}}}}",
+        quoted(CREATED),
+        quoted(app_id)
+    );
+    Some(ListedFeedback {
+        id,
+        status: json::code(status),
+        body: Private::new(body),
+    })
+}
+
+fn push(event: &mut String, name: &str, raw: &str) {
+    write!(event, ",\"{name}\":{raw}").expect("writing to a String does not fail");
+}
+
+/// The flat id of a list as an event's object; an object stays as it is.
+fn user_ids(raw: Raw<'_>) -> Option<String> {
+    let is_object = raw?.get().starts_with('{');
+    match json::text(raw) {
+        Some(open_id) => Some(format!("{{\"open_id\":{}}}", quoted(&open_id))),
+        None => is_object.then(|| raw.map(|raw| raw.get().to_owned()))?,
+    }
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use jiff::civil::date;
+
+use super::super::fake::{Fake, Reply};
+use super::super::tests::{client, token};
+use super::*;
+use crate::feishu::{Found, read_body};
+use crate::model::{Content, Feedback};
+
+const DAYS: Days = Days {
+    from: date(2026, 2, 28),
+    to: date(2026, 3, 3),
+};
+
+fn page(data: &str) -> Reply {
+    Reply::of(
+        200,
+        format!(r#"{{"code":0,"msg":"success","data":{data}}}"#),
+    )
+}
+
+fn refusal(code: i64) -> Reply {
+    Reply::of(400, format!(r#"{{"code":{code},"msg":"told by 王小明"}}"#))
+}
+
+async fn list(fake: &Fake, token: Option<&PageToken>) -> Result<FeedbackPage, ListError> {
+    client(fake).list_feedbacks("cli_9f11", DAYS, token).await
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_by_its_days_and_the_next_page_by_its_token() {
+    for (given, back) in [("\"a/b+c=\"", "a%2Fb%2Bc%3D"), ("42", "42")] {
+        let first = format!(r#"{{"feedback_list":[],"has_more":true,"page_token":{given}}}"#);
+        let last = r#"{"has_more":false,"page_token":""}"#;
+        let fake = Fake::start(vec![
+            token("t-one"),
+            page(&first),
+            token("t-two"),
+            page(last),
+        ]);
+        let next = list(&fake, None).await.unwrap().next;
+        assert!(next.is_some(), "{given}");
+        assert_eq!(list(&fake, next.as_ref()).await.unwrap().next, None);
+        let lines: Vec<String> = fake.got().into_iter().map(|got| got.line).collect();
+        let asked = "GET /open-apis/application/v6/applications/cli_9f11/feedbacks\
+                     ?user_id_type=open_id&page_size=100&from_date=2026-02-28&to_date=2026-03-03";
+        assert_eq!(lines[1], format!("{asked} HTTP/1.1"));
+        assert_eq!(lines[3], format!("{asked}&page_token={back} HTTP/1.1"));
+    }
+}
+
+async fn set(fake: &Fake, feedback_id: &str) -> Result<(), ApiError> {
+    client(fake)
+        .set_feedback_status("cli_9f11", feedback_id, 1, "ou_84aa")
+        .await
+}
+
+#[test]
+fn an_item_becomes_the_event_that_never_came() {
+    let text = r#"{"code":0,"data":{"has_more":false,"feedback_list":[
+        {"feedback_id":7057888018203574291123,"app_id":"cli_9f11","feedback_time":"2026-03-01 10:30:12",
+         "user_id":"ou_84aa","fault_type":2,"status":"2","images":["https://x/1"],"contact":null,
+         "operator_id":"ou_op","description":"\"白屏\" \ud83d"},
+        {"description":"no id"}, 5,
+        {"feedback_id":"9","user_id":{"union_id":"on_1"}}]}}"#;
+    let read = read_page(&json::mend(text), "cli_sub").unwrap();
+    assert_eq!((read.items.len(), read.unreadable), (2, 2));
+    assert_eq!(read.items[0].status, Some(2));
+    let app = super::super::tests::app("http://x", None);
+    let reading = read.items[0].clone().into_reading(&app);
+    assert_eq!(reading.id.as_str(), "7057888018203574291123");
+    let feedback = Some(("cli_9f11".into(), "7057888018203574291123".into()));
+    assert_eq!(reading.feedback, feedback);
+    let Found::Event(event) = reading.found else {
+        panic!("it is an event");
+    };
+    // What the journal keeps reads as the same.
+    let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();
+    assert_eq!(*event, again);
+    let said = feedback_of(&event.content);
+    assert_eq!(said.user.open_id, Some(Private::new("ou_84aa")));
+    assert_eq!(said.description, Some(Private::new("\"白屏\" \u{fffd}")));
+    assert_eq!((said.faults.len(), said.images.len()), (1, 1));
+    assert_eq!(
+        said.reported_at.unwrap().to_string(),
+        "2026-03-01T10:30:12.000Z"
+    );
+    let second = read.items[1].clone().into_reading(&app);
+    assert_eq!(second.feedback, Some((app.app_id, "9".into())));
+    let Found::Event(event) = second.found else {
+        panic!("it is an event");
+    };
+    let user = &feedback_of(&event.content).user;
+    assert_eq!(user.union_id, Some(Private::new("on_1")));
+}
+
+fn feedback_of(content: &Content) -> &Feedback {
+    match content {
+        Content::Created(feedback) => feedback,
+        Content::Updated(_) | Content::Notice(_) => panic!("it is new feedback"),
+    }
+}
+
+#[tokio::test]
+async fn a_state_is_set_by_the_query_alone() {
+    let fake = Fake::start(vec![token("t-one"), page("{}")]);
+    assert_eq!(set(&fake, "7057888018203574291").await, Ok(()));
+    let got = &fake.got()[1];
+    assert_eq!(
+        got.line,
+        "PATCH /open-apis/application/v6/applications/cli_9f11/feedbacks/7057888018203574291\
+         ?user_id_type=open_id&status=1&operator_id=ou_84aa HTTP/1.1"
+    );
+    assert_eq!((got.text(), got.has("content-type")), ("", false));
+}
+
+#[tokio::test]
+async fn each_code_leads_to_what_can_be_done() {
+    for (code, kind, word) in [
+        (210_500, "retry", "page token"),
+        (210_502, "rejected", "page size"),
+        (210_503, "stop", "app_id"),
+        (210_504, "stop", "tenant"),
+        (210_505, "stop", "self-built"),
+        (210_506, "stop", "app_id"),
+        (210_508, "stop", "may not"),
+        (99_991_672, "stop", FEEDBACK_SCOPE),
+        (99_991_679, "stop", FEEDBACK_SCOPE),
+        (99_991_400, "retry", "rate"),
+        (210_599, "rejected", "unknown"),
+    ] {
+        let fake = Fake::start(vec![token("t-one"), refusal(code)]);
+        let error = set(&fake, "1").await.unwrap_err();
+        let found = match &error {
+            ApiError::Retry { .. } => "retry",
+            ApiError::Stop { .. } => "stop",
+            ApiError::Rejected { .. } => "rejected",
+        };
+        let reason = error.to_string();
+        assert_eq!(found, kind, "{code}: {reason}");
+        assert!(reason.contains(word) && !reason.contains('王'), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_token_has_expired_begins_anew_and_one_that_is_none_is_tried_again() {
+    let fake = Fake::start(vec![token("t-one"), refusal(PAGE_TOKEN_EXPIRED)]);
+    assert_eq!(list(&fake, None).await, Err(ListError::PageTokenExpired));
+    let fake = Fake::start(vec![token("t-one"), page("[]")]);
+    let error = list(&fake, None).await.unwrap_err();
+    assert!(matches!(error, ListError::Api(ApiError::Retry { .. })));
+}
+
+#[tokio::test]
+async fn a_page_may_be_larger_than_the_answer_to_a_message() {
+    let item = format!(
+        r#"{{"feedback_id":"1","description":"{}"}}"#,
+        "x".repeat(30_000)
+    );
+    let items = vec![item; 10].join(",");
+    let fake = Fake::start(vec![
+        token("t-one"),
+        page(&format!(r#"{{"feedback_list":[{items}]}}"#)),
+    ]);
+    assert_eq!(list(&fake, None).await.unwrap().items.len(), 10);
+}
+
+#[tokio::test]
+async fn an_id_that_could_lead_elsewhere_is_not_sent() {
+    let fake = Fake::start(vec![token("t-one")]);
+    for id in ["..", "a/b", "a?b", "", "a%2e", "编号"] {
+        let refused = set(&fake, id).await;
+        assert!(matches!(refused, Err(ApiError::Rejected { .. })), "{id}");
+    }
+    assert!(fake.got().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_calls_a_second_and_no_more() {
+    let pace = Pace::default();
+    let began = Instant::now();
+    for _ in 0..6 {
+        pace.turn().await;
+    }
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    pace.turn().await;
+    assert_eq!(began.elapsed(), Duration::from_secs(6));
+}
