@@ -96,6 +96,7 @@ fn arrival(notice: &Notice, notify: Option<&DestinationName>, now: Timestamp) ->
         deliveries: delivery.into_iter().collect(),
         images: Vec::new(),
         images_deadline_at: now,
+        change: None,
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
-    AppName, Clock, Content, Current, EventState, IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order,
-    Plan, Private, Severity, Timestamp, Trigger, UserIds,
+    Actor, AppName, Clock, Content, Current, EventState, FeedbackChange, FeedbackStatus,
+    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger,
+    UserIds,
 };
 use crate::operator::Operator;
 use crate::rules::RuleSet;
@@ -166,6 +167,7 @@ fn arrival(
         }
         Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
     };
+    let change = status_change(app, &reading, settings);
     let deliveries = plan.deliveries.iter().map(|planned| NewDelivery {
         destination: planned.destination.clone(),
         due_at: match images.is_empty() {
@@ -176,6 +178,7 @@ fn arrival(
         trigger: Trigger::Event,
     });
     Arrival {
+        change,
         deliveries: deliveries.collect(),
         id: reading.id,
         via: app.clone(),
@@ -189,6 +192,32 @@ fn arrival(
         // An event from the future means that our clock is behind, not that its pictures last longer.
         images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
     }
+}
+
+/// What the event says of the status of feedback, if it does.
+fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Option<FeedbackChange> {
+    let Found::Event(event) = &reading.found else {
+        return None;
+    };
+    let Content::Updated(change) = &event.content else {
+        return None;
+    };
+    let own_id = || settings.apps.get(app).map(|app| app.app_id.clone());
+    let mut feedback_ids = change.feedback_ids.clone();
+    feedback_ids.sort_unstable();
+    feedback_ids.dedup();
+    Some(FeedbackChange {
+        app_id: change.app_id.clone().or_else(own_id)?,
+        feedback_ids,
+        status: FeedbackStatus(change.status?),
+        updated_at: change.updated_at,
+        told_at: event.created_at,
+        by: Actor {
+            name: None,
+            id: change.operator.open_id.clone(),
+            app: Some(app.clone()),
+        },
+    })
 }
 
 /// Who can be found by `erase --user`, and which pictures are to be fetched.

@@ -154,6 +154,8 @@ macro_rules! open_code {
     };
 }
 
+pub(crate) use open_code;
+
 open_code!(
     /// What sort of feedback: `feedback_type`.
     FeedbackKind {

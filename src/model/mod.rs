@@ -2,6 +2,7 @@
 //! these; they name none of the others.
 
 mod clock;
+mod closing;
 mod current;
 mod delivery;
 mod event;
@@ -14,6 +15,10 @@ mod retry_after;
 mod time;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use closing::{
+    Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, FeedbackStatus, SentMessage,
+    StatusJob, StatusJobRecord, StatusJobState, Through,
+};
 pub use current::Current;
 pub use delivery::{
     Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, MessageHandle, Outcome, OutcomeKind,

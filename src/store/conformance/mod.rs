@@ -1,6 +1,7 @@
 //! What the journal promises, as tests of its public face: any other journal would have to pass them too.
 
 mod by_hand;
+mod closing;
 mod intake;
 mod leasing;
 mod messages;
@@ -83,6 +84,7 @@ impl Bench {
                 .collect(),
             images: Vec::new(),
             images_deadline_at: self.now() + Duration::from_secs(72 * 3600),
+            change: None,
         }
     }
 

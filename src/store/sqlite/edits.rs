@@ -15,15 +15,17 @@ use crate::model::*;
 /// less an hour for clocks that differ.
 pub(super) const EDITABLE_FOR: Duration = Duration::from_secs(14 * 86_400 - 3600);
 
-/// Asks for an edit of every message that told of the event, if it went as a card or blocks (plainer
-/// forms show no status) and can still be changed.
+/// The messages of event `?1` that are changed with its feedback: those sent after `?2` as a card or
+/// blocks, for plainer forms show no status.
+pub(super) const EDITABLE: &str = "
+    FROM messages m JOIN deliveries d ON d.id = m.delivery_id
+    WHERE m.event_seq = ?1 AND m.sent_at > ?2
+      AND d.trigger IN ('event', 'fallback', 'replay') AND d.form IN ('full', 'no_images')";
+
+/// Asks for an edit of every message of the event that can still be changed.
 pub(super) fn request_all(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<u64> {
-    let mut messages = tx.prepare_cached(
-        "SELECT m.delivery_id FROM messages m JOIN deliveries d ON d.id = m.delivery_id
-         WHERE m.event_seq = ?1 AND m.sent_at > ?2
-           AND d.trigger IN ('event', 'fallback', 'replay') AND d.form IN ('full', 'no_images')
-         ORDER BY m.delivery_id",
-    )?;
+    let sql = format!("SELECT m.delivery_id {EDITABLE} ORDER BY m.delivery_id");
+    let mut messages = tx.prepare_cached(&sql)?;
     let messages: Vec<DeliveryId> = messages
         .query_map(params![event, tx.now - EDITABLE_FOR], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::user_key;
-use super::messages;
 use super::tx::Tx;
+use super::{messages, states};
 use crate::model::*;
 
 /// What the bare record says.
@@ -33,7 +33,8 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     remove_unneeded(tx, images)
 }
 
-/// Removes body, payloads and excerpts of an event, and what its messages are called. Tells whether there was a body.
+/// Removes body, payloads and excerpts of an event, what its messages are called,
+/// and who acted on it. Tells whether there was a body.
 pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "DELETE FROM payloads
@@ -47,6 +48,7 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
     )?
     .execute([event])?;
     messages::forget(tx, event)?;
+    states::forget_people(tx, event)?;
     let bodies = tx
         .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
         .execute([event])?;

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, named_params, params};
 
 use super::tx::Tx;
-use super::{deliveries, edits, fall_back, follow_up, messages};
+use super::{deliveries, edits, fall_back, follow_up, messages, states};
 use crate::model::*;
 use crate::store::Finished;
 
@@ -62,6 +62,10 @@ pub(in crate::store) fn finish_attempt(
             deliveries::drop_payload(tx, id)?;
             if let Some(handle) = &finished.handle {
                 messages::keep(tx, id, handle)?;
+                // A status that changed while this was on its way is not in what was sent.
+                if states::changed_since_made(tx, id)? {
+                    edits::request_all(tx, held.event)?;
+                }
             }
             // Pictures that a destination was sent and did not show would be sent for ever.
             let in_vain = held.trigger == Trigger::LateImages && finished.shown & !before == 0;

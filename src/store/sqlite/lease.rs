@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::messages;
 use super::rows::{self, SELECT_DELIVERY};
 use super::tx::Tx;
 use super::values::signed;
+use super::{messages, states};
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
@@ -120,6 +120,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
     };
     let message = message(conn, &delivery)?;
+    let state = states::state_of(conn, delivery.event)?;
     let payload = conn
         .prepare_cached(
             "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
@@ -139,6 +140,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         shown,
         payload,
         message,
+        state,
     })
 }
 
@@ -147,7 +149,12 @@ fn message(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<Me
     match delivery.trigger {
         Trigger::Edit => messages::edited_by(conn, delivery.id),
         Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => Ok(None),
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+            match states::followed_by(conn, delivery.event)? {
+                Some(first) => messages::first(conn, first, &delivery.destination),
+                None => Ok(None),
+            }
+        }
     }
 }
 

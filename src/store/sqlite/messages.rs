@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::edits;
 use super::tx::Tx;
 use crate::model::*;
 
@@ -42,6 +43,38 @@ pub(super) fn edited_by(
     )?
     .query_row([id], |row| row.get(0))
     .optional()
+}
+
+/// The destinations whose message of the event is changed when its feedback is.
+pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<DestinationName>> {
+    tx.prepare_cached(&format!(
+        "SELECT DISTINCT m.destination {}",
+        edits::EDITABLE
+    ))?
+    .query_map(params![event, tx.now - edits::EDITABLE_FOR], |row| {
+        row.get(0)
+    })?
+    .collect()
+}
+
+/// The messages that told of an event, in the order in which they were made.
+pub(in crate::store) fn messages_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<SentMessage>> {
+    conn.prepare_cached(
+        "SELECT delivery_id, destination, handle, sent_at FROM messages
+         WHERE event_seq = ?1 ORDER BY delivery_id",
+    )?
+    .query_map([event], |row| {
+        Ok(SentMessage {
+            delivery: row.get("delivery_id")?,
+            destination: row.get("destination")?,
+            handle: row.get("handle")?,
+            sent_at: row.get("sent_at")?,
+        })
+    })?
+    .collect()
 }
 
 /// Forgets the messages of an event: without its words they cannot be made again.

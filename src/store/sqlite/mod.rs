@@ -20,7 +20,9 @@ mod open;
 mod readers;
 mod rows;
 mod schema;
+mod states;
 mod stats;
+mod status_jobs;
 mod sweep;
 mod tx;
 mod values;
@@ -52,9 +54,14 @@ pub(super) use images::{
 };
 pub(super) use lease::{lease_due, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
+pub(super) use messages::messages_of;
 pub(super) use meta::{probe, secret};
 pub(super) use rows::{event_by_seq, images_of};
+pub(super) use states::{act, acts_of, end_undos, state_of};
 pub(super) use stats::stats;
+pub(super) use status_jobs::{
+    finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,
+};
 pub(super) use sweep::{remove_images, sweep};
 
 use super::StoreError;
