@@ -102,6 +102,7 @@ fn kinds(config: &Config) -> BTreeMap<DestinationName, &'static str> {
     let word = |kind: &KindSettings| match kind {
         KindSettings::FeishuBot { .. } => "feishu-bot",
         KindSettings::SlackWebhook { .. } => "slack-webhook",
+        KindSettings::SlackApp { .. } => "slack-app",
         KindSettings::Webhook { .. } => "webhook",
         KindSettings::File { .. } => "file",
     };

@@ -63,6 +63,7 @@ codes! {
     BAD_HOST = "E034", "not a host pattern";
     BAD_MENTION = "E035", "not a person that can be mentioned";
     NAME_TAKEN = "E036", "one name for two things";
+    BAD_CHANNEL = "E041", "not a channel's id";
     NO_RULES = "W001", "no rules";
     HTTP_TARGET = "W002", "a destination without TLS";
     SECRET_IN_FILE = "W003", "a secret written in the file";
@@ -71,4 +72,5 @@ codes! {
     SECRET_LENGTH = "W006", "a signing secret of unusual length";
     NO_FALLBACK = "W007", "`fallback_after` without `fallback`";
     NO_INCLUDE = "W008", "an `include` pattern that matches no file";
+    TOKEN_KIND = "W011", "not a bot's token";
 }

@@ -20,6 +20,7 @@ const OPEN: &[&str] = &[
     "app",
     "app_id",
     "body",
+    "channel",
     "concurrency",
     "contact",
     "dir",

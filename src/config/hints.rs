@@ -50,9 +50,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("destinations.", "app"),
     ("destinations.", "chat_id"),
     ("destinations.", "urgent"),
-    ("destinations.", "token"),
-    ("destinations.", "signing_secret"),
-    ("destinations.", "channel"),
 ];
 
 /// Whether `path` is a key that is designed and not built.
@@ -117,7 +114,7 @@ pub(super) fn unknown_word(
     out: &mut Complaints,
 ) {
     // Kinds that are known only to be refused are not offered.
-    let expected = expected.replace(", `feishu-app`, `slack-app`", "");
+    let expected = expected.replace(", `feishu-app`", "");
     let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let message = format!("expected {expected}");
     let near = given

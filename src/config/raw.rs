@@ -114,6 +114,14 @@ sections! {
     RawSlackWebhook {
         url: Field<RawSecret>,
     }
+    /// `kind = "slack-app"`
+    RawSlackApp {
+        token: Field<RawSecret>,
+        signing_secret: Field<RawSecret>,
+        channel: Field<String>,
+        buttons: Field<bool>,
+        base_url: Field<String>,
+    }
     /// `kind = "webhook"`
     RawWebhook {
         url: Field<RawSecret>,

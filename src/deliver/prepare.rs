@@ -155,13 +155,9 @@ impl Preparer {
         }
         let ways = destination.shows_images();
         let mut keys = match &ways {
-            ShowsImages::ByKey(app) if work.delivery.form == Form::Full => {
-                let app_id = settings
-                    .names
-                    .app_ids
-                    .get(app)
-                    .map_or(app.as_str(), String::as_str);
-                self.uploader.keys(destination, app_id, &kept).await
+            ShowsImages::ByKey(owner) if work.delivery.form == Form::Full => {
+                let owner = settings.names.key_owner(owner);
+                self.uploader.keys(destination, owner, &kept).await
             }
             ShowsImages::ByKey(_) | ShowsImages::ByLink | ShowsImages::ByPath | ShowsImages::No => {
                 Default::default()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use crate::destination::KeyOwner;
 use crate::model::{
     AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
 };
@@ -32,6 +33,15 @@ impl Names {
         };
         let app_id = app_id.unwrap_or_else(|| event.via.as_str());
         self.apps.get(app_id).map_or(app_id, String::as_str)
+    }
+
+    /// What the journal knows the owner of keys by. An app's is its id: a name of `[apps]` can be given to
+    /// another app, and keys of the old one are none of the new one's.
+    pub fn key_owner<'a>(&'a self, owner: &'a KeyOwner) -> &'a str {
+        match owner {
+            KeyOwner::App(app) => self.app_ids.get(app).map_or(app.as_str(), String::as_str),
+            KeyOwner::Bot(name) => name,
+        }
     }
 
     /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a

@@ -1,4 +1,4 @@
-//! Keys for pictures: each is given to a platform once per app, however many destinations show it.
+//! Keys for pictures: each is given to a platform once per app or bot, however many destinations show it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -37,7 +37,7 @@ pub(super) struct Uploader {
     busy: Arc<Mutex<Busy>>,
 }
 
-/// Uploads in progress, by app id and picture.
+/// Uploads in progress, by owner and picture.
 type Busy = HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>;
 
 impl Uploader {
@@ -54,7 +54,7 @@ impl Uploader {
     pub(super) async fn keys(
         &self,
         destination: &Arc<dyn Destination>,
-        app_id: &str,
+        owner: &str,
         images: &[Image],
     ) -> HashMap<u8, Key> {
         let mut waiting = JoinSet::new();
@@ -67,9 +67,9 @@ impl Uploader {
             };
             let (send, receive) = tokio::sync::oneshot::channel();
             let (uploader, destination) = (self.clone(), Arc::clone(destination));
-            let (app_id, ordinal) = (app_id.to_owned(), image.ordinal);
+            let (owner, ordinal) = (owner.to_owned(), image.ordinal);
             self.tasks.spawn_brief(async move {
-                let key = uploader.key(&destination, &app_id, &kept).await;
+                let key = uploader.key(&destination, &owner, &kept).await;
                 send.send(key).ok(); // nobody waits any more: the key is kept in the journal all the same
             });
             waiting.spawn(async move { (ordinal, receive.await.unwrap_or(Key::Later)) });
@@ -82,15 +82,10 @@ impl Uploader {
         keys
     }
 
-    async fn key(
-        &self,
-        destination: &Arc<dyn Destination>,
-        app_id: &str,
-        image: &KeptImage,
-    ) -> Key {
-        let turn = self.turn(app_id, image);
+    async fn key(&self, destination: &Arc<dyn Destination>, owner: &str, image: &KeptImage) -> Key {
+        let turn = self.turn(owner, image);
         let _turn = turn.lock().await;
-        match self.store.image_key(app_id, &image.id).await {
+        match self.store.image_key(owner, &image.id).await {
             Ok(Some(key)) => return Key::Ready(key),
             Ok(None) => {}
             Err(_) => return Key::Later,
@@ -105,7 +100,7 @@ impl Uploader {
         };
         match destination.upload(image.format, bytes).await {
             Ok(key) => {
-                if let Err(error) = self.store.put_image_key(app_id, &image.id, &key).await {
+                if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
                     tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
                 }
                 Key::Ready(key)
@@ -122,11 +117,11 @@ impl Uploader {
     }
 
     /// The right to upload this picture, so that two destinations do not at once.
-    fn turn(&self, app_id: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
+    fn turn(&self, owner: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.retain(|_, turn| turn.strong_count() > 0);
         let turn = busy
-            .entry((app_id.to_owned(), image.id.to_string()))
+            .entry((owner.to_owned(), image.id.to_string()))
             .or_default();
         turn.upgrade().unwrap_or_else(|| {
             let fresh = Arc::default();

@@ -21,7 +21,8 @@ use super::answer::{answered, refused, unanswered, unsent};
 use super::excerpt::Redactor;
 use super::splice::splice;
 use super::{
-    BuildError, Common, Destination, Message, Pace, Sent, Settings, ShowsImages, by_link, no_upload,
+    BuildError, Common, Destination, KeyOwner, Message, Pace, Sent, Settings, ShowsImages, by_link,
+    no_upload,
 };
 use crate::feishu::{ApiError, FeishuClient};
 use crate::model::{AppName, Form, ImageFormat, Outcome, Secret, Timestamp};
@@ -132,7 +133,7 @@ impl Destination for FeishuBot {
 
     fn shows_images(&self) -> ShowsImages {
         match &self.images {
-            Images::ByKey(app, _) => ShowsImages::ByKey(app.clone()),
+            Images::ByKey(app, _) => ShowsImages::ByKey(KeyOwner::App(app.clone())),
             Images::Plain(shows) => shows.clone(),
         }
     }

@@ -8,6 +8,7 @@ mod answer;
 mod excerpt;
 mod feishu_bot;
 mod file;
+mod slack_app;
 mod slack_webhook;
 mod splice;
 #[cfg(test)]
@@ -58,11 +59,20 @@ pub struct Common {
     pub audience: Audience,
 }
 
+/// Whose keys of pictures are: a key is good for nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// A Feishu app.
+    App(AppName),
+    /// A bot of another platform, by a name that the same bot always has.
+    Bot(String),
+}
+
 /// How a destination shows pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShowsImages {
-    /// By a key that [`Destination::upload`] gets from the platform; keys belong to this app.
-    ByKey(AppName),
+    /// By a key that [`Destination::upload`] gets from the platform; keys belong to this owner.
+    ByKey(KeyOwner),
     /// By a signed link of ours.
     ByLink,
     /// By the path in the archive.
@@ -166,6 +176,19 @@ pub enum KindSettings {
         /// Its URL, which is its secret.
         url: Secret,
     },
+    /// A Slack app's bot.
+    SlackApp {
+        /// Speaks as the bot, `xoxb-…`.
+        token: Secret,
+        /// Tells Slack's clicks on buttons from others'.
+        signing_secret: Option<Secret>,
+        /// Where it speaks: `C…`, `G…` or `D…`.
+        channel: String,
+        /// Whether its messages carry buttons. Only with a signing secret.
+        buttons: bool,
+        /// Where the Web API is, without a trailing slash.
+        base_url: String,
+    },
     /// Standard Webhooks.
     Webhook {
         /// Where to.
@@ -203,6 +226,7 @@ impl Settings {
                 upload_images_as, ..
             } => upload_images_as.as_ref(),
             KindSettings::SlackWebhook { .. }
+            | KindSettings::SlackApp { .. }
             | KindSettings::Webhook { .. }
             | KindSettings::File { .. } => None,
         }
@@ -278,6 +302,17 @@ pub fn build(
                 http,
                 url,
                 settings.links,
+            ))
+        }
+        KindSettings::SlackApp {
+            token,
+            channel,
+            base_url,
+            ..
+        } => {
+            let (token, channel) = (token.clone(), channel.clone());
+            Arc::new(slack_app::SlackApp::new(
+                common, http, base_url, token, channel,
             ))
         }
         KindSettings::Webhook {

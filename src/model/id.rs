@@ -92,6 +92,11 @@ impl DeliveryId {
     pub const fn as_i64(self) -> i64 {
         self.0
     }
+
+    /// When it was made: what [`DeliveryIds::next`] was told, or later.
+    pub const fn made_at(self) -> Timestamp {
+        Timestamp::from_millis(self.0 >> RANDOM_BITS)
+    }
 }
 
 impl fmt::Display for DeliveryId {
@@ -264,6 +269,7 @@ mod tests {
         let second = ids.next(now);
         let third = ids.next(Timestamp::from_millis(5));
         let later = ids.next(Timestamp::from_millis(1_711_111_999_000));
+        assert_eq!(later.made_at(), Timestamp::from_millis(1_711_111_999_000));
         assert!(first < second && second < third && third < later);
     }
 

@@ -271,7 +271,8 @@ impl Store {
             .await
     }
 
-    /// The key the platform gave for a picture uploaded by the app with this `app_id`.
+    /// The key the platform gave for a picture uploaded by the app with this `app_id`, or by the bot that
+    /// has this name instead of one.
     pub async fn image_key(
         &self,
         app_id: &str,

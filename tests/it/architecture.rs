@@ -41,6 +41,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("handlebars", &["render"]),
+    // `model` has a module of this name.
+    ("image", &["destination::slack_app", "model"]),
 ];
 
 /// Modules that never wait.

@@ -9,9 +9,10 @@ use toml::de::DeValue;
 use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
-use super::{Context, Names, destination_name, in_range, missing, urls, webhook};
+use super::{Context, Names, destination_name, in_range, missing, slack, urls, webhook};
 use crate::config::raw::{
-    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackWebhook, RawWebhook,
+    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
+    RawWebhook,
 };
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
@@ -104,7 +105,8 @@ impl Checks<'_> {
         let fields = entry.take("fields", out);
         let mut raw: RawCommon = entry.take_known(out);
         let Some(kind) = raw.kind.take() else {
-            let kinds = "one of \"feishu-bot\", \"slack-webhook\", \"webhook\", \"file\"";
+            let kinds =
+                "one of \"feishu-bot\", \"slack-webhook\", \"slack-app\", \"webhook\", \"file\"";
             missing(&at, "kind", kinds, out);
             return None;
         };
@@ -214,7 +216,7 @@ impl Checks<'_> {
                 "use \"feishu-bot\", a group's custom bot",
                 out,
             ),
-            Kind::SlackApp => not_built("slack-app", "use \"slack-webhook\"", out),
+            Kind::SlackApp => self.slack_app(entry, out),
         }
     }
 
@@ -251,6 +253,17 @@ impl Checks<'_> {
             KindSettings::SlackWebhook { url },
             Family::Slack,
         ))
+    }
+
+    fn slack_app(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawSlackApp = entry.read_beside(COMMON_KEYS, out);
+        let secrets = Secrets {
+            context: self.context,
+            section: &at,
+        };
+        let kind = slack::app(raw, &secrets, out)?;
+        Some(OfKind::new(kind, Family::Slack))
     }
 
     fn webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {

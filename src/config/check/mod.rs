@@ -6,6 +6,7 @@ mod names;
 mod pictures;
 mod secrets;
 mod sections;
+mod slack;
 mod urls;
 mod webhook;
 

@@ -261,7 +261,7 @@ async fn pictures_become_keys_by_an_apps_credentials() {
     let destination = build(&settings(kind), Some(client)).unwrap();
     assert_eq!(
         destination.shows_images(),
-        ShowsImages::ByKey("shop".into())
+        ShowsImages::ByKey(KeyOwner::App("shop".into()))
     );
     let key = destination
         .upload(ImageFormat::Jpeg, Bytes::from_static(b"jpeg"))

@@ -75,8 +75,14 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn start(replies: Vec<Reply>) -> Self {
+        Self::start_knowing_itself(|_| replies)
+    }
+
+    /// The same for one whose replies name its own URL, which they are given.
+    pub(crate) fn start_knowing_itself(replies: impl FnOnce(&str) -> Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let replies = replies(&format!("http://{address}"));
         let got = Arc::<Mutex<Vec<Got>>>::default();
         let requests = Arc::clone(&got);
         std::thread::spawn(move || {

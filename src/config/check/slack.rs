@@ -1,0 +1,86 @@
+//! The keys of a `slack-app` destination.
+
+use toml::Spanned;
+
+use super::missing;
+use super::secrets::Secrets;
+use super::urls;
+use crate::config::codes;
+use crate::config::raw::RawSlackApp;
+use crate::config::spans::{At, Complaints};
+use crate::destination::KindSettings;
+use crate::slack::BASE_URL;
+
+/// A channel's id has nine characters or more.
+const CHANNEL_BYTES_MIN: usize = 9;
+
+pub(super) fn app(
+    raw: RawSlackApp,
+    secrets: &Secrets<'_>,
+    out: &mut Complaints,
+) -> Option<KindSettings> {
+    let at = secrets.section;
+    let token = secrets.one(raw.token, "token", out);
+    let signing_secret = secrets.one(raw.signing_secret, "signing_secret", out);
+    let buttons = match &raw.buttons {
+        Some(buttons) => *buttons.get_ref(),
+        None => signing_secret.is_some(),
+    };
+    if buttons && signing_secret.is_none() {
+        let help = "Slack shows it under Basic Information; without it nothing tells Slack's clicks \
+                    from forged ones, so write it or `buttons = false`";
+        missing(at, "signing_secret", help, out);
+    }
+    let base_url = match raw.base_url {
+        Some(url) => urls::base(&url, &at.key("base_url", url.span()), out)?,
+        None => BASE_URL.to_owned(),
+    };
+    let channel = channel(raw.channel, at, out);
+    let Some(token) = token else {
+        let help = "Slack shows it under OAuth & Permissions, `xoxb-…`, when the app is installed";
+        missing(at, "token", help, out);
+        return None;
+    };
+    check_token(&token, at, out);
+    Some(KindSettings::SlackApp {
+        token: token.into_inner(),
+        signing_secret: signing_secret.map(Spanned::into_inner),
+        channel: channel?,
+        buttons,
+        base_url,
+    })
+}
+
+fn check_token(token: &Spanned<crate::model::Secret>, at: &At, out: &mut Complaints) {
+    if !token.get_ref().expose().starts_with("xoxb-") {
+        let place = at.key("token", token.span());
+        let message = "not a bot's token, which begins with `xoxb-`";
+        let help = "take the Bot User OAuth Token";
+        out.add_with_help(codes::TOKEN_KIND, &place, message, help);
+    }
+}
+
+fn channel(
+    field: crate::config::raw::Field<String>,
+    at: &At,
+    out: &mut Complaints,
+) -> Option<String> {
+    let Some(channel) = field else {
+        missing(at, "channel", HELP, out);
+        return None;
+    };
+    let id = channel.get_ref();
+    let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let is_id =
+        id.starts_with(['C', 'G', 'D']) && id.len() >= CHANNEL_BYTES_MIN && id.bytes().all(letter);
+    if !is_id {
+        let place = at.key("channel", channel.span());
+        let message = "not the id of a channel: names can change, so they are not taken";
+        out.add_with_help(codes::BAD_CHANNEL, &place, message, HELP);
+        return None;
+    }
+    Some(channel.into_inner())
+}
+
+const HELP: &str =
+    "it is the id `C…` at the end of the channel's details in Slack, under its About tab";

@@ -1,0 +1,211 @@
+//! A Slack app's bot in one channel. Source: docs.slack.dev `chat.postMessage`, `chat.update`, "Rate
+//! limits", and the lists of errors of both methods.
+//!
+//! Slack answers HTTP 200 even to what it refuses: `ok` and `error` count. It knows no key against doubles,
+//! so that a lost answer stays ambiguous. A message is named by its channel and time, by which it can be
+//! answered in a thread and changed. Pictures are uploaded with the bot's own token, made into a format
+//! that Slack shows where they are in none (`convert`), and shown by their file's id.
+
+mod convert;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::request::{Address, Asked};
+use super::answer::{ByStatus, answered, refused, retry_after, unanswered, unsent};
+use super::excerpt::Redactor;
+use super::{Common, Destination, KeyOwner, Message, Pace, Sent, ShowsImages};
+use crate::feishu::ApiError;
+use crate::model::{Form, ImageFormat, MessageHandle, Outcome, RETRY_AFTER_MAX, Secret, Timestamp};
+use crate::net::{Answer, HttpClient, NetError};
+use crate::slack::{Arguments, Class, Problem, Said, SlackClient, UploadError};
+
+const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
+
+/// "One message per second per channel; short bursts pass". Of the channel, so all destinations that
+/// speak there should share it. Changes have a limit of their own, 50 a minute for the whole workspace
+/// (tier 3), which so few changes as these do not reach.
+const PACES: &[Pace] = &[Pace {
+    count: 3,
+    per: Duration::from_secs(3),
+}];
+
+/// A picture that Slack does not have ready within this time after the message was made is left out: no
+/// alert waits for its picture for ever.
+const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct SlackApp {
+    common: Common,
+    client: SlackClient,
+    channel: String,
+    redactor: Redactor,
+}
+
+impl SlackApp {
+    pub(super) fn new(
+        common: Common,
+        http: HttpClient,
+        base_url: &str,
+        token: Secret,
+        channel: String,
+    ) -> Self {
+        Self {
+            redactor: Redactor::new(&Secret::new(base_url), [&token], []),
+            common,
+            client: SlackClient::new(base_url, token, http),
+            channel,
+        }
+    }
+
+    async fn ask(&self, asked: &Asked) -> Result<(Answer, Said), NetError> {
+        let json = Arguments::Json(asked.body.to_string());
+        let answer = self
+            .client
+            .call(asked.method, json, self.common.timeout)
+            .await?;
+        let said = Said::of(&answer);
+        Ok((answer, said))
+    }
+}
+
+#[async_trait]
+impl Destination for SlackApp {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn kind(&self) -> &'static str {
+        "slack-app"
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        FORMS
+    }
+
+    fn paces(&self) -> &'static [Pace] {
+        PACES
+    }
+
+    fn shows_images(&self) -> ShowsImages {
+        ShowsImages::ByKey(KeyOwner::Bot(self.client.owner()))
+    }
+
+    fn keeps_handles(&self) -> bool {
+        true
+    }
+
+    async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError> {
+        let picture = convert::showable(format, bytes).await;
+        let picture = picture.map_err(|error| ApiError::Rejected {
+            reason: error.to_string(),
+        })?;
+        let name = format!("picture.{}", picture.suffix);
+        let uploaded = self.client.upload(&name, picture.bytes).await;
+        uploaded.map_err(|error| match error {
+            UploadError::Retry(reason) => ApiError::Retry { reason },
+            UploadError::Stop(reason) => ApiError::Stop { reason },
+            UploadError::Rejected(reason) => ApiError::Rejected { reason },
+        })
+    }
+
+    async fn send(&self, message: Message<'_>) -> Sent {
+        let form = message.payload.form;
+        let address = Address::of(message.place, &self.channel);
+        let body = message.payload.with_links(message.link);
+        let Some(mut asked) = Asked::of(&body, &address) else {
+            let reason = "the message is not a JSON object".into();
+            return unsent(refused(form, FORMS, reason));
+        };
+        let mut exchange = self.ask(&asked).await;
+        if let Ok((_, Said::Refused(problem))) = &exchange
+            && problem.class() == Class::Thread
+            && asked.leave_thread()
+        {
+            // Refused, so it is nowhere yet: it goes as a message of its own.
+            exchange = self.ask(&asked).await;
+        }
+        let (answer, said) = match exchange {
+            Ok(answered) => answered,
+            Err(error) => return unanswered(&error, &self.redactor),
+        };
+        let judge = Judge {
+            form,
+            now: message.now,
+            made_at: message.key.made_at(),
+        };
+        let (outcome, code) = judge.outcome(&answer, &said);
+        let handle = match &said {
+            Said::Ok(members) => handle(members.text("channel"), members.text("ts")),
+            Said::Refused(_) | Said::Unreadable => None,
+        };
+        Sent {
+            handle,
+            ..answered(&answer, &self.redactor, code, outcome)
+        }
+    }
+}
+
+fn handle(channel: Option<String>, ts: Option<String>) -> Option<MessageHandle> {
+    Some(MessageHandle(format!("{}:{}", channel?, ts?)))
+}
+
+/// What an answer is judged by.
+#[derive(Clone, Copy)]
+struct Judge {
+    form: Form,
+    now: Timestamp,
+    /// When the message was made.
+    made_at: Timestamp,
+}
+
+impl Judge {
+    /// What an answer comes to, and Slack's word for what was wrong.
+    fn outcome(self, answer: &Answer, said: &Said) -> (Outcome, Option<String>) {
+        match said {
+            Said::Ok(_) => (Outcome::Delivered, None),
+            Said::Refused(problem) => (self.refused(answer, problem), Some(problem.error.clone())),
+            Said::Unreadable => (self.by_status(answer), None),
+        }
+    }
+
+    fn refused(self, answer: &Answer, problem: &Problem) -> Outcome {
+        let reason = problem.says();
+        let pause = retry_after(answer, self.now);
+        match problem.class() {
+            Class::SlowDown => Outcome::SlowDown { pause, reason },
+            Class::WaitLong => Outcome::SlowDown {
+                pause: pause.or(Some(RETRY_AFTER_MAX)),
+                reason,
+            },
+            Class::Retry => Outcome::Retry { reason },
+            Class::Perhaps => Outcome::Ambiguous { reason },
+            Class::Stop => Outcome::Stop { reason },
+            Class::Payload => refused(self.form, FORMS, reason),
+            Class::File if self.now.since(self.made_at) < FILE_WAIT_MAX => {
+                Outcome::Retry { reason }
+            }
+            Class::File => refused(self.form, FORMS, reason),
+            Class::Thread | Class::Unchangeable => Outcome::Rejected { reason },
+            Class::Unknown if answer.status == 429 || answer.status >= 500 => {
+                self.by_status(answer)
+            }
+            Class::Unknown => refused(self.form, FORMS, reason),
+        }
+    }
+
+    fn by_status(self, answer: &Answer) -> Outcome {
+        let by_status = ByStatus {
+            form: self.form,
+            forms: FORMS,
+            now: self.now,
+            gone_if_not_found: false,
+        };
+        by_status.outcome(answer)
+    }
+}

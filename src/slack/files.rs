@@ -1,0 +1,208 @@
+//! Uploads: pictures that messages of the same bot can show. Source: docs.slack.dev "Working with files"
+//! and "slack_file object".
+//!
+//! Slack is told of a file, says where its bytes go, is told that they are there, and works on them for a
+//! while: a block that shows the file before it has a `mimetype` is refused. So [`SlackClient::upload`]
+//! waits for that. A file that is shared nowhere is the bot's own, and its messages may show it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::client::{Arguments, ForeignAddress, SlackClient};
+use super::said::{Class, Members, Problem, Said};
+use crate::model::Secret;
+use crate::net::{Answer, NetError};
+
+/// How long each call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the bytes may take. The end of this call has been seen not to come though they were taken.
+const BYTES_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a file is looked at until it is ready.
+const READY_STEP: Duration = Duration::from_millis(500);
+/// How long a file may take to be ready.
+const READY_MAX: Duration = Duration::from_secs(30);
+/// The longest id that is believed.
+const ID_BYTES_MAX: usize = 32;
+
+/// A file was not uploaded. The reasons are fit for a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UploadError {
+    /// Worth another try later.
+    #[error("{0}")]
+    Retry(String),
+    /// Will not work until an operator acts.
+    #[error("{0}")]
+    Stop(String),
+    /// This file will never be taken.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+impl SlackClient {
+    /// Uploads a file and waits until messages can show it. Returns its id, `F…`. A step whose answer was
+    /// lost is not repeated: the next upload begins anew, and what was begun is shown nowhere.
+    pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<String, UploadError> {
+        if bytes.is_empty() {
+            return Err(UploadError::Rejected("Slack API: the file is empty".into()));
+        }
+        let (address, id) = self.place_for(name, bytes.len()).await?;
+        self.put(&address, bytes).await?;
+        // JSON is taken here; without a channel the file stays the bot's own.
+        let complete = json!({"files": [{"id": id, "title": name}]}).to_string();
+        let method = "files.completeUploadExternal";
+        self.asked(method, Arguments::Json(complete)).await?;
+        self.until_ready(&id).await?;
+        Ok(id)
+    }
+
+    /// Where the bytes go, and the file's id. The method takes forms: JSON is answered with
+    /// `invalid_arguments`.
+    async fn place_for(&self, name: &str, length: usize) -> Result<(Secret, String), UploadError> {
+        let method = "files.getUploadURLExternal";
+        let fields = vec![
+            ("filename", name.to_owned()),
+            ("length", length.to_string()),
+        ];
+        let answer = self.asked(method, Arguments::Form(fields)).await?;
+        let address = answer.text("upload_url").map(Secret::new);
+        match (address, answer.text("file_id").filter(|id| is_file_id(id))) {
+            (Some(address), Some(id)) => Ok((address, id)),
+            _ => Err(retry(method, "no address or file is in the answer")),
+        }
+    }
+
+    async fn put(&self, address: &Secret, bytes: Bytes) -> Result<(), UploadError> {
+        let what = "the upload of the bytes";
+        let media_type = "application/octet-stream";
+        match self
+            .post_to(address, media_type, bytes, BYTES_TIMEOUT)
+            .await
+        {
+            Err(foreign @ ForeignAddress) => Err(retry(what, &foreign.to_string())),
+            Ok(Err(error)) => Err(unanswered(what, &error)),
+            Ok(Ok(Answer { status: 200, .. })) => Ok(()),
+            Ok(Ok(Answer { status: 413, .. })) => Err(UploadError::Rejected(
+                "Slack API: the file is too large".into(),
+            )),
+            Ok(Ok(answer)) => Err(retry(what, &format!("HTTP {}", answer.status))),
+        }
+    }
+
+    /// Waits until the file can be shown. An app that may not look (`files:read`) does not wait: a message
+    /// that comes too early is refused and tried again.
+    async fn until_ready(&self, id: &str) -> Result<(), UploadError> {
+        let method = "files.info";
+        let deadline = Instant::now() + READY_MAX;
+        loop {
+            let fields = Arguments::Form(vec![("file", id.to_owned())]);
+            match self
+                .call(method, fields, CALL_TIMEOUT)
+                .await
+                .as_ref()
+                .map(Said::of)
+            {
+                Ok(Said::Ok(members)) if members.object("file").text("mimetype").is_some() => {
+                    return Ok(());
+                }
+                Ok(Said::Refused(problem)) if problem.error == "missing_scope" => return Ok(()),
+                Ok(Said::Refused(problem)) if problem.class() != Class::SlowDown => {
+                    return Err(refused(method, &problem));
+                }
+                Ok(Said::Ok(_) | Said::Refused(_) | Said::Unreadable) | Err(_) => {}
+            }
+            if Instant::now() + READY_STEP > deadline {
+                return Err(retry(method, "Slack has not made the file ready in time"));
+            }
+            sleep(READY_STEP).await;
+        }
+    }
+
+    async fn asked(&self, method: &str, arguments: Arguments) -> Result<Members, UploadError> {
+        let answer = self
+            .call(method, arguments, CALL_TIMEOUT)
+            .await
+            .map_err(|error| unanswered(method, &error))?;
+        match Said::of(&answer) {
+            Said::Ok(members) => Ok(members),
+            Said::Refused(problem) => Err(refused(method, &problem)),
+            Said::Unreadable => Err(by_status(method, answer.status)),
+        }
+    }
+}
+
+/// Whether it can be a file's id: it stands in JSON and in the journal.
+fn is_file_id(id: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    id.len() <= ID_BYTES_MAX && id.starts_with('F') && id.bytes().all(letter)
+}
+
+fn says(what: &str, reason: &str) -> String {
+    format!("Slack API, {what}: {reason}")
+}
+
+fn retry(what: &str, reason: &str) -> UploadError {
+    UploadError::Retry(says(what, reason))
+}
+
+fn unanswered(what: &str, error: &NetError) -> UploadError {
+    match error {
+        NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
+            retry(what, &error.to_string())
+        }
+        NetError::Refused(_) => {
+            UploadError::Stop(says(what, &format!("{error}; check `base_url`")))
+        }
+    }
+}
+
+fn refused(what: &str, problem: &Problem) -> UploadError {
+    let reason = says(what, &problem.says());
+    match problem.class() {
+        Class::SlowDown | Class::WaitLong | Class::Retry | Class::Perhaps => {
+            UploadError::Retry(reason)
+        }
+        Class::Stop => UploadError::Stop(reason),
+        Class::Payload | Class::File | Class::Thread | Class::Unchangeable | Class::Unknown => {
+            UploadError::Rejected(reason)
+        }
+    }
+}
+
+fn by_status(what: &str, status: u16) -> UploadError {
+    let reason = says(
+        what,
+        &format!("HTTP {status}, with a body that is not Slack's"),
+    );
+    match status {
+        300..=399 | 401 | 403 | 404 | 407 => {
+            UploadError::Stop(format!("{reason}; check `base_url`"))
+        }
+        _ => UploadError::Retry(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_s_id_is_one() {
+        for id in ["F0123ABCD", "F1"] {
+            assert!(is_file_id(id), "{id}");
+        }
+        for id in [
+            "",
+            "f0123ABCD",
+            "F01\"",
+            "F012abc",
+            "C0123ABCD",
+            "\u{e002}F",
+        ] {
+            assert!(!is_file_id(id), "{id}");
+        }
+        assert!(!is_file_id(&"F".repeat(ID_BYTES_MAX + 1)));
+    }
+}
