@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::json::{self, Raw};
 use super::{App, Envelope};
 use crate::model::{
-    AppName, Content, Event, EventId, FaultKind, Feedback, FeedbackKind, Private, SourceKind,
-    StatusChange, Timestamp, UserIds, hex,
+    AppName, Content, Event, EventId, FaultKind, Feedback, FeedbackKind, FeedbackStatus, Private,
+    SourceKind, StatusChange, Timestamp, UserIds, hex,
 };
 
 /// The platform's name of new feedback.
@@ -235,7 +235,7 @@ impl<'a> Parts<'a> {
         Some(StatusChange {
             feedback_ids: json::texts(feedback_ids),
             app_id: json::text(app_id),
-            status: json::code(status),
+            status: json::code(status).map(FeedbackStatus),
             updated_at: time(update_time, timezone),
             operator: user_ids(operator),
         })

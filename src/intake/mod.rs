@@ -1,9 +1,10 @@
 //! The way in: an authentic event is planned and committed, and only then acknowledged.
 //!
 //! Whoever receives events hands each one to [`Intake::take`] and gives the platform the answer that
-//! comes back (today [`webhook`] in its 200). What is made of them: new feedback goes through the rules; a change of state is noted; a type nobody asked for is
+//! comes back (today [`webhook`] in its 200). What is made of them: new feedback and changes of its state
+//! go through the rules; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
-//! is told. All four are events in the journal, so that a repeat of any of them is known.
+//! is told. All three are events in the journal, so that a repeat of any of them is known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +14,8 @@ use tokio::time::Instant;
 
 use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
-    Actor, AppName, Clock, Content, Current, EventState, FeedbackChange, FeedbackStatus,
-    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger,
-    UserIds,
+    Actor, AppName, Clock, Content, Current, EventState, FeedbackChange, IMAGES_PER_EVENT_MAX,
+    Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger, UserIds,
 };
 use crate::operator::Operator;
 use crate::rules::RuleSet;
@@ -123,10 +123,7 @@ impl Intake {
 /// What is made of an event.
 fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     let state = match &reading.found {
-        Found::Event(event) => match event.content {
-            Content::Created(_) => return rules.plan(event),
-            Content::Updated(_) | Content::Notice(_) => EventState::Noted,
-        },
+        Found::Event(event) => return rules.plan(event),
         Found::Ignored => EventState::Ignored,
         Found::Unreadable => EventState::Unreadable,
     };
@@ -209,7 +206,7 @@ fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Optio
     Some(FeedbackChange {
         app_id: change.app_id.clone().or_else(own_id)?,
         feedback_ids,
-        status: FeedbackStatus(change.status?),
+        status: change.status?,
         updated_at: change.updated_at,
         told_at: event.created_at,
         by: Actor {

@@ -1,21 +1,7 @@
 //! How a feedback stands, and who moved it: what people do about reports after they were told.
 
-use super::event::{keyed, open_code};
-use super::{AppName, DestinationName, EventSeq, LeaseToken, Private, Timestamp};
-
-open_code!(
-    /// How a feedback stands: `status` of `feedback.updated_v6`.
-    FeedbackStatus {
-        /// 未处理: nobody took it.
-        UNPROCESSED = 0 => "unprocessed",
-        /// 已处理: done.
-        PROCESSED = 1 => "processed",
-        /// 处理中: somebody took it.
-        PROCESSING = 2 => "processing",
-        /// 已关闭: nothing will be done.
-        CLOSED = 3 => "closed",
-    }
-);
+use super::event::keyed;
+use super::{AppName, DestinationName, EventSeq, FeedbackStatus, LeaseToken, Private, Timestamp};
 
 keyed!(
     /// What a button does.

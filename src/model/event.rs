@@ -79,8 +79,8 @@ pub struct StatusChange {
     pub feedback_ids: Vec<String>,
     /// The app it is about.
     pub app_id: Option<String>,
-    /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
-    pub status: Option<i64>,
+    /// What it is now.
+    pub status: Option<FeedbackStatus>,
     /// When it changed.
     pub updated_at: Option<Timestamp>,
     /// Who changed it.
@@ -154,8 +154,6 @@ macro_rules! open_code {
     };
 }
 
-pub(crate) use open_code;
-
 open_code!(
     /// What sort of feedback: `feedback_type`.
     FeedbackKind {
@@ -202,6 +200,30 @@ open_code!(
     }
 );
 
+open_code!(
+    /// What is being done about a feedback: `status` of `feedback.updated_v6`.
+    FeedbackStatus {
+        /// 未处理.
+        UNPROCESSED = 0 => "unprocessed",
+        /// 已处理.
+        PROCESSED = 1 => "processed",
+        /// 处理中.
+        PROCESSING = 2 => "processing",
+        /// 已关闭.
+        CLOSED = 3 => "closed",
+    }
+);
+
+keyed!(
+    /// What of the platform's events a rule can take.
+    EventKind {
+        /// Somebody left feedback.
+        Created => "created",
+        /// The state of feedback changed.
+        Updated => "updated",
+    }
+);
+
 keyed!(
     /// What kind of trouble a notice tells of.
     NoticeKind {
@@ -231,7 +253,8 @@ keyed!(
         Routed => "routed",
         /// Only `continue` rules took it, or none.
         Unrouted => "unrouted",
-        /// It is kept, and no rule was meant to see it: a change of state, or a notice.
+        /// It is kept, and nobody need hear of it: a notice, or a change of state that no rule took
+        /// for good.
         Noted => "noted",
         /// Its type is one nobody asked for; its body is not kept.
         Ignored => "ignored",

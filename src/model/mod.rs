@@ -16,8 +16,8 @@ mod time;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{
-    Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, FeedbackStatus, SentMessage,
-    StatusJob, StatusJobRecord, StatusJobState, Through,
+    Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage, StatusJob,
+    StatusJobRecord, StatusJobState, Through,
 };
 pub use current::Current;
 pub use delivery::{
@@ -25,8 +25,8 @@ pub use delivery::{
     Trigger, Verdict,
 };
 pub use event::{
-    Content, Event, EventState, FaultKind, Feedback, FeedbackKind, Notice, NoticeKind, SourceKind,
-    StatusChange, StoredEvent, UserIds,
+    Content, Event, EventKind, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus,
+    Notice, NoticeKind, SourceKind, StatusChange, StoredEvent, UserIds,
 };
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,

@@ -202,10 +202,7 @@ impl Builder<'_> {
             "images_total": total,
             "images_pending": total.min(subject.images_pending),
             "status": match status {
-                Some(status) => {
-                    let (key, label) = words::status(self.locale, status);
-                    code(status, key, &label)
-                }
+                Some(status) => code(status.0, status.key(), &words::status(self.locale, status)),
                 None => no_code(),
             },
         })

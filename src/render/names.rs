@@ -395,7 +395,10 @@ fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<Strin
 pub(super) fn expand(mut template: Template, partials: &BTreeMap<String, Template>) -> Template {
     let elements = std::mem::take(&mut template.elements);
     let mapping = std::mem::take(&mut template.mapping);
-    for (element, place) in elements.into_iter().zip(mapping) {
+    let mut mapping = mapping.into_iter();
+    for element in elements {
+        // The parser gives the block that an `else if` opens, alone in its template, no place.
+        let place = mapping.next();
         let element = match element {
             TemplateElement::PartialExpression(partial) => {
                 if let Some(inner) = partials.get(name_of(&partial.name)) {
@@ -414,7 +417,7 @@ pub(super) fn expand(mut template: Template, partials: &BTreeMap<String, Templat
             other => other,
         };
         template.elements.push(element);
-        template.mapping.push(place);
+        template.mapping.extend(place);
     }
     template
 }

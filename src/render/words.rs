@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Locale;
-use crate::model::{FaultKind, FeedbackKind, NoticeKind, Severity, SourceKind};
+use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind};
 
 /// Key, Chinese, English.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -94,16 +94,16 @@ pub(super) fn source(locale: Locale, source: SourceKind) -> String {
     pick(locale, zh, en).to_owned()
 }
 
-/// The state of a feedback: its key and the word for it. Source: `feedback.updated_v6`.
-pub(super) fn status(locale: Locale, code: i64) -> (Option<&'static str>, String) {
-    let (key, zh, en) = match code {
-        0 => ("unprocessed", "未处理", "Unprocessed"),
-        1 => ("processed", "已处理", "Processed"),
-        2 => ("processing", "处理中", "Processing"),
-        3 => ("closed", "已关闭", "Closed"),
-        other => return (None, numbered(locale, other)),
+/// What is being done about a feedback.
+pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
+    let (zh, en) = match status {
+        FeedbackStatus::UNPROCESSED => ("未处理", "Unprocessed"),
+        FeedbackStatus::PROCESSED => ("已处理", "Processed"),
+        FeedbackStatus::PROCESSING => ("处理中", "Processing"),
+        FeedbackStatus::CLOSED => ("已关闭", "Closed"),
+        FeedbackStatus(code) => return format!("{} {code}", pick(locale, "状态", "Status")),
     };
-    (Some(key), pick(locale, zh, en).to_owned())
+    pick(locale, zh, en).to_owned()
 }
 
 /// What the relay tells its operator.

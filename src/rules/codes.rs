@@ -26,6 +26,10 @@ pub const CODES: &[(&str, &str)] = &[
         "a number, text or list is too large or too small",
     ),
     (
+        STATUS_OF_CREATED,
+        "`status` is wanted of new feedback, which has none",
+    ),
+    (
         UNREACHABLE,
         "a rule is never asked: an earlier one takes all it could",
     ),
@@ -33,6 +37,10 @@ pub const CODES: &[(&str, &str)] = &[
     (
         FAULTS_UNROUTED,
         "faults can end unrouted: no rule takes them all",
+    ),
+    (
+        EXCEPT_NEVER_HOLDS,
+        "a key of `except` never holds for what the rule takes",
     ),
 ];
 
@@ -50,6 +58,8 @@ pub(super) const UNKNOWN_VALUE: &str = "E110";
 pub(super) const BAD_PATTERN: &str = "E111";
 pub(super) const EMPTY: &str = "E112";
 pub(super) const OUT_OF_RANGE: &str = "E113";
+pub(super) const STATUS_OF_CREATED: &str = "E114";
 pub(super) const UNREACHABLE: &str = "W101";
 pub(super) const NEVER_MATCHES: &str = "W102";
 pub(super) const FAULTS_UNROUTED: &str = "W103";
+pub(super) const EXCEPT_NEVER_HOLDS: &str = "W104";

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use crate::model::{AppName, FaultKind, FeedbackKind, SourceKind};
+use crate::model::{AppName, EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 
 use super::Known;
 use super::codes;
@@ -22,6 +22,8 @@ const CODE_MAX: i64 = i32::MAX as i64;
 
 /// The keys of `match` and `except`.
 pub(super) const KEYS: &[&str] = &[
+    "event",
+    "status",
     "app",
     "via",
     "type",
@@ -35,9 +37,9 @@ pub(super) const KEYS: &[&str] = &[
     "images",
     "user",
 ];
-const NOT_BUILT: &[&str] = &["event", "status"];
 /// What Feishu calls these in its events, and what they are here.
 const ALIASES: &[(&str, &str)] = &[
+    ("event_type", "event"),
     ("feedback_type", "type"),
     ("fault_type", "fault"),
     ("tenant_name", "tenant"),
@@ -83,11 +85,6 @@ pub(super) fn read(report: &mut Report, at: &At, node: &Node, known: &Known) -> 
 }
 
 fn unknown_key(report: &mut Report, at: &At, name: &str) {
-    if NOT_BUILT.contains(&name) {
-        let message = format!("`{name}` in conditions is not built yet");
-        report.error(codes::NOT_BUILT, at, message, None);
-        return;
-    }
     let help = match alias(name) {
         Some(ours) => Some(format!("Feishu's `{name}` is `{ours}` here")),
         None if super::read::KEYS.contains(&name) => Some(format!(
@@ -109,6 +106,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn test(&mut self, key: &str, node: &Node) -> Option<Test> {
         Some(match key {
+            "event" => Test::Event(self.each(node, Self::event)?),
+            "status" => Test::Status(self.each(node, |this, at, one| {
+                this.code(at, one, "status").map(FeedbackStatus)
+            })?),
             "app" => Test::App(self.apps(node)?),
             "via" => Test::Via(self.each(node, Self::via)?),
             "type" => Test::Kind(self.each(node, |this, at, one| {
@@ -203,6 +204,17 @@ impl Reader<'_> {
         let message = format!("\"{id}\" is not an open id");
         self.report.error(codes::UNKNOWN_VALUE, at, message, help);
         None
+    }
+
+    fn event(&mut self, at: &At, node: &Node) -> Option<EventKind> {
+        let name = self.text(at, node)?;
+        let kind = EventKind::from_key(&name);
+        if kind.is_none() {
+            let message = format!("`event` has no value \"{name}\"");
+            let help = where_it_belongs("event", &name);
+            self.report.error(codes::UNKNOWN_VALUE, at, message, help);
+        }
+        kind
     }
 
     fn via(&mut self, at: &At, node: &Node) -> Option<AppName> {
@@ -316,24 +328,33 @@ fn code_named(key: &str, name: &str) -> Option<i64> {
         "type" => FeedbackKind::from_key(name).map(|kind| kind.0),
         "fault" => FaultKind::from_key(name).map(|fault| fault.0),
         "source" => SourceKind::from_key(name).map(|source| source.0),
+        "status" => FeedbackStatus::from_key(name).map(|status| status.0),
         _ => None,
     }
 }
 
 /// What to write instead of `key = "name"`: another key, or another name.
 fn where_it_belongs(key: &str, name: &str) -> Option<String> {
-    if name.parse::<i64>().is_ok() {
+    if key != "event" && name.parse::<i64>().is_ok() {
         return Some(format!("write a number without quotes: {key} = {name}"));
     }
-    let other = ["type", "fault", "source"]
+    let other = ["type", "fault", "source", "status"]
         .into_iter()
         .find(|other| code_named(other, name).is_some());
+    if EventKind::from_key(name).is_some() {
+        return Some(format!("{name} is an event: write event = \"{name}\""));
+    }
     if let Some(other) = other {
         return Some(format!("{name} is a {other}: write {other} = \"{name}\""));
     }
     match key {
         "type" => did_you_mean(name, FeedbackKind::KNOWN.iter().filter_map(|one| one.key())),
         "fault" => did_you_mean(name, FaultKind::KNOWN.iter().filter_map(|one| one.key())),
+        "event" => did_you_mean(name, EventKind::ALL.iter().map(|one| one.key())),
+        "status" => did_you_mean(
+            name,
+            FeedbackStatus::KNOWN.iter().filter_map(|one| one.key()),
+        ),
         _ => did_you_mean(name, SourceKind::KNOWN.iter().filter_map(|one| one.key())),
     }
 }

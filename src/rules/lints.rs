@@ -2,9 +2,10 @@
 
 use regex::Regex;
 
-use crate::model::FeedbackKind;
+use crate::model::{EventKind, FeedbackKind};
 
 use super::codes;
+use super::kinds;
 use super::matcher::{Glob, Matcher, Test};
 use super::plan::Rule;
 use super::report::{At, Report};
@@ -12,7 +13,12 @@ use super::report::{At, Report};
 /// Warns of what is probably not meant.
 pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
     for (index, (at, rule)) in rules.iter().enumerate() {
-        never_matches(report, at, rule);
+        let kinds = kinds::taken_by(rule);
+        never_matches(report, at, rule, &kinds);
+        except_never_holds(report, at, rule, &kinds);
+        if kinds.is_empty() {
+            continue; // That it could be asked nothing is said already.
+        }
         let mut earlier = rules.iter().take(index).map(|(_, earlier)| earlier);
         if let Some(taker) = earlier.find(|earlier| takes_all_of(earlier, rule)) {
             let message = format!(
@@ -36,31 +42,37 @@ pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
 
 /// Whether every event that `later` matches is taken for good by `earlier`.
 fn takes_all_of(earlier: &Rule, later: &Rule) -> bool {
-    let implied = |wanted: &Matcher| {
-        later
-            .wanted
-            .iter()
-            .any(|one| within(&one.test, &wanted.test))
-    };
+    let kinds = kinds::taken_by(later);
+    let implied = |wanted: &Matcher| covers(&wanted.test, later, &kinds);
     !earlier.goes_on && earlier.except.is_empty() && earlier.wanted.iter().all(implied)
 }
 
 fn takes_every_fault(rule: &Rule) -> bool {
-    let holds = |one: &Matcher| matches!(&one.test, Test::Kind(kinds) if kinds.contains(&FeedbackKind::FAULT));
+    let holds = |one: &Matcher| match &one.test {
+        Test::Event(kinds) => kinds.contains(&EventKind::Created),
+        Test::Kind(kinds) => kinds.contains(&FeedbackKind::FAULT),
+        _ => false,
+    };
     !rule.goes_on && rule.except.is_empty() && rule.wanted.iter().all(holds)
 }
 
-fn never_matches(report: &mut Report, at: &At, rule: &Rule) {
-    let excluded = rule.wanted.iter().find_map(|wanted| {
-        let mut except = rule.except.iter();
-        except
-            .find(|except| within(&wanted.test, &except.test))
-            .map(|_| wanted.key)
-    });
-    if let Some(key) = excluded {
+/// Whether `wide` holds for all that `rule`, which takes these kinds of event, can match.
+fn covers(wide: &Test, rule: &Rule, kinds: &[EventKind]) -> bool {
+    match wide {
+        Test::Event(wide) => kinds.iter().all(|kind| wide.contains(kind)),
+        wide => rule.wanted.iter().any(|one| within(&one.test, wide)),
+    }
+}
+
+fn never_matches(report: &mut Report, at: &At, rule: &Rule, kinds: &[EventKind]) {
+    if kinds.is_empty() {
+        return no_kind(report, at, rule);
+    }
+    let mut except = rule.except.iter();
+    if let Some(except) = except.find(|except| covers(&except.test, rule, kinds)) {
         let message = format!(
-            "\"{}\" never matches: `except` takes all that `match` wants of `{key}`",
-            rule.name
+            "\"{}\" never matches: `except` takes all that `match` wants of `{}`",
+            rule.name, except.key
         );
         report.warning(
             codes::NEVER_MATCHES,
@@ -91,6 +103,46 @@ fn never_matches(report: &mut Report, at: &At, rule: &Rule) {
     }
 }
 
+/// No kind of event has all that the rule wants.
+fn no_kind(report: &mut Report, at: &At, rule: &Rule) {
+    let of_created = |one: &&Matcher| {
+        !matches!(one.test, Test::Event(_)) && !kinds::can_hold(&one.test, EventKind::Updated)
+    };
+    let key = rule
+        .wanted
+        .iter()
+        .find(of_created)
+        .map_or("", |one| one.key);
+    let message = format!(
+        "\"{}\" never matches: a change of status has no `{key}`",
+        rule.name
+    );
+    let help =
+        "it has `app`, `via`, `tenant_key` and `status`; new feedback needs a rule of its own";
+    let at = at.key("match", at.span.clone());
+    report.warning(codes::NEVER_MATCHES, &at, message, Some(help.to_owned()));
+}
+
+/// What is written to keep something out, and keeps nothing out.
+fn except_never_holds(report: &mut Report, at: &At, rule: &Rule, kinds: &[EventKind]) {
+    let [kind] = kinds else {
+        return; // Of one that takes both kinds every key can hold; of one that takes none it is no matter.
+    };
+    let idle = rule.except.iter();
+    for except in idle.filter(|except| !kinds::can_hold(&except.test, *kind)) {
+        let takes = match kind {
+            EventKind::Created => "new feedback",
+            EventKind::Updated => "changes of status",
+        };
+        let message = format!(
+            "`{}` in `except` of \"{}\" never holds: the rule takes only {takes}",
+            except.key, rule.name
+        );
+        let at = at.key("except", at.span.clone());
+        report.warning(codes::EXCEPT_NEVER_HOLDS, &at, message, None);
+    }
+}
+
 /// Whether `wide` holds wherever `narrow` does, as far as the written values show it.
 fn within(narrow: &Test, wide: &Test) -> bool {
     match (narrow, wide) {
@@ -98,6 +150,8 @@ fn within(narrow: &Test, wide: &Test) -> bool {
         | (Test::TenantKey(narrow), Test::TenantKey(wide))
         | (Test::User(narrow), Test::User(wide)) => subset(narrow, wide),
         (Test::Via(narrow), Test::Via(wide)) => subset(narrow, wide),
+        (Test::Event(narrow), Test::Event(wide)) => subset(narrow, wide),
+        (Test::Status(narrow), Test::Status(wide)) => subset(narrow, wide),
         (Test::Kind(narrow), Test::Kind(wide)) => subset(narrow, wide),
         (Test::Fault(narrow), Test::Fault(wide)) => subset(narrow, wide),
         (Test::Source(narrow), Test::Source(wide)) => subset(narrow, wide),

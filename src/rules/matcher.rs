@@ -3,7 +3,8 @@
 use regex::Regex;
 
 use crate::model::{
-    AppName, Condition, Event, FaultKind, Feedback, FeedbackKind, Private, SourceKind,
+    AppName, Condition, Content, Event, EventKind, FaultKind, Feedback, FeedbackKind,
+    FeedbackStatus, Private, SourceKind, StatusChange,
 };
 
 /// A key of `match` or `except`, ready to be asked.
@@ -18,6 +19,8 @@ pub(super) struct Matcher {
 /// What a key wants. A list is any of; what is absent in the event never holds.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
+    Event(Vec<EventKind>),
+    Status(Vec<FeedbackStatus>),
     /// The id of the app that the feedback is about.
     App(Vec<String>),
     Via(Vec<AppName>),
@@ -41,31 +44,85 @@ pub(super) struct Glob {
     pub(super) regex: Regex,
 }
 
-/// An event and the feedback in it.
+/// What rules are asked about: an event, and what it says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    pub(super) event: &'a Event,
-    pub(super) feedback: &'a Feedback,
+    event: &'a Event,
+    says: Says<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Says<'a> {
+    Created(&'a Feedback),
+    Updated(&'a StatusChange),
+}
+
+impl<'a> Subject<'a> {
+    /// `None` for a word of the relay to its operator, which no rule is asked about.
+    pub(super) fn of(event: &'a Event) -> Option<Self> {
+        let says = match &event.content {
+            Content::Created(feedback) => Says::Created(feedback),
+            Content::Updated(change) => Says::Updated(change),
+            Content::Notice(_) => return None,
+        };
+        Some(Self { event, says })
+    }
+
+    pub(super) const fn kind(self) -> EventKind {
+        match self.says {
+            Says::Created(_) => EventKind::Created,
+            Says::Updated(_) => EventKind::Updated,
+        }
+    }
+
+    /// What somebody reported; a change of state has none of it.
+    pub(super) const fn feedback(self) -> Option<&'a Feedback> {
+        match self.says {
+            Says::Created(feedback) => Some(feedback),
+            Says::Updated(_) => None,
+        }
+    }
+
+    fn app_id(self) -> Option<&'a str> {
+        match self.says {
+            Says::Created(feedback) => feedback.app_id.as_deref(),
+            Says::Updated(change) => change.app_id.as_deref(),
+        }
+    }
+
+    const fn status(self) -> Option<FeedbackStatus> {
+        match self.says {
+            Says::Created(_) => None,
+            Says::Updated(change) => change.status,
+        }
+    }
 }
 
 impl Matcher {
     /// Whether it holds.
     pub(super) fn holds(&self, subject: Subject<'_>) -> bool {
-        let Subject { event, feedback } = subject;
+        let (event, feedback) = (subject.event, subject.feedback());
         match &self.test {
-            Test::App(ids) => contains(ids, feedback.app_id.as_deref()),
+            Test::Event(kinds) => kinds.contains(&subject.kind()),
+            Test::Status(statuses) => among(statuses, subject.status()),
+            Test::App(ids) => contains(ids, subject.app_id()),
             Test::Via(apps) => apps.contains(&event.via),
-            Test::Kind(kinds) => feedback.kind.is_some_and(|kind| kinds.contains(&kind)),
-            Test::Fault(faults) => feedback.faults.iter().any(|fault| faults.contains(fault)),
-            Test::Source(sources) => feedback.source.is_some_and(|one| sources.contains(&one)),
-            Test::Tenant(globs) => any_glob(globs, feedback.tenant_name.as_ref()),
-            Test::Path(globs) => any_glob(globs, feedback.path.as_ref()),
+            Test::Kind(kinds) => among(kinds, feedback.and_then(|one| one.kind)),
+            Test::Fault(faults) => {
+                feedback.is_some_and(|one| one.faults.iter().any(|fault| faults.contains(fault)))
+            }
+            Test::Source(sources) => among(sources, feedback.and_then(|one| one.source)),
+            Test::Tenant(globs) => any_glob(globs, typed(feedback, |one| &one.tenant_name)),
+            Test::Path(globs) => any_glob(globs, typed(feedback, |one| &one.path)),
             Test::TenantKey(keys) => contains(keys, event.tenant_key.as_deref()),
-            Test::Description(patterns) => text(feedback.description.as_ref())
+            Test::Description(patterns) => typed(feedback, |one| &one.description)
                 .is_some_and(|text| patterns.iter().any(|pattern| pattern.is_match(text))),
-            Test::Contact(wanted) => text(feedback.contact.as_ref()).is_some() == *wanted,
-            Test::Images(wanted) => feedback.images.is_empty() != *wanted,
-            Test::User(ids) => contains(ids, text(feedback.user.open_id.as_ref())),
+            // Whether something is there can only be asked where it could be.
+            Test::Contact(wanted) => {
+                feedback.is_some_and(|one| text(&one.contact).is_some() == *wanted)
+            }
+            Test::Images(wanted) => feedback.is_some_and(|one| one.images.is_empty() != *wanted),
+            Test::User(ids) => contains(ids, typed(feedback, |one| &one.user.open_id)),
         }
     }
 
@@ -79,50 +136,69 @@ impl Matcher {
     }
 
     fn found(&self, subject: Subject<'_>) -> String {
-        let Subject { event, feedback } = subject;
-        let exposed = |value: &Option<Private>| text(value.as_ref()).unwrap_or_default().to_owned();
+        let (event, feedback) = (subject.event, subject.feedback());
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let said = |found: Option<bool>| found.map(|found| found.to_string()).unwrap_or_default();
         match &self.test {
-            Test::App(_) => feedback.app_id.clone().unwrap_or_default(),
+            Test::Event(_) => subject.kind().key().to_owned(),
+            Test::Status(_) => named(subject.status().map(|one| (one.key(), one.0))),
+            Test::App(_) => owned(subject.app_id()),
             Test::Via(_) => event.via.to_string(),
-            Test::Kind(_) => feedback
-                .kind
-                .map(|kind| named(kind.key(), kind.0))
-                .unwrap_or_default(),
+            Test::Kind(_) => {
+                let kind = feedback.and_then(|one| one.kind);
+                named(kind.map(|one| (one.key(), one.0)))
+            }
             Test::Fault(_) => {
-                let names = feedback
-                    .faults
-                    .iter()
-                    .map(|fault| named(fault.key(), fault.0));
+                let faults = feedback.iter().flat_map(|one| &one.faults);
+                let names = faults.map(|fault| named(Some((fault.key(), fault.0))));
                 names.collect::<Vec<_>>().join(", ")
             }
-            Test::Source(_) => feedback
-                .source
-                .map(|one| named(one.key(), one.0))
-                .unwrap_or_default(),
-            Test::Tenant(_) => exposed(&feedback.tenant_name),
-            Test::Path(_) => exposed(&feedback.path),
-            Test::TenantKey(_) => event.tenant_key.clone().unwrap_or_default(),
-            Test::Description(_) => exposed(&feedback.description),
-            Test::Contact(_) => text(feedback.contact.as_ref()).is_some().to_string(),
-            Test::Images(_) => (!feedback.images.is_empty()).to_string(),
-            Test::User(_) => exposed(&feedback.user.open_id),
+            Test::Source(_) => {
+                let source = feedback.and_then(|one| one.source);
+                named(source.map(|one| (one.key(), one.0)))
+            }
+            Test::Tenant(_) => owned(typed(feedback, |one| &one.tenant_name)),
+            Test::Path(_) => owned(typed(feedback, |one| &one.path)),
+            Test::TenantKey(_) => owned(event.tenant_key.as_deref()),
+            Test::Description(_) => owned(typed(feedback, |one| &one.description)),
+            Test::Contact(_) => said(feedback.map(|one| text(&one.contact).is_some())),
+            Test::Images(_) => said(feedback.map(|one| !one.images.is_empty())),
+            Test::User(_) => owned(typed(feedback, |one| &one.user.open_id)),
         }
     }
 }
 
 /// A text that says something; an empty one is absent.
-fn text(value: Option<&Private>) -> Option<&str> {
-    value.map(Private::expose).filter(|text| !text.is_empty())
+fn text(value: &Option<Private>) -> Option<&str> {
+    let text = value.as_ref().map(Private::expose);
+    text.filter(|text| !text.is_empty())
+}
+
+/// One text of the feedback, if there is any.
+fn typed(
+    feedback: Option<&Feedback>,
+    field: impl Fn(&Feedback) -> &Option<Private>,
+) -> Option<&str> {
+    text(field(feedback?))
+}
+
+fn among<T: PartialEq>(wanted: &[T], found: Option<T>) -> bool {
+    found.is_some_and(|found| wanted.contains(&found))
 }
 
 fn contains(wanted: &[String], found: Option<&str>) -> bool {
     found.is_some_and(|found| wanted.iter().any(|one| one == found))
 }
 
-fn any_glob(globs: &[Glob], found: Option<&Private>) -> bool {
-    text(found).is_some_and(|text| globs.iter().any(|glob| glob.regex.is_match(text)))
+fn any_glob(globs: &[Glob], found: Option<&str>) -> bool {
+    found.is_some_and(|text| globs.iter().any(|glob| glob.regex.is_match(text)))
 }
 
-fn named(key: Option<&str>, code: i64) -> String {
-    key.map_or_else(|| code.to_string(), str::to_owned)
+/// The name of a code, else its number.
+fn named(code: Option<(Option<&str>, i64)>) -> String {
+    match code {
+        Some((Some(key), _)) => key.to_owned(),
+        Some((None, number)) => number.to_string(),
+        None => String::new(),
+    }
 }

@@ -5,12 +5,17 @@
 //! `match` must hold, any key of `except` is enough to be out, and the first rule that matches ends
 //! the search unless it says `continue = true`. What an event does not have matches nothing.
 //!
+//! Two kinds of event are asked about: new feedback, and a change of the state of feedback. A rule takes new
+//! feedback alone unless `event` says otherwise. New feedback that no rule takes for good is unrouted,
+//! which somebody should look at; a change of state is noted then, since nobody expects to hear of each.
+//!
 //! A destination hears of an event once. Where several matching rules name it, the most severe of
 //! them says how (template, mentions, labels, wait), and of equally severe ones the first.
 
 mod codes;
 mod conditions;
 mod glob;
+mod kinds;
 mod lints;
 mod matcher;
 mod plan;
@@ -89,7 +94,7 @@ impl RuleSet {
         self.rules.len()
     }
 
-    /// What the rules make of `event`. Pure; a change of state or a notice is noted and told to nobody.
+    /// What the rules make of `event`. Pure; a notice is noted and told to nobody.
     pub fn plan(&self, event: &Event) -> Plan {
         plan::evaluate(&self.rules, event, None)
     }

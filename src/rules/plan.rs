@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Content, DestinationName, Event, EventState, Feedback, FeedbackKind, Finding, Order, Plan,
+    DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, Order, Plan,
     PlannedDelivery, RuleName, RuleTrace, Severity, Trace,
 };
 
@@ -57,13 +57,13 @@ impl Rule {
         }
     }
 
-    fn order(&self, feedback: &Feedback) -> Order {
+    fn order(&self, subject: Subject<'_>) -> Order {
         Order {
             rule: self.name.clone(),
-            severity: self.severity_for(feedback),
+            severity: self.severity_for(subject),
             template: match &self.template {
                 Some(template) => template.clone(),
-                None => default_template(feedback).to_owned(),
+                None => default_template(subject).to_owned(),
             },
             mentions: self.mentions.clone(),
             labels: self.labels.clone(),
@@ -71,12 +71,13 @@ impl Rule {
         }
     }
 
-    fn severity_for(&self, feedback: &Feedback) -> Severity {
-        self.severity.unwrap_or(if is_fault(feedback) {
-            Severity::Warning
-        } else {
-            Severity::Info
-        })
+    fn severity_for(&self, subject: Subject<'_>) -> Severity {
+        self.severity
+            .unwrap_or(if subject.feedback().is_some_and(is_fault) {
+                Severity::Warning
+            } else {
+                Severity::Info
+            })
     }
 }
 
@@ -88,35 +89,41 @@ fn is_fault(feedback: &Feedback) -> bool {
     }
 }
 
-fn default_template(feedback: &Feedback) -> &'static str {
-    if is_fault(feedback) {
-        "alert"
-    } else if feedback.kind == Some(FeedbackKind::SUGGESTION) {
-        "suggestion"
-    } else {
-        "plain"
+fn default_template(subject: Subject<'_>) -> &'static str {
+    match subject.feedback() {
+        None => "status",
+        Some(feedback) if is_fault(feedback) => "alert",
+        Some(feedback) if feedback.kind == Some(FeedbackKind::SUGGESTION) => "suggestion",
+        Some(_) => "plain",
     }
 }
 
 /// Asks `rules` in order. The trace is made only where it is asked for.
 pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>) -> Plan {
-    match &event.content {
-        Content::Created(feedback) => route(rules, Subject { event, feedback }, trace),
-        Content::Updated(_) | Content::Notice(_) => {
-            if let Some(trace) = trace {
-                trace.rules.extend(rules.iter().map(not_reached));
-            }
-            Plan {
-                state: EventState::Noted,
-                deliveries: Vec::new(),
-            }
-        }
+    if let Some(subject) = Subject::of(event) {
+        return route(rules, subject, trace);
+    }
+    if let Some(trace) = trace {
+        trace.rules.extend(rules.iter().map(not_reached));
+    }
+    Plan {
+        state: EventState::Noted,
+        deliveries: Vec::new(),
+    }
+}
+
+/// What an event is that no rule takes for good.
+const fn left(kind: EventKind) -> EventState {
+    match kind {
+        EventKind::Created => EventState::Unrouted,
+        // Nobody expects to hear of each.
+        EventKind::Updated => EventState::Noted,
     }
 }
 
 fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) -> Plan {
     let mut plan = Plan {
-        state: EventState::Unrouted,
+        state: left(subject.kind()),
         deliveries: Vec::new(),
     };
     let mut rest = rules.iter();
@@ -132,7 +139,7 @@ fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) ->
         if !matched {
             continue;
         }
-        tell(rule, subject.feedback, &mut plan.deliveries);
+        tell(rule, subject, &mut plan.deliveries);
         if !rule.goes_on {
             plan.state = EventState::Routed;
             break;
@@ -146,17 +153,17 @@ fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) ->
 
 /// Adds what `rule` wants sent. A destination is told once: where several rules name it, the most
 /// severe of them says how, and of equals the first.
-fn tell(rule: &Rule, feedback: &Feedback, deliveries: &mut Vec<PlannedDelivery>) {
+fn tell(rule: &Rule, subject: Subject<'_>, deliveries: &mut Vec<PlannedDelivery>) {
     for destination in &rule.send_to {
         match deliveries
             .iter_mut()
             .find(|one| one.destination == *destination)
         {
-            Some(there) if there.order.severity >= rule.severity_for(feedback) => {}
-            Some(there) => there.order = rule.order(feedback),
+            Some(there) if there.order.severity >= rule.severity_for(subject) => {}
+            Some(there) => there.order = rule.order(subject),
             None => deliveries.push(PlannedDelivery {
                 destination: destination.clone(),
-                order: rule.order(feedback),
+                order: rule.order(subject),
             }),
         }
     }

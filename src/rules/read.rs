@@ -8,6 +8,7 @@ use crate::model::{DestinationName, RuleName, Severity};
 use super::Known;
 use super::codes;
 use super::conditions;
+use super::kinds;
 use super::plan::Rule;
 use super::raw::{Node, Value};
 use super::report::{At, Report, did_you_mean};
@@ -65,9 +66,10 @@ pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> 
     let mentions = reader.mentions(known);
     let labels = reader.labels();
     let wait = reader.wait();
+    let wanted = kinds::settle(reader.report, at, node, wanted.unwrap_or_default());
     Some(Rule {
         name: RuleName::new(name?),
-        wanted: wanted.unwrap_or_default(),
+        wanted,
         except: except.unwrap_or_default(),
         send_to,
         goes_on,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::*;
 use crate::model::{
-    Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, Finding, Notice, NoticeKind,
-    Private, Severity, SourceKind, StatusChange,
+    Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus, Finding,
+    Notice, NoticeKind, Private, Severity, SourceKind, StatusChange,
 };
 
 #[derive(Debug, serde::Deserialize)]
@@ -30,7 +30,7 @@ fn known() -> Known {
             .map(DestinationName::from)
             .into(),
         mentions: names(&["sre"]),
-        templates: names(&["alert", "suggestion", "plain"]),
+        templates: names(&["alert", "suggestion", "plain", "status"]),
     }
 }
 
@@ -130,8 +130,24 @@ fn told(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What holds for `feedback()`, and what does not, for each key.
+/// A change of the state of two feedbacks.
+fn updated() -> Event {
+    event_of(Content::Updated(StatusChange {
+        feedback_ids: vec!["7057888018203574291".into(), "7057888018203574292".into()],
+        app_id: Some("cli_order2".into()),
+        status: Some(FeedbackStatus::CLOSED),
+        operator: crate::model::UserIds {
+            open_id: Some(Private::new("ou_1")),
+            ..Default::default()
+        },
+        ..StatusChange::default()
+    }))
+}
+
+/// What holds for `feedback()`, and what does not, for each key it can have.
 const CONDITIONS: &[(&str, &str, &str)] = &[
+    ("event", "\"created\"", "\"updated\""),
+    ("event", "[\"updated\", \"created\"]", "[\"updated\"]"),
     ("app", "\"order\"", "\"shop\""),
     ("app", "[\"shop\", \"cli_order2\"]", "\"cli_other\""),
     ("via", "\"shop\"", "\"desk\""),
@@ -175,18 +191,128 @@ fn every_key_of_match_and_except_works_both_ways() {
             );
         }
     }
-    let covered: Vec<&str> = CONDITIONS.iter().map(|(key, ..)| *key).collect();
+    let all = CONDITIONS.iter().chain(OF_UPDATED);
+    let covered: Vec<&str> = all.map(|(key, ..)| *key).collect();
     assert!(
         conditions::KEYS.iter().all(|key| covered.contains(key)),
         "a key is not tried"
     );
 }
 
+/// The same for `updated()`.
+const OF_UPDATED: &[(&str, &str, &str)] = &[
+    ("event", "\"updated\"", "\"created\""),
+    ("event", "[\"created\", \"updated\"]", "[\"created\"]"),
+    ("status", "\"closed\"", "[\"processed\", \"processing\"]"),
+    ("status", "[0, 3]", "7"),
+    ("app", "\"order\"", "\"shop\""),
+    ("via", "\"shop\"", "\"desk\""),
+    ("tenant_key", "\"tk_1\"", "\"TK_1\""),
+];
+
+#[test]
+fn the_keys_of_a_change_of_status_work_both_ways() {
+    for (key, holds, fails) in OF_UPDATED {
+        for (wanted, expected) in [(holds, true), (fails, false)] {
+            let taken = |conditions: &str| {
+                let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\n";
+                let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated());
+                assert_eq!(
+                    plan.state == EventState::Routed,
+                    !plan.deliveries.is_empty()
+                );
+                !plan.deliveries.is_empty()
+            };
+            let both = "match.event = [\"created\", \"updated\"]\n";
+            let matches = match *key {
+                "event" => format!("match.event = {wanted}"),
+                key => format!("{both}match.{key} = {wanted}"),
+            };
+            assert_eq!(taken(&matches), expected, "{matches}");
+            let excepted = format!("{both}except.{key} = {wanted}");
+            assert_eq!(taken(&excepted), !expected, "{excepted}");
+        }
+    }
+}
+
+#[test]
+fn what_a_change_of_status_does_not_have_never_matches() {
+    let has = |key: &str| OF_UPDATED.iter().any(|(one, ..)| *one == key);
+    let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
+    let mut tried = 0;
+    for wanted in lacking.flat_map(|(key, holds, fails)| [(key, holds), (key, fails)]) {
+        let (key, value) = wanted;
+        let rule = |place: &str| {
+            let text = format!(
+                "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = [\"created\", \"updated\"]\n{place}.{key} = {value}\n"
+            );
+            rules(&text).explain(&updated())
+        };
+        let (plan, trace) = rule("match");
+        assert_eq!(plan.state, EventState::Noted, "{key}");
+        let Finding::Failed(failed) = &trace.rules[0].finding else {
+            panic!("{trace:?}");
+        };
+        assert_eq!((failed.key, failed.found.expose()), (*key, ""));
+        assert_eq!(rule("except").0.state, EventState::Routed, "{key}");
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried}");
+}
+
+#[test]
+fn a_rule_takes_changes_of_status_only_where_it_says_so() {
+    let rule = |rest: &str| format!("[[rules]]\nname = \"one\"\nsend_to = \"product\"\n{rest}");
+    for (rest, wanted) in [
+        ("", "\"created\" (the default)"),
+        ("match.app = \"order\"", "\"created\" (the default)"),
+        (
+            "match = { app = \"shop\", event = \"created\" }",
+            "\"created\"",
+        ),
+    ] {
+        let (plan, trace) = rules(&rule(rest)).explain(&updated());
+        assert_eq!((plan.state, told(&plan)), (EventState::Noted, vec![]));
+        let Finding::Failed(failed) = &trace.rules[0].finding else {
+            panic!("{trace:?}");
+        };
+        assert_eq!(
+            (failed.key, &*failed.wanted, failed.found.expose()),
+            ("event", wanted, "updated")
+        );
+    }
+    let set = rules(&rule("match.event = \"updated\""));
+    assert_eq!(told(&set.plan(&updated())), [("product", "one")]);
+    assert_eq!(set.plan(&event(feedback())).state, EventState::Unrouted);
+}
+
+#[test]
+fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_it() {
+    let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
+    let plan = rules(rule).plan(&updated());
+    assert_eq!(plan.state, EventState::Routed);
+    let order = &plan.deliveries[0].order;
+    assert_eq!(
+        (order.severity, &*order.template),
+        (Severity::Info, "status")
+    );
+
+    let more =
+        "severity = \"critical\"\ntemplate = \"plain\"\nmention = \"sre\"\ncontinue = true\n";
+    let plan = rules(&format!("{rule}{more}")).plan(&updated());
+    assert_eq!((plan.state, plan.deliveries.len()), (EventState::Noted, 1));
+    let order = &plan.deliveries[0].order;
+    assert_eq!(
+        (order.severity, &*order.template, &*order.mentions),
+        (Severity::Critical, "plain", &["sre".to_owned()][..])
+    );
+}
+
 #[test]
 fn what_is_absent_never_matches() {
     for (key, holds, _) in CONDITIONS {
-        if *key == "via" {
-            continue; // an event always came by some app
+        if matches!(*key, "via" | "event") {
+            continue; // an event always came by some app, and is one
         }
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
         assert_eq!(
@@ -343,21 +469,18 @@ fn severity_and_template_follow_the_type() {
 }
 
 #[test]
-fn changes_of_state_and_notices_are_noted_and_told_to_nobody() {
-    let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"product\"\n");
+fn notices_are_noted_and_told_to_nobody() {
+    let set = rules(
+        "[[rules]]\nname = \"all\"\nsend_to = \"product\"\nmatch.event = [\"created\", \"updated\"]\n",
+    );
     let notice = Notice {
         kind: NoticeKind::DeliveryDead,
         subject: String::new(),
         text: String::new(),
     };
-    for content in [
-        Content::Updated(StatusChange::default()),
-        Content::Notice(notice),
-    ] {
-        let (plan, trace) = set.explain(&event_of(content));
-        assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
-        assert_eq!(trace.rules[0].finding, Finding::NotReached);
-    }
+    let (plan, trace) = set.explain(&event_of(Content::Notice(notice)));
+    assert_eq!((plan.state, plan.deliveries), (EventState::Noted, vec![]));
+    assert_eq!(trace.rules[0].finding, Finding::NotReached);
 }
 
 #[test]
@@ -367,8 +490,8 @@ fn every_mistake_of_a_rule_is_named_at_once() {
 [[rules]]
 name = "blank screen"
 fault_type = 2
-match = { type = "crash", feedback_path = "pages/*", fault = ["balck_screen", "3", true], app = "shp", via = "shop2", event = "updated" }
-except = { description = "(", path = "[a", user = "li", contact = 1, source = -1, tenant = [], severity = "info" }
+match = { type = "crash", feedback_path = "pages/*", fault = ["balck_screen", "3", true], app = "shp", via = "shop2", event = ["updatd", 2, "closed"], status = ["close", "2", "fault", -1, "updated"] }
+except = { event_type = "x", description = "(", path = "[a", user = "li", contact = 1, source = -1, tenant = [], severity = "info" }
 send_to = ["oncal-chat", "product", 3]
 continue = "yes"
 severity = "urgent"
@@ -550,6 +673,91 @@ fn rules_that_cannot_be_reached_or_match_are_warned_of() {
 }
 
 #[test]
+fn rules_know_what_a_change_of_status_has() {
+    let none: &[&str] = &[];
+    let updated = "match.event = \"updated\"";
+    let both = "match.event = [\"created\", \"updated\"]";
+    let and = |first: &str, more: &str| format!("{first}\n{more}");
+    // A rule that takes all new feedback does not take changes, nor the other way.
+    assert_eq!(codes_of(&["", updated]), none);
+    assert_eq!(codes_of(&[updated, ""]), none);
+    assert_eq!(codes_of(&["", both]), none);
+    assert_eq!(codes_of(&[both, "match.type = 2"]), ["W101 rules[1]"]);
+    assert_eq!(
+        codes_of(&["", updated, &and(updated, "match.status = 3")]),
+        ["W101 rules[2]"]
+    );
+    assert_eq!(
+        codes_of(&["", &and(updated, "match.status = 3"), updated]),
+        none
+    );
+    // It takes new feedback alone, whatever it says, so it is never asked.
+    assert_eq!(
+        codes_of(&["", &and(both, "match.type = 2")]),
+        ["W101 rules[1]"]
+    );
+    for never in [
+        "match.type = 2",
+        "match.contact = false",
+        "match.user = \"ou_1\"",
+    ] {
+        assert_eq!(
+            codes_of(&["", &and(updated, never)]),
+            ["W102 rules[1].match"]
+        );
+        let with_status = and(both, &and("match.status = 3", never));
+        assert_eq!(codes_of(&["", &with_status]), ["W102 rules[1].match"]);
+    }
+    assert_eq!(
+        codes_of(&["", "match.type = 2\nexcept.event = \"created\""])[..],
+        ["W102 rules[1].except", "W101 rules[1]"]
+    );
+    for idle in [
+        "except.path = \"x\"",
+        "except.images = true",
+        "except.event = \"created\"",
+    ] {
+        assert_eq!(
+            codes_of(&["", &and(updated, idle)]),
+            ["W104 rules[1].except"]
+        );
+    }
+    assert_eq!(
+        codes_of(&["match.type = 1\nexcept.status = 3", ""]),
+        ["W104 rules[0].except"]
+    );
+    assert_eq!(
+        codes_of(&["", &and(both, "except = { status = 3, path = \"x\" }")]),
+        none
+    );
+    // Faults are taken by what takes new feedback.
+    assert_eq!(codes_of(&[both]), none);
+    assert_eq!(codes_of(&[updated]), ["W103 rules"]);
+}
+
+#[test]
+fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
+    let help = "new feedback has no `status`, and this rule takes nothing else (write `event = \"updated\"` beside it to take changes of status)";
+    assert_eq!(
+        errors_of("match.status = \"closed\""),
+        [format!("E114 rules[0].match.status ‹\"closed\"›: {help}")]
+    );
+    assert_eq!(
+        errors_of("match = { event = \"created\", status = [3] }"),
+        [format!("E114 rules[0].match.status ‹[3]›: {help}")]
+    );
+    // One complaint is enough where `event` itself is wrong.
+    assert_eq!(
+        errors_of("match = { event = \"update\", status = 3 }").len(),
+        1
+    );
+    assert_eq!(
+        errors_of("match = { event = [\"created\", \"updated\"], status = 3 }"),
+        [""; 0]
+    );
+}
+
+#[test]
 fn faults_that_can_end_unrouted_are_warned_of() {
     let none: &[&str] = &[];
     for unsafe_end in [
@@ -612,8 +820,27 @@ proptest! {
     }
 }
 
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![any_created(), any_updated()]
+}
+
 prop_compose! {
-    fn any_event()(
+    fn any_updated()(
+        app in prop::option::of("cli_(shop|order1|x)"),
+        status in prop::option::of(0..5_i64),
+        ids in prop::collection::vec("[0-9]{1,4}", 0..3),
+    ) -> Event {
+        event_of(Content::Updated(StatusChange {
+            feedback_ids: ids,
+            app_id: app,
+            status: status.map(FeedbackStatus),
+            ..StatusChange::default()
+        }))
+    }
+}
+
+prop_compose! {
+    fn any_created()(
         app in prop::option::of("cli_(shop|order1|x)"),
         kind in prop::option::of(0..4_i64),
         faults in prop::collection::vec(0..10_i64, 0..3),
@@ -651,12 +878,23 @@ proptest! {
             name = "faults"
             match.type = "fault"
             send_to = ["oncall-chat", "archive"]
+            [[rules]]
+            name = "changes"
+            match = { event = ["created", "updated"], app = ["shop", "order"] }
+            except.status = "closed"
+            send_to = ["product", "archive"]
             "#,
         );
         let (plan, trace) = set.explain(&event);
         prop_assert_eq!(&plan, &set.plan(&event));
         prop_assert_eq!((&plan, &trace), (&set.explain(&event).0, &set.explain(&event).1));
-        prop_assert_eq!(trace.rules.len(), 3);
+        prop_assert_eq!(trace.rules.len(), 4);
+        let of_updated = matches!(event.content, Content::Updated(_));
+        let not_its_own = if of_updated { EventState::Unrouted } else { EventState::Noted };
+        prop_assert_ne!(plan.state, not_its_own);
+        if of_updated {
+            prop_assert!(plan.deliveries.iter().all(|one| one.order.rule.as_str() == "changes"));
+        }
         let last = trace.rules.iter().filter(|one| one.finding == Finding::Matched { last: true });
         prop_assert_eq!(last.count() == 1, plan.state == EventState::Routed);
         for (index, one) in plan.deliveries.iter().enumerate() {

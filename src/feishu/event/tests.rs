@@ -146,7 +146,10 @@ fn a_change_of_state_is_read() {
     };
     assert_eq!(
         (change.feedback_ids, change.status),
-        (vec!["1".into(), "2".into()], Some(1))
+        (
+            vec!["1".into(), "2".into()],
+            Some(FeedbackStatus::PROCESSED)
+        )
     );
     assert_eq!(change.operator.open_id, Some(Private::new("ou_1")));
 }
