@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::text::{LINK, LINK_END, clean, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
-use crate::model::{Content, Event, Feedback, ImageFormat, Private, Timestamp, Trigger, UserIds};
+use crate::model::{
+    Content, Event, Feedback, ImageFormat, Private, StatusChange, Timestamp, Trigger, UserIds,
+};
 
 /// No list of the context is longer: what bounds the work of nested loops.
 pub(super) const LIST_MAX: usize = 32;
@@ -57,6 +59,7 @@ pub(super) fn build(
         .collect();
     json!({
         "feedback": builder.feedback(subject, feedback, &images),
+        "change": builder.change(subject.event),
         "event": {
             "id": builder.text(subject.event.id.as_str()),
             "type": event_type(subject),
@@ -156,14 +159,14 @@ impl Builder<'_> {
     fn feedback(&self, subject: &Subject<'_>, feedback: &Feedback, images: &[Value]) -> Value {
         let fields = &self.audience.fields;
         let tenant_key = subject.event.tenant_key.clone().map(Private::new);
-        let (id, app, status) = match &subject.event.content {
+        let (ids, app, status) = match &subject.event.content {
             Content::Updated(change) => (
-                change.feedback_ids.first(),
+                change.feedback_ids.as_slice(),
                 change.app_id.as_ref(),
                 change.status,
             ),
             Content::Created(_) | Content::Notice(_) => {
-                (feedback.id.as_ref(), feedback.app_id.as_ref(), None)
+                (feedback.id.as_slice(), feedback.app_id.as_ref(), None)
             }
         };
         let app_name = match &subject.event.content {
@@ -175,7 +178,9 @@ impl Builder<'_> {
             Visibility::Full | Visibility::Mask => subject.images_total,
         };
         json!({
-            "id": id.map(|id| self.text(id)),
+            "id": ids.first().map(|id| self.text(id)),
+            "ids": self.ids(ids),
+            "ids_total": ids.len(),
             "app": app.map(|app| self.text(app)),
             "app_name": app_name,
             "type": match feedback.kind {
@@ -205,6 +210,26 @@ impl Builder<'_> {
                 Some(status) => code(status.0, status.key(), &words::status(self.locale, status)),
                 None => no_code(),
             },
+        })
+    }
+
+    /// Programs that take the standard body are told all of them; nothing loops over that one.
+    fn ids(&self, ids: &[String]) -> Vec<String> {
+        let standard = self.reader == Reader::Programs && self.audience.body.is_none();
+        let most = if standard { usize::MAX } else { LIST_MAX };
+        ids.iter().take(most).map(|id| self.text(id)).collect()
+    }
+
+    /// When the status changed, and who changed it: a person like any other.
+    fn change(&self, event: &Event) -> Value {
+        let none = StatusChange::default();
+        let change = match &event.content {
+            Content::Updated(change) => change,
+            Content::Created(_) | Content::Notice(_) => &none,
+        };
+        json!({
+            "at": change.updated_at.map(|at| at.to_string()),
+            "by": self.user(&change.operator),
         })
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::text::{CLOSE, OPEN, json_escape, truncate};
 use super::{Locale, words};
-use crate::model::{Severity, Timestamp};
+use crate::model::{FeedbackStatus, Severity, Timestamp};
 
 /// What one rendering knows.
 pub(super) struct Scene {
@@ -189,8 +189,8 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
         ("span", span),
         ("mention", |_| scene(|scene| scene.mention.clone().into())),
         ("pictures", |_| scene(|scene| scene.pictures.clone().into())),
-        ("color", |_| scene(|scene| color(scene.severity).into())),
-        ("icon", |_| scene(|scene| icon(scene.severity).into())),
+        ("color", color),
+        ("icon", icon),
     ];
     for (name, helper) in trusted {
         registry.register_helper(name, Box::new(Trusted(helper)));
@@ -198,21 +198,38 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     registry.register_helper("json", Box::new(Json));
 }
 
-/// Feishu's colour of a severity.
-const fn color(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "red",
-        Severity::Warning => "orange",
-        Severity::Info => "blue",
-    }
+/// Feishu's colour of the severity, or of a status.
+fn color(helper: &Helper<'_>) -> Answer {
+    paint(helper).map(|(color, _)| color.into())
 }
 
-const fn icon(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "🔴",
-        Severity::Warning => "🟠",
-        Severity::Info => "🔵",
+/// The same colour as a sign, for those who show no other.
+fn icon(helper: &Helper<'_>) -> Answer {
+    paint(helper).map(|(_, icon)| icon.into())
+}
+
+fn paint(helper: &Helper<'_>) -> Result<(&'static str, &'static str), RenderError> {
+    if helper.param(0).is_none() {
+        return scene(|scene| match scene.severity {
+            Severity::Critical => ("red", "🔴"),
+            Severity::Warning => ("orange", "🟠"),
+            Severity::Info => ("blue", "🔵"),
+        });
     }
+    let Some(code) = value(helper, 0)?.get("code") else {
+        return fail(format!(
+            "the argument of {} is feedback.status",
+            helper.name()
+        ));
+    };
+    Ok(match code.as_i64().map(FeedbackStatus) {
+        Some(FeedbackStatus::UNPROCESSED) => ("orange", "🟠"),
+        Some(FeedbackStatus::PROCESSING) => ("blue", "🔵"),
+        Some(FeedbackStatus::PROCESSED) => ("green", "🟢"),
+        Some(FeedbackStatus::CLOSED) => ("grey", "⚪"),
+        // One that has no name yet, or none at all.
+        Some(FeedbackStatus(_)) | None => ("purple", "🟣"),
+    })
 }
 
 fn fail<T>(reason: impl Into<String>) -> Result<T, RenderError> {

@@ -30,21 +30,28 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "feishu/images",
     "feishu/notice",
     "feishu/plain",
+    "feishu/status",
     "feishu/suggestion",
     "partials/feishu_body",
     "partials/feishu_head",
+    "partials/change",
+    "partials/ids",
+    "partials/said",
     "partials/slack_body",
     "partials/text_body",
     "partials/title",
+    "partials/who",
     "slack/alert",
     "slack/images",
     "slack/notice",
     "slack/plain",
+    "slack/status",
     "slack/suggestion",
     "text/alert",
     "text/images",
     "text/notice",
     "text/plain",
+    "text/status",
     "text/suggestion",
 ];
 
@@ -318,7 +325,7 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
     } else {
         text
     };
-    Template::compile(text).map_err(|error| {
+    Template::compile(&lines_kept(text)).map_err(|error| {
         let (line, column) = error.pos().unwrap_or((1, 1));
         let reason = error.reason().to_string();
         let reason = reason.lines().last().unwrap_or_default().trim();
@@ -329,6 +336,24 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
             format!("it cannot be parsed: {reason}"),
         )
     })
+}
+
+/// A tag that is alone in its line takes the line's end with it: right for blocks, but a partial stands
+/// for its text, which has lost its own line end. An empty comment behind it keeps it from being alone.
+fn lines_kept(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (tag, after) = line.split_at(line.trim_end().len());
+        kept.push_str(tag);
+        let inside = tag.trim_start().strip_prefix("{{>");
+        let inside = inside.and_then(|rest| rest.strip_suffix("}}"));
+        // With `~` the template's author takes line ends away.
+        if inside.is_some_and(|name| !name.contains("}}") && !name.ends_with('~')) {
+            kept.push_str("{{!}}");
+        }
+        kept.push_str(after);
+    }
+    kept
 }
 
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::context::{self, Reader};
 use super::{Audience, Family, Fields, Locale, Mention, Shown, ShownBy, Subject};
 use crate::model::{
-    AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind, ImageFormat,
-    ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity, SourceKind, Timestamp,
-    Trigger, UserIds,
+    AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
+    FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity,
+    SourceKind, StatusChange, Timestamp, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -151,6 +151,37 @@ pub(super) fn suggestion() -> Sample {
     )
 }
 
+/// Two feedbacks were dealt with.
+pub(super) fn status_changed() -> Sample {
+    let change = StatusChange {
+        feedback_ids: vec![
+            "7007008888888888888".to_owned(),
+            "7007009999999999999".to_owned(),
+        ],
+        app_id: Some("cli_9b445f5258795107".to_owned()),
+        status: Some(FeedbackStatus::PROCESSED),
+        updated_at: Some(millis_before(4)),
+        operator: UserIds {
+            open_id: Some(Private::new("ou_9c1e2f3a4b5d6e7f")),
+            union_id: Some(Private::new("on_77aa1b2c3d4e5f")),
+            user_id: Some(Private::new("g55hhtrq")),
+        },
+    };
+    sample(Content::Updated(change), "status", Severity::Info)
+}
+
+/// A change of which nothing is said but that it was one.
+pub(super) fn status_bare() -> Sample {
+    let mut bare = sample(
+        Content::Updated(StatusChange::default()),
+        "status",
+        Severity::Info,
+    );
+    bare.event.created_at = None;
+    bare.event.tenant_key = None;
+    bare
+}
+
 /// A word to the operator.
 pub(super) fn notice() -> Sample {
     let notice = Notice {
@@ -172,6 +203,8 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("minimal", minimal()),
         ("suggestion", suggestion()),
         ("late_images", late),
+        ("status_changed", status_changed()),
+        ("status_bare", status_bare()),
         ("notice", notice()),
     ]
 }

@@ -72,6 +72,52 @@ fn mistakes_are_found_in_every_branch() {
 }
 
 #[test]
+fn every_branch_of_an_else_if_is_rendered() {
+    let chain = "{{#if rule.labels}}a{{else if feedback.path}}b {{> mine}}{{else if feedback.id}}c{{else}}d{{/if}}";
+    let files = [
+        ("text/x.hbs", chain),
+        ("partials/mine.hbs", "{{feedback.path}}"),
+    ];
+    let (templates, diagnostics, _dir) = load(&files);
+    assert_eq!(diagnostics, []);
+    let said = |change: &dyn Fn(&mut Feedback)| {
+        let mut sample = sample::fault(&ShownBy::Link);
+        sample.order.template = "x".to_owned();
+        change(feedback(&mut sample));
+        let audience = sample::audience(Family::Text, Locale::En);
+        let payload = templates.payload(&audience, Form::Full, &sample.subject());
+        sent(&payload.unwrap())["text"].clone()
+    };
+    assert_eq!(said(&|_| ()), "b pages/pay/index?id=42");
+    assert_eq!(said(&|feedback| feedback.path = None), "c");
+    assert_eq!(said(&|feedback| *feedback = Feedback::default()), "d");
+}
+
+#[test]
+fn a_partial_alone_in_its_line_ends_it() {
+    let files = [
+        (
+            "text/x.hbs",
+            "a\n{{> mine}}\n\n{{#if feedback.id}}\n  {{> mine}}  \r\nb\n{{/if}}\n{{> mine ~}}\nc\n{{> mine}}",
+        ),
+        ("partials/mine.hbs", "{{event.type}}\n"),
+    ];
+    let (templates, diagnostics, _dir) = load(&files);
+    assert_eq!(diagnostics, []);
+    let mut sample = sample::fault(&ShownBy::Link);
+    sample.order.template = "x".to_owned();
+    let audience = sample::audience(Family::Text, Locale::En);
+    let payload = templates
+        .payload(&audience, Form::Full, &sample.subject())
+        .unwrap();
+    let text = sent(&payload)["text"]
+        .as_str()
+        .unwrap()
+        .replace("feedback.created", "p");
+    assert_eq!(text, "a\np\n\n  p  \r\nb\npc\np");
+}
+
+#[test]
 fn a_mistake_is_told_at_its_place() {
     let (templates, diagnostics, dir) =
         load(&[("slack/alert.hbs", "{\n  \"text\": \"{{feedback.tenant}}\"}")]);
