@@ -111,6 +111,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageLost
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
+        | NoticeKind::StatusNotSet
         | NoticeKind::ReloadRefused => false,
     }
 }

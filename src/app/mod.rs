@@ -8,7 +8,7 @@ mod parts;
 mod serve;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 
@@ -16,6 +16,7 @@ use self::parts::Parts;
 pub use self::parts::{PartsError, destinations, names};
 pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
+use crate::closing::{self, ButtonSigner, Closing, StatusWorker};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::{self, Dispatcher};
 use crate::images::{self, ImageWorker};
@@ -32,6 +33,9 @@ use crate::web::{self, WebState};
 
 /// The name under which the journal keeps the key that picture links are signed with.
 const LINK_KEY: &str = "image links";
+
+/// The name under which it keeps the key that buttons are signed with.
+const BUTTON_KEY: &str = "buttons";
 
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +78,7 @@ struct InForce {
     deliver: Current<deliver::Settings>,
     images: Current<images::Settings>,
     upkeep: Current<upkeep::Settings>,
+    closing: Current<closing::Settings>,
     notify: Current<Option<DestinationName>>,
     links: Current<Option<LinkSigner>>,
     destinations: Current<Vec<DestinationName>>,
@@ -88,6 +93,7 @@ impl InForce {
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
             upkeep: Current::new(parts.upkeep),
+            closing: Current::new(parts.closing),
             notify: Current::new(parts.notify),
             links: Current::new(parts.links),
             destinations: Current::new(parts.destinations),
@@ -101,6 +107,7 @@ impl InForce {
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
         self.upkeep.set(parts.upkeep);
+        self.closing.set(parts.closing);
         self.notify.set(parts.notify);
         self.links.set(parts.links);
         self.destinations.set(parts.destinations);
@@ -117,6 +124,7 @@ struct Ground {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     link_key: [u8; 32],
+    buttons: ButtonSigner,
 }
 
 impl Ground {
@@ -127,6 +135,7 @@ impl Ground {
             source,
         })?;
         let link_key = store.secret(LINK_KEY).await?;
+        let buttons = ButtonSigner::new(store.secret(BUTTON_KEY).await?);
         let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::new()));
         Ok(Self {
             tasks,
@@ -135,6 +144,7 @@ impl Ground {
             metrics,
             clock,
             link_key,
+            buttons,
         })
     }
 }
@@ -145,6 +155,8 @@ pub struct App {
     in_force: InForce,
     operator: Operator,
     intake: Intake,
+    closing: Closing,
+    status_worker: StatusWorker,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -183,6 +195,7 @@ impl App {
             metrics,
             clock,
             link_key: _,
+            buttons,
         } = ground.clone();
         let notify = in_force.notify.clone();
         let operator = Operator::new(
@@ -191,11 +204,26 @@ impl App {
             Arc::clone(&clock),
             notify,
         );
+        let closing = Closing::new(
+            store.clone(),
+            Arc::clone(&metrics),
+            buttons.clone(),
+            in_force.closing.clone(),
+        );
+        let status_worker = StatusWorker {
+            store: store.clone(),
+            settings: in_force.closing.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+        };
         let intake = Intake::new(
             store.clone(),
             Arc::clone(&metrics),
             Arc::clone(&clock),
             operator.clone(),
+            closing.clone(),
             in_force.intake.clone(),
         );
         let means = deliver::Means {
@@ -205,6 +233,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             tasks,
+            buttons,
         };
         let dispatcher = Dispatcher::new(means, in_force.deliver.clone(), seed);
         let image_worker = ImageWorker::new(images::Parts {
@@ -223,6 +252,8 @@ impl App {
             in_force,
             operator,
             intake,
+            closing,
+            status_worker,
             dispatcher,
             image_worker,
             sweeper,
@@ -261,6 +292,8 @@ impl App {
             links: self.in_force.links.clone(),
             metrics: Arc::clone(&ground.metrics),
             clock: Arc::clone(&ground.clock),
+            closing: self.closing,
+            tasks: ground.tasks.clone(),
             stopping: ground.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
@@ -286,6 +319,7 @@ impl App {
         tasks.spawn("server", server);
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
+        tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::archive::LinkSigner;
+use crate::closing::SlackPlace;
 use crate::config::Config;
+use crate::destination::KindSettings;
 use crate::feishu::{App, FeishuClient};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
-use crate::{deliver, destination, images, intake, upkeep};
+use crate::slack::SlackClient;
+use crate::{closing, deliver, destination, images, intake, upkeep};
 
 /// The settings of every part, made from one configuration: what a reload replaces.
 pub(super) struct Parts {
@@ -16,6 +19,7 @@ pub(super) struct Parts {
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
     pub(super) upkeep: upkeep::Settings,
+    pub(super) closing: closing::Settings,
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
@@ -47,6 +51,7 @@ impl Parts {
                 images_retain: config.images.retain,
                 images_total_max: config.images.total_bytes_max,
             },
+            closing: closing(config)?,
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
@@ -69,6 +74,41 @@ pub fn names(config: &Config) -> deliver::Names {
             .map(|app| (app.name.clone(), app.feedback_timezone.clone()))
             .collect(),
     }
+}
+
+/// Who hears clicks, and who tells Feishu of them.
+fn closing(config: &Config) -> Result<closing::Settings, PartsError> {
+    let direct = HttpClient::trusted(None)?;
+    let with_secret = config.apps.values().filter(|app| app.app_secret.is_some());
+    let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
+    let mut slack = BTreeMap::new();
+    for (name, settings) in &config.destinations {
+        let KindSettings::SlackApp {
+            token,
+            signing_secret: Some(signing_secret),
+            buttons: true,
+            base_url,
+            ..
+        } = &settings.kind
+        else {
+            continue;
+        };
+        let http = match &settings.proxy {
+            Some(proxy) => HttpClient::trusted(Some(proxy))?,
+            None => direct.clone(),
+        };
+        let place = SlackPlace {
+            signing_secret: signing_secret.clone(),
+            client: SlackClient::new(base_url, token.clone(), http),
+            locale: settings.common.audience.locale,
+        };
+        slack.insert(name.clone(), place);
+    }
+    Ok(closing::Settings {
+        clients: with_secret.map(client).collect(),
+        mentions: config.mentions.clone(),
+        slack,
+    })
 }
 
 /// A configuration that is right cannot be put to work on this machine.

@@ -10,10 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::destination::Pace;
-use crate::model::{DestinationName, Outcome, RETRY_AFTER_MAX, Timestamp};
+use crate::model::{DestinationName, Outcome, RETRY_AFTER_MAX, STOPPED_PROBE, Timestamp, backoff};
 use crate::store::GateRecord;
-
-use super::policy::{STOPPED_PROBE, backoff};
 
 /// After so many failures in a row that are the destination's, its breaker opens.
 const FAILURES_MAX: u32 = 5;

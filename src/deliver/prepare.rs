@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::standing;
 use super::telling::{self, Telling};
 use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
+use crate::closing::ButtonSigner;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{Clock, Form, Image, ImageState, Notice, NoticeKind, Trigger};
 use crate::operator::Operator;
@@ -25,6 +27,7 @@ pub(super) struct Preparer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) uploader: Uploader,
+    pub(super) buttons: ButtonSigner,
 }
 
 /// What is sent.
@@ -84,6 +87,14 @@ impl Preparer {
             images,
             images_pending: telling::images_pending(&work.images),
             images_total: telling::images_total(&event),
+            standing: standing::of(
+                work,
+                &event,
+                destination.as_ref(),
+                &settings.names,
+                &|press| self.buttons.value(press),
+                self.clock.now(),
+            ),
             event,
         };
         let payload = self

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::standing;
 use super::telling::{self, Names, Telling};
 use crate::destination::Settings;
 use crate::model::{
@@ -117,6 +118,7 @@ fn telling(
             | Trigger::Replay => images_total.min(IMAGES_PER_EVENT_MAX),
         },
         images_total,
+        standing: standing::unmoved(event, trigger),
         event: event.clone(),
     }
 }

@@ -8,7 +8,7 @@ use crate::destination::KeyOwner;
 use crate::model::{
     AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
 };
-use crate::render::{Mention, Shown, ShownBy, Subject};
+use crate::render::{Mention, Shown, ShownBy, Standing, Subject};
 
 /// The names that a message is told with.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,20 @@ impl Names {
         known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
     }
 
+    /// The name of `[mentions]` that means this person and nobody else.
+    pub fn person(&self, id: &str) -> Option<&str> {
+        let means = |mention: &&Mention| match mention {
+            Mention::All => false,
+            Mention::Person { feishu, slack, .. } => {
+                feishu.as_slice() == [id] || slack.as_slice() == [id]
+            }
+        };
+        match self.mentions.values().find(means)? {
+            Mention::All => None,
+            Mention::Person { name, .. } => Some(name),
+        }
+    }
+
     /// Who is meant by the names in an order. A name that a reload has taken away mentions nobody.
     pub fn mentions(&self, order: &Order) -> Vec<Mention> {
         let resolve = |name: &String| match name.as_str() {
@@ -84,6 +98,8 @@ pub struct Telling {
     pub images_pending: usize,
     /// How many pictures the report had in all.
     pub images_total: usize,
+    /// How its feedback stands, and what can be done about it.
+    pub standing: Standing,
 }
 
 impl Telling {
@@ -100,6 +116,7 @@ impl Telling {
             images: &self.images,
             images_pending: self.images_pending,
             images_total: self.images_total,
+            standing: &self.standing,
             now,
         }
     }

@@ -7,6 +7,7 @@
 //! would only send it again.
 
 pub mod app;
+mod card_action;
 mod cipher;
 pub mod client;
 mod envelope;
@@ -15,6 +16,7 @@ mod json;
 mod signature;
 
 pub use app::App;
+pub use card_action::{CARD_ACTION, CardAction};
 pub use client::{
     ApiError, Call, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError, ListedFeedback,
     PageToken, Unanswered,

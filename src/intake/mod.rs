@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::closing::Closing;
 use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
     Actor, AppName, Clock, Content, Current, EventState, FeedbackChange, IMAGES_PER_EVENT_MAX,
@@ -50,6 +51,7 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     operator: Operator,
+    closing: Closing,
     settings: Current<Settings>,
 }
 
@@ -60,6 +62,7 @@ impl Intake {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         operator: Operator,
+        closing: Closing,
         settings: Current<Settings>,
     ) -> Self {
         Self {
@@ -67,12 +70,13 @@ impl Intake {
             metrics,
             clock,
             operator,
+            closing,
             settings,
         }
     }
 
     /// Takes an authentic event of `app` in. The answer is what the platform is to be told, as JSON; an
-    /// event's is `{}`. When it is there the event is on the disk. `arrived` is when the event came, for
+    /// event's is `{}`, that to a click on a card a few words for whoever clicked. When it is there the event is on the disk. `arrived` is when the event came, for
     /// the metrics.
     pub async fn take(
         &self,
@@ -80,6 +84,9 @@ impl Intake {
         envelope: Envelope,
         arrived: Instant,
     ) -> Result<serde_json::Value, StoreError> {
+        if let Some(action) = envelope.card_action() {
+            return Ok(self.closing.card_pressed(&app.name, action).await);
+        }
         let reading = envelope.into_event(app);
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
         Ok(serde_json::json!({}))

@@ -241,6 +241,8 @@ keyed!(
         EventUnreadable => "event_unreadable",
         /// A template failed and the built-in plain one took its place.
         TemplateFailed => "template_failed",
+        /// Feishu did not take a status that somebody set.
+        StatusNotSet => "status_not_set",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
     }

@@ -1,6 +1,7 @@
 //! What the relay talks about: values without I/O, async or framework. Every other module may name
 //! these; they name none of the others.
 
+mod backoff;
 mod clock;
 mod closing;
 mod current;
@@ -14,6 +15,7 @@ mod private;
 mod retry_after;
 mod time;
 
+pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{
     Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage, StatusJob,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::text::{LINK, LINK_END, clean, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Content, Event, Feedback, ImageFormat, Private, StatusChange, Timestamp, Trigger, UserIds,
+    Act, Content, Event, Feedback, ImageFormat, Private, Through, Timestamp, Trigger, UserIds,
 };
 
 /// No list of the context is longer: what bounds the work of nested loops.
@@ -59,7 +59,8 @@ pub(super) fn build(
         .collect();
     json!({
         "feedback": builder.feedback(subject, feedback, &images),
-        "change": builder.change(subject.event),
+        "change": builder.change(subject),
+        "actions": builder.actions(subject),
         "event": {
             "id": builder.text(subject.event.id.as_str()),
             "type": event_type(subject),
@@ -166,7 +167,9 @@ impl Builder<'_> {
                 change.status,
             ),
             Content::Created(_) | Content::Notice(_) => {
-                (feedback.id.as_slice(), feedback.app_id.as_ref(), None)
+                let state = subject.standing.state.as_ref();
+                let status = state.map(|state| state.status);
+                (feedback.id.as_slice(), feedback.app_id.as_ref(), status)
             }
         };
         let app_name = match &subject.event.content {
@@ -220,17 +223,48 @@ impl Builder<'_> {
         ids.iter().take(most).map(|id| self.text(id)).collect()
     }
 
-    /// When the status changed, and who changed it: a person like any other.
-    fn change(&self, event: &Event) -> Value {
-        let none = StatusChange::default();
-        let change = match &event.content {
-            Content::Updated(change) => change,
-            Content::Created(_) | Content::Notice(_) => &none,
+    /// When the status changed, and who changed it: a person like any other. `through` says of a feedback
+    /// that came before how it came to its status; an event that tells of a change is that itself.
+    fn change(&self, subject: &Subject<'_>) -> Value {
+        let nobody = UserIds::default();
+        let standing = subject.standing;
+        let state = standing.state.as_ref();
+        let (at, by, state) = match (&subject.event.content, state) {
+            (Content::Updated(change), _) => (change.updated_at, change.operator.clone(), None),
+            (Content::Created(_), Some(state)) => {
+                let open_id = match state.through {
+                    Through::Feishu | Through::Platform => state.by.id.clone(),
+                    Through::Slack => None,
+                };
+                let by = UserIds { open_id, ..nobody };
+                (Some(state.changed_at), by, Some(state))
+            }
+            (Content::Created(_) | Content::Notice(_), _) => (None, nobody, None),
         };
+        let (name, visibility) = (standing.by_name.as_ref(), self.audience.fields.user);
         json!({
-            "at": change.updated_at.map(|at| at.to_string()),
-            "by": self.user(&change.operator),
+            "at": at.map(|at| at.to_string()),
+            "by": self.user(&by),
+            "name": self.private(name, visibility, mask::head),
+            "through": state.map(|state| state.through.key()),
+            "here_only": state.is_some_and(|state| state.here_only),
         })
+    }
+
+    /// The buttons, where this audience has them.
+    fn actions(&self, subject: &Subject<'_>) -> Vec<Value> {
+        let actions = subject.standing.actions.iter();
+        let actions = actions.filter(|_| self.audience.buttons);
+        actions
+            .map(|action| {
+                json!({
+                    "act": action.act.key(),
+                    "label": words::act(self.locale, action.act),
+                    "style": style(action.act),
+                    "value": action.value,
+                })
+            })
+            .collect()
     }
 
     fn user(&self, user: &UserIds) -> Value {
@@ -308,6 +342,15 @@ impl Builder<'_> {
                 json!({"kind": null, "title": null, "subject": null, "text": null})
             }
         }
+    }
+}
+
+/// How a button looks: words that Feishu and Slack share.
+const fn style(act: Act) -> &'static str {
+    match act {
+        Act::Claim => "primary",
+        Act::NotOurs => "danger",
+        Act::Done | Act::Undo => "default",
     }
 }
 

@@ -104,6 +104,8 @@ struct At {
     field: Field,
     chars: usize,
     line: bool,
+    /// What programs read is whole or useless.
+    whole: bool,
 }
 
 impl At {
@@ -117,6 +119,7 @@ impl At {
             field: Field::Plain,
             chars: usize::MAX,
             line: false,
+            whole: false,
         }
     }
 }
@@ -135,7 +138,8 @@ impl Walk<'_> {
                     chars: at.chars,
                     bytes: usize::MAX,
                 };
-                let filled = text::fill(string, at.field, self.each, whole, self.spec.locale);
+                let each = if at.whole { Room::ALL } else { self.each };
+                let filled = text::fill(string, at.field, each, whole, self.spec.locale);
                 Value::String(filled)
             }
             Value::Array(items) => {
@@ -211,8 +215,14 @@ impl Walk<'_> {
             field,
             chars,
             line,
+            whole: at.whole || is_value(tag, key),
         }
     }
+}
+
+/// Whether a member comes back to us when a button is pressed.
+fn is_value(tag: Option<&str>, key: &str) -> bool {
+    key == "value" && matches!(tag, Some("button") | None)
 }
 
 /// What reads the text of an object with `tag`.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Locale;
-use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind};
+use crate::model::{
+    Act, FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind,
+};
 
 /// Key, Chinese, English.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -19,6 +21,11 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("fault_time", "发生时间", "Happened"),
     ("feedback", "反馈", "Feedback"),
     ("feedback_time", "报告时间", "Reported"),
+    (
+        "here_only",
+        "仅在此处更改，飞书中未变",
+        "here only; not changed in Feishu",
+    ),
     ("image", "图片", "Picture"),
     ("late", "此反馈送达较晚", "This report arrived late"),
     ("late_images", "补充图片", "More pictures"),
@@ -26,6 +33,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("no_description", "（用户没有填写描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
     ("path", "页面", "Page"),
+    ("someone", "有人", "someone"),
     ("source", "来源", "Source"),
     ("status", "状态", "Status"),
     ("suggestion", "建议", "Suggestion"),
@@ -110,6 +118,16 @@ pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
     pick(locale, zh, en).to_owned()
 }
 
+/// What a button says.
+pub(super) const fn act(locale: Locale, act: Act) -> &'static str {
+    match act {
+        Act::Claim => pick(locale, "我来处理", "Claim"),
+        Act::Done => pick(locale, "已处理", "Done"),
+        Act::NotOurs => pick(locale, "不归我们", "Not ours"),
+        Act::Undo => pick(locale, "撤销", "Undo"),
+    }
+}
+
 /// What the relay tells its operator.
 pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     match kind {
@@ -120,6 +138,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ImageLost => pick(locale, "图片丢失", "Picture lost"),
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
+        NoticeKind::StatusNotSet => pick(locale, "状态未能写入飞书", "Status not set in Feishu"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
     }
 }

@@ -40,6 +40,10 @@ labels! {
     DestinationOutcome { destination, outcome }
     /// Of a result.
     Outcome { result }
+    /// Of a click: through what, on which button, with which result.
+    Click { through, act, result }
+    /// Of one app and a result.
+    AppResult { app, result }
     /// Of this build.
     Build { version }
 }
@@ -71,12 +75,15 @@ pub struct Metrics {
     pub(super) images: Family<Outcome, Counter>,
     pub(super) image_attempts: Family<Outcome, Counter>,
     pub(super) notices: Family<Outcome, Counter>,
+    pub(super) clicks: Family<Click, Counter>,
+    pub(super) statuses: Family<AppResult, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) panics: Counter,
     queue: Family<DestinationOutcome, Gauge>,
     queue_age: Family<Destination, Gauge<f64, AtomicU64>>,
     images_waiting: Gauge,
     image_deadline: Gauge<f64, AtomicU64>,
+    statuses_waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -105,12 +112,15 @@ impl Metrics {
             images: Family::default(),
             image_attempts: Family::default(),
             notices: Family::default(),
+            clicks: Family::default(),
+            statuses: Family::default(),
             reloads: Family::default(),
             panics: Counter::default(),
             queue: Family::default(),
             queue_age: Family::default(),
             images_waiting: Gauge::default(),
             image_deadline: Gauge::default(),
+            statuses_waiting: Gauge::default(),
         };
         all.register();
         all.register_gauges();
@@ -177,6 +187,13 @@ impl Metrics {
             self.notices.clone(),
         );
         r.register(
+            "clicks",
+            "Clicks on buttons, by what came of them",
+            self.clicks.clone(),
+        );
+        let help = "Attempts to tell Feishu of a status, by what they came to";
+        r.register("statuses", help, self.statuses.clone());
+        r.register(
             "reloads",
             "Reloads of the configuration, by result",
             self.reloads.clone(),
@@ -212,6 +229,8 @@ impl Metrics {
             Unit::Seconds,
             self.image_deadline.clone(),
         );
+        let help = "Statuses that Feishu is still to be told";
+        r.register("statuses_waiting", help, self.statuses_waiting.clone());
         let build: Family<Build, Gauge> = Family::default();
         build
             .get_or_create(&Build {
@@ -248,6 +267,11 @@ impl Metrics {
     pub fn set_images_waiting(&self, count: i64, nearest_deadline_seconds: f64) {
         self.images_waiting.set(count);
         self.image_deadline.set(nearest_deadline_seconds);
+    }
+
+    /// Sets how many statuses Feishu is still to be told.
+    pub fn set_statuses_waiting(&self, count: i64) {
+        self.statuses_waiting.set(count);
     }
 
     /// All of it as Prometheus and `OpenMetrics` readers take it.

@@ -135,6 +135,7 @@ impl Checks<'_> {
             keyword: of_kind.keyword,
             body: of_kind.body,
             bytes_max: None,
+            buttons: of_kind.kind.has_buttons(),
         };
         Some(Settings {
             common: self.common(name, raw, audience, &at, out),
