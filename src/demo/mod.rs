@@ -8,7 +8,9 @@
 mod faults;
 pub mod feishu;
 mod server;
+pub mod slack;
 
 pub use faults::{Fault, Faults};
 pub use feishu::FakeFeishu;
 pub use server::Server;
+pub use slack::FakeSlack;

@@ -49,7 +49,7 @@ fn payloads() {
         for locale in [Locale::Zh, Locale::En] {
             let audience = sample::audience(family, locale);
             for (name, sample) in sample::all() {
-                if name == "fault_by_key" && family != Family::Feishu {
+                if name == "fault_by_key" && !matches!(family, Family::Feishu | Family::Slack) {
                     continue;
                 }
                 let payload = templates

@@ -1,5 +1,5 @@
 //! Uploads: pictures that messages of the same bot can show. Source: docs.slack.dev "Working with files"
-//! and "slack_file object".
+//! and "`slack_file` object".
 //!
 //! Slack is told of a file, says where its bytes go, is told that they are there, and works on them for a
 //! while: a block that shows the file before it has a `mimetype` is refused. So [`SlackClient::upload`]
@@ -98,12 +98,8 @@ impl SlackClient {
         let deadline = Instant::now() + READY_MAX;
         loop {
             let fields = Arguments::Form(vec![("file", id.to_owned())]);
-            match self
-                .call(method, fields, CALL_TIMEOUT)
-                .await
-                .as_ref()
-                .map(Said::of)
-            {
+            let answer = self.call(method, fields, CALL_TIMEOUT).await;
+            match answer.as_ref().map(Said::of) {
                 Ok(Said::Ok(members)) if members.object("file").text("mimetype").is_some() => {
                     return Ok(());
                 }
@@ -113,10 +109,11 @@ impl SlackClient {
                 }
                 Ok(Said::Ok(_) | Said::Refused(_) | Said::Unreadable) | Err(_) => {}
             }
-            if Instant::now() + READY_STEP > deadline {
+            let pause = answer.as_ref().map_or(READY_STEP, pause);
+            if Instant::now() + pause > deadline {
                 return Err(retry(method, "Slack has not made the file ready in time"));
             }
-            sleep(READY_STEP).await;
+            sleep(pause).await;
         }
     }
 
@@ -131,6 +128,16 @@ impl SlackClient {
             Said::Unreadable => Err(by_status(method, answer.status)),
         }
     }
+}
+
+/// How long to wait before the next look: a step, or what the answer asks for.
+fn pause(answer: &Answer) -> Duration {
+    let asked = answer
+        .header("retry-after")
+        .and_then(|secs| secs.parse().ok());
+    asked.map_or(READY_STEP, |secs| {
+        Duration::from_secs(secs).clamp(READY_STEP, READY_MAX)
+    })
 }
 
 /// Whether it can be a file's id: it stands in JSON and in the journal.

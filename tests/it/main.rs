@@ -11,3 +11,4 @@ mod harness;
 mod intake;
 mod main_path;
 mod running;
+mod slack_app;

@@ -32,8 +32,8 @@ pub(super) fn app(
         missing(at, "signing_secret", help, out);
     }
     let base_url = match raw.base_url {
-        Some(url) => urls::base(&url, &at.key("base_url", url.span()), out)?,
-        None => BASE_URL.to_owned(),
+        Some(url) => urls::base(&url, &at.key("base_url", url.span()), out),
+        None => Some(BASE_URL.to_owned()),
     };
     let channel = channel(raw.channel, at, out);
     let Some(token) = token else {
@@ -47,7 +47,7 @@ pub(super) fn app(
         signing_secret: signing_secret.map(Spanned::into_inner),
         channel: channel?,
         buttons,
-        base_url,
+        base_url: base_url?,
     })
 }
 

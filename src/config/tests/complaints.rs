@@ -46,6 +46,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("mentions", with_rules("[mentions]\nall = { feishu = \"ou_1\" }\nsre = { feishu = [\"ou_1\", \"on call\"], slack = \"@li\" }\nnone = {}\nx = 5")),
         ("app_names", with_app("[app_names]\n\"cli_1\" = \"商店\"\n\"cli_2\" = \"order\"\n\"cli_3\" = \"order\"\n\"clii_4\" = \"x\"\n\"cli_5\" = 5\n\"cli_6\" = \"\"")),
         ("slack_without_links", with_rules("[destinations.ops]\nkind = \"slack-webhook\"\nurl = \"${URL:-https://hooks.slack.com/services/x}\"")),
+        ("slack_app", with_rules(SLACK_APP)),
         ("fallback_after_alone", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nfallback_after = \"5m\"")),
         ("wide_characters", with_rules("[destinations.a]\nkind = \"file\"\n\"名字\" = \"值班\"\npath = \"反馈\"\n[templates]\ndir = '反馈/模板' # 中文")),
         ("rules_is_a_table", "[rules]\nname = \"x\"".into()),
@@ -138,13 +139,6 @@ backfill = "off"
 kind = "feishu-app"
 app = "shop"
 chat_id = "oc_1"
-[destinations.product]
-kind = "slack-app"
-token = "hunter2"
-[destinations.a]
-kind = "slack-webhook"
-url = "${URL:-https://example.com}"
-signing_secret = "hunter2"
 [[tests]]
 name = "x"
 [[digests]]
@@ -152,6 +146,33 @@ name = "y"
 [server]
 public_url = "https://example.com"
 "#;
+
+const SLACK_APP: &str = r##"
+[destinations.a]
+kind = "slack-app"
+channel = "#product"
+buttons = true
+[destinations.b]
+kind = "slack-app"
+token = "${TOKEN:-xoxp-hunter2}"
+channel = "U0123ABCD"
+base_url = "https://slack.com/?hunter2"
+[destinations.c]
+kind = "slack-app"
+token = "${TOKEN:-xoxb-1}"
+signing_secret = "hunter2"
+chanel = "C0123ABCD"
+buttons = "yes"
+[destinations.d]
+kind = "slack-app"
+token = "${TOKEN:-xoxb-1}"
+signing_secret = "${SECRET:-s}"
+channel = "C0123ABCD"
+[destinations.e]
+kind = "slack-app"
+token = "${TOKEN:-xoxb-1}"
+channel = "G0123ABCD"
+"##;
 
 const APP_IDS: &str = r#"
 [apps.a]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Folder;
 use crate::config::{Config, load};
 use crate::destination::{Common, KindSettings};
+use crate::model::Secret;
 use crate::render::{Locale, Mention, Visibility};
 use crate::telemetry::LogFormat;
 
@@ -21,6 +22,8 @@ const VARIABLES: &[(&str, &str)] = &[
         "https://open.feishu.cn/open-apis/bot/v2/hook/x",
     ),
     ("ONCALL_BOT_SECRET", "bot secret"),
+    ("SLACK_BOT_TOKEN", "xoxb-1"),
+    ("SLACK_SIGNING_SECRET", "signing secret"),
     ("OPS_URL", "https://hooks.slack.com/services/x"),
     (
         "WAREHOUSE_SECRET",
@@ -175,6 +178,37 @@ fn every_key_of_the_destinations_arrives() {
         config.destinations["ops"].kind,
         KindSettings::SlackWebhook { .. }
     ));
+    let wanted = KindSettings::SlackApp {
+        token: Secret::new("xoxb-1"),
+        signing_secret: Some(Secret::new("signing secret")),
+        channel: "C0123456789".into(),
+        buttons: false,
+        base_url: "https://slack.example.com".into(),
+    };
+    assert_eq!(config.destinations["product"].kind, wanted);
+}
+
+/// Buttons are there where their clicks can be believed, unless they are not wanted.
+#[test]
+fn a_slack_app_has_buttons_where_it_has_a_signing_secret() {
+    let written = |more: &str| {
+        let text = format!(
+            "[destinations.a]\nkind = \"slack-app\"\ntoken = \"xoxb-1\"\nchannel = \"D0123ABCD\"\n{more}"
+        );
+        match &super::config(&text, &[]).destinations["a"].kind {
+            KindSettings::SlackApp {
+                buttons, base_url, ..
+            } => {
+                assert_eq!(base_url, "https://slack.com");
+                *buttons
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(written("signing_secret = \"s\""));
+    assert!(!written("signing_secret = \"s\"\nbuttons = false"));
+    assert!(!written(""));
+    assert!(!written("buttons = false"));
 }
 
 fn common(common: &Common) {

@@ -142,12 +142,12 @@ mod tests {
     #[test]
     fn a_new_message_a_reply_and_a_change() {
         let payload = json!({"text": "白屏", "blocks": [{"type": "divider"}]});
-        let new = asked(&payload, Address::Channel("C1"));
+        let mut new = asked(&payload, Address::Channel("C1"));
         assert_eq!(new.method, "chat.postMessage");
         let wanted = json!({"text": "白屏", "blocks": [{"type": "divider"}], "channel": "C1",
             "unfurl_links": false, "unfurl_media": false});
         assert_eq!(new.body, wanted);
-        assert!(!new.clone().leave_thread());
+        assert!(!new.leave_thread());
         let thread = Address::Thread {
             channel: "C2",
             ts: "1.2",

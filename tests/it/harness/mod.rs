@@ -5,8 +5,10 @@ mod http;
 mod receiver;
 mod relay;
 mod sealed;
+pub mod slack;
 
 pub use http::post;
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Relay, wait_until};
 pub use sealed::{Feedback, TOKEN, sealed};
+pub use slack::Slack;

@@ -1,0 +1,321 @@
+//! A stand-in for Slack: the part of the Web API that the relay calls, an incoming webhook, and somebody
+//! who presses buttons.
+//!
+//! One module for each part; all share a [`State`]. The Web API answers as Slack does: HTTP 200 with `ok`
+//! and a word for what is wrong, 429 only to what comes too fast. Nothing is taken that Slack would refuse
+//! for its blocks ([`blocks`]), and a file can be shown only a while after it was uploaded ([`files`]).
+
+mod blocks;
+mod files;
+mod messages;
+mod press;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+
+use self::files::Files;
+use self::messages::Channels;
+pub use self::messages::{Access, Posted};
+pub use self::press::{Press, PressError};
+use super::server::with_fault;
+use super::{Faults, Server};
+use crate::model::Secret;
+
+/// A kind of call, on which faults can be laid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// `chat.postMessage`.
+    PostMessage,
+    /// `chat.update`.
+    Update,
+    /// `files.getUploadURLExternal`.
+    UploadUrl,
+    /// The bytes of a file, to the URL that was given for them.
+    Upload,
+    /// `files.completeUploadExternal`.
+    CompleteUpload,
+    /// `files.info`.
+    FileInfo,
+    /// `auth.test`.
+    AuthTest,
+    /// `conversations.info`.
+    ConversationInfo,
+    /// The incoming webhook.
+    Webhook,
+    /// The `response_url` of a click.
+    Respond,
+}
+
+/// A call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// What was called.
+    pub api: Api,
+    /// The arguments, of JSON or a form; null for bytes.
+    pub arguments: Value,
+}
+
+/// The workspace that the stand-in plays.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// The bot's token, `xoxb-…`.
+    pub token: Secret,
+    /// What clicks are signed with.
+    pub signing_secret: Secret,
+    /// The scopes that the bot was granted.
+    pub scopes: Vec<&'static str>,
+    /// Channels by their ids, and how the bot stands to each.
+    pub channels: BTreeMap<String, Access>,
+}
+
+impl Workspace {
+    /// A workspace with one channel that the bot is in, and every scope that the relay can use.
+    pub fn new(token: &str, signing_secret: &str, channel: &str) -> Self {
+        Self {
+            token: Secret::new(token),
+            signing_secret: Secret::new(signing_secret),
+            scopes: vec!["chat:write", "files:write", "files:read", "channels:read"],
+            channels: BTreeMap::from([(channel.to_owned(), Access::Member)]),
+        }
+    }
+}
+
+/// What all parts share.
+#[derive(Debug)]
+struct State {
+    workspace: Workspace,
+    faults: Faults<Api>,
+    calls: Mutex<Vec<Called>>,
+    channels: Channels,
+    files: Files,
+}
+
+/// The stand-in. Dropping it stops it.
+#[derive(Debug)]
+pub struct FakeSlack {
+    server: Server,
+    state: Arc<State>,
+}
+
+impl FakeSlack {
+    /// Starts one on a free port of the loopback interface.
+    pub async fn start(workspace: Workspace) -> std::io::Result<Self> {
+        let state = Arc::new(State {
+            channels: Channels::new(workspace.channels.clone()),
+            workspace,
+            faults: Faults::default(),
+            calls: Mutex::default(),
+            files: Files::default(),
+        });
+        let routes = Router::new()
+            .merge(messages::routes())
+            .merge(files::routes())
+            .route("/api/auth.test", post(auth_test))
+            .with_state(Arc::clone(&state));
+        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
+        Ok(Self { server, state })
+    }
+
+    /// What a destination's `base_url` is to be.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The URL of an incoming webhook, into the first channel.
+    pub fn webhook_url(&self) -> String {
+        format!("{}/services/T0FAKE/B0FAKE/fake", self.url())
+    }
+
+    /// What misbehaves.
+    pub fn faults(&self) -> &Faults<Api> {
+        &self.state.faults
+    }
+
+    /// The calls so far, in order.
+    pub fn calls(&self) -> Vec<Called> {
+        lock(&self.state.calls).clone()
+    }
+
+    /// The messages there are, oldest first, as they stand now.
+    pub fn messages(&self) -> Vec<Posted> {
+        self.state.channels.messages()
+    }
+
+    /// From now on the bot stands so to this channel.
+    pub fn set_access(&self, channel: &str, access: Access) {
+        self.state.channels.set_access(channel, access);
+    }
+
+    /// The bytes of an uploaded file.
+    pub fn file(&self, id: &str) -> Option<Bytes> {
+        self.state.files.bytes(id)
+    }
+
+    /// How long after its upload a file can be shown: of those uploaded from now on.
+    pub fn set_ready_after(&self, span: Duration) {
+        self.state.files.set_ready_after(span);
+    }
+}
+
+impl State {
+    fn record(&self, api: Api, arguments: &Value) {
+        lock(&self.calls).push(Called {
+            api,
+            arguments: arguments.clone(),
+        });
+    }
+
+    /// Serves one call of the Web API: its arguments are recorded, its fault taken, its token and scope
+    /// checked.
+    async fn serve(
+        &self,
+        api: Api,
+        request: Request<'_>,
+        scope: Option<&'static str>,
+        answer: impl FnOnce(&Value) -> Result<Value, Refused>,
+    ) -> Response {
+        let arguments = request.arguments();
+        self.record(api, arguments.as_ref().unwrap_or(&Value::Null));
+        with_fault(self.faults.take(&api), async {
+            let answered = self
+                .admit(request.headers, scope)
+                .and(arguments.ok_or(Refused::word("invalid_arguments")))
+                .and_then(|arguments| answer(&arguments));
+            match answered {
+                Ok(answer) => ok(answer),
+                Err(refused) => refused.into_response(),
+            }
+        })
+        .await
+    }
+
+    fn admit(&self, headers: &HeaderMap, scope: Option<&'static str>) -> Result<(), Refused> {
+        let bearer = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let token = bearer.ok_or(Refused::word("not_authed"))?;
+        if !self.workspace.token.matches(token) {
+            return Err(Refused::word("invalid_auth"));
+        }
+        match scope.filter(|scope| !self.workspace.scopes.contains(scope)) {
+            None => Ok(()),
+            Some(needed) => Err(Refused::Answer(json!({
+                "ok": false, "error": "missing_scope", "needed": needed,
+                "provided": self.workspace.scopes.join(","),
+            }))),
+        }
+    }
+}
+
+/// A call as it came, and whether its method takes JSON. All take forms.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+    json: bool,
+}
+
+impl Request<'_> {
+    fn arguments(&self) -> Option<Value> {
+        let media_type = self.headers.get("content-type")?.to_str().ok()?;
+        if media_type.starts_with("application/json") {
+            let arguments: Value = serde_json::from_slice(self.body).ok()?;
+            return (self.json && arguments.is_object()).then_some(arguments);
+        }
+        let fields = url::form_urlencoded::parse(self.body);
+        let fields = fields.map(|(name, value)| (name.into_owned(), value.into_owned().into()));
+        Some(Value::Object(fields.collect()))
+    }
+}
+
+/// A failure, as Slack tells it.
+#[derive(Clone, Debug, PartialEq)]
+enum Refused {
+    /// With HTTP 200.
+    Answer(Value),
+    /// With HTTP 429: wait so many seconds.
+    TooFast(u64),
+}
+
+impl Refused {
+    fn word(error: &str) -> Self {
+        Self::Answer(json!({"ok": false, "error": error}))
+    }
+
+    /// Blocks that are not taken, for these reasons.
+    fn blocks(problems: &[String]) -> Self {
+        let messages: Vec<String> = problems
+            .iter()
+            .map(|one| format!("[ERROR] {one}"))
+            .collect();
+        Self::Answer(
+            json!({"ok": false, "error": "invalid_blocks", "errors": problems,
+            "response_metadata": {"messages": messages}}),
+        )
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Answer(answer) => json_answer(&answer),
+            Self::TooFast(secs) => {
+                let body = json!({"ok": false, "error": "ratelimited"}).to_string();
+                let headers = [("retry-after", secs.to_string())];
+                (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+            }
+        }
+    }
+}
+
+/// A success. What it holds is an object.
+fn ok(mut answer: Value) -> Response {
+    answer["ok"] = true.into();
+    json_answer(&answer)
+}
+
+fn json_answer(answer: &Value) -> Response {
+    let media_type = [("content-type", "application/json; charset=utf-8")];
+    (media_type, answer.to_string()).into_response()
+}
+
+async fn auth_test(
+    extract::State(state): extract::State<Arc<State>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let request = Request {
+        headers: &headers,
+        body: &body,
+        json: true,
+    };
+    let mut answer = state
+        .serve(Api::AuthTest, request, None, |_| {
+            Ok(
+                json!({"url": "https://example.slack.com/", "team": "example", "user": "relay",
+                "team_id": "T0FAKE", "user_id": "U0FAKEBOT", "bot_id": "B0FAKEBOT"}),
+            )
+        })
+        .await;
+    if let Ok(scopes) = state.workspace.scopes.join(",").parse() {
+        answer.headers_mut().insert("x-oauth-scopes", scopes);
+    }
+    answer
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
