@@ -122,30 +122,28 @@ pub enum PartsError {
     Destination(#[from] destination::BuildError),
 }
 
-/// Builds every destination. Those without a proxy share one HTTP client, and those that upload as
+/// Builds every destination. Those without a proxy share one HTTP client, and those that speak as
 /// one app share its token.
 pub fn destinations(config: &Config) -> Result<deliver::Destinations, PartsError> {
     let direct = HttpClient::trusted(None)?;
-    let uploader = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
+    let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
     let with_secret = config.apps.values().filter(|app| app.app_secret.is_some());
-    let uploaders: BTreeMap<_, _> = with_secret.map(uploader).collect();
+    let clients: BTreeMap<_, _> = with_secret.map(client).collect();
     let mut built = deliver::Destinations::new();
     for (name, settings) in &config.destinations {
         let http = match &settings.proxy {
             Some(proxy) => HttpClient::trusted(Some(proxy))?,
             None => direct.clone(),
         };
-        let uploader = settings
-            .upload_images_as()
-            .and_then(|app| match &settings.proxy {
-                // Behind a proxy the platform's API is reached the same way.
-                Some(_) => config
-                    .apps
-                    .get(app)
-                    .map(|app| FeishuClient::new(app, http.clone())),
-                None => uploaders.get(app).cloned(),
-            });
-        built.insert(name.clone(), destination::build(settings, http, uploader)?);
+        let client = settings.speaks_as().and_then(|app| match &settings.proxy {
+            // Behind a proxy the platform's API is reached the same way.
+            Some(_) => config
+                .apps
+                .get(app)
+                .map(|app| FeishuClient::new(app, http.clone())),
+            None => clients.get(app).cloned(),
+        });
+        built.insert(name.clone(), destination::build(settings, http, client)?);
     }
     Ok(built)
 }

@@ -101,6 +101,7 @@ async fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failur
 fn kinds(config: &Config) -> BTreeMap<DestinationName, &'static str> {
     let word = |kind: &KindSettings| match kind {
         KindSettings::FeishuBot { .. } => "feishu-bot",
+        KindSettings::FeishuApp { .. } => "feishu-app",
         KindSettings::SlackWebhook { .. } => "slack-webhook",
         KindSettings::SlackApp { .. } => "slack-app",
         KindSettings::Webhook { .. } => "webhook",

@@ -188,6 +188,8 @@ async fn send(destination: &dyn Destination, preview: &Preview, now: Timestamp) 
         place: Place::New,
         key: preview.id,
         now,
+        // A test rings nobody.
+        rings: &[],
         link: &show::link,
     };
     destination.send(message).await
@@ -227,6 +229,8 @@ mod tests {
             code: None,
             excerpt: None,
             handle: None,
+            stale_images: false,
+            rang: None,
         };
         let reason = String::from("the answer was lost");
         let taken = sent(Outcome::Delivered);

@@ -63,6 +63,7 @@ codes! {
     BAD_HOST = "E034", "not a host pattern";
     BAD_MENTION = "E035", "not a person that can be mentioned";
     NAME_TAKEN = "E036", "one name for two things";
+    BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
     NO_RULES = "W001", "no rules";
     HTTP_TARGET = "W002", "a destination without TLS";

@@ -47,9 +47,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     ("", "silences"),
     ("", "console"),
     ("apps.", "backfill"),
-    ("destinations.", "app"),
-    ("destinations.", "chat_id"),
-    ("destinations.", "urgent"),
 ];
 
 /// Whether `path` is a key that is designed and not built.
@@ -113,8 +110,6 @@ pub(super) fn unknown_word(
     at: &At,
     out: &mut Complaints,
 ) {
-    // Kinds that are known only to be refused are not offered.
-    let expected = expected.replace(", `feishu-app`", "");
     let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let message = format!("expected {expected}");
     let near = given

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::values::{Address, Many, Period, Rate, RawSecret, Size, Zone};
+use crate::feishu::Urgent;
 use crate::render::{Locale, Visibility};
 use crate::telemetry::LogFormat;
 
@@ -110,6 +111,14 @@ sections! {
         keyword: Field<String>,
         upload_images_as: Field<String>,
     }
+    /// `kind = "feishu-app"`
+    RawFeishuApp {
+        app: Field<String>,
+        chat_id: Field<String>,
+        user: Field<String>,
+        urgent: Field<How>,
+        buttons: Field<bool>,
+    }
     /// `kind = "slack-webhook"`
     RawSlackWebhook {
         url: Field<RawSecret>,
@@ -157,6 +166,8 @@ words! {
     Receive { Webhook = "webhook", Websocket = "websocket", }
     /// `platform` of an app
     Platform { Feishu = "feishu", Lark = "lark", }
+    /// `urgent` of a `feishu-app`
+    How { App = "app", Sms = "sms", Phone = "phone", }
     /// An entry of `fields`
     Sight { Full = "full", Mask = "mask", Drop = "drop", }
     /// `kind` of a destination. Those that are not built are refused with words of their own.
@@ -175,6 +186,16 @@ impl From<Format> for LogFormat {
         match format {
             Format::Text => Self::Text,
             Format::Json => Self::Json,
+        }
+    }
+}
+
+impl From<How> for Urgent {
+    fn from(how: How) -> Self {
+        match how {
+            How::App => Self::App,
+            How::Sms => Self::Sms,
+            How::Phone => Self::Phone,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::gate::Now;
 use super::policy::{RetryPolicy, Tried};
 use super::prepare::{Prepared, Preparer, Unsendable};
 use super::{Settings, is_notice};
-use crate::destination::{Destination, Message, Place, Sent};
+use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
 use crate::model::{
     Attempt, Clock, Delivery, Form, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind,
     Recorded, Trigger, Verdict,
@@ -17,7 +17,7 @@ use crate::model::{
 use crate::operator::Operator;
 use crate::store::{Finished, NewDelivery, Store, Work};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{AttemptMade, DeliveryEnded};
+use crate::telemetry::events::{AttemptMade, DeliveryEnded, PeopleRung};
 
 /// How long to wait before trying again to record what came of a send, while the journal fails.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
@@ -68,6 +68,7 @@ impl Sender {
             place: place(&lease.item, destination.as_ref()),
             key: delivery.id,
             now: started_at,
+            rings: &settings.names.open_ids(delivery),
             link: &link,
         };
         let sent = destination.send(message).await;
@@ -80,10 +81,17 @@ impl Sender {
             status: sent.status,
             code: sent.code.clone(),
             reason: sent.outcome.reason().map(str::to_owned),
-            excerpt: sent.excerpt.clone(),
+            excerpt: excerpt(&sent),
         };
-        self.conclude(destination, lease, attempt, &sent, prepared)
-            .await;
+        let again = prepared.old_keys
+            && sent.stale_images
+            && self.forget_keys(settings, destination, &lease.item).await;
+        let concluded = Concluded {
+            sent: &sent,
+            prepared,
+            again,
+        };
+        self.conclude(destination, lease, attempt, concluded).await;
         Some(sent.outcome)
     }
 
@@ -141,11 +149,21 @@ impl Sender {
         destination: &Arc<dyn Destination>,
         lease: &Lease<Work>,
         attempt: Attempt,
-        sent: &Sent,
-        prepared: Prepared,
+        concluded: Concluded<'_>,
     ) {
+        let Concluded {
+            sent,
+            prepared,
+            again,
+        } = concluded;
         let delivery = &lease.item.delivery;
-        let mut verdict = self.verdict(destination, delivery, &sent.outcome);
+        let mut verdict = if again {
+            let due_at = self.clock.now();
+            let form = delivery.form;
+            Verdict::RetryAt { due_at, form }
+        } else {
+            self.verdict(destination, delivery, &sent.outcome)
+        };
         let stopped = matches!(sent.outcome, Outcome::Stop { .. });
         let fallback = destination.common().fallback.as_ref();
         // An edit is of a message that is nowhere else.
@@ -163,7 +181,8 @@ impl Sender {
         }
         let finished = Finished {
             attempt: Some(attempt.clone()),
-            payload: keep(&verdict, &prepared).filter(|_| delivery.trigger != Trigger::Edit),
+            payload: keep(&verdict, &prepared)
+                .filter(|_| !again && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
             handle: sent.handle.clone().filter(|_| destination.keeps_handles()),
@@ -177,7 +196,38 @@ impl Sender {
             delivery,
             attempt: &attempt,
         });
+        if let Some(rang) = &sent.rang {
+            self.metrics.emit(PeopleRung {
+                delivery: delivery.id,
+                destination: &delivery.destination,
+                failed: match rang {
+                    Rang::People(_) => None,
+                    Rang::Failed { reason } => Some(reason),
+                },
+            });
+        }
         self.tell_of_end(lease, &verdict, fallback.is_some()).await;
+    }
+
+    /// The platform does not know a picture's key that an earlier upload gave: the keys of all of the
+    /// event's pictures are forgotten, so that the next attempt has new ones. Tells whether they are.
+    async fn forget_keys(
+        &self,
+        settings: &Settings,
+        destination: &Arc<dyn Destination>,
+        work: &Work,
+    ) -> bool {
+        let ShowsImages::ByKey(owner) = destination.shows_images() else {
+            return false;
+        };
+        let kept = work.images.iter().filter_map(|image| image.kept.as_ref());
+        let ids: Vec<ImageId> = kept.map(|kept| kept.id.clone()).collect();
+        let owner = settings.names.key_owner(&owner);
+        let forgotten = self
+            .store
+            .forget_image_keys(owner, &ids, work.delivery.id)
+            .await;
+        forgotten.is_ok()
     }
 
     fn verdict(
@@ -305,6 +355,25 @@ fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
 fn cards(forms: &'static [Form]) -> &'static [Form] {
     let cards = forms.iter().take_while(|form| **form <= Form::NoImages);
     forms.split_at(cards.count()).0
+}
+
+/// What an attempt came to, and what it was made of.
+struct Concluded<'a> {
+    sent: &'a Sent,
+    prepared: Prepared,
+    /// Whether the pictures' keys have been forgotten, so that the same form is made anew at once.
+    again: bool,
+}
+
+/// What is kept of the answer, and of ringing people.
+fn excerpt(sent: &Sent) -> Option<String> {
+    let rang = match &sent.rang {
+        None => return sent.excerpt.clone(),
+        Some(Rang::People(count)) => format!("rang {count}"),
+        Some(Rang::Failed { reason }) => format!("not all were rung: {reason}"),
+    };
+    let answer = sent.excerpt.as_deref().unwrap_or_default();
+    Some(format!("{rang}; {answer}"))
 }
 
 /// The rendering is kept where it may be needed again: by a retry, or by a person.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::Sender;
 use super::line::Line;
 use super::prepare::Preparer;
+use super::shared::SharedPaces;
 use super::upload::Uploader;
 use super::{Means, Settings};
 use crate::model::{Current, DestinationName};
@@ -20,6 +21,7 @@ use crate::telemetry::events::PanicCaught;
 pub struct Dispatcher {
     settings: Current<Settings>,
     sender: Sender,
+    shared: SharedPaces,
     reloaded: Arc<Notify>,
 }
 
@@ -50,6 +52,7 @@ impl Dispatcher {
         Self {
             settings,
             sender,
+            shared: SharedPaces::default(),
             reloaded: Arc::default(),
         }
     }
@@ -99,7 +102,8 @@ impl Dispatcher {
             }
             let record = gates.iter().find(|gate| gate.destination == *name).cloned();
             let (settings, sender) = (self.settings.clone(), self.sender.clone());
-            let line = Line::new(Arc::clone(destination), settings, sender, record);
+            let shared = self.shared.clone();
+            let line = Line::new(Arc::clone(destination), settings, sender, shared, record);
             let ending = stopping.child_token();
             let id = lines.tasks.spawn(line.run(ending.clone())).id();
             lines.running.insert(name.clone(), Running { id, ending });

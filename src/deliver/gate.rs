@@ -4,7 +4,6 @@
 //! Two clocks come in together. Spans are measured on tokio's monotonic one, so that a wall clock that
 //! jumps neither opens a gate nor holds it shut; wall time is what the journal keeps and people read.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,14 +12,14 @@ use crate::destination::Pace;
 use crate::model::{DestinationName, Outcome, RETRY_AFTER_MAX, STOPPED_PROBE, Timestamp, backoff};
 use crate::store::GateRecord;
 
+use super::window::Window;
+
 /// After so many failures in a row that are the destination's, its breaker opens.
 const FAILURES_MAX: u32 = 5;
 /// How soon an open breaker lets a first probe through.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
 /// The longest time between probes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
-/// The most sends that one pace remembers; a pace of more is kept as an equal one over a shorter span.
-const REMEMBERED_MAX: u32 = 1000;
 
 /// The time, by both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -70,14 +69,6 @@ pub struct Changed {
     pub change: Option<Change>,
     /// Whether [`Gate::record`] is another now and is to be kept.
     pub persist: bool,
-}
-
-/// Sends within one pace.
-#[derive(Clone, Debug)]
-struct Window {
-    pace: Pace,
-    /// Starts within the last span, oldest first, at most as many as the pace allows.
-    starts: VecDeque<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -170,15 +161,10 @@ impl Gate {
         self.concurrency = limits.concurrency.max(1);
         let mut old = std::mem::take(&mut self.windows);
         for pace in &limits.paces {
-            let pace = remembered(*pace);
-            let known = old.iter().position(|window| window.pace == pace);
-            self.windows.push(known.map_or_else(
-                || Window {
-                    pace,
-                    starts: VecDeque::new(),
-                },
-                |index| old.swap_remove(index),
-            ));
+            let fresh = Window::new(*pace);
+            let known = old.iter().position(|window| window.pace() == fresh.pace());
+            self.windows
+                .push(known.map_or(fresh, |index| old.swap_remove(index)));
         }
     }
 
@@ -372,53 +358,6 @@ impl Gate {
             ends_at: now.mono + pause,
         }));
         pause
-    }
-}
-
-impl Window {
-    fn limit(&self) -> usize {
-        usize::try_from(self.pace.count).unwrap_or(usize::MAX)
-    }
-
-    fn used(&self, now: Instant) -> usize {
-        let recent = self.starts.iter().rev();
-        recent
-            .take_while(|start| now < **start + self.pace.per)
-            .count()
-    }
-
-    fn free(&self, now: Instant) -> usize {
-        self.limit().saturating_sub(self.used(now))
-    }
-
-    /// When the next send may start, if not now.
-    fn next_at(&self, now: Instant) -> Option<Instant> {
-        if self.free(now) > 0 {
-            return None;
-        }
-        let oldest_that_counts = self.starts.len().checked_sub(self.limit())?;
-        let oldest = self.starts.get(oldest_that_counts)?;
-        Some(*oldest + self.pace.per)
-    }
-
-    fn add(&mut self, count: usize, now: Instant) {
-        self.starts
-            .extend(std::iter::repeat_n(now, count.min(self.limit())));
-        let surplus = self.starts.len().saturating_sub(self.limit());
-        self.starts.drain(..surplus);
-    }
-}
-
-/// The pace as it is kept: never looser, and with a short memory. A million an hour becomes a
-/// thousand each 3.6 s.
-fn remembered(pace: Pace) -> Pace {
-    let count = pace.count.max(1);
-    let parts = count.div_ceil(REMEMBERED_MAX);
-    let per = pace.per.max(Duration::from_millis(1));
-    Pace {
-        count: count / parts,
-        // Rounded up, so that the parts together are no shorter than the whole.
-        per: per / parts + Duration::from_nanos(u64::from(parts > 1)),
     }
 }
 

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::attempt::Sender;
-use super::gate::{Change, Changed, Gate, Limits};
+use super::gate::{Change, Changed, Gate, Limits, Now};
+use super::shared::SharedPaces;
 use crate::destination::Destination;
 use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
 use crate::store::{FallBack, GateRecord, Work};
@@ -29,6 +30,8 @@ pub(super) struct Line {
     settings: Current<Settings>,
     sender: Sender,
     gate: Gate,
+    /// What it shares with the lines to other destinations.
+    shared: SharedPaces,
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
     sends: JoinSet<Option<Outcome>>,
@@ -42,6 +45,7 @@ impl Line {
         destination: Arc<dyn Destination>,
         settings: Current<Settings>,
         sender: Sender,
+        shared: SharedPaces,
         record: Option<GateRecord>,
     ) -> Self {
         let name = destination.common().name.clone();
@@ -55,6 +59,7 @@ impl Line {
             settings,
             sender,
             gate,
+            shared,
             destination,
             sends: JoinSet::new(),
             leases: HashMap::new(),
@@ -97,27 +102,52 @@ impl Line {
                 .map_or(LOOK_AGAIN, |at| at.duration_since(now.mono));
             return wait.min(LOOK_AGAIN);
         }
-        let lease = LEASE_MIN.max(self.destination.common().timeout * 2);
-        let leases = match self
-            .sender
-            .store
-            .lease_due(&self.name, allowance.count, lease)
-            .await
-        {
+        let leases = match self.lease(allowance.count, now).await {
             Ok(leases) => leases,
-            Err(error) => {
-                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
-                return STORE_PAUSE;
-            }
+            Err(pause) => return pause,
         };
-        if leases.is_empty() {
-            return self.until_next_due().await;
-        }
         for lease in leases {
             self.gate.begin(1, now);
             self.start(&settings, Arc::new(lease));
         }
         Duration::ZERO
+    }
+
+    /// Leases at most `count` due deliveries, or says when to look again.
+    async fn lease(&self, count: usize, now: Now) -> Result<Vec<Lease<Work>>, Duration> {
+        let paces = self.destination.shared_paces();
+        if paces.is_empty() {
+            return self.lease_due(count).await;
+        }
+        // Only what is due takes from what is shared; one by one, so that others get their turn.
+        match self.sender.store.next_due_at(&self.name).await {
+            Ok(Some(due_at)) if due_at <= now.wall => {}
+            Ok(Some(due_at)) => return Err(due_at.since(now.wall).min(LOOK_AGAIN)),
+            Ok(None) => return Err(LOOK_AGAIN),
+            Err(_) => return Err(STORE_PAUSE),
+        }
+        self.shared
+            .begin(&paces, now.mono)
+            .map_err(|next_at| next_at.duration_since(now.mono).min(LOOK_AGAIN))?;
+        let leases = self.lease_due(1).await;
+        if leases.is_err() {
+            self.shared.give_back(&paces);
+        }
+        leases
+    }
+
+    /// As [`lease`](Self::lease), whatever others send.
+    async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
+        let lasts = LEASE_MIN.max(self.destination.common().timeout * 2);
+        let store = &self.sender.store;
+        match store.lease_due(&self.name, count, lasts).await {
+            Ok(leases) if leases.is_empty() => Err(self.until_next_due().await),
+            Ok(leases) => Ok(leases),
+            Err(error) => {
+                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
+                Err(STORE_PAUSE)
+            }
+        }
     }
 
     fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>) {

@@ -19,9 +19,11 @@ mod line;
 mod policy;
 mod prepare;
 pub mod preview;
+mod shared;
 mod standing;
 mod telling;
 mod upload;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

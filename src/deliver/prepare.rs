@@ -37,6 +37,19 @@ pub(super) struct Prepared {
     pub(super) payload: Payload,
     /// Ordinals of the pictures it shows, one bit each; all ones where none need follow.
     pub(super) shown: u32,
+    /// Whether it may show pictures by keys that an earlier upload gave: such a key can have become
+    /// invalid, and another upload may mend that.
+    pub(super) old_keys: bool,
+}
+
+/// The pictures of a message.
+#[derive(Default)]
+struct Pictures {
+    images: Vec<Shown>,
+    /// Ordinals of those that need not follow.
+    mask: u32,
+    /// As in [`Prepared`].
+    old_keys: bool,
 }
 
 /// Why nothing is sent.
@@ -70,13 +83,18 @@ impl Preparer {
             return Ok(Prepared {
                 payload,
                 shown: kept.shown,
+                old_keys: delivery.form == Form::Full,
             });
         }
         let body = work.event.body.as_ref();
         let body = body.ok_or(Unsendable::Never("the event's words have been removed"))?;
         let event = read_event(&work.event, body, &settings.names)
             .ok_or(Unsendable::Never("the kept event cannot be read"))?;
-        let (images, shown) = self.images(settings, destination, work).await?;
+        let Pictures {
+            images,
+            mask,
+            old_keys,
+        } = self.images(settings, destination, work).await?;
         let telling = Telling {
             received_at: work.event.received_at,
             delivery: delivery.id,
@@ -103,11 +121,15 @@ impl Preparer {
         // A plainer form than the full one tells how many pictures there are; the platform has
         // refused to show them, so none follow.
         let shown = if delivery.form == Form::Full {
-            shown
+            mask
         } else {
             ALL_SHOWN
         };
-        Ok(Prepared { payload, shown })
+        Ok(Prepared {
+            payload,
+            shown,
+            old_keys,
+        })
     }
 
     async fn render(
@@ -141,13 +163,13 @@ impl Preparer {
         }
     }
 
-    /// The pictures this message shows or counts, and the mask of those that need not follow.
+    /// The pictures this message shows or counts.
     async fn images(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
-    ) -> Result<(Vec<Shown>, u32), Unsendable> {
+    ) -> Result<Pictures, Unsendable> {
         let late = work.delivery.trigger == Trigger::LateImages;
         let fresh = |image: &&Image| !late || work.shown & bit(image.ordinal) == 0;
         let kept: Vec<Image> = work
@@ -161,7 +183,7 @@ impl Preparer {
             return if late {
                 Err(Unsendable::Done)
             } else {
-                Ok((Vec::new(), 0))
+                Ok(Pictures::default())
             };
         }
         let ways = destination.shows_images();
@@ -174,10 +196,14 @@ impl Preparer {
                 Default::default()
             }
         };
-        let (mut shown, mut mask) = (Vec::new(), 0);
+        let (mut shown, mut mask, mut old_keys) = (Vec::new(), 0, false);
         for image in &kept {
-            let by = match (&ways, keys.remove(&image.ordinal)) {
-                (ShowsImages::ByKey(_), Some(Key::Ready(key))) => ShownBy::Key(key),
+            let key = keys.remove(&image.ordinal);
+            old_keys |= matches!(key, Some(Key::Kept(_)));
+            let by = match (&ways, key) {
+                (ShowsImages::ByKey(_), Some(Key::Kept(key) | Key::Fresh(key))) => {
+                    ShownBy::Key(key)
+                }
                 (ShowsImages::ByKey(_), Some(Key::Later) | None) => continue,
                 (ShowsImages::ByPath, _) => ShownBy::Path(self.path_of(image)),
                 (ShowsImages::ByLink, _) => ShownBy::Link,
@@ -194,14 +220,15 @@ impl Preparer {
         if late && shown.is_empty() {
             return Err(Unsendable::Later);
         }
-        Ok((
-            shown,
-            if ways == ShowsImages::No {
+        Ok(Pictures {
+            images: shown,
+            mask: if ways == ShowsImages::No {
                 ALL_SHOWN
             } else {
                 mask
             },
-        ))
+            old_keys,
+        })
     }
 
     fn path_of(&self, image: &Image) -> String {

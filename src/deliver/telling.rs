@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::destination::KeyOwner;
 use crate::model::{
-    AppName, Content, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
+    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, Standing, Subject};
 
@@ -72,6 +72,24 @@ impl Names {
             name => self.mentions.get(name).cloned(),
         };
         order.mentions.iter().filter_map(resolve).collect()
+    }
+
+    /// The open ids of those whom a delivery's message mentions one by one. Late pictures mention
+    /// nobody, an edit calls nobody again, and a mention of all is of nobody in particular.
+    pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
+        match delivery.trigger {
+            Trigger::LateImages | Trigger::Edit => return Vec::new(),
+            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {}
+        }
+        let mut ids = Vec::new();
+        for mention in self.mentions(&delivery.order) {
+            if let Mention::Person { feishu, .. } = mention {
+                ids.extend(feishu.into_iter().filter(|id| id.starts_with("ou_")));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 }
 
@@ -154,7 +172,9 @@ pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EventId, Feedback, Private, RuleName, Severity};
+    use crate::model::{
+        DeliveryState, EventId, EventSeq, Feedback, Form, Private, RuleName, Severity,
+    };
 
     fn event(app_id: Option<&str>, images: usize) -> Event {
         Event {
@@ -212,5 +232,47 @@ mod tests {
             ..Names::default()
         };
         assert_eq!(names.mentions(&order), [sre, Mention::All]);
+    }
+
+    #[test]
+    fn those_with_an_open_id_can_be_rung_but_not_for_late_pictures() {
+        let person = |name: &str, feishu: &[&str]| Mention::Person {
+            name: name.into(),
+            feishu: feishu.iter().map(|id| (*id).to_owned()).collect(),
+            slack: vec!["U1".into()],
+        };
+        let mentions = BTreeMap::from([
+            ("sre".to_owned(), person("sre", &["ou_2", "li@example.com"])),
+            ("lead".to_owned(), person("lead", &["ou_1", "ou_2"])),
+        ]);
+        let names = Names {
+            mentions,
+            ..Names::default()
+        };
+        let delivery = |trigger| Delivery {
+            id: DeliveryId::from_i64(1),
+            event: EventSeq(1),
+            event_id: EventId::new("1"),
+            destination: "room".into(),
+            order: Order {
+                rule: RuleName::new("r"),
+                severity: Severity::Info,
+                template: "alert".into(),
+                mentions: vec!["sre".into(), "all".into(), "lead".into()],
+                labels: BTreeMap::new(),
+                wait: None,
+            },
+            trigger,
+            state: DeliveryState::Sending,
+            form: Form::Full,
+            attempts: 0,
+            created_at: Timestamp::from_millis(0),
+            due_at: Timestamp::from_millis(0),
+            first_due_at: Timestamp::from_millis(0),
+            reason: None,
+        };
+        assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
+        assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());
+        assert!(names.open_ids(&delivery(Trigger::Edit)).is_empty());
     }
 }

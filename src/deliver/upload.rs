@@ -20,8 +20,10 @@ const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 /// What came of asking for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The picture can be shown by this key.
-    Ready(String),
+    /// The picture can be shown by this key, which an earlier upload gave.
+    Kept(String),
+    /// The picture can be shown by this key, which the platform gave just now.
+    Fresh(String),
     /// Not yet: the upload is slow or failed for now.
     Later,
     /// Never: the platform does not take this picture.
@@ -86,7 +88,7 @@ impl Uploader {
         let turn = self.turn(owner, image);
         let _turn = turn.lock().await;
         match self.store.image_key(owner, &image.id).await {
-            Ok(Some(key)) => return Key::Ready(key),
+            Ok(Some(key)) => return Key::Kept(key),
             Ok(None) => {}
             Err(_) => return Key::Later,
         }
@@ -103,7 +105,7 @@ impl Uploader {
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
                     tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
                 }
-                Key::Ready(key)
+                Key::Fresh(key)
             }
             Err(error) => {
                 let name = &destination.common().name;

@@ -29,6 +29,8 @@ pub(super) const fn unsent(outcome: Outcome) -> Sent {
         code: None,
         excerpt: None,
         handle: None,
+        stale_images: false,
+        rang: None,
     }
 }
 
@@ -45,6 +47,8 @@ pub(super) fn answered(
         code: code.and_then(|code| redactor.excerpt(code.as_bytes())),
         excerpt: redactor.excerpt(&answer.body),
         handle: None,
+        stale_images: false,
+        rang: None,
     }
 }
 

@@ -12,7 +12,8 @@ const PART_CHARS_MIN: usize = 8;
 /// A shorter secret would hide half of every answer.
 const SECRET_CHARS_MIN: usize = 4;
 
-/// Knows a destination's secrets and takes them out of texts.
+/// Knows a destination's secrets and takes them out of texts. The default knows none.
+#[derive(Default)]
 pub(super) struct Redactor {
     /// Longest first, so that no part of a secret is left because a shorter one was found in it.
     words: Vec<Secret>,

@@ -175,13 +175,13 @@ impl Destination for FeishuBot {
             Ok(answer) => {
                 let code = code::code(&answer.body);
                 let outcome = asked.outcome(&answer, code);
+                let stale_images = code::names_stale_image(&answer.body, code);
                 let code = code.filter(|_| outcome != Outcome::Delivered);
-                answered(
-                    &answer,
-                    &self.redactor,
-                    code.map(|c| c.to_string()),
-                    outcome,
-                )
+                let code = code.map(|c| c.to_string());
+                Sent {
+                    stale_images,
+                    ..answered(&answer, &self.redactor, code, outcome)
+                }
             }
             Err(error) => unanswered(&error, &self.redactor),
         }

@@ -6,6 +6,8 @@
 
 mod answer;
 mod excerpt;
+mod feishu_answer;
+mod feishu_app;
 mod feishu_bot;
 mod file;
 mod slack_app;
@@ -21,7 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::feishu::{ApiError, FeishuClient};
+use crate::feishu::{ApiError, FeishuClient, To, Urgent};
 use crate::model::{
     AppName, DeliveryId, DestinationName, Form, ImageFormat, ImageId, MessageHandle, Outcome,
     Secret, Timestamp,
@@ -36,6 +38,15 @@ pub struct Pace {
     pub count: u32,
     /// In which span.
     pub per: Duration,
+}
+
+/// A pace that the platform counts over several destinations together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPace {
+    /// What is counted: all destinations that name it share one pace.
+    pub key: String,
+    /// The pace.
+    pub pace: Pace,
 }
 
 /// What every kind takes.
@@ -102,6 +113,8 @@ pub struct Message<'a> {
     pub key: DeliveryId,
     /// The time of this attempt.
     pub now: Timestamp,
+    /// The open ids of Feishu's people whom it mentions: those a destination may ring about it.
+    pub rings: &'a [String],
     /// Makes signed links of pictures.
     pub link: &'a (dyn Fn(&ImageId) -> String + Send + Sync),
 }
@@ -119,6 +132,23 @@ pub struct Sent {
     pub excerpt: Option<String>,
     /// How the platform names the message that it took, where the destination keeps that.
     pub handle: Option<MessageHandle>,
+    /// Whether a picture's key was refused as not valid (any more): it is to be uploaded again.
+    pub stale_images: bool,
+    /// What came of ringing people about the message, where that was to be done. The message itself
+    /// was taken.
+    pub rang: Option<Rang>,
+}
+
+/// What came of ringing people about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rang {
+    /// So many people.
+    People(usize),
+    /// Not all of them, or nobody.
+    Failed {
+        /// Why, in words fit for a log.
+        reason: String,
+    },
 }
 
 /// A place that is told.
@@ -133,8 +163,13 @@ pub trait Destination: Send + Sync {
     /// The forms it can be sent, richest first.
     fn forms(&self) -> &'static [Form];
 
-    /// The platform's own limits.
+    /// The platform's own limits on this destination alone.
     fn paces(&self) -> &'static [Pace];
+
+    /// The platform's limits that it shares with other destinations.
+    fn shared_paces(&self) -> Vec<SharedPace> {
+        Vec::new()
+    }
 
     /// How it shows pictures.
     fn shows_images(&self) -> ShowsImages;
@@ -170,6 +205,17 @@ pub enum KindSettings {
         secret: Option<Secret>,
         /// Whose credentials turn pictures into keys.
         upload_images_as: Option<AppName>,
+    },
+    /// An app's own bot in Feishu.
+    FeishuApp {
+        /// Who speaks.
+        app: AppName,
+        /// Where.
+        to: To,
+        /// Whether, and how, the mentioned are rung.
+        urgent: Option<Urgent>,
+        /// Whether its cards carry buttons.
+        buttons: bool,
     },
     /// A Slack incoming webhook.
     SlackWebhook {
@@ -209,7 +255,7 @@ impl KindSettings {
     /// Whether its messages carry buttons: where clicks come back to us, and the operator wants them.
     pub const fn has_buttons(&self) -> bool {
         match self {
-            Self::SlackApp { buttons, .. } => *buttons,
+            Self::FeishuApp { buttons, .. } | Self::SlackApp { buttons, .. } => *buttons,
             Self::FeishuBot { .. }
             | Self::SlackWebhook { .. }
             | Self::Webhook { .. }
@@ -232,12 +278,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whose credentials turn pictures into keys, if any do.
-    pub const fn upload_images_as(&self) -> Option<&AppName> {
+    /// The app of `[apps]` that it speaks to the platform as, if it does.
+    pub const fn speaks_as(&self) -> Option<&AppName> {
         match &self.kind {
             KindSettings::FeishuBot {
                 upload_images_as, ..
             } => upload_images_as.as_ref(),
+            KindSettings::FeishuApp { app, .. } => Some(app),
             KindSettings::SlackWebhook { .. }
             | KindSettings::SlackApp { .. }
             | KindSettings::Webhook { .. }
@@ -286,14 +333,22 @@ pub enum BuildError {
         /// Which app.
         app: AppName,
     },
+    /// The app that speaks cannot.
+    #[error("destination {name}: there is no app {app} with an `app_secret` to speak as")]
+    NoSpeaker {
+        /// Which destination.
+        name: DestinationName,
+        /// Which app.
+        app: AppName,
+    },
 }
 
 /// Makes a destination that sends over `http`, which goes through [`Settings::proxy`] where there is
-/// one. `uploader` speaks as the app of `upload_images_as`. Touches neither network nor disk.
+/// one. `client` speaks as the app of [`Settings::speaks_as`]. Touches neither network nor disk.
 pub fn build(
     settings: &Settings,
     http: HttpClient,
-    uploader: Option<FeishuClient>,
+    client: Option<FeishuClient>,
 ) -> Result<Arc<dyn Destination>, BuildError> {
     let common = settings.common.clone();
     Ok(match &settings.kind {
@@ -302,11 +357,21 @@ pub fn build(
             secret,
             upload_images_as,
         } => {
-            let images = feishu_bot::Images::of(settings, upload_images_as.as_ref(), uploader)?;
+            let images = feishu_bot::Images::of(settings, upload_images_as.as_ref(), client)?;
             let (url, secret) = (url.clone(), secret.clone());
             Arc::new(feishu_bot::FeishuBot::new(
                 common, http, url, secret, images,
             ))
+        }
+        KindSettings::FeishuApp {
+            app, to, urgent, ..
+        } => {
+            let client = client.ok_or_else(|| BuildError::NoSpeaker {
+                name: common.name.clone(),
+                app: app.clone(),
+            })?;
+            let to = to.clone();
+            Arc::new(feishu_app::FeishuApp::new(common, client, to, *urgent))
         }
         KindSettings::SlackWebhook { url } => {
             let url = url.clone();

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::feishu::client::fake::{self, Fake, Reply};
 use crate::model::EXCERPT_BYTES_MAX;
-use crate::render::{Family, Fields, Locale};
+use crate::render::{Family, Fields, Locale, SentAs};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 pub(super) const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
@@ -23,6 +23,7 @@ pub(super) fn settings(kind: KindSettings) -> Settings {
         body: None,
         bytes_max: None,
         buttons: false,
+        sent: SentAs::default(),
     };
     Settings {
         common: Common {
@@ -78,6 +79,7 @@ pub(super) async fn send(destination: &dyn Destination, form: Form, body: &str) 
         place: Place::New,
         key: KEY,
         now: NOW,
+        rings: &[],
         link: &|image| format!("https://relay.example.com/images/{image}"),
     };
     destination.send(message).await

@@ -8,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod fake;
 mod feedbacks;
+pub mod messages;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -116,6 +117,16 @@ impl FeishuClient {
             token: TokenCache::default(),
             feedback_pace: feedbacks::Pace::default(),
         }))
+    }
+
+    /// Its name in the configuration.
+    pub fn app(&self) -> &AppName {
+        &self.0.app
+    }
+
+    /// The platform's id of it, `cli_…`.
+    pub fn app_id(&self) -> &str {
+        &self.0.app_id
     }
 
     /// Uploads a picture and returns its `image_key`. Source: doc "上传图片".

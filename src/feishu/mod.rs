@@ -17,6 +17,7 @@ mod signature;
 
 pub use app::App;
 pub use card_action::{CARD_ACTION, CardAction};
+pub use client::messages::{self, To, Urgent};
 pub use client::{
     ApiError, Call, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError, ListedFeedback,
     PageToken, Unanswered,

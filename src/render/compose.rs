@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::{self, Reader};
-use super::fields::{self, SLACK_TEXT_CHARS_MAX, Spec, Unfit};
+use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
 use super::helpers::Scene;
 use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
 use super::{
@@ -103,21 +103,23 @@ impl Job<'_> {
         Ok(Payload::from_stored(form, body))
     }
 
-    fn bytes_max(&self) -> usize {
-        self.audience
-            .bytes_max
-            .unwrap_or(match self.audience.family {
-                Family::Feishu => FEISHU_BYTES_MAX,
-                Family::Slack => SLACK_BYTES_MAX,
-                Family::Webhook | Family::Text => usize::MAX,
-            })
+    fn size(&self) -> Size {
+        let of_family = match self.audience.family {
+            Family::Feishu => FEISHU_BYTES_MAX,
+            Family::Slack => SLACK_BYTES_MAX,
+            Family::Webhook | Family::Text => usize::MAX,
+        };
+        Size {
+            bytes_max: self.audience.bytes_max.unwrap_or(of_family),
+            sent: self.audience.sent,
+        }
     }
 
     fn spec(&self) -> Spec<'_> {
         Spec {
             family: self.audience.family,
             locale: self.audience.locale,
-            bytes_max: self.bytes_max(),
+            size: self.size(),
             keyword: self.audience.keyword.as_deref(),
         }
     }
@@ -219,7 +221,7 @@ impl Job<'_> {
             Family::Webhook | Family::Text => mention_names(self.subject.mentions),
         };
         let text = self.text(mention)?;
-        fields::widest(self.bytes_max(), |bytes| {
+        fields::widest(self.size(), |bytes| {
             let text = self.filled(&text, field, bytes, chars);
             Ok(match family {
                 Family::Feishu => json!({"msg_type": "text", "content": {"text": text}}),
@@ -241,7 +243,7 @@ impl Job<'_> {
             Locale::Zh => "zh_cn",
             Locale::En => "en_us",
         };
-        fields::widest(self.bytes_max(), |bytes| {
+        fields::widest(self.size(), |bytes| {
             let title = self.filled(title, Field::FeishuText, bytes, 200);
             let title = title.replace('\n', " ");
             let body = self.filled(rest, Field::FeishuText, bytes, usize::MAX);
@@ -284,7 +286,7 @@ impl Job<'_> {
                 tree
             }
         };
-        fields::widest(self.bytes_max(), |bytes| {
+        fields::widest(self.size(), |bytes| {
             let mut tree = tree.clone();
             program_strings(&mut tree, bytes, self.audience.locale);
             Ok(tree.to_string())

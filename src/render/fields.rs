@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::text::{self, Field, LINK_BYTES_MAX, OPEN, Room};
-use super::{Family, Locale};
+use super::{Family, Locale, SentAs};
 
 /// Slack: blocks in a message, fields of a section, elements of a context.
 const SLACK_BLOCKS_MAX: usize = 50;
@@ -20,10 +20,30 @@ const FEISHU_ELEMENTS_MAX: usize = 200;
 pub(super) struct Spec<'a> {
     pub(super) family: Family,
     pub(super) locale: Locale,
-    /// Bytes of the whole, as it is sent.
-    pub(super) bytes_max: usize,
+    /// Of the whole.
+    pub(super) size: Size,
     /// What must be in its visible text.
     pub(super) keyword: Option<&'a str>,
+}
+
+/// How large a message may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) bytes_max: usize,
+    pub(super) sent: SentAs,
+}
+
+impl Size {
+    /// Whether `message` is small enough when its links are in their places.
+    fn holds(self, message: &str) -> bool {
+        let links = message.matches([text::LINK, text::LINK_MRKDWN]).count();
+        let escapes = match self.sent {
+            SentAs::Json => 0,
+            // Compact JSON has no character but these two that a string must escape.
+            SentAs::JsonInString => message.matches(['"', '\\']).count(),
+        };
+        message.len() + escapes + links * LINK_BYTES_MAX <= self.bytes_max
+    }
 }
 
 /// Why no message came of it.
@@ -46,7 +66,7 @@ pub(super) fn finish(
     spec: Spec<'_>,
     wrap: impl Fn(Value) -> Value,
 ) -> Result<String, Unfit> {
-    widest(spec.bytes_max, |bytes| {
+    widest(spec.size, |bytes| {
         let room = Room {
             bytes,
             chars: usize::MAX,
@@ -64,22 +84,22 @@ pub(super) fn finish(
 /// The message with values cut as little as its limit allows: all the same, so that the longest give
 /// way first.
 pub(super) fn widest(
-    bytes_max: usize,
+    size: Size,
     make: impl Fn(usize) -> Result<String, Unfit>,
 ) -> Result<String, Unfit> {
     let whole = make(usize::MAX)?;
-    if sent_bytes(&whole) <= bytes_max {
+    if size.holds(&whole) {
         return Ok(whole);
     }
-    let (mut low, mut high) = (TIGHTEST, bytes_max.max(TIGHTEST));
+    let (mut low, mut high) = (TIGHTEST, size.bytes_max.max(TIGHTEST));
     let mut best = make(low)?;
-    if sent_bytes(&best) > bytes_max {
+    if !size.holds(&best) {
         return Err(Unfit::TooLarge);
     }
     while high - low > 16 {
         let middle = low + (high - low) / 2;
         let tried = make(middle)?;
-        if sent_bytes(&tried) <= bytes_max {
+        if size.holds(&tried) {
             best = tried;
             low = middle;
         } else {
@@ -87,12 +107,6 @@ pub(super) fn widest(
         }
     }
     Ok(best)
-}
-
-/// What a message measures when its links are in their places.
-fn sent_bytes(message: &str) -> usize {
-    let links = message.matches([text::LINK, text::LINK_MRKDWN]).count();
-    message.len() + links * LINK_BYTES_MAX
 }
 
 /// Where a value of the message stands.

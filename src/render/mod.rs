@@ -117,6 +117,18 @@ pub struct Audience {
     pub bytes_max: Option<usize>,
     /// Whether its messages carry buttons, which somebody is there to hear of.
     pub buttons: bool,
+    /// How it is sent, and so how its bytes count.
+    pub sent: SentAs,
+}
+
+/// How a rendered message goes over the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SentAs {
+    /// As the request's body, or a part of it.
+    #[default]
+    Json,
+    /// As a string inside another JSON, where each quote and backslash takes two bytes.
+    JsonInString,
 }
 
 /// Someone to be mentioned.

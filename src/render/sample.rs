@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::{self, Reader};
-use super::{Action, Audience, Family, Fields, Locale, Mention, Shown, ShownBy, Standing, Subject};
+use super::{
+    Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Standing, Subject,
+};
 use crate::model::{
     Act, Actor, AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
     FeedbackState, FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private,
@@ -268,6 +270,7 @@ pub(super) fn audience(family: Family, locale: Locale) -> Audience {
         body: None,
         bytes_max: None,
         buttons: true,
+        sent: SentAs::default(),
     }
 }
 

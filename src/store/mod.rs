@@ -300,6 +300,22 @@ impl Store {
             .await
     }
 
+    /// Forgets the keys of these pictures, which the platform no longer knows, and the rendering of
+    /// `delivery` that shows them: the next attempt uploads and renders anew.
+    pub async fn forget_image_keys(
+        &self,
+        app_id: &str,
+        images: &[ImageId],
+        delivery: DeliveryId,
+    ) -> Result<(), StoreError> {
+        let (app_id, images) = (app_id.to_owned(), images.to_vec());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::forget_image_keys(tx, &app_id, &images, delivery)
+            })
+            .await
+    }
+
     /// What is known of a kept picture, by its id: for serving it.
     pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
         let id = id.clone();

@@ -149,6 +149,37 @@ impl InternalEvent for AttemptMade<'_> {
     }
 }
 
+/// People were to be rung about a message that was taken.
+pub struct PeopleRung<'a> {
+    /// The message's delivery.
+    pub delivery: DeliveryId,
+    /// Where it went.
+    pub destination: &'a DestinationName,
+    /// Why not all of them were.
+    pub failed: Option<&'a str>,
+}
+
+impl InternalEvent for PeopleRung<'_> {
+    fn emit(self, metrics: &Metrics) {
+        if let Some(reason) = self.failed {
+            tracing::warn!(
+                delivery.id = %self.delivery, destination = %self.destination, reason,
+                "delivered, and not all of the mentioned were rung"
+            );
+        }
+        let labels = DestinationOutcome {
+            destination: self.destination.to_string(),
+            outcome: if self.failed.is_none() {
+                "rung"
+            } else {
+                "failed"
+            }
+            .into(),
+        };
+        metrics.rings.get_or_create(&labels).inc();
+    }
+}
+
 /// A delivery has ended: `delivered`, `dead` or `discarded`.
 pub struct DeliveryEnded<'a> {
     /// Which.

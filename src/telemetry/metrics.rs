@@ -68,6 +68,7 @@ pub struct Metrics {
     pub(super) planned: Family<Rule, Counter>,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
+    pub(super) rings: Family<DestinationOutcome, Counter>,
     pub(super) delivery_seconds: Histogram,
     pub(super) breaker_open: Family<Destination, Gauge>,
     pub(super) stopped: Family<Destination, Gauge>,
@@ -105,6 +106,7 @@ impl Metrics {
             planned: Family::default(),
             attempts: Family::default(),
             deliveries: Family::default(),
+            rings: Family::default(),
             delivery_seconds: latency(),
             breaker_open: Family::default(),
             stopped: Family::default(),
@@ -166,6 +168,8 @@ impl Metrics {
             "Deliveries ended, by how",
             self.deliveries.clone(),
         );
+        let help = "Messages about which people were to be rung, by what came of that";
+        r.register("rings", help, self.rings.clone());
         r.register_with_unit(
             "delivery",
             "Time from acceptance of an event to its delivery",

@@ -7,6 +7,7 @@ mod architecture;
 mod cli;
 mod crash;
 mod deliver;
+mod feishu_app;
 mod harness;
 mod intake;
 mod main_path;

@@ -145,6 +145,8 @@ mod tests {
             code: Some("19001".into()),
             excerpt: Some("{}".into()),
             handle: None,
+            stale_images: false,
+            rang: None,
         }
     }
 

@@ -19,10 +19,10 @@ use crate::config::spans::{At, Complaints};
 use crate::config::{codes, hints};
 use crate::destination::{Common, KindSettings, Settings};
 use crate::model::{AppName, DestinationName, Secret};
-use crate::render::{Audience, Family, Fields};
+use crate::render::{Audience, Family, Fields, SentAs};
 
 /// Keys that every kind takes, for suggestions.
-const COMMON_KEYS: &[&str] = &[
+pub(super) const COMMON_KEYS: &[&str] = &[
     "kind",
     "rate",
     "concurrency",
@@ -55,20 +55,25 @@ pub(super) struct Checks<'a> {
 }
 
 /// What a kind needs beside its settings.
-struct OfKind {
+pub(super) struct OfKind {
     kind: KindSettings,
     family: Family,
     keyword: Option<String>,
     body: Option<String>,
+    /// How large a message may be, where the family's own limit is not it.
+    pub(super) bytes_max: Option<usize>,
+    pub(super) sent: SentAs,
 }
 
 impl OfKind {
-    fn new(kind: KindSettings, family: Family) -> Self {
+    pub(super) fn new(kind: KindSettings, family: Family) -> Self {
         Self {
             kind,
             family,
             keyword: None,
             body: None,
+            bytes_max: None,
+            sent: SentAs::default(),
         }
     }
 }
@@ -105,8 +110,7 @@ impl Checks<'_> {
         let fields = entry.take("fields", out);
         let mut raw: RawCommon = entry.take_known(out);
         let Some(kind) = raw.kind.take() else {
-            let kinds =
-                "one of \"feishu-bot\", \"slack-webhook\", \"slack-app\", \"webhook\", \"file\"";
+            let kinds = "one of \"feishu-bot\", \"feishu-app\", \"slack-webhook\", \"slack-app\", \"webhook\", \"file\"";
             missing(&at, "kind", kinds, out);
             return None;
         };
@@ -134,7 +138,8 @@ impl Checks<'_> {
             fields,
             keyword: of_kind.keyword,
             body: of_kind.body,
-            bytes_max: None,
+            bytes_max: of_kind.bytes_max,
+            sent: of_kind.sent,
             buttons: of_kind.kind.has_buttons(),
         };
         Some(Settings {
@@ -201,22 +206,12 @@ impl Checks<'_> {
         entry: Section<'_>,
         out: &mut Complaints,
     ) -> Option<OfKind> {
-        let not_built = |word: &str, instead: &str, out: &mut Complaints| {
-            let place = entry.at.key("kind", kind.span());
-            let message = format!("the kind `{word}` is not built yet");
-            out.add_with_help(codes::NOT_BUILT, &place, message, instead);
-            None
-        };
         match kind.get_ref() {
             Kind::FeishuBot => self.feishu_bot(entry, out),
             Kind::SlackWebhook => self.slack_webhook(entry, out),
             Kind::Webhook => self.webhook(entry, out),
             Kind::File => self.file(entry, out),
-            Kind::FeishuApp => not_built(
-                "feishu-app",
-                "use \"feishu-bot\", a group's custom bot",
-                out,
-            ),
+            Kind::FeishuApp => self.feishu_app(entry, out),
             Kind::SlackApp => self.slack_app(entry, out),
         }
     }
@@ -336,13 +331,27 @@ impl Checks<'_> {
     }
 
     fn uploader(&self, field: Field<String>, at: &At, out: &mut Complaints) -> Option<AppName> {
-        let field = field?;
-        let (name, place) = (field.get_ref(), at.key("upload_images_as", field.span()));
+        self.app_with_secret(
+            &field?,
+            ("upload_images_as", "to upload pictures with"),
+            at,
+            out,
+        )
+    }
+
+    /// The app that `key` names, which needs its secret for a purpose.
+    pub(super) fn app_with_secret(
+        &self,
+        field: &Spanned<String>,
+        (key, purpose): (&str, &str),
+        at: &At,
+        out: &mut Complaints,
+    ) -> Option<AppName> {
+        let (name, place) = (field.get_ref(), at.key(key, field.span()));
         match self.names.apps.get(name) {
             Some(true) => return Some(name.as_str().into()),
             Some(false) => {
-                let message =
-                    format!("the app `{name}` has no `app_secret` to upload pictures with");
+                let message = format!("the app `{name}` has no `app_secret` {purpose}");
                 let help = format!("write `app_secret` in [apps.{name}]");
                 out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
             }

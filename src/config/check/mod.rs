@@ -2,6 +2,7 @@
 
 mod apps;
 mod destinations;
+mod feishu_app;
 mod names;
 mod pictures;
 mod secrets;

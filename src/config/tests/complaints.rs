@@ -37,6 +37,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("secret_files", with_app("app_secret = { file = \"none\" }\nverification_token = { file = \"empty\", mode = 1 }")),
         ("secrets_in_the_file", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = 'hunter2'\n[destinations.a]\nkind = \"feishu-bot\"\nurl = \"https://example.com/hunter2\"")),
         ("unknown_names", with_app(NAMES)),
+        ("feishu_app", with_app(FEISHU_APP)),
         ("fallback_cycle", with_rules(CYCLE)),
         ("no_templates", with_rules("[templates]\ndir = \"templtes\"\n[destinations.a]\nkind = \"webhook\"\nurl = \"https://a.example.com\"\nbody = \"warehouse.hbs\"")),
         ("urls", with_rules(URLS)),
@@ -135,10 +136,6 @@ const NOT_BUILT: &str = r#"
 app_id = "cli_1"
 receive = "websocket"
 backfill = "off"
-[destinations.war-room]
-kind = "feishu-app"
-app = "shop"
-chat_id = "oc_1"
 [[tests]]
 name = "x"
 [[digests]]
@@ -198,6 +195,31 @@ fallback = "zebra"
 kind = "feishu-bot"
 url = "${URL:-https://example.com}"
 upload_images_as = "shp"
+"#;
+
+const FEISHU_APP: &str = r#"
+[apps.mute]
+app_id = "cli_2"
+encrypt_key = "${KEY:-k}"
+app_secret = "${SECRET:-s}"
+[destinations.a]
+kind = "feishu-app"
+[destinations.b]
+kind = "feishu-app"
+app = "shop"
+chat_id = "war room"
+urgent = "telephone"
+[destinations.c]
+kind = "feishu-app"
+app = "mut"
+user = "li@example.com"
+chatid = "oc_1"
+[destinations.d]
+kind = "feishu-app"
+app = "mute"
+chat_id = "oc_1"
+user = "ou_1"
+buttons = "no"
 "#;
 
 const CYCLE: &str = r#"

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::Folder;
 use crate::config::{Config, load};
 use crate::destination::{Common, KindSettings};
+use crate::feishu::{To, Urgent};
 use crate::model::Secret;
-use crate::render::{Locale, Mention, Visibility};
+use crate::render::{Locale, Mention, SentAs, Visibility};
 use crate::telemetry::LogFormat;
 
 const FULL: &str = include_str!("../../../docs/relay.full.toml");
@@ -145,6 +146,20 @@ fn every_key_of_the_destinations_arrives() {
     assert_eq!(secret.as_ref().unwrap().expose(), "bot secret");
     assert_eq!(*upload_images_as, Some("shop".into()));
     common(&chat.common);
+    let room = &config.destinations["war-room"];
+    let of_shop = |to, urgent, buttons| KindSettings::FeishuApp {
+        app: "shop".into(),
+        to,
+        urgent,
+        buttons,
+    };
+    let chat = To::Chat("oc_a0553eda9014c201e6969b478895c230".into());
+    assert_eq!(room.kind, of_shop(chat, Some(Urgent::App), false));
+    assert_eq!(room.common.audience.sent, SentAs::JsonInString);
+    assert_eq!(room.common.audience.bytes_max, Some(30 * 1024 - 512));
+    let person = To::Person("ou_7d8a6e6df7621556ce0d21922b676706".into());
+    let on_duty = &config.destinations["on-duty"];
+    assert_eq!(on_duty.kind, of_shop(person, None, true));
     let warehouse = &config.destinations["warehouse"];
     assert_eq!(warehouse.common.audience.body.as_deref(), Some("warehouse"));
     assert_eq!(warehouse.common.audience.locale, Locale::En);

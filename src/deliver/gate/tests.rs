@@ -108,26 +108,6 @@ fn new_limits_remember_what_was_sent() {
 }
 
 #[test]
-fn a_huge_pace_is_kept_in_a_short_memory_and_not_loosened() {
-    let hour = Duration::from_secs(3600);
-    let pace = remembered(Pace {
-        count: 1_000_001,
-        per: hour,
-    });
-    assert!(pace.count <= REMEMBERED_MAX);
-    let rate = f64::from(pace.count) / pace.per.as_secs_f64();
-    assert!(
-        rate <= 1_000_001.0 / 3600.0 && rate > 990_000.0 / 3600.0,
-        "{rate}"
-    );
-    let none = remembered(Pace {
-        count: 0,
-        per: Duration::ZERO,
-    });
-    assert_eq!((none.count, none.per), (1, Duration::from_millis(1)));
-}
-
-#[test]
 fn a_pause_holds_the_whole_destination_for_an_hour_at_most() {
     let t = Start::new();
     let mut gate = open_gate(4);

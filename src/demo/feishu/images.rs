@@ -16,17 +16,30 @@ use crate::demo::server::with_fault;
 
 /// Pictures by key.
 #[derive(Debug, Default)]
-pub(super) struct Images(Mutex<HashMap<String, Bytes>>);
+pub(super) struct Images(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// How many keys were given, so that none is given twice.
+    count: usize,
+    images: HashMap<String, Bytes>,
+}
 
 impl Images {
     pub(super) fn get(&self, key: &str) -> Option<Bytes> {
-        lock(&self.0).get(key).cloned()
+        lock(&self.0).images.get(key).cloned()
+    }
+
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
+        lock(&self.0).images.clear();
     }
 
     fn keep(&self, bytes: Bytes) -> String {
-        let mut images = lock(&self.0);
-        let key = format!("img_v3_fake_{}", images.len() + 1);
-        images.insert(key.clone(), bytes);
+        let mut kept = lock(&self.0);
+        kept.count += 1;
+        let key = format!("img_v3_fake_{}", kept.count);
+        kept.images.insert(key.clone(), bytes);
         key
     }
 }

@@ -1,10 +1,12 @@
 //! A stand-in for Feishu's open API (and Lark's: they differ by address alone).
 //!
-//! One module for each part of it; all of them share a [`State`], which holds the faults, a record of
+//! One module for each part of it; all of them share one state, which holds the faults, a record of
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
+mod card;
 mod images;
+mod messages;
 mod token;
 
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use self::images::Images;
+use self::messages::Messages;
+pub use self::messages::Posted;
 use self::token::Tokens;
 use super::{Faults, Server};
 
@@ -26,6 +30,14 @@ pub enum Api {
     Token,
     /// `POST /open-apis/im/v1/images`.
     UploadImage,
+    /// `POST /open-apis/im/v1/messages`.
+    CreateMessage,
+    /// `POST /open-apis/im/v1/messages/{id}/reply`.
+    ReplyMessage,
+    /// `PATCH /open-apis/im/v1/messages/{id}`.
+    UpdateCard,
+    /// `PATCH /open-apis/im/v1/messages/{id}/urgent_app` and its kin.
+    Urgent,
 }
 
 /// A call that was made.
@@ -56,6 +68,7 @@ struct State {
     calls: Mutex<Vec<Called>>,
     tokens: Tokens,
     images: Images,
+    messages: Messages,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -75,6 +88,7 @@ impl FakeFeishu {
         let routes = Router::new()
             .merge(token::routes())
             .merge(images::routes())
+            .merge(messages::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
         Ok(Self { server, state })
@@ -98,6 +112,31 @@ impl FakeFeishu {
     /// Makes every token that was granted invalid.
     pub fn revoke_tokens(&self) {
         self.state.tokens.revoke_all();
+    }
+
+    /// Puts every app's bot into the chat `oc_…`.
+    pub fn open_chat(&self, id: &str) {
+        self.state.messages.open_chat(id);
+    }
+
+    /// Takes the bots out of it.
+    pub fn leave_chat(&self, id: &str) {
+        self.state.messages.leave_chat(id);
+    }
+
+    /// What a chat `oc_…` holds, or a person `ou_…` was sent, in order.
+    pub fn messages(&self, receiver: &str) -> Vec<Posted> {
+        self.state.messages.of(receiver)
+    }
+
+    /// Takes a message back, as an administrator of its chat can.
+    pub fn recall(&self, message: &str) {
+        self.state.messages.recall(message);
+    }
+
+    /// Makes every image key that was given invalid.
+    pub fn forget_images(&self) {
+        self.state.images.forget();
     }
 
     /// The bytes uploaded under an image key.

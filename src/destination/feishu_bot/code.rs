@@ -1,13 +1,13 @@
 //! What the codes of a custom bot's answers mean. Sources: doc "自定义机器人使用指南" for 19xxx, doc
 //! "Generic error codes" for 9999xxxx, doc "发送消息" for 230xxx; 11246 and 19036 are reported by users.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
-use super::super::answer::{ByStatus, refused, retry_after};
+use super::super::answer::{ByStatus, refused};
+use super::super::feishu_answer::{BAD_IMAGE_KEY, card_error, pause};
 use super::{FORMS, clock_ahead_secs};
-use crate::model::{Form, Outcome, Timestamp, parse_retry_after};
+use crate::feishu::messages;
+use crate::model::{Form, Outcome, Timestamp};
 use crate::net::Answer;
 
 /// The platform takes signatures that are at most an hour old.
@@ -25,6 +25,17 @@ pub(super) fn code(body: &[u8]) -> Option<i64> {
     }
     let body: Body = serde_json::from_slice(body).ok()?;
     body.code.or(body.status_code)
+}
+
+/// Which rule a card broke, inside 230099.
+fn card_code(body: &[u8]) -> Option<u32> {
+    messages::card_code(&String::from_utf8_lossy(body))
+}
+
+/// Whether an answer says that a picture's key is not valid (any more).
+pub(super) fn names_stale_image(body: &[u8], code: Option<i64>) -> bool {
+    let bad_key = Some(BAD_IMAGE_KEY);
+    code == bad_key.map(i64::from) || code == Some(230_099) && card_code(body) == bad_key
 }
 
 /// What was asked of the bot, as far as its answer is judged by it.
@@ -62,7 +73,7 @@ impl Asked {
             19002 => refused("`msg_type` or content is missing"),
             19036 | 230_025 => refused("the message is too large"),
             200_570 => refused("a picture's key is not valid"),
-            230_099 => refused(&card_error(&answer.body)),
+            230_099 => refused(&card_error(card_code(&answer.body))),
             11246 | 11310 | 100_290 | 200_000..=200_999 | 300_000..=300_999 => {
                 refused("the card is not valid")
             }
@@ -110,31 +121,5 @@ impl Asked {
         Outcome::Stop {
             reason: format!("code 19021: {reason}"),
         }
-    }
-}
-
-/// How long the platform asks to wait: its gateway has a header of its own, in seconds.
-fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    answer
-        .header("x-ogw-ratelimit-reset")
-        .and_then(|reset| parse_retry_after(reset, now))
-        .or_else(|| retry_after(answer, now))
-}
-
-/// 230099 says inside `msg`, among words that may be a reporter's, which rule the card broke.
-fn card_error(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let digits: String = text
-        .split_once("ErrCode:")
-        .map(|(_, rest)| rest.trim_start())
-        .unwrap_or_default()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .take(9)
-        .collect();
-    if digits.is_empty() {
-        "the card is not valid".into()
-    } else {
-        format!("the card is not valid (ErrCode {digits})")
     }
 }

@@ -207,7 +207,7 @@ async fn hints_are_read_from_the_answer() {
     let sent = ask(signed, Form::Full, Reply::of(400, card)).await;
     assert_eq!(
         reason(&sent),
-        "code 230099: the card is not valid (ErrCode 11310)"
+        "code 230099: the card is not valid (ErrCode 11310: too many tables or elements)"
     );
     let keyword = ask(signed, Form::Full, Reply::of(200, r#"{"code":19024}"#)).await;
     assert!(reason(&keyword).contains("set `keyword`"));

@@ -36,6 +36,7 @@ async fn send_at(fake: &Fake, form: Form, place: Place<'_>, key: DeliveryId) -> 
         place,
         key,
         now: NOW,
+        rings: &[],
         link: &|image: &ImageId| image.to_string(),
     };
     destination.send(message).await

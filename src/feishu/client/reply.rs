@@ -138,7 +138,7 @@ fn log_id(answer: &Answer) -> String {
 }
 
 /// The scopes that a message names, e.g. `im:resource:upload`.
-fn scopes(msg: &str) -> Option<String> {
+pub(super) fn scopes(msg: &str) -> Option<String> {
     let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.:-".contains(&b);
     let mut scopes: Vec<&str> = msg
         .split(|c: char| !c.is_ascii() || c.is_ascii_whitespace() || "[](),;\"'|".contains(c))

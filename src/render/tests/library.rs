@@ -286,6 +286,31 @@ fn a_missing_template_is_an_error_and_plain_takes_its_place() {
 }
 
 #[test]
+fn what_goes_as_a_string_counts_its_escapes() {
+    let mut sample = sample::minimal();
+    sample.event.content = Content::Created(Box::new(Feedback {
+        description: Some(Private::new("\"\\".repeat(5_000))),
+        ..Feedback::default()
+    }));
+    for form in [Form::Full, Form::NoImages, Form::Post, Form::Text] {
+        let render = |sent| {
+            let audience = Audience {
+                bytes_max: Some(12_000),
+                sent,
+                ..sample::audience(Family::Feishu, Locale::Zh)
+            };
+            let payload = Templates::default().payload(&audience, form, &sample.subject());
+            payload.unwrap().as_stored().to_owned()
+        };
+        let plain = render(SentAs::Json);
+        assert!(plain.len() <= 12_000 && plain.len() > 11_500, "{form}");
+        let nested = render(SentAs::JsonInString);
+        let encoded = serde_json::to_string(&nested).unwrap().len();
+        assert!(encoded <= 12_002 && encoded > 11_500, "{form}: {encoded}");
+    }
+}
+
+#[test]
 fn the_samples_of_the_documentation_work() {
     let text = include_str!("../../../docs/templates.md");
     let samples: Vec<&str> = text

@@ -230,3 +230,35 @@ async fn a_key_is_kept_for_each_app_and_picture() {
     assert_eq!(bench.store().image_key("cli_b", &one).await, Ok(None));
     assert_eq!(bench.store().image_key("cli_a", &two).await, Ok(None));
 }
+
+#[tokio::test]
+async fn a_key_that_is_no_longer_valid_is_forgotten_with_the_rendering_that_shows_it() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let (one, two) = (ImageId::of(b"one"), ImageId::of(b"two"));
+    for (app_id, image) in [("cli_a", &one), ("cli_a", &two), ("cli_b", &one)] {
+        let put = bench.store().put_image_key(app_id, image, "img_v3_1").await;
+        assert_eq!(put, Ok(()));
+    }
+    let lease = bench.lease_one("oncall").await;
+    let finished = Finished {
+        payload: Some("with a key".into()),
+        ..bench.finished(&lease, bench.retry_at(0, Form::Full))
+    };
+    let ended = bench.store().finish_attempt(lease.token, finished).await;
+    assert_eq!(ended, Ok(Recorded::Recorded));
+    let lease = bench.lease_one("oncall").await;
+    assert!(lease.item.payload.is_some());
+    bench
+        .store()
+        .forget_image_keys("cli_a", std::slice::from_ref(&one), lease.item.delivery.id)
+        .await
+        .unwrap();
+    bench.end(&lease, bench.retry_at(0, Form::Full)).await;
+    assert_eq!(bench.lease_one("oncall").await.item.payload, None);
+    let key = async |app_id, image| bench.store().image_key(app_id, image).await.unwrap();
+    assert_eq!(key("cli_a", &one).await, None);
+    assert!(key("cli_a", &two).await.is_some() && key("cli_b", &one).await.is_some());
+}

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::tx::Tx;
 use super::values::signed;
-use super::{follow_up, rows};
+use super::{deliveries, follow_up, rows};
 use crate::model::*;
 use crate::store::ImageVerdict;
 
@@ -212,6 +212,20 @@ pub(in crate::store) fn put_image_key(
     )?
     .execute(params![image, app_id, key])?;
     Ok(())
+}
+
+/// See [`crate::store::Store::forget_image_keys`].
+pub(in crate::store) fn forget_image_keys(
+    tx: &Tx<'_>,
+    app_id: &str,
+    images: &[ImageId],
+    delivery: DeliveryId,
+) -> rusqlite::Result<()> {
+    for image in images {
+        tx.prepare_cached("DELETE FROM image_keys WHERE image_id = ?1 AND app_id = ?2")?
+            .execute(params![image, app_id])?;
+    }
+    deliveries::drop_payload(tx, delivery)
 }
 
 /// See [`crate::store::Store::kept_image`].

@@ -49,8 +49,8 @@ pub(super) use fall_back::fall_back;
 pub(super) use finish::{finish_attempt, put_back};
 pub(super) use gates::{gates, put_gate};
 pub(super) use images::{
-    finish_image, image_key, kept_image, lease_images, make_images_due, next_image_due_at,
-    put_image_key,
+    finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
+    next_image_due_at, put_image_key,
 };
 pub(super) use lease::{lease_due, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};

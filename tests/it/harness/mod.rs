@@ -1,12 +1,14 @@
 //! What the tests drive the relay with: the real binary in a folder of its own, receivers that
 //! answer as they are told, and events sealed as the platform seals them.
 
+mod feishu;
 mod http;
 mod receiver;
 mod relay;
 mod sealed;
 pub mod slack;
 
+pub use feishu::Feishu;
 pub use http::post;
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Relay, wait_until};

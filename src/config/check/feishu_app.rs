@@ -1,0 +1,90 @@
+//! `kind = "feishu-app"`.
+
+use toml::Spanned;
+
+use super::destinations::{COMMON_KEYS, Checks, OfKind};
+use super::{missing, or};
+use crate::config::codes;
+use crate::config::raw::{Field, RawFeishuApp};
+use crate::config::section::Section;
+use crate::config::spans::{At, Complaints};
+use crate::destination::KindSettings;
+use crate::feishu::To;
+use crate::feishu::messages::MESSAGE_BYTES_MAX;
+use crate::render::{Family, SentAs};
+
+/// What a request holds beside the message: ids and names of members.
+const ENVELOPE_BYTES_MAX: usize = 512;
+
+impl Checks<'_> {
+    pub(super) fn feishu_app(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+        let at = entry.at.clone();
+        let raw: RawFeishuApp = entry.read_beside(COMMON_KEYS, out);
+        let to = to(raw.chat_id, raw.user, &at, out);
+        let Some(app) = raw.app else {
+            let help = "it is the app of [apps] whose bot speaks";
+            missing(&at, "app", help, out);
+            return None;
+        };
+        let app = self.app_with_secret(&app, ("app", "to speak with"), &at, out);
+        let kind = KindSettings::FeishuApp {
+            app: app?,
+            to: to?,
+            urgent: raw.urgent.map(|how| how.into_inner().into()),
+            buttons: or(raw.buttons, true),
+        };
+        let mut of_kind = OfKind::new(kind, Family::Feishu);
+        of_kind.bytes_max = Some(MESSAGE_BYTES_MAX - ENVELOPE_BYTES_MAX);
+        of_kind.sent = SentAs::JsonInString;
+        Some(of_kind)
+    }
+}
+
+/// Where it speaks: a chat or a person.
+fn to(chat: Field<String>, user: Field<String>, at: &At, out: &mut Complaints) -> Option<To> {
+    match (chat, user) {
+        (Some(chat), None) => {
+            let help = "it begins with `oc_`; Feishu shows it at the end of the chat's settings";
+            id(chat, ("chat_id", "oc_"), help, at, out).map(To::Chat)
+        }
+        (None, Some(user)) => {
+            let help = "it begins with `ou_` and is the one that this very app knows the person by";
+            id(user, ("user", "ou_"), help, at, out).map(To::Person)
+        }
+        (Some(_), Some(user)) => {
+            let place = at.key("user", user.span());
+            let message = "`chat_id` and `user` exclude each other";
+            let help = "two destinations can speak as one app";
+            out.add_with_help(codes::BAD_RECEIVER, &place, message, help);
+            None
+        }
+        (None, None) => {
+            let help = "or `user`, a person's open id; `chat_id` is a chat's id, `oc_…`";
+            missing(at, "chat_id", help, out);
+            None
+        }
+    }
+}
+
+fn id(
+    written: Spanned<String>,
+    (key, prefix): (&str, &str),
+    help: &str,
+    at: &At,
+    out: &mut Complaints,
+) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let rest = written.get_ref().strip_prefix(prefix);
+    if rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain)) {
+        return Some(written.into_inner());
+    }
+    let what = if key == "chat_id" { "chat" } else { "person" };
+    let message = format!("not the id of a {what}");
+    out.add_with_help(
+        codes::BAD_RECEIVER,
+        &at.key(key, written.span()),
+        message,
+        help,
+    );
+    None
+}

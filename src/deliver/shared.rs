@@ -1,0 +1,117 @@
+//! Paces that several destinations share, because the platform counts what they send together: all that
+//! goes to one chat, all that one app sends. They outlive lines and reloads.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::window::Window;
+use crate::destination::SharedPace;
+
+/// The windows of all shared paces by key. Clones share them.
+///
+/// A key that no destination has any more keeps its window: they are as few as the chats that were
+/// ever configured while the process lives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedPaces(Arc<Mutex<HashMap<String, Vec<Window>>>>);
+
+impl SharedPaces {
+    /// Begins one send within all of `paces`, or says when to ask again.
+    pub(super) fn begin(&self, paces: &[SharedPace], now: Instant) -> Result<(), Instant> {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next_at = None;
+        for pace in paces {
+            next_at = next_at.max(window(&mut windows, pace).next_at(now));
+        }
+        if let Some(next_at) = next_at {
+            return Err(next_at);
+        }
+        for pace in paces {
+            window(&mut windows, pace).add(1, now);
+        }
+        Ok(())
+    }
+
+    /// What was begun was not sent after all.
+    pub(super) fn give_back(&self, paces: &[SharedPace]) {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for pace in paces {
+            window(&mut windows, pace).give_back();
+        }
+    }
+}
+
+fn window<'a>(
+    windows: &'a mut HashMap<String, Vec<Window>>,
+    shared: &SharedPace,
+) -> &'a mut Window {
+    let of_key = windows.entry(shared.key.clone()).or_default();
+    let fresh = Window::new(shared.pace);
+    let known = of_key
+        .iter()
+        .position(|window| window.pace() == fresh.pace());
+    let index = known.unwrap_or_else(|| {
+        of_key.push(fresh);
+        of_key.len() - 1
+    });
+    &mut of_key[index]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::destination::Pace;
+
+    fn pace(key: &str, count: u32, secs: u64) -> SharedPace {
+        SharedPace {
+            key: key.into(),
+            pace: Pace {
+                count,
+                per: Duration::from_secs(secs),
+            },
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn destinations_on_one_chat_share_its_pace_and_others_do_not_wait_for_it() {
+        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let (one, other) = ([pace("chat oc_1", 2, 1)], [pace("chat oc_2", 2, 1)]);
+        assert_eq!(shared.begin(&one, start), Ok(()));
+        assert_eq!(shared.begin(&one, start), Ok(()));
+        let full = start + Duration::from_secs(1);
+        assert_eq!(shared.begin(&one, start), Err(full));
+        assert_eq!(shared.begin(&other, start), Ok(()));
+        assert_eq!(shared.begin(&one, full), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_paces_hold_and_a_refusal_uses_none_of_them() {
+        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let both = [
+            pace("chat oc_1", 1, 1),
+            pace("app cli_1", 2, 1),
+            pace("app cli_1", 3, 60),
+        ];
+        let after = |secs| start + Duration::from_secs(secs);
+        assert_eq!(shared.begin(&both, start), Ok(()));
+        assert_eq!(shared.begin(&both, start), Err(after(1)));
+        // The app has room for one more in this second.
+        let elsewhere = [pace("chat oc_2", 5, 1), both[1].clone(), both[2].clone()];
+        assert_eq!(shared.begin(&elsewhere, start), Ok(()));
+        assert_eq!(shared.begin(&elsewhere, start), Err(after(1)));
+        assert_eq!(shared.begin(&both, after(1)), Ok(()));
+        assert_eq!(shared.begin(&both, after(2)), Err(after(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_may_start_again() {
+        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let one = [pace("chat oc_1", 1, 1)];
+        assert_eq!(shared.begin(&one, start), Ok(()));
+        shared.give_back(&one);
+        assert_eq!(shared.begin(&one, start), Ok(()));
+    }
+}

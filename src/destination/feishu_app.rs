@@ -1,0 +1,267 @@
+//! An app's own bot in Feishu or Lark: it speaks in a chat or to a person, answers in threads, changes its
+//! cards, shows pictures by its own keys, and can ring people. Sources: doc "发送消息", "回复消息",
+//! "更新已发送的消息卡片", "发送应用内加急".
+//!
+//! A message carries the delivery's id as its `uuid`: the platform makes at most one message of it in
+//! an hour, so that a lost answer is asked for again at once. A retry later than that can double it.
+//!
+//! Messages are the feishu family's, whose shape is the custom bots'; `content` makes the API's of it.
+
+mod code;
+mod content;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+
+use self::code::{Asked, Doing};
+use super::answer::{answered, refused, unanswered, unsent};
+use super::excerpt::Redactor;
+use super::{
+    Common, Destination, KeyOwner, Message, Pace, Place, Rang, Sent, SharedPace, ShowsImages,
+};
+use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
+use crate::feishu::{ApiError, Call, FeishuClient, To, Unanswered, Urgent};
+use crate::model::{Form, ImageFormat, MessageHandle, Outcome};
+use crate::net::{Answer, Body};
+
+const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
+
+/// "5 次/秒" to one chat, whichever bots speak there, and to one person.
+const PER_CHAT: Pace = Pace {
+    count: 5,
+    per: Duration::from_secs(1),
+};
+/// "50 次/秒" of one app.
+const PER_APP: Pace = Pace {
+    count: 50,
+    per: Duration::from_secs(1),
+};
+/// "1000 次/分钟" of one app.
+const PER_APP_MINUTE: Pace = Pace {
+    count: 1000,
+    per: Duration::from_secs(60),
+};
+/// How long ringing people may take: the message has been taken, and its record waits.
+const RING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct FeishuApp {
+    common: Common,
+    client: FeishuClient,
+    to: To,
+    urgent: Option<Urgent>,
+    redactor: Redactor,
+}
+
+impl FeishuApp {
+    pub(super) fn new(
+        common: Common,
+        client: FeishuClient,
+        to: To,
+        urgent: Option<Urgent>,
+    ) -> Self {
+        Self {
+            common,
+            client,
+            to,
+            urgent,
+            // Tokens go in a header, and answers do not repeat it.
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// The call that puts `content` in its place; `None` where that cannot be.
+    fn call(&self, message: &Message<'_>, place: Place<'_>, content: &Content) -> Option<Call> {
+        let (uuid, timeout) = (message.key.to_string(), self.common.timeout);
+        Some(match place {
+            Place::New => messages::create(&self.to, content, &uuid, timeout),
+            Place::Under(MessageHandle(id)) => messages::reply(id, content, &uuid, timeout),
+            Place::Over(MessageHandle(id)) if content.msg_type == "interactive" => {
+                messages::update(id, &content.content, timeout)
+            }
+            Place::Over(_) => return None,
+        })
+    }
+
+    /// Sends once, and says whether the message that it was to answer is gone.
+    async fn put(
+        &self,
+        message: &Message<'_>,
+        place: Place<'_>,
+        content: &Content,
+    ) -> (Sent, bool) {
+        let form = message.payload.form;
+        let Some(call) = self.call(message, place, content) else {
+            let reason = "only a card can take the place of a card".into();
+            return (unsent(Outcome::Rejected { reason }), false);
+        };
+        let bytes = size(&call.body);
+        if bytes > MESSAGE_BYTES_MAX {
+            let reason = format!("not sent: {bytes} bytes, and Feishu takes {MESSAGE_BYTES_MAX}");
+            return (unsent(refused(form, FORMS, reason)), false);
+        }
+        let asked = Asked {
+            form,
+            now: message.now,
+            doing: Doing::of(place),
+            to: &self.to,
+        };
+        match self.client.call(call).await {
+            Ok(answer) => {
+                let said = Said::of(&answer);
+                let gone = said.as_ref().is_some_and(|said| asked.target_is_gone(said));
+                (self.judged(asked, &answer, said, place), gone)
+            }
+            Err(error) => (self.unanswered(&error), false),
+        }
+    }
+
+    fn judged(
+        &self,
+        asked: Asked<'_>,
+        answer: &Answer,
+        said: Option<Said>,
+        place: Place<'_>,
+    ) -> Sent {
+        let outcome = asked.outcome(answer, said.as_ref());
+        let Some(said) = said else {
+            return answered(answer, &self.redactor, None, outcome);
+        };
+        if outcome != Outcome::Delivered {
+            return Sent {
+                stale_images: code::names_stale_image(&said),
+                ..answered(answer, &self.redactor, Some(said.code.to_string()), outcome)
+            };
+        }
+        // The answer repeats the message, a reporter's words in it: only the ids are kept.
+        let ids = json!({
+            "message_id": said.message_id, "chat_id": said.chat_id, "thread_id": said.thread_id,
+        });
+        let kept = match place {
+            Place::Over(handle) => Some(handle.clone()),
+            Place::New | Place::Under(_) => said.message_id.map(MessageHandle),
+        };
+        Sent {
+            status: Some(answer.status),
+            excerpt: self.redactor.excerpt(ids.to_string().as_bytes()),
+            handle: kept,
+            ..unsent(outcome)
+        }
+    }
+
+    /// Without a token nothing was sent, and it is no fault of the message.
+    fn unanswered(&self, error: &Unanswered) -> Sent {
+        match error {
+            Unanswered::Net(error) => unanswered(error, &self.redactor),
+            Unanswered::NoToken(ApiError::Retry { reason }) => unsent(Outcome::Retry {
+                reason: reason.clone(),
+            }),
+            Unanswered::NoToken(ApiError::Stop { reason } | ApiError::Rejected { reason }) => {
+                unsent(Outcome::Stop {
+                    reason: reason.clone(),
+                })
+            }
+        }
+    }
+
+    /// Rings those whom a message that was taken mentions. What comes of it changes nothing of that.
+    async fn ring(&self, how: Urgent, handle: &MessageHandle, people: &[String]) -> Rang {
+        let timeout = self.common.timeout.min(RING_TIMEOUT);
+        let call = messages::ring(&handle.0, how, people, timeout);
+        let failed = |reason| Rang::Failed { reason };
+        match self.client.call(call).await {
+            Ok(answer) => match Said::of(&answer) {
+                Some(said) if said.code == 0 && said.not_rung == 0 => Rang::People(people.len()),
+                Some(said) if said.code == 0 => failed(format!(
+                    "{} of {} people were not rung: they are not in the chat, or have left",
+                    said.not_rung,
+                    people.len()
+                )),
+                Some(said) => failed(code::why_not_rung(&said, how)),
+                None => failed(format!("HTTP {}", answer.status)),
+            },
+            Err(Unanswered::Net(error)) => failed(error.to_string()),
+            Err(Unanswered::NoToken(error)) => failed(error.to_string()),
+        }
+    }
+}
+
+fn size(body: &Body) -> usize {
+    match body {
+        Body::Bytes(bytes) => bytes.len(),
+        Body::Empty | Body::Multipart { .. } => 0,
+    }
+}
+
+#[async_trait]
+impl Destination for FeishuApp {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn kind(&self) -> &'static str {
+        "feishu-app"
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        FORMS
+    }
+
+    fn paces(&self) -> &'static [Pace] {
+        &[]
+    }
+
+    fn shared_paces(&self) -> Vec<SharedPace> {
+        let chat = format!("feishu {} {}", self.to.id_type(), self.to.id());
+        let app = format!("feishu app {}", self.client.app_id());
+        [
+            (chat, PER_CHAT),
+            (app.clone(), PER_APP),
+            (app, PER_APP_MINUTE),
+        ]
+        .map(|(key, pace)| SharedPace { key, pace })
+        .into()
+    }
+
+    fn shows_images(&self) -> ShowsImages {
+        ShowsImages::ByKey(KeyOwner::App(self.client.app().clone()))
+    }
+
+    fn recognises_repeats(&self) -> bool {
+        true
+    }
+
+    fn keeps_handles(&self) -> bool {
+        true
+    }
+
+    async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError> {
+        self.client.upload_image(format, bytes).await
+    }
+
+    async fn send(&self, message: Message<'_>) -> Sent {
+        let payload = message.payload.with_links(message.link);
+        let Some(content) = content::of(&payload) else {
+            let reason = "the message is none of Feishu's".into();
+            return unsent(refused(message.payload.form, FORMS, reason));
+        };
+        let (mut sent, gone) = self.put(&message, message.place, &content).await;
+        if gone && matches!(message.place, Place::Under(_)) {
+            // What it was to answer has been taken back; it is still to be said.
+            (sent, _) = self.put(&message, Place::New, &content).await;
+        }
+        let told = sent.outcome == Outcome::Delivered && !matches!(message.place, Place::Over(_));
+        if let (true, Some(how), Some(handle)) = (told, self.urgent, &sent.handle)
+            && !message.rings.is_empty()
+        {
+            let rang = self.ring(how, handle, message.rings).await;
+            sent.rang = Some(rang);
+        }
+        sent
+    }
+}
