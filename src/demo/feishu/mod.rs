@@ -5,6 +5,7 @@
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
 mod card;
+mod feedbacks;
 mod images;
 mod messages;
 mod token;
@@ -17,6 +18,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use self::feedbacks::Feedbacks;
 use self::images::Images;
 use self::messages::Messages;
 pub use self::messages::Posted;
@@ -38,6 +40,10 @@ pub enum Api {
     UpdateCard,
     /// `PATCH /open-apis/im/v1/messages/{id}/urgent_app` and its kin.
     Urgent,
+    /// `GET /open-apis/application/v6/applications/:app_id/feedbacks`.
+    ListFeedback,
+    /// `PATCH /open-apis/application/v6/applications/:app_id/feedbacks/:feedback_id`.
+    SetFeedback,
 }
 
 /// A call that was made.
@@ -69,6 +75,7 @@ struct State {
     tokens: Tokens,
     images: Images,
     messages: Messages,
+    feedbacks: Feedbacks,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -89,6 +96,7 @@ impl FakeFeishu {
             .merge(token::routes())
             .merge(images::routes())
             .merge(messages::routes())
+            .merge(feedbacks::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
         Ok(Self { server, state })
