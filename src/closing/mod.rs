@@ -40,7 +40,7 @@ use crate::telemetry::events::ButtonPressed;
 
 /// How long the journal may take: the platforms wait 3 s for an answer, and the way there and back is part
 /// of that.
-const COMMIT_WITHIN: Duration = Duration::from_millis(1500);
+const COMMIT_WITHIN: Duration = Duration::from_millis(800);
 
 /// What a reload replaces.
 #[derive(Debug, Default)]

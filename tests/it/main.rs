@@ -5,6 +5,7 @@
 
 mod architecture;
 mod cli;
+mod closing;
 mod crash;
 mod deliver;
 mod feishu_app;

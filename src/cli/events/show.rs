@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
+use super::closing::Closing;
 use crate::config::Config;
 use crate::model::{Attempt, Delivery, Image, StoredEvent, Trace};
 use crate::store::{DeliveryFilter, Store};
@@ -36,6 +37,7 @@ struct Record {
     trace: Result<Trace, String>,
     images: Vec<Image>,
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
+    closing: Closing,
     with_body: bool,
 }
 
@@ -70,6 +72,7 @@ async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failu
         trace: read.map(|event| config.rules.explain(&event).1),
         images: store.images_of(event.seq).await?,
         deliveries,
+        closing: Closing::fetch(store, event.seq).await?,
         event,
         with_body: false,
     })
@@ -107,6 +110,7 @@ impl Record {
                 "  older ones than these {DELIVERIES_MAX} are not shown\n"
             ));
         }
+        out.push_str(&self.closing.to_text());
         if self.with_body {
             let body = format!("{:#}", self.body());
             out.push_str(&format!("\nbody\n{}\n", text::escape_json(&body)));
@@ -150,6 +154,7 @@ impl Record {
             "images": self.images.iter().map(view::image_json).collect::<Vec<_>>(),
             "deliveries": deliveries.collect::<Vec<_>>(),
         });
+        self.closing.add_to(&mut shown);
         if self.with_body {
             shown["body"] = self.body();
         }
@@ -218,9 +223,52 @@ mod tests {
     use super::*;
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::model::{
-        AppName, Condition, EventId, EventSeq, EventState, Finding, ImageState, Private, RuleName,
-        RuleTrace,
+        Act, Actor, AppName, Condition, Effect, EventId, EventSeq, EventState, FeedbackAct,
+        FeedbackState, FeedbackStatus, Finding, ImageState, MessageHandle, Private, RuleName,
+        RuleTrace, SentMessage, StatusJobRecord, StatusJobState, Through, Timestamp,
     };
+
+    /// Somebody whose name could move the cursor claimed it; Feishu is busy.
+    fn closing() -> Closing {
+        let at = Timestamp::from_millis(1_711_111_222_000);
+        let by = Actor {
+            name: Some(Private::new("Li\u{1b}[2J")),
+            id: Some(Private::new("U0LI")),
+            app: None,
+        };
+        Closing {
+            state: Some(FeedbackState {
+                status: FeedbackStatus::PROCESSING,
+                changed_at: at,
+                by: by.clone(),
+                through: Through::Slack,
+                undo_until: Some(at + std::time::Duration::from_secs(900)),
+                here_only: true,
+            }),
+            acts: vec![FeedbackAct {
+                at,
+                act: Some(Act::Claim),
+                status: FeedbackStatus::PROCESSING,
+                by,
+                through: Through::Slack,
+                effect: Effect::Changed,
+            }],
+            in_feishu: Some(StatusJobRecord {
+                status: FeedbackStatus::PROCESSING,
+                state: StatusJobState::Pending,
+                attempts: 1,
+                due_at: at,
+                reason: Some("rate limited".into()),
+                lease: None,
+            }),
+            messages: vec![SentMessage {
+                delivery: a_delivery().id,
+                destination: "oncall-chat".into(),
+                handle: MessageHandle("om_1".into()),
+                sent_at: at,
+            }],
+        }
+    }
 
     fn record() -> Record {
         let body =
@@ -232,7 +280,7 @@ mod tests {
                 via: AppName::new("shop"),
                 event_type: "application.application.feedback.created_v6".into(),
                 feedback_id: None,
-                received_at: crate::model::Timestamp::from_millis(1_711_111_111_000),
+                received_at: Timestamp::from_millis(1_711_111_111_000),
                 state: EventState::Routed,
                 body: Some(Private::new(body.replace('\u{1b}', "\\u001b"))),
             },
@@ -253,6 +301,7 @@ mod tests {
                 reason: Some("HTTP 403".into()),
             }],
             deliveries: vec![(a_delivery(), vec![an_attempt()])],
+            closing: closing(),
             with_body: true,
         }
     }
