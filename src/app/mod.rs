@@ -147,6 +147,27 @@ impl Ground {
             buttons,
         })
     }
+
+    /// Who takes clicks, and who tells Feishu of them.
+    fn closing(
+        &self,
+        in_force: &InForce,
+        operator: &Operator,
+        seed: u64,
+    ) -> (Closing, StatusWorker) {
+        let settings = in_force.closing.clone();
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        let worker = StatusWorker {
+            store: store.clone(),
+            settings: settings.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&self.clock),
+            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+        };
+        let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
+        (closing, worker)
+    }
 }
 
 /// A relay that is wired and bound, and does not run yet.
@@ -204,20 +225,7 @@ impl App {
             Arc::clone(&clock),
             notify,
         );
-        let closing = Closing::new(
-            store.clone(),
-            Arc::clone(&metrics),
-            buttons.clone(),
-            in_force.closing.clone(),
-        );
-        let status_worker = StatusWorker {
-            store: store.clone(),
-            settings: in_force.closing.clone(),
-            operator: operator.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
-        };
+        let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
         let intake = Intake::new(
             store.clone(),
             Arc::clone(&metrics),

@@ -38,8 +38,8 @@ use crate::store::{Acted, Acting, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::ButtonPressed;
 
-/// How long the journal may take: the platforms wait 3 s for an answer, and the way there and back is part
-/// of that.
+/// How long the journal may take: the platforms wait 3 s for an answer, and the webhook gives up after 900 ms,
+/// with an answer that says nothing to whoever clicked.
 const COMMIT_WITHIN: Duration = Duration::from_millis(800);
 
 /// What a reload replaces.

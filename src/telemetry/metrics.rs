@@ -125,6 +125,7 @@ impl Metrics {
             statuses_waiting: Gauge::default(),
         };
         all.register();
+        all.register_closing();
         all.register_gauges();
         all
     }
@@ -191,18 +192,21 @@ impl Metrics {
             self.notices.clone(),
         );
         r.register(
-            "clicks",
-            "Clicks on buttons, by what came of them",
-            self.clicks.clone(),
-        );
-        let help = "Attempts to tell Feishu of a status, by what they came to";
-        r.register("statuses", help, self.statuses.clone());
-        r.register(
             "reloads",
             "Reloads of the configuration, by result",
             self.reloads.clone(),
         );
         r.register("panics", "Panics that were caught", self.panics.clone());
+    }
+
+    fn register_closing(&mut self) {
+        let r = &mut self.registry;
+        let help = "Clicks on buttons, by what came of them";
+        r.register("clicks", help, self.clicks.clone());
+        let help = "Attempts to tell Feishu of a status, by what they came to";
+        r.register("statuses", help, self.statuses.clone());
+        let help = "Statuses that Feishu is still to be told";
+        r.register("statuses_waiting", help, self.statuses_waiting.clone());
     }
 
     fn register_gauges(&mut self) {
@@ -233,8 +237,6 @@ impl Metrics {
             Unit::Seconds,
             self.image_deadline.clone(),
         );
-        let help = "Statuses that Feishu is still to be told";
-        r.register("statuses_waiting", help, self.statuses_waiting.clone());
         let build: Family<Build, Gauge> = Family::default();
         build
             .get_or_create(&Build {

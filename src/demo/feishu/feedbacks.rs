@@ -219,7 +219,7 @@ impl Asked {
 fn is_of(item: &Value, id: &str) -> bool {
     match &item["feedback_id"] {
         Value::String(own) => own == id,
-        own => own.to_string() == id,
+        own => own.as_u64().is_some() && own.as_u64() == id.parse().ok(),
     }
 }
 

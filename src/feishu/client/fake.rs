@@ -156,10 +156,10 @@ fn read(stream: &mut TcpStream) -> Got {
         headers,
         body: bytes.split_off(end + 4),
     };
-    let has_body = got.has("content-length");
-    let length: usize = has_body
-        .then(|| got.header("content-length").parse().unwrap())
-        .unwrap_or(0);
+    let length: usize = match got.has("content-length") {
+        true => got.header("content-length").parse().unwrap(),
+        false => 0,
+    };
     while got.body.len() < length {
         more(stream, &mut got.body);
     }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::user_key;
 use super::tx::Tx;
-use super::{messages, states};
+use super::{history, messages};
 use crate::model::*;
 
 /// What the bare record says.
@@ -48,7 +48,7 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
     )?
     .execute([event])?;
     messages::forget(tx, event)?;
-    states::forget_people(tx, event)?;
+    history::forget_people(tx, event)?;
     let bodies = tx
         .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
         .execute([event])?;

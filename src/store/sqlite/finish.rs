@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, named_params, params};
 
 use super::tx::Tx;
-use super::{deliveries, edits, fall_back, follow_up, messages, states};
+use super::{deliveries, edits, fall_back, follow_up, history, messages};
 use crate::model::*;
 use crate::store::Finished;
 
@@ -63,7 +63,7 @@ pub(in crate::store) fn finish_attempt(
             if let Some(handle) = &finished.handle {
                 messages::keep(tx, id, handle)?;
                 // A status that changed while this was on its way is not in what was sent.
-                if states::changed_since_made(tx, id)? {
+                if history::changed_since_made(tx, id)? {
                     edits::request_all(tx, held.event)?;
                 }
             }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::rows::{self, SELECT_DELIVERY};
 use super::tx::Tx;
 use super::values::signed;
-use super::{messages, states};
+use super::{history, messages, states};
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
@@ -150,7 +150,7 @@ fn message(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<Me
         Trigger::Edit => messages::edited_by(conn, delivery.id),
         Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
         Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
-            match states::followed_by(conn, delivery.event)? {
+            match history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),
                 None => Ok(None),
             }

@@ -11,6 +11,7 @@ mod files;
 mod finish;
 mod follow_up;
 mod gates;
+mod history;
 mod images;
 mod lease;
 mod lists;
@@ -48,6 +49,7 @@ pub(super) use erase::{erase, events_of_user};
 pub(super) use fall_back::fall_back;
 pub(super) use finish::{finish_attempt, put_back};
 pub(super) use gates::{gates, put_gate};
+pub(super) use history::acts_of;
 pub(super) use images::{
     finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
     next_image_due_at, put_image_key,
@@ -57,7 +59,7 @@ pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
 pub(super) use meta::{probe, secret};
 pub(super) use rows::{event_by_seq, images_of};
-pub(super) use states::{act, acts_of, end_undos, state_of};
+pub(super) use states::{act, end_undos, state_of};
 pub(super) use stats::stats;
 pub(super) use status_jobs::{
     finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,
