@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Arguments, ForeignAddress, SlackClient};
-use super::said::{Class, Members, Problem, Said};
+use super::{Class, Members, Problem, Said};
 use crate::model::Secret;
 use crate::net::{Answer, NetError};
 

@@ -8,13 +8,15 @@
 mod click;
 pub mod client;
 pub mod files;
+mod problem;
 mod said;
 mod signature;
 
 pub use click::{Click, Interaction};
 pub use client::{Arguments, BASE_URL, ForeignAddress, SlackClient};
 pub use files::UploadError;
-pub use said::{Class, Members, Problem, Said};
+pub use problem::{Class, Problem};
+pub use said::{Members, Said};
 pub use signature::{
     AGE_SECS_MAX, Refusal, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, Unverified, sign,
 };

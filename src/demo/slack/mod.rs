@@ -1,9 +1,9 @@
 //! A stand-in for Slack: the part of the Web API that the relay calls, an incoming webhook, and somebody
 //! who presses buttons.
 //!
-//! One module for each part; all share a [`State`]. The Web API answers as Slack does: HTTP 200 with `ok`
+//! One module for each part; all share a `State`. The Web API answers as Slack does: HTTP 200 with `ok`
 //! and a word for what is wrong, 429 only to what comes too fast. Nothing is taken that Slack would refuse
-//! for its blocks ([`blocks`]), and a file can be shown only a while after it was uploaded ([`files`]).
+//! for its blocks (`blocks`), and a file can be shown only a while after it was uploaded (`files`).
 
 mod blocks;
 mod files;
