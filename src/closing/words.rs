@@ -16,16 +16,6 @@ impl Pressed {
         }
     }
 
-    /// Every one of these words.
-    pub const KINDS: &[&str] = &[
-        "done",
-        "already",
-        "too_late",
-        "unknown",
-        "forged",
-        "not_saved",
-    ];
-
     /// Feishu's types of a toast.
     pub(super) const fn tone(self) -> &'static str {
         match self {
