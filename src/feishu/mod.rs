@@ -8,6 +8,7 @@
 //! is what is authentic.
 
 pub mod app;
+mod card_action;
 mod cipher;
 pub mod client;
 mod envelope;
@@ -18,6 +19,7 @@ mod shown;
 mod signature;
 
 pub use app::{App, Receive};
+pub use card_action::{CARD_ACTION, CardAction};
 pub use client::messages::{self, To, Urgent};
 pub use client::{
     ApiError, Call, ConnectionRefusal, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError,
