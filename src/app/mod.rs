@@ -4,44 +4,36 @@
 //! [`App::start`] lets them run; [`serve()`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
+mod ground;
+mod in_force;
 mod parts;
+mod running;
 mod serve;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use self::ground::Ground;
+use self::in_force::InForce;
 use self::parts::Parts;
 pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
+pub use self::running::Running;
 pub use self::serve::serve;
-use crate::archive::{Archive, LinkSigner};
-use crate::closing::{self, ButtonSigner, Closing, StatusWorker};
-use crate::config::{self, Config, Loaded};
-use crate::deliver::{self, Dispatcher};
+use crate::closing::{Closing, StatusWorker};
+use crate::config::Config;
+use crate::deliver::Dispatcher;
 use crate::feishu::{self, Receive};
-use crate::images::{self, ImageWorker};
-use crate::intake::backfill::{self, Backfill};
-use crate::intake::websocket::{self, LongConnections};
+use crate::images::ImageWorker;
+use crate::intake::backfill::Backfill;
+use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
-use crate::model::{AppName, Clock, Current, DestinationName, Notice, NoticeKind};
-use crate::net::GuardedClient;
+use crate::model::{AppName, Clock};
 use crate::operator::Operator;
-use crate::store::{OpenError, Store, StoreError};
-use crate::tasks::Tasks;
-use crate::telemetry::events::{DeliveryEnded, Reloaded};
-use crate::telemetry::{self, Metrics};
-use crate::upkeep::{self, Sweeper};
+use crate::store::{OpenError, StoreError};
+use crate::upkeep::Sweeper;
 use crate::web::{self, WebState};
-
-/// The name under which the journal keeps the key that picture links are signed with.
-const LINK_KEY: &str = "image links";
-
-/// The name under which it keeps the key that buttons are signed with.
-const BUTTON_KEY: &str = "buttons";
-/// How long after a reload an event may still come into the journal that was planned before it: longer
-/// than the journal's queue takes.
-const PLANNED_BEFORE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -76,112 +68,6 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
-/// The settings in force, one for each part, so that each of its steps sees one version whole.
-#[derive(Clone)]
-struct InForce {
-    config: Current<Config>,
-    intake: Current<intake::Settings>,
-    backfill: Current<backfill::Settings>,
-    connections: Current<websocket::Settings>,
-    deliver: Current<deliver::Settings>,
-    images: Current<images::Settings>,
-    upkeep: Current<upkeep::Settings>,
-    closing: Current<closing::Settings>,
-    notify: Current<Option<DestinationName>>,
-    links: Current<Option<LinkSigner>>,
-    destinations: Current<Vec<DestinationName>>,
-    reload_refused: Current<Option<String>>,
-}
-
-impl InForce {
-    fn new(config: Config, parts: Parts) -> Self {
-        Self {
-            config: Current::new(config),
-            intake: Current::new(parts.intake),
-            backfill: Current::new(parts.backfill),
-            connections: Current::new(parts.connections),
-            deliver: Current::new(parts.deliver),
-            images: Current::new(parts.images),
-            upkeep: Current::new(parts.upkeep),
-            closing: Current::new(parts.closing),
-            notify: Current::new(parts.notify),
-            links: Current::new(parts.links),
-            destinations: Current::new(parts.destinations),
-            reload_refused: Current::new(None),
-        }
-    }
-
-    fn replace(&self, config: Config, parts: Parts) {
-        self.config.set(config);
-        self.intake.set(parts.intake);
-        self.backfill.set(parts.backfill);
-        self.connections.set(parts.connections);
-        self.deliver.set(parts.deliver);
-        self.images.set(parts.images);
-        self.upkeep.set(parts.upkeep);
-        self.closing.set(parts.closing);
-        self.notify.set(parts.notify);
-        self.links.set(parts.links);
-        self.destinations.set(parts.destinations);
-        self.reload_refused.set(None);
-    }
-}
-
-/// What every part stands on. Clones share it.
-#[derive(Clone)]
-struct Ground {
-    tasks: Tasks,
-    store: Store,
-    archive: Archive,
-    metrics: Arc<Metrics>,
-    clock: Arc<dyn Clock>,
-    link_key: [u8; 32],
-    buttons: ButtonSigner,
-}
-
-impl Ground {
-    async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let store = Store::open(&config.store, Arc::clone(&clock))?;
-        let archive = Archive::open(&config.images_dir).map_err(|source| StartError::Archive {
-            dir: config.images_dir.display().to_string(),
-            source,
-        })?;
-        let link_key = store.secret(LINK_KEY).await?;
-        let buttons = ButtonSigner::new(store.secret(BUTTON_KEY).await?);
-        let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::new()));
-        Ok(Self {
-            tasks,
-            store,
-            archive,
-            metrics,
-            clock,
-            link_key,
-            buttons,
-        })
-    }
-
-    /// Who takes clicks, and who tells Feishu of them.
-    fn closing(
-        &self,
-        in_force: &InForce,
-        operator: &Operator,
-        seed: u64,
-    ) -> (Closing, StatusWorker) {
-        let settings = in_force.closing.clone();
-        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        let worker = StatusWorker {
-            store: store.clone(),
-            settings: settings.clone(),
-            operator: operator.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&self.clock),
-            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
-        };
-        let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
-        (closing, worker)
-    }
-}
-
 /// How an app's events come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entrance {
@@ -208,16 +94,6 @@ pub struct App {
     admin_listener: Option<TcpListener>,
 }
 
-/// A running relay.
-pub struct Running {
-    ground: Ground,
-    in_force: InForce,
-    operator: Operator,
-    connections: LongConnections,
-    dispatcher: Dispatcher,
-    backfill: Backfill,
-}
-
 impl App {
     /// Opens, binds and connects everything. `seed` is where its chance (jitter) begins.
     pub async fn build(
@@ -234,72 +110,22 @@ impl App {
         let parts = Parts::build(&config, ground.link_key)?;
         let in_force = InForce::new(config, parts);
 
-        let Ground {
-            tasks,
-            store,
-            archive,
-            metrics,
-            clock,
-            link_key: _,
-            buttons,
-        } = ground.clone();
-        let notify = in_force.notify.clone();
-        let operator = Operator::new(
-            store.clone(),
-            Arc::clone(&metrics),
-            Arc::clone(&clock),
-            notify,
-        );
+        let operator = ground.operator(&in_force);
         let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
-        let intake = Intake::new(
-            store.clone(),
-            Arc::clone(&metrics),
-            Arc::clone(&clock),
-            operator.clone(),
-            in_force.intake.clone(),
-        )
-        .with_clicks(closing.clone());
+        let intake = ground.intake(&in_force, &operator, &closing);
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
-        let connections = LongConnections::new(
-            intake.clone(),
-            backfill.clone(),
-            in_force.connections.clone(),
-            tasks.clone(),
-            seed,
-        );
-        let means = deliver::Means {
-            store: store.clone(),
-            archive: archive.clone(),
-            operator: operator.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-            tasks,
-            buttons,
-        };
-        let dispatcher = Dispatcher::new(means, in_force.deliver.clone(), seed);
-        let image_worker = ImageWorker::new(images::Parts {
-            store: store.clone(),
-            archive: archive.clone(),
-            client: GuardedClient::new().map_err(PartsError::from)?,
-            settings: in_force.images.clone(),
-            operator: operator.clone(),
-            metrics,
-            clock: Arc::clone(&clock),
-            chance: fastrand::Rng::with_seed(seed),
-        });
-        let sweeper = Sweeper::new(store, archive, in_force.upkeep.clone(), clock);
         Ok(Self {
+            connections: ground.connections(&in_force, &intake, &backfill, seed),
+            dispatcher: ground.dispatcher(&in_force, &operator, seed),
+            image_worker: ground.image_worker(&in_force, &operator, seed)?,
+            sweeper: ground.sweeper(&in_force),
             ground,
             in_force,
             operator,
             intake,
             backfill,
-            connections,
             closing,
             status_worker,
-            dispatcher,
-            image_worker,
-            sweeper,
             listener,
             admin_listener,
         })
@@ -384,29 +210,8 @@ impl App {
             dispatcher: self.dispatcher,
             backfill: self.backfill,
         };
-        bury_unknown(&running.ground, &running.in_force).await;
+        running::bury_unknown(&running.ground, &running.in_force).await;
         running
-    }
-}
-
-/// Ends deliveries to destinations that no longer exist, so that they are seen.
-async fn bury_unknown(ground: &Ground, in_force: &InForce) {
-    let known = in_force.destinations.get();
-    let reason = "the destination is no longer in the configuration";
-    match ground.store.bury_unknown(&known, reason).await {
-        Ok(buried) => {
-            for (id, destination) in &buried {
-                let ended = DeliveryEnded {
-                    id: *id,
-                    destination,
-                    how: "dead",
-                    reason: Some(reason),
-                    latency: None,
-                };
-                ground.metrics.emit(ended);
-            }
-        }
-        Err(error) => tracing::error!(%error, "deliveries to unknown destinations stay pending"),
     }
 }
 
@@ -414,89 +219,4 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| StartError::Listen { address, source })
-}
-
-impl Running {
-    /// Puts a new configuration in force, all or nothing, and says what changed.
-    pub async fn reload(&self, loaded: Loaded) {
-        let mistakes = loaded.diagnostics.len();
-        let report = loaded.report();
-        let Some(config) = loaded.config else {
-            tracing::error!("the new configuration has mistakes:\n{report}");
-            self.refuse(
-                mistakes,
-                "it has mistakes: `feedback-relay check` shows them",
-            )
-            .await;
-            return;
-        };
-        let parts = match Parts::build(&config, self.ground.link_key) {
-            Ok(parts) => parts,
-            Err(error) => {
-                self.refuse(1, &error.to_string()).await;
-                return;
-            }
-        };
-        if !report.is_empty() {
-            tracing::warn!("the new configuration has warnings:\n{}", report.trim_end());
-        }
-        let changes = config::changes(&self.in_force.config.get(), &config);
-        telemetry::set_level(config.log.level);
-        self.ground
-            .metrics
-            .begin_at_zero(&parts.apps, &parts.destinations);
-        self.in_force.replace(config, parts);
-        self.connections.reloaded();
-        self.dispatcher.reloaded();
-        self.backfill.reloaded();
-        bury_unknown(&self.ground, &self.in_force).await;
-        self.bury_late();
-        if let Err(error) = self.ground.store.make_images_due().await {
-            tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
-        }
-        self.ground.metrics.emit(Reloaded {
-            result: Ok(&changes.to_string()),
-        });
-    }
-
-    async fn refuse(&self, mistakes: usize, reason: &str) {
-        self.ground.metrics.emit(Reloaded {
-            result: Err(mistakes),
-        });
-        self.in_force.reload_refused.set(Some(reason.to_owned()));
-        let notice = Notice {
-            kind: NoticeKind::ReloadRefused,
-            subject: "relay.toml".into(),
-            text: format!(
-                "The new configuration was refused and the old one stays in force: {reason}."
-            ),
-        };
-        self.operator.tell(notice).await;
-    }
-
-    /// An event that was planned by the old rules may have been on its way into the journal: nobody would
-    /// ever look at its deliveries to a destination that is gone.
-    fn bury_late(&self) {
-        let (ground, in_force) = (self.ground.clone(), self.in_force.clone());
-        let stopping = ground.tasks.stopping();
-        let late = async move {
-            tokio::select! {
-                // The next start buries them too.
-                () = stopping.cancelled() => {}
-                () = tokio::time::sleep(PLANNED_BEFORE) => bury_unknown(&ground, &in_force).await,
-            }
-        };
-        // Ends by itself: nobody waits for it.
-        drop(self.ground.tasks.spawn_brief(late));
-    }
-
-    /// The relay's tasks: to stop them and to wait for their end.
-    pub fn tasks(&self) -> &Tasks {
-        &self.ground.tasks
-    }
-
-    /// How long a stop may take.
-    pub fn shutdown_grace(&self) -> std::time::Duration {
-        self.in_force.config.get().server.shutdown_grace
-    }
 }

@@ -36,80 +36,83 @@ fn said(edits: &[(&str, &str)]) -> String {
     changes(&old, &new.config.expect(&report)).to_string()
 }
 
+/// What is edited in the file, and what a reload says of it.
+const EDITS: &[(&[(&str, &str)], &str)] = &[
+    (&[], "nothing changed"),
+    (
+        &[("max_connections = 5", "# moved\nmax_connections = 5\n")],
+        "nothing changed",
+    ),
+    (
+        &[(
+            "max_connections = 5",
+            "max_connections = 5\nmax_body = \"2MiB\"",
+        )],
+        "server changed",
+    ),
+    (
+        &[("[apps.shop]", "[log]\nlevel = \"warn\"\n[apps.shop]")],
+        "log.level changed",
+    ),
+    (&[(":-t}", ":-other}")], "app shop changed"),
+    (
+        &[(
+            "[destinations.a]",
+            "app_secret = \"${X:-s}\"\n[destinations.a]",
+        )],
+        "app shop changed, backfill of shop changed",
+    ),
+    (&[("path = \"a\"", "path = \"c\"")], "destination a changed"),
+    (
+        &[("path = \"a\"", "path = \"a\"\nrate = \"1/s\"")],
+        "destination a changed",
+    ),
+    (
+        &[
+            ("[destinations.b]", "[destinations.c]"),
+            ("send_to = \"b\"", "send_to = \"c\""),
+        ],
+        "destination c added, destination b removed, rule \"second\" changed",
+    ),
+    (
+        &[("send_to = \"a\"", "send_to = []")],
+        "rule \"first\" changed",
+    ),
+    (
+        &[("\"second\"", "\"third\"")],
+        "rule \"third\" added, rule \"second\" removed",
+    ),
+    (
+        &[
+            ("\"first\"", "\"x\""),
+            ("\"second\"", "\"first\""),
+            ("\"x\"", "\"second\""),
+            ("send_to = \"a\"", "send_to = \"c\""),
+            ("send_to = \"b\"", "send_to = \"a\""),
+            ("send_to = \"c\"", "send_to = \"b\""),
+        ],
+        "rules reordered",
+    ),
+    (
+        &[(
+            "max_connections = 5",
+            "listen = \"127.0.0.1:1\"\nmax_connections = 5\nmax_body = \"2MiB\"",
+        )],
+        "server changed; after a restart only: server.listen",
+    ),
+    (
+        &[(
+            "max_connections = 5",
+            "max_connections = 5\nadmin_listen = \"127.0.0.1:1\"",
+        )],
+        "after a restart only: server.admin_listen",
+    ),
+];
+
 #[test]
 fn each_change_is_named() {
-    for (edits, wanted) in [
-        (&[][..], "nothing changed"),
-        (
-            &[("max_connections = 5", "# moved\nmax_connections = 5\n")],
-            "nothing changed",
-        ),
-        (
-            &[(
-                "max_connections = 5",
-                "max_connections = 5\nmax_body = \"2MiB\"",
-            )],
-            "server changed",
-        ),
-        (
-            &[("[apps.shop]", "[log]\nlevel = \"warn\"\n[apps.shop]")],
-            "log.level changed",
-        ),
-        (&[(":-t}", ":-other}")], "app shop changed"),
-        (
-            &[(
-                "[destinations.a]",
-                "app_secret = \"${X:-s}\"\n[destinations.a]",
-            )],
-            "app shop changed, backfill of shop changed",
-        ),
-        (&[("path = \"a\"", "path = \"c\"")], "destination a changed"),
-        (
-            &[("path = \"a\"", "path = \"a\"\nrate = \"1/s\"")],
-            "destination a changed",
-        ),
-        (
-            &[
-                ("[destinations.b]", "[destinations.c]"),
-                ("send_to = \"b\"", "send_to = \"c\""),
-            ],
-            "destination c added, destination b removed, rule \"second\" changed",
-        ),
-        (
-            &[("send_to = \"a\"", "send_to = []")],
-            "rule \"first\" changed",
-        ),
-        (
-            &[("\"second\"", "\"third\"")],
-            "rule \"third\" added, rule \"second\" removed",
-        ),
-        (
-            &[
-                ("\"first\"", "\"x\""),
-                ("\"second\"", "\"first\""),
-                ("\"x\"", "\"second\""),
-                ("send_to = \"a\"", "send_to = \"c\""),
-                ("send_to = \"b\"", "send_to = \"a\""),
-                ("send_to = \"c\"", "send_to = \"b\""),
-            ],
-            "rules reordered",
-        ),
-        (
-            &[(
-                "max_connections = 5",
-                "listen = \"127.0.0.1:1\"\nmax_connections = 5\nmax_body = \"2MiB\"",
-            )],
-            "server changed; after a restart only: server.listen",
-        ),
-        (
-            &[(
-                "max_connections = 5",
-                "max_connections = 5\nadmin_listen = \"127.0.0.1:1\"",
-            )],
-            "after a restart only: server.admin_listen",
-        ),
-    ] {
-        assert_eq!(said(edits), wanted, "{edits:?}");
+    for (edits, wanted) in EDITS {
+        assert_eq!(said(edits), *wanted, "{edits:?}");
     }
 }
 

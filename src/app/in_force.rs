@@ -1,0 +1,59 @@
+//! What a reload replaces, all at once.
+
+use super::parts::Parts;
+use crate::archive::LinkSigner;
+use crate::config::Config;
+use crate::intake::{backfill, websocket};
+use crate::model::{Current, DestinationName};
+use crate::{closing, deliver, images, intake, upkeep};
+
+/// The settings in force, one for each part, so that each of its steps sees one version whole.
+#[derive(Clone)]
+pub(super) struct InForce {
+    pub(super) config: Current<Config>,
+    pub(super) intake: Current<intake::Settings>,
+    pub(super) backfill: Current<backfill::Settings>,
+    pub(super) connections: Current<websocket::Settings>,
+    pub(super) deliver: Current<deliver::Settings>,
+    pub(super) images: Current<images::Settings>,
+    pub(super) upkeep: Current<upkeep::Settings>,
+    pub(super) closing: Current<closing::Settings>,
+    pub(super) notify: Current<Option<DestinationName>>,
+    pub(super) links: Current<Option<LinkSigner>>,
+    pub(super) destinations: Current<Vec<DestinationName>>,
+    pub(super) reload_refused: Current<Option<String>>,
+}
+
+impl InForce {
+    pub(super) fn new(config: Config, parts: Parts) -> Self {
+        Self {
+            config: Current::new(config),
+            intake: Current::new(parts.intake),
+            backfill: Current::new(parts.backfill),
+            connections: Current::new(parts.connections),
+            deliver: Current::new(parts.deliver),
+            images: Current::new(parts.images),
+            upkeep: Current::new(parts.upkeep),
+            closing: Current::new(parts.closing),
+            notify: Current::new(parts.notify),
+            links: Current::new(parts.links),
+            destinations: Current::new(parts.destinations),
+            reload_refused: Current::new(None),
+        }
+    }
+
+    pub(super) fn replace(&self, config: Config, parts: Parts) {
+        self.config.set(config);
+        self.intake.set(parts.intake);
+        self.backfill.set(parts.backfill);
+        self.connections.set(parts.connections);
+        self.deliver.set(parts.deliver);
+        self.images.set(parts.images);
+        self.upkeep.set(parts.upkeep);
+        self.closing.set(parts.closing);
+        self.notify.set(parts.notify);
+        self.links.set(parts.links);
+        self.destinations.set(parts.destinations);
+        self.reload_refused.set(None);
+    }
+}
