@@ -8,6 +8,7 @@
 //! is what is authentic.
 
 pub mod app;
+pub mod bot;
 mod cipher;
 pub mod client;
 mod envelope;

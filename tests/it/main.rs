@@ -8,6 +8,7 @@ mod backfill;
 mod cli;
 mod crash;
 mod deliver;
+mod doctor;
 mod feishu_app;
 mod harness;
 mod intake;
