@@ -11,8 +11,7 @@ use super::open_api::{self, CREDENTIALS, EVENTS, PERMISSIONS, Question, RELEASE,
 use crate::destination::{KindSettings, Settings};
 use crate::feishu::messages::Said;
 use crate::feishu::{
-    App, ConnectionRefusal, FEEDBACK_SCOPE, FeishuClient, LinkSettings, NoConnection, Receive,
-    Unanswered,
+    App, ConnectionRefusal, FEEDBACK_SCOPE, FeishuClient, LinkSettings, NoConnection, Unanswered,
 };
 use crate::model::AppName;
 use crate::net::HttpClient;
@@ -63,11 +62,23 @@ impl Needs {
     }
 }
 
+/// What became of an app's credentials.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    Taken,
+    Refused,
+    /// The platform did not answer.
+    Untold,
+}
+
 /// See the module.
 pub(super) struct Patient {
     pub(super) app: App,
     /// `None` without a secret.
     pub(super) client: Option<FeishuClient>,
+    /// The way that a long connection takes, if the app has one: it heeds the machine's proxy, the other
+    /// calls do not.
+    pub(super) connecting: Option<FeishuClient>,
     pub(super) needs: Needs,
     pub(super) platforms: Platforms,
     pub(super) direct: HttpClient,
@@ -79,25 +90,28 @@ impl Patient {
             chart.not_checked("token", "the app has no `app_secret` to ask with");
             return;
         };
-        if !self.token(client, chart).await {
-            return;
+        let credentials = self.token(client, chart).await;
+        if let Some(connecting) = &self.connecting
+            && credentials != Credentials::Refused
+        {
+            connection(connecting, chart).await;
         }
-        if self.app.receive == Receive::Websocket {
-            connection(client, chart).await;
+        if credentials != Credentials::Taken {
+            return;
         }
         self.feedback(client, chart).await;
         self.scopes(client, chart).await;
     }
 
-    /// Whether the credentials are taken; if not, nothing else can be asked.
-    async fn token(&self, client: &FeishuClient, chart: &mut Chart) -> bool {
+    /// Whether the credentials are taken; if not, nothing else can be asked under them.
+    async fn token(&self, client: &FeishuClient, chart: &mut Chart) -> Credentials {
         let check = "token";
         let answer = match client.try_credentials().await {
             Ok(answer) => answer,
-            Err(Unanswered::NoToken(_)) => return false,
+            Err(Unanswered::NoToken(_)) => return Credentials::Untold,
             Err(Unanswered::Net(error)) => {
                 chart.unreachable(check, &error);
-                return false;
+                return Credentials::Untold;
             }
         };
         chart.compare_clocks(&answer);
@@ -107,12 +121,12 @@ impl Patient {
                 answer.status
             );
             chart.failed(check, says, "check `base_url` and what stands between");
-            return false;
+            return Credentials::Untold;
         };
         match said.code {
             0 => {
                 chart.good(check, "the platform takes the app's credentials");
-                return true;
+                return Credentials::Taken;
             }
             code @ (10003 | 10014 | 99_991_543) => self.refused(code, chart).await,
             code => {
@@ -122,7 +136,7 @@ impl Patient {
                 }
             }
         }
-        false
+        Credentials::Refused
     }
 
     /// The credentials are refused: perhaps they are the other platform's.

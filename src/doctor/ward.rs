@@ -16,6 +16,8 @@ struct Lines<'a> {
     config: &'a Config,
     platforms: &'a Platforms,
     direct: HttpClient,
+    /// Through the machine's proxy.
+    system: HttpClient,
     /// One client for each app with a secret, so that each asks for one token.
     clients: BTreeMap<AppName, FeishuClient>,
 }
@@ -23,19 +25,13 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(config: &'a Config, platforms: &'a Platforms) -> Result<Self, ClientError> {
         let direct = HttpClient::trusted(None)?;
-        let system = HttpClient::with_system_proxy(config.system_proxy.as_ref())?;
         let with_secret = config.apps.values().filter(|app| app.app_secret.is_some());
-        let client = |app: &App| {
-            let http = match app.receive {
-                Receive::Websocket => &system,
-                Receive::Webhook => &direct,
-            };
-            (app.name.clone(), FeishuClient::new(app, http.clone()))
-        };
+        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
         Ok(Self {
             config,
             platforms,
             clients: with_secret.map(client).collect(),
+            system: HttpClient::with_system_proxy(config.system_proxy.as_ref())?,
             direct,
         })
     }
@@ -63,6 +59,8 @@ impl<'a> Lines<'a> {
     fn app(&self, app: &App) -> Patient {
         Patient::App(Box::new(app::Patient {
             client: self.clients.get(&app.name).cloned(),
+            connecting: (app.receive == Receive::Websocket)
+                .then(|| FeishuClient::new(app, self.system.clone())),
             app: app.clone(),
             needs: app::Needs::of(&app.name, self.config.destinations.values()),
             platforms: self.platforms.clone(),

@@ -6,6 +6,8 @@ async fn examined(app: App, needs: app::Needs, platforms: Platforms) -> Chart {
     let mut chart = chart();
     let patient = app::Patient {
         client: Some(FeishuClient::new(&app, fake::http())),
+        connecting: (app.receive == Receive::Websocket)
+            .then(|| FeishuClient::new(&app, fake::http())),
         app,
         needs,
         platforms,
@@ -130,6 +132,12 @@ async fn a_long_connection_is_asked_for_and_not_opened() {
     .await;
     assert_is(&good, "connection", Good, "offers");
     assert_is(&good, "feedback", Good, "can be read");
+    // It goes another way than the other calls, and is asked for even where they do not get through.
+    let offered = data(r#"{"URL":"ws://127.0.0.1:1/ws?service_id=7&ticket=x"}"#);
+    let replies = vec![Reply::CloseAfterRequest, offered];
+    let alone = answered(replies, Receive::Websocket, plain()).await;
+    assert_is(&alone, "token", Failed, "cannot be reached");
+    assert_is(&alone, "connection", Good, "offers");
     for (answer, says) in [
         (code(1_000_040_351), "check `platform`"),
         (code(1_000_040_350), "too many"),
