@@ -23,13 +23,14 @@
 //! (`tests/it/architecture.rs` holds them to it).
 //!
 //! ```text
-//! 10 cli   9 demo   8 app doctor   7 config   6 web   5 intake deliver images upkeep   4.5 operator
+//! 10 cli   9 demo   8 app doctor   7 config   6 web   5 intake deliver images upkeep   4.7 closing   4.5 operator
 //! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry   0 model
 //! ```
 
 pub mod app;
 pub mod archive;
 pub mod cli;
+pub mod closing;
 pub mod config;
 pub mod deliver;
 pub mod demo;

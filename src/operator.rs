@@ -96,6 +96,7 @@ fn arrival(notice: &Notice, notify: Option<&DestinationName>, now: Timestamp) ->
         deliveries: delivery.into_iter().collect(),
         images: Vec::new(),
         images_deadline_at: now,
+        change: None,
     }
 }
 
@@ -113,6 +114,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::TemplateFailed
         | NoticeKind::ConnectionRefused
         | NoticeKind::ConnectionDown
+        | NoticeKind::StatusNotSet
         | NoticeKind::ReloadRefused
         | NoticeKind::BackfillFailed => false,
     }

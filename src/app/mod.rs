@@ -8,7 +8,7 @@ mod parts;
 mod serve;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 
@@ -16,6 +16,7 @@ use self::parts::Parts;
 pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
 pub use self::serve::serve;
 use crate::archive::{Archive, LinkSigner};
+use crate::closing::{self, ButtonSigner, Closing, StatusWorker};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::{self, Dispatcher};
 use crate::feishu::{self, Receive};
@@ -36,6 +37,8 @@ use crate::web::{self, WebState};
 /// The name under which the journal keeps the key that picture links are signed with.
 const LINK_KEY: &str = "image links";
 
+/// The name under which it keeps the key that buttons are signed with.
+const BUTTON_KEY: &str = "buttons";
 /// How long after a reload an event may still come into the journal that was planned before it: longer
 /// than the journal's queue takes.
 const PLANNED_BEFORE: std::time::Duration = std::time::Duration::from_secs(3);
@@ -83,6 +86,7 @@ struct InForce {
     deliver: Current<deliver::Settings>,
     images: Current<images::Settings>,
     upkeep: Current<upkeep::Settings>,
+    closing: Current<closing::Settings>,
     notify: Current<Option<DestinationName>>,
     links: Current<Option<LinkSigner>>,
     destinations: Current<Vec<DestinationName>>,
@@ -99,6 +103,7 @@ impl InForce {
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
             upkeep: Current::new(parts.upkeep),
+            closing: Current::new(parts.closing),
             notify: Current::new(parts.notify),
             links: Current::new(parts.links),
             destinations: Current::new(parts.destinations),
@@ -114,6 +119,7 @@ impl InForce {
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
         self.upkeep.set(parts.upkeep);
+        self.closing.set(parts.closing);
         self.notify.set(parts.notify);
         self.links.set(parts.links);
         self.destinations.set(parts.destinations);
@@ -130,6 +136,7 @@ struct Ground {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     link_key: [u8; 32],
+    buttons: ButtonSigner,
 }
 
 impl Ground {
@@ -140,6 +147,7 @@ impl Ground {
             source,
         })?;
         let link_key = store.secret(LINK_KEY).await?;
+        let buttons = ButtonSigner::new(store.secret(BUTTON_KEY).await?);
         let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::new()));
         Ok(Self {
             tasks,
@@ -148,7 +156,29 @@ impl Ground {
             metrics,
             clock,
             link_key,
+            buttons,
         })
+    }
+
+    /// Who takes clicks, and who tells Feishu of them.
+    fn closing(
+        &self,
+        in_force: &InForce,
+        operator: &Operator,
+        seed: u64,
+    ) -> (Closing, StatusWorker) {
+        let settings = in_force.closing.clone();
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        let worker = StatusWorker {
+            store: store.clone(),
+            settings: settings.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&self.clock),
+            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+        };
+        let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
+        (closing, worker)
     }
 }
 
@@ -169,6 +199,8 @@ pub struct App {
     intake: Intake,
     backfill: Backfill,
     connections: LongConnections,
+    closing: Closing,
+    status_worker: StatusWorker,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -209,6 +241,7 @@ impl App {
             metrics,
             clock,
             link_key: _,
+            buttons,
         } = ground.clone();
         let notify = in_force.notify.clone();
         let operator = Operator::new(
@@ -217,13 +250,15 @@ impl App {
             Arc::clone(&clock),
             notify,
         );
+        let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
         let intake = Intake::new(
             store.clone(),
             Arc::clone(&metrics),
             Arc::clone(&clock),
             operator.clone(),
             in_force.intake.clone(),
-        );
+        )
+        .with_clicks(closing.clone());
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         let connections = LongConnections::new(
             intake.clone(),
@@ -239,6 +274,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             tasks,
+            buttons,
         };
         let dispatcher = Dispatcher::new(means, in_force.deliver.clone(), seed);
         let image_worker = ImageWorker::new(images::Parts {
@@ -259,6 +295,8 @@ impl App {
             intake,
             backfill,
             connections,
+            closing,
+            status_worker,
             dispatcher,
             image_worker,
             sweeper,
@@ -302,6 +340,8 @@ impl App {
             links: self.in_force.links.clone(),
             metrics: Arc::clone(&ground.metrics),
             clock: Arc::clone(&ground.clock),
+            closing: self.closing,
+            tasks: ground.tasks.clone(),
             stopping: ground.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
@@ -333,6 +373,7 @@ impl App {
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
+        tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {

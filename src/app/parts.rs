@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::archive::LinkSigner;
+use crate::closing::SlackPlace;
 use crate::config::Config;
+use crate::destination::KindSettings;
 use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
 use crate::render::Family;
-use crate::{deliver, destination, images, intake, upkeep};
+use crate::slack::SlackClient;
+use crate::{closing, deliver, destination, images, intake, upkeep};
 
 /// The settings of every part, made from one configuration: what a reload replaces.
 pub(super) struct Parts {
@@ -20,6 +23,7 @@ pub(super) struct Parts {
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
     pub(super) upkeep: upkeep::Settings,
+    pub(super) closing: closing::Settings,
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
@@ -50,6 +54,7 @@ impl Parts {
                 images_retain: config.images.retain,
                 images_total_max: config.images.total_bytes_max,
             },
+            closing: closing(config, &clients)?,
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
@@ -116,6 +121,45 @@ pub fn names(config: &Config) -> deliver::Names {
             .map(|app| (app.name.clone(), app.feedback_timezone.clone()))
             .collect(),
     }
+}
+
+/// Who hears clicks, and who tells Feishu of them.
+fn closing(config: &Config, clients: &Clients) -> Result<closing::Settings, PartsError> {
+    let has_secret = |name: &AppName| {
+        let app = config.apps.get(name);
+        app.is_some_and(|app| app.app_secret.is_some())
+    };
+    let with_secret = clients.apps.iter().filter(|(name, _)| has_secret(name));
+    let mut slack = BTreeMap::new();
+    for (name, settings) in &config.destinations {
+        let KindSettings::SlackApp {
+            token,
+            signing_secret: Some(signing_secret),
+            buttons: true,
+            base_url,
+            ..
+        } = &settings.kind
+        else {
+            continue;
+        };
+        let http = match &settings.proxy {
+            Some(proxy) => HttpClient::trusted(Some(proxy))?,
+            None => clients.direct.clone(),
+        };
+        let place = SlackPlace {
+            signing_secret: signing_secret.clone(),
+            client: SlackClient::new(base_url, token.clone(), http),
+            locale: settings.common.audience.locale,
+        };
+        slack.insert(name.clone(), place);
+    }
+    Ok(closing::Settings {
+        clients: with_secret
+            .map(|(name, client)| (name.clone(), client.clone()))
+            .collect(),
+        mentions: config.mentions.clone(),
+        slack,
+    })
 }
 
 /// A configuration that is right cannot be put to work on this machine.

@@ -11,8 +11,8 @@ use super::prepare::{Prepared, Preparer, Unsendable};
 use super::{Settings, is_notice, is_summary};
 use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
 use crate::model::{
-    Attempt, Clock, Delivery, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind, Recorded,
-    Trigger, Verdict,
+    Attempt, Clock, Delivery, Form, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind,
+    Recorded, Trigger, Verdict,
 };
 use crate::operator::Operator;
 use crate::store::{Finished, NewDelivery, Store, Work};
@@ -65,7 +65,7 @@ impl Sender {
         };
         let message = Message {
             payload: &prepared.payload,
-            place: Place::New,
+            place: place(&lease.item, destination.as_ref()),
             key: delivery.id,
             now: started_at,
             rings: &settings.names.open_ids(delivery),
@@ -168,7 +168,10 @@ impl Sender {
             self.verdict(destination, delivery, &sent.outcome)
         };
         let stopped = matches!(sent.outcome, Outcome::Stop { .. });
-        let fallback = match (&verdict, &destination.common().fallback) {
+        let fallback = destination.common().fallback.as_ref();
+        // An edit is of a message that is nowhere else.
+        let fallback = fallback.filter(|_| delivery.trigger != Trigger::Edit);
+        let fallback = match (&verdict, fallback) {
             (Verdict::Dead { .. }, Some(to)) => Some(to),
             (Verdict::RetryAt { .. }, Some(to)) if stopped => Some(to),
             (Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. }, _) => None,
@@ -183,9 +186,11 @@ impl Sender {
         let quotes = is_summary(&lease.item.event);
         let finished = Finished {
             attempt: Some(attempt.clone()),
-            payload: keep(&verdict, &prepared).filter(|_| !again && !quotes),
+            payload: keep(&verdict, &prepared)
+                .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
+            handle: sent.handle.clone().filter(|_| destination.keeps_handles()),
             ..unsent(delivery, verdict)
         };
         let verdict = finished.verdict.clone();
@@ -245,7 +250,14 @@ impl Sender {
             attempt: delivery.attempts.saturating_add(1),
             spent: now.since(delivery.first_due_at),
             form: delivery.form,
-            forms: destination.forms(),
+            forms: match delivery.trigger {
+                Trigger::Edit => cards(destination.forms()),
+                Trigger::Event
+                | Trigger::LateImages
+                | Trigger::Fallback
+                | Trigger::Replay
+                | Trigger::Test => destination.forms(),
+            },
         };
         policy.after(outcome, tried, now, self.chance())
     }
@@ -276,22 +288,22 @@ impl Sender {
     }
 
     /// Counts a delivery that has ended, and tells the operator of one that was given up, unless it
-    /// was itself a word to the operator or went elsewhere.
+    /// was itself a word to the operator, went elsewhere, or was an edit: its message was told.
     async fn tell_of_end(&self, lease: &Lease<Work>, verdict: &Verdict, went_elsewhere: bool) {
         let (delivery, event) = (&lease.item.delivery, &lease.item.event);
         let (how, reason) = match verdict {
             Verdict::Done => ("delivered", None),
             Verdict::RetryAt { .. } => return,
+            Verdict::Dead { .. } if delivery.trigger == Trigger::Edit => ("discarded", None),
             Verdict::Dead { reason } => ("dead", Some(reason.as_str())),
         };
+        let first = how == "delivered" && delivery.trigger != Trigger::Edit;
         self.metrics.emit(DeliveryEnded {
             id: delivery.id,
             destination: &delivery.destination,
             how,
             reason,
-            latency: reason
-                .is_none()
-                .then(|| self.clock.now().since(event.received_at)),
+            latency: first.then(|| self.clock.now().since(event.received_at)),
         });
         let Some(reason) = reason.filter(|_| !went_elsewhere && !is_notice(event)) else {
             return;
@@ -335,6 +347,21 @@ impl Sender {
     }
 }
 
+/// Where in the chat a message goes.
+fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
+    match (&work.message, work.delivery.trigger) {
+        (Some(message), Trigger::Edit) => Place::Over(message),
+        (Some(message), _) if destination.keeps_handles() => Place::Under(message),
+        (Some(_) | None, _) => Place::New,
+    }
+}
+
+/// The forms that a platform can put in the place of a message: Feishu changes cards into cards only.
+fn cards(forms: &'static [Form]) -> &'static [Form] {
+    let cards = forms.iter().take_while(|form| **form <= Form::NoImages);
+    forms.split_at(cards.count()).0
+}
+
 /// What an attempt came to, and what it was made of.
 struct Concluded<'a> {
     sent: &'a Sent,
@@ -373,5 +400,6 @@ fn unsent(delivery: &Delivery, verdict: Verdict) -> Finished {
         payload: None,
         shown: 0,
         fallback: None,
+        handle: None,
     }
 }

@@ -40,6 +40,7 @@ impl Dispatcher {
             metrics: Arc::clone(&means.metrics),
             clock: Arc::clone(&means.clock),
             uploader,
+            buttons: means.buttons,
         };
         let sender = Sender {
             store: means.store,

@@ -9,10 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::destination::Pace;
-use crate::model::{DestinationName, Outcome, RETRY_AFTER_MAX, Timestamp};
+use crate::model::{DestinationName, Outcome, RETRY_AFTER_MAX, STOPPED_PROBE, Timestamp, backoff};
 use crate::store::GateRecord;
 
-use super::policy::{STOPPED_PROBE, backoff};
 use super::window::Window;
 
 /// After so many failures in a row that are the destination's, its breaker opens.

@@ -21,6 +21,7 @@ mod policy;
 mod prepare;
 pub mod preview;
 mod shared;
+mod standing;
 mod telling;
 mod upload;
 mod window;
@@ -30,9 +31,10 @@ use std::sync::Arc;
 
 pub use self::dispatcher::Dispatcher;
 pub use self::gate::{Allowance, Change, Changed, Gate, Limits, Now};
-pub use self::policy::{RetryPolicy, STOPPED_PROBE, Tried, backoff};
+pub use self::policy::{RetryPolicy, Tried};
 pub use self::telling::{Names, Telling};
 use crate::archive::{Archive, LinkSigner};
+use crate::closing::ButtonSigner;
 use crate::destination::Destination;
 use crate::feishu;
 use crate::model::{Clock, Content, DestinationName, Event, Private, StoredEvent};
@@ -71,6 +73,8 @@ pub struct Means {
     pub clock: Arc<dyn Clock>,
     /// For uploads that outlast the message they began for.
     pub tasks: Tasks,
+    /// Signs what buttons stand for.
+    pub buttons: ButtonSigner,
 }
 
 /// Whether a kept event is a word of the relay's own.

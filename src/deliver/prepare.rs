@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::standing;
 use super::telling::{self, Telling};
 use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
+use crate::closing::ButtonSigner;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{
     Clock, Content, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger,
@@ -31,6 +33,7 @@ pub(super) struct Preparer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) uploader: Uploader,
+    pub(super) buttons: ButtonSigner,
 }
 
 /// What is sent.
@@ -65,6 +68,12 @@ impl Preparer {
         work: &Work,
     ) -> Result<Prepared, Unsendable> {
         let delivery = &work.delivery;
+        let editable = work.message.is_some() && destination.keeps_handles();
+        if delivery.trigger == Trigger::Edit && !editable {
+            return Err(Unsendable::Never(
+                "the message cannot be changed (any more)",
+            ));
+        }
         if let Some(kept) = &work.payload {
             let payload = Payload::from_stored(delivery.form, kept.body.as_str());
             return Ok(Prepared {
@@ -96,6 +105,14 @@ impl Preparer {
             images,
             images_pending: telling::images_pending(&work.images) + later,
             images_total: telling::images_total(&event),
+            standing: standing::of(
+                work,
+                &event,
+                destination.as_ref(),
+                &settings.names,
+                &|press| self.buttons.value(press),
+                self.clock.now(),
+            ),
             event,
         };
         let payload = self

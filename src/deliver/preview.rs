@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::standing;
 use super::telling::{self, Names, Telling};
 use crate::destination::Settings;
 use crate::model::{
@@ -110,11 +111,14 @@ fn telling(
         images: Vec::new(),
         images_pending: match trigger {
             Trigger::Test => 0,
-            Trigger::Event | Trigger::LateImages | Trigger::Fallback | Trigger::Replay => {
-                images_total.min(IMAGES_PER_EVENT_MAX)
-            }
+            Trigger::Event
+            | Trigger::LateImages
+            | Trigger::Edit
+            | Trigger::Fallback
+            | Trigger::Replay => images_total.min(IMAGES_PER_EVENT_MAX),
         },
         images_total,
+        standing: standing::unmoved(event, trigger),
         event: event.clone(),
     }
 }

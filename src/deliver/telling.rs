@@ -10,7 +10,7 @@ use crate::model::{
     AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, Order, StoredEvent,
     Summarised, Timestamp, Trigger,
 };
-use crate::render::{Mention, Shown, ShownBy, Subject};
+use crate::render::{Mention, Shown, ShownBy, Standing, Subject};
 
 /// The names that a message is told with.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,20 @@ impl Names {
         known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
     }
 
+    /// The name of `[mentions]` that means this person and nobody else.
+    pub fn person(&self, id: &str) -> Option<&str> {
+        let means = |mention: &&Mention| match mention {
+            Mention::All => false,
+            Mention::Person { feishu, slack, .. } => {
+                feishu.as_slice() == [id] || slack.as_slice() == [id]
+            }
+        };
+        match self.mentions.values().find(means)? {
+            Mention::All => None,
+            Mention::Person { name, .. } => Some(name),
+        }
+    }
+
     /// Who is meant by the names in an order. A name that a reload has taken away mentions nobody.
     pub fn mentions(&self, order: &Order) -> Vec<Mention> {
         let resolve = |name: &String| match name.as_str() {
@@ -63,10 +77,11 @@ impl Names {
     }
 
     /// The open ids of those whom a delivery's message mentions one by one. Late pictures mention
-    /// nobody, and a mention of all is of nobody in particular.
+    /// nobody, an edit calls nobody again, and a mention of all is of nobody in particular.
     pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
-        if delivery.trigger == Trigger::LateImages {
-            return Vec::new();
+        match delivery.trigger {
+            Trigger::LateImages | Trigger::Edit => return Vec::new(),
+            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {}
         }
         let mut ids = Vec::new();
         for mention in self.mentions(&delivery.order) {
@@ -103,6 +118,8 @@ pub struct Telling {
     pub images_pending: usize,
     /// How many pictures the report had in all.
     pub images_total: usize,
+    /// How its feedback stands, and what can be done about it.
+    pub standing: Standing,
 }
 
 impl Telling {
@@ -119,6 +136,7 @@ impl Telling {
             images: &self.images,
             images_pending: self.images_pending,
             images_total: self.images_total,
+            standing: &self.standing,
             now,
         }
     }
@@ -273,5 +291,6 @@ mod tests {
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
         assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());
+        assert!(names.open_ids(&delivery(Trigger::Edit)).is_empty());
     }
 }

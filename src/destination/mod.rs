@@ -251,6 +251,19 @@ pub enum KindSettings {
     },
 }
 
+impl KindSettings {
+    /// Whether its messages carry buttons: where clicks come back to us, and the operator wants them.
+    pub const fn has_buttons(&self) -> bool {
+        match self {
+            Self::FeishuApp { buttons, .. } | Self::SlackApp { buttons, .. } => *buttons,
+            Self::FeishuBot { .. }
+            | Self::SlackWebhook { .. }
+            | Self::Webhook { .. }
+            | Self::File { .. } => false,
+        }
+    }
+}
+
 /// A checked `[destinations.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

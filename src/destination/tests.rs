@@ -22,6 +22,7 @@ pub(super) fn settings(kind: KindSettings) -> Settings {
         keyword: None,
         body: None,
         bytes_max: None,
+        buttons: false,
         sent: SentAs::default(),
     };
     Settings {

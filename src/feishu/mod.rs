@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod bot;
+mod card_action;
 mod cipher;
 pub mod client;
 mod envelope;
@@ -19,6 +20,7 @@ mod shown;
 mod signature;
 
 pub use app::{App, Receive};
+pub use card_action::{CARD_ACTION, CardAction};
 pub use client::messages::{self, To, Urgent};
 pub use client::{
     ApiError, Call, ConnectionRefusal, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError,

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::closing::Closing;
 use crate::feishu::{App, Envelope, Found, Reading};
 use crate::model::{
-    AppName, Clock, Content, Current, DestinationName, EventId, EventState, IMAGES_PER_EVENT_MAX,
-    Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger, UserIds,
+    Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
+    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger,
+    UserIds,
 };
 use crate::operator::Operator;
 use crate::rules::RuleSet;
@@ -54,6 +56,8 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     operator: Operator,
+    /// Takes clicks; `None` where none come in.
+    closing: Option<Closing>,
     settings: Current<Settings>,
 }
 
@@ -71,19 +75,33 @@ impl Intake {
             metrics,
             clock,
             operator,
+            closing: None,
             settings,
         }
     }
 
+    /// The same, with clicks on cards taken by `closing`.
+    pub fn with_clicks(self, closing: Closing) -> Self {
+        Self {
+            closing: Some(closing),
+            ..self
+        }
+    }
+
     /// Takes an authentic event of `app` in. The answer is what the platform is to be told, as JSON; an
-    /// event's is `{}`. When it is there the event is on the disk. `arrived` is when the event came, for
-    /// the metrics.
+    /// event's is `{}`, that to a click on a card a few words for whoever clicked. When it is there the
+    /// event is on the disk. `arrived` is when the event came, for the metrics.
     pub async fn take(
         &self,
         app: &App,
         envelope: Envelope,
         arrived: Instant,
     ) -> Result<serde_json::Value, StoreError> {
+        if let Some(closing) = &self.closing
+            && let Some(action) = envelope.card_action()
+        {
+            return Ok(closing.card_pressed(&app.name, action).await);
+        }
         let reading = envelope.into_event(app);
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
         Ok(serde_json::json!({}))
@@ -177,6 +195,7 @@ fn arrival(
         }
         Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
     };
+    let change = status_change(app, &reading, settings);
     let deliveries = plan.deliveries.iter().map(|planned| {
         let wait = (!images.is_empty()).then(|| wait(&planned.order, settings));
         NewDelivery {
@@ -191,6 +210,7 @@ fn arrival(
         }
     });
     Arrival {
+        change,
         deliveries: deliveries.collect(),
         id: reading.id,
         via: app.clone(),
@@ -204,6 +224,32 @@ fn arrival(
         // An event from the future means that our clock is behind, not that its pictures last longer.
         images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
     }
+}
+
+/// What the event says of the status of feedback, if it does.
+fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Option<FeedbackChange> {
+    let Found::Event(event) = &reading.found else {
+        return None;
+    };
+    let Content::Updated(change) = &event.content else {
+        return None;
+    };
+    let own_id = || settings.apps.get(app).map(|app| app.app_id.clone());
+    let mut feedback_ids = change.feedback_ids.clone();
+    feedback_ids.sort_unstable();
+    feedback_ids.dedup();
+    Some(FeedbackChange {
+        app_id: change.app_id.clone().or_else(own_id)?,
+        feedback_ids,
+        status: change.status?,
+        updated_at: change.updated_at,
+        told_at: event.created_at,
+        by: Actor {
+            name: None,
+            id: change.operator.open_id.clone(),
+            app: Some(app.clone()),
+        },
+    })
 }
 
 /// Who can be found by `erase --user`, and which pictures are to be fetched.

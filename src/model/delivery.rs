@@ -16,7 +16,7 @@ keyed!(
         Delivered => "delivered",
         /// Given up; kept, and can be retried by hand.
         Dead => "dead",
-        /// Thrown away by the operator.
+        /// Thrown away by the operator; or an edit that came to nothing, which nobody misses.
         Discarded => "discarded",
     }
 );
@@ -28,6 +28,8 @@ keyed!(
         Event => "event",
         /// Pictures came after the message had gone.
         LateImages => "late_images",
+        /// A message that was sent is changed to show how its feedback stands now.
+        Edit => "edit",
         /// Another destination gave up or failed for too long.
         Fallback => "fallback",
         /// The operator ran the event through the rules again.
@@ -55,6 +57,13 @@ keyed!(
 /// that only its own destination reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHandle(pub String);
+
+impl MessageHandle {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A delivery as the journal has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -274,6 +274,8 @@ keyed!(
         ConnectionRefused => "connection_refused",
         /// An app has had no long connection for long.
         ConnectionDown => "connection_down",
+        /// Feishu did not take a status that somebody set.
+        StatusNotSet => "status_not_set",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
         /// The list of what was reported cannot be asked for.

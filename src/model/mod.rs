@@ -1,7 +1,9 @@
 //! What the relay talks about: values without I/O, async or framework. Every other module may name
 //! these; they name none of the others.
 
+mod backoff;
 mod clock;
+mod closing;
 mod current;
 mod delivery;
 mod event;
@@ -13,7 +15,12 @@ mod private;
 mod retry_after;
 mod time;
 
+pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use closing::{
+    Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage, StatusJob,
+    StatusJobRecord, StatusJobState, Through,
+};
 pub use current::Current;
 pub use delivery::{
     Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, MessageHandle, Outcome, OutcomeKind,

@@ -77,7 +77,14 @@ fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<St
                 (Content::Notice(_), _) => "notice",
                 (Content::Summary(_), _) => "summary",
                 (_, Trigger::LateImages) => "images",
-                (_, Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test) => name,
+                (
+                    _,
+                    Trigger::Event
+                    | Trigger::Edit
+                    | Trigger::Fallback
+                    | Trigger::Replay
+                    | Trigger::Test,
+                ) => name,
             };
             if family != Family::Webhook && chosen != name {
                 continue;

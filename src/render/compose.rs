@@ -6,7 +6,9 @@ use super::context::{self, Reader};
 use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
 use super::helpers::Scene;
 use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
-use super::{Audience, Family, Locale, Mention, Payload, RenderError, Subject, Templates, words};
+use super::{
+    Audience, Family, Locale, Mention, Payload, RenderError, Subject, Templates, Visibility, words,
+};
 use crate::model::{Content, Form, Trigger};
 
 /// A custom bot's body may be 20 KB, signature and time stamp included. Source: Feishu, "自定义机器人使用指南".
@@ -28,7 +30,11 @@ impl Templates {
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
             (
                 Content::Created(_) | Content::Updated(_),
-                Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+                Trigger::Event
+                | Trigger::Edit
+                | Trigger::Fallback
+                | Trigger::Replay
+                | Trigger::Test,
             ) => &subject.order.template,
         };
         let job = Job {
@@ -128,7 +134,21 @@ impl Job<'_> {
             severity: self.subject.order.severity,
             mention,
             pictures: words::pictures(self.audience.locale, kept, pending, lost),
+            person: self.person(json),
             json,
+        }
+    }
+
+    /// Feishu shows a person by an open id of the very app that speaks; no other would be found there.
+    /// What this audience may not see of people it does not see here.
+    fn person(&self, json: bool) -> String {
+        let shown = json
+            && self.audience.family == Family::Feishu
+            && self.audience.fields.user == Visibility::Full;
+        let person = self.subject.standing.person.as_deref();
+        match person.filter(|id| shown && is_id(id)) {
+            Some(id) => format!("<at id={id}></at>"),
+            None => String::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::text::{LINK, LINK_END, clean, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Content, Event, Feedback, ImageFormat, Private, StatusChange, Summarised, Timestamp, Trigger,
+    Act, Content, Event, Feedback, ImageFormat, Private, Summarised, Through, Timestamp, Trigger,
     UserIds,
 };
 
@@ -60,7 +60,8 @@ pub(super) fn build(
         .collect();
     json!({
         "feedback": builder.feedback(subject, feedback, &images),
-        "change": builder.change(subject.event),
+        "change": builder.change(subject),
+        "actions": builder.actions(subject),
         "event": {
             "id": builder.text(subject.event.id.as_str()),
             "type": event_type(subject),
@@ -92,7 +93,7 @@ pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
         (Content::Created(_), Trigger::LateImages) => "feedback.images",
         (
             Content::Created(_),
-            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+            Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test,
         ) => "feedback.created",
     }
 }
@@ -123,9 +124,11 @@ pub(super) fn uncounted(
     let lost = match subject.trigger {
         // A message of late pictures tells of those alone.
         Trigger::LateImages => 0,
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => subject
-            .images_total
-            .saturating_sub(subject.images.len() + pending),
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+            subject
+                .images_total
+                .saturating_sub(subject.images.len() + pending)
+        }
     };
     [kept, pending, lost]
 }
@@ -164,7 +167,9 @@ impl Builder<'_> {
                 change.status,
             ),
             Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
-                (feedback.id.as_slice(), feedback.app_id.as_ref(), None)
+                let state = subject.standing.state.as_ref();
+                let status = state.map(|state| state.status);
+                (feedback.id.as_slice(), feedback.app_id.as_ref(), status)
             }
         };
         let app_name = match &subject.event.content {
@@ -212,17 +217,50 @@ impl Builder<'_> {
         ids.iter().take(most).map(|id| self.text(id)).collect()
     }
 
-    /// When the status changed, and who changed it: a person like any other.
-    fn change(&self, event: &Event) -> Value {
-        let none = StatusChange::default();
-        let change = match &event.content {
-            Content::Updated(change) => change,
-            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => &none,
+    /// When the status changed, and who changed it: a person like any other. `through` says of a feedback
+    /// that came before how it came to its status; an event that tells of a change is that itself.
+    fn change(&self, subject: &Subject<'_>) -> Value {
+        let nobody = UserIds::default();
+        let standing = subject.standing;
+        let state = standing.state.as_ref();
+        let (at, by, state) = match (&subject.event.content, state) {
+            (Content::Updated(change), _) => (change.updated_at, change.operator.clone(), None),
+            (Content::Created(_), Some(state)) => {
+                let open_id = match state.through {
+                    Through::Feishu | Through::Platform => state.by.id.clone(),
+                    Through::Slack => None,
+                };
+                let by = UserIds { open_id, ..nobody };
+                (Some(state.changed_at), by, Some(state))
+            }
+            (Content::Created(_) | Content::Notice(_) | Content::Summary(_), _) => {
+                (None, nobody, None)
+            }
         };
+        let (name, visibility) = (standing.by_name.as_ref(), self.audience.fields.user);
         json!({
-            "at": change.updated_at.map(|at| at.to_string()),
-            "by": self.user(&change.operator),
+            "at": at.map(|at| at.to_string()),
+            "by": self.user(&by),
+            "name": self.private(name, visibility, mask::head),
+            "through": state.map(|state| state.through.key()),
+            "here_only": state.is_some_and(|state| state.here_only),
         })
+    }
+
+    /// The buttons, where this audience has them.
+    fn actions(&self, subject: &Subject<'_>) -> Vec<Value> {
+        let actions = subject.standing.actions.iter();
+        let actions = actions.filter(|_| self.audience.buttons);
+        actions
+            .map(|action| {
+                json!({
+                    "act": action.act.key(),
+                    "label": words::act(self.locale, action.act),
+                    "style": style(action.act),
+                    "value": action.value,
+                })
+            })
+            .collect()
     }
 
     fn user(&self, user: &UserIds) -> Value {
@@ -353,6 +391,15 @@ impl Builder<'_> {
                 json!({"kind": null, "title": null, "subject": null, "text": null})
             }
         }
+    }
+}
+
+/// How a button looks: words that Feishu and Slack share.
+const fn style(act: Act) -> &'static str {
+    match act {
+        Act::Claim => "primary",
+        Act::NotOurs => "danger",
+        Act::Done | Act::Undo => "default",
     }
 }
 

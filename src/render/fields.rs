@@ -118,6 +118,8 @@ struct At {
     field: Field,
     chars: usize,
     line: bool,
+    /// What programs read is whole or useless.
+    whole: bool,
 }
 
 impl At {
@@ -131,6 +133,7 @@ impl At {
             field: Field::Plain,
             chars: usize::MAX,
             line: false,
+            whole: false,
         }
     }
 }
@@ -149,7 +152,8 @@ impl Walk<'_> {
                     chars: at.chars,
                     bytes: usize::MAX,
                 };
-                let filled = text::fill(string, at.field, self.each, whole, self.spec.locale);
+                let each = if at.whole { Room::ALL } else { self.each };
+                let filled = text::fill(string, at.field, each, whole, self.spec.locale);
                 Value::String(filled)
             }
             Value::Array(items) => {
@@ -225,8 +229,14 @@ impl Walk<'_> {
             field,
             chars,
             line,
+            whole: at.whole || is_value(tag, key),
         }
     }
+}
+
+/// Whether a member comes back to us when a button is pressed.
+fn is_value(tag: Option<&str>, key: &str) -> bool {
+    key == "value" && matches!(tag, Some("button") | None)
 }
 
 /// What reads the text of an object with `tag`.

@@ -25,6 +25,8 @@ pub(super) struct Scene {
     pub(super) mention: String,
     /// The pictures that are only counted, in words.
     pub(super) pictures: String,
+    /// Trusted markup for whoever changed the status; empty where only a name can be said.
+    pub(super) person: String,
     /// Whether what is written lands in JSON.
     pub(super) json: bool,
 }
@@ -59,7 +61,7 @@ fn scene<T>(read: impl FnOnce(&Scene) -> T) -> Result<T, RenderError> {
 /// Names of all helpers that templates may use without a block.
 pub(super) const NAMES: &[&str] = &[
     "truncate", "time", "ago", "span", "join", "json", "default", "t", "mention", "pictures",
-    "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
+    "person", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
 ];
 /// Names of all helpers that open a block.
 pub(super) const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
@@ -182,13 +184,14 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     for (name, helper) in gives {
         registry.register_helper(name, Box::new(Gives(helper)));
     }
-    let trusted: [(&str, Make); 8] = [
+    let trusted: [(&str, Make); 9] = [
         ("t", translate),
         ("time", time),
         ("ago", ago),
         ("span", span),
         ("mention", |_| scene(|scene| scene.mention.clone().into())),
         ("pictures", |_| scene(|scene| scene.pictures.clone().into())),
+        ("person", |_| scene(|scene| scene.person.clone().into())),
         ("color", color),
         ("icon", icon),
     ];

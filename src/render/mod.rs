@@ -29,7 +29,9 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::model::{DeliveryId, Event, ImageFormat, ImageId, Order, Timestamp, Trigger};
+use crate::model::{
+    Act, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, Order, Private, Timestamp, Trigger,
+};
 
 pub use check::{CODES, check};
 pub use library::Templates;
@@ -113,6 +115,8 @@ pub struct Audience {
     pub body: Option<String>,
     /// How large the rendered message may be, in bytes as it is sent; `None`: the family's own limit.
     pub bytes_max: Option<usize>,
+    /// Whether its messages carry buttons, which somebody is there to hear of.
+    pub buttons: bool,
     /// How it is sent, and so how its bytes count.
     pub sent: SentAs,
 }
@@ -173,6 +177,28 @@ pub enum ShownBy {
     Count,
 }
 
+/// How the feedback stands, and what can be done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state; `None`: nobody has moved it.
+    pub state: Option<FeedbackState>,
+    /// What people call whoever changed it last.
+    pub by_name: Option<Private>,
+    /// That person's open id, where the audience's own app knows it.
+    pub person: Option<String>,
+    /// What can be done, in order.
+    pub actions: Vec<Action>,
+}
+
+/// A button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// What it does.
+    pub act: Act,
+    /// What comes back when it is pressed: ASCII without quotes.
+    pub value: String,
+}
+
 /// What is told.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -196,6 +222,8 @@ pub struct Subject<'a> {
     pub images_pending: usize,
     /// How many pictures the report had in all.
     pub images_total: usize,
+    /// How the feedback stands.
+    pub standing: &'a Standing,
     /// Now: what `ago` counts from.
     pub now: Timestamp,
 }

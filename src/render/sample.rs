@@ -6,11 +6,14 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::context::{self, Reader};
-use super::{Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Subject};
+use super::{
+    Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Standing, Subject,
+};
 use crate::model::{
-    AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
-    FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private, RuleName, Severity,
-    SourceKind, StatusChange, Summarised, Summary, Timestamp, Trigger, UserIds,
+    Act, Actor, AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
+    FeedbackState, FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private,
+    RuleName, Severity, SourceKind, StatusChange, Summarised, Summary, Through, Timestamp, Trigger,
+    UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -26,6 +29,7 @@ pub(super) struct Sample {
     pub(super) images: Vec<Shown>,
     pub(super) images_pending: usize,
     pub(super) images_total: usize,
+    pub(super) standing: Standing,
 }
 
 impl Sample {
@@ -41,6 +45,7 @@ impl Sample {
             images: &self.images,
             images_pending: self.images_pending,
             images_total: self.images_total,
+            standing: &self.standing,
             now: NOW,
         }
     }
@@ -72,6 +77,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
         images: Vec::new(),
         images_pending: 0,
         images_total: 0,
+        standing: Standing::default(),
     }
 }
 
@@ -121,6 +127,48 @@ pub(super) fn fault(by: &ShownBy) -> Sample {
     sample.images_pending = 1;
     sample.images_total = 4;
     sample
+}
+
+/// A fault that somebody took a minute ago, by a button that they can still take back.
+pub(super) fn claimed(by: &ShownBy) -> Sample {
+    let by_name = Private::new("Han Meimei <on call>");
+    let actor = Actor {
+        name: Some(by_name.clone()),
+        id: Some(Private::new("ou_7d8a6e6df7621556")),
+        app: Some(AppName::from("shop")),
+    };
+    Sample {
+        standing: Standing {
+            state: Some(FeedbackState {
+                status: FeedbackStatus::PROCESSING,
+                changed_at: millis_before(60),
+                by: actor,
+                through: Through::Feishu,
+                undo_until: Some(NOW),
+                here_only: true,
+            }),
+            by_name: Some(by_name),
+            person: Some("ou_7d8a6e6df7621556".to_owned()),
+            actions: actions(&[Act::Done, Act::NotOurs, Act::Undo]),
+        },
+        trigger: Trigger::Edit,
+        ..fault(by)
+    }
+}
+
+/// A suggestion that nobody has done anything about.
+pub(super) fn with_buttons() -> Sample {
+    let mut sample = suggestion();
+    sample.standing.actions = actions(Act::next(FeedbackStatus::UNPROCESSED));
+    sample
+}
+
+fn actions(acts: &[Act]) -> Vec<Action> {
+    let action = |act: &Act| Action {
+        act: *act,
+        value: format!("{}.1.0.c2lnbmVkLWJ5LXVzLWFuZC1u", act.key()),
+    };
+    acts.iter().map(action).collect()
 }
 
 /// A report in which everything is absent that can be.
@@ -232,6 +280,8 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("status_bare", status_bare()),
         ("notice", notice()),
         ("summary", summary()),
+        ("claimed", claimed(&ShownBy::Key("img_v3_0a".to_owned()))),
+        ("with_buttons", with_buttons()),
     ]
 }
 
@@ -246,13 +296,14 @@ pub(super) fn audience(family: Family, locale: Locale) -> Audience {
         keyword: None,
         body: None,
         bytes_max: None,
+        buttons: true,
         sent: SentAs::default(),
     }
 }
 
 /// A context with an element in every list.
 pub(super) fn shape() -> Value {
-    let fault = fault(&ShownBy::Link);
+    let fault = claimed(&ShownBy::Link);
     let audience = audience(Family::Webhook, Locale::En);
     let mut shape = context::build(&audience, &fault.subject(), Reader::People, true);
     let summary = context::build(&audience, &summary().subject(), Reader::People, true);

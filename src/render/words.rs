@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Locale;
-use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind};
+use crate::model::{
+    Act, FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind,
+};
 
 /// Key, Chinese, English.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -20,6 +22,11 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("fault_time", "发生时间", "Happened"),
     ("feedback", "反馈", "Feedback"),
     ("feedback_time", "报告时间", "Reported"),
+    (
+        "here_only",
+        "仅在此处更改，飞书中未变",
+        "here only; not changed in Feishu",
+    ),
     ("image", "图片", "Picture"),
     ("late", "此反馈送达较晚", "This report arrived late"),
     (
@@ -33,6 +40,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("no_description", "（无描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
     ("path", "页面", "Page"),
+    ("someone", "有人", "someone"),
     ("source", "来源", "Source"),
     ("status", "状态", "Status"),
     ("suggestion", "建议", "Suggestion"),
@@ -117,6 +125,16 @@ pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
     pick(locale, zh, en).to_owned()
 }
 
+/// What a button says.
+pub(super) const fn act(locale: Locale, act: Act) -> &'static str {
+    match act {
+        Act::Claim => pick(locale, "我来处理", "Claim"),
+        Act::Done => pick(locale, "已处理", "Done"),
+        Act::NotOurs => pick(locale, "不归我们", "Not ours"),
+        Act::Undo => pick(locale, "撤销", "Undo"),
+    }
+}
+
 /// What the relay tells its operator.
 pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     match kind {
@@ -130,6 +148,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
         NoticeKind::ConnectionRefused => pick(locale, "长连接被拒绝", "Long connection refused"),
         NoticeKind::ConnectionDown => pick(locale, "长连接中断", "Long connection down"),
+        NoticeKind::StatusNotSet => pick(locale, "状态未能写入飞书", "Status not set in Feishu"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
         NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),
     }

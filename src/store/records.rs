@@ -87,6 +87,8 @@ pub struct Arrival {
     pub images: Vec<Private>,
     /// When the pictures' addresses end.
     pub images_deadline_at: Timestamp,
+    /// What it says of the status of feedback that came before.
+    pub change: Option<FeedbackChange>,
 }
 
 /// A delivery to be made.
@@ -137,6 +139,11 @@ pub struct Work {
     pub shown: u32,
     /// The rendering that earlier attempts sent, in the form that is due.
     pub payload: Option<KeptPayload>,
+    /// The message it belongs to, where the destination kept its handle: for [`Trigger::Edit`] the one
+    /// to change, otherwise the first that told of the event (or of the feedback whose status changed).
+    pub message: Option<MessageHandle>,
+    /// How the feedback stands that the event brought; `None`: nobody has moved it.
+    pub state: Option<FeedbackState>,
 }
 
 /// A rendering that is kept, so that retries repeat it.
@@ -163,6 +170,8 @@ pub struct Finished {
     pub shown: u32,
     /// Deliveries that follow from it: a fallback.
     pub fallback: Option<NewDelivery>,
+    /// What the platform calls the message that it took.
+    pub handle: Option<MessageHandle>,
 }
 
 /// What became of a picture job.
@@ -179,6 +188,55 @@ pub enum ImageVerdict {
     },
     /// Not to be had.
     Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What somebody wants done about a feedback.
+#[derive(Clone, Debug)]
+pub struct Acting {
+    /// The event that brought it.
+    pub event: EventSeq,
+    /// What.
+    pub act: Act,
+    /// For [`Act::Undo`]: when the change was made that is taken back.
+    pub undoes: Option<Timestamp>,
+    /// Who.
+    pub by: Actor,
+    /// Through what.
+    pub through: Through,
+    /// The open id in whose name the platform is told; `None`: it cannot be.
+    pub operator: Option<Private>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// The feedback stands so now; every message that can be changed will show it.
+    Changed(FeedbackState),
+    /// It stood so before; nothing was done. Of an undo: the change is no longer the last.
+    Already(FeedbackState),
+    /// It can no longer be undone.
+    TooLate(FeedbackState),
+    /// There is no such feedback (any more).
+    Unknown,
+}
+
+/// What became of telling the platform of a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusVerdict {
+    /// It knows.
+    Done,
+    /// Again later.
+    RetryAt {
+        /// When.
+        due_at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// It will not take it.
+    Dead {
         /// Why.
         reason: String,
     },
@@ -234,6 +292,12 @@ pub struct Stats {
     pub image_bytes: u64,
     /// Authentic events that could not be read.
     pub unreadable: u64,
+    /// Statuses that the platform is still to be told.
+    pub statuses_pending: u64,
+    /// When the first of them was to be told first.
+    pub status_oldest_at: Option<Timestamp>,
+    /// Statuses that the platform did not take.
+    pub statuses_dead: u64,
     /// When each app's last event was accepted.
     pub last_events: Vec<(AppName, Timestamp)>,
 }

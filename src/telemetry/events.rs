@@ -7,11 +7,12 @@ pub use long_connection::*;
 use std::time::Duration;
 
 use super::metrics::{
-    App, AppReason, AppResult, AppSeen, AppState, Destination, DestinationOutcome, InternalEvent,
-    Metrics, Outcome, Rule,
+    App, AppReason, AppResult, AppSeen, AppState, Click, Destination, DestinationOutcome,
+    InternalEvent, Metrics, Outcome, Rule,
 };
 use crate::model::{
-    AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, EventState, NoticeKind, Plan,
+    Act, AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, EventState, NoticeKind,
+    Plan, Through,
 };
 
 /// An event is in the journal.
@@ -388,6 +389,59 @@ impl InternalEvent for NoticeGiven<'_> {
     }
 }
 
+/// Somebody pressed a button.
+pub struct ButtonPressed {
+    /// Through what.
+    pub through: Through,
+    /// Which button; `None` if it was none of ours.
+    pub act: Option<Act>,
+    /// What came of it, as a fixed word.
+    pub result: &'static str,
+}
+
+impl InternalEvent for ButtonPressed {
+    fn emit(self, metrics: &Metrics) {
+        let act = self.act.map_or("none", Act::key);
+        tracing::info!(through = %self.through, act, result = self.result, "button pressed");
+        let labels = Click {
+            through: self.through.key().into(),
+            act: act.into(),
+            result: self.result.into(),
+        };
+        metrics.clicks.get_or_create(&labels).inc();
+    }
+}
+
+/// Feishu was told of a status, or not.
+pub struct StatusTold<'a> {
+    /// The app that told it.
+    pub app: &'a AppName,
+    /// Whose status.
+    pub feedback_id: &'a str,
+    /// `done`, `retry` or `dead`, and why it is not done.
+    pub verdict: (&'static str, Option<&'a str>),
+}
+
+impl InternalEvent for StatusTold<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let (result, reason) = self.verdict;
+        match reason {
+            None => {
+                tracing::info!(app = %self.app, feedback.id = self.feedback_id, "status set in Feishu");
+            }
+            Some(reason) => tracing::warn!(
+                app = %self.app, feedback.id = self.feedback_id, result, reason,
+                "status not set in Feishu"
+            ),
+        }
+        let labels = AppResult {
+            app: self.app.to_string(),
+            result: result.into(),
+        };
+        metrics.statuses.get_or_create(&labels).inc();
+    }
+}
+
 /// The configuration was loaded anew, or refused.
 pub struct Reloaded<'a> {
     /// What changed; `Err` holds how many mistakes it was refused for.
@@ -460,6 +514,12 @@ impl Metrics {
             };
             drop(self.repeats.get_or_create(&labels));
             drop(self.backfill_taken.get_or_create(&labels));
+            for result in ["done", "retry", "dead"] {
+                drop(self.statuses.get_or_create(&AppResult {
+                    app: app.to_string(),
+                    result: result.into(),
+                }));
+            }
             for result in ["ok", "failed"] {
                 drop(self.backfills.get_or_create(&AppResult {
                     app: app.to_string(),

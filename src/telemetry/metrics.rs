@@ -52,6 +52,8 @@ labels! {
     DestinationOutcome { destination, outcome }
     /// Of a result.
     Outcome { result }
+    /// Of a click: through what, on which button, with which result.
+    Click { through, act, result }
     /// Of this build.
     Build { version }
 }
@@ -87,6 +89,8 @@ pub struct Metrics {
     pub(super) backfill_taken: Family<App, Counter>,
     pub(super) backfill_listed: Family<AppSeen, Gauge>,
     pub(super) notices: Family<Outcome, Counter>,
+    pub(super) clicks: Family<Click, Counter>,
+    pub(super) statuses: Family<AppResult, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) panics: Counter,
     pub(super) connection_up: Family<App, Gauge>,
@@ -98,6 +102,7 @@ pub struct Metrics {
     queue_age: Family<Destination, Gauge<f64, AtomicU64>>,
     images_waiting: Gauge,
     image_deadline: Gauge<f64, AtomicU64>,
+    statuses_waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -130,6 +135,8 @@ impl Metrics {
             backfill_taken: Family::default(),
             backfill_listed: Family::default(),
             notices: Family::default(),
+            clicks: Family::default(),
+            statuses: Family::default(),
             reloads: Family::default(),
             panics: Counter::default(),
             connection_up: Family::default(),
@@ -141,9 +148,11 @@ impl Metrics {
             queue_age: Family::default(),
             images_waiting: Gauge::default(),
             image_deadline: Gauge::default(),
+            statuses_waiting: Gauge::default(),
         };
         all.register();
         all.register_backfill();
+        all.register_closing();
         all.register_gauges();
         all.register_connections();
         all
@@ -235,6 +244,16 @@ impl Metrics {
             "Reports in the last list, by whether they ever came as events",
             self.backfill_listed.clone(),
         );
+    }
+
+    fn register_closing(&mut self) {
+        let r = &mut self.registry;
+        let help = "Clicks on buttons, by what came of them";
+        r.register("clicks", help, self.clicks.clone());
+        let help = "Attempts to tell Feishu of a status, by what they came to";
+        r.register("statuses", help, self.statuses.clone());
+        let help = "Statuses that Feishu is still to be told";
+        r.register("statuses_waiting", help, self.statuses_waiting.clone());
     }
 
     fn register_gauges(&mut self) {
@@ -330,6 +349,11 @@ impl Metrics {
     pub fn set_images_waiting(&self, count: i64, nearest_deadline_seconds: f64) {
         self.images_waiting.set(count);
         self.image_deadline.set(nearest_deadline_seconds);
+    }
+
+    /// Sets how many statuses Feishu is still to be told.
+    pub fn set_statuses_waiting(&self, count: i64) {
+        self.statuses_waiting.set(count);
     }
 
     /// All of it as Prometheus and `OpenMetrics` readers take it.

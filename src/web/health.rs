@@ -115,6 +115,8 @@ fn publish(state: &WebState, stats: &Stats) {
             .metrics
             .set_queue_age(name.as_str(), age.as_secs_f64());
     }
+    let waiting = i64::try_from(stats.statuses_pending).unwrap_or(i64::MAX);
+    state.metrics.set_statuses_waiting(waiting);
     let nearest = stats
         .image_deadline_at
         .map_or(Duration::ZERO, |at| at.since(now));
@@ -140,7 +142,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
     let names = state.destinations.get();
     let connections = state.connections.standings();
     problems.extend(connections.iter().filter_map(connection_problem));
-    let (mut queues, mut apps) = (Value::Null, Value::Null);
+    let (mut queues, mut apps, mut statuses) = (Value::Null, Value::Null, Value::Null);
     let backfills = lock(&state.backfills).clone();
     problems.extend(backfills.iter().filter_map(|(app, state)| {
         let reason = state.failing.as_deref()?;
@@ -153,6 +155,11 @@ pub async fn status(State(state): State<WebState>) -> Response {
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
             queues = queues_json(&stats);
+            statuses = json!({
+                "pending": stats.statuses_pending,
+                "dead": stats.statuses_dead,
+                "oldest_at": stats.status_oldest_at.map(|at| at.to_string()),
+            });
             apps = apps_json(&stats, &connections, &backfills);
         }
         (Err(error), _) | (_, Err(error)) => {
@@ -165,6 +172,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "problems": problems,
         "destinations": queues,
+        "statuses": statuses,
         "apps": apps,
     });
     (
@@ -258,6 +266,16 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
     {
         let reason = format!("a picture is not fetched yet and its address ends at {deadline}");
         problems.push(problem("image_in_danger", "images", &reason));
+    }
+    if let Some(oldest) = stats
+        .status_oldest_at
+        .filter(|at| now.since(*at) > QUEUE_AGE_MAX)
+    {
+        let reason = format!(
+            "{} statuses that people set wait to be told to Feishu, the oldest since {oldest}",
+            stats.statuses_pending
+        );
+        problems.push(problem("statuses_old", "feishu", &reason));
     }
     if stats.unreadable > 0 {
         let reason = format!(

@@ -3,10 +3,12 @@
 //! | path | serves |
 //! | --- | --- |
 //! | `POST /apps/{name}/events` | [`crate::intake::webhook`] |
+//! | `POST /destinations/{name}/actions` | [`actions`] |
 //! | `GET /images/{id}` | [`images`] |
 //! | `GET /healthz`, `GET /readyz` | [`health`] |
 //! | `GET /status`, `GET /metrics` | [`health`]; on `server.admin_listen` where that is set |
 
+pub mod actions;
 pub mod health;
 pub mod images;
 pub mod server;
@@ -17,15 +19,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
+use crate::closing::Closing;
 use crate::intake::backfill;
 use crate::intake::websocket::Board;
 use crate::model::{Clock, Current};
 use crate::store::Store;
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::PanicCaught;
 
@@ -44,6 +48,10 @@ pub struct WebState {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Takes clicks.
+    pub closing: Closing,
+    /// For what is done after an answer.
+    pub tasks: Tasks,
     /// Cancelled once the relay drains.
     pub stopping: CancellationToken,
     /// Why the last reload was refused, if it was.
@@ -59,6 +67,7 @@ pub struct WebState {
 /// What everyone may ask: pictures by signed link, and whether the relay is well.
 pub fn public_routes(state: WebState) -> Router {
     Router::new()
+        .route("/destinations/{name}/actions", post(actions::pressed))
         .route("/images/{id}", get(images::serve))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

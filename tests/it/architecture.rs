@@ -19,6 +19,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("deliver", 5.0),
     ("images", 5.0),
     ("upkeep", 5.0),
+    ("closing", 4.7),
     ("operator", 4.5),
     ("store", 4.0),
     ("archive", 4.0),

@@ -6,6 +6,7 @@
 mod architecture;
 mod backfill;
 mod cli;
+mod closing;
 mod crash;
 mod deliver;
 mod doctor;

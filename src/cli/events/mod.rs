@@ -1,5 +1,6 @@
 //! `events`: the journal, what came, what became of it and why.
 
+mod closing;
 mod erase;
 mod list;
 mod replay;

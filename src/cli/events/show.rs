@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
+use super::closing::Closing;
 use crate::config::Config;
 use crate::model::{
     Attempt, Content, Delivery, DestinationName, EventId, FeedbackStatus, Image, StatusChange,
@@ -43,6 +44,7 @@ struct Record {
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
     /// For a late event: who hears of it in a summary, and in which.
     summaries: Vec<(DestinationName, Option<EventId>)>,
+    closing: Closing,
     with_body: bool,
 }
 
@@ -83,6 +85,7 @@ async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failu
         images: store.images_of(event.seq).await?,
         deliveries,
         summaries: store.summaries_of(event.seq).await?,
+        closing: Closing::fetch(store, event.seq).await?,
         event,
         with_body: false,
     })
@@ -137,6 +140,7 @@ impl Record {
                 "  older ones than these {DELIVERIES_MAX} are not shown\n"
             ));
         }
+        out.push_str(&self.closing.to_text());
         if self.with_body {
             let body = format!("{:#}", self.body());
             out.push_str(&format!("\nbody\n{}\n", text::escape_json(&body)));
@@ -188,6 +192,7 @@ impl Record {
                 json!({ "destination": destination.as_str(), "summary": summary.as_ref().map(EventId::as_str) })
             }).collect::<Vec<_>>(),
         });
+        self.closing.add_to(&mut shown);
         if self.with_body {
             shown["body"] = self.body();
         }
@@ -231,8 +236,52 @@ mod tests {
     use super::*;
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::model::{
-        AppName, Condition, EventSeq, EventState, Finding, ImageState, Private, RuleName, RuleTrace,
+        Act, Actor, AppName, Condition, Effect, EventSeq, EventState, FeedbackAct, FeedbackState,
+        Finding, ImageState, MessageHandle, Private, RuleName, RuleTrace, SentMessage,
+        StatusJobRecord, StatusJobState, Through, Timestamp,
     };
+
+    /// Somebody whose name could move the cursor claimed it; Feishu is busy.
+    fn closing() -> Closing {
+        let at = Timestamp::from_millis(1_711_111_222_000);
+        let by = Actor {
+            name: Some(Private::new("Li\u{1b}[2J")),
+            id: Some(Private::new("U0LI")),
+            app: None,
+        };
+        Closing {
+            state: Some(FeedbackState {
+                status: FeedbackStatus::PROCESSING,
+                changed_at: at,
+                by: by.clone(),
+                through: Through::Slack,
+                undo_until: Some(at + std::time::Duration::from_secs(900)),
+                here_only: true,
+            }),
+            acts: vec![FeedbackAct {
+                at,
+                act: Some(Act::Claim),
+                status: FeedbackStatus::PROCESSING,
+                by,
+                through: Through::Slack,
+                effect: Effect::Changed,
+            }],
+            in_feishu: Some(StatusJobRecord {
+                status: FeedbackStatus::PROCESSING,
+                state: StatusJobState::Pending,
+                attempts: 1,
+                due_at: at,
+                reason: Some("rate limited".into()),
+                lease: None,
+            }),
+            messages: vec![SentMessage {
+                delivery: a_delivery().id,
+                destination: "oncall-chat".into(),
+                handle: MessageHandle("om_1".into()),
+                sent_at: at,
+            }],
+        }
+    }
 
     fn record() -> Record {
         let body =
@@ -244,7 +293,7 @@ mod tests {
                 via: AppName::new("shop"),
                 event_type: "application.application.feedback.created_v6".into(),
                 feedback_id: None,
-                received_at: crate::model::Timestamp::from_millis(1_711_111_111_000),
+                received_at: Timestamp::from_millis(1_711_111_111_000),
                 state: EventState::Routed,
                 body: Some(Private::new(body.replace('\u{1b}', "\\u001b"))),
             },
@@ -270,6 +319,7 @@ mod tests {
                 DestinationName::new("product"),
                 Some(EventId::new("summary:0000000000007")),
             )],
+            closing: closing(),
             with_body: true,
         }
     }

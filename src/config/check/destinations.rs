@@ -159,6 +159,7 @@ impl Checks<'_> {
             body: None,
             bytes_max: None,
             sent: SentAs::default(),
+            buttons: false,
         };
         // What is wrong with these is told whether or not the kind and its keys are right.
         let mut common = self.common(name, raw, audience, &at, out);
@@ -168,6 +169,7 @@ impl Checks<'_> {
         common.audience.body = of_kind.body;
         common.audience.bytes_max = of_kind.bytes_max;
         common.audience.sent = of_kind.sent;
+        common.audience.buttons = of_kind.kind.has_buttons();
         Some(Settings {
             common,
             proxy: proxy.map(Spanned::into_inner),

@@ -195,6 +195,11 @@ fn every_key_of_the_destinations_arrives() {
         config.destinations["ops"].kind,
         KindSettings::SlackWebhook { .. }
     ));
+}
+
+#[test]
+fn every_key_of_a_slack_app_arrives() {
+    let (_folder, config) = full();
     let wanted = KindSettings::SlackApp {
         token: Secret::new("xoxb-1"),
         signing_secret: Some(Secret::new("signing secret")),

@@ -36,8 +36,8 @@ async fn send_at(fake: &Fake, form: Form, place: Place<'_>, key: DeliveryId) -> 
         place,
         key,
         now: NOW,
-        link: &|image: &ImageId| image.to_string(),
         rings: &[],
+        link: &|image: &ImageId| image.to_string(),
     };
     destination.send(message).await
 }

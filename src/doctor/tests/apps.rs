@@ -31,42 +31,13 @@ fn plain() -> app::Needs {
 
 /// What a `feishu-app` destination that rings needs.
 fn speaking() -> app::Needs {
-    let settings = Settings {
-        common: crate::destination::Common {
-            name: "room".into(),
-            rate: None,
-            concurrency: 1,
-            timeout: CALL_TIMEOUT,
-            retry_for: CALL_TIMEOUT,
-            fallback: None,
-            fallback_after: None,
-            audience: audience(),
-        },
-        proxy: None,
-        kind: KindSettings::FeishuApp {
-            app: "shop".into(),
-            to: To::Chat("oc_1".into()),
-            urgent: Some(Urgent::App),
-            buttons: false,
-        },
-        links: false,
-    };
-    let other = "other".into();
-    assert_eq!(app::Needs::of(&other, [&settings].into_iter()), plain());
-    app::Needs::of(&"shop".into(), [&settings].into_iter())
-}
-
-fn audience() -> crate::render::Audience {
-    crate::render::Audience {
-        family: crate::render::Family::Feishu,
-        locale: crate::render::Locale::Zh,
-        timezone: jiff::tz::TimeZone::UTC,
-        fields: Default::default(),
-        keyword: None,
-        body: None,
-        bytes_max: None,
-        sent: Default::default(),
-    }
+    let config = config(
+        "[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nverification_token = \"t\"\napp_secret = \"s\"\n\
+         [destinations.room]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"oc_1\"\nurgent = \"app\"\n",
+    );
+    let other = app::Needs::of(&"other".into(), config.destinations.values());
+    assert_eq!(other, plain());
+    app::Needs::of(&"shop".into(), config.destinations.values())
 }
 
 #[tokio::test]

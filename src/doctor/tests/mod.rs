@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use super::chart::{Chart, Finding, Standing, Subject};
 use super::*;
-use crate::destination::Settings;
 use crate::feishu::client::fake::{self, Fake, Got, Reply};
-use crate::feishu::{App, FeishuClient, Receive, To, Urgent};
+use crate::feishu::{App, FeishuClient, Receive, To};
 use crate::model::{ManualClock, Secret, Timestamp};
 use Standing::{Failed, Good, NotChecked, Warning};
 
@@ -24,6 +23,16 @@ const AN_HOUR_AGO: &str = "Sun, 06 Nov 1994 07:49:37 GMT";
 
 fn chart() -> Chart {
     Chart::new(Subject::Relay, Arc::new(ManualClock::new(NOW)))
+}
+
+/// What a file that says this configures.
+fn config(text: &str) -> Config {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("relay.toml");
+    std::fs::write(&file, text).unwrap();
+    let loaded = crate::config::load(&file, &BTreeMap::new());
+    let report = loaded.report();
+    loaded.config.expect(&report)
 }
 
 fn json(status: u16, body: &str) -> Reply {

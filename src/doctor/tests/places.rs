@@ -61,10 +61,7 @@ async fn many_that_never_answer_take_no_longer_than_was_set() {
     let destination = |number: u32| {
         format!("[destinations.d{number}]\nkind = \"webhook\"\nurl = \"http://{address}/\"\n")
     };
-    let folder = tempfile::TempDir::new().unwrap();
-    let file = folder.path().join("relay.toml");
-    std::fs::write(&file, (10..90).map(destination).collect::<String>()).unwrap();
-    let config = crate::config::load(&file, &BTreeMap::new()).config.unwrap();
+    let config = config(&(10..90).map(destination).collect::<String>());
     let began = Instant::now();
     let clock = Arc::new(ManualClock::new(NOW));
     let findings = examine(&config, clock).await.unwrap();

@@ -1,9 +1,11 @@
 //! What the journal promises, as tests of its public face: any other journal would have to pass them too.
 
 mod by_hand;
+mod closing;
 mod intake;
 mod late;
 mod leasing;
+mod messages;
 mod pictures;
 mod removal;
 
@@ -83,6 +85,7 @@ impl Bench {
                 .collect(),
             images: Vec::new(),
             images_deadline_at: self.now() + Duration::from_secs(72 * 3600),
+            change: None,
         }
     }
 
@@ -166,6 +169,7 @@ impl Bench {
             payload: None,
             shown: 0,
             fallback: None,
+            handle: None,
         }
     }
 

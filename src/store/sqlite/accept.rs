@@ -2,9 +2,10 @@
 
 use rusqlite::{OptionalExtension, named_params, params};
 
-use super::deliveries;
+use super::states::{self, Key};
 use super::tx::Tx;
 use super::values::signed;
+use super::{deliveries, messages};
 use crate::model::*;
 use crate::store::{Accepted, Arrival, NewDelivery};
 
@@ -16,11 +17,41 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
     let event = insert_event(tx, arrival)?;
     insert_users(tx, event, &arrival.users)?;
     insert_images(tx, event, arrival)?;
+    if let Some((app, id)) = arrival.feedback.clone() {
+        states::brought(tx, event, &Key { app, id })?;
+    }
+    let told = already_told(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
-    for new in &arrival.deliveries {
+    let untold = |new: &&NewDelivery| !told.contains(&new.destination);
+    for new in arrival.deliveries.iter().filter(untold) {
         deliveries::insert(tx, event, new, waits)?;
     }
     Ok(Accepted::New(event))
+}
+
+/// Writes down what the platform says of a status. Returns the destinations that have been told of it: by
+/// an edit of their message, when somebody clicked, of which the platform now only tells us back.
+fn already_told(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    arrival: &Arrival,
+) -> rusqlite::Result<Vec<DestinationName>> {
+    let Some(change) = &arrival.change else {
+        return Ok(Vec::new());
+    };
+    let effects = states::platform_says(tx, event, change)?;
+    let mut told: Option<Vec<DestinationName>> = None;
+    for (effect, brought_by) in effects {
+        let Some(brought_by) = brought_by.filter(|_| effect == Effect::Known) else {
+            return Ok(Vec::new());
+        };
+        let here = messages::editable_at(tx, brought_by)?;
+        told = Some(match told {
+            None => here,
+            Some(told) => told.into_iter().filter(|one| here.contains(one)).collect(),
+        });
+    }
+    Ok(told.unwrap_or_default())
 }
 
 /// The first event with this id, or about this new feedback.

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::deliveries;
 use super::tx::Tx;
+use super::{deliveries, edits};
 use crate::model::*;
 use crate::store::ByHand;
 
@@ -21,6 +21,11 @@ pub(in crate::store) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<B
             Ok(ByHand::Refused(state))
         }
         Some(DeliveryState::Pending | DeliveryState::Dead | DeliveryState::Discarded) => {
+            if let Some(message) = edits::message_of(tx, id)? {
+                // Another may be under way: the message is what is to be changed, by whichever.
+                edits::request(tx, message)?;
+                return Ok(ByHand::Done);
+            }
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'pending', due_at = ?2, first_due_at = ?2,
                                        waits_for_images = 0
@@ -85,7 +90,8 @@ pub(in crate::store) fn bury_unknown(
         }
         for state in ["pending", "sending"] {
             let mut bury = tx.prepare_cached(&format!(
-                "UPDATE deliveries SET state = 'dead', reason = ?2, waits_for_images = 0,
+                "UPDATE deliveries SET state = iif(trigger = 'edit', 'discarded', 'dead'),
+                                       reason = ?2, waits_for_images = 0,
                                        lease_token = NULL, lease_until = NULL
                  WHERE state = '{state}' AND destination = ?1 RETURNING id"
             ))?;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::user_key;
 use super::tx::Tx;
+use super::{history, messages};
 use crate::model::*;
 
 /// What the bare record says.
@@ -34,7 +35,8 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     remove_unneeded(tx, images)
 }
 
-/// Removes body, payloads and excerpts of an event. Tells whether there was a body.
+/// Removes body, payloads and excerpts of an event, what its messages are called,
+/// and who acted on it. Tells whether there was a body.
 pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "DELETE FROM payloads
@@ -47,6 +49,8 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
            AND delivery_id IN (SELECT id FROM deliveries WHERE event_seq = ?1)",
     )?
     .execute([event])?;
+    messages::forget(tx, event)?;
+    history::forget_people(tx, event)?;
     let bodies = tx
         .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
         .execute([event])?;

@@ -11,13 +11,14 @@ use crate::store::{FallBack, NewDelivery};
 /// How many go in one act, so that other acts do not wait long for it.
 const BITE: u32 = 256;
 
-/// Late pictures stay behind: the fallback sends those it has not shown by itself.
+/// Late pictures stay behind: the fallback sends those it has not shown by itself. So do edits, whose
+/// message is there and nowhere else.
 const ALL: &str = "SELECT id, event_seq, severity, terms FROM deliveries
-     WHERE destination = ?1 AND state = 'pending' AND trigger <> 'late_images' LIMIT ?2";
+     WHERE destination = ?1 AND state = 'pending' AND trigger NOT IN ('late_images', 'edit') LIMIT ?2";
 
 /// Those that are critical and of whose event the fallback has not heard.
 pub(super) const CRITICAL: &str = "SELECT id, event_seq, severity, terms FROM deliveries d
-     WHERE destination = ?1 AND state = 'pending' AND trigger <> 'late_images'
+     WHERE destination = ?1 AND state = 'pending' AND trigger NOT IN ('late_images', 'edit')
        AND severity = 'critical'
        AND NOT EXISTS (SELECT 1 FROM deliveries f
                        WHERE f.event_seq = d.event_seq AND f.destination = ?3

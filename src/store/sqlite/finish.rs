@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, named_params, params};
 
 use super::tx::Tx;
-use super::{deliveries, fall_back, follow_up};
+use super::{deliveries, edits, fall_back, follow_up, history, messages};
 use crate::model::*;
 use crate::store::Finished;
 
@@ -49,6 +49,10 @@ pub(in crate::store) fn finish_attempt(
         .attempt
         .as_ref()
         .and_then(|attempt| attempt.reason.as_deref());
+    if held.trigger == Trigger::Edit {
+        finish_edit(tx, id, &finished.verdict, reason)?;
+        return Ok(Recorded::Recorded);
+    }
     let payload = finished.payload.as_deref();
     match &finished.verdict {
         Verdict::Done => {
@@ -56,6 +60,13 @@ pub(in crate::store) fn finish_attempt(
             close(tx, id, DeliveryState::Delivered, None)?;
             set_shown(tx, id, finished.shown)?;
             deliveries::drop_payload(tx, id)?;
+            if let Some(handle) = &finished.handle {
+                messages::keep(tx, id, handle)?;
+                // A status that changed while this was on its way is not in what was sent.
+                if history::changed_since_made(tx, id)? {
+                    edits::request_all(tx, held.event)?;
+                }
+            }
             // Pictures that a destination was sent and did not show would be sent for ever.
             let in_vain = held.trigger == Trigger::LateImages && finished.shown & !before == 0;
             if !in_vain {
@@ -83,6 +94,23 @@ pub(in crate::store) fn finish_attempt(
         fall_back::send(tx, held.event, fallback)?;
     }
     Ok(Recorded::Recorded)
+}
+
+/// Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
+fn finish_edit(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    verdict: &Verdict,
+    reason: Option<&str>,
+) -> rusqlite::Result<()> {
+    match verdict {
+        Verdict::RetryAt { due_at, form } => {
+            return back_to_pending(tx, id, *due_at, *form, reason);
+        }
+        Verdict::Done => close(tx, id, DeliveryState::Delivered, None)?,
+        Verdict::Dead { reason } => close(tx, id, DeliveryState::Discarded, Some(reason))?,
+    }
+    edits::ended(tx, id)
 }
 
 /// Writes down an attempt. The journal counts them itself, so that no two have one number.

@@ -69,7 +69,7 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     let mut all = BTreeMap::new();
     let mut rows = conn.prepare_cached(
         "SELECT destination, state, shown, terms, severity FROM deliveries
-         WHERE event_seq = ?1 ORDER BY id",
+         WHERE event_seq = ?1 AND trigger <> 'edit' ORDER BY id",
     )?;
     let mut rows = rows.query([event])?;
     while let Some(row) = rows.next()? {
@@ -95,7 +95,7 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
 
 /// What one destination was shown of an event.
 pub(super) const SHOWN: &str = "SELECT shown FROM deliveries
-     WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered'";
+     WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered' AND trigger <> 'edit'";
 
 /// Ordinals of the event's pictures that the destination was shown, one bit each.
 pub(super) fn shown(

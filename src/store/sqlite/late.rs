@@ -97,6 +97,7 @@ fn arrival(tx: &Tx<'_>, destination: DestinationName, newest: Order, summary: &S
         event_type: SUMMARY.to_owned(),
         feedback: None,
         users: Vec::new(),
+        change: None,
         received_at: tx.now,
         state: EventState::Noted,
         body: Some(Private::new(write_summary(summary))),

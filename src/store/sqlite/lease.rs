@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::rows::{self, SELECT_DELIVERY};
 use super::tx::Tx;
 use super::values::signed;
+use super::{history, messages, states};
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
@@ -67,7 +68,7 @@ pub(in crate::store) fn lease_due(
             let token = tx.makers.token();
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'sending', lease_token = ?2, lease_until = ?3,
-                                       waits_for_images = 0
+                                       waits_for_images = 0, again = 0
                  WHERE id = ?1",
             )?
             .execute(params![id, token, until])?;
@@ -117,8 +118,10 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         Trigger::LateImages => {
             super::follow_up::shown(conn, delivery.event, &delivery.destination)?
         }
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
     };
+    let message = message(conn, &delivery)?;
+    let state = states::state_of(conn, delivery.event)?;
     let payload = conn
         .prepare_cached(
             "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
@@ -138,7 +141,23 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         event,
         shown,
         payload,
+        message,
+        state,
     })
+}
+
+/// The message that a delivery belongs to.
+fn message(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<MessageHandle>> {
+    match delivery.trigger {
+        Trigger::Edit => messages::edited_by(conn, delivery.id),
+        Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+            match history::followed_by(conn, delivery.event)? {
+                Some(first) => messages::first(conn, first, &delivery.destination),
+                None => Ok(None),
+            }
+        }
+    }
 }
 
 /// See [`crate::store::Store::next_due_at`].

@@ -138,6 +138,11 @@ fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
          WHERE state = 'pending' AND lease_token IS NOT NULL",
         [now],
     )?;
+    conn.execute(
+        "UPDATE status_jobs SET due_at = ?1, lease_token = NULL
+         WHERE state = 'pending' AND lease_token IS NOT NULL",
+        [now],
+    )?;
     Ok(())
 }
 

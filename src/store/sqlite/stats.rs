@@ -19,12 +19,23 @@ pub(in crate::store) fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     let unreadable = conn
         .prepare_cached("SELECT count(*) FROM events WHERE state = 'unreadable'")?
         .query_row([], |row| row.get(0).map(unsigned))?;
+    let (statuses_pending, status_oldest_at) = conn
+        .prepare_cached(
+            "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'",
+        )?
+        .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;
+    let statuses_dead = conn
+        .prepare_cached("SELECT count(*) FROM status_jobs WHERE state = 'dead'")?
+        .query_row([], |row| row.get(0).map(unsigned))?;
     Ok(Stats {
         queues: queues(conn)?,
         images_pending,
         image_deadline_at,
         image_bytes: sweep::kept_bytes(conn)?,
         unreadable,
+        statuses_pending,
+        status_oldest_at,
+        statuses_dead,
         last_events: last_events(conn)?,
     })
 }

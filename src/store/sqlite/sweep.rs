@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::erase;
 use super::tx::Tx;
 use super::values::{signed, unsigned};
+use super::{erase, states};
 use crate::model::*;
 use crate::store::Swept;
 
@@ -47,6 +47,7 @@ pub(in crate::store) fn sweep(
         remove_event(tx, event)?;
         swept.events += 1;
     }
+    states::remove_unknown(tx, ids_before)?;
     Ok(swept)
 }
 

@@ -47,7 +47,7 @@ CREATE TABLE deliveries (
     destination      TEXT    NOT NULL,
     severity         TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
     trigger          TEXT    NOT NULL
-        CHECK (trigger IN ('event', 'late_images', 'fallback', 'replay', 'test')),
+        CHECK (trigger IN ('event', 'late_images', 'edit', 'fallback', 'replay', 'test')),
     state            TEXT    NOT NULL
         CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
     form             TEXT    NOT NULL CHECK (form IN ('full', 'no_images', 'post', 'text')),
@@ -61,6 +61,11 @@ CREATE TABLE deliveries (
     shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each picture
     terms            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
     reason           TEXT,
+    edits            INTEGER,                     -- the delivery whose message an edit changes
+    again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
+    CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
+    CHECK (again = 0 OR trigger = 'edit'),
+    CHECK (trigger <> 'edit' OR state <> 'dead'),
     CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK (waits_for_images = 0 OR state = 'pending')
@@ -74,6 +79,19 @@ CREATE INDEX deliveries_open ON deliveries (state, destination, id)
 -- through all that a destination was ever sent.
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
+-- One message has one open edit at most, so that no two are in flight for it.
+CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
+    WHERE edits IS NOT NULL AND (state = 'pending' OR state = 'sending');
+
+-- What platforms call the messages they took, where they can be answered and changed later.
+CREATE TABLE messages (
+    delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    handle      TEXT    NOT NULL,
+    sent_at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
 
 -- Late reports that a destination hears of in a summary: in which one, once there is one.
 CREATE TABLE late (
@@ -148,6 +166,76 @@ CREATE TABLE image_keys (
     key      TEXT NOT NULL,
     PRIMARY KEY (image_id, app_id)
 ) STRICT, WITHOUT ROWID;
+
+-- How each feedback stands: there is a row from the first change on. `event_seq` is the event that
+-- brought the feedback; NULL while only changes of it have come.
+CREATE TABLE feedback_states (
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    event_seq    INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    status       INTEGER NOT NULL,
+    previous     INTEGER NOT NULL,                -- where undoing leads
+    changed_at   INTEGER NOT NULL,
+    through      TEXT    NOT NULL CHECK (through IN ('feishu', 'slack', 'platform')),
+    by_name      TEXT,
+    by_id        TEXT,
+    by_app       TEXT,
+    undo_until   INTEGER,
+    here_only    INTEGER NOT NULL DEFAULT 0 CHECK (here_only IN (0, 1)),
+    platform_at  INTEGER,                         -- the newest `update_time` of the platform
+    PRIMARY KEY (feedback_app, feedback_id),
+    CHECK (undo_until IS NULL OR through <> 'platform')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX feedback_states_by_event ON feedback_states (event_seq);
+CREATE INDEX feedback_states_undo ON feedback_states (undo_until) WHERE undo_until IS NOT NULL;
+CREATE INDEX feedback_states_unknown ON feedback_states (changed_at) WHERE event_seq IS NULL;
+
+-- What people did about a feedback and the platform said of it. `told_by` is the event that said so.
+CREATE TABLE feedback_acts (
+    id           INTEGER PRIMARY KEY,
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    told_by      INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    at           INTEGER NOT NULL,
+    act          TEXT    CHECK (act IN ('claim', 'done', 'not_ours', 'undo')),
+    status       INTEGER NOT NULL,
+    through      TEXT    NOT NULL CHECK (through IN ('feishu', 'slack', 'platform')),
+    by_name      TEXT,
+    by_id        TEXT,
+    by_app       TEXT,
+    effect       TEXT    NOT NULL CHECK (effect IN ('changed', 'known', 'stale')),
+    FOREIGN KEY (feedback_app, feedback_id)
+        REFERENCES feedback_states (feedback_app, feedback_id) ON DELETE CASCADE,
+    CHECK ((act IS NULL) = (through = 'platform'))
+) STRICT;
+CREATE INDEX feedback_acts_by_feedback ON feedback_acts (feedback_app, feedback_id, id);
+CREATE INDEX feedback_acts_by_event ON feedback_acts (told_by) WHERE told_by IS NOT NULL;
+
+-- The status that the platform is to be told, one wish for each feedback. A leased job keeps its state;
+-- its `due_at` is then the end of the lease. `sent` is what the platform was asked for last.
+CREATE TABLE status_jobs (
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    event_seq    INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    status       INTEGER NOT NULL,
+    operator     TEXT,
+    state        TEXT    NOT NULL CHECK (state IN ('pending', 'done', 'dead')),
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    due_at       INTEGER NOT NULL,
+    first_due_at INTEGER NOT NULL,
+    lease_token  INTEGER,
+    sent         INTEGER,
+    sent_at      INTEGER,
+    reason       TEXT,
+    PRIMARY KEY (feedback_app, feedback_id),
+    FOREIGN KEY (feedback_app, feedback_id)
+        REFERENCES feedback_states (feedback_app, feedback_id) ON DELETE CASCADE,
+    CHECK (lease_token IS NULL OR state = 'pending'),
+    CHECK ((state = 'pending') = (operator IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX status_jobs_due ON status_jobs (due_at) WHERE state = 'pending';
+CREATE INDEX status_jobs_dead ON status_jobs (feedback_app) WHERE state = 'dead';
+CREATE INDEX status_jobs_by_event ON status_jobs (event_seq);
 
 CREATE TABLE gates (
     destination   TEXT NOT NULL PRIMARY KEY,

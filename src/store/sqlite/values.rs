@@ -38,6 +38,7 @@ number!(
     EventSeq, |seq: EventSeq| seq.0, EventSeq;
     DeliveryId, DeliveryId::as_i64, DeliveryId::from_i64;
     LeaseToken, |token: LeaseToken| token.0, LeaseToken;
+    FeedbackStatus, |status: FeedbackStatus| status.0, FeedbackStatus;
 );
 
 macro_rules! text {
@@ -60,6 +61,7 @@ text!(
     AppName, |text| Ok(AppName::from(text));
     DestinationName, |text| Ok(DestinationName::from(text));
     ImageId, |text: &str| text.parse().map_err(|BadImageId| unknown("picture id"));
+    MessageHandle, |text: &str| Ok(MessageHandle(text.to_owned()));
 );
 
 macro_rules! keyed {
@@ -78,13 +80,17 @@ macro_rules! keyed {
 }
 
 keyed!(
+    Act, "act";
     DeliveryState, "state of a delivery";
+    Effect, "effect";
     EventState, "state of an event";
     ImageState, "state of a picture";
     ImageFormat, "format of a picture";
     Form, "form";
     OutcomeKind, "outcome";
     Severity, "severity";
+    StatusJobState, "state of a wished status";
+    Through, "way of a change";
     Trigger, "trigger";
 );
 

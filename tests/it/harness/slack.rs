@@ -3,8 +3,13 @@
 use std::ops::Deref;
 
 use feedback_relay::demo::FakeSlack;
-use feedback_relay::demo::slack::Workspace;
+use feedback_relay::demo::slack::{Posted, Press, Workspace};
+use feedback_relay::model::{Clock, Secret, SystemClock};
+use feedback_relay::slack::sign;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
+
+use super::http::post;
 
 /// The bot's token.
 pub const TOKEN: &str = "xoxb-test-token";
@@ -17,7 +22,7 @@ pub const CHANNEL: &str = "C0123ABCD";
 pub struct Slack {
     fake: FakeSlack,
     // Dropped last: the stand-in runs on it.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Slack {
@@ -35,13 +40,52 @@ impl Slack {
         let fake = runtime.block_on(FakeSlack::start(workspace));
         Self {
             fake: fake.expect("a free port"),
-            _runtime: runtime,
+            runtime,
         }
     }
 
     /// Whose bot may do what the relay can use.
     pub fn started() -> Self {
         Self::with_scopes(&["chat:write", "files:write", "files:read"])
+    }
+
+    /// Presses a button of a message, as somebody of the workspace: the status of the relay's answer.
+    pub fn press(&self, relay: &str, message: &Posted, action_id: &str, user: (&str, &str)) -> u16 {
+        let url = format!("http://{relay}/destinations/product/actions");
+        let press = Press {
+            channel: &message.channel,
+            ts: &message.ts,
+            action_id,
+            user: user.0,
+            user_name: user.1,
+        };
+        let pressed = self.fake.press_button(&url, &press, SystemClock.now());
+        self.runtime.block_on(pressed).expect("an answer").status
+    }
+
+    /// Presses a button of a message that has changed since it was looked at.
+    pub fn press_as_it_was(&self, relay: &str, old: &Posted, action_id: &str, user: &str) -> u16 {
+        let button = button(&old.blocks, action_id).expect("a button");
+        let payload = json!({
+            "type": "block_actions",
+            "user": {"id": user, "name": "Somebody"},
+            "channel": {"id": old.channel},
+            "message": {"ts": old.ts},
+            "response_url": format!("{}/actions/T0FAKE/1/fake", self.url()),
+            "actions": [button],
+        });
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("payload", &payload.to_string());
+        let body = form.finish();
+        let stamp = SystemClock.now().as_secs().to_string();
+        let secret = Secret::new(SIGNING_SECRET);
+        let signature = sign(&secret, stamp.as_bytes(), body.as_bytes());
+        let headers = [
+            ("x-slack-request-timestamp", stamp.as_str()),
+            ("x-slack-signature", signature.as_str()),
+        ];
+        let path = "/destinations/product/actions";
+        post(relay, path, &headers, body.as_bytes()).status
     }
 
     /// `[destinations.product]` that speaks there.
@@ -59,5 +103,17 @@ impl Deref for Slack {
 
     fn deref(&self) -> &FakeSlack {
         &self.fake
+    }
+}
+
+/// The button with this id.
+fn button<'v>(value: &'v Value, action_id: &str) -> Option<&'v Value> {
+    match value {
+        Value::Object(members) if members.get("action_id").is_some_and(|id| id == action_id) => {
+            Some(value)
+        }
+        Value::Object(members) => members.values().find_map(|one| button(one, action_id)),
+        Value::Array(items) => items.iter().find_map(|one| button(one, action_id)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
-use super::super::{fall_back, follow_up, images, late, lease, lists, stats, sweep};
+use super::super::{
+    edits, fall_back, follow_up, images, late, lease, lists, states, stats, status_jobs, sweep,
+};
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
 
@@ -64,6 +66,9 @@ fn picture_jobs_that_are_not_due_are_not_looked_at() {
 fn statements() -> Vec<String> {
     use DeliveryState::{Dead, Pending, Sending};
     let mut statements = vec![sweep::OLD_BODIES.to_owned(), sweep::OLD_EVENTS.to_owned()];
+    statements.push(states::END_OF_UNDO.to_owned());
+    statements.push(format!("SELECT m.delivery_id {}", edits::EDITABLE));
+    statements.extend(status_jobs::DUE.map(str::to_owned));
     statements.extend([Pending, Sending, Dead].map(stats::count_sql));
     let of_late = [late::NEWEST_UNTOLD, late::TELL, late::NEWEST_TOLD];
     statements.extend(of_late.map(str::to_owned));

@@ -1,0 +1,130 @@
+//! What a button stands for: a text that only we can have made.
+//!
+//! It says what is done about which event of our journal, under a key of that journal. Who presses
+//! is the platform's word and stands nowhere in it: a forwarded message keeps its buttons, and whoever
+//! sees them may press them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::model::{Act, EventSeq, Timestamp};
+
+/// How much of the signature stands in a value: 128 bits cannot be guessed.
+const SIGNATURE_BYTES: usize = 16;
+
+/// What pressing a button asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Press {
+    /// What is done.
+    pub act: Act,
+    /// About the feedback that this event brought.
+    pub event: EventSeq,
+    /// For [`Act::Undo`]: when the change was made that is taken back, so that an old button does not take
+    /// back a later one.
+    pub undoes: Option<Timestamp>,
+}
+
+/// Makes and reads the values of buttons. Clones share the key.
+#[derive(Clone)]
+pub struct ButtonSigner(Arc<Zeroizing<[u8; 32]>>);
+
+impl fmt::Debug for ButtonSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ButtonSigner")
+    }
+}
+
+impl ButtonSigner {
+    /// Signs with `key`.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(Arc::new(Zeroizing::new(key)))
+    }
+
+    /// What the button carries: `ACT.EVENT.TIME.SIGNATURE`, ASCII and short.
+    pub fn value(&self, press: &Press) -> String {
+        let undoes = press.undoes.map_or(0, Timestamp::as_millis);
+        let said = format!("{}.{}.{undoes}", press.act, press.event.0);
+        let whole = self.mac(&said).finalize().into_bytes();
+        let (signature, _) = whole.split_at(SIGNATURE_BYTES);
+        format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// What a value stands for; `None` if we did not make it. In constant time.
+    pub fn read(&self, value: &str) -> Option<Press> {
+        let (said, signature) = value.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        if signature.len() != SIGNATURE_BYTES {
+            return None;
+        }
+        self.mac(said).verify_truncated_left(&signature).ok()?;
+        let mut parts = said.split('.');
+        let act = Act::from_key(parts.next()?)?;
+        let event = EventSeq(parts.next()?.parse().ok()?);
+        let undoes = parts.next()?.parse().ok().filter(|millis| *millis != 0);
+        Some(Press {
+            act,
+            event,
+            undoes: undoes.map(Timestamp::from_millis),
+        })
+    }
+
+    fn mac(&self, said: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())
+            .expect("HMAC takes a key of any length");
+        mac.update(said.as_bytes());
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_reads_as_what_it_was_made_of() {
+        let signer = ButtonSigner::new([7; 32]);
+        for act in Act::ALL {
+            for undoes in [None, Some(Timestamp::from_millis(1_711_111_111_000))] {
+                let press = Press {
+                    act: *act,
+                    event: EventSeq(i64::MAX),
+                    undoes,
+                };
+                let value = signer.value(&press);
+                assert!(value.len() < 100 && value.is_ascii(), "{value}");
+                assert_eq!(signer.read(&value), Some(press));
+            }
+        }
+    }
+
+    #[test]
+    fn what_we_did_not_make_is_nothing() {
+        let press = Press {
+            act: Act::Claim,
+            event: EventSeq(12),
+            undoes: None,
+        };
+        let value = ButtonSigner::new([7; 32]).value(&press);
+        let other_key = ButtonSigner::new([8; 32]).value(&press);
+        let short = value.split_at(value.len() - 4).0;
+        for forged in [
+            other_key.as_str(),
+            short,
+            &value.replace("claim", "done"),
+            &value.replace(".12.", ".13."),
+            &value.replace(".0.", ".1."),
+            "claim.12.0.",
+            "claim.12.0",
+            "",
+            "…",
+        ] {
+            assert_eq!(ButtonSigner::new([7; 32]).read(forged), None, "{forged}");
+        }
+    }
+}

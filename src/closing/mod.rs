@@ -1,0 +1,250 @@
+//! Closing the loop: what people do about a report where they were told of it.
+//!
+//! A message carries **buttons**; each stands for a [`Press`] that we signed ([`ButtonSigner`]). Whoever
+//! receives a click (a card's callback in `intake`, Slack's in `web`) has checked that the platform sent
+//! it, and hands it to [`Closing::press`]. That moves the feedback in the journal, in one transaction with
+//! an edit of every message that can be changed and the wish that Feishu be told; `deliver` makes the
+//! edits, and the [`StatusWorker`] tells Feishu, in the name of whoever clicked.
+//!
+//! What is promised: a click is answered well within the platform's 3 s; what was answered is on the
+//! disk; the same click again, by anyone, changes nothing and says so. The message changes by its edit a
+//! moment later, alike in Feishu and Slack; an answer carries words only.
+//!
+//! In Feishu's own record a change needs a person of Feishu behind it. Who clicks in Slack is found by
+//! `[mentions]`: the entry with exactly that Slack id and one open id. Without one, or without the secret of
+//! the app that received the feedback, the state changes here alone, and the message says so.
+
+mod button;
+mod slack;
+mod words;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub use self::button::{ButtonSigner, Press};
+pub use self::slack::{NotTaken, SlackPlace, Whisper};
+pub use self::worker::StatusWorker;
+use crate::feishu::{CardAction, FeishuClient};
+use crate::model::{Act, Actor, AppName, Current, DestinationName, Private, StoredEvent, Through};
+use crate::render::Mention;
+use crate::store::{Acted, Acting, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::ButtonPressed;
+
+/// How long the journal may take: the platforms wait 3 s for an answer, and the webhook gives up after 900 ms,
+/// with an answer that says nothing to whoever clicked.
+const COMMIT_WITHIN: Duration = Duration::from_millis(800);
+
+/// What a reload replaces.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Who can tell Feishu of a status: the apps that have a secret.
+    pub clients: BTreeMap<AppName, FeishuClient>,
+    /// `[mentions]`: people by their names.
+    pub mentions: BTreeMap<String, Mention>,
+    /// The destinations in Slack whose messages carry buttons.
+    pub slack: BTreeMap<DestinationName, SlackPlace>,
+}
+
+/// Takes clicks. Clones share everything.
+#[derive(Clone)]
+pub struct Closing {
+    store: Store,
+    metrics: Arc<Metrics>,
+    buttons: ButtonSigner,
+    settings: Current<Settings>,
+}
+
+/// Who clicked, as the platform says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clicker {
+    /// In a card of this app.
+    Feishu {
+        /// Which.
+        app: AppName,
+        /// The person, as that app knows them.
+        open_id: Option<Private>,
+    },
+    /// In Slack.
+    Slack {
+        /// `U…` or `W…`.
+        user: Option<String>,
+        /// The name that the workspace shows.
+        name: Option<String>,
+    },
+}
+
+/// What came of a click.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressed {
+    /// It is done.
+    Done {
+        /// What.
+        act: Act,
+        /// Feishu is not told.
+        here_only: bool,
+    },
+    /// It was so before.
+    Already(Act),
+    /// It can no longer be undone.
+    TooLate,
+    /// The feedback is not kept any more.
+    Unknown,
+    /// The button is none of ours.
+    Forged,
+    /// The journal did not take it in time.
+    NotSaved,
+}
+
+impl Closing {
+    /// Takes clicks on buttons that `buttons` signed.
+    pub fn new(
+        store: Store,
+        metrics: Arc<Metrics>,
+        buttons: ButtonSigner,
+        settings: Current<Settings>,
+    ) -> Self {
+        Self {
+            store,
+            metrics,
+            buttons,
+            settings,
+        }
+    }
+
+    /// What Feishu is to be told about a click on a card of `app`: JSON for the callback's answer.
+    pub async fn card_pressed(&self, app: &AppName, action: CardAction) -> Value {
+        let clicker = Clicker::Feishu {
+            app: app.clone(),
+            open_id: action.operator.open_id,
+        };
+        let pressed = self.press(action.relay.as_deref(), &clicker).await;
+        let (zh, en) = pressed.says();
+        json!({"toast": {
+            "type": pressed.tone(),
+            "content": zh,
+            "i18n": {"zh_cn": zh, "en_us": en},
+        }})
+    }
+
+    /// Does what a button stands for, once.
+    pub async fn press(&self, value: Option<&str>, clicker: &Clicker) -> Pressed {
+        let press = value.and_then(|value| self.buttons.read(value));
+        let pressed = match press {
+            None => Pressed::Forged,
+            Some(press) => {
+                match tokio::time::timeout(COMMIT_WITHIN, self.act(press, clicker)).await {
+                    Ok(Ok(pressed)) => pressed,
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "a click is not kept");
+                        Pressed::NotSaved
+                    }
+                    // It may be kept after all: then the message will show it.
+                    Err(_elapsed) => Pressed::NotSaved,
+                }
+            }
+        };
+        self.metrics.emit(ButtonPressed {
+            through: clicker.through(),
+            act: press.map(|press| press.act),
+            result: pressed.kind(),
+        });
+        pressed
+    }
+
+    async fn act(&self, press: Press, clicker: &Clicker) -> Result<Pressed, StoreError> {
+        let Some(event) = self.store.event_by_seq(press.event).await? else {
+            return Ok(Pressed::Unknown);
+        };
+        let settings = self.settings.get();
+        let acting = Acting {
+            event: press.event,
+            act: press.act,
+            undoes: press.undoes,
+            by: clicker.actor(&settings),
+            through: clicker.through(),
+            operator: clicker.operator(&settings, &event),
+        };
+        Ok(match self.store.act(acting).await? {
+            Acted::Changed(state) => Pressed::Done {
+                act: press.act,
+                here_only: state.here_only,
+            },
+            Acted::Already(_) => Pressed::Already(press.act),
+            Acted::TooLate(_) => Pressed::TooLate,
+            Acted::Unknown => Pressed::Unknown,
+        })
+    }
+}
+
+impl Clicker {
+    const fn through(&self) -> Through {
+        match self {
+            Self::Feishu { .. } => Through::Feishu,
+            Self::Slack { .. } => Through::Slack,
+        }
+    }
+
+    fn actor(&self, settings: &Settings) -> Actor {
+        match self {
+            Self::Feishu { app, open_id } => Actor {
+                name: None,
+                id: open_id.clone(),
+                app: Some(app.clone()),
+            },
+            Self::Slack { user, name } => {
+                let known = || settings.in_feishu(user.as_deref()?).map(|(name, _)| name);
+                Actor {
+                    name: name.as_deref().or_else(known).map(Private::new),
+                    id: user.as_deref().map(Private::new),
+                    app: None,
+                }
+            }
+        }
+    }
+
+    /// In whose name Feishu is told by the app that received the event, if it can be. An open id is good
+    /// for one app alone.
+    fn operator(&self, settings: &Settings, event: &StoredEvent) -> Option<Private> {
+        if !settings.clients.contains_key(&event.via) {
+            return None;
+        }
+        match self {
+            Self::Feishu { app, open_id } => open_id.clone().filter(|_| *app == event.via),
+            Self::Slack { user, .. } => {
+                let (_, open_id) = settings.in_feishu(user.as_deref()?)?;
+                Some(Private::new(open_id))
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// The name and open id of whoever has this Slack id, where `[mentions]` has an entry for them alone.
+    fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
+        self.mentions.values().find_map(|mention| match mention {
+            Mention::All => None,
+            Mention::Person {
+                name,
+                feishu,
+                slack,
+            } => {
+                let [one] = slack.as_slice() else { return None };
+                let mut open_ids = feishu.iter().filter(|id| id.starts_with("ou_"));
+                match (open_ids.next(), open_ids.next()) {
+                    (Some(open_id), None) if one == slack_id => {
+                        Some((name.as_str(), open_id.as_str()))
+                    }
+                    (_, _) => None,
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! A click on a card: `card.action.trigger`. Source: doc "卡片回传交互回调".
+
+use super::Envelope;
+use super::json::{self, Raw};
+use crate::model::{Private, UserIds};
+
+/// The platform's name of it.
+pub const CARD_ACTION: &str = "card.action.trigger";
+
+/// The member of a button's value that is ours.
+const RELAY: &str = "relay";
+
+/// Somebody clicked on a card. Who did is the platform's word; what the button stands for is whoever's who
+/// made the card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardAction {
+    /// The text under `relay` in the button's value, if it is there.
+    pub relay: Option<String>,
+    /// Who clicked.
+    pub operator: UserIds,
+}
+
+impl Envelope {
+    /// The click, if it is one. It is answered and not an event: the platform never sends it again.
+    pub fn card_action(&self) -> Option<CardAction> {
+        let text = json::mend(self.body.expose());
+        let [header, event] = json::members(&text, ["header", "event"]).ok()?;
+        let [event_type] = members(header, ["event_type"])?;
+        if json::text(event_type)? != CARD_ACTION {
+            return None;
+        }
+        let [operator, action] = members(event, ["operator", "action"]).unwrap_or_default();
+        let [value] = members(action, ["value"]).unwrap_or_default();
+        let [relay] = members(value, [RELAY]).unwrap_or_default();
+        let private = |raw| json::text(raw).map(Private::new);
+        let ids = members(operator, ["open_id", "union_id", "user_id"]);
+        let [open_id, union_id, user_id] = ids.unwrap_or_default();
+        Some(CardAction {
+            relay: json::text(relay),
+            operator: UserIds {
+                open_id: private(open_id),
+                union_id: private(union_id),
+                user_id: private(user_id),
+            },
+        })
+    }
+}
+
+fn members<'a, const N: usize>(raw: Raw<'a>, names: [&str; N]) -> Option<[Raw<'a>; N]> {
+    json::members(raw?.get(), names).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn action(body: &str) -> Option<CardAction> {
+        let body = Private::new(body);
+        Envelope { body }.card_action()
+    }
+
+    #[test]
+    fn a_click_says_who_and_what() {
+        let click = action(
+            r#"{"schema":"2.0","header":{"event_type":"card.action.trigger","create_time":"1603977298000000"},
+            "event":{"operator":{"tenant_key":"t","open_id":"ou_1","union_id":"on_1"},
+            "token":"c-1","action":{"value":{"relay":"claim.1.0.x"},"tag":"button"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(click.relay.as_deref(), Some("claim.1.0.x"));
+        assert_eq!(
+            click.operator.open_id.as_ref().map(Private::expose),
+            Some("ou_1")
+        );
+    }
+
+    #[test]
+    fn a_click_on_anothers_button_is_one_too_and_an_event_is_none() {
+        for value in [r#""text""#, "null", "{}", r#"{"relay":""}"#, "[1]"] {
+            let body = format!(
+                r#"{{"header":{{"event_type":"card.action.trigger"}},"event":{{"action":{{"value":{value}}}}}}}"#
+            );
+            assert_eq!(action(&body).unwrap().relay, None, "{value}");
+        }
+        assert_eq!(
+            action(r#"{"header":{"event_type":"card.action.trigger"}}"#),
+            Some(CardAction {
+                relay: None,
+                operator: UserIds::default()
+            })
+        );
+        assert_eq!(action(r#"{"header":{"event_type":"other"}}"#), None);
+        assert_eq!(action("{}"), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! What platforms call our messages: kept, so that they can be answered and changed.
+
+use super::*;
+
+/// Delivers what is leased; the platform calls its message `handle`.
+pub(super) async fn send(bench: &Bench, lease: &Lease<Work>, handle: &str) {
+    let finished = Finished {
+        handle: Some(MessageHandle(handle.into())),
+        ..bench.finished(lease, Verdict::Done)
+    };
+    let recorded = bench.store().finish_attempt(lease.token, finished).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+}
+
+#[tokio::test]
+async fn late_pictures_know_the_first_message_of_their_event_at_their_destination() {
+    let mut bench = Bench::new();
+    let places = [
+        ("oncall", Severity::Critical),
+        ("product", Severity::Info),
+        ("archive", Severity::Info),
+    ];
+    let arrival = bench.with_images(bench.arrival("e1", &places), 1);
+    bench.accept(arrival).await;
+    bench.clock.advance(Duration::from_secs(3));
+    for (place, handle) in [("oncall", "om_1"), ("product", "C1:1.5")] {
+        let lease = bench.lease_one(place).await;
+        assert_eq!(lease.item.message, None, "nothing was told before");
+        send(&bench, &lease, handle).await;
+    }
+    bench.deliver(&bench.lease_one("archive").await, 0).await;
+    bench.keep(&bench.lease_image().await, "late").await;
+    bench.reopen();
+    for (place, handle) in [
+        ("oncall", Some("om_1")),
+        ("product", Some("C1:1.5")),
+        ("archive", None),
+    ] {
+        let late = bench.lease_one(place).await.item;
+        assert_eq!(late.delivery.trigger, Trigger::LateImages);
+        let message = late.message.as_ref().map(MessageHandle::as_str);
+        assert_eq!(message, handle, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn an_erased_event_has_no_messages() {
+    let bench = Bench::new();
+    let arrival = bench.with_images(bench.arrival("e1", &[("oncall", Severity::Info)]), 1);
+    let seq = bench.accept(arrival).await;
+    bench.clock.advance(Duration::from_secs(3));
+    send(&bench, &bench.lease_one("oncall").await, "om_marker").await;
+    bench.store().erase(seq).await.unwrap();
+    assert_eq!(bench.files_with("om_marker"), Vec::<String>::new());
+}

@@ -1,0 +1,85 @@
+//! What platforms call the messages they took.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::edits;
+use super::tx::Tx;
+use crate::model::*;
+
+/// Keeps what the platform calls the message of a delivery.
+pub(super) fn keep(tx: &Tx<'_>, id: DeliveryId, handle: &MessageHandle) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO messages (delivery_id, event_seq, destination, handle, sent_at)
+         SELECT id, event_seq, destination, ?2, ?3 FROM deliveries WHERE id = ?1
+         ON CONFLICT (delivery_id) DO UPDATE SET
+             handle = excluded.handle, sent_at = excluded.sent_at",
+    )?
+    .execute(params![id, handle, tx.now])?;
+    Ok(())
+}
+
+/// The first message that told `destination` of the event. Ids of deliveries grow with time.
+pub(super) fn first(
+    conn: &Connection,
+    event: EventSeq,
+    destination: &DestinationName,
+) -> rusqlite::Result<Option<MessageHandle>> {
+    conn.prepare_cached(
+        "SELECT handle FROM messages WHERE event_seq = ?1 AND destination = ?2
+         ORDER BY delivery_id LIMIT 1",
+    )?
+    .query_row(params![event, destination], |row| row.get(0))
+    .optional()
+}
+
+/// The message that the edit `id` changes.
+pub(super) fn edited_by(
+    conn: &Connection,
+    id: DeliveryId,
+) -> rusqlite::Result<Option<MessageHandle>> {
+    conn.prepare_cached(
+        "SELECT m.handle FROM deliveries d JOIN messages m ON m.delivery_id = d.edits
+         WHERE d.id = ?1",
+    )?
+    .query_row([id], |row| row.get(0))
+    .optional()
+}
+
+/// The destinations whose message of the event is changed when its feedback is.
+pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<DestinationName>> {
+    tx.prepare_cached(&format!(
+        "SELECT DISTINCT m.destination {}",
+        edits::EDITABLE
+    ))?
+    .query_map(params![event, tx.now - edits::EDITABLE_FOR], |row| {
+        row.get(0)
+    })?
+    .collect()
+}
+
+/// The messages that told of an event, in the order in which they were made.
+pub(in crate::store) fn messages_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<SentMessage>> {
+    conn.prepare_cached(
+        "SELECT delivery_id, destination, handle, sent_at FROM messages
+         WHERE event_seq = ?1 ORDER BY delivery_id",
+    )?
+    .query_map([event], |row| {
+        Ok(SentMessage {
+            delivery: row.get("delivery_id")?,
+            destination: row.get("destination")?,
+            handle: row.get("handle")?,
+            sent_at: row.get("sent_at")?,
+        })
+    })?
+    .collect()
+}
+
+/// Forgets the messages of an event: without its words they cannot be made again.
+pub(super) fn forget(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM messages WHERE event_seq = ?1")?
+        .execute([event])?;
+    Ok(())
+}

@@ -1,0 +1,417 @@
+//! Closing the loop, through the real binary: buttons in Feishu and Slack, what they change, who is told.
+
+use std::time::Duration;
+
+use feedback_relay::demo::Fault;
+use feedback_relay::demo::{feishu, slack as slack_demo};
+use serde_json::{Value, json};
+
+use crate::harness::{Feedback, Feishu, Receiver, Relay, Reply, Slack, TOKEN, post, wait_until};
+use crate::main_path::png;
+
+const APP: &str = "cli_9f5343c580712544";
+const FEEDBACK: &str = "7057888018200000001";
+
+/// One report is told in a Feishu chat, in a Slack channel, and to a program.
+struct World {
+    feishu: Feishu,
+    slack: Slack,
+    hook: Receiver,
+}
+
+impl World {
+    fn new() -> Self {
+        let feishu = Feishu::with_chats(&["oc_room"]);
+        feishu.list_feedback(json!({
+            "feedback_id": FEEDBACK, "app_id": APP, "feedback_time": "2026-03-01 02:10:11",
+        }));
+        Self {
+            feishu,
+            slack: Slack::started(),
+            hook: Receiver::answering("{}"),
+        }
+    }
+
+    fn config(&self, rules: &str) -> String {
+        self.config_with(&self.feishu.app_keys(), rules)
+    }
+
+    fn config_with(&self, app_keys: &str, rules: &str) -> String {
+        let rest = format!(
+            "{app_keys}\
+             [mentions]\n\
+             li = {{ feishu = [\"ou_li\"], slack = [\"U0LI01\"] }}\n\
+             team = {{ feishu = [\"ou_li\", \"ou_han\"], slack = [\"U0HAN01\", \"U0WANG01\"] }}\n\
+             [destinations.room]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"oc_room\"\n\
+             {}\
+             [destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n\
+             {rules}\n\
+             [[rules]]\nname = \"all\"\nsend_to = [\"room\", \"product\", \"hook\"]\n",
+            self.slack.destination(),
+            self.hook.url("/hook"),
+        );
+        Relay::config(&rest)
+    }
+
+    /// A relay that has told the report everywhere.
+    fn told(&self, config: &str) -> Relay {
+        let relay = Relay::started(config);
+        assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+        wait_until("the report is told", || {
+            self.feishu.messages("oc_room").len() == 1 && self.slack.messages().len() == 1
+        });
+        self.hook.wait_for(1);
+        relay.wait_until_idle();
+        relay
+    }
+
+    fn card(&self) -> feishu::Posted {
+        self.feishu.messages("oc_room").remove(0)
+    }
+
+    fn post(&self) -> slack_demo::Posted {
+        self.slack.messages().remove(0)
+    }
+
+    /// Waits until both copies say this.
+    fn wait_for_both(&self, in_feishu: &str, in_slack: &str) {
+        wait_until(&format!("{in_feishu} in Feishu"), || {
+            self.card().content.to_string().contains(in_feishu)
+        });
+        wait_until(&format!("{in_slack} in Slack"), || {
+            self.post().blocks.to_string().contains(in_slack)
+        });
+    }
+
+    /// The status calls so far, each as its path and query.
+    fn statuses(&self) -> Vec<String> {
+        let calls = self.feishu.calls().into_iter();
+        let set = calls.filter(|call| call.api == feishu::Api::SetFeedback);
+        set.map(|call| call.path).collect()
+    }
+
+    fn wait_for_statuses(&self, count: usize) -> Vec<String> {
+        wait_until(&format!("{count} statuses in Feishu"), || {
+            self.statuses().len() >= count
+        });
+        self.statuses()
+    }
+}
+
+/// What the button with this id of a card stands for.
+fn value(card: &Value, button: &str) -> Option<Value> {
+    match card {
+        Value::Object(members) if members.get("element_id").is_some_and(|id| id == button) => {
+            Some(card["behaviors"][0]["value"].clone())
+        }
+        Value::Object(members) => members.values().find_map(|one| value(one, button)),
+        Value::Array(items) => items.iter().find_map(|one| value(one, button)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// A click on a card, as the platform sends it; what it is answered.
+fn click(relay: &Relay, value: &Value, open_id: &str) -> Value {
+    let callback = json!({
+        "schema": "2.0",
+        "header": {
+            "event_id": "f7984f25108f8137722bb63ceeb3c5fa", "token": TOKEN,
+            "create_time": "1603977298000000", "event_type": "card.action.trigger",
+            "tenant_key": "tk1", "app_id": APP,
+        },
+        "event": {
+            "operator": {"tenant_key": "tk1", "open_id": open_id, "union_id": "on_1"},
+            "token": "c-295ee5",
+            "action": {"value": value, "tag": "button", "timezone": "Asia/Shanghai"},
+            "host": "im_message",
+            "context": {"open_message_id": "om_1", "open_chat_id": "oc_room"},
+        },
+    });
+    let answer = relay.push_text(&callback.to_string());
+    assert_eq!(answer.status, 200);
+    serde_json::from_str(&answer.text()).expect("JSON")
+}
+
+fn toast(answer: &Value) -> &str {
+    answer["toast"]["type"].as_str().expect("a toast")
+}
+
+/// The event by which the platform tells of a status.
+fn updated(number: u64, status: i64, operator: &str) -> Value {
+    let mut event = Feedback::fault(number).envelope;
+    event["header"]["event_id"] = json!(format!("up-{number}"));
+    event["header"]["event_type"] = json!("application.application.feedback.updated_v6");
+    event["event"] = json!({
+        "feedback_ids": [FEEDBACK], "status": status, "app_id": APP,
+        "operator_id": {"open_id": operator},
+    });
+    event
+}
+
+#[test]
+fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
+    let world = World::new();
+    let relay = world.told(&world.config(""));
+    let claim = value(&world.card().content, "claim").expect("a button");
+    let answer = click(&relay, &claim, "ou_li");
+    assert_eq!(toast(&answer), "success", "{answer}");
+    assert_eq!(answer["toast"]["i18n"]["en_us"], "It is yours");
+
+    world.wait_for_both("处理中", "*Processing* · li ·");
+    let card = world.card().content;
+    assert!(card.to_string().contains("<at id=ou_li></at>"), "{card}");
+    assert!(value(&card, "claim").is_none() && value(&card, "done").is_some());
+    assert!(value(&card, "undo").is_some());
+    let patched = world.wait_for_statuses(1);
+    let path = format!("/open-apis/application/v6/applications/{APP}/feedbacks/{FEEDBACK}?");
+    assert!(patched[0].starts_with(&path), "{patched:?}");
+    assert!(patched[0].contains("status=2"), "{patched:?}");
+    assert!(patched[0].contains("operator_id=ou_li"), "{patched:?}");
+
+    // Again, by anyone, on the old button: it says so and does nothing.
+    assert_eq!(toast(&click(&relay, &claim, "ou_han")), "info");
+    // What the platform tells of our own wish is no news.
+    for mut echo in world.feishu.take_feedback_updates() {
+        echo["header"]["token"] = json!(TOKEN);
+        assert_eq!(relay.push_text(&echo.to_string()).status, 200);
+    }
+    relay.wait_until_idle();
+    assert_eq!((world.card().edits, world.post().edits), (1, 1));
+    assert_eq!(world.statuses().len(), 1);
+    assert_eq!(world.hook.received().len(), 1);
+
+    let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+    assert_eq!(shown["feedback"]["status"]["key"], "processing", "{shown}");
+    assert_eq!(shown["feedback"]["in_feishu"]["state"], "done");
+    assert_eq!(shown["messages"].as_array().map(Vec::len), Some(2));
+    let metrics = relay.get("/metrics").text();
+    let clicks = "feedback_relay_clicks_total{through=\"feishu\",act=\"claim\",result=\"done\"} 1";
+    assert!(metrics.contains(clicks), "{metrics}");
+}
+
+#[test]
+fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
+    let world = World::new();
+    let relay = world.told(&world.config(""));
+    let press = |button: &str, user| {
+        let status = world
+            .slack
+            .press(relay.address(), &world.post(), button, user);
+        assert_eq!(status, 200);
+    };
+    press("done", ("U0LI01", "Li Lei"));
+    world.wait_for_both("已处理**</font> · Li Lei", "*Processed* · Li Lei");
+    let first = world.wait_for_statuses(1);
+    assert!(first[0].contains("status=1&operator_id=ou_li"), "{first:?}");
+    press("undo", ("U0LI01", "Li Lei"));
+    world.wait_for_both("未处理", "*Unprocessed*");
+    let second = world.wait_for_statuses(2);
+    assert!(
+        second[1].contains("status=0&operator_id=ou_li"),
+        "{second:?}"
+    );
+
+    // Whoever has no entry of their own acts here alone, and the messages say so.
+    press("claim", ("U0HAN01", "Han Meimei"));
+    world.wait_for_both("仅在此处更改", "Han Meimei");
+    assert!(world.post().blocks.to_string().contains("here only"));
+    relay.wait_until_idle();
+    assert_eq!(world.statuses().len(), 2);
+    // Whoever comes too late with an old button is told so, alone.
+    let old = world.post();
+    press("undo", ("U0HAN01", "Han Meimei"));
+    world.wait_for_both("未处理", "*Unprocessed*");
+    let edits = (world.card().edits, world.post().edits);
+    let pressed = world
+        .slack
+        .press_as_it_was(relay.address(), &old, "undo", "U0HAN01");
+    assert_eq!(pressed, 200);
+    wait_until("a word to the clicker", || {
+        let calls = world.slack.calls().into_iter();
+        let mut told = calls.filter(|call| call.api == slack_demo::Api::Respond);
+        told.any(|call| {
+            call.arguments["response_type"] == "ephemeral"
+                && call.arguments["text"].to_string().contains("changed since")
+        })
+    });
+    relay.wait_until_idle();
+    assert_eq!((world.card().edits, world.post().edits), edits);
+}
+
+#[test]
+fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
+    let world = World::new();
+    let relay = world.told(&world.config(""));
+    let ours = value(&world.card().content, "claim").expect("a button");
+    let word = ours["relay"].as_str().expect("a text");
+    for forged in [
+        json!({"relay": word.replace("claim", "done")}),
+        json!({"relay": format!("{word}x")}),
+        json!({"relay": "claim.1.0.AAAAAAAAAAAAAAAAAAAAAA"}),
+        json!({"act": "claim"}),
+        json!("claim"),
+        Value::Null,
+    ] {
+        assert_eq!(toast(&click(&relay, &forged, "ou_li")), "error", "{forged}");
+    }
+    let path = "/destinations/product/actions";
+    let form = "application/x-www-form-urlencoded";
+    let stamp = "1700000000";
+    for headers in [
+        vec![("content-type", form)],
+        vec![
+            ("content-type", form),
+            ("x-slack-request-timestamp", stamp),
+            ("x-slack-signature", "v0=00"),
+        ],
+    ] {
+        let answer = post(relay.address(), path, &headers, b"payload=%7B%7D");
+        assert_eq!(answer.status, 401, "{}", answer.text());
+    }
+    for nobody in ["/destinations/hook/actions", "/destinations/none/actions"] {
+        assert_eq!(post(relay.address(), nobody, &[], b"").status, 404);
+    }
+    relay.wait_until_idle();
+    assert_eq!((world.card().edits, world.post().edits), (0, 0));
+    assert_eq!(world.statuses().len(), 0);
+    let metrics = relay.get("/metrics").text();
+    let forged = "feedback_relay_clicks_total{through=\"feishu\",act=\"none\",result=\"forged\"} 6";
+    assert!(metrics.contains(forged), "{metrics}");
+}
+
+#[test]
+fn a_kill_between_click_and_edit_loses_nothing() {
+    let world = World::new();
+    let mut relay = world.told(&world.config(""));
+    let slow = Fault::Slow(Duration::from_secs(30));
+    world
+        .feishu
+        .faults()
+        .add(feishu::Api::UpdateCard, slow.clone());
+    world
+        .feishu
+        .faults()
+        .add(feishu::Api::SetFeedback, slow.clone());
+    world.slack.faults().add(slack_demo::Api::Update, slow);
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    wait_until("all three are being told", || {
+        let told = |api| world.feishu.calls().iter().any(|call| call.api == api);
+        let slack = world.slack.calls();
+        told(feishu::Api::UpdateCard)
+            && told(feishu::Api::SetFeedback)
+            && slack.iter().any(|call| call.api == slack_demo::Api::Update)
+    });
+    relay.kill();
+    assert_eq!((world.card().edits, world.post().edits), (0, 0));
+    relay.start();
+    world.wait_for_both("处理中", "*Processing* · li ·");
+    wait_until("Feishu knows", || {
+        world.feishu.listed_feedback(FEEDBACK).expect("listed")["status"] == 2
+    });
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "info");
+}
+
+#[test]
+fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
+    let world = World::new();
+    let rules = "[[rules]]\nname = \"news\"\nmatch = { event = \"updated\" }\nsend_to = [\"room\", \"hook\"]\n";
+    let relay = world.told(&world.config(rules));
+    assert_eq!(
+        relay.push_text(&updated(7, 3, "ou_han").to_string()).status,
+        200
+    );
+    world.wait_for_both(
+        "已关闭**</font> · <at id=ou_han></at>",
+        "*Closed* · someone",
+    );
+    wait_until("the news", || world.feishu.messages("oc_room").len() == 2);
+    let news = world.feishu.messages("oc_room").remove(1);
+    assert_eq!(news.parent, Some(world.card().id));
+    world.hook.wait_for(2);
+    assert!(value(&world.card().content, "undo").is_none());
+    relay.wait_until_idle();
+    assert_eq!(world.statuses().len(), 0);
+
+    // A click brings it back; the echo of that is told to the program, which no edit reaches.
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    world.wait_for_statuses(1);
+    assert_eq!(
+        relay.push_text(&updated(8, 2, "ou_li").to_string()).status,
+        200
+    );
+    world.hook.wait_for(3);
+    relay.wait_until_idle();
+    assert_eq!(world.feishu.messages("oc_room").len(), 2);
+}
+
+#[test]
+fn late_pictures_go_into_the_thread_and_edits_show_all() {
+    let world = World::new();
+    let pictures = Receiver::answering("");
+    pictures.next(Reply::status(503));
+    pictures.always(Reply::bytes("image/png", &png()));
+    let config = format!("images.wait = \"10ms\"\n{}", world.config(""));
+    let relay = Relay::started(&config);
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/late.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    wait_until("the pictures follow", || {
+        world.feishu.messages("oc_room").len() == 2 && world.slack.messages().len() == 2
+    });
+    relay.wait_until_idle();
+    assert_eq!(
+        world.feishu.messages("oc_room")[1].parent,
+        Some(world.card().id)
+    );
+    assert_eq!(world.slack.messages()[1].thread_ts, Some(world.post().ts));
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    world.wait_for_both("\"tag\":\"img\"", "slack_file");
+    world.wait_for_both("处理中", "*Processing*");
+}
+
+#[test]
+fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
+    let world = World::new();
+    let refused = Fault::json(
+        400,
+        &json!({"code": 99_992_402, "msg": "field validation failed"}),
+    );
+    world.feishu.faults().add(feishu::Api::SetFeedback, refused);
+    let config = format!("operator.notify = \"hook\"\n{}", world.config(""));
+    let relay = world.told(&config);
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    world.wait_for_both("仅在此处更改", "here only");
+    let notice = world.hook.wait_for(2)[1].json();
+    assert_eq!(notice["data"]["notice"]["kind"], "status_not_set");
+    let shown = relay.run(&["events", "show", "ev-1"]).stdout;
+    assert!(shown.contains("not set in Feishu"), "{shown}");
+    let status: Value = serde_json::from_str(&relay.get("/status").text()).expect("JSON");
+    assert_eq!(status["statuses"]["dead"], 1, "{status}");
+}
+
+#[test]
+fn without_buttons_nothing_can_be_clicked_and_copies_still_change() {
+    let world = World::new();
+    let config = world
+        .config("")
+        .replace(
+            "chat_id = \"oc_room\"\n",
+            "chat_id = \"oc_room\"\nbuttons = false\n",
+        )
+        .replace("channel = ", "buttons = false\nchannel = ");
+    let relay = world.told(&config);
+    assert_eq!(value(&world.card().content, "claim"), None);
+    assert!(!world.post().blocks.to_string().contains("action_id"));
+    assert_eq!(
+        post(relay.address(), "/destinations/product/actions", &[], b"").status,
+        404
+    );
+    assert_eq!(
+        relay.push_text(&updated(7, 1, "ou_li").to_string()).status,
+        200
+    );
+    world.wait_for_both("已处理", "*Processed* · li");
+}
