@@ -23,7 +23,7 @@
 //! (`tests/it/architecture.rs` holds them to it).
 //!
 //! ```text
-//! 10 cli   9 demo   8 app   7 config   6 web   5 intake deliver images upkeep   4.7 closing   4.5 operator
+//! 10 cli   9 demo   8 app doctor   7 config   6 web   5 intake deliver images upkeep   4.7 closing   4.5 operator
 //! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry   0 model
 //! ```
 
@@ -36,6 +36,7 @@ pub mod deliver;
 pub mod demo;
 pub mod destination;
 pub mod diag;
+pub mod doctor;
 pub mod feishu;
 pub mod images;
 pub mod intake;

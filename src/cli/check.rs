@@ -1,21 +1,29 @@
-//! `check`: names everything that is wrong with the configuration.
+//! `check`: names everything that is wrong with the configuration, and what the network alone can tell.
+
+mod online;
 
 use serde_json::{Value, json};
 
-use super::context::{Context, Exit, Failure};
+use super::context::{Context, Exit, Failure, block_on};
 use crate::config::{Config, Loaded};
 use crate::diag::Level;
+use crate::doctor::{self, Finding, Standing};
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay check
   feedback-relay --config staging.toml check --deny-warnings
+  feedback-relay check --online           asks the platforms too, and posts nothing
 
-Exit status: 0 good, 1 warnings with --deny-warnings, 2 errors.";
+Exit status: 0 good, 1 something failed online, or warnings with --deny-warnings, 2 errors.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
+    /// Also ask the platforms and receivers: tokens, permissions, chats, signatures, people, the clock.
+    /// Nothing is posted
+    #[arg(long)]
+    online: bool,
     /// Fail on warnings too
     #[arg(long)]
     deny_warnings: bool,
@@ -55,8 +63,15 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let counts = count(&loaded);
     let contents = loaded.config.as_ref().map(Contents::of);
     let file = context.file();
+    let findings = match &loaded.config {
+        Some(config) if args.online => Some(examine(context, config)?),
+        Some(_) | None => None,
+    };
     if args.json {
-        let answer = to_json(&file, counts, contents, &loaded.to_json());
+        let mut answer = to_json(&file, counts, contents, &loaded.to_json());
+        if let Some(findings) = &findings {
+            answer["online"] = online::to_json(findings);
+        }
         context.out.json(&answer);
     } else {
         if !loaded.diagnostics.is_empty() {
@@ -65,11 +80,26 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         if let Some(contents) = contents {
             context.out.line(&verdict(&file, contents, counts.warnings));
         }
+        if let Some(findings) = &findings {
+            context.out.text(&online::table(findings));
+        }
     }
+    let findings = findings.unwrap_or_default();
+    let any = |standing| findings.iter().any(|one| one.standing == standing);
+    let warned = counts.warnings > 0 || any(Standing::Warning);
+    let found = any(Standing::Failed) || (warned && args.deny_warnings);
     match contents {
         None => Err(Failure::Configuration(summary(&file, counts))),
-        Some(_) => Ok(Exit::done_if(counts.warnings == 0 || !args.deny_warnings)),
+        Some(_) => Ok(Exit::done_if(!found)),
     }
+}
+
+fn examine(context: &Context, config: &Config) -> Result<Vec<Finding>, Failure> {
+    let examination = doctor::examine(config, context.clock());
+    block_on(async {
+        let findings = examination.await;
+        findings.map_err(|error| Failure::of("cannot ask anybody", error))
+    })
 }
 
 fn count(loaded: &Loaded) -> Counts {

@@ -11,11 +11,7 @@ mod tests;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 
 use super::answer::{answered, refused, unanswered, unsent};
 use super::excerpt::Redactor;
@@ -24,8 +20,9 @@ use super::{
     BuildError, Common, Destination, KeyOwner, Message, Pace, Sent, Settings, ShowsImages, by_link,
     no_upload,
 };
-use crate::feishu::{ApiError, FeishuClient};
-use crate::model::{AppName, Form, ImageFormat, Outcome, Secret, Timestamp};
+use crate::feishu::bot::sign;
+use crate::feishu::{ApiError, FeishuClient, bot};
+use crate::model::{AppName, Form, ImageFormat, Outcome, Secret};
 use crate::net::{Body, HttpClient, Method, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
@@ -173,7 +170,7 @@ impl Destination for FeishuBot {
         };
         match self.http.send(request).await {
             Ok(answer) => {
-                let code = code::code(&answer.body);
+                let code = bot::code(&answer.body);
                 let outcome = asked.outcome(&answer, code);
                 let stale_images = code::names_stale_image(&answer.body, code);
                 let code = code.filter(|_| outcome != Outcome::Delivered);
@@ -186,18 +183,4 @@ impl Destination for FeishuBot {
             Err(error) => unanswered(&error, &self.redactor),
         }
     }
-}
-
-/// The bot's signature: the text to sign is the key, and the message is empty.
-fn sign(secret: &Secret, timestamp: i64) -> String {
-    let key = Secret::new(format!("{timestamp}\n{}", secret.expose()));
-    let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
-        .expect("HMAC takes keys of every length");
-    STANDARD.encode(mac.finalize().into_bytes())
-}
-
-/// How far this machine's clock is ahead of the platform's, in seconds, by the `Date` of its answer.
-fn clock_ahead_secs(now: Timestamp, date: Option<&str>) -> Option<i64> {
-    let theirs = jiff::fmt::rfc2822::parse(date?).ok()?.timestamp();
-    Some(now.as_secs().saturating_sub(theirs.as_second()))
 }

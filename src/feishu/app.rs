@@ -4,6 +4,11 @@ use jiff::tz::TimeZone;
 
 use crate::model::{AppName, Secret};
 
+/// Where Feishu's API is.
+pub const FEISHU_URL: &str = "https://open.feishu.cn";
+/// Where Lark's API is.
+pub const LARK_URL: &str = "https://open.larksuite.com";
+
 /// How an app's events come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {

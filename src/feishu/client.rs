@@ -204,6 +204,13 @@ impl FeishuClient {
         answer.map_err(Unanswered::Net)
     }
 
+    /// The answer to the app's credentials, whatever it says: whether the platform knows them, and why not.
+    /// The token in it is not kept.
+    pub async fn try_credentials(&self) -> Result<Answer, Unanswered> {
+        let secret = self.0.app_secret().map_err(Unanswered::NoToken)?;
+        self.0.ask_token(secret).await.map_err(Unanswered::Net)
+    }
+
     /// A token that is valid now.
     async fn token(&self) -> Result<Secret, ApiError> {
         self.0.token.get(|| self.0.fetch_token()).await
@@ -218,20 +225,8 @@ impl Inner {
             tenant_access_token: String,
             expire: u64,
         }
-        let Some(app_secret) = &self.app_secret else {
-            return Err(reply::stop("it has no `app_secret`", &self.app));
-        };
-        let body = serde_json::json!({ "app_id": self.app_id, "app_secret": app_secret.expose() });
-        let call = Call {
-            method: Method::Post,
-            path: TOKEN_PATH.into(),
-            body: Body::Bytes(body.to_string().into()),
-            timeout: TOKEN_TIMEOUT,
-        };
-        let answer = self
-            .send(call, None, ANSWER_BYTES_MAX)
-            .await
-            .map_err(|error| reply::unanswered(&error, &self.app))?;
+        let answer = self.ask_token(self.app_secret()?).await;
+        let answer = answer.map_err(|error| reply::unanswered(&error, &self.app))?;
         let answer = reply::success(answer, &self.app)?;
         match serde_json::from_slice(&answer) {
             Ok(Granted {
@@ -243,6 +238,22 @@ impl Inner {
             )),
             Ok(_) | Err(_) => Err(reply::retry("no token is in the answer", &self.app)),
         }
+    }
+
+    fn app_secret(&self) -> Result<&Secret, ApiError> {
+        let none = || reply::stop("it has no `app_secret`", &self.app);
+        self.app_secret.as_ref().ok_or_else(none)
+    }
+
+    async fn ask_token(&self, app_secret: &Secret) -> Result<Answer, NetError> {
+        let body = serde_json::json!({ "app_id": self.app_id, "app_secret": app_secret.expose() });
+        let call = Call {
+            method: Method::Post,
+            path: TOKEN_PATH.into(),
+            body: Body::Bytes(body.to_string().into()),
+            timeout: TOKEN_TIMEOUT,
+        };
+        self.send(call, None, ANSWER_BYTES_MAX).await
     }
 
     async fn send(

@@ -8,6 +8,7 @@
 //! is what is authentic.
 
 pub mod app;
+pub mod bot;
 mod card_action;
 mod cipher;
 pub mod client;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::Secret;
+use crate::model::{Secret, Timestamp};
 
 /// How much of an answer to a message is read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +36,8 @@ pub struct HttpClient {
 pub enum Method {
     /// To read.
     Get,
+    /// To read all but the body.
+    Head,
     /// To take what is sent.
     Post,
     /// To change a part.
@@ -99,6 +101,13 @@ impl Answer {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// How far `now` is ahead of the peer's clock, in seconds, by the `Date` of its answer.
+    pub fn clock_ahead_secs(&self, now: Timestamp) -> Option<i64> {
+        let date = self.header("date")?;
+        let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+        Some(now.as_secs().saturating_sub(theirs.as_second()))
     }
 }
 
@@ -184,6 +193,7 @@ impl HttpClient {
     ) -> Result<Answer, NetError> {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
+            Method::Head => reqwest::Method::HEAD,
             Method::Post => reqwest::Method::POST,
             Method::Patch => reqwest::Method::PATCH,
             Method::Put => reqwest::Method::PUT,

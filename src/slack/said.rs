@@ -60,6 +60,11 @@ impl Members {
         text.filter(|text| !text.is_empty())
     }
 
+    /// The claim under `name`, if it is one.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        serde_json::from_str(self.raw(name)?).ok()
+    }
+
     /// The members of the object under `name`; none if it is no object.
     pub fn object(&self, name: &str) -> Self {
         let found = self

@@ -12,6 +12,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("cli", 10.0),
     ("demo", 9.0),
     ("app", 8.0),
+    ("doctor", 8.0),
     ("config", 7.0),
     ("web", 6.0),
     ("intake", 5.0),

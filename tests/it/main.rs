@@ -9,6 +9,7 @@ mod cli;
 mod closing;
 mod crash;
 mod deliver;
+mod doctor;
 mod feishu_app;
 mod harness;
 mod intake;

@@ -15,7 +15,7 @@ use crate::config::raw::{Platform, RawApp, Receive};
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints, join};
 use crate::config::values::Often;
-use crate::feishu::App;
+use crate::feishu::{App, app};
 use crate::model::{AppName, Secret};
 
 /// How often an app's list of feedback is asked for, where nothing is written.
@@ -159,8 +159,8 @@ fn app(
         .and_then(|url| urls::base(&url, &at.key("base_url", url.span()), out));
     let base_url = base_url.unwrap_or_else(|| {
         match or(raw.platform, Platform::Feishu) {
-            Platform::Feishu => "https://open.feishu.cn",
-            Platform::Lark => "https://open.larksuite.com",
+            Platform::Feishu => app::FEISHU_URL,
+            Platform::Lark => app::LARK_URL,
         }
         .to_owned()
     });

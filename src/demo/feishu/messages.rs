@@ -77,6 +77,10 @@ impl Messages {
         lock(&self.0).chats.remove(id);
     }
 
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        lock(&self.0).chats.contains(id)
+    }
+
     pub(super) fn of(&self, receiver: &str) -> Vec<Posted> {
         let kept = lock(&self.0);
         let all = kept.messages.iter();

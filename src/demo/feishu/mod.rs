@@ -10,6 +10,7 @@ mod feedbacks;
 mod images;
 mod messages;
 mod push;
+mod reads;
 mod token;
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use self::images::Images;
 use self::messages::Messages;
 pub use self::messages::Posted;
 pub use self::push::EventKeys;
+use self::reads::Reads;
 use self::token::Tokens;
 use super::{Faults, Server};
 
@@ -54,6 +56,14 @@ pub enum Api {
     Endpoint,
     /// The upgrade of a long connection.
     Connect,
+    /// `GET /open-apis/application/v6/scopes`.
+    Scopes,
+    /// `GET /open-apis/im/v1/chats/{id}/members/is_in_chat`.
+    InChat,
+    /// `GET /open-apis/contact/v3/users/{id}`.
+    Person,
+    /// `POST /open-apis/contact/v3/users/batch_get_id`.
+    FindPeople,
 }
 
 /// A call that was made.
@@ -87,6 +97,7 @@ struct State {
     messages: Messages,
     feedbacks: Feedbacks,
     connections: Connections,
+    reads: Reads,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -111,6 +122,7 @@ impl FakeFeishu {
             .merge(messages::routes())
             .merge(feedbacks::routes())
             .merge(connection::routes())
+            .merge(reads::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
         let _ends = state.connections.ended().drop_guard();
@@ -154,6 +166,16 @@ impl FakeFeishu {
     /// What a chat `oc_…` holds, or a person `ou_…` was sent, in order.
     pub fn messages(&self, receiver: &str) -> Vec<Posted> {
         self.state.messages.of(receiver)
+    }
+
+    /// Puts somebody into the tenant, by open id or e-mail address.
+    pub fn add_person(&self, id: &str) {
+        self.state.reads.add_person(id);
+    }
+
+    /// Takes a permission away from every app.
+    pub fn take_scope(&self, scope: &str) {
+        self.state.reads.take_scope(scope);
     }
 
     /// Takes a message back, as an administrator of its chat can.

@@ -1,31 +1,16 @@
 //! What the codes of a custom bot's answers mean. Sources: doc "自定义机器人使用指南" for 19xxx, doc
 //! "Generic error codes" for 9999xxxx, doc "发送消息" for 230xxx; 11246 and 19036 are reported by users.
 
-use serde::Deserialize;
-
 use super::super::answer::{ByStatus, refused};
 use super::super::feishu_answer::{BAD_IMAGE_KEY, card_error, pause};
-use super::{FORMS, clock_ahead_secs};
+use super::FORMS;
+use crate::feishu::bot::CLOCK_OFF_MAX_SECS;
 use crate::feishu::messages;
 use crate::model::{Form, Outcome, Timestamp};
 use crate::net::Answer;
 
-/// The platform takes signatures that are at most an hour old.
-const CLOCK_OFF_MAX_SECS: i64 = 3600;
 /// A difference that is worth a word; less is the way of the answer.
 const CLOCK_OFF_MIN_SECS: i64 = 60;
-
-/// The code of an answer; very old bots have only `StatusCode`. `None` if it is not the platform's.
-pub(super) fn code(body: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Body {
-        code: Option<i64>,
-        #[serde(rename = "StatusCode")]
-        status_code: Option<i64>,
-    }
-    let body: Body = serde_json::from_slice(body).ok()?;
-    body.code.or(body.status_code)
-}
 
 /// Which rule a card broke, inside 230099.
 fn card_code(body: &[u8]) -> Option<u32> {
@@ -105,7 +90,7 @@ impl Asked {
 
     /// 19021 has three causes: no signature, a wrong clock, a wrong secret.
     fn bad_sign(self, answer: &Answer) -> Outcome {
-        let ahead = clock_ahead_secs(self.now, answer.header("date")).unwrap_or_default();
+        let ahead = answer.clock_ahead_secs(self.now).unwrap_or_default();
         let off = ahead.saturating_abs();
         let side = if ahead > 0 { "ahead" } else { "behind" };
         let clock = format!("this machine's clock is {off} s off ({side} of the platform's)");
