@@ -54,6 +54,16 @@ impl Answered {
         count(self.times.len()) / self.took.as_secs_f64()
     }
 
+    /// Every accepted event has arrived. One that was answered with 503 may have, too: it was committed
+    /// after all.
+    pub fn assert_arrived(&self, arrived: &HashMap<String, Instant>) {
+        let mut accepted = self.accepted.keys();
+        assert!(
+            accepted.all(|id| arrived.contains_key(id)),
+            "events were lost"
+        );
+    }
+
     /// The time within which this share of the accepted was answered, in milliseconds.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         quantile_ms(&self.times, share)

@@ -83,20 +83,20 @@ impl Sink {
         self.lock().clear();
     }
 
-    /// Waits until `count` events came, or none for a while. Returns when each came.
-    pub async fn arrivals(&self, count: usize) -> HashMap<String, Instant> {
+    /// Waits until all of `wanted` came, or nothing for a while. Returns when each event came.
+    pub async fn arrivals(&self, wanted: &HashMap<String, Instant>) -> HashMap<String, Instant> {
         let (mut last, mut changed_at) = (0, Instant::now());
         loop {
-            let now = self.lock().len();
-            if now != last {
-                (last, changed_at) = (now, Instant::now());
-            }
-            if now >= count || changed_at.elapsed() > SILENCE {
+            {
                 let events = self.lock();
-                return events
-                    .iter()
-                    .map(|(id, (at, _))| (id.clone(), *at))
-                    .collect();
+                if events.len() != last {
+                    (last, changed_at) = (events.len(), Instant::now());
+                }
+                let all = last >= wanted.len() && wanted.keys().all(|id| events.contains_key(id));
+                if all || changed_at.elapsed() > SILENCE {
+                    let first = events.iter().map(|(id, (at, _))| (id.clone(), *at));
+                    return first.collect();
+                }
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -27,6 +27,16 @@ pub enum Kind {
     Routed,
 }
 
+impl Kind {
+    /// Whether what it accepts arrives somewhere.
+    pub const fn delivers(self) -> bool {
+        match self {
+            Self::R1 | Self::Routed => true,
+            Self::R0 | Self::Unrouted => false,
+        }
+    }
+}
+
 /// A running program. It is ended when this is dropped.
 pub struct Subject {
     child: Child,

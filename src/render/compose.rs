@@ -1,6 +1,6 @@
 //! From a subject to a payload: which template, in which form, for which platform.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::context::{self, Reader};
 use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
@@ -266,11 +266,15 @@ impl Job<'_> {
     fn webhook(&self, with_images: bool) -> Result<String, RenderError> {
         let context = context::build(self.audience, self.subject, Reader::Programs, with_images);
         let tree = match &self.audience.body {
-            None => json!({
-                "type": context::event_type(self.subject),
-                "timestamp": context::event_time(self.subject).to_string(),
-                "data": context,
-            }),
+            // Not by `json!`, which would copy the context.
+            None => Value::Object(Map::from_iter([
+                ("type".to_owned(), context::event_type(self.subject).into()),
+                (
+                    "timestamp".to_owned(),
+                    context::event_time(self.subject).to_string().into(),
+                ),
+                ("data".to_owned(), context),
+            ])),
             Some(body) => {
                 let scene = self.scene(with_images, mention_names(self.subject.mentions), true);
                 let family = Family::Webhook;
@@ -287,7 +291,13 @@ impl Job<'_> {
                 tree
             }
         };
-        fields::widest(self.size(), |bytes| {
+        let size = self.size();
+        if size.bytes_max == usize::MAX {
+            let mut tree = tree;
+            program_strings(&mut tree, usize::MAX, self.audience.locale);
+            return Ok(tree.to_string());
+        }
+        fields::widest(size, |bytes| {
             let mut tree = tree.clone();
             program_strings(&mut tree, bytes, self.audience.locale);
             Ok(tree.to_string())

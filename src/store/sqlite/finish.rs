@@ -56,7 +56,9 @@ pub(in crate::store) fn finish_attempt(
     let payload = finished.payload.as_deref();
     match &finished.verdict {
         Verdict::Done => {
-            let before = follow_up::shown(tx, held.event, &held.destination)?;
+            // Pictures that a destination was sent and did not show would be sent for ever.
+            let in_vain = held.trigger == Trigger::LateImages
+                && finished.shown & !follow_up::shown(tx, held.event, &held.destination)? == 0;
             close(tx, id, DeliveryState::Delivered, None)?;
             set_shown(tx, id, finished.shown)?;
             deliveries::drop_payload(tx, id)?;
@@ -67,8 +69,6 @@ pub(in crate::store) fn finish_attempt(
                     edits::request_all(tx, held.event)?;
                 }
             }
-            // Pictures that a destination was sent and did not show would be sent for ever.
-            let in_vain = held.trigger == Trigger::LateImages && finished.shown & !before == 0;
             if !in_vain {
                 follow_up::send_late_images(tx, held.event)?;
             }

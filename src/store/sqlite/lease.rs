@@ -59,7 +59,7 @@ pub(in crate::store) fn lease_due(
     destination: &DestinationName,
     count: usize,
     lease: Duration,
-) -> rusqlite::Result<Vec<Lease<Work>>> {
+) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
     let until = tx.now + lease;
     due_ids(tx, destination, tx.now, count)?
@@ -72,10 +72,31 @@ pub(in crate::store) fn lease_due(
                  WHERE id = ?1",
             )?
             .execute(params![id, token, until])?;
-            let item = work(tx, id)?;
-            Ok(Lease { item, token, until })
+            Ok(Lease {
+                item: id,
+                token,
+                until,
+            })
         })
         .collect()
+}
+
+/// What sending the leased deliveries needs; those that were removed meanwhile are left out.
+pub(in crate::store) fn leased_work(
+    conn: &Connection,
+    leases: Vec<Lease<DeliveryId>>,
+) -> rusqlite::Result<Vec<Lease<Work>>> {
+    let mut works = Vec::with_capacity(leases.len());
+    for lease in leases {
+        if let Some(item) = work(conn, lease.item).optional()? {
+            works.push(Lease {
+                item,
+                token: lease.token,
+                until: lease.until,
+            });
+        }
+    }
+    Ok(works)
 }
 
 /// What was leased and never closed is due again.

@@ -52,7 +52,10 @@ pub(super) fn events_query(filter: &EventFilter) -> Query {
         query.and("e.via = ?", via.clone());
     }
     if let Some(state) = filter.state {
-        query.and("e.state = ?", state);
+        // No parameter, for SQLite would not see that an index of such events alone holds them.
+        query
+            .sql
+            .push_str(&format!(" AND e.state = '{}'", state.key()));
     }
     if let Some(since) = filter.since {
         query.and("e.received_at >= ?", since);
@@ -128,7 +131,7 @@ pub(in crate::store) fn event_by_id(
 }
 
 /// One query for each state asked for, so that each goes by an index; states are no parameters there,
-/// for SQLite would not see that the index of open deliveries holds them.
+/// for SQLite would not see that an index of such deliveries alone holds them.
 pub(super) fn deliveries_queries(filter: &DeliveryFilter) -> Vec<Query> {
     match filter.states.as_slice() {
         [] => vec![deliveries_query(filter, None)],
@@ -161,7 +164,14 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     if let Some(before) = filter.before {
         query.and("d.id < ?", before);
     }
-    query.end("d.id DESC", filter.limit)
+    let order = match state {
+        // By no index in order of ids: else SQLite goes through all deliveries, of which few are open.
+        Some(DeliveryState::Pending | DeliveryState::Sending) => "+d.id DESC",
+        Some(DeliveryState::Delivered | DeliveryState::Dead | DeliveryState::Discarded) | None => {
+            "d.id DESC"
+        }
+    };
+    query.end(order, filter.limit)
 }
 
 /// See [`crate::store::Store::deliveries`].

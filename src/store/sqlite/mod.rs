@@ -56,7 +56,7 @@ pub(super) use images::{
     next_image_due_at, put_image_key,
 };
 pub(super) use late::{accept_late, known_feedback, summaries_of, summarise_late};
-pub(super) use lease::{lease_due, next_due_at};
+pub(super) use lease::{lease_due, leased_work, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
 pub(super) use meta::{begin_mark, mark, probe, put_mark, secret};

@@ -4,13 +4,15 @@ use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
 use super::super::{
-    edits, fall_back, follow_up, images, late, lease, lists, states, stats, status_jobs, sweep,
+    connect, edits, fall_back, follow_up, images, late, lease, lists, states, stats, status_jobs,
+    sweep,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
 
 fn journal() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
+    connect::plan_once(&conn).unwrap();
     schema::migrate(&conn, std::path::Path::new(""), 0, STEPS).unwrap();
     conn
 }
@@ -132,7 +134,12 @@ fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
     let conn = journal();
     for sql in statements() {
         for line in plan(&conn, &sql) {
-            let whole = line.starts_with("SCAN") && !line.contains("INDEX deliveries_open");
+            // These indexes hold only what is not done, or was given up.
+            let few = ["deliveries_due", "deliveries_leased", "deliveries_ended"];
+            let by_few = few
+                .iter()
+                .any(|index| line.contains(&format!("INDEX {index}")));
+            let whole = line.starts_with("SCAN") && !by_few;
             assert!(!whole, "{line}\n{sql}");
         }
     }
