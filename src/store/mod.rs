@@ -592,4 +592,21 @@ impl Store {
             .read(move |conn| sqlite::events_of_user(conn, &user))
             .await
     }
+
+    /// How many clicks the journal knows to be this person's: an open id, or a Slack id.
+    pub async fn clicks_of(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .read(move |conn| sqlite::clicks_of(conn, &person))
+            .await
+    }
+
+    /// Forgets who made the clicks of this person: an open id, or a Slack id. What they led to holds; what
+    /// the platform was still to be told in their name holds here only. Returns how many clicks they were.
+    pub async fn forget_clicks(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::forget_clicks(tx, &person))
+            .await
+    }
 }

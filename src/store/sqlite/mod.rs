@@ -50,7 +50,7 @@ pub(super) use erase::{erase, events_of_user};
 pub(super) use fall_back::fall_back;
 pub(super) use finish::{finish_attempt, put_back};
 pub(super) use gates::{gates, put_gate};
-pub(super) use history::acts_of;
+pub(super) use history::{acts_of, clicks_of, forget_clicks};
 pub(super) use images::{
     finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
     next_image_due_at, put_image_key,
