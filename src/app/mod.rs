@@ -4,6 +4,7 @@
 //! [`App::start`] lets them run; [`serve()`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
+mod burial;
 mod parts;
 mod serve;
 
@@ -385,15 +386,19 @@ impl App {
             backfill: self.backfill,
         };
         bury_unknown(&running.ground, &running.in_force).await;
+        burial::begin(&running.ground, &running.in_force);
         running
     }
 }
 
 /// Ends deliveries to destinations that no longer exist, so that they are seen.
 async fn bury_unknown(ground: &Ground, in_force: &InForce) {
-    let known = in_force.destinations.get();
+    bury(ground, &in_force.destinations.get()).await;
+}
+
+async fn bury(ground: &Ground, known: &[DestinationName]) {
     let reason = "the destination is no longer in the configuration";
-    match ground.store.bury_unknown(&known, reason).await {
+    match ground.store.bury_unknown(known, reason).await {
         Ok(buried) => {
             for (id, destination) in &buried {
                 let ended = DeliveryEnded {

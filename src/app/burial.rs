@@ -1,0 +1,90 @@
+//! Deliveries that are made for a destination after it went: nobody would ever look at them, and what is
+//! pending is kept for ever.
+//!
+//! A click asks for an edit of every message of a report, and a late picture follows every message, also
+//! those where the destination has been taken out of the configuration meanwhile.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Ground, InForce, bury};
+use crate::model::{Current, DestinationName};
+
+/// How often they are looked for.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Looks for them until the soft stop.
+pub(super) fn begin(ground: &Ground, in_force: &InForce) {
+    let tasks = ground.tasks.clone();
+    let ground = Arc::new(ground.clone());
+    let bury = move |known: Vec<DestinationName>| {
+        let ground = Arc::clone(&ground);
+        async move { bury(&ground, &known).await }
+    };
+    let watch = watch(in_force.destinations.clone(), tasks.stopping(), bury);
+    tasks.spawn("burial", watch);
+}
+
+/// Lets all be buried, every so often, but what goes to destinations that are known.
+async fn watch<F>(
+    destinations: Current<Vec<DestinationName>>,
+    stopping: CancellationToken,
+    bury: impl Fn(Vec<DestinationName>) -> F,
+) where
+    F: Future<Output = ()>,
+{
+    let mut before = destinations.get();
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        // Known before or now: a reload may be putting another list in force at this moment.
+        let now = destinations.get();
+        bury(before.iter().chain(now.iter()).cloned().collect()).await;
+        before = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_made_for_a_destination_after_it_went_is_buried_and_a_reload_buries_nothing_new()
+     {
+        let list = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| DestinationName::from(*name))
+                .collect()
+        };
+        let destinations: Current<Vec<DestinationName>> = Current::new(list(&["room", "duty"]));
+        let stopping = CancellationToken::new();
+        let known = Arc::<Mutex<Vec<Vec<DestinationName>>>>::default();
+        let bury = |names| {
+            known.lock().unwrap().push(names);
+            async {}
+        };
+        let reloads = async {
+            tokio::time::sleep(EVERY / 2).await;
+            destinations.set(list(&["room", "new"]));
+            tokio::time::sleep(EVERY * 2).await;
+            stopping.cancel();
+        };
+        tokio::join!(watch(destinations.clone(), stopping.clone(), bury), reloads);
+        let known = known.lock().unwrap();
+        let said = |at: usize, name: &str| known[at].contains(&DestinationName::from(name));
+        assert_eq!(known.len(), 2);
+        assert!(
+            said(0, "duty") && said(0, "new"),
+            "the list was just replaced"
+        );
+        assert!(!said(1, "duty") && said(1, "room") && said(1, "new"));
+    }
+}
