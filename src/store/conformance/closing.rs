@@ -364,6 +364,25 @@ async fn without_anyone_to_act_there_the_platform_is_not_told() {
 }
 
 #[tokio::test]
+async fn undoing_what_held_here_only_leads_to_what_held_here_only_before() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let here = |act| Acting {
+        operator: None,
+        ..acting(seq, act)
+    };
+    bench.store().act(here(Act::Claim)).await.unwrap();
+    let Acted::Changed(done) = bench.store().act(here(Act::Done)).await.unwrap() else {
+        panic!("nothing changed");
+    };
+    let Acted::Changed(back) = undo(&bench, seq, done.changed_at).await else {
+        panic!("nothing changed");
+    };
+    assert_eq!(back.status, FeedbackStatus::PROCESSING);
+    assert!(back.here_only, "the platform never heard of that either");
+}
+
+#[tokio::test]
 async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
     let bench = Bench::new();
     let seq = told(&bench).await;

@@ -32,12 +32,14 @@ struct Known {
     state: FeedbackState,
     event: Option<EventSeq>,
     previous: FeedbackStatus,
+    /// Whether that held here only.
+    previous_here_only: bool,
     platform_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str =
     "s.event_seq, s.status, s.previous, s.changed_at, s.through, s.by_name, s.by_id,
-    s.by_app, s.undo_until, s.here_only, s.platform_at";
+    s.by_app, s.undo_until, s.here_only, s.previous_here_only, s.platform_at";
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     Ok(Known {
@@ -51,6 +53,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         },
         event: row.get("event_seq")?,
         previous: row.get("previous")?,
+        previous_here_only: row.get("previous_here_only")?,
         platform_at: row.get("platform_at")?,
     })
 }
@@ -123,16 +126,18 @@ pub(in crate::store) fn act(tx: &Tx<'_>, acting: &Acting) -> rusqlite::Result<Ac
         },
     };
     let undo_until = acting.act.status().map(|_| tx.now + UNDO_FOR);
-    // Taking back what the platform never heard of leaves nothing to tell it.
-    let taken_back =
-        undo_until.is_none() && before.as_ref().is_some_and(|known| known.state.here_only);
+    // Taking back what the platform never heard of leaves nothing to tell it: it knows what was before,
+    // or did not know that either.
+    let taken_back = before
+        .as_ref()
+        .filter(|known| undo_until.is_none() && known.state.here_only);
     let state = FeedbackState {
         status,
         changed_at: after(before.as_ref(), tx.now),
         by: acting.by.clone(),
         through: acting.through,
         undo_until,
-        here_only: acting.operator.is_none() && !taken_back,
+        here_only: taken_back.map_or(acting.operator.is_none(), |known| known.previous_here_only),
     };
     write(tx, &key, Some(acting.event), before.as_ref(), &state)?;
     let told = Told {
@@ -142,7 +147,7 @@ pub(in crate::store) fn act(tx: &Tx<'_>, acting: &Acting) -> rusqlite::Result<Ac
     };
     record(tx, &key, &state, told)?;
     match &acting.operator {
-        Some(operator) if !taken_back => {
+        Some(operator) if taken_back.is_none() => {
             status_jobs::wish(tx, &key, acting.event, status, operator)?;
         }
         Some(_) | None => status_jobs::give_up(tx, &key)?,
@@ -275,13 +280,13 @@ fn write(
     let previous = before.map_or(FeedbackStatus::UNPROCESSED, |known| known.state.status);
     tx.prepare_cached(
         "INSERT INTO feedback_states (feedback_app, feedback_id, event_seq, status, previous,
-             changed_at, through, by_name, by_id, by_app, undo_until, here_only)
-         VALUES (:app, :id, :event, :status, :previous, :changed_at, :through, :name, :by, :by_app,
-                 :undo_until, :here_only)
+             previous_here_only, changed_at, through, by_name, by_id, by_app, undo_until, here_only)
+         VALUES (:app, :id, :event, :status, :previous, :previous_here_only, :changed_at, :through,
+                 :name, :by, :by_app, :undo_until, :here_only)
          ON CONFLICT (feedback_app, feedback_id) DO UPDATE SET
              event_seq = excluded.event_seq, status = excluded.status,
-             previous = excluded.previous, changed_at = excluded.changed_at,
-             through = excluded.through, by_name = excluded.by_name, by_id = excluded.by_id,
+             previous = excluded.previous, previous_here_only = excluded.previous_here_only,
+             changed_at = excluded.changed_at, through = excluded.through, by_name = excluded.by_name, by_id = excluded.by_id,
              by_app = excluded.by_app, undo_until = excluded.undo_until,
              here_only = excluded.here_only",
     )?
@@ -337,6 +342,7 @@ pub(in crate::store) fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     Ok(u64::try_from(over.len()).unwrap_or(u64::MAX))
 }
 
+        ":previous_here_only": before.is_some_and(|known| known.state.here_only),
 pub(super) const END_OF_UNDO: &str = "
     SELECT feedback_app, feedback_id, event_seq FROM feedback_states
     WHERE undo_until <= ?1 ORDER BY undo_until LIMIT ?2";
