@@ -383,6 +383,21 @@ async fn undoing_what_held_here_only_leads_to_what_held_here_only_before() {
 }
 
 #[tokio::test]
+async fn what_held_here_only_does_not_when_the_platform_says_the_same() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let here = Acting {
+        operator: None,
+        ..acting(seq, Act::Done)
+    };
+    bench.store().act(here).await.unwrap();
+    bench
+        .accept(change(&bench, "u1", FeedbackStatus::PROCESSED, 5))
+        .await;
+    assert!(!state(&bench, seq).await.here_only);
+}
+
+#[tokio::test]
 async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
     let bench = Bench::new();
     let seq = told(&bench).await;

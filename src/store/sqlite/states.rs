@@ -256,7 +256,11 @@ fn effect(
         && at + ECHO_WITHIN >= sent_at
         && at <= sent_at + ECHO_WITHIN
     {
-        return Ok(Effect::Known);
+        // What held here only holds there too now, and messages say otherwise.
+        return Ok(match before.state.here_only {
+            true => Effect::Changed,
+            false => Effect::Known,
+        });
     }
     Ok(match older(told_at, Some(before.state.changed_at)) {
         true => Effect::Stale,
