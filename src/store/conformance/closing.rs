@@ -398,6 +398,33 @@ async fn what_held_here_only_does_not_when_the_platform_says_the_same() {
 }
 
 #[tokio::test]
+async fn a_wish_that_was_given_up_while_it_was_told_is_not_told_again() {
+    let mut bench = Bench::new();
+    let seq = told(&bench).await;
+    click(&bench, seq, Act::Claim).await;
+    let claim = lease_status(&bench).await;
+    // Meanwhile somebody closes it in Feishu, and our call fails.
+    bench
+        .accept(change(&bench, "u1", FeedbackStatus::CLOSED, 120))
+        .await;
+    let verdict = StatusVerdict::RetryAt {
+        due_at: bench.now(),
+        reason: "busy".to_owned(),
+    };
+    let recorded = bench
+        .store()
+        .finish_status_job(claim.token, claim.item, verdict);
+    assert_eq!(recorded.await, Ok(Recorded::LeaseLost));
+    bench.clock.advance(LEASE * 2);
+    bench.reopen();
+    assert_eq!(
+        bench.store().lease_status_jobs(9, LEASE).await,
+        Ok(Vec::new())
+    );
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
+}
+
+#[tokio::test]
 async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
     let bench = Bench::new();
     let seq = told(&bench).await;
