@@ -14,6 +14,7 @@ Examples:
   feedback-relay events erase 5e3702a84e847582be8db7fb73283c02
   feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
 
+Clicks are known by Feishu's open id, and in Slack by the id U….
 What has been sent to chats and other destinations stays there, and so do backups.";
 
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,7 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<String>,
-    /// All events reported by the person with this open id, union id or user id, and their name
-    /// wherever they clicked (by open id, or Slack's U…)
+    /// What the person with this open id, union id or user id reported, and who made their clicks
     #[arg(long, value_name = "OPEN_ID")]
     user: Option<String>,
     /// Only say what would be removed
