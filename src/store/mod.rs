@@ -149,6 +149,16 @@ impl Store {
             .await
     }
 
+    /// What a list of the platform says of the statuses of kept feedback, in one transaction with an edit of
+    /// every message that shows one. Returns how many were not known.
+    pub async fn platform_lists(&self, listed: Vec<FeedbackChange>) -> Result<u64, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::platform_lists(tx, &listed)
+            })
+            .await
+    }
+
     /// A point in time that is kept under this name.
     pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let name = name.to_owned();

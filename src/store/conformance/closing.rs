@@ -424,6 +424,55 @@ async fn a_wish_that_was_given_up_while_it_was_told_is_not_told_again() {
     assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
 }
 
+/// What the platform's list says.
+fn listed(bench: &Bench, status: FeedbackStatus, after_s: u64) -> Vec<FeedbackChange> {
+    let change = change(bench, "x", status, after_s).change.unwrap();
+    vec![FeedbackChange {
+        told_at: None,
+        ..change
+    }]
+}
+
+#[tokio::test]
+async fn a_list_tells_of_changes_whose_events_were_missed_and_takes_no_click_back() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let says = |listed| bench.store().platform_lists(listed);
+    let of = |status, after_s| listed(&bench, status, after_s);
+    assert_eq!(says(of(FeedbackStatus::UNPROCESSED, 0)).await, Ok(0));
+    assert_eq!(bench.store().feedback_state(seq).await, Ok(None));
+    assert_eq!(says(of(FeedbackStatus::PROCESSING, 0)).await, Ok(1));
+    assert_eq!(says(of(FeedbackStatus::PROCESSING, 0)).await, Ok(0));
+    assert_eq!(bench.store().feedback_acts(seq).await.unwrap().len(), 1);
+    assert_eq!(
+        bench.lease_one("oncall").await.item.delivery.trigger,
+        Trigger::Edit
+    );
+
+    bench.clock.advance(Duration::from_secs(60));
+    click(&bench, seq, Act::Done).await;
+    assert_eq!(says(of(FeedbackStatus::CLOSED, 300)).await, Ok(0));
+    let job = lease_status(&bench).await;
+    finish_status(&bench, &job, StatusVerdict::Done).await;
+    let old = listed(&bench, FeedbackStatus::PROCESSING, 0);
+    let old = old.into_iter().map(|change| FeedbackChange {
+        updated_at: Some(bench.now() - Duration::from_secs(60)),
+        ..change
+    });
+    assert_eq!(says(old.collect()).await, Ok(0));
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::PROCESSED);
+    let odd = of(FeedbackStatus::CLOSED, 8 * 3600);
+    assert_eq!(says(odd).await, Ok(0), "its zone is not what we think");
+    bench.clock.advance(Duration::from_secs(300));
+    assert_eq!(says(of(FeedbackStatus::CLOSED, 0)).await, Ok(1));
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
+    let unknown = FeedbackChange {
+        feedback_ids: vec!["nobody's".into()],
+        ..listed(&bench, FeedbackStatus::CLOSED, 0).remove(0)
+    };
+    assert_eq!(says(vec![unknown]).await, Ok(0));
+}
+
 #[tokio::test]
 async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
     let bench = Bench::new();

@@ -122,7 +122,7 @@ pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()
 
 /// See [`crate::store::Store::clicks_of`].
 pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
-    conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND act IS NOT NULL")?
+    conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL")?
         .query_row([person], |row| row.get(0))
         .map(unsigned)
 }

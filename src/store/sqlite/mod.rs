@@ -61,7 +61,7 @@ pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
 pub(super) use meta::{begin_mark, mark, probe, put_mark, secret};
 pub(super) use rows::{event_by_seq, images_of};
-pub(super) use states::{act, end_undos, state_of};
+pub(super) use states::{act, end_undos, platform_lists, state_of};
 pub(super) use stats::stats;
 pub(super) use status_jobs::{
     finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,

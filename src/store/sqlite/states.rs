@@ -174,14 +174,14 @@ pub(super) fn platform_says(
             app: change.app_id.clone(),
             id: id.clone(),
         };
-        effects.push(platform_says_of(tx, event, change, &key)?);
+        effects.push(platform_says_of(tx, Some(event), change, &key)?);
     }
     Ok(effects)
 }
 
 fn platform_says_of(
     tx: &Tx<'_>,
-    event: EventSeq,
+    told_by: Option<EventSeq>,
     change: &FeedbackChange,
     key: &Key,
 ) -> rusqlite::Result<(Effect, Option<EventSeq>)> {
@@ -212,7 +212,7 @@ fn platform_says_of(
         .execute(params![key.app, key.id, change.updated_at])?;
     }
     let told = Told {
-        event: Some(event),
+        event: told_by,
         act: None,
         effect,
     };
@@ -221,6 +221,48 @@ fn platform_says_of(
         edits::request_all(tx, event)?;
     }
     Ok((effect, brought_by))
+}
+
+/// See [`crate::store::Store::platform_lists`].
+pub(in crate::store) fn platform_lists(
+    tx: &Tx<'_>,
+    listed: &[FeedbackChange],
+) -> rusqlite::Result<u64> {
+    let mut changed = 0;
+    for change in listed {
+        for id in &change.feedback_ids {
+            let key = Key {
+                app: change.app_id.clone(),
+                id: id.clone(),
+            };
+            if is_news(tx, change, &key)? {
+                platform_says_of(tx, None, change, &key)?;
+                changed += 1;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether a list says of kept feedback what is not known. A list is as old as its answer: what somebody
+/// clicked gives way only to what the platform dates later, and never while it is still to be told. A date in
+/// the future means that its zone is another than we take it for, so it says nothing.
+fn is_news(tx: &Tx<'_>, change: &FeedbackChange, key: &Key) -> rusqlite::Result<bool> {
+    let before = read(tx, key)?;
+    let kept = match &before {
+        Some(known) => known.event.is_some(),
+        None => event_of(tx, key)?.is_some(),
+    };
+    let clicked = before
+        .as_ref()
+        .is_some_and(|known| known.state.through != Through::Platform);
+    let dated = change
+        .updated_at
+        .is_some_and(|at| at <= tx.now + ECHO_WITHIN);
+    if !kept || clicked && (!dated || status_jobs::is_waiting(tx, key)?) {
+        return Ok(false);
+    }
+    Ok(effect(tx, key, before.as_ref(), change)? == Effect::Changed)
 }
 
 /// The platform's words come late and out of order, and tell of what we asked for as well.
@@ -244,7 +286,11 @@ fn effect(
         return Ok(Effect::Stale);
     }
     if change.status == before.state.status {
-        return Ok(Effect::Known);
+        // What held here only holds there too now, and messages say otherwise.
+        return Ok(match before.state.here_only {
+            true => Effect::Changed,
+            false => Effect::Known,
+        });
     }
     if before.state.through == Through::Platform {
         return Ok(Effect::Changed);
@@ -256,11 +302,7 @@ fn effect(
         && at + ECHO_WITHIN >= sent_at
         && at <= sent_at + ECHO_WITHIN
     {
-        // What held here only holds there too now, and messages say otherwise.
-        return Ok(match before.state.here_only {
-            true => Effect::Changed,
-            false => Effect::Known,
-        });
+        return Ok(Effect::Known);
     }
     Ok(match older(told_at, Some(before.state.changed_at)) {
         true => Effect::Stale,
@@ -300,6 +342,7 @@ fn write(
         ":event": event,
         ":status": state.status,
         ":previous": previous,
+        ":previous_here_only": before.is_some_and(|known| known.state.here_only),
         ":changed_at": state.changed_at,
         ":through": state.through,
         ":name": state.by.name.as_ref().map(Private::expose),
@@ -346,7 +389,6 @@ pub(in crate::store) fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     Ok(u64::try_from(over.len()).unwrap_or(u64::MAX))
 }
 
-        ":previous_here_only": before.is_some_and(|known| known.state.here_only),
 pub(super) const END_OF_UNDO: &str = "
     SELECT feedback_app, feedback_id, event_seq FROM feedback_states
     WHERE undo_until <= ?1 ORDER BY undo_until LIMIT ?2";

@@ -68,6 +68,15 @@ pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Whether the platform is still to be told of this feedback.
+pub(super) fn is_waiting(conn: &Connection, key: &Key) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM status_jobs
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending'",
+    )?
+    .exists([&key.app, &key.id])
+}
+
 /// The status that the platform was asked for last, and when.
 pub(super) fn sent(
     conn: &Connection,
