@@ -4,6 +4,7 @@
 //! [`App::start`] lets them run; [`serve()`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
+mod burial;
 mod ground;
 mod in_force;
 mod parts;
@@ -210,7 +211,8 @@ impl App {
             dispatcher: self.dispatcher,
             backfill: self.backfill,
         };
-        running::bury_unknown(&running.ground, &running.in_force).await;
+        burial::unknown(&running.ground, &running.in_force).await;
+        burial::begin(&running.ground, &running.in_force);
         running
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::burial;
 use super::ground::Ground;
 use super::in_force::InForce;
 use super::parts::Parts;
@@ -13,11 +14,7 @@ use crate::model::{Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::tasks::Tasks;
 use crate::telemetry;
-use crate::telemetry::events::{DeliveryEnded, Reloaded};
-
-/// How long after a reload an event may still come into the journal that was planned before it: longer
-/// than the journal's queue takes.
-const PLANNED_BEFORE: Duration = Duration::from_secs(3);
+use crate::telemetry::events::Reloaded;
 
 /// A running relay.
 pub struct Running {
@@ -62,8 +59,8 @@ impl Running {
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
-        bury_unknown(&self.ground, &self.in_force).await;
-        self.bury_late();
+        burial::unknown(&self.ground, &self.in_force).await;
+        burial::soon(&self.ground, &self.in_force);
         if let Err(error) = self.ground.store.make_images_due().await {
             tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
         }
@@ -87,22 +84,6 @@ impl Running {
         self.operator.tell(notice).await;
     }
 
-    /// An event that was planned by the old rules may have been on its way into the journal: nobody would
-    /// ever look at its deliveries to a destination that is gone.
-    fn bury_late(&self) {
-        let (ground, in_force) = (self.ground.clone(), self.in_force.clone());
-        let stopping = ground.tasks.stopping();
-        let late = async move {
-            tokio::select! {
-                // The next start buries them too.
-                () = stopping.cancelled() => {}
-                () = tokio::time::sleep(PLANNED_BEFORE) => bury_unknown(&ground, &in_force).await,
-            }
-        };
-        // Ends by itself: nobody waits for it.
-        drop(self.ground.tasks.spawn_brief(late));
-    }
-
     /// The relay's tasks: to stop them and to wait for their end.
     pub fn tasks(&self) -> &Tasks {
         &self.ground.tasks
@@ -111,26 +92,5 @@ impl Running {
     /// How long a stop may take.
     pub fn shutdown_grace(&self) -> Duration {
         self.in_force.config.get().server.shutdown_grace
-    }
-}
-
-/// Ends deliveries to destinations that no longer exist, so that they are seen.
-pub(super) async fn bury_unknown(ground: &Ground, in_force: &InForce) {
-    let known = in_force.destinations.get();
-    let reason = "the destination is no longer in the configuration";
-    match ground.store.bury_unknown(&known, reason).await {
-        Ok(buried) => {
-            for (id, destination) in &buried {
-                let ended = DeliveryEnded {
-                    id: *id,
-                    destination,
-                    how: "dead",
-                    reason: Some(reason),
-                    latency: None,
-                };
-                ground.metrics.emit(ended);
-            }
-        }
-        Err(error) => tracing::error!(%error, "deliveries to unknown destinations stay pending"),
     }
 }

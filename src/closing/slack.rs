@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Clicker, Closing, Pressed};
-use crate::model::{DestinationName, Secret, Timestamp};
+use crate::model::{DestinationName, EDITABLE_FOR, Secret, Timestamp};
 use crate::render::Locale;
 use crate::slack::{Click, Refusal, SlackClient, Unverified};
 use crate::telemetry::events::ButtonPressed;
@@ -71,12 +71,12 @@ impl Closing {
             name: click.user_name.clone(),
         };
         let pressed = self.press(click.value.as_deref(), &clicker).await;
-        Ok(whisper(place, click, pressed))
+        Ok(whisper(place, click, pressed, now))
     }
 }
 
-fn whisper(place: &SlackPlace, click: Click, pressed: Pressed) -> Option<Whisper> {
-    let shows = matches!(pressed, Pressed::Done { .. });
+fn whisper(place: &SlackPlace, click: Click, pressed: Pressed, now: Timestamp) -> Option<Whisper> {
+    let shows = matches!(pressed, Pressed::Done { .. }) && !is_old(&click, now);
     let address = click.response_url.filter(|_| !shows)?;
     let (zh, en) = pressed.says();
     Some(Whisper {
@@ -86,6 +86,19 @@ fn whisper(place: &SlackPlace, click: Click, pressed: Pressed) -> Option<Whisper
             Locale::Zh => zh,
             Locale::En => en,
         },
+    })
+}
+
+/// Whether the message is no longer changed. It is called by its time, in seconds since 1970.
+fn is_old(click: &Click, now: Timestamp) -> bool {
+    let whole = click
+        .message_ts
+        .as_deref()
+        .and_then(|ts| ts.split('.').next());
+    let seconds: Option<i64> = whole.and_then(|seconds| seconds.parse().ok());
+    seconds.is_some_and(|seconds| {
+        let sent_at = Timestamp::from_millis(seconds.saturating_mul(1000));
+        now.since(sent_at) >= EDITABLE_FOR
     })
 }
 
@@ -110,5 +123,33 @@ impl Whisper {
             Ok(Err(error)) => tracing::info!(%error, "the clicker was not told"),
             Err(foreign) => tracing::warn!(error = %foreign, "the clicker was not told"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_clicks_on_a_message_that_is_no_longer_changed_is_told_in_words() {
+        let sent_at = Timestamp::from_millis(1_548_426_417_000);
+        let is_old = |ts: Option<&str>, later| {
+            let click = Click {
+                user: None,
+                user_name: None,
+                team: None,
+                channel: None,
+                message_ts: ts.map(str::to_owned),
+                action_id: None,
+                value: None,
+                response_url: None,
+            };
+            is_old(&click, sent_at + later)
+        };
+        let second = Duration::from_secs(1);
+        assert!(!is_old(Some("1548426417.840180"), EDITABLE_FOR - second));
+        assert!(is_old(Some("1548426417.840180"), EDITABLE_FOR));
+        assert!(!is_old(None, EDITABLE_FOR) && !is_old(Some("x"), EDITABLE_FOR));
+        assert!(!is_old(Some("9223372036854775807.1"), EDITABLE_FOR));
     }
 }

@@ -148,14 +148,23 @@ impl Destination for SlackApp {
         };
         let (outcome, code) = judge.outcome(&answer, &said);
         let stale_images = matches!(&said, Said::Refused(problem) if judge.is_stale(problem));
-        let handle = match &said {
-            Said::Ok(members) => handle(members.text("channel"), members.text("ts")),
-            Said::Refused(_) | Said::Unreadable => None,
-        };
-        Sent {
-            handle,
-            stale_images,
-            ..answered(&answer, &self.redactor, code, outcome)
+        let sent = answered(&answer, &self.redactor, code, outcome);
+        match &said {
+            // The answer repeats the message, a reporter's words in it: only what it is called is kept.
+            Said::Ok(members) => {
+                let handle = handle(members.text("channel"), members.text("ts"));
+                let name = handle.as_ref().map(MessageHandle::as_str);
+                let excerpt = name.and_then(|name| self.redactor.excerpt(name.as_bytes()));
+                Sent {
+                    handle,
+                    excerpt,
+                    ..sent
+                }
+            }
+            Said::Refused(_) | Said::Unreadable => Sent {
+                stale_images,
+                ..sent
+            },
         }
     }
 }

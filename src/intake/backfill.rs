@@ -18,8 +18,8 @@
 //!
 //! What is promised: a report is taken in once, whether it is pushed as well or not, for both ways know
 //! it by app and feedback id; and a late one is told once, for it is accepted together with who is to
-//! hear of it, and summaries are made in one transaction. What is not: changes of state that were missed
-//! are not made up for.
+//! hear of it, and summaries are made in one transaction. The status that a listed report has shows in its
+//! messages, though the event that told of it was missed; rules on changes of status hear of events alone.
 
 mod round;
 mod schedule;

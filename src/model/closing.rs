@@ -1,7 +1,13 @@
 //! How a feedback stands, and who moved it: what people do about reports after they were told.
 
+use std::time::Duration;
+
 use super::event::keyed;
 use super::{AppName, DestinationName, EventSeq, FeedbackStatus, LeaseToken, Private, Timestamp};
+
+/// How long a message is changed: 14 days, as Feishu has it for cards (doc "更新应用发送的消息卡片"), less an
+/// hour for clocks that differ.
+pub const EDITABLE_FOR: Duration = Duration::from_secs(14 * 86_400 - 3600);
 
 keyed!(
     /// What a button does.

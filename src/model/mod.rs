@@ -18,8 +18,8 @@ mod time;
 pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use closing::{
-    Act, Actor, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage, StatusJob,
-    StatusJobRecord, StatusJobState, Through,
+    Act, Actor, EDITABLE_FOR, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage,
+    StatusJob, StatusJobRecord, StatusJobState, Through,
 };
 pub use current::Current;
 pub use delivery::{

@@ -149,6 +149,16 @@ impl Store {
             .await
     }
 
+    /// What a list of the platform says of the statuses of kept feedback, in one transaction with an edit of
+    /// every message that shows one. Returns how many were not known.
+    pub async fn platform_lists(&self, listed: Vec<FeedbackChange>) -> Result<u64, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::platform_lists(tx, &listed)
+            })
+            .await
+    }
+
     /// A point in time that is kept under this name.
     pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let name = name.to_owned();
@@ -598,6 +608,23 @@ impl Store {
         let user = user.to_owned();
         self.journal
             .read(move |conn| sqlite::events_of_user(conn, &user))
+            .await
+    }
+
+    /// How many clicks the journal knows to be this person's: an open id, or a Slack id.
+    pub async fn clicks_of(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .read(move |conn| sqlite::clicks_of(conn, &person))
+            .await
+    }
+
+    /// Forgets who made the clicks of this person: an open id, or a Slack id. What they led to holds; what
+    /// the platform was still to be told in their name holds here only. Returns how many clicks they were.
+    pub async fn forget_clicks(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::forget_clicks(tx, &person))
             .await
     }
 }

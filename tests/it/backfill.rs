@@ -389,3 +389,31 @@ fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
     assert!(chat.received().len() >= summaries.len());
     drop(feishu.runtime);
 }
+
+#[test]
+fn a_status_whose_event_was_missed_is_found_in_the_list() {
+    let feishu = Feishu::start();
+    feishu.fake.open_chat("oc_room");
+    let relay = Relay::started(&Relay::config(&format!(
+        "app_secret = \"app-secret\"\nbase_url = \"{}\"\n\
+         [destinations.room]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"oc_room\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"room\"\n",
+        feishu.fake.url(),
+    )));
+    wait_for_a_round(&relay);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    wait_until("the card", || feishu.fake.messages("oc_room").len() == 1);
+    relay.wait_until_idle();
+    let mut closed = item(1, 0, 3);
+    closed["operator_id"] = json!("ou_han");
+    feishu.fake.list_feedback(closed);
+    assert_eq!(relay.run(&["backfill", "shop", "--dry-run"]).code(), 0);
+    assert_eq!(relay.run(&["backfill", "shop"]).code(), 0);
+    wait_until("the card shows it", || {
+        let card = feishu.fake.messages("oc_room").remove(0);
+        card.content.to_string().contains("<at id=ou_han></at>")
+    });
+    assert_eq!(relay.run(&["backfill", "shop"]).code(), 0);
+    relay.wait_until_idle();
+    assert_eq!(feishu.fake.messages("oc_room")[0].edits, 1);
+}

@@ -393,6 +393,42 @@ fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
 }
 
 #[test]
+fn who_clicked_can_be_erased_and_the_report_stays() {
+    let world = World::new();
+    let relay = world.told(&world.config(""));
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_clicker")), "success");
+    world.wait_for_both("处理中", "*Processing*");
+    world.wait_for_statuses(1);
+    relay.wait_until_idle();
+    let erase = |more: &[&str]| {
+        let arguments = [&["events", "erase", "--user", "ou_clicker"], more].concat();
+        relay.run(&arguments)
+    };
+    let asked = erase(&["--dry-run"]);
+    assert!(
+        asked.stdout.contains("would remove who made 1 click"),
+        "{asked:?}"
+    );
+    let done = erase(&["--json"]);
+    assert_eq!(done.json(), json!({"clicks": 1, "erased": true}));
+    let again = erase(&[]);
+    assert!(again.stderr.contains("no event and no click"), "{again:?}");
+    let files = std::fs::read_dir(relay.path("data")).expect("a folder");
+    for file in files.map(|file| file.expect("an entry").path()) {
+        let bytes = if file.is_file() {
+            std::fs::read(&file).expect("readable")
+        } else {
+            Vec::new()
+        };
+        let found = bytes.windows(10).any(|window| window == b"ou_clicker");
+        assert!(!found, "{}", file.display());
+    }
+    let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+    assert_eq!(shown["feedback"]["status"]["key"], "processing", "{shown}");
+}
+
+#[test]
 fn without_buttons_nothing_can_be_clicked_and_copies_still_change() {
     let world = World::new();
     let config = world

@@ -14,6 +14,7 @@ Examples:
   feedback-relay events erase 5e3702a84e847582be8db7fb73283c02
   feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
 
+Clicks are known by Feishu's open id, and in Slack by the id U….
 What has been sent to chats and other destinations stays there, and so do backups.";
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<String>,
-    /// All events reported by the person with this open id, union id or user id
+    /// What the person with this open id, union id or user id reported, and who made their clicks
     #[arg(long, value_name = "OPEN_ID")]
     user: Option<String>,
     /// Only say what would be removed
@@ -57,8 +58,14 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
         None => super::find_all(context, &store, &args.ids).await?,
     };
     let mut good = found.all;
-    if args.user.is_some() && found.events.is_empty() {
-        context.out.note("the journal has no event of this person");
+    let clicks = match &args.user {
+        Some(user) => clicks_of(&store, user, args.dry_run).await?,
+        None => 0,
+    };
+    if args.user.is_some() && found.events.is_empty() && clicks == 0 {
+        context
+            .out
+            .note("the journal has no event and no click of this person");
     }
     for event in found.events {
         let kept = store.images_of(event.seq).await?;
@@ -82,6 +89,13 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
             context.out.line(&erased.to_text());
         }
     }
+    if clicks > 0 {
+        let said = match args.json {
+            true => json!({"clicks": clicks, "erased": !args.dry_run}).to_string(),
+            false => clicks_text(clicks, !args.dry_run),
+        };
+        context.out.line(&said);
+    }
     Ok(Exit::done_if(good))
 }
 
@@ -102,6 +116,22 @@ async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
         events.extend(store.event_by_seq(seq).await?);
     }
     Ok(Found { events, all: true })
+}
+
+/// How many clicks are this person's; unless it is a dry run, nobody knows it any more.
+async fn clicks_of(store: &Store, user: &str, dry_run: bool) -> Result<u64, Failure> {
+    Ok(match dry_run {
+        true => store.clicks_of(user).await?,
+        false => store.forget_clicks(user).await?,
+    })
+}
+
+fn clicks_text(clicks: u64, done: bool) -> String {
+    let verb = if done { "removed" } else { "would remove" };
+    match clicks {
+        1 => format!("{verb} who made 1 click"),
+        more => format!("{verb} who made {more} clicks"),
+    }
 }
 
 /// Removes the bytes of pictures that no event needs any more.

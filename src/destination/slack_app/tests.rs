@@ -76,6 +76,9 @@ async fn a_message_is_posted_and_its_handle_kept() {
     );
     assert_eq!(body(&fake, 0)["channel"], "C0123ABCD");
 
+    // Slack repeats the message in its answer; of that nothing is kept but what it is called.
+    assert_eq!(sent.excerpt.as_deref(), Some(handle.as_str()));
+
     send_at(&fake, Form::Full, Place::Under(&handle), key(5)).await;
     assert_eq!(body(&fake, 1)["thread_ts"], "1503435956.000247");
     let changed = send_at(&fake, Form::Full, Place::Over(&handle), key(5)).await;

@@ -13,7 +13,7 @@ use super::{ApiError, Call, FeishuClient, Unanswered, reply};
 use crate::feishu::event::time;
 use crate::feishu::json::{self, Raw};
 use crate::feishu::{App, CREATED, Envelope, Reading};
-use crate::model::Private;
+use crate::model::{Private, Timestamp};
 use crate::net::{Answer, Body, Method};
 
 /// What both calls need.
@@ -64,6 +64,10 @@ pub struct ListedFeedback {
     pub id: String,
     /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
     pub status: Option<i64>,
+    /// When that last changed.
+    pub updated_at: Option<Timestamp>,
+    /// Who changed it, by their open id.
+    pub operator: Option<Private>,
     /// It in the shape of a created event without an event id, as the journal keeps it. Its time of
     /// creation is that of the feedback, for a list has no other.
     body: Private,
@@ -239,11 +243,12 @@ fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPa
     })
 }
 
-/// Members that an event has under the same name, or that say more than an event does.
+/// Members that an event has under the same name, or that say more than an event does. Who dealt with it is not
+/// among them: that is kept where the person can be erased without the reporter.
 #[rustfmt::skip]
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 13] = [
     "app_id", "feedback_time", "tenant_name", "feedback_type", "fault_type", "fault_time", "source",
-    "contact", "description", "images", "feedback_path", "status", "update_time", "operator_id",
+    "contact", "description", "images", "feedback_path", "status", "update_time",
 ];
 
 /// An item as a created event; `None` without an id, for nothing else could tell it from another.
@@ -260,7 +265,8 @@ fn listed(item: &str, app_id: &str, timezone: &TimeZone) -> Option<ListedFeedbac
             push(&mut event, name, raw.get());
         }
     }
-    let [status, reported_at] = json::members(item, ["status", "feedback_time"]).ok()?;
+    let names = ["status", "feedback_time", "update_time", "operator_id"];
+    let [status, reported_at, updated_at, operator] = json::members(item, names).ok()?;
     let mut header = format!("\"event_type\":{}", quoted(CREATED));
     push(&mut header, "app_id", &quoted(app_id));
     if let Some(at) = time(reported_at, timezone) {
@@ -271,6 +277,8 @@ fn listed(item: &str, app_id: &str, timezone: &TimeZone) -> Option<ListedFeedbac
     Some(ListedFeedback {
         id,
         status: json::code(status),
+        updated_at: time(updated_at, timezone),
+        operator: json::text(operator).map(Private::new),
         body: Private::new(body),
     })
 }

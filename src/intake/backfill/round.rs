@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{REACH, Source};
 use crate::feishu::{ApiError, Days, FeedbackPage, Found, ListError, ListedFeedback, Reading};
 use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
-use crate::model::{AppName, EventState, Plan, Timestamp};
+use crate::model::{Actor, AppName, EventState, FeedbackChange, FeedbackStatus, Plan, Timestamp};
 use crate::store::{Accepted, LateTelling, StoreError};
 
 /// What was reported longer ago is told quietly.
@@ -165,6 +165,8 @@ struct Candidate {
     feedback: (String, String),
     reported_at: Timestamp,
     telling: Telling,
+    /// How it stands.
+    change: Option<FeedbackChange>,
 }
 
 impl Intake {
@@ -308,6 +310,8 @@ impl Round<'_> {
                 None => self.report.unreadable += 1,
             }
         }
+        let listed = candidates.iter().filter_map(|one| one.change.clone());
+        let listed: Vec<FeedbackChange> = listed.collect();
         let feedback = candidates.iter().map(|one| one.feedback.clone()).collect();
         let known = self.intake.store.known_feedback(feedback).await?;
         for (one, known) in candidates.into_iter().zip(known) {
@@ -317,6 +321,11 @@ impl Round<'_> {
                 Some(_) if self.taken.contains(&one.feedback.1) => {}
                 Some(_) => self.report.by_list += 1,
             }
+        }
+        // A change whose event was missed shows as well, also of what was just taken in.
+        if !self.dry_run && !listed.is_empty() {
+            let store = &self.intake.store;
+            while_busy(|| store.platform_lists(listed.clone())).await?;
         }
         Ok(())
     }
@@ -345,26 +354,49 @@ impl Round<'_> {
 
     async fn accept(&self, one: Candidate, listed_at: Timestamp) -> Result<Accepted, StoreError> {
         let app = &self.source.app.name;
-        for _ in 1..BUSY_TRIES {
-            match self.intake.accept_listed(app, one.clone(), listed_at).await {
-                Err(StoreError::Busy) => sleep(BUSY_PAUSE).await,
-                done => return done,
-            }
-        }
-        self.intake.accept_listed(app, one, listed_at).await
+        while_busy(|| self.intake.accept_listed(app, one.clone(), listed_at)).await
     }
+}
+
+/// Asks the journal again while it cannot keep up.
+async fn while_busy<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..BUSY_TRIES {
+        match ask().await {
+            Err(StoreError::Busy) => sleep(BUSY_PAUSE).await,
+            done => return done,
+        }
+    }
+    ask().await
 }
 
 /// A report as it would be taken in; `None` without an id or a time.
 fn candidate(item: ListedFeedback, source: &Source, window: Window) -> Option<Candidate> {
     let status = item.status;
+    let (updated_at, operator) = (item.updated_at, item.operator.clone());
     let reading = item.into_reading(&source.app);
     let reported_at = match &reading.found {
         Found::Event(event) => event.created_at?,
         Found::Ignored | Found::Unreadable => return None,
     };
+    let (about, id) = reading.feedback.clone()?;
+    let change = status.map(|status| FeedbackChange {
+        app_id: about.clone(),
+        feedback_ids: vec![id.clone()],
+        status: FeedbackStatus(status),
+        updated_at,
+        told_at: None,
+        by: Actor {
+            name: None,
+            id: operator,
+            app: Some(source.app.name.clone()),
+        },
+    });
     Some(Candidate {
-        feedback: reading.feedback.clone()?,
+        change,
+        feedback: (about, id),
         telling: Telling::of(status, reported_at, window.now),
         reading,
         reported_at,

@@ -364,6 +364,116 @@ async fn without_anyone_to_act_there_the_platform_is_not_told() {
 }
 
 #[tokio::test]
+async fn undoing_what_held_here_only_leads_to_what_held_here_only_before() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let here = |act| Acting {
+        operator: None,
+        ..acting(seq, act)
+    };
+    bench.store().act(here(Act::Claim)).await.unwrap();
+    let Acted::Changed(done) = bench.store().act(here(Act::Done)).await.unwrap() else {
+        panic!("nothing changed");
+    };
+    let Acted::Changed(back) = undo(&bench, seq, done.changed_at).await else {
+        panic!("nothing changed");
+    };
+    assert_eq!(back.status, FeedbackStatus::PROCESSING);
+    assert!(back.here_only, "the platform never heard of that either");
+}
+
+#[tokio::test]
+async fn what_held_here_only_does_not_when_the_platform_says_the_same() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let here = Acting {
+        operator: None,
+        ..acting(seq, Act::Done)
+    };
+    bench.store().act(here).await.unwrap();
+    bench
+        .accept(change(&bench, "u1", FeedbackStatus::PROCESSED, 5))
+        .await;
+    assert!(!state(&bench, seq).await.here_only);
+}
+
+#[tokio::test]
+async fn a_wish_that_was_given_up_while_it_was_told_is_not_told_again() {
+    let mut bench = Bench::new();
+    let seq = told(&bench).await;
+    click(&bench, seq, Act::Claim).await;
+    let claim = lease_status(&bench).await;
+    // Meanwhile somebody closes it in Feishu, and our call fails.
+    bench
+        .accept(change(&bench, "u1", FeedbackStatus::CLOSED, 120))
+        .await;
+    let verdict = StatusVerdict::RetryAt {
+        due_at: bench.now(),
+        reason: "busy".to_owned(),
+    };
+    let recorded = bench
+        .store()
+        .finish_status_job(claim.token, claim.item, verdict);
+    assert_eq!(recorded.await, Ok(Recorded::LeaseLost));
+    bench.clock.advance(LEASE * 2);
+    bench.reopen();
+    assert_eq!(
+        bench.store().lease_status_jobs(9, LEASE).await,
+        Ok(Vec::new())
+    );
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
+}
+
+/// What the platform's list says.
+fn listed(bench: &Bench, status: FeedbackStatus, after_s: u64) -> Vec<FeedbackChange> {
+    let change = change(bench, "x", status, after_s).change.unwrap();
+    vec![FeedbackChange {
+        told_at: None,
+        ..change
+    }]
+}
+
+#[tokio::test]
+async fn a_list_tells_of_changes_whose_events_were_missed_and_takes_no_click_back() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let says = |listed| bench.store().platform_lists(listed);
+    let of = |status, after_s| listed(&bench, status, after_s);
+    assert_eq!(says(of(FeedbackStatus::UNPROCESSED, 0)).await, Ok(0));
+    assert_eq!(bench.store().feedback_state(seq).await, Ok(None));
+    assert_eq!(says(of(FeedbackStatus::PROCESSING, 0)).await, Ok(1));
+    assert_eq!(says(of(FeedbackStatus::PROCESSING, 0)).await, Ok(0));
+    assert_eq!(bench.store().feedback_acts(seq).await.unwrap().len(), 1);
+    assert_eq!(
+        bench.lease_one("oncall").await.item.delivery.trigger,
+        Trigger::Edit
+    );
+
+    bench.clock.advance(Duration::from_secs(60));
+    click(&bench, seq, Act::Done).await;
+    assert_eq!(says(of(FeedbackStatus::CLOSED, 300)).await, Ok(0));
+    let job = lease_status(&bench).await;
+    finish_status(&bench, &job, StatusVerdict::Done).await;
+    let old = listed(&bench, FeedbackStatus::PROCESSING, 0);
+    let old = old.into_iter().map(|change| FeedbackChange {
+        updated_at: Some(bench.now() - Duration::from_secs(60)),
+        ..change
+    });
+    assert_eq!(says(old.collect()).await, Ok(0));
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::PROCESSED);
+    let odd = of(FeedbackStatus::CLOSED, 8 * 3600);
+    assert_eq!(says(odd).await, Ok(0), "its zone is not what we think");
+    bench.clock.advance(Duration::from_secs(300));
+    assert_eq!(says(of(FeedbackStatus::CLOSED, 0)).await, Ok(1));
+    assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
+    let unknown = FeedbackChange {
+        feedback_ids: vec!["nobody's".into()],
+        ..listed(&bench, FeedbackStatus::CLOSED, 0).remove(0)
+    };
+    assert_eq!(says(vec![unknown]).await, Ok(0));
+}
+
+#[tokio::test]
 async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
     let bench = Bench::new();
     let seq = told(&bench).await;
@@ -522,6 +632,38 @@ async fn erasing_an_event_forgets_who_acted_on_it() {
         Acted::Changed(_)
     ));
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_clickers_name_can_be_erased_wherever_they_clicked() {
+    let bench = Bench::new();
+    let seq = told(&bench).await;
+    let Acted::Changed(claimed) = click(&bench, seq, Act::Claim).await else {
+        panic!("nothing changed");
+    };
+    let edit = bench.lease_one("product").await;
+    let mut finished = bench.finished(&edit, Verdict::Done);
+    finished.attempt.as_mut().unwrap().excerpt = Some("Li Lei marker".to_owned());
+    let recorded = bench.store().finish_attempt(edit.token, finished).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+    assert_ne!(bench.files_with("Li Lei marker"), [""; 0]);
+    assert_ne!(bench.files_with("ou_li"), [""; 0]);
+
+    assert_eq!(bench.store().clicks_of("ou_li").await, Ok(1));
+    assert_eq!(bench.store().forget_clicks("ou_li").await, Ok(1));
+    assert_eq!(bench.files_with("Li Lei marker"), [""; 0]);
+    assert_eq!(bench.files_with("ou_li"), [""; 0]);
+    assert_eq!(bench.store().clicks_of("ou_li").await, Ok(0));
+    // What it led to holds, here: Feishu was not told yet, and now is not told in this name.
+    let now = state(&bench, seq).await;
+    assert_eq!((now.status, now.by.id), (claimed.status, None));
+    assert!(now.here_only);
+    assert_eq!(
+        bench.store().lease_status_jobs(9, LEASE).await,
+        Ok(Vec::new())
+    );
+    let event = bench.store().event("e1").await.unwrap().unwrap();
+    assert!(event.body.is_some(), "the report is another person's");
 }
 
 #[tokio::test]

@@ -4,16 +4,10 @@
 //! attempt shows what holds then; a message has one open edit at most; and one that comes to nothing is
 //! discarded, for nobody waits for it.
 
-use std::time::Duration;
-
 use rusqlite::{OptionalExtension, params};
 
 use super::tx::Tx;
 use crate::model::*;
-
-/// How long a message can be changed: 14 days, as Feishu has it for cards (doc "更新应用发送的消息卡片"),
-/// less an hour for clocks that differ.
-pub(super) const EDITABLE_FOR: Duration = Duration::from_secs(14 * 86_400 - 3600);
 
 /// The messages of event `?1` that are changed with its feedback: those sent after `?2` as a card or
 /// blocks, for plainer forms show no status.

@@ -1,9 +1,10 @@
 //! What was done about feedback, and said of it.
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, named_params, params};
 
-use super::states::{Key, actor};
+use super::states::{self, Key, actor};
 use super::tx::Tx;
+use super::values::unsigned;
 use crate::model::*;
 
 /// How a line of the history came about.
@@ -117,4 +118,52 @@ pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()
     tx.prepare_cached("DELETE FROM status_jobs WHERE event_seq = ?1")?
         .execute([event])?;
     Ok(())
+}
+
+/// See [`crate::store::Store::clicks_of`].
+pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL")?
+        .query_row([person], |row| row.get(0))
+        .map(unsigned)
+}
+
+/// Renderings and answers of events that this person acted on: they may name them.
+const MAY_NAME: &str = "
+    delivery_id IN (
+        SELECT d.id FROM feedback_acts a
+        JOIN feedback_states s ON s.feedback_app = a.feedback_app AND s.feedback_id = a.feedback_id
+        JOIN deliveries d ON d.event_seq = s.event_seq
+        WHERE a.by_id = ?1)";
+
+/// See [`crate::store::Store::forget_clicks`].
+pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
+    let clicks = clicks_of(tx, person)?;
+    tx.prepare_cached(&format!("DELETE FROM payloads WHERE {MAY_NAME}"))?
+        .execute([person])?;
+    tx.prepare_cached(&format!(
+        "UPDATE attempts SET excerpt = NULL WHERE excerpt IS NOT NULL AND {MAY_NAME}"
+    ))?
+    .execute([person])?;
+    for table in ["feedback_states", "feedback_acts"] {
+        tx.prepare_cached(&format!(
+            "UPDATE {table} SET by_name = NULL, by_id = NULL WHERE by_id = ?1"
+        ))?
+        .execute([person])?;
+    }
+    // What was still to be told in their name cannot be told without it.
+    let mut untold = tx.prepare_cached(
+        "DELETE FROM status_jobs WHERE operator = ?1
+         RETURNING feedback_app, feedback_id, event_seq",
+    )?;
+    let untold: Vec<(Key, EventSeq)> = untold
+        .query_map(params![person], |row| {
+            let (app, id) = (row.get(0)?, row.get(1)?);
+            Ok((Key { app, id }, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (key, event) in &untold {
+        states::holds_here_only(tx, key, *event)?;
+    }
+    tx.scrub();
+    Ok(clicks)
 }

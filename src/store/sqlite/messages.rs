@@ -51,9 +51,7 @@ pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<
         "SELECT DISTINCT m.destination {}",
         edits::EDITABLE
     ))?
-    .query_map(params![event, tx.now - edits::EDITABLE_FOR], |row| {
-        row.get(0)
-    })?
+    .query_map(params![event, tx.now - EDITABLE_FOR], |row| row.get(0))?
     .collect()
 }
 

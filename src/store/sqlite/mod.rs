@@ -50,7 +50,7 @@ pub(super) use erase::{erase, events_of_user};
 pub(super) use fall_back::fall_back;
 pub(super) use finish::{finish_attempt, put_back};
 pub(super) use gates::{gates, put_gate};
-pub(super) use history::acts_of;
+pub(super) use history::{acts_of, clicks_of, forget_clicks};
 pub(super) use images::{
     finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
     next_image_due_at, put_image_key,
@@ -61,7 +61,7 @@ pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
 pub(super) use meta::{begin_mark, mark, probe, put_mark, secret};
 pub(super) use rows::{event_by_seq, images_of};
-pub(super) use states::{act, end_undos, state_of};
+pub(super) use states::{act, end_undos, platform_lists, state_of};
 pub(super) use stats::stats;
 pub(super) use status_jobs::{
     finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,

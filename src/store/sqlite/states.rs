@@ -32,12 +32,14 @@ struct Known {
     state: FeedbackState,
     event: Option<EventSeq>,
     previous: FeedbackStatus,
+    /// Whether that held here only.
+    previous_here_only: bool,
     platform_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str =
     "s.event_seq, s.status, s.previous, s.changed_at, s.through, s.by_name, s.by_id,
-    s.by_app, s.undo_until, s.here_only, s.platform_at";
+    s.by_app, s.undo_until, s.here_only, s.previous_here_only, s.platform_at";
 
 fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     Ok(Known {
@@ -51,6 +53,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         },
         event: row.get("event_seq")?,
         previous: row.get("previous")?,
+        previous_here_only: row.get("previous_here_only")?,
         platform_at: row.get("platform_at")?,
     })
 }
@@ -123,16 +126,18 @@ pub(in crate::store) fn act(tx: &Tx<'_>, acting: &Acting) -> rusqlite::Result<Ac
         },
     };
     let undo_until = acting.act.status().map(|_| tx.now + UNDO_FOR);
-    // Taking back what the platform never heard of leaves nothing to tell it.
-    let taken_back =
-        undo_until.is_none() && before.as_ref().is_some_and(|known| known.state.here_only);
+    // Taking back what the platform never heard of leaves nothing to tell it: it knows what was before,
+    // or did not know that either.
+    let taken_back = before
+        .as_ref()
+        .filter(|known| undo_until.is_none() && known.state.here_only);
     let state = FeedbackState {
         status,
         changed_at: after(before.as_ref(), tx.now),
         by: acting.by.clone(),
         through: acting.through,
         undo_until,
-        here_only: acting.operator.is_none() && !taken_back,
+        here_only: taken_back.map_or(acting.operator.is_none(), |known| known.previous_here_only),
     };
     write(tx, &key, Some(acting.event), before.as_ref(), &state)?;
     let told = Told {
@@ -142,7 +147,7 @@ pub(in crate::store) fn act(tx: &Tx<'_>, acting: &Acting) -> rusqlite::Result<Ac
     };
     record(tx, &key, &state, told)?;
     match &acting.operator {
-        Some(operator) if !taken_back => {
+        Some(operator) if taken_back.is_none() => {
             status_jobs::wish(tx, &key, acting.event, status, operator)?;
         }
         Some(_) | None => status_jobs::give_up(tx, &key)?,
@@ -169,14 +174,14 @@ pub(super) fn platform_says(
             app: change.app_id.clone(),
             id: id.clone(),
         };
-        effects.push(platform_says_of(tx, event, change, &key)?);
+        effects.push(platform_says_of(tx, Some(event), change, &key)?);
     }
     Ok(effects)
 }
 
 fn platform_says_of(
     tx: &Tx<'_>,
-    event: EventSeq,
+    told_by: Option<EventSeq>,
     change: &FeedbackChange,
     key: &Key,
 ) -> rusqlite::Result<(Effect, Option<EventSeq>)> {
@@ -207,7 +212,7 @@ fn platform_says_of(
         .execute(params![key.app, key.id, change.updated_at])?;
     }
     let told = Told {
-        event: Some(event),
+        event: told_by,
         act: None,
         effect,
     };
@@ -216,6 +221,48 @@ fn platform_says_of(
         edits::request_all(tx, event)?;
     }
     Ok((effect, brought_by))
+}
+
+/// See [`crate::store::Store::platform_lists`].
+pub(in crate::store) fn platform_lists(
+    tx: &Tx<'_>,
+    listed: &[FeedbackChange],
+) -> rusqlite::Result<u64> {
+    let mut changed = 0;
+    for change in listed {
+        for id in &change.feedback_ids {
+            let key = Key {
+                app: change.app_id.clone(),
+                id: id.clone(),
+            };
+            if is_news(tx, change, &key)? {
+                platform_says_of(tx, None, change, &key)?;
+                changed += 1;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether a list says of kept feedback what is not known. A list is as old as its answer: what somebody
+/// clicked gives way only to what the platform dates later, and never while it is still to be told. A date in
+/// the future means that its zone is another than we take it for, so it says nothing.
+fn is_news(tx: &Tx<'_>, change: &FeedbackChange, key: &Key) -> rusqlite::Result<bool> {
+    let before = read(tx, key)?;
+    let kept = match &before {
+        Some(known) => known.event.is_some(),
+        None => event_of(tx, key)?.is_some(),
+    };
+    let clicked = before
+        .as_ref()
+        .is_some_and(|known| known.state.through != Through::Platform);
+    let dated = change
+        .updated_at
+        .is_some_and(|at| at <= tx.now + ECHO_WITHIN);
+    if !kept || clicked && (!dated || status_jobs::is_waiting(tx, key)?) {
+        return Ok(false);
+    }
+    Ok(effect(tx, key, before.as_ref(), change)? == Effect::Changed)
 }
 
 /// The platform's words come late and out of order, and tell of what we asked for as well.
@@ -239,7 +286,11 @@ fn effect(
         return Ok(Effect::Stale);
     }
     if change.status == before.state.status {
-        return Ok(Effect::Known);
+        // What held here only holds there too now, and messages say otherwise.
+        return Ok(match before.state.here_only {
+            true => Effect::Changed,
+            false => Effect::Known,
+        });
     }
     if before.state.through == Through::Platform {
         return Ok(Effect::Changed);
@@ -275,13 +326,13 @@ fn write(
     let previous = before.map_or(FeedbackStatus::UNPROCESSED, |known| known.state.status);
     tx.prepare_cached(
         "INSERT INTO feedback_states (feedback_app, feedback_id, event_seq, status, previous,
-             changed_at, through, by_name, by_id, by_app, undo_until, here_only)
-         VALUES (:app, :id, :event, :status, :previous, :changed_at, :through, :name, :by, :by_app,
-                 :undo_until, :here_only)
+             previous_here_only, changed_at, through, by_name, by_id, by_app, undo_until, here_only)
+         VALUES (:app, :id, :event, :status, :previous, :previous_here_only, :changed_at, :through,
+                 :name, :by, :by_app, :undo_until, :here_only)
          ON CONFLICT (feedback_app, feedback_id) DO UPDATE SET
              event_seq = excluded.event_seq, status = excluded.status,
-             previous = excluded.previous, changed_at = excluded.changed_at,
-             through = excluded.through, by_name = excluded.by_name, by_id = excluded.by_id,
+             previous = excluded.previous, previous_here_only = excluded.previous_here_only,
+             changed_at = excluded.changed_at, through = excluded.through, by_name = excluded.by_name, by_id = excluded.by_id,
              by_app = excluded.by_app, undo_until = excluded.undo_until,
              here_only = excluded.here_only",
     )?
@@ -291,6 +342,7 @@ fn write(
         ":event": event,
         ":status": state.status,
         ":previous": previous,
+        ":previous_here_only": before.is_some_and(|known| known.state.here_only),
         ":changed_at": state.changed_at,
         ":through": state.through,
         ":name": state.by.name.as_ref().map(Private::expose),

@@ -52,14 +52,29 @@ pub(super) fn wish(
     Ok(())
 }
 
-/// Takes a wish back that is not being told at this moment.
+/// Takes a wish back. One that is being told at this moment is not told again, whatever comes of it: most
+/// likely the platform takes it, so its echo is to be known.
 pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM status_jobs
          WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending' AND lease_token IS NULL",
     )?
     .execute([&key.app, &key.id])?;
+    tx.prepare_cached(
+        "UPDATE status_jobs SET state = 'done', operator = NULL, lease_token = NULL
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending'",
+    )?
+    .execute([&key.app, &key.id])?;
     Ok(())
+}
+
+/// Whether the platform is still to be told of this feedback.
+pub(super) fn is_waiting(conn: &Connection, key: &Key) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM status_jobs
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending'",
+    )?
+    .exists([&key.app, &key.id])
 }
 
 /// The status that the platform was asked for last, and when.

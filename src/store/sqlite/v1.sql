@@ -177,6 +177,7 @@ CREATE TABLE feedback_states (
     event_seq    INTEGER REFERENCES events (seq) ON DELETE CASCADE,
     status       INTEGER NOT NULL,
     previous     INTEGER NOT NULL,                -- where undoing leads
+    previous_here_only INTEGER NOT NULL DEFAULT 0 CHECK (previous_here_only IN (0, 1)),
     changed_at   INTEGER NOT NULL,
     through      TEXT    NOT NULL CHECK (through IN ('feishu', 'slack', 'platform')),
     by_name      TEXT,

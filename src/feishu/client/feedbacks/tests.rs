@@ -65,9 +65,12 @@ fn an_item_becomes_the_event_that_never_came() {
     let read = read_page(&json::mend(text), "cli_sub", &TimeZone::UTC).unwrap();
     assert_eq!((read.items.len(), read.unreadable), (2, 2));
     assert_eq!(read.items[0].status, Some(2));
+    assert_eq!(read.items[0].operator, Some(Private::new("ou_op")));
     let app = super::super::tests::app("http://x", None);
     let reading = read.items[0].clone().into_reading(&app);
     assert_eq!(reading.id.as_str(), "7057888018203574291123");
+    // Who dealt with it can be erased without the reporter, so they stand nowhere in the report.
+    assert!(!reading.body.expose().contains("ou_op"));
     let feedback = Some(("cli_9f11".into(), "7057888018203574291123".into()));
     assert_eq!(reading.feedback, feedback);
     let Found::Event(event) = reading.found else {
