@@ -6,6 +6,7 @@
 
 mod ground;
 mod in_force;
+mod open_files;
 mod parts;
 mod running;
 mod serve;
