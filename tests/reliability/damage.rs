@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Feedback, Receiver, Relay, Reply};
-use crate::parts::{alone, count, form, journal, say, to_hook};
+use crate::parts::{alone, count, event_number, form, journal, say, to_hook};
 
 const CHECKPOINTED: u64 = 20;
 const IN_LOG: u64 = 30;
@@ -74,7 +74,7 @@ fn held(path: &Path) -> Vec<u64> {
         .expect("a query");
     let ids = query.query_map([], |row| row.get::<_, String>(0));
     ids.expect("rows")
-        .map(|id| id.expect("an id")[3..].parse().expect("a number"))
+        .map(|id| event_number(&id.expect("an id")))
         .collect()
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::time::Instant;
 
-use crate::harness::{Answer, Feedback, Receiver, Relay, Reply, wait_until};
+use crate::harness::http::Answer;
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::parts::{alone, assert_whole, count, journal, say, to_hook, unavailable};
 
 /// A 503 comes within a second; the rest is for a busy machine.

@@ -14,8 +14,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::harness::{Feedback, KEY, Receiver, Relay, sealed, wait_until};
-use crate::parts::{alone, form, journal, open_deliveries, quantile, say};
+use crate::harness::sealed::KEY;
+use crate::harness::{Feedback, Receiver, Relay, sealed, wait_until};
+use crate::parts::{alone, event_number, form, journal, open_deliveries, quantile, say};
 
 /// A request that starts later than this after its time found no connection free.
 const LATE: Duration = Duration::from_millis(100);
@@ -188,10 +189,9 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
         .prepare("SELECT id FROM events WHERE id LIKE 'ev-%'")
         .expect("a query");
     let ids = query.query_map([], |row| row.get::<_, String>(0));
-    let number = |id: &str| id[3..].parse::<u64>().expect("a number");
     let held: BTreeSet<u64> = ids
         .expect("rows")
-        .map(|id| number(&id.expect("an id")))
+        .map(|id| event_number(&id.expect("an id")))
         .collect();
     assert!(taken.is_subset(&held), "answered with 200 and not kept");
     // There may be many: longer than other things may take.
@@ -203,7 +203,7 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
     let told: BTreeSet<u64> = hook
         .received()
         .iter()
-        .map(|one| number(one.json()["data"]["event"]["id"].as_str().expect("an id")))
+        .map(|one| event_number(one.json()["data"]["event"]["id"].as_str().expect("an id")))
         .collect();
     let due: BTreeSet<u64> = taken.iter().copied().filter(|n| n % 20 == 0).collect();
     assert!(due.is_subset(&told), "answered with 200 and not delivered");

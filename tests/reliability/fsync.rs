@@ -54,16 +54,19 @@ impl Watch {
 /// Walks through the trace: how many answers, and which stood on no sync of their own.
 fn answers(trace: &str) -> (usize, Vec<usize>) {
     let (mut answers, mut bare) = (0, Vec::new());
-    // Since the last answer: the log was written, and then synced with success.
-    let (mut written, mut synced) = (false, false);
+    // Since the last answer: the log was written, its sync begun, and ended with success.
+    let (mut written, mut syncing, mut synced) = (false, false, false);
     for line in trace.lines() {
         let on_log = line.contains("relay.db-wal>");
+        let ended = line.ends_with("= 0");
         if line.contains("pwrite64(") && on_log {
             (written, synced) = (true, false);
-        } else if line.contains("sync(") && on_log && line.ends_with("= 0") {
-            synced = written;
-        } else if line.contains("sync resumed>") && line.ends_with("= 0") {
-            synced = written;
+        } else if line.contains("sync(") && on_log {
+            syncing = !ended;
+            synced = ended && written;
+        } else if line.contains("sync resumed>") && syncing {
+            syncing = false;
+            synced = ended && written;
         } else if line.contains("HTTP/1.1 200") {
             if !synced {
                 bare.push(answers);

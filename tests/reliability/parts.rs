@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use image::{GrayImage, ImageFormat, Luma};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::harness::{Answer, Feedback, KEY, Receiver, Relay, request, sealed};
+use crate::harness::http::{Answer, request};
+use crate::harness::sealed::KEY;
+use crate::harness::{Feedback, Receiver, Relay, sealed};
 
 /// `short`, or `long` where the long form is asked for.
 #[expect(
@@ -94,6 +96,12 @@ pub fn journal(path: &Path) -> Connection {
 /// How many rows a query counts.
 pub fn count(conn: &Connection, query: &str) -> i64 {
     conn.query_row(query, [], |row| row.get(0)).expect(query)
+}
+
+/// The number of a test's event, from its id.
+pub fn event_number(id: &str) -> u64 {
+    let number = id.strip_prefix("ev-").expect("an event of a test");
+    number.parse().expect("a number")
 }
 
 /// Deliveries that are not done.

@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{Feedback, Feishu, KEY, Platform, Receiver, Relay, Reply, sealed, wait_until};
+use crate::harness::sealed::KEY;
+use crate::harness::{Feedback, Feishu, Platform, Receiver, Relay, Reply, sealed, wait_until};
 use crate::parts::{assert_whole, count, form, journal, picture, push_to, to_hook};
 
 /// `server.shutdown_grace`, and what a busy machine may add.
@@ -50,7 +51,7 @@ fn idle() {
 #[test]
 fn receiving_a_body() {
     let hook = Receiver::answering("{}");
-    let mut relay = Relay::started(&to_hook(&hook, ""));
+    let relay = Relay::started(&to_hook(&hook, ""));
     let (headers, body) = sealed(KEY, &Feedback::fault(1).envelope.to_string());
     let mut stream = TcpStream::connect(relay.address()).expect("accepted");
     let mut head = "POST /apps/shop/events HTTP/1.1\r\nHost: relay\r\n".to_owned();

@@ -2,17 +2,17 @@
 //! answer as they are told, and events sealed as the platform seals them.
 
 mod feishu;
-mod http;
+pub mod http;
 mod platform;
 mod receiver;
 mod relay;
-mod sealed;
+pub mod sealed;
 pub mod slack;
 
 pub use feishu::Feishu;
-pub use http::{Answer, post, request};
+pub use http::post;
 pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
 pub use relay::{Output, Relay, wait_until};
-pub use sealed::{Feedback, KEY, TOKEN, sealed};
+pub use sealed::{Feedback, TOKEN, sealed};
 pub use slack::Slack;
