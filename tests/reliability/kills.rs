@@ -5,6 +5,7 @@
 //! carries the same key; the stand-in for Feishu, which heeds keys, shows none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -129,12 +130,16 @@ fn age(path: &Path) {
         .expect("nobody else has it");
 }
 
-/// One life of the relay, ended by `kill -9`; odd ones while a backup runs, some before they listen.
-fn life(relay: &Relay, round: usize, chance: &mut fastrand::Rng) {
+/// One life of the relay, ended by `kill -9`: some before they listen, the others under load, and each
+/// fifth while a backup runs.
+fn life(relay: &Relay, address: &str, round: usize, chance: &mut fastrand::Rng) {
     let mut child = spawned(relay);
     let millis = match round % 3 {
-        0 => chance.u64(0..120),   // start-up: migration, recovery, first sweep
-        _ => chance.u64(120..700), // under load
+        0 => chance.u64(0..120), // start-up: migration, recovery, first sweep
+        _ => {
+            wait_until("it listens", || TcpStream::connect(address).is_ok());
+            chance.u64(20..500)
+        }
     };
     thread::sleep(Duration::from_millis(millis)); // the random instant
     let mut backup = (round % 5 == 4).then(|| {
@@ -242,7 +247,7 @@ fn what_was_answered_with_200_survives_every_kill() {
     let taken: BTreeSet<u64> = thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(|| load.lane())).collect();
         for round in 0..rounds {
-            life(&relay, round, &mut chance);
+            life(&relay, &load.address, round, &mut chance);
             thread::sleep(Duration::from_millis(20)); // what was in the sockets is counted
             kills.push(hook.received().len());
             if round % 4 == 3 {
@@ -255,6 +260,7 @@ fn what_was_answered_with_200_survives_every_kill() {
         let taken = lanes.into_iter().map(|lane| lane.join().expect("no panic"));
         taken.flatten().collect()
     });
+    assert!(taken.len() > rounds * 2, "{} taken: no load", taken.len());
     let conn = journal(&relay.path("data/relay.db"));
     wait_until("nothing is left to send", || open_deliveries(&conn) == 0);
     let fetching = "SELECT count(*) FROM image_jobs WHERE state = 'pending'";
