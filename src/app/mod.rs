@@ -7,6 +7,7 @@
 mod burial;
 mod ground;
 mod in_force;
+mod open_files;
 mod parts;
 mod running;
 mod serve;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, Entrance, Running, StartError};
+use super::{App, Entrance, Running, StartError, open_files};
 use crate::config::{Config, Loaded};
 use crate::model::{AppName, SystemClock};
 use crate::telemetry;
@@ -29,6 +29,7 @@ pub fn serve(
     if !warnings.is_empty() {
         tracing::warn!("the configuration has warnings:\n{}", warnings.trim_end());
     }
+    let config = open_files::fit(config);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -287,3 +287,17 @@ fn a_lost_answer_is_an_outcome_of_its_own_and_asked_for_again_with_the_same_key(
         "{shown}"
     );
 }
+
+#[test]
+fn an_answer_that_breaks_off_is_a_lost_one() {
+    let bot = Receiver::answering(BOT_OK);
+    let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"code\":0".to_vec();
+    bot.next(Reply::Cut(broken));
+    let relay = Relay::started(&to_bot(&bot, ""));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    bot.wait_for(2);
+    relay.wait_until_idle();
+    let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+    let first = &shown["deliveries"][0]["attempt_log"][0];
+    assert_eq!(first["outcome"], "ambiguous", "{shown}");
+}

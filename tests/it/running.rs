@@ -179,3 +179,20 @@ fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
         );
     }
 }
+
+#[test]
+fn a_soft_limit_on_open_files_is_raised_at_start() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    let command = "ulimit -S -n 200; exec \"$0\" \"$@\"";
+    relay.launch_through(&["/bin/sh", "-c", command]);
+    relay.start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", relay.pid()));
+    let limits = limits.expect("it runs");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .expect("Linux");
+    let mut words = line.split_whitespace().skip(3);
+    assert_eq!(words.next(), words.next(), "{line}");
+}

@@ -21,7 +21,7 @@ const STATEMENTS: usize = 128;
 /// `auto_vacuum` counts only before the first table is made, so it comes first.
 pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    give_pages_back(&conn)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(refusal(
@@ -37,6 +37,17 @@ pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(conn)
+}
+
+/// Makes it possible to give free pages back. SQLite writes the setting anew each time, even where it
+/// stands already, and a journal that turns out to be damaged is to stay as it is.
+fn give_pages_back(conn: &Connection) -> rusqlite::Result<()> {
+    const INCREMENTAL: i64 = 2;
+    let mode: i64 = conn.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if mode != INCREMENTAL {
+        conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
+    Ok(())
 }
 
 /// A failure that is not SQLite's own, told the same way.

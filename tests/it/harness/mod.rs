@@ -2,11 +2,11 @@
 //! answer as they are told, and events sealed as the platform seals them.
 
 mod feishu;
-mod http;
+pub mod http;
 mod platform;
 mod receiver;
 mod relay;
-mod sealed;
+pub mod sealed;
 pub mod slack;
 
 pub use feishu::Feishu;

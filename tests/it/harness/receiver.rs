@@ -41,6 +41,8 @@ pub enum Reply {
     Answer(u16, Vec<(String, String)>, Vec<u8>),
     /// Read the request and close without a word.
     Hang,
+    /// Read the request, write these bytes and close: an answer that breaks off.
+    Cut(Vec<u8>),
     /// Read the request, keep silent for so long, then answer 200.
     After(Duration),
 }
@@ -134,10 +136,15 @@ impl Receiver {
         self.script.lock().expect("not poisoned").received.clone()
     }
 
+    /// How many requests have arrived.
+    pub fn count(&self) -> usize {
+        self.script.lock().expect("not poisoned").received.len()
+    }
+
     /// Waits until `count` requests have arrived.
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         wait_until(&format!("{count} requests at {}", self.address), || {
-            self.received().len() >= count
+            self.count() >= count
         });
         self.received()
     }
@@ -163,6 +170,10 @@ impl Receiver {
             };
             match reply {
                 Reply::Hang => return,
+                Reply::Cut(bytes) => {
+                    stream.write_all(&bytes).ok(); // the relay may have gone
+                    return;
+                }
                 Reply::After(span) => {
                     thread::sleep(span); // a slow receiver is what the test is about
                     write_answer(&mut stream, 200, &[], b"{}");

@@ -49,6 +49,7 @@ impl Output {
 pub struct Relay {
     folder: TempDir,
     environment: BTreeMap<String, String>,
+    launcher: Vec<String>,
     child: Option<Child>,
     address: String,
     log: Arc<Mutex<String>>,
@@ -61,6 +62,7 @@ impl Relay {
         let relay = Self {
             folder,
             environment: BTreeMap::new(),
+            launcher: Vec::new(),
             child: None,
             address: String::new(),
             log: Arc::default(),
@@ -96,6 +98,11 @@ impl Relay {
         self.environment.insert(name.into(), value.into());
     }
 
+    /// From now on `serve` is started through this command, which must replace itself by it.
+    pub fn launch_through(&mut self, launcher: &[&str]) {
+        self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -115,8 +122,15 @@ impl Relay {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_feedback-relay"));
+        self.program(&[], arguments)
+    }
+
+    fn program(&self, launcher: &[String], arguments: &[&str]) -> Command {
+        let binary = env!("CARGO_BIN_EXE_feedback-relay");
+        let mut words = launcher.iter().map(String::as_str).chain([binary]);
+        let mut command = Command::new(words.next().unwrap_or(binary));
         command
+            .args(words)
             .current_dir(self.folder())
             .env_clear()
             .envs(&self.environment)
@@ -141,7 +155,7 @@ impl Relay {
     /// Starts `serve` and waits until it listens.
     pub fn start(&mut self) {
         let mut child = self
-            .command(&["serve"])
+            .program(&self.launcher, &["serve"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -206,6 +220,11 @@ impl Relay {
     /// SIGTERM, and how it ended.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for its end, and how it ended.
+    pub fn wait(&mut self) -> ExitStatus {
         self.child.take().expect("running").wait().expect("it ends")
     }
 

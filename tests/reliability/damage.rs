@@ -1,0 +1,191 @@
+//! A journal that a crash, a disk or a person has damaged: torn and garbage tails of the log, and
+//! pages of the file itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Feedback, Receiver, Relay, Reply};
+use crate::parts::{alone, count, event_number, form, journal, say, to_hook};
+
+const CHECKPOINTED: u64 = 20;
+const IN_LOG: u64 = 30;
+
+/// What a killed relay leaves: a database with the first events and a log with the others, none
+/// of them delivered.
+struct Killed {
+    relay: Relay,
+    config: String,
+    hook: Receiver,
+}
+
+impl Killed {
+    fn new() -> Self {
+        let hook = Receiver::answering("{}");
+        hook.always(Reply::status(503));
+        let config = to_hook(&hook, "");
+        let mut relay = Relay::started(&config);
+        for number in 0..CHECKPOINTED {
+            assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+        }
+        // At a clean stop the log goes into the database.
+        assert_eq!(relay.stop().code(), Some(0));
+        let tables = journal(&relay.path("data/relay.db"));
+        assert_eq!(
+            count(&tables, "SELECT count(*) FROM events"),
+            20,
+            "checkpointed"
+        );
+        drop(tables);
+        relay.start();
+        for number in CHECKPOINTED..CHECKPOINTED + IN_LOG {
+            assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+        }
+        relay.kill();
+        hook.always(Reply::status(200));
+        Self {
+            relay,
+            config,
+            hook,
+        }
+    }
+
+    fn log(&self) -> Vec<u8> {
+        std::fs::read(self.relay.path("data/relay.db-wal")).expect("a log")
+    }
+
+    /// A relay of its own on a copy in which `file` is replaced.
+    fn copied(&self, file: &str, bytes: &[u8]) -> Relay {
+        let copy = Relay::prepared(&self.config);
+        std::fs::create_dir(copy.path("data")).expect("a folder");
+        for name in ["relay.db", "relay.db-wal"] {
+            let from = self.relay.path("data").join(name);
+            std::fs::copy(from, copy.path("data").join(name)).expect("a copy");
+        }
+        std::fs::write(copy.path("data").join(file), bytes).expect("a file");
+        copy
+    }
+}
+
+/// The events that a journal holds, in the order in which they were taken.
+fn held(path: &Path) -> Vec<u64> {
+    let conn = journal(path);
+    let mut query = conn
+        .prepare("SELECT id FROM events WHERE id LIKE 'ev-%' ORDER BY seq")
+        .expect("a query");
+    let ids = query.query_map([], |row| row.get::<_, String>(0));
+    ids.expect("rows")
+        .map(|id| event_number(&id.expect("an id")))
+        .collect()
+}
+
+fn damaged(log: &[u8], round: u64, chance: &mut fastrand::Rng) -> Vec<u8> {
+    let at = chance.usize(..log.len());
+    let mut bytes = log.to_vec();
+    match round % 4 {
+        // Torn: the last writes never reached the disk.
+        0 => bytes.truncate(at),
+        // A sector that says anything.
+        1 => bytes[at..]
+            .iter_mut()
+            .take(512)
+            .for_each(|b| *b = chance.u8(..)),
+        // A file system that gave the length and not the content.
+        2 => bytes[at..].fill(0),
+        // The remains of what stood there before.
+        _ => bytes.extend((0..chance.usize(1..20_000)).map(|_| chance.u8(..))),
+    }
+    bytes
+}
+
+fn assert_plain_refusal(relay: &Relay, words: &[&str]) {
+    let output = relay.run(&["serve"]);
+    assert_eq!(output.code(), 1, "{output:?}");
+    let said = output.stderr;
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(words.iter().any(|word| said.contains(word)), "{said}");
+}
+
+#[test]
+fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
+    let killed = Killed::new();
+    let log = killed.log();
+    let mut chance = fastrand::Rng::with_seed(7);
+    let rounds = form(12, 120);
+    let mut kept = BTreeSet::new();
+    for round in 0..rounds {
+        let bytes = damaged(&log, round, &mut chance);
+        let mut copy = killed.copied("relay.db-wal", &bytes);
+        // It never refuses: what is not whole in a log was, as far as SQLite can tell, never committed.
+        copy.start();
+        assert_eq!(copy.push(&Feedback::fault(900)).status, 200);
+        assert_eq!(copy.stop().code(), Some(0));
+        assert!(!copy.log().contains("panicked"), "{}", copy.log());
+        let mut held = held(&copy.path("data/relay.db"));
+        assert_eq!(held.pop(), Some(900), "what came after the damage");
+        let whole: Vec<u64> = (0..held.len() as u64).collect();
+        assert_eq!(held, whole, "an unbroken beginning of what was taken");
+        assert!(
+            held.len() as u64 >= CHECKPOINTED,
+            "what was in the database stays"
+        );
+        if round % 4 == 3 {
+            assert_eq!(
+                held.len() as u64,
+                CHECKPOINTED + IN_LOG,
+                "garbage behind the end"
+            );
+        }
+        kept.insert(held.len());
+    }
+    assert!(!killed.hook.received().is_empty(), "and is delivered");
+    say(&format!(
+        "damaged logs: {rounds} opened, each with an unbroken beginning of {} to {} of the {} events",
+        kept.first().expect("some"),
+        kept.last().expect("some"),
+        CHECKPOINTED + IN_LOG
+    ));
+}
+
+#[test]
+fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
+    let _alone = alone();
+    let mut killed = Killed::new();
+    killed.relay.start();
+    assert_eq!(killed.relay.stop().code(), Some(0));
+    let database = std::fs::read(killed.relay.path("data/relay.db")).expect("a database");
+    let pages = database.len() / 4096;
+    let mut chance = fastrand::Rng::with_seed(8);
+    let (rounds, mut refused, mut harmless) = (form(10, 100), 0, 0);
+    for _ in 0..rounds {
+        let page = chance.usize(1..pages) * 4096;
+        let mut bytes = database.clone();
+        bytes[page..page + 4096]
+            .iter_mut()
+            .for_each(|b| *b = chance.u8(..));
+        let copy = Relay::prepared(&killed.config);
+        copy.write("data/relay.db", "");
+        let path: PathBuf = copy.path("data/relay.db");
+        std::fs::write(&path, &bytes).expect("a file");
+        let output = copy.run(&["events", "list", "--limit", "1"]);
+        assert!(!output.stderr.contains("panicked"), "{output:?}");
+        if journal_is_whole(&path) {
+            harmless += 1; // a free page
+            continue;
+        }
+        assert_plain_refusal(&copy, &["damaged"]);
+        let left = std::fs::read(&path).expect("it is there");
+        assert!(left == bytes, "a refused journal was written to");
+        refused += 1;
+    }
+    assert!(refused > rounds / 2, "{refused} of {rounds}");
+    say(&format!(
+        "corrupt pages: {refused} of {rounds} refused in plain words and left as they were, {harmless} on free pages"
+    ));
+}
+
+fn journal_is_whole(path: &Path) -> bool {
+    let verdict = journal(path).query_row("PRAGMA integrity_check(1)", [], |row| {
+        row.get::<_, String>(0)
+    });
+    verdict.is_ok_and(|verdict| verdict == "ok")
+}

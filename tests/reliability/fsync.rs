@@ -1,0 +1,111 @@
+//! A kill does not show whether what was answered for is on the disk: the kernel keeps what a dead
+//! process wrote. So the system calls are watched: before each 200 the journal's log is synced.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Feedback, Receiver, Relay, wait_until};
+use crate::parts::{to_hook, unavailable};
+
+/// `strace` on a running relay, whose lines go to a file.
+struct Watch {
+    child: Child,
+}
+
+impl Watch {
+    /// `None` where it is not installed or not permitted.
+    fn begin(relay: &Relay) -> Option<Self> {
+        let mut child = Command::new("strace")
+            .args(["-f", "-y", "-s", "64", "-e"])
+            .arg("trace=fsync,fdatasync,write,writev,sendto,sendmsg,pwrite64")
+            .args(["-o", "trace.txt", "-p"])
+            .arg(relay.pid().to_string())
+            .current_dir(relay.folder())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        // It creates the file before it attaches, and ends at once where it may not.
+        for _ in 0..400 {
+            if child.try_wait().ok()?.is_some() {
+                return None;
+            }
+            let tracer = format!("/proc/{}/status", relay.pid());
+            let status = std::fs::read_to_string(tracer).unwrap_or_default();
+            if status.contains("TracerPid:\t") && !status.contains("TracerPid:\t0\n") {
+                return Some(Self { child });
+            }
+            std::thread::sleep(Duration::from_millis(10)); // another process's start
+        }
+        child.kill().ok();
+        child.wait().ok();
+        None
+    }
+
+    fn end(mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), Signal::INT).expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// Walks through the trace: how many answers, and which stood on no sync of their own.
+fn answers(trace: &str) -> (usize, Vec<usize>) {
+    let (mut answers, mut bare) = (0, Vec::new());
+    // Since the last answer: the log was written, its sync begun, and ended with success.
+    let (mut written, mut syncing, mut synced) = (false, false, false);
+    for line in trace.lines() {
+        let on_log = line.contains("relay.db-wal>");
+        let ended = line.ends_with("= 0");
+        if line.contains("pwrite64(") && on_log {
+            (written, synced) = (true, false);
+        } else if line.contains("sync(") && on_log {
+            syncing = !ended;
+            synced = ended && written;
+        } else if line.contains("sync resumed>") && syncing {
+            syncing = false;
+            synced = ended && written;
+        } else if line.contains("HTTP/1.1 200") {
+            if !synced {
+                bare.push(answers);
+            }
+            answers += 1;
+            (written, synced) = (false, false);
+        }
+    }
+    (answers, bare)
+}
+
+#[test]
+fn each_200_follows_a_sync_of_the_log() {
+    const EVENTS: usize = 25;
+    let hook = Receiver::answering("{}");
+    // Delivered later, so that between two answers only events are committed.
+    let silent = to_hook(&hook, "").replace("send_to = \"hook\"", "send_to = []");
+    let relay = Relay::started(&silent);
+    assert_eq!(relay.push(&Feedback::fault(1000)).status, 200);
+    let Some(watch) = Watch::begin(&relay) else {
+        unavailable("strace is missing or may not trace here (tests/run installs it)");
+        return;
+    };
+    for number in 0..EVENTS as u64 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    watch.end();
+    let trace = || relay.read("trace.txt");
+    wait_until("the trace is written", || {
+        trace().matches("HTTP/1.1 200").count() >= EVENTS
+    });
+    let (answers, bare) = answers(&trace());
+    assert_eq!(answers, EVENTS, "{}", trace());
+    assert!(
+        bare.is_empty(),
+        "answered before the sync: {bare:?}\n{}",
+        trace()
+    );
+    crate::parts::say(&format!(
+        "fsync: {answers} answers of 200, each after a successful sync of the log it was written to"
+    ));
+}
