@@ -1,6 +1,7 @@
 //! What the tests drive the relay with: the real binary in a folder of its own, receivers that
 //! answer as they are told, and events sealed as the platform seals them.
 
+pub mod evil;
 mod feishu;
 mod http;
 mod platform;
@@ -13,6 +14,6 @@ pub use feishu::Feishu;
 pub use http::post;
 pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
-pub use relay::{Relay, wait_until};
+pub use relay::{Output, Relay, wait_until};
 pub use sealed::{Feedback, TOKEN, sealed};
 pub use slack::Slack;
