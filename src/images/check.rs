@@ -13,20 +13,20 @@ const PIXELS_MAX: u64 = 100_000_000;
 
 /// A picture fit to be kept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Picture {
+pub struct Picture {
     /// Its bytes, with nothing but the picture in them.
-    pub(super) bytes: Bytes,
+    pub bytes: Bytes,
     /// What is known of them.
-    pub(super) kept: KeptImage,
+    pub kept: KeptImage,
 }
 
 /// The bytes are no picture that is kept. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a picture that is kept: {0}")]
-pub(super) struct NotAPicture(String);
+pub struct NotAPicture(String);
 
 /// Checks and strips. What is kept was measured after stripping: it is what everyone will be served.
-pub(super) fn inspect(bytes: &Bytes) -> Result<Picture, NotAPicture> {
+pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAPicture> {
     let format = sniff(bytes)?;
     let bytes = strip(format, bytes).map_err(|error| NotAPicture(error.to_string()))?;
     if sniff(&bytes)? != format {

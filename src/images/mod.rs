@@ -14,6 +14,7 @@ mod policy;
 mod strip;
 mod worker;
 
+pub use check::{NotAPicture, Picture, inspect};
 pub use worker::{ImageWorker, Parts};
 
 use std::time::Duration;

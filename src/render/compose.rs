@@ -16,6 +16,9 @@ const FEISHU_BYTES_MAX: usize = 20 * 1024 - 256;
 /// Slack publishes no limit for a whole message; this is well below what is refused.
 const SLACK_BYTES_MAX: usize = 40_000;
 
+/// How the ids of people begin that an app knows its people by.
+const OPEN_ID: &str = "ou_";
+
 impl Templates {
     /// Renders `subject` for `audience` in `form`.
     pub fn payload(
@@ -146,7 +149,9 @@ impl Job<'_> {
             && self.audience.family == Family::Feishu
             && self.audience.fields.user == Visibility::Full;
         let person = self.subject.standing.person.as_deref();
-        match person.filter(|id| shown && is_id(id)) {
+        // `all` is an id too, and calls everyone.
+        let one = |id: &&str| id.starts_with(OPEN_ID) && is_id(id);
+        match person.filter(one).filter(|_| shown) {
             Some(id) => format!("<at id={id}></at>"),
             None => String::new(),
         }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+mod hostile;
 mod library;
 mod reporters;
 mod status;

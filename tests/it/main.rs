@@ -3,16 +3,20 @@
 #![expect(clippy::panic, reason = "tests say what went wrong by failing")]
 #![expect(unreachable_pub, reason = "there is nobody outside this binary")]
 
+mod addresses;
 mod architecture;
 mod backfill;
+mod bombs;
 mod cli;
 mod closing;
 mod crash;
 mod deliver;
+mod dependencies;
 mod doctor;
 mod feishu_app;
 mod harness;
 mod intake;
+mod leaks;
 mod main_path;
 mod running;
 mod slack_app;

@@ -59,8 +59,21 @@ pub(super) async fn showable(format: ImageFormat, bytes: Bytes) -> Result<Showab
         ImageFormat::Bmp => Codec::Bmp,
         ImageFormat::Heif => return Err(NotShowable("HEIC cannot be decoded here")),
     };
-    let _turn = TURNS.acquire().await;
-    match tokio::task::spawn_blocking(move || convert(codec, &bytes)).await {
+    in_turn(&TURNS, codec, bytes).await
+}
+
+async fn in_turn(
+    turns: &'static Semaphore,
+    codec: Codec,
+    bytes: Bytes,
+) -> Result<Showable, NotShowable> {
+    let turn = turns.acquire().await;
+    let work = move || {
+        // The turn goes with the work: whoever waits may give up, and the thread works on all the same.
+        let _turn = turn;
+        convert(codec, &bytes)
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(converted) => converted,
         Err(_panicked) => Err(NotShowable("its decoder failed")),
     }
@@ -151,6 +164,30 @@ mod tests {
                 "{suffix}"
             );
         }
+    }
+
+    #[test]
+    fn a_conversion_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+        static TURNS_OF_TEST: Semaphore = Semaphore::const_new(2);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            // The one thread is busy, so the conversion cannot even begin.
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            let bytes = encoded(&opaque(16), Codec::Bmp);
+            let work = in_turn(&TURNS_OF_TEST, Codec::Bmp, bytes);
+            let given_up = tokio::time::timeout(std::time::Duration::ZERO, work).await;
+            assert!(given_up.is_err());
+            assert_eq!(TURNS_OF_TEST.available_permits(), 1);
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            let both = TURNS_OF_TEST.acquire_many(2).await;
+            assert!(both.is_ok());
+        });
     }
 
     #[tokio::test]

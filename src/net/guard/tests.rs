@@ -353,3 +353,119 @@ async fn each_hop_is_checked_like_the_first_url() {
     let refused = fetch(vec![moved("http://a:b@127.0.0.1/")], &["127.0.0.1"], 100).await;
     assert!(matches!(refused.unwrap_err(), GuardError::UrlRefused(_)));
 }
+
+#[test]
+fn a_redirect_to_an_internal_address_is_refused_however_it_is_written() {
+    let from = Url::parse("https://pictures.example/a/b.png").unwrap();
+    for text in INTERNAL {
+        // As `redirect` reads a `Location`; relative to the page it is on, some mean yet other things.
+        let Ok(url) = from.join(text) else { continue };
+        let allowed = [url.host_str().unwrap_or_default().to_owned()];
+        let result = check(&url, policy(&allowed, false));
+        let stays = url.host_str() == from.host_str();
+        assert!(
+            stays || matches!(result, Err(GuardError::AddressRefused { .. })),
+            "{text}: {result:?}"
+        );
+    }
+}
+
+/// Ways to write an IPv4 address in a URL, as browsers and the resolver of C read it.
+fn written(address: std::net::Ipv4Addr) -> Vec<String> {
+    let [a, b, c, d] = address.octets();
+    let whole = address.to_bits();
+    let (low16, low24) = (whole & 0xffff, whole & 0xff_ffff);
+    let wide = |text: String| -> String {
+        let digit = |c: char| match c {
+            '0'..='9' => char::from_u32(u32::from(c) - 0x30 + 0xff10).unwrap(),
+            '.' => '。',
+            c => c,
+        };
+        text.chars().map(digit).collect()
+    };
+    vec![
+        address.to_string(),
+        format!("{address}."),
+        format!("{a}.{b}.{low16}"),
+        format!("{a}.{low24}"),
+        format!("{whole}"),
+        format!("{a:#x}.{b:#x}.{c:#x}.{d:#x}"),
+        format!("{a:#X}.{b}.{c:#o}.{d}").replace("0o", "0"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("0{a:o}.{low24:#x}"),
+        format!("0{whole:o}"),
+        format!("{whole:#x}"),
+        format!("0x0000{whole:08x}"),
+        wide(address.to_string()),
+        wide(format!("{whole}")),
+        address.to_string().replace('.', "%2e"),
+        address.to_string().replace('1', "%31"),
+    ]
+}
+
+/// Ways to carry an IPv4 address inside an IPv6 one.
+fn carried(address: std::net::Ipv4Addr) -> Vec<String> {
+    let (high, low) = (address.to_bits() >> 16, address.to_bits() & 0xffff);
+    vec![
+        format!("[::ffff:{address}]"),
+        format!("[::FFFF:{high:X}:{low:X}]"),
+        format!("[0:0:0:0:0:ffff:{high:x}:{low:x}]"),
+        format!("[::{address}]"),
+        format!("[::ffff:0:{address}]"),
+        format!("[64:ff9b::{address}]"),
+        format!("[64:ff9b:1::{high:x}:{low:x}]"),
+        format!("[2002:{high:x}:{low:x}::1]"),
+        format!("[2001:0:{high:x}:{low:x}::]"),
+        format!("[2001::{:x}:{:x}]", high ^ 0xffff, low ^ 0xffff),
+        format!("[fe80::5efe:{address}]"),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_way_to_write_an_address_is_judged_alike(
+        random in proptest::prelude::any::<u32>(),
+        (special, low) in (0_usize..10, proptest::prelude::any::<u32>()),
+    ) {
+        let bases = [
+            0, 0x0a00_0000, 0x6440_0000, 0x7f00_0000, 0xa9fe_0000, 0xac10_0000, 0xc0a8_0000,
+            0xc612_0000, 0xe000_0000, 0xffff_0000_u32,
+        ];
+        for bits in [random, bases[special] | (low & 0xffff)] {
+            let address = std::net::Ipv4Addr::from_bits(bits);
+            for host in written(address) {
+                let url = Url::parse(&format!("https://{host}:8443/x")).unwrap();
+                let allowed = [address.to_string()];
+                let result = check(&url, policy(&allowed, false));
+                let refused = matches!(result, Err(GuardError::AddressRefused { .. }));
+                assert_eq!(refused, !is_global(address.into()), "{host}: {result:?}");
+                assert!(refused || result.is_ok(), "{host}: {result:?}");
+            }
+            for host in carried(address) {
+                let url = Url::parse(&format!("https://{host}/x")).unwrap();
+                let allowed = [url.host_str().unwrap().to_owned()];
+                let result = check(&url, policy(&allowed, false));
+                assert!(matches!(result, Err(GuardError::AddressRefused { .. })), "{host}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zone_or_an_address_beyond_ipv4_is_no_address() {
+    for host in [
+        "[fe80::1%25eth0]",
+        "[::1%lo]",
+        "[v1.x]",
+        "0x100000000",
+        "1.2.3.4.5",
+        "127.0.0.256",
+        "0x7g.1",
+        "08.8.8.8",
+    ] {
+        let url = Url::parse(&format!("https://{host}/"));
+        assert!(url.is_err(), "{host}: {url:?}");
+    }
+}

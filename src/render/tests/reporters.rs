@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Calls `see` with each string, the key it stands under and the object's `tag` or `type`.
-fn strings(value: &Value, key: &str, tag: &str, see: &mut impl FnMut(&str, &str, &str)) {
+pub(super) fn strings(value: &Value, key: &str, tag: &str, see: &mut impl FnMut(&str, &str, &str)) {
     match value {
         Value::String(text) => see(tag, key, text),
         Value::Array(items) => items.iter().for_each(|item| strings(item, key, tag, see)),
@@ -58,7 +58,7 @@ fn assert_inert(family: Family, form: Form, payload: &Payload) {
     );
 }
 
-fn assert_within_limits(family: Family, payload: &Payload) {
+pub(super) fn assert_within_limits(family: Family, payload: &Payload) {
     let bytes = payload.with_links(|_| "x".repeat(350)).len();
     let most = if family == Family::Feishu {
         20 * 1024 - 256
@@ -81,7 +81,7 @@ fn assert_within_limits(family: Family, payload: &Payload) {
 }
 
 /// The same texts where a change of status has ids: who writes those is no concern of ours.
-fn hostile_change(text: &str) -> Sample {
+pub(super) fn hostile_change(text: &str) -> Sample {
     let mut sample = sample::status_changed();
     let Content::Updated(change) = &mut sample.event.content else {
         panic!("no change: {sample:?}");
