@@ -13,6 +13,7 @@ mod feishu_app;
 mod harness;
 mod intake;
 mod main_path;
+mod rule_tests;
 mod running;
 mod slack_app;
 mod updated;

@@ -4,13 +4,14 @@ mod complaints;
 mod connections;
 mod environment;
 mod reload;
+mod rule_tests;
 mod samples;
 mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Config, Loaded, load};
+use super::{Config, Loaded, load_with_tests};
 
 /// A folder with a `relay.toml` and what else a test puts there.
 struct Folder(tempfile::TempDir);
@@ -33,7 +34,7 @@ impl Folder {
     }
 
     fn load(&self, variables: &[(&str, &str)]) -> Loaded {
-        load(&self.path("relay.toml"), &environment(variables))
+        load_with_tests(&self.path("relay.toml"), &environment(variables))
     }
 
     /// The report with this folder's name left out.
