@@ -162,3 +162,55 @@ fn samples_are_listed_and_printed_to_be_tried() {
         "{unknown:?}"
     );
 }
+
+const APPS: &str = r#"
+app_secret = "${APP_SECRET:-s}"
+[destinations.chat]
+kind = "feishu-app"
+app = "shop"
+chat_id = "oc_1"
+[destinations.channel]
+kind = "slack-app"
+token = "${TOKEN:-xoxb-1}"
+channel = "C0123ABCD"
+[[rules]]
+name = "long"
+match = { path = "pages/index", contact = false }
+send_to = []
+[[rules]]
+name = "but not here"
+match = { type = "fault" }
+except = { path = "pages/pay/*" }
+send_to = []
+[[rules]]
+name = "faults"
+match = { type = "fault" }
+send_to = ["chat", "channel"]
+[[rules]]
+name = "last"
+send_to = []
+"#;
+
+/// What `try` shows is what the platforms' API would be asked, a card written out.
+#[test]
+fn try_shows_conditions_in_a_table_and_requests_as_they_would_go() {
+    let relay = Relay::prepared(&Relay::config(APPS));
+    let sample = relay.run(&["events", "sample", "crash"]);
+    relay.write("crash.json", &sample.stdout);
+    let tried = relay.run(&["try", "crash.json"]);
+    assert_eq!(tried.code(), 0, "{tried:?}");
+    let (table, messages) = tried.stdout.split_once("\nto ").expect("messages");
+    insta::assert_snapshot!("try_table", table);
+    assert!(messages.starts_with("chat (feishu-app: chat oc_1): rule \"faults\", warning"));
+    assert!(messages.contains("\nto channel (slack-app: channel C0123ABCD): rule"));
+
+    let answer = relay.run(&["try", "crash.json", "--json"]).json();
+    let of = |index: usize| answer["deliveries"][index]["request"].clone();
+    let (chat, channel) = (of(0), of(1));
+    assert_eq!(chat["body"]["receive_id"], "oc_1");
+    assert_eq!(chat["body"]["msg_type"], "interactive");
+    assert!(chat["body"]["content"]["body"].is_object(), "{chat}");
+    assert_eq!(channel["body"]["channel"], "C0123ABCD");
+    assert_eq!(channel["body"]["unfurl_links"], false);
+    assert!(chat["bytes"].as_u64() > Some(1000));
+}
