@@ -7,6 +7,7 @@ mod reload;
 mod rule_tests;
 mod samples;
 mod secrets;
+mod single;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
