@@ -19,6 +19,7 @@ mod raw;
 mod reload;
 mod rule_tests;
 mod rules;
+mod schema;
 mod section;
 mod spans;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use crate::{destination, images, store};
 pub use reload::{Changes, changes};
 pub use rule_tests::{Expect, Expected, RuleTest};
 pub use rules::WrittenRule;
+pub use schema::schema;
 
 /// The largest file that is read: a thousand times any real one.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -149,7 +149,7 @@ fn known(
 }
 
 /// What the top level has, for suggestions.
-const SECTIONS: &[&str] = &[
+pub(super) const SECTIONS: &[&str] = &[
     "include",
     "server",
     "log",

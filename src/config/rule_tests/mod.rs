@@ -172,7 +172,7 @@ fn moment(section: &mut Section<'_>, out: &mut Complaints) -> Option<Option<Time
 }
 
 /// The strings, numbers and lists of a table as JSON.
-fn json(table: &DeTable<'_>) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn json(table: &DeTable<'_>) -> serde_json::Map<String, serde_json::Value> {
     let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         (
             AsRef::<str>::as_ref(key.get_ref()).to_owned(),

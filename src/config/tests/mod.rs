@@ -15,10 +15,10 @@ use std::path::PathBuf;
 use super::{Config, Loaded, load_with_tests};
 
 /// A folder with a `relay.toml` and what else a test puts there.
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(relay: impl AsRef<[u8]>) -> Self {
+    pub(super) fn new(relay: impl AsRef<[u8]>) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.with("relay.toml", relay)
     }
@@ -39,7 +39,7 @@ impl Folder {
     }
 
     /// The report with this folder's name left out.
-    fn report(&self, variables: &[(&str, &str)]) -> String {
+    pub(super) fn report(&self, variables: &[(&str, &str)]) -> String {
         let folder = format!("{}/", self.0.path().display());
         self.load(variables).report().replace(&folder, "")
     }
