@@ -18,99 +18,69 @@ use crate::rules;
 /// What a value has that the schema does not allow: the first thing, with the way to it. Knows the words
 /// that the schema uses, and fails on any other.
 fn complaint(schema: &Value, value: &Value, way: &str) -> Option<String> {
-    let said = |what: &str| Some(format!("{way}: {what}"));
-    for (word, demand) in schema.as_object().unwrap() {
-        let found = match word.as_str() {
-            "$schema" | "title" | "description" | "default" | "examples" => None,
-            "type" => (!is_of(value, demand.as_str().unwrap()))
-                .then(|| said("type"))
-                .flatten(),
-            "enum" => (!demand.as_array().unwrap().contains(value))
-                .then(|| said("enum"))
-                .flatten(),
-            "const" => (demand != value).then(|| said("const")).flatten(),
-            "pattern" => value.as_str().and_then(|text| {
-                let pattern = Regex::new(demand.as_str().unwrap()).unwrap();
-                if pattern.is_match(text) {
-                    None
-                } else {
-                    said("pattern")
-                }
-            }),
-            "minLength" => value
-                .as_str()
-                .and_then(|text| if text.is_empty() { said("empty") } else { None }),
-            "minimum" => value
-                .as_f64()
-                .and_then(|number| if number < 0.0 { said("negative") } else { None }),
-            "minItems" => value.as_array().and_then(|items| {
-                if items.is_empty() {
-                    said("empty")
-                } else {
-                    None
-                }
-            }),
-            "minProperties" => value.as_object().and_then(|table| {
-                if table.is_empty() {
-                    said("empty")
-                } else {
-                    None
-                }
-            }),
-            "required" => value.as_object().and_then(|table| {
-                let missing = demand.as_array().unwrap().iter();
-                let mut missing = missing.filter(|key| !table.contains_key(key.as_str().unwrap()));
-                missing.next().and_then(|key| said(&format!("needs {key}")))
-            }),
-            "items" => value.as_array().and_then(|items| {
-                let mut items = items.iter().enumerate();
-                items.find_map(|(index, item)| complaint(demand, item, &format!("{way}[{index}]")))
-            }),
-            "anyOf" | "oneOf" => {
-                let forms = demand.as_array().unwrap();
-                let wrong: Vec<_> = forms
-                    .iter()
-                    .filter_map(|form| complaint(form, value, way))
-                    .collect();
-                let right = forms.len() - wrong.len();
-                let good = if word == "oneOf" {
-                    right == 1
-                } else {
-                    right > 0
-                };
-                (!good).then(|| wrong.join(" | "))
-            }
-            "propertyNames" => value.as_object().and_then(|table| {
-                table
-                    .keys()
-                    .find_map(|key| complaint(demand, &json!(key), way))
-            }),
-            "properties" => value.as_object().and_then(|table| {
-                let keys = demand.as_object().unwrap().iter();
-                let mut keys = keys.filter_map(|(key, form)| Some((key, form, table.get(key)?)));
-                keys.find_map(|(key, form, value)| complaint(form, value, &format!("{way}.{key}")))
-            }),
-            "additionalProperties" => value.as_object().and_then(|table| {
-                let known = schema["properties"].as_object();
-                let others = table
-                    .iter()
-                    .filter(|(key, _)| known.is_none_or(|known| !known.contains_key(*key)));
-                others.clone().find_map(|(key, value)| {
-                    let way = format!("{way}.{key}");
-                    if demand == false {
-                        Some(format!("{way}: unknown"))
-                    } else {
-                        complaint(demand, value, &way)
-                    }
-                })
-            }),
-            other => panic!("the schema uses {other}, which this test does not know"),
-        };
-        if found.is_some() {
-            return found;
+    let mut words = schema.as_object().unwrap().iter();
+    words.find_map(|(word, demand)| match word.as_str() {
+        "$schema" | "title" | "description" | "default" | "examples" => None,
+        "items" | "propertyNames" | "properties" | "additionalProperties" | "anyOf" | "oneOf" => {
+            below(schema, (word, demand), value, way)
+        }
+        word => (!holds(word, demand, value)).then(|| format!("{way}: {word}")),
+    })
+}
+
+/// Whether a demand on the value itself is met; one on another kind of value always is.
+fn holds(word: &str, demand: &Value, value: &Value) -> bool {
+    let fits = |pattern: &Regex| value.as_str().is_none_or(|text| pattern.is_match(text));
+    match word {
+        "type" => is_of(value, demand.as_str().unwrap()),
+        "enum" => demand.as_array().unwrap().contains(value),
+        "const" => demand == value,
+        "pattern" => fits(&Regex::new(demand.as_str().unwrap()).unwrap()),
+        "minLength" => value.as_str().is_none_or(|text| !text.is_empty()),
+        "minimum" => value.as_f64().is_none_or(|number| number >= 0.0),
+        "minItems" => value.as_array().is_none_or(|items| !items.is_empty()),
+        "minProperties" => value.as_object().is_none_or(|table| !table.is_empty()),
+        "required" => value.as_object().is_none_or(|table| {
+            let mut keys = demand.as_array().unwrap().iter();
+            keys.all(|key| table.contains_key(key.as_str().unwrap()))
+        }),
+        other => panic!("the schema uses {other}, which this test does not know"),
+    }
+}
+
+/// A complaint of a demand on what is in the value, or that other schemas make.
+fn below(
+    schema: &Value,
+    (word, demand): (&str, &Value),
+    value: &Value,
+    way: &str,
+) -> Option<String> {
+    let table = || value.as_object().into_iter().flatten();
+    let known = |key: &str| schema["properties"].get(key).is_some();
+    match word {
+        "items" => {
+            let mut items = value.as_array().into_iter().flatten();
+            items.find_map(|item| complaint(demand, item, &format!("{way}[]")))
+        }
+        "propertyNames" => table().find_map(|(key, _)| complaint(demand, &json!(key), way)),
+        "properties" => table()
+            .find_map(|(key, value)| complaint(demand.get(key)?, value, &format!("{way}.{key}"))),
+        "additionalProperties" => {
+            let mut others = table().filter(|(key, _)| !known(key));
+            others.find_map(|(key, value)| match demand {
+                Value::Bool(false) => Some(format!("{way}.{key}: unknown")),
+                schema => complaint(schema, value, &format!("{way}.{key}")),
+            })
+        }
+        any_or_one => {
+            let forms = demand.as_array().unwrap();
+            let wrong = forms.iter().filter_map(|form| complaint(form, value, way));
+            let wrong: Vec<String> = wrong.collect();
+            let right = forms.len() - wrong.len();
+            let good = right == 1 || (any_or_one == "anyOf" && right > 1);
+            (!good).then(|| wrong.join(" | "))
         }
     }
-    None
 }
 
 fn is_of(value: &Value, kind: &str) -> bool {

@@ -111,24 +111,36 @@ pub(super) fn secret() -> Value {
 
 /// One value, or a list of them.
 pub(super) fn many(one: Value) -> Value {
-    json!({ "anyOf": [&one, { "type": "array", "items": one }] })
+    let list = list_of(one.clone());
+    any_of(vec![one, list])
 }
 
 /// One value, or a list of at least one.
 pub(super) fn some(one: Value) -> Value {
-    json!({ "anyOf": [&one, { "type": "array", "items": one, "minItems": 1 }] })
+    let mut list = list_of(one.clone());
+    list["minItems"] = 1.into();
+    any_of(vec![one, list])
 }
 
-/// A list of tables: `[[rules]]`.
+fn any_of(forms: Vec<Value>) -> Value {
+    let mut any = json!({});
+    any["anyOf"] = forms.into();
+    any
+}
+
+/// A list of these: `[[rules]]`.
 pub(super) fn list_of(one: Value) -> Value {
-    json!({ "type": "array", "items": one })
+    let mut list = json!({ "type": "array" });
+    list["items"] = one;
+    list
 }
 
 /// Tables by names of one's own: `[apps.NAME]`.
 pub(super) fn named(one: Value) -> Value {
-    json!({
+    let mut named = json!({
         "type": "object",
         "propertyNames": { "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$" },
-        "additionalProperties": one,
-    })
+    });
+    named["additionalProperties"] = one;
+    named
 }
