@@ -1,21 +1,27 @@
-//! `check`: names everything that is wrong with the configuration, and what the network alone can tell.
+//! `check`: names everything that is wrong with the configuration, runs its `[[tests]]`, and asks about
+//! what the network alone can tell.
 
+mod annotations;
 mod online;
+mod rule_tests;
 
 use serde_json::{Value, json};
 
+use self::rule_tests::Ran;
 use super::context::{Context, Exit, Failure, block_on};
 use crate::config::{Config, Loaded};
 use crate::diag::Level;
 use crate::doctor::{self, Finding, Standing};
+use crate::model::RuleName;
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay check
   feedback-relay --config staging.toml check --deny-warnings
   feedback-relay check --online           asks the platforms too, and posts nothing
+  feedback-relay check --format github    in a workflow: marks the lines of the pull request
 
-Exit status: 0 good, 1 something failed online, or warnings with --deny-warnings, 2 errors.";
+Exit status: 0 good, 1 a test fails, something failed online, or warnings with --deny-warnings, 2 errors.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -27,9 +33,23 @@ pub(super) struct Args {
     /// Fail on warnings too
     #[arg(long)]
     deny_warnings: bool,
-    /// Print JSON
-    #[arg(long)]
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Print JSON; the same as --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+}
+
+/// For whom it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// As annotations of a GitHub workflow
+    Github,
 }
 
 /// How many complaints of each level.
@@ -59,26 +79,47 @@ impl Contents {
 
 /// Prints all diagnostics, which are the result of this command.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let loaded = context.load();
+    let loaded = context.load_with_tests();
     let counts = count(&loaded);
     let contents = loaded.config.as_ref().map(Contents::of);
+    let ran = match &loaded.config {
+        Some(config) => rule_tests::run(config, &loaded.tests),
+        None => Ran::default(),
+    };
     let file = context.file();
     let findings = match &loaded.config {
         Some(config) if args.online => Some(examine(context, config)?),
         Some(_) | None => None,
     };
-    if args.json {
-        let mut answer = to_json(&file, counts, contents, &loaded.to_json());
-        if let Some(findings) = &findings {
-            answer["online"] = online::to_json(findings);
+    let format = if args.json { Format::Json } else { args.format };
+    match format {
+        Format::Json => {
+            let tests = contents.map(|_| tests_json(&ran, &loaded));
+            let mut answer = to_json(&file, counts, contents, &loaded.to_json(), &tests);
+            if ran.failed > 0 {
+                answer["good"] = false.into();
+            }
+            if let Some(findings) = &findings {
+                answer["online"] = online::to_json(findings);
+            }
+            context.out.json(&answer);
         }
-        context.out.json(&answer);
-    } else {
-        if !loaded.diagnostics.is_empty() {
-            context.out.text(&loaded.report());
+        Format::Github => context.out.text(&annotations::of(&loaded, &ran.failures)),
+        Format::Text => {
+            let report = loaded.report() + &loaded.report_of(&ran.failures);
+            if !report.is_empty() {
+                context.out.text(&report);
+            }
         }
-        if let Some(contents) = contents {
-            context.out.line(&verdict(&file, contents, counts.warnings));
+    }
+    if let Some(contents) = contents
+        && format != Format::Json
+    {
+        context
+            .out
+            .line(&verdict(&file, contents, counts.warnings, &ran));
+        for line in tests_lines(&ran) {
+            context.out.line(&line);
         }
         if let Some(findings) = &findings {
             context.out.text(&online::table(findings));
@@ -90,7 +131,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let found = any(Standing::Failed) || (warned && args.deny_warnings);
     match contents {
         None => Err(Failure::Configuration(summary(&file, counts))),
-        Some(_) => Ok(Exit::done_if(!found)),
+        Some(_) => Ok(Exit::done_if(!found && ran.failed == 0)),
     }
 }
 
@@ -99,6 +140,35 @@ fn examine(context: &Context, config: &Config) -> Result<Vec<Finding>, Failure> 
     block_on(async {
         let findings = examination.await;
         findings.map_err(|error| Failure::of("cannot ask anybody", error))
+    })
+}
+
+/// What is said of `[[tests]]`; nothing where there are none.
+fn tests_lines(ran: &Ran) -> Vec<String> {
+    if ran.count == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![match (ran.failed, ran.count) {
+        (0, 1) => "1 test passes".to_owned(),
+        (0, count) => format!("{count} tests pass"),
+        (1, 1) => "the only test fails".to_owned(),
+        (1, count) => format!("1 of {count} tests fails"),
+        (failed, count) => format!("{failed} of {count} tests fail"),
+    }];
+    if !ran.uncovered.is_empty() {
+        let names = ran.uncovered.iter().map(|rule| format!("\"{rule}\""));
+        let names: Vec<String> = names.collect();
+        lines.push(format!("no test covers {}", names.join(", ")));
+    }
+    lines
+}
+
+fn tests_json(ran: &Ran, loaded: &Loaded) -> Value {
+    json!({
+        "count": ran.count,
+        "failed": ran.failed,
+        "failures": loaded.to_json_of(&ran.failures),
+        "uncovered": ran.uncovered.iter().map(RuleName::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -116,14 +186,15 @@ fn count(loaded: &Loaded) -> Counts {
     }
 }
 
-fn verdict(file: &str, contents: Contents, warnings: usize) -> String {
+fn verdict(file: &str, contents: Contents, warnings: usize, ran: &Ran) -> String {
+    let found = if ran.failed == 0 { "is good" } else { "loads" };
     let said = if warnings == 0 {
         String::new()
     } else {
         format!(", with {}", plural(warnings, "warning"))
     };
     format!(
-        "{file} is good{said}: {}, {}, {}",
+        "{file} {found}{said}: {}, {}, {}",
         plural(contents.apps, "app"),
         plural(contents.destinations, "destination"),
         plural(contents.rules, "rule"),
@@ -143,7 +214,13 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn to_json(file: &str, counts: Counts, contents: Option<Contents>, diagnostics: &Value) -> Value {
+fn to_json(
+    file: &str,
+    counts: Counts,
+    contents: Option<Contents>,
+    diagnostics: &Value,
+    tests: &Option<Value>,
+) -> Value {
     json!({
         "file": file,
         "good": contents.is_some(),
@@ -153,6 +230,7 @@ fn to_json(file: &str, counts: Counts, contents: Option<Contents>, diagnostics: 
         "destinations": contents.map(|c| c.destinations),
         "rules": contents.map(|c| c.rules),
         "diagnostics": diagnostics,
+        "tests": tests,
     })
 }
 
@@ -169,11 +247,11 @@ mod tests {
     #[test]
     fn a_good_file_is_told_in_one_line() {
         assert_eq!(
-            verdict("relay.toml", CONTENTS, 0),
+            verdict("relay.toml", CONTENTS, 0, &Ran::default()),
             "relay.toml is good: 1 app, 2 destinations, 0 rules"
         );
         assert_eq!(
-            verdict("relay.toml", CONTENTS, 2),
+            verdict("relay.toml", CONTENTS, 2, &Ran::default()),
             "relay.toml is good, with 2 warnings: 1 app, 2 destinations, 0 rules"
         );
     }
@@ -184,9 +262,15 @@ mod tests {
             errors: 1,
             warnings: 0,
         };
-        let bad = to_json("relay.toml", counts, None, &json!([]));
+        let bad = to_json("relay.toml", counts, None, &json!([]), &None);
         assert_eq!((&bad["good"], &bad["rules"]), (&json!(false), &Value::Null));
-        let good = to_json("relay.toml", Counts::default(), Some(CONTENTS), &json!([]));
+        let good = to_json(
+            "relay.toml",
+            Counts::default(),
+            Some(CONTENTS),
+            &json!([]),
+            &None,
+        );
         assert_eq!(
             (&good["good"], &good["destinations"]),
             (&json!(true), &json!(2))

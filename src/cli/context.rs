@@ -120,6 +120,11 @@ impl Context {
         config::load(&self.file, &self.environment)
     }
 
+    /// Loads and checks the configuration, and its `[[tests]]`.
+    pub(super) fn load_with_tests(&self) -> Loaded {
+        config::load_with_tests(&self.file, &self.environment)
+    }
+
     /// Loads it again whenever it is called.
     pub(super) fn loader(&self) -> Box<dyn Fn() -> Loaded + Send + Sync> {
         let (file, environment) = (self.file.clone(), Arc::clone(&self.environment));

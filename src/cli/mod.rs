@@ -14,6 +14,7 @@ mod destinations;
 mod events;
 mod output;
 mod reading;
+mod schema;
 mod serve;
 mod text;
 mod try_event;
@@ -80,6 +81,9 @@ enum Command {
     Backfill(backfill::Args),
     /// Copy journal and pictures consistently while the relay runs
     Backup(backup::Args),
+    /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -105,6 +109,7 @@ pub fn run(
         Command::Destinations(command) => destinations::run(&mut context, &command),
         Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
+        Command::Schema => schema::run(&mut context),
         Command::Completions(args) => completions::run(&mut context, &args),
     };
     ExitCode::from(context.end(result))

@@ -84,6 +84,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let trial = show::Trial {
         event: &event,
         previews: &previews,
+        destinations: &config.destinations,
         sent: sent.as_deref(),
         only: args.to.as_ref(),
     };

@@ -65,6 +65,10 @@ codes! {
     NAME_TAKEN = "E036", "one name for two things";
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
+    TEST_EVENT = "E060", "a test's event cannot be read";
+    TEST_WITH = "E061", "`with` of a test names a field that the event does not have";
+    UNKNOWN_RULE = "E062", "no such rule";
+    TEST_FAILED = "E063", "a test fails";
     NO_RULES = "W001", "no rules";
     HTTP_TARGET = "W002", "a destination without TLS";
     SECRET_IN_FILE = "W003", "a secret written in the file";

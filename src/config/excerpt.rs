@@ -19,6 +19,7 @@ const OPEN: &[&str] = &[
     "allow_hosts",
     "app",
     "app_id",
+    "at",
     "backfill",
     "body",
     "buttons",
@@ -26,8 +27,10 @@ const OPEN: &[&str] = &[
     "chat_id",
     "concurrency",
     "contact",
+    "contains",
     "dir",
     "except",
+    "expect",
     "fallback",
     "fallback_after",
     "fault",
@@ -54,7 +57,9 @@ const OPEN: &[&str] = &[
     "receive",
     "retain",
     "retry_for",
+    "rule",
     "send_to",
+    "sent_to",
     "severity",
     "shutdown_grace",
     "source",
@@ -72,6 +77,7 @@ const OPEN: &[&str] = &[
     "user",
     "via",
     "wait",
+    "with",
 ];
 
 /// The excerpt of `text` around `span`; `None` for an empty file or a span that is not in it.
@@ -120,8 +126,8 @@ type Found = (Range<usize>, bool);
 
 fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut Vec<Found>) {
     for (key, value) in table {
-        // The keys of `headers` and `labels` are the operator's own: what they stand in decides.
-        let own = matches!(within, Some("headers" | "labels"));
+        // The keys of `headers`, `labels` and `with` are not ours: what they stand in decides.
+        let own = matches!(within, Some("headers" | "labels" | "with"));
         let name = if own {
             within
         } else {

@@ -41,12 +41,7 @@ const CONDITIONS: &[&str] = &[
 ];
 
 /// Keys of the design that this version does not have, by the last part of their section.
-const NOT_BUILT: &[(&str, &str)] = &[
-    ("", "tests"),
-    ("", "digests"),
-    ("", "silences"),
-    ("", "console"),
-];
+const NOT_BUILT: &[(&str, &str)] = &[("", "digests"), ("", "silences"), ("", "console")];
 
 /// Whether `path` is a key that is designed and not built.
 fn is_not_built(path: &str) -> bool {
@@ -139,6 +134,17 @@ pub(super) fn nearest<'a>(
         .filter(|(likeness, _)| *likeness >= 0.82)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// Help for a key that is none of the platform's `fields`; our own names for them are known.
+pub(super) fn feishu_field(key: &str, fields: &[&str]) -> String {
+    let ours = FEISHU_NAMES
+        .iter()
+        .find(|(theirs, ours)| *ours == key && fields.contains(theirs));
+    match ours {
+        Some((theirs, _)) => format!("did you mean `{theirs}`? That is Feishu's name for it"),
+        None => which(key, fields.iter().copied()),
+    }
 }
 
 /// Help for a name that is none of `names`.

@@ -17,7 +17,9 @@ mod hints;
 mod layers;
 mod raw;
 mod reload;
+mod rule_tests;
 mod rules;
+mod schema;
 mod section;
 mod spans;
 #[cfg(test)]
@@ -47,7 +49,9 @@ use crate::telemetry::LogSettings;
 use crate::{destination, images, store};
 
 pub use reload::{Changes, changes};
+pub use rule_tests::{Expect, Expected, RuleTest};
 pub use rules::WrittenRule;
+pub use schema::schema;
 
 /// The largest file that is read: a thousand times any real one.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -112,6 +116,8 @@ pub struct Server {
 pub struct Loaded {
     /// The configuration, if it has no errors.
     pub config: Option<Config>,
+    /// `[[tests]]`, if they were asked for.
+    pub tests: Vec<RuleTest>,
     /// Every complaint, in the order of their places.
     pub diagnostics: Vec<Diagnostic>,
     /// The text of each file that was read, for showing lines.
@@ -122,8 +128,13 @@ impl Loaded {
     /// All complaints as people read them: `relay.toml:6:17`, the line (with what may be secret
     /// masked), a caret, and help. Empty if there is none.
     pub fn report(&self) -> String {
+        self.report_of(&self.diagnostics)
+    }
+
+    /// The same of other complaints about these files.
+    pub fn report_of(&self, diagnostics: &[Diagnostic]) -> String {
         let mut report = String::new();
-        for diagnostic in &self.diagnostics {
+        for diagnostic in diagnostics {
             let excerpt = self.excerpt(diagnostic);
             report.push_str(&diagnostic.render(excerpt.as_ref()));
             report.push_str("\n\n");
@@ -134,6 +145,11 @@ impl Loaded {
     /// All complaints for programs: a list of objects. Lines and columns count from 1, columns in
     /// characters; what is not known is null.
     pub fn to_json(&self) -> Value {
+        self.to_json_of(&self.diagnostics)
+    }
+
+    /// The same of other complaints about these files.
+    pub fn to_json_of(&self, diagnostics: &[Diagnostic]) -> Value {
         let one = |diagnostic: &Diagnostic| {
             let excerpt = self.excerpt(diagnostic);
             let place = &diagnostic.place;
@@ -149,10 +165,11 @@ impl Loaded {
                 "help": diagnostic.help,
             })
         };
-        self.diagnostics.iter().map(one).collect()
+        diagnostics.iter().map(one).collect()
     }
 
-    fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
+    /// The line a complaint is about, with what may be secret masked.
+    pub fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
         let file = diagnostic.place.file.as_ref()?;
         let span = diagnostic.place.span.as_ref()?;
         let (_, text) = self.sources.iter().find(|(known, _)| known == file)?;
@@ -160,21 +177,44 @@ impl Loaded {
     }
 }
 
-/// Loads and checks `file` under these environment variables.
+/// Whether `[[tests]]` and the events they name are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tests {
+    Read,
+    /// A relay needs no event of theirs, and does not fail on one.
+    LeaveOut,
+}
+
+/// Loads and checks `file` under these environment variables; `[[tests]]` are left out.
 pub fn load(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
+    load_as(file, environment, Tests::LeaveOut)
+}
+
+/// Loads and checks `file` under these environment variables, its `[[tests]]` too.
+pub fn load_with_tests(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
+    load_as(file, environment, Tests::Read)
+}
+
+fn load_as(file: &Path, environment: &BTreeMap<String, String>, tests: Tests) -> Loaded {
     let mut out = Complaints::new(file);
     let mut sources = Vec::new();
-    let mut config = None;
+    let mut built = None;
     if let Some(text) = read_text(file, &At::default(), &mut out) {
         let mut included = Vec::new();
-        config = build(file, &text, environment, &mut included, &mut out);
+        let source = Source { file, text: &text };
+        built = build(source, environment, tests, &mut included, &mut out);
         sources.push((file.to_owned(), text));
         sources.append(&mut included);
-        sources.extend(config.iter().flat_map(|config| config.templates.sources()));
+        sources.extend(
+            built
+                .iter()
+                .flat_map(|(config, _)| config.templates.sources()),
+        );
     }
-    let config = config.filter(|_| !out.any_errors());
+    let (config, tests) = built.filter(|_| !out.any_errors()).unzip();
     Loaded {
         config,
+        tests: tests.unwrap_or_default(),
         diagnostics: out.into_sorted(&sources),
         sources,
     }
@@ -187,15 +227,26 @@ struct Head {
     include: Option<Many<Spanned<String>>>,
 }
 
+/// The configuration's own file.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
 fn build(
-    file: &Path,
-    text: &str,
+    source: Source<'_>,
     environment: &BTreeMap<String, String>,
+    tests: Tests,
     included: &mut Vec<(PathBuf, String)>,
     out: &mut Complaints,
-) -> Option<Config> {
+) -> Option<(Config, Vec<RuleTest>)> {
+    let Source { file, text } = source;
     let mut tree = layers::parse(text, out)?;
     layers::overlay(&mut tree, text, environment, out);
+    if tests == Tests::LeaveOut {
+        tree.remove("tests");
+    }
     let expanded = expand::expand(&mut tree, &At::default(), environment, out);
     let context = Context {
         file,
@@ -205,6 +256,7 @@ fn build(
     };
     let mut rules = rules::Written::default();
     rules.take(&mut tree, file, out);
+    let tests = tree.remove("tests").map(rule_tests::Written);
     let at = At::default();
     let mut top = Section { at, table: tree };
     let mut head = Section {
@@ -218,7 +270,7 @@ fn build(
     if let Some(patterns) = head.include {
         *included = rules.include(patterns, &context.path(""), environment, out);
     }
-    Some(check::config(top, rules, &context, out))
+    Some(check::config(top, rules, tests, &context, out))
 }
 
 /// The text of a file, or a complaint at what named it.

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::values::{Address, Many, Often, Period, Rate, RawSecret, Size, Zone};
 use crate::feishu::{self, Urgent};
+use crate::model::Severity;
 use crate::render::{Locale, Visibility};
 use crate::telemetry::LogFormat;
 
@@ -143,6 +144,20 @@ sections! {
     RawFile {
         path: Field<String>,
     }
+    /// An entry of `[[tests]]`; `at`, `with` and `expect` are taken before
+    RawTest {
+        name: Field<String>,
+        event: Field<String>,
+    }
+    /// `expect` of a test
+    RawExpect {
+        rule: Option<Many<Spanned<String>>>,
+        sent_to: Option<Many<Spanned<String>>>,
+        severity: Field<Urgency>,
+        template: Field<String>,
+        contains: Option<Many<Spanned<String>>>,
+        unrouted: Field<bool>,
+    }
 }
 
 /// Defines a value that is one of a few words.
@@ -169,6 +184,8 @@ words! {
     Platform { Feishu = "feishu", Lark = "lark", }
     /// `urgent` of a `feishu-app`
     How { App = "app", Sms = "sms", Phone = "phone", }
+    /// `severity` that a test expects
+    Urgency { Info = "info", Warning = "warning", Critical = "critical", }
     /// An entry of `fields`
     Sight { Full = "full", Mask = "mask", Drop = "drop", }
     /// `kind` of a destination. Those that are not built are refused with words of their own.
@@ -206,6 +223,16 @@ impl From<How> for Urgent {
             How::App => Self::App,
             How::Sms => Self::Sms,
             How::Phone => Self::Phone,
+        }
+    }
+}
+
+impl From<Urgency> for Severity {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Info => Self::Info,
+            Urgency::Warning => Self::Warning,
+            Urgency::Critical => Self::Critical,
         }
     }
 }

@@ -326,7 +326,7 @@ fn found_at<'a, 'i>(
 }
 
 /// The key that serde does not know, and those it does.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+pub(super) fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
     let (key, known) = message
         .strip_prefix("unknown field `")?
         .rsplit_once("`, expected ")

@@ -49,6 +49,11 @@ const PER_APP_MINUTE: Pace = Pace {
 /// How long ringing people may take: the message has been taken, and its record waits.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What the API is given of a rendered message; `None` if it is no message of the feishu family.
+pub(super) fn content_of(payload: &str) -> Option<Content> {
+    content::of(payload)
+}
+
 /// See the module.
 pub(super) struct FeishuApp {
     common: Common,

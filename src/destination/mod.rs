@@ -10,6 +10,7 @@ mod feishu_answer;
 mod feishu_app;
 mod feishu_bot;
 mod file;
+mod request;
 mod slack_app;
 mod slack_webhook;
 mod splice;
@@ -30,6 +31,8 @@ use crate::model::{
 };
 use crate::net::HttpClient;
 use crate::render::{Audience, Payload};
+
+pub use request::Request;
 
 /// At most `count` sends in `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +255,18 @@ pub enum KindSettings {
 }
 
 impl KindSettings {
+    /// The word for the kind in the configuration.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::FeishuBot { .. } => "feishu-bot",
+            Self::FeishuApp { .. } => "feishu-app",
+            Self::SlackWebhook { .. } => "slack-webhook",
+            Self::SlackApp { .. } => "slack-app",
+            Self::Webhook { .. } => "webhook",
+            Self::File { .. } => "file",
+        }
+    }
+
     /// Whether its messages carry buttons: where clicks come back to us, and the operator wants them.
     pub const fn has_buttons(&self) -> bool {
         match self {

@@ -39,6 +39,11 @@ const PER_CHANNEL: Pace = Pace {
 /// alert waits for its picture for ever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// What `chat.postMessage` is given of a rendered message; `None` if that is no JSON object.
+pub(super) fn posted(payload: &str, channel: &str) -> Option<serde_json::Value> {
+    Some(Asked::of(payload, &Address::Channel(channel))?.body)
+}
+
 /// See the module.
 pub(super) struct SlackApp {
     common: Common,

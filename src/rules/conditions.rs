@@ -21,7 +21,7 @@ const REGEX_BYTES_MAX: usize = 1 << 20;
 const CODE_MAX: i64 = i32::MAX as i64;
 
 /// The keys of `match` and `except`.
-pub(super) const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "event",
     "status",
     "app",

@@ -26,7 +26,9 @@ mod report;
 mod tests;
 
 pub use codes::CODES;
+pub use conditions::KEYS as CONDITION_KEYS;
 pub use raw::RawRule;
+pub use read::KEYS;
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ const LABELS_MAX: usize = 50;
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The keys of a rule.
-pub(super) const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "name", "match", "except", "send_to", "continue", "severity", "template", "mention", "labels",
     "wait",
 ];

@@ -4,6 +4,7 @@ mod closing;
 mod erase;
 mod list;
 mod replay;
+mod sample;
 mod show;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ pub(super) enum Command {
     List(list::Args),
     /// Show everything about one event
     Show(show::Args),
+    /// Print a sample event of some kind, or list the kinds
+    Sample(sample::Args),
     /// Run events through today's rules again, under new keys
     Replay(replay::Args),
     /// Remove a person's words and pictures and keep the bare record; asks nothing
@@ -30,6 +33,7 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
         match command {
             Command::List(args) => list::run(context, args).await,
             Command::Show(args) => show::run(context, args).await,
+            Command::Sample(args) => sample::run(context, args),
             Command::Replay(args) => replay::run(context, args).await,
             Command::Erase(args) => erase::run(context, args).await,
         }

@@ -1,17 +1,21 @@
 //! How a trial is shown. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::cli::text::{self, Table};
 use crate::cli::view;
 use crate::deliver::preview::{Preview, Previews};
-use crate::destination::Sent;
-use crate::model::{DestinationName, Event, ImageId};
+use crate::destination::{Request, Sent, Settings};
+use crate::model::{DestinationName, Event, EventState, Finding, ImageId, Trace};
 
 /// All there is to show.
 pub(super) struct Trial<'a> {
     pub(super) event: &'a Event,
     pub(super) previews: &'a Previews,
+    /// Where messages go.
+    pub(super) destinations: &'a BTreeMap<DestinationName, Settings>,
     /// In the order of the messages, if they were sent.
     pub(super) sent: Option<&'a [Sent]>,
     /// The only destination that is looked at, if one was named.
@@ -27,21 +31,20 @@ impl Trial<'_> {
     /// For people.
     pub(super) fn to_text(&self) -> String {
         let mut out = escaped(&format!(
-            "event {}, received by {}: {}",
-            self.event.id, self.event.via, self.previews.state
+            "event {}, received by {}: {}{}",
+            self.event.id,
+            self.event.via,
+            self.previews.state,
+            meaning(self.previews.state)
         ));
         out.push_str("\n\n");
-        let mut rules = Table::new(["RULE", "FINDING"]);
-        for rule in &self.previews.trace.rules {
-            rules.push([rule.rule.to_string(), view::finding(&rule.finding)]);
-        }
-        out.push_str(&rules.render());
+        out.push_str(&rules(&self.previews.trace));
         if self.previews.messages.is_empty() {
             let who = self.only.map_or("anybody", DestinationName::as_str);
             out.push_str(&format!("\nno rule tells {}\n", escaped(who)));
         }
         for (index, message) in self.previews.messages.iter().enumerate() {
-            out.push_str(&message_text(message, self.sent(index)));
+            out.push_str(&self.message_text(message, self.sent(index)));
         }
         out
     }
@@ -59,6 +62,12 @@ impl Trial<'_> {
                 "labels": message.order.labels,
                 "template_error": message.fault.as_ref().map(ToString::to_string),
                 "payload": payload(message),
+                "request": self.request(message).map(|one| json!({
+                    "kind": one.kind,
+                    "to": one.to,
+                    "bytes": one.bytes,
+                    "body": one.body,
+                })),
                 "sent": self.sent(index).map(sent_json),
             })
         });
@@ -71,27 +80,87 @@ impl Trial<'_> {
         })
     }
 
+    /// What its destination would be asked.
+    fn request(&self, message: &Preview) -> Option<Request> {
+        let settings = self.destinations.get(&message.destination)?;
+        Some(settings.request(&message.payload.with_links(link), message.id))
+    }
+
+    fn message_text(&self, message: &Preview, sent: Option<&Sent>) -> String {
+        let order = view::order(&message.order);
+        let request = self.request(message);
+        let (way, size) = request.as_ref().map_or_else(Default::default, |one| {
+            let way = format!(" ({}: {})", one.kind, one.to);
+            (way, format!(", {} bytes", one.bytes))
+        });
+        let head = format!("to {}{way}: {order}{size}", message.destination);
+        let mut out = format!("\n{}\n", escaped(&head));
+        if let Some(fault) = &message.fault {
+            let fault = escaped(&fault.to_string());
+            out.push_str(&format!(
+                "{fault}; the built-in plain one takes its place\n"
+            ));
+        }
+        let body = request.map_or_else(|| payload(message), |request| request.body);
+        out.push_str(&format!("{}\n", text::escape_json(&format!("{body:#}"))));
+        if let Some(sent) = sent {
+            out.push_str(&format!("=> sent as a test: {}\n", escaped(&outcome(sent))));
+        }
+        out
+    }
+
     fn sent(&self, index: usize) -> Option<&Sent> {
         self.sent.and_then(|sent| sent.get(index))
     }
 }
 
-fn message_text(message: &Preview, sent: Option<&Sent>) -> String {
-    let order = view::order(&message.order);
-    let head = format!("to {}: {order}", message.destination);
-    let mut out = format!("\n{}\n", escaped(&head));
-    if let Some(fault) = &message.fault {
-        let fault = escaped(&fault.to_string());
-        out.push_str(&format!(
-            "{fault}; the built-in plain one takes its place\n"
-        ));
+/// What a state means for whoever looks, where the word alone does not say it.
+fn meaning(state: EventState) -> &'static str {
+    match state {
+        EventState::Unrouted => ", for no rule took it for good",
+        EventState::Noted => ", for no rule took it, and nobody need hear of it",
+        EventState::Routed | EventState::Ignored | EventState::Unreadable => "",
     }
-    let payload = format!("{:#}", payload(message));
-    out.push_str(&format!("{}\n", text::escape_json(&payload)));
-    if let Some(sent) = sent {
-        out.push_str(&format!("=> {}\n", escaped(&outcome(sent))));
+}
+
+/// How many characters of what a reporter typed stand in the table.
+const FOUND_CHARS_MAX: usize = 60;
+
+/// What each rule said, and the condition that decided it beside the value it met.
+fn rules(trace: &Trace) -> String {
+    let mut rules = Table::new(["RULE", "FINDING", "CONDITION", "WANTED", "FOUND"]);
+    for rule in &trace.rules {
+        let (finding, condition) = match &rule.finding {
+            Finding::Matched { last: true } => ("matched", None),
+            Finding::Matched { last: false } => ("matched, and goes on", None),
+            Finding::Failed(condition) => ("no", Some(("match", condition))),
+            Finding::Excepted(condition) => ("no", Some(("except", condition))),
+            Finding::NotReached => ("not reached", None),
+        };
+        let (name, wanted, found) = condition.map_or_else(Default::default, |(table, one)| {
+            let found = view::or_dash(Some(one.found.expose()));
+            (
+                format!("{table}.{}", one.key),
+                one.wanted.clone(),
+                short(&found),
+            )
+        });
+        rules.push([
+            rule.rule.to_string(),
+            finding.to_owned(),
+            name,
+            wanted,
+            found,
+        ]);
     }
-    out
+    rules.render()
+}
+
+fn short(found: &str) -> String {
+    match found.char_indices().nth(FOUND_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", found.get(..end).unwrap_or_default()),
+        None => found.to_owned(),
+    }
 }
 
 fn escaped(line: &str) -> String {
@@ -181,6 +250,7 @@ mod tests {
         let mut trial = Trial {
             event: &event,
             previews: &previews,
+            destinations: &BTreeMap::new(),
             sent: None,
             only: None,
         };

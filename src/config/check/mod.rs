@@ -19,12 +19,13 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::raw::{Field, RawOperator};
+use super::rule_tests::{self, RuleTest};
 use super::section::Section;
 use super::spans::{At, Complaints};
 use super::{Config, codes, hints, rules};
 use crate::diag::Level;
 use crate::model::DestinationName;
-use crate::render::{self, Templates};
+use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
 
 /// What every check may look at.
@@ -61,9 +62,10 @@ struct Names {
 pub(super) fn config(
     mut top: Section<'_>,
     rules: rules::Written,
+    tests: Option<rule_tests::Written<'_>>,
     context: &Context<'_>,
     out: &mut Complaints,
-) -> Config {
+) -> (Config, Vec<RuleTest>) {
     let server = sections::server(top.take("server", out), out);
     let log = sections::log(top.take("log", out), out);
     let operator = top.take("operator", out);
@@ -93,24 +95,20 @@ pub(super) fn config(
     let destinations = checked.destinations(top.take("destinations", out), out);
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
-    let known = Known {
-        app_ids: app_names
-            .iter()
-            .map(|(id, name)| (name.clone(), id.clone()))
-            .collect(),
-        apps: names.apps.keys().map(|name| name.as_str().into()).collect(),
-        destinations: names
-            .destinations
-            .iter()
-            .map(|name| name.as_str().into())
-            .collect(),
-        mentions: mentions.keys().cloned().collect(),
-        templates: templates.own_names(),
-    };
+    let known = known(&names, &app_names, &mentions);
     let (rules, rules_written) = rules.build(&known, out);
     // Nothing is left but what no section has.
     top.read_beside::<Nothing>(SECTIONS, out);
-    Config {
+    let tests = tests.map_or_else(Vec::new, |tests| {
+        let names = rule_tests::Names {
+            apps: &apps.apps,
+            destinations: &known.destinations,
+            rules: &rules_written,
+            templates: &known.templates,
+        };
+        tests.read(names, context, out)
+    });
+    let config = Config {
         file: context.file.to_owned(),
         server,
         log,
@@ -127,11 +125,31 @@ pub(super) fn config(
         destinations,
         rules,
         rules_written,
+    };
+    (config, tests)
+}
+
+/// The names that rules may use.
+fn known(
+    names: &Names,
+    app_names: &BTreeMap<String, String>,
+    mentions: &BTreeMap<String, Mention>,
+) -> Known {
+    let app_ids = app_names.iter();
+    let destinations = names.destinations.iter();
+    Known {
+        app_ids: app_ids
+            .map(|(id, name)| (name.clone(), id.clone()))
+            .collect(),
+        apps: names.apps.keys().map(|name| name.as_str().into()).collect(),
+        destinations: destinations.map(|name| name.as_str().into()).collect(),
+        mentions: mentions.keys().cloned().collect(),
+        templates: names.templates.own_names(),
     }
 }
 
 /// What the top level has, for suggestions.
-const SECTIONS: &[&str] = &[
+pub(super) const SECTIONS: &[&str] = &[
     "include",
     "server",
     "log",
@@ -144,6 +162,7 @@ const SECTIONS: &[&str] = &[
     "apps",
     "destinations",
     "rules",
+    "tests",
 ];
 
 /// The top level, when every section has been taken out of it.
@@ -213,7 +232,7 @@ fn in_range<T: PartialOrd + Copy>(
 }
 
 /// Complains that a key is needed, unless what was written for it has been complained of.
-fn missing(section: &At, key: &str, help: &str, out: &mut Complaints) {
+pub(super) fn missing(section: &At, key: &str, help: &str, out: &mut Complaints) {
     if !out.concern(&super::spans::join(&section.path, key)) {
         let message = format!("`{}` needs the key `{key}`", section.path);
         out.add_with_help(codes::MISSING_KEY, section, message, help);

@@ -4,19 +4,21 @@ mod complaints;
 mod connections;
 mod environment;
 mod reload;
+mod rule_tests;
 mod samples;
 mod secrets;
+mod single;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Config, Loaded, load};
+use super::{Config, Loaded, load_with_tests};
 
 /// A folder with a `relay.toml` and what else a test puts there.
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(relay: impl AsRef<[u8]>) -> Self {
+    pub(super) fn new(relay: impl AsRef<[u8]>) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.with("relay.toml", relay)
     }
@@ -33,11 +35,11 @@ impl Folder {
     }
 
     fn load(&self, variables: &[(&str, &str)]) -> Loaded {
-        load(&self.path("relay.toml"), &environment(variables))
+        load_with_tests(&self.path("relay.toml"), &environment(variables))
     }
 
     /// The report with this folder's name left out.
-    fn report(&self, variables: &[(&str, &str)]) -> String {
+    pub(super) fn report(&self, variables: &[(&str, &str)]) -> String {
         let folder = format!("{}/", self.0.path().display());
         self.load(variables).report().replace(&folder, "")
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Folder;
-use crate::config::{Config, load};
+use crate::config::{Config, load_with_tests};
 use crate::destination::{Common, KindSettings};
 use crate::feishu::{To, Urgent};
 use crate::model::Secret;
@@ -12,6 +12,8 @@ use crate::render::{Locale, Mention, SentAs, Visibility};
 use crate::telemetry::LogFormat;
 
 const FULL: &str = include_str!("../../../docs/relay.full.toml");
+
+const WHITE_SCREEN: &str = include_str!("../../../tests/events/white-screen.json");
 
 const VARIABLES: &[(&str, &str)] = &[
     ("SHOP_ENCRYPT_KEY", "key 1"),
@@ -41,7 +43,7 @@ const VARIABLES: &[(&str, &str)] = &[
 
 #[test]
 fn the_short_sample_has_nothing_to_complain_of() {
-    let loaded = load(Path::new("relay.toml"), &Default::default());
+    let loaded = load_with_tests(Path::new("relay.toml"), &Default::default());
     assert_eq!(loaded.report(), "");
     let config = loaded.config.unwrap();
     assert_eq!(config.store.path, Path::new("data/relay.db"));
@@ -59,9 +61,11 @@ fn full() -> (Folder, Config) {
             "rules.d/more.toml",
             "[[rules]]\nname = \"more\"\nmatch = { type = \"suggestion\" }\nsend_to = \"ops\"\n",
         )
-        .with("templates/webhook/warehouse.hbs", "{}");
+        .with("templates/webhook/warehouse.hbs", "{}")
+        .with("tests/events/white-screen.json", WHITE_SCREEN);
     let loaded = folder.load(VARIABLES);
     assert_eq!(loaded.report(), "");
+    assert_eq!(loaded.tests.len(), 2);
     (folder, loaded.config.unwrap())
 }
 

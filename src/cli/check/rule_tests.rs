@@ -1,0 +1,324 @@
+//! Runs `[[tests]]`: the rules and templates of the configuration on the events of its tests, on a clock of
+//! each test's own. Nothing is sent and nothing is kept.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::app;
+use crate::cli::{text, view};
+use crate::config::{Config, Expected, RuleTest};
+use crate::deliver::preview::{Parts, Preview, Previews, preview};
+use crate::diag::{Diagnostic, Place};
+use crate::model::{
+    DeliveryIds, DestinationName, EventState, Finding, ImageId, RuleName, Severity, Trigger,
+};
+
+/// What came of all tests.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    /// How many there are.
+    pub(super) count: usize,
+    /// How many of them failed.
+    pub(super) failed: usize,
+    /// Every demand that was not met.
+    pub(super) failures: Vec<Diagnostic>,
+    /// Rules that took the event of no test.
+    pub(super) uncovered: Vec<RuleName>,
+}
+
+/// Runs each test.
+pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
+    let names = app::names(config);
+    let parts = Parts {
+        rules: &config.rules,
+        destinations: &config.destinations,
+        names: &names,
+        templates: &config.templates,
+    };
+    let mut ran = Ran {
+        count: tests.len(),
+        ..Ran::default()
+    };
+    let mut covered = BTreeSet::new();
+    for test in tests {
+        // The same ids each time: what is tested once comes out the same the next time.
+        let ids = DeliveryIds::new(0);
+        let came = preview(parts, &test.event, Trigger::Event, &ids, test.at);
+        covered.extend(taken_by(&came).cloned());
+        let failures = Judge { test, came: &came }.failures();
+        ran.failed += usize::from(!failures.is_empty());
+        ran.failures.extend(failures);
+    }
+    let rules = config.rules_written.iter();
+    let rules = rules.map(|rule| RuleName::new(rule.name.as_str()));
+    ran.uncovered = rules.filter(|rule| !covered.contains(rule)).collect();
+    ran
+}
+
+/// The rules that took the event, for good or not.
+fn taken_by(came: &Previews) -> impl Iterator<Item = &RuleName> {
+    let rules = came.trace.rules.iter();
+    rules
+        .filter(|one| matches!(one.finding, Finding::Matched { .. }))
+        .map(|one| &one.rule)
+}
+
+/// A test beside what came.
+struct Judge<'a> {
+    test: &'a RuleTest,
+    came: &'a Previews,
+}
+
+impl Judge<'_> {
+    /// Every demand that is not met, in the order in which one leads to the next.
+    fn failures(&self) -> Vec<Diagnostic> {
+        let expect = &self.test.expect;
+        let mut failures: Vec<Diagnostic> = expect
+            .rules
+            .iter()
+            .filter_map(|rule| self.rule(rule))
+            .collect();
+        failures.extend(expect.unrouted.as_ref().and_then(|one| self.unrouted(one)));
+        if !failures.is_empty() {
+            // Another rule took it, so all else is another rule's: one mistake, one complaint.
+            return failures;
+        }
+        failures.extend(expect.sent_to.as_ref().and_then(|one| self.sent_to(one)));
+        failures.extend(expect.severity.as_ref().and_then(|one| self.severity(one)));
+        failures.extend(expect.template.as_ref().and_then(|one| self.template(one)));
+        failures.extend(expect.contains.iter().filter_map(|one| self.contains(one)));
+        failures
+    }
+
+    fn fails(&self, place: &Place, what: &str, why: Option<String>) -> Diagnostic {
+        self.test.failed(place, what, why)
+    }
+
+    fn rule(&self, expected: &Expected<RuleName>) -> Option<Diagnostic> {
+        let wanted = &expected.value;
+        if taken_by(self.came).any(|rule| rule == wanted) {
+            return None;
+        }
+        let what = format!("expected rule {}, and {}", quoted(wanted), self.takers());
+        Some(self.fails(&expected.place, &what, self.said(wanted)))
+    }
+
+    fn unrouted(&self, expected: &Expected<bool>) -> Option<Diagnostic> {
+        let unrouted = self.came.state == EventState::Unrouted;
+        if unrouted == expected.value {
+            return None;
+        }
+        let wanted = if expected.value {
+            "unrouted"
+        } else {
+            "not unrouted"
+        };
+        let what = format!(
+            "expected the event {wanted}, and it is {}: {}",
+            self.came.state,
+            self.takers()
+        );
+        let why = unrouted.then(|| self.everything_said());
+        Some(self.fails(&expected.place, &what, why))
+    }
+
+    fn sent_to(&self, expected: &Expected<Vec<DestinationName>>) -> Option<Diagnostic> {
+        let came: BTreeSet<&DestinationName> =
+            self.messages().map(|one| &one.destination).collect();
+        let wanted: BTreeSet<&DestinationName> = expected.value.iter().collect();
+        if came == wanted {
+            return None;
+        }
+        let what = format!(
+            "expected {}, and it goes to {}",
+            list(wanted.iter().copied()),
+            list(came.iter().copied())
+        );
+        let missing = wanted.difference(&came).next();
+        let elsewhere = missing.and_then(|missing| {
+            let told = self.came.messages.iter();
+            told.clone()
+                .find(|one| one.destination == **missing)
+                .map(|one| format!("{missing} is told by rule {}", quoted(&one.order.rule)))
+        });
+        let why =
+            elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));
+        Some(self.fails(&expected.place, &what, why))
+    }
+
+    fn severity(&self, expected: &Expected<Severity>) -> Option<Diagnostic> {
+        let came = self.most_severe();
+        if came.is_some_and(|one| one.order.severity == expected.value) {
+            return None;
+        }
+        let came = came.map_or("nobody is told".to_owned(), |one| {
+            format!(
+                "it is {} by rule {}",
+                one.order.severity,
+                quoted(&one.order.rule)
+            )
+        });
+        let what = format!("expected severity {}, and {came}", expected.value);
+        Some(self.fails(&expected.place, &what, None))
+    }
+
+    fn template(&self, expected: &Expected<String>) -> Option<Diagnostic> {
+        let came = self.most_severe();
+        if came.is_some_and(|one| one.order.template == expected.value) {
+            return None;
+        }
+        let came = came.map_or("nobody is told".to_owned(), |one| {
+            format!(
+                "it is \"{}\" by rule {}",
+                one.order.template,
+                quoted(&one.order.rule)
+            )
+        });
+        let what = format!("expected template \"{}\", and {came}", expected.value);
+        Some(self.fails(&expected.place, &what, None))
+    }
+
+    fn contains(&self, expected: &Expected<String>) -> Option<Diagnostic> {
+        let wanted = &expected.value;
+        let mut messages = self.messages().peekable();
+        if messages.peek().is_none() {
+            let what = format!("expected {wanted:?} in every message, and nobody is told");
+            return Some(self.fails(&expected.place, &what, None));
+        }
+        let lacks = |one: &&Preview| !said_by(one).contains(wanted.as_str());
+        let without: Vec<&DestinationName> =
+            messages.filter(lacks).map(|one| &one.destination).collect();
+        if without.is_empty() {
+            return None;
+        }
+        let what = format!(
+            "expected {wanted:?} in every message, and it is not in that to {}",
+            list(without)
+        );
+        let help = "`feedback-relay try` shows the whole messages".to_owned();
+        Some(self.fails(&expected.place, &what, Some(help)))
+    }
+
+    /// The messages that the test speaks of: of the rules it names, else all.
+    fn messages(&self) -> impl Iterator<Item = &Preview> {
+        let rules = &self.test.expect.rules;
+        self.came.messages.iter().filter(move |one| {
+            rules.is_empty() || rules.iter().any(|rule| rule.value == one.order.rule)
+        })
+    }
+
+    /// The first of the most severe.
+    fn most_severe(&self) -> Option<&Preview> {
+        let highest = self.messages().map(|one| one.order.severity).max()?;
+        self.messages().find(|one| one.order.severity == highest)
+    }
+
+    /// Which rules took it, in words.
+    fn takers(&self) -> String {
+        let takers: Vec<String> = taken_by(self.came).map(quoted).collect();
+        if takers.is_empty() {
+            "no rule takes it".to_owned()
+        } else {
+            format!("it is taken by {}", takers.join(", "))
+        }
+    }
+
+    /// Why `rule` did not take it.
+    fn said(&self, rule: &RuleName) -> Option<String> {
+        let one = self.came.trace.rules.iter().find(|one| one.rule == *rule)?;
+        let said = text::escape(&view::finding(&one.finding)).into_owned();
+        Some(match one.finding {
+            Finding::NotReached => {
+                format!(
+                    "{} is not reached: a rule before it ends the search",
+                    quoted(rule)
+                )
+            }
+            _ => format!("{}: {said}", quoted(rule)),
+        })
+    }
+
+    /// What each rule said, for an event that should have been taken.
+    fn everything_said(&self) -> String {
+        let rules = self.came.trace.rules.iter();
+        let said = rules.filter_map(|one| self.said(&one.rule));
+        said.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn quoted(rule: &RuleName) -> String {
+    format!("\"{rule}\"")
+}
+
+/// Names as a list of the file; nobody where there is none.
+fn list<'a>(names: impl IntoIterator<Item = &'a DestinationName>) -> String {
+    let names: Vec<String> = names
+        .into_iter()
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    if names.is_empty() {
+        "nobody".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+/// The words of a message as they are read: every string of it, without the escapes of its platform.
+fn said_by(message: &Preview) -> String {
+    let body = message.payload.with_links(ImageId::to_string);
+    let mut said = String::new();
+    match serde_json::from_str(&body) {
+        Ok(value) => strings(&value, &mut said),
+        Err(_is_text) => said = body,
+    }
+    let plain = unescaped(&said);
+    // A template's author may look for either.
+    format!("{said}\n{plain}")
+}
+
+fn strings(value: &Value, said: &mut String) {
+    match value {
+        Value::String(text) => {
+            said.push_str(text);
+            said.push('\n');
+        }
+        Value::Array(items) => items.iter().for_each(|item| strings(item, said)),
+        Value::Object(members) => {
+            // What kind of element it is, is not said to anybody.
+            let members = members.iter().filter(|(key, _)| *key != "tag");
+            members.for_each(|(_, member)| strings(member, said));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The text with `&#60;`, `&lt;` and their kind as the characters they stand for.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        let entity = after.split_once(';').and_then(|(name, after)| {
+            let c = match name {
+                "lt" => '<',
+                "gt" => '>',
+                "amp" => '&',
+                number => char::from_u32(number.strip_prefix('#')?.parse().ok()?)?,
+            };
+            Some((c, after))
+        });
+        match entity {
+            Some((c, after)) => {
+                out.push(c);
+                rest = after;
+            }
+            None => {
+                out.push('&');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out.replace(['\u{200B}'], "").replace('\u{A0}', " ")
+}

@@ -1,0 +1,202 @@
+//! The event of a test: its file, and what `with` lays over it.
+
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Reader, json};
+use crate::config::section::{Section, kind_of};
+use crate::config::spans::{At, Complaints};
+use crate::config::{codes, hints, read_text};
+use crate::feishu::{self, App};
+use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+
+/// `with`, as it is laid over an event, and where each of its keys stands.
+pub(super) struct With {
+    values: Map<String, Value>,
+    keys: Vec<(Option<&'static str>, String, At)>,
+}
+
+/// Takes `with` out of a test. `None` if it is wrong.
+pub(super) fn with(section: &mut Section<'_>, out: &mut Complaints) -> Option<With> {
+    let section = section.take("with", out);
+    let mut with = With {
+        values: json(&section.table),
+        keys: Vec::new(),
+    };
+    let mut sound = true;
+    for (key, value) in &section.table {
+        let name = key.get_ref().as_ref();
+        with.keys
+            .push((None, name.to_owned(), section.at.key(name, key.span())));
+        if let Some(words) = Words::of(name) {
+            let at = section.at.key(name, value.span());
+            match words.codes(value, &at, out) {
+                Some(code) => with.values.insert(name.to_owned(), code),
+                None => {
+                    sound = false;
+                    None
+                }
+            };
+        }
+        if let (Some(person), DeValue::Table(ids)) = (person(name), value.get_ref()) {
+            with.persons(person, ids, &section.at.key(name, key.span()));
+        }
+    }
+    sound.then_some(with)
+}
+
+/// A field that holds the ids of a person.
+fn person(field: &str) -> Option<&'static str> {
+    ["user_id", "operator_id"]
+        .into_iter()
+        .find(|one| *one == field)
+}
+
+impl With {
+    fn persons(&mut self, person: &'static str, ids: &DeTable<'_>, at: &At) {
+        for key in ids.keys() {
+            let name = key.get_ref().to_string();
+            let at = at.key(&name, key.span());
+            self.keys.push((Some(person), name, at));
+        }
+    }
+
+    /// Complains of keys that an event like this one does not have: they would change nothing.
+    fn check(&self, event: &Event, out: &mut Complaints) -> bool {
+        let fields = match event.content {
+            Content::Updated(_) => feishu::UPDATED_FIELDS,
+            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
+                feishu::CREATED_FIELDS
+            }
+        };
+        let mut sound = true;
+        for (person, name, at) in &self.keys {
+            let known = person.map_or(fields, |_| feishu::USER_FIELDS);
+            if !known.contains(&name.as_str()) {
+                let message = format!("the event has no field `{name}`");
+                let help = hints::feishu_field(name, known);
+                out.add_with_help(codes::TEST_WITH, at, message, help);
+                sound = false;
+            }
+        }
+        sound
+    }
+}
+
+impl Reader<'_> {
+    /// Reads the event and lays `with` over it.
+    pub(super) fn event(
+        &self,
+        file: &Spanned<String>,
+        with: &With,
+        test: &At,
+        out: &mut Complaints,
+    ) -> Option<Event> {
+        let at = test.key("event", file.span());
+        let path = self.context.path(file.get_ref());
+        let text = read_text(&path, &at, out)?;
+        let via = self.receiver(&text, &at, out)?;
+        let read = |text: &str| feishu::read_sample(text, &via.name, &via.feedback_timezone);
+        let event = match read(&text) {
+            Ok(event) => event,
+            Err(error) => {
+                let message = format!("{} cannot be read: {error}", path.display());
+                let help = "`feedback-relay events sample` prints events that can";
+                out.add_with_help(codes::TEST_EVENT, &at, message, help);
+                return None;
+            }
+        };
+        if !with.check(&event, out) {
+            return None;
+        }
+        if with.values.is_empty() {
+            return Some(event);
+        }
+        let laid = feishu::sample_with(&text, &with.values).and_then(|text| read(&text));
+        match laid {
+            Ok(event) => Some(event),
+            Err(error) => {
+                let message = format!("with `with` it cannot be read: {error}");
+                out.add(codes::TEST_EVENT, &at, message);
+                None
+            }
+        }
+    }
+
+    /// The app that receives the event: the one its header names, else the only one.
+    fn receiver(&self, text: &str, at: &At, out: &mut Complaints) -> Option<&App> {
+        let id = feishu::sample_app_id(text);
+        let mut apps = self.names.apps.values();
+        let by_id = apps.clone().find(|app| Some(&app.app_id) == id.as_ref());
+        match (by_id, apps.next(), apps.next()) {
+            (Some(app), _, _) | (None, Some(app), None) => Some(app),
+            (None, _, _) => {
+                // An app that is wrong has been complained of.
+                if !out.concern("apps") {
+                    let message = "no app of [apps] receives this event";
+                    let help = "write the `app_id` of one of them into the event's `header`";
+                    out.add_with_help(codes::TEST_EVENT, at, message, help);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// A field whose codes have names.
+struct Words {
+    names: Vec<&'static str>,
+    code: fn(&str) -> Option<i64>,
+}
+
+impl Words {
+    fn of(field: &str) -> Option<Self> {
+        macro_rules! words {
+            ($codes:ty) => {
+                Some(Self {
+                    names: <$codes>::KNOWN.iter().filter_map(|one| one.key()).collect(),
+                    code: |word| <$codes>::from_key(word).map(|code| code.0),
+                })
+            };
+        }
+        match field {
+            "feedback_type" => words!(FeedbackKind),
+            "fault_type" => words!(FaultKind),
+            "source" => words!(SourceKind),
+            "status" => words!(FeedbackStatus),
+            _ => None,
+        }
+    }
+
+    /// The codes of the words; numbers stay as they are. `None` if one is neither.
+    fn codes(&self, value: &Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) -> Option<Value> {
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let codes = items.iter().enumerate();
+                let codes: Vec<Option<Value>> = codes
+                    .map(|(index, item)| self.codes(item, &at.index(index, item.span()), out))
+                    .collect();
+                codes
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()
+                    .map(Value::from)
+            }
+            DeValue::Integer(_) => Some(super::json_value(value.get_ref())),
+            DeValue::String(word) => {
+                let code = (self.code)(word).or_else(|| word.parse().ok());
+                if code.is_none() {
+                    let help = hints::which(word, self.names.iter().copied());
+                    let message = "neither a number nor a name of one";
+                    out.add_with_help(codes::WRONG_VALUE, at, message, help);
+                }
+                code.map(Value::from)
+            }
+            other => {
+                let message = format!("expected a number or its name, found {}", kind_of(other));
+                out.add(codes::WRONG_TYPE, at, message);
+                None
+            }
+        }
+    }
+}

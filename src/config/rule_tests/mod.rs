@@ -1,0 +1,202 @@
+//! `[[tests]]`: what the rules are expected to make of an event. Only `check` reads them.
+
+mod event;
+mod expect;
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::{Context, missing};
+use super::codes;
+use super::raw::RawTest;
+use super::rules::WrittenRule;
+use super::section::{Section, kind_of};
+use super::spans::{At, Complaints};
+use crate::diag::{Diagnostic, Level, Place};
+use crate::feishu::App;
+use crate::model::{AppName, DestinationName, Event, Timestamp};
+
+pub use expect::{Expect, Expected};
+
+/// A test of the rules, with its event.
+#[derive(Clone, Debug)]
+pub struct RuleTest {
+    /// Its name.
+    pub name: String,
+    /// What the clock says in it.
+    pub at: Timestamp,
+    /// The event, with what the test lays over it.
+    pub event: Event,
+    /// What is expected.
+    pub expect: Expect,
+}
+
+impl RuleTest {
+    /// A complaint that something of this test, which stands at `place`, did not come as expected.
+    pub fn failed(&self, place: &Place, what: &str, why: Option<String>) -> Diagnostic {
+        Diagnostic {
+            level: Level::Error,
+            code: codes::TEST_FAILED.0,
+            message: format!("test \"{}\": {what}", self.name),
+            place: place.clone(),
+            help: why,
+        }
+    }
+}
+
+/// The names that tests may use, whether or not what they stand for is right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names<'a> {
+    pub(super) apps: &'a BTreeMap<AppName, App>,
+    pub(super) destinations: &'a [DestinationName],
+    pub(super) rules: &'a [WrittenRule],
+    pub(super) templates: &'a [String],
+}
+
+/// What stands under `tests`, read by nobody yet.
+#[derive(Debug)]
+pub(super) struct Written<'i>(pub(super) Spanned<DeValue<'i>>);
+
+impl Written<'_> {
+    /// Reads all of them, with the events they name. One that is wrong is complained of and left out.
+    pub(super) fn read(
+        self,
+        names: Names<'_>,
+        context: &Context<'_>,
+        out: &mut Complaints,
+    ) -> Vec<RuleTest> {
+        let span = self.0.span();
+        let DeValue::Array(entries) = self.0.into_inner() else {
+            let at = At::new("tests", span);
+            let message = "expected a list of tests";
+            out.add_with_help(codes::WRONG_TYPE, &at, message, "begin each with [[tests]]");
+            return Vec::new();
+        };
+        let mut tests: Vec<RuleTest> = Vec::with_capacity(entries.len());
+        for (index, entry) in entries.into_iter().enumerate() {
+            let at = At::new(format!("tests[{index}]"), entry.span());
+            match entry.into_inner() {
+                DeValue::Table(table) => {
+                    let reader = Reader { names, context };
+                    let test = reader.test(
+                        Section {
+                            at: at.clone(),
+                            table,
+                        },
+                        out,
+                    );
+                    if let Some(test) = &test
+                        && tests.iter().any(|other| other.name == test.name)
+                    {
+                        let message = format!("two tests are called {:?}", test.name);
+                        out.add(codes::NAME_TAKEN, &at, message);
+                    }
+                    tests.extend(test);
+                }
+                other => {
+                    let message = format!("expected a test, found {}", kind_of(&other));
+                    out.add(codes::WRONG_TYPE, &at, message);
+                }
+            }
+        }
+        tests
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    names: Names<'a>,
+    context: &'a Context<'a>,
+}
+
+impl Reader<'_> {
+    /// A test, if all of it is right.
+    fn test(&self, mut section: Section<'_>, out: &mut Complaints) -> Option<RuleTest> {
+        let at = section.at.clone();
+        let moment = moment(&mut section, out);
+        let with = event::with(&mut section, out);
+        if !section.table.contains_key("expect") {
+            let help = "say what must come of it: expect = { rule = \"…\", sent_to = \"…\" }";
+            missing(&at, "expect", help, out);
+        }
+        let expect = section.take("expect", out);
+        let expect = expect::read(expect, self.names, self.context.file, out);
+        let raw: RawTest = section.read_beside(&["at", "with", "expect"], out);
+        if raw.name.is_none() {
+            missing(&at, "name", "say what it is about", out);
+        }
+        let event = match &raw.event {
+            Some(file) => self.event(file, with.as_ref()?, &at, out),
+            None => {
+                let help = "name a file with an event; `feedback-relay events sample` has some";
+                missing(&at, "event", help, out);
+                None
+            }
+        };
+        let (name, event) = (raw.name?.into_inner(), event?);
+        Some(RuleTest {
+            name,
+            at: moment?.or(event.created_at).unwrap_or(AT),
+            event,
+            expect: expect?,
+        })
+    }
+}
+
+/// What the clock says where neither the test nor the event has a time: the beginning of 2026.
+const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// `at`: a string or a date of TOML, with its offset. `None` if it is wrong.
+fn moment(section: &mut Section<'_>, out: &mut Complaints) -> Option<Option<Timestamp>> {
+    let Some(value) = section.table.remove("at") else {
+        return Some(None);
+    };
+    let at = section.at.key("at", value.span());
+    let written = match value.get_ref() {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Datetime(date) => date.to_string(),
+        other => {
+            let message = format!("expected a time, found {}", kind_of(other));
+            out.add(codes::WRONG_TYPE, &at, message);
+            return None;
+        }
+    };
+    let Ok(moment) = written.parse::<jiff::Timestamp>() else {
+        let help = "write the date, the time and the offset, like \"2026-03-01T02:10:00+08:00\"";
+        out.add_with_help(codes::WRONG_VALUE, &at, "not a time", help);
+        return None;
+    };
+    Some(Some(Timestamp::from_millis(moment.as_millisecond())))
+}
+
+/// The strings, numbers and lists of a table as JSON.
+pub(super) fn json(table: &DeTable<'_>) -> serde_json::Map<String, serde_json::Value> {
+    let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        (
+            AsRef::<str>::as_ref(key.get_ref()).to_owned(),
+            json_value(value.get_ref()),
+        )
+    };
+    table.iter().map(member).collect()
+}
+
+fn json_value(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => {
+            let whole = i64::from_str_radix(number.as_str(), number.radix());
+            whole.map_or(serde_json::Value::Null, Into::into)
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        // As the platform writes it: no `T`, no offset.
+        DeValue::Datetime(date) => date.to_string().replace('T', " ").into(),
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| json_value(item.get_ref()))
+            .collect(),
+        DeValue::Table(table) => json(table).into(),
+    }
+}

@@ -1,0 +1,214 @@
+//! `[[rules]]` and `[[tests]]`.
+
+use serde_json::{Value, json};
+
+use super::values::{boolean, code, duration, many, path, some, text, word};
+use super::{Key, needing, or, table};
+use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
+use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, Severity, SourceKind};
+
+/// A rule.
+pub(super) fn rule() -> Value {
+    let labels = json!({ "type": "object", "additionalProperties": text() });
+    let rule = table(
+        "Who hears of what",
+        vec![
+            ("name", "Its name, in messages and in the journal", text()),
+            (
+                "match",
+                "All of these must hold; without it, the rule takes everything",
+                conditions("All must hold"),
+            ),
+            (
+                "except",
+                "One of these is enough to be out",
+                conditions("One is enough to be out"),
+            ),
+            (
+                "send_to",
+                "Names of [destinations]; `[]`: taken and told to nobody",
+                many(text()),
+            ),
+            (
+                "continue",
+                "Whether later rules are asked too",
+                or(boolean(), false),
+            ),
+            (
+                "severity",
+                "Default: warning for faults, info for the others",
+                severity(),
+            ),
+            (
+                "template",
+                "Default by type: alert, suggestion, plain, status",
+                text(),
+            ),
+            (
+                "mention",
+                "Names of [mentions]; \"all\" is everyone in the chat",
+                many(text()),
+            ),
+            ("labels", "Free words for templates", labels),
+            (
+                "wait",
+                "How long messages of this rule wait for pictures",
+                duration(),
+            ),
+        ],
+    );
+    needing(rule, &["name", "send_to"])
+}
+
+fn severity() -> Value {
+    word(Severity::ALL.iter().map(|one| one.key()))
+}
+
+fn conditions(meaning: &str) -> Value {
+    let flag = boolean;
+    table(
+        meaning,
+        vec![
+            (
+                "event",
+                "New feedback (the default), or a changed status",
+                {
+                    let kinds = EventKind::ALL.iter().map(|one| one.key());
+                    some(word(kinds))
+                },
+            ),
+            (
+                "status",
+                "What a changed status is now",
+                some(code(names(FeedbackStatus::KNOWN, FeedbackStatus::key))),
+            ),
+            (
+                "app",
+                "The app it is about: a name of [apps] or [app_names], or an id `cli_…`",
+                some(text()),
+            ),
+            ("via", "The app of [apps] that received it", some(text())),
+            (
+                "type",
+                "Fault or suggestion",
+                some(code(names(FeedbackKind::KNOWN, FeedbackKind::key))),
+            ),
+            (
+                "fault",
+                "What went wrong: one of the report's faults is enough",
+                some(code(names(FaultKind::KNOWN, FaultKind::key))),
+            ),
+            (
+                "source",
+                "Where the app ran",
+                some(code(names(SourceKind::KNOWN, SourceKind::key))),
+            ),
+            (
+                "tenant",
+                "The tenant's name: globs, case ignored",
+                some(text()),
+            ),
+            (
+                "path",
+                "The page: globs, `*` crosses `/`, case ignored",
+                some(text()),
+            ),
+            ("tenant_key", "The tenant's key", some(text())),
+            (
+                "description",
+                "The reporter's words: regular expressions, unanchored",
+                some(text()),
+            ),
+            ("contact", "Whether the reporter left a contact", flag()),
+            ("images", "Whether there are pictures", flag()),
+            ("user", "Open ids `ou_…`", some(text())),
+        ],
+    )
+}
+
+/// The names of the codes that have one.
+fn names<T: Copy>(known: &[T], key: fn(T) -> Option<&'static str>) -> Vec<&'static str> {
+    known.iter().filter_map(|&one| key(one)).collect()
+}
+
+/// A test.
+pub(super) fn test() -> Value {
+    let at = json!({
+        "description": "…",
+        "type": "string",
+        "examples": ["2026-03-01T02:10:00+08:00"],
+    });
+    let test = table(
+        "What the rules must make of an event",
+        vec![
+            ("name", "What it is about", text()),
+            (
+                "at",
+                "What the clock says, with the offset; default: the event's own time",
+                at,
+            ),
+            (
+                "event",
+                "A file with an event, as `feedback-relay events sample` prints one",
+                path(),
+            ),
+            (
+                "with",
+                "Laid over the event's fields, by Feishu's names",
+                with(),
+            ),
+            ("expect", "What must come of it", expect()),
+        ],
+    );
+    needing(test, &["name", "event", "expect"])
+}
+
+fn with() -> Value {
+    let mut fields = serde_json::Map::new();
+    for field in CREATED_FIELDS.iter().chain(UPDATED_FIELDS) {
+        let value = match *field {
+            "feedback_type" => code(names(FeedbackKind::KNOWN, FeedbackKind::key)),
+            "fault_type" => many(code(names(FaultKind::KNOWN, FaultKind::key))),
+            "source" => code(names(SourceKind::KNOWN, SourceKind::key)),
+            "status" => code(names(FeedbackStatus::KNOWN, FeedbackStatus::key)),
+            "user_id" | "operator_id" => json!({ "type": "object" }),
+            _ => json!({}),
+        };
+        fields.insert((*field).to_owned(), value);
+    }
+    json!({ "type": "object", "properties": fields, "additionalProperties": false })
+}
+
+fn expect() -> Value {
+    let keys: Vec<Key> = vec![
+        (
+            "rule",
+            "Rules that must take it; the rest then speaks of what they send",
+            many(text()),
+        ),
+        (
+            "sent_to",
+            "Who must be told, nobody else and nobody less",
+            many(text()),
+        ),
+        (
+            "severity",
+            "How severe the most severe message must be",
+            severity(),
+        ),
+        (
+            "template",
+            "Which template the most severe message must use",
+            text(),
+        ),
+        ("contains", "What every message must say", many(text())),
+        (
+            "unrouted",
+            "Whether no rule may take it for good",
+            boolean(),
+        ),
+    ];
+    let mut expect = table("What must come of it", keys);
+    expect["minProperties"] = 1.into();
+    expect
+}

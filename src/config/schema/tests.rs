@@ -1,0 +1,293 @@
+//! The schema beside the reader: the same keys, the same words, the same files.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use toml::de::{DeTable, Deserializer};
+
+use super::schema;
+use crate::config::raw;
+use crate::config::rule_tests;
+use crate::config::section::unknown_field;
+use crate::config::tests::Folder;
+use crate::rules;
+
+/// What a value has that the schema does not allow: the first thing, with the way to it. Knows the words
+/// that the schema uses, and fails on any other.
+fn complaint(schema: &Value, value: &Value, way: &str) -> Option<String> {
+    let mut words = schema.as_object().unwrap().iter();
+    words.find_map(|(word, demand)| match word.as_str() {
+        "$schema" | "title" | "description" | "default" | "examples" => None,
+        "items" | "propertyNames" | "properties" | "additionalProperties" | "anyOf" | "oneOf" => {
+            below(schema, (word, demand), value, way)
+        }
+        word => (!holds(word, demand, value)).then(|| format!("{way}: {word}")),
+    })
+}
+
+/// Whether a demand on the value itself is met; one on another kind of value always is.
+fn holds(word: &str, demand: &Value, value: &Value) -> bool {
+    let fits = |pattern: &Regex| value.as_str().is_none_or(|text| pattern.is_match(text));
+    match word {
+        "type" => is_of(value, demand.as_str().unwrap()),
+        "enum" => demand.as_array().unwrap().contains(value),
+        "const" => demand == value,
+        "pattern" => fits(&Regex::new(demand.as_str().unwrap()).unwrap()),
+        "minLength" => value.as_str().is_none_or(|text| !text.is_empty()),
+        "minimum" => value.as_f64().is_none_or(|number| number >= 0.0),
+        "minItems" => value.as_array().is_none_or(|items| !items.is_empty()),
+        "minProperties" => value.as_object().is_none_or(|table| !table.is_empty()),
+        "required" => value.as_object().is_none_or(|table| {
+            let mut keys = demand.as_array().unwrap().iter();
+            keys.all(|key| table.contains_key(key.as_str().unwrap()))
+        }),
+        other => panic!("the schema uses {other}, which this test does not know"),
+    }
+}
+
+/// A complaint of a demand on what is in the value, or that other schemas make.
+fn below(
+    schema: &Value,
+    (word, demand): (&str, &Value),
+    value: &Value,
+    way: &str,
+) -> Option<String> {
+    let table = || value.as_object().into_iter().flatten();
+    let known = |key: &str| schema["properties"].get(key).is_some();
+    match word {
+        "items" => {
+            let mut items = value.as_array().into_iter().flatten();
+            items.find_map(|item| complaint(demand, item, &format!("{way}[]")))
+        }
+        "propertyNames" => table().find_map(|(key, _)| complaint(demand, &json!(key), way)),
+        "properties" => table()
+            .find_map(|(key, value)| complaint(demand.get(key)?, value, &format!("{way}.{key}"))),
+        "additionalProperties" => {
+            let mut others = table().filter(|(key, _)| !known(key));
+            others.find_map(|(key, value)| match demand {
+                Value::Bool(false) => Some(format!("{way}.{key}: unknown")),
+                schema => complaint(schema, value, &format!("{way}.{key}")),
+            })
+        }
+        any_or_one => {
+            let forms = demand.as_array().unwrap();
+            let wrong = forms.iter().filter_map(|form| complaint(form, value, way));
+            let wrong: Vec<String> = wrong.collect();
+            let right = forms.len() - wrong.len();
+            let good = right == 1 || (any_or_one == "anyOf" && right > 1);
+            (!good).then(|| wrong.join(" | "))
+        }
+    }
+}
+
+fn is_of(value: &Value, kind: &str) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other}"),
+    }
+}
+
+fn complaint_of_text(text: &str) -> Option<String> {
+    let table = DeTable::parse(text).unwrap().into_inner();
+    complaint(&schema(), &Value::Object(rule_tests::json(&table)), "")
+}
+
+const FULL: &str = include_str!("../../../docs/relay.full.toml");
+
+#[test]
+fn the_samples_are_valid() {
+    let short = include_str!("../../../relay.toml");
+    for text in [FULL, short, ""] {
+        assert_eq!(complaint_of_text(text), None);
+    }
+}
+
+/// A key more, a key missing, a word of another list: each is refused by both.
+#[test]
+fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
+    for (from, to) in [
+        ("listen = \"0.0.0.0:9000\"", "lisen = \"0.0.0.0:9000\""),
+        ("max_connections = 1000", "max_connections = \"many\""),
+        (
+            "shutdown_grace = \"30s\"",
+            "shutdown_grace = \"30 seconds\"",
+        ),
+        ("max_body = \"2MiB\"", "max_body = \"2MB\""),
+        ("level = \"debug\"", "level = \"verbose\""),
+        ("rate = \"50/min\"", "rate = \"50\""),
+        ("kind = \"file\"", "kind = \"fiel\""),
+        ("kind = \"file\"", "kind = \"webhook\""),
+        ("chat_id = \"oc_", "chatid = \"oc_"),
+        ("app = \"shop\"  ", "# "),
+        ("feishu = [", "feisu = ["),
+        ("contact = \"mask\"", "contact = \"hide\""),
+        ("[apps.shop]", "[apps.\"the shop\"]"),
+        ("match = { tenant =", "match = { tenants ="),
+        ("severity = \"critical\"", "severity = \"urgent\""),
+        ("fault = [\"black_screen\",", "fault = [\"purple_screen\","),
+        ("name = \"blank screen\"", "nmae = \"blank screen\""),
+        ("with = { fault_type", "with = { faulttype"),
+        ("expect = { rule =", "expect = { rules ="),
+    ] {
+        assert!(FULL.contains(from), "{from}");
+        let text = FULL.replacen(from, to, 1);
+        assert!(complaint_of_text(&text).is_some(), "the schema allows {to}");
+        let report = Folder::new(&text).report(&[]);
+        assert!(report.contains("error["), "the reader allows {to}");
+    }
+}
+
+/// The keys that the reader names when it meets one it does not know.
+fn keys_of<T: DeserializeOwned>() -> BTreeSet<String> {
+    let table = DeTable::parse("\"no such key\" = 1").unwrap();
+    let Err(error) = T::deserialize(Deserializer::from(table)) else {
+        panic!("any key is read")
+    };
+    let (_, known) = unknown_field(error.message()).unwrap();
+    known.into_iter().map(str::to_owned).collect()
+}
+
+fn keys(table: &Value) -> BTreeSet<String> {
+    table["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn each_table_has_the_keys_that_are_read() {
+    let schema = schema();
+    let top = &schema["properties"];
+    let sections = crate::config::check::SECTIONS.iter().copied();
+    assert_eq!(keys(&schema), sections.map(str::to_owned).collect());
+    for (section, read) in [
+        (&top["server"], keys_of::<raw::RawServer>()),
+        (&top["log"], keys_of::<raw::RawLog>()),
+        (&top["operator"], keys_of::<raw::RawOperator>()),
+        (&top["store"], keys_of::<raw::RawStore>()),
+        (&top["images"], keys_of::<raw::RawImages>()),
+        (&top["templates"], keys_of::<raw::RawTemplates>()),
+        (
+            &top["mentions"]["additionalProperties"],
+            keys_of::<raw::RawMention>(),
+        ),
+        (
+            &top["apps"]["additionalProperties"],
+            keys_of::<raw::RawApp>(),
+        ),
+        (
+            &top["tests"]["items"]["properties"]["expect"],
+            keys_of::<raw::RawExpect>(),
+        ),
+    ] {
+        assert_eq!(keys(section), read);
+    }
+    let set = |keys: &[&str]| {
+        keys.iter()
+            .map(|&key| key.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let rule = &top["rules"]["items"];
+    assert_eq!(keys(rule), set(rules::KEYS));
+    for conditions in ["match", "except"] {
+        assert_eq!(
+            keys(&rule["properties"][conditions]),
+            set(rules::CONDITION_KEYS)
+        );
+    }
+    let mut test = keys_of::<raw::RawTest>();
+    test.extend(set(&["at", "with", "expect"]));
+    assert_eq!(keys(&top["tests"]["items"]), test);
+}
+
+#[test]
+fn each_kind_of_destination_has_the_keys_that_are_read() {
+    let schema = schema();
+    let kinds = &schema["properties"]["destinations"]["additionalProperties"]["oneOf"];
+    let kinds = kinds.as_array().unwrap();
+    let own = [
+        keys_of::<raw::RawFeishuBot>(),
+        keys_of::<raw::RawFeishuApp>(),
+        keys_of::<raw::RawSlackWebhook>(),
+        keys_of::<raw::RawSlackApp>(),
+        keys_of::<raw::RawWebhook>(),
+        keys_of::<raw::RawFile>(),
+    ];
+    assert_eq!(kinds.len(), own.len());
+    for (kind, mut own) in kinds.iter().zip(own) {
+        own.extend(keys_of::<raw::RawCommon>());
+        own.insert("fields".to_owned());
+        assert_eq!(keys(kind), own, "{}", kind["description"]);
+        assert_eq!(
+            keys(&kind["properties"]["fields"]),
+            keys_of::<raw::RawFields>()
+        );
+    }
+    let words: BTreeSet<&str> = kinds
+        .iter()
+        .map(|kind| kind["properties"]["kind"]["const"].as_str().unwrap())
+        .collect();
+    for word in words {
+        let text = format!("kind = \"{word}\"");
+        let read = raw::RawCommon::deserialize(Deserializer::from(DeTable::parse(&text).unwrap()));
+        assert!(read.is_ok(), "{word}");
+    }
+}
+
+/// Every key says what it means.
+#[test]
+fn every_key_is_described() {
+    fn look(schema: &Value, way: &str) {
+        if let Some(keys) = schema["properties"].as_object() {
+            for (key, value) in keys {
+                let way = format!("{way}.{key}");
+                let plain = way.contains(".with.") || key == "file";
+                assert!(
+                    plain
+                        || value["description"]
+                            .as_str()
+                            .is_some_and(|text| text.len() > 5),
+                    "{way}"
+                );
+                look(value, &way);
+            }
+        }
+        for word in ["additionalProperties", "items"] {
+            if schema[word].is_object() {
+                look(&schema[word], way);
+            }
+        }
+        for word in ["anyOf", "oneOf"] {
+            for form in schema[word].as_array().into_iter().flatten() {
+                look(form, way);
+            }
+        }
+    }
+    look(&schema(), "");
+}
+
+#[test]
+fn the_committed_file_is_fresh() {
+    let committed = std::fs::read_to_string("docs/relay.schema.json").unwrap();
+    let fresh = format!("{:#}\n", schema());
+    assert!(
+        committed == fresh,
+        "run `feedback-relay schema > docs/relay.schema.json`"
+    );
+    for file in ["relay.toml", "docs/relay.full.toml"] {
+        let text = std::fs::read_to_string(file).unwrap();
+        let first = text.lines().next().unwrap();
+        let named = first.strip_prefix("#:schema ").unwrap();
+        let folder = std::path::Path::new(file).parent().unwrap();
+        assert!(folder.join(named).is_file(), "{file}: {named}");
+    }
+}

@@ -1,0 +1,71 @@
+//! `[[tests]]`, read.
+
+use super::{Folder, environment};
+use crate::config::load;
+use crate::model::{Content, FaultKind, FeedbackKind, Severity, Timestamp};
+
+const HEAD: &str = "[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nencrypt_key = \"${KEY:-k}\"\n\
+    [[rules]]\nname = \"all\"\nsend_to = []\n[[tests]]\nname = \"one\"\n";
+
+fn folder(test: &str) -> Folder {
+    let event = include_str!("../../../tests/events/white-screen.json");
+    Folder::new(format!("{HEAD}{test}")).with("events/one.json", event)
+}
+
+#[test]
+fn everything_written_arrives() {
+    let test = r#"
+        at = 2026-03-01T02:10:00+08:00
+        event = "events/one.json"
+        with = { fault_type = "crash", feedback_type = 2, user_id = { open_id = "ou_1" }, fault_time = 2026-03-01T01:00:00 }
+        expect = { rule = "all", sent_to = [], severity = "info", template = "alert", contains = ["a", "b"], unrouted = false }
+    "#;
+    let loaded = folder(test).load(&[]);
+    assert_eq!(loaded.report(), "");
+    let [test] = loaded.tests.try_into().unwrap();
+    assert_eq!(test.at.as_millis(), 1_772_302_200_000);
+    let Content::Created(feedback) = &test.event.content else {
+        panic!("{:?}", test.event)
+    };
+    assert_eq!(feedback.faults, [FaultKind::CRASH]);
+    assert_eq!(feedback.kind, Some(FeedbackKind::SUGGESTION));
+    let text = |field: &Option<crate::model::Private>| field.clone().unwrap().expose().to_owned();
+    assert_eq!(text(&feedback.user.open_id), "ou_1");
+    assert_eq!(text(&feedback.user.user_id), "e33ggbyz", "the rest stays");
+    assert_eq!(text(&feedback.contact), "li@example.com");
+    let fault_at = Timestamp::from_millis(1_772_298_000_000);
+    assert_eq!(
+        feedback.fault_at,
+        Some(fault_at),
+        "a date of TOML is one of Feishu"
+    );
+    let expect = &test.expect;
+    assert_eq!(expect.rules[0].value.as_str(), "all");
+    assert_eq!(expect.sent_to.as_ref().unwrap().value, []);
+    assert_eq!(expect.severity.as_ref().unwrap().value, Severity::Info);
+    assert_eq!(expect.template.as_ref().unwrap().value, "alert");
+    let contains: Vec<_> = expect
+        .contains
+        .iter()
+        .map(|one| one.value.as_str())
+        .collect();
+    assert_eq!(contains, ["a", "b"]);
+    assert!(!expect.unrouted.as_ref().unwrap().value);
+    assert_eq!(expect.rules[0].place.path, "tests[0].expect.rule");
+}
+
+#[test]
+fn without_a_time_the_clock_says_what_the_event_does() {
+    let loaded = folder("event = \"events/one.json\"\nexpect = { rule = \"all\" }").load(&[]);
+    assert_eq!(loaded.tests[0].at.as_millis(), 1_772_302_211_000);
+}
+
+/// A relay must not stay down because of a file that only tests need.
+#[test]
+fn a_relay_does_not_read_them() {
+    let folder = folder("event = \"none.json\"\nexpect = \"${NONE}\"\n[[tests]]\nnmae = 5");
+    let loaded = load(&folder.path("relay.toml"), &environment(&[]));
+    assert_eq!(loaded.report(), "");
+    assert!(loaded.config.is_some());
+    assert!(!folder.load(&[]).diagnostics.is_empty());
+}

@@ -1,0 +1,132 @@
+//! Events that a person wrote or changed: what the fields of a feedback event are called, and values laid over them.
+
+use serde_json::{Map, Value};
+
+use super::event::SampleError;
+use super::json;
+
+/// The fields of `event` in `feedback.created_v6`. Source: doc "新增应用反馈".
+pub const CREATED_FIELDS: &[&str] = &[
+    "user_id",
+    "app_id",
+    "feedback_time",
+    "tenant_name",
+    "feedback_type",
+    "fault_type",
+    "fault_time",
+    "source",
+    "contact",
+    "description",
+    "images",
+    "feedback_id",
+    "feedback_path",
+];
+
+/// The fields of `event` in `feedback.updated_v6`. Source: doc "更新应用反馈".
+pub const UPDATED_FIELDS: &[&str] = &[
+    "feedback_ids",
+    "status",
+    "app_id",
+    "update_time",
+    "operator_id",
+];
+
+/// The ids in `user_id` and `operator_id`.
+pub const USER_FIELDS: &[&str] = &["open_id", "union_id", "user_id"];
+
+/// The sample with these values over the fields of its event: a whole body, or the object `event` alone.
+/// Tables are laid over tables; everything else takes the place of what was there.
+///
+/// # Errors
+///
+/// The sample is not a JSON object.
+pub fn sample_with(sample: &str, with: &Map<String, Value>) -> Result<String, SampleError> {
+    let text = json::mend(sample.strip_prefix('\u{feff}').unwrap_or(sample));
+    let mut whole: Map<String, Value> = serde_json::from_str(&text).map_err(SampleError::Json)?;
+    match whole.get_mut("event") {
+        Some(Value::Object(event)) => lay_over(event, with),
+        Some(_) | None => lay_over(&mut whole, with),
+    }
+    Ok(Value::Object(whole).to_string())
+}
+
+fn lay_over(event: &mut Map<String, Value>, with: &Map<String, Value>) {
+    for (key, value) in with {
+        match (event.get_mut(key), value) {
+            (Some(Value::Object(inner)), Value::Object(with)) => {
+                // Ids of a person: one more level, and none below it.
+                inner.extend(with.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            _ => {
+                event.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::feishu::read_sample;
+    use crate::model::AppName;
+
+    fn laid(sample: &Value, with: &Value) -> Value {
+        let with = with.as_object().unwrap();
+        serde_json::from_str(&sample_with(&sample.to_string(), with).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn values_take_the_places_of_fields_and_the_rest_stays() {
+        let event = json!({ "source": 1, "user_id": { "open_id": "ou_1", "user_id": "u" } });
+        let with = json!({ "source": 2, "user_id": { "open_id": "ou_2" }, "contact": "x" });
+        let wanted = json!({
+            "source": 2, "user_id": { "open_id": "ou_2", "user_id": "u" }, "contact": "x"
+        });
+        assert_eq!(laid(&event, &with), wanted);
+        let whole = json!({ "header": { "app_id": "cli_1" }, "event": event });
+        let laid = laid(&whole, &with);
+        assert_eq!(laid["event"], wanted);
+        assert_eq!(laid["header"], whole["header"]);
+        assert!(sample_with("[]", &Map::new()).is_err());
+    }
+
+    /// A field that the reader does not know would be an event without anything in it.
+    #[test]
+    fn every_field_is_one_that_is_read() {
+        let read = |event: Value| {
+            let text = json!({ "event": event }).to_string();
+            read_sample(&text, &AppName::new("shop"), &jiff::tz::TimeZone::UTC)
+        };
+        let value = |field: &str| match field {
+            "user_id" | "operator_id" => json!({ "open_id": "ou_1" }),
+            "feedback_time" | "fault_time" | "update_time" => json!("2026-03-01 02:10:11"),
+            "fault_type" => json!([1]),
+            "feedback_ids" | "images" => json!(["1"]),
+            "feedback_id" => json!("1"),
+            _ => json!(1),
+        };
+        for field in CREATED_FIELDS {
+            let mut value = value(field);
+            if [
+                "app_id",
+                "tenant_name",
+                "contact",
+                "description",
+                "feedback_path",
+            ]
+            .contains(field)
+            {
+                value = json!("x");
+            }
+            let event = read(json!({ *field: value }));
+            assert!(event.is_ok(), "{field}: {event:?}");
+        }
+        for field in UPDATED_FIELDS {
+            let event = read(json!({ "feedback_ids": ["1"], *field: value(field) }));
+            assert!(event.is_ok(), "{field}: {event:?}");
+        }
+        assert!(read(json!({ "feedback_tpye": 1 })).is_err());
+    }
+}
