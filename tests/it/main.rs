@@ -18,6 +18,7 @@ mod harness;
 mod intake;
 mod leaks;
 mod main_path;
+mod readme;
 mod rule_tests;
 mod running;
 mod slack_app;
