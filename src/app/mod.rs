@@ -15,7 +15,7 @@ mod serve;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use self::ground::Ground;
 use self::in_force::InForce;
@@ -36,6 +36,10 @@ use crate::operator::Operator;
 use crate::store::{OpenError, StoreError};
 use crate::upkeep::Sweeper;
 use crate::web::{self, WebState};
+
+/// Connections that may wait to be accepted; the system allows 4,096 by itself (`net.core.somaxconn`). One that
+/// finds no room comes again a second later, so that a burst of new ones would miss its time.
+const BACKLOG: u32 = 4096;
 
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +108,9 @@ impl App {
         seed: u64,
     ) -> Result<Self, StartError> {
         let ground = Ground::open(&config, clock).await?;
-        let listener = bind(config.server.listen).await?;
+        let listener = bind(config.server.listen)?;
         let admin_listener = match config.server.admin_listen {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address)?),
             None => None,
         };
         let parts = Parts::build(&config, ground.link_key)?;
@@ -218,8 +222,16 @@ impl App {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let listening = socket.and_then(|socket| {
+        // Who restarts a relay need not wait until the old connections are forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    listening.map_err(|source| StartError::Listen { address, source })
 }
