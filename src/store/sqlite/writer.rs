@@ -1,9 +1,10 @@
 //! The one thread that writes.
 //!
-//! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs each in
-//! a savepoint of its own inside one transaction, commits once, and then answers all: one `fsync`
-//! serves many events, and no answer comes before its commit. An act that fails or panics is rolled
-//! back alone; a commit that fails is told to everyone in it, and the next batch starts on a fresh
+//! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs them in
+//! one transaction, commits once, and then answers all: one `fsync` serves many events, and no answer
+//! comes before its commit. Where an act fails or panics, the batch is rolled back and run again, each
+//! act in a savepoint of its own, so that it fails alone; for that is rare, and savepoints cost copies of
+//! every page. A commit that fails is told to everyone in it, and the next batch starts on a fresh
 //! connection, so that the journal works again when the disk does.
 //!
 //! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
@@ -59,7 +60,7 @@ pub(in crate::store) enum Unawaited {
 trait Act: Send {
     /// Whether it is to be run.
     fn wanted(&self) -> bool;
-    /// Runs it and keeps its result until the commit.
+    /// Runs it and keeps its result until the commit. It is run again after a rollback.
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
     /// It alone failed.
     fn fail(&mut self, error: StoreError);
@@ -68,7 +69,7 @@ trait Act: Send {
 }
 
 struct Call<T, F> {
-    act: Option<F>,
+    act: F,
     unawaited: Unawaited,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -77,16 +78,14 @@ struct Call<T, F> {
 impl<T, F> Act for Call<T, F>
 where
     T: Send,
-    F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&Tx<'_>) -> rusqlite::Result<T> + Send,
 {
     fn wanted(&self) -> bool {
         self.unawaited == Unawaited::Run || !self.reply.is_closed()
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
-        if let Some(act) = self.act.take() {
-            self.result = Some(Ok(act(tx)?));
-        }
+        self.result = Some(Ok((self.act)(tx)?));
         Ok(())
     }
 
@@ -156,11 +155,11 @@ impl Writer {
     pub(super) async fn call<T: Send + 'static>(
         &self,
         unawaited: Unawaited,
-        act: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            act: Some(act),
+            act,
             unawaited,
             result: None,
             reply,
@@ -280,11 +279,12 @@ impl Thread {
             }
         };
         let changes = conn.total_changes();
-        let done = in_transaction(conn, &self.makers, &*self.clock, batch);
-        if done.is_err() && !conn.is_autocommit() {
-            // The first failure is the one to tell. The connection is given up if this fails too.
-            conn.execute_batch("ROLLBACK").ok();
-        }
+        let work = Work {
+            conn,
+            makers: &self.makers,
+            clock: &*self.clock,
+        };
+        let done = work.commit(batch);
         self.untidy |= conn.total_changes() != changes;
         done
     }
@@ -332,47 +332,97 @@ fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
-fn in_transaction(
-    conn: &Connection,
-    makers: &Makers,
-    clock: &dyn Clock,
-    batch: &mut [Box<dyn Act>],
-) -> rusqlite::Result<Marks> {
-    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut marks = Marks::default();
-    // Asked anew for each: who waited may have gone while the acts before it ran.
-    for act in batch.iter_mut().filter(|act| act.wanted()) {
-        let tx = Tx {
-            conn,
-            makers,
-            now: clock.now(),
-            marks: Default::default(),
-        };
-        if let Some(more) = in_savepoint(&tx, act.as_mut())? {
-            marks.news |= more.news;
-            marks.erased |= more.erased;
-        }
-    }
-    conn.prepare_cached("COMMIT")?.execute([])?;
-    Ok(marks)
+/// What a transaction works with.
+struct Work<'a> {
+    conn: &'a Connection,
+    makers: &'a Makers,
+    clock: &'a dyn Clock,
 }
 
-/// Runs one act. `None`: it failed, and nothing of it is left. An error: the whole transaction is gone.
-fn in_savepoint(tx: &Tx<'_>, act: &mut dyn Act) -> rusqlite::Result<Option<Marks>> {
-    tx.prepare_cached("SAVEPOINT act")?.execute([])?;
-    let error = match catch_unwind(AssertUnwindSafe(|| act.run(tx))) {
-        Ok(Ok(())) => {
-            tx.prepare_cached("RELEASE act")?.execute([])?;
-            return Ok(Some(tx.marks.get()));
+/// One act of a batch failed.
+enum Failed {
+    /// It alone.
+    Alone(StoreError),
+    /// The whole transaction is gone, by SQLite itself: disk full, I/O error.
+    All(rusqlite::Error),
+}
+
+impl Work<'_> {
+    /// Runs and commits a batch, or nothing of it.
+    fn commit(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
+        let done = match self.together(batch) {
+            Err(Failed::Alone(_)) => self.apart(batch),
+            Err(Failed::All(error)) => Err(error),
+            Ok(marks) => Ok(marks),
+        };
+        if done.is_err() {
+            self.roll_back();
         }
-        // SQLite may have rolled everything back by itself: disk full, I/O error.
-        Ok(Err(error)) if tx.is_autocommit() => return Err(error),
-        Ok(Err(error)) => failure(error),
-        // The panic's own words are left out: they may quote what an event says.
-        Err(_panic) => StoreError::Unavailable(FAULT.into()),
-    };
-    tx.prepare_cached("ROLLBACK TO act")?.execute([])?;
-    tx.prepare_cached("RELEASE act")?.execute([])?;
-    act.fail(error);
-    Ok(None)
+        done
+    }
+
+    /// All in one.
+    fn together(&self, batch: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
+        self.execute("BEGIN IMMEDIATE").map_err(Failed::All)?;
+        let mut marks = Marks::default();
+        for act in wanted(batch) {
+            marks.add(self.run(act)?);
+        }
+        self.execute("COMMIT").map_err(Failed::All)?;
+        Ok(marks)
+    }
+
+    /// Each in a savepoint of its own.
+    fn apart(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
+        self.roll_back();
+        self.execute("BEGIN IMMEDIATE")?;
+        let mut marks = Marks::default();
+        for act in wanted(batch) {
+            self.execute("SAVEPOINT act")?;
+            match self.run(act) {
+                Ok(more) => marks.add(more),
+                Err(Failed::Alone(error)) => {
+                    self.execute("ROLLBACK TO act")?;
+                    act.fail(error);
+                }
+                Err(Failed::All(error)) => return Err(error),
+            }
+            self.execute("RELEASE act")?;
+        }
+        self.execute("COMMIT")?;
+        Ok(marks)
+    }
+
+    fn run(&self, act: &mut dyn Act) -> Result<Marks, Failed> {
+        let tx = Tx {
+            conn: self.conn,
+            makers: self.makers,
+            now: self.clock.now(),
+            marks: Default::default(),
+        };
+        match catch_unwind(AssertUnwindSafe(|| act.run(&tx))) {
+            Ok(Ok(())) => Ok(tx.marks.get()),
+            Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
+            Ok(Err(error)) => Err(Failed::Alone(failure(error))),
+            // The panic's own words are left out: they may quote what an event says.
+            Err(_panic) => Err(Failed::Alone(StoreError::Unavailable(FAULT.into()))),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit() {
+            // The first failure is the one to tell. The connection is given up if this fails too.
+            self.conn.execute_batch("ROLLBACK").ok();
+        }
+    }
+}
+
+/// Asked anew for each: who waited may have gone while the acts before it ran.
+fn wanted(batch: &mut [Box<dyn Act>]) -> impl Iterator<Item = &mut (dyn Act + 'static)> {
+    batch.iter_mut().map(Box::as_mut).filter(|act| act.wanted())
 }
