@@ -25,8 +25,9 @@ use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
 
-/// Acts in one transaction: enough that the `fsync` is a small part of its time.
-pub(super) const BATCH_MAX: usize = 256;
+/// Acts in one transaction: enough that the `fsync` is a small part of its time, and so few that whoever is
+/// answered works on while the next commits.
+pub(super) const BATCH_MAX: usize = 128;
 
 /// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -36,6 +37,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// After so many polls without work the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
+
+/// A log of so many pages is moved into the database.
+const LOG_PAGES: i64 = 4000;
 
 /// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
 const VACUUM_PAGES: u32 = 500;
@@ -132,6 +136,7 @@ impl Writer {
             data_version,
             polled_at: Instant::now(),
             idle_polls: 0,
+            mover: None,
             untidy: true,
             owes_erasure: false,
             failing: false,
@@ -197,6 +202,8 @@ struct Thread {
     data_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
+    /// Moves the log into the database.
+    mover: Option<JoinHandle<rusqlite::Result<()>>>,
     /// Something was written since the log was last emptied.
     untidy: bool,
     /// A reader kept erased words in the log.
@@ -213,6 +220,7 @@ impl Thread {
                     let mut batch = vec![first];
                     batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
                     self.serve(batch);
+                    self.shorten_log();
                     self.idle_polls = 0;
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle_polls += 1,
@@ -300,6 +308,26 @@ impl Thread {
         }
     }
 
+    /// Moves a long log into the database beside the writer, then what came meanwhile, which is little: so
+    /// the next transaction begins the log anew, and none waits for the whole.
+    fn shorten_log(&mut self) {
+        let Some(conn) = &self.conn else { return };
+        match &self.mover {
+            Some(mover) if !mover.is_finished() => {}
+            Some(_) => {
+                self.mover = None;
+                // What stays in the log is in no danger; SQLite's own limit shortens it.
+                connect::checkpoint(conn, "PASSIVE").ok();
+            }
+            None if connect::checkpoint(conn, "NOOP").is_ok_and(|log| log.pages >= LOG_PAGES) => {
+                let path = self.path.clone();
+                let mover = std::thread::Builder::new().name("journal-log".into());
+                self.mover = mover.spawn(move || connect::move_log(&path)).ok();
+            }
+            None => {}
+        }
+    }
+
     /// Empties the log and gives free pages back, while nobody waits.
     fn tidy(&mut self) {
         self.idle_polls = 0;
@@ -320,11 +348,11 @@ impl Thread {
     fn empty_log(&mut self, patience: Duration) -> bool {
         let Some(conn) = &self.conn else { return false };
         self.untidy = true;
-        let blocked: rusqlite::Result<bool> = conn
+        let emptied = conn
             .busy_timeout(patience)
-            .and_then(|()| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)));
+            .and_then(|()| connect::checkpoint(conn, "TRUNCATE"));
         let restored = connect::wait_for_locks(conn);
-        restored.is_ok() && blocked.is_ok_and(|blocked| !blocked)
+        restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
     }
 }
 
