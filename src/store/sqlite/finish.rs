@@ -24,11 +24,11 @@ fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Opti
     )?
     .query_row(params![id, token], |row| {
         Ok(Held {
-            event: row.get("event_seq")?,
-            destination: row.get("destination")?,
-            trigger: row.get("trigger")?,
-            form: row.get("form")?,
-            attempts: row.get("attempts")?,
+            event: row.get(0)?,
+            destination: row.get(1)?,
+            trigger: row.get(2)?,
+            form: row.get(3)?,
+            attempts: row.get(4)?,
         })
     })
     .optional()
