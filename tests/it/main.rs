@@ -21,6 +21,7 @@ mod main_path;
 mod readme;
 mod rule_tests;
 mod running;
+mod service;
 mod slack_app;
 mod updated;
 mod uploads;
