@@ -136,4 +136,6 @@ fn usage(error: &clap::Error, out: &mut Printer) -> u8 {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
