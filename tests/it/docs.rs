@@ -434,3 +434,20 @@ fn every_document_is_found_from_the_index() {
     }
     assert!(links(&pages[Path::new("README.md")]).contains(&"docs/README.md"));
 }
+
+#[test]
+fn the_changelog_knows_the_version() {
+    let pages = pages();
+    let changelog = &pages[Path::new("CHANGELOG.md")];
+    let version = env!("CARGO_PKG_VERSION");
+    let headings = changelog
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ["));
+    let versions: Vec<&str> = headings
+        .filter_map(|rest| rest.split_once(']'))
+        .map(|(version, _)| version)
+        .collect();
+    assert_eq!(versions.first(), Some(&"Unreleased"));
+    let becomes = format!("Becomes {version}");
+    assert!(versions.contains(&version) || changelog.contains(&becomes));
+}
