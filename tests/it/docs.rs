@@ -284,7 +284,7 @@ fn ours(line: &str) -> Vec<Vec<&str>> {
                     3 + rest.iter().position(ours)?
                 }
                 ["xargs", ..] => words.iter().position(ours)?,
-                [first, ..] if ours(&first) => 0,
+                [first, ..] if ours(first) => 0,
                 _ => return None,
             };
             Some(words.get(at + 1..).unwrap_or_default().to_vec())

@@ -231,14 +231,12 @@ fn the_container_runs_as_nobody_and_asks_itself() {
             .unwrap_or_else(|| panic!("no {start}"))
     };
     let words = |line: &str| -> Vec<String> {
-        let list = line.find('[').map(|at| &line[at..]).expect("a list");
-        serde_json::from_str(list).expect("JSON")
+        let (_, list) = line.split_once('[').expect("a list");
+        serde_json::from_str(&format!("[{list}")).expect("JSON")
     };
-    let user: u32 = line("USER ")["USER ".len()..]
-        .split(':')
-        .next()
-        .and_then(|id| id.parse().ok())
-        .expect("a number, which needs no /etc/passwd");
+    let user = line("USER ").trim_start_matches("USER ");
+    let (user, _group) = user.split_once(':').expect("a group too");
+    let user: u32 = user.parse().expect("a number, which needs no /etc/passwd");
     assert_ne!(user, 0);
     let relay = Relay::prepared(include_str!("../../relay.toml"));
     let program = words(line("ENTRYPOINT "));
