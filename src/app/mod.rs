@@ -11,6 +11,7 @@ mod open_files;
 mod parts;
 mod running;
 mod serve;
+mod service_manager;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use self::parts::Parts;
 pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
 pub use self::running::Running;
 pub use self::serve::serve;
+pub use self::service_manager::ServiceManager;
 use crate::closing::{Closing, StatusWorker};
 use crate::config::Config;
 use crate::deliver::Dispatcher;

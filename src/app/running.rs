@@ -27,8 +27,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Puts a new configuration in force, all or nothing, and says what changed.
-    pub async fn reload(&self, loaded: Loaded) {
+    /// Puts a new configuration in force, all or nothing, and says what changed. Whether it is in force.
+    pub async fn reload(&self, loaded: Loaded) -> bool {
         let mistakes = loaded.diagnostics.len();
         let report = loaded.report();
         let Some(config) = loaded.config else {
@@ -38,13 +38,13 @@ impl Running {
                 "it has mistakes: `feedback-relay check` shows them",
             )
             .await;
-            return;
+            return false;
         };
         let parts = match Parts::build(&config, self.ground.link_key) {
             Ok(parts) => parts,
             Err(error) => {
                 self.refuse(1, &error.to_string()).await;
-                return;
+                return false;
             }
         };
         if !report.is_empty() {
@@ -67,6 +67,7 @@ impl Running {
         self.ground.metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
         });
+        true
     }
 
     async fn refuse(&self, mistakes: usize, reason: &str) {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, Entrance, Running, StartError, open_files};
+use super::{App, Entrance, Running, ServiceManager, StartError, open_files};
 use crate::config::{Config, Loaded};
 use crate::model::{AppName, SystemClock};
 use crate::telemetry;
 
 /// Runs the relay until it is told to stop. `warnings` is the report of what its configuration could do
-/// better, empty if there is nothing; it goes where the log goes, and in its format. `reload` reads the
-/// configuration again; `announce` is given the address once the relay listens, and how the events of
+/// better, empty if there is nothing; it goes where the log goes, and in its format. `manager` is told how the relay
+/// stands; `reload` reads the configuration again; `announce` is given the address once the relay listens, and how the events of
 /// each app come in.
 ///
 /// SIGHUP reloads. SIGTERM and SIGINT stop taking events and finish what is in hand within
@@ -22,6 +22,7 @@ use crate::telemetry;
 pub fn serve(
     config: Config,
     warnings: &str,
+    manager: ServiceManager,
     reload: impl Fn() -> Loaded + Send + Sync + 'static,
     announce: impl FnOnce(SocketAddr, &[(AppName, Entrance)]),
 ) -> ExitCode {
@@ -41,7 +42,7 @@ pub fn serve(
         }
     };
     runtime.block_on(async {
-        match run(config, Arc::new(reload), announce).await {
+        match run(config, manager, Arc::new(reload), announce).await {
             Ok(code) => code,
             Err(error) => {
                 tracing::error!("{error}");
@@ -53,14 +54,19 @@ pub fn serve(
 
 async fn run(
     config: Config,
+    manager: ServiceManager,
     reload: Arc<dyn Fn() -> Loaded + Send + Sync>,
     announce: impl FnOnce(SocketAddr, &[(AppName, Entrance)]),
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let app = App::build(config, Arc::new(SystemClock), fastrand::u64(..)).await?;
-    announce(app.address(), &app.entrances());
+    let address = app.address();
+    announce(address, &app.entrances());
     let running = app.start().await;
+    let ready = format!("listening on http://{address}");
+    manager.ready(&ready);
     let stopping = running.tasks().stopping();
+    manager.watch(running.tasks());
     loop {
         let heard = tokio::select! {
             heard = signals.next() => heard,
@@ -69,16 +75,30 @@ async fn run(
         match heard {
             Heard::Stop => break,
             Heard::Reload => {
-                let reload = Arc::clone(&reload);
-                // Reads files, which may be slow.
-                match tokio::task::spawn_blocking(move || reload()).await {
-                    Ok(loaded) => running.reload(loaded).await,
-                    Err(error) => tracing::error!(%error, "the configuration could not be read"),
+                manager.reloading();
+                if take_up(&running, Arc::clone(&reload)).await {
+                    manager.ready(&ready);
+                } else {
+                    let note = "the new configuration was refused, the old one is in force";
+                    manager.ready(&format!("{ready}; {note}"));
                 }
             }
         }
     }
+    manager.stopping();
     Ok(stop(&running, &mut signals).await)
+}
+
+/// Puts the configuration in force as it is now. Whether it could be.
+async fn take_up(running: &Running, reload: Arc<dyn Fn() -> Loaded + Send + Sync>) -> bool {
+    // Reads files, which may be slow.
+    match tokio::task::spawn_blocking(move || reload()).await {
+        Ok(loaded) => running.reload(loaded).await,
+        Err(error) => {
+            tracing::error!(%error, "the configuration could not be read");
+            false
+        }
+    }
 }
 
 async fn stop(running: &Running, signals: &mut Signals) -> ExitCode {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -123,6 +124,16 @@ impl Context {
     /// Loads and checks the configuration, and its `[[tests]]`.
     pub(super) fn load_with_tests(&self) -> Loaded {
         config::load_with_tests(&self.file, &self.environment)
+    }
+
+    /// Where a relay with this configuration listens, if that can be told.
+    pub(super) fn listen(&self) -> Option<SocketAddr> {
+        config::listen(&self.file, &self.environment)
+    }
+
+    /// The environment variables.
+    pub(super) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
     }
 
     /// Loads it again whenever it is called.

@@ -12,6 +12,8 @@ mod context;
 mod deliveries;
 mod destinations;
 mod events;
+mod healthcheck;
+mod man;
 mod output;
 mod reading;
 mod schema;
@@ -81,11 +83,15 @@ enum Command {
     Backfill(backfill::Args),
     /// Copy journal and pictures consistently while the relay runs
     Backup(backup::Args),
+    /// Ask the running relay whether it is well
+    Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration, for editors
     #[command(after_help = schema::EXAMPLES)]
     Schema,
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Print the manual page, or write the pages of all commands into a folder
+    Man(man::Args),
 }
 
 /// Runs the command that `args` (with the program's name first) ask for, under these environment variables.
@@ -109,8 +115,10 @@ pub fn run(
         Command::Destinations(command) => destinations::run(&mut context, &command),
         Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),
+        Command::Healthcheck(args) => healthcheck::run(&mut context, &args),
         Command::Schema => schema::run(&mut context),
         Command::Completions(args) => completions::run(&mut context, &args),
+        Command::Man(args) => man::run(&mut context, &args),
     };
     ExitCode::from(context.end(result))
 }
@@ -127,5 +135,7 @@ fn usage(error: &clap::Error, out: &mut Printer) -> u8 {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

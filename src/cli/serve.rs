@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use super::context::{Context, Failure};
-use crate::app::{self, Entrance};
+use crate::app::{self, Entrance, ServiceManager};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   feedback-relay serve
   feedback-relay --config /etc/relay.toml serve
 
-SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second one at once.";
+SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second one at once. Under systemd
+(Type=notify) it says when it is ready, reloads and stops, and heeds WatchdogSec=.";
 
 /// Hands over to the relay, unless its configuration is wrong. Warnings do not hold it back.
 pub(super) fn run(context: Context) -> ExitCode {
@@ -20,8 +21,9 @@ pub(super) fn run(context: Context) -> ExitCode {
         return ExitCode::from(context.end(Err(failure)));
     };
     let warnings = loaded.report();
+    let manager = ServiceManager::of(context.environment());
     let (reload, mut out) = (context.loader(), context.out);
-    app::serve(config, &warnings, reload, |address, entrances| {
+    app::serve(config, &warnings, manager, reload, |address, entrances| {
         out.line(&format!("listening on http://{address}"));
         for (app, entrance) in entrances {
             out.line(&match entrance {

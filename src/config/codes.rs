@@ -77,5 +77,6 @@ codes! {
     SECRET_LENGTH = "W006", "a signing secret of unusual length";
     NO_FALLBACK = "W007", "`fallback_after` without `fallback`";
     NO_INCLUDE = "W008", "an `include` pattern that matches no file";
+    PRIVATE_HOST = "W009", "a host that only a private network has";
     TOKEN_KIND = "W011", "not a bot's token";
 }

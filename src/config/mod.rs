@@ -220,6 +220,25 @@ fn load_as(file: &Path, environment: &BTreeMap<String, String>, tests: Tests) ->
     }
 }
 
+/// Where a relay with this configuration listens; `None` if that cannot be told. Nothing but `[server]` is looked
+/// at: who asks whether a relay is well must get an answer while the rest is being edited.
+pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<SocketAddr> {
+    let mut out = Complaints::new(file);
+    let text = read_text(file, &At::default(), &mut out)?;
+    let mut tree = layers::parse(&text, &mut out)?;
+    layers::overlay(&mut tree, &text, environment, &mut out);
+    let mut alone = Section {
+        at: At::default(),
+        table: toml::de::DeTable::new(),
+    };
+    if let Some((key, value)) = tree.remove_entry("server") {
+        alone.table.insert(key, value);
+    }
+    expand::expand(&mut alone.table, &At::default(), environment, &mut out);
+    let server = check::server(alone, &mut out);
+    (!out.any_errors()).then_some(server.listen)
+}
+
 /// `include`, which is read before everything else.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]

@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 /// Key, Chinese, English.
-const WORDS: &[(&str, &str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("ago", "前", " ago"),
     ("app", "应用", "App"),
     ("before_report", "报告前 ", ""),

@@ -44,6 +44,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("axum", &["web", "intake::webhook", "demo"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("handlebars", &["render"]),
     // `model` has a module of this name.
     ("image", &["destination::slack_app", "model"]),

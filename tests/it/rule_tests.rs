@@ -149,7 +149,11 @@ fn samples_are_listed_and_printed_to_be_tried() {
     for line in listed.stdout.lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect("a JSON line");
         let kind = line["kind"].as_str().expect("a kind");
-        relay.write("event.json", &relay.run(&["events", "sample", kind]).stdout);
+        let sample = relay.run(&["events", "sample", kind]).stdout;
+        let shipped = format!("{}/tests/events/{kind}.json", env!("CARGO_MANIFEST_DIR"));
+        let shipped = std::fs::read_to_string(shipped).expect("a file of each");
+        assert_eq!(sample, shipped, "{kind}");
+        relay.write("event.json", &sample);
         let tried = relay.run(&["try", "event.json"]);
         assert_eq!(tried.code(), 0, "{kind}: {tried:?}");
     }

@@ -22,7 +22,7 @@ use super::raw::{Field, RawOperator};
 use super::rule_tests::{self, RuleTest};
 use super::section::Section;
 use super::spans::{At, Complaints};
-use super::{Config, codes, hints, rules};
+use super::{Config, Server, codes, hints, rules};
 use crate::diag::Level;
 use crate::model::DestinationName;
 use crate::render::{self, Mention, Templates};
@@ -56,6 +56,11 @@ struct Names {
     apps: BTreeMap<String, bool>,
     destinations: Vec<String>,
     templates: Arc<Templates>,
+}
+
+/// Checks `[server]` alone.
+pub(super) fn server(mut top: Section<'_>, out: &mut Complaints) -> Server {
+    sections::server(top.take("server", out), out)
 }
 
 /// Checks all sections. What it returns counts only if there was no error.

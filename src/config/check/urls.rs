@@ -6,6 +6,7 @@ use url::{Host, Url};
 use crate::config::codes;
 use crate::config::spans::{At, Complaints};
 use crate::model::Secret;
+use crate::net;
 
 const HELP: &str = "write it whole, like \"https://example.com/path\"";
 
@@ -27,12 +28,35 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Where a destination is. Warns of one that anybody on the way can read.
+/// Names that are never found on the Internet: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's resolution of 2024
+/// (`internal`), and what routers hand out.
+const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".home.arpa", ".lan"];
+
+/// Whether only who is on some private network finds this host. The machine's own is none of these.
+fn is_private(url: &Url) -> bool {
+    let private = match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            !name.contains('.') || PRIVATE_NAMES.iter().any(|below| name.ends_with(below))
+        }
+        Some(Host::Ipv4(address)) => !net::is_global(address.into()),
+        Some(Host::Ipv6(address)) => !net::is_global(address.into()),
+        None => false,
+    };
+    private && !is_loopback(url)
+}
+
+/// Where a destination is. Warns of one that anybody on the way can read, else of one that not everybody can reach.
 pub(super) fn target(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
     match parse(url.get_ref().expose()) {
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
             let message = "messages to this URL go unencrypted";
             out.add_with_help(codes::HTTP_TARGET, at, message, "use https:// if it has it");
+        }
+        Ok(url) if is_private(&url) => {
+            let message = "messages go to a host on a private network";
+            let help = "that is right where the receiver is on the relay's own network";
+            out.add_with_help(codes::PRIVATE_HOST, at, message, help);
         }
         Ok(_) => {}
         Err(problem) => out.add_with_help(codes::BAD_URL, at, problem, HELP),
@@ -68,15 +92,15 @@ pub(super) fn base(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Opti
 /// `public_url`.
 pub(super) fn public(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
     let base = base(url, at, out)?;
-    let loopback = Url::parse(&base).is_ok_and(|url| is_loopback(&url));
-    if base.starts_with("http:") && !loopback {
+    let url = Url::parse(&base).ok()?;
+    if is_private(&url) {
+        let message = "chats cannot reach this host: it is on a private network";
+        let help = "name the one under which a proxy makes the relay public";
+        out.add_with_help(codes::PRIVATE_HOST, at, message, help);
+    } else if url.scheme() == "http" && !is_loopback(&url) {
         let message = "links to pictures go unencrypted";
-        out.add_with_help(
-            codes::HTTP_PUBLIC_URL,
-            at,
-            message,
-            "put a proxy with TLS in front",
-        );
+        let help = "put a proxy with TLS in front";
+        out.add_with_help(codes::HTTP_PUBLIC_URL, at, message, help);
     }
     Some(base)
 }

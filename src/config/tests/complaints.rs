@@ -47,6 +47,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("fallback_cycle", with_rules(CYCLE)),
         ("no_templates", with_rules("[templates]\ndir = \"templtes\"\n[destinations.a]\nkind = \"webhook\"\nurl = \"https://a.example.com\"\nbody = \"warehouse.hbs\"")),
         ("urls", with_rules(URLS)),
+        ("private_hosts", with_rules(PRIVATE)),
         ("webhook", with_rules(WEBHOOK)),
         ("same_address", with_rules("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"")),
         ("hosts", with_rules("[images]\nallow_hosts = [\"*\", \"https://x.com\", \"a..b\", \"*.ok.com\", \"x.com:1\"]")),
@@ -307,6 +308,29 @@ url = "ftp://example.com/hunter2"
 app_id = "cli_1"
 encrypt_key = "${KEY:-k}"
 base_url = "https://example.com/?hunter2"
+"#;
+
+const PRIVATE: &str = r#"
+[server]
+public_url = "http://relay.internal"
+[destinations.a]
+kind = "webhook"
+url = "https://10.1.2.3/hunter2"
+[destinations.b]
+kind = "webhook"
+url = "https://[fd00::1]/hunter2"
+[destinations.c]
+kind = "webhook"
+url = "https://alerts/hunter2"
+[destinations.in_the_clear]
+kind = "webhook"
+url = "http://192.168.1.1/hunter2"
+[destinations.here]
+kind = "webhook"
+url = "https://localhost/hunter2"
+[destinations.public]
+kind = "webhook"
+url = "https://internal.example.com/hunter2"
 "#;
 
 const WEBHOOK: &str = r#"

@@ -118,6 +118,10 @@ const CASES: &[(&str, &str)] = &[
         "[destinations.x]\nkind = \"webhook\"\nurl = \"http://example.com/in\"\n",
     ),
     (
+        "a_url_on_a_private_network",
+        "[destinations.x]\nkind = \"webhook\"\nurl = \"http://10.0.0.1/in\"\n",
+    ),
+    (
         "a_secret_of_the_webhook_in_the_file",
         "[destinations.x]\nkind = \"webhook\"\nurl = \"https://example.com/in\"\nsecret = \"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"\n",
     ),

@@ -1,0 +1,141 @@
+//! What systemd is told, and whoever else speaks its protocol: ready, reloading, stopping, alive.
+//!
+//! The protocol is `sd_notify(3)`: lines in one datagram to the socket that `NOTIFY_SOCKET` names, a path or, behind an `@`,
+//! an abstract name. It is written out here because the crate for it knows no abstract names, and reads the
+//! environment by itself. Where there is no such variable, nothing happens.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::tasks::Tasks;
+
+/// How long a message may wait for room in the manager's queue: the relay has other things to do.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whoever started the relay and wants to know how it stands.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceManager {
+    socket: Option<SocketAddr>,
+    /// It ends the relay when it hears nothing for so long.
+    watchdog: Option<Duration>,
+}
+
+impl ServiceManager {
+    /// The one that these environment variables name, or nobody.
+    pub fn of(environment: &BTreeMap<String, String>) -> Self {
+        let socket = environment.get("NOTIFY_SOCKET").and_then(|name| {
+            let address = match name.strip_prefix('@') {
+                Some(name) => SocketAddr::from_abstract_name(name),
+                None => SocketAddr::from_pathname(name),
+            };
+            address.ok()
+        });
+        Self {
+            socket,
+            watchdog: watchdog(environment, std::process::id()),
+        }
+    }
+
+    /// Events are taken; `status` is the line that `systemctl status` shows.
+    pub fn ready(&self, status: &str) {
+        self.tell(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// The configuration is being read again; `ready` says when that is over.
+    pub fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+    }
+
+    /// No more events are taken.
+    pub fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=stopping: what is in hand is being finished");
+    }
+
+    /// Says again and again that the relay is alive, if somebody wants to hear it: at twice the pace that is asked
+    /// for, and as a task like the others, so that it falls silent when nothing moves any more.
+    pub fn watch(&self, tasks: &Tasks) {
+        let Some(watchdog) = self.watchdog else {
+            return;
+        };
+        let (manager, stopping) = (self.clone(), tasks.stopping());
+        tasks.spawn("watchdog", async move {
+            loop {
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = tokio::time::sleep(watchdog / 2) => manager.tell("WATCHDOG=1"),
+                }
+            }
+        });
+    }
+
+    fn tell(&self, lines: &str) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        if let Err(error) = send(socket, lines) {
+            tracing::warn!(%error, "the service manager could not be told");
+        }
+    }
+}
+
+/// The span of `WATCHDOG_USEC`, if `WATCHDOG_PID` does not say that it is meant for another process.
+fn watchdog(environment: &BTreeMap<String, String>, own: u32) -> Option<Duration> {
+    let number = |name: &str| environment.get(name)?.parse::<u64>().ok();
+    let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(own));
+    let micros = number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0)?;
+    Some(Duration::from_micros(micros))
+}
+
+fn send(socket: &SocketAddr, lines: &str) -> io::Result<()> {
+    let datagram = UnixDatagram::unbound()?;
+    datagram.set_write_timeout(Some(SEND_TIMEOUT))?;
+    datagram.send_to_addr(lines.as_bytes(), socket)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn a_watchdog_is_heeded_if_it_is_ours() {
+        let of = |pairs: &[(&str, &str)]| watchdog(&environment(pairs), 7);
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(of(&[("WATCHDOG_USEC", "1000000")]), second);
+        let ours = [("WATCHDOG_USEC", "1000000"), ("WATCHDOG_PID", "7")];
+        assert_eq!(of(&ours), second);
+        let others = [("WATCHDOG_USEC", "1000000"), ("WATCHDOG_PID", "8")];
+        assert_eq!(of(&others), None);
+        for wrong in ["0", "soon", ""] {
+            assert_eq!(of(&[("WATCHDOG_USEC", wrong)]), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_abstract_socket_is_reached_and_nobody_is_no_trouble() {
+        let name = format!("feedback-relay-test-{}", fastrand::u64(..));
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let heard = UnixDatagram::bind_addr(&address).unwrap();
+        let manager = ServiceManager::of(&environment(&[("NOTIFY_SOCKET", &format!("@{name}"))]));
+        manager.ready("listening");
+        let mut buffer = [0; 100];
+        let length = heard.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"READY=1\nSTATUS=listening");
+        ServiceManager::of(&environment(&[("NOTIFY_SOCKET", "/no/such/socket")])).stopping();
+        ServiceManager::of(&environment(&[])).stopping();
+    }
+}

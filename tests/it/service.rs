@@ -1,0 +1,250 @@
+//! Under a service manager: what systemd is told, what a container's health check asks, and the files that set them up.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::{Feedback, Receiver, Relay, Reply};
+use crate::main_path::to_hook;
+
+const UNIT: &str = include_str!("../../contrib/systemd/feedback-relay.service");
+const CONTAINERFILE: &str = include_str!("../../contrib/container/Containerfile");
+
+/// The manager's ear.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    /// Heard by whatever `relay` starts.
+    fn of(relay: &mut Relay) -> Self {
+        let path = relay.path("notify");
+        let ear = UnixDatagram::bind(&path).expect("a socket");
+        let patience = Duration::from_secs(40);
+        ear.set_read_timeout(Some(patience)).expect("a time limit");
+        relay.set("NOTIFY_SOCKET", path.to_str().expect("UTF-8"));
+        Self(ear)
+    }
+
+    /// The next message, by its names.
+    fn hear(&self) -> BTreeMap<String, String> {
+        let mut buffer = [0; 4096];
+        let length = self.0.recv(&mut buffer).expect("the relay says something");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The next message that is not a sign of life.
+    fn hear_news(&self) -> BTreeMap<String, String> {
+        for _ in 0..10_000 {
+            let heard = self.hear();
+            if !heard.contains_key("WATCHDOG") {
+                return heard;
+            }
+        }
+        panic!("nothing but signs of life")
+    }
+}
+
+#[test]
+fn systemd_hears_when_the_relay_is_ready_reloads_and_stops() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    let manager = Manager::of(&mut relay);
+    relay.start();
+    let heard = manager.hear();
+    assert_eq!(heard["READY"], "1");
+    let listening = format!("listening on http://{}", relay.address());
+    assert_eq!(heard["STATUS"], listening);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200, "it is ready");
+
+    let clock = || rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec;
+    for (config, status) in [
+        (to_hook(&hook, "concurrency = 2"), listening.clone()),
+        (
+            "[nonsense]\n".to_owned(),
+            format!("{listening}; the new configuration was refused, the old one is in force"),
+        ),
+    ] {
+        relay.write("relay.toml", &config);
+        let before = clock();
+        relay.signal(Signal::HUP);
+        let heard = manager.hear();
+        assert_eq!(heard["RELOADING"], "1");
+        let micros: i64 = heard["MONOTONIC_USEC"].parse().expect("a number");
+        assert!((before..=clock()).contains(&(micros / 1_000_000)));
+        let heard = manager.hear();
+        assert_eq!((heard["READY"].as_str(), &heard["STATUS"]), ("1", &status));
+    }
+
+    hook.always(Reply::After(Duration::from_millis(300)));
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    relay.signal(Signal::TERM);
+    assert_eq!(manager.hear()["STOPPING"], "1");
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+#[test]
+fn a_watchdog_hears_a_sign_of_life_at_twice_its_pace_until_the_stop() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    let manager = Manager::of(&mut relay);
+    relay.set("WATCHDOG_USEC", "100000");
+    relay.start();
+    assert_eq!(manager.hear()["READY"], "1");
+    for _ in 0..3 {
+        assert_eq!(manager.hear()["WATCHDOG"], "1");
+    }
+    relay.signal(Signal::TERM);
+    assert_eq!(manager.hear_news()["STOPPING"], "1");
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// A relay that is told by the environment to listen there.
+fn listening(address: &str) -> Relay {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    relay.set("RELAY__SERVER__LISTEN", address);
+    relay.start();
+    let (_, port) = relay.address().rsplit_once(':').expect("a port");
+    let (ip, _) = address.rsplit_once(':').expect("a port");
+    let here = format!("{ip}:{port}");
+    relay.set("RELAY__SERVER__LISTEN", &here);
+    relay
+}
+
+#[test]
+fn a_healthcheck_asks_the_relay_wherever_it_listens() {
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let mut relay = listening(address);
+        for (arguments, said) in [
+            (&["healthcheck"] as &[&str], "ready\n"),
+            (&["healthcheck", "--alive"], "ok\n"),
+        ] {
+            let output = relay.run(arguments);
+            assert_eq!(
+                (output.code(), output.stdout.as_str()),
+                (0, said),
+                "{address}"
+            );
+        }
+        // It is asked while somebody edits the file.
+        relay.write("relay.toml", "[server]\n[rules]\nwhat = \"${NOT_THERE}\"\n");
+        assert_eq!(relay.run(&["healthcheck"]).code(), 0, "{address}");
+
+        relay.stop();
+        let output = relay.run(&["healthcheck"]);
+        assert_eq!((output.code(), output.stdout.as_str()), (1, ""));
+        assert!(output.stderr.contains("/readyz: not sent"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_healthcheck_that_finds_the_relay_unwell_says_why() {
+    let mut relay = Relay::prepared("[server]\nlisten = \"nowhere\"\n");
+    let output = relay.run(&["healthcheck"]);
+    assert_eq!(output.code(), 1);
+    assert!(output.stderr.contains("feedback-relay check"), "{output:?}");
+
+    let draining = Receiver::answering("draining\n");
+    draining.always(Reply::status(503));
+    let url = draining.url("");
+    let address = url.strip_prefix("http://").expect("a URL");
+    relay.set("RELAY__SERVER__LISTEN", address.trim_end_matches('/'));
+    let output = relay.run(&["healthcheck"]);
+    assert_eq!(output.code(), 1);
+    assert!(output.stderr.contains("/readyz: 503"), "{output:?}");
+
+    // Takes the connection and never answers.
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = deaf.local_addr().expect("bound").to_string();
+    relay.set("RELAY__SERVER__LISTEN", &address);
+    let output = relay.run(&["healthcheck", "--alive"]);
+    assert_eq!(output.code(), 1);
+    assert!(output.stderr.contains("no answer in time"), "{output:?}");
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let relay = Relay::prepared("this is no TOML");
+    let page = relay.run(&["man"]);
+    assert_eq!(page.code(), 0, "{page:?}");
+    assert!(page.stdout.contains(".TH feedback-relay 1"), "{page:?}");
+    for said in ["SYNOPSIS", "relay.toml", "events", "Exit status"] {
+        assert!(page.stdout.contains(said), "{said}");
+    }
+    std::fs::create_dir(relay.path("man1")).expect("a folder");
+    assert_eq!(relay.run(&["man", "man1"]).code(), 0);
+    assert_eq!(relay.read("man1/feedback-relay.1"), page.stdout);
+    let retry = relay.read("man1/feedback-relay-deliveries-retry.1");
+    assert!(retry.contains("under their old keys"), "{retry}");
+    assert_eq!(relay.run(&["man", "no-such-folder"]).code(), 1);
+}
+
+/// The values of a key in the unit.
+fn unit(key: &str) -> Vec<&'static str> {
+    let pairs = UNIT.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .filter(|(name, _)| *name == key)
+        .map(|(_, value)| value)
+        .collect()
+}
+
+/// The words after the program in a command of ours.
+fn arguments(command: &str) -> Vec<&str> {
+    let mut words = command.split_whitespace();
+    let program = words.next().expect("a program");
+    assert!(program.ends_with("/feedback-relay"), "{command}");
+    words.collect()
+}
+
+#[test]
+fn the_unit_starts_checks_and_reloads_what_there_is() {
+    assert_eq!(unit("Type"), ["notify"]);
+    let start = unit("ExecStart");
+    let reload = unit("ExecReload");
+    let ours = start.iter().chain(&reload[..1]);
+    let relay = Relay::prepared(include_str!("../../relay.toml"));
+    for command in ours {
+        let mut words = arguments(command);
+        words.push("--help");
+        assert_eq!(relay.run(&words).code(), 0, "{command}");
+    }
+    assert!(reload[0].contains(" check"), "a wrong file reloads nothing");
+    assert!(reload[1].ends_with("kill -HUP $MAINPID"));
+    // A wrong configuration ends with 2, and starting again does not make it right.
+    assert_eq!(unit("RestartPreventExitStatus"), ["2"]);
+    let grace: u64 = unit("TimeoutStopSec")[0].parse().expect("seconds");
+    assert!(grace > 20, "longer than server.shutdown_grace");
+}
+
+#[test]
+fn the_container_runs_as_nobody_and_asks_itself() {
+    let line = |start: &str| {
+        let mut lines = CONTAINERFILE.lines();
+        lines
+            .rfind(|line| line.starts_with(start))
+            .unwrap_or_else(|| panic!("no {start}"))
+    };
+    let words = |line: &str| -> Vec<String> {
+        let (_, list) = line.split_once('[').expect("a list");
+        serde_json::from_str(&format!("[{list}")).expect("JSON")
+    };
+    let user = line("USER ").trim_start_matches("USER ");
+    let (user, _group) = user.split_once(':').expect("a group too");
+    let user: u32 = user.parse().expect("a number, which needs no /etc/passwd");
+    assert_ne!(user, 0);
+    let relay = Relay::prepared(include_str!("../../relay.toml"));
+    let program = words(line("ENTRYPOINT "));
+    let (check, serve) = (words(line("    CMD ")), words(line("CMD ")));
+    assert_eq!(check[0], program[0]);
+    for words in [&check[1..], &serve] {
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        words.push("--help");
+        assert_eq!(relay.run(&words).code(), 0, "{words:?}");
+    }
+}
