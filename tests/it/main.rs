@@ -14,6 +14,7 @@ mod deliver;
 mod dependencies;
 mod doctor;
 mod feishu_app;
+mod fuzz;
 mod harness;
 mod intake;
 mod leaks;
