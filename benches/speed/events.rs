@@ -79,7 +79,8 @@ impl Maker {
         }
     }
 
-    fn request(&mut self, host: &str, path: &str) -> Sealed {
+    /// One more request.
+    pub fn request(&mut self, host: &str, path: &str) -> Sealed {
         let (id, body) = self.body();
         Sealed {
             id,

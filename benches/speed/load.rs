@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::events::Sealed;
 use super::http::Connection;
 
+/// Nothing is sent any more so long after the first request; what was not sent counts nowhere.
+const SEND_WITHIN: Duration = Duration::from_secs(120);
+
 /// When requests go out.
 #[derive(Clone, Copy)]
 pub enum Plan {
@@ -44,6 +47,8 @@ pub struct Answered {
     pub times: Vec<Duration>,
     /// When each event that was accepted was sent.
     pub accepted: HashMap<String, Instant>,
+    /// When the first request went out.
+    pub began: Instant,
     /// From the first request to the last answer.
     pub took: Duration,
 }
@@ -62,6 +67,12 @@ impl Answered {
             accepted.all(|id| arrived.contains_key(id)),
             "events were lost"
         );
+    }
+
+    /// From the first request to the last arrival.
+    pub fn took_until_last(&self, arrived: &HashMap<String, Instant>) -> Duration {
+        let last = arrived.values().max();
+        last.map_or(Duration::MAX, |last| last.duration_since(self.began))
     }
 
     /// The time within which this share of the accepted was answered, in milliseconds.
@@ -110,6 +121,7 @@ pub async fn send(
         statuses: HashMap::new(),
         times: Vec::new(),
         accepted: HashMap::new(),
+        began,
         took: Duration::ZERO,
     };
     for (index, status, sent_at, took) in workers.join_all().await.into_iter().flatten() {
@@ -145,6 +157,9 @@ async fn work(
             return samples;
         };
         let planned = plan.at(began, index);
+        if began.elapsed() > SEND_WITHIN {
+            return samples;
+        }
         if let Some(planned) = planned {
             tokio::time::sleep_until(planned).await;
         }

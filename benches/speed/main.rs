@@ -1,14 +1,25 @@
 //! How fast the relay is, beside what it could be at best.
 //!
-//!     cargo bench --bench speed                      # five rounds, some ten minutes
-//!     cargo bench --bench speed -- --rounds 1 --events 2000
-//!     cargo bench --bench speed -- --large           # also with 100,000 waiting and a million kept
+//!     cargo bench --bench speed                      # five rounds, some twenty minutes
+//!     cargo bench --bench speed -- --large           # also with 100,000 waiting and a million kept: some ten more
+//!     cargo bench --bench speed -- --rounds 1 --events 2000 --only 12,16
+//!
+//! | option | means |
+//! | --- | --- |
+//! | `--rounds N` | how often everything is measured: 5 |
+//! | `--events N` | events in one measurement: 20,000 |
+//! | `--only ROW,ROW` | only these rows of the table, 12 to 21 |
+//! | `--large` | also the parts of rows 19 to 21 that need large journals |
+//! | `--waiting N`, `--kept N` | how large: 100,000 undelivered, 1,000,000 kept |
+//! | `--journals FOLDER` | where the large journals are made and stay, so that the next run has them already |
+//! | `--minutes N` | no measurement begins later than this: 60 |
 //!
 //! Absolute numbers are the machine's; the ratios are the relay's. In each round everything that is
 //! compared runs in turn on the same machine, generator and receiver beside it; the medians of the
-//! rounds are printed. `reference.rs` says what `r0` and `r1` are.
+//! rounds are printed, beside what is wanted. `reference.rs` says what `r0`, `r1` and `bare` are.
 
 #![expect(unreachable_pub, reason = "one program; its modules are private")]
+#![expect(clippy::panic, reason = "a program that ends at a mistake")]
 #![expect(clippy::print_stdout, reason = "a program that prints its results")]
 #![expect(
     clippy::disallowed_methods,
@@ -17,23 +28,73 @@
 
 mod events;
 mod http;
+mod journals;
 mod load;
 mod reference;
+mod refusals;
 mod rounds;
 mod sink;
 mod subject;
+mod table;
 
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 /// What is to be measured.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Settings {
     /// How often everything is measured.
     pub rounds: usize,
     /// Events in one measurement.
     pub events: usize,
+    /// The rows that are measured.
+    pub rows: Vec<u8>,
     /// Whether the measurements with large journals are made too.
     pub large: bool,
+    /// Undelivered events in a large journal.
+    pub waiting: usize,
+    /// Delivered events in a large journal.
+    pub kept: usize,
+    /// Where large journals are; a temporary folder if not said.
+    pub journals: Option<PathBuf>,
+    /// No measurement begins later than this.
+    pub within: Duration,
+}
+
+impl Settings {
+    fn read(words: &[String]) -> Self {
+        let after = |name: &str| {
+            let at = words.iter().position(|word| word == name)?;
+            words.get(at + 1)
+        };
+        let number = |name: &str, default| after(name).map_or(default, |word| read(name, word));
+        let minutes = after("--minutes").map_or(60, |word| read("--minutes", word));
+        let rows = after("--only").map_or_else(
+            || (12..=21).collect(),
+            |rows| rows.split(',').map(|row| read("--only", row)).collect(),
+        );
+        Self {
+            rounds: number("--rounds", 5),
+            events: number("--events", 20_000),
+            rows,
+            large: words.iter().any(|word| word == "--large"),
+            waiting: number("--waiting", 100_000),
+            kept: number("--kept", 1_000_000),
+            journals: after("--journals").map(PathBuf::from),
+            within: Duration::from_secs(minutes * 60),
+        }
+    }
+
+    /// Whether this row is measured.
+    pub fn wants(&self, row: u8) -> bool {
+        self.rows.contains(&row)
+    }
+}
+
+fn read<T: FromStr>(option: &str, word: &str) -> T {
+    let number = word.parse().ok();
+    number.unwrap_or_else(|| panic!("{option} {word}: not a number"))
 }
 
 /// One thread: what measures must not take the processors of what is measured.
@@ -47,27 +108,27 @@ fn main() {
     if arguments.first().is_some_and(|first| first == "serve") {
         return serve(&arguments);
     }
-    let number = |name: &str, default| {
-        let at = arguments.iter().position(|word| word == name)?;
-        let value = arguments.get(at + 1).and_then(|word| word.parse().ok());
-        Some(value.unwrap_or(default))
-    };
-    let settings = Settings {
-        rounds: number("--rounds", 5).unwrap_or(5),
-        events: number("--events", 20_000).unwrap_or(20_000),
-        large: arguments.iter().any(|word| word == "--large"),
-    };
-    let table = runtime().block_on(rounds::measure(settings));
-    println!("{table}");
+    println!(
+        "{}",
+        runtime().block_on(rounds::measure(Settings::read(&arguments)))
+    );
 }
 
-/// A reference in a process of its own: `serve PORT [JOURNAL URL]`.
+/// A reference in a process of its own: `serve PORT bare`, `serve PORT r0`, `serve PORT r1 JOURNAL URL`.
 fn serve(arguments: &[String]) {
-    let port = arguments.get(1).and_then(|port| port.parse().ok());
-    let relay = arguments
-        .get(2)
-        .zip(arguments.get(3))
-        .map(|(journal, url)| (PathBuf::from(journal), url.clone()));
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let [port, rest @ ..] = words.as_slice() else {
+        panic!("no port");
+    };
+    let port = read("serve", port);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(reference::serve(port.expect("a port"), relay));
+    match rest {
+        ["bare"] => runtime.block_on(reference::serve_bare(port)),
+        ["r0"] => runtime.block_on(reference::serve(port, None)),
+        ["r1", journal, url] => {
+            let relay = (PathBuf::from(journal), (*url).to_owned());
+            runtime.block_on(reference::serve(port, Some(relay)));
+        }
+        other => panic!("no such reference: {other:?}"),
+    }
 }

@@ -4,14 +4,21 @@
 //! - `r1` is the least relay: `r0`, one row for each event in SQLite (`synchronous = FULL`, group commit)
 //!   before the answer, then a Handlebars card, posted once. It knows no repeats, retries nothing, and
 //!   records no delivery: what a crash finds in its memory is lost.
+//! - `bare` is the relay's own server with a route that reads the body and refuses it without a look: what
+//!   HTTP alone costs of a refusal.
+//!
+//! Their queues of connections that wait to be accepted are as long as the relay's.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use feedback_relay::feishu::{
@@ -19,7 +26,9 @@ use feedback_relay::feishu::{
     TIMESTAMP_HEADER, Unverified, Verified,
 };
 use feedback_relay::model::{Content, Secret};
-use tokio::net::TcpListener;
+use feedback_relay::tasks::Tasks;
+use feedback_relay::web::server;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::events::{APP_ID, KEY, TOKEN};
@@ -28,6 +37,8 @@ use super::events::{APP_ID, KEY, TOKEN};
 const CONCURRENCY: usize = 64;
 /// Rows in one commit.
 const BATCH_MAX: usize = 256;
+/// Connections that may wait to be accepted, as many as at the relay.
+const BACKLOG: u32 = 4096;
 
 const CARD: &str = r#"{"msg_type":"interactive","card":{"schema":"2.0",
 "header":{"template":"red","title":{"tag":"plain_text","content":"{{kind}} · {{app}}"}},
@@ -51,12 +62,42 @@ pub async fn serve(port: u16, relay: Option<(PathBuf, String)>) {
     let routes = Router::new()
         .route("/apps/bench/events", post(receive))
         .with_state((app(), relay));
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    let listener = listener.expect("the port is free");
-    axum::serve(listener, routes).await.expect("it serves");
+    axum::serve(listen(port), routes).await.expect("it serves");
 }
 
-fn app() -> Arc<App> {
+/// Serves `bare`. The first request gets a 200, so that who waits for it sees that it is there.
+pub async fn serve_bare(port: u16) {
+    let first = Arc::new(AtomicBool::new(true));
+    let refuse = move |body: Bytes| {
+        let first = first.swap(false, Ordering::SeqCst);
+        std::hint::black_box(body);
+        let status = if first {
+            StatusCode::OK
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        let answer = r#"{"error":"bad_signature"}"#;
+        std::future::ready((status, [(CONTENT_TYPE, "application/json")], answer))
+    };
+    let routes = Router::new().route("/apps/{name}/events", post(refuse));
+    server::serve(
+        listen(port),
+        routes,
+        server::Limits::default(),
+        Tasks::new(),
+    )
+    .await;
+}
+
+fn listen(port: u16) -> TcpListener {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    socket.bind(address).expect("the port is free");
+    socket.listen(BACKLOG).expect("it can be listened on")
+}
+
+/// The app that requests are for.
+pub fn app() -> Arc<App> {
     Arc::new(App {
         name: "bench".into(),
         app_id: APP_ID.into(),

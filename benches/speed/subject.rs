@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub const PATH: &str = "/apps/bench/events";
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Reads and refuses.
+    Bare,
     /// Verifies and parses; stores nothing.
     R0,
     /// The least relay.
@@ -32,7 +35,7 @@ impl Kind {
     pub const fn delivers(self) -> bool {
         match self {
             Self::R1 | Self::Routed => true,
-            Self::R0 | Self::Unrouted => false,
+            Self::Bare | Self::R0 | Self::Unrouted => false,
         }
     }
 }
@@ -51,14 +54,17 @@ impl Subject {
         let address = free_address();
         let port = address.port().to_string();
         let mut command = match kind {
-            Kind::R0 | Kind::R1 => Command::new(std::env::current_exe().expect("our own path")),
+            Kind::Bare | Kind::R0 | Kind::R1 => {
+                Command::new(std::env::current_exe().expect("our own path"))
+            }
             Kind::Unrouted | Kind::Routed => Command::new(env!("CARGO_BIN_EXE_feedback-relay")),
         };
         match kind {
-            Kind::R0 => command.args(["serve", &port]),
+            Kind::Bare => command.args(["serve", &port, "bare"]),
+            Kind::R0 => command.args(["serve", &port, "r0"]),
             Kind::R1 => {
                 let journal = folder.join("r1.db").display().to_string();
-                command.args(["serve", &port, &journal, sink])
+                command.args(["serve", &port, "r1", &journal, sink])
             }
             Kind::Unrouted | Kind::Routed => {
                 let config = configure(kind, folder, address, sink);
@@ -94,14 +100,9 @@ impl Subject {
         self.address.to_string()
     }
 
-    /// Processor time so far, in seconds. Source: proc(5), fields 14 and 15 of `stat`.
+    /// Processor time so far, in seconds.
     pub fn cpu_secs(&self) -> f64 {
-        let stat = self.proc("stat");
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let mut fields = after_name.split_whitespace().skip(11);
-        let mut ticks = || fields.next().and_then(|field| field.parse::<f64>().ok());
-        let ticks = ticks().unwrap_or_default() + ticks().unwrap_or_default();
-        ticks / 100.0
+        cpu_secs(&self.child.id().to_string())
     }
 
     /// Memory that is its own, in MiB. Source: proc(5), `Pss` of `smaps_rollup`.
@@ -114,6 +115,19 @@ impl Subject {
 
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
+    }
+
+    /// The most memory that is its own at any time until `done`, in MiB.
+    pub async fn memory_peak_mib<T>(&self, done: impl Future<Output = T>) -> (f64, T) {
+        let mut done = pin!(done);
+        let mut most = 0_f64;
+        loop {
+            most = most.max(self.memory_mib());
+            tokio::select! {
+                result = &mut done => return (most.max(self.memory_mib()), result),
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
     }
 
     /// Asks it to end and waits until it has.
@@ -131,6 +145,16 @@ impl Drop for Subject {
     }
 }
 
+/// Processor time that a process has had so far, in seconds. Source: proc(5), fields 14 and 15 of `stat`.
+pub fn cpu_secs(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut fields = after_name.split_whitespace().skip(11);
+    let mut ticks = || fields.next().and_then(|field| field.parse::<f64>().ok());
+    let ticks = ticks().unwrap_or_default() + ticks().unwrap_or_default();
+    ticks / 100.0
+}
+
 fn free_address() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound")
@@ -139,7 +163,7 @@ fn free_address() -> SocketAddr {
 fn configure(kind: Kind, folder: &Path, address: SocketAddr, sink: &str) -> PathBuf {
     let matches = match kind {
         Kind::Unrouted => "match = { tenant = \"nobody\" }",
-        Kind::R0 | Kind::R1 | Kind::Routed => "",
+        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Routed => "",
     };
     let config = format!(
         "server.listen = \"{address}\"\n\

@@ -1,30 +1,3 @@
-//! Frames of the long connection, whole and in fragments.
-
 #![no_main]
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use feedback_relay::feishu::frame::{Ack, Frame, FrameReader, Received};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    if let Some(frame) = Frame::read(Bytes::copy_from_slice(data)) {
-        assert_eq!(Frame::read(frame.bytes()), Some(frame));
-    }
-    // Several frames of one connection, each behind its length.
-    let mut reader = FrameReader::default();
-    let mut rest = data;
-    while let Some((length, after)) = rest.split_first() {
-        let (frame, after) = after.split_at(usize::from(*length).min(after.len()));
-        rest = after;
-        let now = tokio::time::Instant::now();
-        match reader.read(Bytes::copy_from_slice(frame), now) {
-            Received::Event(message) | Received::Unknown(message) => {
-                let answer = message.acknowledge(&Ack::Failed, Duration::from_millis(1));
-                assert!(Frame::read(answer.bytes()).is_some());
-            }
-            _ => {}
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| feedback_relay_fuzz::frame::run(data));

@@ -1,7 +1,7 @@
 //! What the program is made of: where it comes from, under what licences, and what is not to be in it.
 //!
-//! What `cargo deny check bans licenses sources` would look at; it takes a second, and nothing has to be built
-//! for it first. Advisories are left out: they change without the program changing.
+//! What CI's `cargo deny check bans licenses sources` looks at (`deny.toml`); this takes a second, and nothing
+//! has to be built for it first. Advisories are left out: they change without the program changing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -66,6 +66,21 @@ fn lock() -> Vec<toml::Table> {
     let packages = lock["package"].as_array().cloned().unwrap_or_default();
     let table = |package: toml::Value| package.as_table().cloned().expect("a table");
     packages.into_iter().map(table).collect()
+}
+
+#[test]
+fn cargo_deny_is_given_the_same_lists() {
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml"));
+    let deny: toml::Table = file.expect("a file").parse().expect("TOML");
+    let list = |table: &str, key: &str| -> Vec<String> {
+        let all = deny[table][key].as_array().expect("a list").iter();
+        all.map(|one| one.as_str().expect("text").to_owned())
+            .collect()
+    };
+    assert_eq!(list("licenses", "allow"), LICENSES);
+    assert_eq!(list("bans", "deny"), BANNED);
+    let registry = REGISTRY.trim_start_matches("registry+");
+    assert_eq!(list("sources", "allow-registry"), [registry]);
 }
 
 fn text<'a>(package: &'a toml::Table, key: &str) -> Option<&'a str> {

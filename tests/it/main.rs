@@ -15,6 +15,7 @@ mod dependencies;
 mod docs;
 mod doctor;
 mod feishu_app;
+mod fuzz;
 mod harness;
 mod intake;
 mod leaks;

@@ -181,9 +181,9 @@ fn config(cases: &[Case], receiver: &Receiver, closed: u16) -> String {
 }
 
 /// Destination → state, outcome of the first attempt, reason of that.
-type Seen = BTreeMap<String, (String, String, String)>;
+pub type Seen = BTreeMap<String, (String, String, String)>;
 
-fn seen(relay: &Relay) -> Seen {
+pub fn seen(relay: &Relay) -> Seen {
     let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let deliveries = shown["deliveries"].as_array().expect("deliveries").iter();

@@ -2,10 +2,13 @@
 //! pages of the file itself.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Feedback, Receiver, Relay, Reply};
-use crate::parts::{alone, count, event_number, form, journal, say, to_hook};
+use tokio::time::Instant;
+
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
+use crate::parts::{alone, assert_whole, count, event_number, form, journal, say, to_hook};
 
 const CHECKPOINTED: u64 = 20;
 const IN_LOG: u64 = 30;
@@ -181,6 +184,75 @@ fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
     say(&format!(
         "corrupt pages: {refused} of {rounds} refused in plain words and left as they were, {harmless} on free pages"
     ));
+}
+
+#[test]
+fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_back() {
+    let _alone = alone();
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::started(&to_hook(&hook, ""));
+    for number in 0..20 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    relay.wait_until_idle();
+    let backup = relay.path("backup");
+    let said = relay.run(&["backup", backup.to_str().expect("UTF-8")]);
+    assert_eq!(said.code(), 0, "{said:?}");
+
+    let database = relay.path("data/relay.db");
+    damage_index(&database, "events_by_id");
+    let asked = Instant::now();
+    let answer = relay.push(&Feedback::fault(20));
+    let took = asked.elapsed();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), Some("15"));
+    relay.wait_for_log("malformed");
+    // A probe that was answered before the damage is good for a second.
+    wait_until("readyz says so", || relay.get("/readyz").status == 503);
+    let said = relay.get("/readyz").text();
+    assert!(said.contains("malformed"), "{said}");
+    assert_eq!(relay.get("/healthz").status, 200);
+    assert_eq!(relay.stop().code(), Some(0));
+    assert!(!relay.log().contains("panicked"), "{}", relay.log());
+    assert_plain_refusal(&relay, &["damaged"]);
+    assert_eq!(
+        held(&database),
+        (0..20).collect::<Vec<_>>(),
+        "nothing of it"
+    );
+
+    std::fs::copy(backup.join("relay.db"), &database).expect("a copy");
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(20)).status, 200);
+    relay.wait_until_idle();
+    assert_eq!(relay.stop().code(), Some(0));
+    assert_whole(&database);
+    assert_eq!(held(&database), (0..=20).collect::<Vec<_>>());
+    say(&format!(
+        "a page damaged while it runs: refused within {took:?}, and readyz says so"
+    ));
+}
+
+/// Overwrites the first page of an index beside whoever has the journal open, so that they read it anew.
+fn damage_index(path: &Path, index: &str) {
+    let conn = journal(path);
+    let page = count(
+        &conn,
+        &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{index}'"),
+    );
+    // Another's commit empties caches, and moving the log brings the page into the file.
+    conn.execute_batch("CREATE TABLE elsewhere (x); DROP TABLE elsewhere")
+        .expect("it can be written to");
+    wait_until("the log is moved", || {
+        let left = "PRAGMA wal_checkpoint(TRUNCATE)";
+        count(&conn, left) == 0
+    });
+    drop(conn);
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    let offset = (u64::try_from(page).expect("a page") - 1) * 4096;
+    file.expect("a file")
+        .write_all_at(&[0xff; 4096], offset)
+        .expect("it is written");
 }
 
 fn journal_is_whole(path: &Path) -> bool {

@@ -16,6 +16,7 @@
 mod harness;
 
 mod answers;
+mod certificates;
 mod clocks;
 mod connections;
 mod damage;

@@ -6,9 +6,26 @@ use super::connect::refusal;
 use super::tx::Tx;
 use crate::model::Timestamp;
 
-/// See [`crate::store::Store::probe`].
+/// See [`crate::store::Store::probe`]. Goes the way of an event as well, and takes that back: a damaged
+/// page on it is met here too.
 pub(in crate::store) fn probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached("SAVEPOINT probe")?.execute([])?;
+    let taken = take_probe(tx);
+    let taken_back = tx.execute_batch("ROLLBACK TO probe; RELEASE probe");
+    // The first failure is the one to tell: SQLite may have taken everything back by itself.
+    taken.and(taken_back)?;
     put(tx, "probed_at", &tx.now.as_millis().to_be_bytes())
+}
+
+fn take_probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO events (id, via, type, received_at, state)
+         VALUES (hex(randomblob(16)), '', 'probe', ?1, 'noted')",
+    )?
+    .execute([tx.now])?;
+    tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, '')")?
+        .execute([tx.last_insert_rowid()])?;
+    Ok(())
 }
 
 /// See [`crate::store::Store::secret`].

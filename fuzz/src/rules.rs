@@ -1,0 +1,41 @@
+//! Rules as anyone may write them, asked about events as anyone may send them.
+
+use feedback_relay::feishu::read_sample;
+use feedback_relay::model::{AppName, DestinationName};
+use feedback_relay::render::Templates;
+use feedback_relay::rules::{Known, RawRule, RuleSet};
+use jiff::tz::TimeZone;
+
+#[derive(serde::Deserialize)]
+struct File {
+    #[serde(default)]
+    rules: Vec<RawRule>,
+}
+
+// The rules, a NUL, the event.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (rules, event) = text.split_once('\0').unwrap_or((text, "{}"));
+    let Ok(File { rules }) = toml::from_str(rules) else {
+        return;
+    };
+    let rules: Vec<_> = rules
+        .into_iter()
+        .enumerate()
+        .map(|(index, rule)| (format!("rules[{index}]"), rule))
+        .collect();
+    let known = Known {
+        app_ids: vec![("order".to_owned(), "cli_1".to_owned())],
+        apps: vec![AppName::from("shop")],
+        destinations: vec![DestinationName::from("a"), DestinationName::from("b")],
+        mentions: vec!["sre".to_owned()],
+        templates: Templates::names(),
+    };
+    let (set, _complaints) = RuleSet::build(&rules, &known);
+    if let Ok(event) = read_sample(event, &AppName::from("shop"), &TimeZone::UTC) {
+        let plan = set.plan(&event);
+        assert_eq!(set.explain(&event).0, plan);
+    }
+}
