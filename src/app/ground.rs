@@ -155,6 +155,7 @@ impl Ground {
     pub(super) fn sweeper(&self, in_force: &InForce) -> Sweeper {
         let (store, archive) = (self.store.clone(), self.archive.clone());
         let (settings, clock) = (in_force.upkeep.clone(), Arc::clone(&self.clock));
-        Sweeper::new(store, archive, settings, clock)
+        let metrics = Arc::clone(&self.metrics);
+        Sweeper::new(store, archive, settings, metrics, clock)
     }
 }

@@ -36,6 +36,7 @@ use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock};
 use crate::operator::Operator;
 use crate::store::{OpenError, StoreError};
+use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
 use crate::upkeep::Sweeper;
 use crate::web::{self, WebState};
 
@@ -163,10 +164,13 @@ impl App {
     /// Lets every part run.
     pub async fn start(self) -> Running {
         let (ground, config) = (self.ground, self.in_force.config.get());
-        let apps: Vec<AppName> = config.apps.keys().cloned().collect();
-        ground
-            .metrics
-            .begin_at_zero(&apps, &self.in_force.destinations.get());
+        let (metrics, at) = (&ground.metrics, ground.clock.now());
+        metrics.name(parts::names_counted(&config));
+        metrics.emit(RelayStarted { at });
+        metrics.emit(ConfigurationTaken {
+            hash: &config.hash,
+            at,
+        });
         let web = WebState {
             store: ground.store.clone(),
             archive: ground.archive.clone(),

@@ -13,6 +13,7 @@ use crate::model::{AppName, DestinationName};
 use crate::net::{ClientError, HttpClient};
 use crate::render::Family;
 use crate::slack::SlackClient;
+use crate::telemetry::Names;
 use crate::{closing, deliver, destination, images, intake, upkeep};
 
 /// The settings of every part, made from one configuration: what a reload replaces.
@@ -27,7 +28,6 @@ pub(super) struct Parts {
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
-    pub(super) apps: Vec<AppName>,
 }
 
 impl Parts {
@@ -58,7 +58,6 @@ impl Parts {
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
-            apps: config.apps.keys().cloned().collect(),
         })
     }
 }
@@ -105,6 +104,18 @@ fn connections(config: &Config) -> Result<websocket::Settings, PartsError> {
         (app.name.clone(), (app.clone(), client))
     };
     Ok(apps.map(connection).collect())
+}
+
+/// The names that labels of metrics may hold.
+pub(super) fn names_counted(config: &Config) -> Names {
+    let connected = |app: &&App| app.receive == Receive::Websocket;
+    let connected = config.apps.values().filter(connected);
+    Names {
+        apps: config.apps.keys().cloned().collect(),
+        connected: connected.map(|app| app.name.clone()).collect(),
+        rules: config.rules.names().cloned().collect(),
+        destinations: config.destinations.keys().cloned().collect(),
+    }
 }
 
 /// The names that messages are told with.

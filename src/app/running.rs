@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::burial;
 use super::ground::Ground;
 use super::in_force::InForce;
-use super::parts::Parts;
+use super::parts::{Parts, names_counted};
 use crate::config::{self, Loaded};
 use crate::deliver::Dispatcher;
 use crate::intake::backfill::Backfill;
@@ -14,7 +14,7 @@ use crate::model::{Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::tasks::Tasks;
 use crate::telemetry;
-use crate::telemetry::events::Reloaded;
+use crate::telemetry::events::{ConfigurationTaken, Reloaded};
 
 /// A running relay.
 pub struct Running {
@@ -52,9 +52,12 @@ impl Running {
         }
         let changes = config::changes(&self.in_force.config.get(), &config);
         telemetry::set_level(config.log.level);
-        self.ground
-            .metrics
-            .begin_at_zero(&parts.apps, &parts.destinations);
+        let metrics = &self.ground.metrics;
+        metrics.name(names_counted(&config));
+        metrics.emit(ConfigurationTaken {
+            hash: &config.hash,
+            at: self.ground.clock.now(),
+        });
         self.in_force.replace(config, parts);
         self.connections.reloaded();
         self.dispatcher.reloaded();
@@ -64,7 +67,7 @@ impl Running {
         if let Err(error) = self.ground.store.make_images_due().await {
             tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
         }
-        self.ground.metrics.emit(Reloaded {
+        metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
         });
         true

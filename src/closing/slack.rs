@@ -9,6 +9,7 @@ use crate::model::{DestinationName, EDITABLE_FOR, Secret, Timestamp};
 use crate::render::Locale;
 use crate::slack::{Click, Refusal, SlackClient, Unverified};
 use crate::telemetry::events::ButtonPressed;
+use crate::telemetry::words::CLICK_REFUSED;
 
 /// How long the word to the clicker may take.
 const TELL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +59,7 @@ impl Closing {
                 self.metrics.emit(ButtonPressed {
                     through: crate::model::Through::Slack,
                     act: None,
-                    result: "refused",
+                    result: CLICK_REFUSED,
                 });
                 NotTaken::Refused(refusal)
             })?;

@@ -89,3 +89,24 @@ const fn done_here(act: Act) -> (&'static str, &'static str) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::words::{CLICKS, FORGED};
+
+    #[test]
+    fn what_comes_of_a_click_is_one_that_metrics_know_and_the_other_way_round() {
+        let act = Act::Claim;
+        let here_only = false;
+        let ours = [
+            Pressed::Done { act, here_only },
+            Pressed::Already(act),
+            Pressed::TooLate,
+            Pressed::Unknown,
+            Pressed::NotSaved,
+        ];
+        assert_eq!(ours.map(Pressed::kind), CLICKS);
+        assert_eq!(Pressed::Forged.kind(), FORGED);
+    }
+}

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use self::check::Context;
@@ -41,7 +42,7 @@ use self::spans::{At, Complaints};
 use self::values::Many;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
-use crate::model::{AppName, DestinationName};
+use crate::model::{AppName, DestinationName, hex};
 use crate::net::SystemProxy;
 use crate::render::{Mention, Templates};
 use crate::rules::RuleSet;
@@ -56,11 +57,17 @@ pub use schema::schema;
 /// The largest file that is read: a thousand times any real one.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// How much of the hash of a configuration is shown: enough to tell any two apart.
+const HASH_DIGITS: usize = 12;
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it came from.
     pub file: PathBuf,
+    /// The first twelve hexadecimal digits of the SHA-256 of the texts it was read from, one after the
+    /// other: the file, those it includes, the operator's own templates.
+    pub hash: String,
     /// `[server]`.
     pub server: Server,
     /// `[log]`.
@@ -211,7 +218,10 @@ fn load_as(file: &Path, environment: &BTreeMap<String, String>, tests: Tests) ->
                 .flat_map(|(config, _)| config.templates.sources()),
         );
     }
-    let (config, tests) = built.filter(|_| !out.any_errors()).unzip();
+    let (mut config, tests) = built.filter(|_| !out.any_errors()).unzip();
+    if let Some(config) = &mut config {
+        config.hash = hash(&sources);
+    }
     Loaded {
         config,
         tests: tests.unwrap_or_default(),
@@ -237,6 +247,15 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
     expand::expand(&mut alone.table, &At::default(), environment, &mut out);
     let server = check::server(alone, &mut out);
     (!out.any_errors()).then_some(server.listen)
+}
+
+/// See [`Config::hash`].
+fn hash(sources: &[(PathBuf, String)]) -> String {
+    let mut hasher = Sha256::new();
+    sources.iter().for_each(|(_, text)| hasher.update(text));
+    let mut digits = hex(&hasher.finalize());
+    digits.truncate(HASH_DIGITS);
+    digits
 }
 
 /// `include`, which is read before everything else.

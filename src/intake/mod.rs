@@ -160,6 +160,7 @@ fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     };
     Plan {
         state,
+        rules: Vec::new(),
         deliveries: Vec::new(),
     }
 }

@@ -62,6 +62,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
     });
     Plan {
         state: EventState::Routed,
+        rules: Vec::new(),
         deliveries: planned.collect(),
     }
 }

@@ -23,6 +23,8 @@ keyed!(
 pub struct Plan {
     /// What becomes of the event.
     pub state: EventState,
+    /// The rules that took it, in order; the last one for good, if the event is routed.
+    pub rules: Vec<RuleName>,
     /// One for each destination that is told.
     pub deliveries: Vec<PlannedDelivery>,
 }

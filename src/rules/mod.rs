@@ -33,7 +33,7 @@ pub use read::KEYS;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Level};
-use crate::model::{AppName, DestinationName, Event, Plan, Trace};
+use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
 
 use report::{At, Report};
 
@@ -94,6 +94,11 @@ impl RuleSet {
     /// How many rules there are.
     pub fn count(&self) -> usize {
         self.rules.len()
+    }
+
+    /// The rules' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &RuleName> {
+        self.rules.iter().map(|rule| &rule.name)
     }
 
     /// What the rules make of `event`. Pure; a notice is noted and told to nobody.

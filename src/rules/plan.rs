@@ -108,6 +108,7 @@ pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>)
     }
     Plan {
         state: EventState::Noted,
+        rules: Vec::new(),
         deliveries: Vec::new(),
     }
 }
@@ -124,6 +125,7 @@ const fn left(kind: EventKind) -> EventState {
 fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) -> Plan {
     let mut plan = Plan {
         state: left(subject.kind()),
+        rules: Vec::new(),
         deliveries: Vec::new(),
     };
     let mut rest = rules.iter();
@@ -139,6 +141,7 @@ fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) ->
         if !matched {
             continue;
         }
+        plan.rules.push(rule.name.clone());
         tell(rule, subject, &mut plan.deliveries);
         if !rule.goes_on {
             plan.state = EventState::Routed;

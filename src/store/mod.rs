@@ -526,6 +526,11 @@ impl Store {
             .await
     }
 
+    /// Bytes of all kept pictures. Looks at each of them: not for every question.
+    pub async fn image_bytes(&self) -> Result<u64, StoreError> {
+        self.journal.read(sqlite::kept_bytes).await
+    }
+
     /// Numbers for `status` and metrics.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.journal.read(sqlite::stats).await

@@ -288,8 +288,6 @@ pub struct Stats {
     pub images_pending: u64,
     /// The deadline of the one that ends first.
     pub image_deadline_at: Option<Timestamp>,
-    /// Bytes of kept pictures.
-    pub image_bytes: u64,
     /// Authentic events that could not be read.
     pub unreadable: u64,
     /// Statuses that the platform is still to be told.

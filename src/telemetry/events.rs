@@ -7,12 +7,12 @@ pub use long_connection::*;
 use std::time::Duration;
 
 use super::metrics::{
-    App, AppReason, AppResult, AppSeen, AppState, Click, Destination, DestinationOutcome,
-    InternalEvent, Metrics, Outcome, Rule,
+    App, AppReason, AppResult, AppSeen, AppState, Click, Configuration, Counted, Destination,
+    DestinationOutcome, InternalEvent, Kind, Metrics, Observed, Outcome, Rule, words,
 };
 use crate::model::{
-    Act, AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, EventState, NoticeKind,
-    Plan, Through,
+    Act, AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, NoticeKind, Plan,
+    Through, Timestamp,
 };
 
 /// An event is in the journal.
@@ -39,17 +39,17 @@ impl InternalEvent for EventAccepted<'_> {
         );
         let labels = AppState {
             app: self.app.to_string(),
-            state: self.plan.state.key().into(),
+            state: self.plan.state.key(),
         };
-        metrics.events.get_or_create(&labels).inc();
+        metrics.events.count(&labels);
         metrics.accept_seconds.observe(self.took.as_secs_f64());
+        for rule in &self.plan.rules {
+            let rule = rule.to_string();
+            metrics.taken_by_rule.count(&Rule { rule });
+        }
         for delivery in &self.plan.deliveries {
-            metrics
-                .planned
-                .get_or_create(&Rule {
-                    rule: delivery.order.rule.to_string(),
-                })
-                .inc();
+            let rule = delivery.order.rule.to_string();
+            metrics.planned.count(&Rule { rule });
         }
     }
 }
@@ -65,12 +65,8 @@ pub struct EventRepeated<'a> {
 impl InternalEvent for EventRepeated<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(app = %self.app, event.id = %self.event_id, "event repeated; acknowledged again");
-        metrics
-            .repeats
-            .get_or_create(&App {
-                app: self.app.to_string(),
-            })
-            .inc();
+        let app = self.app.to_string();
+        metrics.repeats.count(&App { app });
     }
 }
 
@@ -83,12 +79,8 @@ pub struct ChallengeAnswered<'a> {
 impl InternalEvent for ChallengeAnswered<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(app = %self.app, "challenge answered");
-        metrics
-            .challenges
-            .get_or_create(&App {
-                app: self.app.to_string(),
-            })
-            .inc();
+        let app = self.app.to_string();
+        metrics.challenges.count(&App { app });
     }
 }
 
@@ -112,9 +104,9 @@ impl InternalEvent for RequestRefused<'_> {
         );
         let labels = AppReason {
             app: self.app.into(),
-            reason: self.reason.into(),
+            reason: self.reason,
         };
-        metrics.refused.get_or_create(&labels).inc();
+        metrics.refused.count(&labels);
     }
 }
 
@@ -147,9 +139,9 @@ impl InternalEvent for AttemptMade<'_> {
         }
         let labels = DestinationOutcome {
             destination: delivery.destination.to_string(),
-            outcome: attempt.outcome.key().into(),
+            outcome: attempt.outcome.key(),
         };
-        metrics.attempts.get_or_create(&labels).inc();
+        metrics.attempts.count(&labels);
     }
 }
 
@@ -171,16 +163,12 @@ impl InternalEvent for PeopleRung<'_> {
                 "delivered, and not all of the mentioned were rung"
             );
         }
+        let [rung, failed] = words::RINGS;
         let labels = DestinationOutcome {
             destination: self.destination.to_string(),
-            outcome: if self.failed.is_none() {
-                "rung"
-            } else {
-                "failed"
-            }
-            .into(),
+            outcome: if self.failed.is_none() { rung } else { failed },
         };
-        metrics.rings.get_or_create(&labels).inc();
+        metrics.rings.count(&labels);
     }
 }
 
@@ -208,16 +196,20 @@ impl InternalEvent for DeliveryEnded<'_> {
         }
         let labels = DestinationOutcome {
             destination: self.destination.to_string(),
-            outcome: self.how.into(),
+            outcome: self.how,
         };
-        metrics.deliveries.get_or_create(&labels).inc();
+        metrics.deliveries.count(&labels);
         if let Some(latency) = self.latency {
-            metrics.delivery_seconds.observe(latency.as_secs_f64());
+            let destination = labels.destination;
+            let seconds = latency.as_secs_f64();
+            metrics
+                .delivery_seconds
+                .observe(&Destination { destination }, seconds);
         }
     }
 }
 
-/// A destination's gate changed.
+/// A destination's gate changed. Its numbers are read from the journal.
 pub struct GateChanged<'a> {
     /// Which destination.
     pub destination: &'a DestinationName,
@@ -228,7 +220,7 @@ pub struct GateChanged<'a> {
 }
 
 impl InternalEvent for GateChanged<'_> {
-    fn emit(self, metrics: &Metrics) {
+    fn emit(self, _metrics: &Metrics) {
         match (self.stopped, self.breaker_open) {
             (Some(reason), _) => {
                 tracing::error!(destination = %self.destination, reason, "destination stopped");
@@ -240,17 +232,6 @@ impl InternalEvent for GateChanged<'_> {
                 tracing::info!(destination = %self.destination, "destination works again")
             }
         }
-        let labels = Destination {
-            destination: self.destination.to_string(),
-        };
-        metrics
-            .breaker_open
-            .get_or_create(&labels)
-            .set(i64::from(self.breaker_open));
-        metrics
-            .stopped
-            .get_or_create(&labels)
-            .set(i64::from(self.stopped.is_some()));
     }
 }
 
@@ -273,7 +254,7 @@ impl InternalEvent for TemplateFailed<'_> {
         let labels = Destination {
             destination: self.destination.to_string(),
         };
-        metrics.template_failures.get_or_create(&labels).inc();
+        metrics.template_failures.count(&labels);
     }
 }
 
@@ -298,7 +279,7 @@ impl InternalEvent for ImageAttempted<'_> {
             reason = self.reason, "picture"
         );
         let labels = Outcome {
-            result: self.result.into(),
+            result: self.result,
         };
         metrics.image_attempts.get_or_create(&labels).inc();
         if self.settled {
@@ -337,14 +318,16 @@ impl InternalEvent for BackfillMade<'_> {
             tracing::warn!(app = %app, unreadable, "items of the feedback list have no id or no time");
         }
         tracing::info!(app = %app, pages, by_event, only_in_list, taken, "feedback list compared");
-        metrics.count_backfill(app, "ok", taken);
-        for (seen, count) in [("by_event", by_event), ("only_in_list", only_in_list)] {
+        let [ok, _failed] = words::BACKFILLS;
+        metrics.count_backfill(app, ok, taken);
+        for (seen, count) in words::SEEN.into_iter().zip([by_event, only_in_list]) {
             let labels = AppSeen {
                 app: app.to_string(),
-                seen: seen.into(),
+                seen,
             };
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            metrics.backfill_listed.get_or_create(&labels).set(count);
+            if let Some(gauge) = metrics.backfill_listed.get(&labels) {
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
     }
 }
@@ -363,7 +346,8 @@ impl InternalEvent for BackfillFailed<'_> {
     fn emit(self, metrics: &Metrics) {
         let Self { app, taken, reason } = self;
         tracing::warn!(app = %app, taken, reason, "feedback list not compared");
-        metrics.count_backfill(app, "failed", taken);
+        let [_ok, failed] = words::BACKFILLS;
+        metrics.count_backfill(app, failed, taken);
     }
 }
 
@@ -380,12 +364,8 @@ pub struct NoticeGiven<'a> {
 impl InternalEvent for NoticeGiven<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::warn!(notice = %self.kind, subject = self.subject, "{}", self.text);
-        metrics
-            .notices
-            .get_or_create(&Outcome {
-                result: self.kind.key().into(),
-            })
-            .inc();
+        let kind = self.kind.key();
+        metrics.notices.get_or_create(&Kind { kind }).inc();
     }
 }
 
@@ -401,12 +381,12 @@ pub struct ButtonPressed {
 
 impl InternalEvent for ButtonPressed {
     fn emit(self, metrics: &Metrics) {
-        let act = self.act.map_or("none", Act::key);
+        let act = self.act.map_or(words::NO_ACT, Act::key);
         tracing::info!(through = %self.through, act, result = self.result, "button pressed");
         let labels = Click {
-            through: self.through.key().into(),
-            act: act.into(),
-            result: self.result.into(),
+            through: self.through.key(),
+            act,
+            result: self.result,
         };
         metrics.clicks.get_or_create(&labels).inc();
     }
@@ -436,9 +416,9 @@ impl InternalEvent for StatusTold<'_> {
         }
         let labels = AppResult {
             app: self.app.to_string(),
-            result: result.into(),
+            result,
         };
-        metrics.statuses.get_or_create(&labels).inc();
+        metrics.statuses.count(&labels);
     }
 }
 
@@ -450,25 +430,56 @@ pub struct Reloaded<'a> {
 
 impl InternalEvent for Reloaded<'_> {
     fn emit(self, metrics: &Metrics) {
+        let [ok, refused] = words::RELOADS;
         let result = match self.result {
             Ok(changes) => {
                 tracing::info!(changes, "configuration reloaded");
-                "ok"
+                ok
             }
             Err(mistakes) => {
                 tracing::error!(
                     mistakes,
                     "new configuration refused; the old one stays in force"
                 );
-                "refused"
+                refused
             }
         };
+        metrics.reload_refused.set(i64::from(result == refused));
+        metrics.reloads.get_or_create(&Outcome { result }).inc();
+    }
+}
+
+/// A configuration is in force from now on.
+pub struct ConfigurationTaken<'a> {
+    /// The beginning of the SHA-256 of its texts.
+    pub hash: &'a str,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl InternalEvent for ConfigurationTaken<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(configuration.hash = self.hash, "configuration in force");
+        let hash = self.hash.to_owned();
+        metrics.configuration.clear();
         metrics
-            .reloads
-            .get_or_create(&Outcome {
-                result: result.into(),
-            })
-            .inc();
+            .configuration
+            .get_or_create(&Configuration { hash })
+            .set(1);
+        metrics.configuration_taken.set(self.at.as_secs());
+    }
+}
+
+/// The relay begins to work.
+pub struct RelayStarted {
+    /// When.
+    pub at: Timestamp,
+}
+
+impl InternalEvent for RelayStarted {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "relay started");
+        metrics.started.set(self.at.as_secs());
     }
 }
 
@@ -489,57 +500,11 @@ impl InternalEvent for PanicCaught {
 }
 
 impl Metrics {
-    fn count_backfill(&self, app: &AppName, result: &str, taken: usize) {
-        let (app, result) = (app.to_string(), result.to_owned());
-        let labels = App { app: app.clone() };
+    fn count_backfill(&self, app: &AppName, result: &'static str, taken: usize) {
+        let app = app.to_string();
         let taken = u64::try_from(taken).unwrap_or(u64::MAX);
-        self.backfill_taken.get_or_create(&labels).inc_by(taken);
-        self.backfills
-            .get_or_create(&AppResult { app, result })
-            .inc();
-    }
-
-    /// Makes the series of an app and its destinations begin at zero.
-    pub fn begin_at_zero(&self, apps: &[AppName], destinations: &[DestinationName]) {
-        for app in apps {
-            for state in EventState::ALL {
-                let labels = AppState {
-                    app: app.to_string(),
-                    state: state.key().into(),
-                };
-                drop(self.events.get_or_create(&labels));
-            }
-            let labels = App {
-                app: app.to_string(),
-            };
-            drop(self.repeats.get_or_create(&labels));
-            drop(self.backfill_taken.get_or_create(&labels));
-            for result in ["done", "retry", "dead"] {
-                drop(self.statuses.get_or_create(&AppResult {
-                    app: app.to_string(),
-                    result: result.into(),
-                }));
-            }
-            for result in ["ok", "failed"] {
-                drop(self.backfills.get_or_create(&AppResult {
-                    app: app.to_string(),
-                    result: result.into(),
-                }));
-            }
-        }
-        for destination in destinations {
-            let labels = Destination {
-                destination: destination.to_string(),
-            };
-            drop(self.breaker_open.get_or_create(&labels));
-            drop(self.stopped.get_or_create(&labels));
-            for how in ["delivered", "dead", "discarded"] {
-                let labels = DestinationOutcome {
-                    destination: destination.to_string(),
-                    outcome: how.into(),
-                };
-                drop(self.deliveries.get_or_create(&labels));
-            }
-        }
+        self.backfill_taken
+            .count_many(&App { app: app.clone() }, taken);
+        self.backfills.count(&AppResult { app, result });
     }
 }

@@ -10,4 +10,4 @@ mod logs;
 mod metrics;
 
 pub use logs::{LogFormat, LogSettings, init, set_level};
-pub use metrics::{InternalEvent, Metrics};
+pub use metrics::{Format, GateStands, InternalEvent, Metrics, Names, words};

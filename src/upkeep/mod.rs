@@ -7,6 +7,7 @@ use crate::archive::Archive;
 use crate::model::{Clock, Current, ImageId, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
 
 /// How often is swept.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -33,6 +34,7 @@ pub struct Sweeper {
     store: Store,
     archive: Archive,
     settings: Current<Settings>,
+    metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
 }
 
@@ -61,12 +63,14 @@ impl Sweeper {
         store: Store,
         archive: Archive,
         settings: Current<Settings>,
+        metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             store,
             archive,
             settings,
+            metrics,
             clock,
         }
     }
@@ -124,7 +128,10 @@ impl Sweeper {
             .store
             .remove_images(images_before, settings.images_total_max)
             .await?;
-        self.remove(removed).await
+        self.remove(removed).await?;
+        self.metrics
+            .set_image_bytes(self.store.image_bytes().await?);
+        Ok(())
     }
 
     /// Removes bytes, all that can be, and then tells of the first that could not. A picture that

@@ -78,52 +78,8 @@ pub async fn readyz(State(state): State<WebState>) -> Response {
     }
 }
 
-async fn probe(state: &WebState) -> Result<(), StoreError> {
+pub(super) async fn probe(state: &WebState) -> Result<(), StoreError> {
     state.probed.or_ask(state.store.probe()).await
-}
-
-/// Prometheus text.
-pub async fn metrics(State(state): State<WebState>) -> Response {
-    if let Ok(stats) = state.store.stats().await {
-        publish(&state, &stats);
-    }
-    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, media_type)], state.metrics.encode()).into_response()
-}
-
-/// Moves the journal's counts into the gauges. Destinations without a queue stand at zero.
-fn publish(state: &WebState, stats: &Stats) {
-    let now = state.clock.now();
-    for name in state.destinations.get().iter() {
-        let queue = stats.queues.iter().find(|queue| queue.destination == *name);
-        let count = |pick: fn(&crate::store::QueueStats) -> u64| {
-            i64::try_from(queue.map_or(0, pick)).unwrap_or(i64::MAX)
-        };
-        state
-            .metrics
-            .set_queue(name.as_str(), "pending", count(|queue| queue.pending));
-        state
-            .metrics
-            .set_queue(name.as_str(), "sending", count(|queue| queue.sending));
-        state
-            .metrics
-            .set_queue(name.as_str(), "dead", count(|queue| queue.dead));
-        let age = queue
-            .and_then(|queue| queue.oldest_at)
-            .map_or(Duration::ZERO, |at| now.since(at));
-        state
-            .metrics
-            .set_queue_age(name.as_str(), age.as_secs_f64());
-    }
-    let waiting = i64::try_from(stats.statuses_pending).unwrap_or(i64::MAX);
-    state.metrics.set_statuses_waiting(waiting);
-    let nearest = stats
-        .image_deadline_at
-        .map_or(Duration::ZERO, |at| at.since(now));
-    let waiting = i64::try_from(stats.images_pending).unwrap_or(i64::MAX);
-    state
-        .metrics
-        .set_images_waiting(waiting, nearest.as_secs_f64());
 }
 
 /// Everything that is not as it should be, with reasons.

@@ -6,11 +6,12 @@
 //! | `POST /destinations/{name}/actions` | [`actions`] |
 //! | `GET /images/{id}` | [`images`] |
 //! | `GET /healthz`, `GET /readyz` | [`health`] |
-//! | `GET /status`, `GET /metrics` | [`health`]; on `server.admin_listen` where that is set |
+//! | `GET /status`, `GET /metrics` | [`health`], [`metrics`]; on `server.admin_listen` where that is set |
 
 pub mod actions;
 pub mod health;
 pub mod images;
+pub mod metrics;
 pub mod server;
 
 use std::any::Any;
@@ -78,7 +79,7 @@ pub fn public_routes(state: WebState) -> Router {
 pub fn admin_routes(state: WebState) -> Router {
     Router::new()
         .route("/status", get(health::status))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::metrics))
         .with_state(state)
 }
 

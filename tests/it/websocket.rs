@@ -267,7 +267,7 @@ fn refusals_are_named_the_process_goes_on_and_a_reload_tries_at_once() {
     for cause in ["wrong_platform", "credentials", "too_many"] {
         assert_eq!(metric(&relay, &ends(cause)), 1.0, "{cause}");
     }
-    let notices = "feedback_relay_notices_total{result=\"connection_refused\"}";
+    let notices = "feedback_relay_notices_total{kind=\"connection_refused\"}";
     assert_eq!(metric(&relay, notices), 1.0, "once an hour");
     let log = relay.log();
     for secret in ["SECRET", "app-secret-of-shop", "ticket=", "access_key"] {

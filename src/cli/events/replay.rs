@@ -141,6 +141,7 @@ mod tests {
         ] {
             let plan = Plan {
                 state: EventState::Routed,
+                rules: Vec::new(),
                 deliveries: vec![PlannedDelivery {
                     destination: DestinationName::new("ops"),
                     order: Order {

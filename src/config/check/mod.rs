@@ -115,6 +115,7 @@ pub(super) fn config(
     });
     let config = Config {
         file: context.file.to_owned(),
+        hash: String::new(), // of texts of which some are still to be read
         server,
         log,
         notify,

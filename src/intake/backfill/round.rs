@@ -211,6 +211,7 @@ impl Intake {
             Telling::AtOnce | Telling::Quietly => plan(&reading, &settings.rules),
             Telling::Not => Plan {
                 state: EventState::Noted,
+                rules: Vec::new(),
                 deliveries: Vec::new(),
             },
         };

@@ -111,3 +111,32 @@ async fn a_stranger_is_told_one_word() {
         assert_eq!(body, format!("{{\"error\":\"{kind}\"}}"));
     }
 }
+
+#[test]
+fn every_reason_is_one_that_metrics_know_and_the_other_way_round() {
+    use crate::telemetry::words::{NO_SUCH_APP, REFUSALS};
+
+    let swapped = false;
+    let protocol = [
+        Refusal::MalformedJson,
+        Refusal::PayloadInvalid,
+        Refusal::DecryptFailed,
+        Refusal::NotEncrypted { swapped },
+        Refusal::EncryptKeyMissing { swapped },
+        Refusal::BadSignature { swapped },
+        Refusal::MissingSignature { swapped },
+        Refusal::BadToken { swapped },
+        Refusal::AuthNotConfigured,
+    ];
+    let refused = protocol.into_iter().map(Refused::Protocol).chain([
+        Refused::Encoded,
+        Refused::TooLarge,
+        Refused::BodyTooSlow,
+        Refused::BodyBroken,
+        Refused::Store(StoreError::Busy),
+        Refused::Store(StoreError::Unavailable(String::new())),
+    ]);
+    let reasons: Vec<&str> = refused.map(|refused| refused.kind()).collect();
+    assert_eq!(reasons, REFUSALS);
+    assert_eq!(Refused::NoSuchApp.kind(), NO_SUCH_APP);
+}

@@ -131,6 +131,24 @@ mod tests {
         End::Missing(NoConnection::Refused { refusal, reason })
     }
 
+    #[test]
+    fn every_cause_is_one_that_metrics_know_and_the_other_way_round() {
+        let reason = String::new;
+        let causes = [
+            End::Closed(None),
+            End::Lost(reason()),
+            End::Silent,
+            End::Stalled,
+            End::Missing(NoConnection::Unreachable { reason: reason() }),
+            refused(ConnectionRefusal::Credentials),
+            refused(ConnectionRefusal::Domain),
+            refused(ConnectionRefusal::TooMany),
+            refused(ConnectionRefusal::Other),
+        ]
+        .map(|end| end.cause());
+        assert_eq!(causes, crate::telemetry::words::CONNECTION_ENDS);
+    }
+
     /// The pauses after these ends in a row, in milliseconds, with one chance throughout.
     fn pauses(ends: &[(End, Duration)], chance: f64) -> Vec<u128> {
         let mut pauses = Pauses::default();

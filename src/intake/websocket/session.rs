@@ -59,7 +59,7 @@ impl Link {
 /// An event that was handled.
 struct Handled {
     frame: Frame,
-    code: u16,
+    kept: bool,
     /// The message's id, if it could not be kept.
     failed: Option<String>,
 }
@@ -184,16 +184,12 @@ where
             Received::Unknown(message) => {
                 self.link.received("unknown");
                 let ack = Ack::Taken(serde_json::json!({}));
-                let code = ack.code();
-                let frame = message.acknowledge(&ack, now.elapsed());
-                let failed = None;
-                return self
-                    .acknowledge(Handled {
-                        frame,
-                        code,
-                        failed,
-                    })
-                    .await;
+                let handled = Handled {
+                    frame: message.acknowledge(&ack, now.elapsed()),
+                    kept: true,
+                    failed: None,
+                };
+                return self.acknowledge(handled).await;
             }
             Received::Card => {
                 self.link.received("card");
@@ -228,16 +224,13 @@ where
                     .id()
                     .filter(|_| ack == Ack::Failed)
                     .map(str::to_owned);
-                let code = ack.code();
-                let frame = message.acknowledge(&ack, arrived.elapsed());
-                // The connection may be gone: then the event comes again, and is known.
-                done.send(Handled {
-                    frame,
-                    code,
+                let handled = Handled {
+                    frame: message.acknowledge(&ack, arrived.elapsed()),
+                    kept: ack != Ack::Failed,
                     failed,
-                })
-                .await
-                .ok();
+                };
+                // The connection may be gone: then the event comes again, and is known.
+                done.send(handled).await.ok();
             });
             if work.await.is_err_and(|error| error.is_panic()) {
                 metrics.emit(PanicCaught {
@@ -253,8 +246,8 @@ where
             self.reader.forget(message_id);
         }
         self.send(handled.frame).await?;
-        let (app, code) = (&self.link.app, handled.code);
-        self.link.metrics.emit(FrameAcknowledged { app, code });
+        let (app, kept) = (&self.link.app, handled.kept);
+        self.link.metrics.emit(FrameAcknowledged { app, kept });
         Ok(())
     }
 

@@ -18,9 +18,7 @@ use crate::intake::backfill::Backfill;
 use crate::model::{AppName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::store::StoreError;
-use crate::telemetry::events::{
-    ConnectionEnded, ConnectionLeft, ConnectionOpened, ConnectionWanted, RequestRefused,
-};
+use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
 
 /// How long the journal may take: the acknowledgement must be there within 3 s of the push. Source:
 /// doc "Use long connection".
@@ -51,7 +49,6 @@ impl Supervisor {
             refused: false,
         };
         link.board.down(&link.app, connecting, link.clock.now());
-        link.metrics.emit(ConnectionWanted { app: &link.app });
         let operator = self.operator.clone();
         let alarm = alarm(operator, self.link.app.clone(), self.link.board.clone());
         tokio::select! {

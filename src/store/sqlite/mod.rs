@@ -66,7 +66,7 @@ pub(super) use stats::stats;
 pub(super) use status_jobs::{
     finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,
 };
-pub(super) use sweep::{remove_images, sweep};
+pub(super) use sweep::{kept_bytes, remove_images, sweep};
 
 use super::StoreError;
 use readers::Readers;

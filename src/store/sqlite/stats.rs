@@ -4,34 +4,35 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::sweep;
 use super::values::unsigned;
 use crate::model::*;
 use crate::store::{QueueStats, Stats};
 
+pub(super) const IMAGES_PENDING: &str =
+    "SELECT count(*), min(deadline_at) FROM image_jobs WHERE state = 'pending'";
+pub(super) const UNREADABLE: &str = "SELECT count(*) FROM events WHERE state = 'unreadable'";
+pub(super) const STATUSES_PENDING: &str =
+    "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'";
+pub(super) const STATUSES_DEAD: &str = "SELECT count(*) FROM status_jobs WHERE state = 'dead'";
+
 /// See [`crate::store::Store::stats`].
 pub(in crate::store) fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     let (images_pending, image_deadline_at) = conn
-        .prepare_cached(
-            "SELECT count(*), min(deadline_at) FROM image_jobs WHERE state = 'pending'",
-        )?
+        .prepare_cached(IMAGES_PENDING)?
         .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;
     let unreadable = conn
-        .prepare_cached("SELECT count(*) FROM events WHERE state = 'unreadable'")?
+        .prepare_cached(UNREADABLE)?
         .query_row([], |row| row.get(0).map(unsigned))?;
     let (statuses_pending, status_oldest_at) = conn
-        .prepare_cached(
-            "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'",
-        )?
+        .prepare_cached(STATUSES_PENDING)?
         .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;
     let statuses_dead = conn
-        .prepare_cached("SELECT count(*) FROM status_jobs WHERE state = 'dead'")?
+        .prepare_cached(STATUSES_DEAD)?
         .query_row([], |row| row.get(0).map(unsigned))?;
     Ok(Stats {
         queues: queues(conn)?,
         images_pending,
         image_deadline_at,
-        image_bytes: sweep::kept_bytes(conn)?,
         unreadable,
         statuses_pending,
         status_oldest_at,

@@ -112,8 +112,8 @@ pub(in crate::store) fn remove_images(
     Ok(removed)
 }
 
-/// Bytes of all kept pictures.
-pub(super) fn kept_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+/// See [`crate::store::Store::image_bytes`].
+pub(in crate::store) fn kept_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     conn.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM images WHERE state = 'kept'")?
         .query_row([], |row| row.get(0))
         .map(unsigned)

@@ -3,27 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{AppName, Timestamp};
-use crate::telemetry::metrics::{App, AppCause, AppCode, AppKind, InternalEvent, Metrics};
-
-/// An app is to have a long connection from now on.
-pub struct ConnectionWanted<'a> {
-    /// Which app.
-    pub app: &'a AppName,
-}
-
-impl InternalEvent for ConnectionWanted<'_> {
-    fn emit(self, metrics: &Metrics) {
-        // Its series begin at zero.
-        metrics.connection_up(self.app).set(0);
-        for code in ["200", "500"] {
-            let labels = AppCode {
-                app: self.app.to_string(),
-                code: code.into(),
-            };
-            drop(metrics.connection_acks.get_or_create(&labels));
-        }
-    }
-}
+use crate::telemetry::metrics::{
+    App, AppCause, AppCode, AppKind, Counted, InternalEvent, Metrics, words,
+};
 
 /// A long connection is open.
 pub struct ConnectionOpened<'a> {
@@ -36,7 +18,7 @@ pub struct ConnectionOpened<'a> {
 impl InternalEvent for ConnectionOpened<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(app = %self.app, connection = self.device, "long connection open");
-        metrics.connection_up(self.app).set(1);
+        metrics.set_connected(self.app, true);
     }
 }
 
@@ -58,12 +40,12 @@ impl InternalEvent for ConnectionEnded<'_> {
             app = %self.app, cause = self.cause, reason = self.reason,
             retry_in_ms = self.retry_in.as_millis(), "no long connection; trying again"
         );
-        metrics.connection_up(self.app).set(0);
+        metrics.set_connected(self.app, false);
         let labels = AppCause {
             app: self.app.to_string(),
-            cause: self.cause.into(),
+            cause: self.cause,
         };
-        metrics.connection_ends.get_or_create(&labels).inc();
+        metrics.connection_ends.count(&labels);
     }
 }
 
@@ -76,12 +58,7 @@ pub struct ConnectionLeft<'a> {
 impl InternalEvent for ConnectionLeft<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(app = %self.app, "long connection ended");
-        // An app that is gone is not one that is down.
-        let labels = App {
-            app: self.app.to_string(),
-        };
-        metrics.connection_up.remove(&labels);
-        metrics.connection_last_frame.remove(&labels);
+        metrics.set_connected(self.app, false);
     }
 }
 
@@ -100,15 +77,13 @@ impl InternalEvent for FrameReceived<'_> {
         tracing::debug!(app = %self.app, kind = self.kind, "frame received");
         let labels = AppKind {
             app: self.app.to_string(),
-            kind: self.kind.into(),
+            kind: self.kind,
         };
-        metrics.connection_frames.get_or_create(&labels).inc();
-        metrics
-            .connection_last_frame
-            .get_or_create(&App {
-                app: self.app.to_string(),
-            })
-            .set(self.at.as_secs());
+        metrics.connection_frames.count(&labels);
+        let app = labels.app;
+        if let Some(gauge) = metrics.connection_last_frame.get(&App { app }) {
+            gauge.set(self.at.as_secs());
+        }
     }
 }
 
@@ -130,17 +105,18 @@ impl InternalEvent for FrameRefused<'_> {
 pub struct FrameAcknowledged<'a> {
     /// Of which app.
     pub app: &'a AppName,
-    /// 200 or 500.
-    pub code: u16,
+    /// Whether the platform was told that it is kept.
+    pub kept: bool,
 }
 
 impl InternalEvent for FrameAcknowledged<'_> {
     fn emit(self, metrics: &Metrics) {
+        let [kept, failed] = words::ACKS;
         let labels = AppCode {
             app: self.app.to_string(),
-            code: self.code.to_string(),
+            code: if self.kept { kept } else { failed },
         };
-        metrics.connection_acks.get_or_create(&labels).inc();
+        metrics.connection_acks.count(&labels);
     }
 }
 
@@ -158,5 +134,15 @@ impl InternalEvent for CardFrameIgnored<'_> {
                     connection and publish a version of the app",
             "a click on a card came in an old form and was ignored"
         );
+    }
+}
+
+impl Metrics {
+    /// Says whether an app's long connection is open. One that is gone is not one that is down.
+    fn set_connected(&self, app: &AppName, open: bool) {
+        let app = app.to_string();
+        if let Some(gauge) = self.connection_up.get(&App { app }) {
+            gauge.set(i64::from(open));
+        }
     }
 }

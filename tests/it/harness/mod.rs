@@ -2,6 +2,7 @@
 //! answer as they are told, and events sealed as the platform seals them.
 
 pub mod evil;
+mod exposition;
 mod feishu;
 pub mod http;
 mod platform;
@@ -10,6 +11,7 @@ mod relay;
 pub mod sealed;
 pub mod slack;
 
+pub use exposition::{Exposition, Family};
 pub use feishu::Feishu;
 pub use http::post;
 pub use platform::{APP_ID, Platform};

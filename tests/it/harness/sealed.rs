@@ -71,7 +71,7 @@ impl Feedback {
     clippy::disallowed_methods,
     reason = "events carry the real time, as the platform's do"
 )]
-fn now_ms() -> u128 {
+pub fn now_ms() -> u128 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.expect("after 1970").as_millis()
 }

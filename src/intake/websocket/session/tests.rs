@@ -1,5 +1,6 @@
 //! Over a connection in memory, with time that the tests move.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -7,13 +8,19 @@ use serde_json::{Value, json};
 use super::*;
 use crate::feishu::frame::Header;
 use crate::model::{ManualClock, Timestamp};
+use crate::telemetry::{Format, Names};
 
 /// A link, and what its metrics say.
 fn link(room: usize) -> Link {
+    let metrics = Metrics::new();
+    metrics.name(Names {
+        connected: BTreeSet::from(["shop".into()]),
+        ..Names::default()
+    });
     Link {
         app: "shop".into(),
         board: Board::default(),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(metrics),
         clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_711_111_111_000))),
         tasks: Tasks::new(),
         room: Arc::new(Semaphore::new(room)),
@@ -145,7 +152,7 @@ async fn any_frame_is_a_sign_of_life_without_a_single_pong() {
     };
     let (end, _) = run(&link, 5, at_once, &never, chatty).await;
     assert_eq!(end, End::Closed(Some(1001)));
-    let metrics = link.metrics.encode();
+    let metrics = link.metrics.encode(Format::Prometheus);
     for line in [
         "feedback_relay_long_connection_frames_total{app=\"shop\",kind=\"event\"} 30",
         "feedback_relay_long_connection_acks_total{app=\"shop\",code=\"200\"} 30",
@@ -310,7 +317,7 @@ async fn a_handler_that_panics_costs_one_event_and_no_more() {
         assert_eq!(acknowledged(&ack), (200, "2".into()));
     };
     run(&link, 90, handle, &never, server).await;
-    let metrics = link.metrics.encode();
+    let metrics = link.metrics.encode(Format::Prometheus);
     assert!(
         metrics.contains("feedback_relay_panics_total 1"),
         "{metrics}"

@@ -1,0 +1,387 @@
+//! The numbers behind `/metrics`. `docs/metrics.md` tells of each.
+
+mod labels;
+mod series;
+mod text;
+pub mod words;
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+pub(super) use self::labels::*;
+pub use self::series::Names;
+pub use self::text::Format;
+use crate::model::{AppName, DeliveryState, DestinationName, Timestamp};
+
+/// Something worth counting. Emitting it logs and counts.
+pub trait InternalEvent {
+    /// Writes the log line, if any, and moves the numbers.
+    fn emit(self, metrics: &Metrics);
+}
+
+/// A gauge of seconds and parts of them.
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// What holds a destination's deliveries back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateStands {
+    /// Whether its breaker is open.
+    pub breaker_open: bool,
+    /// Whether it is stopped until an operator acts.
+    pub stopped: bool,
+    /// What is left of the pause that it asked for.
+    pub pause: Duration,
+}
+
+/// From 5 ms to 5 min.
+fn latency() -> Histogram {
+    let bounds = [
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+    ];
+    Histogram::new(bounds)
+}
+
+/// Every number the relay keeps. Shared behind an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Those that have series now.
+    names: Mutex<Names>,
+    pub(super) events: Family<AppState, Counter>,
+    pub(super) repeats: Family<App, Counter>,
+    pub(super) refused: Family<AppReason, Counter>,
+    pub(super) challenges: Family<App, Counter>,
+    last_event: Family<App, Gauge>,
+    pub(super) accept_seconds: Histogram,
+    pub(super) taken_by_rule: Family<Rule, Counter>,
+    pub(super) planned: Family<Rule, Counter>,
+    pub(super) attempts: Family<DestinationOutcome, Counter>,
+    pub(super) deliveries: Family<DestinationOutcome, Counter>,
+    pub(super) rings: Family<DestinationOutcome, Counter>,
+    pub(super) delivery_seconds: Family<Destination, Histogram>,
+    breaker_open: Family<Destination, Gauge>,
+    stopped: Family<Destination, Gauge>,
+    pause: Family<Destination, Seconds>,
+    pub(super) template_failures: Family<Destination, Counter>,
+    pub(super) images: Family<Outcome, Counter>,
+    pub(super) image_attempts: Family<Outcome, Counter>,
+    pub(super) backfills: Family<AppResult, Counter>,
+    pub(super) backfill_taken: Family<App, Counter>,
+    pub(super) backfill_listed: Family<AppSeen, Gauge>,
+    pub(super) notices: Family<Kind, Counter>,
+    pub(super) clicks: Family<Click, Counter>,
+    pub(super) statuses: Family<AppResult, Counter>,
+    pub(super) reloads: Family<Outcome, Counter>,
+    pub(super) reload_refused: Gauge,
+    pub(super) configuration: Family<Configuration, Gauge>,
+    pub(super) configuration_taken: Gauge,
+    pub(super) started: Gauge,
+    pub(super) panics: Counter,
+    pub(super) connection_up: Family<App, Gauge>,
+    pub(super) connection_last_frame: Family<App, Gauge>,
+    pub(super) connection_ends: Family<AppCause, Counter>,
+    pub(super) connection_frames: Family<AppKind, Counter>,
+    pub(super) connection_acks: Family<AppCode, Counter>,
+    queue: Family<DestinationState, Gauge>,
+    queue_age: Family<Destination, Seconds>,
+    images_waiting: Gauge,
+    image_deadline: Seconds,
+    image_bytes: Gauge,
+    statuses_waiting: Gauge,
+    journal_up: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All series at zero that are of no name.
+    pub fn new() -> Self {
+        let mut all = Self {
+            registry: Registry::with_prefix("feedback_relay"),
+            names: Mutex::default(),
+            events: Family::default(),
+            repeats: Family::default(),
+            refused: Family::default(),
+            challenges: Family::default(),
+            last_event: Family::default(),
+            accept_seconds: latency(),
+            taken_by_rule: Family::default(),
+            planned: Family::default(),
+            attempts: Family::default(),
+            deliveries: Family::default(),
+            rings: Family::default(),
+            delivery_seconds: Family::new_with_constructor(latency),
+            breaker_open: Family::default(),
+            stopped: Family::default(),
+            pause: Family::default(),
+            template_failures: Family::default(),
+            images: Family::default(),
+            image_attempts: Family::default(),
+            backfills: Family::default(),
+            backfill_taken: Family::default(),
+            backfill_listed: Family::default(),
+            notices: Family::default(),
+            clicks: Family::default(),
+            statuses: Family::default(),
+            reloads: Family::default(),
+            reload_refused: Gauge::default(),
+            configuration: Family::default(),
+            configuration_taken: Gauge::default(),
+            started: Gauge::default(),
+            panics: Counter::default(),
+            connection_up: Family::default(),
+            connection_last_frame: Family::default(),
+            connection_ends: Family::default(),
+            connection_frames: Family::default(),
+            connection_acks: Family::default(),
+            queue: Family::default(),
+            queue_age: Family::default(),
+            images_waiting: Gauge::default(),
+            image_deadline: Seconds::default(),
+            image_bytes: Gauge::default(),
+            statuses_waiting: Gauge::default(),
+            journal_up: Gauge::default(),
+        };
+        all.register_intake();
+        all.register_deliveries();
+        all.register_destinations();
+        all.register_images();
+        all.register_backfill();
+        all.register_closing();
+        all.register_connections();
+        all.register_health();
+        all.begin_unnamed();
+        all.image_deadline.set(f64::NAN);
+        all
+    }
+
+    /// The help ends without a full stop: the registry puts one there.
+    fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
+        self.registry.register(name, help, metric);
+    }
+
+    fn register_seconds(&mut self, name: &str, help: &str, metric: impl Metric) {
+        self.registry
+            .register_with_unit(name, help, Unit::Seconds, metric);
+    }
+
+    fn register_intake(&mut self) {
+        let help = "Events accepted, by what became of them";
+        self.register("events", help, self.events.clone());
+        let help = "Events pushed again and acknowledged again";
+        self.register("repeats", help, self.repeats.clone());
+        let help = "Requests to the intake that were refused, and events that could not be kept";
+        self.register("refused", help, self.refused.clone());
+        self.register("challenges", "Challenges answered", self.challenges.clone());
+        let help = "When the app's last event was accepted, since 1970; 0: never";
+        self.register_seconds("last_event_timestamp", help, self.last_event.clone());
+        let help = "Time from the request's arrival to its durable acceptance";
+        self.register_seconds("accept", help, self.accept_seconds.clone());
+        let help = "Events that the rule took";
+        self.register("rule_events", help, self.taken_by_rule.clone());
+        let help = "Deliveries that the rule asked for";
+        self.register("planned_deliveries", help, self.planned.clone());
+    }
+
+    fn register_deliveries(&mut self) {
+        let help = "Attempts to send, by what they came to";
+        self.register("attempts", help, self.attempts.clone());
+        let help = "Deliveries ended, by how";
+        self.register("deliveries", help, self.deliveries.clone());
+        let help = "Messages about which people were to be rung, by what came of that";
+        self.register("rings", help, self.rings.clone());
+        let help = "Time from acceptance of an event to its delivery";
+        self.register_seconds("delivery", help, self.delivery_seconds.clone());
+        let help = "Templates that failed and gave way to the built-in plain one";
+        self.register("template_failures", help, self.template_failures.clone());
+        let help = "Deliveries in the journal that are not done, by state";
+        self.register("queue", help, self.queue.clone());
+        let help = "Age of the oldest delivery that waits or is in flight; 0: there is none";
+        self.register_seconds("queue_oldest", help, self.queue_age.clone());
+    }
+
+    fn register_destinations(&mut self) {
+        let help = "1 while the destination's breaker is open";
+        self.register("breaker_open", help, self.breaker_open.clone());
+        let help = "1 while the destination is stopped until an operator acts";
+        self.register("destination_stopped", help, self.stopped.clone());
+        let help = "Time left of the pause that the destination asked for";
+        self.register_seconds("destination_pause", help, self.pause.clone());
+    }
+
+    fn register_images(&mut self) {
+        let help = "Pictures, by what became of them";
+        self.register("images", help, self.images.clone());
+        let help = "Attempts to fetch a picture, by what they came to";
+        self.register("image_attempts", help, self.image_attempts.clone());
+        let help = "Pictures still to be fetched";
+        self.register("images_waiting", help, self.images_waiting.clone());
+        let help = "Time left to fetch the picture that ends first; NaN: none waits";
+        self.register_seconds("image_deadline_nearest", help, self.image_deadline.clone());
+        let (help, bytes) = (
+            "Size of all pictures that are kept, as it was within the last ten minutes",
+            self.image_bytes.clone(),
+        );
+        self.registry
+            .register_with_unit("images_kept", help, Unit::Bytes, bytes);
+    }
+
+    fn register_backfill(&mut self) {
+        let help = "Comparisons with the platform's list of feedback, by result";
+        self.register("backfills", help, self.backfills.clone());
+        let help = "Reports that never came as events and were taken in from the list";
+        self.register("backfill_taken", help, self.backfill_taken.clone());
+        let help = "Reports in the last list, by whether they ever came as events";
+        self.register("backfill_listed", help, self.backfill_listed.clone());
+    }
+
+    fn register_closing(&mut self) {
+        let help = "Clicks on buttons, by what came of them";
+        self.register("clicks", help, self.clicks.clone());
+        let help = "Attempts to tell Feishu of a status, by what they came to";
+        self.register("statuses", help, self.statuses.clone());
+        let help = "Statuses that Feishu is still to be told";
+        self.register("statuses_waiting", help, self.statuses_waiting.clone());
+    }
+
+    fn register_connections(&mut self) {
+        let help = "1 while the app's long connection is open";
+        self.register("long_connection_up", help, self.connection_up.clone());
+        let help = "When the last frame came over the app's long connection, since 1970; 0: never";
+        let last_frame = self.connection_last_frame.clone();
+        self.register_seconds("long_connection_last_frame_timestamp", help, last_frame);
+        let help = "Long connections that ended or could not be opened, by cause; another attempt followed each";
+        self.register("long_connection_ends", help, self.connection_ends.clone());
+        let (help, frames) = (
+            "Frames that came over the app's long connection, by kind",
+            self.connection_frames.clone(),
+        );
+        self.register("long_connection_frames", help, frames);
+        let help = "Acknowledgements sent over the app's long connection, by code";
+        self.register("long_connection_acks", help, self.connection_acks.clone());
+    }
+
+    fn register_health(&mut self) {
+        let help = "1 while the journal can be written to, as it was tried for this answer; while it is 0, what is read from it (queues, pauses, pictures, last events) is as it was";
+        self.register("journal_up", help, self.journal_up.clone());
+        let help = "Notices to the operator, by kind";
+        self.register("notices", help, self.notices.clone());
+        let help = "Panics that were caught";
+        self.register("panics", help, self.panics.clone());
+        let help = "Reloads of the configuration, by result";
+        self.register("reloads", help, self.reloads.clone());
+        let help = "1 while the configuration in force is not the one of the last reload, which was refused";
+        self.register("reload_refused", help, self.reload_refused.clone());
+        let help = "The configuration in force: the beginning of the SHA-256 of its texts";
+        self.register("configuration_info", help, self.configuration.clone());
+        let help = "When the configuration in force was taken up, since 1970";
+        let taken = self.configuration_taken.clone();
+        self.register_seconds("configuration_taken_timestamp", help, taken);
+        let help = "When the program was started, since 1970";
+        self.register_seconds("start_timestamp", help, self.started.clone());
+        let build: Family<Build, Gauge> = Family::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        self.register("build_info", "The running program", build);
+    }
+
+    /// Logs and counts.
+    pub fn emit(&self, event: impl InternalEvent) {
+        event.emit(self);
+    }
+
+    /// Sets how many deliveries of a destination are in a state that is not done, and how old the oldest is
+    /// that waits or is in flight; called before each answer.
+    pub fn set_queue(
+        &self,
+        destination: &DestinationName,
+        count: impl Fn(DeliveryState) -> u64,
+        oldest: Duration,
+    ) {
+        let destination = destination.to_string();
+        for state in Self::QUEUED {
+            let labels = DestinationState {
+                destination: destination.clone(),
+                state: state.key(),
+            };
+            if let Some(gauge) = self.queue.get(&labels) {
+                gauge.set(signed(count(state)));
+            }
+        }
+        if let Some(gauge) = self.queue_age.get(&Destination { destination }) {
+            gauge.set(oldest.as_secs_f64());
+        }
+    }
+
+    /// Sets what holds a destination's deliveries back.
+    pub fn set_gate(&self, destination: &DestinationName, stands: GateStands) {
+        let destination = destination.to_string();
+        let labels = Destination { destination };
+        if let Some(gauge) = self.breaker_open.get(&labels) {
+            gauge.set(i64::from(stands.breaker_open));
+        }
+        if let Some(gauge) = self.stopped.get(&labels) {
+            gauge.set(i64::from(stands.stopped));
+        }
+        if let Some(gauge) = self.pause.get(&labels) {
+            gauge.set(stands.pause.as_secs_f64());
+        }
+    }
+
+    /// Sets how many pictures wait, and how long the one that ends first can still be fetched.
+    pub fn set_images(&self, waiting: u64, nearest_deadline: Option<Duration>) {
+        self.images_waiting.set(signed(waiting));
+        let seconds = nearest_deadline.map_or(f64::NAN, |left| left.as_secs_f64());
+        self.image_deadline.set(seconds);
+    }
+
+    /// Sets how many bytes of pictures are kept.
+    pub fn set_image_bytes(&self, kept: u64) {
+        self.image_bytes.set(signed(kept));
+    }
+
+    /// Sets when an app's last event was accepted.
+    pub fn set_last_event(&self, app: &AppName, at: Timestamp) {
+        let app = app.to_string();
+        if let Some(gauge) = self.last_event.get(&App { app }) {
+            gauge.set(at.as_secs());
+        }
+    }
+
+    /// Sets how many statuses Feishu is still to be told.
+    pub fn set_statuses_waiting(&self, count: u64) {
+        self.statuses_waiting.set(signed(count));
+    }
+
+    /// Sets whether the journal can be written to.
+    pub fn set_journal_up(&self, up: bool) {
+        self.journal_up.set(i64::from(up));
+    }
+
+    /// All of it.
+    pub fn encode(&self, format: Format) -> String {
+        let mut written = String::new();
+        encode(&mut written, &self.registry).expect("writing to a String does not fail");
+        match format {
+            Format::OpenMetrics => written,
+            Format::Prometheus => text::prometheus(&written),
+        }
+    }
+}
+
+/// A count as gauges take it.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,208 @@
+//! Which series there are. All of them stand at zero from the start and after a reload, so that a rate sees
+//! the first of anything; those of a name that left the configuration leave with it.
+
+use std::collections::BTreeSet;
+use std::hash::Hash;
+use std::sync::PoisonError;
+
+use prometheus_client::metrics::family::Family;
+
+use super::labels::*;
+use super::{Metrics, words};
+use crate::model::{
+    Act, AppName, DeliveryState, DestinationName, EventState, NoticeKind, OutcomeKind, RuleName,
+    Through,
+};
+
+/// The names of a configuration that labels may hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Of `[apps]`.
+    pub apps: BTreeSet<AppName>,
+    /// Those of them that have a long connection.
+    pub connected: BTreeSet<AppName>,
+    /// Of `[[rules]]`.
+    pub rules: BTreeSet<RuleName>,
+    /// Of `[destinations]`.
+    pub destinations: BTreeSet<DestinationName>,
+}
+
+/// What is done with a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It is there from now on; one that is there already stays as it is.
+    Begin,
+    /// It is gone from now on.
+    End,
+}
+
+impl Turn {
+    fn take<S: Clone + Eq + Hash, M: Clone>(self, family: &Family<S, M>, labels: &S) {
+        match self {
+            Self::Begin => drop(family.get_or_create(labels)),
+            Self::End => {
+                let _was_there = family.remove(labels);
+            }
+        }
+    }
+}
+
+/// Ends what was of old names and begins what is of new ones.
+fn turn<N: Ord>(old: &BTreeSet<N>, new: &BTreeSet<N>, of: impl Fn(&N, Turn)) {
+    old.difference(new).for_each(|gone| of(gone, Turn::End));
+    new.iter().for_each(|name| of(name, Turn::Begin));
+}
+
+impl Metrics {
+    /// These are the names of the configuration in force: the series of new ones begin at zero, those of
+    /// others end.
+    pub fn name(&self, names: Names) {
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        turn(&known.apps, &names.apps, |app, turn| self.of_app(app, turn));
+        turn(&known.connected, &names.connected, |app, turn| {
+            self.of_connection(app, turn);
+        });
+        turn(&known.rules, &names.rules, |rule, turn| {
+            self.of_rule(rule, turn);
+        });
+        turn(&known.destinations, &names.destinations, |to, turn| {
+            self.of_destination(to, turn);
+        });
+        *known = names;
+    }
+
+    /// The series that are of no name.
+    pub(super) fn begin_unnamed(&self) {
+        let refused = AppReason {
+            app: String::new(),
+            reason: words::NO_SUCH_APP,
+        };
+        Turn::Begin.take(&self.refused, &refused);
+        for result in words::IMAGES {
+            Turn::Begin.take(&self.image_attempts, &Outcome { result });
+        }
+        let [_retry, settled @ ..] = words::IMAGES;
+        for result in settled {
+            Turn::Begin.take(&self.images, &Outcome { result });
+        }
+        for result in words::RELOADS {
+            Turn::Begin.take(&self.reloads, &Outcome { result });
+        }
+        for kind in NoticeKind::ALL {
+            let kind = kind.key();
+            Turn::Begin.take(&self.notices, &Kind { kind });
+        }
+        for through in [Through::Feishu, Through::Slack] {
+            self.begin_clicks(through);
+        }
+    }
+
+    fn begin_clicks(&self, through: Through) {
+        let begin = |act, result| {
+            let through = through.key();
+            let labels = Click {
+                through,
+                act,
+                result,
+            };
+            Turn::Begin.take(&self.clicks, &labels);
+        };
+        for act in Act::ALL {
+            for result in words::CLICKS {
+                // Only what is taken back can be too late for it.
+                if *result != "too_late" || *act == Act::Undo {
+                    begin(act.key(), *result);
+                }
+            }
+        }
+        begin(words::NO_ACT, words::FORGED);
+        if through == Through::Slack {
+            begin(words::NO_ACT, words::CLICK_REFUSED);
+        }
+    }
+
+    fn of_app(&self, app: &AppName, turn: Turn) {
+        let app = || app.to_string();
+        for state in EventState::ALL {
+            let state = state.key();
+            turn.take(&self.events, &AppState { app: app(), state });
+        }
+        for reason in words::REFUSALS.iter().copied() {
+            turn.take(&self.refused, &AppReason { app: app(), reason });
+        }
+        for result in words::STATUSES {
+            turn.take(&self.statuses, &AppResult { app: app(), result });
+        }
+        for result in words::BACKFILLS {
+            turn.take(&self.backfills, &AppResult { app: app(), result });
+        }
+        for seen in words::SEEN {
+            turn.take(&self.backfill_listed, &AppSeen { app: app(), seen });
+        }
+        turn.take(&self.repeats, &App { app: app() });
+        turn.take(&self.challenges, &App { app: app() });
+        turn.take(&self.backfill_taken, &App { app: app() });
+        turn.take(&self.last_event, &App { app: app() });
+    }
+
+    fn of_connection(&self, app: &AppName, turn: Turn) {
+        let app = || app.to_string();
+        for cause in words::CONNECTION_ENDS.iter().copied() {
+            turn.take(&self.connection_ends, &AppCause { app: app(), cause });
+        }
+        for kind in words::FRAMES.iter().copied() {
+            turn.take(&self.connection_frames, &AppKind { app: app(), kind });
+        }
+        for code in words::ACKS {
+            turn.take(&self.connection_acks, &AppCode { app: app(), code });
+        }
+        turn.take(&self.connection_up, &App { app: app() });
+        turn.take(&self.connection_last_frame, &App { app: app() });
+    }
+
+    fn of_rule(&self, rule: &RuleName, turn: Turn) {
+        let rule = || rule.to_string();
+        turn.take(&self.taken_by_rule, &Rule { rule: rule() });
+        turn.take(&self.planned, &Rule { rule: rule() });
+    }
+
+    fn of_destination(&self, destination: &DestinationName, turn: Turn) {
+        let destination = || destination.to_string();
+        let of_outcome = |outcome| DestinationOutcome {
+            destination: destination(),
+            outcome,
+        };
+        for outcome in OutcomeKind::ALL {
+            turn.take(&self.attempts, &of_outcome(outcome.key()));
+        }
+        for how in words::ENDS {
+            turn.take(&self.deliveries, &of_outcome(how));
+        }
+        for rang in words::RINGS {
+            turn.take(&self.rings, &of_outcome(rang));
+        }
+        for state in Self::QUEUED {
+            let labels = DestinationState {
+                destination: destination(),
+                state: state.key(),
+            };
+            turn.take(&self.queue, &labels);
+        }
+        let of_it = || Destination {
+            destination: destination(),
+        };
+        turn.take(&self.queue_age, &of_it());
+        turn.take(&self.delivery_seconds, &of_it());
+        turn.take(&self.breaker_open, &of_it());
+        turn.take(&self.stopped, &of_it());
+        turn.take(&self.pause, &of_it());
+        turn.take(&self.template_failures, &of_it());
+    }
+
+    /// The states of deliveries that are not done.
+    pub(super) const QUEUED: [DeliveryState; 3] = [
+        DeliveryState::Pending,
+        DeliveryState::Sending,
+        DeliveryState::Dead,
+    ];
+}
