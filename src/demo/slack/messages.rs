@@ -15,14 +15,13 @@ use tokio::time::Instant;
 
 use super::{Api, Call, Refused, State, Takes, blocks, lock};
 use crate::demo::server::with_fault;
+use crate::model::{Clock, SystemClock};
 
 /// "One message a second in a channel; short bursts pass": so many at once. One more than the relay's own
 /// pace, for what the way between them adds.
 const BURST: f64 = 4.0;
 /// What `chat.update` takes of a text.
 const UPDATE_TEXT_CHARS_MAX: usize = 4000;
-/// The seconds of the first message's time.
-const FIRST_TS_SECS: u64 = 1_700_000_000;
 
 /// How the bot stands to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +127,11 @@ impl Channels {
 
     fn add(&self, channel: &str, arguments: &Value) -> Posted {
         let mut content = lock(&self.0);
-        let number = content.messages.len() as u64;
+        let number = content.messages.len();
         let posted = Posted {
             channel: channel.to_owned(),
-            ts: format!("{}.{:06}", FIRST_TS_SECS + number, number),
+            // No two are the same, whatever the clock does.
+            ts: format!("{}.{number:06}", SystemClock.now().as_secs()),
             thread_ts: arguments["thread_ts"].as_str().map(str::to_owned),
             text: arguments["text"].as_str().unwrap_or_default().to_owned(),
             blocks: arguments["blocks"].clone(),

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use self::files::Files;
 use self::messages::Channels;
 pub use self::messages::{Access, Posted};
-pub use self::press::{Press, PressError};
+pub use self::press::Press;
 use super::server::with_fault;
 use super::{Faults, Server};
 use crate::model::Secret;

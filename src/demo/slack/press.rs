@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::FakeSlack;
+use crate::demo::PressError;
 use crate::model::{Secret, Timestamp};
-use crate::net::{Answer, Body, ClientError, HttpClient, Method, NetError, Request};
+use crate::net::{Answer, Body, HttpClient, Method, Request};
 use crate::slack::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 
 /// How long Slack waits for an answer.
@@ -25,20 +26,6 @@ pub struct Press<'a> {
     pub user: &'a str,
     /// That person's name.
     pub user_name: &'a str,
-}
-
-/// Nobody heard of it.
-#[derive(Debug, thiserror::Error)]
-pub enum PressError {
-    /// No such message, or no such button in it.
-    #[error("there is no such button")]
-    NoButton,
-    /// No HTTP client can be made.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The relay did not answer.
-    #[error(transparent)]
-    Net(#[from] NetError),
 }
 
 impl FakeSlack {
