@@ -11,6 +11,7 @@ mod press;
 mod receiver;
 mod server;
 pub mod slack;
+mod tour;
 
 pub use faults::{Fault, Faults};
 pub use feishu::FakeFeishu;
@@ -18,3 +19,4 @@ pub use press::PressError;
 pub use receiver::{FakeReceiver, Taken};
 pub use server::Server;
 pub use slack::FakeSlack;
+pub use tour::{PagePort, Tour, TourError};

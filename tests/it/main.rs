@@ -11,6 +11,7 @@ mod cli;
 mod closing;
 mod crash;
 mod deliver;
+mod demo;
 mod dependencies;
 mod doctor;
 mod feishu_app;

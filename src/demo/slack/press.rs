@@ -51,9 +51,9 @@ impl FakeSlack {
             "response_url": format!("{}/actions/T0FAKE/1/fake", self.url()),
             "actions": [button],
         });
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("payload", &payload.to_string());
-        let body = form.finish();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", &payload.to_string())
+            .finish();
         let timestamp = now.as_secs().to_string();
         let secret = &self.state.workspace.signing_secret;
         let signature = sign(secret, timestamp.as_bytes(), body.as_bytes());
