@@ -82,7 +82,7 @@ impl Journal {
             };
             let images = self.images(row.seq).await?;
             let deliveries = deliveries.remove(&row.seq).unwrap_or_default();
-            shown.extend(event_json(&stored, &images, deliveries, config, world));
+            shown.extend(event_json(&stored, &images, &deliveries, config, world));
         }
         Ok(shown)
     }
@@ -137,7 +137,7 @@ fn since(received_at: Timestamp) -> impl Fn(Timestamp) -> i64 {
 fn event_json(
     stored: &StoredEvent,
     images: &[Image],
-    deliveries: Vec<Value>,
+    deliveries: &[Value],
     config: &Config,
     world: &World,
 ) -> Option<Value> {

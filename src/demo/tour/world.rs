@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::chats::{CHANNEL, Chat, Condition, ONCALL, PRODUCT};
@@ -41,7 +42,7 @@ pub(super) struct World {
     http: HttpClient,
     keys: EventKeys,
     /// Where the relay is, once it listens.
-    relay: OnceLock<String>,
+    relay: SetOnce<String>,
     pushes: Mutex<BTreeMap<String, Vec<Push>>>,
     /// Where the pictures of each event are, in order.
     pictures: Mutex<BTreeMap<String, Vec<String>>>,
@@ -84,7 +85,7 @@ impl World {
             receiver: FakeReceiver::start(&key).await?,
             http: HttpClient::trusted(None).map_err(io::Error::other)?,
             keys,
-            relay: OnceLock::new(),
+            relay: SetOnce::new(),
             pushes: Mutex::default(),
             pictures: Mutex::default(),
             conditions: Mutex::default(),
@@ -93,17 +94,12 @@ impl World {
 
     /// From now on there is a relay at this URL. Only the first call counts.
     pub(super) fn connect(&self, relay: String) {
-        self.relay.get_or_init(|| relay);
+        self.relay.set(relay).ok(); // it is there already
     }
 
-    fn relay(&self) -> &str {
-        self.relay
-            .get()
-            .map_or("http://127.0.0.1:9", String::as_str)
-    }
-
-    fn events_url(&self) -> Secret {
-        Secret::new(format!("{}/apps/shop/events", self.relay()))
+    /// Where the app's events go, as soon as there is a relay.
+    async fn events_url(&self) -> Secret {
+        Secret::new(format!("{}/apps/shop/events", self.relay.wait().await))
     }
 
     /// Somebody reports: Feishu keeps the pictures, lists the feedback and pushes the event.
@@ -123,8 +119,8 @@ impl World {
     /// Pushes an event, as often as it is called.
     pub(super) async fn push(&self, event: &Value) {
         let id = event["header"]["event_id"].as_str().unwrap_or_default();
+        let url = self.events_url().await;
         let (pushed_at, begun) = (SystemClock.now(), Instant::now());
-        let url = self.events_url();
         let answer = self
             .feishu
             .push_http(&self.http, &url, &self.keys, event)
@@ -156,7 +152,7 @@ impl World {
     ) -> Result<Answer, PressError> {
         match chat {
             Chat::Slack => {
-                let url = format!("{}/destinations/slack/actions", self.relay());
+                let url = format!("{}/destinations/slack/actions", self.relay.wait().await);
                 let press = slack::Press {
                     channel: CHANNEL,
                     ts: message,
@@ -174,7 +170,7 @@ impl World {
                     button,
                     open_id: YOU.0,
                 };
-                let url = self.events_url();
+                let url = self.events_url().await;
                 self.feishu
                     .press_button(&self.http, &url, &self.keys, press)
                     .await
