@@ -12,6 +12,7 @@ mod closing;
 mod crash;
 mod deliver;
 mod demo;
+mod demo_page;
 mod dependencies;
 mod doctor;
 mod feishu_app;

@@ -5,6 +5,7 @@
 //! HTTP, signed and encrypted, and it sends as it always does. The script lets things happen; the page shows what the
 //! stand-ins hold and what the relay's journal says, and hands on what its visitor does.
 
+mod acts;
 mod board;
 mod chats;
 mod folder;

@@ -2,6 +2,7 @@
 //! answer as they are told, and events sealed as the platform seals them.
 
 pub mod browser;
+pub mod demo;
 pub mod evil;
 mod feishu;
 pub mod http;

@@ -89,11 +89,15 @@ function drawChat(chat) {
 }
 
 function drawTabs(chats) {
-  $("tabs").replaceChildren(...chats.map((chat) => h("button", {
-    type: "button", class: "tab", "aria-pressed": String(chat.key === page.tab),
-    onclick: () => { page.tab = chat.key; draw(); },
-  }, chat[current()].split(" · ")[0], h("span", { class: "count" }, String(chat.messages.length)),
-  chat.condition !== "works" && h("span", { class: "dot" }))));
+  for (const [index, chat] of chats.entries()) {
+    // They stay the same elements: focus and scrolling are their reader's.
+    const tab = $("tabs").children[index] ?? $("tabs").appendChild(h("button", {
+      type: "button", class: "tab", onclick: () => { page.tab = chat.key; draw(); },
+    }));
+    tab.setAttribute("aria-pressed", String(chat.key === page.tab));
+    tab.classList.toggle("broken", chat.condition !== "works");
+    tab.replaceChildren(chat[current()].split(" · ")[0], h("span", { class: "count" }, String(chat.messages.length)));
+  }
 }
 
 // ---- events ----
@@ -132,11 +136,13 @@ function followed(events) {
 
 function drawStrip(events) {
   const event = followed(events);
-  const open = $("strip").querySelector("details")?.open;
+  const before = $("strip").querySelector("details");
+  const focused = before?.contains(document.activeElement);
   $("followed").textContent = event ? `${title(event)} · ${event.said?.text ?? ""}` : t("waiting");
   $("strip").replaceChildren(...(event ? drawStages(event) : []));
   const details = $("strip").querySelector("details");
-  if (details && open && $("strip").dataset.event === event.id) details.open = true;
+  if (details && before?.open && $("strip").dataset.event === event.id) details.open = true;
+  if (focused) details?.querySelector("summary").focus();
   $("strip").dataset.event = event?.id ?? "";
 }
 
@@ -153,6 +159,11 @@ function draw() {
   $("pause").setAttribute("aria-pressed", String(state.paused));
 }
 
+function drawLive(on = $("live").classList.contains("on")) {
+  $("live").classList.toggle("on", on);
+  $("live").textContent = t(on ? "live" : "lost");
+}
+
 function drawWords() {
   document.documentElement.lang = current() === "zh" ? "zh-CN" : "en";
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
@@ -165,13 +176,14 @@ function drawWords() {
     h("button", { type: "button", class: "hint", onclick: () => suggest(change) }, t(key))));
   $("panels").replaceChildren();
   page.drawn.clear();
+  drawLive();
   draw();
 }
 
 function watch() {
   const live = new EventSource("/api/live");
-  live.onopen = () => { $("live").textContent = t("live"); $("live").classList.add("on"); };
-  live.onerror = () => { $("live").textContent = t("lost"); $("live").classList.remove("on"); };
+  live.onopen = () => drawLive(true);
+  live.onerror = () => drawLive(false);
   live.onmessage = (message) => {
     const version = page.state?.config.version;
     page.state = JSON.parse(message.data);

@@ -11,7 +11,7 @@ function intake(event) {
   const [first] = event.pushes;
   if (!first) return stage("done", t("intake"), null, line(t("own")));
   const answers = event.pushes.map((push) =>
-    line(push.status === null ? t("unanswered") : t("answered", push.status, span(push.took_us / 1000))));
+    line(push.status === null ? t("unanswered") : t("answered", push.status)));
   const repeated = event.pushes.length > 1 && h("p", { class: "good" }, t("repeated", event.pushes.length));
   return stage("done", t("intake"), span(first.took_us / 1000), answers[0], repeated);
 }
@@ -26,17 +26,17 @@ function rules(event) {
   const took = all.filter((rule) => rule.finding === "matched" || rule.finding === "continued");
   const others = all.filter((rule) => !took.includes(rule));
   const lines = took.map((rule) =>
-    line(h("b", {}, rule.rule), rule.finding === "continued" && h("span", { class: "muted" }, ` ${t("goes_on")} ↓`)));
+    line(h("b", {}, rule.rule), rule.finding === "continued" && h("span", { class: "muted on" }, ` ${t("goes_on")} ↓`)));
   const rest = others.length > 0 && h("details", {}, h("summary", {}, t("why_not")),
     others.map((rule) => line(h("b", {}, rule.rule), ": ", why(rule))));
   if (event.said?.kind === "notice") return stage("idle", t("rule"), null, line(t("none")));
   return stage(took.length ? "done" : "idle", t("rule"), null, lines.length ? lines : line(t("no_rule")), rest);
 }
 
-function picture(one) {
+function picture(one, _, all) {
   if (one.state === "kept") {
-    return line(h("span", { class: "muted" }, one.fetched === null ? "" : `+${span(Math.max(one.fetched, 0))} `),
-      t("kept", one.width, one.height, one.format.toUpperCase(), size(one.bytes)));
+    const when = all.length > 1 && one.fetched !== null && `+${span(Math.max(one.fetched, 0))} · `;
+    return line(when || "", t("kept", one.width, one.height, one.format.toUpperCase(), size(one.bytes)));
   }
   return line(one.state === "lost" ? t("lost_picture") : t("fetching"), one.reason && `: ${one.reason}`);
 }

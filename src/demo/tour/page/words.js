@@ -48,7 +48,7 @@ const WORDS = {
   rule: ["Rule", "规则"],
   pictures: ["Pictures", "图片"],
   delivery: ["Delivery", "送达"],
-  answered: ["signed, decrypted, stored; answered {0} in {1}", "验签、解密、落盘，{1} 内应答 {0}"],
+  answered: ["signature good, decrypted, stored; then answered {0}", "验签、解密、落盘之后应答 {0}"],
   unanswered: ["no answer", "无应答"],
   own: ["the relay's own word to its operator", "中继给运维的通知"],
   repeated: ["pushed {0} times, told once", "推送 {0} 次，只通知一次"],
