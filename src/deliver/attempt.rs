@@ -36,13 +36,14 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Makes one attempt and records it. Returns what it came to, if anything was sent.
+    /// Makes one attempt. What came of it is still to be recorded, by [`Self::conclude`]; `None`: nothing
+    /// was sent, and that is recorded.
     pub(super) async fn attempt(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         lease: &Lease<Work>,
-    ) -> Option<Outcome> {
+    ) -> Option<Made> {
         let delivery = &lease.item.delivery;
         let prepared = match self
             .preparer
@@ -86,13 +87,12 @@ impl Sender {
         let again = prepared.old_keys
             && sent.stale_images
             && self.forget_keys(settings, destination, &lease.item).await;
-        let concluded = Concluded {
-            sent: &sent,
+        Some(Made {
+            attempt,
+            sent,
             prepared,
             again,
-        };
-        self.conclude(destination, lease, attempt, concluded).await;
-        Some(sent.outcome)
+        })
     }
 
     /// Records that the attempt's own code panicked: the message is tried again by the schedule.
@@ -147,18 +147,19 @@ impl Sender {
         }
     }
 
-    async fn conclude(
+    /// Records an attempt with what follows from it.
+    pub(super) async fn conclude(
         &self,
         destination: &Arc<dyn Destination>,
         lease: &Lease<Work>,
-        attempt: Attempt,
-        concluded: Concluded<'_>,
+        made: Made,
     ) {
-        let Concluded {
+        let Made {
+            attempt,
             sent,
             prepared,
             again,
-        } = concluded;
+        } = made;
         let delivery = &lease.item.delivery;
         let mut verdict = if again {
             let due_at = self.clock.now();
@@ -362,9 +363,10 @@ fn cards(forms: &'static [Form]) -> &'static [Form] {
     forms.split_at(cards.count()).0
 }
 
-/// What an attempt came to, and what it was made of.
-struct Concluded<'a> {
-    sent: &'a Sent,
+/// An attempt that was made: what it came to, and what it was made of.
+pub(super) struct Made {
+    attempt: Attempt,
+    pub(super) sent: Sent,
     prepared: Prepared,
     /// Whether the pictures' keys have been forgotten, so that the same form is made anew at once.
     again: bool,

@@ -44,6 +44,8 @@ pub struct Limits {
 pub struct Allowance {
     /// So many.
     pub count: usize,
+    /// So many more once others have ended: as many as may be in flight, within the paces.
+    pub ahead: usize,
     /// If none: when to ask again. `None` where the end of a send that is in flight will tell.
     pub next_at: Option<Instant>,
 }
@@ -176,35 +178,36 @@ impl Gate {
             Some(_) => 1,
             None => self.concurrency.saturating_sub(self.in_flight),
         };
-        if free == 0 {
-            return Allowance {
-                count: 0,
-                next_at: None,
-            };
+        let nothing = |next_at| Allowance {
+            count: 0,
+            ahead: 0,
+            next_at,
+        };
+        if free == 0 && probe_at.is_some() {
+            return nothing(None);
         }
         let blocked_until = self.block.map(|block| block.ends_at);
-        let paced_until = self
-            .windows
-            .iter()
-            .filter_map(|window| window.next_at(now.mono))
-            .max();
+        let windows = self.windows.iter();
+        let paced_until = windows.filter_map(|window| window.next_at(now.mono)).max();
         let next_at = [probe_at, blocked_until, paced_until]
             .into_iter()
             .flatten()
             .max();
         if let Some(next_at) = next_at.filter(|next_at| *next_at > now.mono) {
-            return Allowance {
-                count: 0,
-                next_at: Some(next_at),
-            };
+            return nothing(Some(next_at));
         }
-        let paced = self
-            .windows
-            .iter()
-            .map(|window| window.free(now.mono))
-            .min();
+        let windows = self.windows.iter();
+        let paced = windows.map(|window| window.free(now.mono)).min();
+        let count = paced.map_or(free, |paced| paced.min(free));
+        let ahead = match probe_at {
+            Some(_) => 0,
+            None => paced.map_or(self.concurrency, |paced| {
+                (paced - count).min(self.concurrency)
+            }),
+        };
         Allowance {
-            count: paced.map_or(free, |paced| paced.min(free)),
+            count,
+            ahead,
             next_at: None,
         }
     }

@@ -10,20 +10,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::attempt::Sender;
-use super::gate::{Change, Changed, Gate, Limits, Now};
+use super::attempt::{Made, Sender};
+use super::gate::{Change, Changed, Gate, Limits};
+use super::leasing::{LOOK_AGAIN, Leasing, Ready};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
-use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
+use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind};
 use crate::store::{FallBack, GateRecord, Work};
 use crate::telemetry::events::{GateChanged, PanicCaught};
 
-/// A line looks for work at least this often: wake-ups are hints.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// A lease lasts at least this long; longer where two time limits of a send are longer.
-const LEASE_MIN: Duration = Duration::from_secs(60);
-/// How long a line pauses when the journal does not answer.
-const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts that may wait for the journal, for each send that may be in flight: what a crash would repeat is
+/// bounded, and a send's place is taken again before its commit.
+const UNRECORDED_FOR_EACH: usize = 2;
 
 /// The line to one destination.
 pub(super) struct Line {
@@ -35,9 +33,12 @@ pub(super) struct Line {
     shared: SharedPaces,
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
-    sends: JoinSet<Option<Outcome>>,
+    leasing: Leasing,
+    sends: JoinSet<Option<Made>>,
     /// What each send holds, for when one panics, and when it began.
     leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
+    /// Attempts that were made and are being written down: others go out meanwhile.
+    records: JoinSet<()>,
 }
 
 impl Line {
@@ -55,6 +56,7 @@ impl Line {
             Some(record) => Gate::restore(record, &limits, sender.now()),
             None => Gate::new(name.clone(), &limits),
         };
+        let leasing = Leasing::new(name.clone(), sender.store.clone(), shared.clone());
         Self {
             name,
             settings,
@@ -62,8 +64,10 @@ impl Line {
             gate,
             shared,
             destination,
+            leasing,
             sends: JoinSet::new(),
             leases: HashMap::new(),
+            records: JoinSet::new(),
         }
     }
 
@@ -74,18 +78,23 @@ impl Line {
             self.tell_gate();
         }
         while !stopping.is_cancelled() {
-            // Marked before looking: what changes while we look wakes us again.
-            changes.mark_unchanged();
             let pause = self.step().await;
             tokio::select! {
                 () = stopping.cancelled() => break,
                 Some(ended) = self.sends.join_next_with_id() => self.all_ended(ended).await,
-                Ok(()) = changes.changed() => {}
+                Some(recorded) = self.records.join_next() => self.all_recorded(recorded),
+                () = self.leasing.answered() => {}
+                Ok(()) = changes.changed() => self.leasing.look_now(),
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        let unbegun = self.leasing.end().await;
+        self.give_back(unbegun).await;
         while let Some(ended) = self.sends.join_next_with_id().await {
             self.ended(ended).await;
+        }
+        while let Some(recorded) = self.records.join_next().await {
+            self.all_recorded(recorded);
         }
     }
 
@@ -101,56 +110,42 @@ impl Line {
         }
         let now = self.sender.now();
         let allowance = self.gate.allowance(now);
-        if allowance.count == 0 {
-            let wait = allowance
-                .next_at
-                .map_or(LOOK_AGAIN, |at| at.duration_since(now.mono));
-            return wait.min(LOOK_AGAIN);
-        }
-        let leases = match self.lease(allowance.count, now).await {
-            Ok(leases) => leases,
-            Err(pause) => return pause,
+        let waits_in_vain = match allowance.next_at {
+            Some(_) => self.leasing.all(),
+            None => self.leasing.stale(),
         };
-        for lease in leases {
+        self.give_back(waits_in_vain).await;
+        let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
+        let room = unrecorded.saturating_sub(self.records.len());
+        let mut may_start = allowance.count.min(room);
+        while may_start > 0
+            && let Some(Ready { lease, began, .. }) = self.leasing.next()
+        {
             self.gate.begin(1, now);
-            self.start(&settings, Arc::new(lease), now.mono);
+            self.start(&settings, lease, began);
+            may_start -= 1;
         }
-        Duration::ZERO
+        if let Some(next_at) = allowance.next_at {
+            return next_at.duration_since(now.mono).min(LOOK_AGAIN);
+        }
+        let destination = Arc::clone(&self.destination);
+        self.leasing.look(
+            may_start,
+            allowance.ahead,
+            destination.as_ref(),
+            &self.sender.clock,
+        )
     }
 
-    /// Leases at most `count` due deliveries, or says when to look again.
-    async fn lease(&self, count: usize, now: Now) -> Result<Vec<Lease<Work>>, Duration> {
+    /// What is leased and cannot start goes back to the journal, due as it was.
+    async fn give_back(&self, ready: Vec<Ready>) {
         let paces = self.destination.shared_paces();
-        if paces.is_empty() {
-            return self.lease_due(count).await;
-        }
-        // Only what is due takes from what is shared; one by one, so that others get their turn.
-        match self.sender.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) if due_at <= self.sender.now().wall => {}
-            // Leases nothing, but what was leased and never closed becomes due again.
-            Ok(_) => return self.lease_due(0).await,
-            Err(_) => return Err(STORE_PAUSE),
-        }
-        self.shared
-            .begin(&paces, now.mono)
-            .map_err(|next_at| next_at.duration_since(now.mono).min(LOOK_AGAIN))?;
-        let leases = self.lease_due(1).await;
-        if leases.is_err() {
-            self.shared.give_back(&paces, now.mono);
-        }
-        leases
-    }
-
-    /// As [`lease`](Self::lease), whatever others send.
-    async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
-        let lasts = LEASE_MIN.max(self.destination.common().timeout * 2);
-        let store = &self.sender.store;
-        match store.lease_due(&self.name, count, lasts).await {
-            Ok(leases) if leases.is_empty() => Err(self.until_next_due().await),
-            Ok(leases) => Ok(leases),
-            Err(error) => {
-                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
-                Err(STORE_PAUSE)
+        for Ready { lease, began, .. } in ready {
+            self.shared.give_back(&paces, began);
+            let (id, due_at) = (lease.item.delivery.id, lease.item.delivery.due_at);
+            if let Err(error) = self.sender.store.put_back(id, lease.token, due_at).await {
+                // The lease ends by itself and the delivery is taken up again.
+                tracing::warn!(delivery.id = %id, %error, "not put back");
             }
         }
     }
@@ -164,26 +159,18 @@ impl Line {
         self.leases.insert(id, (held, began));
     }
 
-    async fn until_next_due(&self) -> Duration {
-        match self.sender.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) => due_at.since(self.sender.now().wall).min(LOOK_AGAIN),
-            Ok(None) | Err(_) => LOOK_AGAIN,
-        }
-    }
-
-    /// A send has ended, and perhaps others with it: what one commit recorded ends together, and the
-    /// places it frees are then filled by one lease.
-    async fn all_ended(&mut self, first: Result<(Id, Option<Outcome>), JoinError>) {
+    /// A send has ended, and perhaps others with it: the places they free are then filled by one lease.
+    async fn all_ended(&mut self, first: Result<(Id, Option<Made>), JoinError>) {
         self.ended(first).await;
         while let Some(ended) = self.sends.try_join_next_with_id() {
             self.ended(ended).await;
         }
     }
 
-    /// A send has ended: the gate hears of it, and what follows from that is done.
-    async fn ended(&mut self, ended: Result<(Id, Option<Outcome>), JoinError>) {
-        let (id, outcome) = match ended {
-            Ok((id, outcome)) => (id, outcome),
+    /// A send has ended: the gate hears of it, what follows from that is done, and it is written down.
+    async fn ended(&mut self, ended: Result<(Id, Option<Made>), JoinError>) {
+        let (id, made) = match ended {
+            Ok((id, made)) => (id, made),
             Err(error) => {
                 self.sender.metrics.emit(PanicCaught { task: "deliver" });
                 if let Some((lease, _)) = self.leases.get(&error.id()) {
@@ -192,19 +179,32 @@ impl Line {
                 (error.id(), None)
             }
         };
-        let began = self.leases.remove(&id).map(|(_, began)| began);
-        match outcome {
-            Some(outcome) => {
-                let jitter = self.sender.chance();
-                let changed = self.gate.end(&outcome, self.sender.now(), jitter);
-                self.changed(changed).await;
+        self.leasing.send_ended();
+        let Some((lease, began)) = self.leases.remove(&id) else {
+            return;
+        };
+        let Some(made) = made else {
+            self.gate.abandon(began);
+            let paces = self.destination.shared_paces();
+            self.shared.give_back(&paces, began);
+            return;
+        };
+        let jitter = self.sender.chance();
+        let changed = self.gate.end(&made.sent.outcome, self.sender.now(), jitter);
+        let (sender, destination) = (self.sender.clone(), Arc::clone(&self.destination));
+        self.records
+            .spawn(async move { sender.conclude(&destination, &lease, made).await });
+        self.changed(changed).await;
+    }
+
+    /// Attempts have been written down; where one's own code panicked its lease ends by itself.
+    fn all_recorded(&mut self, first: Result<(), JoinError>) {
+        let mut recorded = Some(first);
+        while let Some(one) = recorded {
+            if one.is_err() {
+                self.sender.metrics.emit(PanicCaught { task: "deliver" });
             }
-            None => {
-                let began = began.unwrap_or_else(Instant::now);
-                self.gate.abandon(began);
-                let paces = self.destination.shared_paces();
-                self.shared.give_back(&paces, began);
-            }
+            recorded = self.records.try_join_next();
         }
     }
 

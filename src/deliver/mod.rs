@@ -16,6 +16,7 @@
 mod attempt;
 mod dispatcher;
 mod gate;
+mod leasing;
 mod line;
 mod policy;
 mod prepare;

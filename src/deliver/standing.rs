@@ -23,7 +23,10 @@ pub(super) fn of(
     now: Timestamp,
 ) -> Standing {
     let state = work.state.clone();
-    let acts = acts(event, work.delivery.trigger, state.as_ref(), now);
+    let acts = match destination.common().audience.buttons {
+        true => acts(event, work.delivery.trigger, state.as_ref(), now),
+        false => Vec::new(),
+    };
     let action = |act: Act| {
         let press = Press {
             act,

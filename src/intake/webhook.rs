@@ -10,6 +10,7 @@
 //! The platform counts a 200 within 3 s as success and otherwise sends again after 15 s, 5 min, 1 h
 //! and 6 h. Source: doc "Handle events".
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -48,11 +49,11 @@ const DISCARD_BYTES_MAX: usize = 4 << 20;
 pub fn routes(intake: Intake) -> Router {
     Router::new()
         .route("/apps/{name}/events", post(receive))
-        .with_state(intake)
+        .with_state(Arc::new(intake))
 }
 
 async fn receive(
-    State(intake): State<Intake>,
+    State(intake): State<Arc<Intake>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,

@@ -1,8 +1,8 @@
 //! From a subject to a payload: which template, in which form, for which platform.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::context::{self, Reader};
+use super::context::{self, Context, Reader};
 use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
 use super::helpers::Scene;
 use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
@@ -174,7 +174,9 @@ impl Job<'_> {
         let context = context::build(self.audience, self.subject, Reader::People, with_images);
         let mention = mention_markup(self.subject.mentions, family);
         let scene = self.scene(with_images, mention, true);
-        let rendered = self.templates.render(family, self.name, context, scene)?;
+        let rendered = self
+            .templates
+            .render(family, self.name, context.tree(), scene)?;
         let tree: Value = parse(&rendered).map_err(|reason| self.fails(family, reason))?;
         let message = fields::finish(&tree, self.spec(), |message| match family {
             Family::Feishu => json!({"msg_type": "interactive", "card": message}),
@@ -192,7 +194,9 @@ impl Job<'_> {
         } else {
             "plain"
         };
-        let text = self.templates.render(Family::Text, name, context, scene)?;
+        let text = self
+            .templates
+            .render(Family::Text, name, context.tree(), scene)?;
         let mut text = text.trim().to_owned();
         if let Some(keyword) = &self.audience.keyword
             && !text::says(&text, keyword)
@@ -270,32 +274,48 @@ impl Job<'_> {
     /// The standard body, or one that the operator's template makes.
     fn webhook(&self, with_images: bool) -> Result<String, RenderError> {
         let context = context::build(self.audience, self.subject, Reader::Programs, with_images);
-        let tree = match &self.audience.body {
-            // Not by `json!`, which would copy the context.
-            None => Value::Object(Map::from_iter([
-                ("type".to_owned(), context::event_type(self.subject).into()),
-                (
-                    "timestamp".to_owned(),
-                    context::event_time(self.subject).to_string().into(),
-                ),
-                ("data".to_owned(), context),
-            ])),
-            Some(body) => {
-                let scene = self.scene(with_images, mention_names(self.subject.mentions), true);
-                let family = Family::Webhook;
-                let rendered = self.templates.render(family, body, context, scene)?;
-                let name = body.strip_suffix(".hbs").unwrap_or(body);
-                let fails = |reason| RenderError {
-                    template: format!("webhook/{name}"),
-                    reason,
-                };
-                let tree: Value = parse(&rendered).map_err(fails)?;
-                if key_has_mark(&tree) {
-                    return Err(fails(Unfit::ValueAsKey.to_string()));
-                }
-                tree
-            }
+        match &self.audience.body {
+            None => self.standard_body(context),
+            Some(body) => self.cut_to_size(self.own_body(body, &context, with_images)?),
+        }
+    }
+
+    /// Written as it is. Only what is too large is made a tree, whose texts can be cut.
+    fn standard_body(&self, data: Context<'_>) -> Result<String, RenderError> {
+        let body = StandardBody {
+            kind: context::event_type(self.subject),
+            timestamp: context::event_time(self.subject).to_string(),
+            data,
         };
+        let whole = serde_json::to_string(&body).expect("texts and numbers are JSON");
+        if self.size().holds(&whole) {
+            return Ok(whole);
+        }
+        self.cut_to_size(parse(&whole).map_err(|reason| self.fails(Family::Webhook, reason))?)
+    }
+
+    fn own_body(
+        &self,
+        body: &str,
+        context: &Context<'_>,
+        with_images: bool,
+    ) -> Result<Value, RenderError> {
+        let scene = self.scene(with_images, mention_names(self.subject.mentions), true);
+        let family = Family::Webhook;
+        let rendered = self.templates.render(family, body, context.tree(), scene)?;
+        let name = body.strip_suffix(".hbs").unwrap_or(body);
+        let fails = |reason| RenderError {
+            template: format!("webhook/{name}"),
+            reason,
+        };
+        let tree: Value = parse(&rendered).map_err(fails)?;
+        if key_has_mark(&tree) {
+            return Err(fails(Unfit::ValueAsKey.to_string()));
+        }
+        Ok(tree)
+    }
+
+    fn cut_to_size(&self, tree: Value) -> Result<String, RenderError> {
         let size = self.size();
         if size.bytes_max == usize::MAX {
             let mut tree = tree;
@@ -309,6 +329,15 @@ impl Job<'_> {
         })
         .map_err(|unfit| self.unfit(unfit))
     }
+}
+
+/// What programs are sent, in the shape of Standard Webhooks' events.
+#[derive(serde::Serialize)]
+struct StandardBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: String,
+    data: Context<'a>,
 }
 
 enum Failed {
@@ -372,7 +401,7 @@ fn program_strings(value: &mut Value, bytes: usize, locale: Locale) {
             }
             if text.contains([LINK, LINK_END]) {
                 if !text::places_are_whole(text) {
-                    *text = text::strip(text);
+                    *text = text::strip(text).into_owned();
                 }
             } else if text.len() > bytes {
                 let room = Room {

@@ -1,16 +1,19 @@
-//! What templates see: one JSON tree whose keys are always all there. The fields policy is applied
-//! here, so that no template can show what its audience must not see.
+//! What templates see: one tree whose keys are always all there (`shape`). The fields policy is
+//! applied here, so that no template can show what its audience must not see.
 
+mod shape;
+
+use std::sync::LazyLock;
 use std::time::Duration;
-
-use serde_json::{Map, Value, json};
 
 use super::text::{LINK, LINK_END, clean, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Act, Content, Event, Feedback, ImageFormat, Private, Summarised, Through, Timestamp, Trigger,
-    UserIds,
+    Act, Content, Event, FaultKind, Feedback, ImageFormat, Private, Summarised, Through, Timestamp,
+    Trigger, UserIds,
 };
+pub(super) use shape::Context;
+use shape::{Code, Text, Time};
 
 /// No list of the context is longer: what bounds the work of nested loops.
 pub(super) const LIST_MAX: usize = 32;
@@ -34,54 +37,51 @@ struct Builder<'a> {
 }
 
 /// The context of `subject` for `audience`. Without `with_images` pictures are only counted.
-pub(super) fn build(
-    audience: &Audience,
-    subject: &Subject<'_>,
+pub(super) fn build<'a>(
+    audience: &'a Audience,
+    subject: &'a Subject<'a>,
     reader: Reader,
     with_images: bool,
-) -> Value {
+) -> Context<'a> {
     let builder = Builder {
         locale: audience.locale,
         reader,
         audience,
         with_images,
     };
-    let none = Feedback::default();
-    let feedback = match &subject.event.content {
-        Content::Created(feedback) => feedback,
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => &none,
-    };
-    let images = builder.images(subject);
-    let links: Vec<Value> = images
+    let feedback = builder.feedback(subject);
+    let links = feedback
+        .images
         .iter()
-        .filter_map(|image| image.get("link"))
-        .filter(|link| !link.is_null())
-        .cloned()
-        .collect();
-    json!({
-        "feedback": builder.feedback(subject, feedback, &images),
-        "change": builder.change(subject),
-        "actions": builder.actions(subject),
-        "event": {
-            "id": builder.text(subject.event.id.as_str()),
-            "type": event_type(subject),
-            "received_at": subject.received_at.to_string(),
-            "late": is_late(subject),
-            "trigger": subject.trigger.key(),
+        .filter_map(|image| image.link.clone());
+    let links = shape::Links {
+        console: None,
+        images: links.collect(),
+    };
+    Context {
+        feedback,
+        change: builder.change(subject),
+        actions: builder.actions(subject),
+        event: shape::Event {
+            id: builder.text(subject.event.id.as_str()),
+            kind: event_type(subject),
+            received_at: Time(subject.received_at),
+            late: is_late(subject),
+            trigger: subject.trigger.key(),
         },
-        "rule": {
-            "name": builder.text(subject.order.rule.as_str()),
-            "severity": {
-                "key": subject.order.severity.key(),
-                "label": words::severity(builder.locale, subject.order.severity),
+        rule: shape::Rule {
+            name: builder.text(subject.order.rule.as_str()),
+            severity: shape::Severity {
+                key: subject.order.severity.key(),
+                label: words::severity(builder.locale, subject.order.severity),
             },
-            "labels": builder.labels(subject),
+            labels: builder.labels(subject),
         },
-        "mentions": builder.mentions(subject.mentions),
-        "incident": builder.incident(subject.event),
-        "links": { "console": null, "images": links },
-        "notice": builder.notice(subject.event),
-    })
+        mentions: builder.mentions(subject.mentions),
+        incident: builder.incident(&subject.event.content),
+        links,
+        notice: builder.notice(subject.event),
+    }
 }
 
 /// The type that the webhook's body and templates name.
@@ -133,8 +133,8 @@ pub(super) fn uncounted(
     [kept, pending, lost]
 }
 
-impl Builder<'_> {
-    fn text(&self, text: &str) -> String {
+impl<'a> Builder<'a> {
+    fn text(&self, text: &'a str) -> Text<'a> {
         match self.reader {
             Reader::People => clean(text),
             Reader::Programs => strip(text),
@@ -143,23 +143,34 @@ impl Builder<'_> {
 
     fn private(
         &self,
-        value: Option<&Private>,
+        value: Option<&'a Private>,
         visibility: Visibility,
         mask: impl Fn(&str) -> String,
-    ) -> Value {
-        let Some(text) = value.map(Private::expose).filter(|text| !text.is_empty()) else {
-            return Value::Null;
-        };
+    ) -> Option<Text<'a>> {
+        self.shown(value.map(Private::expose), visibility, mask)
+    }
+
+    fn shown(
+        &self,
+        text: Option<&'a str>,
+        visibility: Visibility,
+        mask: impl Fn(&str) -> String,
+    ) -> Option<Text<'a>> {
+        let text = text.filter(|text| !text.is_empty())?;
         match visibility {
-            Visibility::Full => Value::String(self.text(text)),
-            Visibility::Mask => Value::String(mask(&self.text(text))),
-            Visibility::Drop => Value::Null,
+            Visibility::Full => Some(self.text(text)),
+            Visibility::Mask => Some(mask(&self.text(text)).into()),
+            Visibility::Drop => None,
         }
     }
 
-    fn feedback(&self, subject: &Subject<'_>, feedback: &Feedback, images: &[Value]) -> Value {
+    fn feedback(&self, subject: &'a Subject<'a>) -> shape::Feedback<'a> {
+        static NONE: LazyLock<Feedback> = LazyLock::new(Feedback::default);
+        let feedback: &'a Feedback = match &subject.event.content {
+            Content::Created(feedback) => feedback,
+            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => &NONE,
+        };
         let fields = &self.audience.fields;
-        let tenant_key = subject.event.tenant_key.clone().map(Private::new);
         let (ids, app, status) = match &subject.event.content {
             Content::Updated(change) => (
                 change.feedback_ids.as_slice(),
@@ -173,45 +184,44 @@ impl Builder<'_> {
             }
         };
         let app_name = match &subject.event.content {
-            Content::Notice(_) | Content::Summary(_) => Value::Null,
-            Content::Created(_) | Content::Updated(_) => json!(self.text(subject.app_name)),
+            Content::Notice(_) | Content::Summary(_) => None,
+            Content::Created(_) | Content::Updated(_) => Some(self.text(subject.app_name)),
         };
         let total = match fields.images {
             Visibility::Drop => 0,
             Visibility::Full | Visibility::Mask => subject.images_total,
         };
-        json!({
-            "id": ids.first().map(|id| self.text(id)),
-            "ids": self.ids(ids),
-            "ids_total": ids.len(),
-            "app": app.map(|app| self.text(app)),
-            "app_name": app_name,
-            "type": self.kind(feedback),
-            "faults": self.faults(feedback),
-            "source": match feedback.source {
-                Some(source) => code(source.0, source.key(), &words::source(self.locale, source)),
-                None => no_code(),
-            },
-            "description": self.description(feedback),
-            "contact": self.private(feedback.contact.as_ref(), fields.contact, mask::contact),
-            "path": self.private(feedback.path.as_ref(), fields.path, mask::path),
-            "tenant_name": self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
-            "tenant_key": self.private(tenant_key.as_ref(), fields.tenant, mask::head),
-            "user": self.user(&feedback.user),
-            "feedback_time": feedback.reported_at.map(|at| at.to_string()),
-            "fault_time": feedback.fault_at.map(|at| at.to_string()),
-            "images": images,
-            "images_total": total,
-            "images_pending": total.min(subject.images_pending),
-            "status": match status {
-                Some(status) => code(status.0, status.key(), &words::status(self.locale, status)),
-                None => no_code(),
-            },
-        })
+        let tenant_key = subject.event.tenant_key.as_deref();
+        shape::Feedback {
+            id: ids.first().map(|id| self.text(id)),
+            ids: self.ids(ids),
+            ids_total: ids.len(),
+            app: app.map(|app| self.text(app)),
+            app_name,
+            kind: self.kind(feedback),
+            faults: self.faults(feedback),
+            source: feedback.source.map_or_else(Code::default, |source| {
+                code(source.0, source.key(), words::source(self.locale, source))
+            }),
+            description: self.description(feedback),
+            contact: self.private(feedback.contact.as_ref(), fields.contact, mask::contact),
+            path: self.private(feedback.path.as_ref(), fields.path, mask::path),
+            tenant_name: self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
+            tenant_key: self.shown(tenant_key, fields.tenant, mask::head),
+            user: self.user(Some(&feedback.user)),
+            feedback_time: feedback.reported_at.map(Time),
+            fault_time: feedback.fault_at.map(Time),
+            images: self.images(subject),
+            images_total: total,
+            images_pending: total.min(subject.images_pending),
+            status: status.map_or_else(Code::default, |status| {
+                code(status.0, status.key(), words::status(self.locale, status))
+            }),
+        }
     }
 
     /// Programs that take the standard body are told all of them; nothing loops over that one.
-    fn ids(&self, ids: &[String]) -> Vec<String> {
+    fn ids(&self, ids: &'a [String]) -> Vec<Text<'a>> {
         let standard = self.reader == Reader::Programs && self.audience.body.is_none();
         let most = if standard { usize::MAX } else { LIST_MAX };
         ids.iter().take(most).map(|id| self.text(id)).collect()
@@ -219,60 +229,64 @@ impl Builder<'_> {
 
     /// When the status changed, and who changed it: a person like any other. `through` says of a feedback
     /// that came before how it came to its status; an event that tells of a change is that itself.
-    fn change(&self, subject: &Subject<'_>) -> Value {
-        let nobody = UserIds::default();
+    fn change(&self, subject: &'a Subject<'a>) -> shape::Change<'a> {
         let standing = subject.standing;
-        let state = standing.state.as_ref();
-        let (at, by, state) = match (&subject.event.content, state) {
-            (Content::Updated(change), _) => (change.updated_at, change.operator.clone(), None),
+        let (at, by, state) = match (&subject.event.content, &standing.state) {
+            (Content::Updated(change), _) => {
+                (change.updated_at, self.user(Some(&change.operator)), None)
+            }
             (Content::Created(_), Some(state)) => {
                 let open_id = match state.through {
-                    Through::Feishu | Through::Platform => state.by.id.clone(),
+                    Through::Feishu | Through::Platform => state.by.id.as_ref(),
                     Through::Slack => None,
                 };
-                let by = UserIds { open_id, ..nobody };
+                let by = shape::User {
+                    open_id: self.private(open_id, self.audience.fields.user, mask::id),
+                    ..self.user(None)
+                };
                 (Some(state.changed_at), by, Some(state))
             }
             (Content::Created(_) | Content::Notice(_) | Content::Summary(_), _) => {
-                (None, nobody, None)
+                (None, self.user(None), None)
             }
         };
         let (name, visibility) = (standing.by_name.as_ref(), self.audience.fields.user);
-        json!({
-            "at": at.map(|at| at.to_string()),
-            "by": self.user(&by),
-            "name": self.private(name, visibility, mask::head),
-            "through": state.map(|state| state.through.key()),
-            "here_only": state.is_some_and(|state| state.here_only),
-        })
+        shape::Change {
+            at: at.map(Time),
+            by,
+            name: self.private(name, visibility, mask::head),
+            through: state.map(|state| state.through.key()),
+            here_only: state.is_some_and(|state| state.here_only),
+        }
     }
 
     /// The buttons, where this audience has them.
-    fn actions(&self, subject: &Subject<'_>) -> Vec<Value> {
+    fn actions(&self, subject: &'a Subject<'a>) -> Vec<shape::Action<'a>> {
         let actions = subject.standing.actions.iter();
         let actions = actions.filter(|_| self.audience.buttons);
         actions
-            .map(|action| {
-                json!({
-                    "act": action.act.key(),
-                    "label": words::act(self.locale, action.act),
-                    "style": style(action.act),
-                    "value": action.value,
-                })
+            .map(|action| shape::Action {
+                act: action.act.key(),
+                label: words::act(self.locale, action.act),
+                style: style(action.act),
+                value: &action.value,
             })
             .collect()
     }
 
-    fn user(&self, user: &UserIds) -> Value {
+    fn user(&self, user: Option<&'a UserIds>) -> shape::User<'a> {
         let visibility = self.audience.fields.user;
-        json!({
-            "open_id": self.private(user.open_id.as_ref(), visibility, mask::id),
-            "union_id": self.private(user.union_id.as_ref(), visibility, mask::id),
-            "user_id": self.private(user.user_id.as_ref(), visibility, mask::head),
-        })
+        let open_id = user.and_then(|user| user.open_id.as_ref());
+        let union_id = user.and_then(|user| user.union_id.as_ref());
+        let user_id = user.and_then(|user| user.user_id.as_ref());
+        shape::User {
+            open_id: self.private(open_id, visibility, mask::id),
+            union_id: self.private(union_id, visibility, mask::id),
+            user_id: self.private(user_id, visibility, mask::head),
+        }
     }
 
-    fn images(&self, subject: &Subject<'_>) -> Vec<Value> {
+    fn images(&self, subject: &'a Subject<'a>) -> Vec<shape::Image<'a>> {
         if !self.with_images || self.audience.fields.images != Visibility::Full {
             return Vec::new();
         }
@@ -280,7 +294,7 @@ impl Builder<'_> {
         images.map(|image| self.image(image)).collect()
     }
 
-    fn image(&self, image: &Shown) -> Value {
+    fn image(&self, image: &'a Shown) -> shape::Image<'a> {
         let (key, link, path) = match &image.by {
             ShownBy::Key(key) => (Some(self.text(key)), None, None),
             ShownBy::Link => {
@@ -290,105 +304,103 @@ impl Builder<'_> {
             ShownBy::Path(path) => (None, None, Some(self.text(path))),
             ShownBy::Count => (None, None, None),
         };
-        json!({
-            "number": u32::from(image.ordinal) + 1,
-            "id": image.id.as_str(),
-            "format": image.format.key(),
-            "media_type": image.format.media_type(),
-            "width": image.width,
-            "height": image.height,
+        shape::Image {
+            number: u32::from(image.ordinal) + 1,
+            id: image.id.as_str(),
+            format: image.format.key(),
+            media_type: image.format.media_type(),
+            width: image.width,
+            height: image.height,
             // What Slack and browsers show inside a page; the rest is linked.
-            "inline": match image.format {
+            inline: match image.format {
                 ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Gif => true,
                 ImageFormat::Webp | ImageFormat::Bmp | ImageFormat::Heif => false,
             },
-            "key": key,
-            "link": link,
-            "path": path,
-        })
+            key,
+            link,
+            path,
+        }
     }
 
-    fn labels(&self, subject: &Subject<'_>) -> Value {
+    fn labels(&self, subject: &'a Subject<'a>) -> shape::Labels<'a> {
         let labels = subject.order.labels.iter().take(LIST_MAX);
-        let labels: Map<_, _> = labels
-            .map(|(name, word)| (self.text(name), Value::String(self.text(word))))
-            .collect();
-        Value::Object(labels)
+        let labels = labels.map(|(name, word)| (self.text(name), self.text(word)));
+        shape::Labels(labels.collect())
     }
 
-    fn mentions(&self, mentions: &[Mention]) -> Vec<Value> {
+    fn mentions(&self, mentions: &'a [Mention]) -> Vec<shape::Mention<'a>> {
         let mentions = mentions.iter().take(LIST_MAX);
         mentions
             .map(|mention| match mention {
-                Mention::All => json!({"name": "all", "all": true}),
-                Mention::Person { name, .. } => json!({"name": self.text(name), "all": false}),
+                Mention::All => shape::Mention {
+                    name: "all".into(),
+                    all: true,
+                },
+                Mention::Person { name, .. } => shape::Mention {
+                    name: self.text(name),
+                    all: false,
+                },
             })
             .collect()
     }
 
     /// Several reports told as one: a summary of late ones.
-    fn incident(&self, event: &Event) -> Value {
-        let Content::Summary(summary) = &event.content else {
-            return json!({
-                "count": null, "users": null, "first_at": null, "last_at": null, "recent": [],
-            });
+    fn incident(&self, content: &'a Content) -> shape::Incident<'a> {
+        let Content::Summary(summary) = content else {
+            return shape::Incident::default();
         };
         let newest = summary.newest.iter().take(LIST_MAX);
-        json!({
-            "count": summary.count,
-            "users": null,
-            "first_at": summary.first_at.to_string(),
-            "last_at": summary.last_at.to_string(),
-            "recent": newest.map(|one| self.recent(one)).collect::<Vec<_>>(),
-        })
-    }
-
-    /// One of several reports, in few words.
-    fn recent(&self, one: &Summarised) -> Value {
-        let (feedback, fields) = (&one.feedback, &self.audience.fields);
-        json!({
-            "id": feedback.id.as_ref().map(|id| self.text(id)),
-            "app_name": self.text(&one.app_name),
-            "type": self.kind(feedback),
-            "faults": self.faults(feedback),
-            "description": self.description(feedback),
-            "path": self.private(feedback.path.as_ref(), fields.path, mask::path),
-            "tenant_name": self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
-            "feedback_time": feedback.reported_at.map(|at| at.to_string()),
-        })
-    }
-
-    fn kind(&self, feedback: &Feedback) -> Value {
-        match feedback.kind {
-            Some(kind) => code(kind.0, kind.key(), &words::kind(self.locale, kind)),
-            None => no_code(),
+        shape::Incident {
+            count: Some(summary.count),
+            users: None,
+            first_at: Some(Time(summary.first_at)),
+            last_at: Some(Time(summary.last_at)),
+            recent: newest.map(|one| self.recent(one)).collect(),
         }
     }
 
-    fn faults(&self, feedback: &Feedback) -> Vec<Value> {
-        let faults = feedback.faults.iter().take(LIST_MAX);
-        faults
-            .map(|&fault| code(fault.0, fault.key(), &words::fault(self.locale, fault)))
-            .collect()
+    fn recent(&self, one: &'a Summarised) -> shape::Recent<'a> {
+        let (feedback, fields) = (&one.feedback, &self.audience.fields);
+        shape::Recent {
+            id: feedback.id.as_ref().map(|id| self.text(id)),
+            app_name: self.text(&one.app_name),
+            kind: self.kind(feedback),
+            faults: self.faults(feedback),
+            description: self.description(feedback),
+            path: self.private(feedback.path.as_ref(), fields.path, mask::path),
+            tenant_name: self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
+            feedback_time: feedback.reported_at.map(Time),
+        }
     }
 
-    fn description(&self, feedback: &Feedback) -> Value {
+    fn kind(&self, feedback: &Feedback) -> Code {
+        feedback.kind.map_or_else(Code::default, |kind| {
+            code(kind.0, kind.key(), words::kind(self.locale, kind))
+        })
+    }
+
+    fn faults(&self, feedback: &Feedback) -> Vec<Code> {
+        let one = |fault: &FaultKind| code(fault.0, fault.key(), words::fault(self.locale, *fault));
+        feedback.faults.iter().take(LIST_MAX).map(one).collect()
+    }
+
+    fn description(&self, feedback: &'a Feedback) -> Option<Text<'a>> {
         let visibility = self.audience.fields.description;
         self.private(feedback.description.as_ref(), visibility, |text| {
             mask::words(text, self.locale)
         })
     }
 
-    fn notice(&self, event: &Event) -> Value {
+    fn notice(&self, event: &'a Event) -> shape::Notice<'a> {
         match &event.content {
-            Content::Notice(notice) => json!({
-                "kind": notice.kind.key(),
-                "title": words::notice(self.locale, notice.kind),
-                "subject": self.text(&notice.subject),
-                "text": self.text(&notice.text),
-            }),
+            Content::Notice(notice) => shape::Notice {
+                kind: Some(notice.kind.key()),
+                title: Some(words::notice(self.locale, notice.kind)),
+                subject: Some(self.text(&notice.subject)),
+                text: Some(self.text(&notice.text)),
+            },
             Content::Created(_) | Content::Updated(_) | Content::Summary(_) => {
-                json!({"kind": null, "title": null, "subject": null, "text": null})
+                shape::Notice::default()
             }
         }
     }
@@ -403,12 +415,12 @@ const fn style(act: Act) -> &'static str {
     }
 }
 
-fn code(code: i64, key: Option<&str>, label: &str) -> Value {
-    json!({"code": code, "key": key, "label": label})
-}
-
-fn no_code() -> Value {
-    json!({"code": null, "key": null, "label": null})
+fn code(code: i64, key: Option<&'static str>, label: String) -> Code {
+    Code {
+        code: Some(code),
+        key,
+        label: Some(label),
+    }
 }
 
 /// The time the webhook's envelope carries: the event's own.

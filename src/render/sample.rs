@@ -305,8 +305,9 @@ pub(super) fn audience(family: Family, locale: Locale) -> Audience {
 pub(super) fn shape() -> Value {
     let fault = claimed(&ShownBy::Link);
     let audience = audience(Family::Webhook, Locale::En);
-    let mut shape = context::build(&audience, &fault.subject(), Reader::People, true);
-    let summary = context::build(&audience, &summary().subject(), Reader::People, true);
+    let tree = |told: &Subject<'_>| context::build(&audience, told, Reader::People, true).tree();
+    let mut shape = tree(&fault.subject());
+    let summary = tree(&summary().subject());
     shape["incident"] = summary["incident"].clone();
     shape
 }

@@ -1,6 +1,8 @@
 //! Text of strangers: cleaned on its way in, marked while it is rendered, escaped for the field it
 //! landed in, and cut as the platform counts.
 
+use std::borrow::Cow;
+
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::Locale;
@@ -25,13 +27,21 @@ const fn is_mark(c: char) -> bool {
 }
 
 /// For programs: as it was typed, but for our marks and NUL.
-pub(super) fn strip(text: &str) -> String {
-    text.chars().filter(|&c| c != '\0' && !is_mark(c)).collect()
+pub(super) fn strip(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| c != '\0' && !is_mark(c);
+    match text.chars().all(stays) {
+        true => text.into(),
+        false => text.chars().filter(|&c| stays(c)).collect(),
+    }
 }
 
 /// For people: what only deceives the eye or the terminal goes, line ends become `\n`. Joiners that
 /// emoji and scripts need stay.
-pub(super) fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    // Most is: the rest need not be looked at one by one.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -58,7 +68,7 @@ pub(super) fn clean(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    out.into()
 }
 
 /// What reads a string of a message.

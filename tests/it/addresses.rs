@@ -126,7 +126,7 @@ fn tried(relay: &Relay, urls: &[String]) -> Vec<Value> {
         let mut seen = Vec::new();
         wait_until("every picture was tried", || {
             seen = images(relay, *number);
-            seen.len() == urls.len() && seen.iter().all(|image| image["attempts"] != 0)
+            seen.len() == urls.len() && seen.iter().all(|image| !image["reason"].is_null())
         });
         all.extend(seen);
     }

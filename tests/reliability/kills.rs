@@ -123,7 +123,7 @@ fn spawned(relay: &Relay) -> Child {
 fn age(path: &Path) {
     journal(path)
         .execute(
-            "UPDATE bodies SET received_at = received_at - 400000000 WHERE event_seq NOT IN
+            "UPDATE events SET received_at = received_at - 400000000 WHERE seq NOT IN
              (SELECT event_seq FROM deliveries WHERE state IN ('pending', 'sending'))",
             [],
         )

@@ -259,8 +259,8 @@ fn assert_harmless(
     }
     // Programs are given even what only deceives the eye.
     let typed: String = match audience.family {
-        Family::Webhook => text::strip(typed),
-        Family::Feishu | Family::Slack | Family::Text => text::clean(typed),
+        Family::Webhook => text::strip(typed).into_owned(),
+        Family::Feishu | Family::Slack | Family::Text => text::clean(typed).into_owned(),
     };
     // A status has ids alone, which are not shown where they are no ids; late pictures repeat nothing.
     if matches!(name, "fault" | "suggestion" | "edited") && typed.len() < 1000 {

@@ -1,6 +1,6 @@
 //! Taking an event in: once, however often it is pushed.
 
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::states::{self, Key};
 use super::tx::Tx;
@@ -11,11 +11,9 @@ use crate::store::{Accepted, Arrival, NewDelivery};
 
 /// See [`crate::store::Store::accept`].
 pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
-    if let Some(first) = known(tx, arrival)? {
-        return Ok(Accepted::Repeat(first));
-    }
-    let event = insert_event(tx, arrival)?;
-    insert_users(tx, event, &arrival.users)?;
+    let Some(event) = insert_event(tx, arrival)? else {
+        return known(tx, arrival).map(Accepted::Repeat);
+    };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
         states::brought(tx, event, &Key { app, id })?;
@@ -55,57 +53,65 @@ fn already_told(
 }
 
 /// The first event with this id, or about this new feedback.
-fn known(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<EventSeq>> {
+fn known(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let by_id = tx
         .prepare_cached("SELECT seq FROM events WHERE id = ?1 AND via = ?2")?
         .query_row(params![arrival.id, arrival.via], |row| row.get(0))
         .optional()?;
     match (by_id, &arrival.feedback) {
+        (Some(first), _) => Ok(first),
         (None, Some((app, feedback))) => tx
             .prepare_cached("SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
-            .query_row([feedback, app], |row| row.get(0))
-            .optional(),
-        (found, _) => Ok(found),
+            .query_row([feedback, app], |row| row.get(0)),
+        (None, None) => Err(rusqlite::Error::QueryReturnedNoRows),
     }
 }
 
-fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
+/// `None`: it is a repeat. The unique indexes say so, which are looked at in any case.
+fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<EventSeq>> {
     let (app, feedback) = arrival.feedback.as_ref().map(|(a, f)| (a, f)).unzip();
-    tx.prepare_cached(
-        "INSERT INTO events (id, via, type, feedback_id, feedback_app, received_at, state)
-         VALUES (:id, :via, :type, :feedback_id, :feedback_app, :received_at, :state)",
-    )?
-    .execute(named_params! {
-        ":id": arrival.id,
-        ":via": arrival.via,
-        ":type": arrival.event_type,
-        ":feedback_id": feedback,
-        ":feedback_app": app,
-        ":received_at": arrival.received_at,
-        ":state": arrival.state,
-    })?;
+    let inserted = tx
+        .prepare_cached(
+            "INSERT INTO events (id, via, type, feedback_id, feedback_app, received_at, state, users)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            arrival.id,
+            arrival.via,
+            arrival.event_type,
+            feedback,
+            app,
+            arrival.received_at,
+            arrival.state,
+            user_keys(&arrival.users),
+        ])?;
+    if inserted == 0 {
+        return Ok(None);
+    }
     let event = EventSeq(tx.last_insert_rowid());
     if let Some(body) = &arrival.body {
-        tx.prepare_cached("INSERT INTO bodies (event_seq, received_at, body) VALUES (?1, ?2, ?3)")?
-            .execute(params![event, arrival.received_at, body.expose()])?;
+        tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, ?2)")?
+            .execute(params![event, body.expose()])?;
     }
-    Ok(event)
+    Ok(Some(event))
 }
 
-fn insert_users(tx: &Tx<'_>, event: EventSeq, users: &[Private]) -> rusqlite::Result<()> {
-    let mut insert =
-        tx.prepare_cached("INSERT OR IGNORE INTO users (user, event_seq) VALUES (?1, ?2)")?;
-    for user in users {
-        insert.execute(params![user_key(user.expose()), event])?;
-    }
-    Ok(())
+/// What stands for people in an event's row; `None`: it has nobody's words.
+fn user_keys(users: &[Private]) -> Option<Vec<u8>> {
+    let keys = users.iter().map(|user| user_key(user.expose()));
+    let keys: Vec<u8> = keys.flatten().collect();
+    Some(keys).filter(|keys| !keys.is_empty())
 }
 
-/// What stands for a person's id in the journal. Only a hash, for pages of an index keep traces of
-/// what was moved within them.
-pub(super) fn user_key(user: &str) -> [u8; 32] {
+/// Bytes of a [`user_key`].
+pub(super) const USER_KEY_BYTES: usize = 16;
+
+/// What stands for a person's id in the journal. Only a hash, for pages keep traces of what was moved
+/// within them; half of one, for it need not withstand forgers.
+pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
     use sha2::{Digest, Sha256};
-    Sha256::digest(user.as_bytes()).into()
+    let hash: [u8; 32] = Sha256::digest(user.as_bytes()).into();
+    std::array::from_fn(|index| hash[index])
 }
 
 fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::Result<()> {

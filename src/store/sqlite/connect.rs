@@ -18,7 +18,8 @@ const STATEMENTS: usize = 128;
 ///
 /// `synchronous = FULL`: with NORMAL a power cut may take the last commits, and we have answered for
 /// them. `secure_delete`: what is erased is overwritten. `temp_store`: no words in temporary files.
-/// `auto_vacuum` counts only before the first table is made, so it comes first.
+/// `auto_vacuum` counts only before the first table is made, so it comes first. `wal_autocheckpoint`, in
+/// pages, is for when the thread that moves the log into the database does not keep up.
 pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     give_pages_back(&conn)?;
@@ -33,7 +34,7 @@ pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA wal_autocheckpoint = 16000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(conn)
@@ -54,6 +55,33 @@ fn give_pages_back(conn: &Connection) -> rusqlite::Result<()> {
 pub(super) fn refusal(reason: impl Into<String>) -> rusqlite::Error {
     use rusqlite::ffi;
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(reason.into()))
+}
+
+/// Moves what it can of the log into the database, while others go on reading and writing. On a connection of its
+/// own, so that the writer does not wait for it.
+pub(super) fn move_log(path: &Path) -> rusqlite::Result<()> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    checkpoint(&conn, "PASSIVE").map(|_log| ())
+}
+
+/// What stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    /// Somebody else needs it.
+    pub(super) busy: bool,
+    /// Pages in it.
+    pub(super) pages: i64,
+}
+
+/// Moves the log into the database, as far as `mode` goes; `NOOP` only tells how long it is.
+pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Log> {
+    conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
+        .query_row([], |row| {
+            Ok(Log {
+                busy: row.get(0)?,
+                pages: row.get(1)?,
+            })
+        })
 }
 
 /// A connection that only reads.

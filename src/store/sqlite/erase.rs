@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accept::user_key;
+use super::accept::{USER_KEY_BYTES, user_key};
 use super::tx::Tx;
 use super::{history, messages};
 use crate::model::*;
@@ -29,7 +29,7 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     tx.prepare_cached("DELETE FROM late WHERE event_seq = ?1 AND summary_seq IS NULL")?
         .execute([event])?;
     remove_words(tx, event)?;
-    tx.prepare_cached("DELETE FROM users WHERE event_seq = ?1")?
+    tx.prepare_cached("UPDATE events SET users = NULL WHERE seq = ?1")?
         .execute([event])?;
     tx.scrub();
     remove_unneeded(tx, images)
@@ -91,7 +91,16 @@ pub(in crate::store) fn events_of_user(
     conn: &Connection,
     user: &str,
 ) -> rusqlite::Result<Vec<EventSeq>> {
-    conn.prepare_cached("SELECT event_seq FROM users WHERE user = ?1 ORDER BY event_seq")?
-        .query_map([user_key(user)], |row| row.get(0))?
-        .collect()
+    let key = user_key(user);
+    let mut found = Vec::new();
+    let mut of_people =
+        conn.prepare_cached("SELECT seq, users FROM events WHERE users IS NOT NULL ORDER BY seq")?;
+    let mut of_people = of_people.query([])?;
+    while let Some(row) = of_people.next()? {
+        let users = row.get_ref("users")?.as_blob()?;
+        if users.chunks_exact(USER_KEY_BYTES).any(|one| one == key) {
+            found.push(row.get("seq")?);
+        }
+    }
+    Ok(found)
 }

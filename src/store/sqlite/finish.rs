@@ -13,23 +13,35 @@ struct Held {
     destination: DestinationName,
     trigger: Trigger,
     form: Form,
+    attempts: u32,
 }
 
 /// The delivery, if `token` still proves its lease.
 fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Option<Held>> {
     tx.prepare_cached(
-        "SELECT event_seq, destination, trigger, form FROM deliveries
+        "SELECT event_seq, destination, trigger, form, attempts FROM deliveries
          WHERE id = ?1 AND state = 'sending' AND lease_token = ?2",
     )?
     .query_row(params![id, token], |row| {
         Ok(Held {
-            event: row.get("event_seq")?,
-            destination: row.get("destination")?,
-            trigger: row.get("trigger")?,
-            form: row.get("form")?,
+            event: row.get(0)?,
+            destination: row.get(1)?,
+            trigger: row.get(2)?,
+            form: row.get(3)?,
+            attempts: row.get(4)?,
         })
     })
     .optional()
+}
+
+/// What a delivery is once its lease is over, in one write of its row. `None`: as it was.
+struct After<'a> {
+    state: DeliveryState,
+    attempts: u32,
+    reason: Option<&'a str>,
+    due_at: Option<Timestamp>,
+    form: Option<Form>,
+    shown: Option<u32>,
 }
 
 /// See [`crate::store::Store::finish_attempt`].
@@ -42,26 +54,26 @@ pub(in crate::store) fn finish_attempt(
     let Some(held) = held(tx, id, token)? else {
         return Ok(Recorded::LeaseLost);
     };
+    let mut attempts = held.attempts;
     if let Some(attempt) = &finished.attempt {
-        record(tx, id, attempt)?;
+        // The journal counts them itself, so that no two have one number.
+        attempts = attempts.saturating_add(1);
+        record(tx, id, attempts, attempt)?;
     }
-    let reason = finished
-        .attempt
-        .as_ref()
-        .and_then(|attempt| attempt.reason.as_deref());
+    // Pictures that a destination was sent and did not show would be sent for ever.
+    let in_vain = held.trigger == Trigger::LateImages
+        && finished.verdict == Verdict::Done
+        && finished.shown & !follow_up::shown(tx, held.event, &held.destination)? == 0;
+    end_lease(tx, id, &after(finished, &held, attempts))?;
     if held.trigger == Trigger::Edit {
-        finish_edit(tx, id, &finished.verdict, reason)?;
+        // Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
+        if !matches!(finished.verdict, Verdict::RetryAt { .. }) {
+            edits::ended(tx, id)?;
+        }
         return Ok(Recorded::Recorded);
     }
-    let payload = finished.payload.as_deref();
     match &finished.verdict {
         Verdict::Done => {
-            // Pictures that a destination was sent and did not show would be sent for ever.
-            let in_vain = held.trigger == Trigger::LateImages
-                && finished.shown & !follow_up::shown(tx, held.event, &held.destination)? == 0;
-            close(tx, id, DeliveryState::Delivered, None)?;
-            set_shown(tx, id, finished.shown)?;
-            deliveries::drop_payload(tx, id)?;
             if let Some(handle) = &finished.handle {
                 messages::keep(tx, id, handle)?;
                 // A status that changed while this was on its way is not in what was sent.
@@ -73,59 +85,93 @@ pub(in crate::store) fn finish_attempt(
                 follow_up::send_late_images(tx, held.event)?;
             }
         }
-        Verdict::RetryAt { due_at, form } => {
-            back_to_pending(tx, id, *due_at, *form, reason)?;
-            if *form != held.form {
-                deliveries::drop_payload(tx, id)?;
-            } else if let Some(payload) = payload {
-                deliveries::keep_payload(tx, id, *form, payload)?;
-                set_shown(tx, id, finished.shown)?;
-            }
-        }
-        Verdict::Dead { reason } => {
-            close(tx, id, DeliveryState::Dead, Some(reason))?;
-            if let Some(payload) = payload {
-                deliveries::keep_payload(tx, id, held.form, payload)?;
-                set_shown(tx, id, finished.shown)?;
-            }
-        }
+        Verdict::RetryAt { .. } => tx.announce(),
+        Verdict::Dead { .. } => {}
     }
+    keep_or_drop_payload(tx, finished, &held)?;
     if let Some(fallback) = &finished.fallback {
         fall_back::send(tx, held.event, fallback)?;
     }
     Ok(Recorded::Recorded)
 }
 
-/// Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
-fn finish_edit(
-    tx: &Tx<'_>,
-    id: DeliveryId,
-    verdict: &Verdict,
-    reason: Option<&str>,
-) -> rusqlite::Result<()> {
-    match verdict {
-        Verdict::RetryAt { due_at, form } => {
-            return back_to_pending(tx, id, *due_at, *form, reason);
-        }
-        Verdict::Done => close(tx, id, DeliveryState::Delivered, None)?,
-        Verdict::Dead { reason } => close(tx, id, DeliveryState::Discarded, Some(reason))?,
+/// What follows for the row.
+fn after<'a>(finished: &'a Finished, held: &Held, attempts: u32) -> After<'a> {
+    let attempt = finished.attempt.as_ref();
+    let shown = Some(finished.shown);
+    let edit = held.trigger == Trigger::Edit;
+    let after = After {
+        state: DeliveryState::Delivered,
+        attempts,
+        reason: None,
+        due_at: None,
+        form: None,
+        shown: None,
+    };
+    match &finished.verdict {
+        Verdict::Done => After {
+            shown: shown.filter(|_| !edit),
+            ..after
+        },
+        Verdict::RetryAt { due_at, form } => After {
+            state: DeliveryState::Pending,
+            reason: attempt.and_then(|attempt| attempt.reason.as_deref()),
+            due_at: Some(*due_at),
+            form: Some(*form),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
+        Verdict::Dead { reason } => After {
+            state: match edit {
+                true => DeliveryState::Discarded,
+                false => DeliveryState::Dead,
+            },
+            reason: Some(reason),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
     }
-    edits::ended(tx, id)
 }
 
-/// Writes down an attempt. The journal counts them itself, so that no two have one number.
-fn record(tx: &Tx<'_>, id: DeliveryId, attempt: &Attempt) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE deliveries SET attempts = attempts + 1 WHERE id = ?1")?
-        .execute([id])?;
+/// The rendering that is kept to be repeated: while its form is the one that is due.
+fn kept<'a>(finished: &'a Finished, held: &Held) -> Option<&'a str> {
+    let payload = finished.payload.as_deref();
+    let payload = payload.filter(|_| held.trigger != Trigger::Edit);
+    match finished.verdict {
+        Verdict::Done => None,
+        Verdict::RetryAt { form, .. } => payload.filter(|_| form == held.form),
+        Verdict::Dead { .. } => payload,
+    }
+}
+
+fn keep_or_drop_payload(tx: &Tx<'_>, finished: &Finished, held: &Held) -> rusqlite::Result<()> {
+    let id = finished.id;
+    if let Some(payload) = kept(finished, held) {
+        return deliveries::keep_payload(tx, id, held.form, payload);
+    }
+    let useless = match finished.verdict {
+        Verdict::Done => true,
+        Verdict::RetryAt { form, .. } => form != held.form,
+        Verdict::Dead { .. } => false,
+    };
+    // The first attempt finds none: an earlier one kept it.
+    if useless && held.attempts > 0 {
+        deliveries::drop_payload(tx, id)?;
+    }
+    Ok(())
+}
+
+/// Writes down an attempt.
+fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
                                code, reason, excerpt)
-         SELECT id, attempts, :started_at, :duration_ms, :form, :outcome, :status, :code, :reason,
-                :excerpt
-         FROM deliveries WHERE id = :id",
+         VALUES (:id, :number, :started_at, :duration_ms, :form, :outcome, :status, :code, :reason,
+                 :excerpt)",
     )?
     .execute(named_params! {
         ":id": id,
+        ":number": number,
         ":started_at": attempt.started_at,
         ":duration_ms": attempt.duration_ms,
         ":form": attempt.form,
@@ -144,40 +190,26 @@ fn cut(excerpt: &str) -> &str {
     excerpt.split_at(end).0
 }
 
-fn close(
-    tx: &Tx<'_>,
-    id: DeliveryId,
-    state: DeliveryState,
-    reason: Option<&str>,
-) -> rusqlite::Result<()> {
+/// The row of a delivery that nobody holds any more. What waits again keeps the reason why it waited
+/// before, where there is no newer one.
+fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE deliveries SET state = ?2, reason = ?3, lease_token = NULL, lease_until = NULL
-         WHERE id = ?1",
-    )?
-    .execute(params![id, state, reason])?;
-    Ok(())
-}
-
-fn set_shown(tx: &Tx<'_>, id: DeliveryId, shown: u32) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE deliveries SET shown = ?2 WHERE id = ?1")?
-        .execute(params![id, shown])?;
-    Ok(())
-}
-
-fn back_to_pending(
-    tx: &Tx<'_>,
-    id: DeliveryId,
-    due_at: Timestamp,
-    form: Form,
-    reason: Option<&str>,
-) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE deliveries SET state = 'pending', due_at = ?2, form = ?3, reason = coalesce(?4, reason),
+        "UPDATE deliveries SET state = :state, attempts = :attempts,
+                               reason = iif(:state = 'pending', coalesce(:reason, reason), :reason),
+                               due_at = coalesce(:due_at, due_at), form = coalesce(:form, form),
+                               shown = coalesce(:shown, shown),
                                lease_token = NULL, lease_until = NULL
-         WHERE id = ?1",
+         WHERE id = :id",
     )?
-    .execute(params![id, due_at, form, reason])?;
-    tx.announce();
+    .execute(named_params! {
+        ":id": id,
+        ":state": after.state,
+        ":attempts": after.attempts,
+        ":reason": after.reason,
+        ":due_at": after.due_at,
+        ":form": after.form,
+        ":shown": after.shown,
+    })?;
     Ok(())
 }
 
@@ -188,11 +220,18 @@ pub(in crate::store) fn put_back(
     token: LeaseToken,
     due_at: Timestamp,
 ) -> rusqlite::Result<Recorded> {
-    match held(tx, id, token)? {
-        Some(held) => {
-            back_to_pending(tx, id, due_at, held.form, None)?;
-            Ok(Recorded::Recorded)
-        }
-        None => Ok(Recorded::LeaseLost),
-    }
+    let Some(held) = held(tx, id, token)? else {
+        return Ok(Recorded::LeaseLost);
+    };
+    let after = After {
+        state: DeliveryState::Pending,
+        attempts: held.attempts,
+        reason: None,
+        due_at: Some(due_at),
+        form: None,
+        shown: None,
+    };
+    end_lease(tx, id, &after)?;
+    tx.announce();
+    Ok(Recorded::Recorded)
 }

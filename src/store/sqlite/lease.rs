@@ -143,18 +143,11 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     };
     let message = message(conn, &delivery)?;
     let state = states::state_of(conn, delivery.event)?;
-    let payload = conn
-        .prepare_cached(
-            "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
-             WHERE p.delivery_id = ?1 AND p.form = ?2",
-        )?
-        .query_row(params![id, delivery.form], |row| {
-            Ok(KeptPayload {
-                body: row.get(0)?,
-                shown: row.get(1)?,
-            })
-        })
-        .optional()?;
+    // The first attempt finds none: an earlier one kept it.
+    let payload = match delivery.attempts {
+        0 => None,
+        _ => kept_payload(conn, &delivery)?,
+    };
     Ok(Work {
         newest: super::late::newest_told(conn, &event)?,
         images: rows::images_of(conn, delivery.event)?,
@@ -165,6 +158,21 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         message,
         state,
     })
+}
+
+/// What the last attempt sent, if it is in the form that is due.
+fn kept_payload(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<KeptPayload>> {
+    conn.prepare_cached(
+        "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
+         WHERE p.delivery_id = ?1 AND p.form = ?2",
+    )?
+    .query_row(params![delivery.id, delivery.form], |row| {
+        Ok(KeptPayload {
+            body: row.get(0)?,
+            shown: row.get(1)?,
+        })
+    })
+    .optional()
 }
 
 /// The message that a delivery belongs to.

@@ -85,7 +85,7 @@ impl Journal {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         unawaited: Unawaited,
-        act: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.call(unawaited, act).await
     }

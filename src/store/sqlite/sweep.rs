@@ -11,13 +11,17 @@ use crate::store::Swept;
 /// Events in one bite: the writer is held for milliseconds, not for the whole sweep.
 const BITE: usize = 200;
 
-/// Events whose bodies are too old. What is still to be delivered is left until it is.
+/// Events whose bodies are too old, in the order in which they came. What is still to be delivered is left
+/// until it is. The second condition says where to stop looking: what came later and is older, by a clock that
+/// was set back, is found when that has become too old as well.
 pub(super) const OLD_BODIES: &str = "
-    SELECT b.event_seq FROM bodies b
-    WHERE b.received_at < ?1
+    SELECT b.event_seq FROM bodies b JOIN events e ON e.seq = b.event_seq
+    WHERE e.received_at < ?1
+      AND b.event_seq <= (SELECT seq FROM events WHERE received_at < ?1
+                          ORDER BY received_at DESC LIMIT 1)
       AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_seq = b.event_seq
                       AND (d.state = 'pending' OR d.state = 'sending'))
-    ORDER BY b.received_at LIMIT ?2";
+    ORDER BY b.event_seq LIMIT ?2";
 
 /// Events that are too old altogether, likewise.
 pub(super) const OLD_EVENTS: &str = "

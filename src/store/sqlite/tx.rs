@@ -25,6 +25,14 @@ pub(super) struct Marks {
     pub(super) erased: bool,
 }
 
+impl Marks {
+    /// What one more act left to be done.
+    pub(super) fn add(&mut self, more: Self) {
+        self.news |= more.news;
+        self.erased |= more.erased;
+    }
+}
+
 impl Tx<'_> {
     /// There may be new work when this is committed.
     pub(super) fn announce(&self) {

@@ -17,6 +17,9 @@ CREATE TABLE events (
     received_at  INTEGER NOT NULL,
     state        TEXT    NOT NULL
         CHECK (state IN ('routed', 'unrouted', 'noted', 'ignored', 'unreadable')),
+    -- Whose event it is: a hash of each of the reporter's ids, one after the other. That somebody's words
+    -- are erased is rare, and may go through all events.
+    users        BLOB,
     CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX events_by_id ON events (id, via);
@@ -30,19 +33,9 @@ CREATE INDEX events_by_state ON events (state, seq)
 CREATE INDEX events_by_time ON events (received_at);
 
 CREATE TABLE bodies (
-    event_seq   INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,
-    received_at INTEGER NOT NULL,
-    body        TEXT    NOT NULL
+    event_seq INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,
+    body      TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX bodies_by_time ON bodies (received_at);
-
--- Whose event it is: a hash of each of the reporter's ids. By event, so that each event adds at the end;
--- that somebody's words are erased is rare, and may go through all of it.
-CREATE TABLE users (
-    event_seq INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
-    user      BLOB    NOT NULL,
-    PRIMARY KEY (event_seq, user)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE deliveries (
     id               INTEGER PRIMARY KEY,

@@ -1,9 +1,10 @@
 //! The one thread that writes.
 //!
-//! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs each in
-//! a savepoint of its own inside one transaction, commits once, and then answers all: one `fsync`
-//! serves many events, and no answer comes before its commit. An act that fails or panics is rolled
-//! back alone; a commit that fails is told to everyone in it, and the next batch starts on a fresh
+//! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs them in
+//! one transaction, commits once, and then answers all: one `fsync` serves many events, and no answer
+//! comes before its commit. Where an act fails or panics, the batch is rolled back and run again, each
+//! act in a savepoint of its own, so that it fails alone; for that is rare, and savepoints cost copies of
+//! every page. A commit that fails is told to everyone in it, and the next batch starts on a fresh
 //! connection, so that the journal works again when the disk does.
 //!
 //! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
@@ -24,8 +25,9 @@ use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
 
-/// Acts in one transaction: enough that the `fsync` is a small part of its time.
-pub(super) const BATCH_MAX: usize = 256;
+/// Acts in one transaction: enough that the `fsync` is a small part of its time, and so few that whoever is
+/// answered works on while the next commits.
+pub(super) const BATCH_MAX: usize = 128;
 
 /// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -35,6 +37,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// After so many polls without work the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
+
+/// A log of so many pages is moved into the database.
+const LOG_PAGES: i64 = 4000;
 
 /// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
 const VACUUM_PAGES: u32 = 500;
@@ -59,7 +64,7 @@ pub(in crate::store) enum Unawaited {
 trait Act: Send {
     /// Whether it is to be run.
     fn wanted(&self) -> bool;
-    /// Runs it and keeps its result until the commit.
+    /// Runs it and keeps its result until the commit. It is run again after a rollback.
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
     /// It alone failed.
     fn fail(&mut self, error: StoreError);
@@ -68,7 +73,7 @@ trait Act: Send {
 }
 
 struct Call<T, F> {
-    act: Option<F>,
+    act: F,
     unawaited: Unawaited,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -77,16 +82,14 @@ struct Call<T, F> {
 impl<T, F> Act for Call<T, F>
 where
     T: Send,
-    F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send,
+    F: Fn(&Tx<'_>) -> rusqlite::Result<T> + Send,
 {
     fn wanted(&self) -> bool {
         self.unawaited == Unawaited::Run || !self.reply.is_closed()
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
-        if let Some(act) = self.act.take() {
-            self.result = Some(Ok(act(tx)?));
-        }
+        self.result = Some(Ok((self.act)(tx)?));
         Ok(())
     }
 
@@ -133,6 +136,7 @@ impl Writer {
             data_version,
             polled_at: Instant::now(),
             idle_polls: 0,
+            mover: None,
             untidy: true,
             owes_erasure: false,
             failing: false,
@@ -156,11 +160,11 @@ impl Writer {
     pub(super) async fn call<T: Send + 'static>(
         &self,
         unawaited: Unawaited,
-        act: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            act: Some(act),
+            act,
             unawaited,
             result: None,
             reply,
@@ -198,6 +202,8 @@ struct Thread {
     data_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
+    /// Moves the log into the database.
+    mover: Option<JoinHandle<rusqlite::Result<()>>>,
     /// Something was written since the log was last emptied.
     untidy: bool,
     /// A reader kept erased words in the log.
@@ -214,6 +220,7 @@ impl Thread {
                     let mut batch = vec![first];
                     batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
                     self.serve(batch);
+                    self.shorten_log();
                     self.idle_polls = 0;
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle_polls += 1,
@@ -280,11 +287,12 @@ impl Thread {
             }
         };
         let changes = conn.total_changes();
-        let done = in_transaction(conn, &self.makers, &*self.clock, batch);
-        if done.is_err() && !conn.is_autocommit() {
-            // The first failure is the one to tell. The connection is given up if this fails too.
-            conn.execute_batch("ROLLBACK").ok();
-        }
+        let work = Work {
+            conn,
+            makers: &self.makers,
+            clock: &*self.clock,
+        };
+        let done = work.commit(batch);
         self.untidy |= conn.total_changes() != changes;
         done
     }
@@ -297,6 +305,26 @@ impl Thread {
         if self.data_version.replace(seen) != Some(seen) {
             self.tell
                 .send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Moves a long log into the database beside the writer, then what came meanwhile, which is little: so
+    /// the next transaction begins the log anew, and none waits for the whole.
+    fn shorten_log(&mut self) {
+        let Some(conn) = &self.conn else { return };
+        match &self.mover {
+            Some(mover) if !mover.is_finished() => {}
+            Some(_) => {
+                self.mover = None;
+                // What stays in the log is in no danger; SQLite's own limit shortens it.
+                connect::checkpoint(conn, "PASSIVE").ok();
+            }
+            None if connect::checkpoint(conn, "NOOP").is_ok_and(|log| log.pages >= LOG_PAGES) => {
+                let path = self.path.clone();
+                let mover = std::thread::Builder::new().name("journal-log".into());
+                self.mover = mover.spawn(move || connect::move_log(&path)).ok();
+            }
+            None => {}
         }
     }
 
@@ -320,11 +348,11 @@ impl Thread {
     fn empty_log(&mut self, patience: Duration) -> bool {
         let Some(conn) = &self.conn else { return false };
         self.untidy = true;
-        let blocked: rusqlite::Result<bool> = conn
+        let emptied = conn
             .busy_timeout(patience)
-            .and_then(|()| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)));
+            .and_then(|()| connect::checkpoint(conn, "TRUNCATE"));
         let restored = connect::wait_for_locks(conn);
-        restored.is_ok() && blocked.is_ok_and(|blocked| !blocked)
+        restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
     }
 }
 
@@ -332,47 +360,97 @@ fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
-fn in_transaction(
-    conn: &Connection,
-    makers: &Makers,
-    clock: &dyn Clock,
-    batch: &mut [Box<dyn Act>],
-) -> rusqlite::Result<Marks> {
-    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut marks = Marks::default();
-    // Asked anew for each: who waited may have gone while the acts before it ran.
-    for act in batch.iter_mut().filter(|act| act.wanted()) {
-        let tx = Tx {
-            conn,
-            makers,
-            now: clock.now(),
-            marks: Default::default(),
-        };
-        if let Some(more) = in_savepoint(&tx, act.as_mut())? {
-            marks.news |= more.news;
-            marks.erased |= more.erased;
-        }
-    }
-    conn.prepare_cached("COMMIT")?.execute([])?;
-    Ok(marks)
+/// What a transaction works with.
+struct Work<'a> {
+    conn: &'a Connection,
+    makers: &'a Makers,
+    clock: &'a dyn Clock,
 }
 
-/// Runs one act. `None`: it failed, and nothing of it is left. An error: the whole transaction is gone.
-fn in_savepoint(tx: &Tx<'_>, act: &mut dyn Act) -> rusqlite::Result<Option<Marks>> {
-    tx.prepare_cached("SAVEPOINT act")?.execute([])?;
-    let error = match catch_unwind(AssertUnwindSafe(|| act.run(tx))) {
-        Ok(Ok(())) => {
-            tx.prepare_cached("RELEASE act")?.execute([])?;
-            return Ok(Some(tx.marks.get()));
+/// One act of a batch failed.
+enum Failed {
+    /// It alone.
+    Alone(StoreError),
+    /// The whole transaction is gone, by SQLite itself: disk full, I/O error.
+    All(rusqlite::Error),
+}
+
+impl Work<'_> {
+    /// Runs and commits a batch, or nothing of it.
+    fn commit(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
+        let done = match self.together(batch) {
+            Err(Failed::Alone(_)) => self.apart(batch),
+            Err(Failed::All(error)) => Err(error),
+            Ok(marks) => Ok(marks),
+        };
+        if done.is_err() {
+            self.roll_back();
         }
-        // SQLite may have rolled everything back by itself: disk full, I/O error.
-        Ok(Err(error)) if tx.is_autocommit() => return Err(error),
-        Ok(Err(error)) => failure(error),
-        // The panic's own words are left out: they may quote what an event says.
-        Err(_panic) => StoreError::Unavailable(FAULT.into()),
-    };
-    tx.prepare_cached("ROLLBACK TO act")?.execute([])?;
-    tx.prepare_cached("RELEASE act")?.execute([])?;
-    act.fail(error);
-    Ok(None)
+        done
+    }
+
+    /// All in one.
+    fn together(&self, batch: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
+        self.execute("BEGIN IMMEDIATE").map_err(Failed::All)?;
+        let mut marks = Marks::default();
+        for act in wanted(batch) {
+            marks.add(self.run(act)?);
+        }
+        self.execute("COMMIT").map_err(Failed::All)?;
+        Ok(marks)
+    }
+
+    /// Each in a savepoint of its own.
+    fn apart(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
+        self.roll_back();
+        self.execute("BEGIN IMMEDIATE")?;
+        let mut marks = Marks::default();
+        for act in wanted(batch) {
+            self.execute("SAVEPOINT act")?;
+            match self.run(act) {
+                Ok(more) => marks.add(more),
+                Err(Failed::Alone(error)) => {
+                    self.execute("ROLLBACK TO act")?;
+                    act.fail(error);
+                }
+                Err(Failed::All(error)) => return Err(error),
+            }
+            self.execute("RELEASE act")?;
+        }
+        self.execute("COMMIT")?;
+        Ok(marks)
+    }
+
+    fn run(&self, act: &mut dyn Act) -> Result<Marks, Failed> {
+        let tx = Tx {
+            conn: self.conn,
+            makers: self.makers,
+            now: self.clock.now(),
+            marks: Default::default(),
+        };
+        match catch_unwind(AssertUnwindSafe(|| act.run(&tx))) {
+            Ok(Ok(())) => Ok(tx.marks.get()),
+            Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
+            Ok(Err(error)) => Err(Failed::Alone(failure(error))),
+            // The panic's own words are left out: they may quote what an event says.
+            Err(_panic) => Err(Failed::Alone(StoreError::Unavailable(FAULT.into()))),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit() {
+            // The first failure is the one to tell. The connection is given up if this fails too.
+            self.conn.execute_batch("ROLLBACK").ok();
+        }
+    }
+}
+
+/// Asked anew for each: who waited may have gone while the acts before it ran.
+fn wanted(batch: &mut [Box<dyn Act>]) -> impl Iterator<Item = &mut (dyn Act + 'static)> {
+    batch.iter_mut().map(Box::as_mut).filter(|act| act.wanted())
 }

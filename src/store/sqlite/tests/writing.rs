@@ -145,7 +145,7 @@ async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
     let breaks = journal.write(Unawaited::Run, |tx| {
         tx.execute_batch(
             "PRAGMA defer_foreign_keys = ON;
-             INSERT INTO bodies (event_seq, received_at, body) VALUES (999, 0, '')",
+             INSERT INTO bodies (event_seq, body) VALUES (999, '')",
         )
     });
     let release = async { drop(go) };

@@ -1,0 +1,239 @@
+//! What a line holds and has not begun: asked of the journal beside the sends, so that these need not wait for
+//! a commit.
+//!
+//! As many are leased as may start, and so many more as ended during the last lease: a fast destination
+//! always finds the next one ready, and for a slow one nothing waits in memory that could wait in the journal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::shared::SharedPaces;
+use crate::destination::{Destination, SharedPace};
+use crate::model::{Clock, DestinationName, Lease};
+use crate::store::{Store, Work};
+
+/// A line looks for work at least this often: wake-ups are hints.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A lease lasts at least this long; longer where two time limits of a send are longer.
+const LEASE_MIN: Duration = Duration::from_secs(60);
+/// How long a line pauses when the journal does not answer.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// What was not begun within this is given back: it may have been erased since, or another be more urgent.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// A delivery that may start.
+pub(super) struct Ready {
+    pub(super) lease: Arc<Lease<Work>>,
+    /// When it took its part of the shared paces.
+    pub(super) began: Instant,
+    /// When it came.
+    since: Instant,
+}
+
+/// What a look brought.
+struct Looked {
+    leases: Vec<Lease<Work>>,
+    began: Instant,
+    /// If nothing: how long there will be nothing.
+    pause: Duration,
+}
+
+/// Leases for one line.
+pub(super) struct Leasing {
+    name: DestinationName,
+    store: Store,
+    shared: SharedPaces,
+    ready: VecDeque<Ready>,
+    /// At most one.
+    looking: JoinSet<Looked>,
+    /// There is nothing to look for before this.
+    look_at: Instant,
+    /// Sends that ended while the journal was asked.
+    ended: usize,
+    /// The same of the last time.
+    ahead: usize,
+}
+
+impl Leasing {
+    pub(super) fn new(name: DestinationName, store: Store, shared: SharedPaces) -> Self {
+        Self {
+            name,
+            store,
+            shared,
+            ready: VecDeque::new(),
+            looking: JoinSet::new(),
+            look_at: Instant::now(),
+            ended: 0,
+            ahead: 0,
+        }
+    }
+
+    /// There may be new work.
+    pub(super) fn look_now(&mut self) {
+        self.look_at = Instant::now();
+    }
+
+    /// A send has ended.
+    pub(super) fn send_ended(&mut self) {
+        self.ended += usize::from(!self.looking.is_empty());
+    }
+
+    /// The next that may start, if it is there.
+    pub(super) fn next(&mut self) -> Option<Ready> {
+        self.ready.pop_front()
+    }
+
+    /// What waits here in vain.
+    pub(super) fn stale(&mut self) -> Vec<Ready> {
+        let fresh = |one: &Ready| one.since.elapsed() < FRESH_FOR;
+        let stale = self.ready.iter().take_while(|one| !fresh(one)).count();
+        self.ready.drain(..stale).collect()
+    }
+
+    /// Ends the work: what the journal answers still comes too, and nobody will begin any of it.
+    pub(super) async fn end(&mut self) -> Vec<Ready> {
+        if !self.looking.is_empty() {
+            self.answered().await;
+        }
+        self.all()
+    }
+
+    /// All that waits here.
+    pub(super) fn all(&mut self) -> Vec<Ready> {
+        self.ready.drain(..).collect()
+    }
+
+    /// Asks the journal, unless it is being asked, for as many as may start, and of those that may follow
+    /// as many as a fast destination will be ready for then. Returns when to do so again at the latest.
+    pub(super) fn look(
+        &mut self,
+        may_start: usize,
+        may_follow: usize,
+        destination: &dyn Destination,
+        clock: &Arc<dyn Clock>,
+    ) -> Duration {
+        if !self.looking.is_empty() {
+            return LOOK_AGAIN;
+        }
+        let count = may_start + self.ahead.min(may_follow);
+        let count = count.saturating_sub(self.ready.len());
+        if count == 0 {
+            return LOOK_AGAIN;
+        }
+        let pause = self.look_at.saturating_duration_since(Instant::now());
+        if !pause.is_zero() {
+            return pause.min(LOOK_AGAIN);
+        }
+        let look = Look {
+            name: self.name.clone(),
+            store: self.store.clone(),
+            shared: self.shared.clone(),
+            paces: destination.shared_paces(),
+            lasts: LEASE_MIN.max(destination.common().timeout * 2),
+            clock: Arc::clone(clock),
+        };
+        self.ended = 0;
+        // News that comes while it looks is looked at afterwards.
+        self.look_at = Instant::now() + LOOK_AGAIN;
+        self.looking.spawn(async move { look.run(count).await });
+        LOOK_AGAIN
+    }
+
+    /// Resolves when the journal has answered; never while it is not being asked.
+    pub(super) async fn answered(&mut self) {
+        let Some(looked) = self.looking.join_next().await else {
+            return std::future::pending().await;
+        };
+        let now = Instant::now();
+        let Looked {
+            leases,
+            began,
+            pause,
+        } = looked.unwrap_or_else(|_panicked| Looked {
+            leases: Vec::new(),
+            began: now,
+            pause: STORE_PAUSE,
+        });
+        self.ahead = self.ended;
+        let news = self.look_at <= now;
+        self.look_at = match leases.is_empty() && !news {
+            true => now + pause,
+            false => now,
+        };
+        self.ready.extend(leases.into_iter().map(|lease| Ready {
+            lease: Arc::new(lease),
+            began,
+            since: now,
+        }));
+    }
+}
+
+/// One look into the journal.
+struct Look {
+    name: DestinationName,
+    store: Store,
+    shared: SharedPaces,
+    paces: Vec<SharedPace>,
+    lasts: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Look {
+    async fn run(self, count: usize) -> Looked {
+        let began = Instant::now();
+        let (leases, pause) = match self.lease(count, began).await {
+            Ok(leases) => (leases, Duration::ZERO),
+            Err(pause) => (Vec::new(), pause),
+        };
+        Looked {
+            leases,
+            began,
+            pause,
+        }
+    }
+
+    /// Leases at most `count` due deliveries, or says when to look again.
+    async fn lease(&self, count: usize, began: Instant) -> Result<Vec<Lease<Work>>, Duration> {
+        if self.paces.is_empty() {
+            return self.lease_due(count).await;
+        }
+        // Only what is due takes from what is shared; one by one, so that others get their turn.
+        match self.store.next_due_at(&self.name).await {
+            Ok(Some(due_at)) if due_at <= self.clock.now() => {}
+            // Leases nothing, but what was leased and never closed becomes due again.
+            Ok(_) => return self.lease_due(0).await,
+            Err(_) => return Err(STORE_PAUSE),
+        }
+        self.shared
+            .begin(&self.paces, began)
+            .map_err(|next_at| next_at.duration_since(began).min(LOOK_AGAIN))?;
+        let leases = self.lease_due(1).await;
+        if leases.is_err() {
+            self.shared.give_back(&self.paces, began);
+        }
+        leases
+    }
+
+    /// As [`lease`](Self::lease), whatever others send.
+    async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
+        match self.store.lease_due(&self.name, count, self.lasts).await {
+            Ok(leases) if leases.is_empty() => Err(self.until_next_due().await),
+            Ok(leases) => Ok(leases),
+            Err(error) => {
+                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
+                Err(STORE_PAUSE)
+            }
+        }
+    }
+
+    async fn until_next_due(&self) -> Duration {
+        match self.store.next_due_at(&self.name).await {
+            Ok(Some(due_at)) => due_at.since(self.clock.now()).min(LOOK_AGAIN),
+            Ok(None) | Err(_) => LOOK_AGAIN,
+        }
+    }
+}

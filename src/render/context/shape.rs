@@ -1,0 +1,190 @@
+//! The tree that templates and programs see, in the order in which it is written.
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::model::Timestamp;
+
+/// A text as it may be shown.
+pub(super) type Text<'a> = Cow<'a, str>;
+
+/// The whole of it.
+#[derive(serde::Serialize)]
+pub(in crate::render) struct Context<'a> {
+    pub(super) feedback: Feedback<'a>,
+    pub(super) change: Change<'a>,
+    pub(super) actions: Vec<Action<'a>>,
+    pub(super) event: Event<'a>,
+    pub(super) rule: Rule<'a>,
+    pub(super) mentions: Vec<Mention<'a>>,
+    pub(super) incident: Incident<'a>,
+    pub(super) links: Links,
+    pub(super) notice: Notice<'a>,
+}
+
+impl Context<'_> {
+    /// As templates take it.
+    pub(in crate::render) fn tree(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("texts and numbers are JSON")
+    }
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Feedback<'a> {
+    pub(super) id: Option<Text<'a>>,
+    pub(super) ids: Vec<Text<'a>>,
+    pub(super) ids_total: usize,
+    pub(super) app: Option<Text<'a>>,
+    pub(super) app_name: Option<Text<'a>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Code,
+    pub(super) faults: Vec<Code>,
+    pub(super) source: Code,
+    pub(super) description: Option<Text<'a>>,
+    pub(super) contact: Option<Text<'a>>,
+    pub(super) path: Option<Text<'a>>,
+    pub(super) tenant_name: Option<Text<'a>>,
+    pub(super) tenant_key: Option<Text<'a>>,
+    pub(super) user: User<'a>,
+    pub(super) feedback_time: Option<Time>,
+    pub(super) fault_time: Option<Time>,
+    pub(super) images: Vec<Image<'a>>,
+    pub(super) images_total: usize,
+    pub(super) images_pending: usize,
+    pub(super) status: Code,
+}
+
+/// A number of the platform's, with what it is called; all null where there is none.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Code {
+    pub(super) code: Option<i64>,
+    pub(super) key: Option<&'static str>,
+    pub(super) label: Option<String>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct User<'a> {
+    pub(super) open_id: Option<Text<'a>>,
+    pub(super) union_id: Option<Text<'a>>,
+    pub(super) user_id: Option<Text<'a>>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Image<'a> {
+    pub(super) number: u32,
+    pub(super) id: &'a str,
+    pub(super) format: &'static str,
+    pub(super) media_type: &'static str,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) inline: bool,
+    pub(super) key: Option<Text<'a>>,
+    pub(super) link: Option<String>,
+    pub(super) path: Option<Text<'a>>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Change<'a> {
+    pub(super) at: Option<Time>,
+    pub(super) by: User<'a>,
+    pub(super) name: Option<Text<'a>>,
+    pub(super) through: Option<&'static str>,
+    pub(super) here_only: bool,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Action<'a> {
+    pub(super) act: &'static str,
+    pub(super) label: &'static str,
+    pub(super) style: &'static str,
+    pub(super) value: &'a str,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Event<'a> {
+    pub(super) id: Text<'a>,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) received_at: Time,
+    pub(super) late: bool,
+    pub(super) trigger: &'static str,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Rule<'a> {
+    pub(super) name: Text<'a>,
+    pub(super) severity: Severity,
+    pub(super) labels: Labels<'a>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Severity {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+}
+
+/// Names with a word each.
+pub(super) struct Labels<'a>(pub(super) Vec<(Text<'a>, Text<'a>)>);
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, word) in &self.0 {
+            map.serialize_entry(name, word)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Mention<'a> {
+    pub(super) name: Text<'a>,
+    pub(super) all: bool,
+}
+
+#[derive(Default, serde::Serialize)]
+pub(super) struct Incident<'a> {
+    pub(super) count: Option<u64>,
+    pub(super) users: Option<u64>,
+    pub(super) first_at: Option<Time>,
+    pub(super) last_at: Option<Time>,
+    pub(super) recent: Vec<Recent<'a>>,
+}
+
+/// One of several reports, in few words.
+#[derive(serde::Serialize)]
+pub(super) struct Recent<'a> {
+    pub(super) id: Option<Text<'a>>,
+    pub(super) app_name: Text<'a>,
+    #[serde(rename = "type")]
+    pub(super) kind: Code,
+    pub(super) faults: Vec<Code>,
+    pub(super) description: Option<Text<'a>>,
+    pub(super) path: Option<Text<'a>>,
+    pub(super) tenant_name: Option<Text<'a>>,
+    pub(super) feedback_time: Option<Time>,
+}
+
+#[derive(serde::Serialize)]
+pub(super) struct Links {
+    pub(super) console: Option<String>,
+    pub(super) images: Vec<String>,
+}
+
+#[derive(Default, serde::Serialize)]
+pub(super) struct Notice<'a> {
+    pub(super) kind: Option<&'static str>,
+    pub(super) title: Option<&'static str>,
+    pub(super) subject: Option<Text<'a>>,
+    pub(super) text: Option<Text<'a>>,
+}
+
+/// A point in time, written as RFC 3339.
+pub(super) struct Time(pub(super) Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
