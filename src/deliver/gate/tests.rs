@@ -86,6 +86,25 @@ fn as_many_start_as_may_be_in_flight() {
 }
 
 #[test]
+fn as_many_follow_as_may_be_in_flight_within_the_paces() {
+    let t = Start::new();
+    let ahead = |gate: &Gate, now| {
+        let allowance = gate.allowance(now);
+        (allowance.count, allowance.ahead)
+    };
+    let mut free = open_gate(3);
+    assert_eq!(ahead(&free, t.at(0.0)), (3, 3));
+    free.begin(3, t.at(0.0));
+    assert_eq!(ahead(&free, t.at(0.0)), (0, 3), "while all are in flight");
+    let mut paced = Gate::new("chat".into(), &limits(&[(5, 1000)], 3));
+    assert_eq!(ahead(&paced, t.at(0.0)), (3, 2));
+    paced.begin(3, t.at(0.0));
+    assert_eq!(ahead(&paced, t.at(0.0)), (0, 2));
+    let probed = broken(t);
+    assert_eq!(ahead(&probed, t.at(9.0)), (1, 0), "a probe goes alone");
+}
+
+#[test]
 fn all_paces_hold_at_once() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000), (3, 10_000)], 9));
