@@ -111,6 +111,11 @@ impl Context {
         }
     }
 
+    /// The same for another configuration under another environment.
+    pub(super) fn of(self, file: PathBuf, environment: BTreeMap<String, String>) -> Self {
+        Self::new(file, environment, self.clock, self.out)
+    }
+
     /// The configuration's file, as it was typed.
     pub(super) fn file(&self) -> String {
         self.file.display().to_string()

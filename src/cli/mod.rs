@@ -10,6 +10,7 @@ mod check;
 mod completions;
 mod context;
 mod deliveries;
+mod demo;
 mod destinations;
 mod events;
 mod healthcheck;
@@ -37,6 +38,7 @@ use output::Printer;
 
 const EXAMPLES: &str = "\
 Examples:
+  feedback-relay demo                         see it work, without an account
   feedback-relay check                        is relay.toml right?
   feedback-relay                              run the relay
   feedback-relay try event.json               what would happen to this event?
@@ -66,6 +68,8 @@ enum Command {
     /// Run the relay; also what no command means
     #[command(after_help = serve::EXAMPLES)]
     Serve,
+    /// See it all work on this machine, with stand-ins for Feishu and Slack and no account
+    Demo(demo::Args),
     /// Check the configuration, its templates and rules, and name everything that is wrong
     Check(check::Args),
     /// Show what would happen to an event: each rule, and the payload for each destination
@@ -108,6 +112,7 @@ pub fn run(
     let mut context = Context::new(cli.config, environment, clock, out);
     let result = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => return serve::run(context),
+        Command::Demo(args) => return demo::run(context, &args),
         Command::Check(args) => check::run(&mut context, &args),
         Command::Try(args) => try_event::run(&mut context, &args),
         Command::Events(command) => events::run(&mut context, &command),

@@ -72,6 +72,8 @@ fn what_is_right_is_taken() {
         "serve",
         "--config a.toml serve",
         "serve --config a.toml",
+        "demo",
+        "demo --port 0",
         "check --deny-warnings --json",
         "check --online --json",
         "try event.json --send --to ops --app shop --json",
@@ -100,7 +102,8 @@ fn what_is_right_is_taken() {
 #[test]
 fn what_is_wrong_is_refused() {
     for line in [
-        "demo",
+        "demo extra",
+        "demo --port 99999",
         "backfill",
         "backfill shop --since yesterday",
         "silences list",

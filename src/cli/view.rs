@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{
-    Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, Order, RuleTrace, Severity,
-    Timestamp, Trace,
+    Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, Order, Severity, Timestamp,
 };
 
 /// Absent is `-`.
@@ -44,28 +43,6 @@ pub(super) fn status(status: Option<FeedbackStatus>) -> String {
     status
         .key()
         .map_or_else(|| status.0.to_string(), str::to_owned)
-}
-
-/// What each rule said.
-pub(super) fn trace_json(trace: &Trace) -> Value {
-    trace.rules.iter().map(rule_json).collect()
-}
-
-fn rule_json(rule: &RuleTrace) -> Value {
-    let (word, condition) = match &rule.finding {
-        Finding::Matched { last: true } => ("matched", None),
-        Finding::Matched { last: false } => ("continued", None),
-        Finding::Failed(condition) => ("failed", Some(condition)),
-        Finding::Excepted(condition) => ("excepted", Some(condition)),
-        Finding::NotReached => ("not_reached", None),
-    };
-    json!({
-        "rule": rule.rule.as_str(),
-        "finding": word,
-        "key": condition.map(|c| c.key),
-        "wanted": condition.map(|c| &c.wanted),
-        "found": condition.map(|c| c.found.expose()),
-    })
 }
 
 /// How a rule wants it told, in a few words.
@@ -180,7 +157,7 @@ pub(super) fn severity(severity: Severity) -> String {
 mod tests {
     use super::*;
     use crate::cli::tests::{an_attempt, an_order};
-    use crate::model::{Private, RuleName};
+    use crate::model::Private;
 
     #[test]
     fn a_finding_names_key_wish_and_what_was_there() {
@@ -204,19 +181,6 @@ mod tests {
         ] {
             assert_eq!(finding(&given), shown);
         }
-    }
-
-    #[test]
-    fn programs_see_a_finding_as_one_word_and_its_condition() {
-        let trace = Trace {
-            rules: vec![RuleTrace {
-                rule: RuleName::new("blank screen"),
-                finding: Finding::NotReached,
-            }],
-        };
-        let shown = trace_json(&trace);
-        assert_eq!(shown[0]["finding"], "not_reached");
-        assert_eq!(shown[0]["key"], Value::Null);
     }
 
     #[test]

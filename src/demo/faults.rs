@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What a stand-in does with a call instead of serving it, or before.
@@ -36,24 +36,68 @@ impl Fault {
 
 /// The faults that lie on the kinds of call of one stand-in.
 #[derive(Debug)]
-pub struct Faults<K>(Mutex<HashMap<K, VecDeque<Fault>>>);
+pub struct Faults<K>(Mutex<Laid<K>>);
+
+#[derive(Debug)]
+struct Laid<K> {
+    /// For the next calls, each used up by one.
+    next: HashMap<K, VecDeque<Fault>>,
+    /// For every call, until it is lifted.
+    lasting: HashMap<K, Fault>,
+}
 
 impl<K> Default for Faults<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Laid {
+            next: HashMap::new(),
+            lasting: HashMap::new(),
+        }))
     }
 }
 
 impl<K: Eq + Hash> Faults<K> {
     /// Lays a fault on the next call of this kind that has none yet.
     pub fn add(&self, kind: K, fault: Fault) {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.entry(kind).or_default().push_back(fault);
+        self.laid().next.entry(kind).or_default().push_back(fault);
     }
 
-    /// The fault of this call, which is used up.
+    /// Lays a fault on every call of this kind, in the place of one that lies there so; with `None` such calls are
+    /// served again.
+    pub fn set_lasting(&self, kind: K, fault: Option<Fault>) {
+        let lasting = &mut self.laid().lasting;
+        match fault {
+            Some(fault) => lasting.insert(kind, fault),
+            None => lasting.remove(&kind),
+        };
+    }
+
+    /// The fault of this call: one that it uses up, else one that lasts.
     pub(super) fn take(&self, kind: &K) -> Option<Fault> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.get_mut(kind)?.pop_front()
+        let mut laid = self.laid();
+        let next = laid.next.get_mut(kind).and_then(VecDeque::pop_front);
+        next.or_else(|| laid.lasting.get(kind).cloned())
+    }
+
+    fn laid(&self) -> MutexGuard<'_, Laid<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_used_up_and_a_lasting_one_stays_until_it_is_lifted() {
+        let faults = Faults::default();
+        faults.add("a", Fault::Lost);
+        faults.set_lasting("a", Some(Fault::Slow(Duration::ZERO)));
+        assert_eq!(faults.take(&"a"), Some(Fault::Lost));
+        for _call in 0..3 {
+            assert_eq!(faults.take(&"a"), Some(Fault::Slow(Duration::ZERO)));
+        }
+        assert_eq!(faults.take(&"b"), None);
+        faults.set_lasting("a", None);
+        assert_eq!(faults.take(&"a"), None);
     }
 }

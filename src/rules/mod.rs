@@ -24,11 +24,13 @@ mod read;
 mod report;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use codes::CODES;
 pub use conditions::KEYS as CONDITION_KEYS;
 pub use raw::RawRule;
 pub use read::KEYS;
+pub use trace::trace_json;
 
 use std::sync::Arc;
 

@@ -12,6 +12,8 @@ mod closing;
 mod contrib;
 mod crash;
 mod deliver;
+mod demo;
+mod demo_page;
 mod dependencies;
 mod docs;
 mod doctor;

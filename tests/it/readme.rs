@@ -44,13 +44,15 @@ fn with_file(relay: &Relay, name: &str) {
 #[test]
 fn the_first_minutes_go_as_they_are_told() {
     let told: Vec<String> = blocks("sh").concat().lines().map(str::to_owned).collect();
-    let [serve, curl, cat, show, try_it, tests] = told.as_slice() else {
+    let [demo, serve, curl, cat, show, try_it, tests] = told.as_slice() else {
         panic!("another set of commands: {told:?}");
     };
     let mut relay = Relay::prepared(include_str!("../../relay.toml"));
     for kind in ["white-screen", "suggestion", "crash"] {
         with_file(&relay, &format!("tests/events/{kind}.json"));
     }
+    // The tests of `demo` run it.
+    assert_eq!(demo, "cargo run --release --locked -- demo");
     assert_eq!(serve, "cargo run --release --locked -- serve");
     relay.set("RELAY__SERVER__LISTEN", "127.0.0.1:0");
     relay.start();

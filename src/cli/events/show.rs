@@ -10,6 +10,7 @@ use crate::model::{
     Attempt, Content, Delivery, DestinationName, EventId, FeedbackStatus, Image, StatusChange,
     StoredEvent, Trace,
 };
+use crate::rules;
 use crate::store::{DeliveryFilter, Store};
 
 const EXAMPLES: &str = "\
@@ -184,7 +185,7 @@ impl Record {
             "type": event.event_type,
             "received_at": view::time_json(Some(event.received_at)),
             "state": event.state.key(),
-            "rules_today": self.trace.as_ref().ok().map(view::trace_json),
+            "rules_today": self.trace.as_ref().ok().map(rules::trace_json),
             "rules_error": self.trace.as_ref().err(),
             "images": self.images.iter().map(view::image_json).collect::<Vec<_>>(),
             "deliveries": deliveries.collect::<Vec<_>>(),

@@ -9,6 +9,7 @@ use crate::cli::view;
 use crate::deliver::preview::{Preview, Previews};
 use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, Finding, ImageId, Trace};
+use crate::rules;
 
 /// All there is to show.
 pub(super) struct Trial<'a> {
@@ -75,7 +76,7 @@ impl Trial<'_> {
             "event_id": self.event.id.as_str(),
             "via": self.event.via.as_str(),
             "state": self.previews.state.key(),
-            "rules": view::trace_json(&self.previews.trace),
+            "rules": rules::trace_json(&self.previews.trace),
             "deliveries": messages.collect::<Vec<_>>(),
         })
     }

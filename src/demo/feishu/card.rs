@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What the top of a card may have.
 const TOP: &[&str] = &["schema", "config", "card_link", "header", "body"];
@@ -29,6 +29,14 @@ pub(super) fn broken_rule(card: &Value, image_is_known: &dyn Fn(&str) -> bool) -
         return Some(11310);
     }
     (seen.elements > ELEMENTS_MAX).then_some(300_305)
+}
+
+/// What the platform says of a card that breaks this rule.
+pub(super) fn refusal(rule: u32) -> Value {
+    let msg = format!(
+        "Failed to create card content, ext=ErrCode: {rule}; ErrMsg: refused; ErrorValue: ;"
+    );
+    json!({"code": 230_099, "msg": msg})
 }
 
 #[derive(Default)]
@@ -72,8 +80,6 @@ fn walk(value: &Value, seen: &mut Seen, image_is_known: &dyn Fn(&str) -> bool) -
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

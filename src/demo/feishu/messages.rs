@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::card;
 use super::{Api, Refused, State, answer, lock, success};
 use crate::demo::server::with_fault;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, SystemClock, Timestamp};
 
 /// How long a `uuid` is remembered.
 const UUID_KEPT: Duration = Duration::from_secs(3600);
@@ -53,6 +53,27 @@ pub struct Posted {
     pub rung: Vec<(String, Vec<String>)>,
     /// When it was made.
     pub posted_at: Instant,
+    /// The same for people.
+    pub created_at: Timestamp,
+}
+
+impl Posted {
+    fn new(id: String, receiver: &str, app_id: &str, msg_type: &str, content: Value) -> Self {
+        Self {
+            id,
+            receiver: receiver.to_owned(),
+            app_id: app_id.to_owned(),
+            msg_type: msg_type.to_owned(),
+            content,
+            parent: None,
+            thread: None,
+            edits: 0,
+            recalled: false,
+            rung: Vec::new(),
+            posted_at: Instant::now(),
+            created_at: SystemClock.now(),
+        }
+    }
 }
 
 /// What all chats hold.
@@ -89,6 +110,17 @@ impl Messages {
             .collect()
     }
 
+    pub(super) fn find(&self, id: &str) -> Option<Posted> {
+        lock(&self.0).find(id).cloned()
+    }
+
+    /// Puts a message into a chat that no app's bot sent.
+    pub(super) fn post(&self, receiver: &str, sender: &str, msg_type: &str, content: Value) {
+        let mut kept = lock(&self.0);
+        let id = kept.next_id("om");
+        kept.put(Posted::new(id, receiver, sender, msg_type, content), None);
+    }
+
     pub(super) fn recall(&self, id: &str) {
         if let Some(message) = lock(&self.0).find(id) {
             message.recalled = true;
@@ -113,15 +145,7 @@ impl IntoResponse for No {
     fn into_response(self) -> Response {
         match self {
             Self::Plain(refused) => refused.into_response(),
-            Self::Card(rule) => {
-                let msg = format!(
-                    "Failed to create card content, ext=ErrCode: {rule}; ErrMsg: refused; ErrorValue: ;"
-                );
-                answer(
-                    StatusCode::BAD_REQUEST,
-                    &json!({"code": 230_099, "msg": msg}),
-                )
-            }
+            Self::Card(rule) => answer(StatusCode::BAD_REQUEST, &card::refusal(rule)),
         }
     }
 }
@@ -187,11 +211,12 @@ impl Kept {
 /// What the platform tells of a message.
 fn data(message: &Posted) -> Value {
     let now = SystemClock.now().as_millis().to_string();
+    let created = message.created_at.as_millis().to_string();
     json!({
         "message_id": message.id,
         "root_id": message.parent, "parent_id": message.parent, "thread_id": message.thread,
         "msg_type": message.msg_type,
-        "create_time": now, "update_time": now, "deleted": false, "updated": message.edits > 0,
+        "create_time": created, "update_time": now, "deleted": false, "updated": message.edits > 0,
         "chat_id": message.receiver,
         "sender": {"id": message.app_id, "id_type": "app_id", "sender_type": "app"},
         "body": {"content": message.content.to_string()},
@@ -328,19 +353,8 @@ async fn create(
         if let Some(known) = known {
             return Ok(data(known));
         }
-        let message = Posted {
-            id: kept.next_id("om"),
-            receiver: receiver.to_owned(),
-            app_id: asked.app_id.clone(),
-            msg_type: msg_type.to_owned(),
-            content,
-            parent: None,
-            thread: None,
-            edits: 0,
-            recalled: false,
-            rung: Vec::new(),
-            posted_at: Instant::now(),
-        };
+        let id = kept.next_id("om");
+        let message = Posted::new(id, receiver, &asked.app_id, msg_type, content);
         Ok(kept.put(message, uuid))
     })
     .await
@@ -373,17 +387,9 @@ async fn reply(
             parent.thread.get_or_insert(new_thread);
         }
         let message = Posted {
-            id: new_id,
-            receiver: parent.receiver.clone(),
-            app_id: asked.app_id.clone(),
-            msg_type: msg_type.to_owned(),
-            content,
             parent: Some(id),
             thread: parent.thread.clone(),
-            edits: 0,
-            recalled: false,
-            rung: Vec::new(),
-            posted_at: Instant::now(),
+            ..Posted::new(new_id, &parent.receiver, &asked.app_id, msg_type, content)
         };
         Ok(kept.put(message, uuid))
     })

@@ -1,14 +1,18 @@
-//! A stand-in for Feishu's open API (and Lark's: they differ by address alone).
+//! A stand-in for Feishu's open API (and Lark's: they differ by address alone), groups' custom bots, and the host of
+//! reporters' pictures.
 //!
 //! One module for each part of it; all of them share one state, which holds the faults, a record of
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
 //! with a `code`, and 99991663 to a token that it did not grant or has revoked.
 
+mod bots;
 mod card;
 mod connection;
 mod feedbacks;
+mod host;
 mod images;
 mod messages;
+mod press;
 mod push;
 mod reads;
 mod token;
@@ -22,12 +26,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
+use self::bots::Bots;
+pub use self::bots::CustomBot;
 use self::connection::Connections;
 pub use self::connection::{PushAck, Pushed};
 use self::feedbacks::Feedbacks;
+use self::host::Host;
 use self::images::Images;
 use self::messages::Messages;
 pub use self::messages::Posted;
+pub use self::press::Press;
 pub use self::push::EventKeys;
 use self::reads::Reads;
 use self::token::Tokens;
@@ -64,6 +72,10 @@ pub enum Api {
     Person,
     /// `POST /open-apis/contact/v3/users/batch_get_id`.
     FindPeople,
+    /// `POST /open-apis/bot/v2/hook/{id}`: a custom bot's URL.
+    CustomBot,
+    /// A reporter's picture.
+    Picture,
 }
 
 /// A call that was made.
@@ -98,6 +110,8 @@ struct State {
     feedbacks: Feedbacks,
     connections: Connections,
     reads: Reads,
+    bots: Bots,
+    host: Host,
 }
 
 /// The stand-in. Dropping it stops it.
@@ -123,6 +137,8 @@ impl FakeFeishu {
             .merge(feedbacks::routes())
             .merge(connection::routes())
             .merge(reads::routes())
+            .merge(bots::routes())
+            .merge(host::routes())
             .with_state(Arc::clone(&state));
         let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), routes).await?;
         let _ends = state.connections.ended().drop_guard();

@@ -8,13 +8,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{self, DefaultBodyLimit, Path};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Api, Refused, Request, State, lock};
+use super::{Api, Call, Refused, State, Takes, lock};
 use crate::demo::server::with_fault;
 
 /// How long a file takes, unless told otherwise.
@@ -129,18 +129,12 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .layer(DefaultBodyLimit::max(FILE_BYTES_MAX))
 }
 
-async fn upload_url(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: false,
-    };
-    state
-        .serve(Api::UploadUrl, request, Some("files:write"), |arguments| {
+async fn upload_url(call: Call) -> Response {
+    call.serve(
+        Api::UploadUrl,
+        Takes::Forms,
+        Some("files:write"),
+        |state, arguments| {
             let name = arguments["filename"].as_str().unwrap_or_default();
             let length = arguments["length"]
                 .as_str()
@@ -149,11 +143,12 @@ async fn upload_url(
             let id = state
                 .files
                 .begin(name, length.ok_or(Refused::word("invalid_arguments"))?);
-            let host = headers.get("host").and_then(|host| host.to_str().ok());
-            let address = format!("http://{}/upload/v1/{id}", host.unwrap_or_default());
+            let host = call.header("host").unwrap_or_default();
+            let address = format!("http://{host}/upload/v1/{id}");
             Ok(json!({"upload_url": address, "file_id": id}))
-        })
-        .await
+        },
+    )
+    .await
 }
 
 async fn upload(
@@ -172,51 +167,36 @@ async fn upload(
     .await
 }
 
-async fn complete(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: true,
-    };
-    state
-        .serve(
-            Api::CompleteUpload,
-            request,
-            Some("files:write"),
-            |arguments| {
-                let files = arguments["files"].as_array().cloned().unwrap_or_default();
-                if files.is_empty() {
-                    return Err(Refused::word("invalid_arguments"));
-                }
-                for file in &files {
-                    state
-                        .files
-                        .complete(file["id"].as_str().unwrap_or_default())?;
-                }
-                Ok(json!({"files": files}))
-            },
-        )
-        .await
+async fn complete(call: Call) -> Response {
+    call.serve(
+        Api::CompleteUpload,
+        Takes::JsonToo,
+        Some("files:write"),
+        |state, arguments| {
+            let files = arguments["files"].as_array().cloned().unwrap_or_default();
+            if files.is_empty() {
+                return Err(Refused::word("invalid_arguments"));
+            }
+            for file in &files {
+                state
+                    .files
+                    .complete(file["id"].as_str().unwrap_or_default())?;
+            }
+            Ok(json!({"files": files}))
+        },
+    )
+    .await
 }
 
-async fn info(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: false,
-    };
-    state
-        .serve(Api::FileInfo, request, Some("files:read"), |arguments| {
+async fn info(call: Call) -> Response {
+    call.serve(
+        Api::FileInfo,
+        Takes::Forms,
+        Some("files:read"),
+        |state, arguments| {
             let id = arguments["file"].as_str().unwrap_or_default();
             state.files.info(id).ok_or(Refused::word("file_not_found"))
-        })
-        .await
+        },
+    )
+    .await
 }

@@ -7,22 +7,21 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Api, Refused, Request, State, blocks, lock};
+use super::{Api, Call, Refused, State, Takes, blocks, lock};
 use crate::demo::server::with_fault;
+use crate::model::{Clock, SystemClock};
 
 /// "One message a second in a channel; short bursts pass": so many at once. One more than the relay's own
 /// pace, for what the way between them adds.
 const BURST: f64 = 4.0;
 /// What `chat.update` takes of a text.
 const UPDATE_TEXT_CHARS_MAX: usize = 4000;
-/// The seconds of the first message's time.
-const FIRST_TS_SECS: u64 = 1_700_000_000;
 
 /// How the bot stands to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +127,11 @@ impl Channels {
 
     fn add(&self, channel: &str, arguments: &Value) -> Posted {
         let mut content = lock(&self.0);
-        let number = content.messages.len() as u64;
+        let number = content.messages.len();
         let posted = Posted {
             channel: channel.to_owned(),
-            ts: format!("{}.{:06}", FIRST_TS_SECS + number, number),
+            // No two are the same, whatever the clock does.
+            ts: format!("{}.{number:06}", SystemClock.now().as_secs()),
             thread_ts: arguments["thread_ts"].as_str().map(str::to_owned),
             text: arguments["text"].as_str().unwrap_or_default().to_owned(),
             blocks: arguments["blocks"].clone(),
@@ -166,18 +166,12 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/actions/{team}/{number}/{secret}", post(respond))
 }
 
-async fn post_message(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: true,
-    };
-    state
-        .serve(Api::PostMessage, request, Some("chat:write"), |arguments| {
+async fn post_message(call: Call) -> Response {
+    call.serve(
+        Api::PostMessage,
+        Takes::JsonToo,
+        Some("chat:write"),
+        |state, arguments| {
             let channel = arguments["channel"].as_str().unwrap_or_default();
             match state.channels.access(channel)? {
                 Access::Member => {}
@@ -185,32 +179,27 @@ async fn post_message(
                 Access::Archived => return Err(Refused::word("is_archived")),
             }
             state.channels.pace(channel)?;
-            check(&state, arguments)?;
+            check(state, arguments)?;
             if let Some(thread) = arguments["thread_ts"].as_str()
                 && state.channels.message(channel, thread).is_none()
             {
                 return Err(Refused::word("thread_not_found"));
             }
             Ok(told(&state.channels.add(channel, arguments)))
-        })
-        .await
+        },
+    )
+    .await
 }
 
-async fn update(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: true,
-    };
-    state
-        .serve(Api::Update, request, Some("chat:write"), |arguments| {
+async fn update(call: Call) -> Response {
+    call.serve(
+        Api::Update,
+        Takes::JsonToo,
+        Some("chat:write"),
+        |state, arguments| {
             let word = |name: &str| arguments[name].as_str().unwrap_or_default();
             state.channels.access(word("channel"))?;
-            check(&state, arguments)?;
+            check(state, arguments)?;
             if word("text").chars().count() > UPDATE_TEXT_CHARS_MAX {
                 return Err(Refused::word("msg_too_long"));
             }
@@ -218,29 +207,25 @@ async fn update(
                 .channels
                 .change(word("channel"), word("ts"), arguments);
             Ok(told(&changed.ok_or(Refused::word("message_not_found"))?))
-        })
-        .await
+        },
+    )
+    .await
 }
 
-async fn conversation(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: false,
-    };
+async fn conversation(call: Call) -> Response {
     let scope = Some("channels:read");
-    state
-        .serve(Api::ConversationInfo, request, scope, |arguments| {
+    call.serve(
+        Api::ConversationInfo,
+        Takes::Forms,
+        scope,
+        |state, arguments| {
             let channel = arguments["channel"].as_str().unwrap_or_default();
             let access = state.channels.access(channel)?;
             Ok(json!({"channel": {"id": channel, "name": "fake",
                 "is_member": access == Access::Member, "is_archived": access == Access::Archived}}))
-        })
-        .await
+        },
+    )
+    .await
 }
 
 async fn webhook(extract::State(state): extract::State<Arc<State>>, body: Bytes) -> Response {

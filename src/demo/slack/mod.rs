@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{self, FromRequest};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use self::files::Files;
 use self::messages::Channels;
 pub use self::messages::{Access, Posted};
-pub use self::press::{Press, PressError};
+pub use self::press::Press;
 use super::server::with_fault;
 use super::{Faults, Server};
 use crate::model::Secret;
@@ -175,30 +176,6 @@ impl State {
         });
     }
 
-    /// Serves one call of the Web API: its arguments are recorded, its fault taken, its token and scope
-    /// checked.
-    async fn serve(
-        &self,
-        api: Api,
-        request: Request<'_>,
-        scope: Option<&'static str>,
-        answer: impl FnOnce(&Value) -> Result<Value, Refused>,
-    ) -> Response {
-        let arguments = request.arguments();
-        self.record(api, arguments.as_ref().unwrap_or(&Value::Null));
-        with_fault(self.faults.take(&api), async {
-            let answered = self
-                .admit(request.headers, scope)
-                .and(arguments.ok_or(Refused::word("invalid_arguments")))
-                .and_then(|arguments| answer(&arguments));
-            match answered {
-                Ok(answer) => ok(answer),
-                Err(refused) => refused.into_response(),
-            }
-        })
-        .await
-    }
-
     fn admit(&self, headers: &HeaderMap, scope: Option<&'static str>) -> Result<(), Refused> {
         let bearer = headers
             .get("authorization")
@@ -217,22 +194,70 @@ impl State {
     }
 }
 
-/// A call as it came, and whether its method takes JSON. All take forms.
-#[derive(Clone, Copy)]
-struct Request<'a> {
-    headers: &'a HeaderMap,
-    body: &'a Bytes,
-    json: bool,
+/// A call of the Web API, as it came.
+struct Call {
+    state: Arc<State>,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-impl Request<'_> {
-    fn arguments(&self) -> Option<Value> {
-        let media_type = self.headers.get("content-type")?.to_str().ok()?;
-        if media_type.starts_with("application/json") {
-            let arguments: Value = serde_json::from_slice(self.body).ok()?;
-            return (self.json && arguments.is_object()).then_some(arguments);
+/// What a method's arguments may come as. All take forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Forms,
+    JsonToo,
+}
+
+impl FromRequest<Arc<State>> for Call {
+    type Rejection = BytesRejection;
+
+    async fn from_request(
+        mut request: extract::Request,
+        state: &Arc<State>,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Self {
+            state: Arc::clone(state),
+            headers: std::mem::take(request.headers_mut()),
+            body: Bytes::from_request(request, state).await?,
+        })
+    }
+}
+
+impl Call {
+    /// Serves it: its arguments are recorded, its fault taken, its token and scope checked.
+    async fn serve(
+        &self,
+        api: Api,
+        takes: Takes,
+        scope: Option<&'static str>,
+        answer: impl FnOnce(&State, &Value) -> Result<Value, Refused>,
+    ) -> Response {
+        let state = &self.state;
+        let arguments = self.arguments(takes);
+        state.record(api, arguments.as_ref().unwrap_or(&Value::Null));
+        with_fault(state.faults.take(&api), async {
+            let answered = state
+                .admit(&self.headers, scope)
+                .and(arguments.ok_or(Refused::word("invalid_arguments")))
+                .and_then(|arguments| answer(state, &arguments));
+            match answered {
+                Ok(answer) => ok(answer),
+                Err(refused) => refused.into_response(),
+            }
+        })
+        .await
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    fn arguments(&self, takes: Takes) -> Option<Value> {
+        if self.header("content-type")?.starts_with("application/json") {
+            let arguments: Value = serde_json::from_slice(&self.body).ok()?;
+            return (takes == Takes::JsonToo && arguments.is_object()).then_some(arguments);
         }
-        let fields = url::form_urlencoded::parse(self.body);
+        let fields = url::form_urlencoded::parse(&self.body);
         let fields = fields.map(|(name, value)| (name.into_owned(), value.into_owned().into()));
         Some(Value::Object(fields.collect()))
     }
@@ -289,25 +314,16 @@ fn json_answer(answer: &Value) -> Response {
     (media_type, answer.to_string()).into_response()
 }
 
-async fn auth_test(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = Request {
-        headers: &headers,
-        body: &body,
-        json: true,
-    };
-    let mut answer = state
-        .serve(Api::AuthTest, request, None, |_| {
+async fn auth_test(call: Call) -> Response {
+    let mut answer = call
+        .serve(Api::AuthTest, Takes::JsonToo, None, |_, _| {
             Ok(
                 json!({"url": "https://example.slack.com/", "team": "example", "user": "relay",
                 "team_id": "T0FAKE", "user_id": "U0FAKEBOT", "bot_id": "B0FAKEBOT"}),
             )
         })
         .await;
-    if let Ok(scopes) = state.workspace.scopes.join(",").parse() {
+    if let Ok(scopes) = call.state.workspace.scopes.join(",").parse() {
         answer.headers_mut().insert("x-oauth-scopes", scopes);
     }
     answer

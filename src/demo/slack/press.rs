@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::FakeSlack;
+use crate::demo::PressError;
 use crate::model::{Secret, Timestamp};
-use crate::net::{Answer, Body, ClientError, HttpClient, Method, NetError, Request};
+use crate::net::{Answer, Body, HttpClient, Method, Request};
 use crate::slack::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 
 /// How long Slack waits for an answer.
@@ -25,20 +26,6 @@ pub struct Press<'a> {
     pub user: &'a str,
     /// That person's name.
     pub user_name: &'a str,
-}
-
-/// Nobody heard of it.
-#[derive(Debug, thiserror::Error)]
-pub enum PressError {
-    /// No such message, or no such button in it.
-    #[error("there is no such button")]
-    NoButton,
-    /// No HTTP client can be made.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The relay did not answer.
-    #[error(transparent)]
-    Net(#[from] NetError),
 }
 
 impl FakeSlack {
@@ -64,9 +51,9 @@ impl FakeSlack {
             "response_url": format!("{}/actions/T0FAKE/1/fake", self.url()),
             "actions": [button],
         });
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("payload", &payload.to_string());
-        let body = form.finish();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", &payload.to_string())
+            .finish();
         let timestamp = now.as_secs().to_string();
         let secret = &self.state.workspace.signing_secret;
         let signature = sign(secret, timestamp.as_bytes(), body.as_bytes());

@@ -3,6 +3,7 @@
 use axum::routing::post as post_to;
 
 use super::*;
+use crate::demo::PressError;
 use crate::feishu::client::fake;
 use crate::model::{Secret, Timestamp};
 use crate::slack::{Arguments, Said, SlackClient, Unverified};

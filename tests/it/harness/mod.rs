@@ -1,6 +1,8 @@
 //! What the tests drive the relay with: the real binary in a folder of its own, receivers that
 //! answer as they are told, and events sealed as the platform seals them.
 
+pub mod browser;
+pub mod demo;
 pub mod evil;
 mod exposition;
 mod feishu;

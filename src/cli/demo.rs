@@ -1,0 +1,77 @@
+//! `demo`: the whole relay on this machine, with stand-ins for Feishu and Slack around it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use super::context::{Context, Failure};
+use crate::app;
+use crate::demo::{PagePort, Tour};
+
+const EXAMPLES: &str = "\
+Examples:
+  feedback-relay demo
+  feedback-relay demo --port 9000
+
+It needs no account, no configuration and no network. Everything it writes is in a folder that goes when it ends.";
+
+/// Where the page is unless that is taken.
+const PORT: u16 = 8790;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where the page is; 0 for any free port [default: 8790, or any that is free]
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// Prepares a tour, and runs its relay as `serve` would.
+pub(super) fn run(context: Context, args: &Args) -> ExitCode {
+    let port = args.port.map_or(PagePort::Rather(PORT), PagePort::Only);
+    let tour = match Tour::prepare(port) {
+        Ok(tour) => tour,
+        Err(error) => {
+            let failure = Failure::Failed(error.to_string());
+            return ExitCode::from(context.end(Err(failure)));
+        }
+    };
+    // Variables that are meant for another relay have no place here.
+    let mut context = context.of(tour.config().to_owned(), BTreeMap::new());
+    let mut loaded = context.load();
+    let Some(config) = loaded.config.take() else {
+        let failure = Failure::Configuration(loaded.report());
+        return ExitCode::from(context.end(Err(failure)));
+    };
+    let reload = context.loader();
+    let code = app::serve(config, "", reload, |address, _| {
+        context.out.text(&welcome(&tour, address));
+        tour.begin(address);
+    });
+    let folder = tour.folder().display().to_string();
+    drop(tour);
+    context.out.note(&format!("removed {folder}"));
+    code
+}
+
+/// What to do now. The page's address comes first.
+fn welcome(tour: &Tour, relay: SocketAddr) -> String {
+    let (page, config) = (tour.page(), tour.config().display());
+    format!(
+        "open {page} in a browser
+
+The whole relay runs on this machine, between stand-ins for Feishu and Slack. Reports arrive by themselves; on the
+page, follow one, send your own, press a card's buttons, break a chat and see it recover.
+
+  its rules    {config}
+               save a change and it is in force, or refused with its line
+  the relay    http://{relay}/status, /metrics
+
+From another terminal:
+  feedback-relay --config {config} check
+  feedback-relay --config {config} events list
+
+Ctrl-C ends it, and nothing is left.
+"
+    )
+}

@@ -1,0 +1,68 @@
+//! The folder that a demo lives in, and that goes with it.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A folder that only its owner can read. Dropping it removes it and all that is in it.
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one among the system's temporary folders.
+    pub(super) fn make() -> io::Result<Self> {
+        let path =
+            std::env::temp_dir().join(format!("feedback-relay-demo-{:08x}", fastrand::u32(..)));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The file of this name, which may be a path of several.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file that only its owner can read.
+    pub(super) fn write(&self, name: &str, content: &str) -> io::Result<()> {
+        let path = self.file(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(path)?.write_all(content.as_bytes())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // There is nobody left to tell, and it lies where the system clears up by itself.
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_its_owner_s_and_goes() {
+        let folder = Folder::make().unwrap();
+        folder.write("secrets/key", "x").unwrap();
+        let path = folder.path().to_owned();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&path), mode(&folder.file("secrets/key"))),
+            (0o700, 0o600)
+        );
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,230 @@
+//! What the relay's own journal says of each event, as the page's strip shows it: intake, rule, pictures,
+//! deliveries.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::world::{Push, World};
+use crate::app;
+use crate::config::Config;
+use crate::deliver;
+use crate::model::{
+    Attempt, Clock, Content, Delivery, DeliveryId, Event, EventSeq, FaultKind, FeedbackKind, Image,
+    ImageState, SourceKind, StoredEvent, SystemClock, Timestamp,
+};
+use crate::rules::trace_json;
+use crate::store::{DeliveryFilter, EventFilter, OpenError, Store, StoreError};
+
+/// How many events are followed.
+const EVENTS_MAX: usize = 24;
+/// How many deliveries are looked through for theirs: each has a handful, and a few more after a press.
+const DELIVERIES_MAX: usize = 400;
+
+/// The journal, beside the relay that writes it.
+///
+/// The page is to see within a moment what happens, so it is looked at several times a second: by two questions, and
+/// one more for whatever those show to be new.
+pub(super) struct Journal {
+    store: Store,
+    known: Mutex<Known>,
+}
+
+/// What need not be asked again.
+#[derive(Default)]
+struct Known {
+    events: HashMap<EventSeq, Arc<StoredEvent>>,
+    /// Of events whose pictures have come to an end.
+    images: HashMap<EventSeq, Vec<Image>>,
+    /// Beside each delivery as it was then.
+    attempts: HashMap<DeliveryId, (Delivery, Vec<Attempt>)>,
+}
+
+impl Journal {
+    pub(super) fn open(config: &Config) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(Self {
+            store: Store::open_beside(&config.store, clock)?,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The newest events, newest first, each with its way through the relay.
+    pub(super) async fn events(
+        &self,
+        config: &Config,
+        world: &World,
+    ) -> Result<Vec<Value>, StoreError> {
+        let newest = EventFilter {
+            limit: EVENTS_MAX,
+            ..EventFilter::default()
+        };
+        let rows = self.store.events(newest).await?;
+        let mut deliveries: HashMap<EventSeq, Vec<Value>> = HashMap::new();
+        let filter = DeliveryFilter {
+            limit: DELIVERIES_MAX,
+            ..DeliveryFilter::default()
+        };
+        // The journal has the newest first.
+        for delivery in self.store.deliveries(filter).await?.into_iter().rev() {
+            let Some(row) = rows.iter().find(|row| row.seq == delivery.event) else {
+                continue;
+            };
+            let attempts = self.attempts(&delivery).await?;
+            let shown = delivery_json(&delivery, &attempts, &since(row.received_at));
+            deliveries.entry(row.seq).or_default().push(shown);
+        }
+        let mut shown = Vec::new();
+        for row in rows {
+            let Some(stored) = self.stored(row.seq).await? else {
+                continue; // Removed since.
+            };
+            let images = self.images(row.seq).await?;
+            let deliveries = deliveries.remove(&row.seq).unwrap_or_default();
+            shown.extend(event_json(&stored, &images, &deliveries, config, world));
+        }
+        Ok(shown)
+    }
+
+    async fn stored(&self, seq: EventSeq) -> Result<Option<Arc<StoredEvent>>, StoreError> {
+        if let Some(stored) = self.known().events.get(&seq) {
+            return Ok(Some(Arc::clone(stored)));
+        }
+        let Some(stored) = self.store.event_by_seq(seq).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.known().events.insert(seq, Arc::clone(&stored));
+        Ok(Some(stored))
+    }
+
+    async fn images(&self, event: EventSeq) -> Result<Vec<Image>, StoreError> {
+        if let Some(images) = self.known().images.get(&event) {
+            return Ok(images.clone());
+        }
+        let images = self.store.images_of(event).await?;
+        if images
+            .iter()
+            .all(|image| image.state != ImageState::Pending)
+        {
+            self.known().images.insert(event, images.clone());
+        }
+        Ok(images)
+    }
+
+    async fn attempts(&self, delivery: &Delivery) -> Result<Vec<Attempt>, StoreError> {
+        let known = self.known().attempts.get(&delivery.id).cloned();
+        if let Some((_, attempts)) = known.filter(|(then, _)| then == delivery) {
+            return Ok(attempts);
+        }
+        let attempts = self.store.attempts(delivery.id).await?;
+        let known = (delivery.clone(), attempts.clone());
+        self.known().attempts.insert(delivery.id, known);
+        Ok(attempts)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds since an event was received.
+fn since(received_at: Timestamp) -> impl Fn(Timestamp) -> i64 {
+    move |at| at.as_millis() - received_at.as_millis()
+}
+
+/// An event with its way; nothing of what a press on the page led to, which its card shows.
+fn event_json(
+    stored: &StoredEvent,
+    images: &[Image],
+    deliveries: &[Value],
+    config: &Config,
+    world: &World,
+) -> Option<Value> {
+    let id = stored.id.as_str();
+    let since = since(stored.received_at);
+    let read = stored.body.as_ref();
+    let read = read.and_then(|body| deliver::read_event(stored, body, &app::names(config)));
+    if let Some(Content::Updated(_)) = read.as_ref().map(|event| &event.content) {
+        return None;
+    }
+    let picture = |image: &Image| {
+        let fetched = world.fetched_at(id, usize::from(image.ordinal));
+        image_json(image, fetched.map(&since))
+    };
+    let pushes = world.pushes(id);
+    Some(json!({
+        "id": id,
+        "received_at": stored.received_at.as_millis(),
+        "state": stored.state.key(),
+        "said": read.as_ref().map(said),
+        "pushes": pushes.iter().map(|push| push_json(push, &since)).collect::<Vec<_>>(),
+        "rules": read.as_ref().map(|event| trace_json(&config.rules.explain(event).1)),
+        "pictures": images.iter().map(picture).collect::<Vec<_>>(),
+        "deliveries": deliveries,
+    }))
+}
+
+/// What an event says, in short.
+fn said(event: &Event) -> Value {
+    match &event.content {
+        Content::Created(feedback) => json!({
+            "kind": feedback.kind.and_then(FeedbackKind::key),
+            "fault": feedback.faults.first().copied().and_then(FaultKind::key),
+            "source": feedback.source.and_then(SourceKind::key),
+            "text": feedback.description.as_ref().map(|text| text.expose()),
+            "tenant": feedback.tenant_name.as_ref().map(|name| name.expose()),
+        }),
+        Content::Notice(notice) => json!({"kind": "notice", "text": notice.text}),
+        Content::Updated(_) => json!({"kind": "updated"}),
+        Content::Summary(_) => json!({"kind": "summary"}),
+    }
+}
+
+fn push_json(push: &Push, since: &dyn Fn(Timestamp) -> i64) -> Value {
+    json!({
+        "at": since(push.pushed_at),
+        "took_us": u64::try_from(push.took.as_micros()).unwrap_or(u64::MAX),
+        "status": push.status,
+    })
+}
+
+fn image_json(image: &Image, fetched: Option<i64>) -> Value {
+    json!({
+        "state": image.state.key(),
+        "fetched": fetched,
+        "reason": image.reason,
+        "format": image.kept.as_ref().map(|kept| kept.format.key()),
+        "bytes": image.kept.as_ref().map(|kept| kept.bytes),
+        "width": image.kept.as_ref().map(|kept| kept.width),
+        "height": image.kept.as_ref().map(|kept| kept.height),
+    })
+}
+
+fn delivery_json(
+    delivery: &Delivery,
+    attempts: &[Attempt],
+    since: &dyn Fn(Timestamp) -> i64,
+) -> Value {
+    let attempt = |attempt: &Attempt| {
+        json!({
+            "at": since(attempt.started_at),
+            "took": attempt.duration_ms,
+            "outcome": attempt.outcome.key(),
+            "status": attempt.status,
+            "code": attempt.code,
+            "reason": attempt.reason,
+            "form": attempt.form.key(),
+        })
+    };
+    json!({
+        "to": delivery.destination.as_str(),
+        "state": delivery.state.key(),
+        "trigger": delivery.trigger.key(),
+        "rule": delivery.order.rule.as_str(),
+        "severity": delivery.order.severity.key(),
+        "due": since(delivery.due_at),
+        "reason": delivery.reason,
+        "attempts": attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}

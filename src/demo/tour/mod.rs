@@ -1,0 +1,212 @@
+//! The tour: the whole relay on this machine, without an account anywhere.
+//!
+//! A throw-away folder holds the relay's `relay.toml`, its secrets and its journal. Stand-ins for Feishu and Slack
+//! and a receiver of webhooks ([`world`]) run beside the relay, which knows nothing of the tour: events come to it over
+//! HTTP, signed and encrypted, and it sends as it always does. The script lets things happen; the page shows what the
+//! stand-ins hold and what the relay's journal says, and hands on what its visitor does.
+
+mod acts;
+mod board;
+mod chats;
+mod folder;
+mod journal;
+mod reports;
+mod routes;
+mod script;
+mod settings;
+mod world;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use self::board::Board;
+use self::folder::Folder;
+use self::script::Pause;
+use self::settings::Settings;
+use self::world::World;
+use super::Server;
+use crate::tasks::Tasks;
+
+/// The configuration of the tour's relay, with places for what is known at its start.
+const CONFIG: &str = include_str!("relay.toml");
+/// The events of its `[[tests]]`.
+const EVENTS: &[(&str, &str)] = &[
+    (
+        "events/white-screen.json",
+        include_str!("../../../tests/events/white-screen.json"),
+    ),
+    (
+        "events/suggestion.json",
+        include_str!("../../../tests/events/suggestion.json"),
+    ),
+];
+/// How long what is in hand may take at the end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A tour cannot begin. Each says what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum TourError {
+    /// There is no place for its files.
+    #[error("cannot make a temporary folder: {0}")]
+    Folder(io::Error),
+    /// The stand-ins cannot be started.
+    #[error("cannot start the stand-ins for Feishu and Slack: {0}")]
+    StandIns(io::Error),
+    /// Its relay.toml is refused.
+    #[error("cannot use the demo's configuration: {0}")]
+    Settings(io::Error),
+    /// The page's port cannot be had.
+    #[error(
+        "cannot serve the page on port {port}: {source}; choose another with --port, or 0 for any"
+    )]
+    Page {
+        /// Which.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A tour that can begin. Dropping it ends it and removes its folder.
+pub struct Tour {
+    page: Server,
+    board: Arc<Board>,
+    tasks: Tasks,
+    runtime: Option<Runtime>,
+    // Dropped last.
+    folder: Folder,
+}
+
+/// Where the page is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PagePort {
+    /// Here, else on any port that is free.
+    Rather(u16),
+    /// Here and nowhere else; 0 is the system's choice.
+    Only(u16),
+}
+
+impl Tour {
+    /// Makes the folder, starts the stand-ins and serves the page.
+    pub fn prepare(port: PagePort) -> Result<Self, TourError> {
+        let folder = Folder::make().map_err(TourError::Folder)?;
+        let runtime = Runtime::new().map_err(TourError::StandIns)?;
+        let world = runtime.block_on(World::start(&folder));
+        let world = Arc::new(world.map_err(TourError::StandIns)?);
+        let settings = configure(&folder, &world).map_err(TourError::Settings)?;
+        let board = Board::new(world, Arc::new(settings), Arc::new(Pause::default()));
+        let board = Arc::new(board);
+        let page = runtime.block_on(serve(port, &board))?;
+        Ok(Self {
+            page,
+            board,
+            tasks: Tasks::new(),
+            runtime: Some(runtime),
+            folder,
+        })
+    }
+
+    /// The page's URL.
+    pub fn page(&self) -> String {
+        self.page.url()
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration of its relay.
+    pub fn config(&self) -> &Path {
+        self.board.settings.file()
+    }
+
+    /// Lets it begin: its relay listens here.
+    pub fn begin(&self, relay: SocketAddr) {
+        let Some(runtime) = &self.runtime else { return };
+        self.board.world.connect(format!("http://{relay}"));
+        self.board.settings.connect();
+        let _entered = runtime.enter();
+        let (world, pause) = (Arc::clone(&self.board.world), Arc::clone(&self.board.pause));
+        self.tasks.spawn("board", Arc::clone(&self.board).run());
+        self.tasks.spawn("echo", script::echo(Arc::clone(&world)));
+        // It comes to rest by itself.
+        drop(self.tasks.spawn_brief(script::run(world, pause)));
+    }
+}
+
+impl Drop for Tour {
+    fn drop(&mut self) {
+        self.tasks.stop_now();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(GRACE);
+        }
+    }
+}
+
+async fn serve(port: PagePort, board: &Arc<Board>) -> Result<Server, TourError> {
+    let start = |port| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Server::start(address, routes::routes(Arc::clone(board)))
+    };
+    let (port, served) = match port {
+        PagePort::Only(port) => (port, start(port).await),
+        PagePort::Rather(port) => match start(port).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => (0, start(0).await),
+            served => (port, served),
+        },
+    };
+    served.map_err(|source| TourError::Page { port, source })
+}
+
+/// Writes the relay's configuration and reads it.
+fn configure(folder: &Folder, world: &World) -> io::Result<Settings> {
+    let config = CONFIG
+        .replace("@PORT@", &free_port()?.to_string())
+        .replace("@FEISHU@", &world.feishu.url())
+        .replace("@SLACK@", &world.slack.url())
+        .replace("@WAREHOUSE@", &world.receiver.url())
+        .replace("@APP_ID@", reports::APP_ID);
+    folder.write("relay.toml", &config)?;
+    for (name, event) in EVENTS {
+        folder.write(name, event)?;
+    }
+    Settings::open(folder.file("relay.toml"))
+}
+
+/// A port for the relay, whose links must hold it before it listens.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named_or_left_for_another_and_nothing_stays() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = Tour::prepare(PagePort::Only(port))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains(&format!("port {port}")) && error.contains("--port"),
+            "{error}"
+        );
+        let tour = Tour::prepare(PagePort::Rather(port)).unwrap();
+        assert!(!tour.page().ends_with(&format!(":{port}")));
+        let folder = tour.folder().to_owned();
+        assert!(folder.join("relay.toml").exists());
+        drop(tour);
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,143 @@
+// Every word of the page, in English and Chinese. What reports and messages say is not in here.
+
+const WORDS = {
+  skip: ["Skip to the chats", "跳到会话"],
+  tagline: ["The whole relay on this machine. No account, nothing leaves it.", "整个中继都在这台机器上运行，无需账号，数据不出本机。"],
+  live: ["live", "实时"],
+  lost: ["the demo has ended", "演示已结束"],
+  pause: ["Pause reports", "暂停上报"],
+  resume: ["Resume reports", "继续上报"],
+  follow: ["One report on its way", "一条反馈的旅程"],
+  reports: ["Reports", "收到的反馈"],
+  waiting: ["The first report is about to arrive.", "第一条反馈马上就到。"],
+  empty: ["Nothing yet.", "暂无消息。"],
+  try: ["Try next", "接下来试试"],
+  send_title: ["Send your own report", "自己提一条反馈"],
+  kind: ["What is it?", "类型"],
+  words: ["In your words", "描述"],
+  words_hint: ["The pay button does nothing…", "点击支付没有反应……"],
+  contact: ["Contact", "联系方式"],
+  picture: ["A picture of yours", "图片"],
+  sample: ["Attach a sample screenshot", "附上示例截图"],
+  send: ["Send", "提交"],
+  sent: ["Sent. Follow it above.", "已提交，在上方查看它的旅程。"],
+  too_large: ["The picture is larger than 6 MB.", "图片超过 6 MB。"],
+  failed: ["That did not work: ", "没有成功："],
+  break_title: ["Break a chat", "弄坏一个会话"],
+  break_text: ["Each chat has a switch: let it answer 503, limit, or hang. Messages wait, are tried again, and arrive when it is back: nothing else is held up.", "每个会话右上角都有开关：返回 503、限流或无响应。消息会等待、重试，恢复后送达，其他会话不受影响。"],
+  break_report: ["Checkout stopped working for the whole shop a minute ago.", "一分钟前全店都无法结算了。"],
+  break_do: ["On-call down for 8 s, with a report", "值班群中断 8 秒，并提一条反馈"],
+  rule_title: ["Change a rule", "改一条规则"],
+  rule_text: ["The rules are one TOML file. Save it here or in your editor: it is in force at once, or refused with the line that is wrong.", "规则就是一个 TOML 文件。在这里或编辑器里保存：立即生效；有错则指出行号并保留旧规则。"],
+  rule_do: ["Open relay.toml", "打开 relay.toml"],
+  press_title: ["Press a button on a card", "点一下卡片按钮"],
+  press_text: ["Claim or Done in the on-call group or in Slack: the click goes to the relay as the platform sends it, Feishu's feedback is set, and every copy of the card shows who took it.", "在值班群或 Slack 点“我来处理”或“已处理”：点击按平台的方式回传给中继，飞书里的反馈状态随之更新，所有副本都会显示处理人。"],
+  look_title: ["Ask the relay itself", "直接问中继"],
+  look_text: ["From another terminal:", "在另一个终端里："],
+  close: ["Close", "关闭"],
+  save: ["Save", "保存"],
+  editor_note: ["Ctrl+S saves", "Ctrl+S 保存"],
+  in_force: ["in force", "已生效"],
+  not_in_force: ["refused; the old rules stay in force", "未通过，仍用旧规则"],
+  hint_typo: ["Misspell a destination", "写错一个目标"],
+  hint_move: ["Suggestions to on-call too", "建议也发值班群"],
+  hint_severity: ["Make other faults critical", "其他故障改为紧急"],
+  hint_back: ["As it was", "恢复原样"],
+  good: ["No complaints.", "检查通过。"],
+  intake: ["Intake", "接收"],
+  rule: ["Rule", "规则"],
+  pictures: ["Pictures", "图片"],
+  delivery: ["Delivery", "送达"],
+  answered: ["signature good, decrypted, stored; then answered {0}", "验签、解密、落盘之后应答 {0}"],
+  unanswered: ["no answer", "无应答"],
+  own: ["the relay's own word to its operator", "中继给运维的通知"],
+  repeated: ["pushed {0} times, told once", "推送 {0} 次，只通知一次"],
+  no_rule: ["no rule took it", "没有规则命中"],
+  goes_on: ["and on", "继续"],
+  why_not: ["why not the others", "其余为何未命中"],
+  wants: ["{0} wants {1}, found {2}", "{0} 要求 {1}，实际 {2}"],
+  nothing: ["nothing", "无"],
+  not_reached: ["not reached", "未到达"],
+  none: ["none", "无"],
+  kept: ["{0}×{1} {2}, {3}", "{0}×{1} {2}，{3}"],
+  after: ["after {0}", "{0} 后"],
+  fetching: ["being fetched…", "获取中……"],
+  lost_picture: ["could not be had", "未能获取"],
+  delivered: ["delivered", "已送达"],
+  pending: ["waiting", "等待中"],
+  sending: ["sending…", "发送中……"],
+  dead: ["given up", "已放弃"],
+  again_in: ["again in {0}", "{0} 后重试"],
+  edit: ["edit", "更新"],
+  late_images: ["late pictures", "补发图片"],
+  works: ["works", "正常"],
+  fails: ["answers 503", "返回 503"],
+  limits: ["limits", "限流"],
+  hangs: ["hangs", "无响应"],
+  outage: ["This chat {0}: messages to it wait and are tried again.", "该会话{0}：消息在等待并会重试。"],
+  condition: ["How {0} answers", "{0} 的响应"],
+  edited: ["edited", "已更新"],
+  signed: ["signature good", "签名有效"],
+  bot: ["BOT", "机器人"],
+  app: ["APP", "APP"],
+  suggestion: ["Suggestion", "建议"],
+  notice: ["Notice", "通知"],
+  fault: ["Fault", "故障"],
+  white_screen: ["White screen", "白屏"],
+  black_screen: ["Black screen", "黑屏"],
+  cannot_open: ["Cannot open", "无法打开"],
+  stutter: ["Stutters", "卡顿"],
+  crash: ["Crash", "闪退"],
+  slow_load: ["Slow to load", "加载慢"],
+  freeze: ["Freezes", "死机"],
+  other: ["Other fault", "其他异常"],
+  pressed: ["Sent to the relay.", "已回传给中继。"],
+};
+
+let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
+
+/** The language of the page: "en" or "zh". */
+export const current = () => language;
+
+/** Makes the other one the page's. */
+export function switchLanguage() {
+  language = language === "en" ? "zh" : "en";
+  localStorage.setItem("language", language);
+}
+
+/** The words for `key`, with what stands for {0}, {1} in them. */
+export function t(key, ...values) {
+  const words = WORDS[key]?.[language === "zh" ? 1 : 0] ?? key;
+  return words.replace(/\{(\d)\}/g, (_, index) => values[index] ?? "");
+}
+
+/** Whether there are words for it. */
+export const knows = (key) => key in WORDS;
+
+/** A span of time, given in milliseconds. */
+export function span(ms) {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** A time of day. */
+export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** A number of bytes. */
+export const size = (bytes) => (bytes < 1024 ? `${bytes} B` : `${(bytes / 1024).toFixed(0)} KB`);
+
+/**
+ * An element. `props` are its properties (`class`, `data-…` and `aria-…` its attributes), `children` elements or
+ * texts. Texts only ever become text: nothing that somebody typed is read as HTML.
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "class" || name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}

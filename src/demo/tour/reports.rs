@@ -1,0 +1,241 @@
+//! What the demo's people report, and the events that Feishu makes of it.
+
+use axum::body::Bytes;
+use serde_json::{Value, json};
+
+use crate::feishu::CREATED;
+use crate::model::{FaultKind, FeedbackKind, SourceKind, Timestamp};
+
+/// The app that is reported about.
+pub(super) const APP_ID: &str = "cli_9f5343c580712544";
+/// Feishu's feedback times are those of China.
+const ZONE: jiff::tz::Offset = jiff::tz::offset(8);
+
+/// What somebody reports.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    /// What went wrong; `None`: it is a suggestion.
+    pub(super) fault: Option<FaultKind>,
+    pub(super) source: SourceKind,
+    pub(super) description: String,
+    pub(super) path: String,
+    pub(super) tenant: String,
+    pub(super) contact: String,
+    pub(super) pictures: Vec<Bytes>,
+}
+
+/// An event, and its id.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) id: String,
+    pub(super) event: Value,
+}
+
+impl Report {
+    /// The event that Feishu makes of it, with its pictures at these URLs.
+    pub(super) fn event(&self, now: Timestamp, images: &[String]) -> Made {
+        let id = format!("{:032x}", fastrand::u128(..));
+        let feedback_id = format!("70578880{:011}", fastrand::u64(..100_000_000_000));
+        let reported_at = local(now);
+        let mut feedback = json!({
+            "feedback_id": feedback_id,
+            "app_id": APP_ID,
+            "feedback_time": reported_at,
+            "tenant_name": self.tenant,
+            "feedback_type": FeedbackKind::SUGGESTION.0,
+            "source": self.source.0,
+            "contact": self.contact,
+            "description": self.description,
+            "images": images,
+            "feedback_path": self.path,
+            "user_id": {"open_id": format!("ou_{:032x}", fastrand::u128(..))},
+        });
+        if let Some(fault) = self.fault {
+            feedback["feedback_type"] = FeedbackKind::FAULT.0.into();
+            feedback["fault_type"] = json!([fault.0]);
+            feedback["fault_time"] = reported_at.into();
+        }
+        let event = json!({
+            "schema": "2.0",
+            "header": {
+                "event_id": id,
+                "event_type": CREATED,
+                "create_time": now.as_millis().to_string(),
+                "app_id": APP_ID,
+                "tenant_key": "2ca1d211f64f6438",
+            },
+            "event": feedback,
+        });
+        Made { id, event }
+    }
+}
+
+/// As the platform writes times.
+fn local(at: Timestamp) -> String {
+    let at = at.to_jiff().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    ZONE.to_datetime(at)
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// The pictures that people send along. `pictures/draw` made them.
+pub(super) mod pictures {
+    pub(in super::super) const CART: &[u8] = include_bytes!("pictures/cart.png");
+    pub(super) const BLANK: &[u8] = include_bytes!("pictures/blank.png");
+    pub(super) const CRASH: &[u8] = include_bytes!("pictures/crash.png");
+    pub(super) const ORDERS: &[u8] = include_bytes!("pictures/orders.png");
+    pub(super) const SLOW: &[u8] = include_bytes!("pictures/slow.png");
+}
+
+/// A report of the demo's own, before it is one.
+struct Told {
+    fault: Option<FaultKind>,
+    source: SourceKind,
+    description: &'static str,
+    path: &'static str,
+    tenant: &'static str,
+    contact: &'static str,
+    pictures: &'static [&'static [u8]],
+}
+
+const HANGZHOU: &str = "杭州云帆科技";
+const RIVERSIDE: &str = "Riverside Retail Ltd";
+
+/// In the order in which they arrive; later on the last ones come again.
+const TOLD: &[Told] = &[
+    Told {
+        fault: Some(FaultKind::WHITE_SCREEN),
+        source: SourceKind::MINI_PROGRAM,
+        description: "点“提交订单”之后支付页一直是白屏，转圈转了两分钟。退出重进、换 Wi-Fi 都一样，订单也没有生成。",
+        path: "pages/pay/index?order=20260301",
+        tenant: HANGZHOU,
+        contact: "lina@yf.example",
+        pictures: &[pictures::CART, pictures::BLANK],
+    },
+    Told {
+        fault: None,
+        source: SourceKind::WEB_APP,
+        description: "Could the order list be sorted by amount? I export it to a spreadsheet every Monday just for that.",
+        path: "https://shop.example.com/console/orders",
+        tenant: RIVERSIDE,
+        contact: "rossi@rr.example",
+        pictures: &[pictures::ORDERS],
+    },
+    Told {
+        fault: Some(FaultKind::CRASH),
+        source: SourceKind::MINI_PROGRAM,
+        description: "The app closes as soon as I choose a reason for the refund. Three times in a row now.",
+        path: "pages/refund/reason",
+        tenant: RIVERSIDE,
+        contact: "okafor@rr.example",
+        pictures: &[pictures::CRASH],
+    },
+    Told {
+        fault: None,
+        source: SourceKind::MINI_PROGRAM,
+        description: "希望购物车支持多选后一起删除，现在只能一件一件地删，大促之后要删很久。",
+        path: "pages/cart/index",
+        tenant: HANGZHOU,
+        contact: "",
+        pictures: &[pictures::CART],
+    },
+    Told {
+        fault: Some(FaultKind::SLOW_LOAD),
+        source: SourceKind::MINI_PROGRAM,
+        description: "会场页面加载特别慢，商品图要等十几秒才出来，上午还没有这个问题。",
+        path: "pages/sale/1111",
+        tenant: "青松百货",
+        contact: "13800138000",
+        pictures: &[pictures::SLOW],
+    },
+    Told {
+        fault: Some(FaultKind::STUTTER),
+        source: SourceKind::WEB_APP,
+        description: "Scrolling the stock table stutters when a filter is set; without one it is smooth.",
+        path: "https://shop.example.com/console/stock",
+        tenant: RIVERSIDE,
+        contact: "",
+        pictures: &[],
+    },
+    Told {
+        fault: None,
+        source: SourceKind::BOT,
+        description: "机器人推送的日报能不能加上昨天的环比？每次都要自己算。",
+        path: "",
+        tenant: "青松百货",
+        contact: "wang@qs.example",
+        pictures: &[],
+    },
+];
+
+/// How many of them are told before they come again.
+pub(super) const COUNT: usize = TOLD.len();
+/// From here on they come again.
+pub(super) const AGAIN_FROM: usize = 2;
+
+/// One of the demo's own reports.
+pub(super) fn told(index: usize) -> Report {
+    let told = &TOLD[index % COUNT];
+    Report {
+        fault: told.fault,
+        source: told.source,
+        description: told.description.to_owned(),
+        path: told.path.to_owned(),
+        tenant: told.tenant.to_owned(),
+        contact: told.contact.to_owned(),
+        pictures: told
+            .pictures
+            .iter()
+            .map(|bytes| Bytes::from_static(bytes))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feishu::read_sample;
+    use crate::model::{AppName, Content};
+
+    #[test]
+    fn what_is_told_reads_as_it_was_told() {
+        let zone = jiff::tz::TimeZone::fixed(ZONE);
+        let now = Timestamp::from_millis(1_772_302_211_000);
+        for index in 0..COUNT {
+            let report = told(index);
+            let images: Vec<String> = report
+                .pictures
+                .iter()
+                .map(|_| "https://x.example/1".into())
+                .collect();
+            let made = report.event(now, &images);
+            let event = read_sample(&made.event.to_string(), &AppName::new("shop"), &zone).unwrap();
+            assert_eq!(event.id.as_str(), made.id);
+            let Content::Created(feedback) = event.content else {
+                panic!("another event: {}", made.event);
+            };
+            assert_eq!(feedback.faults, Vec::from_iter(report.fault));
+            assert_eq!(feedback.reported_at, Some(now));
+            assert!(feedback.id.is_some_and(|id| id.len() == 19));
+            assert_eq!(feedback.images.len(), report.pictures.len());
+            assert_eq!(feedback.description.unwrap().expose(), report.description);
+        }
+    }
+
+    #[test]
+    fn there_are_reports_in_both_languages_of_each_kind_and_pictures_that_are_some() {
+        let all: Vec<Report> = (0..COUNT).map(told).collect();
+        for fault in [true, false] {
+            let chinese = |report: &Report| report.description.chars().any(|c| c >= '\u{4e00}');
+            let of = all.iter().filter(|report| report.fault.is_some() == fault);
+            let (zh, en): (Vec<&Report>, Vec<&Report>) = of.partition(|report| chinese(report));
+            assert!(!zh.is_empty() && !en.is_empty());
+        }
+        for bytes in all.iter().flat_map(|report| &report.pictures) {
+            assert_eq!(
+                infer::get(bytes).map(|kind| kind.mime_type()),
+                Some("image/png")
+            );
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What happens by itself: an opening that shows one thing after another, and then a report now and again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::chats::{Chat, Condition};
+use super::reports::{AGAIN_FROM, COUNT, told};
+use super::world::World;
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// The next report arrives.
+    Report,
+    /// The first event is pushed once more.
+    Repeat,
+    /// A place answers so from now on.
+    Turns(Chat, Condition),
+}
+
+/// The opening: after how many milliseconds what happens.
+const OPENING: &[(u64, Act)] = &[
+    (0, Act::Report),
+    (3500, Act::Report),
+    (3500, Act::Report),
+    (3500, Act::Repeat),
+    (3000, Act::Turns(Chat::Slack, Condition::Fails)),
+    (500, Act::Report),
+    (8000, Act::Turns(Chat::Slack, Condition::Works)),
+    (5000, Act::Report),
+];
+/// How often there is a report after the opening.
+const EVERY: Duration = Duration::from_secs(25);
+/// A demo that is left alone comes to rest.
+const REPORTS_MAX: usize = 100;
+/// How soon it is seen that the visitor wants quiet, or no more of it.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Whether nothing is to happen by itself for now.
+#[derive(Debug, Default)]
+pub(super) struct Pause(AtomicBool);
+
+impl Pause {
+    pub(super) fn set(&self, paused: bool) {
+        self.0.store(paused, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    async fn over(&self) {
+        while self.is_set() {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Lets it happen.
+pub(super) async fn run(world: Arc<World>, pause: Arc<Pause>) {
+    let mut first: Option<Value> = None;
+    let mut next = 0;
+    for (after, act) in OPENING {
+        sleep(Duration::from_millis(*after)).await;
+        pause.over().await;
+        match act {
+            Act::Report => {
+                let made = world.report(&told(next)).await;
+                first.get_or_insert(made.event);
+                next += 1;
+            }
+            Act::Repeat => {
+                if let Some(event) = &first {
+                    world.push(event).await;
+                }
+            }
+            Act::Turns(chat, condition) => world.set_condition(*chat, *condition),
+        }
+    }
+    while next < REPORTS_MAX {
+        sleep(EVERY).await;
+        pause.over().await;
+        world.report(&told(which(next))).await;
+        next += 1;
+    }
+}
+
+/// The report that is told as number `next`: each once, then the later ones over and over.
+fn which(next: usize) -> usize {
+    if next < COUNT {
+        return next;
+    }
+    AGAIN_FROM + (next - COUNT) % (COUNT - AGAIN_FROM)
+}
+
+/// Tells the relay what changed in Feishu, soon after it did.
+pub(super) async fn echo(world: Arc<World>) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        world.push_updates().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_is_mended_and_the_reports_come_in_their_order() {
+        let mut broken = OPENING.iter().filter_map(|(_, act)| match act {
+            Act::Turns(chat, condition) => Some((chat, condition)),
+            Act::Report | Act::Repeat => None,
+        });
+        assert_eq!(broken.next_back(), Some((&Chat::Slack, &Condition::Works)));
+        let order: Vec<usize> = (0..COUNT + 7).map(which).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6, 2, 3]);
+    }
+}

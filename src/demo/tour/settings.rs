@@ -1,0 +1,148 @@
+//! The relay's `relay.toml`: read when it changes, whoever changed it, and the relay told to do the same.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+use crate::config::{self, Config};
+use crate::model::Current;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Settings {
+    file: PathBuf,
+    read: Mutex<Read>,
+    /// What the relay has in force.
+    config: Current<Config>,
+    /// Whether there is a relay that heeds a SIGHUP; before there is, one would end the process.
+    heeded: AtomicBool,
+}
+
+/// The file as it was read last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Read {
+    pub(super) text: String,
+    /// What `check` says of it, empty if nothing.
+    pub(super) report: String,
+    /// Whether it is what the relay has in force; otherwise that is an older one.
+    pub(super) in_force: bool,
+    /// How often it was read.
+    pub(super) version: u64,
+}
+
+impl Settings {
+    /// Reads the file, which must be good.
+    pub(super) fn open(file: PathBuf) -> io::Result<Self> {
+        let text = std::fs::read_to_string(&file)?;
+        let mut loaded = config::load(&file, &BTreeMap::new());
+        let config = loaded.config.take();
+        let config = config.ok_or_else(|| io::Error::other(loaded.report()))?;
+        let read = Read {
+            text,
+            report: loaded.report(),
+            in_force: true,
+            version: 1,
+        };
+        Ok(Self {
+            file,
+            read: Mutex::new(read),
+            config: Current::new(config),
+            heeded: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on there is a relay to be told.
+    pub(super) fn connect(&self) {
+        self.heeded.store(true, Ordering::SeqCst);
+    }
+
+    /// The configuration in force.
+    pub(super) fn config(&self) -> Current<Config> {
+        self.config.clone()
+    }
+
+    /// Where the file is.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The file as it was read last.
+    pub(super) fn read(&self) -> Read {
+        self.lock().clone()
+    }
+
+    /// Writes the file, and has the relay read it.
+    pub(super) fn save(&self, text: &str) -> io::Result<Read> {
+        std::fs::write(&self.file, text)?;
+        self.look()?;
+        Ok(self.read())
+    }
+
+    /// Looks whether the file was changed, and if so has the relay read it.
+    pub(super) fn look(&self) -> io::Result<()> {
+        let text = std::fs::read_to_string(&self.file)?;
+        let mut read = self.lock();
+        if text == read.text {
+            return Ok(());
+        }
+        // As a relay does at a SIGHUP: all or nothing.
+        let mut loaded = config::load(&self.file, &BTreeMap::new());
+        let config = loaded.config.take();
+        *read = Read {
+            text,
+            report: loaded.report(),
+            in_force: config.is_some(),
+            version: read.version + 1,
+        };
+        if let Some(config) = config {
+            self.config.set(config);
+        }
+        if self.heeded.load(Ordering::SeqCst) {
+            kill_process(getpid(), Signal::HUP)?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::tour::folder::Folder;
+
+    const GOOD: &str = "[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nverification_token = { file = \"token\" }\n\
+                        receive = \"webhook\"\n[destinations.here]\nkind = \"file\"\npath = \"here.jsonl\"\n\
+                        [[rules]]\nname = \"all\"\nsend_to = \"here\"\n";
+
+    #[test]
+    fn what_is_wrong_is_named_and_the_old_configuration_stays() {
+        let folder = Folder::make().unwrap();
+        folder.write("token", "x").unwrap();
+        folder.write("relay.toml", GOOD).unwrap();
+        let settings = Settings::open(folder.file("relay.toml")).unwrap();
+        let rules = || settings.config().get().rules_written.len();
+        let saved = settings
+            .save(&GOOD.replace("\"here\"\n", "\"there\"\n"))
+            .unwrap();
+        assert!(
+            !saved.in_force && saved.report.contains("did you mean \"here\"?"),
+            "{saved:?}"
+        );
+        assert_eq!((rules(), saved.version), (1, 2));
+        // Somebody's editor.
+        let more = format!("{GOOD}[[rules]]\nname = \"more\"\nsend_to = []\n");
+        folder.write("relay.toml", &more).unwrap();
+        settings.look().unwrap();
+        assert!(settings.read().in_force);
+        assert_eq!((rules(), settings.read().version), (2, 3));
+        settings.look().unwrap();
+        assert_eq!(settings.read().version, 3, "nothing changed");
+    }
+}

@@ -1,0 +1,272 @@
+//! The `demo` command: the real binary, asked what its page would ask.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::harness::demo::{Demo, command, wait_until};
+use crate::harness::http::{get, post};
+
+/// Whether some part of a value is this text, or has it.
+fn says(value: &Value, text: &str) -> bool {
+    value.to_string().contains(text)
+}
+
+#[test]
+fn a_card_with_pictures_is_there_at_once_and_nothing_is_left_at_the_end() {
+    let mut demo = Demo::started();
+    wait_until("a card with a picture", || {
+        demo.messages("oncall")
+            .iter()
+            .any(|card| says(card, "img_v3_"))
+    });
+    let took = demo.begun.elapsed();
+    assert!(
+        took < Duration::from_secs(10),
+        "the first card took {took:?}"
+    );
+    let card = demo.messages("oncall").remove(0);
+    assert!(
+        says(&card, "白屏 · shop") && says(&card, "<at id=ou_li></at>"),
+        "{card}"
+    );
+    let elements = card["content"]["body"]["elements"]
+        .as_array()
+        .expect("elements")
+        .clone();
+    let keys = elements
+        .iter()
+        .filter_map(|element| element["img_key"].as_str());
+    for key in keys {
+        let picture = get(&demo.page, &format!("/api/pictures/feishu/{key}"));
+        assert_eq!(
+            (picture.status, picture.header("content-type")),
+            (200, Some("image/png"))
+        );
+    }
+
+    let folder = demo.folder();
+    assert!(folder.join("data/relay.db").exists(), "a real journal");
+    let check = Command::new(env!("CARGO_BIN_EXE_feedback-relay"))
+        .args([
+            "--config",
+            &folder.join("relay.toml").display().to_string(),
+            "check",
+            "--deny-warnings",
+        ])
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    assert!(
+        check.status.success(),
+        "its tests pass, and there is nothing to warn of: {check:?}"
+    );
+
+    let begun = Instant::now();
+    assert_eq!(demo.interrupt().code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "Ctrl-C ended it late"
+    );
+    assert_eq!(
+        std::fs::read_dir(demo.temporary.path())
+            .expect("it is there")
+            .count(),
+        0
+    );
+    let mut said = String::new();
+    demo.said.read_to_string(&mut said).expect("readable");
+    assert!(
+        said.contains("relay.toml") && said.contains("Ctrl-C"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_repeat_is_told_once_and_a_report_of_the_visitor_s_own_goes_its_way() {
+    let demo = Demo::started();
+    let id = demo.report("crash", "mine <b>&amp;</b> *x*");
+    let event = || demo.event(&id).unwrap_or_default();
+    for place in ["oncall", "slack", "warehouse"] {
+        demo.wait_for_delivery(&id, place, "delivered", 1);
+    }
+    let shown = event();
+    assert_eq!(shown["said"]["fault"], "crash");
+    assert_eq!(shown["pushes"][0]["status"], 200);
+    assert_eq!(shown["pictures"][0]["state"], "kept");
+    let rules = shown["rules"].as_array().expect("rules");
+    let findings: Vec<_> = rules
+        .iter()
+        .filter_map(|rule| rule["finding"].as_str())
+        .collect();
+    assert_eq!(
+        findings,
+        ["continued", "matched", "not_reached", "not_reached"]
+    );
+    let of_mine = |card: &Value| says(card, "mine <b>&amp;</b> *x*");
+    assert!(demo.messages("oncall").iter().any(of_mine));
+
+    wait_until("the first event was pushed again", || {
+        let state = demo.state();
+        let events = state["events"].as_array().expect("events");
+        events
+            .iter()
+            .any(|event| event["pushes"].as_array().is_some_and(|all| all.len() == 2))
+    });
+    let first = demo.messages("oncall");
+    let first = first.iter().filter(|card| says(card, "白屏 · shop"));
+    assert_eq!(first.count(), 1);
+}
+
+#[test]
+fn a_broken_chat_holds_nobody_else_up_and_gets_what_it_missed() {
+    let demo = Demo::started();
+    for (chat, condition, said) in [
+        ("oncall", "fails", "503"),
+        ("warehouse", "limits", "429"),
+        ("product", "limits", "11232"),
+    ] {
+        demo.done(
+            "/api/condition",
+            &json!({"chat": chat, "condition": condition}),
+        );
+        let kind = if chat == "product" {
+            "suggestion"
+        } else {
+            "crash"
+        };
+        let id = demo.report(kind, "while it is down");
+        let delivery = demo.wait_for_delivery(&id, chat, "pending", 1);
+        assert!(says(&delivery["attempts"][0], said), "{delivery}");
+        demo.wait_for_delivery(&id, "slack", "delivered", 1);
+        demo.done(
+            "/api/condition",
+            &json!({"chat": chat, "condition": "works"}),
+        );
+        let delivery = demo.wait_for_delivery(&id, chat, "delivered", 2);
+        assert_eq!(
+            delivery["attempts"]
+                .as_array()
+                .and_then(|all| all.last())
+                .expect("one")["outcome"],
+            "delivered"
+        );
+    }
+}
+
+#[test]
+fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
+    let demo = Demo::started();
+    let id = demo.report("crash", "press me");
+    demo.wait_for_delivery(&id, "oncall", "delivered", 1);
+    demo.wait_for_delivery(&id, "slack", "delivered", 1);
+    let of = |chat: &str| {
+        let mut all = demo.messages(chat).into_iter();
+        all.rfind(|message| says(message, "press me"))
+            .expect("it is told")
+    };
+    let press = |chat: &str, button: &str| {
+        demo.done(
+            "/api/press",
+            &json!({"chat": chat, "message": of(chat)["id"], "button": button}),
+        )
+    };
+    assert_eq!(press("oncall", "claim")["toast"]["en_us"], "It is yours");
+    wait_until("both copies say who", || {
+        says(&of("oncall"), "<at id=ou_you></at>") && says(&of("slack"), "*Processing*")
+    });
+    assert_eq!(press("slack", "done")["status"], 200);
+    wait_until("both copies say that it is done", || {
+        says(&of("oncall"), "已处理") && says(&of("slack"), "*Processed*")
+    });
+    let forged = json!({"chat": "oncall", "message": "om_none", "button": "claim"});
+    assert_eq!(demo.tell("/api/press", &forged).status, 400);
+}
+
+#[test]
+fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused() {
+    let demo = Demo::started();
+    let config = get(&demo.page, "/api/config").json();
+    let text = config["text"].as_str().expect("a text");
+    let path = PathBuf::from(config["path"].as_str().expect("a path"));
+    let wrong = text.replace("[\"product\", \"slack\"]", "[\"produkt\", \"slack\"]");
+    let saved = demo.done("/api/config", &json!({ "text": wrong }));
+    assert_eq!(saved["in_force"], false);
+    assert!(
+        says(&saved["report"], "did you mean \\\"product\\\"?"),
+        "{saved}"
+    );
+    wait_until("the operator is told", || {
+        demo.messages("oncall")
+            .iter()
+            .any(|card| says(card, "relay.toml"))
+    });
+    let id = demo.report("suggestion", "by the old rules");
+    demo.wait_for_delivery(&id, "product", "delivered", 1);
+
+    // As somebody's editor does.
+    let right = text.replace("send_to = [\"product\", \"slack\"]", "send_to = \"oncall\"");
+    std::fs::write(path, right).expect("it can be written");
+    wait_until("the new rules are in force", || {
+        demo.state()["config"] == json!({"version": 3, "in_force": true})
+    });
+    wait_until("suggestions go to on-call", || {
+        let id = demo.report("suggestion", "by the new rules");
+        demo.wait_for_delivery(&id, "warehouse", "delivered", 1);
+        let event = demo.event(&id).expect("it is there");
+        let mut deliveries = event["deliveries"].as_array().expect("deliveries").iter();
+        deliveries.any(|one| one["to"] == "oncall")
+    });
+}
+
+#[test]
+fn only_its_own_page_is_served() {
+    let demo = Demo::started();
+    let page = get(&demo.page, "/");
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'self';"), "{policy}");
+    // What a browser asks for where somebody points a name of theirs at this machine.
+    let mut stream = TcpStream::connect(&demo.page).expect("it listens");
+    let asked = "GET /api/state HTTP/1.1\r\nHost: demo.example\r\nConnection: close\r\n\r\n";
+    stream.write_all(asked.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    let body = json!({"paused": true}).to_string();
+    let form = [("content-type", "text/plain")];
+    assert_eq!(
+        post(&demo.page, "/api/pause", &form, body.as_bytes()).status,
+        415
+    );
+    assert_eq!(demo.state()["paused"], false);
+    demo.done("/api/pause", &json!({"paused": true}));
+    assert_eq!(demo.state()["paused"], true);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let temporary = TempDir::new().expect("a temporary folder");
+    let output = command(&temporary, &["--port", &port])
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains(&format!("port {port}")) && said.contains("--port"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read_dir(temporary.path())
+            .expect("it is there")
+            .count(),
+        0
+    );
+}
