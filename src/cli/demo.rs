@@ -43,8 +43,9 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
         let failure = Failure::Configuration(loaded.report());
         return ExitCode::from(context.end(Err(failure)));
     };
+    let manager = app::ServiceManager::of(context.environment());
     let reload = context.loader();
-    let code = app::serve(config, "", reload, |address, _| {
+    let code = app::serve(config, "", manager, reload, |address, _| {
         context.out.text(&welcome(&tour, address));
         tour.begin(address);
     });
