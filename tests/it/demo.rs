@@ -44,7 +44,7 @@ fn a_card_with_pictures_is_there_at_once_and_nothing_is_left_at_the_end() {
         .iter()
         .filter_map(|element| element["img_key"].as_str());
     for key in keys {
-        let picture = get(&demo.page, &format!("/api/pictures/feishu/{key}"));
+        let picture = demo.get(&format!("/api/pictures/feishu/{key}"));
         assert_eq!(
             (picture.status, picture.header("content-type")),
             (200, Some("image/png"))
@@ -192,7 +192,7 @@ fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
 #[test]
 fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused() {
     let demo = Demo::started();
-    let config = get(&demo.page, "/api/config").json();
+    let config = demo.get("/api/config").json();
     let text = config["text"].as_str().expect("a text");
     let path = PathBuf::from(config["path"].as_str().expect("a path"));
     let wrong = text.replace("[\"product\", \"slack\"]", "[\"produkt\", \"slack\"]");
@@ -228,12 +228,23 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
 #[test]
 fn only_its_own_page_is_served() {
     let demo = Demo::started();
-    let page = get(&demo.page, "/");
+    for path in [
+        "/",
+        "/api/state",
+        "/page.js",
+        "/0123456789abcdef0123456789abcdef/api/state",
+    ] {
+        assert_eq!(get(&demo.page, path).status, 404, "without its key: {path}");
+    }
+    let page = demo.get("/");
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'self';"), "{policy}");
     // What a browser asks for where somebody points a name of theirs at this machine.
     let mut stream = TcpStream::connect(&demo.page).expect("it listens");
-    let asked = "GET /api/state HTTP/1.1\r\nHost: demo.example\r\nConnection: close\r\n\r\n";
+    let asked = format!(
+        "GET {}/api/state HTTP/1.1\r\nHost: demo.example\r\nConnection: close\r\n\r\n",
+        demo.key
+    );
     stream.write_all(asked.as_bytes()).expect("it reads");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -241,7 +252,13 @@ fn only_its_own_page_is_served() {
     let body = json!({"paused": true}).to_string();
     let form = [("content-type", "text/plain")];
     assert_eq!(
-        post(&demo.page, "/api/pause", &form, body.as_bytes()).status,
+        post(
+            &demo.page,
+            &format!("{}/api/pause", demo.key),
+            &form,
+            body.as_bytes()
+        )
+        .status,
         415
     );
     assert_eq!(demo.state()["paused"], false);

@@ -24,7 +24,7 @@ fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {
 fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
     let demo = Demo::started();
     let mut browser = Browser::start(1440, 900);
-    browser.open(&format!("http://{}/", demo.page));
+    browser.open(&format!("http://{}{}/", demo.page, demo.key));
     browser.wait_for(&format!("{DRAWN} >= 2"));
     browser.wait_for("document.querySelectorAll('#strip .stage.done').length === 4");
     browser.wait_for("document.querySelector('[data-chat=slack] .blocks img')?.naturalWidth > 0");
@@ -79,7 +79,7 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
 fn a_phone_shows_one_chat_at_a_time_and_scrolls_down_only() {
     let demo = Demo::started();
     let mut browser = Browser::start(390, 844);
-    browser.open(&format!("http://{}/", demo.page));
+    browser.open(&format!("http://{}{}/", demo.page, demo.key));
     browser.wait_for(&format!("{DRAWN} >= 2"));
     for chat in ["shop-feedback", "Data warehouse"] {
         browser.eval(&format!("[...document.querySelectorAll('.tab')].find((one) => one.textContent.includes('{chat}')).click()"));

@@ -75,6 +75,8 @@ pub enum TourError {
 /// A tour that can begin. Dropping it ends it and removes its folder.
 pub struct Tour {
     page: Server,
+    /// What the page's address has and nobody can guess.
+    key: String,
     board: Arc<Board>,
     tasks: Tasks,
     runtime: Option<Runtime>,
@@ -101,9 +103,12 @@ impl Tour {
         let settings = configure(&folder, &world).map_err(TourError::Settings)?;
         let board = Board::new(world, Arc::new(settings), Arc::new(Pause::default()));
         let board = Arc::new(board);
-        let page = runtime.block_on(serve(port, &board))?;
+        let key = getrandom::u64().map_err(|error| io::Error::other(error.to_string()));
+        let key = format!("{:016x}", key.map_err(TourError::StandIns)?);
+        let page = runtime.block_on(serve(port, &board, &key))?;
         Ok(Self {
             page,
+            key,
             board,
             tasks: Tasks::new(),
             runtime: Some(runtime),
@@ -113,7 +118,7 @@ impl Tour {
 
     /// The page's URL.
     pub fn page(&self) -> String {
-        self.page.url()
+        format!("{}/{}/", self.page.url(), self.key)
     }
 
     /// The folder.
@@ -149,10 +154,10 @@ impl Drop for Tour {
     }
 }
 
-async fn serve(port: PagePort, board: &Arc<Board>) -> Result<Server, TourError> {
+async fn serve(port: PagePort, board: &Arc<Board>, key: &str) -> Result<Server, TourError> {
     let start = |port| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Server::start(address, routes::routes(Arc::clone(board)))
+        Server::start(address, routes::routes(Arc::clone(board), key))
     };
     let (port, served) = match port {
         PagePort::Only(port) => (port, start(port).await),

@@ -9,8 +9,9 @@
 //! | `GET /api/config`, `POST` | `relay.toml`, and a new one |
 //! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | what a visitor does |
 //!
-//! It is for the browser of this machine alone: requests for another host are refused (a name that somebody
-//! points here), and what changes something must be JSON, which no other site's page can send.
+//! All of it is below a key that only the page's address has: whoever else works on this machine could write files
+//! by a rule otherwise. It is for the browser of this machine alone: requests for another host are refused (a name that
+//! somebody points here), and what changes something must be JSON, which no other site's page can send.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -74,17 +75,20 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-pub(super) fn routes(board: Arc<Board>) -> Router {
-    let mut routes = Router::new();
+/// Everything below `/{key}/`.
+pub(super) fn routes(board: Arc<Board>, key: &str) -> Router {
+    let mut files = Router::new();
     for (path, media_type, content) in FILES {
         let file = ([(header::CONTENT_TYPE, *media_type)], *content);
-        routes = routes.route(path, get(|| async move { file }));
+        files = files.route(&format!("/{key}{path}"), get(|| async move { file }));
     }
-    routes
+    let api = Router::new()
         .route("/api/state", get(state))
         .route("/api/live", get(live))
         .route("/api/pictures/{platform}/{key}", get(picture))
-        .merge(acts::routes())
+        .merge(acts::routes());
+    files
+        .nest(&format!("/{key}"), api)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(guard))
         .with_state(board)

@@ -30,6 +30,8 @@ pub struct Demo {
     child: Child,
     /// Where the page is: `127.0.0.1:PORT`.
     pub page: String,
+    /// What its paths begin with: `/KEY`.
+    pub key: String,
     /// What it printed after the page's address.
     pub said: BufReader<ChildStdout>,
     pub temporary: TempDir,
@@ -63,8 +65,10 @@ impl Demo {
             .strip_prefix("open http://")
             .and_then(|rest| rest.split_once(' '));
         let (page, _) = page.unwrap_or_else(|| panic!("the page's address comes first: {line:?}"));
+        let (page, key) = page.split_once('/').expect("a path");
         Self {
             page: page.to_owned(),
+            key: format!("/{}", key.trim_end_matches('/')),
             child,
             said,
             temporary,
@@ -81,8 +85,13 @@ impl Demo {
         folder
     }
 
+    /// Asks for something of the page's.
+    pub fn get(&self, path: &str) -> Answer {
+        get(&self.page, &format!("{}{path}", self.key))
+    }
+
     pub fn state(&self) -> Value {
-        get(&self.page, "/api/state").json()
+        self.get("/api/state").json()
     }
 
     pub fn messages(&self, chat: &str) -> Vec<Value> {
@@ -106,7 +115,8 @@ impl Demo {
 
     pub fn tell(&self, path: &str, body: &Value) -> Answer {
         let json = [("content-type", "application/json")];
-        post(&self.page, path, &json, body.to_string().as_bytes())
+        let path = format!("{}{path}", self.key);
+        post(&self.page, &path, &json, body.to_string().as_bytes())
     }
 
     pub fn done(&self, path: &str, body: &Value) -> Value {

@@ -59,7 +59,7 @@ function mrkdwn(text) {
 }
 
 const image = (platform, key, alt) =>
-  h("img", { src: `/api/pictures/${platform}/${encodeURIComponent(key)}`, alt, class: "shot", decoding: "async" });
+  h("img", { src: `api/pictures/${platform}/${encodeURIComponent(key)}`, alt, class: "shot", decoding: "async" });
 
 /** Pictures that follow each other stand side by side. */
 function gathered(elements) {

@@ -37,7 +37,7 @@ function panel(chat) {
   const name = chat[current()] ?? chat.en;
   const list = h("ol", { class: "messages", tabIndex: 0, "aria-label": name });
   const condition = h("select", { "aria-label": t("condition", name), onchange: (event) =>
-    told(post("/api/condition", { chat: chat.key, condition: event.target.value })) },
+    told(post("api/condition", { chat: chat.key, condition: event.target.value })) },
     CONDITIONS.map((one) => h("option", { value: one }, t(one))));
   const mark = { "slack-app": "#", webhook: "{ }" }[chat.kind] ?? "群";
   return h("article", { class: `panel ${chat.kind}`, "data-chat": chat.key },
@@ -57,7 +57,7 @@ function drawChat(chat) {
   // Whoever has scrolled back is reading, and is left alone.
   const follows = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4 || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const press = (message) => (button) =>
-    told(post("/api/press", { chat: chat.key, message, button }).then((said) =>
+    told(post("api/press", { chat: chat.key, message, button }).then((said) =>
       toast(said.toast?.[current() === "zh" ? "zh_cn" : "en_us"] ?? t("pressed"))));
   let changed = chat.messages.length === 0 && list.childElementCount === 0;
   for (const message of chat.messages) {
@@ -181,7 +181,7 @@ function drawWords() {
 }
 
 function watch() {
-  const live = new EventSource("/api/live");
+  const live = new EventSource("api/live");
   live.onopen = () => drawLive(true);
   live.onerror = () => drawLive(false);
   live.onmessage = (message) => {
@@ -209,7 +209,7 @@ async function send(form) {
   const file = form.picture.files[0];
   if (file?.size > PICTURE_BYTES_MAX) throw new Error(t("too_large"));
   const picture = file ? await base64(file) : null;
-  const { event } = await post("/api/report", {
+  const { event } = await post("api/report", {
     kind: form.kind.value, text: form.text.value, contact: form.contact.value, picture, sample: form.sample.checked,
   });
   page.chosen = event;
@@ -220,9 +220,9 @@ async function send(form) {
 
 async function outage() {
   page.chosen = null;
-  await post("/api/condition", { chat: "oncall", condition: "fails" });
-  setTimeout(() => told(post("/api/condition", { chat: "oncall", condition: "works" })), 8000);
-  await post("/api/report", { kind: "crash", text: t("break_report"), contact: "", picture: null, sample: false });
+  await post("api/condition", { chat: "oncall", condition: "fails" });
+  setTimeout(() => told(post("api/condition", { chat: "oncall", condition: "works" })), 8000);
+  await post("api/report", { kind: "crash", text: t("break_report"), contact: "", picture: null, sample: false });
 }
 
 // ---- relay.toml ----
@@ -245,14 +245,14 @@ function showConfig(config) {
 }
 
 async function readConfig() {
-  const config = await (await fetch("/api/config")).json();
+  const config = await (await fetch("api/config")).json();
   page.config ??= config.text;
   showConfig(config);
   if (document.activeElement !== $("config")) $("config").value = config.text;
 }
 
 async function save() {
-  showConfig(await post("/api/config", { text: $("config").value }));
+  showConfig(await post("api/config", { text: $("config").value }));
 }
 
 function suggest([wanted, change]) {
@@ -267,7 +267,7 @@ function suggest([wanted, change]) {
 
 $("report").onsubmit = (event) => { event.preventDefault(); told(send(event.target)); };
 $("outage").onclick = () => told(outage());
-$("pause").onclick = () => told(post("/api/pause", { paused: !page.state?.paused }));
+$("pause").onclick = () => told(post("api/pause", { paused: !page.state?.paused }));
 $("language").onclick = () => { switchLanguage(); drawWords(); };
 $("edit").onclick = () => $("editor").showModal();
 $("save").onclick = () => told(save());
