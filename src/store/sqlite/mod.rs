@@ -1,6 +1,7 @@
 //! The journal in an SQLite file.
 
 mod accept;
+mod batch;
 mod by_hand;
 mod connect;
 mod deliveries;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::batch::FAULT;
 use super::connect::{self, failure};
-use super::writer::FAULT;
 use crate::store::StoreError;
 
 /// More than this gains nothing on the disks the relay runs on, and each holds its own cache.

@@ -1,15 +1,12 @@
 //! The one thread that writes.
 //!
 //! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs them in
-//! one transaction, commits once, and then answers all: one `fsync` serves many events, and no answer
-//! comes before its commit. Where an act fails or panics, the batch is rolled back and run again, each
-//! act in a savepoint of its own, so that it fails alone; for that is rare, and savepoints cost copies of
-//! every page. A commit that fails is told to everyone in it, and the next batch starts on a fresh
-//! connection, so that the journal works again when the disk does.
+//! one transaction (see `batch`), commits once, and then answers all: one `fsync` serves many events,
+//! and no answer comes before its commit. A commit that fails is told to everyone in it, and the next
+//! batch starts on a fresh connection, so that the journal works again when the disk does.
 //!
 //! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -20,6 +17,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::batch::{Act, Batch};
 use super::connect::{self, failure};
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
@@ -48,9 +46,6 @@ const VACUUM_PAGES: u32 = 500;
 /// with every poll.
 const ERASE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is said of an act that panicked.
-pub(super) const FAULT: &str = "a fault of the program; the log has its place";
-
 /// Whether an act is run although nobody waits for its answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Unawaited {
@@ -58,18 +53,6 @@ pub(in crate::store) enum Unawaited {
     Run,
     /// It takes something for somebody who is gone.
     Skip,
-}
-
-/// An act in the queue.
-trait Act: Send {
-    /// Whether it is to be run.
-    fn wanted(&self) -> bool;
-    /// Runs it and keeps its result until the commit. It is run again after a rollback.
-    fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
-    /// It alone failed.
-    fn fail(&mut self, error: StoreError);
-    /// Gives the answer; `failed`: what befell the whole transaction.
-    fn answer(self: Box<Self>, failed: Option<&StoreError>);
 }
 
 struct Call<T, F> {
@@ -287,12 +270,12 @@ impl Thread {
             }
         };
         let changes = conn.total_changes();
-        let work = Work {
+        let done = Batch {
             conn,
             makers: &self.makers,
             clock: &*self.clock,
-        };
-        let done = work.commit(batch);
+        }
+        .commit(batch);
         self.untidy |= conn.total_changes() != changes;
         done
     }
@@ -358,99 +341,4 @@ impl Thread {
 
 fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "data_version", |row| row.get(0))
-}
-
-/// What a transaction works with.
-struct Work<'a> {
-    conn: &'a Connection,
-    makers: &'a Makers,
-    clock: &'a dyn Clock,
-}
-
-/// One act of a batch failed.
-enum Failed {
-    /// It alone.
-    Alone(StoreError),
-    /// The whole transaction is gone, by SQLite itself: disk full, I/O error.
-    All(rusqlite::Error),
-}
-
-impl Work<'_> {
-    /// Runs and commits a batch, or nothing of it.
-    fn commit(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
-        let done = match self.together(batch) {
-            Err(Failed::Alone(_)) => self.apart(batch),
-            Err(Failed::All(error)) => Err(error),
-            Ok(marks) => Ok(marks),
-        };
-        if done.is_err() {
-            self.roll_back();
-        }
-        done
-    }
-
-    /// All in one.
-    fn together(&self, batch: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
-        self.execute("BEGIN IMMEDIATE").map_err(Failed::All)?;
-        let mut marks = Marks::default();
-        for act in wanted(batch) {
-            marks.add(self.run(act)?);
-        }
-        self.execute("COMMIT").map_err(Failed::All)?;
-        Ok(marks)
-    }
-
-    /// Each in a savepoint of its own.
-    fn apart(&self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
-        self.roll_back();
-        self.execute("BEGIN IMMEDIATE")?;
-        let mut marks = Marks::default();
-        for act in wanted(batch) {
-            self.execute("SAVEPOINT act")?;
-            match self.run(act) {
-                Ok(more) => marks.add(more),
-                Err(Failed::Alone(error)) => {
-                    self.execute("ROLLBACK TO act")?;
-                    act.fail(error);
-                }
-                Err(Failed::All(error)) => return Err(error),
-            }
-            self.execute("RELEASE act")?;
-        }
-        self.execute("COMMIT")?;
-        Ok(marks)
-    }
-
-    fn run(&self, act: &mut dyn Act) -> Result<Marks, Failed> {
-        let tx = Tx {
-            conn: self.conn,
-            makers: self.makers,
-            now: self.clock.now(),
-            marks: Default::default(),
-        };
-        match catch_unwind(AssertUnwindSafe(|| act.run(&tx))) {
-            Ok(Ok(())) => Ok(tx.marks.get()),
-            Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
-            Ok(Err(error)) => Err(Failed::Alone(failure(error))),
-            // The panic's own words are left out: they may quote what an event says.
-            Err(_panic) => Err(Failed::Alone(StoreError::Unavailable(FAULT.into()))),
-        }
-    }
-
-    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
-        self.conn.prepare_cached(sql)?.execute([])?;
-        Ok(())
-    }
-
-    fn roll_back(&self) {
-        if !self.conn.is_autocommit() {
-            // The first failure is the one to tell. The connection is given up if this fails too.
-            self.conn.execute_batch("ROLLBACK").ok();
-        }
-    }
-}
-
-/// Asked anew for each: who waited may have gone while the acts before it ran.
-fn wanted(batch: &mut [Box<dyn Act>]) -> impl Iterator<Item = &mut (dyn Act + 'static)> {
-    batch.iter_mut().map(Box::as_mut).filter(|act| act.wanted())
 }
