@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::context::{self, Context, Reader};
 use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
 use super::helpers::Scene;
+use super::mentions;
 use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
 use super::{
-    Audience, Family, Locale, Mention, Payload, RenderError, Subject, Templates, Visibility, words,
+    Audience, Family, Locale, Payload, RenderError, Subject, Templates, Visibility, words,
 };
 use crate::model::{Content, Form, Trigger};
 
@@ -150,7 +151,7 @@ impl Job<'_> {
             && self.audience.fields.user == Visibility::Full;
         let person = self.subject.standing.person.as_deref();
         // `all` is an id too, and calls everyone.
-        let one = |id: &&str| id.starts_with(OPEN_ID) && is_id(id);
+        let one = |id: &&str| id.starts_with(OPEN_ID) && mentions::is_id(id);
         match person.filter(one).filter(|_| shown) {
             Some(id) => format!("<at id={id}></at>"),
             None => String::new(),
@@ -172,7 +173,7 @@ impl Job<'_> {
     fn message(&self, with_images: bool) -> Result<String, Failed> {
         let family = self.audience.family;
         let context = context::build(self.audience, self.subject, Reader::People, with_images);
-        let mention = mention_markup(self.subject.mentions, family);
+        let mention = mentions::markup(self.subject.mentions, family);
         let scene = self.scene(with_images, mention, true);
         let rendered = self
             .templates
@@ -226,9 +227,9 @@ impl Job<'_> {
             Family::Webhook | Family::Text => (Field::Plain, usize::MAX),
         };
         let mention = match family {
-            Family::Feishu => mention_text(self.subject.mentions),
-            Family::Slack => mention_markup(self.subject.mentions, family),
-            Family::Webhook | Family::Text => mention_names(self.subject.mentions),
+            Family::Feishu => mentions::text(self.subject.mentions),
+            Family::Slack => mentions::markup(self.subject.mentions, family),
+            Family::Webhook | Family::Text => mentions::names(self.subject.mentions),
         };
         let text = self.text(mention)?;
         fields::widest(self.size(), |bytes| {
@@ -258,7 +259,7 @@ impl Job<'_> {
             let title = title.replace('\n', " ");
             let body = self.filled(rest, Field::FeishuText, bytes, usize::MAX);
             let mut paragraphs = Vec::new();
-            let people = mention_nodes(self.subject.mentions);
+            let people = mentions::nodes(self.subject.mentions);
             if !people.is_empty() {
                 paragraphs.push(Value::Array(people));
             }
@@ -300,7 +301,7 @@ impl Job<'_> {
         context: &Context<'_>,
         with_images: bool,
     ) -> Result<Value, RenderError> {
-        let scene = self.scene(with_images, mention_names(self.subject.mentions), true);
+        let scene = self.scene(with_images, mentions::names(self.subject.mentions), true);
         let family = Family::Webhook;
         let rendered = self.templates.render(family, body, context.tree(), scene)?;
         let name = body.strip_suffix(".hbs").unwrap_or(body);
@@ -419,95 +420,4 @@ fn program_strings(value: &mut Value, bytes: usize, locale: Locale) {
             .for_each(|member| program_strings(member, bytes, locale)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// Ids come from the configuration; what could end the markup they stand in is no id.
-fn is_id(id: &str) -> bool {
-    !id.is_empty()
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.' | b'+'))
-}
-
-fn mention_markup(mentions: &[Mention], family: Family) -> String {
-    let mut out = Vec::new();
-    for mention in mentions.iter().take(context::LIST_MAX) {
-        match (mention, family) {
-            (Mention::All, Family::Slack) => out.push("<!channel>".to_owned()),
-            (Mention::All, Family::Feishu | Family::Webhook | Family::Text) => {
-                out.push("<at id=all></at>".to_owned());
-            }
-            (Mention::Person { slack, .. }, Family::Slack) => {
-                out.extend(slack.iter().filter(|id| is_id(id)).map(|id| {
-                    if id.starts_with('S') {
-                        format!("<!subteam^{id}>")
-                    } else {
-                        format!("<@{id}>")
-                    }
-                }));
-            }
-            (Mention::Person { feishu, .. }, Family::Feishu | Family::Webhook | Family::Text) => {
-                out.extend(feishu.iter().filter(|id| is_id(id)).map(|id| {
-                    let by = if id.contains('@') { "email" } else { "id" };
-                    format!("<at {by}={id}></at>")
-                }));
-            }
-        }
-    }
-    out.join(" ")
-}
-
-/// Mentions of Feishu's text messages, which take ids; of those known by e-mail only the name is said.
-fn mention_text(mentions: &[Mention]) -> String {
-    let mut out = Vec::new();
-    for mention in mentions.iter().take(context::LIST_MAX) {
-        match mention {
-            Mention::All => out.push("<at user_id=\"all\"></at>".to_owned()),
-            Mention::Person { name, feishu, .. } => {
-                let ids = open_ids(feishu);
-                if ids.is_empty() {
-                    out.push(format!("@{}", fit_name(name)));
-                }
-                out.extend(ids.iter().map(|id| format!("<at user_id=\"{id}\"></at>")));
-            }
-        }
-    }
-    out.join(" ")
-}
-
-fn open_ids(feishu: &[String]) -> Vec<&str> {
-    let ids = feishu.iter().map(String::as_str);
-    ids.filter(|id| is_id(id) && !id.contains('@')).collect()
-}
-
-fn fit_name(name: &str) -> String {
-    text::fit(&text::clean(name), Field::FeishuText, Room::ALL, Locale::En)
-}
-
-fn mention_nodes(mentions: &[Mention]) -> Vec<Value> {
-    let mut out = Vec::new();
-    for mention in mentions.iter().take(context::LIST_MAX) {
-        match mention {
-            Mention::All => out.push(json!({"tag": "at", "user_id": "all"})),
-            Mention::Person { name, feishu, .. } => {
-                let ids = open_ids(feishu);
-                if ids.is_empty() {
-                    out.push(json!({"tag": "text", "text": format!("@{} ", fit_name(name))}));
-                }
-                out.extend(ids.iter().map(|id| json!({"tag": "at", "user_id": id})));
-            }
-        }
-    }
-    out
-}
-
-fn mention_names(mentions: &[Mention]) -> String {
-    let names = mentions
-        .iter()
-        .take(context::LIST_MAX)
-        .map(|mention| match mention {
-            Mention::All => "@all".to_owned(),
-            Mention::Person { name, .. } => format!("@{}", text::clean(name)),
-        });
-    names.collect::<Vec<_>>().join(" ")
 }

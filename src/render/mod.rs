@@ -17,6 +17,7 @@ mod guard;
 mod helpers;
 mod library;
 mod mask;
+mod mentions;
 mod names;
 mod payload;
 mod sample;

@@ -1,19 +1,20 @@
 //! One struct for each thing worth counting.
 
+mod deliveries;
 mod long_connection;
+mod process;
 
+pub use deliveries::*;
 pub use long_connection::*;
+pub use process::*;
 
 use std::time::Duration;
 
 use super::metrics::{
-    App, AppReason, AppResult, AppSeen, AppState, Click, Configuration, Counted, Destination,
-    DestinationOutcome, InternalEvent, Kind, Metrics, Observed, Outcome, Rule, words,
+    App, AppReason, AppResult, AppSeen, AppState, Click, Counted, InternalEvent, Kind, Metrics,
+    Outcome, Rule, words,
 };
-use crate::model::{
-    Act, AppName, Attempt, Delivery, DeliveryId, DestinationName, EventId, NoticeKind, Plan,
-    Through, Timestamp,
-};
+use crate::model::{Act, AppName, EventId, NoticeKind, Plan, Through};
 
 /// An event is in the journal.
 pub struct EventAccepted<'a> {
@@ -107,154 +108,6 @@ impl InternalEvent for RequestRefused<'_> {
             reason: self.reason,
         };
         metrics.refused.count(&labels);
-    }
-}
-
-/// An attempt to send was made and is recorded.
-pub struct AttemptMade<'a> {
-    /// What was sent.
-    pub delivery: &'a Delivery,
-    /// How it went.
-    pub attempt: &'a Attempt,
-}
-
-impl InternalEvent for AttemptMade<'_> {
-    fn emit(self, metrics: &Metrics) {
-        let (delivery, attempt) = (self.delivery, self.attempt);
-        let success = attempt.reason.is_none();
-        let reason = attempt.reason.as_deref();
-        if success {
-            tracing::info!(
-                event.id = %delivery.event_id, delivery.id = %delivery.id,
-                destination = %delivery.destination, attempt = attempt.number, form = %attempt.form,
-                status = attempt.status, took_ms = attempt.duration_ms, "delivered"
-            );
-        } else {
-            tracing::warn!(
-                event.id = %delivery.event_id, delivery.id = %delivery.id,
-                destination = %delivery.destination, attempt = attempt.number, form = %attempt.form,
-                outcome = %attempt.outcome, status = attempt.status, code = attempt.code.as_deref(),
-                reason, took_ms = attempt.duration_ms, "attempt did not succeed"
-            );
-        }
-        let labels = DestinationOutcome {
-            destination: delivery.destination.to_string(),
-            outcome: attempt.outcome.key(),
-        };
-        metrics.attempts.count(&labels);
-    }
-}
-
-/// People were to be rung about a message that was taken.
-pub struct PeopleRung<'a> {
-    /// The message's delivery.
-    pub delivery: DeliveryId,
-    /// Where it went.
-    pub destination: &'a DestinationName,
-    /// Why not all of them were.
-    pub failed: Option<&'a str>,
-}
-
-impl InternalEvent for PeopleRung<'_> {
-    fn emit(self, metrics: &Metrics) {
-        if let Some(reason) = self.failed {
-            tracing::warn!(
-                delivery.id = %self.delivery, destination = %self.destination, reason,
-                "delivered, and not all of the mentioned were rung"
-            );
-        }
-        let [rung, failed] = words::RINGS;
-        let labels = DestinationOutcome {
-            destination: self.destination.to_string(),
-            outcome: if self.failed.is_none() { rung } else { failed },
-        };
-        metrics.rings.count(&labels);
-    }
-}
-
-/// A delivery has ended: `delivered`, `dead` or `discarded`.
-pub struct DeliveryEnded<'a> {
-    /// Which.
-    pub id: DeliveryId,
-    /// Where to.
-    pub destination: &'a DestinationName,
-    /// How, as a fixed word.
-    pub how: &'static str,
-    /// Why, unless it was delivered.
-    pub reason: Option<&'a str>,
-    /// From acceptance of the event to now, if it was delivered.
-    pub latency: Option<Duration>,
-}
-
-impl InternalEvent for DeliveryEnded<'_> {
-    fn emit(self, metrics: &Metrics) {
-        if let Some(reason) = self.reason {
-            tracing::error!(
-                delivery.id = %self.id, destination = %self.destination, how = self.how, reason,
-                "delivery ended undelivered"
-            );
-        }
-        let labels = DestinationOutcome {
-            destination: self.destination.to_string(),
-            outcome: self.how,
-        };
-        metrics.deliveries.count(&labels);
-        if let Some(latency) = self.latency {
-            let destination = labels.destination;
-            let seconds = latency.as_secs_f64();
-            metrics
-                .delivery_seconds
-                .observe(&Destination { destination }, seconds);
-        }
-    }
-}
-
-/// A destination's gate changed. Its numbers are read from the journal.
-pub struct GateChanged<'a> {
-    /// Which destination.
-    pub destination: &'a DestinationName,
-    /// Whether its breaker is open.
-    pub breaker_open: bool,
-    /// Why it is stopped until an operator acts, if it is.
-    pub stopped: Option<&'a str>,
-}
-
-impl InternalEvent for GateChanged<'_> {
-    fn emit(self, _metrics: &Metrics) {
-        match (self.stopped, self.breaker_open) {
-            (Some(reason), _) => {
-                tracing::error!(destination = %self.destination, reason, "destination stopped");
-            }
-            (None, true) => {
-                tracing::warn!(destination = %self.destination, "destination failing; probing it");
-            }
-            (None, false) => {
-                tracing::info!(destination = %self.destination, "destination works again")
-            }
-        }
-    }
-}
-
-/// A template could not be rendered; the built-in plain one took its place.
-pub struct TemplateFailed<'a> {
-    /// For which destination.
-    pub destination: &'a DestinationName,
-    /// Which template.
-    pub template: &'a str,
-    /// Why; holds names and positions of the template only.
-    pub reason: &'a str,
-}
-
-impl InternalEvent for TemplateFailed<'_> {
-    fn emit(self, metrics: &Metrics) {
-        tracing::error!(
-            destination = %self.destination, template = self.template, reason = self.reason,
-            "template failed; the built-in plain one takes its place"
-        );
-        let labels = Destination {
-            destination: self.destination.to_string(),
-        };
-        metrics.template_failures.count(&labels);
     }
 }
 
@@ -419,83 +272,6 @@ impl InternalEvent for StatusTold<'_> {
             result,
         };
         metrics.statuses.count(&labels);
-    }
-}
-
-/// The configuration was loaded anew, or refused.
-pub struct Reloaded<'a> {
-    /// What changed; `Err` holds how many mistakes it was refused for.
-    pub result: Result<&'a str, usize>,
-}
-
-impl InternalEvent for Reloaded<'_> {
-    fn emit(self, metrics: &Metrics) {
-        let [ok, refused] = words::RELOADS;
-        let result = match self.result {
-            Ok(changes) => {
-                tracing::info!(changes, "configuration reloaded");
-                ok
-            }
-            Err(mistakes) => {
-                tracing::error!(
-                    mistakes,
-                    "new configuration refused; the old one stays in force"
-                );
-                refused
-            }
-        };
-        metrics.reload_refused.set(i64::from(result == refused));
-        metrics.reloads.get_or_create(&Outcome { result }).inc();
-    }
-}
-
-/// A configuration is in force from now on.
-pub struct ConfigurationTaken<'a> {
-    /// The beginning of the SHA-256 of its texts.
-    pub hash: &'a str,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-impl InternalEvent for ConfigurationTaken<'_> {
-    fn emit(self, metrics: &Metrics) {
-        tracing::info!(configuration.hash = self.hash, "configuration in force");
-        let hash = self.hash.to_owned();
-        metrics.configuration.clear();
-        metrics
-            .configuration
-            .get_or_create(&Configuration { hash })
-            .set(1);
-        metrics.configuration_taken.set(self.at.as_secs());
-    }
-}
-
-/// The relay begins to work.
-pub struct RelayStarted {
-    /// When.
-    pub at: Timestamp,
-}
-
-impl InternalEvent for RelayStarted {
-    fn emit(self, metrics: &Metrics) {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "relay started");
-        metrics.started.set(self.at.as_secs());
-    }
-}
-
-/// One item made its handler panic; the relay goes on.
-pub struct PanicCaught {
-    /// Where.
-    pub task: &'static str,
-}
-
-impl InternalEvent for PanicCaught {
-    fn emit(self, metrics: &Metrics) {
-        tracing::error!(
-            task = self.task,
-            "panic over one item; it is put aside and the relay goes on"
-        );
-        metrics.panics.inc();
     }
 }
 

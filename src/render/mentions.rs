@@ -1,0 +1,98 @@
+//! How people are called in each kind of message.
+
+use serde_json::{Value, json};
+
+use super::context::LIST_MAX;
+use super::text::{Field, Room, clean, fit};
+use super::{Family, Locale, Mention};
+
+/// Ids come from the configuration; what could end the markup they stand in is no id.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.' | b'+'))
+}
+
+/// Of cards and of Slack's mrkdwn.
+pub(super) fn markup(mentions: &[Mention], family: Family) -> String {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(LIST_MAX) {
+        match (mention, family) {
+            (Mention::All, Family::Slack) => out.push("<!channel>".to_owned()),
+            (Mention::All, Family::Feishu | Family::Webhook | Family::Text) => {
+                out.push("<at id=all></at>".to_owned());
+            }
+            (Mention::Person { slack, .. }, Family::Slack) => {
+                out.extend(slack.iter().filter(|id| is_id(id)).map(|id| {
+                    if id.starts_with('S') {
+                        format!("<!subteam^{id}>")
+                    } else {
+                        format!("<@{id}>")
+                    }
+                }));
+            }
+            (Mention::Person { feishu, .. }, Family::Feishu | Family::Webhook | Family::Text) => {
+                out.extend(feishu.iter().filter(|id| is_id(id)).map(|id| {
+                    let by = if id.contains('@') { "email" } else { "id" };
+                    format!("<at {by}={id}></at>")
+                }));
+            }
+        }
+    }
+    out.join(" ")
+}
+
+/// Mentions of Feishu's text messages, which take ids; of those known by e-mail only the name is said.
+pub(super) fn text(mentions: &[Mention]) -> String {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(LIST_MAX) {
+        match mention {
+            Mention::All => out.push("<at user_id=\"all\"></at>".to_owned()),
+            Mention::Person { name, feishu, .. } => {
+                let ids = open_ids(feishu);
+                if ids.is_empty() {
+                    out.push(format!("@{}", fit_name(name)));
+                }
+                out.extend(ids.iter().map(|id| format!("<at user_id=\"{id}\"></at>")));
+            }
+        }
+    }
+    out.join(" ")
+}
+
+fn open_ids(feishu: &[String]) -> Vec<&str> {
+    let ids = feishu.iter().map(String::as_str);
+    ids.filter(|id| is_id(id) && !id.contains('@')).collect()
+}
+
+fn fit_name(name: &str) -> String {
+    fit(&clean(name), Field::FeishuText, Room::ALL, Locale::En)
+}
+
+/// Of Feishu's rich text.
+pub(super) fn nodes(mentions: &[Mention]) -> Vec<Value> {
+    let mut out = Vec::new();
+    for mention in mentions.iter().take(LIST_MAX) {
+        match mention {
+            Mention::All => out.push(json!({"tag": "at", "user_id": "all"})),
+            Mention::Person { name, feishu, .. } => {
+                let ids = open_ids(feishu);
+                if ids.is_empty() {
+                    out.push(json!({"tag": "text", "text": format!("@{} ", fit_name(name))}));
+                }
+                out.extend(ids.iter().map(|id| json!({"tag": "at", "user_id": id})));
+            }
+        }
+    }
+    out
+}
+
+/// Where nobody can be called: names alone.
+pub(super) fn names(mentions: &[Mention]) -> String {
+    let names = mentions.iter().take(LIST_MAX).map(|mention| match mention {
+        Mention::All => "@all".to_owned(),
+        Mention::Person { name, .. } => format!("@{}", clean(name)),
+    });
+    names.collect::<Vec<_>>().join(" ")
+}
