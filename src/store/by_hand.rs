@@ -1,0 +1,99 @@
+//! What the operator looks at and changes.
+
+use super::Store;
+use super::sqlite;
+use super::sqlite::Unawaited;
+use super::{ByHand, DeliveryFilter, EventFilter, EventRow, StoreError};
+use crate::model::*;
+
+impl Store {
+    /// Events, newest first.
+    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::events(conn, &filter))
+            .await
+    }
+
+    /// An event by its id (or feedback id).
+    pub async fn event(&self, id: &str) -> Result<Option<StoredEvent>, StoreError> {
+        let id = id.to_owned();
+        self.journal
+            .read(move |conn| sqlite::event_by_id(conn, &id))
+            .await
+    }
+
+    /// An event by its row.
+    pub async fn event_by_seq(&self, seq: EventSeq) -> Result<Option<StoredEvent>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::event_by_seq(conn, seq))
+            .await
+    }
+
+    /// An event's pictures in order.
+    pub async fn images_of(&self, event: EventSeq) -> Result<Vec<Image>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::images_of(conn, event))
+            .await
+    }
+
+    /// Deliveries, newest first.
+    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::deliveries(conn, &filter))
+            .await
+    }
+
+    /// The attempts of a delivery in order.
+    pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        self.journal
+            .read(move |conn| sqlite::attempts(conn, delivery))
+            .await
+    }
+
+    /// Makes a dead (or waiting) delivery due now, with a fresh `retry_for`, under its old key.
+    pub async fn retry(&self, delivery: DeliveryId) -> Result<ByHand, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::retry(tx, delivery))
+            .await
+    }
+
+    /// Ends a delivery that is not done.
+    pub async fn discard(&self, delivery: DeliveryId) -> Result<ByHand, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::discard(tx, delivery))
+            .await
+    }
+
+    /// Removes a person's words and pictures from an event and keeps the bare record. Returns the
+    /// pictures that no event needs any more.
+    pub async fn erase(&self, event: EventSeq) -> Result<Vec<ImageId>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::erase(tx, event))
+            .await
+    }
+
+    /// The events whose reporter has this open id (union id, user id).
+    pub async fn events_of_user(&self, user: &str) -> Result<Vec<EventSeq>, StoreError> {
+        let user = user.to_owned();
+        self.journal
+            .read(move |conn| sqlite::events_of_user(conn, &user))
+            .await
+    }
+
+    /// How many clicks the journal knows to be this person's: an open id, or a Slack id.
+    pub async fn clicks_of(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .read(move |conn| sqlite::clicks_of(conn, &person))
+            .await
+    }
+
+    /// Forgets who made the clicks of this person: an open id, or a Slack id. What they led to holds; what
+    /// the platform was still to be told in their name holds here only. Returns how many clicks they were.
+    pub async fn forget_clicks(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::forget_clicks(tx, &person))
+            .await
+    }
+}

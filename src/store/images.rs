@@ -1,0 +1,109 @@
+//! Pictures: what is to be fetched, and what is kept.
+
+use std::time::Duration;
+
+use super::Store;
+use super::sqlite;
+use super::sqlite::Unawaited;
+use super::{ImageVerdict, StoreError};
+use crate::model::*;
+
+impl Store {
+    /// Leases at most `count` picture jobs that are due, nearest deadline first.
+    pub async fn lease_images(
+        &self,
+        count: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<ImageJob>>, StoreError> {
+        self.journal
+            .write(Unawaited::Skip, move |tx| {
+                sqlite::lease_images(tx, count, lease)
+            })
+            .await
+    }
+
+    /// When the next picture job is due.
+    pub async fn next_image_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.clock.now();
+        self.journal
+            .read(move |conn| sqlite::next_image_due_at(conn, now))
+            .await
+    }
+
+    /// Records what became of a picture job. When the event's last picture is settled, deliveries
+    /// that wait for pictures are due at once; a picture kept after a message had gone makes a
+    /// delivery of its own.
+    pub async fn finish_image(
+        &self,
+        token: LeaseToken,
+        event: EventSeq,
+        ordinal: u8,
+        verdict: ImageVerdict,
+    ) -> Result<Recorded, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::finish_image(tx, token, event, ordinal, &verdict)
+            })
+            .await
+    }
+
+    /// Makes all pending picture jobs due now: the configuration has changed.
+    pub async fn make_images_due(&self) -> Result<u64, StoreError> {
+        self.journal
+            .write(Unawaited::Run, sqlite::make_images_due)
+            .await
+    }
+
+    /// The key the platform gave for a picture uploaded by the app with this `app_id`, or by the bot that
+    /// has this name instead of one.
+    pub async fn image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+    ) -> Result<Option<String>, StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        self.journal
+            .read(move |conn| sqlite::image_key(conn, &app_id, &image))
+            .await
+    }
+
+    /// Keeps such a key.
+    pub async fn put_image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+        key: &str,
+    ) -> Result<(), StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        let key = key.to_owned();
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::put_image_key(tx, &app_id, &image, &key)
+            })
+            .await
+    }
+
+    /// Forgets the keys of these pictures, which the platform no longer knows, and the rendering of
+    /// `delivery` that shows them: the next attempt uploads and renders anew.
+    pub async fn forget_image_keys(
+        &self,
+        app_id: &str,
+        images: &[ImageId],
+        delivery: DeliveryId,
+    ) -> Result<(), StoreError> {
+        let (app_id, images) = (app_id.to_owned(), images.to_vec());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::forget_image_keys(tx, &app_id, &images, delivery)
+            })
+            .await
+    }
+
+    /// What is known of a kept picture, by its id: for serving it.
+    pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
+        let id = id.clone();
+        self.journal
+            .read(move |conn| sqlite::kept_image(conn, &id))
+            .await
+    }
+}
