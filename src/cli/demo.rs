@@ -65,7 +65,7 @@ The whole relay runs on this machine, between stand-ins for Feishu and Slack. Re
 page, follow one, send your own, press a card's buttons, break a chat and see it recover.
 
   its rules    {config}
-               save a change and it is in force, or refused with its line
+               save a change and it is in force, or refused with its line (`serve` waits for a SIGHUP)
   the relay    http://{relay}/status, /metrics
 
 From another terminal:

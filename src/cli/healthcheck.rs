@@ -32,9 +32,12 @@ pub(super) struct Args {
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let Some(listen) = context.listen() else {
         let file = context.file();
-        let reason = format!(
-            "{file} does not tell where the relay listens: `feedback-relay check` says why"
-        );
+        let reason = match std::path::Path::new(&file).exists() {
+            true => format!(
+                "{file} does not tell where the relay listens: `feedback-relay check` says why"
+            ),
+            false => format!("there is no {file}; --config FILE names another"),
+        };
         return Err(Failure::Failed(reason));
     };
     let path = if args.alive { "healthz" } else { "readyz" };

@@ -51,7 +51,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let text = unquoted(read_file(&args.event, config.server.max_body)?);
     let read = |app| {
         reading::read(&text, app)
-            .map_err(|reason| Failure::Failed(format!("{}: {reason}", args.event.display())))
+            .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(&args.event))))
     };
     if let Some(any) = config.apps.values().next() {
         // What is no event at all is not asked who received it.
@@ -108,9 +108,17 @@ fn delivered(sent: &Sent) -> bool {
     sent.outcome == Outcome::Delivered
 }
 
+/// What people call the file.
+fn called(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "stdin".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
 /// Reads the file or stdin, at most what the intake takes.
 fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
-    let doing = || format!("cannot read {}", path.display());
+    let doing = || format!("cannot read {}", called(path));
     let source: Box<dyn Read> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {

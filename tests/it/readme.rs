@@ -44,7 +44,7 @@ fn with_file(relay: &Relay, name: &str) {
 #[test]
 fn the_first_minutes_go_as_they_are_told() {
     let told: Vec<String> = blocks("sh").concat().lines().map(str::to_owned).collect();
-    let [demo, serve, curl, cat, show, try_it, tests] = told.as_slice() else {
+    let [demo, serve, curl, show, cat, try_it, tests] = told.as_slice() else {
         panic!("another set of commands: {told:?}");
     };
     let mut relay = Relay::prepared(include_str!("../../relay.toml"));

@@ -149,6 +149,12 @@ fn a_healthcheck_that_finds_the_relay_unwell_says_why() {
     let output = relay.run(&["healthcheck"]);
     assert_eq!(output.code(), 1);
     assert!(output.stderr.contains("feedback-relay check"), "{output:?}");
+    let output = relay.run(&["--config", "nowhere.toml", "healthcheck"]);
+    assert_eq!(output.code(), 1);
+    assert!(
+        output.stderr.contains("there is no nowhere.toml"),
+        "{output:?}"
+    );
 
     let draining = Receiver::answering("draining\n");
     draining.always(Reply::status(503));
