@@ -130,7 +130,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let warned = counts.warnings > 0 || any(Standing::Warning);
     let found = any(Standing::Failed) || (warned && args.deny_warnings);
     match contents {
-        None => Err(Failure::Configuration(summary(&file, counts))),
+        None => {
+            let untested = loaded.has_tests().then_some("; its [[tests]] were not run");
+            let summary = summary(&file, counts) + untested.unwrap_or_default();
+            Err(Failure::Configuration(summary))
+        }
         Some(_) => Ok(Exit::done_if(!found && ran.failed == 0)),
     }
 }

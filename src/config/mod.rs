@@ -132,6 +132,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Whether a file has tests, be they right or wrong.
+    pub fn has_tests(&self) -> bool {
+        let headed = |line: &str| line.trim_start().starts_with("[[tests]]");
+        let mut texts = self.sources.iter().map(|(_, text)| text);
+        texts.any(|text| text.lines().any(headed))
+    }
+
     /// All complaints as people read them: `relay.toml:6:17`, the line (with what may be secret
     /// masked), a caret, and help. Empty if there is none.
     pub fn report(&self) -> String {

@@ -137,6 +137,8 @@ fn a_wrong_test_is_a_wrong_configuration_for_check_alone() {
     for said in ["relay.toml:", "none.json", "did you mean \"faults\"?"] {
         assert!(checked.stdout.contains(said), "{said}: {checked:?}");
     }
+    let unrun = "its [[tests]] were not run";
+    assert!(checked.stderr.contains(unrun), "{checked:?}");
     let tried = relay.run(&["try", "events/crash.json"]);
     assert_eq!(tried.code(), 0, "{tried:?}");
 }
