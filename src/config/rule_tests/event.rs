@@ -95,6 +95,12 @@ impl Reader<'_> {
     ) -> Option<Event> {
         let at = test.key("event", file.span());
         let path = self.context.path(file.get_ref());
+        if !path.exists() {
+            let message = format!("there is no {}", path.display());
+            let help = "`feedback-relay events sample KIND` prints one to write there";
+            out.add_with_help(codes::UNREADABLE, &at, message, help);
+            return None;
+        }
         let text = read_text(&path, &at, out)?;
         let via = self.receiver(&text, &at, out)?;
         let read = |text: &str| feishu::read_sample(text, &via.name, &via.feedback_timezone);
