@@ -83,12 +83,12 @@ impl Leasing {
     }
 
     /// The next that may start, if it is there.
-    pub(super) fn next(&mut self) -> Option<Ready> {
+    pub(super) fn take_next(&mut self) -> Option<Ready> {
         self.ready.pop_front()
     }
 
     /// What waits here in vain.
-    pub(super) fn stale(&mut self) -> Vec<Ready> {
+    pub(super) fn take_stale(&mut self) -> Vec<Ready> {
         let fresh = |one: &Ready| one.since.elapsed() < FRESH_FOR;
         let stale = self.ready.iter().take_while(|one| !fresh(one)).count();
         self.ready.drain(..stale).collect()
@@ -99,11 +99,11 @@ impl Leasing {
         if !self.looking.is_empty() {
             self.answered().await;
         }
-        self.all()
+        self.take_all()
     }
 
     /// All that waits here.
-    pub(super) fn all(&mut self) -> Vec<Ready> {
+    pub(super) fn take_all(&mut self) -> Vec<Ready> {
         self.ready.drain(..).collect()
     }
 

@@ -111,15 +111,15 @@ impl Line {
         let now = self.sender.now();
         let allowance = self.gate.allowance(now);
         let waits_in_vain = match allowance.next_at {
-            Some(_) => self.leasing.all(),
-            None => self.leasing.stale(),
+            Some(_) => self.leasing.take_all(),
+            None => self.leasing.take_stale(),
         };
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
         let room = unrecorded.saturating_sub(self.records.len());
         let mut may_start = allowance.count.min(room);
         while may_start > 0
-            && let Some(Ready { lease, began, .. }) = self.leasing.next()
+            && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
             self.gate.begin(1, now);
             self.start(&settings, lease, began);

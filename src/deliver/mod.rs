@@ -1,10 +1,10 @@
 //! Deliveries on their way.
 //!
 //! Who plays: the [`Dispatcher`] keeps one line to each destination. A line asks its [`Gate`] how many
-//! sends may start, leases so many due deliveries from the journal, and makes an attempt at each: the
-//! payload is prepared (pictures, template, or what an earlier attempt sent), the destination sends it
-//! and says what came of it, the [`RetryPolicy`] says what follows, and attempt and state are recorded
-//! in one transaction.
+//! sends may start, leases so many due deliveries from the journal (and, where sends end fast, those that
+//! follow: `leasing`), and makes an attempt at each: the payload is prepared (pictures, template, or what
+//! an earlier attempt sent), the destination sends it and says what came of it, the [`RetryPolicy`] says
+//! what follows, and attempt and state are recorded in one transaction, beside the next sends.
 //!
 //! What is promised: an attempt is made only under a lease; a delivery is repeated only if its send
 //! was not recorded; every attempt of a delivery carries the same key; a line that waits or fails

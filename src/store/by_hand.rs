@@ -1,9 +1,7 @@
 //! What the operator looks at and changes.
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{ByHand, DeliveryFilter, EventFilter, EventRow, StoreError};
+use super::sqlite::{self, Unawaited};
+use super::{ByHand, DeliveryFilter, EventFilter, EventRow, Store, StoreError};
 use crate::model::*;
 
 impl Store {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{Acted, Acting, StatusVerdict, StoreError};
+use super::sqlite::{self, Unawaited};
+use super::{Acted, Acting, StatusVerdict, Store, StoreError};
 use crate::model::*;
 
 impl Store {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{FallBack, Finished, GateRecord, StoreError, Work};
+use super::sqlite::{self, Unawaited};
+use super::{FallBack, Finished, GateRecord, Store, StoreError, Work};
 use crate::model::*;
 
 impl Store {

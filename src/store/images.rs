@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{ImageVerdict, StoreError};
+use super::sqlite::{self, Unawaited};
+use super::{ImageVerdict, Store, StoreError};
 use crate::model::*;
 
 impl Store {

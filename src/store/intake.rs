@@ -1,9 +1,7 @@
 //! What comes in.
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{Accepted, Arrival, LateTelling, NewDelivery, StoreError};
+use super::sqlite::{self, Unawaited};
+use super::{Accepted, Arrival, LateTelling, NewDelivery, Store, StoreError};
 use crate::model::*;
 
 impl Store {

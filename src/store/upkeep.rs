@@ -1,9 +1,7 @@
 //! What is kept for how long, and the journal itself.
 
-use super::Store;
-use super::sqlite;
-use super::sqlite::Unawaited;
-use super::{Stats, StoreError, Swept};
+use super::sqlite::{self, Unawaited};
+use super::{Stats, Store, StoreError, Swept};
 use crate::model::*;
 use std::path::Path;
 
