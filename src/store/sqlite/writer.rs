@@ -36,8 +36,12 @@ const POLL: Duration = Duration::from_millis(500);
 /// After so many polls without work the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
 
-/// A log of so many pages is moved into the database.
-const LOG_PAGES: i64 = 4000;
+/// A log of so many pages is moved into the database: so many that a page which is written again and again is
+/// moved once.
+const LOG_PAGES: i64 = 8000;
+
+/// After so many batches it is looked how long the log is.
+const LOG_LOOK: u32 = 8;
 
 /// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
 const VACUUM_PAGES: u32 = 500;
@@ -119,6 +123,7 @@ impl Writer {
             data_version,
             polled_at: Instant::now(),
             idle_polls: 0,
+            batches: 0,
             mover: None,
             untidy: true,
             owes_erasure: false,
@@ -185,6 +190,8 @@ struct Thread {
     data_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
+    /// Since the start.
+    batches: u32,
     /// Moves the log into the database.
     mover: Option<JoinHandle<rusqlite::Result<()>>>,
     /// Something was written since the log was last emptied.
@@ -203,7 +210,10 @@ impl Thread {
                     let mut batch = vec![first];
                     batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
                     self.serve(batch);
-                    self.shorten_log();
+                    self.batches = self.batches.wrapping_add(1);
+                    if self.batches.is_multiple_of(LOG_LOOK) {
+                        self.shorten_log();
+                    }
                     self.idle_polls = 0;
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle_polls += 1,
