@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 
 use super::connect::failure;
+use super::ids;
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -32,6 +33,7 @@ pub(super) trait Act: Send {
 pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
     pub(super) makers: &'a Makers,
+    pub(super) ids: &'a ids::Shared,
     pub(super) clock: &'a dyn Clock,
 }
 
@@ -59,11 +61,13 @@ impl Batch<'_> {
 
     /// All in one.
     fn together(&self, acts: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
-        self.execute("BEGIN IMMEDIATE").map_err(Failed::All)?;
+        self.begin().map_err(Failed::All)?;
         let mut marks = Marks::default();
         for act in wanted(acts) {
             marks.add(self.run(act)?);
         }
+        let filed = self.ids.borrow_mut().file(self.conn);
+        filed.map_err(Failed::All)?;
         self.execute("COMMIT").map_err(Failed::All)?;
         Ok(marks)
     }
@@ -71,7 +75,7 @@ impl Batch<'_> {
     /// Each in a savepoint of its own.
     fn apart(&self, acts: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
         self.roll_back();
-        self.execute("BEGIN IMMEDIATE")?;
+        self.begin()?;
         let mut marks = Marks::default();
         for act in wanted(acts) {
             self.execute("SAVEPOINT act")?;
@@ -79,6 +83,7 @@ impl Batch<'_> {
                 Ok(more) => marks.add(more),
                 Err(Failed::Alone(error)) => {
                     self.execute("ROLLBACK TO act")?;
+                    self.ids.borrow_mut().forget();
                     act.fail(error);
                 }
                 Err(Failed::All(error)) => return Err(error),
@@ -93,6 +98,7 @@ impl Batch<'_> {
         let tx = Tx {
             conn: self.conn,
             makers: self.makers,
+            ids: self.ids,
             now: self.clock.now(),
             marks: Default::default(),
         };
@@ -110,7 +116,13 @@ impl Batch<'_> {
         Ok(())
     }
 
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.execute("BEGIN IMMEDIATE")?;
+        self.ids.borrow_mut().catch_up(self.conn)
+    }
+
     fn roll_back(&self) {
+        self.ids.borrow_mut().forget();
         if !self.conn.is_autocommit() {
             // The first failure is the one to tell. The connection is given up if this fails too.
             self.conn.execute_batch("ROLLBACK").ok();

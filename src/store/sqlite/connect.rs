@@ -98,6 +98,11 @@ pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Log>
         })
 }
 
+/// Changes when another connection has written, and only then. Says nothing to another connection.
+pub(super) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
 /// A connection that only reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

@@ -22,7 +22,6 @@ CREATE TABLE events (
     users        BLOB,
     CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
 ) STRICT;
-CREATE UNIQUE INDEX events_by_id ON events (id, via);
 CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app)
     WHERE feedback_id IS NOT NULL;
 CREATE INDEX events_by_via ON events (via, seq);
@@ -31,6 +30,13 @@ CREATE INDEX events_by_via ON events (via, seq);
 CREATE INDEX events_by_state ON events (state, seq)
     WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
 CREATE INDEX events_by_time ON events (received_at);
+
+-- Ids of events, all but the newest (see ids.rs). `key` stands for an id: half of a hash.
+CREATE TABLE event_ids (
+    key       INTEGER NOT NULL,
+    event_seq INTEGER NOT NULL,
+    PRIMARY KEY (key, event_seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE bodies (
     event_seq INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,

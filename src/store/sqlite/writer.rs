@@ -7,6 +7,7 @@
 //!
 //! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -18,7 +19,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::batch::{Act, Batch};
-use super::connect::{self, failure};
+use super::connect::{self, data_version, failure};
+use super::ids::{self, NewIds};
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -118,6 +120,7 @@ impl Writer {
             conn: Some(conn),
             path,
             makers,
+            ids: RefCell::new(NewIds::new()),
             clock,
             tell,
             data_version,
@@ -183,6 +186,7 @@ struct Thread {
     conn: Option<Connection>,
     path: PathBuf,
     makers: Makers,
+    ids: ids::Shared,
     clock: Arc<dyn Clock>,
     tell: watch::Sender<u64>,
     /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
@@ -283,6 +287,7 @@ impl Thread {
         let done = Batch {
             conn,
             makers: &self.makers,
+            ids: &self.ids,
             clock: &*self.clock,
         }
         .commit(batch);
@@ -347,8 +352,4 @@ impl Thread {
         let restored = connect::wait_for_locks(conn);
         restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
     }
-}
-
-fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
 use super::super::{
-    connect, edits, fall_back, follow_up, images, late, lease, lists, states, stats, status_jobs,
-    sweep,
+    connect, edits, fall_back, follow_up, ids, images, late, lease, lists, states, stats,
+    status_jobs, sweep,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
@@ -82,6 +82,7 @@ fn statements() -> Vec<String> {
     statements.extend(status_jobs::DUE.map(str::to_owned));
     statements.extend([Pending, Sending, Dead].map(stats::count_sql));
     statements.extend(OF_STATS.map(str::to_owned));
+    statements.extend([ids::FILED, ids::NEWEST_WAITING].map(str::to_owned));
     let of_late = [late::NEWEST_UNTOLD, late::TELL, late::NEWEST_TOLD];
     statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
