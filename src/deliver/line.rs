@@ -27,7 +27,7 @@ const UNRECORDED_FOR_EACH: usize = 2;
 pub(super) struct Line {
     name: DestinationName,
     settings: Current<Settings>,
-    sender: Sender,
+    sender: Arc<Sender>,
     gate: Gate,
     /// What it shares with the lines to other destinations.
     shared: SharedPaces,
@@ -39,6 +39,8 @@ pub(super) struct Line {
     leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
     /// Attempts that were made and are being written down: others go out meanwhile.
     records: JoinSet<()>,
+    /// How many sends may be in flight while many events come in.
+    sends_in_rush: usize,
 }
 
 impl Line {
@@ -60,7 +62,7 @@ impl Line {
         Self {
             name,
             settings,
-            sender,
+            sender: Arc::new(sender),
             gate,
             shared,
             destination,
@@ -68,6 +70,7 @@ impl Line {
             sends: JoinSet::new(),
             leases: HashMap::new(),
             records: JoinSet::new(),
+            sends_in_rush: std::thread::available_parallelism().map_or(1, usize::from) + 1,
         }
     }
 
@@ -119,6 +122,7 @@ impl Line {
         let room = unrecorded.saturating_sub(self.records.len());
         let mut may_start = allowance.count.min(room);
         while may_start > 0
+            && !self.holds_back()
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
             self.gate.begin(1, now);
@@ -137,6 +141,12 @@ impl Line {
         )
     }
 
+    /// While many events come in at once, taking them in goes first: a few sends in flight are more than any
+    /// platform takes then.
+    fn holds_back(&self) -> bool {
+        self.sends.len() >= self.sends_in_rush && self.sender.store.in_rush()
+    }
+
     /// What is leased and cannot start goes back to the journal, due as it was.
     async fn give_back(&self, ready: Vec<Ready>) {
         let paces = self.destination.shared_paces();
@@ -151,7 +161,7 @@ impl Line {
     }
 
     fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>, began: Instant) {
-        let sender = self.sender.clone();
+        let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
         let send = async move { sender.attempt(&settings, &destination, &lease).await };
@@ -191,7 +201,7 @@ impl Line {
         };
         let jitter = self.sender.chance();
         let changed = self.gate.end(&made.sent.outcome, self.sender.now(), jitter);
-        let (sender, destination) = (self.sender.clone(), Arc::clone(&self.destination));
+        let (sender, destination) = (Arc::clone(&self.sender), Arc::clone(&self.destination));
         self.records
             .spawn(async move { sender.conclude(&destination, &lease, made).await });
         self.changed(changed).await;
