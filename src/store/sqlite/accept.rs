@@ -114,6 +114,9 @@ pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
 }
 
 fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::Result<()> {
+    if arrival.images.is_empty() {
+        return Ok(());
+    }
     let mut insert = tx.prepare_cached(
         "INSERT INTO image_jobs (event_seq, ordinal, url, state, due_at, deadline_at)
          VALUES (?1, ?2, ?3, 'pending', ?4, ?5)",

@@ -138,10 +138,9 @@ pub(super) fn find(tx: &Tx<'_>, id: &EventId, via: &AppName) -> rusqlite::Result
     let key = key(id.as_str());
     let mut found = tx.ids.borrow().with_key(key);
     found.extend(filed(tx, key)?);
-    let mut is_it =
-        tx.prepare_cached("SELECT 1 FROM events WHERE seq = ?1 AND id = ?2 AND via = ?3")?;
     for event in found {
-        if is_it.exists(params![event, id, via])? {
+        let is_it = "SELECT 1 FROM events WHERE seq = ?1 AND id = ?2 AND via = ?3";
+        if tx.prepare_cached(is_it)?.exists(params![event, id, via])? {
             return Ok(Some(event));
         }
     }

@@ -196,3 +196,34 @@ fn the_newest_rows_are_found_without_sorting() {
         );
     }
 }
+
+/// An `IN` of more than two words in a `CHECK` does.
+#[test]
+fn no_row_that_is_written_costs_a_table_of_its_own() {
+    let conn = journal();
+    let tables: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(tables.len() > 10);
+    for table in tables {
+        let mut explain = conn
+            .prepare(&format!("EXPLAIN INSERT INTO {table} DEFAULT VALUES"))
+            .unwrap();
+        let steps: Vec<String> = explain
+            .query_map([], |row| row.get("opcode"))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(
+            steps
+                .iter()
+                .any(|step| step == "Insert" || step == "IdxInsert"),
+            "{table}"
+        );
+        assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{table}");
+    }
+}
