@@ -121,7 +121,7 @@ impl Leasing {
         }
         let count = may_start + self.ahead.min(may_follow);
         let count = count.saturating_sub(self.ready.len());
-        // Half of them at once, rather than one after the other.
+        // Not before half of what was ready has gone: several at once, rather than one after the other.
         if count == 0 || count < self.ready.len() {
             return LOOK_AGAIN;
         }

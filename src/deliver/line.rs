@@ -39,7 +39,7 @@ pub(super) struct Line {
     leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
     /// Attempts that were made and are being written down: others go out meanwhile.
     records: JoinSet<()>,
-    /// How many sends may be in flight while many events come in.
+    /// How many of its sends may be in flight while many events come in.
     sends_in_rush: usize,
 }
 
@@ -120,9 +120,8 @@ impl Line {
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
         let room = unrecorded.saturating_sub(self.records.len());
-        let mut may_start = allowance.count.min(room);
+        let mut may_start = allowance.count.min(room).min(self.room_in_rush());
         while may_start > 0
-            && !self.holds_back()
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
             self.gate.begin(1, now);
@@ -141,10 +140,13 @@ impl Line {
         )
     }
 
-    /// While many events come in at once, taking them in goes first: a few sends in flight are more than any
-    /// platform takes then.
-    fn holds_back(&self) -> bool {
-        self.sends.len() >= self.sends_in_rush && self.sender.store.in_rush()
+    /// While many events come in at once, taking them in goes first: a few sends in flight are more than the platforms
+    /// take, and what waits is safe.
+    fn room_in_rush(&self) -> usize {
+        match self.sender.store.in_rush() {
+            true => self.sends_in_rush.saturating_sub(self.sends.len()),
+            false => usize::MAX,
+        }
     }
 
     /// What is leased and cannot start goes back to the journal, due as it was.

@@ -27,7 +27,10 @@ impl Reading {
             return None;
         }
         let text = json::mend(self.body.expose());
-        let [event] = json::members(&text, ["event"]).ok()?;
+        let [header, event] = json::members(&text, ["header", "event"]).ok()?;
+        // An event of schema 1.0 has its type elsewhere, and none is a click.
+        let [event_type] = members(header, ["event_type"])?;
+        event_type?;
         let [operator, action] = members(event, ["operator", "action"]).unwrap_or_default();
         let [value] = members(action, ["value"]).unwrap_or_default();
         let [relay] = members(value, [RELAY]).unwrap_or_default();
@@ -100,6 +103,8 @@ mod tests {
             })
         );
         assert_eq!(action(r#"{"header":{"event_type":"other"}}"#), None);
+        let old = r#"{"uuid":"u","event":{"type":"card.action.trigger"}}"#;
+        assert_eq!(action(old), None);
         assert_eq!(action("{}"), None);
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
         return Ok(Accepted::Repeat(first));
     }
     let Some(event) = insert_event(tx, arrival)? else {
-        return brought(tx, arrival).map(Accepted::Repeat);
+        return with_feedback(tx, arrival).map(Accepted::Repeat);
     };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
@@ -56,7 +56,7 @@ fn already_told(
 }
 
 /// The event that brought this feedback.
-fn brought(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
+fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let (app, feedback) = arrival
         .feedback
         .as_ref()
@@ -87,7 +87,7 @@ fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<Event
         return Ok(None);
     }
     let event = EventSeq(tx.last_insert_rowid());
-    ids::add(tx, &arrival.id, event);
+    ids::add(tx, &arrival.id, event)?;
     if let Some(body) = &arrival.body {
         tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, ?2)")?
             .execute(params![event, body.expose()])?;

@@ -66,8 +66,7 @@ impl Batch<'_> {
         for act in wanted(acts) {
             marks.add(self.run(act)?);
         }
-        let filed = self.ids.borrow_mut().file(self.conn);
-        filed.map_err(Failed::All)?;
+        self.put_ids_away()?;
         self.execute("COMMIT").map_err(Failed::All)?;
         Ok(marks)
     }
@@ -90,8 +89,30 @@ impl Batch<'_> {
             }
             self.execute("RELEASE act")?;
         }
+        self.put_ids_away_apart()?;
         self.execute("COMMIT")?;
         Ok(marks)
+    }
+
+    /// A damaged page of their table must not hold up all the rest.
+    fn put_ids_away(&self) -> Result<(), Failed> {
+        match self.ids.borrow_mut().put_away(self.conn) {
+            Ok(()) => Ok(()),
+            Err(error) if self.conn.is_autocommit() => Err(Failed::All(error)),
+            Err(error) => Err(Failed::Alone(failure(error))),
+        }
+    }
+
+    /// Those that cannot be put away wait on, in memory.
+    fn put_ids_away_apart(&self) -> rusqlite::Result<()> {
+        self.execute("SAVEPOINT act")?;
+        let put_away = self.ids.borrow_mut().put_away(self.conn);
+        if let Err(error) = put_away {
+            tracing::error!(%error, "ids of events stay out of their table");
+            self.execute("ROLLBACK TO act")?;
+            self.ids.borrow_mut().forget();
+        }
+        self.execute("RELEASE act")
     }
 
     fn run(&self, act: &mut dyn Act) -> Result<Marks, Failed> {
@@ -117,8 +138,8 @@ impl Batch<'_> {
     }
 
     fn begin(&self) -> rusqlite::Result<()> {
-        self.execute("BEGIN IMMEDIATE")?;
-        self.ids.borrow_mut().catch_up(self.conn)
+        self.ids.borrow_mut().begin();
+        self.execute("BEGIN IMMEDIATE")
     }
 
     fn roll_back(&self) {

@@ -3,12 +3,13 @@
 //! Ids come in no order. An index that takes each with its event changes a page of its own for nearly every
 //! event, and that was half of all that was written. So the newest ids wait in memory, in order, and for each that
 //! comes one goes into the table `event_ids`: in turn, with its neighbours, so that a page takes several at
-//! once. When all have had their turn, a round has ended and a mark is set: no event up to it waits any more.
-//! The ids of those above it are read again at the start, and when another process has written.
+//! once. When all have had their turn, a round has ended and a mark is set: no event up to it waits any more. It
+//! lags two to four times behind what waits. The ids of the events above it are read again at the start, and
+//! when another process has written.
 //!
-//! What stands for an id is half of a hash. Two ids may have the same, so the event itself is asked in the end.
+//! What stands for an id is a part of a hash. Two ids may have the same, so the event itself is asked in the end.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -36,71 +37,91 @@ type Entry = (i64, EventSeq);
 pub(super) struct NewIds {
     waiting: BTreeSet<Entry>,
     waiting_max: usize,
-    /// The one that went last; `None` where a round begins.
-    hand: Option<Entry>,
+    /// The one that went last in this round.
+    last: Option<Entry>,
     /// The newest event when this round began.
-    round_from: EventSeq,
+    round_up_to: EventSeq,
     /// The newest event.
     newest: EventSeq,
+    /// So many waited when they were read that this round is to end soon, else the next reading takes longer still.
+    behind: bool,
     /// What `PRAGMA data_version` said when they were read; `None`: they are to be read.
     seen: Option<i64>,
+    /// They are as this transaction finds them.
+    current: bool,
 }
+
+/// What transactions share of them.
+pub(super) type Shared = RefCell<NewIds>;
 
 impl NewIds {
     pub(super) fn new() -> Self {
-        Self::of_at_most(WAITING)
+        Self::at_most(WAITING)
     }
 
-    pub(super) fn of_at_most(waiting_max: usize) -> Self {
+    pub(super) fn at_most(waiting_max: usize) -> Self {
         Self {
             waiting: BTreeSet::new(),
             waiting_max,
-            hand: None,
-            round_from: EventSeq(0),
+            last: None,
+            round_up_to: EventSeq(0),
             newest: EventSeq(0),
+            behind: false,
             seen: None,
+            current: false,
         }
     }
 
-    /// To be called when a transaction has begun. Another process may have written since the last.
-    pub(super) fn catch_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let version = data_version(conn)?;
-        if self.seen == Some(version) {
-            return Ok(());
-        }
-        *self = Self::of_at_most(self.waiting_max);
-        self.newest = newest(conn)?;
-        self.round_from = self.newest;
-        let mut above = conn.prepare_cached("SELECT id, seq FROM events WHERE seq > ?1")?;
-        let mut above = above.query([mark(conn)?])?;
-        while let Some(row) = above.next()? {
-            self.waiting
-                .insert((key(row.get_ref(0)?.as_str()?), row.get(1)?));
-        }
-        self.seen = Some(version);
-        Ok(())
+    /// A transaction begins. Another process may have written since the last one.
+    pub(super) fn begin(&mut self) {
+        self.current = false;
     }
 
     /// Something was taken back, or may have been: they are read again before the next use.
     pub(super) fn forget(&mut self) {
         self.seen = None;
+        self.current = false;
+    }
+
+    /// Only what asks for an id pays for this.
+    fn catch_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.current {
+            return Ok(());
+        }
+        let version = data_version(conn)?;
+        if self.seen != Some(version) {
+            self.read(conn)?;
+            self.seen = Some(version);
+        }
+        self.current = true;
+        Ok(())
+    }
+
+    fn read(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        *self = Self::at_most(self.waiting_max);
+        self.newest = newest(conn)?;
+        self.round_up_to = self.newest;
+        let mut above = conn.prepare_cached("SELECT id, seq FROM events WHERE seq > ?1")?;
+        let mut above = above.query([mark(conn)?])?;
+        while let Some(row) = above.next()? {
+            let key = key(row.get_ref(0)?.as_str()?);
+            self.waiting.insert((key, row.get(1)?));
+        }
+        self.behind = self.waiting.len() > 2 * self.waiting_max;
+        Ok(())
     }
 
     /// Puts those whose turn it is into the table. To be called before the commit.
-    pub(super) fn file(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let mut due = self
-            .waiting
-            .len()
-            .saturating_sub(self.waiting_max)
-            .min(AT_ONCE);
+    pub(super) fn put_away(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if !self.current {
+            return Ok(());
+        }
+        let kept = if self.behind { 0 } else { self.waiting_max };
+        let mut due = self.waiting.len().saturating_sub(kept).min(AT_ONCE);
         while due > 0 {
-            let from = self.hand.map_or(Unbounded, Excluded);
-            let next: Vec<Entry> = self
-                .waiting
-                .range((from, Unbounded))
-                .take(due)
-                .copied()
-                .collect();
+            let from = self.last.map_or(Unbounded, Excluded);
+            let next = self.waiting.range((from, Unbounded)).take(due);
+            let next: Vec<Entry> = next.copied().collect();
             let mut insert = conn.prepare_cached(
                 "INSERT OR IGNORE INTO event_ids (key, event_seq) VALUES (?1, ?2)",
             )?;
@@ -109,35 +130,46 @@ impl NewIds {
                 self.waiting.remove(entry);
             }
             due -= next.len();
-            self.hand = next.last().copied();
-            if due > 0 {
+            self.last = next.last().copied().or(self.last);
+            if self.is_round_over() {
                 self.end_round(conn)?;
             }
         }
         Ok(())
     }
 
+    fn is_round_over(&self) -> bool {
+        let from = self.last.map_or(Unbounded, Excluded);
+        self.waiting.range((from, Unbounded)).next().is_none()
+    }
+
     /// All that were there when it began are in the table.
     fn end_round(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        set_mark(conn, self.round_from)?;
-        self.round_from = self.newest;
-        self.hand = None;
+        set_mark(conn, self.round_up_to)?;
+        self.round_up_to = self.newest;
+        self.last = None;
+        self.behind = false;
         Ok(())
     }
 
     fn with_key(&self, key: i64) -> Vec<EventSeq> {
-        let entries = self
-            .waiting
-            .range((key, EventSeq(i64::MIN))..=(key, EventSeq(i64::MAX)));
+        let all = (key, EventSeq(i64::MIN))..=(key, EventSeq(i64::MAX));
+        let entries = self.waiting.range(all);
         entries.map(|(_key, event)| *event).collect()
     }
+}
+
+fn current<'a>(tx: &Tx<'a>) -> rusqlite::Result<RefMut<'a, NewIds>> {
+    let mut ids = tx.ids.borrow_mut();
+    ids.catch_up(tx)?;
+    Ok(ids)
 }
 
 /// The event that came through `via` with this id.
 pub(super) fn find(tx: &Tx<'_>, id: &EventId, via: &AppName) -> rusqlite::Result<Option<EventSeq>> {
     let key = key(id.as_str());
-    let mut found = tx.ids.borrow().with_key(key);
-    found.extend(filed(tx, key)?);
+    let mut found = current(tx)?.with_key(key);
+    found.extend(in_table(tx, key)?);
     for event in found {
         let is_it = "SELECT 1 FROM events WHERE seq = ?1 AND id = ?2 AND via = ?3";
         if tx.prepare_cached(is_it)?.exists(params![event, id, via])? {
@@ -148,13 +180,14 @@ pub(super) fn find(tx: &Tx<'_>, id: &EventId, via: &AppName) -> rusqlite::Result
 }
 
 /// Takes the id of a new event.
-pub(super) fn add(tx: &Tx<'_>, id: &EventId, event: EventSeq) {
-    let mut ids = tx.ids.borrow_mut();
+pub(super) fn add(tx: &Tx<'_>, id: &EventId, event: EventSeq) -> rusqlite::Result<()> {
+    let mut ids = current(tx)?;
     ids.waiting.insert((key(id.as_str()), event));
     ids.newest = ids.newest.max(event);
+    Ok(())
 }
 
-/// Forgets the id of an event that is about to be removed.
+/// Forgets the id of an event that is about to be removed; [`free_numbers`] is to follow.
 pub(super) fn remove(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     let id: Option<String> = tx
         .prepare_cached("SELECT id FROM events WHERE seq = ?1")?
@@ -162,21 +195,21 @@ pub(super) fn remove(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
         .optional()?;
     let Some(id) = id else { return Ok(()) };
     let key = key(&id);
-    tx.ids.borrow_mut().waiting.remove(&(key, event));
+    current(tx)?.waiting.remove(&(key, event));
     tx.prepare_cached("DELETE FROM event_ids WHERE key = ?1 AND event_seq = ?2")?
         .execute(params![key, event])?;
     Ok(())
 }
 
 /// To be called when events were removed: the numbers of the newest are given again, and who gets them waits.
-pub(super) fn removed(tx: &Tx<'_>) -> rusqlite::Result<()> {
+pub(super) fn free_numbers(tx: &Tx<'_>) -> rusqlite::Result<()> {
     let newest = newest(tx)?;
     if mark(tx)? > newest {
         set_mark(tx, newest)?;
     }
-    let mut ids = tx.ids.borrow_mut();
+    let mut ids = current(tx)?;
     ids.newest = newest;
-    ids.round_from = ids.round_from.min(newest);
+    ids.round_up_to = ids.round_up_to.min(newest);
     Ok(())
 }
 
@@ -187,7 +220,7 @@ pub(super) fn newest_with(conn: &Connection, id: &str) -> rusqlite::Result<Optio
         .prepare_cached(NEWEST_WAITING)?
         .query_row(params![mark(conn)?, id], |row| row.get(0))
         .optional()?;
-    for event in filed(conn, key(id))? {
+    for event in in_table(conn, key(id))? {
         if found < Some(event) && is_it.exists(params![event, id])? {
             found = Some(event);
         }
@@ -200,10 +233,10 @@ pub(super) const NEWEST_WAITING: &str =
     "SELECT seq FROM events WHERE seq > ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 
 /// What the table has under a key.
-pub(super) const FILED: &str = "SELECT event_seq FROM event_ids WHERE key = ?1";
+pub(super) const IN_TABLE: &str = "SELECT event_seq FROM event_ids WHERE key = ?1";
 
-fn filed(conn: &Connection, key: i64) -> rusqlite::Result<Vec<EventSeq>> {
-    conn.prepare_cached(FILED)?
+fn in_table(conn: &Connection, key: i64) -> rusqlite::Result<Vec<EventSeq>> {
+    conn.prepare_cached(IN_TABLE)?
         .query_map([key], |row| row.get(0))?
         .collect()
 }
@@ -213,7 +246,8 @@ fn newest(conn: &Connection) -> rusqlite::Result<EventSeq> {
         .query_row([], |row| row.get(0))
 }
 
-fn mark(conn: &Connection) -> rusqlite::Result<EventSeq> {
+/// Up to which event none waits.
+pub(super) fn mark(conn: &Connection) -> rusqlite::Result<EventSeq> {
     let kept = meta::get(conn, MARK)?;
     Ok(EventSeq(kept.map_or(0, i64::from_be_bytes)))
 }
@@ -229,6 +263,3 @@ fn key(id: &str) -> i64 {
     let (key, _rest) = hash.split_first_chunk().expect("a hash is longer");
     i64::from_be_bytes(*key)
 }
-
-/// What transactions share of them.
-pub(super) type Shared = RefCell<NewIds>;

@@ -52,7 +52,7 @@ pub(in crate::store) fn sweep(
         swept.events += 1;
     }
     if swept.events > 0 {
-        ids::removed(tx)?;
+        ids::free_numbers(tx)?;
     }
     states::remove_unknown(tx, ids_before)?;
     Ok(swept)

@@ -1,6 +1,6 @@
 -- The journal, version 1. Times are milliseconds since 1970. What a state allows is said here a second
 -- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at. Written
--- with OR: of an IN with more than two words SQLite makes a table, anew for each row.
+-- with OR: of an IN with more than two words SQLite makes a table, anew for each statement.
 
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -33,7 +33,7 @@ CREATE INDEX events_by_state ON events (state, seq)
     WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
 CREATE INDEX events_by_time ON events (received_at);
 
--- Ids of events, all but the newest (see ids.rs). `key` stands for an id: half of a hash.
+-- Ids of events, all but the newest (see ids.rs). `key` stands for an id: a part of a hash.
 CREATE TABLE event_ids (
     key       INTEGER NOT NULL,
     event_seq INTEGER NOT NULL,

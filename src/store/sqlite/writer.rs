@@ -215,7 +215,7 @@ impl Thread {
                     batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
                     self.serve(batch);
                     self.batches = self.batches.wrapping_add(1);
-                    if self.batches.is_multiple_of(LOG_LOOK) {
+                    if self.mover.is_some() || self.batches.is_multiple_of(LOG_LOOK) {
                         self.shorten_log();
                     }
                     self.idle_polls = 0;

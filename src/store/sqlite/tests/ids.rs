@@ -27,15 +27,15 @@ impl Process {
     fn open(path: &Path) -> Self {
         Self {
             conn: connect::writer(path).unwrap(),
-            ids: RefCell::new(NewIds::of_at_most(WAITING)),
+            ids: RefCell::new(NewIds::at_most(WAITING)),
             makers: Makers::new(1),
         }
     }
 
     /// One transaction, as `batch` makes them.
     fn transact<T>(&self, kept: bool, act: impl FnOnce(&Tx<'_>) -> T) -> T {
+        self.ids.borrow_mut().begin();
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        self.ids.borrow_mut().catch_up(&self.conn).unwrap();
         let done = act(&Tx {
             conn: &self.conn,
             makers: &self.makers,
@@ -43,7 +43,7 @@ impl Process {
             now: Timestamp::from_millis(0),
             marks: std::cell::Cell::default(),
         });
-        self.ids.borrow_mut().file(&self.conn).unwrap();
+        self.ids.borrow_mut().put_away(&self.conn).unwrap();
         if kept {
             self.conn.execute_batch("COMMIT").unwrap();
         } else {
@@ -53,7 +53,7 @@ impl Process {
         done
     }
 
-    fn filed(&self) -> usize {
+    fn in_table(&self) -> usize {
         let count = "SELECT count(*) FROM event_ids";
         let rows: i64 = self.conn.query_row(count, [], |row| row.get(0)).unwrap();
         usize::try_from(rows).unwrap()
@@ -176,6 +176,41 @@ fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes(
     }
 }
 
+/// A few events between two starts, and never as many as wait: what is read at the start stays little.
+#[test]
+fn what_is_read_again_has_a_bound() {
+    let (_folder, path) = journal();
+    for start in 0..60 {
+        let process = Process::open(&path);
+        for number in 0..3 {
+            process.transact(true, |tx| {
+                let id = format!("e{start}.{number}");
+                accept(tx, &arrival(&id, "shop", start)).unwrap();
+                let newest = ids::newest_with(tx, &id).unwrap().unwrap();
+                let above = newest.0 - ids::mark(tx).unwrap().0;
+                assert!(above <= 4 * i64::try_from(WAITING).unwrap(), "{above}");
+            });
+        }
+    }
+}
+
+#[test]
+fn what_needs_no_id_reads_none_and_puts_none_away() {
+    let (_folder, path) = journal();
+    let process = Process::open(&path);
+    for number in 0..10 {
+        process.transact(true, |tx| {
+            accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
+        });
+    }
+    let other = Process::open(&path);
+    let before = process.conn.total_changes();
+    other.transact(true, |tx| tx.execute_batch("DELETE FROM gates").unwrap());
+    process.transact(true, |tx| tx.execute_batch("DELETE FROM gates").unwrap());
+    assert_eq!(other.conn.total_changes(), 0);
+    assert_eq!(process.conn.total_changes(), before);
+}
+
 #[test]
 fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
     let (_folder, path) = journal();
@@ -185,14 +220,63 @@ fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
             accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
         });
     }
-    assert_eq!(process.filed(), 100 - WAITING);
+    assert_eq!(process.in_table(), 100 - WAITING);
     let again = Process::open(&path);
-    again.transact(true, |_| ());
+    again.transact(true, |tx| {
+        ids::find(tx, &EventId::new("e1"), &AppName::from("shop")).unwrap()
+    });
     // Those above the mark: some are in the table already.
-    assert!(process.filed() >= 100 - WAITING);
+    assert!(process.in_table() >= 100 - WAITING);
     let all = Timestamp::from_millis(1000);
     again.transact(true, |tx| sweep(tx, all, all).unwrap());
-    assert_eq!(again.filed(), 0);
+    assert_eq!(again.in_table(), 0);
+}
+
+#[test]
+fn numbers_that_are_given_again_are_of_new_events() {
+    let (_folder, path) = journal();
+    let process = Process::open(&path);
+    let take = |ids: std::ops::Range<i64>| {
+        for number in ids {
+            process.transact(true, |tx| {
+                accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
+            });
+        }
+    };
+    take(0..60);
+    let all = Timestamp::from_millis(1000);
+    process.transact(true, |tx| sweep(tx, all, all).unwrap());
+    for number in 100..140 {
+        take(number..number + 1);
+        // As after a crash; it leaves nothing that the first would see.
+        Process::open(&path).transact(false, |tx| {
+            for known in 100..=number {
+                let id = EventId::new(format!("e{known}"));
+                let found = ids::find(tx, &id, &AppName::from("shop")).unwrap();
+                assert_eq!(found, Some(EventSeq(known - 99)));
+            }
+        });
+    }
+}
+
+/// As `batch` goes on after an act that failed alone.
+#[test]
+fn what_is_taken_back_within_a_transaction_is_known_in_the_rest_of_it() {
+    let (_folder, path) = journal();
+    let process = Process::open(&path);
+    let (id, via) = (EventId::new("e1"), AppName::from("shop"));
+    process.transact(true, |tx| {
+        accept(tx, &arrival("e1", "shop", 0)).unwrap();
+    });
+    process.transact(true, |tx| {
+        tx.execute_batch("SAVEPOINT act").unwrap();
+        let all = Timestamp::from_millis(1000);
+        sweep(tx, all, all).unwrap();
+        assert_eq!(ids::find(tx, &id, &via).unwrap(), None);
+        tx.execute_batch("ROLLBACK TO act").unwrap();
+        tx.ids.borrow_mut().forget();
+        assert_eq!(ids::find(tx, &id, &via).unwrap(), Some(EventSeq(1)));
+    });
 }
 
 #[test]
@@ -205,7 +289,7 @@ fn two_ids_under_one_key_are_two() {
             panic!("it is new")
         };
         // As if the hash of another id were the same.
-        ids::add(tx, &EventId::new("e2"), first);
+        ids::add(tx, &EventId::new("e2"), first).unwrap();
         let found = ids::find(tx, &EventId::new("e2"), &AppName::from("shop"));
         assert_eq!(found.unwrap(), None);
         assert!(matches!(

@@ -82,7 +82,7 @@ fn statements() -> Vec<String> {
     statements.extend(status_jobs::DUE.map(str::to_owned));
     statements.extend([Pending, Sending, Dead].map(stats::count_sql));
     statements.extend(OF_STATS.map(str::to_owned));
-    statements.extend([ids::FILED, ids::NEWEST_WAITING].map(str::to_owned));
+    statements.extend([ids::IN_TABLE, ids::NEWEST_WAITING].map(str::to_owned));
     let of_late = [late::NEWEST_UNTOLD, late::TELL, late::NEWEST_TOLD];
     statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
