@@ -23,6 +23,10 @@ use crate::telemetry::events::{GateChanged, PanicCaught};
 /// bounded, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
+/// In a rush a line has one send in flight for so many events that wait for the journal: with more, those who
+/// push would wait too long; with fewer, the messages.
+const WAITING_FOR_EACH_SEND: usize = 5;
+
 /// The line to one destination.
 pub(super) struct Line {
     name: DestinationName,
@@ -39,8 +43,6 @@ pub(super) struct Line {
     leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
     /// Attempts that were made and are being written down: others go out meanwhile.
     records: JoinSet<()>,
-    /// How many of its sends may be in flight while many events come in.
-    sends_in_rush: usize,
 }
 
 impl Line {
@@ -70,7 +72,6 @@ impl Line {
             sends: JoinSet::new(),
             leases: HashMap::new(),
             records: JoinSet::new(),
-            sends_in_rush: std::thread::available_parallelism().map_or(1, usize::from) + 1,
         }
     }
 
@@ -140,12 +141,11 @@ impl Line {
         )
     }
 
-    /// While many events come in at once, taking them in goes first: a few sends in flight are more than the platforms
-    /// take, and what waits is safe.
+    /// While many events wait to be taken in, that goes first. What waits here is safe.
     fn room_in_rush(&self) -> usize {
-        match self.sender.store.in_rush() {
-            true => self.sends_in_rush.saturating_sub(self.sends.len()),
-            false => usize::MAX,
+        match self.sender.store.rush() {
+            Some(waiting) => (waiting / WAITING_FOR_EACH_SEND).saturating_sub(self.sends.len()),
+            None => usize::MAX,
         }
     }
 

@@ -14,9 +14,9 @@ impl Store {
             .await
     }
 
-    /// Whether so many events come in right now that what can wait should.
-    pub fn in_rush(&self) -> bool {
-        self.rush.is_on()
+    /// How many events wait for the journal, if they are so many right now that what can wait should.
+    pub fn rush(&self) -> Option<usize> {
+        self.rush.crowd()
     }
 
     /// [`Self::accept`] for a report that came late: who is in `late` hears of it in a summary, which is still

@@ -18,6 +18,8 @@ const OVER_AFTER: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Rush {
     waiting: AtomicUsize,
+    /// How many they were when the last of many came.
+    crowd: AtomicUsize,
     since: Instant,
     /// Milliseconds from `since` to the end of the last rush.
     ends_at: AtomicU64,
@@ -30,6 +32,7 @@ impl Rush {
     pub(super) fn new() -> Self {
         Self {
             waiting: AtomicUsize::new(0),
+            crowd: AtomicUsize::new(0),
             since: Instant::now(),
             ends_at: AtomicU64::new(0),
         }
@@ -37,17 +40,19 @@ impl Rush {
 
     /// One more waits.
     pub(super) fn begin(&self) -> Waiting<'_> {
-        let before = self.waiting.fetch_add(1, Ordering::SeqCst);
-        if before + 1 >= MANY {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        if waiting >= MANY {
+            self.crowd.store(waiting, Ordering::SeqCst);
             self.ends_at
                 .store(millis(self.since.elapsed() + OVER_AFTER), Ordering::SeqCst);
         }
         Waiting(&self.waiting)
     }
 
-    /// Whether there is one.
-    pub(super) fn is_on(&self) -> bool {
-        millis(self.since.elapsed()) < self.ends_at.load(Ordering::SeqCst)
+    /// How many wait, if there is one.
+    pub(super) fn crowd(&self) -> Option<usize> {
+        let is_on = millis(self.since.elapsed()) < self.ends_at.load(Ordering::SeqCst);
+        is_on.then(|| self.crowd.load(Ordering::SeqCst))
     }
 }
 
@@ -69,15 +74,16 @@ mod tests {
     async fn a_rush_lasts_a_little_longer_than_the_crowd() {
         let rush = Rush::new();
         let mut few: Vec<_> = (1..MANY).map(|_| rush.begin()).collect();
-        assert!(!rush.is_on());
+        assert_eq!(rush.crowd(), None);
         few.push(rush.begin());
-        assert!(rush.is_on());
+        few.push(rush.begin());
+        assert_eq!(rush.crowd(), Some(MANY + 1));
         few.clear();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert!(rush.is_on());
+        assert_eq!(rush.crowd(), Some(MANY + 1));
         // Fewer do not prolong it.
         let _one = rush.begin();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert!(!rush.is_on());
+        assert_eq!(rush.crowd(), None);
     }
 }
