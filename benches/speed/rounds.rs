@@ -19,7 +19,8 @@ use super::table::{
     figure,
 };
 
-const ACCEPTED: [(usize, [Figure; 2]); 2] = [
+/// Without a rule that matches, with one, and `r1`.
+const ACCEPTED: [(usize, [Figure; 3]); 2] = [
     (
         64,
         [
@@ -33,6 +34,7 @@ const ACCEPTED: [(usize, [Figure; 2]); 2] = [
                 "accepted ÷ `r0`, one rule and one delivery, 64 connections",
                 AtLeast(0.35, 0.50),
             ),
+            figure(12, "`r1`: accepted ÷ `r0`, 64 connections", Nothing),
         ],
     ),
     (
@@ -48,6 +50,7 @@ const ACCEPTED: [(usize, [Figure; 2]); 2] = [
                 "accepted ÷ `r0`, one rule and one delivery, 256 connections",
                 AtLeast(0.35, 0.50),
             ),
+            figure(12, "`r1`: accepted ÷ `r0`, 256 connections", Nothing),
         ],
     ),
 ];
@@ -274,14 +277,15 @@ impl Bench {
 
     /// Durable acceptance beside `r0`.
     async fn acceptance(&mut self) {
-        for (connections, [without, with]) in ACCEPTED {
-            let [bare, unrouted, routed] = [
-                self.acceptance_of(Kind::R0, connections).await,
-                self.acceptance_of(Kind::Unrouted, connections).await,
-                self.acceptance_of(Kind::Routed, connections).await,
-            ];
-            self.table.add(without, unrouted / bare);
-            self.table.add(with, routed / bare);
+        for (connections, figures) in ACCEPTED {
+            let bare = self.acceptance_of(Kind::R0, connections).await;
+            for (figure, kind) in figures
+                .into_iter()
+                .zip([Kind::Unrouted, Kind::Routed, Kind::R1])
+            {
+                let accepted = self.acceptance_of(kind, connections).await;
+                self.table.add(figure, accepted / bare);
+            }
             self.table.add(ACCEPTED_BARE, bare);
         }
     }

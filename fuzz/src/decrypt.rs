@@ -50,7 +50,6 @@ pub fn run(data: &[u8]) {
     let taken = verified(&[iv.as_slice(), blocks].concat());
     if let Some(Verified::Envelope(envelope)) = taken {
         assert!(std::str::from_utf8(data).is_ok());
-        envelope.card_action();
-        envelope.into_event(&app());
+        envelope.into_event(&app()).card_action();
     }
 }

@@ -15,9 +15,8 @@ pub fn run(data: &[u8]) {
         base_url: "https://open.feishu.cn".to_owned(),
         feedback_timezone: TimeZone::UTC,
     };
-    let envelope = Envelope::of_connection(data);
-    envelope.card_action();
-    let reading = envelope.into_event(&app);
+    let reading = Envelope::of_connection(data).into_event(&app);
+    reading.card_action();
     let id = reading.id.as_str();
     assert!(
         !id.is_empty() && !id.chars().any(char::is_control),

@@ -121,7 +121,8 @@ impl Leasing {
         }
         let count = may_start + self.ahead.min(may_follow);
         let count = count.saturating_sub(self.ready.len());
-        if count == 0 {
+        // Not before half of what was ready has gone: several at once, rather than one after the other.
+        if count == 0 || count < self.ready.len() {
             return LOOK_AGAIN;
         }
         let pause = self.look_at.saturating_duration_since(Instant::now());

@@ -23,11 +23,15 @@ use crate::telemetry::events::{GateChanged, PanicCaught};
 /// bounded, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
+/// In a rush a line has one send in flight for so many events that wait for the journal: with more, those who
+/// push would wait too long; with fewer, the messages.
+const WAITING_FOR_EACH_SEND: usize = 5;
+
 /// The line to one destination.
 pub(super) struct Line {
     name: DestinationName,
     settings: Current<Settings>,
-    sender: Sender,
+    sender: Arc<Sender>,
     gate: Gate,
     /// What it shares with the lines to other destinations.
     shared: SharedPaces,
@@ -60,7 +64,7 @@ impl Line {
         Self {
             name,
             settings,
-            sender,
+            sender: Arc::new(sender),
             gate,
             shared,
             destination,
@@ -117,7 +121,7 @@ impl Line {
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
         let room = unrecorded.saturating_sub(self.records.len());
-        let mut may_start = allowance.count.min(room);
+        let mut may_start = allowance.count.min(room).min(self.room_in_rush());
         while may_start > 0
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
@@ -137,6 +141,14 @@ impl Line {
         )
     }
 
+    /// While many events wait to be taken in, that goes first. What waits here is safe.
+    fn room_in_rush(&self) -> usize {
+        match self.sender.store.rush() {
+            Some(waiting) => (waiting / WAITING_FOR_EACH_SEND).saturating_sub(self.sends.len()),
+            None => usize::MAX,
+        }
+    }
+
     /// What is leased and cannot start goes back to the journal, due as it was.
     async fn give_back(&self, ready: Vec<Ready>) {
         let paces = self.destination.shared_paces();
@@ -151,7 +163,7 @@ impl Line {
     }
 
     fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>, began: Instant) {
-        let sender = self.sender.clone();
+        let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
         let send = async move { sender.attempt(&settings, &destination, &lease).await };
@@ -191,7 +203,7 @@ impl Line {
         };
         let jitter = self.sender.chance();
         let changed = self.gate.end(&made.sent.outcome, self.sender.now(), jitter);
-        let (sender, destination) = (self.sender.clone(), Arc::clone(&self.destination));
+        let (sender, destination) = (Arc::clone(&self.sender), Arc::clone(&self.destination));
         self.records
             .spawn(async move { sender.conclude(&destination, &lease, made).await });
         self.changed(changed).await;

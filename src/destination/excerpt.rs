@@ -73,9 +73,13 @@ impl Redactor {
             .map(|c| if c.is_whitespace() { ' ' } else { c })
             .filter(|c| !c.is_control() && !reorders(*c))
             .collect();
+        let echoed = |line: &String, word: &Secret| line.contains(word.expose());
         self.words
             .iter()
-            .fold(line, |line, word| line.replace(word.expose(), HIDDEN))
+            .fold(line, |line, word| match echoed(&line, word) {
+                true => line.replace(word.expose(), HIDDEN),
+                false => line,
+            })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A click on a card: `card.action.trigger`. Source: doc "卡片回传交互回调".
 
-use super::Envelope;
+use super::Reading;
 use super::json::{self, Raw};
 use crate::model::{Private, UserIds};
 
@@ -20,15 +20,17 @@ pub struct CardAction {
     pub operator: UserIds,
 }
 
-impl Envelope {
+impl Reading {
     /// The click, if it is one. It is answered and not an event: the platform never sends it again.
     pub fn card_action(&self) -> Option<CardAction> {
-        let text = json::mend(self.body.expose());
-        let [header, event] = json::members(&text, ["header", "event"]).ok()?;
-        let [event_type] = members(header, ["event_type"])?;
-        if json::text(event_type)? != CARD_ACTION {
+        if self.event_type != CARD_ACTION {
             return None;
         }
+        let text = json::mend(self.body.expose());
+        let [header, event] = json::members(&text, ["header", "event"]).ok()?;
+        // An event of schema 1.0 has its type elsewhere, and none is a click.
+        let [event_type] = members(header, ["event_type"])?;
+        event_type?;
         let [operator, action] = members(event, ["operator", "action"]).unwrap_or_default();
         let [value] = members(action, ["value"]).unwrap_or_default();
         let [relay] = members(value, [RELAY]).unwrap_or_default();
@@ -53,10 +55,21 @@ fn members<'a, const N: usize>(raw: Raw<'a>, names: [&str; N]) -> Option<[Raw<'a
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feishu::{App, Envelope, Receive};
 
     fn action(body: &str) -> Option<CardAction> {
-        let body = Private::new(body);
-        Envelope { body }.card_action()
+        let app = App {
+            name: "shop".into(),
+            app_id: "cli_1".into(),
+            receive: Receive::Websocket,
+            encrypt_keys: Vec::new(),
+            verification_tokens: Vec::new(),
+            app_secret: None,
+            base_url: String::new(),
+            feedback_timezone: jiff::tz::TimeZone::UTC,
+        };
+        let envelope = Envelope::of_connection(body.as_bytes());
+        envelope.into_event(&app).card_action()
     }
 
     #[test]
@@ -90,6 +103,8 @@ mod tests {
             })
         );
         assert_eq!(action(r#"{"header":{"event_type":"other"}}"#), None);
+        let old = r#"{"uuid":"u","event":{"type":"card.action.trigger"}}"#;
+        assert_eq!(action(old), None);
         assert_eq!(action("{}"), None);
     }
 }

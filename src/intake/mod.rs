@@ -97,12 +97,12 @@ impl Intake {
         envelope: Envelope,
         arrived: Instant,
     ) -> Result<serde_json::Value, StoreError> {
+        let reading = envelope.into_event(app);
         if let Some(closing) = &self.closing
-            && let Some(action) = envelope.card_action()
+            && let Some(action) = reading.card_action()
         {
             return Ok(closing.card_pressed(&app.name, action).await);
         }
-        let reading = envelope.into_event(app);
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
         Ok(serde_json::json!({}))
     }

@@ -30,6 +30,10 @@ impl Payload {
 
     /// The JSON to send: each placeholder is replaced by what `link` makes of its picture.
     pub fn with_links(&self, link: impl Fn(&ImageId) -> String) -> String {
+        // One character is looked for much faster than one of two.
+        if !self.body.contains(LINK) && !self.body.contains(LINK_MRKDWN) {
+            return self.body.as_ref().to_owned();
+        }
         let mut out = String::with_capacity(self.body.len() + 256);
         let mut rest = &*self.body;
         while let Some((before, after)) = rest.split_once([LINK, LINK_MRKDWN]) {

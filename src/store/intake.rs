@@ -8,12 +8,18 @@ impl Store {
     /// Commits an event with its deliveries and picture jobs, or knows it as a repeat.
     /// When this returns `Ok`, it is on the disk.
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
+        let _waiting = self.rush.begin();
         self.journal
             .write(Unawaited::Run, move |tx| sqlite::accept(tx, &arrival))
             .await
     }
 
-    /// The same for a report that came late: who is in `late` hears of it in a summary, which is still
+    /// How many events wait for the journal, if they are so many right now that what can wait should.
+    pub fn rush(&self) -> Option<usize> {
+        self.rush.crowd()
+    }
+
+    /// [`Self::accept`] for a report that came late: who is in `late` hears of it in a summary, which is still
     /// to be made when this returns. See [`Self::summarise_late`].
     pub async fn accept_late(
         &self,

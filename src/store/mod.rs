@@ -42,6 +42,7 @@ mod deliveries;
 mod images;
 mod intake;
 mod records;
+mod rush;
 mod sqlite;
 mod summaries;
 mod upkeep;
@@ -55,6 +56,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::model::*;
+use rush::Rush;
 use sqlite::{Journal, Unawaited};
 
 /// The journal of one relay. Clones share it.
@@ -62,6 +64,7 @@ use sqlite::{Journal, Unawaited};
 pub struct Store {
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
+    rush: Arc<Rush>,
 }
 
 impl Store {
@@ -72,6 +75,7 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
+            rush: Arc::new(Rush::new()),
         })
     }
 
@@ -81,6 +85,7 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
+            rush: Arc::new(Rush::new()),
         })
     }
 

@@ -200,7 +200,7 @@ fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_
     assert_eq!(said.code(), 0, "{said:?}");
 
     let database = relay.path("data/relay.db");
-    damage_index(&database, "events_by_id");
+    damage_table(&database, "event_ids");
     let asked = Instant::now();
     let answer = relay.push(&Feedback::fault(20));
     let took = asked.elapsed();
@@ -233,12 +233,12 @@ fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_
     ));
 }
 
-/// Overwrites the first page of an index beside whoever has the journal open, so that they read it anew.
-fn damage_index(path: &Path, index: &str) {
+/// Overwrites the first page of a table beside whoever has the journal open, so that they read it anew.
+fn damage_table(path: &Path, table: &str) {
     let conn = journal(path);
     let page = count(
         &conn,
-        &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{index}'"),
+        &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"),
     );
     // Another's commit empties caches, and moving the log brings the page into the file.
     conn.execute_batch("CREATE TABLE elsewhere (x); DROP TABLE elsewhere")

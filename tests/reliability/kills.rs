@@ -119,12 +119,14 @@ fn spawned(relay: &Relay) -> Child {
 }
 
 /// Makes the words of what is delivered older than `store.retain`, so that the next start sweeps them
-/// while it recovers.
+/// while it recovers. Each event once, else in time the event itself would be too old to be kept.
 fn age(path: &Path) {
     journal(path)
         .execute(
-            "UPDATE events SET received_at = received_at - 400000000 WHERE seq NOT IN
-             (SELECT event_seq FROM deliveries WHERE state IN ('pending', 'sending'))",
+            "UPDATE events SET received_at = received_at - 400000000
+             WHERE received_at > (SELECT max(received_at) FROM events) - 200000000
+               AND seq NOT IN
+                   (SELECT event_seq FROM deliveries WHERE state IN ('pending', 'sending'))",
             [],
         )
         .expect("nobody else has it");

@@ -1,18 +1,21 @@
 //! Taking an event in: once, however often it is pushed.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::states::{self, Key};
 use super::tx::Tx;
 use super::values::signed;
-use super::{deliveries, messages};
+use super::{deliveries, ids, messages};
 use crate::model::*;
 use crate::store::{Accepted, Arrival, NewDelivery};
 
 /// See [`crate::store::Store::accept`].
 pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
+    if let Some(first) = ids::find(tx, &arrival.id, &arrival.via)? {
+        return Ok(Accepted::Repeat(first));
+    }
     let Some(event) = insert_event(tx, arrival)? else {
-        return known(tx, arrival).map(Accepted::Repeat);
+        return with_feedback(tx, arrival).map(Accepted::Repeat);
     };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
@@ -52,22 +55,17 @@ fn already_told(
     Ok(told.unwrap_or_default())
 }
 
-/// The first event with this id, or about this new feedback.
-fn known(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
-    let by_id = tx
-        .prepare_cached("SELECT seq FROM events WHERE id = ?1 AND via = ?2")?
-        .query_row(params![arrival.id, arrival.via], |row| row.get(0))
-        .optional()?;
-    match (by_id, &arrival.feedback) {
-        (Some(first), _) => Ok(first),
-        (None, Some((app, feedback))) => tx
-            .prepare_cached("SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
-            .query_row([feedback, app], |row| row.get(0)),
-        (None, None) => Err(rusqlite::Error::QueryReturnedNoRows),
-    }
+/// The event that brought this feedback.
+fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
+    let (app, feedback) = arrival
+        .feedback
+        .as_ref()
+        .ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    tx.prepare_cached("SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
+        .query_row([feedback, app], |row| row.get(0))
 }
 
-/// `None`: it is a repeat. The unique indexes say so, which are looked at in any case.
+/// `None`: the feedback is known. Its unique index says so, which is looked at in any case.
 fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<EventSeq>> {
     let (app, feedback) = arrival.feedback.as_ref().map(|(a, f)| (a, f)).unzip();
     let inserted = tx
@@ -89,6 +87,7 @@ fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<Event
         return Ok(None);
     }
     let event = EventSeq(tx.last_insert_rowid());
+    ids::add(tx, &arrival.id, event)?;
     if let Some(body) = &arrival.body {
         tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, ?2)")?
             .execute(params![event, body.expose()])?;
@@ -115,6 +114,9 @@ pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
 }
 
 fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::Result<()> {
+    if arrival.images.is_empty() {
+        return Ok(());
+    }
     let mut insert = tx.prepare_cached(
         "INSERT INTO image_jobs (event_seq, ordinal, url, state, due_at, deadline_at)
          VALUES (?1, ?2, ?3, 'pending', ?4, ?5)",

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 
 use super::connect::failure;
+use super::ids;
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -32,6 +33,7 @@ pub(super) trait Act: Send {
 pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
     pub(super) makers: &'a Makers,
+    pub(super) ids: &'a ids::Shared,
     pub(super) clock: &'a dyn Clock,
 }
 
@@ -59,11 +61,12 @@ impl Batch<'_> {
 
     /// All in one.
     fn together(&self, acts: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
-        self.execute("BEGIN IMMEDIATE").map_err(Failed::All)?;
+        self.begin().map_err(Failed::All)?;
         let mut marks = Marks::default();
         for act in wanted(acts) {
             marks.add(self.run(act)?);
         }
+        self.put_ids_away()?;
         self.execute("COMMIT").map_err(Failed::All)?;
         Ok(marks)
     }
@@ -71,7 +74,7 @@ impl Batch<'_> {
     /// Each in a savepoint of its own.
     fn apart(&self, acts: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
         self.roll_back();
-        self.execute("BEGIN IMMEDIATE")?;
+        self.begin()?;
         let mut marks = Marks::default();
         for act in wanted(acts) {
             self.execute("SAVEPOINT act")?;
@@ -79,20 +82,44 @@ impl Batch<'_> {
                 Ok(more) => marks.add(more),
                 Err(Failed::Alone(error)) => {
                     self.execute("ROLLBACK TO act")?;
+                    self.ids.borrow_mut().forget();
                     act.fail(error);
                 }
                 Err(Failed::All(error)) => return Err(error),
             }
             self.execute("RELEASE act")?;
         }
+        self.put_ids_away_apart()?;
         self.execute("COMMIT")?;
         Ok(marks)
+    }
+
+    /// A damaged page of their table must not hold up all the rest.
+    fn put_ids_away(&self) -> Result<(), Failed> {
+        match self.ids.borrow_mut().put_away(self.conn) {
+            Ok(()) => Ok(()),
+            Err(error) if self.conn.is_autocommit() => Err(Failed::All(error)),
+            Err(error) => Err(Failed::Alone(failure(error))),
+        }
+    }
+
+    /// Those that cannot be put away wait on, in memory.
+    fn put_ids_away_apart(&self) -> rusqlite::Result<()> {
+        self.execute("SAVEPOINT act")?;
+        let put_away = self.ids.borrow_mut().put_away(self.conn);
+        if let Err(error) = put_away {
+            tracing::error!(%error, "ids of events stay out of their table");
+            self.execute("ROLLBACK TO act")?;
+            self.ids.borrow_mut().forget();
+        }
+        self.execute("RELEASE act")
     }
 
     fn run(&self, act: &mut dyn Act) -> Result<Marks, Failed> {
         let tx = Tx {
             conn: self.conn,
             makers: self.makers,
+            ids: self.ids,
             now: self.clock.now(),
             marks: Default::default(),
         };
@@ -110,7 +137,13 @@ impl Batch<'_> {
         Ok(())
     }
 
+    fn begin(&self) -> rusqlite::Result<()> {
+        self.ids.borrow_mut().begin();
+        self.execute("BEGIN IMMEDIATE")
+    }
+
     fn roll_back(&self) {
+        self.ids.borrow_mut().forget();
         if !self.conn.is_autocommit() {
             // The first failure is the one to tell. The connection is given up if this fails too.
             self.conn.execute_batch("ROLLBACK").ok();

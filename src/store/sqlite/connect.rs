@@ -34,7 +34,7 @@ pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 16000;
+         PRAGMA wal_autocheckpoint = 32000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(conn)
@@ -57,11 +57,25 @@ pub(super) fn refusal(reason: impl Into<String>) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(reason.into()))
 }
 
-/// Moves what it can of the log into the database, while others go on reading and writing. On a connection of its
-/// own, so that the writer does not wait for it.
+/// Pages of the log that may be left for the writer to move.
+const LEFT_PAGES: i64 = 300;
+
+/// How often what came meanwhile is moved as well. Each time it is less, unless the disk does not keep up.
+const MOVES_MAX: usize = 6;
+
+/// Moves the log into the database, while others go on reading and writing, until little is left of it. On a
+/// connection of its own, so that the writer does not wait for it.
 pub(super) fn move_log(path: &Path) -> rusqlite::Result<()> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    checkpoint(&conn, "PASSIVE").map(|_log| ())
+    let mut moved = 0;
+    for _ in 0..MOVES_MAX {
+        let log = checkpoint(&conn, "PASSIVE")?;
+        if log.pages - moved <= LEFT_PAGES {
+            break;
+        }
+        moved = log.pages;
+    }
+    Ok(())
 }
 
 /// What stands in the log.
@@ -82,6 +96,11 @@ pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Log>
                 pages: row.get(1)?,
             })
         })
+}
+
+/// Changes when another connection has written, and only then. Says nothing to another connection.
+pub(super) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 /// A connection that only reads.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
+use super::ids;
 use super::rows::{self, SELECT_DELIVERY};
 use super::values::signed;
 use crate::model::*;
@@ -115,19 +116,16 @@ pub(in crate::store) fn event_by_id(
     conn: &Connection,
     id: &str,
 ) -> rusqlite::Result<Option<StoredEvent>> {
-    for sql in [
-        "SELECT seq FROM events WHERE id = ?1 ORDER BY seq DESC LIMIT 1",
-        "SELECT seq FROM events WHERE feedback_id = ?1 ORDER BY seq DESC LIMIT 1",
-    ] {
-        let seq = conn
-            .prepare_cached(sql)?
+    let seq = match ids::newest_with(conn, id)? {
+        Some(seq) => Some(seq),
+        None => conn
+            .prepare_cached(
+                "SELECT seq FROM events WHERE feedback_id = ?1 ORDER BY seq DESC LIMIT 1",
+            )?
             .query_row([id], |row| row.get(0))
-            .optional()?;
-        if let Some(seq) = seq {
-            return rows::event_by_seq(conn, seq);
-        }
-    }
-    Ok(None)
+            .optional()?,
+    };
+    seq.map_or(Ok(None), |seq| rows::event_by_seq(conn, seq))
 }
 
 /// One query for each state asked for, so that each goes by an index; states are no parameters there,

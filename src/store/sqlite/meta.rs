@@ -23,19 +23,18 @@ fn take_probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
          VALUES (hex(randomblob(16)), '', 'probe', ?1, 'noted')",
     )?
     .execute([tx.now])?;
+    let event = tx.last_insert_rowid();
     tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, '')")?
-        .execute([tx.last_insert_rowid()])?;
+        .execute([event])?;
+    tx.prepare_cached("INSERT INTO event_ids (key, event_seq) VALUES (random(), ?1)")?
+        .execute([event])?;
     Ok(())
 }
 
 /// See [`crate::store::Store::secret`].
 pub(in crate::store) fn secret(tx: &Tx<'_>, name: &str) -> rusqlite::Result<[u8; 32]> {
     let name = format!("secret:{name}");
-    let kept = tx
-        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-        .query_row([&name], |row| row.get(0))
-        .optional()?;
-    if let Some(secret) = kept {
+    if let Some(secret) = get(tx, &name)? {
         return Ok(secret);
     }
     let mut secret = [0; 32];
@@ -46,10 +45,7 @@ pub(in crate::store) fn secret(tx: &Tx<'_>, name: &str) -> rusqlite::Result<[u8;
 
 /// See [`crate::store::Store::mark`].
 pub(in crate::store) fn mark(conn: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let millis: Option<[u8; 8]> = conn
-        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-        .query_row([format!("mark:{name}")], |row| row.get(0))
-        .optional()?;
+    let millis = get(conn, &format!("mark:{name}"))?;
     Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
 }
 
@@ -67,8 +63,18 @@ pub(in crate::store) fn begin_mark(tx: &Tx<'_>, name: &str) -> rusqlite::Result<
     Ok(tx.now)
 }
 
-fn put(tx: &Tx<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {
-    tx.prepare_cached(
+/// A value that was put under this name.
+pub(super) fn get<const N: usize>(
+    conn: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<[u8; N]>> {
+    conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn put(conn: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    conn.prepare_cached(
         "INSERT INTO meta (name, value) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )?

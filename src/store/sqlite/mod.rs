@@ -13,6 +13,7 @@ mod finish;
 mod follow_up;
 mod gates;
 mod history;
+mod ids;
 mod images;
 mod late;
 mod lease;

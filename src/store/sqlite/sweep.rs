@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::tx::Tx;
 use super::values::{signed, unsigned};
-use super::{erase, states};
+use super::{erase, ids, states};
 use crate::model::*;
 use crate::store::Swept;
 
@@ -51,6 +51,9 @@ pub(in crate::store) fn sweep(
         remove_event(tx, event)?;
         swept.events += 1;
     }
+    if swept.events > 0 {
+        ids::free_numbers(tx)?;
+    }
     states::remove_unknown(tx, ids_before)?;
     Ok(swept)
 }
@@ -65,6 +68,7 @@ fn old(conn: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<
 /// them out, for their bytes are there still; those that are removed already go with it.
 fn remove_event(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     let images = erase::image_ids(tx, event)?;
+    ids::remove(tx, event)?;
     tx.prepare_cached("DELETE FROM events WHERE seq = ?1")?
         .execute([event])?;
     for image in images {

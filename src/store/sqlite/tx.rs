@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 
+use super::ids;
 use crate::model::*;
 
 /// A transaction that is under way. It is the connection, the time, and fresh ids.
 pub(in crate::store) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) makers: &'a Makers,
+    pub(super) ids: &'a ids::Shared,
     pub(super) now: Timestamp,
     pub(super) marks: Cell<Marks>,
 }

@@ -1,5 +1,6 @@
 -- The journal, version 1. Times are milliseconds since 1970. What a state allows is said here a second
--- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at.
+-- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at. Written
+-- with OR: of an IN with more than two words SQLite makes a table, anew for each statement.
 
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -16,13 +17,13 @@ CREATE TABLE events (
     feedback_app TEXT,
     received_at  INTEGER NOT NULL,
     state        TEXT    NOT NULL
-        CHECK (state IN ('routed', 'unrouted', 'noted', 'ignored', 'unreadable')),
+        CHECK (state = 'routed' OR state = 'unrouted' OR state = 'noted' OR state = 'ignored'
+           OR state = 'unreadable'),
     -- Whose event it is: a hash of each of the reporter's ids, one after the other. That somebody's words
     -- are erased is rare, and may go through all events.
     users        BLOB,
     CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
 ) STRICT;
-CREATE UNIQUE INDEX events_by_id ON events (id, via);
 CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app)
     WHERE feedback_id IS NOT NULL;
 CREATE INDEX events_by_via ON events (via, seq);
@@ -31,6 +32,13 @@ CREATE INDEX events_by_via ON events (via, seq);
 CREATE INDEX events_by_state ON events (state, seq)
     WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
 CREATE INDEX events_by_time ON events (received_at);
+
+-- Ids of events, all but the newest (see ids.rs). `key` stands for an id: a part of a hash.
+CREATE TABLE event_ids (
+    key       INTEGER NOT NULL,
+    event_seq INTEGER NOT NULL,
+    PRIMARY KEY (key, event_seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE bodies (
     event_seq INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,
@@ -41,12 +49,16 @@ CREATE TABLE deliveries (
     id               INTEGER PRIMARY KEY,
     event_seq        INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination      TEXT    NOT NULL,
-    severity         TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    severity         TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
     trigger          TEXT    NOT NULL
-        CHECK (trigger IN ('event', 'late_images', 'edit', 'fallback', 'replay', 'test')),
+        CHECK (trigger = 'event' OR trigger = 'late_images' OR trigger = 'edit' OR trigger = 'fallback'
+           OR trigger = 'replay' OR trigger = 'test'),
     state            TEXT    NOT NULL
-        CHECK (state IN ('pending', 'sending', 'delivered', 'dead', 'discarded')),
-    form             TEXT    NOT NULL CHECK (form IN ('full', 'no_images', 'post', 'text')),
+        CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
+           OR state = 'discarded'),
+    form             TEXT    NOT NULL
+        CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     created_at       INTEGER NOT NULL,
     due_at           INTEGER NOT NULL,
@@ -93,7 +105,8 @@ CREATE TABLE late (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination TEXT    NOT NULL,
     rule        TEXT    NOT NULL,
-    severity    TEXT    NOT NULL CHECK (severity IN ('critical', 'warning', 'info')),
+    severity    TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
     terms       TEXT    NOT NULL,
     reported_at INTEGER NOT NULL,
     summary_seq INTEGER REFERENCES events (seq) ON DELETE CASCADE,
@@ -115,8 +128,9 @@ CREATE TABLE attempts (
     started_at  INTEGER NOT NULL,
     duration_ms INTEGER NOT NULL,
     form        TEXT    NOT NULL,
-    outcome     TEXT    NOT NULL CHECK (outcome IN ('delivered', 'ambiguous', 'retry', 'slow_down',
-                                                    'degrade', 'rejected', 'stop')),
+    outcome     TEXT    NOT NULL
+        CHECK (outcome = 'delivered' OR outcome = 'ambiguous' OR outcome = 'retry' OR outcome = 'slow_down'
+           OR outcome = 'degrade' OR outcome = 'rejected' OR outcome = 'stop'),
     status      INTEGER,
     code        TEXT,
     reason      TEXT,
@@ -129,7 +143,8 @@ CREATE TABLE image_jobs (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     ordinal     INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 31),
     url         TEXT,
-    state       TEXT    NOT NULL CHECK (state IN ('pending', 'kept', 'lost', 'removed')),
+    state       TEXT    NOT NULL
+        CHECK (state = 'pending' OR state = 'kept' OR state = 'lost' OR state = 'removed'),
     attempts    INTEGER NOT NULL DEFAULT 0,
     due_at      INTEGER NOT NULL,
     deadline_at INTEGER NOT NULL,
@@ -146,7 +161,9 @@ CREATE INDEX image_jobs_by_image ON image_jobs (image_id) WHERE image_id IS NOT 
 
 CREATE TABLE images (
     id      TEXT    NOT NULL PRIMARY KEY,
-    format  TEXT    NOT NULL CHECK (format IN ('jpeg', 'png', 'gif', 'webp', 'bmp', 'heif')),
+    format  TEXT    NOT NULL
+        CHECK (format = 'jpeg' OR format = 'png' OR format = 'gif' OR format = 'webp' OR format = 'bmp'
+           OR format = 'heif'),
     bytes   INTEGER NOT NULL,
     width   INTEGER NOT NULL,
     height  INTEGER NOT NULL,
@@ -172,7 +189,8 @@ CREATE TABLE feedback_states (
     previous     INTEGER NOT NULL,                -- where undoing leads
     previous_here_only INTEGER NOT NULL DEFAULT 0 CHECK (previous_here_only IN (0, 1)),
     changed_at   INTEGER NOT NULL,
-    through      TEXT    NOT NULL CHECK (through IN ('feishu', 'slack', 'platform')),
+    through      TEXT    NOT NULL
+        CHECK (through = 'feishu' OR through = 'slack' OR through = 'platform'),
     by_name      TEXT,
     by_id        TEXT,
     by_app       TEXT,
@@ -193,13 +211,16 @@ CREATE TABLE feedback_acts (
     feedback_id  TEXT    NOT NULL,
     told_by      INTEGER REFERENCES events (seq) ON DELETE CASCADE,
     at           INTEGER NOT NULL,
-    act          TEXT    CHECK (act IN ('claim', 'done', 'not_ours', 'undo')),
+    act          TEXT
+        CHECK (act = 'claim' OR act = 'done' OR act = 'not_ours' OR act = 'undo'),
     status       INTEGER NOT NULL,
-    through      TEXT    NOT NULL CHECK (through IN ('feishu', 'slack', 'platform')),
+    through      TEXT    NOT NULL
+        CHECK (through = 'feishu' OR through = 'slack' OR through = 'platform'),
     by_name      TEXT,
     by_id        TEXT,
     by_app       TEXT,
-    effect       TEXT    NOT NULL CHECK (effect IN ('changed', 'known', 'stale')),
+    effect       TEXT    NOT NULL
+        CHECK (effect = 'changed' OR effect = 'known' OR effect = 'stale'),
     FOREIGN KEY (feedback_app, feedback_id)
         REFERENCES feedback_states (feedback_app, feedback_id) ON DELETE CASCADE,
     CHECK ((act IS NULL) = (through = 'platform'))
@@ -215,7 +236,8 @@ CREATE TABLE status_jobs (
     event_seq    INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     status       INTEGER NOT NULL,
     operator     TEXT,
-    state        TEXT    NOT NULL CHECK (state IN ('pending', 'done', 'dead')),
+    state        TEXT    NOT NULL
+        CHECK (state = 'pending' OR state = 'done' OR state = 'dead'),
     attempts     INTEGER NOT NULL DEFAULT 0,
     due_at       INTEGER NOT NULL,
     first_due_at INTEGER NOT NULL,

@@ -7,6 +7,7 @@
 //!
 //! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -18,7 +19,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::batch::{Act, Batch};
-use super::connect::{self, failure};
+use super::connect::{self, data_version, failure};
+use super::ids::{self, NewIds};
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -36,8 +38,12 @@ const POLL: Duration = Duration::from_millis(500);
 /// After so many polls without work the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
 
-/// A log of so many pages is moved into the database.
-const LOG_PAGES: i64 = 4000;
+/// A log of so many pages is moved into the database: so many that a page which is written again and again is
+/// moved once.
+const LOG_PAGES: i64 = 8000;
+
+/// After so many batches it is looked how long the log is.
+const LOG_LOOK: u32 = 8;
 
 /// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
 const VACUUM_PAGES: u32 = 500;
@@ -114,11 +120,13 @@ impl Writer {
             conn: Some(conn),
             path,
             makers,
+            ids: RefCell::new(NewIds::new()),
             clock,
             tell,
             data_version,
             polled_at: Instant::now(),
             idle_polls: 0,
+            batches: 0,
             mover: None,
             untidy: true,
             owes_erasure: false,
@@ -178,6 +186,7 @@ struct Thread {
     conn: Option<Connection>,
     path: PathBuf,
     makers: Makers,
+    ids: ids::Shared,
     clock: Arc<dyn Clock>,
     tell: watch::Sender<u64>,
     /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
@@ -185,6 +194,8 @@ struct Thread {
     data_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
+    /// Since the start.
+    batches: u32,
     /// Moves the log into the database.
     mover: Option<JoinHandle<rusqlite::Result<()>>>,
     /// Something was written since the log was last emptied.
@@ -203,7 +214,10 @@ impl Thread {
                     let mut batch = vec![first];
                     batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
                     self.serve(batch);
-                    self.shorten_log();
+                    self.batches = self.batches.wrapping_add(1);
+                    if self.mover.is_some() || self.batches.is_multiple_of(LOG_LOOK) {
+                        self.shorten_log();
+                    }
                     self.idle_polls = 0;
                 }
                 Err(RecvTimeoutError::Timeout) => self.idle_polls += 1,
@@ -273,6 +287,7 @@ impl Thread {
         let done = Batch {
             conn,
             makers: &self.makers,
+            ids: &self.ids,
             clock: &*self.clock,
         }
         .commit(batch);
@@ -337,8 +352,4 @@ impl Thread {
         let restored = connect::wait_for_locks(conn);
         restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
     }
-}
-
-fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }

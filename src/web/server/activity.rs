@@ -91,22 +91,21 @@ impl Activity {
         phases.wait_for(|phase| !phase.arriving()).await.ok();
     }
 
-    /// Resolves when the connection has had its time.
+    /// Resolves when the connection has had its time. It looks again when the time can be up at the earliest, not
+    /// with each request: whatever begins after a look has until after the next one.
     pub(super) async fn overdue(&self, limits: Limits) {
-        let mut phases = self.0.subscribe();
+        let shortest = limits.header.min(limits.idle);
         loop {
-            let deadline = phases.borrow_and_update().deadline(limits);
-            let Some(deadline) = deadline else {
-                phases.changed().await.ok();
-                continue;
-            };
-            tokio::select! {
-                _ = phases.changed() => {}
-                () = sleep_until(deadline) => {
-                    if phases.borrow().deadline(limits) == Some(deadline) {
-                        return;
-                    }
-                }
+            let next = Instant::now() + shortest;
+            let deadline = self.0.borrow().deadline(limits);
+            sleep_until(deadline.map_or(next, |deadline| deadline.min(next))).await;
+            if self
+                .0
+                .borrow()
+                .deadline(limits)
+                .is_some_and(|deadline| deadline <= Instant::now())
+            {
+                return;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What is particular to this journal: its file, its writing thread, its statements.
 
+mod ids;
 mod opening;
 mod plans;
 mod writing;
