@@ -73,12 +73,16 @@ impl Redactor {
             .map(|c| if c.is_whitespace() { ' ' } else { c })
             .filter(|c| !c.is_control() && !reorders(*c))
             .collect();
-        let echoed = |line: &String, word: &Secret| line.contains(word.expose());
         self.words
             .iter()
-            .fold(line, |line, word| match echoed(&line, word) {
-                true => line.replace(word.expose(), HIDDEN),
-                false => line,
+            .map(Secret::expose)
+            .fold(line, |line, word| {
+                // Nearly no answer echoes one, and replacing copies in any case.
+                if line.contains(word) {
+                    line.replace(word, HIDDEN)
+                } else {
+                    line
+                }
             })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -74,6 +75,15 @@ fn arrival(id: &str, via: &str, at: i64) -> Arrival {
         deliveries: Vec::new(),
         images: Vec::new(),
         images_deadline_at: Timestamp::from_millis(at),
+    }
+}
+
+/// Takes the events `e0`, `e1` and so on, each in a transaction of its own.
+fn accept_each(process: &Process, numbers: Range<i64>) {
+    for number in numbers {
+        process.transact(true, |tx| {
+            accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
+        });
     }
 }
 
@@ -198,11 +208,7 @@ fn what_is_read_again_has_a_bound() {
 fn what_needs_no_id_reads_none_and_puts_none_away() {
     let (_folder, path) = journal();
     let process = Process::open(&path);
-    for number in 0..10 {
-        process.transact(true, |tx| {
-            accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
-        });
-    }
+    accept_each(&process, 0..10);
     let other = Process::open(&path);
     let before = process.conn.total_changes();
     other.transact(true, |tx| tx.execute_batch("DELETE FROM gates").unwrap());
@@ -215,11 +221,7 @@ fn what_needs_no_id_reads_none_and_puts_none_away() {
 fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
     let (_folder, path) = journal();
     let process = Process::open(&path);
-    for number in 0..100 {
-        process.transact(true, |tx| {
-            accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
-        });
-    }
+    accept_each(&process, 0..100);
     assert_eq!(process.in_table(), 100 - WAITING);
     let again = Process::open(&path);
     again.transact(true, |tx| {
@@ -236,18 +238,11 @@ fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
 fn numbers_that_are_given_again_are_of_new_events() {
     let (_folder, path) = journal();
     let process = Process::open(&path);
-    let take = |ids: std::ops::Range<i64>| {
-        for number in ids {
-            process.transact(true, |tx| {
-                accept(tx, &arrival(&format!("e{number}"), "shop", number)).unwrap();
-            });
-        }
-    };
-    take(0..60);
+    accept_each(&process, 0..60);
     let all = Timestamp::from_millis(1000);
     process.transact(true, |tx| sweep(tx, all, all).unwrap());
     for number in 100..140 {
-        take(number..number + 1);
+        accept_each(&process, number..number + 1);
         // As after a crash; it leaves nothing that the first would see.
         Process::open(&path).transact(false, |tx| {
             for known in 100..=number {
