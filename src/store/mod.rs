@@ -75,7 +75,7 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
-            rush: Arc::new(Rush::new()),
+            rush: Arc::default(),
         })
     }
 
@@ -85,7 +85,7 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
-            rush: Arc::new(Rush::new()),
+            rush: Arc::default(),
         })
     }
 
