@@ -7,7 +7,7 @@
 //! | option | means |
 //! | --- | --- |
 //! | `--rounds N` | how often everything is measured: 5 |
-//! | `--events N` | events in one measurement: 20,000 |
+//! | `--events N` | events in one measurement: 40,000 |
 //! | `--only ROW,ROW` | only these rows of the table, 12 to 21 |
 //! | `--large` | also the parts of rows 19 to 21 that need large journals |
 //! | `--waiting N`, `--kept N` | how large: 100,000 undelivered, 1,000,000 kept |
@@ -76,7 +76,7 @@ impl Settings {
         );
         Self {
             rounds: number("--rounds", 5),
-            events: number("--events", 20_000),
+            events: number("--events", 40_000),
             rows,
             large: words.iter().any(|word| word == "--large"),
             waiting: number("--waiting", 100_000),

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
 
 use self::ground::Ground;
 use self::in_force::InForce;
@@ -35,7 +36,7 @@ use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock};
 use crate::operator::Operator;
-use crate::store::{OpenError, StoreError};
+use crate::store::{OpenError, Store, StoreError};
 use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
 use crate::upkeep::Sweeper;
 use crate::web::{self, WebState};
@@ -207,6 +208,10 @@ impl App {
             None => public = public.merge(web::admin_routes(web)),
         }
         serve("server", self.listener, public);
+        tasks.spawn(
+            "journal",
+            watch_journal(ground.store.clone(), tasks.stopping()),
+        );
         tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
@@ -225,6 +230,14 @@ impl App {
         burial::unknown(&running.ground, &running.in_force).await;
         burial::begin(&running.ground, &running.in_force);
         running
+    }
+}
+
+/// Ends, and so stops the relay, when the journal has ended before it.
+async fn watch_journal(store: Store, stopping: CancellationToken) {
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = store.ended() => {}
     }
 }
 

@@ -93,6 +93,11 @@ impl Running {
         &self.ground.tasks
     }
 
+    /// Whether the journal writes nothing any more. What was sent last may then not be recorded.
+    pub fn journal_has_ended(&self) -> bool {
+        self.ground.store.has_ended()
+    }
+
     /// How long a stop may take.
     pub fn shutdown_grace(&self) -> Duration {
         self.in_force.config.get().server.shutdown_grace

@@ -113,7 +113,7 @@ async fn stop(running: &Running, signals: &mut Signals) -> ExitCode {
         }
     };
     tracing::info!(in_time, "stopped; what was not finished is in the journal");
-    if tasks.failed() {
+    if tasks.failed() || running.journal_has_ended() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

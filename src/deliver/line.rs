@@ -23,9 +23,28 @@ use crate::telemetry::events::{GateChanged, PanicCaught};
 /// bounded, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// In a rush a line has one send in flight for so many events that wait for the journal: with more, those who
-/// push would wait too long; with fewer, the messages.
-const WAITING_FOR_EACH_SEND: usize = 5;
+/// In a rush that is no larger a line has [`SENDS_IN_RUSH_MIN`] in flight: its commits are small and each costs the
+/// same, so that it leaves little of the processors.
+const SMALL_CROWD: usize = 64;
+
+/// In a larger one it has one send in flight for so many more events: with more of them, those who push would wait
+/// too long; with fewer, the messages.
+const EVENTS_FOR_EACH_SEND: usize = 4;
+
+/// So many are always in flight, for what is critical goes first among them.
+const SENDS_IN_RUSH_MIN: usize = 2;
+
+/// A send that has taken longer waits for its destination, and leaves the processors alone.
+const AT_WORK: Duration = Duration::from_secs(1);
+
+/// A send in flight.
+struct Flight {
+    /// For when it panics.
+    lease: Arc<Lease<Work>>,
+    /// When it took its part of the shared paces.
+    began: Instant,
+    started: Instant,
+}
 
 /// The line to one destination.
 pub(super) struct Line {
@@ -39,8 +58,8 @@ pub(super) struct Line {
     destination: Arc<dyn Destination>,
     leasing: Leasing,
     sends: JoinSet<Option<Made>>,
-    /// What each send holds, for when one panics, and when it began.
-    leases: HashMap<Id, (Arc<Lease<Work>>, Instant)>,
+    /// What each send holds.
+    flights: HashMap<Id, Flight>,
     /// Attempts that were made and are being written down: others go out meanwhile.
     records: JoinSet<()>,
 }
@@ -70,7 +89,7 @@ impl Line {
             destination,
             leasing,
             sends: JoinSet::new(),
-            leases: HashMap::new(),
+            flights: HashMap::new(),
             records: JoinSet::new(),
         }
     }
@@ -144,7 +163,12 @@ impl Line {
     /// While many events wait to be taken in, that goes first. What waits here is safe.
     fn room_in_rush(&self) -> usize {
         match self.sender.store.rush() {
-            Some(waiting) => (waiting / WAITING_FOR_EACH_SEND).saturating_sub(self.sends.len()),
+            Some(crowd) => {
+                let now = Instant::now();
+                let flights = self.flights.values();
+                let at_work = flights.filter(|flight| now < flight.started + AT_WORK);
+                sends_in_rush(crowd).saturating_sub(at_work.count())
+            }
             None => usize::MAX,
         }
     }
@@ -168,7 +192,12 @@ impl Line {
         let held = Arc::clone(&lease);
         let send = async move { sender.attempt(&settings, &destination, &lease).await };
         let id = self.sends.spawn(send).id();
-        self.leases.insert(id, (held, began));
+        let flight = Flight {
+            lease: held,
+            began,
+            started: Instant::now(),
+        };
+        self.flights.insert(id, flight);
     }
 
     /// A send has ended, and perhaps others with it: the places they free are then filled by one lease.
@@ -185,14 +214,14 @@ impl Line {
             Ok((id, made)) => (id, made),
             Err(error) => {
                 self.sender.metrics.emit(PanicCaught { task: "deliver" });
-                if let Some((lease, _)) = self.leases.get(&error.id()) {
-                    self.sender.panicked(&self.destination, lease).await;
+                if let Some(flight) = self.flights.get(&error.id()) {
+                    self.sender.panicked(&self.destination, &flight.lease).await;
                 }
                 (error.id(), None)
             }
         };
         self.leasing.send_ended();
-        let Some((lease, began)) = self.leases.remove(&id) else {
+        let Some(Flight { lease, began, .. }) = self.flights.remove(&id) else {
             return;
         };
         let Some(made) = made else {
@@ -329,5 +358,22 @@ fn limits(destination: &dyn Destination) -> Limits {
     Limits {
         paces,
         concurrency: common.concurrency,
+    }
+}
+
+/// How many sends may be in flight while so many events wait to be taken in.
+fn sends_in_rush(crowd: usize) -> usize {
+    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(SENDS_IN_RUSH_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_some() {
+        assert_eq!(sends_in_rush(16), SENDS_IN_RUSH_MIN);
+        assert_eq!(sends_in_rush(SMALL_CROWD), SENDS_IN_RUSH_MIN);
+        assert_eq!(sends_in_rush(256), 48);
     }
 }

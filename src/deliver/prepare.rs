@@ -15,12 +15,10 @@ use crate::model::{
 };
 use crate::operator::Operator;
 use crate::render::{Payload, Shown, ShownBy};
-use crate::store::Work;
+use crate::store::{ALL_SHOWN, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::TemplateFailed;
 
-/// The mask of a message that needs no follow-up for pictures.
-const ALL_SHOWN: u32 = u32::MAX;
 /// How long a message waits for uploads at most, however much of its wait for pictures is left: it
 /// holds up others meanwhile.
 const UPLOADS_WAIT: Duration = Duration::from_secs(2);
@@ -179,6 +177,12 @@ impl Preparer {
             .filter(fresh)
             .cloned()
             .collect();
+        if work.images.is_empty() && !late {
+            return Ok(Pictures {
+                mask: ALL_SHOWN,
+                ..Pictures::default()
+            });
+        }
         if kept.is_empty() {
             return if late {
                 Err(Unsendable::Done)

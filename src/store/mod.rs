@@ -17,7 +17,9 @@
 //! What is promised:
 //!
 //! - When a writing method returns `Ok`, what it did is on the disk (`fsync`); when it returns an
-//!   error, nothing of it was written. [`StoreError::Busy`] comes at once, not after a wait.
+//!   error, nothing of it was written, but for a log that could not be synced: then nothing more is written
+//!   ([`Store::ended`]), and only a new start tells what is there. [`StoreError::Busy`] comes at once, not after a wait.
+//! - What is only read may not be on the disk yet: nothing is acknowledged for it alone.
 //! - A repeat is known by event id and app, and by feedback id, for as long as ids are kept.
 //! - Work is closed by its lease's token, or not at all ([`Recorded::LeaseLost`]).
 //! - While pictures of its event are not settled, a delivery waits, until its due time at the latest.
@@ -75,7 +77,7 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
-            rush: Arc::new(Rush::new()),
+            rush: Arc::default(),
         })
     }
 
@@ -85,13 +87,25 @@ impl Store {
         Ok(Self {
             journal: Arc::new(journal),
             clock,
-            rush: Arc::new(Rush::new()),
+            rush: Arc::default(),
         })
     }
 
     /// Changes whenever there may be new work, whoever made it; another process's within a second. A hint.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.journal.changes()
+    }
+
+    /// Resolves when nothing is written any more, because a sync failed or the writer fell. The journal is to be
+    /// opened anew, by a new process: this one holds what may not be on the disk.
+    pub async fn ended(&self) {
+        let mut works = self.journal.works();
+        while works.changed().await.is_ok() {}
+    }
+
+    /// Whether that is so.
+    pub fn has_ended(&self) -> bool {
+        self.journal.works().has_changed().is_err()
     }
 
     /// Whether the journal can be written to now: for `readyz`.

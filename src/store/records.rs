@@ -155,6 +155,9 @@ pub struct KeptPayload {
     pub shown: u32,
 }
 
+/// No pictures need follow: the event has none, or the destination shows none.
+pub const ALL_SHOWN: u32 = u32::MAX;
+
 /// An attempt and what it leads to.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -166,7 +169,7 @@ pub struct Finished {
     pub verdict: Verdict,
     /// The rendering to repeat; `None`: nothing (new) to keep.
     pub payload: Option<String>,
-    /// Ordinals of the pictures that this message showed, one bit each; all ones where none need follow.
+    /// Ordinals of the pictures that this message showed, one bit each, or [`ALL_SHOWN`].
     pub shown: u32,
     /// Deliveries that follow from it: a fallback.
     pub fallback: Option<NewDelivery>,

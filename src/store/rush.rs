@@ -3,7 +3,8 @@
 //! Taking in and sending share the processors. Whoever pushes an event waits for its answer, and gives up after
 //! seconds; what is to be sent waits in the journal and is safe. So in a rush the senders hold back.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,44 +16,58 @@ const MANY: usize = 16;
 const OVER_AFTER: Duration = Duration::from_millis(20);
 
 /// The events that wait for the journal.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rush {
     waiting: AtomicUsize,
-    /// How many they were when the last of many came.
-    crowd: AtomicUsize,
-    since: Instant,
-    /// Milliseconds from `since` to the end of the last rush.
-    ends_at: AtomicU64,
+    crowd: Mutex<Option<Crowd>>,
+}
+
+/// When there were many.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    /// How many they were at most of late.
+    most: usize,
+    most_at: Instant,
+    last_at: Instant,
 }
 
 /// One of them. Dropped when it is answered.
 pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl Rush {
-    pub(super) fn new() -> Self {
-        Self {
-            waiting: AtomicUsize::new(0),
-            crowd: AtomicUsize::new(0),
-            since: Instant::now(),
-            ends_at: AtomicU64::new(0),
-        }
-    }
-
     /// One more waits.
     pub(super) fn begin(&self) -> Waiting<'_> {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         if waiting >= MANY {
-            self.crowd.store(waiting, Ordering::SeqCst);
-            self.ends_at
-                .store(millis(self.since.elapsed() + OVER_AFTER), Ordering::SeqCst);
+            let now = Instant::now();
+            let mut crowd = self.lock();
+            match crowd.as_mut() {
+                Some(crowd) if waiting < crowd.most && now < crowd.most_at + OVER_AFTER => {
+                    crowd.last_at = now;
+                }
+                _ => {
+                    *crowd = Some(Crowd {
+                        most: waiting,
+                        most_at: now,
+                        last_at: now,
+                    });
+                }
+            }
         }
         Waiting(&self.waiting)
     }
 
-    /// How many wait, if there is one.
+    /// How many waited at most of late, if there is a rush.
     pub(super) fn crowd(&self) -> Option<usize> {
-        let is_on = millis(self.since.elapsed()) < self.ends_at.load(Ordering::SeqCst);
-        is_on.then(|| self.crowd.load(Ordering::SeqCst))
+        let crowd = (*self.lock())?;
+        // While the disk is slow nobody new comes, for all wait.
+        let is_on = self.waiting.load(Ordering::SeqCst) >= MANY
+            || Instant::now() < crowd.last_at + OVER_AFTER;
+        is_on.then_some(crowd.most)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Crowd>> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,18 +77,18 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn crowd(rush: &Rush, size: usize) -> Vec<Waiting<'_>> {
+        (0..size).map(|_| rush.begin()).collect()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_rush_lasts_a_little_longer_than_the_crowd() {
-        let rush = Rush::new();
-        let mut few: Vec<_> = (1..MANY).map(|_| rush.begin()).collect();
+        let rush = Rush::default();
+        let mut few = crowd(&rush, MANY - 1);
         assert_eq!(rush.crowd(), None);
         few.push(rush.begin());
         few.push(rush.begin());
@@ -85,5 +100,27 @@ mod tests {
         let _one = rush.begin();
         tokio::time::advance(OVER_AFTER / 2).await;
         assert_eq!(rush.crowd(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rush_lasts_while_all_wait_for_a_slow_disk() {
+        let rush = Rush::default();
+        let all = crowd(&rush, 3 * MANY);
+        tokio::time::advance(OVER_AFTER * 50).await;
+        assert_eq!(rush.crowd(), Some(3 * MANY));
+        drop(all);
+        assert_eq!(rush.crowd(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_is_as_large_as_it_was_of_late() {
+        let rush = Rush::default();
+        drop(crowd(&rush, 4 * MANY));
+        tokio::time::advance(OVER_AFTER / 2).await;
+        drop(crowd(&rush, 2 * MANY));
+        assert_eq!(rush.crowd(), Some(4 * MANY));
+        tokio::time::advance(OVER_AFTER / 2).await;
+        drop(crowd(&rush, 2 * MANY));
+        assert_eq!(rush.crowd(), Some(2 * MANY));
     }
 }

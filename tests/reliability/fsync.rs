@@ -1,5 +1,6 @@
 //! A kill does not show whether what was answered for is on the disk: the kernel keeps what a dead
-//! process wrote. So the system calls are watched: before each 200 the journal's log is synced.
+//! process wrote. So the system calls are watched: before each 200 the journal's log is synced. And they are
+//! made to fail.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Feedback, Receiver, Relay, wait_until};
-use crate::parts::{to_hook, unavailable};
+use crate::parts::{assert_whole, count, journal, to_hook, unavailable};
 
 /// `strace` on a running relay, whose lines go to a file.
 struct Watch {
@@ -15,11 +16,11 @@ struct Watch {
 }
 
 impl Watch {
-    /// `None` where it is not installed or not permitted.
-    fn begin(relay: &Relay) -> Option<Self> {
+    /// With what `strace` is to do. `None` where it is not installed or not permitted.
+    fn begin(relay: &Relay, what: &[&str]) -> Option<Self> {
         let mut child = Command::new("strace")
-            .args(["-f", "-y", "-s", "64", "-e"])
-            .arg("trace=fsync,fdatasync,write,writev,sendto,sendmsg,pwrite64")
+            .args(["-f", "-y", "-s", "64"])
+            .args(what)
             .args(["-o", "trace.txt", "-p"])
             .arg(relay.pid().to_string())
             .current_dir(relay.folder())
@@ -78,6 +79,8 @@ fn answers(trace: &str) -> (usize, Vec<usize>) {
     (answers, bare)
 }
 
+const NO_STRACE: &str = "strace is missing or may not trace here (tests/run installs it)";
+
 #[test]
 fn each_200_follows_a_sync_of_the_log() {
     const EVENTS: usize = 25;
@@ -86,8 +89,9 @@ fn each_200_follows_a_sync_of_the_log() {
     let silent = to_hook(&hook, "").replace("send_to = \"hook\"", "send_to = []");
     let relay = Relay::started(&silent);
     assert_eq!(relay.push(&Feedback::fault(1000)).status, 200);
-    let Some(watch) = Watch::begin(&relay) else {
-        unavailable("strace is missing or may not trace here (tests/run installs it)");
+    let calls = "trace=fsync,fdatasync,write,writev,sendto,sendmsg,pwrite64";
+    let Some(watch) = Watch::begin(&relay, &["-e", calls]) else {
+        unavailable(NO_STRACE);
         return;
     };
     for number in 0..EVENTS as u64 {
@@ -108,4 +112,44 @@ fn each_200_follows_a_sync_of_the_log() {
     crate::parts::say(&format!(
         "fsync: {answers} answers of 200, each after a successful sync of the log it was written to"
     ));
+}
+
+/// The kernel tells of it once, and a later sync would succeed without what was lost.
+#[test]
+fn after_a_sync_that_failed_nothing_is_acknowledged_and_a_new_start_has_all_that_was() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::started(&to_hook(&hook, ""));
+    for number in 0..5 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    hook.wait_for(5);
+    let fail = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"];
+    let Some(watch) = Watch::begin(&relay, &fail) else {
+        unavailable(NO_STRACE);
+        return;
+    };
+    let refused: Vec<Feedback> = (5..15).map(Feedback::fault).collect();
+    for feedback in &refused {
+        // Refused, or nobody is there any more.
+        let answer = relay.try_push(feedback);
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 503));
+    }
+    assert_eq!(relay.wait().code(), Some(1));
+    let log = relay.log();
+    assert!(log.contains("could not be brought to the disk"), "{log}");
+    watch.end();
+
+    relay.start();
+    assert_eq!(relay.get("/readyz").status, 200);
+    for feedback in &refused {
+        assert_eq!(relay.push(feedback).status, 200);
+    }
+    // What was refused may have been written all the same; then it is known, and sent once.
+    hook.wait_for(5 + refused.len());
+    assert_eq!(relay.stop().code(), Some(0));
+    let path = relay.path("data/relay.db");
+    assert_whole(&path);
+    let told = "SELECT count(*) FROM deliveries WHERE state = 'delivered'";
+    assert_eq!(count(&journal(&path), told), 15);
+    assert_eq!(hook.count(), 15);
 }

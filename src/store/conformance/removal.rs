@@ -197,6 +197,55 @@ async fn a_sweep_removes_words_first_and_ids_later_and_never_what_is_to_be_deliv
     assert_eq!(store.deliveries(all).await.unwrap().len(), 1);
 }
 
+/// Wherever it ends, and though one event is of a clock that was a year ahead.
+#[tokio::test]
+async fn a_sweep_and_a_list_know_exactly_what_is_older() {
+    const AHEAD: u32 = 70;
+    let bench = Bench::new();
+    let minute = Duration::from_secs(60);
+    let start = bench.now();
+    let mut times = Vec::new();
+    for n in 0..200 {
+        let mut arrival = bench.arrival(&format!("e{n}"), &[]);
+        if n == AHEAD {
+            arrival.received_at = start + 525_600 * minute;
+        }
+        times.push(arrival.received_at);
+        bench.accept(arrival).await;
+        bench.clock.advance(minute);
+    }
+    let store = bench.store();
+    let since = async |since| {
+        let filter = EventFilter {
+            since,
+            limit: 1000,
+            ..EventFilter::default()
+        };
+        let mut found = store.events(filter).await.unwrap();
+        found.reverse();
+        let found: Vec<_> = found.into_iter().map(|event| event.received_at).collect();
+        found
+    };
+    for minutes in [
+        0, 1, 2, 62, 63, 64, 65, 70, 71, 127, 128, 129, 190, 199, 200,
+    ] {
+        let before = start + minutes * minute;
+        let newer: Vec<_> = times.iter().copied().filter(|at| *at >= before).collect();
+        let in_order = |times: &[Timestamp]| -> Vec<Timestamp> {
+            // A list looks no further back than a clock that was a day ahead.
+            times
+                .iter()
+                .copied()
+                .filter(|at| *at < start + 1440 * minute)
+                .collect()
+        };
+        let listed = since(Some(before)).await;
+        assert_eq!(in_order(&listed), in_order(&newer), "since {minutes}");
+        let swept = store.sweep(before, before).await.unwrap();
+        assert_eq!(since(None).await, newer, "after {minutes}: {swept:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_sweep_is_taken_in_bites() {
     let bench = Bench::new();

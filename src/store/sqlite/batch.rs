@@ -1,6 +1,6 @@
 //! Many acts in one transaction.
 //!
-//! They run one after the other and are committed once. Where an act fails or panics, all is rolled back
+//! They run one after the other, as they come, and are committed once. Where an act fails or panics, all is rolled back
 //! and run again, each act in a savepoint of its own, so that it fails alone; for that is rare, and savepoints
 //! cost copies of every page.
 
@@ -43,40 +43,64 @@ enum Failed {
     Alone(StoreError),
     /// The whole transaction is gone, by SQLite itself: disk full, I/O error.
     All(rusqlite::Error),
+    /// What was committed before is not on the disk.
+    Lost(StoreError),
 }
 
-impl Batch<'_> {
-    /// Runs and commits a batch, or nothing of it.
-    pub(super) fn commit(&self, acts: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
-        let done = match self.together(acts) {
-            Err(Failed::Alone(_)) => self.apart(acts),
-            Err(Failed::All(error)) => Err(error),
-            Ok(marks) => Ok(marks),
-        };
-        if done.is_err() {
-            self.roll_back();
+impl Failed {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Alone(error) | Self::Lost(error) => error,
+            Self::All(error) => failure(error),
         }
-        done
+    }
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::All(error)
+    }
+}
+
+/// Gives the next act of a transaction of which so many have run, or says that it is time to commit.
+pub(super) type Next<'a> = dyn FnMut(usize) -> Result<Option<Box<dyn Act>>, StoreError> + 'a;
+
+impl Batch<'_> {
+    /// Runs the acts that are there and those that come, and commits them, or nothing of it.
+    pub(super) fn commit(
+        &self,
+        acts: &mut Vec<Box<dyn Act>>,
+        next: &mut Next<'_>,
+    ) -> Result<Marks, StoreError> {
+        let done = match self.together(acts, next) {
+            Err(Failed::Alone(_)) => self.apart(acts, next),
+            done => done,
+        };
+        done.map_err(|failed| {
+            self.roll_back();
+            failed.into_error()
+        })
     }
 
     /// All in one.
-    fn together(&self, acts: &mut [Box<dyn Act>]) -> Result<Marks, Failed> {
-        self.begin().map_err(Failed::All)?;
+    fn together(&self, acts: &mut Vec<Box<dyn Act>>, next: &mut Next<'_>) -> Result<Marks, Failed> {
+        self.begin()?;
         let mut marks = Marks::default();
-        for act in wanted(acts) {
+        each(acts, next, |act| {
             marks.add(self.run(act)?);
-        }
+            Ok(())
+        })?;
         self.put_ids_away()?;
-        self.execute("COMMIT").map_err(Failed::All)?;
+        self.execute("COMMIT")?;
         Ok(marks)
     }
 
     /// Each in a savepoint of its own.
-    fn apart(&self, acts: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
+    fn apart(&self, acts: &mut Vec<Box<dyn Act>>, next: &mut Next<'_>) -> Result<Marks, Failed> {
         self.roll_back();
         self.begin()?;
         let mut marks = Marks::default();
-        for act in wanted(acts) {
+        each(acts, next, |act| {
             self.execute("SAVEPOINT act")?;
             match self.run(act) {
                 Ok(more) => marks.add(more),
@@ -85,10 +109,11 @@ impl Batch<'_> {
                     self.ids.borrow_mut().forget();
                     act.fail(error);
                 }
-                Err(Failed::All(error)) => return Err(error),
+                Err(failed) => return Err(failed),
             }
             self.execute("RELEASE act")?;
-        }
+            Ok(())
+        })?;
         self.put_ids_away_apart()?;
         self.execute("COMMIT")?;
         Ok(marks)
@@ -151,7 +176,24 @@ impl Batch<'_> {
     }
 }
 
-/// Asked anew for each: who waited may have gone while the acts before it ran.
-fn wanted(acts: &mut [Box<dyn Act>]) -> impl Iterator<Item = &mut (dyn Act + 'static)> {
-    acts.iter_mut().map(Box::as_mut).filter(|act| act.wanted())
+/// Runs the acts that are there and those that come, until it is time to commit.
+fn each(
+    acts: &mut Vec<Box<dyn Act>>,
+    next: &mut Next<'_>,
+    mut run: impl FnMut(&mut dyn Act) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let mut seen = 0;
+    loop {
+        while let Some(act) = acts.get_mut(seen) {
+            // Asked anew for each: who waited may have gone while the acts before it ran.
+            if act.wanted() {
+                run(act.as_mut())?;
+            }
+            seen += 1;
+        }
+        match next(seen).map_err(Failed::Lost)? {
+            Some(act) => acts.push(act),
+            None => return Ok(()),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Connections to the file, and how they are set.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ const STATEMENTS: usize = 128;
 
 /// A connection that writes. The file must exist.
 ///
-/// `synchronous = FULL`: with NORMAL a power cut may take the last commits, and we have answered for
-/// them. `secure_delete`: what is erased is overwritten. `temp_store`: no words in temporary files.
+/// `synchronous = FULL`: with NORMAL a power cut may take the last commits, unless somebody else syncs them
+/// ([`sync_apart`]). `secure_delete`: what is erased is overwritten. `temp_store`: no words in temporary files.
 /// `auto_vacuum` counts only before the first table is made, so it comes first. `wal_autocheckpoint`, in
 /// pages, is for when the thread that moves the log into the database does not keep up.
 pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
@@ -38,6 +39,19 @@ pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(conn)
+}
+
+/// From now on a commit is not synced by SQLite but by whoever gets the log, which is the file that is synced.
+/// With NORMAL, SQLite still syncs the log before it moves it, and where it begins anew; what is not synced yet
+/// is whole or ignored after a power cut, for each page of the log has a checksum over all before it. Source:
+/// SQLite's "PRAGMA synchronous" and "WAL-mode File Format".
+pub(super) fn sync_apart(conn: &Connection, path: &Path) -> rusqlite::Result<File> {
+    conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+    // Reading opens it.
+    data_version(conn)?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    File::open(log).map_err(|error| refusal(format!("cannot open its log: {error}")))
 }
 
 /// Makes it possible to give free pages back. SQLite writes the setting anew each time, even where it

@@ -1,6 +1,6 @@
 //! What several acts do to a delivery.
 
-use rusqlite::{named_params, params};
+use rusqlite::params;
 
 use super::tx::Tx;
 use super::values::OrderColumn;
@@ -24,20 +24,19 @@ pub(super) fn insert(
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
                                  created_at, due_at, first_due_at, waits_for_images, terms)
-         VALUES (:id, :event, :destination, :severity, :trigger, 'pending', 'full',
-                 :now, :due_at, :due_at, :waits, :terms)",
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 'full', ?6, ?7, ?7, ?8, ?9)",
     )?
-    .execute(named_params! {
-        ":id": id,
-        ":event": event,
-        ":destination": new.destination,
-        ":severity": new.order.severity,
-        ":trigger": new.trigger,
-        ":now": tx.now,
-        ":due_at": due_at,
-        ":waits": waits,
-        ":terms": OrderColumn::of(&new.order),
-    })?;
+    .execute(params![
+        id,
+        event,
+        new.destination,
+        new.order.severity,
+        new.trigger,
+        tx.now,
+        due_at,
+        waits,
+        OrderColumn::of(&new.order),
+    ])?;
     tx.announce();
     Ok(id)
 }

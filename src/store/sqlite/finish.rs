@@ -1,11 +1,11 @@
 //! Closing leased work: the attempt and the state it leads to, together.
 
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::tx::Tx;
 use super::{deliveries, edits, fall_back, follow_up, history, messages};
 use crate::model::*;
-use crate::store::Finished;
+use crate::store::{ALL_SHOWN, Finished};
 
 /// What closing a delivery needs of its row.
 struct Held {
@@ -81,7 +81,7 @@ pub(in crate::store) fn finish_attempt(
                     edits::request_all(tx, held.event)?;
                 }
             }
-            if !in_vain {
+            if !in_vain && finished.shown != ALL_SHOWN {
                 follow_up::send_late_images(tx, held.event)?;
             }
         }
@@ -166,21 +166,20 @@ fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqli
     tx.prepare_cached(
         "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
                                code, reason, excerpt)
-         VALUES (:id, :number, :started_at, :duration_ms, :form, :outcome, :status, :code, :reason,
-                 :excerpt)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
-    .execute(named_params! {
-        ":id": id,
-        ":number": number,
-        ":started_at": attempt.started_at,
-        ":duration_ms": attempt.duration_ms,
-        ":form": attempt.form,
-        ":outcome": attempt.outcome,
-        ":status": attempt.status,
-        ":code": attempt.code,
-        ":reason": attempt.reason,
-        ":excerpt": attempt.excerpt.as_deref().map(cut),
-    })?;
+    .execute(params![
+        id,
+        number,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.form,
+        attempt.outcome,
+        attempt.status,
+        attempt.code,
+        attempt.reason,
+        attempt.excerpt.as_deref().map(cut),
+    ])?;
     Ok(())
 }
 
@@ -194,22 +193,22 @@ fn cut(excerpt: &str) -> &str {
 /// before, where there is no newer one.
 fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE deliveries SET state = :state, attempts = :attempts,
-                               reason = iif(:state = 'pending', coalesce(:reason, reason), :reason),
-                               due_at = coalesce(:due_at, due_at), form = coalesce(:form, form),
-                               shown = coalesce(:shown, shown),
+        "UPDATE deliveries SET state = ?2, attempts = ?3,
+                               reason = iif(?2 = 'pending', coalesce(?4, reason), ?4),
+                               due_at = coalesce(?5, due_at), form = coalesce(?6, form),
+                               shown = coalesce(?7, shown),
                                lease_token = NULL, lease_until = NULL
-         WHERE id = :id",
+         WHERE id = ?1",
     )?
-    .execute(named_params! {
-        ":id": id,
-        ":state": after.state,
-        ":attempts": after.attempts,
-        ":reason": after.reason,
-        ":due_at": after.due_at,
-        ":form": after.form,
-        ":shown": after.shown,
-    })?;
+    .execute(params![
+        id,
+        after.state,
+        after.attempts,
+        after.reason,
+        after.due_at,
+        after.form,
+        after.shown,
+    ])?;
     Ok(())
 }
 

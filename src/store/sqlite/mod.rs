@@ -18,9 +18,11 @@ mod images;
 mod late;
 mod lease;
 mod lists;
+mod log;
 mod messages;
 mod meta;
 mod open;
+mod queue;
 mod readers;
 mod rows;
 mod schema;
@@ -28,6 +30,7 @@ mod states;
 mod stats;
 mod status_jobs;
 mod sweep;
+mod syncer;
 mod tx;
 mod values;
 mod writer;
@@ -106,6 +109,11 @@ impl Journal {
         self.readers
             .with(move |conn| schema::copy_to(conn, &file))
             .await
+    }
+
+    /// Closed when nothing is written any more.
+    pub(super) fn works(&self) -> watch::Receiver<()> {
+        self.writer.works()
     }
 
     /// Changes when there may be new work.

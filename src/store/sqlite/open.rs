@@ -42,6 +42,7 @@ pub(in crate::store) fn open(
     }
     files::sync_folder(path).map_err(io)?;
     check_whole(&conn, path)?;
+    move_log(&conn).map_err(say)?;
     take_up(&conn, clock.now()).map_err(say)?;
     start(conn, path, clock, Some(lock))
 }
@@ -126,6 +127,12 @@ fn check_whole(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Moves what a dead relay left in the log into the database, which is synced: a sync of the log that failed may
+/// have left in memory alone what is read from it now, and another would not tell.
+fn move_log(conn: &Connection) -> rusqlite::Result<()> {
+    connect::checkpoint(conn, "PASSIVE").map(|_log| ())
+}
+
 /// What a dead relay held is due at once: same key, same payload.
 fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     conn.execute(
@@ -154,7 +161,7 @@ fn start(
 ) -> Result<Journal, OpenError> {
     let seed = getrandom::u64().map_err(|error| io_error(path, &error.to_string()))?;
     let writer = Writer::start(conn, path.to_owned(), Makers::new(seed), clock)
-        .map_err(|error| io_error(path, &error.to_string()))?;
+        .map_err(|error| explain(path, &error))?;
     Ok(Journal {
         writer,
         readers: Arc::new(Readers::new(path.to_owned())),

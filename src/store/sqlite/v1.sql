@@ -82,10 +82,7 @@ CREATE INDEX deliveries_due ON deliveries (destination, severity, due_at) WHERE 
 CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
     WHERE state = 'dead' OR state = 'discarded';
--- With both columns: by the event alone SQLite takes `deliveries_by_destination` for as good, and goes
--- through all that a destination was ever sent.
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
-CREATE INDEX deliveries_by_destination ON deliveries (destination, id);
 -- One message has one open edit at most, so that no two are in flight for it.
 CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
     WHERE edits IS NOT NULL AND (state = 'pending' OR state = 'sending');

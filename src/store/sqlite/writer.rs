@@ -1,16 +1,17 @@
 //! The one thread that writes.
 //!
-//! Acts wait in a bounded queue. The thread takes all that wait (at most [`BATCH_MAX`]), runs them in
-//! one transaction (see `batch`), commits once, and then answers all: one `fsync` serves many events,
-//! and no answer comes before its commit. A commit that fails is told to everyone in it, and the next
-//! batch starts on a fresh connection, so that the journal works again when the disk does.
+//! Acts wait in a bounded queue. The thread runs those that wait, and those that come while the last transaction
+//! is being synced (at most [`BATCH_MAX`]), in one transaction (see `batch`), commits once, and hands all to the
+//! `syncer`, which answers them when they are on the disk: one `fsync` serves many events, and no answer comes
+//! before it. A commit that fails is told to everyone in it, and the next batch starts on a fresh connection, so
+//! that the journal works again when the disk does.
 //!
-//! Acts that write nothing leave no page dirty, so their commit costs no `fsync`.
+//! Acts that write nothing leave no page dirty, so they cost no `fsync`.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use tokio::time::Instant;
 use super::batch::{Act, Batch};
 use super::connect::{self, data_version, failure};
 use super::ids::{self, NewIds};
+use super::log::LogKeeper;
+use super::queue::{Found, Queue, ended};
+use super::syncer::{Committed, Syncer};
 use super::tx::{Makers, Marks, Tx};
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -29,28 +33,11 @@ use crate::store::StoreError;
 /// answered works on while the next commits.
 pub(super) const BATCH_MAX: usize = 128;
 
-/// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
-pub(super) const QUEUE_MAX: usize = 1024;
-
 /// How often it is looked whether another process changed the journal.
 const POLL: Duration = Duration::from_millis(500);
 
 /// After so many polls without work the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
-
-/// A log of so many pages is moved into the database: so many that a page which is written again and again is
-/// moved once.
-const LOG_PAGES: i64 = 8000;
-
-/// After so many batches it is looked how long the log is.
-const LOG_LOOK: u32 = 8;
-
-/// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
-const VACUUM_PAGES: u32 = 500;
-
-/// How long it is tried to empty the log after an erasure, though a reader needs it; then it is tried
-/// with every poll.
-const ERASE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether an act is run although nobody waits for its answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +86,11 @@ where
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Act>>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
     news: watch::Receiver<u64>,
+    /// Closed when the thread has ended.
+    works: watch::Receiver<()>,
 }
 
 impl Writer {
@@ -111,40 +100,51 @@ impl Writer {
         path: PathBuf,
         makers: Makers,
         clock: Arc<dyn Clock>,
-    ) -> std::io::Result<Self> {
-        let (queue, waiting) = sync_channel(QUEUE_MAX);
+    ) -> rusqlite::Result<Self> {
+        let io = |error: std::io::Error| connect::refusal(error.to_string());
+        let queue = Arc::new(Queue::default());
         let (tell, news) = watch::channel(0);
+        let (ends, works) = watch::channel(());
         // What was changed before this is seen by the workers' first look.
         let data_version = data_version(&conn).ok();
+        let syncer = Syncer::start(Arc::clone(&queue), tell.clone()).map_err(io)?;
         let thread = Thread {
-            conn: Some(conn),
+            queue: Arc::clone(&queue),
+            syncer,
+            open: Some(OpenFile::new(conn, &path)?),
+            log: LogKeeper::new(path.clone()),
             path,
             makers,
             ids: RefCell::new(NewIds::new()),
             clock,
             tell,
             data_version,
+            seen_version: None,
             polled_at: Instant::now(),
             idle_polls: 0,
-            batches: 0,
-            mover: None,
-            untidy: true,
-            owes_erasure: false,
             failing: false,
+            _ends: ends,
         };
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || thread.run(&waiting))?;
+            .spawn(move || thread.run())
+            .map_err(io)?;
         Ok(Self {
-            queue: Some(queue),
+            queue,
             thread: Some(thread),
             news,
+            works,
         })
     }
 
     /// Changes when there may be new work.
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.news.clone()
+    }
+
+    /// Closed when nothing is written any more.
+    pub(super) fn works(&self) -> watch::Receiver<()> {
+        self.works.clone()
     }
 
     /// Runs an act and answers when it is on the disk.
@@ -160,20 +160,15 @@ impl Writer {
             result: None,
             reply,
         };
-        let ended = || StoreError::Unavailable("its writer has ended".into());
-        let queue = self.queue.as_ref().ok_or_else(ended)?;
-        match queue.try_send(Box::new(call)) {
-            Ok(()) => answer.await.unwrap_or_else(|_| Err(ended())),
-            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(ended()),
-        }
+        self.queue.push(Box::new(call))?;
+        answer.await.unwrap_or_else(|_dropped| Err(ended()))
     }
 }
 
 impl Drop for Writer {
     /// Waits until what is in the queue is written: who drops the journal may open it again at once.
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been told already, by every answer since.
             thread.join().ok();
@@ -181,9 +176,29 @@ impl Drop for Writer {
     }
 }
 
+/// The journal as the thread has it open.
+struct OpenFile {
+    conn: Connection,
+    /// While the connection is open this is the log it writes to.
+    log: Arc<File>,
+}
+
+impl OpenFile {
+    fn new(conn: Connection, path: &Path) -> rusqlite::Result<Self> {
+        let log = connect::sync_apart(&conn, path)?;
+        Ok(Self {
+            conn,
+            log: Arc::new(log),
+        })
+    }
+}
+
 struct Thread {
+    queue: Arc<Queue>,
+    syncer: Syncer,
     /// `None` after a failure, until the next batch.
-    conn: Option<Connection>,
+    open: Option<OpenFile>,
+    log: LogKeeper,
     path: PathBuf,
     makers: Makers,
     ids: ids::Shared,
@@ -192,112 +207,129 @@ struct Thread {
     /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
     /// failure: others may have changed anything.
     data_version: Option<i64>,
+    /// The same, after the last batch.
+    seen_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
-    /// Since the start.
-    batches: u32,
-    /// Moves the log into the database.
-    mover: Option<JoinHandle<rusqlite::Result<()>>>,
-    /// Something was written since the log was last emptied.
-    untidy: bool,
-    /// A reader kept erased words in the log.
-    owes_erasure: bool,
     /// The last batch did not commit.
     failing: bool,
+    _ends: watch::Sender<()>,
 }
 
 impl Thread {
-    fn run(mut self, waiting: &Receiver<Box<dyn Act>>) {
+    fn run(mut self) {
         loop {
-            match waiting.recv_timeout(POLL) {
-                Ok(first) => {
-                    let mut batch = vec![first];
-                    batch.extend(waiting.try_iter().take(BATCH_MAX - 1));
-                    self.serve(batch);
-                    self.batches = self.batches.wrapping_add(1);
-                    if self.mover.is_some() || self.batches.is_multiple_of(LOG_LOOK) {
-                        self.shorten_log();
-                    }
+            match self.queue.take(POLL) {
+                Found::Act(first) => {
+                    self.serve(vec![first]);
                     self.idle_polls = 0;
                 }
-                Err(RecvTimeoutError::Timeout) => self.idle_polls += 1,
-                Err(RecvTimeoutError::Disconnected) => return,
+                Found::Nothing => self.idle_polls += 1,
+                Found::End => return,
             }
-            if self.polled_at.elapsed() >= POLL {
-                self.polled_at = Instant::now();
-                self.look_for_others();
-                // A relay that is never idle must not owe it for ever.
-                self.owes_erasure = self.owes_erasure && !self.empty_log(Duration::ZERO);
-            }
-            if self.idle_polls >= IDLE_POLLS {
-                self.tidy();
+            if self.polled_at.elapsed() >= POLL && !self.poll() {
+                return;
             }
         }
     }
 
-    fn serve(&mut self, mut batch: Vec<Box<dyn Act>>) {
-        batch.retain(|act| act.wanted());
-        if batch.is_empty() {
-            return;
+    /// What is to be done now and then. Tells whether it goes on.
+    fn poll(&mut self) -> bool {
+        self.polled_at = Instant::now();
+        // What may be lost must not be moved into the database.
+        if self.queue.synced().is_err() {
+            return false;
         }
-        let done = self.transact(&mut batch);
-        let failed = match done {
-            Ok(marks) => {
-                if marks.erased {
-                    self.owes_erasure = !self.empty_log(ERASE_PATIENCE);
-                }
-                if marks.news {
-                    self.tell
-                        .send_modify(|count| *count = count.wrapping_add(1));
-                }
-                None
+        self.look_for_others();
+        if self.idle_polls >= IDLE_POLLS {
+            self.idle_polls = 0;
+            if let Some(open) = &self.open {
+                self.log.tidy(&open.conn);
             }
-            Err(error) => Some(self.give_up(failure(error))),
-        };
-        if failed.is_none() && std::mem::take(&mut self.failing) {
-            tracing::info!("the journal works again");
         }
-        for act in batch {
-            act.answer(failed.as_ref());
+        true
+    }
+
+    fn serve(&mut self, mut batch: Vec<Box<dyn Act>>) {
+        match self.transact(&mut batch) {
+            Ok((marks, log)) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the journal works again");
+                }
+                if let Some(open) = &self.open {
+                    self.log.shorten(&open.conn);
+                }
+                self.syncer.hand_over(Committed {
+                    acts: batch,
+                    log,
+                    news: marks.news,
+                });
+            }
+            Err(error) => {
+                self.give_up(&error);
+                for act in batch {
+                    act.answer(Some(&error));
+                }
+            }
         }
     }
 
     /// After a failure the next batch starts on a fresh connection. Only the first of a row is logged:
     /// a full disk fails every batch.
-    fn give_up(&mut self, error: StoreError) -> StoreError {
-        if error != StoreError::Busy {
-            self.conn = None;
-            if !std::mem::replace(&mut self.failing, true) {
-                tracing::error!(error = %error, "the journal did not commit; trying again with every batch");
-            }
+    fn give_up(&mut self, error: &StoreError) {
+        if *error == StoreError::Busy || self.queue.is_lost() {
+            return;
         }
-        error
+        self.open = None;
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(error = %error, "the journal did not commit; trying again with every batch");
+        }
     }
 
-    /// Runs and commits a batch, or nothing of it.
-    fn transact(&mut self, batch: &mut [Box<dyn Act>]) -> rusqlite::Result<Marks> {
-        let conn = match self.conn.take() {
-            Some(conn) => self.conn.insert(conn),
+    /// Runs and commits a batch, or nothing of it. Returns the log, if it wrote to it.
+    fn transact(
+        &mut self,
+        batch: &mut Vec<Box<dyn Act>>,
+    ) -> Result<(Marks, Option<Arc<File>>), StoreError> {
+        let open = match self.open.take() {
+            Some(open) => self.open.insert(open),
             None => {
                 self.data_version = None;
-                self.conn.insert(connect::writer(&self.path)?)
+                let conn = connect::writer(&self.path).map_err(failure)?;
+                let open = OpenFile::new(conn, &self.path).map_err(failure)?;
+                self.open.insert(open)
             }
         };
-        let changes = conn.total_changes();
-        let done = Batch {
-            conn,
+        let changes = open.conn.total_changes();
+        let marks = Batch {
+            conn: &open.conn,
             makers: &self.makers,
             ids: &self.ids,
             clock: &*self.clock,
         }
-        .commit(batch);
-        self.untidy |= conn.total_changes() != changes;
-        done
+        .commit(batch, &mut |ran| self.queue.take_more(ran < BATCH_MAX))?;
+        let wrote = open.conn.total_changes() != changes;
+        if wrote {
+            self.log.wrote();
+        }
+        if marks.erased {
+            self.log.erased(&open.conn);
+        }
+        // What another process has just written, and an act has seen, may not be synced either.
+        let version = data_version(&open.conn).map_err(failure)?;
+        let others_wrote = self.seen_version.replace(version) != Some(version);
+        Ok((
+            marks,
+            (wrote || others_wrote).then(|| Arc::clone(&open.log)),
+        ))
     }
 
     /// Tells the workers when another process has changed the journal.
     fn look_for_others(&mut self) {
-        let Some(conn) = &self.conn else { return };
+        let Some(OpenFile { conn, .. }) = &self.open else {
+            return;
+        };
+        self.log.pay_erasure(conn);
         // A journal that cannot be read is told by the next act.
         let Ok(seen) = data_version(conn) else { return };
         if self.data_version.replace(seen) != Some(seen) {
@@ -305,51 +337,16 @@ impl Thread {
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
     }
+}
 
-    /// Moves a long log into the database beside the writer, then what came meanwhile, which is little: so
-    /// the next transaction begins the log anew, and none waits for the whole.
-    fn shorten_log(&mut self) {
-        let Some(conn) = &self.conn else { return };
-        match &self.mover {
-            Some(mover) if !mover.is_finished() => {}
-            Some(_) => {
-                self.mover = None;
-                // What stays in the log is in no danger; SQLite's own limit shortens it.
-                connect::checkpoint(conn, "PASSIVE").ok();
-            }
-            None if connect::checkpoint(conn, "NOOP").is_ok_and(|log| log.pages >= LOG_PAGES) => {
-                let path = self.path.clone();
-                let mover = std::thread::Builder::new().name("journal-log".into());
-                self.mover = mover.spawn(move || connect::move_log(&path)).ok();
-            }
-            None => {}
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.syncer.finish();
+        if self.queue.is_lost() {
+            // Closing it would move into the database what may not be in the log.
+            std::mem::forget(self.open.take());
         }
-    }
-
-    /// Empties the log and gives free pages back, while nobody waits.
-    fn tidy(&mut self) {
-        self.idle_polls = 0;
-        let (true, Some(conn)) = (self.untidy, &self.conn) else {
-            return;
-        };
-        let left = conn
-            .execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))
-            .and_then(|()| {
-                conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
-            });
-        // A long reader, such as a backup, must not hold the writer up.
-        let emptied = self.empty_log(Duration::ZERO);
-        self.untidy = !(emptied && left.is_ok_and(|pages| pages == 0));
-    }
-
-    /// Moves the log into the database and cuts it to nothing, unless a reader needs it. Tells whether it did.
-    fn empty_log(&mut self, patience: Duration) -> bool {
-        let Some(conn) = &self.conn else { return false };
-        self.untidy = true;
-        let emptied = conn
-            .busy_timeout(patience)
-            .and_then(|()| connect::checkpoint(conn, "TRUNCATE"));
-        let restored = connect::wait_for_locks(conn);
-        restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
+        // Whoever still waits, or comes, after a panic.
+        self.queue.lose(&ended());
     }
 }

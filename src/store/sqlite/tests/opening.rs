@@ -1,10 +1,11 @@
 //! Opening, refusing to open, migrating, copying.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::super::connect;
 use super::super::schema::{self, APPLICATION_ID, Found};
 use crate::model::Severity;
 use crate::store::conformance::{Bench, LEASE};
@@ -278,7 +279,7 @@ async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
 #[test]
 fn the_file_is_set_as_promised() {
     let bench = Bench::new();
-    let conn = super::super::connect::writer(&bench.path()).unwrap();
+    let conn = connect::writer(&bench.path()).unwrap();
     let pragma = |name: &str| -> String {
         conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
             .map(|value| format!("{value:?}"))
@@ -295,4 +296,11 @@ fn the_file_is_set_as_promised() {
     ] {
         assert_eq!(pragma(name), format!("Integer({value})"), "{name}");
     }
+    // From then on the log is synced by whoever has it.
+    let log = connect::sync_apart(&conn, &bench.path()).unwrap();
+    assert_eq!(pragma("synchronous"), "Integer(1)");
+    let mut path = bench.path().into_os_string();
+    path.push("-wal");
+    let [ours, theirs] = [log.metadata(), std::fs::metadata(path)].map(Result::unwrap);
+    assert_eq!((ours.dev(), ours.ino()), (theirs.dev(), theirs.ino()));
 }

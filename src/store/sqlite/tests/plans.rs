@@ -115,10 +115,6 @@ fn statements() -> Vec<String> {
     };
     let deliveries = [
         DeliveryFilter {
-            destination: Some("oncall".into()),
-            ..all.clone()
-        },
-        DeliveryFilter {
             event: Some(EventSeq(9)),
             ..all.clone()
         },
@@ -182,6 +178,14 @@ fn the_newest_rows_are_found_without_sorting() {
         lists::deliveries_queries(&DeliveryFilter {
             destination: Some("oncall".into()),
             states: vec![DeliveryState::Dead],
+            limit: 9,
+            ..Default::default()
+        })
+        .remove(0)
+        .sql,
+        // A person asks for it now and then: it goes back through all that was sent, until there are enough.
+        lists::deliveries_queries(&DeliveryFilter {
+            destination: Some("oncall".into()),
             limit: 9,
             ..Default::default()
         })

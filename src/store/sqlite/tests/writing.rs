@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::super::Unawaited;
-use super::super::writer::{BATCH_MAX, QUEUE_MAX};
+use super::super::queue::QUEUE_MAX;
+use super::super::writer::BATCH_MAX;
 use crate::model::Severity;
 use crate::store::conformance::{Bench, LEASE};
 use crate::store::{Accepted, EventFilter, Store, StoreError};

@@ -1,0 +1,146 @@
+//! Acts that wait for the writing thread, and what it waits for itself: the end of a sync.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::batch::Act;
+use crate::store::StoreError;
+
+/// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
+pub(super) const QUEUE_MAX: usize = 1024;
+
+/// The queue. Many put something in, the writing thread alone takes it out.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Told to the writing thread alone.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Box<dyn Act>>,
+    /// What was committed last is being synced.
+    syncing: bool,
+    end: Option<End>,
+}
+
+/// Why nothing more comes in.
+#[derive(Clone, Debug)]
+enum End {
+    /// The journal is being closed; what waits is still run.
+    Closed,
+    /// A sync failed; nothing more is run.
+    Lost(StoreError),
+}
+
+/// What the writing thread finds.
+pub(super) enum Found {
+    Act(Box<dyn Act>),
+    /// Nothing came for so long.
+    Nothing,
+    /// Nothing will come.
+    End,
+}
+
+impl Queue {
+    /// Puts an act in. It is answered, or dropped.
+    pub(super) fn push(&self, act: Box<dyn Act>) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        match &state.end {
+            Some(End::Closed) => return Err(ended()),
+            Some(End::Lost(error)) => return Err(error.clone()),
+            None if state.waiting.len() >= QUEUE_MAX => return Err(StoreError::Busy),
+            None => {}
+        }
+        state.waiting.push_back(act);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for an act, at most for `patience`.
+    pub(super) fn take(&self, patience: Duration) -> Found {
+        let nothing = |state: &mut State| state.waiting.is_empty() && state.end.is_none();
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, nothing)
+            .unwrap_or_else(PoisonError::into_inner);
+        match (state.waiting.pop_front(), &state.end) {
+            (Some(act), _) => Found::Act(act),
+            (None, Some(_)) => Found::End,
+            (None, None) => Found::Nothing,
+        }
+    }
+
+    /// Waits for one more act while a sync is under way, if there is room for one. `None`: none is under way,
+    /// and none waits.
+    ///
+    /// # Errors
+    /// The sync failed.
+    pub(super) fn take_more(&self, room: bool) -> Result<Option<Box<dyn Act>>, StoreError> {
+        let nothing = |state: &mut State| state.syncing && (!room || state.waiting.is_empty());
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), nothing)
+            .unwrap_or_else(PoisonError::into_inner);
+        match &state.end {
+            Some(End::Lost(error)) => Err(error.clone()),
+            Some(End::Closed) | None if room => Ok(state.waiting.pop_front()),
+            Some(End::Closed) | None => Ok(None),
+        }
+    }
+
+    /// What was committed is about to be synced.
+    pub(super) fn begin_sync(&self) {
+        self.lock().syncing = true;
+    }
+
+    /// It is on the disk.
+    pub(super) fn end_sync(&self) {
+        self.lock().syncing = false;
+        self.changed.notify_one();
+    }
+
+    /// It is not, or may not be. Nothing more is taken in or run; what waits is told so.
+    pub(super) fn lose(&self, error: &StoreError) {
+        let mut state = self.lock();
+        state.syncing = false;
+        state.end = Some(End::Lost(error.clone()));
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        self.changed.notify_one();
+        for act in waiting {
+            act.answer(Some(error));
+        }
+    }
+
+    /// Waits until no sync is under way.
+    ///
+    /// # Errors
+    /// The sync failed.
+    pub(super) fn synced(&self) -> Result<(), StoreError> {
+        self.take_more(false).map(|_none| ())
+    }
+
+    /// Whether a sync failed, or the thread that syncs or writes fell.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.lock().end, Some(End::Lost(_)))
+    }
+
+    /// Takes nothing more in.
+    pub(super) fn close(&self) {
+        self.lock().end.get_or_insert(End::Closed);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever asks comes too late.
+pub(super) fn ended() -> StoreError {
+    StoreError::Unavailable("its writer has ended".into())
+}
