@@ -144,3 +144,78 @@ impl Queue {
 pub(super) fn ended() -> StoreError {
     StoreError::Unavailable("its writer has ended".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::super::tx::Tx;
+    use super::*;
+
+    /// Says how it was answered.
+    struct Told(Sender<Option<StoreError>>);
+
+    impl Act for Told {
+        fn wanted(&self) -> bool {
+            true
+        }
+
+        fn run(&mut self, _: &Tx<'_>) -> rusqlite::Result<()> {
+            Ok(())
+        }
+
+        fn fail(&mut self, _: StoreError) {}
+
+        fn answer(self: Box<Self>, failed: Option<&StoreError>) {
+            self.0.send(failed.cloned()).unwrap();
+        }
+    }
+
+    fn lost() -> StoreError {
+        StoreError::Unavailable("its log could not be synced".into())
+    }
+
+    #[test]
+    fn while_a_sync_is_under_way_more_is_taken_and_nothing_is_committed() {
+        let (queue, (told, _)) = (Queue::default(), channel());
+        queue.begin_sync();
+        queue.push(Box::new(Told(told))).unwrap();
+        assert!(matches!(queue.take_more(true), Ok(Some(_))));
+        std::thread::scope(|scope| {
+            let commits = scope.spawn(|| queue.take_more(true));
+            queue.end_sync();
+            assert!(matches!(commits.join().unwrap(), Ok(None)));
+        });
+    }
+
+    #[test]
+    fn a_full_transaction_waits_for_the_sync_alone() {
+        let (queue, (told, _)) = (Queue::default(), channel());
+        queue.push(Box::new(Told(told))).unwrap();
+        assert!(matches!(queue.take_more(false), Ok(None)));
+        assert!(matches!(queue.take(Duration::ZERO), Found::Act(_)));
+        assert!(matches!(queue.take(Duration::ZERO), Found::Nothing));
+    }
+
+    #[test]
+    fn a_sync_that_failed_is_told_to_all_that_wait_and_come() {
+        let (queue, (told, answers)) = (Queue::default(), channel());
+        queue.begin_sync();
+        queue.push(Box::new(Told(told.clone()))).unwrap();
+        queue.lose(&lost());
+        assert_eq!(answers.try_recv(), Ok(Some(lost())));
+        assert_eq!(queue.push(Box::new(Told(told))), Err(lost()));
+        assert_eq!(queue.synced(), Err(lost()));
+        assert!(matches!(queue.take(Duration::ZERO), Found::End));
+    }
+
+    #[test]
+    fn what_waits_when_it_is_closed_is_still_run() {
+        let (queue, (told, _)) = (Queue::default(), channel());
+        queue.push(Box::new(Told(told.clone()))).unwrap();
+        queue.close();
+        assert_eq!(queue.push(Box::new(Told(told))), Err(ended()));
+        assert!(matches!(queue.take(Duration::ZERO), Found::Act(_)));
+        assert!(matches!(queue.take(Duration::ZERO), Found::End));
+    }
+}

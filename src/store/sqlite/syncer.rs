@@ -22,7 +22,7 @@ use crate::store::StoreError;
 /// What one transaction did.
 pub(super) struct Committed {
     pub(super) acts: Vec<Box<dyn Act>>,
-    /// The log, if it wrote to it.
+    /// The log, if there may be something in it to sync.
     pub(super) log: Option<Arc<File>>,
     /// There may be new work.
     pub(super) news: bool,

@@ -286,7 +286,7 @@ impl Thread {
         }
     }
 
-    /// Runs and commits a batch, or nothing of it. Returns the log, if it wrote to it.
+    /// Runs and commits a batch, or nothing of it. Returns the log, if there may be something in it to sync.
     fn transact(
         &mut self,
         batch: &mut Vec<Box<dyn Act>>,
@@ -294,7 +294,7 @@ impl Thread {
         let open = match self.open.take() {
             Some(open) => self.open.insert(open),
             None => {
-                self.data_version = None;
+                (self.data_version, self.seen_version) = (None, None);
                 let conn = connect::writer(&self.path).map_err(failure)?;
                 let open = OpenFile::new(conn, &self.path).map_err(failure)?;
                 self.open.insert(open)
@@ -316,12 +316,11 @@ impl Thread {
             self.log.erased(&open.conn);
         }
         // What another process has just written, and an act has seen, may not be synced either.
-        let version = data_version(&open.conn).map_err(failure)?;
-        let others_wrote = self.seen_version.replace(version) != Some(version);
-        Ok((
-            marks,
-            (wrote || others_wrote).then(|| Arc::clone(&open.log)),
-        ))
+        let version = data_version(&open.conn).ok();
+        let others_wrote = version.is_none() || self.seen_version != version;
+        self.seen_version = version;
+        let unsynced = wrote || others_wrote;
+        Ok((marks, unsynced.then(|| Arc::clone(&open.log))))
     }
 
     /// Tells the workers when another process has changed the journal.
