@@ -177,17 +177,15 @@ impl Preparer {
             .filter(fresh)
             .cloned()
             .collect();
-        if work.images.is_empty() && !late {
-            return Ok(Pictures {
-                mask: ALL_SHOWN,
-                ..Pictures::default()
-            });
-        }
         if kept.is_empty() {
-            return if late {
-                Err(Unsendable::Done)
-            } else {
-                Ok(Pictures::default())
+            return match late {
+                true => Err(Unsendable::Done),
+                // Where the event has none at all, none follow either.
+                false if work.images.is_empty() => Ok(Pictures {
+                    mask: ALL_SHOWN,
+                    ..Pictures::default()
+                }),
+                false => Ok(Pictures::default()),
             };
         }
         let ways = destination.shows_images();

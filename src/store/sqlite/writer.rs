@@ -105,7 +105,6 @@ impl Writer {
         let queue = Arc::new(Queue::default());
         let (tell, news) = watch::channel(0);
         let (ends, works) = watch::channel(());
-        // What was changed before this is seen by the workers' first look.
         let data_version = data_version(&conn).ok();
         let syncer = Syncer::start(Arc::clone(&queue), tell.clone()).map_err(io)?;
         let thread = Thread {
@@ -118,8 +117,8 @@ impl Writer {
             ids: RefCell::new(NewIds::new()),
             clock,
             tell,
+            // What was changed before this is seen by the workers' first look.
             data_version,
-            seen_version: None,
             polled_at: Instant::now(),
             idle_polls: 0,
             failing: false,
@@ -207,8 +206,6 @@ struct Thread {
     /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
     /// failure: others may have changed anything.
     data_version: Option<i64>,
-    /// The same, after the last batch.
-    seen_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
     /// The last batch did not commit.
@@ -294,14 +291,14 @@ impl Thread {
         let open = match self.open.take() {
             Some(open) => self.open.insert(open),
             None => {
-                (self.data_version, self.seen_version) = (None, None);
+                self.data_version = None;
                 let conn = connect::writer(&self.path).map_err(failure)?;
                 let open = OpenFile::new(conn, &self.path).map_err(failure)?;
                 self.open.insert(open)
             }
         };
         let changes = open.conn.total_changes();
-        let marks = Batch {
+        let mut marks = Batch {
             conn: &open.conn,
             makers: &self.makers,
             ids: &self.ids,
@@ -316,25 +313,30 @@ impl Thread {
             self.log.erased(&open.conn);
         }
         // What another process has just written, and an act has seen, may not be synced either.
-        let version = data_version(&open.conn).ok();
-        let others_wrote = version.is_none() || self.seen_version != version;
-        self.seen_version = version;
-        let unsynced = wrote || others_wrote;
-        Ok((marks, unsynced.then(|| Arc::clone(&open.log))))
+        let log = Arc::clone(&open.log);
+        let others_wrote = self.others_wrote();
+        marks.news |= others_wrote;
+        Ok((marks, (wrote || others_wrote).then_some(log)))
     }
 
     /// Tells the workers when another process has changed the journal.
     fn look_for_others(&mut self) {
-        let Some(OpenFile { conn, .. }) = &self.open else {
-            return;
-        };
-        self.log.pay_erasure(conn);
-        // A journal that cannot be read is told by the next act.
-        let Ok(seen) = data_version(conn) else { return };
-        if self.data_version.replace(seen) != Some(seen) {
+        if let Some(open) = &self.open {
+            self.log.pay_erasure(&open.conn);
+        }
+        if self.others_wrote() {
             self.tell
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
+    }
+
+    /// Whether another process has changed the journal since this was asked last. A journal that cannot be read is
+    /// told by the next act.
+    fn others_wrote(&mut self) -> bool {
+        let Some(open) = &self.open else { return false };
+        let seen = data_version(&open.conn).ok();
+        let before = std::mem::replace(&mut self.data_version, seen);
+        before.is_none() || before != seen
     }
 }
 
