@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::attempt::{Made, Sender};
+use super::attempt::Sender;
 use super::gate::{Change, Changed, Gate, Limits};
 use super::leasing::{LOOK_AGAIN, Leasing, Ready};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
-use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind};
+use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
 use crate::store::{FallBack, GateRecord, Work};
 use crate::telemetry::events::{GateChanged, PanicCaught};
 
@@ -37,6 +38,13 @@ const SENDS_IN_RUSH_MIN: usize = 2;
 /// A send that has taken longer waits for its destination, and leaves the processors alone.
 const AT_WORK: Duration = Duration::from_secs(1);
 
+/// What became of a send.
+struct Landed {
+    task: task::Id,
+    /// `None`: nothing was sent, and that is recorded.
+    outcome: Option<Outcome>,
+}
+
 /// A send in flight.
 struct Flight {
     /// For when it panics.
@@ -57,11 +65,12 @@ pub(super) struct Line {
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
     leasing: Leasing,
-    sends: JoinSet<Option<Made>>,
-    /// What each send holds.
-    flights: HashMap<Id, Flight>,
-    /// Attempts that were made and are being written down: others go out meanwhile.
-    records: JoinSet<()>,
+    /// Each sends one message, says what became of it, and writes that down: others go out meanwhile.
+    tasks: JoinSet<()>,
+    /// What those hold that have not said it yet.
+    flights: HashMap<task::Id, Flight>,
+    tell: mpsc::UnboundedSender<Landed>,
+    landed: mpsc::UnboundedReceiver<Landed>,
 }
 
 impl Line {
@@ -80,6 +89,7 @@ impl Line {
             None => Gate::new(name.clone(), &limits),
         };
         let leasing = Leasing::new(name.clone(), sender.store.clone(), shared.clone());
+        let (tell, landed) = mpsc::unbounded_channel();
         Self {
             name,
             settings,
@@ -88,9 +98,10 @@ impl Line {
             shared,
             destination,
             leasing,
-            sends: JoinSet::new(),
+            tasks: JoinSet::new(),
             flights: HashMap::new(),
-            records: JoinSet::new(),
+            tell,
+            landed,
         }
     }
 
@@ -104,8 +115,11 @@ impl Line {
             let pause = self.step().await;
             tokio::select! {
                 () = stopping.cancelled() => break,
-                Some(ended) = self.sends.join_next_with_id() => self.all_ended(ended).await,
-                Some(recorded) = self.records.join_next() => self.all_recorded(recorded),
+                Some(landed) = self.landed.recv() => {
+                    self.landed(landed).await;
+                    self.all_landed().await;
+                }
+                Some(ended) = self.tasks.join_next() => self.all_ended(ended).await,
                 () = self.leasing.answered() => {}
                 Ok(()) = changes.changed() => self.leasing.look_now(),
                 () = tokio::time::sleep(pause) => {}
@@ -113,11 +127,9 @@ impl Line {
         }
         let unbegun = self.leasing.end().await;
         self.give_back(unbegun).await;
-        while let Some(ended) = self.sends.join_next_with_id().await {
-            self.ended(ended).await;
-        }
-        while let Some(recorded) = self.records.join_next().await {
-            self.all_recorded(recorded);
+        while let Some(ended) = self.tasks.join_next().await {
+            self.all_ended(ended).await;
+            self.all_landed().await;
         }
     }
 
@@ -139,7 +151,8 @@ impl Line {
         };
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
-        let room = unrecorded.saturating_sub(self.records.len());
+        let recording = self.tasks.len().saturating_sub(self.flights.len());
+        let room = unrecorded.saturating_sub(recording);
         let mut may_start = allowance.count.min(room).min(self.room_in_rush());
         while may_start > 0
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
@@ -190,8 +203,21 @@ impl Line {
         let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
-        let send = async move { sender.attempt(&settings, &destination, &lease).await };
-        let id = self.sends.spawn(send).id();
+        let tell = self.tell.clone();
+        let send = async move {
+            let made = sender.attempt(&settings, &destination, &lease).await;
+            let outcome = made.as_ref().map(|made| made.sent.outcome.clone());
+            // The line listens for as long as it has tasks.
+            tell.send(Landed {
+                task: task::id(),
+                outcome,
+            })
+            .ok();
+            if let Some(made) = made {
+                sender.conclude(&destination, &lease, made).await;
+            }
+        };
+        let id = self.tasks.spawn(send).id();
         let flight = Flight {
             lease: held,
             began,
@@ -200,52 +226,55 @@ impl Line {
         self.flights.insert(id, flight);
     }
 
-    /// A send has ended, and perhaps others with it: the places they free are then filled by one lease.
-    async fn all_ended(&mut self, first: Result<(Id, Option<Made>), JoinError>) {
-        self.ended(first).await;
-        while let Some(ended) = self.sends.try_join_next_with_id() {
-            self.ended(ended).await;
+    /// Those that have landed meanwhile: the places they free are filled by one lease.
+    async fn all_landed(&mut self) {
+        while let Ok(landed) = self.landed.try_recv() {
+            self.landed(landed).await;
         }
     }
 
-    /// A send has ended: the gate hears of it, what follows from that is done, and it is written down.
-    async fn ended(&mut self, ended: Result<(Id, Option<Made>), JoinError>) {
-        let (id, made) = match ended {
-            Ok((id, made)) => (id, made),
-            Err(error) => {
-                self.sender.metrics.emit(PanicCaught { task: "deliver" });
-                if let Some(flight) = self.flights.get(&error.id()) {
-                    self.sender.panicked(&self.destination, &flight.lease).await;
-                }
-                (error.id(), None)
-            }
-        };
+    /// A send has ended: the gate hears of it, and what follows from that is done.
+    async fn landed(&mut self, landed: Landed) {
         self.leasing.send_ended();
-        let Some(Flight { lease, began, .. }) = self.flights.remove(&id) else {
+        let Some(Flight { began, .. }) = self.flights.remove(&landed.task) else {
             return;
         };
-        let Some(made) = made else {
-            self.gate.abandon(began);
-            let paces = self.destination.shared_paces();
-            self.shared.give_back(&paces, began);
-            return;
-        };
-        let jitter = self.sender.chance();
-        let changed = self.gate.end(&made.sent.outcome, self.sender.now(), jitter);
-        let (sender, destination) = (Arc::clone(&self.sender), Arc::clone(&self.destination));
-        self.records
-            .spawn(async move { sender.conclude(&destination, &lease, made).await });
-        self.changed(changed).await;
+        match landed.outcome {
+            Some(outcome) => {
+                let jitter = self.sender.chance();
+                let changed = self.gate.end(&outcome, self.sender.now(), jitter);
+                self.changed(changed).await;
+            }
+            None => self.abandon(began),
+        }
     }
 
-    /// Attempts have been written down; where one's own code panicked its lease ends by itself.
-    fn all_recorded(&mut self, first: Result<(), JoinError>) {
-        let mut recorded = Some(first);
-        while let Some(one) = recorded {
-            if one.is_err() {
-                self.sender.metrics.emit(PanicCaught { task: "deliver" });
+    /// It is as if the send had not begun.
+    fn abandon(&mut self, began: Instant) {
+        self.gate.abandon(began);
+        let paces = self.destination.shared_paces();
+        self.shared.give_back(&paces, began);
+    }
+
+    /// Tasks have ended: what they sent is written down.
+    async fn all_ended(&mut self, first: Result<(), JoinError>) {
+        let mut ended = Some(first);
+        while let Some(one) = ended {
+            if let Err(error) = one {
+                self.panicked(error.id()).await;
             }
-            recorded = self.records.try_join_next();
+            ended = self.tasks.try_join_next();
+        }
+    }
+
+    /// If it had said what became of its send, the lease of that ends by itself.
+    async fn panicked(&mut self, task: task::Id) {
+        self.sender.metrics.emit(PanicCaught { task: "deliver" });
+        self.all_landed().await;
+        if let Some(Flight { lease, began, .. }) = self.flights.remove(&task) {
+            self.leasing.send_ended();
+            self.sender.panicked(&self.destination, &lease).await;
+            self.abandon(began);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What goes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::sqlite::{self, Unawaited};
@@ -50,8 +51,9 @@ impl Store {
     pub async fn finish_attempt(
         &self,
         token: LeaseToken,
-        finished: Finished,
+        finished: impl Into<Arc<Finished>>,
     ) -> Result<Recorded, StoreError> {
+        let finished = finished.into();
         self.journal
             .write(Unawaited::Run, move |tx| {
                 sqlite::finish_attempt(tx, token, &finished)
