@@ -1,8 +1,9 @@
 //! What a line holds and has not begun: asked of the journal beside the sends, so that these need not wait for
 //! a commit.
 //!
-//! As many are leased as may start, and so many more as ended during the last lease: a fast destination
-//! always finds the next one ready, and for a slow one nothing waits in memory that could wait in the journal.
+//! As many are leased as may start, and the more beyond that the more ended during the last lease: a fast
+//! destination always finds the next one ready, and for a slow one nothing waits in memory that could wait in the
+//! journal.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,12 @@ const LEASE_MIN: Duration = Duration::from_secs(60);
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// What was not begun within this is given back: it may have been erased since, or another be more urgent.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// For each send that ended during a look so many are made ready: what ends during this one and, because the next
+/// begins when half has gone, during that, and as much again because the journal answers by fits and starts.
+const READY_FOR_EACH: usize = 4;
+/// No more than this: each holds its event's words.
+const READY_MAX: usize = 256;
 
 /// A delivery that may start.
 pub(super) struct Ready {
@@ -108,7 +115,7 @@ impl Leasing {
     }
 
     /// Asks the journal, unless it is being asked, for as many as may start, and of those that may follow
-    /// as many as a fast destination will be ready for then. Returns when to do so again at the latest.
+    /// for what a fast destination will be ready for until the next answer. Returns when to do so again at the latest.
     pub(super) fn look(
         &mut self,
         may_start: usize,
@@ -119,7 +126,8 @@ impl Leasing {
         if !self.looking.is_empty() {
             return LOOK_AGAIN;
         }
-        let count = may_start + self.ahead.min(may_follow);
+        let ahead = (self.ahead * READY_FOR_EACH).min(READY_MAX);
+        let count = may_start + ahead.min(may_follow);
         let count = count.saturating_sub(self.ready.len());
         // Not before half of what was ready has gone: several at once, rather than one after the other.
         if count == 0 || count < self.ready.len() {

@@ -24,19 +24,16 @@ use crate::telemetry::events::{GateChanged, PanicCaught};
 /// bounded, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// In a rush that is no larger a line has [`SENDS_IN_RUSH_MIN`] in flight: its commits are small and each costs the
-/// same, so that it leaves little of the processors.
+/// In a rush that is no larger a line has one send in flight: the commits are small and each costs the same, so that
+/// they leave little of the processors.
 const SMALL_CROWD: usize = 64;
 
 /// In a larger one it has one send in flight for so many more events: with more of them, those who push would wait
 /// too long; with fewer, the messages.
-const EVENTS_FOR_EACH_SEND: usize = 4;
-
-/// So many are always in flight, for what is critical goes first among them.
-const SENDS_IN_RUSH_MIN: usize = 2;
+const EVENTS_FOR_EACH_SEND: usize = 6;
 
 /// A send that has taken longer waits for its destination, and leaves the processors alone.
-const AT_WORK: Duration = Duration::from_secs(1);
+const AT_WORK: Duration = Duration::from_millis(100);
 
 /// What became of a send.
 struct Landed {
@@ -390,9 +387,10 @@ fn limits(destination: &dyn Destination) -> Limits {
     }
 }
 
-/// How many sends may be in flight while so many events wait to be taken in.
+/// How many sends may be at work while so many events wait to be taken in. There is always one, for what is critical
+/// goes first.
 fn sends_in_rush(crowd: usize) -> usize {
-    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(SENDS_IN_RUSH_MIN)
+    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(1)
 }
 
 #[cfg(test)]
@@ -400,9 +398,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_some() {
-        assert_eq!(sends_in_rush(16), SENDS_IN_RUSH_MIN);
-        assert_eq!(sends_in_rush(SMALL_CROWD), SENDS_IN_RUSH_MIN);
-        assert_eq!(sends_in_rush(256), 48);
+    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_one() {
+        assert_eq!(sends_in_rush(16), 1);
+        assert_eq!(sends_in_rush(SMALL_CROWD), 1);
+        assert_eq!(sends_in_rush(256), 32);
     }
 }
