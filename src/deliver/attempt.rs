@@ -15,7 +15,7 @@ use crate::model::{
     Recorded, Trigger, Verdict,
 };
 use crate::operator::Operator;
-use crate::store::{Finished, NewDelivery, Store, Work};
+use crate::store::{Finished, NewDelivery, PutBack, Store, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PeopleRung};
 
@@ -140,7 +140,12 @@ impl Sender {
                 let [soonest, latest] = IMAGES_AGAIN;
                 // Twice as long after they were due as now.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                if let Err(error) = self.store.put_back(delivery.id, lease.token, due_at).await {
+                let back = PutBack {
+                    id: delivery.id,
+                    token: lease.token,
+                    due_at,
+                };
+                if let Err(error) = self.store.put_back(vec![back]).await {
                     // The lease ends by itself and the delivery is taken up again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
                 }

@@ -17,7 +17,7 @@ use super::leasing::{LOOK_AGAIN, Leasing, Ready};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
 use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
-use crate::store::{FallBack, GateRecord, Work};
+use crate::store::{FallBack, GateRecord, PutBack, Work};
 use crate::telemetry::events::{GateChanged, PanicCaught};
 
 /// Attempts that may wait for the journal, for each send that may be in flight: what a crash would repeat is
@@ -185,14 +185,21 @@ impl Line {
 
     /// What is leased and cannot start goes back to the journal, due as it was.
     async fn give_back(&self, ready: Vec<Ready>) {
+        if ready.is_empty() {
+            return;
+        }
         let paces = self.destination.shared_paces();
-        for Ready { lease, began, .. } in ready {
+        let put_back = ready.into_iter().map(|Ready { lease, began, .. }| {
             self.shared.give_back(&paces, began);
-            let (id, due_at) = (lease.item.delivery.id, lease.item.delivery.due_at);
-            if let Err(error) = self.sender.store.put_back(id, lease.token, due_at).await {
-                // The lease ends by itself and the delivery is taken up again.
-                tracing::warn!(delivery.id = %id, %error, "not put back");
+            PutBack {
+                id: lease.item.delivery.id,
+                token: lease.token,
+                due_at: lease.item.delivery.due_at,
             }
+        });
+        if let Err(error) = self.sender.store.put_back(put_back.collect()).await {
+            // The leases end by themselves and the deliveries are taken up again.
+            tracing::warn!(destination = %self.name, %error, "not put back");
         }
     }
 

@@ -71,10 +71,7 @@ async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
         Recorded::LeaseLost
     );
     let id = first.item.delivery.id;
-    assert_eq!(
-        bench.store().put_back(id, first.token, bench.now()).await,
-        Ok(Recorded::LeaseLost)
-    );
+    bench.put_back(&first, bench.now()).await;
     assert_eq!(bench.store().attempts(id).await.unwrap(), []);
     assert_eq!(bench.one_delivery(id).await.state, DeliveryState::Sending);
     assert_eq!(
@@ -196,10 +193,7 @@ async fn work_that_is_put_back_has_made_no_attempt() {
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let later = bench.now() + Duration::from_secs(30);
-    assert_eq!(
-        bench.store().put_back(id, lease.token, later).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.put_back(&lease, later).await;
     let back = bench.one_delivery(id).await;
     assert_eq!(
         (back.state, back.attempts, back.due_at),
