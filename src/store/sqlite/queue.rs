@@ -31,10 +31,12 @@ struct State {
 /// What the writing thread sleeps for, and for what ends it all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum For {
-    /// An act, or the end of the sync.
+    /// An act.
     Act,
     /// The end of the sync.
     Sync,
+    /// Either.
+    Both,
 }
 
 /// Why nothing more comes in.
@@ -66,7 +68,7 @@ impl Queue {
             None => {}
         }
         state.waiting.push_back(act);
-        if state.asleep == Some(For::Act) {
+        if let Some(For::Act | For::Both) = state.asleep {
             self.wake(state);
         }
         Ok(())
@@ -93,7 +95,7 @@ impl Queue {
     pub(super) fn take_more(&self, room: bool) -> Result<Option<Box<dyn Act>>, StoreError> {
         let mut state = self.lock();
         while state.syncing && (!room || state.waiting.is_empty()) {
-            let what = if room { For::Act } else { For::Sync };
+            let what = if room { For::Both } else { For::Sync };
             state = self.sleep(state, what, Duration::MAX);
         }
         match &state.end {
@@ -112,7 +114,9 @@ impl Queue {
     pub(super) fn end_sync(&self) {
         let mut state = self.lock();
         state.syncing = false;
-        self.wake(state);
+        if let Some(For::Sync | For::Both) = state.asleep {
+            self.wake(state);
+        }
     }
 
     /// It is not, or may not be. Nothing more is taken in or run; what waits is told so.
@@ -232,6 +236,22 @@ mod tests {
         assert!(matches!(queue.take_more(false), Ok(None)));
         assert!(matches!(queue.take(Duration::ZERO), Found::Act(_)));
         assert!(matches!(queue.take(Duration::ZERO), Found::Nothing));
+    }
+
+    #[test]
+    fn the_end_of_a_sync_wakes_nobody_who_waits_for_an_act() {
+        let queue = Queue::default();
+        queue.begin_sync();
+        std::thread::scope(|scope| {
+            let found = scope.spawn(|| queue.take(Duration::MAX));
+            while queue.lock().asleep.is_none() {
+                std::thread::yield_now();
+            }
+            queue.end_sync();
+            assert_eq!(queue.lock().asleep, Some(For::Act));
+            queue.close();
+            assert!(matches!(found.join().unwrap(), Found::End));
+        });
     }
 
     #[test]
