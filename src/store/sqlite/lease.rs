@@ -81,20 +81,28 @@ pub(in crate::store) fn lease_due(
         .collect()
 }
 
-/// What sending the leased deliveries needs; those that were removed meanwhile are left out.
+/// What sending the leased deliveries needs. Those that were removed meanwhile are left out, and so are those of which
+/// a row does not say what it should: their leases end by themselves, and the others are sent.
 pub(in crate::store) fn leased_work(
     conn: &Connection,
     leases: Vec<Lease<DeliveryId>>,
 ) -> rusqlite::Result<Vec<Lease<Work>>> {
     let mut works = Vec::with_capacity(leases.len());
     for lease in leases {
-        if let Some(item) = work(conn, lease.item).optional()? {
-            works.push(Lease {
-                item,
-                token: lease.token,
-                until: lease.until,
-            });
-        }
+        let item = match work(conn, lease.item) {
+            Ok(item) => item,
+            Err(rusqlite::Error::QueryReturnedNoRows) => continue,
+            Err(error) if error.sqlite_error().is_none() => {
+                tracing::error!(delivery.id = %lease.item, %error, "it cannot be read");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        works.push(Lease {
+            item,
+            token: lease.token,
+            until: lease.until,
+        });
     }
     Ok(works)
 }
@@ -131,7 +139,7 @@ fn due_ids(
 
 /// A delivery, its event, and whether there is more to read: in one statement, for each has its price, and most
 /// deliveries have none of it.
-const WORK: &str = concat!(
+pub(super) const WORK: &str = concat!(
     "SELECT ",
     delivery_columns!(),
     ", ",
@@ -256,6 +264,7 @@ pub(in crate::store) fn next_due_at(
     Ok(next)
 }
 
+/// How deliveries that are due are found.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     LEVELS
