@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::attempt::Sender;
 use super::gate::{Change, Changed, Gate, Limits};
-use super::leasing::{LOOK_AGAIN, Leasing, Ready};
+use super::leasing::{LOOK_AGAIN, Leasing, READY_FOR_EACH, Ready, STORE_PAUSE};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
 use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
@@ -48,6 +48,7 @@ struct Flight {
     lease: Arc<Lease<Work>>,
     /// When it took its part of the shared paces.
     began: Instant,
+    /// When the gate let it go.
     started: Instant,
 }
 
@@ -62,6 +63,10 @@ pub(super) struct Line {
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
     leasing: Leasing,
+    /// What goes back to the journal and is not there yet.
+    returning: Vec<PutBack>,
+    /// When to try that again.
+    return_at: Instant,
     /// Each sends one message, says what became of it, and writes that down: others go out meanwhile.
     tasks: JoinSet<()>,
     /// What those hold that have not said it yet.
@@ -95,6 +100,8 @@ impl Line {
             shared,
             destination,
             leasing,
+            returning: Vec::new(),
+            return_at: Instant::now(),
             tasks: JoinSet::new(),
             flights: HashMap::new(),
             tell,
@@ -126,7 +133,6 @@ impl Line {
         self.give_back(unbegun).await;
         while let Some(ended) = self.tasks.join_next().await {
             self.all_ended(ended).await;
-            self.all_landed().await;
         }
     }
 
@@ -144,18 +150,27 @@ impl Line {
         let allowance = self.gate.allowance(now);
         let waits_in_vain = match allowance.next_at {
             Some(_) => self.leasing.take_all(),
-            None => self.leasing.take_stale(),
+            None => {
+                let timeout = self.destination.common().timeout;
+                self.leasing.take_stale(now.wall + timeout)
+            }
         };
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
         let recording = self.tasks.len().saturating_sub(self.flights.len());
         let room = unrecorded.saturating_sub(recording);
-        let mut may_start = allowance.count.min(room).min(self.room_in_rush());
+        let (mut may_start, mut may_follow) = (allowance.count.min(room), allowance.ahead);
+        // While many events wait to be taken in, that goes first. What waits here is safe.
+        if let Some(crowd) = self.sender.store.rush() {
+            let sends = sends_in_rush(crowd);
+            may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
+            may_follow = may_follow.min(sends * READY_FOR_EACH);
+        }
         while may_start > 0
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
             self.gate.begin(1, now);
-            self.start(&settings, lease, began);
+            self.start(&settings, lease, began, now.mono);
             may_start -= 1;
         }
         if let Some(next_at) = allowance.next_at {
@@ -164,46 +179,52 @@ impl Line {
         let destination = Arc::clone(&self.destination);
         self.leasing.look(
             may_start,
-            allowance.ahead,
+            may_follow,
             destination.as_ref(),
             &self.sender.clock,
         )
     }
 
-    /// While many events wait to be taken in, that goes first. What waits here is safe.
-    fn room_in_rush(&self) -> usize {
-        match self.sender.store.rush() {
-            Some(crowd) => {
-                let now = Instant::now();
-                let flights = self.flights.values();
-                let at_work = flights.filter(|flight| now < flight.started + AT_WORK);
-                sends_in_rush(crowd).saturating_sub(at_work.count())
-            }
-            None => usize::MAX,
-        }
+    /// How many sends are at work.
+    fn at_work(&self, now: Instant) -> usize {
+        let flights = self.flights.values();
+        flights
+            .filter(|flight| now < flight.started + AT_WORK)
+            .count()
     }
 
-    /// What is leased and cannot start goes back to the journal, due as it was.
-    async fn give_back(&self, ready: Vec<Ready>) {
-        if ready.is_empty() {
+    /// What is leased and cannot start goes back to the journal, due as it was. Where the journal does not take it,
+    /// it is given again later; a lease that ends meanwhile has the journal take it up by itself.
+    async fn give_back(&mut self, ready: Vec<Ready>) {
+        let paces = self.destination.shared_paces();
+        let again = !self.returning.is_empty() && self.return_at <= Instant::now();
+        if ready.is_empty() && !again {
             return;
         }
-        let paces = self.destination.shared_paces();
-        let put_back = ready.into_iter().map(|Ready { lease, began, .. }| {
+        for Ready { lease, began, .. } in ready {
             self.shared.give_back(&paces, began);
-            PutBack {
+            self.returning.push(PutBack {
                 id: lease.item.delivery.id,
                 token: lease.token,
                 due_at: lease.item.delivery.due_at,
+            });
+        }
+        match self.sender.store.put_back(self.returning.clone()).await {
+            Ok(()) => self.returning.clear(),
+            Err(error) => {
+                self.return_at = Instant::now() + STORE_PAUSE;
+                tracing::warn!(destination = %self.name, %error, "not put back yet");
             }
-        });
-        if let Err(error) = self.sender.store.put_back(put_back.collect()).await {
-            // The leases end by themselves and the deliveries are taken up again.
-            tracing::warn!(destination = %self.name, %error, "not put back");
         }
     }
 
-    fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>, began: Instant) {
+    fn start(
+        &mut self,
+        settings: &Arc<Settings>,
+        lease: Arc<Lease<Work>>,
+        began: Instant,
+        started: Instant,
+    ) {
         let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
@@ -225,7 +246,7 @@ impl Line {
         let flight = Flight {
             lease: held,
             began,
-            started: Instant::now(),
+            started,
         };
         self.flights.insert(id, flight);
     }
@@ -240,7 +261,7 @@ impl Line {
     /// A send has ended: the gate hears of it, and what follows from that is done.
     async fn landed(&mut self, landed: Landed) {
         self.leasing.send_ended();
-        let Some(Flight { began, .. }) = self.flights.remove(&landed.task) else {
+        let Some(flight) = self.flights.remove(&landed.task) else {
             return;
         };
         match landed.outcome {
@@ -249,15 +270,15 @@ impl Line {
                 let changed = self.gate.end(&outcome, self.sender.now(), jitter);
                 self.changed(changed).await;
             }
-            None => self.abandon(began),
+            None => self.abandon(&flight),
         }
     }
 
     /// It is as if the send had not begun.
-    fn abandon(&mut self, began: Instant) {
-        self.gate.abandon(began);
+    fn abandon(&mut self, flight: &Flight) {
+        self.gate.abandon(flight.started);
         let paces = self.destination.shared_paces();
-        self.shared.give_back(&paces, began);
+        self.shared.give_back(&paces, flight.began);
     }
 
     /// Tasks have ended: what they sent is written down.
@@ -269,16 +290,19 @@ impl Line {
             }
             ended = self.tasks.try_join_next();
         }
+        // They said so before they ended.
+        self.all_landed().await;
     }
 
     /// If it had said what became of its send, the lease of that ends by itself.
     async fn panicked(&mut self, task: task::Id) {
         self.sender.metrics.emit(PanicCaught { task: "deliver" });
         self.all_landed().await;
-        if let Some(Flight { lease, began, .. }) = self.flights.remove(&task) {
+        if let Some(flight) = self.flights.remove(&task) {
             self.leasing.send_ended();
-            self.sender.panicked(&self.destination, &lease).await;
-            self.abandon(began);
+            let lease = &flight.lease;
+            self.sender.panicked(&self.destination, lease).await;
+            self.abandon(&flight);
         }
     }
 
