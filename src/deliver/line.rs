@@ -1,5 +1,7 @@
-//! The line to one destination: leases what is due as its gate allows, sends, and minds the gate.
+//! The line to one destination: leases what is due as its gate allows, sends, and minds the gate (`minding`).
 //! Each destination has a line of its own, so that a dead one costs the others nothing.
+
+mod minding;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::attempt::Sender;
-use super::gate::{Change, Changed, Gate, Limits};
+use super::gate::{Gate, Limits};
 use super::leasing::{LOOK_AGAIN, Leasing, READY_FOR_EACH, Ready, STORE_PAUSE};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
-use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind, Outcome};
-use crate::store::{FallBack, GateRecord, PutBack, Work};
-use crate::telemetry::events::{GateChanged, PanicCaught};
+use crate::model::{Current, DestinationName, Lease, Outcome};
+use crate::store::{GateRecord, PutBack, Work};
+use crate::telemetry::events::PanicCaught;
 
 /// Attempts that may wait for the journal, for each send that may be in flight: what a crash would repeat is
 /// bounded, and a send's place is taken again before its commit.
@@ -303,103 +305,6 @@ impl Line {
             let lease = &flight.lease;
             self.sender.panicked(&self.destination, lease).await;
             self.abandon(&flight);
-        }
-    }
-
-    async fn changed(&mut self, changed: Changed) {
-        if changed.persist
-            && let Err(error) = self.sender.store.put_gate(self.gate.record()).await
-        {
-            tracing::warn!(destination = %self.name, %error, "a restart will not know of its gate");
-        }
-        match changed.change {
-            None | Some(Change::Blocked(_)) => {}
-            Some(Change::Opened) => self.tell_gate(),
-            Some(Change::Stopped(reason)) => {
-                self.tell_gate();
-                let text = format!(
-                    "Destination {} is stopped: {reason}. It is tried again every ten minutes; \
-                     `feedback-relay destinations resume {}` tries at once.",
-                    self.name, self.name
-                );
-                let subject = self.name.to_string();
-                let notice = Notice {
-                    kind: NoticeKind::DestinationStopped,
-                    subject,
-                    text,
-                };
-                self.sender.operator.tell(notice).await;
-            }
-            Some(Change::WorksAgain) => {
-                self.tell_gate();
-                if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "what waits keeps its due times");
-                }
-            }
-        }
-    }
-
-    fn tell_gate(&self) {
-        self.sender.metrics.emit(GateChanged {
-            destination: &self.name,
-            breaker_open: self.gate.is_open(),
-            stopped: self.gate.stop_reason(),
-        });
-    }
-
-    /// A reload may have mended what was wrong: new limits, and a fresh start.
-    async fn heed_reload(&mut self, settings: &Settings) {
-        let Some(destination) = settings.destinations.get(&self.name) else {
-            return;
-        };
-        if Arc::ptr_eq(destination, &self.destination) {
-            return;
-        }
-        self.destination = Arc::clone(destination);
-        self.gate.set_limits(&limits(destination.as_ref()));
-        let changed = self.gate.release();
-        self.changed(changed).await;
-    }
-
-    /// `destinations resume` clears what the journal says of the gate; we see it there.
-    async fn heed_resume(&mut self) {
-        if !self.gate.is_open() && self.gate.stop_reason().is_none() {
-            return;
-        }
-        let Ok(gates) = self.sender.store.gates().await else {
-            return;
-        };
-        let ours = gates.iter().find(|gate| gate.destination == self.name);
-        if ours.is_some_and(|gate| gate.stopped.is_none() && gate.open_since.is_none()) {
-            let changed = self.gate.release();
-            self.changed(changed).await;
-        }
-    }
-
-    /// While stopped, what waits goes to the fallback instead; while failing for too long, what is
-    /// critical goes there as well.
-    async fn fall_back(&self) {
-        let common = self.destination.common();
-        let Some(to) = &common.fallback else { return };
-        let failing_for = self.gate.failing_for(self.sender.now());
-        let which = if self.gate.stop_reason().is_some() {
-            FallBack::Everything
-        } else if common
-            .fallback_after
-            .is_some_and(|limit| failing_for >= limit)
-        {
-            FallBack::Critical
-        } else {
-            return;
-        };
-        match self.sender.store.fall_back(&self.name, to, which).await {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::warn!(destination = %self.name, fallback = %to, count, "sent to the fallback");
-            }
-            Err(error) => {
-                tracing::error!(destination = %self.name, %error, "the fallback is not told");
-            }
         }
     }
 }
