@@ -15,7 +15,7 @@ use crate::model::{
     Recorded, Trigger, Verdict,
 };
 use crate::operator::Operator;
-use crate::store::{Finished, NewDelivery, Store, Work};
+use crate::store::{Finished, NewDelivery, PutBack, Store, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PeopleRung};
 
@@ -116,14 +116,15 @@ impl Sender {
             attempt: Some(attempt),
             ..unsent(&lease.item.delivery, verdict)
         };
-        self.record(lease, finished).await;
+        self.record(lease, &finished.into()).await;
     }
 
     async fn close_unsent(&self, lease: &Lease<Work>, unsendable: Unsendable) {
         let delivery = &lease.item.delivery;
         match unsendable {
             Unsendable::Done => {
-                self.record(lease, unsent(delivery, Verdict::Done)).await;
+                let finished = unsent(delivery, Verdict::Done);
+                self.record(lease, &finished.into()).await;
             }
             Unsendable::Never(reason) => {
                 let finished = unsent(
@@ -132,14 +133,19 @@ impl Sender {
                         reason: reason.into(),
                     },
                 );
-                self.record(lease, finished).await;
+                self.record(lease, &finished.into()).await;
             }
             Unsendable::Later => {
                 let now = self.clock.now();
                 let [soonest, latest] = IMAGES_AGAIN;
                 // Twice as long after they were due as now.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                if let Err(error) = self.store.put_back(delivery.id, lease.token, due_at).await {
+                let back = PutBack {
+                    id: delivery.id,
+                    token: lease.token,
+                    due_at,
+                };
+                if let Err(error) = self.store.put_back(vec![back]).await {
                     // The lease ends by itself and the delivery is taken up again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
                 }
@@ -185,23 +191,21 @@ impl Sender {
         }
         // Words of reports stand with those reports alone, where `erase` finds them.
         let quotes = is_summary(&lease.item.event);
-        let finished = Finished {
-            attempt: Some(attempt.clone()),
+        let finished = Arc::new(Finished {
+            attempt: Some(attempt),
             payload: keep(&verdict, &prepared)
                 .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
-            handle: sent.handle.clone().filter(|_| destination.keeps_handles()),
+            handle: sent.handle.filter(|_| destination.keeps_handles()),
             ..unsent(delivery, verdict)
-        };
-        let verdict = finished.verdict.clone();
-        if self.record(lease, finished).await != Some(Recorded::Recorded) {
+        });
+        if self.record(lease, &finished).await != Some(Recorded::Recorded) {
             return;
         }
-        self.metrics.emit(AttemptMade {
-            delivery,
-            attempt: &attempt,
-        });
+        if let Some(attempt) = &finished.attempt {
+            self.metrics.emit(AttemptMade { delivery, attempt });
+        }
         if let Some(rang) = &sent.rang {
             self.metrics.emit(PeopleRung {
                 delivery: delivery.id,
@@ -212,7 +216,8 @@ impl Sender {
                 },
             });
         }
-        self.tell_of_end(lease, &verdict, fallback.is_some()).await;
+        self.tell_of_end(lease, &finished.verdict, fallback.is_some())
+            .await;
     }
 
     /// The platform does not know a picture's key that an earlier upload gave: the keys of all of the
@@ -323,11 +328,11 @@ impl Sender {
 
     /// Writes the end of an attempt into the journal, again and again while that fails and the
     /// lease lasts: a send that is not recorded will be repeated.
-    async fn record(&self, lease: &Lease<Work>, finished: Finished) -> Option<Recorded> {
+    async fn record(&self, lease: &Lease<Work>, finished: &Arc<Finished>) -> Option<Recorded> {
         loop {
             match self
                 .store
-                .finish_attempt(lease.token, finished.clone())
+                .finish_attempt(lease.token, Arc::clone(finished))
                 .await
             {
                 Ok(Recorded::Recorded) => return Some(Recorded::Recorded),

@@ -44,7 +44,7 @@ pub struct Limits {
 pub struct Allowance {
     /// So many.
     pub count: usize,
-    /// So many more once others have ended: as many as may be in flight, within the paces.
+    /// So many more once others have ended, within the paces.
     pub ahead: usize,
     /// If none: when to ask again. `None` where the end of a send that is in flight will tell.
     pub next_at: Option<Instant>,
@@ -201,9 +201,7 @@ impl Gate {
         let count = paced.map_or(free, |paced| paced.min(free));
         let ahead = match probe_at {
             Some(_) => 0,
-            None => paced.map_or(self.concurrency, |paced| {
-                (paced - count).min(self.concurrency)
-            }),
+            None => paced.map_or(usize::MAX, |paced| paced - count),
         };
         Allowance {
             count,

@@ -1,8 +1,9 @@
 //! What a line holds and has not begun: asked of the journal beside the sends, so that these need not wait for
 //! a commit.
 //!
-//! As many are leased as may start, and so many more as ended during the last lease: a fast destination
-//! always finds the next one ready, and for a slow one nothing waits in memory that could wait in the journal.
+//! As many are leased as may start, and the more beyond that the more ended during the last lease: a fast
+//! destination always finds the next one ready, and for a slow one nothing waits in memory that could wait in the
+//! journal.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::shared::SharedPaces;
 use crate::destination::{Destination, SharedPace};
-use crate::model::{Clock, DestinationName, Lease};
+use crate::model::{Clock, DestinationName, Lease, Timestamp};
 use crate::store::{Store, Work};
 
 /// A line looks for work at least this often: wake-ups are hints.
@@ -21,9 +22,17 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A lease lasts at least this long; longer where two time limits of a send are longer.
 const LEASE_MIN: Duration = Duration::from_secs(60);
 /// How long a line pauses when the journal does not answer.
-const STORE_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// What was not begun within this is given back: it may have been erased since, or another be more urgent.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// For each send that ended during a look so many are made ready: what ends during this one and, because the next
+/// begins when half has gone, during that, and as much again because the journal answers by fits and starts.
+pub(super) const READY_FOR_EACH: usize = 4;
+/// No more than this.
+const READY_MAX: usize = 256;
+/// No more than have so many bytes of words, by the mean of what came last.
+const READY_BYTES_MAX: usize = 4 << 20;
 
 /// A delivery that may start.
 pub(super) struct Ready {
@@ -55,7 +64,9 @@ pub(super) struct Leasing {
     /// Sends that ended while the journal was asked.
     ended: usize,
     /// The same of the last time.
-    ahead: usize,
+    ended_last: usize,
+    /// The mean size of what came last.
+    bytes_each: usize,
 }
 
 impl Leasing {
@@ -68,7 +79,8 @@ impl Leasing {
             looking: JoinSet::new(),
             look_at: Instant::now(),
             ended: 0,
-            ahead: 0,
+            ended_last: 0,
+            bytes_each: 0,
         }
     }
 
@@ -87,11 +99,13 @@ impl Leasing {
         self.ready.pop_front()
     }
 
-    /// What waits here in vain.
-    pub(super) fn take_stale(&mut self) -> Vec<Ready> {
-        let fresh = |one: &Ready| one.since.elapsed() < FRESH_FOR;
+    /// What waits here in vain: for too long, or under a lease that does not last until `until`. That is asked too,
+    /// for leases end by the wall clock, which may jump.
+    pub(super) fn take_stale(&mut self, until: Timestamp) -> Vec<Ready> {
+        let now = Instant::now();
+        let fresh = |one: &Ready| now < one.since + FRESH_FOR && one.lease.until > until;
         let stale = self.ready.iter().take_while(|one| !fresh(one)).count();
-        self.ready.drain(..stale).collect()
+        self.take(stale)
     }
 
     /// Ends the work: what the journal answers still comes too, and nobody will begin any of it.
@@ -104,11 +118,19 @@ impl Leasing {
 
     /// All that waits here.
     pub(super) fn take_all(&mut self) -> Vec<Ready> {
-        self.ready.drain(..).collect()
+        self.take(self.ready.len())
+    }
+
+    /// The first ones, which were not begun: the destination is not as fast as it was.
+    fn take(&mut self, count: usize) -> Vec<Ready> {
+        if count > 0 {
+            self.ended_last = 0;
+        }
+        self.ready.drain(..count).collect()
     }
 
     /// Asks the journal, unless it is being asked, for as many as may start, and of those that may follow
-    /// as many as a fast destination will be ready for then. Returns when to do so again at the latest.
+    /// for what a fast destination will be ready for until the next answer. Returns when to do so again at the latest.
     pub(super) fn look(
         &mut self,
         may_start: usize,
@@ -119,7 +141,10 @@ impl Leasing {
         if !self.looking.is_empty() {
             return LOOK_AGAIN;
         }
-        let count = may_start + self.ahead.min(may_follow);
+        let ahead = (self.ended_last * READY_FOR_EACH)
+            .min(READY_MAX)
+            .min(READY_BYTES_MAX / self.bytes_each.max(1));
+        let count = may_start + ahead.min(may_follow);
         let count = count.saturating_sub(self.ready.len());
         // Not before half of what was ready has gone: several at once, rather than one after the other.
         if count == 0 || count < self.ready.len() {
@@ -159,7 +184,8 @@ impl Leasing {
             began: now,
             pause: STORE_PAUSE,
         });
-        self.ahead = self.ended;
+        self.ended_last = self.ended;
+        self.bytes_each = mean_bytes(&leases);
         let news = self.look_at <= now;
         self.look_at = match leases.is_empty() && !news {
             true => now + pause,
@@ -171,6 +197,15 @@ impl Leasing {
             since: now,
         }));
     }
+}
+
+/// The mean size of the events' words.
+fn mean_bytes(leases: &[Lease<Work>]) -> usize {
+    let bodies = leases
+        .iter()
+        .filter_map(|lease| lease.item.event.body.as_ref());
+    let bytes: usize = bodies.map(|body| body.expose().len()).sum();
+    bytes / leases.len().max(1)
 }
 
 /// One look into the journal.

@@ -1,41 +1,48 @@
-//! The line to one destination: leases what is due as its gate allows, sends, and minds the gate.
+//! The line to one destination: leases what is due as its gate allows, sends, and minds the gate (`minding`).
 //! Each destination has a line of its own, so that a dead one costs the others nothing.
+
+mod minding;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::attempt::{Made, Sender};
-use super::gate::{Change, Changed, Gate, Limits};
-use super::leasing::{LOOK_AGAIN, Leasing, Ready};
+use super::attempt::Sender;
+use super::gate::{Gate, Limits};
+use super::leasing::{LOOK_AGAIN, Leasing, READY_FOR_EACH, Ready, STORE_PAUSE};
 use super::shared::SharedPaces;
 use crate::destination::Destination;
-use crate::model::{Current, DestinationName, Lease, Notice, NoticeKind};
-use crate::store::{FallBack, GateRecord, Work};
-use crate::telemetry::events::{GateChanged, PanicCaught};
+use crate::model::{Current, DestinationName, Lease, Outcome};
+use crate::store::{GateRecord, PutBack, Work};
+use crate::telemetry::events::PanicCaught;
 
 /// Attempts that may wait for the journal, for each send that may be in flight: what a crash would repeat is
 /// bounded, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// In a rush that is no larger a line has [`SENDS_IN_RUSH_MIN`] in flight: its commits are small and each costs the
-/// same, so that it leaves little of the processors.
+/// In a rush that is no larger a line has one send in flight: the commits are small and each costs the same, so that
+/// they leave little of the processors.
 const SMALL_CROWD: usize = 64;
 
 /// In a larger one it has one send in flight for so many more events: with more of them, those who push would wait
 /// too long; with fewer, the messages.
-const EVENTS_FOR_EACH_SEND: usize = 4;
-
-/// So many are always in flight, for what is critical goes first among them.
-const SENDS_IN_RUSH_MIN: usize = 2;
+const EVENTS_FOR_EACH_SEND: usize = 8;
 
 /// A send that has taken longer waits for its destination, and leaves the processors alone.
-const AT_WORK: Duration = Duration::from_secs(1);
+const AT_WORK: Duration = Duration::from_millis(100);
+
+/// What became of a send.
+struct Landed {
+    task: task::Id,
+    /// `None`: nothing was sent, and that is recorded.
+    outcome: Option<Outcome>,
+}
 
 /// A send in flight.
 struct Flight {
@@ -43,6 +50,7 @@ struct Flight {
     lease: Arc<Lease<Work>>,
     /// When it took its part of the shared paces.
     began: Instant,
+    /// When the gate let it go.
     started: Instant,
 }
 
@@ -57,11 +65,16 @@ pub(super) struct Line {
     /// What the gate's limits are of; a reload replaces it.
     destination: Arc<dyn Destination>,
     leasing: Leasing,
-    sends: JoinSet<Option<Made>>,
-    /// What each send holds.
-    flights: HashMap<Id, Flight>,
-    /// Attempts that were made and are being written down: others go out meanwhile.
-    records: JoinSet<()>,
+    /// What goes back to the journal and is not there yet.
+    returning: Vec<PutBack>,
+    /// When to try that again.
+    return_at: Instant,
+    /// Each sends one message, says what became of it, and writes that down: others go out meanwhile.
+    tasks: JoinSet<()>,
+    /// What those hold that have not said it yet.
+    flights: HashMap<task::Id, Flight>,
+    tell: mpsc::UnboundedSender<Landed>,
+    landed: mpsc::UnboundedReceiver<Landed>,
 }
 
 impl Line {
@@ -80,6 +93,7 @@ impl Line {
             None => Gate::new(name.clone(), &limits),
         };
         let leasing = Leasing::new(name.clone(), sender.store.clone(), shared.clone());
+        let (tell, landed) = mpsc::unbounded_channel();
         Self {
             name,
             settings,
@@ -88,9 +102,12 @@ impl Line {
             shared,
             destination,
             leasing,
-            sends: JoinSet::new(),
+            returning: Vec::new(),
+            return_at: Instant::now(),
+            tasks: JoinSet::new(),
             flights: HashMap::new(),
-            records: JoinSet::new(),
+            tell,
+            landed,
         }
     }
 
@@ -104,8 +121,11 @@ impl Line {
             let pause = self.step().await;
             tokio::select! {
                 () = stopping.cancelled() => break,
-                Some(ended) = self.sends.join_next_with_id() => self.all_ended(ended).await,
-                Some(recorded) = self.records.join_next() => self.all_recorded(recorded),
+                Some(landed) = self.landed.recv() => {
+                    self.landed(landed).await;
+                    self.all_landed().await;
+                }
+                Some(ended) = self.tasks.join_next() => self.all_ended(ended).await,
                 () = self.leasing.answered() => {}
                 Ok(()) = changes.changed() => self.leasing.look_now(),
                 () = tokio::time::sleep(pause) => {}
@@ -113,11 +133,8 @@ impl Line {
         }
         let unbegun = self.leasing.end().await;
         self.give_back(unbegun).await;
-        while let Some(ended) = self.sends.join_next_with_id().await {
-            self.ended(ended).await;
-        }
-        while let Some(recorded) = self.records.join_next().await {
-            self.all_recorded(recorded);
+        while let Some(ended) = self.tasks.join_next().await {
+            self.all_ended(ended).await;
         }
     }
 
@@ -135,17 +152,27 @@ impl Line {
         let allowance = self.gate.allowance(now);
         let waits_in_vain = match allowance.next_at {
             Some(_) => self.leasing.take_all(),
-            None => self.leasing.take_stale(),
+            None => {
+                let timeout = self.destination.common().timeout;
+                self.leasing.take_stale(now.wall + timeout)
+            }
         };
         self.give_back(waits_in_vain).await;
         let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
-        let room = unrecorded.saturating_sub(self.records.len());
-        let mut may_start = allowance.count.min(room).min(self.room_in_rush());
+        let recording = self.tasks.len().saturating_sub(self.flights.len());
+        let room = unrecorded.saturating_sub(recording);
+        let (mut may_start, mut may_follow) = (allowance.count.min(room), allowance.ahead);
+        // While many events wait to be taken in, that goes first. What waits here is safe.
+        if let Some(crowd) = self.sender.store.rush() {
+            let sends = sends_in_rush(crowd);
+            may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
+            may_follow = may_follow.min(sends * READY_FOR_EACH);
+        }
         while may_start > 0
             && let Some(Ready { lease, began, .. }) = self.leasing.take_next()
         {
             self.gate.begin(1, now);
-            self.start(&settings, lease, began);
+            self.start(&settings, lease, began, now.mono);
             may_start -= 1;
         }
         if let Some(next_at) = allowance.next_at {
@@ -154,195 +181,130 @@ impl Line {
         let destination = Arc::clone(&self.destination);
         self.leasing.look(
             may_start,
-            allowance.ahead,
+            may_follow,
             destination.as_ref(),
             &self.sender.clock,
         )
     }
 
-    /// While many events wait to be taken in, that goes first. What waits here is safe.
-    fn room_in_rush(&self) -> usize {
-        match self.sender.store.rush() {
-            Some(crowd) => {
-                let now = Instant::now();
-                let flights = self.flights.values();
-                let at_work = flights.filter(|flight| now < flight.started + AT_WORK);
-                sends_in_rush(crowd).saturating_sub(at_work.count())
-            }
-            None => usize::MAX,
-        }
+    /// How many sends are at work.
+    fn at_work(&self, now: Instant) -> usize {
+        let flights = self.flights.values();
+        flights
+            .filter(|flight| now < flight.started + AT_WORK)
+            .count()
     }
 
-    /// What is leased and cannot start goes back to the journal, due as it was.
-    async fn give_back(&self, ready: Vec<Ready>) {
+    /// What is leased and cannot start goes back to the journal, due as it was. Where the journal does not take it,
+    /// it is given again later; a lease that ends meanwhile has the journal take it up by itself.
+    async fn give_back(&mut self, ready: Vec<Ready>) {
         let paces = self.destination.shared_paces();
+        let again = !self.returning.is_empty() && self.return_at <= Instant::now();
+        if ready.is_empty() && !again {
+            return;
+        }
         for Ready { lease, began, .. } in ready {
             self.shared.give_back(&paces, began);
-            let (id, due_at) = (lease.item.delivery.id, lease.item.delivery.due_at);
-            if let Err(error) = self.sender.store.put_back(id, lease.token, due_at).await {
-                // The lease ends by itself and the delivery is taken up again.
-                tracing::warn!(delivery.id = %id, %error, "not put back");
+            self.returning.push(PutBack {
+                id: lease.item.delivery.id,
+                token: lease.token,
+                due_at: lease.item.delivery.due_at,
+            });
+        }
+        match self.sender.store.put_back(self.returning.clone()).await {
+            Ok(()) => self.returning.clear(),
+            Err(error) => {
+                self.return_at = Instant::now() + STORE_PAUSE;
+                tracing::warn!(destination = %self.name, %error, "not put back yet");
             }
         }
     }
 
-    fn start(&mut self, settings: &Arc<Settings>, lease: Arc<Lease<Work>>, began: Instant) {
+    fn start(
+        &mut self,
+        settings: &Arc<Settings>,
+        lease: Arc<Lease<Work>>,
+        began: Instant,
+        started: Instant,
+    ) {
         let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
         let held = Arc::clone(&lease);
-        let send = async move { sender.attempt(&settings, &destination, &lease).await };
-        let id = self.sends.spawn(send).id();
+        let tell = self.tell.clone();
+        let send = async move {
+            let made = sender.attempt(&settings, &destination, &lease).await;
+            let outcome = made.as_ref().map(|made| made.sent.outcome.clone());
+            // The line listens for as long as it has tasks.
+            tell.send(Landed {
+                task: task::id(),
+                outcome,
+            })
+            .ok();
+            if let Some(made) = made {
+                sender.conclude(&destination, &lease, made).await;
+            }
+        };
+        let id = self.tasks.spawn(send).id();
         let flight = Flight {
             lease: held,
             began,
-            started: Instant::now(),
+            started,
         };
         self.flights.insert(id, flight);
     }
 
-    /// A send has ended, and perhaps others with it: the places they free are then filled by one lease.
-    async fn all_ended(&mut self, first: Result<(Id, Option<Made>), JoinError>) {
-        self.ended(first).await;
-        while let Some(ended) = self.sends.try_join_next_with_id() {
-            self.ended(ended).await;
+    /// Those that have landed meanwhile: the places they free are filled by one lease.
+    async fn all_landed(&mut self) {
+        while let Ok(landed) = self.landed.try_recv() {
+            self.landed(landed).await;
         }
     }
 
-    /// A send has ended: the gate hears of it, what follows from that is done, and it is written down.
-    async fn ended(&mut self, ended: Result<(Id, Option<Made>), JoinError>) {
-        let (id, made) = match ended {
-            Ok((id, made)) => (id, made),
-            Err(error) => {
-                self.sender.metrics.emit(PanicCaught { task: "deliver" });
-                if let Some(flight) = self.flights.get(&error.id()) {
-                    self.sender.panicked(&self.destination, &flight.lease).await;
-                }
-                (error.id(), None)
-            }
-        };
+    /// A send has ended: the gate hears of it, and what follows from that is done.
+    async fn landed(&mut self, landed: Landed) {
         self.leasing.send_ended();
-        let Some(Flight { lease, began, .. }) = self.flights.remove(&id) else {
+        let Some(flight) = self.flights.remove(&landed.task) else {
             return;
         };
-        let Some(made) = made else {
-            self.gate.abandon(began);
-            let paces = self.destination.shared_paces();
-            self.shared.give_back(&paces, began);
-            return;
-        };
-        let jitter = self.sender.chance();
-        let changed = self.gate.end(&made.sent.outcome, self.sender.now(), jitter);
-        let (sender, destination) = (Arc::clone(&self.sender), Arc::clone(&self.destination));
-        self.records
-            .spawn(async move { sender.conclude(&destination, &lease, made).await });
-        self.changed(changed).await;
-    }
-
-    /// Attempts have been written down; where one's own code panicked its lease ends by itself.
-    fn all_recorded(&mut self, first: Result<(), JoinError>) {
-        let mut recorded = Some(first);
-        while let Some(one) = recorded {
-            if one.is_err() {
-                self.sender.metrics.emit(PanicCaught { task: "deliver" });
+        match landed.outcome {
+            Some(outcome) => {
+                let jitter = self.sender.chance();
+                let changed = self.gate.end(&outcome, self.sender.now(), jitter);
+                self.changed(changed).await;
             }
-            recorded = self.records.try_join_next();
+            None => self.abandon(&flight),
         }
     }
 
-    async fn changed(&mut self, changed: Changed) {
-        if changed.persist
-            && let Err(error) = self.sender.store.put_gate(self.gate.record()).await
-        {
-            tracing::warn!(destination = %self.name, %error, "a restart will not know of its gate");
-        }
-        match changed.change {
-            None | Some(Change::Blocked(_)) => {}
-            Some(Change::Opened) => self.tell_gate(),
-            Some(Change::Stopped(reason)) => {
-                self.tell_gate();
-                let text = format!(
-                    "Destination {} is stopped: {reason}. It is tried again every ten minutes; \
-                     `feedback-relay destinations resume {}` tries at once.",
-                    self.name, self.name
-                );
-                let subject = self.name.to_string();
-                let notice = Notice {
-                    kind: NoticeKind::DestinationStopped,
-                    subject,
-                    text,
-                };
-                self.sender.operator.tell(notice).await;
+    /// It is as if the send had not begun.
+    fn abandon(&mut self, flight: &Flight) {
+        self.gate.abandon(flight.started);
+        let paces = self.destination.shared_paces();
+        self.shared.give_back(&paces, flight.began);
+    }
+
+    /// Tasks have ended: what they sent is written down.
+    async fn all_ended(&mut self, first: Result<(), JoinError>) {
+        let mut ended = Some(first);
+        while let Some(one) = ended {
+            if let Err(error) = one {
+                self.panicked(error.id()).await;
             }
-            Some(Change::WorksAgain) => {
-                self.tell_gate();
-                if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "what waits keeps its due times");
-                }
-            }
+            ended = self.tasks.try_join_next();
         }
+        // They said so before they ended.
+        self.all_landed().await;
     }
 
-    fn tell_gate(&self) {
-        self.sender.metrics.emit(GateChanged {
-            destination: &self.name,
-            breaker_open: self.gate.is_open(),
-            stopped: self.gate.stop_reason(),
-        });
-    }
-
-    /// A reload may have mended what was wrong: new limits, and a fresh start.
-    async fn heed_reload(&mut self, settings: &Settings) {
-        let Some(destination) = settings.destinations.get(&self.name) else {
-            return;
-        };
-        if Arc::ptr_eq(destination, &self.destination) {
-            return;
-        }
-        self.destination = Arc::clone(destination);
-        self.gate.set_limits(&limits(destination.as_ref()));
-        let changed = self.gate.release();
-        self.changed(changed).await;
-    }
-
-    /// `destinations resume` clears what the journal says of the gate; we see it there.
-    async fn heed_resume(&mut self) {
-        if !self.gate.is_open() && self.gate.stop_reason().is_none() {
-            return;
-        }
-        let Ok(gates) = self.sender.store.gates().await else {
-            return;
-        };
-        let ours = gates.iter().find(|gate| gate.destination == self.name);
-        if ours.is_some_and(|gate| gate.stopped.is_none() && gate.open_since.is_none()) {
-            let changed = self.gate.release();
-            self.changed(changed).await;
-        }
-    }
-
-    /// While stopped, what waits goes to the fallback instead; while failing for too long, what is
-    /// critical goes there as well.
-    async fn fall_back(&self) {
-        let common = self.destination.common();
-        let Some(to) = &common.fallback else { return };
-        let failing_for = self.gate.failing_for(self.sender.now());
-        let which = if self.gate.stop_reason().is_some() {
-            FallBack::Everything
-        } else if common
-            .fallback_after
-            .is_some_and(|limit| failing_for >= limit)
-        {
-            FallBack::Critical
-        } else {
-            return;
-        };
-        match self.sender.store.fall_back(&self.name, to, which).await {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::warn!(destination = %self.name, fallback = %to, count, "sent to the fallback");
-            }
-            Err(error) => {
-                tracing::error!(destination = %self.name, %error, "the fallback is not told");
-            }
+    /// If it had said what became of its send, the lease of that ends by itself.
+    async fn panicked(&mut self, task: task::Id) {
+        self.sender.metrics.emit(PanicCaught { task: "deliver" });
+        self.all_landed().await;
+        if let Some(flight) = self.flights.remove(&task) {
+            self.leasing.send_ended();
+            let lease = &flight.lease;
+            self.sender.panicked(&self.destination, lease).await;
+            self.abandon(&flight);
         }
     }
 }
@@ -361,9 +323,10 @@ fn limits(destination: &dyn Destination) -> Limits {
     }
 }
 
-/// How many sends may be in flight while so many events wait to be taken in.
+/// How many sends may be at work while so many events wait to be taken in. There is always one, for what is critical
+/// goes first.
 fn sends_in_rush(crowd: usize) -> usize {
-    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(SENDS_IN_RUSH_MIN)
+    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(1)
 }
 
 #[cfg(test)]
@@ -371,9 +334,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_some() {
-        assert_eq!(sends_in_rush(16), SENDS_IN_RUSH_MIN);
-        assert_eq!(sends_in_rush(SMALL_CROWD), SENDS_IN_RUSH_MIN);
-        assert_eq!(sends_in_rush(256), 48);
+    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_one() {
+        assert_eq!(sends_in_rush(16), 1);
+        assert_eq!(sends_in_rush(SMALL_CROWD), 1);
+        assert_eq!(sends_in_rush(256), 24);
     }
 }

@@ -24,6 +24,8 @@ pub mod preview;
 mod shared;
 mod standing;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod window;
 

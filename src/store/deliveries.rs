@@ -1,9 +1,10 @@
 //! What goes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::sqlite::{self, Unawaited};
-use super::{FallBack, Finished, GateRecord, Store, StoreError, Work};
+use super::{FallBack, Finished, GateRecord, PutBack, Store, StoreError, Work};
 use crate::model::*;
 
 impl Store {
@@ -50,8 +51,9 @@ impl Store {
     pub async fn finish_attempt(
         &self,
         token: LeaseToken,
-        finished: Finished,
+        finished: impl Into<Arc<Finished>>,
     ) -> Result<Recorded, StoreError> {
+        let finished = finished.into();
         self.journal
             .write(Unawaited::Run, move |tx| {
                 sqlite::finish_attempt(tx, token, &finished)
@@ -59,17 +61,10 @@ impl Store {
             .await
     }
 
-    /// Gives leased work back unattempted, due again at `due_at`.
-    pub async fn put_back(
-        &self,
-        id: DeliveryId,
-        token: LeaseToken,
-        due_at: Timestamp,
-    ) -> Result<Recorded, StoreError> {
+    /// Gives leased work back unattempted. What is no longer held is left as it is.
+    pub async fn put_back(&self, back: Vec<PutBack>) -> Result<(), StoreError> {
         self.journal
-            .write(Unawaited::Run, move |tx| {
-                sqlite::put_back(tx, id, token, due_at)
-            })
+            .write(Unawaited::Run, move |tx| sqlite::put_back(tx, &back))
             .await
     }
 

@@ -155,6 +155,17 @@ pub struct KeptPayload {
     pub shown: u32,
 }
 
+/// Leased work that goes back unattempted.
+#[derive(Clone, Copy, Debug)]
+pub struct PutBack {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Proves its lease.
+    pub token: LeaseToken,
+    /// When it is due again.
+    pub due_at: Timestamp,
+}
+
 /// No pictures need follow: the event has none, or the destination shows none.
 pub const ALL_SHOWN: u32 = u32::MAX;
 

@@ -71,10 +71,7 @@ async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
         Recorded::LeaseLost
     );
     let id = first.item.delivery.id;
-    assert_eq!(
-        bench.store().put_back(id, first.token, bench.now()).await,
-        Ok(Recorded::LeaseLost)
-    );
+    bench.put_back(&first, bench.now()).await;
     assert_eq!(bench.store().attempts(id).await.unwrap(), []);
     assert_eq!(bench.one_delivery(id).await.state, DeliveryState::Sending);
     assert_eq!(
@@ -188,6 +185,31 @@ async fn an_attempt_is_recorded_with_what_follows_from_it() {
 }
 
 #[tokio::test]
+async fn of_several_that_are_put_back_those_that_are_held_go() {
+    let bench = Bench::new();
+    for id in ["e1", "e2", "e3"] {
+        let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
+        bench.accept(arrival).await;
+    }
+    let leases = bench.lease("oncall", 3).await;
+    bench.end(&leases[1], Verdict::Done).await;
+    let back = leases.iter().map(|lease| PutBack {
+        id: lease.item.delivery.id,
+        token: lease.token,
+        due_at: bench.now(),
+    });
+    bench.store().put_back(back.collect()).await.unwrap();
+    let states = [&leases[0], &leases[1], &leases[2]].map(|lease| lease.item.delivery.id);
+    for (id, state) in states.into_iter().zip([
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        DeliveryState::Pending,
+    ]) {
+        assert_eq!(bench.one_delivery(id).await.state, state);
+    }
+}
+
+#[tokio::test]
 async fn work_that_is_put_back_has_made_no_attempt() {
     let bench = Bench::new();
     bench
@@ -196,10 +218,7 @@ async fn work_that_is_put_back_has_made_no_attempt() {
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let later = bench.now() + Duration::from_secs(30);
-    assert_eq!(
-        bench.store().put_back(id, lease.token, later).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.put_back(&lease, later).await;
     let back = bench.one_delivery(id).await;
     assert_eq!(
         (back.state, back.attempts, back.due_at),

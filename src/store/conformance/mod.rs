@@ -141,6 +141,15 @@ impl Bench {
             .unwrap()
     }
 
+    pub(super) async fn put_back(&self, lease: &Lease<Work>, due_at: Timestamp) {
+        let back = PutBack {
+            id: lease.item.delivery.id,
+            token: lease.token,
+            due_at,
+        };
+        self.store().put_back(vec![back]).await.unwrap();
+    }
+
     /// Closes what is leased, in time.
     pub(super) async fn end(&self, lease: &Lease<Work>, verdict: Verdict) {
         assert_eq!(self.finish(lease, verdict).await, Recorded::Recorded);

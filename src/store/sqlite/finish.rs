@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::tx::Tx;
 use super::{deliveries, edits, fall_back, follow_up, history, messages};
 use crate::model::*;
-use crate::store::{ALL_SHOWN, Finished};
+use crate::store::{ALL_SHOWN, Finished, PutBack};
 
 /// What closing a delivery needs of its row.
 struct Held {
@@ -213,24 +213,21 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
 }
 
 /// See [`crate::store::Store::put_back`].
-pub(in crate::store) fn put_back(
-    tx: &Tx<'_>,
-    id: DeliveryId,
-    token: LeaseToken,
-    due_at: Timestamp,
-) -> rusqlite::Result<Recorded> {
-    let Some(held) = held(tx, id, token)? else {
-        return Ok(Recorded::LeaseLost);
-    };
-    let after = After {
-        state: DeliveryState::Pending,
-        attempts: held.attempts,
-        reason: None,
-        due_at: Some(due_at),
-        form: None,
-        shown: None,
-    };
-    end_lease(tx, id, &after)?;
-    tx.announce();
-    Ok(Recorded::Recorded)
+pub(in crate::store) fn put_back(tx: &Tx<'_>, back: &[PutBack]) -> rusqlite::Result<()> {
+    for one in back {
+        let Some(held) = held(tx, one.id, one.token)? else {
+            continue;
+        };
+        let after = After {
+            state: DeliveryState::Pending,
+            attempts: held.attempts,
+            reason: None,
+            due_at: Some(one.due_at),
+            form: None,
+            shown: None,
+        };
+        end_lease(tx, one.id, &after)?;
+        tx.announce();
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::rows::{self, SELECT_DELIVERY};
+use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
 use super::tx::Tx;
 use super::values::signed;
 use super::{history, messages, states};
@@ -81,20 +81,28 @@ pub(in crate::store) fn lease_due(
         .collect()
 }
 
-/// What sending the leased deliveries needs; those that were removed meanwhile are left out.
+/// What sending the leased deliveries needs. Those that were removed meanwhile are left out, and so are those of which
+/// a row does not say what it should: their leases end by themselves, and the others are sent.
 pub(in crate::store) fn leased_work(
     conn: &Connection,
     leases: Vec<Lease<DeliveryId>>,
 ) -> rusqlite::Result<Vec<Lease<Work>>> {
     let mut works = Vec::with_capacity(leases.len());
     for lease in leases {
-        if let Some(item) = work(conn, lease.item).optional()? {
-            works.push(Lease {
-                item,
-                token: lease.token,
-                until: lease.until,
-            });
-        }
+        let item = match work(conn, lease.item) {
+            Ok(item) => item,
+            Err(rusqlite::Error::QueryReturnedNoRows) => continue,
+            Err(error) if error.sqlite_error().is_none() => {
+                tracing::error!(delivery.id = %lease.item, %error, "it cannot be read");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        works.push(Lease {
+            item,
+            token: lease.token,
+            until: lease.until,
+        });
     }
     Ok(works)
 }
@@ -129,34 +137,68 @@ fn due_ids(
     Ok(ids)
 }
 
+/// A delivery, its event, and whether there is more to read: in one statement, for each has its price, and most
+/// deliveries have none of it.
+pub(super) const WORK: &str = concat!(
+    "SELECT ",
+    delivery_columns!(),
+    ", ",
+    event_columns!(),
+    ", EXISTS (SELECT 1 FROM image_jobs WHERE event_seq = e.seq),
+       EXISTS (SELECT 1 FROM feedback_states WHERE event_seq = e.seq),
+       EXISTS (SELECT 1 FROM feedback_acts WHERE told_by = e.seq)
+     FROM deliveries d JOIN events e ON e.seq = d.event_seq LEFT JOIN bodies b ON b.event_seq = e.seq
+     WHERE d.id = ?1"
+);
+
+/// What else there is to read of an event.
+struct More {
+    images: bool,
+    /// Somebody has moved the feedback that it brought.
+    state: bool,
+    /// It tells of a change.
+    change: bool,
+}
+
 fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
-    let delivery = conn
-        .prepare_cached(&format!("{SELECT_DELIVERY} WHERE d.id = ?1"))?
-        .query_row([id], rows::delivery)?;
-    let event =
-        rows::event_by_seq(conn, delivery.event)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let (delivery, event, more) = conn.prepare_cached(WORK)?.query_row([id], |row| {
+        let at = DELIVERY_COLUMNS + EVENT_COLUMNS;
+        let more = More {
+            images: row.get(at)?,
+            state: row.get(at + 1)?,
+            change: row.get(at + 2)?,
+        };
+        Ok((
+            rows::delivery(row)?,
+            rows::event(row, DELIVERY_COLUMNS)?,
+            more,
+        ))
+    })?;
     let shown = match delivery.trigger {
         Trigger::LateImages => {
             super::follow_up::shown(conn, delivery.event, &delivery.destination)?
         }
         Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
     };
-    let message = message(conn, &delivery)?;
-    let state = states::state_of(conn, delivery.event)?;
-    // The first attempt finds none: an earlier one kept it.
-    let payload = match delivery.attempts {
-        0 => None,
-        _ => kept_payload(conn, &delivery)?,
-    };
     Ok(Work {
+        images: match more.images {
+            true => rows::images_of(conn, event.seq)?,
+            false => Vec::new(),
+        },
         newest: super::late::newest_told(conn, &event)?,
-        images: rows::images_of(conn, delivery.event)?,
+        shown,
+        // The first attempt finds none: an earlier one kept it.
+        payload: match delivery.attempts {
+            0 => None,
+            _ => kept_payload(conn, &delivery)?,
+        },
+        message: message(conn, &delivery, more.change)?,
+        state: match more.state {
+            true => states::state_of(conn, event.seq)?,
+            false => None,
+        },
         delivery,
         event,
-        shown,
-        payload,
-        message,
-        state,
     })
 }
 
@@ -175,17 +217,22 @@ fn kept_payload(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Opti
     .optional()
 }
 
-/// The message that a delivery belongs to.
-fn message(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<MessageHandle>> {
+/// The message that a delivery belongs to. `change`: its event tells of one.
+fn message(
+    conn: &Connection,
+    delivery: &Delivery,
+    change: bool,
+) -> rusqlite::Result<Option<MessageHandle>> {
     match delivery.trigger {
         Trigger::Edit => messages::edited_by(conn, delivery.id),
         Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test if change => {
             match history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),
                 None => Ok(None),
             }
         }
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => Ok(None),
     }
 }
 
@@ -217,6 +264,7 @@ pub(in crate::store) fn next_due_at(
     Ok(next)
 }
 
+/// How deliveries that are due are found.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     LEVELS

@@ -23,7 +23,20 @@ struct State {
     waiting: VecDeque<Box<dyn Act>>,
     /// What was committed last is being synced.
     syncing: bool,
+    /// What the writing thread sleeps for. `None`: it is awake, and to wake it would cost for nothing.
+    asleep: Option<For>,
     end: Option<End>,
+}
+
+/// What the writing thread sleeps for, and for what ends it all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// An act.
+    Act,
+    /// The end of the sync.
+    Sync,
+    /// Either.
+    Both,
 }
 
 /// Why nothing more comes in.
@@ -55,18 +68,18 @@ impl Queue {
             None => {}
         }
         state.waiting.push_back(act);
-        drop(state);
-        self.changed.notify_one();
+        if let Some(For::Act | For::Both) = state.asleep {
+            self.wake(state);
+        }
         Ok(())
     }
 
     /// Waits for an act, at most for `patience`.
     pub(super) fn take(&self, patience: Duration) -> Found {
-        let nothing = |state: &mut State| state.waiting.is_empty() && state.end.is_none();
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), patience, nothing)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if state.waiting.is_empty() && state.end.is_none() {
+            state = self.sleep(state, For::Act, patience);
+        }
         match (state.waiting.pop_front(), &state.end) {
             (Some(act), _) => Found::Act(act),
             (None, Some(_)) => Found::End,
@@ -80,11 +93,11 @@ impl Queue {
     /// # Errors
     /// The sync failed.
     pub(super) fn take_more(&self, room: bool) -> Result<Option<Box<dyn Act>>, StoreError> {
-        let nothing = |state: &mut State| state.syncing && (!room || state.waiting.is_empty());
-        let mut state = self
-            .changed
-            .wait_while(self.lock(), nothing)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while state.syncing && (!room || state.waiting.is_empty()) {
+            let what = if room { For::Both } else { For::Sync };
+            state = self.sleep(state, what, Duration::MAX);
+        }
         match &state.end {
             Some(End::Lost(error)) => Err(error.clone()),
             Some(End::Closed) | None if room => Ok(state.waiting.pop_front()),
@@ -99,8 +112,11 @@ impl Queue {
 
     /// It is on the disk.
     pub(super) fn end_sync(&self) {
-        self.lock().syncing = false;
-        self.changed.notify_one();
+        let mut state = self.lock();
+        state.syncing = false;
+        if let Some(For::Sync | For::Both) = state.asleep {
+            self.wake(state);
+        }
     }
 
     /// It is not, or may not be. Nothing more is taken in or run; what waits is told so.
@@ -109,8 +125,7 @@ impl Queue {
         state.syncing = false;
         state.end = Some(End::Lost(error.clone()));
         let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        self.changed.notify_one();
+        self.wake(state);
         for act in waiting {
             act.answer(Some(error));
         }
@@ -131,8 +146,34 @@ impl Queue {
 
     /// Takes nothing more in.
     pub(super) fn close(&self) {
-        self.lock().end.get_or_insert(End::Closed);
-        self.changed.notify_one();
+        let mut state = self.lock();
+        state.end.get_or_insert(End::Closed);
+        self.wake(state);
+    }
+
+    /// Sleeps until it is woken, or `patience` is over.
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        what: For,
+        patience: Duration,
+    ) -> MutexGuard<'a, State> {
+        state.asleep = Some(what);
+        let asleep = |state: &mut State| state.asleep.is_some();
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, patience, asleep)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.asleep = None;
+        state
+    }
+
+    /// Wakes the writing thread if it sleeps.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if state.asleep.take().is_some() {
+            drop(state);
+            self.changed.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -195,6 +236,22 @@ mod tests {
         assert!(matches!(queue.take_more(false), Ok(None)));
         assert!(matches!(queue.take(Duration::ZERO), Found::Act(_)));
         assert!(matches!(queue.take(Duration::ZERO), Found::Nothing));
+    }
+
+    #[test]
+    fn the_end_of_a_sync_wakes_nobody_who_waits_for_an_act() {
+        let queue = Queue::default();
+        queue.begin_sync();
+        std::thread::scope(|scope| {
+            let found = scope.spawn(|| queue.take(Duration::MAX));
+            while queue.lock().asleep.is_none() {
+                std::thread::yield_now();
+            }
+            queue.end_sync();
+            assert_eq!(queue.lock().asleep, Some(For::Act));
+            queue.close();
+            assert!(matches!(found.join().unwrap(), Found::End));
+        });
     }
 
     #[test]

@@ -5,13 +5,31 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::values::{OrderColumn, unsigned};
 use crate::model::*;
 
-/// Every delivery with its event's id; conditions follow.
-pub(super) const SELECT_DELIVERY: &str = "
-    SELECT d.id, d.event_seq, e.id AS event_id, d.destination, d.terms, d.severity, d.trigger, d.state,
-           d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason
-    FROM deliveries d JOIN events e ON e.seq = d.event_seq ";
+/// The columns of a delivery `d` with its event `e`, as [`delivery`] reads them.
+macro_rules! delivery_columns {
+    () => {
+        "d.id, d.event_seq, e.id AS event_id, d.destination, d.terms, d.severity, d.trigger, d.state,
+         d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason"
+    };
+}
 
-/// Reads a row of [`SELECT_DELIVERY`]: by place, for looking up fourteen names takes longer than the query.
+/// The columns of an event `e` with its body `b`, as [`event`] reads them.
+macro_rules! event_columns {
+    () => {
+        "e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state, b.body"
+    };
+}
+
+pub(super) use {delivery_columns, event_columns};
+
+/// Every delivery with its event's id; conditions follow.
+pub(super) const SELECT_DELIVERY: &str = concat!(
+    "SELECT ",
+    delivery_columns!(),
+    " FROM deliveries d JOIN events e ON e.seq = d.event_seq "
+);
+
+/// Reads the first columns of a row: by place, for looking up fourteen names takes longer than the query.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let terms: OrderColumn = row.get(4)?;
     Ok(Delivery {
@@ -31,27 +49,37 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
+/// How many columns [`delivery`] reads.
+pub(super) const DELIVERY_COLUMNS: usize = 14;
+
+/// Reads an event from the column `at` on.
+pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent {
+        seq: row.get(at)?,
+        id: row.get(at + 1)?,
+        via: row.get(at + 2)?,
+        event_type: row.get(at + 3)?,
+        feedback_id: row.get(at + 4)?,
+        received_at: row.get(at + 5)?,
+        state: row.get(at + 6)?,
+        body: row.get::<_, Option<String>>(at + 7)?.map(Private::new),
+    })
+}
+
+/// How many columns [`event`] reads.
+pub(super) const EVENT_COLUMNS: usize = 8;
+
 /// An event by its row.
 pub(in crate::store) fn event_by_seq(
     conn: &Connection,
     seq: EventSeq,
 ) -> rusqlite::Result<Option<StoredEvent>> {
-    conn.prepare_cached(
-        "SELECT e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state, b.body
-         FROM events e LEFT JOIN bodies b ON b.event_seq = e.seq WHERE e.seq = ?1",
-    )?
-    .query_row([seq], |row| {
-        Ok(StoredEvent {
-            seq: row.get(0)?,
-            id: row.get(1)?,
-            via: row.get(2)?,
-            event_type: row.get(3)?,
-            feedback_id: row.get(4)?,
-            received_at: row.get(5)?,
-            state: row.get(6)?,
-            body: row.get::<_, Option<String>>(7)?.map(Private::new),
-        })
-    })
+    conn.prepare_cached(concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM events e LEFT JOIN bodies b ON b.event_seq = e.seq WHERE e.seq = ?1"
+    ))?
+    .query_row([seq], |row| event(row, 0))
     .optional()
 }
 

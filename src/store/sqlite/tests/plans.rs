@@ -43,6 +43,20 @@ fn a_lease_is_one_range_of_an_index_for_each_severity() {
 }
 
 #[test]
+fn what_a_send_needs_is_found_by_its_delivery_and_event() {
+    let conn = journal();
+    let plan = plan(&conn, lease::WORK);
+    assert!(
+        plan.iter()
+            .all(|line| !line.starts_with("SCAN ") || line.contains("CONSTANT")),
+        "{plan:?}"
+    );
+    for index in ["feedback_states_by_event", "feedback_acts_by_event"] {
+        assert!(plan.iter().any(|line| line.contains(index)), "{plan:?}");
+    }
+}
+
+#[test]
 fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
     let conn = journal();
     for sql in [follow_up::SHOWN, fall_back::HEARD, fall_back::CRITICAL] {

@@ -1,0 +1,354 @@
+//! A dispatcher with a journal, and a chat whose answers the tests give.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::leasing::{Leasing, READY_FOR_EACH};
+use super::shared::SharedPaces;
+use super::*;
+use crate::destination::{Common, Message, Pace, Sent, ShowsImages};
+use crate::feishu::ApiError;
+use crate::model::{
+    Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, Order, Outcome, Severity,
+    Timestamp, Trigger,
+};
+use crate::render::{Audience, Family, Fields, Locale, SentAs};
+use crate::store::{Arrival, DeliveryFilter, NewDelivery};
+
+const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
+const CHAT: &str = "chat";
+/// How long what is to come may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A message that has come to the chat and is not answered yet.
+struct Heard {
+    text: String,
+    /// Dropped: the send panics.
+    answer: oneshot::Sender<Outcome>,
+}
+
+struct Chat {
+    common: Common,
+    hears: mpsc::UnboundedSender<Heard>,
+}
+
+#[async_trait]
+impl Destination for Chat {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn kind(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        &[Form::Full]
+    }
+
+    fn paces(&self) -> &'static [Pace] {
+        &[]
+    }
+
+    fn shows_images(&self) -> ShowsImages {
+        ShowsImages::No
+    }
+
+    async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
+        unreachable!("it shows no pictures")
+    }
+
+    async fn send(&self, message: Message<'_>) -> Sent {
+        let (answer, answered) = oneshot::channel();
+        let text = message.payload.as_stored().to_owned();
+        self.hears.send(Heard { text, answer }).unwrap();
+        Sent {
+            outcome: answered.await.expect("the test answers, or wants a panic"),
+            status: None,
+            code: None,
+            excerpt: None,
+            handle: None,
+            stale_images: false,
+            rang: None,
+        }
+    }
+}
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    store: Store,
+    chat: Arc<dyn Destination>,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    stopping: CancellationToken,
+    run: JoinSet<()>,
+    dir: TempDir,
+}
+
+impl Bench {
+    /// A dispatcher that runs.
+    fn new(concurrency: usize) -> Self {
+        Self::of(common(concurrency))
+    }
+
+    fn paced(pace: Pace) -> Self {
+        Self::of(Common {
+            rate: Some(pace),
+            ..common(1)
+        })
+    }
+
+    fn of(common: Common) -> Self {
+        let mut bench = Self::idle(common);
+        let dispatcher = bench.dispatcher();
+        bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+        bench
+    }
+
+    /// Nothing runs.
+    fn idle(common: Common) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let manual = Arc::new(ManualClock::new(NOW));
+        let clock: Arc<dyn Clock> = Arc::clone(&manual) as Arc<dyn Clock>;
+        let settings = store::Settings {
+            path: dir.path().join("relay.db"),
+            retain: Duration::from_secs(3600),
+        };
+        let store = Store::open(&settings, clock).unwrap();
+        let (hears, heard) = mpsc::unbounded_channel();
+        Self {
+            clock: manual,
+            store,
+            chat: Arc::new(Chat { common, hears }),
+            heard,
+            stopping: CancellationToken::new(),
+            run: JoinSet::new(),
+            dir,
+        }
+    }
+
+    fn dispatcher(&self) -> Dispatcher {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
+        let means = Means {
+            operator: Operator::new(
+                store.clone(),
+                Arc::clone(&metrics),
+                Arc::clone(&clock),
+                Current::new(None),
+            ),
+            archive: Archive::open(&self.dir.path().join("images")).unwrap(),
+            store,
+            metrics,
+            clock,
+            tasks: Tasks::new(),
+            buttons: ButtonSigner::new([0; 32]),
+        };
+        let settings = Current::new(Settings {
+            destinations: BTreeMap::from([(CHAT.into(), Arc::clone(&self.chat))]),
+            templates: Arc::default(),
+            names: Names::default(),
+            links: None,
+        });
+        Dispatcher::new(means, settings, 1)
+    }
+
+    async fn accept(&self, id: &str) {
+        let accepted = self.store.accept(arrival(id)).await;
+        accepted.unwrap();
+    }
+
+    async fn hear(&mut self) -> Heard {
+        let heard = timeout(PATIENCE, self.heard.recv()).await;
+        heard.expect("it is sent").unwrap()
+    }
+
+    /// Stops it, and waits until all is written down.
+    async fn stop(mut self) -> Store {
+        self.stopping.cancel();
+        let ended = timeout(PATIENCE, self.run.join_next()).await;
+        ended.expect("it ends").unwrap().unwrap();
+        self.store
+    }
+}
+
+fn common(concurrency: usize) -> Common {
+    Common {
+        name: CHAT.into(),
+        rate: None,
+        concurrency,
+        timeout: Duration::from_secs(5),
+        retry_for: Duration::from_secs(3600),
+        fallback: None,
+        fallback_after: None,
+        audience: Audience {
+            family: Family::Webhook,
+            locale: Locale::En,
+            timezone: jiff::tz::TimeZone::UTC,
+            fields: Fields::default(),
+            keyword: None,
+            body: None,
+            bytes_max: None,
+            buttons: false,
+            sent: SentAs::default(),
+        },
+    }
+}
+
+fn arrival(id: &str) -> Arrival {
+    let body = format!(
+        r#"{{"header":{{"event_id":"{id}","event_type":"{}"}},"event":{{"feedback_id":"{id}"}}}}"#,
+        feishu::CREATED
+    );
+    Arrival {
+        id: id.into(),
+        via: "shop".into(),
+        event_type: feishu::CREATED.into(),
+        feedback: Some(("cli_1".into(), id.into())),
+        users: Vec::new(),
+        received_at: NOW,
+        state: EventState::Routed,
+        body: Some(Private::new(body)),
+        deliveries: vec![NewDelivery {
+            destination: CHAT.into(),
+            order: Order {
+                rule: "all".into(),
+                severity: Severity::Info,
+                template: "alert".into(),
+                mentions: Vec::new(),
+                labels: BTreeMap::new(),
+                wait: None,
+            },
+            trigger: Trigger::Event,
+            due_at: NOW,
+        }],
+        images: Vec::new(),
+        images_deadline_at: NOW,
+        change: None,
+    }
+}
+
+/// States and numbers of attempts, in the order of the events.
+async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
+    let filter = DeliveryFilter {
+        destination: None,
+        states: Vec::new(),
+        event: None,
+        id: None,
+        before: None,
+        limit: 1000,
+    };
+    let mut deliveries = store.deliveries(filter).await.unwrap();
+    deliveries.sort_by_key(|delivery| delivery.event);
+    let state = deliveries.iter().map(|one| (one.state, one.attempts));
+    state.collect()
+}
+
+#[tokio::test]
+async fn a_send_that_panics_was_an_attempt_and_the_next_one_follows() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    bench.accept("e2").await;
+    let first = bench.hear().await;
+    assert!(first.text.contains(r#""id":"e1""#), "{}", first.text);
+    drop(first.answer);
+    bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(
+        states(&store).await,
+        [(DeliveryState::Pending, 1), (DeliveryState::Delivered, 1)]
+    );
+}
+
+#[tokio::test]
+async fn each_is_sent_once_and_what_was_leased_ahead_goes_back_at_a_stop() {
+    let mut bench = Bench::new(2);
+    for n in 0..200 {
+        bench.accept(&format!("e{n}")).await;
+    }
+    for _ in 0..100 {
+        bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    }
+    let in_flight = [bench.hear().await, bench.hear().await];
+    bench.stopping.cancel();
+    for heard in in_flight {
+        heard.answer.send(Outcome::Delivered).unwrap();
+    }
+    let store = bench.stop().await;
+    let states = states(&store).await;
+    let count = |wanted| states.iter().filter(|state| **state == wanted).count();
+    assert_eq!(count((DeliveryState::Delivered, 1)), 102);
+    assert_eq!(count((DeliveryState::Pending, 0)), 98);
+}
+
+#[tokio::test]
+async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
+    let bench = Bench::idle(common(1));
+    for n in 0..9 {
+        bench.accept(&format!("e{n}")).await;
+    }
+    let chat = Arc::clone(&bench.chat);
+    let clock: Arc<dyn Clock> = Arc::clone(&bench.clock) as Arc<dyn Clock>;
+    let shared = SharedPaces::default();
+    let mut leasing = Leasing::new(CHAT.into(), bench.store.clone(), shared);
+    let look = |leasing: &mut Leasing, may_start| {
+        leasing.look(may_start, usize::MAX, chat.as_ref(), &clock);
+    };
+
+    look(&mut leasing, 1);
+    leasing.send_ended();
+    leasing.answered().await;
+    assert!(leasing.take_next().is_some() && leasing.take_next().is_none());
+    look(&mut leasing, 0);
+    leasing.answered().await;
+    assert_eq!(leasing.take_stale(NOW).len(), 0);
+    let ready = leasing.take_stale(NOW + Duration::from_secs(60));
+    assert_eq!(ready.len(), READY_FOR_EACH, "for the one that ended");
+
+    // The destination is not what it was: no more is leased than may start.
+    look(&mut leasing, 1);
+    leasing.answered().await;
+    assert_eq!(leasing.take_all().len(), 1);
+}
+
+#[tokio::test]
+async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    let heard = bench.hear().await;
+    bench.stopping.cancel();
+    let reason = "the token is refused".to_owned();
+    heard.answer.send(Outcome::Stop { reason }).unwrap();
+    let store = bench.stop().await;
+    let gates = store.gates().await.unwrap();
+    assert!(gates.iter().any(|gate| gate.stopped.is_some()), "{gates:?}");
+    assert_eq!(states(&store).await, [(DeliveryState::Pending, 1)]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
+    let mut bench = Bench::paced(Pace {
+        count: 1,
+        per: Duration::from_secs(3600),
+    });
+    let wordless = Arrival {
+        body: None,
+        ..arrival("e1")
+    };
+    bench.store.accept(wordless).await.unwrap();
+    bench.accept("e2").await;
+    let heard = bench.hear().await;
+    assert!(heard.text.contains(r#""id":"e2""#), "{}", heard.text);
+    heard.answer.send(Outcome::Delivered).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(
+        states(&store).await,
+        [(DeliveryState::Dead, 0), (DeliveryState::Delivered, 1)]
+    );
+}
