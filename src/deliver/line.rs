@@ -198,11 +198,11 @@ impl Line {
     /// What is leased and cannot start goes back to the journal, due as it was. Where the journal does not take it,
     /// it is given again later; a lease that ends meanwhile has the journal take it up by itself.
     async fn give_back(&mut self, ready: Vec<Ready>) {
-        let paces = self.destination.shared_paces();
         let again = !self.returning.is_empty() && self.return_at <= Instant::now();
         if ready.is_empty() && !again {
             return;
         }
+        let paces = self.destination.shared_paces();
         for Ready { lease, began, .. } in ready {
             self.shared.give_back(&paces, began);
             self.returning.push(PutBack {
