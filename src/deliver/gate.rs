@@ -18,6 +18,9 @@ use super::window::Window;
 const FAILURES_MAX: u32 = 5;
 /// How soon an open breaker lets a first probe through.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
+/// By which part of itself the time between probes grows: the wait after an outage is at most this part of the
+/// outage, and [`PROBE_FIRST`].
+const PROBE_GROWS: u32 = 4;
 /// The longest time between probes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
 
@@ -76,7 +79,7 @@ pub struct Changed {
 #[derive(Clone, Debug)]
 struct Breaker {
     open_since: Timestamp,
-    probes: u32,
+    pause: Duration,
     probe_at: Instant,
 }
 
@@ -136,7 +139,7 @@ impl Gate {
         }
         gate.breaker = record.open_since.map(|open_since| Breaker {
             open_since,
-            probes: 0,
+            pause: PROBE_FIRST,
             probe_at: now.mono,
         });
         gate.stop = record.stopped.map(|reason| Stop {
@@ -322,14 +325,13 @@ impl Gate {
             // Sends that were in flight when it opened end here too; they are no probes.
             Some(breaker) if now.mono < breaker.probe_at => {}
             Some(breaker) => {
-                breaker.probes = breaker.probes.saturating_add(1);
-                let pause = PROBE_FIRST.saturating_mul(2_u32.saturating_pow(breaker.probes));
-                breaker.probe_at = now.mono + pause.min(PROBE_MAX);
+                breaker.pause = (breaker.pause + breaker.pause / PROBE_GROWS).min(PROBE_MAX);
+                breaker.probe_at = now.mono + breaker.pause;
             }
             None if self.failures >= FAILURES_MAX => {
                 self.breaker = Some(Breaker {
                     open_since: now.wall,
-                    probes: 0,
+                    pause: PROBE_FIRST,
                     probe_at: now.mono + PROBE_FIRST,
                 });
                 return Changed {

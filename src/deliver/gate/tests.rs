@@ -209,16 +209,24 @@ fn an_open_breaker_probes_ever_more_slowly_and_a_success_closes_it() {
     let t = Start::new();
     let mut gate = broken(t);
     assert!(gate.is_open());
-    let mut now = 0.0;
-    for pause in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
-        assert_eq!(allowed(&gate, t.at(now)), (0, Some(pause)));
+    let (mut now, mut pauses) = (0.0, Vec::new());
+    for _ in 0..20 {
+        let (count, pause) = allowed(&gate, t.at(now));
+        let pause = pause.unwrap();
+        assert_eq!(count, 0);
+        assert!(pause < 1.001 + now / 4.0, "{pause} s after {now} s");
+        pauses.push(pause);
         now += pause;
         assert_eq!(allowed(&gate, t.at(now)), (1, None));
         gate.begin(1, t.at(now));
         assert_eq!(allowed(&gate, t.at(now)), (0, None), "one probe at a time");
         assert_eq!(gate.end(&retry(), t.at(now), 0.0), Changed::default());
     }
-    assert_eq!(gate.failing_for(t.at(now)), Duration::from_secs(91));
+    assert_eq!(pauses[..3], [1.0, 1.25, 1.5625]);
+    assert!(pauses.is_sorted());
+    assert_eq!(pauses[18..], [30.0, 30.0]);
+    let failing = gate.failing_for(t.at(now)).as_secs_f64();
+    assert!((failing - now).abs() < 0.01, "{failing} {now}");
     let changed = send(&mut gate, &Outcome::Delivered, t.at(now + 30.0));
     assert_eq!(
         changed,
