@@ -140,12 +140,8 @@ impl Sender {
                 let [soonest, latest] = IMAGES_AGAIN;
                 // Twice as long after they were due as now.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                let back = PutBack {
-                    id: delivery.id,
-                    token: lease.token,
-                    due_at,
-                };
-                if let Err(error) = self.store.put_back(vec![back]).await {
+                let back = vec![PutBack::of(lease, due_at)];
+                if let Err(error) = self.store.put_back(back).await {
                     // The lease ends by itself and the delivery is taken up again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
                 }

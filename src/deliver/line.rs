@@ -205,11 +205,8 @@ impl Line {
         let paces = self.destination.shared_paces();
         for Ready { lease, began, .. } in ready {
             self.shared.give_back(&paces, began);
-            self.returning.push(PutBack {
-                id: lease.item.delivery.id,
-                token: lease.token,
-                due_at: lease.item.delivery.due_at,
-            });
+            let due_at = lease.item.delivery.due_at;
+            self.returning.push(PutBack::of(&lease, due_at));
         }
         match self.sender.store.put_back(self.returning.clone()).await {
             Ok(()) => self.returning.clear(),

@@ -13,13 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::leasing::{Leasing, READY_FOR_EACH};
 use super::shared::SharedPaces;
 use super::*;
-use crate::destination::{Common, Message, Pace, Sent, ShowsImages};
+use crate::destination::{Common, Message, Pace, Sent, ShowsImages, tests};
 use crate::feishu::ApiError;
 use crate::model::{
     Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, Order, Outcome, Severity,
     Timestamp, Trigger,
 };
-use crate::render::{Audience, Family, Fields, Locale, SentAs};
 use crate::store::{Arrival, DeliveryFilter, NewDelivery};
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
@@ -69,15 +68,7 @@ impl Destination for Chat {
         let (answer, answered) = oneshot::channel();
         let text = message.payload.as_stored().to_owned();
         self.hears.send(Heard { text, answer }).unwrap();
-        Sent {
-            outcome: answered.await.expect("the test answers, or wants a panic"),
-            status: None,
-            code: None,
-            excerpt: None,
-            handle: None,
-            stale_images: false,
-            rang: None,
-        }
+        tests::unsent(answered.await.expect("the test answers, or wants a panic"))
     }
 }
 
@@ -181,23 +172,8 @@ impl Bench {
 fn common(concurrency: usize) -> Common {
     Common {
         name: CHAT.into(),
-        rate: None,
         concurrency,
-        timeout: Duration::from_secs(5),
-        retry_for: Duration::from_secs(3600),
-        fallback: None,
-        fallback_after: None,
-        audience: Audience {
-            family: Family::Webhook,
-            locale: Locale::En,
-            timezone: jiff::tz::TimeZone::UTC,
-            fields: Fields::default(),
-            keyword: None,
-            body: None,
-            bytes_max: None,
-            buttons: false,
-            sent: SentAs::default(),
-        },
+        ..tests::settings(tests::webhook("https://chat.example")).common
     }
 }
 

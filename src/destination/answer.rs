@@ -24,7 +24,7 @@ pub(super) fn unanswered(error: &NetError, redactor: &Redactor) -> Sent {
 }
 
 /// What a message came to that was not sent, or to which nothing was answered.
-pub(super) const fn unsent(outcome: Outcome) -> Sent {
+pub(crate) const fn unsent(outcome: Outcome) -> Sent {
     Sent {
         outcome,
         status: None,

@@ -15,7 +15,7 @@ mod slack_app;
 mod slack_webhook;
 mod splice;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod webhook;
 
 use std::sync::Arc;

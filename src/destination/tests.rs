@@ -13,7 +13,9 @@ use crate::render::{Family, Fields, Locale, SentAs};
 pub(super) const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
 pub(super) const KEY: DeliveryId = DeliveryId::from_i64(0x0123_4567_89ab_cdef);
 
-pub(super) fn settings(kind: KindSettings) -> Settings {
+pub(crate) use super::answer::unsent;
+
+pub(crate) fn settings(kind: KindSettings) -> Settings {
     let audience = Audience {
         family: Family::Webhook,
         locale: Locale::En,
@@ -42,7 +44,7 @@ pub(super) fn settings(kind: KindSettings) -> Settings {
     }
 }
 
-pub(super) fn webhook(url: &str) -> KindSettings {
+pub(crate) fn webhook(url: &str) -> KindSettings {
     KindSettings::Webhook {
         url: Secret::new(url),
         secrets: Vec::new(),

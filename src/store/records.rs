@@ -166,6 +166,17 @@ pub struct PutBack {
     pub due_at: Timestamp,
 }
 
+impl PutBack {
+    /// What is leased, to be due again at `due_at`.
+    pub fn of(lease: &Lease<Work>, due_at: Timestamp) -> Self {
+        Self {
+            id: lease.item.delivery.id,
+            token: lease.token,
+            due_at,
+        }
+    }
+}
+
 /// No pictures need follow: the event has none, or the destination shows none.
 pub const ALL_SHOWN: u32 = u32::MAX;
 

@@ -193,20 +193,20 @@ async fn of_several_that_are_put_back_those_that_are_held_go() {
     }
     let leases = bench.lease("oncall", 3).await;
     bench.end(&leases[1], Verdict::Done).await;
-    let back = leases.iter().map(|lease| PutBack {
-        id: lease.item.delivery.id,
-        token: lease.token,
-        due_at: bench.now(),
-    });
+    let back = leases.iter().map(|lease| PutBack::of(lease, bench.now()));
     bench.store().put_back(back.collect()).await.unwrap();
-    let states = [&leases[0], &leases[1], &leases[2]].map(|lease| lease.item.delivery.id);
-    for (id, state) in states.into_iter().zip([
-        DeliveryState::Pending,
-        DeliveryState::Delivered,
-        DeliveryState::Pending,
-    ]) {
-        assert_eq!(bench.one_delivery(id).await.state, state);
+    let mut states = Vec::new();
+    for lease in &leases {
+        states.push(bench.one_delivery(lease.item.delivery.id).await.state);
     }
+    assert_eq!(
+        states,
+        [
+            DeliveryState::Pending,
+            DeliveryState::Delivered,
+            DeliveryState::Pending,
+        ]
+    );
 }
 
 #[tokio::test]

@@ -142,12 +142,8 @@ impl Bench {
     }
 
     pub(super) async fn put_back(&self, lease: &Lease<Work>, due_at: Timestamp) {
-        let back = PutBack {
-            id: lease.item.delivery.id,
-            token: lease.token,
-            due_at,
-        };
-        self.store().put_back(vec![back]).await.unwrap();
+        let back = vec![PutBack::of(lease, due_at)];
+        self.store().put_back(back).await.unwrap();
     }
 
     /// Closes what is leased, in time.

@@ -3,4 +3,5 @@
 mod ids;
 mod opening;
 mod plans;
+mod reading;
 mod writing;

@@ -1,0 +1,22 @@
+//! What the readers find, whatever the file holds.
+
+use super::super::Unawaited;
+use crate::model::Severity;
+use crate::store::conformance::Bench;
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
+    let bench = Bench::new();
+    for id in ["e1", "e2"] {
+        let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
+        bench.accept(arrival).await;
+    }
+    let spoil =
+        "UPDATE deliveries SET terms = 'no JSON' WHERE id = (SELECT min(id) FROM deliveries)";
+    let journal = &bench.store().journal;
+    let spoilt = journal.write(Unawaited::Run, move |tx| tx.execute(spoil, []));
+    assert_eq!(spoilt.await, Ok(1));
+    let leases = bench.lease("oncall", 2).await;
+    let events = leases.iter().map(|lease| lease.item.event.id.as_str());
+    assert_eq!(events.collect::<Vec<_>>(), ["e2"]);
+}
