@@ -248,7 +248,9 @@ impl Gate {
                     persist: true,
                 }
             }
-            Outcome::Retry { .. } | Outcome::Ambiguous { .. } => self.failed(now),
+            Outcome::Retry { .. } | Outcome::Ambiguous { .. } | Outcome::Unknown { .. } => {
+                self.failed(now)
+            }
             Outcome::Stop { reason } => self.stopped(reason, now),
         }
     }

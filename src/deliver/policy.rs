@@ -52,6 +52,11 @@ impl RetryPolicy {
                 };
             }
             Outcome::Degrade { reason } => return plainer(reason, tried, now),
+            Outcome::Unknown { reason } if next_form(tried).is_some() => {
+                return plainer(reason, tried, now);
+            }
+            // The form is not the cause: the steps to the plainest one lengthen no wait.
+            Outcome::Unknown { .. } => backoff(tried.attempt.saturating_sub(steps(tried)), jitter),
             Outcome::Ambiguous { .. } if self.recognises_repeats && tried.attempt <= 1 => {
                 lengthened(RECOGNISED_REPEAT, jitter)
             }
@@ -80,12 +85,22 @@ impl RetryPolicy {
 
 /// The next plainer form, at once. By rank, not by place: a reload may have changed the forms.
 fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
-    match tried.forms.iter().copied().find(|form| *form > tried.form) {
+    match next_form(tried) {
         Some(form) => Verdict::RetryAt { due_at: now, form },
         None => Verdict::Dead {
             reason: format!("refused in its plainest form: {reason}"),
         },
     }
+}
+
+fn next_form(tried: Tried<'_>) -> Option<Form> {
+    tried.forms.iter().copied().find(|form| *form > tried.form)
+}
+
+/// How many richer forms were refused before this one, at most.
+fn steps(tried: Tried<'_>) -> u32 {
+    let richer = tried.forms.iter().filter(|form| **form < tried.form);
+    u32::try_from(richer.count()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

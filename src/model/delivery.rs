@@ -134,6 +134,12 @@ pub enum Outcome {
         /// What to do.
         reason: String,
     },
+    /// Refused for a reason we do not know. A plainer form is tried first, because the form may be the
+    /// cause; in the plainest form it is retried.
+    Unknown {
+        /// What the platform said.
+        reason: String,
+    },
 }
 
 keyed!(
@@ -153,6 +159,8 @@ keyed!(
         Rejected => "rejected",
         /// See [`Outcome::Stop`].
         Stop => "stop",
+        /// See [`Outcome::Unknown`].
+        Unknown => "unknown",
     }
 );
 
@@ -167,6 +175,7 @@ impl Outcome {
             Self::Degrade { .. } => OutcomeKind::Degrade,
             Self::Rejected { .. } => OutcomeKind::Rejected,
             Self::Stop { .. } => OutcomeKind::Stop,
+            Self::Unknown { .. } => OutcomeKind::Unknown,
         }
     }
 
@@ -179,7 +188,8 @@ impl Outcome {
             | Self::SlowDown { reason, .. }
             | Self::Degrade { reason }
             | Self::Rejected { reason }
-            | Self::Stop { reason } => Some(reason),
+            | Self::Stop { reason }
+            | Self::Unknown { reason } => Some(reason),
         }
     }
 }

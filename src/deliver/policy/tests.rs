@@ -117,6 +117,31 @@ fn a_refused_form_is_followed_by_the_next_plainer_one_at_once_and_after_the_last
 }
 
 #[test]
+fn an_unknown_refusal_is_degraded_and_in_the_plainest_form_retried() {
+    let unknown = Outcome::Unknown {
+        reason: "code 230101".into(),
+    };
+    let after = |form, attempt| {
+        let tried = Tried {
+            form,
+            ..tried(attempt)
+        };
+        POLICY.after(&unknown, tried, NOW, 0.0)
+    };
+    assert_eq!(after(Form::Full, 1), in_ms(0, Form::NoImages));
+    assert_eq!(after(Form::NoImages, 2), in_ms(0, Form::Text));
+    assert_eq!(after(Form::Text, 3), in_ms(2000, Form::Text));
+    assert_eq!(after(Form::Text, 4), in_ms(6000, Form::Text));
+    let spent = Tried {
+        form: Form::Text,
+        spent: POLICY.retry_for,
+        ..tried(9)
+    };
+    let verdict = POLICY.after(&unknown, spent, NOW, 0.0);
+    assert!(matches!(verdict, Verdict::Dead { .. }));
+}
+
+#[test]
 fn a_pause_is_kept_and_clamped_and_a_stop_waits_ten_minutes() {
     let slow = |pause| Outcome::SlowDown {
         pause,

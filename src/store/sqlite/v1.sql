@@ -127,7 +127,7 @@ CREATE TABLE attempts (
     form        TEXT    NOT NULL,
     outcome     TEXT    NOT NULL
         CHECK (outcome = 'delivered' OR outcome = 'ambiguous' OR outcome = 'retry' OR outcome = 'slow_down'
-           OR outcome = 'degrade' OR outcome = 'rejected' OR outcome = 'stop'),
+           OR outcome = 'degrade' OR outcome = 'rejected' OR outcome = 'stop' OR outcome = 'unknown'),
     status      INTEGER,
     code        TEXT,
     reason      TEXT,
