@@ -218,6 +218,7 @@ impl App {
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
+        tasks.spawn("notices", self.operator.clone().run(tasks.stopping()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {
             ground,

@@ -61,6 +61,19 @@ impl Failure {
         }
     }
 
+    /// The reason as the log may have it, where it is not the same: a reporter chooses the names of hosts.
+    pub(super) const fn log_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::HostRefused(_) => Some("images.allow_hosts does not name its host"),
+            Self::AddressRefused(_) => Some("its host is on an internal address"),
+            Self::Transient(_)
+            | Self::Absent(_)
+            | Self::Disk(_)
+            | Self::Panicked
+            | Self::Hopeless(_) => None,
+        }
+    }
+
     fn reason(&self) -> String {
         match self {
             Self::Transient(reason) | Self::Disk(reason) | Self::Hopeless(reason) => reason.clone(),
@@ -164,20 +177,30 @@ pub(super) fn notices(
     let (kind, text) = match verdict {
         ImageVerdict::Lost { reason } => (
             NoticeKind::ImageLost,
-            format!("A picture of event {} is lost: {reason}.", job.event_id),
+            format!(
+                "A picture of event {} is lost: {}.",
+                job.event_id,
+                failure.log_reason().unwrap_or(reason)
+            ),
         ),
         ImageVerdict::RetryAt { reason, .. } if in_danger(job, now) => (
             NoticeKind::ImageInDanger,
             format!(
-                "A picture of event {} is not fetched yet and its address ends at {}: {reason}.",
-                job.event_id, job.deadline_at
+                "A picture of event {} is not fetched yet and its address ends at {}: {}.",
+                job.event_id,
+                job.deadline_at,
+                failure.log_reason().unwrap_or(reason)
             ),
         ),
         ImageVerdict::RetryAt { .. } | ImageVerdict::Kept(_) => return notices,
     };
     notices.push(Notice {
         kind,
-        subject: job.event_id.to_string(),
+        subject: match failure {
+            // Whoever reports can name any host: those that wait for a reload are one subject.
+            Failure::HostRefused(_) | Failure::AddressRefused(_) => "refused hosts".to_owned(),
+            _ => job.event_id.to_string(),
+        },
         text,
     });
     notices

@@ -161,6 +161,7 @@ impl Inner {
     async fn work(&self, lease: Lease<ImageJob>) {
         let job = &lease.item;
         let settings = self.settings.get();
+        let mut log_reason = None;
         let (verdict, notices, picture) = match self.fetch_and_keep(&job.url, &settings).await {
             Ok(picture) => {
                 let kept = picture.kept.clone();
@@ -175,6 +176,7 @@ impl Inner {
                     .f64();
                 let verdict = after_failure(job, &failure, now, jitter);
                 let notices = notices(job, &failure, &verdict, now);
+                log_reason = failure.log_reason();
                 (verdict, notices, None)
             }
         };
@@ -184,7 +186,7 @@ impl Inner {
             .await;
         match recorded {
             Ok(Recorded::Recorded) => {
-                self.emit(job, &verdict);
+                self.emit(job, &verdict, log_reason);
                 self.ensure_kept(picture).await;
                 for notice in notices {
                     self.tell(notice).await;
@@ -245,7 +247,7 @@ impl Inner {
         }
     }
 
-    fn emit(&self, job: &ImageJob, verdict: &ImageVerdict) {
+    fn emit(&self, job: &ImageJob, verdict: &ImageVerdict, log_reason: Option<&'static str>) {
         let (result, reason, settled) = match verdict {
             ImageVerdict::Kept(_) => ("kept", None, true),
             ImageVerdict::RetryAt { reason, .. } => ("retry", Some(reason.as_str()), false),
@@ -255,7 +257,7 @@ impl Inner {
             event_id: &job.event_id,
             ordinal: job.ordinal,
             result,
-            reason,
+            reason: log_reason.or(reason),
             settled,
         });
     }

@@ -135,7 +135,7 @@ impl Job<'_> {
             locale: self.audience.locale,
             timezone: self.audience.timezone.clone(),
             now: self.subject.now,
-            severity: self.subject.order.severity,
+            severity: self.subject.severity(),
             mention,
             pictures: words::pictures(self.audience.locale, kept, pending, lost),
             person: self.person(json),

@@ -72,8 +72,8 @@ pub(super) fn build<'a>(
         rule: shape::Rule {
             name: builder.text(subject.order.rule.as_str()),
             severity: shape::Severity {
-                key: subject.order.severity.key(),
-                label: words::severity(builder.locale, subject.order.severity),
+                key: subject.severity().key(),
+                label: words::severity(builder.locale, subject.severity()),
             },
             labels: builder.labels(subject),
         },

@@ -31,7 +31,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    Act, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, Order, Private, Timestamp, Trigger,
+    Act, Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, Order, Private, Severity,
+    Timestamp, Trigger,
 };
 
 pub use check::{CODES, check};
@@ -227,6 +228,16 @@ pub struct Subject<'a> {
     pub standing: &'a Standing,
     /// Now: what `ago` counts from.
     pub now: Timestamp,
+}
+
+impl Subject<'_> {
+    /// How urgent the message looks. A notice waits behind reports and is a warning nevertheless.
+    pub(crate) fn severity(&self) -> Severity {
+        match &self.event.content {
+            Content::Notice(_) => Severity::Warning,
+            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => self.order.severity,
+        }
+    }
 }
 
 /// Where templates come from.
