@@ -6,12 +6,13 @@ use super::burial;
 use super::ground::Ground;
 use super::in_force::InForce;
 use super::parts::{Parts, names_counted};
-use crate::config::{self, Loaded};
+use crate::config::{self, Config, Loaded};
 use crate::deliver::Dispatcher;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::model::{Notice, NoticeKind};
 use crate::operator::Operator;
+use crate::store::QueueStats;
 use crate::tasks::Tasks;
 use crate::telemetry;
 use crate::telemetry::events::{ConfigurationTaken, Reloaded};
@@ -47,6 +48,10 @@ impl Running {
                 return false;
             }
         };
+        if let Some(reason) = self.takes_away(&config).await {
+            self.refuse(1, &reason).await;
+            return false;
+        }
         if !report.is_empty() {
             tracing::warn!("the new configuration has warnings:\n{}", report.trim_end());
         }
@@ -71,6 +76,51 @@ impl Running {
             result: Ok(&changes.to_string()),
         });
         true
+    }
+
+    /// Why the new configuration is refused though it has no mistakes: it takes away what is in use. An emptied
+    /// or half-written file does so, and what waits would then wait in vain.
+    async fn takes_away(&self, new: &Config) -> Option<String> {
+        let old = self.in_force.config.get();
+        if let Some(reason) = config::takes_away(&old, new) {
+            return Some(reason);
+        }
+        if new.server.allow_empty {
+            return None;
+        }
+        let stats = match self.ground.store.stats().await {
+            Ok(stats) => stats,
+            Err(error) => {
+                return Some(format!(
+                    "the store does not say what waits for whom: {error}"
+                ));
+            }
+        };
+        let in_use = |queue: &QueueStats| {
+            queue.pending + queue.sending > 0
+                && old.destinations.contains_key(&queue.destination)
+                && !new.destinations.contains_key(&queue.destination)
+        };
+        let waiting: Vec<String> = stats
+            .queues
+            .iter()
+            .filter(|queue| in_use(queue))
+            .map(|queue| {
+                format!(
+                    "{} for {}",
+                    queue.pending + queue.sending,
+                    queue.destination
+                )
+            })
+            .collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let waiting = waiting.join(", ");
+        let force = config::FORCE;
+        Some(format!(
+            "messages wait for destinations that it does not have: {waiting}; deliver or discard them first, or {force}"
+        ))
     }
 
     async fn refuse(&self, mistakes: usize, reason: &str) {

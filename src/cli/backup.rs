@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::context::{Context, Exit, Failure, block_on};
 use crate::archive::Archive;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::store::Store;
 
 const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub(super) struct Args {
 
 /// Copies the journal first: every picture that the copy speaks of is then in the folder already.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let journal = prepare(&args.folder)?;
     let images = args.folder.join("images");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Needs};
 use crate::destination::Settings;
 use crate::model::{Clock, DestinationName, Timestamp};
 use crate::store::{OpenError, Store, StoreError};
@@ -149,7 +149,12 @@ impl Context {
 
     /// The configuration, if it has no errors. Warnings are left to `check` and `serve`.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        let mut loaded = self.load();
+        self.config_for(Needs::All)
+    }
+
+    /// The same for a command that does not need all of it.
+    pub(super) fn config_for(&self, needs: Needs) -> Result<Config, Failure> {
+        let mut loaded = config::load_for(needs, &self.file, &self.environment);
         let config = loaded.config.take();
         config.ok_or_else(|| Failure::Configuration(loaded.report()))
     }

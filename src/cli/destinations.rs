@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::context::{Context, Exit, Failure, block_on, destination};
 use super::text::Table;
 use super::view;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::destination::KindSettings;
 use crate::model::{DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats};
@@ -66,7 +66,7 @@ struct Row {
 }
 
 async fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let queues = store.stats().await?.queues;
     let rows = rows(kinds(&config), queues, store.gates().await?);
@@ -82,7 +82,7 @@ async fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
 }
 
 async fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let name = &args.name;
     destination(&config, name)?;
     let store = context.store(&config)?;

@@ -63,6 +63,7 @@ codes! {
     BAD_HOST = "E034", "not a host pattern";
     BAD_MENTION = "E035", "not a person that can be mentioned";
     NAME_TAKEN = "E036", "one name for two things";
+    NO_APPS = "E037", "no app";
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
     TEST_EVENT = "E060", "a test's event cannot be read";

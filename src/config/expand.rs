@@ -5,11 +5,18 @@ use std::collections::{BTreeMap, HashSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
 use super::spans::{At, Complaints, from_environment};
+use super::{Needs, codes, stand_in};
 
 /// The variables of the process.
 pub(super) type Environment = BTreeMap<String, String>;
+
+/// The variables, and what follows from one that is not set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Variables<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) needs: Needs,
+}
 
 /// Replaces every reference in the strings below `table`. A key whose value holds a bad one is taken
 /// out, so that nothing follows from it. Returns where the strings that held references start.
@@ -18,11 +25,11 @@ pub(super) type Environment = BTreeMap<String, String>;
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     at: &At,
-    environment: &Environment,
+    variables: Variables<'_>,
     out: &mut Complaints,
 ) -> HashSet<usize> {
     let mut work = Expansion {
-        environment,
+        variables,
         out,
         expanded: HashSet::new(),
     };
@@ -31,12 +38,18 @@ pub(super) fn expand(
 }
 
 struct Expansion<'a> {
-    environment: &'a Environment,
+    variables: Variables<'a>,
     out: &'a mut Complaints,
     expanded: HashSet<usize>,
 }
 
 impl Expansion<'_> {
+    /// Whether a variable of this key must be set.
+    fn must_be_set(&self, at: &At) -> bool {
+        let is_place = matches!(at.path.as_str(), "store.url" | "images.store");
+        self.variables.needs != Needs::StoreOnly || is_place
+    }
+
     fn table(&mut self, table: &mut DeTable<'_>, at: &At) {
         let mut bad = Vec::new();
         for (key, value) in table.iter_mut() {
@@ -57,12 +70,19 @@ impl Expansion<'_> {
                 if from_environment(&span) || !text.contains("${") {
                     return true;
                 }
-                match replace(text, self.environment) {
+                match replace(text, self.variables.environment) {
                     Ok(new) => {
                         if new.referred {
                             self.expanded.insert(span.start);
                         }
                         *text = new.text.into();
+                        true
+                    }
+                    Err(Problem::Unset(_)) if !self.must_be_set(at) => {
+                        if let Some(text_instead) = stand_in::of_path(&at.path) {
+                            *text = text_instead.into();
+                        }
+                        self.out.hush(at);
                         true
                     }
                     Err(problem) => {

@@ -22,6 +22,7 @@ mod rules;
 mod schema;
 mod section;
 mod spans;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -37,6 +38,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use self::check::Context;
+use self::expand::Variables;
 use self::section::Section;
 use self::spans::{At, Complaints};
 use self::values::Many;
@@ -49,7 +51,7 @@ use crate::rules::RuleSet;
 use crate::telemetry::LogSettings;
 use crate::{destination, images, store};
 
-pub use reload::{Changes, changes};
+pub use reload::{Changes, FORCE, changes, takes_away};
 pub use rule_tests::{Expect, Expected, RuleTest};
 pub use rules::WrittenRule;
 pub use schema::schema;
@@ -99,6 +101,10 @@ pub struct Config {
     pub rules: RuleSet,
     /// What is written in each rule, for telling what a reload changes.
     pub rules_written: Vec<WrittenRule>,
+    /// How many files each pattern of `include` matched.
+    pub included: BTreeMap<String, usize>,
+    /// `templates.dir`.
+    pub templates_dir: Option<PathBuf>,
 }
 
 /// The checked `[server]`.
@@ -116,6 +122,8 @@ pub struct Server {
     pub max_connections: usize,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
+    /// Whether a configuration may hold no app, and a reload may take away what is in use.
+    pub allow_empty: bool,
 }
 
 /// What loading found: a configuration if there is no error, and all complaints.
@@ -199,24 +207,43 @@ enum Tests {
     LeaveOut,
 }
 
+/// What a configuration is read for. Secrets that are not needed are not looked at: their variables need not
+/// be set and their files need not be readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Running the relay, or saying whether it could run.
+    All,
+    /// Planning messages without sending them.
+    NoSecrets,
+    /// Reading or changing the store. Of the variables only those of `store.url` and `images.store` must be set.
+    StoreOnly,
+}
+
 /// Loads and checks `file` under these environment variables; `[[tests]]` are left out.
 pub fn load(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
-    load_as(file, environment, Tests::LeaveOut)
+    load_for(Needs::All, file, environment)
+}
+
+/// The same for a command that does not need all of it.
+pub fn load_for(needs: Needs, file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
+    let variables = Variables { environment, needs };
+    load_as(file, variables, Tests::LeaveOut)
 }
 
 /// Loads and checks `file` under these environment variables, its `[[tests]]` too.
 pub fn load_with_tests(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
-    load_as(file, environment, Tests::Read)
+    let needs = Needs::All;
+    load_as(file, Variables { environment, needs }, Tests::Read)
 }
 
-fn load_as(file: &Path, environment: &BTreeMap<String, String>, tests: Tests) -> Loaded {
+fn load_as(file: &Path, variables: Variables<'_>, tests: Tests) -> Loaded {
     let mut out = Complaints::new(file);
     let mut sources = Vec::new();
     let mut built = None;
     if let Some(text) = read_text(file, &At::default(), &mut out) {
         let mut included = Vec::new();
         let source = Source { file, text: &text };
-        built = build(source, environment, tests, &mut included, &mut out);
+        built = build(source, variables, tests, &mut included, &mut out);
         sources.push((file.to_owned(), text));
         sources.append(&mut included);
         sources.extend(
@@ -237,7 +264,7 @@ fn load_as(file: &Path, environment: &BTreeMap<String, String>, tests: Tests) ->
     }
 }
 
-/// Where a relay with this configuration listens; `None` if that cannot be told. Nothing but `[server]` is looked
+/// Where a relay with this configuration listens; `None` if that cannot be told. Nothing but `server.listen` is looked
 /// at: who asks whether a relay is well must get an answer while the rest is being edited.
 pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<SocketAddr> {
     let mut out = Complaints::new(file);
@@ -248,10 +275,17 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
         at: At::default(),
         table: toml::de::DeTable::new(),
     };
-    if let Some((key, value)) = tree.remove_entry("server") {
+    if let Some((key, mut value)) = tree.remove_entry("server") {
+        if let toml::de::DeValue::Table(server) = value.get_mut() {
+            // The rest of it may hold variables that only the relay has.
+            let listen = server.remove_entry("listen");
+            *server = listen.into_iter().collect();
+        }
         alone.table.insert(key, value);
     }
-    expand::expand(&mut alone.table, &At::default(), environment, &mut out);
+    let needs = Needs::All;
+    let variables = Variables { environment, needs };
+    expand::expand(&mut alone.table, &At::default(), variables, &mut out);
     let server = check::server(alone, &mut out);
     (!out.any_errors()).then_some(server.listen)
 }
@@ -281,23 +315,27 @@ struct Source<'a> {
 
 fn build(
     source: Source<'_>,
-    environment: &BTreeMap<String, String>,
+    variables: Variables<'_>,
     tests: Tests,
     included: &mut Vec<(PathBuf, String)>,
     out: &mut Complaints,
 ) -> Option<(Config, Vec<RuleTest>)> {
     let Source { file, text } = source;
     let mut tree = layers::parse(text, out)?;
-    layers::overlay(&mut tree, text, environment, out);
+    layers::overlay(&mut tree, text, variables.environment, out);
     if tests == Tests::LeaveOut {
         tree.remove("tests");
     }
-    let expanded = expand::expand(&mut tree, &At::default(), environment, out);
+    if variables.needs != Needs::All {
+        stand_in::for_secrets(&mut tree);
+    }
+    let expanded = expand::expand(&mut tree, &At::default(), variables, out);
     let context = Context {
         file,
         source: text,
         expanded,
-        environment,
+        environment: variables.environment,
+        needs: variables.needs,
     };
     let mut rules = rules::Written::default();
     rules.take(&mut tree, file, out);
@@ -313,7 +351,7 @@ fn build(
     }
     let head: Head = head.read(out);
     if let Some(patterns) = head.include {
-        *included = rules.include(patterns, &context.path(""), environment, out);
+        *included = rules.include(patterns, &context.path(""), variables, out);
     }
     Some(check::config(top, rules, tests, &context, out))
 }

@@ -35,6 +35,7 @@ sections! {
         max_body: Field<Size>,
         max_connections: Field<u32>,
         shutdown_grace: Field<Period>,
+        allow_empty: Field<bool>,
     }
     /// `[log]`
     RawLog {

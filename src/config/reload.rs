@@ -38,6 +38,39 @@ impl fmt::Display for Changes {
     }
 }
 
+/// Why a reload from `old` to `new` is refused: it would take away what is in use, as an emptied file does.
+/// What waits for a destination only the store knows.
+pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
+    if new.server.allow_empty {
+        return None;
+    }
+    let files_gone = || {
+        let before = old.included.iter().filter(|(_, count)| **count > 0);
+        let mut gone = before.filter(|(pattern, _)| new.included.get(*pattern) == Some(&0));
+        gone.next().map(|(pattern, _)| pattern)
+    };
+    let lost = if new.apps.is_empty() && !old.apps.is_empty() {
+        "it has no app any more".to_owned()
+    } else if new.destinations.is_empty() && !old.destinations.is_empty() {
+        "it has no destination any more".to_owned()
+    } else if new.rules_written.is_empty() && !old.rules_written.is_empty() {
+        "it has no rule any more".to_owned()
+    } else if let Some(pattern) = files_gone() {
+        format!("no file matches `include = {pattern:?}` any more")
+    } else if new.templates_dir.is_some()
+        && new.templates.sources().is_empty()
+        && !old.templates.sources().is_empty()
+    {
+        "the folder of templates is empty".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!("{lost}; {FORCE}"))
+}
+
+/// How to have such a reload taken.
+pub const FORCE: &str = "write `server.allow_empty = true` if this is meant";
+
 /// What is different in `new`. Names only, no values: some are secrets.
 pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes {
@@ -77,6 +110,7 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     server.listen = old.server.listen;
     server.admin_listen = old.server.admin_listen;
     server.max_connections = old.server.max_connections;
+    server.allow_empty = old.server.allow_empty;
     section(old.server == server, "server");
     section(old.log.level == new.log.level, "log.level");
     section(old.notify == new.notify, "operator");

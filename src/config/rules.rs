@@ -1,5 +1,6 @@
 //! `[[rules]]` of the file, and those of the files that `include` names, as one list.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use globset::GlobBuilder;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::expand::{Environment, expand};
+use super::expand::{Variables, expand};
 use super::section::{Section, kind_of, read_strict};
 use super::spans::{At, Complaints};
 use super::values::Many;
@@ -36,9 +37,16 @@ pub(super) struct Written {
     /// Where each comes from, by its number.
     files: Vec<PathBuf>,
     written: Vec<WrittenRule>,
+    /// How many files each pattern of `include` matched.
+    matched: BTreeMap<String, usize>,
 }
 
 impl Written {
+    /// How many files each pattern of `include` matched.
+    pub(super) fn matched(&self) -> BTreeMap<String, usize> {
+        self.matched.clone()
+    }
+
     /// Takes the `[[rules]]` of one file.
     pub(super) fn take(&mut self, top: &mut DeTable<'_>, file: &Path, out: &mut Complaints) {
         let Some(value) = top.remove("rules") else {
@@ -86,7 +94,7 @@ impl Written {
         &mut self,
         patterns: Many<Spanned<String>>,
         folder: &Path,
-        environment: &Environment,
+        variables: Variables<'_>,
         out: &mut Complaints,
     ) -> Vec<(PathBuf, String)> {
         let mut files: Vec<(PathBuf, At)> = Vec::new();
@@ -95,8 +103,12 @@ impl Written {
             match matching(folder, pattern.get_ref()) {
                 Ok(found) if found.is_empty() => {
                     out.add(codes::NO_INCLUDE, &at, "no file matches this pattern");
+                    self.matched.insert(pattern.into_inner(), 0);
                 }
-                Ok(found) => files.extend(found.into_iter().map(|file| (file, at.clone()))),
+                Ok(found) => {
+                    self.matched.insert(pattern.get_ref().clone(), found.len());
+                    files.extend(found.into_iter().map(|file| (file, at.clone())));
+                }
                 Err(problem) => out.add(codes::INCLUDE, &at, problem),
             }
         }
@@ -116,7 +128,7 @@ impl Written {
                 continue;
             }
             if let Some(text) = read_text(&file, &at, out) {
-                self.included(&file, &text, environment, out);
+                self.included(&file, &text, variables, out);
                 sources.push((file, text));
             }
         }
@@ -127,13 +139,13 @@ impl Written {
         &mut self,
         file: &Path,
         text: &str,
-        environment: &Environment,
+        variables: Variables<'_>,
         out: &mut Complaints,
     ) {
         let before = out.enter(file);
         if let Some(mut top) = layers::parse(text, out) {
             // Paths of complaints count on from the rules before.
-            expand_rules(&mut top, self.count, environment, out);
+            expand_rules(&mut top, self.count, variables, out);
             self.take(&mut top, file, out);
             for key in top.keys() {
                 let at = At::new(key.get_ref().to_string(), key.span());
@@ -169,7 +181,7 @@ impl Written {
 fn expand_rules(
     top: &mut DeTable<'_>,
     first: usize,
-    environment: &Environment,
+    variables: Variables<'_>,
     out: &mut Complaints,
 ) {
     let Some(DeValue::Array(entries)) = top.get_mut("rules").map(Spanned::get_mut) else {
@@ -178,7 +190,7 @@ fn expand_rules(
     for (index, entry) in entries.iter_mut().enumerate() {
         let at = At::new(format!("rules[{}]", first + index), entry.span());
         if let DeValue::Table(table) = entry.get_mut() {
-            expand(table, &at, environment, out);
+            expand(table, &at, variables, out);
         }
     }
 }

@@ -59,11 +59,18 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
+fn is_at_or_below(place: &str, path: &str) -> bool {
+    let rest = place.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// Every complaint so far, and what is needed to place the next.
 #[derive(Debug)]
 pub(super) struct Complaints {
     file: PathBuf,
     variables: Vec<String>,
+    /// Entries in which nothing is an error; see [`hush`](Self::hush).
+    hushed: Vec<String>,
     list: Vec<Diagnostic>,
 }
 
@@ -72,6 +79,7 @@ impl Complaints {
         Self {
             file: file.to_owned(),
             variables: Vec::new(),
+            hushed: Vec::new(),
             list: Vec::new(),
         }
     }
@@ -141,16 +149,29 @@ impl Complaints {
 
     /// Whether something is wrong at `path` or below it, so that what follows from that need not be said.
     pub(super) fn concern(&self, path: &str) -> bool {
-        self.list.iter().any(|complaint| {
-            let rest = complaint.place.path.strip_prefix(path);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        let mut places = self.list.iter().map(|complaint| &complaint.place.path);
+        places.any(|place| is_at_or_below(place, path))
+    }
+
+    /// Takes no errors of the entry around `at`, such as `destinations.x` or `rules[3]`: a variable in it is
+    /// not set, and whoever reads the configuration does not need it.
+    pub(super) fn hush(&mut self, at: &At) {
+        let mut parts = at.path.splitn(3, '.');
+        let first = parts.next().unwrap_or_default();
+        let entry = match parts.next() {
+            Some(second) if !first.contains('[') => format!("{first}.{second}"),
+            Some(_) | None => first.to_owned(),
+        };
+        self.hushed.push(entry);
     }
 
     pub(super) fn any_errors(&self) -> bool {
-        self.list
-            .iter()
-            .any(|complaint| complaint.level == crate::diag::Level::Error)
+        let is_error = |complaint: &&Diagnostic| complaint.level == crate::diag::Level::Error;
+        let mut errors = self.list.iter().filter(is_error);
+        errors.any(|error| {
+            let is_hushed = |entry: &String| is_at_or_below(&error.place.path, entry);
+            !self.hushed.iter().any(is_hushed)
+        })
     }
 
     /// All of them: the environment's first, then file by file in the order they were read.

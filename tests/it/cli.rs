@@ -33,6 +33,38 @@ fn check_names_every_mistake_and_says_so_by_its_status() {
 }
 
 #[test]
+fn store_commands_need_no_secret() {
+    let hook = Receiver::answering("{}");
+    let config = to_hook(&hook, "");
+    let mut relay = Relay::started(&config);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_until_idle();
+    relay.stop();
+    let app = config.replace("encrypt_key = \"", "encrypt_key = \"${SHOP_KEY}");
+    let chat = "[destinations.chat]\nkind = \"feishu-bot\"\nurl = \"${BOT_URL}\"\nsecret = { file = \"/nowhere\" }\n";
+    relay.write("relay.toml", &format!("{app}{chat}"));
+    let listed = relay.run(&["events", "list", "--json"]);
+    assert_eq!(listed.code(), 0, "{listed:?}");
+    let id = listed.json()["id"].as_str().expect("an id").to_owned();
+    for command in [
+        &["events", "show", &id][..],
+        &["events", "replay", &id],
+        &["deliveries", "list"],
+        &["deliveries", "discard", "--help"],
+        &["destinations", "list"],
+        &["destinations", "resume", "chat"],
+        &["backup", "copy"],
+        &["events", "erase", &id],
+    ] {
+        let done = relay.run(command);
+        assert_eq!(done.code(), 0, "{command:?}: {done:?}");
+    }
+    for command in ["check", "serve"] {
+        assert_eq!(relay.run(&[command]).code(), 2);
+    }
+}
+
+#[test]
 fn the_environment_lies_over_the_file() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));

@@ -96,6 +96,59 @@ fn what_was_planned_before_a_reload_and_came_after_it_waits_for_nobody() {
 }
 
 #[test]
+fn reload_that_would_strand_messages_is_refused() {
+    let (hook, ops) = (Receiver::answering("{}"), Receiver::answering("{}"));
+    hook.always(Reply::status(503));
+    let good = to_hook(&hook, "")
+        + &format!(
+            "[destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\n[operator]\nnotify = \"ops\"\n",
+            ops.url("/")
+        );
+    let relay = Relay::started(&good);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    let without_hook = good
+        .replace("[destinations.hook]", "[destinations.other]")
+        .replace("\"hook\"", "\"other\"");
+    let (half, _) = good.split_once("send_to").expect("a rule");
+    let refused = |count: usize| {
+        let line = format!("feedback_relay_reloads_total{{result=\"refused\"}} {count}");
+        wait_until(&line, || relay.get("/metrics").text().contains(&line));
+    };
+    let emptied = ["", half, &without_hook];
+    for (count, text) in emptied.iter().enumerate() {
+        relay.write("relay.toml", text);
+        relay.signal(Signal::HUP);
+        refused(count + 1);
+        assert_eq!(relay.get("/status").json()["ok"], false);
+    }
+    std::fs::remove_file(relay.path("relay.toml")).expect("it is there");
+    relay.signal(Signal::HUP);
+    refused(emptied.len() + 1);
+    ops.wait_for(1);
+    // The old configuration is in force: the app takes events, and what waits is delivered.
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    relay.write("relay.toml", &good);
+    relay.signal(Signal::HUP);
+    relay.wait_for_log("configuration reloaded");
+    hook.always(Reply::status(200));
+    relay.wait_until_idle();
+    let of_hook = |one: &&serde_json::Value| one["destination"] == "hook";
+    let deliveries = relay.deliveries();
+    let states = deliveries.iter().filter(of_hook).map(|one| &one["state"]);
+    assert!(states.clone().count() == 2 && states.clone().all(|state| state == "delivered"));
+    // Whoever means it can.
+    relay.write(
+        "relay.toml",
+        &format!("server.allow_empty = true\n{without_hook}"),
+    );
+    relay.signal(Signal::HUP);
+    wait_until("it is reloaded", || {
+        relay.log().matches("configuration reloaded").count() == 2
+    });
+}
+
+#[test]
 fn monitors_see_what_is_not_as_it_should_be() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));

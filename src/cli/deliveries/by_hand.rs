@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::model::{DeliveryId, DeliveryState, DestinationName};
 use crate::store::{ByHand, DeliveryFilter, Store, StoreError};
 
@@ -62,7 +62,7 @@ enum Came {
 
 /// Does it to each delivery; those that do not allow it are named on stderr.
 pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let ids = if args.dead {
         dead(&store, args.to.as_ref()).await?

@@ -4,6 +4,7 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::events;
 use super::super::text::Table;
 use super::super::{values, view};
+use crate::config::Needs;
 use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName};
 use crate::store::DeliveryFilter;
 
@@ -38,7 +39,7 @@ pub(in crate::cli) struct Args {
 
 /// Lists deliveries, newest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let event = match &args.event {
         Some(id) => Some(events::find(&store, id).await?.seq),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::context::{Context, Exit, Failure};
 use super::Found;
 use crate::archive::Archive;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::model::{ImageId, ImageState, StoredEvent};
 use crate::store::Store;
 
@@ -50,7 +50,7 @@ struct Erased {
 
 /// Erases each event; goes on where a picture cannot be removed, and says so.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let archive = open_archive(&config, args.dry_run)?;
     let found = match &args.user {

@@ -6,6 +6,7 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::text::Table;
 use super::super::values::{self, Since};
 use super::super::view;
+use crate::config::Needs;
 use crate::model::{AppName, DeliveryState, EventState};
 use crate::store::{EventFilter, EventRow};
 
@@ -40,7 +41,7 @@ pub(in crate::cli) struct Args {
 
 /// Lists events, newest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let before = match &args.before {
         Some(id) => Some(super::find(&store, id).await?.seq),

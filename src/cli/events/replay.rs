@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::reading;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::model::{DeliveryId, DestinationName, Plan, Severity, StoredEvent, Timestamp, Trigger};
 use crate::store::{NewDelivery, Store};
 
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Args {
 
 /// Replays each event that can be.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::NoSecrets)?;
     let store = context.store(&config)?;
     let found = super::find_all(context, &store, &args.ids).await?;
     let mut good = found.all;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
 use super::closing::Closing;
-use crate::config::Config;
+use crate::config::{Config, Needs};
 use crate::model::{
     Attempt, Content, Delivery, DestinationName, EventId, FeedbackStatus, Image, StatusChange,
     StoredEvent, Trace,
@@ -51,7 +51,7 @@ struct Record {
 
 /// Shows an event.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config()?;
+    let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let mut record = fetch(&store, &args.id, &config).await?;
     record.with_body = args.body;

@@ -22,7 +22,7 @@ use super::raw::{Field, RawOperator};
 use super::rule_tests::{self, RuleTest};
 use super::section::Section;
 use super::spans::{At, Complaints};
-use super::{Config, Server, codes, hints, rules};
+use super::{Config, Needs, Server, codes, hints, rules};
 use crate::diag::Level;
 use crate::model::DestinationName;
 use crate::render::{self, Mention, Templates};
@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) expanded: HashSet<usize>,
     /// The environment variables.
     pub(super) environment: &'a BTreeMap<String, String>,
+    /// What the configuration is read for.
+    pub(super) needs: Needs,
 }
 
 impl Context<'_> {
@@ -85,7 +87,10 @@ pub(super) fn config(
     let mut app_names = names::app_names(top.take("app_names", out), out);
     let mentions = names::mentions(top.take("mentions", out), out);
     let apps = apps::apps(top.take("apps", out), context, &mut app_names, out);
-    let system_proxy = proxy::system(&apps.apps, context.environment, out);
+    let system_proxy = match context.needs {
+        Needs::All => proxy::system(&apps.apps, context.environment, out),
+        Needs::NoSecrets | Needs::StoreOnly => None,
+    };
     let names = Names {
         apps: apps.secrets,
         destinations: destinations::names(&top),
@@ -101,6 +106,7 @@ pub(super) fn config(
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
     let known = known(&names, &app_names, &mentions);
+    let included = rules.matched();
     let (rules, rules_written) = rules.build(&known, out);
     // Nothing is left but what no section has.
     top.read_beside::<Nothing>(SECTIONS, out);
@@ -113,6 +119,9 @@ pub(super) fn config(
         };
         tests.read(names, context, out)
     });
+    if names.apps.is_empty() && context.needs == Needs::All && !server.allow_empty {
+        no_apps(out);
+    }
     let config = Config {
         file: context.file.to_owned(),
         hash: String::new(), // of texts of which some are still to be read
@@ -131,8 +140,19 @@ pub(super) fn config(
         destinations,
         rules,
         rules_written,
+        included,
+        templates_dir: settings.dir,
     };
     (config, tests)
+}
+
+/// An emptied file is the usual reason. Other errors say more, and may be why there is no app.
+fn no_apps(out: &mut Complaints) {
+    if !out.any_errors() {
+        let message = "there is no app: nothing could come in";
+        let help = "write [apps.NAME] with `app_id` and a key, or `server.allow_empty = true` if this is meant";
+        out.add_with_help(codes::NO_APPS, &At::default(), message, help);
+    }
 }
 
 /// The names that rules may use.

@@ -71,6 +71,7 @@ pub(super) fn server(section: Section<'_>, out: &mut Complaints) -> Server {
             (&at, "shutdown_grace"),
             out,
         ),
+        allow_empty: or(raw.allow_empty, false),
     }
 }
 

@@ -165,6 +165,11 @@ fn server() -> Vec<Key> {
             "How long a stop may take",
             or(duration(), "20s"),
         ),
+        (
+            "allow_empty",
+            "Takes a configuration without an app, and a reload that takes away every rule, every destination or one for which messages wait",
+            or(boolean(), false),
+        ),
     ]
 }
 

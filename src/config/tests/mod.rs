@@ -3,6 +3,7 @@
 mod complaints;
 mod connections;
 mod environment;
+mod needs;
 mod reload;
 mod rule_tests;
 mod samples;
@@ -55,7 +56,11 @@ fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// The configuration of a text that has no errors.
 #[track_caller]
 fn config(text: &str, variables: &[(&str, &str)]) -> Config {
-    let loaded = Folder::new(text).load(variables);
+    let mut variables = variables.to_vec();
+    if !text.contains("[apps") {
+        variables.push(("RELAY__SERVER__ALLOW_EMPTY", "true"));
+    }
+    let loaded = Folder::new(text).load(&variables);
     let report = loaded.report();
     loaded.config.unwrap_or_else(|| panic!("{report}"))
 }

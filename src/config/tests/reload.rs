@@ -2,6 +2,7 @@
 
 use super::Folder;
 use crate::config::changes;
+use crate::config::takes_away;
 
 const OLD: &str = r#"
 [server]
@@ -132,4 +133,76 @@ fn journal_and_pictures_stay_where_they_are() {
         said(&[("[apps.shop]", store)]),
         "after a restart only: store.url, images.store"
     );
+}
+
+/// Why a reload from the first of these files to the second is refused.
+#[track_caller]
+fn refused(old: &Folder, new: &Folder) -> Option<String> {
+    let old = old.load(&[]).config.unwrap();
+    let new = new.load(&[]);
+    let report = new.report();
+    takes_away(&old, &new.config.expect(&report))
+}
+
+#[test]
+fn reload_that_takes_away_what_is_in_use_is_refused() {
+    let app = "[apps.shop]\napp_id = \"cli_1\"\nverification_token = \"t\"\n";
+    let rule = "[[rules]]\nname = \"x\"\nsend_to = []\n";
+    let a = "[destinations.a]\nkind = \"file\"\npath = \"a\"\n";
+    let included = "include = \"rules.d/*.toml\"\n";
+    let own = "[templates]\ndir = \"templates\"\n";
+    let old = Folder::new(format!("{included}{app}{a}{rule}{own}"))
+        .with("rules.d/1.toml", rule.replace('x', "y"))
+        .with("templates/text/own.hbs", "{{feedback.description}}");
+    let renamed = a.replace("[destinations.a]", "[destinations.b]");
+    for (new, folder_is_kept, said) in [
+        (format!("{app}{rule}"), true, Some("no destination")),
+        (format!("{app}{a}"), true, Some("no rule")),
+        (
+            format!("{included}{app}{a}{rule}"),
+            false,
+            Some("rules.d/*.toml"),
+        ),
+        (
+            format!("{app}{a}{rule}{own}"),
+            false,
+            Some("templates is empty"),
+        ),
+        (format!("{app}{a}{rule}"), false, None),
+        (format!("{app}{renamed}{rule}"), true, None),
+        (format!("server.allow_empty = true\n{app}"), true, None),
+        ("server.allow_empty = true\n".to_owned(), true, None),
+    ] {
+        let mut folder = Folder::new(&new);
+        if folder_is_kept {
+            folder = folder
+                .with("rules.d/1.toml", rule.replace('x', "y"))
+                .with("templates/text/own.hbs", "{{feedback.description}}");
+        } else {
+            folder = folder.with("rules.d/note", "").with("templates/note", "");
+        }
+        let reason = refused(&old, &folder);
+        match said {
+            Some(said) => {
+                let reason = reason.expect(&new);
+                assert!(
+                    reason.contains(said) && reason.contains("allow_empty"),
+                    "{reason}"
+                );
+            }
+            None => assert_eq!(reason, None, "{new}"),
+        }
+    }
+}
+
+#[test]
+fn emptied_file_is_an_error() {
+    for text in ["", "\n# all gone\n", "[server]\n", "[apps]\n"] {
+        let loaded = Folder::new(text).load(&[]);
+        assert!(loaded.config.is_none(), "{text:?}");
+        assert!(
+            loaded.diagnostics.iter().any(|one| one.code == "E037"),
+            "{text:?}"
+        );
+    }
 }

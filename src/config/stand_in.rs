@@ -1,0 +1,65 @@
+//! What stands for values that a command does not need, so that the rest of the configuration can be read.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Secrets of an app.
+const APP: &[&str] = &["encrypt_key", "verification_token", "app_secret"];
+/// Secrets of a destination. A URL is one, since whoever knows it can post.
+const DESTINATION: &[&str] = &["url", "secret", "token", "signing_secret", "proxy"];
+
+/// Replaces every secret, set or not, so that none is looked at.
+pub(super) fn for_secrets(top: &mut DeTable<'_>) {
+    each(top, "apps", |app| replace(app, APP));
+    each(top, "destinations", |destination| {
+        replace(destination, DESTINATION);
+        if let Some(DeValue::Table(headers)) = destination.get_mut("headers").map(Spanned::get_mut)
+        {
+            for value in headers.iter_mut().map(|(_, value)| value) {
+                *value.get_mut() = DeValue::String("unset".into());
+            }
+        }
+    });
+    if let Some(DeValue::Table(network)) = top.get_mut("network").map(Spanned::get_mut) {
+        replace(network, &["proxy"]);
+    }
+}
+
+fn each<'i>(top: &mut DeTable<'i>, section: &str, edit: impl Fn(&mut DeTable<'i>)) {
+    let Some(DeValue::Table(entries)) = top.get_mut(section).map(Spanned::get_mut) else {
+        return;
+    };
+    for entry in entries.iter_mut().map(|(_, entry)| entry) {
+        if let DeValue::Table(entry) = entry.get_mut() {
+            edit(entry);
+        }
+    }
+}
+
+fn replace(entry: &mut DeTable<'_>, keys: &[&str]) {
+    for key in keys {
+        if let (Some(value), Some(text)) = (entry.get_mut(*key), of_key(key)) {
+            *value.get_mut() = DeValue::String(text.into());
+        }
+    }
+}
+
+/// A text that the key at `path` can have; `None` if what is written can stay.
+pub(super) fn of_path(path: &str) -> Option<&'static str> {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    of_key(key.split('[').next().unwrap_or(key))
+}
+
+fn of_key(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "url" | "base_url" | "public_url" => "https://unset.invalid",
+        "proxy" => "http://unset.invalid",
+        "secret" => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "token" => "xoxb-unset",
+        "encrypt_key" | "verification_token" | "app_secret" | "signing_secret" => "unset",
+        "chat_id" => "oc_unset",
+        "user" => "ou_unset",
+        "channel" => "C000000000",
+        _ => return None,
+    })
+}
