@@ -185,6 +185,8 @@ impl App {
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
             backfills: self.backfill.states(),
+            intake: self.in_force.intake.clone(),
+            bodies: self.intake.bodies(),
             connections: self.connections.board().clone(),
         };
         let connections = config.server.max_connections;
@@ -218,6 +220,8 @@ impl App {
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
+        let (paced, until) = (Arc::clone(&ground.metrics), tasks.stopping());
+        tasks.spawn("log", async move { paced.write_left_out(until).await });
         tasks.spawn("notices", self.operator.clone().run(tasks.stopping()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {

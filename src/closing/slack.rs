@@ -43,6 +43,16 @@ pub enum NotTaken {
 }
 
 impl Closing {
+    /// Whether clicks come in for this destination.
+    pub fn has_slack(&self, name: &DestinationName) -> bool {
+        self.settings.get().slack.contains_key(name)
+    }
+
+    /// The destinations for which clicks come in.
+    pub fn slack_names(&self) -> Vec<DestinationName> {
+        self.settings.get().slack.keys().cloned().collect()
+    }
+
     /// Takes what Slack sent about the messages of a destination. Where the outcome does not show in the
     /// channel, the word to the clicker is returned, to be sent once Slack has its answer.
     pub async fn slack_pressed(

@@ -1,11 +1,31 @@
 //! A click on a card: `card.action.trigger`. Source: doc "卡片回传交互回调".
 
-use super::Reading;
 use super::json::{self, Raw};
+use super::{Reading, SignatureHeaders};
 use crate::model::{Private, UserIds};
 
 /// The platform's name of it.
 pub const CARD_ACTION: &str = "card.action.trigger";
+
+/// The old callback's name. It has another shape, and nobody answers it.
+pub const OLD_CARD_ACTION: &str = "card.action.trigger_v1";
+
+/// Hexadecimal digits of SHA-1: the old callback signs with it, everything else with SHA-256.
+const SHA1_HEX: usize = 40;
+
+/// Whether a request that was refused looks like the old callback of cards ("message card request URL"). It is not
+/// verified: the answer only chooses the words for the operator.
+pub fn is_old_card_callback(headers: SignatureHeaders<'_>, body: &[u8]) -> bool {
+    let signature = headers.signature.unwrap_or_default();
+    if signature.len() == SHA1_HEX && signature.iter().all(u8::is_ascii_hexdigit) {
+        return true;
+    }
+    let Ok(body) = std::str::from_utf8(body) else {
+        return false;
+    };
+    let members = json::members(body, ["open_message_id", "action", "header"]);
+    matches!(members, Ok([Some(_), Some(_), None]))
+}
 
 /// The member of a button's value that is ours.
 const RELAY: &str = "relay";
@@ -85,6 +105,31 @@ mod tests {
             click.operator.open_id.as_ref().map(Private::expose),
             Some("ou_1")
         );
+    }
+
+    #[test]
+    fn old_card_callback_is_known_by_signature_or_shape() {
+        let signed = |signature: &'static str| SignatureHeaders {
+            timestamp: Some(b"1"),
+            nonce: Some(b"2"),
+            signature: Some(signature.as_bytes()),
+        };
+        let none = SignatureHeaders::default();
+        let old =
+            br#"{"open_id":"ou_1","open_message_id":"om_1","token":"c-1","action":{"value":{}}}"#;
+        assert!(is_old_card_callback(none, old));
+        let sha1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+        assert!(is_old_card_callback(signed(sha1), b"{\"encrypt\":\"x\"}"));
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert!(!is_old_card_callback(
+            signed(sha256),
+            b"{\"encrypt\":\"x\"}"
+        ));
+        assert!(!is_old_card_callback(none, b"\xff"));
+        assert!(!is_old_card_callback(
+            none,
+            br#"{"header":{},"action":{},"open_message_id":"x"}"#
+        ));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod shown;
 mod signature;
 
 pub use app::{App, Receive};
-pub use card_action::{CARD_ACTION, CardAction};
+pub use card_action::{CARD_ACTION, CardAction, OLD_CARD_ACTION, is_old_card_callback};
 pub use client::messages::{self, To, Urgent};
 pub use client::{
     ApiError, Call, ConnectionRefusal, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError,

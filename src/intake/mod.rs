@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::webhook::body::Bodies;
 use crate::closing::Closing;
-use crate::feishu::{App, Envelope, Found, Reading};
+use crate::feishu::{self, App, Envelope, Found, Reading};
 use crate::model::{
     Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
     IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger,
@@ -23,9 +24,10 @@ use crate::operator::Operator;
 use crate::rules::RuleSet;
 use crate::store::{Accepted, Arrival, NewDelivery, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{EventAccepted, EventRepeated};
+use crate::telemetry::events::{EventAccepted, EventRepeated, OldCardCallback};
 
 pub mod backfill;
+pub mod paths;
 pub mod webhook;
 pub mod websocket;
 
@@ -59,6 +61,7 @@ pub struct Intake {
     /// Takes clicks; `None` where none come in.
     closing: Option<Closing>,
     settings: Current<Settings>,
+    bodies: Bodies,
 }
 
 impl Intake {
@@ -77,7 +80,13 @@ impl Intake {
             operator,
             closing: None,
             settings,
+            bodies: Bodies::default(),
         }
+    }
+
+    /// What reads the bodies of requests: one budget for all of them.
+    pub fn bodies(&self) -> Bodies {
+        self.bodies.clone()
     }
 
     /// The same, with clicks on cards taken by `closing`.
@@ -102,6 +111,9 @@ impl Intake {
             && let Some(action) = reading.card_action()
         {
             return Ok(closing.card_pressed(&app.name, action).await);
+        }
+        if reading.event_type == feishu::OLD_CARD_ACTION {
+            self.metrics.emit(OldCardCallback { app: &app.name });
         }
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
         Ok(serde_json::json!({}))

@@ -5,10 +5,13 @@
 //! | 200 `{}` | committed, now or before |
 //! | 200 `{"challenge": …}` | the platform asked whether we are there |
 //! | 400, 401, 404, 408, 413 `{"error": …}` | refused; the word is all a stranger is told |
+//! | 503 `too_many_bodies` | too much of other bodies is held ([`body`]); the platform sends again |
 //! | 503 with `Retry-After` | not committed in time; the platform sends again. It may be committed after all: then the next push is a repeat |
 //!
 //! The platform counts a 200 within 3 s as success and otherwise sends again after 15 s, 5 min, 1 h
 //! and 6 h. Source: doc "Handle events".
+
+pub mod body;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +19,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 
-use super::Intake;
+use self::body::Unread;
+use super::{Intake, paths};
 use crate::feishu::{
-    NONCE_HEADER, Refusal, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, Unverified,
+    self, NONCE_HEADER, Refusal, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, Unverified,
     Verified,
 };
+use crate::model::AppName;
 use crate::store::StoreError;
 use crate::telemetry::events::{ChallengeAnswered, RequestRefused};
-
-/// How long a whole body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
+use crate::telemetry::words::{OLD_CARD, OLD_CARD_HINT};
 
 /// How long the journal may take: a 503 then still comes within a second, and well before the 3 s
 /// after which the platform gives up waiting.
@@ -40,10 +42,6 @@ const COMMIT_WITHIN: Duration = Duration::from_millis(900);
 
 /// In how many seconds to come again: when the platform does so by itself.
 const RETRY_AFTER_SECS: &str = "15";
-
-/// How much of a body that is too large is read and thrown away, so that the sender sees the answer
-/// rather than a connection that breaks under its hands.
-const DISCARD_BYTES_MAX: usize = 4 << 20;
 
 /// The routes by which events come in.
 pub fn routes(intake: Intake) -> Router {
@@ -63,10 +61,14 @@ async fn receive(
         Ok(answer) => json(StatusCode::OK, answer.to_string()),
         Err(refused) => {
             let known = !matches!(refused, Refused::NoSuchApp);
+            let hint = match known {
+                true => refused.hint(),
+                false => Some(intake.no_such_app(&name)),
+            };
             intake.metrics.emit(RequestRefused {
                 app: if known { &name } else { "" },
                 reason: refused.kind(),
-                hint: refused.hint().as_deref(),
+                hint: hint.as_deref(),
             });
             refused.into_response()
         }
@@ -74,6 +76,18 @@ async fn receive(
 }
 
 impl Intake {
+    /// What the log says of a URL whose app is none.
+    fn no_such_app(&self, name: &str) -> String {
+        let settings = self.settings.get();
+        let apps: Vec<&str> = settings.apps.keys().map(AppName::as_str).collect();
+        let path = format!("/apps/{name}/events");
+        format!(
+            "no app of [apps] is named in the path {}; the nearest is {}",
+            paths::shown(&path),
+            paths::nearest(&path, &apps, &[])
+        )
+    }
+
     async fn handle(
         &self,
         name: &str,
@@ -86,9 +100,9 @@ impl Intake {
         // The body first, whatever follows: an answer sent under a half-read request may get lost.
         // Who does not even know an app's name is not lent memory for it.
         let bytes_max = app.as_ref().map_or(0, |_known| settings.body_bytes_max);
-        let body = read(headers, body, bytes_max).await;
+        let body = self.bodies.read(headers, body, bytes_max).await;
         let app = app?;
-        let body = body?;
+        let body = body.map_err(Refused::Body)?;
         let header = |name| headers.get(name).map(|value| value.as_bytes());
         if header(CONTENT_ENCODING.as_str()).is_some_and(|coding| coding != b"identity") {
             return Err(Refused::Encoded);
@@ -100,9 +114,18 @@ impl Intake {
         };
         let request = Unverified {
             headers,
-            body: &body,
+            body: body.bytes(),
         };
-        match request.verify(app).map_err(Refused::Protocol)? {
+        let verified =
+            request.verify(app).map_err(|refusal| {
+                match feishu::is_old_card_callback(headers, body.bytes()) {
+                    true => Refused::OldCard(refusal),
+                    false => Refused::Protocol(refusal),
+                }
+            })?;
+        // Its sender is known now.
+        drop(body);
+        match verified {
             Verified::Challenge(challenge) => {
                 self.metrics.emit(ChallengeAnswered { app: &app.name });
                 Ok(serde_json::json!({ "challenge": challenge }))
@@ -117,45 +140,6 @@ impl Intake {
     }
 }
 
-/// The raw bytes of a body of at most `bytes_max`.
-async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, Refused> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let too_large = declared.is_some_and(|length| length > bytes_max);
-    let far_too_large = declared.is_some_and(|length| length > bytes_max + DISCARD_BYTES_MAX);
-    if far_too_large || (too_large && headers.contains_key(EXPECT)) {
-        return Err(Refused::TooLarge);
-    }
-    match timeout(BODY_WITHIN, collect(body, bytes_max)).await {
-        Ok(read) => read,
-        Err(_elapsed) => Err(Refused::BodyTooSlow),
-    }
-}
-
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, Refused> {
-    let mut read = Vec::new();
-    let mut discarded = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_broken| Refused::BodyBroken)?;
-        let Ok(data) = frame.into_data() else {
-            continue; // Trailers.
-        };
-        if discarded == 0 && read.len() + data.len() <= bytes_max {
-            read.extend_from_slice(&data);
-            continue;
-        }
-        discarded += data.len();
-        if discarded > DISCARD_BYTES_MAX {
-            break;
-        }
-    }
-    match discarded {
-        0 => Ok(read),
-        _ => Err(Refused::TooLarge),
-    }
-}
-
 /// Why a request got no 200.
 #[derive(Debug)]
 enum Refused {
@@ -165,12 +149,10 @@ enum Refused {
     NoSuchApp,
     /// Its body is compressed, which the platform never does; a small one could unpack to any size.
     Encoded,
-    /// Its body is larger than `server.max_body`.
-    TooLarge,
-    /// Its body took too long.
-    BodyTooSlow,
-    /// The connection broke, or the body breaks HTTP's rules.
-    BodyBroken,
+    /// A click that came by the old callback for cards.
+    OldCard(Refusal),
+    /// Its body was not read.
+    Body(Unread),
     /// The journal did not take it in time.
     Store(StoreError),
 }
@@ -182,9 +164,11 @@ impl Refused {
             Self::Protocol(refusal) => refusal.kind(),
             Self::NoSuchApp => "no_such_app",
             Self::Encoded => "content_encoded",
-            Self::TooLarge => "too_large",
-            Self::BodyTooSlow => "body_too_slow",
-            Self::BodyBroken => "body_broken",
+            Self::OldCard(_) => OLD_CARD,
+            Self::Body(Unread::TooLarge) => "too_large",
+            Self::Body(Unread::TooSlow) => "body_too_slow",
+            Self::Body(Unread::Broken) => "body_broken",
+            Self::Body(Unread::NoRoom) => "too_many_bodies",
             Self::Store(StoreError::Busy) => "busy",
             Self::Store(StoreError::Unavailable(_)) => "unavailable",
         }
@@ -192,14 +176,14 @@ impl Refused {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Protocol(refusal) => {
+            Self::Protocol(refusal) | Self::OldCard(refusal) => {
                 StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST)
             }
             Self::NoSuchApp => StatusCode::NOT_FOUND,
-            Self::Encoded | Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Encoded | Self::Body(Unread::Broken) => StatusCode::BAD_REQUEST,
+            Self::Body(Unread::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(Unread::TooSlow) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(Unread::NoRoom) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -208,9 +192,14 @@ impl Refused {
         match self {
             Self::Protocol(refusal) => refusal.hint().map(str::to_owned),
             Self::Store(error) => Some(error.to_string()),
-            Self::NoSuchApp => Some("the URL names an app that is not in [apps]".to_owned()),
-            Self::TooLarge => Some("the limit is server.max_body".to_owned()),
-            Self::Encoded | Self::BodyTooSlow | Self::BodyBroken => None,
+            Self::OldCard(_) => Some(OLD_CARD_HINT.to_owned()),
+            Self::Body(Unread::TooLarge) => Some("the limit is server.max_body".to_owned()),
+            Self::Body(Unread::NoRoom) => Some(
+                "many requests are sending their bodies slowly: limit connections in the proxy before the relay".to_owned(),
+            ),
+            Self::NoSuchApp
+            | Self::Encoded
+            | Self::Body(Unread::TooSlow | Unread::Broken) => None,
         }
     }
 }
@@ -219,7 +208,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": self.kind() }).to_string();
         let mut response = json(self.status(), body);
-        if matches!(self, Self::Store(_)) {
+        if matches!(self, Self::Store(_) | Self::Body(Unread::NoRoom)) {
             let seconds = axum::http::HeaderValue::from_static(RETRY_AFTER_SECS);
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }

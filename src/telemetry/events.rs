@@ -97,15 +97,71 @@ pub struct RequestRefused<'a> {
 
 impl InternalEvent for RequestRefused<'_> {
     fn emit(self, metrics: &Metrics) {
-        tracing::warn!(
-            app = self.app,
-            reason = self.reason,
-            hint = self.hint,
-            "request refused"
-        );
+        let subject = format!("{} {}", self.app, self.reason);
+        if metrics.pacing.writes("request refused", subject.trim()) {
+            tracing::warn!(
+                app = self.app,
+                reason = self.reason,
+                hint = self.hint,
+                "request refused"
+            );
+        }
         let labels = AppReason {
             app: self.app.into(),
             reason: self.reason,
+        };
+        metrics.refused.count(&labels);
+    }
+}
+
+/// Somebody posted to a path that the relay does not serve.
+pub struct PathUnknown<'a> {
+    /// The path as the log may show it.
+    pub path: &'a str,
+    /// The path that was probably meant.
+    pub nearest: &'a str,
+}
+
+impl InternalEvent for PathUnknown<'_> {
+    fn emit(self, metrics: &Metrics) {
+        // By what was probably meant: a stranger can write any path.
+        if metrics.pacing.writes("no such path", self.nearest) {
+            tracing::warn!(
+                path = self.path,
+                nearest = self.nearest,
+                hint = "if this is Feishu or Slack: set the nearest URL in its console",
+                "a request came to a path that is not served"
+            );
+        }
+        let labels = AppReason {
+            app: String::new(),
+            reason: words::NO_SUCH_PATH,
+        };
+        metrics.refused.count(&labels);
+    }
+}
+
+/// An old card callback came: a click that is not answered.
+pub struct OldCardCallback<'a> {
+    /// The app that received it.
+    pub app: &'a AppName,
+}
+
+impl InternalEvent for OldCardCallback<'_> {
+    fn emit(self, metrics: &Metrics) {
+        if metrics
+            .pacing
+            .writes("old card callback", self.app.as_str())
+        {
+            tracing::warn!(
+                app = %self.app,
+                hint = words::OLD_CARD_HINT,
+                "a click on a card came in an old form and was ignored"
+            );
+        }
+        let labels = AppReason {
+            app: self.app.to_string(),
+            reason: words::OLD_CARD,
         };
         metrics.refused.count(&labels);
     }

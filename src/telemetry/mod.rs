@@ -8,6 +8,8 @@
 pub mod events;
 mod logs;
 mod metrics;
+mod pacing;
 
 pub use logs::{LogFormat, LogSettings, init, set_level};
 pub use metrics::{Format, GateStands, InternalEvent, Metrics, Names, words};
+pub use pacing::Pacing;

@@ -3,28 +3,26 @@
 //! | answer | means |
 //! | --- | --- |
 //! | 200, empty | taken; the message shows it a moment later, or the clicker alone is told why not |
-//! | 401, 404, 408, 413 `{"error": …}` | not signed by Slack; no such destination; too slow; too large |
+//! | 401, 404, 408, 413, 503 `{"error": …}` | not signed by Slack; no such destination; too slow; too large; too many others |
 //!
 //! Slack wants its answer within 3 s and sends a click again where it gets none. Source: docs.slack.dev
 //! "Handling user interaction".
-
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, Limited};
 
 use super::WebState;
 use crate::closing::NotTaken;
-use crate::model::DestinationName;
+use crate::intake::webhook::body::Unread;
+use crate::model::{DestinationName, Through};
 use crate::slack::{Refusal, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, Unverified};
+use crate::telemetry::events::ButtonPressed;
+use crate::telemetry::words::CLICK_REFUSED;
 
 /// Slack sends the whole message along: some tens of kilobytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// How long it may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A click, or whatever else Slack sends there.
 pub async fn pressed(
@@ -33,11 +31,19 @@ pub async fn pressed(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect();
-    let body = match tokio::time::timeout(BODY_WITHIN, collected).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_broken)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-        Err(_elapsed) => return refused(StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+    let name = DestinationName::from(name.as_str());
+    // Who does not even know a destination's name is not lent memory for it.
+    let bytes_max = match state.closing.has_slack(&name) {
+        true => BODY_BYTES_MAX,
+        false => 0,
+    };
+    let body = state.bodies.read(&headers, body, bytes_max).await;
+    if bytes_max == 0 {
+        return refused(StatusCode::NOT_FOUND, "no_such_destination");
+    }
+    let body = match body {
+        Ok(body) => body,
+        Err(unread) => return unread_body(&state, &name, unread),
     };
     let header = |name| headers.get(name).map(|value| value.as_bytes());
     let request = Unverified {
@@ -45,9 +51,8 @@ pub async fn pressed(
             timestamp: header(TIMESTAMP_HEADER),
             signature: header(SIGNATURE_HEADER),
         },
-        body: &body,
+        body: body.bytes(),
     };
-    let name = DestinationName::from(name.as_str());
     let now = state.clock.now();
     match state.closing.slack_pressed(&name, request, now).await {
         Ok(whisper) => {
@@ -58,7 +63,9 @@ pub async fn pressed(
         }
         Err(NotTaken::NoSuchPlace) => refused(StatusCode::NOT_FOUND, "no_such_destination"),
         Err(NotTaken::Refused(refusal)) => {
-            tracing::warn!(destination = %name, reason = %refusal, hint = hint(refusal), "click refused");
+            if state.metrics.pacing.writes("click refused", name.as_str()) {
+                tracing::warn!(destination = %name, reason = %refusal, hint = hint(refusal), "click refused");
+            }
             refused(StatusCode::UNAUTHORIZED, "not_signed_by_slack")
         }
     }
@@ -73,6 +80,25 @@ const fn hint(refusal: Refusal) -> &'static str {
             "if this is Slack: compare signing_secret with the app's, and let no proxy change the body"
         }
     }
+}
+
+/// A body that was not read, counted as a click that was refused.
+fn unread_body(state: &WebState, name: &DestinationName, unread: Unread) -> Response {
+    let (status, word) = match unread {
+        Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+        Unread::Broken => (StatusCode::BAD_REQUEST, "body_broken"),
+        Unread::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies"),
+    };
+    state.metrics.emit(ButtonPressed {
+        through: Through::Slack,
+        act: None,
+        result: CLICK_REFUSED,
+    });
+    if state.metrics.pacing.writes("click refused", name.as_str()) {
+        tracing::warn!(destination = %name, reason = word, "click refused");
+    }
+    refused(status, word)
 }
 
 fn refused(status: StatusCode, word: &str) -> Response {

@@ -13,6 +13,7 @@ pub mod health;
 pub mod images;
 pub mod metrics;
 pub mod server;
+mod unknown_path;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -26,8 +27,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
 use crate::closing::Closing;
-use crate::intake::backfill;
+use crate::intake::webhook::body::Bodies;
 use crate::intake::websocket::Board;
+use crate::intake::{self, backfill};
 use crate::model::{Clock, Current};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -61,6 +63,10 @@ pub struct WebState {
     pub destinations: Current<Vec<crate::model::DestinationName>>,
     /// What came of comparing with the platform's lists.
     pub backfills: backfill::States,
+    /// The apps that events come in for.
+    pub intake: Current<intake::Settings>,
+    /// Reads the bodies of requests.
+    pub bodies: Bodies,
     /// How the apps' long connections stand.
     pub connections: Board,
 }
@@ -72,6 +78,7 @@ pub fn public_routes(state: WebState) -> Router {
         .route("/images/{id}", get(images::serve))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .fallback(unknown_path::unknown)
         .with_state(state)
 }
 

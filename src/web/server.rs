@@ -55,7 +55,7 @@ impl Default for Limits {
 const HEADERS_MAX: usize = 64;
 
 /// How large the head of a request may be; also what one connection can make us buffer.
-const HEAD_BYTES_MAX: usize = 32 << 10;
+const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// How long we wait after a failed accept: out of file descriptors, trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -127,7 +127,10 @@ pub struct CardFrameIgnored<'a> {
 }
 
 impl InternalEvent for CardFrameIgnored<'_> {
-    fn emit(self, _metrics: &Metrics) {
+    fn emit(self, metrics: &Metrics) {
+        if !metrics.pacing.writes("old card frame", self.app.as_str()) {
+            return;
+        }
         tracing::warn!(
             app = %self.app,
             hint = "in Feishu's console, Events & callbacks, set the callback subscription to the long \

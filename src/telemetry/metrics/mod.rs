@@ -19,6 +19,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 pub(super) use self::labels::*;
 pub use self::series::Names;
 pub use self::text::Format;
+use super::pacing::Pacing;
 use crate::model::{AppName, DeliveryState, DestinationName, Timestamp};
 
 /// Something worth counting. Emitting it logs and counts.
@@ -52,6 +53,8 @@ fn latency() -> Histogram {
 /// Every number the relay keeps. Shared behind an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
+    /// Which log lines are written.
+    pub pacing: Pacing,
     registry: Registry,
     /// Those that have series now.
     names: Mutex<Names>,
@@ -109,6 +112,7 @@ impl Metrics {
     /// All series at zero that are of no name.
     pub fn new() -> Self {
         let mut all = Self {
+            pacing: Pacing::default(),
             registry: Registry::with_prefix("feedback_relay"),
             names: Mutex::default(),
             events: Family::default(),

@@ -73,11 +73,10 @@ impl Metrics {
 
     /// The series that are of no name.
     pub(super) fn begin_unnamed(&self) {
-        let refused = AppReason {
-            app: String::new(),
-            reason: words::NO_SUCH_APP,
-        };
-        Turn::Begin.take(&self.refused, &refused);
+        for reason in [words::NO_SUCH_APP, words::NO_SUCH_PATH] {
+            let app = String::new();
+            Turn::Begin.take(&self.refused, &AppReason { app, reason });
+        }
         for result in words::IMAGES {
             Turn::Begin.take(&self.image_attempts, &Outcome { result });
         }

@@ -16,9 +16,22 @@ pub const REFUSALS: &[&str] = &[
     "too_large",
     "body_too_slow",
     "body_broken",
+    "too_many_bodies",
+    OLD_CARD,
     "busy",
     "unavailable",
 ];
+
+/// Why a click on a card is refused that came by the old callback.
+pub const OLD_CARD: &str = "old_card_callback";
+
+/// What to do about it.
+pub const OLD_CARD_HINT: &str = "this is the old card callback (card.action.trigger_v1): in Feishu's console delete the app's message \
+     card request URL (Features, Bot), set this URL under Events & callbacks, Callback configuration, add the callback \
+     card.action.trigger there, and publish a version";
+
+/// Why a request is refused whose path is not served.
+pub const NO_SUCH_PATH: &str = "no_such_path";
 
 /// Why a request is refused whose URL names no app.
 pub const NO_SUCH_APP: &str = "no_such_app";

@@ -1,0 +1,96 @@
+//! Requests to paths that the relay does not serve: which URL was probably meant.
+
+/// Characters of a path that the log shows.
+const SHOWN_CHARS_MAX: usize = 80;
+/// Names that are listed where none is near.
+const LISTED_MAX: usize = 5;
+
+/// A path as the log shows it: printable ASCII, and not all of a long one.
+pub fn shown(path: &str) -> String {
+    let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    let mut shown: String = path.chars().take(SHOWN_CHARS_MAX).map(printable).collect();
+    if path.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The path that was probably meant. `apps` receive events, `destinations` receive clicks.
+pub fn nearest(path: &str, apps: &[&str], destinations: &[&str]) -> String {
+    let path = path.to_ascii_lowercase();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_click = parts
+        .iter()
+        .any(|part| part.starts_with("destination") || part.starts_with("action"));
+    if is_click && !destinations.is_empty() {
+        return of_names("/destinations/", &parts, destinations, "/actions");
+    }
+    of_names("/apps/", &parts, apps, "/events")
+}
+
+fn of_names(before: &str, parts: &[&str], names: &[&str], after: &str) -> String {
+    let near = names.iter().filter_map(|name| {
+        let lower = name.to_ascii_lowercase();
+        let short = parts.iter().filter(|part| part.len() <= 2 * lower.len());
+        let distance = short.map(|part| strsim::osa_distance(part, &lower)).min()?;
+        (distance * 3 <= lower.chars().count()).then_some((distance, *name))
+    });
+    let near = near.min_by_key(|(distance, _)| *distance);
+    match (near, names) {
+        (Some((_, name)), _) => format!("{before}{name}{after}"),
+        (None, [name]) => format!("{before}{name}{after}"),
+        (None, []) => "none: no app is configured".to_owned(),
+        (None, names) => {
+            let listed: Vec<&str> = names.iter().take(LISTED_MAX).copied().collect();
+            let more = if names.len() > LISTED_MAX {
+                ", …"
+            } else {
+                ""
+            };
+            format!(
+                "{before}NAME{after}, NAME one of {}{more}",
+                listed.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_path_leads_to_the_nearest_right_one() {
+        let apps = ["order", "shop"];
+        for (path, wanted) in [
+            ("/apps/shop/events/", "/apps/shop/events"),
+            ("/apps/shop/event", "/apps/shop/events"),
+            ("/Apps/SHOP/events", "/apps/shop/events"),
+            ("/apps/shpo/events", "/apps/shop/events"),
+            ("/apps/orders/events", "/apps/order/events"),
+            ("/relay/apps/order/events", "/apps/order/events"),
+            ("/", "/apps/NAME/events, NAME one of order, shop"),
+            (
+                "/webhook/event",
+                "/apps/NAME/events, NAME one of order, shop",
+            ),
+            (
+                "/destinations/war-room/action",
+                "/destinations/war-room/actions",
+            ),
+        ] {
+            assert_eq!(nearest(path, &apps, &["war-room"]), wanted, "{path}");
+        }
+        assert_eq!(
+            nearest("/webhook/event", &["shop"], &[]),
+            "/apps/shop/events"
+        );
+        assert_eq!(nearest("/", &[], &[]), "none: no app is configured");
+    }
+
+    #[test]
+    fn shown_path_is_short_and_printable() {
+        assert_eq!(shown("/a\u{1b}[31m b\n"), "/a?[31m?b?");
+        assert_eq!(shown(&"/".repeat(5000)).chars().count(), 81);
+    }
+}

@@ -1,0 +1,204 @@
+//! Bodies of requests that nobody has verified yet: how much memory and time they get.
+//!
+//! Everybody can send a body, so all of them together share one budget of bytes ([`HELD_BYTES_MAX`]). A body counts for what
+//! has arrived of it, until its sender is known. Large bodies may use half of the budget: a real event has a few
+//! kilobytes and must find room. The more bodies are on their way, the less time each of them gets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout};
+
+/// Bytes of all bodies that are not verified yet; twice the largest body where that is more.
+pub const HELD_BYTES_MAX: usize = 32 << 20;
+/// A larger body may use half of the budget only. 4,096 connections of such bodies fill it.
+const SMALL_BYTES_MAX: usize = 8 << 10;
+/// A body grows by at least this much.
+const GROWTH_BYTES_MIN: usize = 2 << 10;
+/// How often a body that does not move is looked at: others may have come meanwhile.
+const TICK: Duration = Duration::from_millis(500);
+/// How much of a body that is too large is read and thrown away, so that the sender sees the answer
+/// rather than a connection that breaks under its hands.
+pub(super) const DISCARD_BYTES_MAX: usize = 4 << 20;
+
+/// How many bodies are on their way and what they hold. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    readers: AtomicUsize,
+}
+
+/// A body that has arrived. It counts until it is dropped.
+#[derive(Debug)]
+pub struct Arrived {
+    bytes: Vec<u8>,
+    share: Share,
+}
+
+impl Arrived {
+    /// The raw bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is larger than allowed.
+    TooLarge,
+    /// It did not arrive in time.
+    TooSlow,
+    /// The connection broke, or the body breaks HTTP's rules.
+    Broken,
+    /// Too much of other bodies is held.
+    NoRoom,
+}
+
+/// What one body holds of the budget.
+#[derive(Debug)]
+struct Share {
+    all: Arc<Held>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Counts one body as being on its way.
+struct Reader(Arc<Held>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Bodies {
+    /// Reads a body of at most `bytes_max`. Whoever it is for must be known: for nobody `bytes_max` is 0.
+    pub async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<Arrived, Unread> {
+        let declared = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let too_large = declared.is_some_and(|length| length > bytes_max);
+        let discarded_max = bytes_max.saturating_add(DISCARD_BYTES_MAX);
+        let far_too_large = declared.is_some_and(|length| length > discarded_max);
+        if far_too_large || (too_large && headers.contains_key(EXPECT)) {
+            return Err(Unread::TooLarge);
+        }
+        self.0.readers.fetch_add(1, Ordering::Relaxed);
+        let _reader = Reader(Arc::clone(&self.0));
+        self.collect(body, bytes_max).await
+    }
+
+    async fn collect(&self, mut body: Body, bytes_max: usize) -> Result<Arrived, Unread> {
+        let limit = HELD_BYTES_MAX.max(bytes_max.saturating_mul(2));
+        let begun = Instant::now();
+        let mut read = Arrived {
+            bytes: Vec::new(),
+            share: Share {
+                all: Arc::clone(&self.0),
+                bytes: 0,
+            },
+        };
+        let mut discarded = 0;
+        loop {
+            let frame = timeout(TICK, body.frame()).await;
+            if begun.elapsed() >= self.patience(limit) {
+                return Err(Unread::TooSlow);
+            }
+            let Ok(frame) = frame else { continue };
+            let Some(frame) = frame else { break };
+            let Ok(data) = frame.map_err(|_broken| Unread::Broken)?.into_data() else {
+                continue; // Trailers.
+            };
+            if discarded == 0 && read.bytes.len() + data.len() <= bytes_max {
+                read.append(&data, bytes_max, limit)?;
+                continue;
+            }
+            discarded += data.len();
+            // Nothing of it is needed any more.
+            read.give_back();
+            if discarded > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+        match discarded {
+            0 => Ok(read),
+            _ => Err(Unread::TooLarge),
+        }
+    }
+
+    /// How long a whole body may take to arrive.
+    fn patience(&self, limit: usize) -> Duration {
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
+        let readers = self.0.readers.load(Ordering::Relaxed);
+        if bytes >= limit / 3 || readers >= 1024 {
+            Duration::from_secs(3)
+        } else if bytes >= limit / 8 || readers >= 256 {
+            Duration::from_secs(10)
+        } else {
+            Duration::from_secs(30)
+        }
+    }
+}
+
+impl Arrived {
+    fn append(&mut self, data: &[u8], bytes_max: usize, limit: usize) -> Result<(), Unread> {
+        let needed = self.bytes.len() + data.len();
+        let held = self.bytes.capacity();
+        if needed > held {
+            let wanted = (held * 2).max(GROWTH_BYTES_MIN).min(bytes_max).max(needed);
+            self.share.grow(wanted - held, wanted, limit)?;
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        self.bytes = Vec::new();
+        self.share
+            .all
+            .bytes
+            .fetch_sub(self.share.bytes, Ordering::Relaxed);
+        self.share.bytes = 0;
+    }
+}
+
+impl Share {
+    /// Takes `more` of the budget for a body that then has `whole` bytes.
+    fn grow(&mut self, more: usize, whole: usize, limit: usize) -> Result<(), Unread> {
+        let most = if whole > SMALL_BYTES_MAX {
+            limit / 2
+        } else {
+            limit
+        };
+        let before = self.all.bytes.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) > most {
+            self.all.bytes.fetch_sub(more, Ordering::Relaxed);
+            return Err(Unread::NoRoom);
+        }
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

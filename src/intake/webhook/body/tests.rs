@@ -1,0 +1,168 @@
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Bytes;
+use hyper::body::Frame;
+
+use super::*;
+
+const MAX: usize = 100;
+
+/// A body that gives one frame again and again, or one once and then keeps its reader waiting.
+struct Endless {
+    frame: Bytes,
+    floods: bool,
+}
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = self.frame.clone();
+        if !self.floods {
+            self.frame = Bytes::new();
+        }
+        match frame.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(Some(Ok(Frame::data(frame)))),
+        }
+    }
+}
+
+fn endless(bytes: usize, floods: bool) -> Body {
+    Body::new(Endless {
+        frame: vec![b' '; bytes].into(),
+        floods,
+    })
+}
+
+#[tokio::test]
+async fn a_body_may_have_exactly_the_limit() {
+    let none = HeaderMap::new();
+    let just = Bodies::default()
+        .read(&none, Body::from(vec![1; MAX]), MAX)
+        .await
+        .unwrap();
+    assert_eq!(just.bytes().len(), MAX);
+    let over = Bodies::default()
+        .read(&none, Body::from(vec![1; MAX + 1]), MAX)
+        .await;
+    assert!(matches!(over, Err(Unread::TooLarge)));
+    assert!(matches!(
+        Bodies::default()
+            .read(&none, endless(1 << 16, true), MAX)
+            .await,
+        Err(Unread::TooLarge)
+    ));
+}
+
+#[tokio::test]
+async fn a_length_that_is_too_large_is_refused_before_the_body_where_that_is_safe() {
+    // A body that never comes: waiting for it would hang this test.
+    let declared = |length: usize| HeaderMap::from_iter([(CONTENT_LENGTH, length.into())]);
+    let mut asks_first = declared(MAX + 1);
+    asks_first.insert(EXPECT, axum::http::HeaderValue::from_static("100-continue"));
+    for headers in [asks_first, declared(MAX + DISCARD_BYTES_MAX + 1)] {
+        let refused = Bodies::default()
+            .read(&headers, endless(0, false), MAX)
+            .await;
+        assert!(matches!(refused, Err(Unread::TooLarge)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_given_up_in_time() {
+    let started = Instant::now();
+    let refused = Bodies::default()
+        .read(&HeaderMap::new(), endless(10, false), MAX)
+        .await;
+    assert!(matches!(refused, Err(Unread::TooSlow)));
+    assert_eq!(started.elapsed().as_secs(), 30);
+}
+
+/// What senders hold who have begun to send and do not go on.
+async fn stalled(
+    bodies: &Bodies,
+    count: usize,
+    bytes: usize,
+) -> tokio::task::JoinSet<Result<usize, Unread>> {
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let bodies = bodies.clone();
+        senders.spawn(async move {
+            let read = bodies
+                .read(&HeaderMap::new(), endless(bytes, false), 1 << 20)
+                .await;
+            read.map(|read| read.bytes().len())
+        });
+    }
+    // Each takes its first frame.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    senders
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_bodies_share_half_of_the_budget_and_small_ones_find_room() {
+    let bodies = Bodies::default();
+    let mut senders = stalled(&bodies, 4096, 256 << 10).await;
+    let held = bodies.0.bytes.load(Ordering::Relaxed);
+    assert!(held <= HELD_BYTES_MAX / 2, "{held}");
+    let event = vec![b'x'; SMALL_BYTES_MAX];
+    let small = bodies
+        .read(&HeaderMap::new(), Body::from(event), 1 << 20)
+        .await;
+    assert!(small.is_ok(), "{small:?}");
+    drop(small);
+    let (mut no_room, mut slow) = (0, 0);
+    while let Some(ended) = senders.join_next().await {
+        match ended.unwrap() {
+            Err(Unread::NoRoom) => no_room += 1,
+            Err(Unread::TooSlow) => slow += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((no_room, slow), (4096 - 64, 64));
+    assert_eq!(bodies.0.bytes.load(Ordering::Relaxed), 0, "given back");
+    assert_eq!(bodies.0.readers.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn body_has_less_time_the_more_bodies_are_on_their_way() {
+    for (others, secs) in [(0, 30), (300, 10), (2000, 3)] {
+        let bodies = Bodies::default();
+        let _senders = stalled(&bodies, others, 10).await;
+        let begun = Instant::now();
+        let read = bodies
+            .read(&HeaderMap::new(), endless(10, false), MAX)
+            .await;
+        assert!(matches!(read, Err(Unread::TooSlow)));
+        assert!(begun.elapsed() <= Duration::from_secs(secs), "{others}");
+    }
+}
+
+#[tokio::test]
+async fn body_counts_until_it_is_dropped() {
+    let bodies = Bodies::default();
+    let event = vec![b'x'; 3000];
+    let read = bodies
+        .read(&HeaderMap::new(), Body::from(event), 1 << 20)
+        .await
+        .unwrap();
+    assert_eq!(bodies.0.bytes.load(Ordering::Relaxed), 3000);
+    drop(read);
+    assert_eq!(bodies.0.bytes.load(Ordering::Relaxed), 0);
+    let none = bodies
+        .read(&HeaderMap::new(), Body::from(vec![1; 9000]), 0)
+        .await;
+    assert!(
+        matches!(none, Err(Unread::TooLarge)),
+        "who is for nobody holds nothing"
+    );
+}
