@@ -162,8 +162,29 @@ impl App {
         self.listener.local_addr().unwrap_or(configured)
     }
 
+    fn web_state(&self) -> WebState {
+        WebState {
+            store: self.ground.store.clone(),
+            archive: self.ground.archive.clone(),
+            probed: web::health::Probed::default(),
+            links: self.in_force.links.clone(),
+            metrics: Arc::clone(&self.ground.metrics),
+            clock: Arc::clone(&self.ground.clock),
+            closing: self.closing.clone(),
+            tasks: self.ground.tasks.clone(),
+            stopping: self.ground.tasks.stopping(),
+            reload_refused: self.in_force.reload_refused.clone(),
+            destinations: self.in_force.destinations.clone(),
+            backfills: self.backfill.states(),
+            intake: self.in_force.intake.clone(),
+            bodies: self.intake.bodies(),
+            connections: self.connections.board().clone(),
+        }
+    }
+
     /// Lets every part run.
     pub async fn start(self) -> Running {
+        let web = self.web_state();
         let (ground, config) = (self.ground, self.in_force.config.get());
         let (metrics, at) = (&ground.metrics, ground.clock.now());
         metrics.name(parts::names_counted(&config));
@@ -172,23 +193,6 @@ impl App {
             hash: &config.hash,
             at,
         });
-        let web = WebState {
-            store: ground.store.clone(),
-            archive: ground.archive.clone(),
-            probed: web::health::Probed::default(),
-            links: self.in_force.links.clone(),
-            metrics: Arc::clone(&ground.metrics),
-            clock: Arc::clone(&ground.clock),
-            closing: self.closing,
-            tasks: ground.tasks.clone(),
-            stopping: ground.tasks.stopping(),
-            reload_refused: self.in_force.reload_refused.clone(),
-            destinations: self.in_force.destinations.clone(),
-            backfills: self.backfill.states(),
-            intake: self.in_force.intake.clone(),
-            bodies: self.intake.bodies(),
-            connections: self.connections.board().clone(),
-        };
         let connections = config.server.max_connections;
         let limits = web::server::Limits {
             connections,

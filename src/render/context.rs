@@ -6,7 +6,7 @@ mod shape;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::text::{LINK, LINK_END, clean, strip};
+use super::text::{LINK, LINK_END, clean, is_blank, shows_nothing, strip};
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
     Act, Content, Event, FaultKind, Feedback, ImageFormat, Private, Summarised, Through, Timestamp,
@@ -156,7 +156,14 @@ impl<'a> Builder<'a> {
         visibility: Visibility,
         mask: impl Fn(&str) -> String,
     ) -> Option<Text<'a>> {
-        let text = text.filter(|text| !text.is_empty())?;
+        let text = match self.reader {
+            // What shows nothing is nothing, and blanks before the first word say nothing either.
+            Reader::People => text?.trim_start_matches(is_blank),
+            Reader::Programs => text?,
+        };
+        if shows_nothing(text) {
+            return None;
+        }
         match visibility {
             Visibility::Full => Some(self.text(text)),
             Visibility::Mask => Some(mask(&self.text(text)).into()),

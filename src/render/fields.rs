@@ -75,9 +75,7 @@ pub(super) fn finish(
             chars: usize::MAX,
         };
         let walk = Walk { spec, each: room };
-        let mut message = walk
-            .value(tree, At::top(spec.family))?
-            .unwrap_or(Value::Null);
+        let mut message = walk.value(tree, At::top())?.unwrap_or(Value::Null);
         shorten(&mut message, spec.family);
         add_keyword(&mut message, spec);
         Ok(wrap(message).to_string())
@@ -115,28 +113,43 @@ pub(super) fn widest(
 /// Where a value of the message stands.
 #[derive(Clone, Copy)]
 struct At {
-    /// What reads the text of the nearest text object.
-    text: Field,
     /// What reads this very string.
     field: Field,
     chars: usize,
     line: bool,
     /// What programs read is whole or useless.
     whole: bool,
+    place: Place,
+}
+
+/// What surrounds an object that says of itself no `tag` or `type`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The message itself.
+    Root,
+    /// Nothing known: whatever it holds may be read as markup.
+    Unknown,
+    /// `config` of a card.
+    Config,
+    /// A text for each language, read as the text beside it.
+    Languages(Field),
+    /// Behaviours of a button or options of a menu: their `value` comes back to us.
+    Choices,
+    /// What comes back to us when a button is pressed.
+    Value,
+    /// People, or a file of the platform's: `id` names one.
+    People,
+    File,
 }
 
 impl At {
-    const fn top(family: Family) -> Self {
-        let text = match family {
-            Family::Slack => Field::Mrkdwn,
-            Family::Feishu | Family::Webhook | Family::Text => Field::Plain,
-        };
+    const fn top() -> Self {
         Self {
-            text,
             field: Field::Plain,
             chars: usize::MAX,
             line: false,
             whole: false,
+            place: Place::Root,
         }
     }
 }
@@ -177,13 +190,16 @@ impl Walk<'_> {
             Family::Feishu | Family::Webhook | Family::Text => "tag",
         };
         let tag = members.get(name).and_then(Value::as_str);
-        let text = reader(self.spec.family, tag, at);
         let mut out = Map::new();
         for (key, member) in members {
             if key.contains(OPEN) {
                 return Err(Unfit::ValueAsKey);
             }
-            let inner = self.member(tag, key, text, at);
+            // These make text that was escaped ring after all.
+            if self.spec.family == Family::Slack && matches!(&**key, "link_names" | "parse") {
+                continue;
+            }
+            let inner = self.member(tag, key, at);
             if let Some(member) = self.value(member, inner)? {
                 out.insert(key.clone(), member);
             }
@@ -197,63 +213,152 @@ impl Walk<'_> {
     }
 
     /// Where the member `key` of an object with `tag` stands.
-    fn member(&self, tag: Option<&str>, key: &str, text: Field, at: At) -> At {
-        let field = match key {
-            "content" | "text" | "i18n_content" | "markdown" => text,
-            "url" | "default_url" | "pc_url" | "ios_url" | "android_url" | "multi_url"
-            | "image_url" | "href" => Field::Url,
-            "user_id" | "usergroup_id" | "id" | "ids" | "email" | "range"
-                if matches!(
-                    tag,
-                    Some("at" | "person" | "person_list" | "user" | "usergroup" | "broadcast")
-                ) =>
-            {
-                Field::Nobody
-            }
-            _ if at.field == Field::Nobody || at.field == Field::Url => at.field,
-            // `i18n_content` holds a text for each language.
-            _ if tag.is_none() && at.field == at.text && at.field != Field::Plain => at.field,
-            _ => Field::Plain,
+    fn member(&self, tag: Option<&str>, key: &str, at: At) -> At {
+        let family = self.spec.family;
+        let place = place(family, tag, key, at.place);
+        let whole = at.whole || place == Place::Value;
+        let field = match place {
+            Place::Value => Field::Plain,
+            Place::Languages(field) => field,
+            Place::People if PEOPLE_KEYS.contains(&key) => Field::Nobody,
+            Place::Root
+            | Place::Unknown
+            | Place::Config
+            | Place::Choices
+            | Place::People
+            | Place::File => field(family, tag, key, at.place),
         };
         let line = at.line && (tag.is_none() || matches!(key, "content" | "text"))
             || matches!(key, "title" | "subtitle" | "alt" | "alt_text" | "summary")
             || tag == Some("header");
-        let field = if line && field == Field::Plain {
-            Field::Line
-        } else {
-            field
+        let field = match field {
+            Field::Plain if line && !whole => Field::Line,
+            field => field,
         };
-        let chars = match self.spec.family {
+        let chars = match family {
             Family::Slack => slack_chars(tag, key, at.chars),
             Family::Feishu | Family::Webhook | Family::Text => usize::MAX,
         };
         At {
-            text,
             field,
             chars,
             line,
-            whole: at.whole || is_value(tag, key),
+            whole,
+            place,
         }
     }
 }
 
-/// Whether a member comes back to us when a button is pressed.
-fn is_value(tag: Option<&str>, key: &str) -> bool {
-    key == "value" && matches!(tag, Some("button") | None)
+/// Keys whose texts name people where they stand in an object about people.
+const PEOPLE_KEYS: &[&str] = &[
+    "user_id",
+    "usergroup_id",
+    "id",
+    "ids",
+    "email",
+    "range",
+    "open_id",
+    "union_id",
+    "persons",
+];
+
+/// Keys whose texts are names of things: nothing parses them, and they are no texts for people.
+const NAME_KEYS: &[&str] = &[
+    "action_id",
+    "block_id",
+    "element_id",
+    "img_key",
+    "image_key",
+    "file_key",
+    "token",
+    "style",
+    "template",
+];
+
+/// What stands within the member `key`.
+fn place(family: Family, tag: Option<&str>, key: &str, around: Place) -> Place {
+    match (around, tag, key) {
+        (Place::Value | Place::Languages(_), _, _) => around,
+        (Place::Choices, None, "value") | (_, Some("button"), "value") => Place::Value,
+        (_, Some("at" | "person" | "person_list" | "user" | "usergroup" | "broadcast"), _)
+        | (_, _, "persons") => Place::People,
+        (_, Some(tag), "i18n_content") => Place::Languages(text_field(family, tag)),
+        (Place::Root, None, "config") => Place::Config,
+        (_, _, "behaviors") | (_, Some(_), "options") if has_choices(tag) => Place::Choices,
+        (_, _, "slack_file") => Place::File,
+        // An object without a tag within another is as its surroundings; a list of them too.
+        (Place::Config, None, "summary") => Place::Config,
+        (Place::People, None, _) => Place::People,
+        (_, _, _) => Place::Unknown,
+    }
 }
 
-/// What reads the text of an object with `tag`.
-fn reader(family: Family, tag: Option<&str>, at: At) -> Field {
-    match (family, tag) {
-        (_, None) => at.text,
-        // A tag that a value would choose: the strictest.
-        (_, Some(tag)) if tag.contains(OPEN) => Field::Markdown,
-        (_, Some("plain_text")) => Field::Plain,
-        (_, Some("markdown" | "lark_md" | "md")) => Field::Markdown,
-        (Family::Slack, Some("mrkdwn")) => Field::Mrkdwn,
-        (Family::Feishu, Some("text" | "a")) => Field::FeishuText,
-        (_, Some(_)) => Field::Plain,
+/// Whether what is chosen in such an element comes back to us. In a table `options` is a cell.
+fn has_choices(tag: Option<&str>) -> bool {
+    tag.is_some_and(|tag| {
+        tag == "button"
+            || tag == "overflow"
+            || tag == "checkboxes"
+            || tag == "radio_buttons"
+            || tag.contains("select")
+            || tag == "interactive_container"
+    })
+}
+
+/// What reads the text `key` of an object with `tag`. Only what is known to be text is taken for it: everything else
+/// is escaped as the strictest reader of its family wants it.
+fn field(family: Family, tag: Option<&str>, key: &str, around: Place) -> Field {
+    if matches!(key, "tag" | "data_type") || (key == "type" && family == Family::Slack) {
+        // A value that chooses what an object is.
+        return Field::Nobody;
     }
+    if is_url(key) {
+        return Field::Url;
+    }
+    if family == Family::Feishu && key == "type" {
+        // The look of a button: a word.
+        return Field::Url;
+    }
+    match (family, tag, key) {
+        (Family::Webhook | Family::Text, _, _) => Field::Plain,
+        (_, Some(tag), "content" | "text") => text_field(family, tag),
+        (Family::Slack, _, "alt_text") => Field::Plain,
+        (Family::Feishu, None, "content") if around == Place::Config => Field::Plain,
+        (_, _, "id") if around == Place::File => Field::Plain,
+        (_, _, key) if NAME_KEYS.contains(&key) => Field::Plain,
+        (family, _, _) => strictest(family),
+    }
+}
+
+/// What reads the `content` or `text` of an object with `tag`.
+fn text_field(family: Family, tag: &str) -> Field {
+    match (family, tag) {
+        // A tag that a value would choose.
+        (_, tag) if tag.contains(OPEN) => strictest(family),
+        (_, "plain_text") => Field::Plain,
+        (_, "markdown" | "lark_md" | "md") => Field::Markdown,
+        (Family::Slack, "mrkdwn") => Field::Mrkdwn,
+        // Parts of a rich text, and cells of a table.
+        (Family::Slack, "text" | "link" | "raw_text") => Field::Plain,
+        (Family::Feishu, "text" | "a") => Field::FeishuText,
+        (family, _) => strictest(family),
+    }
+}
+
+/// Escapes all that anything in this family reads.
+const fn strictest(family: Family) -> Field {
+    match family {
+        Family::Feishu => Field::Markdown,
+        Family::Slack => Field::Mrkdwn,
+        Family::Webhook | Family::Text => Field::Plain,
+    }
+}
+
+/// Whether an address stands under this key.
+fn is_url(key: &str) -> bool {
+    ["url", "href", "_link", "_icon"]
+        .iter()
+        .any(|end| key.ends_with(end))
 }
 
 /// Slack's limits, in characters.
@@ -277,7 +382,7 @@ fn slack_chars(tag: Option<&str>, key: &str, around: usize) -> usize {
 fn blank(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
-        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(Value::String(text)) => text::shows_nothing(text),
         Some(Value::Array(items)) => items.is_empty(),
         Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => false,
     }

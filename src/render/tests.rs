@@ -4,6 +4,7 @@ use serde_json::Value;
 
 mod hostile;
 mod library;
+mod own;
 mod reference;
 mod reporters;
 mod status;

@@ -71,6 +71,28 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// Whether a reader sees nothing of this character: blanks, and what has no shape of its own.
+pub(super) fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || is_mark(c)
+        || matches!(c,
+            // Soft hyphen, joiners, fillers of Hangul, vowels of Khmer that have no shape, Mongolian separators.
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{3164}' | '\u{FFA0}'
+            // Zero-width and bidirectional characters, invisible operators.
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+            // The braille pattern without dots, and the blank symbol of ideographs.
+            | '\u{2800}' | '\u{1D159}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            // Variation selectors, interlinear marks, tags.
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Whether a reader sees nothing of this text.
+pub(super) fn shows_nothing(text: &str) -> bool {
+    text.chars().all(is_blank)
+}
+
 /// What reads a string of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -80,7 +102,8 @@ pub(super) enum Field {
     Line,
     /// Feishu's Markdown, also Slack's `markdown` block: entities.
     Markdown,
-    /// Slack's mrkdwn: `&`, `<` and `>`.
+    /// Slack's mrkdwn: `&`, `<` and `>`; marks that Slack has no escape for stand between characters that show
+    /// nothing, so that they read as they were typed.
     Mrkdwn,
     /// Feishu's text messages, which know `<at …>` and `[…](…)` and no escape.
     FeishuText,
@@ -122,7 +145,23 @@ impl Escaper {
             Field::Mrkdwn => match c {
                 '&' => out.push_str("&amp;"),
                 '<' => out.push_str("&lt;"),
+                // At the beginning of a line it would be a quote.
+                '>' if self.before == '\n' => out.push_str("\u{200B}&gt;"),
                 '>' => out.push_str("&gt;"),
+                '*' | '_' | '~' | '`' => {
+                    if !out.ends_with('\u{200B}') {
+                        out.push('\u{200B}');
+                    }
+                    out.push(c);
+                    out.push('\u{200B}');
+                }
+                // What follows would make it an emoji.
+                c if self.before == ':'
+                    && (c.is_ascii_alphanumeric() || matches!(c, '+' | '-')) =>
+                {
+                    out.push('\u{200B}');
+                    out.push(c);
+                }
                 c => out.push(c),
             },
             Field::FeishuText => match c {

@@ -7,7 +7,7 @@
 use super::*;
 
 /// What most attacks are made of.
-const SEEDS: &[&str] = &[
+pub(super) const SEEDS: &[&str] = &[
     "<at id=all></at>",
     "<at user_id=\"all\">所有人</at>",
     "<at email='boss@example.com'></at>",
@@ -207,6 +207,7 @@ fn seen(family: Family, tag: &str, key: &str, text: &str) -> Seen {
         (Family::Slack, "mrkdwn" | "root", "text") => Seen {
             alive: has(&["<", ">"], &bare),
             text: bare
+                .replace('\u{200b}', "")
                 .replace("&lt;", "<")
                 .replace("&gt;", ">")
                 .replace("&amp;", "&"),
@@ -222,7 +223,9 @@ fn seen(family: Family, tag: &str, key: &str, text: &str) -> Seen {
 /// Blanks do not tell texts apart: a title is one line, and a card trims.
 fn squeezed(text: &str) -> String {
     let text = text.replace(['\u{a0}', '＜'], " ").replace('<', " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let blank = |c: char| text::is_blank(c);
+    let start = text.trim_start_matches(blank);
+    start.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn assert_harmless(
