@@ -7,7 +7,6 @@
 //! only: the address that was checked is the one that is connected to, whatever the name says a moment
 //! later. Redirects are followed by hand, each hop checked like the first URL.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::resolver::Resolver;
 use super::{Answer, CONNECT_TIMEOUT, ClientError, NetError, chain, classify, is_global, read};
 use crate::model::Private;
 
@@ -271,10 +271,7 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = *self;
         Box::pin(async move {
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if found.is_empty() {
-                return Err(io::Error::other("the name has no address").into());
-            }
+            let found = Resolver::guarded().addresses(name.as_str()).await?;
             let admitted = guard.admit(found.into_iter())?;
             Ok(Box::new(admitted.into_iter()) as Addrs)
         })

@@ -8,17 +8,20 @@
 
 mod address;
 mod guard;
+mod resolver;
 mod websocket;
 
 pub use address::is_global;
 pub use guard::{GuardError, GuardPolicy, GuardedClient, host_matches};
 pub use websocket::{Heard, OpenError, SOCKET_MESSAGE_BYTES_MAX, SocketError, WebSocket};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::model::{Secret, Timestamp};
+use resolver::Resolver;
 
 /// How much of an answer to a message is read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -167,6 +170,7 @@ impl HttpClient {
         let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Arc::new(Resolver::trusted()))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
