@@ -5,15 +5,17 @@
 //! delivered when the disk has it. Other writers of ours (an older configuration's, `try --send`)
 //! are kept apart by the file's lock.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::answer::unsent;
 use super::splice::splice;
@@ -49,12 +51,21 @@ impl JsonLines {
         };
         let path = self.path.clone();
         let writing = tokio::task::spawn_blocking(move || {
-            let result = append(&path, &line);
+            let result = append(&path, &line, limit);
             drop(turn);
             result
         });
         match tokio::time::timeout(limit, writing).await {
             Ok(Ok(Ok(()))) => Outcome::Delivered,
+            // The system's own errors of this kind are about a disk.
+            Ok(Ok(Err(error)))
+                if error.kind() == io::ErrorKind::InvalidInput
+                    && error.raw_os_error().is_none() =>
+            {
+                Outcome::Stop {
+                    reason: format!("{}: {error}", self.path.display()),
+                }
+            }
             Ok(Ok(Err(error))) => Outcome::Retry {
                 reason: format!("cannot write {}: {error}", self.path.display()),
             },
@@ -104,10 +115,45 @@ impl Destination for JsonLines {
     }
 }
 
-/// Appends a line and waits until the disk has it.
-fn append(path: &Path, line: &str) -> io::Result<()> {
+/// What a path must lead to, if to anything.
+const WRITABLE_KINDS: &str =
+    "lines go to a regular file or a character device, and this is neither";
+
+/// Whether lines can be put at the end of such a file. Others (a pipe, a socket, a folder) have no end to put them at,
+/// and may wait for a reader who never comes.
+pub(crate) fn takes_lines(kind: FileType) -> Result<(), &'static str> {
+    let takes = kind.is_file() || kind.is_char_device();
+    takes.then_some(()).ok_or(WRITABLE_KINDS)
+}
+
+/// How often a lock that somebody holds is tried again. Waiting for it could not be cancelled.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Takes the file's lock within `limit`.
+fn lock(file: &File, limit: Duration) -> io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() < limit / 2 => {
+                std::thread::sleep(LOCK_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other("another program holds its lock"));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Appends a line and waits until the disk has it. `limit` is how long the caller waits.
+fn append(path: &Path, line: &str, limit: Duration) -> io::Result<()> {
     let (mut file, made) = open(path)?;
-    file.lock()?;
+    if !file.metadata()?.is_file() {
+        // A device has neither an end nor a disk.
+        return write(&mut file, line.as_bytes());
+    }
+    lock(&file, limit)?;
     let length = file.metadata()?.len();
     let torn = length > 0 && last_byte(&mut file)? != b'\n';
     let line = if torn {
@@ -138,11 +184,16 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
             .mode(0o700)
             .create(folder_or_here(folder))?;
     }
-    if !made && !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
+    let kind = match made {
+        true => None,
+        false => Some(path.metadata()?.file_type()),
+    };
+    if let Some(kind) = kind {
+        takes_lines(kind).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
     }
     let file = OpenOptions::new()
-        .read(true)
+        // Who may write to a device may not read it; of a file the last byte is read.
+        .read(kind.is_none_or(|kind| kind.is_file()))
         .append(true)
         .create(true)
         .mode(0o600)

@@ -95,8 +95,6 @@ async fn a_file_that_is_moved_away_is_made_anew() {
 #[tokio::test]
 async fn what_the_disk_refuses_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(kind_of_send(folder.path(), "{}").await, OutcomeKind::Retry);
-    // A device is no place to keep anything.
     assert_eq!(
         kind_of_send(Path::new("/dev/full"), "{}").await,
         OutcomeKind::Retry
@@ -121,18 +119,36 @@ fn half_a_line_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_holds_nobody() {
+async fn a_lock_that_another_program_holds_is_retried() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("feedback.jsonl");
     let held = File::create(&path).unwrap();
     held.lock().unwrap();
     let mut settings = settings(KindSettings::File { path: path.clone() });
-    settings.common.timeout = std::time::Duration::from_millis(50);
+    settings.common.timeout = Duration::from_millis(50);
     let destination = build(&settings, None).unwrap();
-    let sent = send(destination.as_ref(), Form::Full, "{}").await;
-    assert_eq!(sent.outcome.kind(), OutcomeKind::Ambiguous);
-    // Behind the one that hangs, nothing is begun.
     let sent = send(destination.as_ref(), Form::Full, "{}").await;
     assert_eq!(sent.outcome.kind(), OutcomeKind::Retry);
     held.unlock().unwrap();
+    let sent = send(destination.as_ref(), Form::Full, "{}").await;
+    assert_eq!(sent.outcome, Outcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_path_that_takes_no_lines_stops_the_destination() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [folder.path(), &socket, &fifo] {
+        assert_eq!(
+            kind_of_send(path, "{}").await,
+            OutcomeKind::Stop,
+            "{path:?}"
+        );
+    }
+    let device = kind_of_send(Path::new("/dev/null"), "{}").await;
+    assert_eq!(device, OutcomeKind::Delivered);
 }
