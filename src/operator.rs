@@ -147,7 +147,7 @@ impl Operator {
     async fn give(&self, notice: Notice, key: &str, now: Timestamp) -> bool {
         let to = self.notify.get();
         let arrival = arrival(&notice, key, (*to).as_ref(), now);
-        match self.store.accept(arrival).await {
+        match self.store.accept_notice(arrival).await {
             Ok(Accepted::New(_)) => {}
             Ok(Accepted::Repeat(_)) => return false,
             Err(error) => tracing::error!(
@@ -291,6 +291,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ConnectionDown
         | NoticeKind::StatusNotSet
         | NoticeKind::ReloadRefused
+        | NoticeKind::StoreDisplaced
         | NoticeKind::BackfillFailed => false,
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::in_force::InForce;
-use super::{PartsError, StartError};
+use super::store_watch::StoreWatch;
+use super::{PartsError, StartError, log_watch};
 use crate::archive::Archive;
 use crate::closing::{ButtonSigner, Closing, StatusWorker};
 use crate::config::Config;
@@ -85,6 +86,18 @@ impl Ground {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let clock = Arc::clone(&self.clock);
         Operator::new(store, metrics, clock, in_force.notify.clone())
+    }
+
+    /// Starts the tasks that watch the store and the log.
+    pub(super) fn watch(&self, operator: &Operator) {
+        let (tasks, metrics) = (&self.tasks, Arc::clone(&self.metrics));
+        let store_watch = StoreWatch {
+            store: self.store.clone(),
+            metrics: Arc::clone(&metrics),
+            operator: operator.clone(),
+        };
+        tasks.spawn("journal", store_watch.run(tasks.stopping()));
+        tasks.spawn("log", log_watch::watch(metrics, tasks.stopping()));
     }
 
     /// The way in.

@@ -1,30 +1,31 @@
 //! The wiring: which part gets what, read from top to bottom, and nowhere else.
 //!
 //! [`App::build`] opens the journal and the pictures, binds the sockets and connects the parts;
-//! [`App::start`] lets them run; [`serve()`] is the life of the process around that. A reload builds
+//! [`App::start`] lets them run; [`Process`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
 mod burial;
 mod ground;
 mod in_force;
+mod log_watch;
 mod open_files;
 mod parts;
 mod running;
 mod serve;
 mod service_manager;
+mod store_watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_util::sync::CancellationToken;
 
 use self::ground::Ground;
 use self::in_force::InForce;
 use self::parts::Parts;
 pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
 pub use self::running::Running;
-pub use self::serve::serve;
+pub use self::serve::{Process, Surroundings};
 pub use self::service_manager::ServiceManager;
 use crate::closing::{Closing, StatusWorker};
 use crate::config::Config;
@@ -36,7 +37,7 @@ use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock};
 use crate::operator::Operator;
-use crate::store::{OpenError, Store, StoreError};
+use crate::store::{OpenError, StoreError};
 use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
 use crate::upkeep::Sweeper;
 use crate::web::{self, WebState};
@@ -214,10 +215,7 @@ impl App {
             None => public = public.merge(web::admin_routes(web)),
         }
         serve("server", self.listener, public);
-        tasks.spawn(
-            "journal",
-            watch_journal(ground.store.clone(), tasks.stopping()),
-        );
+        ground.watch(&self.operator);
         tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
@@ -239,14 +237,6 @@ impl App {
         burial::unknown(&running.ground, &running.in_force).await;
         burial::begin(&running.ground, &running.in_force);
         running
-    }
-}
-
-/// Ends, and so stops the relay, when the journal has ended before it.
-async fn watch_journal(store: Store, stopping: CancellationToken) {
-    tokio::select! {
-        () = stopping.cancelled() => {}
-        () = store.ended() => {}
     }
 }
 

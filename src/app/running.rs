@@ -143,6 +143,11 @@ impl Running {
         &self.ground.tasks
     }
 
+    /// Resolves when that is so: see [`Self::journal_has_ended`].
+    pub async fn journal_ends(&self) {
+        self.ground.store.ended().await;
+    }
+
     /// Whether the journal writes nothing any more. What was sent last may then not be recorded.
     pub fn journal_has_ended(&self) -> bool {
         self.ground.store.has_ended()

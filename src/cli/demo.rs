@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::context::{Context, Failure};
-use crate::app;
+use crate::app::{Entrance, Process, ServiceManager, Surroundings};
 use crate::demo::{PagePort, Tour};
+use crate::model::AppName;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,12 +44,19 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
         let failure = Failure::Configuration(loaded.report());
         return ExitCode::from(context.end(Err(failure)));
     };
-    let manager = app::ServiceManager::of(context.environment());
-    let reload = context.loader();
-    let code = app::serve(config, "", manager, reload, |address, _| {
-        context.out.text(&welcome(&tour, address));
-        tour.begin(address);
-    });
+    let process = match Process::begin() {
+        Ok(process) => process,
+        Err(error) => return ExitCode::from(context.end(Err(Failure::Failed(error.to_string())))),
+    };
+    let surroundings = Surroundings {
+        manager: ServiceManager::of(context.environment()),
+        reload: context.loader(),
+        announce: |address: SocketAddr, _: &[(AppName, Entrance)]| {
+            context.out.text(&welcome(&tour, address));
+            tour.begin(address);
+        },
+    };
+    let code = process.serve(config, "", surroundings);
     let folder = tour.folder().display().to_string();
     drop(tour);
     context.out.note(&format!("removed {folder}"));

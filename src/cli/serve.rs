@@ -1,9 +1,12 @@
 //! `serve`: runs the relay.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::context::{Context, Failure};
-use crate::app::{self, Entrance, ServiceManager};
+use super::output::Printer;
+use crate::app::{Entrance, Process, ServiceManager, Surroundings};
+use crate::model::AppName;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -15,24 +18,51 @@ SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second 
 
 /// Hands over to the relay, unless its configuration is wrong. Warnings do not hold it back.
 pub(super) fn run(context: Context) -> ExitCode {
-    let mut loaded = context.load();
+    // First of all: a signal that comes while files are read must not kill the relay, nor wait.
+    let mut process = match Process::begin() {
+        Ok(process) => process,
+        Err(error) => return ExitCode::from(context.end(Err(Failure::Failed(error.to_string())))),
+    };
+    let load = move || (context.load(), context);
+    let Some((mut loaded, context)) = process.unless_stopped(load) else {
+        process.end();
+        return ExitCode::SUCCESS;
+    };
     let Some(config) = loaded.config.take() else {
         let failure = Failure::Configuration(loaded.report());
-        return ExitCode::from(context.end(Err(failure)));
+        let status = process.unless_stopped(move || context.end(Err(failure)));
+        process.end();
+        return ExitCode::from(status.unwrap_or_default());
     };
     let warnings = loaded.report();
-    let manager = ServiceManager::of(context.environment());
-    let (reload, mut out) = (context.loader(), context.out);
-    app::serve(config, &warnings, manager, reload, |address, entrances| {
-        out.line(&format!("listening on http://{address}"));
-        for (app, entrance) in entrances {
-            out.line(&match entrance {
-                Entrance::Url(url) => format!("request URL for the events of {app}: {url}"),
-                Entrance::LongConnection => format!(
-                    "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
-                     choose it as the subscription mode while this runs"
-                ),
-            });
-        }
-    })
+    let surroundings = Surroundings {
+        manager: ServiceManager::of(context.environment()),
+        reload: context.loader(),
+        announce: |address: SocketAddr, entrances: &[(AppName, Entrance)]| {
+            announce(context.out, lines(address, entrances));
+        },
+    };
+    process.serve(config, &warnings, surroundings)
+}
+
+/// What stdout says of a relay that listens.
+fn lines(address: SocketAddr, entrances: &[(AppName, Entrance)]) -> Vec<String> {
+    let mut lines = vec![format!("listening on http://{address}")];
+    lines.extend(entrances.iter().map(|(app, entrance)| match entrance {
+        Entrance::Url(url) => format!("request URL for the events of {app}: {url}"),
+        Entrance::LongConnection => format!(
+            "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
+             choose it as the subscription mode while this runs"
+        ),
+    }));
+    lines
+}
+
+/// Prints on a thread of its own, which nobody waits for: whoever reads stdout may have stopped reading.
+fn announce(mut out: Printer, lines: Vec<String>) {
+    let printing = std::thread::Builder::new().name("announce".into());
+    let print = move || lines.iter().for_each(|line| out.line(line));
+    if let Err(error) = printing.spawn(print) {
+        tracing::warn!(%error, "failed to print the address");
+    }
 }

@@ -278,6 +278,8 @@ keyed!(
         StatusNotSet => "status_not_set",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
+        /// A file of the store was removed, moved or replaced while the relay had it open.
+        StoreDisplaced => "store_displaced",
         /// The list of what was reported cannot be asked for.
         BackfillFailed => "backfill_failed",
     }

@@ -193,7 +193,7 @@ impl Shared {
                 Ok(found) => found.map_err(|error| error.to_string()),
                 Err(_panic) => Err("the lookup failed".to_owned()),
             };
-            self.finish(&name, suspect, found, began.elapsed() > SLOW);
+            self.finish(&name, suspect, &found, began.elapsed() > SLOW);
         }
     }
 
@@ -220,7 +220,7 @@ impl Shared {
         }
     }
 
-    fn finish(&self, name: &str, suspect: bool, found: Found, slow: bool) {
+    fn finish(&self, name: &str, suspect: bool, found: &Found, slow: bool) {
         let mut state = self.lock();
         state.suspects_running -= usize::from(suspect);
         if let Some(known) = state.names.get_mut(name) {
@@ -230,7 +230,7 @@ impl Shared {
                 .as_ref()
                 .err()
                 .map(|reason| (Instant::now(), reason.clone()));
-            if let Ok(found) = &found {
+            if let Ok(found) = found {
                 known.last_good = Some(found.clone());
             }
             for answer in known.waiting.drain(..) {

@@ -11,7 +11,7 @@ impl Store {
     /// and the wish that the platform be told. Doing again what was done changes nothing.
     pub async fn act(&self, acting: Acting) -> Result<Acted, StoreError> {
         self.journal
-            .write(Unawaited::Run, move |tx| sqlite::act(tx, &acting))
+            .promise(move |tx| sqlite::act(tx, &acting))
             .await
     }
 

@@ -10,6 +10,14 @@ impl Store {
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
         let _waiting = self.rush.begin();
         self.journal
+            .promise(move |tx| sqlite::accept(tx, &arrival))
+            .await
+    }
+
+    /// The same for an event of the relay's own, which nobody outside is promised: it is taken even where the
+    /// files are not in their place any more, for the operator is to hear just that.
+    pub async fn accept_notice(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
+        self.journal
             .write(Unawaited::Run, move |tx| sqlite::accept(tx, &arrival))
             .await
     }
@@ -27,9 +35,7 @@ impl Store {
         late: Vec<LateTelling>,
     ) -> Result<Accepted, StoreError> {
         self.journal
-            .write(Unawaited::Run, move |tx| {
-                sqlite::accept_late(tx, &arrival, &late)
-            })
+            .promise(move |tx| sqlite::accept_late(tx, &arrival, &late))
             .await
     }
 

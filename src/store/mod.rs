@@ -108,9 +108,17 @@ impl Store {
         self.journal.works().has_changed().is_err()
     }
 
+    /// Fails unless the journal's files are where they were opened. Looks at the disk.
+    ///
+    /// # Errors
+    /// One was removed, moved or replaced; says which. What is taken in then is not acknowledged.
+    pub fn check_place(&self) -> Result<(), StoreError> {
+        self.journal.check_place()
+    }
+
     /// Whether the journal can be written to now: for `readyz`.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        self.journal.write(Unawaited::Run, sqlite::probe).await
+        self.journal.promise(sqlite::probe).await
     }
 
     /// A secret of 32 random bytes that belongs to this journal, made at the first call with this name.

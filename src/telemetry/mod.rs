@@ -10,6 +10,6 @@ mod logs;
 mod metrics;
 mod pacing;
 
-pub use logs::{LogFormat, LogSettings, init, set_level};
+pub use logs::{LogFlush, LogFormat, LogProgress, LogSettings, init, log_progress, set_level};
 pub use metrics::{Format, GateStands, InternalEvent, Metrics, Names, words};
 pub use pacing::Pacing;

@@ -32,6 +32,7 @@ mod rule_tests;
 mod running;
 mod service;
 mod slack_app;
+mod stopping;
 mod strangers;
 mod updated;
 mod uploads;

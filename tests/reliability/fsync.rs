@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Feedback, Receiver, Relay, wait_until};
+use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::parts::{assert_whole, count, journal, to_hook, unavailable};
 
 /// `strace` on a running relay, whose lines go to a file.
@@ -112,6 +112,25 @@ fn each_200_follows_a_sync_of_the_log() {
     crate::parts::say(&format!(
         "fsync: {answers} answers of 200, each after a successful sync of the log it was written to"
     ));
+}
+
+/// Nothing that is sent from then on can be recorded, so nothing is waited for.
+#[test]
+fn a_sync_that_failed_ends_the_relay_though_sends_are_in_flight() {
+    let hook = Receiver::answering("{}");
+    hook.always(Reply::After(Duration::from_secs(600)));
+    let config = to_hook(&hook, "timeout = \"60s\"");
+    let mut relay = Relay::started(&format!("server.shutdown_grace = \"10m\"\n{config}"));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    let fail = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"];
+    let Some(watch) = Watch::begin(&relay, &fail) else {
+        unavailable(NO_STRACE);
+        return;
+    };
+    relay.try_push(&Feedback::fault(2)).ok(); // nobody may be there any more
+    assert_eq!(relay.wait().code(), Some(1));
+    watch.end();
 }
 
 /// The kernel tells of it once, and a later sync would succeed without what was lost.

@@ -21,6 +21,7 @@ mod clocks;
 mod connections;
 mod damage;
 mod disk;
+mod displaced;
 mod flood;
 mod fsync;
 mod kills;

@@ -23,6 +23,8 @@ pub(super) trait Act: Send {
     fn wanted(&self) -> bool;
     /// Runs it and keeps its result until the commit. It is run again after a rollback.
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
+    /// Whether a success is a promise to somebody outside, which only files in their place can keep.
+    fn promises(&self) -> bool;
     /// It alone failed.
     fn fail(&mut self, error: StoreError);
     /// Gives the answer; `failed`: what befell the whole transaction.
@@ -35,6 +37,8 @@ pub(super) struct Batch<'a> {
     pub(super) makers: &'a Makers,
     pub(super) ids: &'a ids::Shared,
     pub(super) clock: &'a dyn Clock,
+    /// The files are not in their place: what promises is not run.
+    pub(super) out_of_place: Option<StoreError>,
 }
 
 /// One act of a batch failed.
@@ -86,7 +90,7 @@ impl Batch<'_> {
     fn together(&self, acts: &mut Vec<Box<dyn Act>>, next: &mut Next<'_>) -> Result<Marks, Failed> {
         self.begin()?;
         let mut marks = Marks::default();
-        each(acts, next, |act| {
+        self.each(acts, next, |act| {
             marks.add(self.run(act)?);
             Ok(())
         })?;
@@ -100,7 +104,7 @@ impl Batch<'_> {
         self.roll_back();
         self.begin()?;
         let mut marks = Marks::default();
-        each(acts, next, |act| {
+        self.each(acts, next, |act| {
             self.execute("SAVEPOINT act")?;
             match self.run(act) {
                 Ok(more) => marks.add(more),
@@ -174,26 +178,29 @@ impl Batch<'_> {
             self.conn.execute_batch("ROLLBACK").ok();
         }
     }
-}
 
-/// Runs the acts that are there and those that come, until it is time to commit.
-fn each(
-    acts: &mut Vec<Box<dyn Act>>,
-    next: &mut Next<'_>,
-    mut run: impl FnMut(&mut dyn Act) -> Result<(), Failed>,
-) -> Result<(), Failed> {
-    let mut seen = 0;
-    loop {
-        while let Some(act) = acts.get_mut(seen) {
-            // Asked anew for each: who waited may have gone while the acts before it ran.
-            if act.wanted() {
-                run(act.as_mut())?;
+    /// Runs the acts that are there and those that come, until it is time to commit.
+    fn each(
+        &self,
+        acts: &mut Vec<Box<dyn Act>>,
+        next: &mut Next<'_>,
+        mut run: impl FnMut(&mut dyn Act) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let mut seen = 0;
+        loop {
+            while let Some(act) = acts.get_mut(seen) {
+                // Asked anew for each: who waited may have gone while the acts before it ran.
+                match &self.out_of_place {
+                    Some(error) if act.promises() => act.fail(error.clone()),
+                    Some(_) | None if act.wanted() => run(act.as_mut())?,
+                    Some(_) | None => {}
+                }
+                seen += 1;
             }
-            seen += 1;
-        }
-        match next(seen).map_err(Failed::Lost)? {
-            Some(act) => acts.push(act),
-            None => return Ok(()),
+            match next(seen).map_err(Failed::Lost)? {
+                Some(act) => acts.push(act),
+                None => return Ok(()),
+            }
         }
     }
 }

@@ -5,8 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::file_watch::FileId;
+
 /// The first bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Symbolic links that are followed, as many as Linux follows (`path_resolution(7)`).
+const LINKS_MAX: usize = 40;
 
 /// The file beside `path` whose name is longer by `suffix`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -37,16 +42,34 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Where the file is that `path` leads to: SQLite keeps its log beside that one. Only the last part of the path is
+/// followed, so that all else stays as it was typed.
+pub(super) fn follow_link(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder(&path).unwrap_or(Path::new("")).join(target),
+            Err(_no_link) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("it is a symbolic link that leads nowhere"))
+}
+
 /// Makes the database file, empty, if it is not there. SQLite gives `-wal` and `-shm` its mode.
-pub(super) fn ensure(path: &Path) -> io::Result<()> {
-    OpenOptions::new()
+pub(super) fn ensure(path: &Path) -> io::Result<FileId> {
+    let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .open(path)?;
     // One that was made by hand may be open to others. Where it is not ours to change, it works all the same.
     std::fs::set_permissions(path, Permissions::from_mode(0o600)).ok();
-    Ok(())
+    Ok(FileId::of(&file.metadata()?))
+}
+
+/// Where the lock of the journal at `path` is.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    beside(path, ".lock")
 }
 
 /// Takes the lock of the journal at `path`, which holds while the file is open; `None`: somebody has it.
@@ -55,7 +78,7 @@ pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(beside(path, ".lock"))?;
+        .open(lock_path(path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,12 +1,14 @@
 //! Keeping the write-ahead log short, and free of what was erased.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::connect;
+use super::file_watch::FileWatch;
 
 /// A log of so many pages is moved into the database: so many that a page which is written again and again is
 /// moved once.
@@ -25,6 +27,7 @@ const ERASE_PATIENCE: Duration = Duration::from_secs(1);
 /// What the writing thread does about the log, between transactions.
 pub(super) struct LogKeeper {
     path: PathBuf,
+    watch: Arc<FileWatch>,
     /// Since the start.
     transactions: u32,
     /// Moves the log into the database.
@@ -37,9 +40,10 @@ pub(super) struct LogKeeper {
 
 impl LogKeeper {
     /// For the journal at `path`.
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, watch: Arc<FileWatch>) -> Self {
         Self {
             path,
+            watch,
             transactions: 0,
             mover: None,
             untidy: true,
@@ -73,7 +77,8 @@ impl LogKeeper {
                 // What stays in the log is in no danger; SQLite's own limit shortens it.
                 connect::checkpoint(conn, "PASSIVE").ok();
             }
-            None if self.is_long(conn) => {
+            // The mover opens the file by its path.
+            None if self.is_long(conn) && self.watch.check().is_ok() => {
                 let path = self.path.clone();
                 let mover = std::thread::Builder::new().name("journal-log".into());
                 self.mover = mover.spawn(move || connect::move_log(&path)).ok();

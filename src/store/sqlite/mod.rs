@@ -8,6 +8,7 @@ mod deliveries;
 mod edits;
 mod erase;
 mod fall_back;
+mod file_watch;
 mod files;
 mod finish;
 mod follow_up;
@@ -74,6 +75,7 @@ pub(super) use status_jobs::{
 pub(super) use sweep::{kept_bytes, remove_images, sweep};
 
 use super::StoreError;
+use file_watch::FileWatch;
 use readers::Readers;
 use writer::Writer;
 
@@ -81,6 +83,7 @@ use writer::Writer;
 pub(super) struct Journal {
     writer: Writer,
     readers: Arc<Readers>,
+    watch: Arc<FileWatch>,
     /// Held while the journal is open; `None` beside a running relay.
     _lock: Option<File>,
 }
@@ -93,6 +96,20 @@ impl Journal {
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.call(unawaited, act).await
+    }
+
+    /// The same for an act whose answer is a promise: it fails where the files are not in their place any more,
+    /// even if it was written.
+    pub(super) async fn promise<T: Send + 'static>(
+        &self,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.promise(act).await
+    }
+
+    /// Fails unless all files are where they were opened.
+    pub(super) fn check_place(&self) -> Result<(), StoreError> {
+        self.watch.check()
     }
 
     /// Runs an act that only reads, on one state of the journal.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::file_watch::{FileId, FileWatch};
 use super::readers::Readers;
 use super::schema::{self, Found, STEPS};
 use super::tx::Makers;
@@ -23,13 +24,16 @@ pub(in crate::store) fn open(
     settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, OpenError> {
-    let path = settings.path.as_path();
-    let io = |error: std::io::Error| io_error(path, &error.to_string());
+    let typed = settings.path.as_path();
+    let io = |error: std::io::Error| io_error(typed, &error.to_string());
+    let path = &*files::follow_link(typed).map_err(io)?;
     files::make_folder(path).map_err(io)?;
     let Some(lock) = files::lock(path).map_err(io)? else {
         return Err(OpenError::Held(path.to_owned()));
     };
-    files::ensure(path).map_err(io)?;
+    let lock_id = FileId::of(&lock.metadata().map_err(io)?);
+    let database = files::ensure(path).map_err(io)?;
+    let watch = FileWatch::new(typed, database, Some((files::lock_path(path), lock_id)));
     let (conn, found) = connect_and_inspect(path)?;
     let version = match found {
         Found::Empty => 0,
@@ -44,7 +48,7 @@ pub(in crate::store) fn open(
     check_whole(&conn, path)?;
     move_log(&conn).map_err(say)?;
     take_up(&conn, clock.now()).map_err(say)?;
-    start(conn, path, clock, Some(lock))
+    start(conn, path, clock, watch, Some(lock))
 }
 
 /// See [`crate::store::Store::open_beside`].
@@ -52,13 +56,16 @@ pub(in crate::store) fn open_beside(
     settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, OpenError> {
-    let path = settings.path.as_path();
-    if !path
-        .try_exists()
-        .map_err(|error| io_error(path, &error.to_string()))?
-    {
-        return Err(OpenError::Missing(path.to_owned()));
-    }
+    let typed = settings.path.as_path();
+    let io = |error: std::io::Error| io_error(typed, &error.to_string());
+    let path = &*files::follow_link(typed).map_err(io)?;
+    let database = match std::fs::metadata(path) {
+        Ok(found) => FileId::of(&found),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing(typed.to_owned()));
+        }
+        Err(error) => return Err(io(error)),
+    };
     let (conn, found) = connect_and_inspect(path)?;
     match found {
         Found::Empty => Err(OpenError::Missing(path.to_owned())),
@@ -67,7 +74,10 @@ pub(in crate::store) fn open_beside(
             path,
             "an older feedback-relay wrote it; start `feedback-relay serve` once to bring it up to date",
         )),
-        Found::Version(_) => start(conn, path, clock, None),
+        Found::Version(_) => {
+            let watch = FileWatch::new(typed, database, None);
+            start(conn, path, clock, watch, None)
+        }
     }
 }
 
@@ -157,14 +167,23 @@ fn start(
     conn: Connection,
     path: &Path,
     clock: Arc<dyn Clock>,
+    watch: FileWatch,
     lock: Option<std::fs::File>,
 ) -> Result<Journal, OpenError> {
+    let watch = Arc::new(watch);
     let seed = getrandom::u64().map_err(|error| io_error(path, &error.to_string()))?;
-    let writer = Writer::start(conn, path.to_owned(), Makers::new(seed), clock)
-        .map_err(|error| explain(path, &error))?;
+    let writer = Writer::start(
+        conn,
+        path.to_owned(),
+        Arc::clone(&watch),
+        Makers::new(seed),
+        clock,
+    )
+    .map_err(|error| explain(path, &error))?;
     Ok(Journal {
         writer,
-        readers: Arc::new(Readers::new(path.to_owned())),
+        readers: Arc::new(Readers::new(path.to_owned(), Arc::clone(&watch))),
+        watch,
         _lock: lock,
     })
 }

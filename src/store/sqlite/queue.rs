@@ -205,6 +205,10 @@ mod tests {
             Ok(())
         }
 
+        fn promises(&self) -> bool {
+            false
+        }
+
         fn fail(&mut self, _: StoreError) {}
 
         fn answer(self: Box<Self>, failed: Option<&StoreError>) {

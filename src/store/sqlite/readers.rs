@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::batch::FAULT;
 use super::connect::{self, failure};
+use super::file_watch::FileWatch;
 use crate::store::StoreError;
 
 /// More than this gains nothing on the disks the relay runs on, and each holds its own cache.
@@ -16,15 +17,17 @@ const READERS: usize = 3;
 /// The connections.
 pub(super) struct Readers {
     path: PathBuf,
+    watch: Arc<FileWatch>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// Opens them when they are needed.
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, watch: Arc<FileWatch>) -> Self {
         Self {
             path,
+            watch,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(READERS)),
         }
@@ -59,7 +62,7 @@ impl Readers {
             let _permit = permit;
             let conn = match readers.take() {
                 Some(conn) => conn,
-                None => connect::reader(&readers.path)?,
+                None => readers.open()?,
             };
             // After a failure the connection is dropped, whatever state it is in.
             let value = act(&conn)?;
@@ -74,6 +77,15 @@ impl Readers {
             Ok(read) => read.map_err(failure),
             Err(_panicked) => Err(gone(FAULT)),
         }
+    }
+
+    /// Opens one more, unless the path leads to another file by now.
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let conn = connect::reader(&self.path)?;
+        self.watch
+            .check_database()
+            .map_err(|error| connect::refusal(error.to_string()))?;
+        Ok(conn)
     }
 
     fn take(&self) -> Option<Connection> {

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use super::batch::Act;
+use super::file_watch::FileWatch;
 use super::queue::{Queue, ended};
 use crate::store::StoreError;
 
@@ -36,12 +37,16 @@ pub(super) struct Syncer {
 }
 
 impl Syncer {
-    pub(super) fn start(queue: Arc<Queue>, tell: watch::Sender<u64>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        queue: Arc<Queue>,
+        files: Arc<FileWatch>,
+        tell: watch::Sender<u64>,
+    ) -> std::io::Result<Self> {
         let (hand_over, committed) = sync_channel(1);
         let syncing = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("journal-sync".into())
-            .spawn(move || run(&committed, &syncing, &tell))?;
+            .spawn(move || run(&committed, &syncing, &files, &tell))?;
         Ok(Self {
             queue,
             hand_over: Some(hand_over),
@@ -84,7 +89,12 @@ impl Drop for Falls<'_> {
     }
 }
 
-fn run(committed: &Receiver<Committed>, queue: &Queue, tell: &watch::Sender<u64>) {
+fn run(
+    committed: &Receiver<Committed>,
+    queue: &Queue,
+    files: &FileWatch,
+    tell: &watch::Sender<u64>,
+) {
     let _falls = Falls(queue);
     for Committed { acts, log, news } in committed {
         if let Err(error) = log.map_or(Ok(()), |log| log.sync_data()) {
@@ -98,7 +108,13 @@ fn run(committed: &Receiver<Committed>, queue: &Queue, tell: &watch::Sender<u64>
         if news {
             tell.send_modify(|count| *count = count.wrapping_add(1));
         }
-        answer(acts, None);
+        // Asked after the sync: what was in its place then is found by the next start.
+        let promised = acts.iter().any(|act| act.promises());
+        let out_of_place = promised.then(|| files.check().err()).flatten();
+        for act in acts {
+            let failed = out_of_place.as_ref().filter(|_| act.promises());
+            act.answer(failed);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::batch::{Act, Batch};
 use super::connect::{self, data_version, failure};
+use super::file_watch::{FileId, FileWatch};
 use super::ids::{self, NewIds};
 use super::log::LogKeeper;
 use super::queue::{Found, Queue, ended};
@@ -51,6 +52,7 @@ pub(in crate::store) enum Unawaited {
 struct Call<T, F> {
     act: F,
     unawaited: Unawaited,
+    promises: bool,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -67,6 +69,10 @@ where
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         self.result = Some(Ok((self.act)(tx)?));
         Ok(())
+    }
+
+    fn promises(&self) -> bool {
+        self.promises
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -98,6 +104,7 @@ impl Writer {
     pub(super) fn start(
         conn: Connection,
         path: PathBuf,
+        watch: Arc<FileWatch>,
         makers: Makers,
         clock: Arc<dyn Clock>,
     ) -> rusqlite::Result<Self> {
@@ -106,12 +113,14 @@ impl Writer {
         let (tell, news) = watch::channel(0);
         let (ends, works) = watch::channel(());
         let data_version = data_version(&conn).ok();
-        let syncer = Syncer::start(Arc::clone(&queue), tell.clone()).map_err(io)?;
+        let syncer =
+            Syncer::start(Arc::clone(&queue), Arc::clone(&watch), tell.clone()).map_err(io)?;
         let thread = Thread {
             queue: Arc::clone(&queue),
             syncer,
-            open: Some(OpenFile::new(conn, &path)?),
-            log: LogKeeper::new(path.clone()),
+            open: Some(OpenFile::new(conn, &path, &watch)?),
+            log: LogKeeper::new(path.clone(), Arc::clone(&watch)),
+            watch,
             path,
             makers,
             ids: RefCell::new(NewIds::new()),
@@ -152,10 +161,28 @@ impl Writer {
         unawaited: Unawaited,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.queue(unawaited, false, act).await
+    }
+
+    /// The same for an act whose success is a promise to somebody outside: the files must be in their place.
+    pub(super) async fn promise<T: Send + 'static>(
+        &self,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(Unawaited::Run, true, act).await
+    }
+
+    async fn queue<T: Send + 'static>(
+        &self,
+        unawaited: Unawaited,
+        promises: bool,
+        act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let call = Call {
             act,
             unawaited,
+            promises,
             result: None,
             reply,
         };
@@ -183,8 +210,15 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn new(conn: Connection, path: &Path) -> rusqlite::Result<Self> {
+    /// Takes a new connection, unless the path leads to another database than at the start.
+    fn new(conn: Connection, path: &Path, watch: &FileWatch) -> rusqlite::Result<Self> {
+        let refused = |error: StoreError| connect::refusal(error.to_string());
         let log = connect::sync_apart(&conn, path)?;
+        let opened = log
+            .metadata()
+            .map_err(|error| connect::refusal(error.to_string()))?;
+        watch.set_log(path, FileId::of(&opened));
+        watch.check_database().map_err(refused)?;
         Ok(Self {
             conn,
             log: Arc::new(log),
@@ -199,6 +233,7 @@ struct Thread {
     open: Option<OpenFile>,
     log: LogKeeper,
     path: PathBuf,
+    watch: Arc<FileWatch>,
     makers: Makers,
     ids: ids::Shared,
     clock: Arc<dyn Clock>,
@@ -292,8 +327,10 @@ impl Thread {
             Some(open) => self.open.insert(open),
             None => {
                 self.data_version = None;
+                // Connecting writes to an empty file.
+                self.watch.check_database()?;
                 let conn = connect::writer(&self.path).map_err(failure)?;
-                let open = OpenFile::new(conn, &self.path).map_err(failure)?;
+                let open = OpenFile::new(conn, &self.path, &self.watch).map_err(failure)?;
                 self.open.insert(open)
             }
         };
@@ -303,6 +340,7 @@ impl Thread {
             makers: &self.makers,
             ids: &self.ids,
             clock: &*self.clock,
+            out_of_place: self.watch.check().err(),
         }
         .commit(batch, &mut |ran| self.queue.take_more(ran < BATCH_MAX))?;
         let wrote = open.conn.total_changes() != changes;

@@ -64,6 +64,47 @@ impl InternalEvent for RelayStarted {
     }
 }
 
+/// A file of the store was removed, moved or replaced while the relay has it open.
+pub struct StoreDisplaced<'a> {
+    /// Which file, and what to do.
+    pub reason: &'a str,
+}
+
+impl InternalEvent for StoreDisplaced<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::error!(
+            reason = self.reason,
+            "the store's files are out of place; no event is acknowledged"
+        );
+        metrics.store_in_place.set(0);
+    }
+}
+
+/// The files of the store are back where they were opened.
+pub struct StoreInPlace;
+
+impl InternalEvent for StoreInPlace {
+    fn emit(self, metrics: &Metrics) {
+        tracing::info!("the store's files are in place again; events are taken");
+        metrics.store_in_place.set(1);
+    }
+}
+
+/// Lines of the log were dropped, and it flows again.
+pub struct LogLinesDropped {
+    /// How many since this was said last.
+    pub lines: u64,
+}
+
+impl InternalEvent for LogLinesDropped {
+    fn emit(self, _metrics: &Metrics) {
+        tracing::warn!(
+            lines = self.lines,
+            "lines of the log were dropped: whoever reads it was too slow"
+        );
+    }
+}
+
 /// One item made its handler panic; the relay goes on.
 pub struct PanicCaught {
     /// Where.

@@ -100,6 +100,8 @@ pub struct Metrics {
     image_bytes: Gauge,
     statuses_waiting: Gauge,
     journal_up: Gauge,
+    pub(super) store_in_place: Gauge,
+    pub(super) log_lines_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -157,6 +159,8 @@ impl Metrics {
             image_bytes: Gauge::default(),
             statuses_waiting: Gauge::default(),
             journal_up: Gauge::default(),
+            store_in_place: Gauge::default(),
+            log_lines_dropped: Counter::default(),
         };
         all.register_intake();
         all.register_deliveries();
@@ -168,6 +172,7 @@ impl Metrics {
         all.register_health();
         all.begin_unnamed();
         all.image_deadline.set(f64::NAN);
+        all.store_in_place.set(1);
         all
     }
 
@@ -280,6 +285,10 @@ impl Metrics {
     fn register_health(&mut self) {
         let help = "1 while the journal can be written to, as it was tried for this answer; while it is 0, what is read from it (queues, pauses, pictures, last events) is as it was";
         self.register("journal_up", help, self.journal_up.clone());
+        let help = "1 while the files of the store are where the relay opened them; while it is 0, events are refused";
+        self.register("store_in_place", help, self.store_in_place.clone());
+        let help = "Lines of the log that were dropped because whoever reads it was too slow";
+        self.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let help = "Notices to the operator, by kind";
         self.register("notices", help, self.notices.clone());
         let help = "Panics that were caught";
@@ -367,6 +376,11 @@ impl Metrics {
     /// Sets how many statuses Feishu is still to be told.
     pub fn set_statuses_waiting(&self, count: u64) {
         self.statuses_waiting.set(signed(count));
+    }
+
+    /// Counts lines of the log that were dropped.
+    pub fn count_dropped_lines(&self, lines: u64) {
+        self.log_lines_dropped.inc_by(lines);
     }
 
     /// Sets whether the journal can be written to.

@@ -2,6 +2,7 @@
 
 mod ids;
 mod opening;
+mod places;
 mod plans;
 mod reading;
 mod writing;

@@ -1,0 +1,61 @@
+//! Watches the store for what only a person can mend: a disk that lost writes, files that were moved away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Notice, NoticeKind};
+use crate::operator::Operator;
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::{StoreDisplaced, StoreInPlace};
+
+/// How often the files are compared with those at their paths, besides before each acknowledgement.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub(super) struct StoreWatch {
+    pub(super) store: Store,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) operator: Operator,
+}
+
+impl StoreWatch {
+    /// Ends, and so stops the relay, when the store has ended before it.
+    pub(super) async fn run(self, stopping: CancellationToken) {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = self.store.ended() => {}
+            () = self.watch_place() => {}
+        }
+    }
+
+    async fn watch_place(&self) {
+        let mut in_place = true;
+        loop {
+            let store = self.store.clone();
+            // A task that fell has no answer; the next one has.
+            if let Ok(found) = tokio::task::spawn_blocking(move || store.check_place()).await {
+                match &found {
+                    Ok(()) if !in_place => self.metrics.emit(StoreInPlace),
+                    Err(error) if in_place => self.report(error).await,
+                    Ok(()) | Err(_) => {}
+                }
+                in_place = found.is_ok();
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    async fn report(&self, error: &StoreError) {
+        let reason = error.to_string();
+        self.metrics.emit(StoreDisplaced { reason: &reason });
+        let notice = Notice {
+            kind: NoticeKind::StoreDisplaced,
+            subject: "store".into(),
+            text: format!("Events are refused, and Feishu is told to send them again: {reason}."),
+        };
+        self.operator.tell(notice).await;
+    }
+}

@@ -1,0 +1,85 @@
+//! Files that are removed, moved or replaced while the store is open; paths that are symbolic links.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::Severity;
+use crate::store::conformance::{Bench, LEASE};
+use crate::store::{Accepted, Settings, Store, StoreError};
+
+fn beside(bench: &Bench, suffix: &str) -> PathBuf {
+    let mut name = bench.path().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+async fn accept(bench: &Bench, id: &str) -> Result<Accepted, StoreError> {
+    let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
+    bench.store().accept(arrival).await
+}
+
+/// Nothing is acknowledged, and the reason names the file.
+async fn assert_refused(bench: &Bench, id: &str, path: &Path) {
+    let file = path.file_name().unwrap().to_str().unwrap();
+    for refused in [
+        accept(bench, id).await.map(|_accepted| ()),
+        bench.store().probe().await,
+        bench.store().check_place(),
+    ] {
+        let reason = refused.unwrap_err().to_string();
+        assert!(reason.contains(file), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_files_moved_acknowledges_nothing() {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let bench = Bench::new();
+        accept(&bench, "e1").await.unwrap();
+        let (path, elsewhere) = (beside(&bench, suffix), beside(&bench, ".elsewhere"));
+        std::fs::rename(&path, &elsewhere).unwrap();
+        assert_refused(&bench, "e2", &path).await;
+        std::fs::write(&path, "").unwrap();
+        assert_refused(&bench, "e2", &path).await;
+        std::fs::rename(&elsewhere, &path).unwrap();
+        assert!(accept(&bench, "e2").await.is_ok(), "{suffix}: it is back");
+        assert_eq!(bench.store().check_place(), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_folder_moved_still_works_off_its_queue() {
+    let bench = Bench::new();
+    accept(&bench, "e1").await.unwrap();
+    // Opens a connection that reads, as the relay's workers have.
+    bench.store().stats().await.unwrap();
+    let folder = bench.path().parent().unwrap().to_owned();
+    std::fs::rename(&folder, bench.dir.path().join("moved")).unwrap();
+    assert_refused(&bench, "e2", &bench.path()).await;
+    let notice = bench.arrival("notice", &[("oncall", Severity::Info)]);
+    assert!(bench.store().accept_notice(notice).await.is_ok());
+    let leases = bench.store().lease_due(&"oncall".into(), 9, LEASE).await;
+    assert!(leases.unwrap().len() >= 2, "the event and the notice");
+}
+
+#[tokio::test]
+async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
+    let mut bench = Bench::new();
+    accept(&bench, "e1").await.unwrap();
+    bench.close();
+    let link = bench.dir.path().join("link.db");
+    std::os::unix::fs::symlink("data/relay.db", &link).unwrap();
+    let settings = Settings {
+        path: link.clone(),
+        ..bench.settings()
+    };
+    let store = Store::open(&settings, bench.clock()).unwrap();
+    let repeat = store.accept(bench.arrival("e1", &[])).await;
+    assert!(matches!(repeat, Ok(Accepted::Repeat(_))), "{repeat:?}");
+    let names: Vec<_> = std::fs::read_dir(bench.dir.path()).unwrap().collect();
+    assert_eq!(names.len(), 2, "nothing is made beside the link");
+    // By its own name it is held as well.
+    assert!(Store::open(&bench.settings(), bench.clock()).is_err());
+    Store::open_beside(&settings, bench.clock()).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    assert!(store.check_place().is_err(), "the link leads nowhere");
+}

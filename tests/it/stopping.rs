@@ -1,0 +1,235 @@
+//! What must not keep the relay from working, or from stopping: a log that nobody reads, a lock that somebody holds,
+//! a name server that does not answer, a signal in its first moments.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::http::{Answer, get, request};
+use crate::harness::sealed::KEY;
+use crate::harness::{Feedback, Receiver, Relay, sealed, wait_until};
+use crate::main_path::to_hook;
+
+/// How much a pipe holds (`pipe(7)`).
+const PIPE_BYTES: usize = 65_536;
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process id"), signal).expect("it runs");
+}
+
+/// Waits until a process catches SIGHUP, by its mask in `/proc`.
+fn wait_until_it_listens(child: &Child) {
+    let file = format!("/proc/{}/status", child.id());
+    wait_until("signals are caught", || {
+        let status = std::fs::read_to_string(&file).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & 1 == 1)
+    });
+}
+
+/// Pushes to whoever listens at `address`.
+fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
+    let (headers, body) = sealed(KEY, &feedback.envelope.to_string());
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    request(address, "POST", "/apps/shop/events", &headers, &body)
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let hook = Receiver::answering("{}");
+    let port = free_port();
+    let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
+    let relay = Relay::prepared(&config);
+    // Full from the start, as a supervisor hands it to a relay that it started anew.
+    let (unread, mut pipe) = std::io::pipe().expect("a pipe");
+    pipe.write_all(&[b'\n'; PIPE_BYTES]).expect("it has room");
+    let mut child = relay
+        .command(&["serve"])
+        .stdout(pipe.try_clone().expect("a descriptor"))
+        .stderr(pipe)
+        .spawn()
+        .expect("the binary");
+    let address = format!("127.0.0.1:{port}");
+    let is_up = || std::net::TcpStream::connect(&address).is_ok();
+    wait_until("it listens", is_up);
+    assert_eq!(get(&address, "/healthz").status, 200);
+    for number in 0..100 {
+        let answer = push_to(&address, &Feedback::fault(number));
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    hook.wait_for(100);
+    signal(&child, Signal::TERM);
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    drop(unread);
+}
+
+#[test]
+fn a_relay_without_stdout_and_stderr_serves() {
+    let hook = Receiver::answering("{}");
+    let port = free_port();
+    let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
+    let relay = Relay::prepared(&config);
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "exec \"$0\" serve >&- 2>&-"])
+        .arg(env!("CARGO_BIN_EXE_feedback-relay"))
+        .current_dir(relay.folder())
+        .spawn()
+        .expect("a shell");
+    let address = format!("127.0.0.1:{port}");
+    wait_until("it listens", || {
+        std::net::TcpStream::connect(&address).is_ok()
+    });
+    let answer = push_to(&address, &Feedback::fault(1));
+    assert_eq!(answer.expect("an answer").status, 200);
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+/// A relay whose configuration is a pipe: it waits for it as others do for a slow disk or many rules.
+fn waiting_for_its_configuration(relay: &Relay) -> Child {
+    std::fs::remove_file(relay.path("relay.toml")).expect("it was written");
+    let made = Command::new("mkfifo")
+        .arg(relay.path("relay.toml"))
+        .status();
+    assert!(made.expect("mkfifo").success());
+    let child = relay
+        .command(&["serve"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary");
+    wait_until_it_listens(&child);
+    child
+}
+
+#[test]
+fn a_reload_that_is_asked_for_too_early_is_made_later() {
+    let hook = Receiver::answering("{}");
+    let port = free_port();
+    let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
+    let relay = Relay::prepared("");
+    let mut child = waiting_for_its_configuration(&relay);
+    signal(&child, Signal::HUP);
+    let hand_over = || {
+        // Opening waits for the reader.
+        let file = File::options().write(true).open(relay.path("relay.toml"));
+        let written = file.and_then(|mut file| file.write_all(config.as_bytes()));
+        written.expect("the relay reads it");
+    };
+    hand_over();
+    let address = format!("127.0.0.1:{port}");
+    let reloads = "feedback_relay_reloads_total{result=\"ok\"} 1";
+    wait_until("it is up", || {
+        std::net::TcpStream::connect(&address).is_ok()
+    });
+    hand_over();
+    wait_until("it reloads", || {
+        get(&address, "/metrics").text().contains(reloads)
+    });
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_stop_before_the_configuration_is_read_ends_it_at_once() {
+    let relay = Relay::prepared("");
+    let mut child = waiting_for_its_configuration(&relay);
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+/// A relay with a line in hand for a file whose lock the test holds.
+fn behind_a_lock(grace: &str) -> (Relay, File) {
+    let mut relay = Relay::prepared(&Relay::config(
+        "[destinations.lines]\nkind = \"file\"\npath = \"lines\"\ntimeout = \"60s\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"lines\"\n",
+    ));
+    let config = relay.read("relay.toml");
+    relay.write(
+        "relay.toml",
+        &format!("server.shutdown_grace = \"{grace}\"\n{config}"),
+    );
+    let held = File::create(relay.path("lines")).expect("a file");
+    held.lock().expect("nobody has it");
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    wait_until("it is being sent", || {
+        relay.deliveries()[0]["state"] == "sending"
+    });
+    (relay, held)
+}
+
+#[test]
+fn a_lock_that_another_program_holds_delays_no_stop() {
+    let (mut relay, held) = behind_a_lock("1s");
+    assert_eq!(relay.stop().code(), Some(0));
+    assert!(relay.log().contains("in_time=false"), "{}", relay.log());
+    drop(held);
+}
+
+#[test]
+fn a_second_signal_ends_a_relay_behind_a_lock() {
+    let (mut relay, held) = behind_a_lock("10m");
+    relay.signal(Signal::TERM);
+    relay.wait_for_log("stopping");
+    assert_eq!(relay.stop().code(), Some(0));
+    drop(held);
+}
+
+#[test]
+fn a_name_server_that_does_not_answer_holds_nothing_up() {
+    let hook = Receiver::answering("{}");
+    let mut config = Relay::config("");
+    let mut names = vec!["\"hook\"".to_owned()];
+    for number in 0..40 {
+        names.push(format!("\"dead-{number}\""));
+        config.push_str(&format!(
+            "[destinations.dead-{number}]\nkind = \"webhook\"\nurl = \"http://dead-{number}.example.test/\"\n"
+        ));
+    }
+    config.push_str(&format!(
+        "[destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = [{}]\n",
+        hook.url("/"),
+        names.join(", "),
+    ));
+    let mut relay = Relay::prepared(&format!("server.shutdown_grace = \"1s\"\n{config}"));
+    // Takes questions and answers none, in a file system where it is the name server.
+    let Ok(_silent) = UdpSocket::bind("127.0.0.77:53") else {
+        return; // only the administrator may
+    };
+    relay.write("resolv.conf", "nameserver 127.0.0.77\noptions timeout:20\n");
+    let hosts = relay.path("resolv.conf").display().to_string();
+    let mounted = format!("mount --bind {hosts} /etc/resolv.conf && exec \"$0\" \"$@\"");
+    let may = Command::new("unshare")
+        .args(["--mount", "/bin/true"])
+        .status();
+    if !may.is_ok_and(|status| status.success()) {
+        return;
+    }
+    relay.launch_through(&["unshare", "--mount", "/bin/sh", "-c", &mounted]);
+    relay.start();
+    for number in 0..20 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    hook.wait_for(20);
+    assert_eq!(relay.get("/status").status, 200);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", relay.pid()));
+    let threads = threads.expect("it runs").count();
+    assert!(threads < 80, "{threads} threads");
+    assert_eq!(relay.stop().code(), Some(0));
+}

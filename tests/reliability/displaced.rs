@@ -1,0 +1,88 @@
+//! The store's files are removed, moved or replaced under a running relay: what it answers for from then on would
+//! be lost, so it answers for nothing.
+
+use std::path::Path;
+
+use crate::harness::{Feedback, Receiver, Relay, wait_until};
+use crate::parts::to_hook;
+
+/// Does `harm` to the files of a relay, and sees that nothing is acknowledged and everybody is told. The
+/// relay goes on running; whether what it had in hand is still sent is up to the harm.
+fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&format!(
+        "operator.notify = \"hook\"\n{}",
+        to_hook(&hook, "")
+    ));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    relay.wait_until_idle();
+    harm(relay.folder());
+    let refused = relay.push(&Feedback::fault(2));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    wait_until("readyz says so", || relay.get("/readyz").status == 503);
+    assert_eq!(relay.get("/healthz").status, 200);
+    relay.wait_for_log("out of place");
+    wait_until("the metric says so", || {
+        let metrics = relay.get("/metrics").text();
+        metrics.contains("\nfeedback_relay_store_in_place 0\n")
+    });
+    let status = relay.get("/status").text();
+    assert!(status.contains("relay.db"), "{status}");
+    (relay, hook)
+}
+
+#[test]
+fn a_store_that_was_removed_acknowledges_nothing() {
+    let (mut relay, _hook) = refuses_after(|folder| {
+        std::fs::remove_dir_all(folder.join("data")).expect("a folder");
+    });
+    assert_eq!(relay.stop().code(), Some(0));
+    // The next start has a new store, and takes what was refused.
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
+    assert_eq!(relay.stop().code(), Some(0));
+}
+
+#[test]
+fn a_database_that_was_moved_is_used_again_when_it_is_back() {
+    let (mut relay, hook) = refuses_after(|folder| {
+        std::fs::rename(folder.join("data/relay.db"), folder.join("moved")).expect("a file");
+    });
+    // The notice is sent from the file that is still open.
+    let notice = hook.wait_for(2);
+    assert!(notice[1].text().contains("store_displaced"));
+    std::fs::rename(relay.path("moved"), relay.path("data/relay.db")).expect("it is there");
+    wait_until("it takes events again", || {
+        relay.push(&Feedback::fault(2)).status == 200
+    });
+    relay.wait_for_log("in place again");
+    wait_until("readyz says so", || relay.get("/readyz").status == 200);
+    assert_eq!(relay.stop().code(), Some(0));
+}
+
+#[test]
+fn a_database_that_was_replaced_is_left_alone() {
+    let (mut relay, _hook) = refuses_after(|folder| {
+        let database = folder.join("data/relay.db");
+        std::fs::copy(&database, folder.join("copy")).expect("a file");
+        std::fs::rename(folder.join("copy"), &database).expect("a file");
+    });
+    let replaced = std::fs::read(relay.path("data/relay.db")).expect("a file");
+    assert_eq!(relay.push(&Feedback::fault(3)).status, 503);
+    assert_eq!(relay.stop().code(), Some(0));
+    let after = std::fs::read(relay.path("data/relay.db")).expect("a file");
+    assert_eq!(replaced, after);
+}
+
+#[test]
+fn a_folder_that_was_renamed_is_missed() {
+    let (mut relay, _hook) = refuses_after(|folder| {
+        std::fs::rename(folder.join("data"), folder.join("old")).expect("a folder");
+    });
+    std::fs::rename(relay.path("old"), relay.path("data")).expect("a folder");
+    wait_until("it takes events again", || {
+        relay.push(&Feedback::fault(2)).status == 200
+    });
+    assert_eq!(relay.stop().code(), Some(0));
+}
