@@ -46,6 +46,7 @@ codes! {
     BAD_VARIABLE = "E014", "a `RELAY__…` variable that names no single value";
     BAD_NAME = "E015", "a name with characters that names cannot have";
     OUT_OF_RANGE = "E016", "a value outside its range";
+    FLAW = "E017", "quotes, white space or invisible characters around or in a value";
     NO_KEY = "E020", "an app by webhook with neither key nor token";
     SAME_APP_ID = "E021", "two apps of one `app_id`";
     BAD_APP_ID = "E022", "not an app id";
@@ -64,6 +65,8 @@ codes! {
     BAD_MENTION = "E035", "not a person that can be mentioned";
     NAME_TAKEN = "E036", "one name for two things";
     NO_APPS = "E037", "no app";
+    OTHER_KIND = "E038", "a URL of another kind of destination";
+    PLACEHOLDER = "E039", "a sample that was never filled in";
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
     TEST_EVENT = "E060", "a test's event cannot be read";
@@ -80,4 +83,5 @@ codes! {
     NO_INCLUDE = "W008", "an `include` pattern that matches no file";
     PRIVATE_HOST = "W009", "a host that only a private network has";
     TOKEN_KIND = "W011", "not a bot's token";
+    IGNORED_VARIABLE = "W012", "a variable that is not heeded";
 }

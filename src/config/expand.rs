@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::spans::{At, Complaints, from_environment};
-use super::{Needs, codes, stand_in};
+use super::{Needs, codes, flaw, stand_in};
 
 /// The variables of the process.
 pub(super) type Environment = BTreeMap<String, String>;
@@ -67,7 +67,19 @@ impl Expansion<'_> {
         let span = value.span();
         match value.get_mut() {
             DeValue::String(text) => {
-                if from_environment(&span) || !text.contains("${") {
+                if from_environment(&span) {
+                    return true;
+                }
+                if let Some(name) = bare_reference(text) {
+                    let known = self.variables.environment.contains_key(name);
+                    let name = if known { name } else { "NAME" };
+                    let message = "a variable without braces is not replaced";
+                    let help = format!("write ${{{name}}}");
+                    self.out
+                        .add_with_help(codes::BAD_REFERENCE, at, message, help);
+                    return false;
+                }
+                if !text.contains("${") {
                     return true;
                 }
                 match replace(text, self.variables.environment) {
@@ -122,6 +134,8 @@ enum Problem {
     Unset(String),
     Unclosed,
     BadName(String),
+    /// The variable, and what its value has that nobody sees.
+    Flaw(String, String),
 }
 
 impl Problem {
@@ -145,9 +159,18 @@ impl Problem {
                 format!("{name:?} is not the name of an environment variable"),
                 "write ${NAME} or ${NAME:-default}, and $${ for a literal ${",
             ),
+            Self::Flaw(name, flaw) => out.add_with_help(
+                codes::FLAW,
+                at,
+                format!("the value of the environment variable {name} has {flaw}"),
+                FLAW_HELP,
+            ),
         }
     }
 }
+
+/// What to do about a value with a flaw.
+pub(super) const FLAW_HELP: &str = "take it out where the value is set; `docker run --env-file` and the like keep quotes as part of the value";
 
 fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
     let mut new = String::with_capacity(text.len());
@@ -172,8 +195,11 @@ fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
         // As in a shell, `:-` also stands in for a variable that is set and empty.
         let value = environment
             .get(name)
-            .map(String::as_str)
+            .map(|value| flaw::without_line_breaks(value))
             .filter(|value| default.is_none() || !value.is_empty());
+        if let Some(flaw) = value.and_then(flaw::of_text) {
+            return Err(Problem::Flaw(name.to_owned(), flaw));
+        }
         match value.or(default) {
             Some(value) => new.push_str(value),
             None => return Err(Problem::Unset(name.to_owned())),
@@ -186,6 +212,20 @@ fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
         text: new,
         referred,
     })
+}
+
+/// The name in `$NAME`, `$(NAME)` or `%NAME%`, where that is the whole text.
+fn bare_reference(text: &str) -> Option<&str> {
+    let name = match text.strip_prefix('$') {
+        Some(rest) => rest
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'))
+            .unwrap_or(rest),
+        None => text.strip_prefix('%')?.strip_suffix('%')?,
+    };
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_name = is_variable(name) && name.len() >= 2 && name.chars().all(capital);
+    is_name.then_some(name)
 }
 
 fn is_variable(name: &str) -> bool {
@@ -207,9 +247,15 @@ mod tests {
     use super::*;
 
     fn expanded(text: &str) -> Result<String, Problem> {
-        let environment = [("KEY", "value"), ("EMPTY", ""), ("ODD", "${KEY}")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let environment = [
+            ("KEY", "value"),
+            ("EMPTY", ""),
+            ("ODD", "${KEY}"),
+            ("LINE", "value\r\n"),
+            ("QUOTED", "\"value\""),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
         replace(text, &environment).map(|new| new.text)
     }
 
@@ -224,6 +270,7 @@ mod tests {
             ("${NONE:-}", ""),
             ("${NONE:-a:-b}", "a:-b"),
             ("${EMPTY}", ""),
+            ("a${LINE}b", "avalueb"),
             ("${EMPTY:-other}", "other"),
             ("$${KEY}", "${KEY}"),
             ("$${KEY} ${KEY}", "${KEY} value"),
@@ -235,9 +282,26 @@ mod tests {
     }
 
     #[test]
+    fn variable_without_braces_is_known() {
+        for (text, name) in [
+            ("$KEY", Some("KEY")),
+            ("$(BOT_URL)", Some("BOT_URL")),
+            ("%KEY%", Some("KEY")),
+            ("$key", None),
+            ("$5", None),
+            ("pa$KEY", None),
+            ("${KEY}", None),
+        ] {
+            assert_eq!(bare_reference(text), name, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_and_no_more_than_that() {
         assert_eq!(expanded("${NONE}"), Err(Problem::Unset("NONE".to_owned())));
         assert_eq!(expanded("x ${KEY"), Err(Problem::Unclosed));
+        let flaw = Problem::Flaw("QUOTED".to_owned(), "quotes around it".to_owned());
+        assert_eq!(expanded("a ${QUOTED}"), Err(flaw));
         for (text, shown) in [("${}", ""), ("${2}", "2…"), ("${hunter-2}", "h…")] {
             assert_eq!(expanded(text), Err(Problem::BadName(shown.to_owned())));
         }

@@ -3,8 +3,8 @@
 
 use toml::de::DeValue;
 
-use super::codes;
 use super::spans::{At, Complaints};
+use super::{codes, misplaced};
 
 /// Feishu's names of fields, and ours.
 const FEISHU_NAMES: &[(&str, &str)] = &[
@@ -85,6 +85,9 @@ fn help(key: &str, known: &[&str], path: &str) -> Option<String> {
     }
     if let Some(near) = nearest(key, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
+    }
+    if let Some(section) = misplaced::section_of(key) {
+        return Some(format!("`{key}` is a key of [{section}]"));
     }
     let mut known = known.to_vec();
     known.sort_unstable();

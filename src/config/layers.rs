@@ -11,9 +11,9 @@ use config::{File, FileFormat, Source, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
-use super::expand::Environment;
+use super::expand::{Environment, FLAW_HELP};
 use super::spans::{At, Complaints, join};
+use super::{codes, flaw, misplaced};
 
 const PREFIX: &str = "RELAY";
 const SEPARATOR: &str = "__";
@@ -26,9 +26,37 @@ pub(super) fn parse<'i>(text: &'i str, out: &mut Complaints) -> Option<DeTable<'
             path: String::new(),
             span: error.span(),
         };
-        out.add(codes::SYNTAX, &at, format!("not TOML: {}", error.message()));
+        let message = format!("not TOML: {}", error.message());
+        match syntax_help(text, error) {
+            Some(help) => out.add_with_help(codes::SYNTAX, &at, message, help),
+            None => out.add(codes::SYNTAX, &at, message),
+        }
     }
     errors.is_empty().then(|| tree.into_inner())
+}
+
+/// What to do about what the parser met, where its words do not say so.
+fn syntax_help(text: &str, error: &toml::de::Error) -> Option<String> {
+    let message = error.message();
+    if message.contains("escape") {
+        let help = "in \"…\" a backslash begins an escape; write '…' in single quotes, where it is itself, or `\\\\` for each";
+        return Some(help.to_owned());
+    }
+    let at = error.span()?.start;
+    if !message.contains("duplicate key") {
+        return None;
+    }
+    let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text.get(start..)?.lines().next()?.trim();
+    let name = line.strip_prefix('[')?.split(']').next()?.trim();
+    let dotted = |line: &str| line.trim_start().starts_with(&format!("{name}."));
+    Some(if text.get(..start)?.lines().any(dotted) {
+        format!(
+            "`{name}.…` above has made this table already: move those lines below [{name}], without `{name}.`"
+        )
+    } else {
+        format!("[{name}] stands above already: put these lines below it")
+    })
 }
 
 /// Lays what the environment says over the file's `tree`.
@@ -81,6 +109,13 @@ fn ours<'i>(environment: &'i Environment, out: &mut Complaints) -> Variables<'i>
     let prefix = format!("{PREFIX}{SEPARATOR}");
     let mut ours = Variables::new();
     for (name, value) in environment {
+        if let Some(meant) = misplaced::variable(name) {
+            let message = format!("the variable {name} is not heeded");
+            let at = At::new("", out.variable_span(name));
+            let help = format!("write {meant}, with two `_` between the parts");
+            out.add_with_help(codes::IGNORED_VARIABLE, &at, message, help);
+            continue;
+        }
         let Some(way) = name.strip_prefix(&prefix) else {
             continue;
         };
@@ -152,6 +187,14 @@ impl<'i> Overlay<'_, 'i> {
             (_, _) => {
                 if let Some(&(name, text)) = self.variables.get(&variable(way)) {
                     let span = self.out.variable_span(name);
+                    let text = flaw::without_line_breaks(text);
+                    if let Some(flaw) = flaw::of_text(text) {
+                        let message = format!("the value of {name} has {flaw}");
+                        let at = At::new(path, span);
+                        self.out.add_with_help(codes::FLAW, &at, message, FLAW_HELP);
+                        tree.remove(key.as_str());
+                        return;
+                    }
                     insert(tree, key, Spanned::new(span, DeValue::String(text.into())));
                 }
             }

@@ -13,8 +13,10 @@ mod check;
 mod codes;
 mod excerpt;
 mod expand;
+mod flaw;
 mod hints;
 mod layers;
+mod misplaced;
 mod raw;
 mod reload;
 mod rule_tests;
@@ -322,6 +324,7 @@ fn build(
 ) -> Option<(Config, Vec<RuleTest>)> {
     let Source { file, text } = source;
     let mut tree = layers::parse(text, out)?;
+    misplaced::take_out(&mut tree, out);
     layers::overlay(&mut tree, text, variables.environment, out);
     if tests == Tests::LeaveOut {
         tree.remove("tests");

@@ -144,6 +144,7 @@ impl Written {
     ) {
         let before = out.enter(file);
         if let Some(mut top) = layers::parse(text, out) {
+            super::misplaced::take_out(&mut top, out);
             // Paths of complaints count on from the rules before.
             expand_rules(&mut top, self.count, variables, out);
             self.take(&mut top, file, out);

@@ -15,10 +15,9 @@ pub(super) fn unanswered(error: &NetError, redactor: &Redactor) -> Sent {
     let reason = redactor.clean(&error.to_string());
     let outcome = match error {
         NetError::Unsent(_) => Outcome::Retry { reason },
-        // Nothing will get through until somebody renews it, or says another address.
-        NetError::Certificate(_) => Outcome::Stop { reason },
+        // Nothing will get through until somebody renews it, or says another address or header.
+        NetError::Certificate(_) | NetError::Refused(_) => Outcome::Stop { reason },
         NetError::Lost(_) => Outcome::Ambiguous { reason },
-        NetError::Refused(_) => Outcome::Rejected { reason },
     };
     unsent(outcome)
 }

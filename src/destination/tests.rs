@@ -139,7 +139,7 @@ async fn without_a_whole_answer() {
         assert!(reason(&sent).contains("in time"));
         let nowhere = build(&settings(kind("SECRETPART is no url")), None).unwrap();
         let sent = send(nowhere.as_ref(), Form::Full, "{}").await;
-        assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
+        assert!(matches!(sent.outcome, Outcome::Stop { .. }), "{sent:?}");
         reason(&sent);
     }
 }
@@ -154,8 +154,8 @@ fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destin
         Outcome::Retry { .. }
     ));
     assert!(matches!(
-        of(NetError::Refused("private".into())),
-        Outcome::Rejected { .. }
+        of(NetError::Refused("a header that cannot be sent".into())),
+        Outcome::Stop { .. }
     ));
     let certificate = of(NetError::Certificate("expired".into()));
     assert!(

@@ -347,6 +347,9 @@ fn where_it_belongs(key: &str, name: &str) -> Option<String> {
     if let Some(other) = other {
         return Some(format!("{name} is a {other}: write {other} = \"{name}\""));
     }
+    if let Some((key, value)) = super::words::meant(key, name) {
+        return Some(format!("write {key} = \"{value}\""));
+    }
     match key {
         "type" => did_you_mean(name, FeedbackKind::KNOWN.iter().filter_map(|one| one.key())),
         "fault" => did_you_mean(name, FaultKind::KNOWN.iter().filter_map(|one| one.key())),

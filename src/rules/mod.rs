@@ -25,6 +25,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod words;
 
 pub use codes::CODES;
 pub use conditions::KEYS as CONDITION_KEYS;

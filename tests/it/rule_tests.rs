@@ -10,7 +10,7 @@ kind = "file"
 path = "archive.jsonl"
 [destinations.ops]
 kind = "slack-webhook"
-url = "${OPS_URL:-https://hooks.slack.com/services/x}"
+url = "${OPS_URL:-https://hooks.slack.com/services/T0/B0/x}"
 locale = "en"
 [[rules]]
 name = "all"

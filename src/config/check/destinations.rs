@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::known_urls::{self, Taker};
 use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
@@ -253,7 +254,7 @@ impl Checks<'_> {
         };
         let secret = secrets.one(raw.secret, "secret", out);
         let upload_images_as = self.uploader(raw.upload_images_as, &at, out);
-        let url = self.secret_url(raw.url, &at, out)?;
+        let url = self.secret_url(raw.url, Taker::FeishuBot, &at, out)?;
         let kind = KindSettings::FeishuBot {
             url,
             secret: secret.map(Spanned::into_inner),
@@ -272,7 +273,7 @@ impl Checks<'_> {
             let help = "set `server.public_url`, by which Slack can reach them";
             out.add_with_help(codes::NO_PUBLIC_URL, &at, message, help);
         }
-        let url = self.secret_url(raw.url, &at, out)?;
+        let url = self.secret_url(raw.url, Taker::SlackWebhook, &at, out)?;
         Some(OfKind::new(
             KindSettings::SlackWebhook { url },
             Family::Slack,
@@ -302,12 +303,17 @@ impl Checks<'_> {
             webhook::check_secret(secret, &at.key("secret", secret.span()), out);
         }
         let headers = webhook::headers(raw.headers, &secrets, out);
+        let body_is_written = raw.body.is_some();
         let body = raw.body.and_then(|body| self.body(&body, &at, out));
         let Some(url) = secrets.quiet(raw.url, "url", out) else {
             missing(&at, "url", "it is where messages are posted to", out);
             return None;
         };
-        urls::target(&url, &at.key("url", url.span()), out);
+        let place = at.key("url", url.span());
+        let own_body = body_is_written;
+        if !known_urls::check(&url, Taker::Webhook { own_body }, &place, out) {
+            urls::target(&url, &place, out);
+        }
         let kind = KindSettings::Webhook {
             url: url.into_inner(),
             secrets: super::apps::plain(signing),
@@ -338,6 +344,7 @@ impl Checks<'_> {
     fn secret_url(
         &self,
         field: Field<crate::config::values::RawSecret>,
+        taker: Taker,
         at: &At,
         out: &mut Complaints,
     ) -> Option<Secret> {
@@ -354,7 +361,10 @@ impl Checks<'_> {
             );
             return None;
         };
-        urls::target(&url, &at.key("url", url.span()), out);
+        let place = at.key("url", url.span());
+        if !known_urls::check(&url, taker, &place, out) {
+            urls::target(&url, &place, out);
+        }
         Some(url.into_inner())
     }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::destinations::{COMMON_KEYS, Checks, OfKind};
-use super::{missing, or};
+use super::{known_urls, missing, or};
 use crate::config::codes;
 use crate::config::raw::{Field, RawFeishuApp};
 use crate::config::section::Section;
@@ -73,18 +73,19 @@ fn id(
     at: &At,
     out: &mut Complaints,
 ) -> Option<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let place = at.key(key, written.span());
     let rest = written.get_ref().strip_prefix(prefix);
+    if rest.is_some_and(known_urls::stands_in) {
+        let message = "this id is a sample that was never filled in";
+        out.add_with_help(codes::PLACEHOLDER, &place, message, help);
+        return None;
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain)) {
         return Some(written.into_inner());
     }
     let what = if key == "chat_id" { "chat" } else { "person" };
     let message = format!("not the id of a {what}");
-    out.add_with_help(
-        codes::BAD_RECEIVER,
-        &at.key(key, written.span()),
-        message,
-        help,
-    );
+    out.add_with_help(codes::BAD_RECEIVER, &place, message, help);
     None
 }

@@ -3,6 +3,7 @@
 mod apps;
 mod destinations;
 mod feishu_app;
+mod known_urls;
 mod names;
 mod pictures;
 mod proxy;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::known_urls;
 use crate::config::codes;
 use crate::config::raw::RawMention;
 use crate::config::section::Section;
@@ -26,6 +27,11 @@ pub(super) fn check_name(name: &Spanned<String>, at: &At, out: &mut Complaints) 
 
 pub(super) fn check_app_id(id: &str, at: &At, out: &mut Complaints) {
     let rest = id.strip_prefix("cli_").unwrap_or_default();
+    if known_urls::stands_in(rest) {
+        let message = "this app id is a sample that was never filled in";
+        let help = "Feishu's console shows it under Credentials & Basic Info";
+        return out.add_with_help(codes::PLACEHOLDER, at, message, help);
+    }
     if rest.is_empty() || !rest.chars().all(|c| c.is_ascii_alphanumeric()) {
         let message = "not an app id: it is `cli_` and letters and digits";
         let help = "Feishu's console shows it under Credentials & Basic Info";

@@ -5,10 +5,11 @@ use std::io::Read;
 use toml::Spanned;
 
 use super::Context;
-use crate::config::codes;
+use crate::config::expand::FLAW_HELP;
 use crate::config::raw::Field;
 use crate::config::spans::{At, Complaints, from_environment};
 use crate::config::values::{Many, RawSecret};
+use crate::config::{codes, flaw};
 use crate::model::Secret;
 
 /// Larger files are no secrets of ours, but a mistake.
@@ -44,11 +45,16 @@ impl Secrets<'_> {
         let at = self.section.key(key, field.span());
         let span = field.span();
         let secret = match field.into_inner() {
-            RawSecret::Itself(secret) => secret,
+            RawSecret::Itself(secret) => Secret::new(flaw::without_line_breaks(secret.expose())),
             RawSecret::File(path) => self.file(&path, &at, out)?,
         };
         if secret.expose().trim().is_empty() {
             out.add(codes::EMPTY_SECRET, &at, format!("`{key}` is empty"));
+            return None;
+        }
+        if let Some(flaw) = flaw::of_secret(secret.expose()) {
+            let message = format!("the secret `{key}` has {flaw}");
+            out.add_with_help(codes::FLAW, &at, message, FLAW_HELP);
             return None;
         }
         Some(Spanned::new(span, secret))
@@ -87,7 +93,7 @@ impl Secrets<'_> {
             .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
         let problem = match read {
             Ok(count) if count as u64 > FILE_BYTES_MAX => "it is larger than 64KiB".to_owned(),
-            Ok(_) => return Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+            Ok(_) => return Some(Secret::new(flaw::without_line_breaks(&text))),
             Err(error) => error.to_string(),
         };
         let message = format!(

@@ -2,9 +2,8 @@
 
 use toml::Spanned;
 
-use super::missing;
 use super::secrets::Secrets;
-use super::urls;
+use super::{known_urls, missing, urls};
 use crate::config::codes;
 use crate::config::raw::RawSlackApp;
 use crate::config::spans::{At, Complaints};
@@ -52,8 +51,14 @@ pub(super) fn app(
 }
 
 fn check_token(token: &Spanned<crate::model::Secret>, at: &At, out: &mut Complaints) {
-    if !token.get_ref().expose().starts_with("xoxb-") {
-        let place = at.key("token", token.span());
+    let place = at.key("token", token.span());
+    let rest = token.get_ref().expose().strip_prefix("xoxb-");
+    if rest.is_some_and(known_urls::stands_in) {
+        let message = "this token is a sample that was never filled in";
+        let help = "take the Bot User OAuth Token";
+        return out.add_with_help(codes::PLACEHOLDER, &place, message, help);
+    }
+    if rest.is_none() {
         let message = "not a bot's token, which begins with `xoxb-`";
         let help = "take the Bot User OAuth Token";
         out.add_with_help(codes::TOKEN_KIND, &place, message, help);

@@ -86,6 +86,18 @@ pub(super) fn base(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Opti
         out.add(codes::BAD_URL, at, message);
         return None;
     }
+    let host = parsed.host_str().unwrap_or_default();
+    let is_public = matches!(host, "open.feishu.cn" | "open.larksuite.com");
+    if is_public && parsed.path() != "/" {
+        let message = "this URL must have no path: paths are put behind it";
+        out.add_with_help(
+            codes::BAD_URL,
+            at,
+            message,
+            format!("write \"https://{host}\""),
+        );
+        return None;
+    }
     Some(parsed.as_str().trim_end_matches('/').to_owned())
 }
 

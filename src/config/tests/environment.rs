@@ -95,6 +95,9 @@ fn what_is_wrong_is_named_by_its_variable() {
             ("RELAY__SERVER____PORT", "hunter2"),
             ("RELAY__SERVRE__LISTEN", "hunter2"),
             ("RELAY__STORE", "hunter2"),
+            ("RELAY_SERVER_LISTEN", "hunter2"),
+            ("RELAY__LOG__FORMAT", "\"json\""),
+            ("RELAY__SERVER_PUBLIC_URL", "hunter2"),
             ("RELAY__APPS__MY_SHOP__ENCRYPT_KEY", ""),
             ("RELAY__RULES__0__NAME", "hunter2"),
         ]);

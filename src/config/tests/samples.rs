@@ -28,7 +28,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("ONCALL_BOT_SECRET", "bot secret"),
     ("SLACK_BOT_TOKEN", "xoxb-1"),
     ("SLACK_SIGNING_SECRET", "signing secret"),
-    ("OPS_URL", "https://hooks.slack.com/services/x"),
+    ("OPS_URL", "https://hooks.slack.com/services/T0/B0/x"),
     (
         "WAREHOUSE_SECRET",
         "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",

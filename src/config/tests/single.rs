@@ -99,7 +99,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "a_kind_misspelt",
-        "[destinations.x]\nkind = \"slack_webhook\"\nurl = \"${URL:-https://hooks.slack.com/x}\"\n",
+        "[destinations.x]\nkind = \"slack_webhook\"\nurl = \"${URL:-https://hooks.slack.com/services/T0/B0/x}\"\n",
     ),
     (
         "a_key_of_another_kind",

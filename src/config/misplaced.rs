@@ -1,0 +1,195 @@
+//! Keys that stand where TOML gives them another meaning than their writer did.
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::codes;
+use super::schema::schema;
+use super::spans::{At, Complaints, from_environment};
+
+/// The sections whose keys are theirs alone, whatever table they stand in.
+const SECTIONS: &[&str] = &[
+    "server",
+    "network",
+    "log",
+    "operator",
+    "store",
+    "images",
+    "templates",
+];
+
+/// Complains of `server.admin_listen = …` below a table, where TOML takes it for a key of that table, and takes it out.
+pub(super) fn take_out(top: &mut DeTable<'_>, out: &mut Complaints) {
+    for (key, value) in top.iter_mut() {
+        let at = At::default().key(key.get_ref(), value.span());
+        below(value, &at, out);
+    }
+}
+
+fn below(value: &mut Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) {
+    match value.get_mut() {
+        DeValue::Table(table) => in_table(table, at, out),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                let at = at.index(index, item.span());
+                below(item, &at, out);
+            }
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => {}
+    }
+}
+
+fn in_table(table: &mut DeTable<'_>, at: &At, out: &mut Complaints) {
+    let mut strangers = Vec::new();
+    for (key, value) in table.iter_mut() {
+        let place = at.key(key.get_ref(), key.span());
+        match section_key(key.get_ref(), value.get_ref()) {
+            Some(inner) if !from_environment(&key.span()) => {
+                let message = format!(
+                    "`{}.{inner}` stands below a table, so TOML takes it for a key of `{}`",
+                    key.get_ref(),
+                    at.path
+                );
+                let help = format!(
+                    "write it above the first [table] of the file, or `{inner} = …` below [{}]",
+                    key.get_ref()
+                );
+                out.add_with_help(codes::UNKNOWN_KEY, &place, message, help);
+                strangers.push(key.clone());
+            }
+            Some(_) | None => below(value, &place, out),
+        }
+    }
+    for key in strangers {
+        table.remove(&key);
+    }
+}
+
+/// The first key in `value`, if all its keys are those of the section `name`.
+fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
+    let DeValue::Table(table) = value else {
+        return None;
+    };
+    if !SECTIONS.contains(&name) || table.is_empty() {
+        return None;
+    }
+    let schema = schema();
+    let known = schema["properties"][name]["properties"].as_object()?;
+    let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
+    let all_known = keys.iter().all(|key| known.contains_key(*key));
+    keys.first()
+        .filter(|_| all_known)
+        .map(|key| (*key).to_owned())
+}
+
+/// The only section that has a key of this name.
+pub(super) fn section_of(key: &str) -> Option<&'static str> {
+    // An app or a destination has these too.
+    if ENTRY_KEYS.contains(&key) || matches!(key, "locale" | "timezone") {
+        return None;
+    }
+    let schema = schema();
+    let has = |section: &&&str| {
+        let keys = schema["properties"][**section]["properties"].as_object();
+        keys.is_some_and(|keys: &serde_json::Map<String, Value>| keys.contains_key(key))
+    };
+    let mut sections = SECTIONS.iter().filter(has);
+    match (sections.next(), sections.next()) {
+        (Some(section), None) => Some(section),
+        _ => None,
+    }
+}
+
+/// The variable that `name` was probably meant to be: `RELAY__SERVER__LISTEN` for `RELAY_SERVER_LISTEN`.
+pub(super) fn variable(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    let start = ["FEEDBACK_RELAY_", "RELAY_"];
+    let rest = start.iter().find_map(|start| upper.strip_prefix(start))?;
+    let rest = rest.trim_start_matches('_').to_lowercase();
+    let schema = schema();
+    let of_section = SECTIONS.iter().find_map(|section| {
+        let key = rest.strip_prefix(section)?.strip_prefix('_')?;
+        let key = key.trim_start_matches('_');
+        let known = schema["properties"][*section]["properties"].as_object()?;
+        known.contains_key(key).then(|| format!("{section}__{key}"))
+    });
+    let of_entry = || {
+        ["apps", "destinations"].iter().find_map(|section| {
+            let entry = rest.strip_prefix(section)?.strip_prefix('_')?;
+            let entry = entry.trim_start_matches('_');
+            let (name, key) = ENTRY_KEYS.iter().find_map(|key| {
+                let name = entry.strip_suffix(key)?.trim_end_matches('_');
+                (!name.is_empty() && entry.len() > name.len() + key.len()).then_some((name, key))
+            })?;
+            Some(format!("{section}__{name}__{key}"))
+        })
+    };
+    let meant = of_section.or_else(of_entry)?;
+    let meant = format!("RELAY__{}", meant.to_uppercase());
+    (meant != name).then_some(meant)
+}
+
+/// Keys of apps and destinations that somebody may want to set by a variable, the longer before those they end in.
+const ENTRY_KEYS: &[&str] = &[
+    "verification_token",
+    "signing_secret",
+    "encrypt_key",
+    "app_secret",
+    "app_id",
+    "base_url",
+    "chat_id",
+    "channel",
+    "secret",
+    "token",
+    "proxy",
+    "url",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variable_that_is_nearly_right_is_known() {
+        for (name, meant) in [
+            ("RELAY_SERVER_LISTEN", Some("RELAY__SERVER__LISTEN")),
+            ("RELAY__SERVER_LISTEN", Some("RELAY__SERVER__LISTEN")),
+            ("RELAY_SERVER__LISTEN", Some("RELAY__SERVER__LISTEN")),
+            ("relay__server__listen", Some("RELAY__SERVER__LISTEN")),
+            ("FEEDBACK_RELAY_LOG_LEVEL", Some("RELAY__LOG__LEVEL")),
+            (
+                "FEEDBACK_RELAY__IMAGES__MAX_BYTES",
+                Some("RELAY__IMAGES__MAX_BYTES"),
+            ),
+            (
+                "RELAY_APPS_MY_SHOP_APP_SECRET",
+                Some("RELAY__APPS__MY_SHOP__APP_SECRET"),
+            ),
+            (
+                "RELAY_DESTINATIONS_OPS_URL",
+                Some("RELAY__DESTINATIONS__OPS__URL"),
+            ),
+            ("RELAY__SERVER__LISTEN", None),
+            // What Kubernetes sets for a service that is called `relay` or `relay-server`.
+            ("RELAY_SERVER_PORT", None),
+            ("RELAY_SERVER_SERVICE_HOST", None),
+            ("RELAY_PORT_8787_TCP", None),
+            ("PATH", None),
+        ] {
+            assert_eq!(variable(name).as_deref(), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn key_of_one_section_leads_there() {
+        assert_eq!(section_of("admin_listen"), Some("server"));
+        assert_eq!(section_of("retain"), None, "two sections have it");
+        assert_eq!(section_of("url"), None, "destinations have it");
+        assert_eq!(section_of("nonsense"), None);
+    }
+}
