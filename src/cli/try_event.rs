@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// The event; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
-    /// Really send it, marked as a test, once and without pictures
+    /// Really send it, marked as a test, once and without pictures; mentions are shown and call nobody
     #[arg(long)]
     send: bool,
     /// Only the message to this destination
@@ -70,7 +70,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         Trigger::Event
     };
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
-    let mut previews = preview(parts, &event, trigger, &ids, now);
+    // As in `[[tests]]`: an old sample is no late report.
+    let at = event.happened_at().unwrap_or(now);
+    let mut previews = preview(parts, &event, trigger, &ids, at);
     if let Some(name) = &args.to {
         previews
             .messages

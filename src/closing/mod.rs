@@ -230,7 +230,7 @@ impl Settings {
     /// The name and open id of whoever has this Slack id, where `[mentions]` has an entry for them alone.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {
-            Mention::All => None,
+            Mention::All | Mention::Shown(_) => None,
             Mention::Person {
                 name,
                 feishu,

@@ -9,7 +9,7 @@ use crate::model::{
     DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX, Order,
     Timestamp, Trace, Trigger,
 };
-use crate::render::{Payload, RenderError, Templates};
+use crate::render::{Mention, Payload, RenderError, Templates};
 use crate::rules::RuleSet;
 
 /// The parts of a configuration that a message is made of.
@@ -107,7 +107,14 @@ fn telling(
         trigger,
         order: order.clone(),
         app_name: names.app_name(event).to_owned(),
-        mentions: names.mentions(order),
+        mentions: match trigger {
+            Trigger::Test => shown(order),
+            Trigger::Event
+            | Trigger::LateImages
+            | Trigger::Edit
+            | Trigger::Fallback
+            | Trigger::Replay => names.mentions(order),
+        },
         images: Vec::new(),
         images_pending: match trigger {
             Trigger::Test => 0,
@@ -121,6 +128,11 @@ fn telling(
         standing: standing::unmoved(event, trigger),
         event: event.clone(),
     }
+}
+
+/// Whom the order mentions, by name alone: a test calls nobody.
+fn shown(order: &Order) -> Vec<Mention> {
+    order.mentions.iter().cloned().map(Mention::Shown).collect()
 }
 
 fn render(

@@ -56,13 +56,13 @@ impl Names {
     /// The name of `[mentions]` that means this person and nobody else.
     pub fn person(&self, id: &str) -> Option<&str> {
         let means = |mention: &&Mention| match mention {
-            Mention::All => false,
+            Mention::All | Mention::Shown(_) => false,
             Mention::Person { feishu, slack, .. } => {
                 feishu.as_slice() == [id] || slack.as_slice() == [id]
             }
         };
         match self.mentions.values().find(means)? {
-            Mention::All => None,
+            Mention::All | Mention::Shown(_) => None,
             Mention::Person { name, .. } => Some(name),
         }
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::event::SampleError;
 use super::json;
+use crate::model::Timestamp;
 
 /// The fields of `event` in `feedback.created_v6`. Source: doc "新增应用反馈".
 pub const CREATED_FIELDS: &[&str] = &[
@@ -50,6 +51,43 @@ pub fn sample_with(sample: &str, with: &Map<String, Value>) -> Result<String, Sa
     Ok(Value::Object(whole).to_string())
 }
 
+/// The sample as if it happened at `now`: its times keep their distances. Everything else stays as it is written.
+pub fn sample_at(sample: &str, now: Timestamp) -> String {
+    let created = member(sample, "create_time").and_then(|text| text.parse::<i64>().ok());
+    let Some(created) = created else {
+        return sample.to_owned();
+    };
+    let shift = jiff::SignedDuration::from_millis(now.as_millis() - created);
+    let mut text = sample.replace(
+        &format!("\"{created}\""),
+        &format!("\"{}\"", now.as_millis()),
+    );
+    for field in ["feedback_time", "fault_time", "update_time"] {
+        let Some(written) = member(sample, field) else {
+            continue;
+        };
+        // The platform's times carry no offset, so the shift is all that is needed.
+        let Ok(then) = jiff::civil::DateTime::strptime(TIME, written) else {
+            continue;
+        };
+        let then = then.saturating_add(shift).strftime(TIME);
+        text = text.replace(
+            &format!("\"{field}\": \"{written}\""),
+            &format!("\"{field}\": \"{then}\""),
+        );
+    }
+    text
+}
+
+/// How the platform writes a time.
+const TIME: &str = "%Y-%m-%d %H:%M:%S";
+
+/// The text of a member of a sample, which is written on a line of its own.
+fn member<'a>(sample: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = sample.split_once(&format!("\"{name}\": \""))?;
+    rest.split('"').next()
+}
+
 fn lay_over(event: &mut Map<String, Value>, with: &Map<String, Value>) {
     for (key, value) in with {
         match (event.get_mut(key), value) {
@@ -90,6 +128,16 @@ mod tests {
         assert_eq!(laid["event"], wanted);
         assert_eq!(laid["header"], whole["header"]);
         assert!(sample_with("[]", &Map::new()).is_err());
+    }
+
+    #[test]
+    fn sample_happens_now_and_keeps_its_distances() {
+        let sample = "{ \"create_time\": \"1772302211000\", \"feedback_time\": \"2026-03-01 02:10:11\",\n  \"fault_time\": \"2026-03-01 02:08:00\" }";
+        let now = Timestamp::from_millis(1_772_302_211_000 + 86_400_000 + 1000);
+        let stamped = sample_at(sample, now);
+        let wanted = "{ \"create_time\": \"1772388612000\", \"feedback_time\": \"2026-03-02 02:10:12\",\n  \"fault_time\": \"2026-03-02 02:08:01\" }";
+        assert_eq!(stamped, wanted);
+        assert_eq!(sample_at("{}", now), "{}");
     }
 
     /// A field that the reader does not know would be an event without anything in it.

@@ -19,6 +19,18 @@ pub struct Event {
     pub content: Content,
 }
 
+impl Event {
+    /// When it happened, by its envelope or else by what it says of itself.
+    pub fn happened_at(&self) -> Option<Timestamp> {
+        let said = match &self.content {
+            Content::Created(feedback) => feedback.reported_at,
+            Content::Updated(change) => change.updated_at,
+            Content::Notice(_) | Content::Summary(_) => None,
+        };
+        self.created_at.or(said)
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -343,7 +343,7 @@ impl<'a> Builder<'a> {
                     name: "all".into(),
                     all: true,
                 },
-                Mention::Person { name, .. } => shape::Mention {
+                Mention::Person { name, .. } | Mention::Shown(name) => shape::Mention {
                     name: self.text(name),
                     all: false,
                 },

@@ -19,6 +19,7 @@ pub(super) fn markup(mentions: &[Mention], family: Family) -> String {
     let mut out = Vec::new();
     for mention in mentions.iter().take(LIST_MAX) {
         match (mention, family) {
+            (Mention::Shown(name), _) => out.push(shown(name)),
             (Mention::All, Family::Slack) => out.push("<!channel>".to_owned()),
             (Mention::All, Family::Feishu | Family::Webhook | Family::Text) => {
                 out.push("<at id=all></at>".to_owned());
@@ -49,6 +50,7 @@ pub(super) fn text(mentions: &[Mention]) -> String {
     for mention in mentions.iter().take(LIST_MAX) {
         match mention {
             Mention::All => out.push("<at user_id=\"all\"></at>".to_owned()),
+            Mention::Shown(name) => out.push(shown(name)),
             Mention::Person { name, feishu, .. } => {
                 let ids = open_ids(feishu);
                 if ids.is_empty() {
@@ -66,6 +68,12 @@ fn open_ids(feishu: &[String]) -> Vec<&str> {
     ids.filter(|id| is_id(id) && !id.contains('@')).collect()
 }
 
+/// A name of the configuration, which holds nothing that a platform reads as markup but `_`; Slack makes no mention
+/// of plain text.
+fn shown(name: &str) -> String {
+    format!("@{}", fit_name(name))
+}
+
 fn fit_name(name: &str) -> String {
     fit(&clean(name), Field::FeishuText, Room::ALL, Locale::En)
 }
@@ -76,6 +84,9 @@ pub(super) fn nodes(mentions: &[Mention]) -> Vec<Value> {
     for mention in mentions.iter().take(LIST_MAX) {
         match mention {
             Mention::All => out.push(json!({"tag": "at", "user_id": "all"})),
+            Mention::Shown(name) => {
+                out.push(json!({"tag": "text", "text": format!("{} ", shown(name))}));
+            }
             Mention::Person { name, feishu, .. } => {
                 let ids = open_ids(feishu);
                 if ids.is_empty() {
@@ -92,7 +103,7 @@ pub(super) fn nodes(mentions: &[Mention]) -> Vec<Value> {
 pub(super) fn names(mentions: &[Mention]) -> String {
     let names = mentions.iter().take(LIST_MAX).map(|mention| match mention {
         Mention::All => "@all".to_owned(),
-        Mention::Person { name, .. } => format!("@{}", clean(name)),
+        Mention::Person { name, .. } | Mention::Shown(name) => format!("@{}", clean(name)),
     });
     names.collect::<Vec<_>>().join(" ")
 }

@@ -147,6 +147,8 @@ pub enum Mention {
         /// Slack user ids `U…`/`W…` or group ids `S…`.
         slack: Vec<String>,
     },
+    /// Whom a test would mention: shown by name, and nobody is called.
+    Shown(String),
 }
 
 /// A picture of the report, as this message can show it.

@@ -65,6 +65,57 @@ fn store_commands_need_no_secret() {
 }
 
 #[test]
+fn trial_is_not_late_and_calls_nobody() {
+    let (bot, slack, hook) = (
+        Receiver::answering(r#"{"code":0,"msg":"success","data":{}}"#),
+        Receiver::answering("ok"),
+        Receiver::answering("{}"),
+    );
+    let relay = Relay::prepared(&Relay::config(&format!(
+        r#"
+[mentions]
+sre = {{ feishu = "ou_1234", slack = "U1234567" }}
+[destinations.bot]
+kind = "feishu-bot"
+url = "{}"
+[destinations.slack]
+kind = "slack-webhook"
+url = "{}"
+[destinations.hook]
+kind = "webhook"
+url = "{}"
+[[rules]]
+name = "all"
+send_to = ["bot", "slack", "hook"]
+mention = ["sre", "all"]
+"#,
+        bot.url("/"),
+        slack.url("/"),
+        hook.url("/")
+    )));
+    let old = include_str!("../events/white-screen.json");
+    relay.write("old.json", old);
+    let sent = relay.run(&["try", "old.json", "--send"]);
+    assert_eq!(sent.code(), 0, "{sent:?}");
+    for receiver in [&bot, &slack] {
+        let received = receiver.received();
+        let body = String::from_utf8_lossy(&received[0].body).into_owned();
+        assert!(body.contains("@sre @all"), "{body}");
+        for call in ["<at", "ou_1234", "U1234567", "<!"] {
+            assert!(!body.contains(call), "{call}: {body}");
+        }
+    }
+    let body: Value = serde_json::from_slice(&hook.received()[0].body).expect("JSON");
+    assert_eq!(body["data"]["event"]["late"], false, "{body}");
+    // Without sending it is shown as it would go.
+    let tried = relay.run(&["try", "old.json"]);
+    assert!(tried.stdout.contains("<at id=ou_1234></at>"), "{tried:?}");
+    // What a sample says happened now, and so is pushed in time.
+    let stamped = relay.run(&["events", "sample", "white-screen"]).json();
+    assert_ne!(stamped["header"]["create_time"], "1772302211000");
+}
+
+#[test]
 fn the_environment_lies_over_the_file() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));

@@ -57,9 +57,9 @@ fn the_first_minutes_go_as_they_are_told() {
     relay.set("RELAY__SERVER__LISTEN", "127.0.0.1:0");
     relay.start();
 
-    let rest = "curl -d @tests/events/white-screen.json http://127.0.0.1:8787/apps/shop/events";
+    let rest = "target/release/feedback-relay events sample white-screen | curl -d @- http://127.0.0.1:8787/apps/shop/events";
     assert_eq!(curl, rest);
-    let event = relay.read("tests/events/white-screen.json");
+    let event = relay.run(&["events", "sample", "white-screen"]).stdout;
     for _repeat in 0..2 {
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let answer = post(

@@ -154,7 +154,13 @@ fn samples_are_listed_and_printed_to_be_tried() {
         let sample = relay.run(&["events", "sample", kind]).stdout;
         let shipped = format!("{}/tests/events/{kind}.json", env!("CARGO_MANIFEST_DIR"));
         let shipped = std::fs::read_to_string(shipped).expect("a file of each");
-        assert_eq!(sample, shipped, "{kind}");
+        let without_times = |text: &str| {
+            let is_time = |line: &&str| line.contains("_time\"");
+            let lines = text.lines().filter(|line| !is_time(line));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(without_times(&sample), without_times(&shipped), "{kind}");
+        assert_ne!(sample, shipped, "it happens now");
         relay.write("event.json", &sample);
         let tried = relay.run(&["try", "event.json"]);
         assert_eq!(tried.code(), 0, "{kind}: {tried:?}");

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cli::context::{Context, Exit, Failure, names};
 use crate::cli::text::Table;
+use crate::feishu::sample_at;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,7 @@ pub(in crate::cli) struct Args {
 struct Sample {
     kind: &'static str,
     what: &'static str,
+    /// Its times are replaced by those of now.
     body: &'static str,
 }
 
@@ -71,7 +73,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         let message = format!("there is no sample {kind:?}; there are: {known}");
         return Err(Failure::Usage(message));
     };
-    context.out.text(sample.body);
+    let stamped = sample_at(sample.body, context.now());
+    context.out.text(&stamped);
     Ok(Exit::Done)
 }
 

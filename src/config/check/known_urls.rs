@@ -1,4 +1,4 @@
-//! URLs that everybody knows the shape of: a Feishu bot's, a Slack webhook's, DingTalk's. One that stands at the wrong
+//! URLs that everybody knows the shape of: a Feishu bot's, a Slack webhook's and the like. One that stands at the wrong
 //! kind of destination, or was never filled in, is found here and not by the first lost message.
 //!
 //! Only public hosts are known. A stand-in on loopback and a deployment of one's own are taken as they are.
@@ -278,77 +278,80 @@ mod tests {
     const BOT: &str = "https://open.feishu.cn/open-apis/bot/v2/hook/5b1f7d1c-98b2";
     const SLACK: &str = "https://hooks.slack.com/services/T0/B0/abc";
 
+    /// A URL, what takes it, and what the complaint of the others names.
+    const OF_OTHERS: &[(&str, &[Taker], &str)] = &[
+        (BOT, &[Taker::FeishuBot, OWN_BODY], "feishu-bot"),
+        (
+            "https://open.larksuite.com/open-apis/bot/v2/hook/1",
+            &[Taker::FeishuBot, OWN_BODY],
+            "feishu-bot",
+        ),
+        (
+            "https://open.feishu.cn/open-apis/bot/hook/5b1f",
+            &[],
+            "bot/v2/hook",
+        ),
+        (
+            "https://www.feishu.cn/flow/api/trigger-webhook/5b1f",
+            &[WEBHOOK, OWN_BODY],
+            "custom bot",
+        ),
+        (
+            "https://open.feishu.cn/open-apis/im/v1/messages",
+            &[OWN_BODY],
+            "feishu-app",
+        ),
+        (SLACK, &[Taker::SlackWebhook, OWN_BODY], "slack-webhook"),
+        (
+            "https://hooks.slack.com/workflows/T0/A0/1/abc",
+            &[OWN_BODY],
+            "/services/",
+        ),
+        (
+            "https://hooks.slack.com/triggers/T0/1/abc",
+            &[OWN_BODY],
+            "/services/",
+        ),
+        (
+            "https://slack.com/api/chat.postMessage",
+            &[OWN_BODY],
+            "slack-app",
+        ),
+        (
+            "https://oapi.dingtalk.com/robot/send?access_token=1f",
+            &[OWN_BODY],
+            "`body`",
+        ),
+        (
+            "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=1f",
+            &[OWN_BODY],
+            "`body`",
+        ),
+        (
+            "https://discord.com/api/webhooks/1/abc",
+            &[OWN_BODY],
+            "`body`",
+        ),
+        (
+            "https://discord.com/api/webhooks/1/abc/slack",
+            &[Taker::SlackWebhook, OWN_BODY],
+            "slack-webhook",
+        ),
+        (
+            "https://x.webhook.office.com/webhookb2/1",
+            &[OWN_BODY],
+            "`body`",
+        ),
+        (
+            "https://prod-1.westeurope.logic.azure.com/workflows/1/triggers",
+            &[OWN_BODY],
+            "`body`",
+        ),
+    ];
+
     #[test]
     fn url_of_another_kind_names_its_own() {
-        for (url, taken_by, named) in [
-            (BOT, &[Taker::FeishuBot, OWN_BODY][..], "feishu-bot"),
-            (
-                "https://open.larksuite.com/open-apis/bot/v2/hook/1",
-                &[Taker::FeishuBot, OWN_BODY],
-                "feishu-bot",
-            ),
-            (
-                "https://open.feishu.cn/open-apis/bot/hook/5b1f",
-                &[],
-                "bot/v2/hook",
-            ),
-            (
-                "https://www.feishu.cn/flow/api/trigger-webhook/5b1f",
-                &[WEBHOOK, OWN_BODY],
-                "custom bot",
-            ),
-            (
-                "https://open.feishu.cn/open-apis/im/v1/messages",
-                &[OWN_BODY],
-                "feishu-app",
-            ),
-            (SLACK, &[Taker::SlackWebhook, OWN_BODY], "slack-webhook"),
-            (
-                "https://hooks.slack.com/workflows/T0/A0/1/abc",
-                &[OWN_BODY],
-                "/services/",
-            ),
-            (
-                "https://hooks.slack.com/triggers/T0/1/abc",
-                &[OWN_BODY],
-                "/services/",
-            ),
-            (
-                "https://slack.com/api/chat.postMessage",
-                &[OWN_BODY],
-                "slack-app",
-            ),
-            (
-                "https://oapi.dingtalk.com/robot/send?access_token=1f",
-                &[OWN_BODY],
-                "`body`",
-            ),
-            (
-                "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=1f",
-                &[OWN_BODY],
-                "`body`",
-            ),
-            (
-                "https://discord.com/api/webhooks/1/abc",
-                &[OWN_BODY],
-                "`body`",
-            ),
-            (
-                "https://discord.com/api/webhooks/1/abc/slack",
-                &[Taker::SlackWebhook, OWN_BODY],
-                "slack-webhook",
-            ),
-            (
-                "https://x.webhook.office.com/webhookb2/1",
-                &[OWN_BODY],
-                "`body`",
-            ),
-            (
-                "https://prod-1.westeurope.logic.azure.com/workflows/1/triggers",
-                &[OWN_BODY],
-                "`body`",
-            ),
-        ] {
+        for (url, taken_by, named) in OF_OTHERS {
             for taker in ALL {
                 let said = said(url, taker);
                 if taken_by.contains(&taker) {

@@ -138,7 +138,7 @@ impl Reader<'_> {
         let (name, event) = (raw.name?.into_inner(), event?);
         Some(RuleTest {
             name,
-            at: moment?.or(event.created_at).unwrap_or(AT),
+            at: moment?.or_else(|| event.happened_at()).unwrap_or(AT),
             event,
             expect: expect?,
         })
