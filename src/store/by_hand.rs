@@ -70,6 +70,13 @@ impl Store {
             .await
     }
 
+    /// Whether words that were erased may still stand in the log, because somebody reads it. Whoever has the journal
+    /// open removes them by itself, as soon as that is possible.
+    pub async fn owes_erasure(&self) -> Result<bool, StoreError> {
+        let owed = self.journal.read(sqlite::erasure_owed).await?;
+        Ok(owed.is_some())
+    }
+
     /// The events whose reporter has this open id (union id, user id).
     pub async fn events_of_user(&self, user: &str) -> Result<Vec<EventSeq>, StoreError> {
         let user = user.to_owned();

@@ -28,7 +28,8 @@
 //!   the summaries is one transaction.
 //! - What the configuration said when an event came stands with its deliveries ([`Order`]); a reload
 //!   changes nothing that was promised before it.
-//! - `erase` leaves no word of a person in any file of the journal. Copies and backups are other files.
+//! - `erase` leaves no word of a person in any file of the journal; where somebody reads the log, as soon as they end
+//!   ([`Store::owes_erasure`]). Copies and backups are other files.
 //!
 //! Deliberately not: the order of events is not that of messages (critical goes first); there is no
 //! second writer at a time, and no network file system.

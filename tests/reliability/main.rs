@@ -22,6 +22,7 @@ mod connections;
 mod damage;
 mod disk;
 mod displaced;
+mod erasure;
 mod flood;
 mod fsync;
 mod kills;

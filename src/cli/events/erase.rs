@@ -1,6 +1,9 @@
 //! `events erase`: a person's words and pictures go, the bare record stays.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::super::context::{Context, Exit, Failure};
 use super::Found;
@@ -15,7 +18,8 @@ Examples:
   feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
 
 Clicks are known by Feishu's open id, and in Slack by the id U….
-What has been sent to chats and other destinations stays there, and so do backups.";
+What has been sent to chats and other destinations stays there, and so do backups. While somebody reads the store's
+log (a backup, a sqlite3 shell) the words stay in it: the command waits 5 s and then says so, with exit status 1.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -96,7 +100,37 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
         };
         context.out.line(&said);
     }
+    if !args.dry_run && !wait_for_log(&store).await? {
+        let said = match args.json {
+            true => json!({"log": "owed"}).to_string(),
+            false => OWED.to_owned(),
+        };
+        context.out.line(&said);
+        good = false;
+    }
     Ok(Exit::done_if(good))
+}
+
+/// What is said where erased words cannot leave the log yet.
+const OWED: &str = "removed, and still in the log of the store until whoever reads it (a backup, a sqlite3 shell) \
+     ends: a running relay empties it then by itself";
+
+/// How long is waited for whoever reads the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often is looked meanwhile.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Waits until what was erased has left the log. Whether it has.
+async fn wait_for_log(store: &Store) -> Result<bool, Failure> {
+    let deadline = Instant::now() + LOG_PATIENCE;
+    while store.owes_erasure().await? {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOG_INTERVAL).await;
+    }
+    Ok(true)
 }
 
 /// The archive, unless nothing is to be removed from it.
@@ -104,7 +138,7 @@ fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failu
     if dry_run {
         return Ok(None);
     }
-    let opened = Archive::open(&config.images_dir);
+    let opened = Archive::look(&config.images_dir);
     opened
         .map(Some)
         .map_err(|error| Failure::of("cannot open the folder of pictures", error))

@@ -72,7 +72,7 @@ pub(super) fn refusal(reason: impl Into<String>) -> rusqlite::Error {
 }
 
 /// Pages of the log that may be left for the writer to move.
-const LEFT_PAGES: i64 = 300;
+pub(super) const LEFT_PAGES: i64 = 300;
 
 /// How often what came meanwhile is moved as well. Each time it is less, unless the disk does not keep up.
 const MOVES_MAX: usize = 6;
@@ -99,6 +99,8 @@ pub(super) struct Log {
     pub(super) busy: bool,
     /// Pages in it.
     pub(super) pages: i64,
+    /// Of these, pages that stand in the database as well.
+    pub(super) moved: i64,
 }
 
 /// Moves the log into the database, as far as `mode` goes; `NOOP` only tells how long it is.
@@ -108,6 +110,7 @@ pub(super) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Log>
             Ok(Log {
                 busy: row.get(0)?,
                 pages: row.get(1)?,
+                moved: row.get(2)?,
             })
         })
 }

@@ -31,7 +31,7 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     remove_words(tx, event)?;
     tx.prepare_cached("UPDATE events SET users = NULL WHERE seq = ?1")?
         .execute([event])?;
-    tx.scrub();
+    tx.scrub()?;
     remove_unneeded(tx, images)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::file_watch::FileId;
@@ -70,6 +70,23 @@ pub(super) fn ensure(path: &Path) -> io::Result<FileId> {
 /// Where the lock of the journal at `path` is.
 pub(super) fn lock_path(path: &Path) -> PathBuf {
     beside(path, ".lock")
+}
+
+/// Why a file in the journal's folder could not be opened. Where it is a matter of permissions, says whose the folder
+/// is: who once ran a command as the administrator finds it so.
+pub(super) fn explain(path: &Path, error: &io::Error) -> String {
+    let folder = folder(path).unwrap_or(Path::new("."));
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    match std::fs::metadata(folder) {
+        Ok(found) if denied => format!(
+            "{error}; its folder {} belongs to user {} (mode {:03o}), and this is user {}: `chown` the folder and what is in it",
+            folder.display(),
+            found.uid(),
+            found.mode() & 0o777,
+            rustix::process::geteuid().as_raw(),
+        ),
+        Ok(_) | Err(_) => error.to_string(),
+    }
 }
 
 /// Takes the lock of the journal at `path`, which holds while the file is open; `None`: somebody has it.

@@ -164,6 +164,6 @@ pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Re
     for (key, event) in &untold {
         states::holds_here_only(tx, key, *event)?;
     }
-    tx.scrub();
+    tx.scrub()?;
     Ok(clicks)
 }

@@ -6,9 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
-use super::connect;
 use super::file_watch::FileWatch;
+use super::{connect, meta};
 
 /// A log of so many pages is moved into the database: so many that a page which is written again and again is
 /// moved once.
@@ -20,9 +21,11 @@ const LOG_LOOK: u32 = 8;
 /// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
 const VACUUM_PAGES: u32 = 500;
 
-/// How long it is tried to empty the log after an erasure, though a reader needs it; then it is tried
-/// with every poll.
-const ERASE_PATIENCE: Duration = Duration::from_secs(1);
+/// After this, and then after twice as long each time, it is tried again to empty the log of erased words.
+const DEBT_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest of these waits: a reader may hold the log for hours.
+const DEBT_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What the writing thread does about the log, between transactions.
 pub(super) struct LogKeeper {
@@ -34,8 +37,30 @@ pub(super) struct LogKeeper {
     mover: Option<JoinHandle<rusqlite::Result<()>>>,
     /// Something was written since the log was last emptied.
     untidy: bool,
-    /// A reader kept erased words in the log.
-    owes_erasure: bool,
+    debt: Debt,
+}
+
+/// Erased words that may still stand in the log. The journal itself knows; this is when to look.
+struct Debt {
+    may_be: bool,
+    look_at: Instant,
+    wait: Duration,
+}
+
+impl Debt {
+    /// There may be one: words were erased, or another process wrote.
+    fn new() -> Self {
+        Self {
+            may_be: true,
+            look_at: Instant::now(),
+            wait: DEBT_WAIT,
+        }
+    }
+
+    fn put_off(&mut self) {
+        self.look_at = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(DEBT_WAIT_MAX);
+    }
 }
 
 impl LogKeeper {
@@ -47,7 +72,7 @@ impl LogKeeper {
             transactions: 0,
             mover: None,
             untidy: true,
-            owes_erasure: false,
+            debt: Debt::new(),
         }
     }
 
@@ -56,34 +81,81 @@ impl LogKeeper {
         self.untidy = true;
     }
 
-    /// Words were erased, and are to be gone from the log before this is answered.
-    pub(super) fn erased(&mut self, conn: &Connection) {
-        self.owes_erasure = !self.empty(conn, ERASE_PATIENCE);
+    /// Words were erased, by this process or perhaps by another.
+    pub(super) fn may_owe(&mut self) {
+        self.debt.may_be = true;
+        self.debt.look_at = self.debt.look_at.min(Instant::now() + DEBT_WAIT);
     }
 
-    /// A relay that is never idle must not owe it for ever.
+    /// Words were erased just now: they leave the log at once, if nobody reads it.
+    pub(super) fn erased(&mut self, conn: &Connection) {
+        self.debt = Debt::new();
+        self.pay_erasure(conn);
+    }
+
+    /// Empties the log of erased words, where that is owed. It waits for nobody, and a long log is moved beside the
+    /// writer first, so that nothing else waits for it either.
     pub(super) fn pay_erasure(&mut self, conn: &Connection) {
-        self.owes_erasure = self.owes_erasure && !self.empty(conn, Duration::ZERO);
+        if !self.debt.may_be || Instant::now() < self.debt.look_at {
+            return;
+        }
+        match meta::erasure_owed(conn) {
+            Ok(None) => self.debt.may_be = false,
+            Ok(Some(debt)) => {
+                let paid = self.is_short(conn)
+                    && self.empty(conn)
+                    && meta::erasure_paid(conn, debt).is_ok();
+                if paid {
+                    self.debt.may_be = false;
+                } else {
+                    self.debt.put_off();
+                }
+            }
+            // The next act tells what is wrong with the journal.
+            Err(_) => self.debt.put_off(),
+        }
+    }
+
+    /// Whether so little is in the log that moving it delays nobody. If not, it is moved beside the writer.
+    fn is_short(&mut self, conn: &Connection) -> bool {
+        if self.is_moving() {
+            return false;
+        }
+        let short = connect::checkpoint(conn, "NOOP")
+            .is_ok_and(|log| log.pages - log.moved <= connect::LEFT_PAGES);
+        if !short {
+            self.begin_to_move();
+        }
+        short
+    }
+
+    fn is_moving(&self) -> bool {
+        self.mover
+            .as_ref()
+            .is_some_and(|mover| !mover.is_finished())
+    }
+
+    /// Opens the file by its path, so it must be the same file still.
+    fn begin_to_move(&mut self) {
+        if self.watch.check().is_ok() {
+            let path = self.path.clone();
+            let mover = std::thread::Builder::new().name("journal-log".into());
+            self.mover = mover.spawn(move || connect::move_log(&path)).ok();
+        }
     }
 
     /// A transaction is over. Moves a long log into the database beside the writer, then what came meanwhile,
     /// which is little: so the next transaction begins the log anew, and none waits for the whole.
     pub(super) fn shorten(&mut self, conn: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
-        match &self.mover {
-            Some(mover) if !mover.is_finished() => {}
-            Some(_) => {
-                self.mover = None;
-                // What stays in the log is in no danger; SQLite's own limit shortens it.
-                connect::checkpoint(conn, "PASSIVE").ok();
-            }
-            // The mover opens the file by its path.
-            None if self.is_long(conn) && self.watch.check().is_ok() => {
-                let path = self.path.clone();
-                let mover = std::thread::Builder::new().name("journal-log".into());
-                self.mover = mover.spawn(move || connect::move_log(&path)).ok();
-            }
-            None => {}
+        if self.is_moving() {
+            return;
+        }
+        if self.mover.take().is_some() {
+            // What stays in the log is in no danger; SQLite's own limit shortens it.
+            connect::checkpoint(conn, "PASSIVE").ok();
+        } else if self.is_long(conn) {
+            self.begin_to_move();
         }
     }
 
@@ -102,16 +174,21 @@ impl LogKeeper {
             .and_then(|()| {
                 conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))
             });
-        // A long reader, such as a backup, must not hold the writer up.
-        let emptied = self.empty(conn, Duration::ZERO);
+        let emptied = self.empty(conn);
         self.untidy = !(emptied && left.is_ok_and(|pages| pages == 0));
     }
 
-    /// Moves the log into the database and cuts it to nothing, unless a reader needs it. Tells whether it did.
-    fn empty(&mut self, conn: &Connection, patience: Duration) -> bool {
+    /// Moves the log into the database and cuts it to nothing, unless a reader needs it: a long one, such as a backup,
+    /// must not hold the writer up. Tells whether it did.
+    fn empty(&mut self, conn: &Connection) -> bool {
         self.untidy = true;
+        // Others can write meanwhile, as they cannot while it is cut.
+        let moved = connect::checkpoint(conn, "PASSIVE");
+        if !moved.is_ok_and(|log| !log.busy && log.moved == log.pages) {
+            return false;
+        }
         let emptied = conn
-            .busy_timeout(patience)
+            .busy_timeout(Duration::ZERO)
             .and_then(|()| connect::checkpoint(conn, "TRUNCATE"));
         let restored = connect::wait_for_locks(conn);
         restored.is_ok() && emptied.is_ok_and(|log| !log.busy)

@@ -63,6 +63,28 @@ pub(in crate::store) fn begin_mark(tx: &Tx<'_>, name: &str) -> rusqlite::Result<
     Ok(tx.now)
 }
 
+/// The name of the debt of an erasure: words are erased, and may still stand in the log.
+const OWED: &str = "erasure_owed";
+
+/// Notes that the log is to be emptied. The value differs each time, so that a later debt is not forgotten with an
+/// earlier one.
+pub(super) fn owe_erasure(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    let value = getrandom::u64().map_err(|error| refusal(error.to_string()))?;
+    put(tx, OWED, &value.to_be_bytes())
+}
+
+/// The debt, if there is one.
+pub(in crate::store) fn erasure_owed(conn: &Connection) -> rusqlite::Result<Option<[u8; 8]>> {
+    get(conn, OWED)
+}
+
+/// Forgets a debt that was paid, unless words were erased again meanwhile.
+pub(super) fn erasure_paid(conn: &Connection, debt: [u8; 8]) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM meta WHERE name = ?1 AND value = ?2")?
+        .execute(params![OWED, debt])?;
+    Ok(())
+}
+
 /// A value that was put under this name.
 pub(super) fn get<const N: usize>(
     conn: &Connection,

@@ -65,7 +65,7 @@ pub(super) use late::{accept_late, known_feedback, summaries_of, summarise_late}
 pub(super) use lease::{lease_due, leased_work, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
-pub(super) use meta::{begin_mark, mark, probe, put_mark, secret};
+pub(super) use meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
 pub(super) use rows::{event_by_seq, images_of};
 pub(super) use states::{act, end_undos, platform_lists, state_of};
 pub(super) use stats::stats;

@@ -25,7 +25,7 @@ pub(in crate::store) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, OpenError> {
     let typed = settings.path.as_path();
-    let io = |error: std::io::Error| io_error(typed, &error.to_string());
+    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     files::make_folder(path).map_err(io)?;
     let Some(lock) = files::lock(path).map_err(io)? else {
@@ -57,7 +57,7 @@ pub(in crate::store) fn open_beside(
     clock: Arc<dyn Clock>,
 ) -> Result<Journal, OpenError> {
     let typed = settings.path.as_path();
-    let io = |error: std::io::Error| io_error(typed, &error.to_string());
+    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     let database = match std::fs::metadata(path) {
         Ok(found) => FileId::of(&found),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 
-use super::ids;
+use super::{ids, meta};
 use crate::model::*;
 
 /// A transaction that is under way. It is the connection, the time, and fresh ids.
@@ -44,12 +44,15 @@ impl Tx<'_> {
         });
     }
 
-    /// Words were erased: they must be gone from every file when this is answered.
-    pub(super) fn scrub(&self) {
+    /// Words were erased: they must be gone from the log as well. That is owed, by whoever has the journal open, until
+    /// it is done.
+    pub(super) fn scrub(&self) -> rusqlite::Result<()> {
+        meta::owe_erasure(self)?;
         self.marks.set(Marks {
             erased: true,
             ..self.marks.get()
         });
+        Ok(())
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) const BATCH_MAX: usize = 128;
 /// How often it is looked whether another process changed the journal.
 const POLL: Duration = Duration::from_millis(500);
 
-/// After so many polls without work the write-ahead log is emptied and free pages are given back.
+/// After so many polls in which nothing was written the write-ahead log is emptied and free pages are given back.
 const IDLE_POLLS: u32 = 2;
 
 /// Whether an act is run although nobody waits for its answer any more.
@@ -252,11 +252,8 @@ impl Thread {
     fn run(mut self) {
         loop {
             match self.queue.take(POLL) {
-                Found::Act(first) => {
-                    self.serve(vec![first]);
-                    self.idle_polls = 0;
-                }
-                Found::Nothing => self.idle_polls += 1,
+                Found::Act(first) => self.serve(vec![first]),
+                Found::Nothing => {}
                 Found::End => return,
             }
             if self.polled_at.elapsed() >= POLL && !self.poll() {
@@ -273,7 +270,9 @@ impl Thread {
             return false;
         }
         self.look_for_others();
-        if self.idle_polls >= IDLE_POLLS {
+        // Acts that only look for work come all the time; what counts is what is written.
+        self.idle_polls += 1;
+        if self.idle_polls > IDLE_POLLS {
             self.idle_polls = 0;
             if let Some(open) = &self.open {
                 self.log.tidy(&open.conn);
@@ -346,6 +345,7 @@ impl Thread {
         let wrote = open.conn.total_changes() != changes;
         if wrote {
             self.log.wrote();
+            self.idle_polls = 0;
         }
         if marks.erased {
             self.log.erased(&open.conn);
@@ -353,6 +353,9 @@ impl Thread {
         // What another process has just written, and an act has seen, may not be synced either.
         let log = Arc::clone(&open.log);
         let others_wrote = self.others_wrote();
+        if others_wrote {
+            self.log.may_owe();
+        }
         marks.news |= others_wrote;
         Ok((marks, (wrote || others_wrote).then_some(log)))
     }
@@ -363,6 +366,7 @@ impl Thread {
             self.log.pay_erasure(&open.conn);
         }
         if self.others_wrote() {
+            self.log.may_owe();
             self.tell
                 .send_modify(|count| *count = count.wrapping_add(1));
         }

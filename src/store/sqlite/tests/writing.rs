@@ -267,6 +267,48 @@ async fn erased_words_leave_the_log_when_the_last_reader_does() {
     tokio::time::timeout(limit, gone).await.unwrap();
 }
 
+/// A command ends before it can empty the log: the relay does so, though it never was without an act to run.
+#[tokio::test]
+async fn what_a_command_erased_leaves_the_log_by_the_relay() {
+    let bench = Bench::new();
+    let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
+    let reader = rusqlite::Connection::open(bench.path()).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM bodies;")
+        .unwrap();
+    let beside = Store::open_beside(&bench.settings(), bench.clock()).unwrap();
+    beside.erase(seq).await.unwrap();
+    assert_eq!(beside.owes_erasure().await, Ok(true));
+    drop(beside);
+    assert_eq!(bench.store().owes_erasure().await, Ok(true));
+    assert_ne!(bench.files_with("menschenwort\"}"), [""; 0]);
+    drop(reader);
+    let paid = async {
+        while bench.store().owes_erasure().await.unwrap() {
+            let looks = bench.store().lease_due(&"nobody".into(), 1, LEASE).await;
+            assert!(looks.unwrap().is_empty());
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, paid).await.unwrap();
+    assert_eq!(bench.files_with("menschenwort\"}"), [""; 0]);
+}
+
+/// Workers look for work all the time, and write nothing.
+#[tokio::test]
+async fn a_log_is_emptied_though_workers_look_for_work() {
+    let bench = Bench::new();
+    bench.accept(bench.arrival("e1", &[])).await;
+    let emptied = async {
+        while !log(&bench).is_empty() {
+            let looks = bench.store().lease_images(1, LEASE).await;
+            assert!(looks.unwrap().is_empty());
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, emptied).await.unwrap();
+}
+
 /// A log that is moved by the limit of SQLite alone would have all of it here: 128 MB are its limit.
 #[tokio::test]
 async fn a_log_is_shortened_while_events_come_in() {
