@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::in_force::InForce;
 use super::store_watch::StoreWatch;
-use super::{PartsError, StartError, log_watch};
+use super::{PartsError, StartError, folders, log_watch};
 use crate::archive::Archive;
 use crate::closing::{ButtonSigner, Closing, StatusWorker};
 use crate::config::Config;
@@ -46,6 +46,7 @@ impl Ground {
             dir: config.images_dir.display().to_string(),
             source,
         })?;
+        folders::warn_of_open(config);
         let link_key = store.secret(LINK_KEY).await?;
         let buttons = ButtonSigner::new(store.secret(BUTTON_KEY).await?);
         let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::new()));

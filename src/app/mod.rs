@@ -5,6 +5,7 @@
 //! new settings whole and only then puts them in force.
 
 mod burial;
+mod folders;
 mod ground;
 mod in_force;
 mod log_watch;

@@ -34,7 +34,8 @@ impl Folder {
         let dir = std::path::absolute(dir)?;
         let unfinished = dir.join(UNFINISHED);
         make_dir(&unfinished)?;
-        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+        // A folder that is not ours to change (the root of a volume) works all the same.
+        fs::set_permissions(&dir, Permissions::from_mode(0o700)).ok();
         for entry in fs::read_dir(&unfinished)? {
             let entry = entry?;
             if is_old(&entry) {
@@ -43,6 +44,14 @@ impl Folder {
         }
         Ok(Self {
             dir,
+            written: AtomicU64::new(0),
+        })
+    }
+
+    /// The same without making or changing anything.
+    pub(super) fn look(dir: &Path) -> io::Result<Self> {
+        Ok(Self {
+            dir: std::path::absolute(dir)?,
             written: AtomicU64::new(0),
         })
     }
@@ -101,7 +110,12 @@ impl Folder {
     /// The pictures whose files are as wanted.
     fn ids(&self, wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<Vec<ImageId>> {
         let mut ids = Vec::new();
-        for level in fs::read_dir(&self.dir)? {
+        let levels = match fs::read_dir(&self.dir) {
+            Ok(levels) => levels,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ids),
+            Err(error) => return Err(error),
+        };
+        for level in levels {
             let level = level?;
             if level.file_name() == UNFINISHED || !level.file_type()?.is_dir() {
                 continue;

@@ -32,6 +32,13 @@ impl Archive {
         Ok(Self { folder })
     }
 
+    /// The folder for a command beside a running relay: nothing is made, for it would belong to whoever runs the
+    /// command, and the relay could not use it.
+    pub fn look(dir: &Path) -> io::Result<Self> {
+        let folder = Arc::new(Folder::look(dir)?);
+        Ok(Self { folder })
+    }
+
     /// Keeps bytes under their hash: whole or not at all, on the disk when this returns.
     pub async fn put(&self, id: &ImageId, bytes: Bytes) -> io::Result<()> {
         let id = id.clone();

@@ -62,7 +62,7 @@ async fn copy(
 ) -> Result<u64, Failure> {
     store.backup(journal).await?;
     let pictures = |error| Failure::of("cannot copy the pictures", error);
-    let archive = Archive::open(&config.images_dir).map_err(pictures)?;
+    let archive = Archive::look(&config.images_dir).map_err(pictures)?;
     archive.copy_to(images).await.map_err(pictures)
 }
 

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use self::rule_tests::Ran;
 use super::context::{Context, Exit, Failure, block_on};
 use crate::config::{Config, Loaded};
+use crate::destination::KindSettings;
 use crate::diag::Level;
 use crate::doctor::{self, Finding, Standing};
-use crate::model::RuleName;
+use crate::model::{RuleName, Secret};
+use crate::net::{NO_CERTIFICATES, has_certificates};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,6 +89,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         None => Ran::default(),
     };
     let file = context.file();
+    warn_of_certificates(context, loaded.config.as_ref());
     let findings = match &loaded.config {
         Some(config) if args.online => Some(examine(context, config)?),
         Some(_) | None => None,
@@ -137,6 +140,28 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         }
         Some(_) => Ok(Exit::done_if(!found && ran.failed == 0)),
     }
+}
+
+/// Says that this machine has no CA certificates, where the configuration needs them.
+fn warn_of_certificates(context: &mut Context, config: Option<&Config>) {
+    if config.is_some_and(speaks_https) && !has_certificates().unwrap_or(true) {
+        context.out.note(&format!("warning: {NO_CERTIFICATES}"));
+    }
+}
+
+/// Whether anything is reached over HTTPS.
+fn speaks_https(config: &Config) -> bool {
+    let https = |url: &Secret| url.expose().starts_with("https:");
+    let mut destinations = config.destinations.values();
+    let sends = destinations.any(|one| match &one.kind {
+        KindSettings::FeishuBot { url, .. }
+        | KindSettings::SlackWebhook { url }
+        | KindSettings::Webhook { url, .. } => https(url),
+        KindSettings::FeishuApp { .. } => true,
+        KindSettings::SlackApp { base_url, .. } => base_url.starts_with("https:"),
+        KindSettings::File { .. } => false,
+    });
+    sends || config.apps.values().any(|app| app.app_secret.is_some())
 }
 
 fn examine(context: &Context, config: &Config) -> Result<Vec<Finding>, Failure> {

@@ -32,6 +32,7 @@ use crate::model::{
 use crate::net::HttpClient;
 use crate::render::{Audience, Payload};
 
+pub(crate) use file::takes_lines;
 pub use request::Request;
 
 /// At most `count` sends in `per`.

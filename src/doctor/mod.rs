@@ -134,6 +134,7 @@ async fn examine_at(
     let offsets = charts.values().flat_map(|chart| chart.ahead_secs.clone());
     let mut relay = Chart::new(Subject::Relay, clock);
     judge_clock(offsets.collect(), signs(config), &mut relay);
+    reach::examine_stores(&config.store.path, &config.images_dir, &mut relay);
     let findings = charts.into_values().flat_map(|chart| chart.findings);
     Ok(relay.findings.into_iter().chain(findings).collect())
 }

@@ -161,6 +161,35 @@ impl File {
     }
 }
 
+/// Reports the folders of the store and the images, where the relay could not write them. Those that are good are not
+/// worth a line: `serve` has them open.
+pub(super) fn examine_stores(database: &Path, images: &Path, chart: &mut Chart) {
+    let may = Access::WRITE_OK | Access::EXEC_OK;
+    let folder = here(database.parent().unwrap_or(Path::new("")));
+    for (check, folder) in [("store", folder), ("images", images)] {
+        let Some(there) = folder.ancestors().map(here).find(|folder| folder.exists()) else {
+            continue;
+        };
+        if !there.is_dir() || access(there, may).is_err() {
+            let says = format!("the folder {} cannot be written", there.display());
+            chart.failed(
+                check,
+                says,
+                "let the relay's user write it, or run this check as that user",
+            );
+        }
+    }
+    let written = Access::READ_OK | Access::WRITE_OK;
+    if database.exists() && access(database, written).is_err() {
+        let says = format!("{} cannot be written", database.display());
+        chart.failed(
+            "store",
+            says,
+            "let the relay's user own it, or run this check as that user",
+        );
+    }
+}
+
 /// A folder's path; that of the current one is written as nothing.
 fn here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() {

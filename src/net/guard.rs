@@ -14,8 +14,9 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::certificates::{self, Built, NO_CERTIFICATES};
 use super::resolver::Resolver;
-use super::{Answer, CONNECT_TIMEOUT, ClientError, NetError, chain, classify, is_global, read};
+use super::{Answer, CONNECT_TIMEOUT, ClientError, NetError, classify, is_global, read};
 use crate::model::Private;
 
 /// How long fetching may take in all, redirects included.
@@ -68,8 +69,8 @@ pub enum GuardError {
 /// nothing decompressed. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct GuardedClient {
-    public: reqwest::Client,
-    anywhere: reqwest::Client,
+    public: Built,
+    anywhere: Built,
 }
 
 impl GuardedClient {
@@ -130,8 +131,12 @@ impl GuardedClient {
         } else {
             &self.public
         };
+        if url.scheme() == "https" && !client.speaks_https {
+            let reason = NO_CERTIFICATES.into();
+            return Err(GuardError::Net(NetError::Certificate(reason)));
+        }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let sent = client.get(url).timeout(FETCH_TIMEOUT).send().await;
+        let sent = client.client.get(url).timeout(FETCH_TIMEOUT).send().await;
         sent.map_err(|error| {
             if caused_by_guard(&error) {
                 GuardError::AddressRefused { host }
@@ -142,17 +147,17 @@ impl GuardedClient {
     }
 }
 
-fn client(guard: Guard) -> Result<reqwest::Client, ClientError> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(guard))
-        .build()
-        .map_err(|error| ClientError(chain(&error.without_url())))
+fn client(guard: Guard) -> Result<Built, ClientError> {
+    certificates::build(|| {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(guard))
+    })
 }
 
 async fn whole(response: reqwest::Response, bytes_max: usize) -> Result<Answer, GuardError> {

@@ -7,11 +7,13 @@
 //! addresses only. A [`WebSocket`] begins as a request of the first kind and so goes the same way.
 
 mod address;
+mod certificates;
 mod guard;
 mod resolver;
 mod websocket;
 
 pub use address::is_global;
+pub use certificates::{NO_CERTIFICATES, has_certificates};
 pub use guard::{GuardError, GuardPolicy, GuardedClient, host_matches};
 pub use websocket::{Heard, OpenError, SOCKET_MESSAGE_BYTES_MAX, SocketError, WebSocket};
 
@@ -32,6 +34,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: reqwest::Client,
+    speaks_https: bool,
 }
 
 /// What a request asks for.
@@ -167,21 +170,34 @@ impl HttpClient {
     fn through(proxy: reqwest::Result<Option<reqwest::Proxy>>) -> Result<Self, ClientError> {
         let proxy =
             proxy.map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?;
-        let builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(Resolver::trusted()))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
-        let builder = match proxy {
-            Some(proxy) => builder.proxy(proxy),
-            None => builder,
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .dns_resolver(Arc::new(Resolver::trusted()))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
+            match &proxy {
+                Some(proxy) => builder.proxy(proxy.clone()),
+                None => builder,
+            }
         };
-        let client = builder
-            .build()
-            .map_err(|error| ClientError(chain(&error.without_url())))?;
-        Ok(Self { client })
+        let built = certificates::build(builder)?;
+        Ok(Self {
+            client: built.client,
+            speaks_https: built.speaks_https,
+        })
+    }
+
+    /// Fails where an address needs certificates and the machine has none.
+    fn check_certificates(&self, url: &Secret) -> Result<(), NetError> {
+        let url = url.expose().get(..5).unwrap_or_default();
+        let needs = url.eq_ignore_ascii_case("https") || url.eq_ignore_ascii_case("wss:/");
+        if needs && !self.speaks_https {
+            return Err(NetError::Certificate(NO_CERTIFICATES.into()));
+        }
+        Ok(())
     }
 
     /// Sends a request and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
@@ -195,6 +211,7 @@ impl HttpClient {
         request: Request<'_>,
         bytes_max: usize,
     ) -> Result<Answer, NetError> {
+        self.check_certificates(request.url)?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Head => reqwest::Method::HEAD,

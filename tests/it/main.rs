@@ -22,6 +22,7 @@ mod fuzz;
 mod harness;
 mod intake;
 mod leaks;
+mod machine;
 mod main_path;
 mod metrics;
 mod proxy;

@@ -224,6 +224,12 @@ fn the_unit_starts_checks_and_reloads_what_there_is() {
     assert!(reload[1].ends_with("kill -HUP $MAINPID"));
     // A wrong configuration ends with 2, and starting again does not make it right.
     assert_eq!(unit("RestartPreventExitStatus"), ["2"]);
+    // Others neither read what it writes nor find its memory on the disk.
+    assert_eq!(
+        (unit("UMask"), unit("LimitCORE")),
+        (vec!["0077"], vec!["0"])
+    );
+    assert_eq!(unit("MemoryMax").len(), 1);
     let grace: u64 = unit("TimeoutStopSec")[0].parse().expect("seconds");
     assert!(grace > 20, "longer than server.shutdown_grace");
 }

@@ -10,7 +10,7 @@ use super::known_urls::{self, Taker};
 use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
-use super::{Context, Names, destination_name, in_range, missing, slack, urls, webhook};
+use super::{Context, Names, destination_name, in_range, missing, paths, slack, urls, webhook};
 use crate::config::raw::{
     Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
     RawWebhook,
@@ -18,7 +18,7 @@ use crate::config::raw::{
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
 use crate::config::{codes, hints};
-use crate::destination::{Common, KindSettings, Settings};
+use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
 use crate::render::{Audience, Family, Fields, SentAs};
 
@@ -336,7 +336,15 @@ impl Checks<'_> {
             );
             return None;
         };
+        let place = at.key("path", path.span());
+        if let Err(reason) = paths::plain(path.get_ref()) {
+            out.add(codes::WRONG_VALUE, &place, reason);
+        }
         let path = self.context.path(path.get_ref());
+        let kind = path.metadata().map(|found| found.file_type());
+        if let Ok(Err(reason)) = kind.map(takes_lines) {
+            out.add(codes::WRONG_VALUE, &place, reason);
+        }
         Some(OfKind::new(KindSettings::File { path }, Family::Webhook))
     }
 

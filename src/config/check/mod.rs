@@ -5,6 +5,7 @@ mod destinations;
 mod feishu_app;
 mod known_urls;
 mod names;
+mod paths;
 mod pictures;
 mod proxy;
 mod secrets;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::sections::{period, size};
-use super::{Context, or};
+use super::{Context, or, paths};
 use crate::config::codes;
 use crate::config::raw::RawImages;
 use crate::config::section::Section;
@@ -108,6 +108,8 @@ fn folder(
         );
     } else if written.get_ref().is_empty() {
         out.add(codes::WRONG_VALUE, &place, "`store` must name a folder");
+    } else if let Err(reason) = paths::plain(written.get_ref()) {
+        out.add(codes::WRONG_VALUE, &place, reason);
     }
     context.path(written.get_ref())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Context, in_range, or, urls};
+use super::{Context, in_range, or, paths, urls};
 use crate::config::raw::{Level, RawLog, RawServer, RawStore, RawTemplates};
 use crate::config::section::Section;
 use crate::config::spans::Complaints;
@@ -147,6 +147,21 @@ pub(super) fn store(
         let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
         out.add_with_help(codes::BAD_STORE, &place, "not a journal's URL", help);
     }
+    let path = match paths::plain(path) {
+        Ok(()) if path.ends_with('/') || context.path(path).is_dir() => {
+            let help = "name a file in it, like \"sqlite:data/relay.db\"";
+            if !path.is_empty() {
+                out.add_with_help(codes::BAD_STORE, &place, "it is a folder", help);
+            }
+            path
+        }
+        Ok(()) => path,
+        Err(reason) => {
+            let help = "write the path as it is, like \"sqlite:data/relay.db\"";
+            out.add_with_help(codes::BAD_STORE, &place, reason, help);
+            path
+        }
+    };
     let longest = DAY * 3650;
     store::Settings {
         path: context.path(path),

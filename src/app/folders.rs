@@ -1,0 +1,49 @@
+//! Warns of folders that others on this machine may enter: the relay works in them all the same.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::config::Config;
+
+/// Looks at the folders of the store and of the images.
+pub(super) fn warn_of_open(config: &Config) {
+    let store = config.store.path.parent().unwrap_or(Path::new(""));
+    let here = Path::new(".");
+    let store = if store.as_os_str().is_empty() {
+        here
+    } else {
+        store
+    };
+    for folder in [store, &config.images_dir] {
+        let Ok(found) = std::fs::metadata(folder) else {
+            continue;
+        };
+        if let Some(said) = judge(found.permissions().mode()) {
+            let mode = format!("{:04o}", found.permissions().mode() & 0o7777);
+            tracing::warn!(folder = %folder.display(), mode, "{said}");
+        }
+    }
+}
+
+/// What is to be said of a folder's mode.
+fn judge(mode: u32) -> Option<&'static str> {
+    if mode & 0o002 != 0 {
+        return Some(
+            "everybody on this machine may replace the files in this folder; `chmod 700` it",
+        );
+    }
+    let others = mode & 0o077 != 0;
+    others.then_some("others than its owner may enter this folder, which holds what people wrote; `chmod 700` it if that is not meant")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_write_is_worse_than_one_they_may_enter() {
+        assert_eq!(judge(0o700), None);
+        assert!(judge(0o2770).is_some_and(|said| said.contains("enter")));
+        assert!(judge(0o1777).is_some_and(|said| said.contains("replace")));
+    }
+}

@@ -1,0 +1,58 @@
+//! Paths that other programs would understand and files would not.
+
+/// Whether a path means the file of that very name. Fails for what a shell or a database's URL would make of it.
+pub(super) fn plain(path: &str) -> Result<(), &'static str> {
+    if path == "~" || path.starts_with("~/") {
+        return Err("`~` is the shell's: a file has its home folder written out");
+    }
+    if path.contains('?') {
+        return Err("options behind a `?` are not understood");
+    }
+    if path.starts_with("file:") {
+        return Err("a path has no scheme of its own");
+    }
+    if has_escape(path) {
+        return Err("`%` and two digits would be a part of the file's name");
+    }
+    if path.trim() != path {
+        return Err("white space stands around the path");
+    }
+    Ok(())
+}
+
+/// Whether something is written as in a URL, like `%20`.
+fn has_escape(path: &str) -> bool {
+    let mut parts = path.split('%').skip(1);
+    parts.any(|rest| {
+        let mut digits = rest.chars().take(2);
+        let hex = |digit: Option<char>| digit.is_some_and(|digit| digit.is_ascii_hexdigit());
+        hex(digits.next()) && hex(digits.next())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_the_file_of_that_name_or_is_refused() {
+        for good in [
+            "data/relay.db",
+            "/var/lib/a b.db",
+            "100%",
+            "~user.db",
+            "50% of it",
+        ] {
+            assert_eq!(plain(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "data/relay.db?mode=rwc",
+            "~/relay.db",
+            "my%20relay.db",
+            "file:relay.db",
+            " a.db",
+        ] {
+            assert!(plain(bad).is_err(), "{bad}");
+        }
+    }
+}

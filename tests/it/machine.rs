@@ -1,0 +1,93 @@
+//! Machines that lack something, and folders that are somebody else's.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Feedback, Receiver, Relay};
+use crate::main_path::to_hook;
+
+/// A relay on a machine without CA certificates.
+fn without_certificates(config: &str) -> Relay {
+    let mut relay = Relay::prepared(config);
+    relay.set("SSL_CERT_FILE", "/nonexistent/bundle.pem");
+    relay.set("SSL_CERT_DIR", "/nonexistent");
+    relay
+}
+
+#[test]
+fn without_certificates_plain_http_works() {
+    let hook = Receiver::answering("{}");
+    let mut relay = without_certificates(&to_hook(&hook, ""));
+    assert_eq!(relay.run(&["check"]).stderr, "");
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    let (_, port) = relay.address().rsplit_once(':').expect("a port");
+    let here = format!("127.0.0.1:{port}");
+    relay.set("RELAY__SERVER__LISTEN", &here);
+    let health = relay.run(&["healthcheck"]);
+    assert_eq!((health.code(), health.stdout.as_str()), (0, "ready\n"));
+    assert_eq!(relay.stop().code(), Some(0));
+}
+
+#[test]
+fn without_certificates_https_says_what_to_install() {
+    let config = Relay::config(
+        "[destinations.hook]\nkind = \"webhook\"\nurl = \"https://127.0.0.1:1/\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",
+    );
+    let mut relay = without_certificates(&config);
+    let checked = relay.run(&["check"]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    for said in ["ca-certificates", "SSL_CERT_FILE"] {
+        assert!(checked.stderr.contains(said), "{checked:?}");
+    }
+    relay.start();
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_for_log("ca-certificates");
+}
+
+#[test]
+fn a_folder_that_others_may_enter_is_used_and_warned_of() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::prepared(&to_hook(&hook, ""));
+    std::fs::create_dir(relay.path("data")).expect("a folder");
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(relay.path("data"), open).expect("ours");
+    relay.start();
+    relay.wait_for_log("everybody on this machine may replace the files");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+}
+
+#[test]
+fn commands_make_no_folder() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::prepared(&to_hook(&hook, ""));
+    let event = Feedback::fault(1).envelope.to_string();
+    relay.write("event.json", &event);
+    for command in [
+        &["try", "event.json", "--to", "hook", "--send"] as &[&str],
+        &["check", "--online"],
+        &["events", "list"],
+        &["events", "erase", "ev-1"],
+        &["deliveries", "list"],
+        &["backup", "copy"],
+    ] {
+        let _said = relay.run(command);
+        assert!(!relay.path("data").exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_no_plain_file_is_refused_by_check() {
+    for (url, said) in [
+        ("sqlite:data/relay.db?mode=rwc", "options behind a `?`"),
+        ("sqlite:~/relay.db", "the shell's"),
+        ("sqlite:my%20relay.db", "`%` and two digits"),
+        ("sqlite:data/", "it is a folder"),
+    ] {
+        let relay = Relay::prepared(&format!("store.url = \"{url}\"\n{}", Relay::config("")));
+        let checked = relay.run(&["check"]);
+        assert_eq!(checked.code(), 2, "{url}: {checked:?}");
+        assert!(checked.stdout.contains(said), "{url}: {checked:?}");
+    }
+}
