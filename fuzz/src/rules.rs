@@ -3,7 +3,7 @@
 use feedback_relay::feishu::read_sample;
 use feedback_relay::model::{AppName, DestinationName};
 use feedback_relay::render::Templates;
-use feedback_relay::rules::{Known, RawRule, RuleSet};
+use feedback_relay::rules::{Known, RawRule, RuleSet, Word};
 use jiff::tz::TimeZone;
 
 #[derive(serde::Deserialize)]
@@ -32,8 +32,13 @@ pub fn run(data: &[u8]) {
         destinations: vec![DestinationName::from("a"), DestinationName::from("b")],
         mentions: vec!["sre".to_owned()],
         templates: Templates::names(),
+        lists: [(
+            "vip".to_owned(),
+            vec![Word::Text("*acme*".to_owned()), Word::Whole(1)],
+        )]
+        .into(),
     };
-    let (set, _complaints) = RuleSet::build(&rules, &known);
+    let set = RuleSet::build(&rules, &known).set;
     if let Ok(event) = read_sample(event, &AppName::from("shop"), &TimeZone::UTC) {
         let plan = set.plan(&event);
         assert_eq!(set.explain(&event).0, plan);

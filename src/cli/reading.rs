@@ -4,7 +4,9 @@ use crate::app;
 use crate::config::Config;
 use crate::deliver;
 use crate::feishu::{self, App};
+use crate::intake;
 use crate::model::{Event, StoredEvent};
+use crate::store::Store;
 
 /// Reads an envelope, or its bare `event` object, as if `via` had received it.
 pub(super) fn read(text: &str, via: &App) -> Result<Event, String> {
@@ -19,6 +21,19 @@ pub(super) fn app_id(text: &str) -> Option<String> {
 /// A kept body as it may be shown.
 pub(super) fn shown(body: &str) -> serde_json::Value {
     feishu::shown_body(body)
+}
+
+/// Reads what the store kept of an event, and of the reports it is about, as intake did.
+pub(super) async fn read_with_reports(
+    stored: &StoredEvent,
+    config: &Config,
+    store: &Store,
+) -> Result<Event, String> {
+    let mut event = read_stored(stored, config)?;
+    intake::attach_reports(store, &config.apps, &mut event)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(event)
 }
 
 /// Reads what the journal kept of an event.

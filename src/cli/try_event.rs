@@ -12,7 +12,10 @@ use crate::config::Config;
 use crate::deliver::preview::{Parts, Preview, preview};
 use crate::destination::{Destination, Message, Place, Sent};
 use crate::feishu::App;
-use crate::model::{AppName, DeliveryIds, DestinationName, Outcome, Timestamp, Trigger};
+use crate::intake;
+use crate::model::{
+    AppName, Content, DeliveryIds, DestinationName, Event, Outcome, Timestamp, Trigger,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// The event; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
+    /// For a change of status: the report it is of; else the store is asked for it
+    #[arg(long, value_name = "FILE")]
+    feedback: Option<PathBuf>,
     /// Really send it, marked as a test, once and without pictures; mentions are shown and call nobody
     #[arg(long)]
     send: bool,
@@ -57,7 +63,11 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         // What is no event at all is not asked who received it.
         read(any)?;
     }
-    let event = read(receiver(&config, args.app.as_ref(), &text)?)?;
+    let mut event = read(receiver(&config, args.app.as_ref(), &text)?)?;
+    match &args.feedback {
+        Some(file) => add_report(file, &mut event, &config, args)?,
+        None => ask_store(context, &config, &mut event)?,
+    }
     let parts = Parts {
         rules: &config.rules,
         destinations: &config.destinations,
@@ -96,6 +106,39 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         context.out.text(&trial.to_text());
     }
     Ok(verdict(sent.as_deref(), args.to.is_some()))
+}
+
+/// Puts the report of a file into a change of status.
+fn add_report(file: &Path, event: &mut Event, config: &Config, args: &Args) -> Result<(), Failure> {
+    let wrong = |what: &str| Failure::Usage(format!("--feedback: {what}"));
+    let Content::Updated(change) = &mut event.content else {
+        return Err(wrong("only a change of status is of a report"));
+    };
+    let text = unquoted(read_file(file, config.server.max_body)?);
+    let app = receiver(config, args.app.as_ref(), &text)?;
+    let report = reading::read(&text, app)
+        .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(file))))?;
+    let Content::Created(report) = report.content else {
+        return Err(wrong("the file holds no report"));
+    };
+    change.reports.push(*report);
+    Ok(())
+}
+
+/// Puts into a change of status the reports that the store knows it is of. Without a store nothing is known.
+fn ask_store(context: &Context, config: &Config, event: &mut Event) -> Result<(), Failure> {
+    let is_change = matches!(event.content, Content::Updated(_));
+    if !is_change {
+        return Ok(());
+    }
+    match context.store(config) {
+        Ok(store) => block_on(async {
+            intake::attach_reports(&store, &config.apps, event)
+                .await
+                .map_err(Failure::from)
+        }),
+        Err(_no_store) => Ok(()),
+    }
 }
 
 /// Whether all was delivered that was to be sent: at least one message, where a destination was named.

@@ -84,4 +84,5 @@ codes! {
     PRIVATE_HOST = "W009", "a host that only a private network has";
     TOKEN_KIND = "W011", "not a bot's token";
     IGNORED_VARIABLE = "W012", "a variable that is not heeded";
+    UNUSED_LIST = "W013", "a list that no rule uses";
 }

@@ -17,6 +17,7 @@ const MASK: &str = "***";
 const OPEN: &[&str] = &[
     "admin_listen",
     "allow_hosts",
+    "any",
     "app",
     "app_id",
     "at",
@@ -34,6 +35,7 @@ const OPEN: &[&str] = &[
     "fallback",
     "fallback_after",
     "fault",
+    "feedback",
     "feedback_timezone",
     "format",
     "images",
@@ -42,6 +44,7 @@ const OPEN: &[&str] = &[
     "level",
     "link_ttl",
     "listen",
+    "lists",
     "locale",
     "match",
     "max_body",
@@ -53,6 +56,7 @@ const OPEN: &[&str] = &[
     "notify",
     "path",
     "platform",
+    "query",
     "rate",
     "receive",
     "retain",
@@ -126,8 +130,8 @@ type Found = (Range<usize>, bool);
 
 fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut Vec<Found>) {
     for (key, value) in table {
-        // The keys of `headers`, `labels` and `with` are not ours: what they stand in decides.
-        let own = matches!(within, Some("headers" | "labels" | "with"));
+        // These keys are not ours: what they stand in decides.
+        let own = matches!(within, Some("headers" | "labels" | "lists" | "with"));
         let name = if own {
             within
         } else {

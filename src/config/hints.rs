@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::spans::{At, Complaints};
 use super::{codes, misplaced};
+use crate::rules;
 
 /// Feishu's names of fields, and ours.
 const FEISHU_NAMES: &[(&str, &str)] = &[
@@ -21,23 +22,6 @@ const FEISHU_NAMES: &[(&str, &str)] = &[
     ("app_name", "app"),
     ("verify_token", "verification_token"),
     ("encryption_key", "encrypt_key"),
-];
-
-/// Conditions, which stand under `match` of a rule.
-const CONDITIONS: &[&str] = &[
-    "app",
-    "via",
-    "type",
-    "fault",
-    "source",
-    "tenant",
-    "path",
-    "tenant_key",
-    "description",
-    "contact",
-    "images",
-    "user",
-    "event",
 ];
 
 /// Keys of the design that this version does not have, by the last part of their section.
@@ -78,7 +62,7 @@ fn help(key: &str, known: &[&str], path: &str) -> Option<String> {
             return Some(format!("did you mean `match = {{ {ours} = … }}`?"));
         }
     }
-    if is_rule(path) && CONDITIONS.contains(&key) {
+    if is_rule(path) && rules::CONDITION_KEYS.contains(&key) {
         return Some(format!(
             "it is a condition: write `match = {{ {key} = … }}`"
         ));

@@ -15,7 +15,9 @@ mod excerpt;
 mod expand;
 mod flaw;
 mod hints;
+mod included;
 mod layers;
+mod lists;
 mod misplaced;
 mod raw;
 mod reload;
@@ -49,7 +51,7 @@ use crate::feishu::App;
 use crate::model::{AppName, DestinationName, hex};
 use crate::net::SystemProxy;
 use crate::render::{Mention, Templates};
-use crate::rules::RuleSet;
+use crate::rules::{RuleSet, Word};
 use crate::telemetry::LogSettings;
 use crate::{destination, images, store};
 
@@ -91,6 +93,8 @@ pub struct Config {
     pub app_names: BTreeMap<String, String>,
     /// `[mentions]`.
     pub mentions: BTreeMap<String, Mention>,
+    /// `[lists]`.
+    pub lists: BTreeMap<String, Vec<Word>>,
     /// `[apps]`.
     pub apps: BTreeMap<AppName, App>,
     /// How often the list of each app's feedback is asked for by itself; an app that is absent: never.
@@ -319,7 +323,7 @@ fn build(
     source: Source<'_>,
     variables: Variables<'_>,
     tests: Tests,
-    included: &mut Vec<(PathBuf, String)>,
+    sources: &mut Vec<(PathBuf, String)>,
     out: &mut Complaints,
 ) -> Option<(Config, Vec<RuleTest>)> {
     let Source { file, text } = source;
@@ -342,7 +346,8 @@ fn build(
     };
     let mut rules = rules::Written::default();
     rules.take(&mut tree, file, out);
-    let tests = tree.remove("tests").map(rule_tests::Written);
+    let mut written = rule_tests::Written::default();
+    written.take(&mut tree, file, out);
     let at = At::default();
     let mut top = Section { at, table: tree };
     let mut head = Section {
@@ -354,9 +359,13 @@ fn build(
     }
     let head: Head = head.read(out);
     if let Some(patterns) = head.include {
-        *included = rules.include(patterns, &context.path(""), variables, out);
+        let (texts, matched) = included::read(patterns, &context.path(""), out);
+        *sources = texts;
+        rules.matched(matched);
     }
-    Some(check::config(top, rules, tests, &context, out))
+    let mut parts = included::parts(sources, variables, tests, &mut rules, &mut written, out);
+    included::settle_names(&mut top, (file, text), &mut parts, out);
+    Some(check::config(top, parts, rules, written, &context, out))
 }
 
 /// The text of a file, or a complaint at what named it.

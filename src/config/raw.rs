@@ -149,6 +149,7 @@ sections! {
     RawTest {
         name: Field<String>,
         event: Field<String>,
+        feedback: Option<Many<Spanned<String>>>,
     }
     /// `expect` of a test
     RawExpect {

@@ -1,6 +1,6 @@
 //! What a reload changes, in a line for the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use super::Config;
@@ -122,6 +122,7 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     );
     section(old.app_names == new.app_names, "app names");
     section(old.mentions == new.mentions, "mentions");
+    section(old.lists == new.lists, "lists");
     entries("app", &old.apps, &new.apps, &mut taken);
     // Of an app that is new or gone all has been said.
     let both = |app: &AppName| old.apps.contains_key(app) && new.apps.contains_key(app);
@@ -164,7 +165,8 @@ fn rules(old: &Config, new: &Config, taken: &mut Vec<String>) {
     };
     entries("rule", &by_name(old), &by_name(new), taken);
     let order = |config: &Config, other: &Config| -> Vec<String> {
-        let in_both = |name: &String| other.rules_written.iter().any(|rule| rule.name == *name);
+        let others: HashSet<&String> = other.rules_written.iter().map(|rule| &rule.name).collect();
+        let in_both = |name: &String| others.contains(name);
         let names = config.rules_written.iter().map(|rule| rule.name.clone());
         names.filter(in_both).collect()
     };

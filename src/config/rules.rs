@@ -5,19 +5,16 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::expand::{Variables, expand};
+use super::codes;
 use super::section::{Section, kind_of, read_strict};
 use super::spans::{At, Complaints};
-use super::values::Many;
-use super::{codes, layers, read_text};
-use crate::rules::{Known, RawRule, RuleSet};
-
-/// How many files all patterns of `include` may match.
-const FILES_MAX: usize = 1000;
+use crate::destination;
+use crate::diag::Diagnostic;
+use crate::model::DestinationName;
+use crate::render::{Family, Templates};
+use crate::rules::{Built, Known, NamedTemplate, RawRule, RuleSet};
 
 /// What a reload compares of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +40,13 @@ pub(super) struct Written {
 
 impl Written {
     /// How many files each pattern of `include` matched.
-    pub(super) fn matched(&self) -> BTreeMap<String, usize> {
+    pub(super) fn included(&self) -> BTreeMap<String, usize> {
         self.matched.clone()
+    }
+
+    /// Keeps that count.
+    pub(super) fn matched(&mut self, counts: BTreeMap<String, usize>) {
+        self.matched = counts;
     }
 
     /// Takes the `[[rules]]` of one file.
@@ -88,147 +90,107 @@ impl Written {
         }
     }
 
-    /// Takes the rules of the files that the patterns name, in the order of names.
-    /// Returns the text of each.
-    pub(super) fn include(
-        &mut self,
-        patterns: Many<Spanned<String>>,
-        folder: &Path,
-        variables: Variables<'_>,
-        out: &mut Complaints,
-    ) -> Vec<(PathBuf, String)> {
-        let mut files: Vec<(PathBuf, At)> = Vec::new();
-        for pattern in patterns.0 {
-            let at = At::new("include", pattern.span());
-            match matching(folder, pattern.get_ref()) {
-                Ok(found) if found.is_empty() => {
-                    out.add(codes::NO_INCLUDE, &at, "no file matches this pattern");
-                    self.matched.insert(pattern.into_inner(), 0);
-                }
-                Ok(found) => {
-                    self.matched.insert(pattern.get_ref().clone(), found.len());
-                    files.extend(found.into_iter().map(|file| (file, at.clone())));
-                }
-                Err(problem) => out.add(codes::INCLUDE, &at, problem),
-            }
-        }
-        if files.len() > FILES_MAX {
-            let at = At {
-                path: "include".to_owned(),
-                span: None,
-            };
-            let message = format!("`include` names more than {FILES_MAX} files");
-            out.add(codes::INCLUDE, &at, message);
-            return Vec::new();
-        }
-        let mut sources: Vec<(PathBuf, String)> = Vec::new();
-        for (file, at) in files {
-            // A file that two patterns match is read once.
-            if sources.iter().any(|(known, _)| *known == file) {
-                continue;
-            }
-            if let Some(text) = read_text(&file, &at, out) {
-                self.included(&file, &text, variables, out);
-                sources.push((file, text));
-            }
-        }
-        sources
-    }
-
-    fn included(
-        &mut self,
-        file: &Path,
-        text: &str,
-        variables: Variables<'_>,
-        out: &mut Complaints,
-    ) {
-        let before = out.enter(file);
-        if let Some(mut top) = layers::parse(text, out) {
-            super::misplaced::take_out(&mut top, out);
-            // Paths of complaints count on from the rules before.
-            expand_rules(&mut top, self.count, variables, out);
-            self.take(&mut top, file, out);
-            for key in top.keys() {
-                let at = At::new(key.get_ref().to_string(), key.span());
-                let message = format!("an included file cannot have the key `{}`", key.get_ref());
-                let help = "it holds [[rules]] only; the rest stands in the main file";
-                out.add_with_help(codes::UNKNOWN_KEY, &at, message, help);
-            }
-        }
-        out.enter(&before);
+    /// How many there are so far, right or wrong.
+    pub(super) const fn count(&self) -> usize {
+        self.count
     }
 
     /// Checks the rules against the names they use.
-    pub(super) fn build(self, known: &Known, out: &mut Complaints) -> (RuleSet, Vec<WrittenRule>) {
+    pub(super) fn build(self, known: &Known, out: &mut Complaints) -> Checked {
         if self.count == 0 {
-            if out.concern("rules") || out.concern("include") {
-                return (RuleSet::default(), Vec::new());
+            if !out.concern("rules") && !out.concern("include") {
+                let message = "there are no rules: events are kept and nobody is told";
+                let help = "write [[rules]] with a name and `send_to`";
+                out.add_with_help(codes::NO_RULES, &At::default(), message, help);
             }
-            let message = "there are no rules: events are kept and nobody is told";
-            let help = "write [[rules]] with a name and `send_to`";
-            out.add_with_help(codes::NO_RULES, &At::default(), message, help);
-            return (RuleSet::default(), Vec::new());
+            return Checked::default();
         }
-        let (rules, complaints) = RuleSet::build(&self.rules, known);
-        out.adopt(complaints, |path| {
+        let mut built = RuleSet::build(&self.rules, known);
+        let diagnostics = std::mem::take(&mut built.diagnostics);
+        let checked = Checked {
+            built,
+            written: self.written,
+            files: self.files,
+        };
+        checked.adopt(diagnostics, out);
+        checked
+    }
+}
+
+/// The rules, checked against the names they use.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) built: Built,
+    pub(super) written: Vec<WrittenRule>,
+    /// Where each rule comes from, by its number.
+    files: Vec<PathBuf>,
+}
+
+impl Checked {
+    /// Warns of patterns that take only the beginning of these pages.
+    pub(super) fn check_paths(&self, pages: &[String], out: &mut Complaints) {
+        let warnings = self.built.literal_paths.iter();
+        self.adopt(warnings.filter_map(|one| one.check(pages)).collect(), out);
+    }
+
+    /// Warns of templates that are not there for every family of destinations they go to, fallbacks included.
+    pub(super) fn check_templates(
+        &self,
+        destinations: &BTreeMap<DestinationName, destination::Settings>,
+        templates: &Templates,
+        out: &mut Complaints,
+    ) {
+        let lacking = |used: &NamedTemplate| {
+            let reached = used
+                .send_to
+                .iter()
+                .flat_map(|first| way_of_fallbacks(first, destinations));
+            let lacks = |one: &&destination::Settings| {
+                let family = one.common.audience.family;
+                // Programs are sent data, and plain text has `plain` for every name.
+                matches!(family, Family::Feishu | Family::Slack)
+                    && !templates.is_written(family, &used.name)
+            };
+            let one = reached.into_iter().find(lacks)?;
+            let (name, family) = (&one.common.name, one.common.audience.family.key());
+            let message = format!(
+                "`{name}` would get the built-in plain message: there is no template {family}/{}.hbs",
+                used.name
+            );
+            let help = format!("write {family}/{}.hbs in `templates.dir`", used.name);
+            Some(used.lacking(message, help))
+        };
+        let warnings = self.built.templates.iter().filter_map(lacking).collect();
+        self.adopt(warnings, out);
+    }
+
+    fn adopt(&self, diagnostics: Vec<Diagnostic>, out: &mut Complaints) {
+        out.adopt(diagnostics, |path| {
             let number = path.strip_prefix("rules[")?.split_once(']')?.0;
             self.files.get(number.parse::<usize>().ok()?).cloned()
         });
-        (rules, self.written)
     }
 }
 
-/// Expands the strings of rules whose numbers start at `first`.
-fn expand_rules(
-    top: &mut DeTable<'_>,
-    first: usize,
-    variables: Variables<'_>,
-    out: &mut Complaints,
-) {
-    let Some(DeValue::Array(entries)) = top.get_mut("rules").map(Spanned::get_mut) else {
-        return;
-    };
-    for (index, entry) in entries.iter_mut().enumerate() {
-        let at = At::new(format!("rules[{}]", first + index), entry.span());
-        if let DeValue::Table(table) = entry.get_mut() {
-            expand(table, &at, variables, out);
+/// A destination and those that its messages can fall back to.
+pub(super) fn way_of_fallbacks<'a>(
+    first: &DestinationName,
+    destinations: &'a BTreeMap<DestinationName, destination::Settings>,
+) -> Vec<&'a destination::Settings> {
+    let mut way: Vec<&destination::Settings> = Vec::new();
+    let mut next = destinations.get(first);
+    while let Some(one) = next {
+        if way.iter().any(|known| known.common.name == one.common.name) {
+            break; // A circle, which has been complained of.
         }
+        way.push(one);
+        next = one
+            .common
+            .fallback
+            .as_ref()
+            .and_then(|name| destinations.get(name));
     }
-}
-
-/// The files that a pattern matches, in the order of their names.
-fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let (above, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    if above.contains(['*', '?', '[', '{']) {
-        return Err("only the last part of an `include` pattern can have `*`".to_owned());
-    }
-    let folder = if above.is_empty() && pattern.starts_with('/') {
-        PathBuf::from("/")
-    } else {
-        folder.join(above)
-    };
-    let glob = GlobBuilder::new(last)
-        .literal_separator(true)
-        .build()
-        .map_err(|error| format!("not a pattern: {}", error.kind()))?
-        .compile_matcher();
-    let listed = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        &folder
-    };
-    let entries = std::fs::read_dir(listed)
-        .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry
-            .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
-        if glob.is_match(Path::new(&entry.file_name())) {
-            files.push(folder.join(entry.file_name()));
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
+    way
 }
 
 /// A value without its place and spelling, so that moving a rule changes nothing.
@@ -263,25 +225,5 @@ mod tests {
         assert_eq!(of("a = 1\nb = ['x']"), of("b = [ \"x\" ] # moved\n\na = 1"));
         assert_ne!(of("b = ['x', 'y']"), of("b = ['x,y']"));
         assert_ne!(of("a = 1"), of("a = '1'"));
-    }
-
-    #[test]
-    fn patterns_match_in_name_order_and_reach_no_further_than_their_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("rules.d")).unwrap();
-        for name in ["20-b.toml", "10-a.toml", "note.txt"] {
-            std::fs::write(dir.path().join("rules.d").join(name), "").unwrap();
-        }
-        let names = |pattern| {
-            matching(dir.path(), pattern).map(|files| {
-                let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
-                files.iter().map(name).collect::<Vec<_>>()
-            })
-        };
-        assert_eq!(names("rules.d/*.toml").unwrap(), ["10-a.toml", "20-b.toml"]);
-        assert_eq!(names("*.toml").unwrap(), [""; 0]);
-        assert!(names("*/a.toml").unwrap_err().contains("last part"));
-        assert!(names("none.d/*.toml").unwrap_err().contains("cannot list"));
-        assert!(names("rules.d/[").unwrap_err().contains("not a pattern"));
     }
 }

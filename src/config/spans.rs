@@ -89,6 +89,11 @@ impl Complaints {
         std::mem::replace(&mut self.file, file.to_owned())
     }
 
+    /// The file in which spans count now.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// A span that stands for an environment variable.
     pub(super) fn variable_span(&mut self, name: &str) -> Range<usize> {
         let start = ENVIRONMENT + self.variables.len();

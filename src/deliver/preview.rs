@@ -7,7 +7,7 @@ use super::telling::{self, Names, Telling};
 use crate::destination::Settings;
 use crate::model::{
     DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX, Order,
-    Timestamp, Trace, Trigger,
+    RuleName, Timestamp, Trace, Trigger,
 };
 use crate::render::{Mention, Payload, RenderError, Templates};
 use crate::rules::RuleSet;
@@ -43,8 +43,10 @@ pub struct Preview {
     pub id: DeliveryId,
     /// Where to.
     pub destination: DestinationName,
-    /// How the rule wants it told.
+    /// How the rules want it told.
     pub order: Order,
+    /// The rules that name the destination.
+    pub rules: Vec<RuleName>,
     /// The message in its first form. Where the template fails, the built-in plain one, as in earnest.
     pub payload: Payload,
     /// How the template failed, if it did.
@@ -80,6 +82,7 @@ pub fn preview(
             id: telling.delivery,
             destination: planned.destination,
             order: planned.order,
+            rules: planned.rules,
             payload,
             fault,
         }

@@ -255,6 +255,7 @@ impl<'a> Parts<'a> {
             status: json::code(status).map(FeedbackStatus),
             updated_at: time(update_time, timezone),
             operator: user_ids(operator),
+            reports: Vec::new(),
         })
     }
 

@@ -32,6 +32,8 @@ pub use event::{
     CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample, sample_app_id,
 };
 pub use frame::LinkSettings;
-pub use sample::{CREATED_FIELDS, UPDATED_FIELDS, USER_FIELDS, sample_at, sample_with};
+pub use sample::{
+    CREATED_FIELDS, SAMPLE_PAGES, UPDATED_FIELDS, USER_FIELDS, sample_at, sample_with,
+};
 pub use shown::shown_body;
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

@@ -35,6 +35,20 @@ pub const UPDATED_FIELDS: &[&str] = &[
 /// The ids in `user_id` and `operator_id`.
 pub const USER_FIELDS: &[&str] = &["open_id", "union_id", "user_id"];
 
+/// The pages of the samples that `events sample` prints.
+pub const SAMPLE_PAGES: &[&str] = &[
+    "https://help.example.com/",
+    "https://help.example.com/chat",
+    "https://shop.example.com/orders",
+    "https://shop.example.com/reports?range=month",
+    "pages/index",
+    "pages/item/video",
+    "pages/order/detail",
+    "pages/order/list",
+    "pages/pay/confirm",
+    "pages/store/select",
+];
+
 /// The sample with these values over the fields of its event: a whole body, or the object `event` alone.
 /// Tables are laid over tables; everything else takes the place of what was there.
 ///

@@ -17,19 +17,23 @@ use crate::closing::Closing;
 use crate::feishu::{self, App, Envelope, Found, Reading};
 use crate::model::{
     Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
-    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Order, Plan, Private, Severity, Timestamp, Trigger,
-    UserIds,
+    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Plan, Private, Timestamp, Trigger, UserIds,
 };
 use crate::operator::Operator;
 use crate::rules::RuleSet;
-use crate::store::{Accepted, Arrival, NewDelivery, Store, StoreError};
+use crate::store::{Accepted, Arrival, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated, OldCardCallback};
 
 pub mod backfill;
 pub mod paths;
+mod plan_deliveries;
+mod reports;
 pub mod webhook;
 pub mod websocket;
+
+pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
+pub use reports::attach_reports;
 
 /// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
 pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);
@@ -124,11 +128,14 @@ impl Intake {
     pub async fn accept(
         &self,
         app: &AppName,
-        reading: Reading,
+        mut reading: Reading,
         arrived: Instant,
     ) -> Result<Accepted, StoreError> {
         let settings = self.settings.get();
         let now = self.clock.now();
+        if let Found::Event(event) = &mut reading.found {
+            attach_reports(&self.store, &settings.apps, event).await?;
+        }
         let plan = plan(&reading, &settings.rules);
         let event_id = reading.id.clone();
         let notice = unreadable(app, &reading);
@@ -209,22 +216,18 @@ fn arrival(
         Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
     };
     let change = status_change(app, &reading, settings);
-    let deliveries = plan.deliveries.iter().map(|planned| {
-        let wait = (!images.is_empty()).then(|| wait(&planned.order, settings));
-        NewDelivery {
-            destination: planned.destination.clone(),
-            due_at: now + wait.unwrap_or_default(),
-            // With what it comes to, for the uploads that are a part of it.
-            order: Order {
-                wait: wait.or(planned.order.wait),
-                ..planned.order.clone()
-            },
-            trigger: Trigger::Event,
-        }
-    });
+    let with_images = match images.is_empty() {
+        true => EventImages::None,
+        false => EventImages::Pending,
+    };
+    let waits = ImageWaits {
+        wait: settings.wait,
+        wait_critical: settings.wait_critical,
+    };
+    let deliveries = plan_deliveries(plan, with_images, waits, Trigger::Event, now);
     Arrival {
         change,
-        deliveries: deliveries.collect(),
+        deliveries,
         id: reading.id,
         via: app.clone(),
         event_type: reading.event_type,
@@ -279,14 +282,6 @@ fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
         Content::Updated(change) => (ids(&change.operator), Vec::new()),
         Content::Notice(_) | Content::Summary(_) => (Vec::new(), Vec::new()),
     }
-}
-
-/// How long a message waits for its pictures.
-fn wait(order: &Order, settings: &Settings) -> Duration {
-    order.wait.unwrap_or(match order.severity {
-        Severity::Critical => settings.wait_critical,
-        Severity::Warning | Severity::Info => settings.wait,
-    })
 }
 
 #[cfg(test)]

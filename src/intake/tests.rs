@@ -1,7 +1,8 @@
 use super::*;
 use crate::feishu::Found;
 use crate::model::{
-    DestinationName, Event, EventId, Feedback, PlannedDelivery, RuleName, StatusChange,
+    DestinationName, Event, EventId, Feedback, Order, PlannedDelivery, RuleName, Severity,
+    StatusChange,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
@@ -59,6 +60,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
             labels: BTreeMap::new(),
             wait,
         },
+        rules: vec![RuleName::from("r")],
     });
     Plan {
         state: EventState::Routed,

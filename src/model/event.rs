@@ -99,6 +99,9 @@ pub struct StatusChange {
     pub updated_at: Option<Timestamp>,
     /// Who changed it.
     pub operator: UserIds,
+    /// The reports it is about, as far as the store knows them: rules can ask about them. The event
+    /// itself does not hold them.
+    pub reports: Vec<Feedback>,
 }
 
 /// A word of the relay to its operator: what stopped, died, is in danger or was refused.

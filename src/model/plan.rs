@@ -34,8 +34,10 @@ pub struct Plan {
 pub struct PlannedDelivery {
     /// Where to.
     pub destination: DestinationName,
-    /// How it is to be told.
+    /// How it is to be told: what all of `rules` say, merged.
     pub order: Order,
+    /// The rules that took the event and name this destination, in order.
+    pub rules: Vec<RuleName>,
 }
 
 /// How a rule wants an event told. It is kept with the delivery, so that a reload changes nothing

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::library::Source;
+use super::library::{Source, line_and_column};
 use super::names::Found;
-use super::{Audience, Family, Locale, Templates, sample};
+use super::{Audience, Family, Locale, Payload, Templates, card, sample};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::model::{Content, Form, Trigger};
 
@@ -39,8 +39,14 @@ pub const CODES: &[(&str, &str)] = &[
         "a template uses a part of Handlebars that is not supported",
     ),
     ("E208", "a template fails with a sample event"),
+    ("E209", "a template renders a card that Feishu refuses"),
     ("W200", "three braces escape like two"),
     ("W201", "a file in a folder of templates is no template"),
+    (
+        "W202",
+        "a file or folder beside the templates is never read",
+    ),
+    ("W203", "a card has a tag that is not known"),
 ];
 
 /// Renders every template of every family with sample events, in both languages, with the clock
@@ -63,12 +69,50 @@ pub fn check(templates: &Templates) -> Vec<Diagnostic> {
                 help: None,
             };
             diagnostics.push(templates.diagnostic(found));
+        } else if family == Family::Feishu
+            && let Some(problem) = card_problem(templates, name)
+        {
+            let text = templates.source(key).unwrap_or_default();
+            let near = problem.near.as_ref().and_then(|near| text.find(near));
+            let found = Found {
+                template: key.to_owned(),
+                place: line_and_column(text, near.unwrap_or_default()),
+                code: if problem.is_sure { "E209" } else { "W203" },
+                message: problem.message,
+                help: problem.help,
+            };
+            diagnostics.push(templates.diagnostic(found));
         }
     }
     diagnostics
 }
 
+/// What is wrong with the cards that a template makes of the samples. A card may be empty for some.
+fn card_problem(templates: &Templates, name: &str) -> Option<card::Problem> {
+    let (mut problem, mut empty, mut filled) = (None, None, false);
+    let _no_failure = each_rendering(templates, Family::Feishu, name, |payload| {
+        let body = payload.with_links(|_| String::new());
+        let message: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        match card::problem(message.get("card").unwrap_or(&message)) {
+            Some(one) if one.is_empty => empty = Some(one),
+            Some(one) => drop(problem.get_or_insert(one)),
+            None => filled = true,
+        }
+    });
+    problem.or(empty.filter(|_| !filled))
+}
+
 fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<String> {
+    each_rendering(templates, family, name, |_| ())
+}
+
+/// Renders a template with the samples it is for, and shows each outcome. Returns the first failure.
+fn each_rendering(
+    templates: &Templates,
+    family: Family,
+    name: &str,
+    mut show: impl FnMut(&Payload),
+) -> Option<String> {
     for locale in [Locale::Zh, Locale::En] {
         for (sample_name, mut sample) in sample::all() {
             sample.order.template = name.to_owned();
@@ -93,8 +137,11 @@ fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<St
                 body: (family == Family::Webhook).then(|| name.to_owned()),
                 ..sample::audience(family, locale)
             };
-            if let Err(error) = templates.payload(&audience, Form::Full, &sample.subject()) {
-                return Some(format!("with the sample {sample_name}: {}", error.reason));
+            match templates.payload(&audience, Form::Full, &sample.subject()) {
+                Ok(payload) => show(&payload),
+                Err(error) => {
+                    return Some(format!("with the sample {sample_name}: {}", error.reason));
+                }
             }
         }
     }

@@ -15,16 +15,31 @@ pub(super) struct Refused {
     pub(super) reason: String,
 }
 
+/// A block that is not closed: where it is opened, and its helper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unclosed {
+    pub(super) at: usize,
+    pub(super) helper: String,
+}
+
+/// A block that is open, and how deep its branches have become.
+struct Open<'a> {
+    at: usize,
+    helper: &'a str,
+    depth: usize,
+}
+
 /// Counts blocks and brackets without parsing. What it does not understand it counts too strictly.
-pub(super) fn check(source: &str) -> Result<(), Refused> {
+/// Returns the innermost block that nothing closes, for the parser names the place where it misses the end.
+pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
     let refuse = |at, reason: String| Err(Refused { at, reason });
     if source.len() > SOURCE_BYTES_MAX {
         let reason = format!("the template is larger than {SOURCE_BYTES_MAX} bytes");
         return refuse(0, reason);
     }
     let bytes = source.as_bytes();
-    // One entry for each open block: how deep its branches have become.
-    let mut open: Vec<usize> = Vec::new();
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut unclosed = None;
     let mut at = 0;
     while let Some(found) = source.get(at..).and_then(|rest| rest.find("{{")) {
         let start = at + found;
@@ -49,15 +64,24 @@ pub(super) fn check(source: &str) -> Result<(), Refused> {
             continue;
         }
         if word.starts_with('#') || word.starts_with('^') && !word.starts_with("^}") {
-            open.push(1);
-        } else if word.starts_with('/') {
-            open.pop();
+            open.push(Open {
+                at: start,
+                helper: helper(word.trim_start_matches(['#', '^', '>', '*'])),
+                depth: 1,
+            });
+        } else if let Some(name) = word.strip_prefix('/') {
+            if let Some(one) = open.pop()
+                && one.helper != helper(name)
+                && open.iter().any(|outer| outer.helper == helper(name))
+            {
+                unclosed.get_or_insert(one);
+            }
         } else if word.starts_with("else")
-            && let Some(depth) = open.last_mut()
+            && let Some(one) = open.last_mut()
         {
-            *depth += 1;
+            one.depth += 1;
         }
-        if open.iter().sum::<usize>() > DEPTH_MAX {
+        if open.iter().map(|one| one.depth).sum::<usize>() > DEPTH_MAX {
             return refuse(
                 start,
                 format!("blocks stand in each other more than {DEPTH_MAX} deep"),
@@ -68,7 +92,18 @@ pub(super) fn check(source: &str) -> Result<(), Refused> {
             reason: format!("one tag opens more than {BRACKETS_MAX} brackets"),
         })?;
     }
-    Ok(())
+    let unclosed = unclosed.or_else(|| open.pop());
+    Ok(unclosed.map(|one| Unclosed {
+        at: one.at,
+        helper: one.helper.to_owned(),
+    }))
+}
+
+/// The name that a tag begins with.
+fn helper(tag: &str) -> &str {
+    let tag = tag.trim_start_matches(['~', ' ', '\t', '\r', '\n']);
+    let end = tag.find(|c: char| c.is_whitespace() || matches!(c, '}' | '~' | '('));
+    tag.get(..end.unwrap_or(tag.len())).unwrap_or_default()
 }
 
 /// Where the tag that begins before `at` ends; an error if it opens too many brackets.
@@ -101,23 +136,43 @@ mod tests {
     #[test]
     fn depth_is_counted_in_blocks_and_branches() {
         let nest = |n: usize| format!("{}{}", "{{#if a}}".repeat(n), "{{/if}}".repeat(n));
-        assert_eq!(check(&nest(DEPTH_MAX)), Ok(()));
+        assert_eq!(check(&nest(DEPTH_MAX)), Ok(None));
         assert!(check(&nest(DEPTH_MAX + 1)).is_err());
         let chain = |n: usize| format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}".repeat(n));
-        assert_eq!(check(&chain(DEPTH_MAX - 1)), Ok(()));
+        assert_eq!(check(&chain(DEPTH_MAX - 1)), Ok(None));
         assert!(check(&chain(DEPTH_MAX)).is_err());
     }
 
     #[test]
     fn size_and_brackets_have_limits() {
-        assert_eq!(check(&"x".repeat(SOURCE_BYTES_MAX)), Ok(()));
+        assert_eq!(check(&"x".repeat(SOURCE_BYTES_MAX)), Ok(None));
         assert!(check(&"x".repeat(SOURCE_BYTES_MAX + 1)).is_err());
         assert_eq!(
             check(&format!("{{{{x {}", "(".repeat(BRACKETS_MAX))),
-            Ok(())
+            Ok(None)
         );
         assert!(check(&format!("{{{{x {}", "(".repeat(2_000))).is_err());
         assert!(check(&format!("{{{{x \"}}}}\" {}", "(".repeat(2_000))).is_err());
-        assert_eq!(check("{{! ((((( \" }} {{!-- }} ' --}}"), Ok(()));
+        assert_eq!(check("{{! ((((( \" }} {{!-- }} ' --}}"), Ok(None));
+    }
+
+    #[test]
+    fn a_block_without_an_end_is_found_where_it_is_opened() {
+        for (source, wanted) in [
+            ("a {{#if x}} b", Some((2, "if"))),
+            ("{{#if x}}{{#each y}}{{/each}}", Some((0, "if"))),
+            ("{{#if x}}{{#each y}}{{/if}}", Some((9, "each"))),
+            ("{{#if x}}{{else}}{{~#with y~}}{{/with}}{{/if}}", None),
+            ("{{^if x}}{{/if}}", None),
+            ("{{!-- {{#if x}} --}}", None),
+        ] {
+            let found = check(source).unwrap();
+            let found = found.map(|one| (one.at, one.helper));
+            assert_eq!(
+                found,
+                wanted.map(|(at, name)| (at, name.to_owned())),
+                "{source}"
+            );
+        }
     }
 }

@@ -17,6 +17,7 @@ const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// The folder of what templates include.
 pub(super) const PARTIALS: &str = "partials";
 const SUFFIX: &str = "hbs";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Makes the table of built-in templates from their names.
 macro_rules! built_in {
@@ -112,9 +113,10 @@ impl Templates {
 
     /// The same for these templates: the built-in ones and those of the folder.
     pub fn own_names(&self) -> Vec<String> {
-        let names = self.names.iter().filter_map(|name| name.split_once('/'));
+        // Also one that is wrong, for which there is a complaint: it is there all the same.
+        let names = self.sources.keys().filter_map(|name| name.split_once('/'));
         let names: BTreeSet<String> = names
-            .filter(|(family, _)| *family != Family::Webhook.key())
+            .filter(|(family, _)| *family != Family::Webhook.key() && *family != PARTIALS)
             .map(|(_, name)| name.to_owned())
             .collect();
         names.into_iter().collect()
@@ -123,6 +125,16 @@ impl Templates {
     /// Whether `family` has a template of this name, with or without `.hbs`.
     pub fn has(&self, family: Family, name: &str) -> bool {
         self.names.contains(&key(family, name))
+    }
+
+    /// Whether `family` has a file of this name, be it right or wrong.
+    pub fn is_written(&self, family: Family, name: &str) -> bool {
+        self.sources.contains_key(&key(family, name))
+    }
+
+    /// The text and file of `family/name`.
+    pub(super) fn source(&self, key: &str) -> Option<&str> {
+        self.sources.get(key).map(|source| source.text.as_str())
     }
 
     /// The texts of the operator's own files, for showing lines of diagnostics.
@@ -319,7 +331,7 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
             help: None,
         })
     };
-    guard::check(text)
+    let unclosed = guard::check(text)
         .map_err(|refused| at("E202", line_and_column(text, refused.at), refused.reason))?;
     if let Some(place) = text.find(|c| ('\u{E000}'..='\u{E00F}').contains(&c)) {
         let message = "the characters U+E000 to U+E00F are reserved".to_owned();
@@ -332,6 +344,10 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
         text
     };
     Template::compile(&lines_kept(text)).map_err(|error| {
+        if let Some(block) = &unclosed {
+            let message = format!("the block {{{{#{}}}}} is not closed", block.helper);
+            return at("E203", line_and_column(text, block.at), message);
+        }
         let (line, column) = error.pos().unwrap_or((1, 1));
         let reason = error.reason().to_string();
         let reason = reason.lines().last().unwrap_or_default().trim();
@@ -362,7 +378,8 @@ fn lines_kept(text: &str) -> String {
     kept
 }
 
-fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+/// The line and column of a byte, from 1.
+pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before
@@ -381,13 +398,18 @@ fn read_folder(
     sources: &mut BTreeMap<String, Source>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    if let Err(error) = std::fs::read_dir(dir) {
-        let message = format!("the folder of templates cannot be read: {error}");
-        diagnostics.push(check::at_file("E200", dir, message));
-        return;
-    }
-    let families = Family::ALL.iter().map(|family| family.key());
-    for folder in families.chain([PARTIALS]) {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let message = format!("the folder of templates cannot be read: {error}");
+            diagnostics.push(check::at_file("E200", dir, message));
+            return;
+        }
+    };
+    let mut astray: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    astray.sort_unstable();
+    diagnostics.extend(astray.iter().filter_map(|path| unread(path)));
+    for folder in folders() {
         let Ok(entries) = std::fs::read_dir(dir.join(folder)) else {
             continue;
         };
@@ -419,6 +441,38 @@ fn read_folder(
     }
 }
 
+/// The folders that are read.
+fn folders() -> impl Iterator<Item = &'static str> {
+    let families = Family::ALL.iter().map(|family| family.key());
+    families.chain([PARTIALS])
+}
+
+/// A complaint about something in the folder of templates that is never read.
+fn unread(path: &Path) -> Option<Diagnostic> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    if name.starts_with('.') || (path.is_dir() && folders().any(|folder| folder == name)) {
+        return None;
+    }
+    let known = folders().collect::<Vec<_>>().join(", ");
+    if path.is_dir() {
+        let mut diagnostic = check::at_file(
+            "W202",
+            path,
+            format!("the folder {name:?} of templates is never read"),
+        );
+        diagnostic.help =
+            names::nearest(&name, folders()).or_else(|| Some(format!("folders are: {known}")));
+        return Some(diagnostic);
+    }
+    if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
+        return None; // Perhaps notes about the templates.
+    }
+    let message = "this template is never read: it stands in no family's folder".to_owned();
+    let mut diagnostic = check::at_file("W202", path, message);
+    diagnostic.help = Some(format!("move it into one of: {known}"));
+    Some(diagnostic)
+}
+
 fn read(file: &Path) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("the template cannot be read: {error}");
     let bytes = std::fs::metadata(file).map_err(cannot)?.len();
@@ -428,5 +482,10 @@ fn read(file: &Path) -> Result<String, String> {
             guard::SOURCE_BYTES_MAX
         ));
     }
-    std::fs::read_to_string(file).map_err(cannot)
+    let mut text = std::fs::read_to_string(file).map_err(cannot)?;
+    // Some editors begin every file with a byte order mark.
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
 }

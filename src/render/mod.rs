@@ -9,6 +9,7 @@
 //! Templates are checked when they are loaded: counted before they are parsed (`guard`), then walked against
 //! the shape of the context (`names`), then rendered with samples (`check`).
 
+mod card;
 mod check;
 mod compose;
 mod context;

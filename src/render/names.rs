@@ -382,7 +382,8 @@ fn name_of(parameter: &Parameter) -> &str {
     }
 }
 
-fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
+/// `did you mean …?` for the known name that a slip makes of `name`.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
     known
         .map(|one| (strsim::damerau_levenshtein(name, one), one))
         .filter(|(distance, one)| *distance <= 1 + one.len() / 4)

@@ -214,6 +214,7 @@ pub(super) fn status_changed() -> Sample {
             union_id: Some(Private::new("on_77aa1b2c3d4e5f")),
             user_id: Some(Private::new("g55hhtrq")),
         },
+        reports: Vec::new(),
     };
     sample(Content::Updated(change), "status", Severity::Info)
 }

@@ -29,6 +29,7 @@ pub const CODES: &[(&str, &str)] = &[
         STATUS_OF_CREATED,
         "`status` is wanted of new feedback, which has none",
     ),
+    (UNKNOWN_LIST, "`\"@name\"` names no list of `[lists]`"),
     (
         UNREACHABLE,
         "a rule is never asked: an earlier one takes all it could",
@@ -41,6 +42,18 @@ pub const CODES: &[(&str, &str)] = &[
     (
         EXCEPT_NEVER_HOLDS,
         "a key of `except` never holds for what the rule takes",
+    ),
+    (
+        PATH_IS_PREFIX,
+        "a `path` without `*` is only the beginning of known pages",
+    ),
+    (
+        QUERY_IN_PATH,
+        "a `path` looks as if it should match a query",
+    ),
+    (
+        TEMPLATE_OF_FAMILY,
+        "a destination's family does not have the template of a rule",
     ),
 ];
 
@@ -59,7 +72,11 @@ pub(super) const BAD_PATTERN: &str = "E111";
 pub(super) const EMPTY: &str = "E112";
 pub(super) const OUT_OF_RANGE: &str = "E113";
 pub(super) const STATUS_OF_CREATED: &str = "E114";
+pub(super) const UNKNOWN_LIST: &str = "E115";
 pub(super) const UNREACHABLE: &str = "W101";
 pub(super) const NEVER_MATCHES: &str = "W102";
 pub(super) const FAULTS_UNROUTED: &str = "W103";
 pub(super) const EXCEPT_NEVER_HOLDS: &str = "W104";
+pub(super) const PATH_IS_PREFIX: &str = "W105";
+pub(super) const QUERY_IN_PATH: &str = "W106";
+pub(super) const TEMPLATE_OF_FAMILY: &str = "W107";

@@ -1,38 +1,77 @@
 //! Looks at rules that are right one by one: can each be reached, can each match, do all faults end somewhere?
 
-use regex::Regex;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{EventKind, FeedbackKind};
 
 use super::codes;
+use super::facts::{self, Fact, implies};
 use super::kinds;
-use super::matcher::{Glob, Matcher, Test};
+use super::matcher::{Matcher, Test};
 use super::plan::Rule;
 use super::report::{At, Report};
 
+/// A rule, and what the lints compare of it.
+struct Linted<'a> {
+    at: &'a At,
+    rule: &'a Rule,
+    kinds: Vec<EventKind>,
+    wanted: Vec<Fact>,
+}
+
+impl<'a> Linted<'a> {
+    fn new(at: &'a At, rule: &'a Rule) -> Self {
+        Self {
+            at,
+            rule,
+            kinds: kinds::taken_by(&rule.wanted),
+            wanted: facts::of(&rule.wanted),
+        }
+    }
+}
+
+/// How many pairs of rules are compared to find those that are never asked.
+#[cfg(test)]
+pub(super) fn comparisons(at: &At, rules: &[&Rule]) -> usize {
+    let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
+    let mut takers = Takers::new(&linted);
+    let mut compared = 0;
+    for (index, one) in linted.iter().enumerate() {
+        compared += takers.candidates(one).len();
+        takers.add(index, one);
+    }
+    compared
+}
+
 /// Warns of what is probably not meant.
 pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
-    for (index, (at, rule)) in rules.iter().enumerate() {
-        let kinds = kinds::taken_by(rule);
-        never_matches(report, at, rule, &kinds);
-        except_never_holds(report, at, rule, &kinds);
-        if kinds.is_empty() {
+    let rules = rules.iter();
+    let linted: Vec<Linted<'_>> = rules.map(|(at, rule)| Linted::new(at, rule)).collect();
+    let mut takers = Takers::new(&linted);
+    for (index, one) in linted.iter().enumerate() {
+        never_matches(report, one);
+        except_never_holds(report, one);
+        queries(report, &one.rule.wanted);
+        queries(report, &one.rule.except);
+        if one.kinds.is_empty() {
             continue; // That it could be asked nothing is said already.
         }
-        let mut earlier = rules.iter().take(index).map(|(_, earlier)| earlier);
-        if let Some(taker) = earlier.find(|earlier| takes_all_of(earlier, rule)) {
+        if let Some(taker) = takers.of(one) {
             let message = format!(
                 "no event reaches \"{}\": \"{}\" takes all that it could match",
-                rule.name, taker.name
+                one.rule.name, taker.rule.name
             );
             let help = format!(
                 "put it before \"{}\", or give that rule `continue = true`",
-                taker.name
+                taker.rule.name
             );
-            report.warning(codes::UNREACHABLE, at, message, Some(help));
+            report.warning(codes::UNREACHABLE, one.at, message, Some(help));
+        } else {
+            // What an unreachable rule takes, its taker takes too.
+            takers.add(index, one);
         }
     }
-    if !rules.iter().any(|(_, rule)| takes_every_fault(rule)) {
+    if !linted.iter().any(takes_every_fault) {
         let message = "faults can end unrouted: no rule without `continue` takes them all";
         let help = "end with a rule whose only condition is type = \"fault\", or that has none";
         let at = At::new("rules", 0..0);
@@ -40,95 +79,183 @@ pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
     }
 }
 
-/// Whether every event that `later` matches is taken for good by `earlier`.
-fn takes_all_of(earlier: &Rule, later: &Rule) -> bool {
-    let kinds = kinds::taken_by(later);
-    let implied = |wanted: &Matcher| covers(&wanted.test, later, &kinds);
-    !earlier.goes_on && earlier.except.is_empty() && earlier.wanted.iter().all(implied)
+/// A key with one of its values.
+type Wanted<'a> = (&'static str, &'a str);
+
+/// The rules so far that can take all that a later one matches. Each stands under the key and values that
+/// the fewest rules share, so that few must be compared and the time grows with the number of rules.
+struct Takers<'a> {
+    linted: &'a [Linted<'a>],
+    /// How many rules want it.
+    shared_by: HashMap<Wanted<'a>, usize>,
+    by_wanted: HashMap<Wanted<'a>, Vec<usize>>,
+    /// Rules with no such key.
+    general: Vec<usize>,
 }
 
-fn takes_every_fault(rule: &Rule) -> bool {
-    let holds = |one: &Matcher| match &one.test {
-        Test::Event(kinds) => kinds.contains(&EventKind::Created),
-        Test::Kind(kinds) => kinds.contains(&FeedbackKind::FAULT),
-        _ => false,
-    };
-    !rule.goes_on && rule.except.is_empty() && rule.wanted.iter().all(holds)
-}
+impl<'a> Takers<'a> {
+    fn new(linted: &'a [Linted<'a>]) -> Self {
+        let mut shared_by = HashMap::new();
+        for one in linted {
+            for (key, values) in plain(&one.wanted) {
+                for value in values {
+                    *shared_by.entry((key, value.as_str())).or_insert(0) += 1;
+                }
+            }
+        }
+        Self {
+            linted,
+            shared_by,
+            by_wanted: HashMap::new(),
+            general: Vec::new(),
+        }
+    }
 
-/// Whether `wide` holds for all that `rule`, which takes these kinds of event, can match.
-fn covers(wide: &Test, rule: &Rule, kinds: &[EventKind]) -> bool {
-    match wide {
-        Test::Event(wide) => kinds.iter().all(|kind| wide.contains(kind)),
-        wide => rule.wanted.iter().any(|one| within(&one.test, wide)),
+    fn add(&mut self, index: usize, one: &'a Linted<'a>) {
+        if one.rule.goes_on || !one.rule.except.is_empty() {
+            return;
+        }
+        let shared = |(key, values): &(&'static str, &'a BTreeSet<String>)| {
+            let counts = values
+                .iter()
+                .map(|value| self.shared_by.get(&(*key, value.as_str())));
+            counts.flatten().max().copied()
+        };
+        match plain(&one.wanted).min_by_key(shared) {
+            Some((key, values)) => {
+                for value in values {
+                    let under = self.by_wanted.entry((key, value.as_str())).or_default();
+                    under.push(index);
+                }
+            }
+            None => self.general.push(index),
+        }
+    }
+
+    /// The rules that must be compared with `later`.
+    fn candidates(&self, later: &'a Linted<'a>) -> Vec<usize> {
+        let mut wanted = Vec::new();
+        first_values(&later.wanted, &mut wanted);
+        let listed = wanted.iter().filter_map(|one| self.by_wanted.get(one));
+        listed.flatten().chain(&self.general).copied().collect()
+    }
+
+    /// The first rule so far that takes all that `later` could.
+    fn of(&self, later: &'a Linted<'a>) -> Option<&'a Linted<'a>> {
+        let candidates = self.candidates(later).into_iter();
+        let takers = candidates.filter(|&index| {
+            let taker = self.linted.get(index);
+            taker.is_some_and(|taker| takes_all_of(taker, later))
+        });
+        takers.min().and_then(|index| self.linted.get(index))
     }
 }
 
-fn never_matches(report: &mut Report, at: &At, rule: &Rule, kinds: &[EventKind]) {
-    if kinds.is_empty() {
-        return no_kind(report, at, rule);
+/// The keys that a rule can stand under. `event` says too little, for most rules want the same.
+fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String>)> {
+    facts.iter().filter_map(|fact| match fact {
+        Fact::One("event", _) | Fact::Any(_) => None,
+        Fact::One(key, values) => Some((*key, values)),
+    })
+}
+
+/// A value for each key. Whatever takes all of these facts wants one of them: where it is implied by every
+/// set of an `any`, it is by the first.
+fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
+    for fact in facts {
+        match fact {
+            Fact::One(key, values) => {
+                all.extend(values.first().map(|value| (*key, value.as_str())));
+            }
+            Fact::Any(sets) => {
+                if let Some(first) = sets.first() {
+                    first_values(first, all);
+                }
+            }
+        }
+    }
+}
+
+/// Whether every event that `later` matches is taken for good by `earlier`.
+fn takes_all_of(earlier: &Linted<'_>, later: &Linted<'_>) -> bool {
+    earlier.wanted.iter().all(|wanted| holds_for(wanted, later))
+}
+
+/// Whether `wide` holds for all that `rule` can match.
+fn holds_for(wide: &Fact, rule: &Linted<'_>) -> bool {
+    let of_kinds = match wide {
+        Fact::One("event", wide) => rule.kinds.iter().all(|kind| wide.contains(kind.key())),
+        Fact::One(..) | Fact::Any(_) => false,
+    };
+    of_kinds || implies(&rule.wanted, wide)
+}
+
+fn takes_every_fault(one: &Linted<'_>) -> bool {
+    !one.rule.goes_on && one.rule.except.is_empty() && holds_for_every_fault(&one.wanted)
+}
+
+fn holds_for_every_fault(set: &[Fact]) -> bool {
+    let fault = FeedbackKind::FAULT.0.to_string();
+    set.iter().all(|fact| match fact {
+        Fact::One("event", kinds) => kinds.contains(EventKind::Created.key()),
+        Fact::One("type", kinds) => kinds.contains(&fault),
+        Fact::One(..) => false,
+        Fact::Any(sets) => sets.iter().any(|set| holds_for_every_fault(set)),
+    })
+}
+
+fn never_matches(report: &mut Report, one: &Linted<'_>) {
+    let (rule, at) = (one.rule, one.at);
+    let in_match = at.key("match", at.span.clone());
+    if one.kinds.is_empty() {
+        let message = format!(
+            "\"{}\" never matches: its conditions want different kinds of event",
+            rule.name
+        );
+        return report.warning(codes::NEVER_MATCHES, &in_match, message, None);
     }
     let mut except = rule.except.iter();
-    if let Some(except) = except.find(|except| covers(&except.test, rule, kinds)) {
+    if let Some(except) = except.find(|except| holds_for(&facts::of_one(except), one)) {
         let message = format!(
             "\"{}\" never matches: `except` takes all that `match` wants of `{}`",
             rule.name, except.key
         );
-        report.warning(
-            codes::NEVER_MATCHES,
-            &at.key("except", at.span.clone()),
-            message,
-            None,
-        );
+        let at = at.key("except", at.span.clone());
+        report.warning(codes::NEVER_MATCHES, &at, message, None);
     }
-    let is_no_fault = rule
-        .wanted
-        .iter()
-        .any(|one| matches!(&one.test, Test::Kind(kinds) if !kinds.contains(&FeedbackKind::FAULT)));
-    let wants_fault = rule
-        .wanted
-        .iter()
-        .any(|one| matches!(one.test, Test::Fault(_)));
-    if is_no_fault && wants_fault {
+    if faults_of_no_fault(&one.wanted, &mut Vec::new()) {
         let message = format!(
             "\"{}\" never matches: only feedback of the type \"fault\" has a `fault`",
             rule.name
         );
-        report.warning(
-            codes::NEVER_MATCHES,
-            &at.key("match", at.span.clone()),
-            message,
-            None,
-        );
+        report.warning(codes::NEVER_MATCHES, &in_match, message, None);
     }
 }
 
-/// No kind of event has all that the rule wants.
-fn no_kind(report: &mut Report, at: &At, rule: &Rule) {
-    let of_created = |one: &&Matcher| {
-        !matches!(one.test, Test::Event(_)) && !kinds::can_hold(&one.test, EventKind::Updated)
-    };
-    let key = rule
-        .wanted
-        .iter()
-        .find(of_created)
-        .map_or("", |one| one.key);
-    let message = format!(
-        "\"{}\" never matches: a change of status has no `{key}`",
-        rule.name
-    );
-    let help =
-        "it has `app`, `via`, `tenant_key` and `status`; new feedback needs a rule of its own";
-    let at = at.key("match", at.span.clone());
-    report.warning(codes::NEVER_MATCHES, &at, message, Some(help.to_owned()));
+/// Whether the set, or a set of an `any` in it, wants a fault of what is none. `outer` is what holds around it.
+fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
+    let before = outer.len();
+    outer.extend(set);
+    let fault = FeedbackKind::FAULT.0.to_string();
+    let is_no_fault =
+        |fact: &&&Fact| matches!(fact, Fact::One("type", kinds) if !kinds.contains(&fault));
+    let wants_fault = |fact: &&&Fact| matches!(fact, Fact::One("fault", _));
+    let never =
+        outer.iter().any(|fact| is_no_fault(&fact)) && outer.iter().any(|fact| wants_fault(&fact));
+    let inside = set.iter().any(|fact| match fact {
+        Fact::Any(sets) => sets.iter().any(|set| faults_of_no_fault(set, outer)),
+        Fact::One(..) => false,
+    });
+    outer.truncate(before);
+    never || inside
 }
 
 /// What is written to keep something out, and keeps nothing out.
-fn except_never_holds(report: &mut Report, at: &At, rule: &Rule, kinds: &[EventKind]) {
-    let [kind] = kinds else {
+fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
+    let [kind] = one.kinds.as_slice() else {
         return; // Of one that takes both kinds every key can hold; of one that takes none it is no matter.
     };
-    let idle = rule.except.iter();
+    let idle = one.rule.except.iter();
     for except in idle.filter(|except| !kinds::can_hold(&except.test, *kind)) {
         let takes = match kind {
             EventKind::Created => "new feedback",
@@ -136,42 +263,44 @@ fn except_never_holds(report: &mut Report, at: &At, rule: &Rule, kinds: &[EventK
         };
         let message = format!(
             "`{}` in `except` of \"{}\" never holds: the rule takes only {takes}",
-            except.key, rule.name
+            except.key, one.rule.name
         );
-        let at = at.key("except", at.span.clone());
+        let at = one.at.key("except", one.at.span.clone());
         report.warning(codes::EXCEPT_NEVER_HOLDS, &at, message, None);
     }
 }
 
-/// Whether `wide` holds wherever `narrow` does, as far as the written values show it.
-fn within(narrow: &Test, wide: &Test) -> bool {
-    match (narrow, wide) {
-        (Test::App(narrow), Test::App(wide))
-        | (Test::TenantKey(narrow), Test::TenantKey(wide))
-        | (Test::User(narrow), Test::User(wide)) => subset(narrow, wide),
-        (Test::Via(narrow), Test::Via(wide)) => subset(narrow, wide),
-        (Test::Event(narrow), Test::Event(wide)) => subset(narrow, wide),
-        (Test::Status(narrow), Test::Status(wide)) => subset(narrow, wide),
-        (Test::Kind(narrow), Test::Kind(wide)) => subset(narrow, wide),
-        (Test::Fault(narrow), Test::Fault(wide)) => subset(narrow, wide),
-        (Test::Source(narrow), Test::Source(wide)) => subset(narrow, wide),
-        (Test::Tenant(narrow), Test::Tenant(wide)) | (Test::Path(narrow), Test::Path(wide)) => {
-            subset(&globs(narrow), &globs(wide))
+/// Warns of patterns that are written as if `path` were matched with its query.
+fn queries(report: &mut Report, set: &[Matcher]) {
+    for one in set {
+        match &one.test {
+            Test::Path(globs) => {
+                if let Some(glob) = globs.iter().find(|glob| wants_query(&glob.written)) {
+                    let message = format!(
+                        "`path` is matched without its query, and `?` in \"{}\" stands for any one character",
+                        glob.written
+                    );
+                    let help = "write the page in `path`, and what follows the `?` in `query`";
+                    report.warning(
+                        codes::QUERY_IN_PATH,
+                        &one.at,
+                        message,
+                        Some(help.to_owned()),
+                    );
+                }
+            }
+            Test::Any(sets) => sets.iter().for_each(|set| queries(report, set)),
+            _ => {}
         }
-        (Test::Description(narrow), Test::Description(wide)) => {
-            let texts = |all: &[Regex]| all.iter().map(Regex::to_string).collect::<Vec<_>>();
-            subset(&texts(narrow), &texts(wide))
-        }
-        (Test::Contact(narrow), Test::Contact(wide))
-        | (Test::Images(narrow), Test::Images(wide)) => narrow == wide,
-        _ => false,
     }
 }
 
-fn globs(all: &[Glob]) -> Vec<&str> {
-    all.iter().map(|one| one.written.as_str()).collect()
-}
-
-fn subset<T: PartialEq>(narrow: &[T], wide: &[T]) -> bool {
-    narrow.iter().all(|one| wide.contains(one))
+/// Whether the pattern has a `?` that begins a query: before `name=`, or before `*` at its end.
+fn wants_query(pattern: &str) -> bool {
+    pattern.match_indices('?').any(|(at, _)| {
+        let after = pattern.get(at + 1..).unwrap_or_default();
+        let word =
+            after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "_-.*".contains(c));
+        after == "*" || (word.starts_with('=') && word.len() < after.len())
+    })
 }

@@ -1,4 +1,6 @@
-//! Conditions, compiled once. Asking one allocates nothing; saying why one failed does.
+//! Conditions, compiled once. Asking one allocates next to nothing; saying why one failed does.
+
+use std::borrow::Cow;
 
 use regex::Regex;
 
@@ -7,6 +9,9 @@ use crate::model::{
     FeedbackStatus, Private, SourceKind, StatusChange,
 };
 
+use super::page;
+use super::report::At;
+
 /// A key of `match` or `except`, ready to be asked.
 #[derive(Clone, Debug)]
 pub(super) struct Matcher {
@@ -14,6 +19,8 @@ pub(super) struct Matcher {
     /// The wanted value as it is written.
     pub(super) wanted: String,
     pub(super) test: Test,
+    /// Where the value stands.
+    pub(super) at: At,
 }
 
 /// What a key wants. A list is any of; what is absent in the event never holds.
@@ -29,12 +36,26 @@ pub(super) enum Test {
     Fault(Vec<FaultKind>),
     Source(Vec<SourceKind>),
     Tenant(Vec<Glob>),
+    /// The page without its query.
     Path(Vec<Glob>),
+    Query(Vec<Glob>),
     TenantKey(Vec<String>),
     Description(Vec<Regex>),
-    Contact(bool),
+    Contact(Contact),
     Images(bool),
+    /// Any of a person's ids.
     User(Vec<String>),
+    /// Sets of conditions; holds if all conditions of one set do.
+    Any(Vec<Vec<Matcher>>),
+}
+
+/// What `contact` wants.
+#[derive(Clone, Debug)]
+pub(super) enum Contact {
+    /// Whether there is one.
+    Left(bool),
+    /// One of this form.
+    Like(Vec<Glob>),
 }
 
 /// A compiled glob, and how it is written.
@@ -54,47 +75,85 @@ pub(super) struct Subject<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Says<'a> {
     Created(&'a Feedback),
-    Updated(&'a StatusChange),
+    /// A change, and the report it is of, if that is known.
+    Updated(&'a StatusChange, Option<&'a Feedback>),
 }
 
 impl<'a> Subject<'a> {
-    /// `None` for a word of the relay's own, which no rule is asked about.
-    pub(super) fn of(event: &'a Event) -> Option<Self> {
-        let says = match &event.content {
-            Content::Created(feedback) => Says::Created(feedback),
-            Content::Updated(change) => Says::Updated(change),
-            Content::Notice(_) | Content::Summary(_) => return None,
-        };
-        Some(Self { event, says })
+    /// The event, once for each report that it is about. Empty for events of the relay's own, which
+    /// no rule is asked about.
+    pub(super) fn all_of(event: &'a Event) -> Vec<Self> {
+        let one = |says| Self { event, says };
+        match &event.content {
+            Content::Created(feedback) => vec![one(Says::Created(feedback))],
+            Content::Updated(change) if change.reports.is_empty() => {
+                vec![one(Says::Updated(change, None))]
+            }
+            Content::Updated(change) => {
+                let reports = change.reports.iter();
+                reports
+                    .map(|report| one(Says::Updated(change, Some(report))))
+                    .collect()
+            }
+            Content::Notice(_) | Content::Summary(_) => Vec::new(),
+        }
     }
 
     pub(super) const fn kind(self) -> EventKind {
         match self.says {
             Says::Created(_) => EventKind::Created,
-            Says::Updated(_) => EventKind::Updated,
+            Says::Updated(..) => EventKind::Updated,
         }
     }
 
-    /// What somebody reported; a change of state has none of it.
-    pub(super) const fn feedback(self) -> Option<&'a Feedback> {
+    /// What somebody reports with this event; a change of status reports nothing new.
+    pub(super) const fn reported(self) -> Option<&'a Feedback> {
         match self.says {
             Says::Created(feedback) => Some(feedback),
-            Says::Updated(_) => None,
+            Says::Updated(..) => None,
+        }
+    }
+
+    /// The report that the event is about, as far as it is known.
+    const fn feedback(self) -> Option<&'a Feedback> {
+        match self.says {
+            Says::Created(feedback) => Some(feedback),
+            Says::Updated(_, report) => report,
         }
     }
 
     fn app_id(self) -> Option<&'a str> {
         match self.says {
             Says::Created(feedback) => feedback.app_id.as_deref(),
-            Says::Updated(change) => change.app_id.as_deref(),
+            Says::Updated(change, report) => change
+                .app_id
+                .as_deref()
+                .or_else(|| report.and_then(|one| one.app_id.as_deref())),
         }
     }
 
     const fn status(self) -> Option<FeedbackStatus> {
         match self.says {
             Says::Created(_) => None,
-            Says::Updated(change) => change.status,
+            Says::Updated(change, _) => change.status,
         }
+    }
+
+    /// The page: its path, and its query. An empty one is absent.
+    fn page(self) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        let Some(address) = typed(self.feedback(), |one| &one.path) else {
+            return (None, None);
+        };
+        let (path, query) = page::split(address);
+        let some = |text: Cow<'a, str>| Some(text).filter(|text| !text.is_empty());
+        (some(path), some(query))
+    }
+
+    fn user_ids(self) -> impl Iterator<Item = &'a str> {
+        let user = self.feedback().map(|one| &one.user);
+        user.into_iter()
+            .flat_map(|user| [&user.open_id, &user.union_id, &user.user_id])
+            .filter_map(text)
     }
 }
 
@@ -113,16 +172,21 @@ impl Matcher {
             }
             Test::Source(sources) => among(sources, feedback.and_then(|one| one.source)),
             Test::Tenant(globs) => any_glob(globs, typed(feedback, |one| &one.tenant_name)),
-            Test::Path(globs) => any_glob(globs, typed(feedback, |one| &one.path)),
+            Test::Path(globs) => any_glob(globs, subject.page().0.as_deref()),
+            Test::Query(globs) => any_glob(globs, subject.page().1.as_deref()),
             Test::TenantKey(keys) => contains(keys, event.tenant_key.as_deref()),
             Test::Description(patterns) => typed(feedback, |one| &one.description)
                 .is_some_and(|text| patterns.iter().any(|pattern| pattern.is_match(text))),
             // Whether something is there can only be asked where it could be.
-            Test::Contact(wanted) => {
+            Test::Contact(Contact::Left(wanted)) => {
                 feedback.is_some_and(|one| text(&one.contact).is_some() == *wanted)
             }
+            Test::Contact(Contact::Like(globs)) => {
+                any_glob(globs, typed(feedback, |one| &one.contact))
+            }
             Test::Images(wanted) => feedback.is_some_and(|one| one.images.is_empty() != *wanted),
-            Test::User(ids) => contains(ids, typed(feedback, |one| &one.user.open_id)),
+            Test::User(ids) => subject.user_ids().any(|id| contains(ids, Some(id))),
+            Test::Any(sets) => sets.iter().any(|set| all_hold(set, subject)),
         }
     }
 
@@ -158,14 +222,45 @@ impl Matcher {
                 named(source.map(|one| (one.key(), one.0)))
             }
             Test::Tenant(_) => owned(typed(feedback, |one| &one.tenant_name)),
-            Test::Path(_) => owned(typed(feedback, |one| &one.path)),
+            Test::Path(_) => owned(subject.page().0.as_deref()),
+            Test::Query(_) => owned(subject.page().1.as_deref()),
             Test::TenantKey(_) => owned(event.tenant_key.as_deref()),
             Test::Description(_) => owned(typed(feedback, |one| &one.description)),
-            Test::Contact(_) => said(feedback.map(|one| text(&one.contact).is_some())),
+            Test::Contact(Contact::Left(_)) => {
+                said(feedback.map(|one| text(&one.contact).is_some()))
+            }
+            Test::Contact(Contact::Like(_)) => owned(typed(feedback, |one| &one.contact)),
             Test::Images(_) => said(feedback.map(|one| !one.images.is_empty())),
-            Test::User(_) => owned(typed(feedback, |one| &one.user.open_id)),
+            Test::User(_) => subject.user_ids().collect::<Vec<_>>().join(", "),
+            Test::Any(sets) => found_by_any(sets, subject),
         }
     }
+}
+
+/// Whether every condition of the set holds.
+pub(super) fn all_hold(set: &[Matcher], subject: Subject<'_>) -> bool {
+    set.iter().all(|one| one.holds(subject))
+}
+
+/// What the set that holds met; where none does, what the first failing key of each set met.
+fn found_by_any(sets: &[Vec<Matcher>], subject: Subject<'_>) -> String {
+    let deciding: Vec<&Matcher> = match sets.iter().find(|set| all_hold(set, subject)) {
+        Some(set) => set.iter().collect(),
+        None => sets
+            .iter()
+            .filter_map(|set| set.iter().find(|one| !one.holds(subject)))
+            .collect(),
+    };
+    let mut said: Vec<String> = Vec::new();
+    for one in deciding {
+        let found = one.found(subject);
+        let found = if found.is_empty() { "nothing" } else { &found };
+        let line = format!("{} {found}", one.key);
+        if !said.contains(&line) {
+            said.push(line);
+        }
+    }
+    said.join(", ")
 }
 
 /// A text that says something; an empty one is absent.

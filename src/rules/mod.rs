@@ -6,18 +6,22 @@
 //! the search unless it says `continue = true`. What an event does not have matches nothing.
 //!
 //! Two kinds of event are asked about: new feedback, and a change of the state of feedback. A rule takes new
-//! feedback alone unless `event` says otherwise. New feedback that no rule takes for good is unrouted,
+//! feedback alone unless `event` says otherwise. Of a change, rules ask about the reports that the store
+//! knows it is of; one that they take is enough. New feedback that no rule takes for good is unrouted,
 //! which somebody should look at; a change of state is noted then, since nobody expects to hear of each.
 //!
-//! A destination hears of an event once. Where several matching rules name it, the most severe of
-//! them says how (template, mentions, labels, wait), and of equally severe ones the first.
+//! A destination hears of an event once, and what all matching rules that name it say is merged: the highest
+//! severity, all mentions and labels, the template and the wait of the last rule that sets one.
 
 mod codes;
 mod conditions;
+mod facts;
 mod glob;
 mod kinds;
 mod lints;
 mod matcher;
+mod page;
+mod paths;
 mod plan;
 mod raw;
 mod read;
@@ -25,14 +29,17 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod values;
 mod words;
 
 pub use codes::CODES;
 pub use conditions::KEYS as CONDITION_KEYS;
+pub use paths::LiteralPath;
 pub use raw::RawRule;
 pub use read::KEYS;
 pub use trace::trace_json;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Level};
@@ -53,6 +60,51 @@ pub struct Known {
     pub mentions: Vec<String>,
     /// Names of templates that some family has.
     pub templates: Vec<String>,
+    /// `[lists]`.
+    pub lists: BTreeMap<String, Vec<Word>>,
+}
+
+/// A word of a list of `[lists]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A name, a pattern, an id.
+    Text(String),
+    /// A code.
+    Whole(i64),
+}
+
+/// What [`RuleSet::build`] made of the rules that are written.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// The rules without errors.
+    pub set: RuleSet,
+    /// Every mistake.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The lists that conditions name.
+    pub lists_used: BTreeSet<String>,
+    /// Patterns of `path` without a wildcard; see [`LiteralPath::check`].
+    pub literal_paths: Vec<LiteralPath>,
+    /// The templates that rules name.
+    pub templates: Vec<NamedTemplate>,
+}
+
+/// A template that a rule names.
+#[derive(Debug)]
+pub struct NamedTemplate {
+    at: At,
+    /// Its name.
+    pub name: String,
+    /// Where the rule sends it.
+    pub send_to: Vec<DestinationName>,
+}
+
+impl NamedTemplate {
+    /// A warning that some family of a destination lacks it.
+    pub fn lacking(&self, message: String, help: String) -> Diagnostic {
+        let mut report = Report::default();
+        report.warning(codes::TEMPLATE_OF_FAMILY, &self.at, message, Some(help));
+        report.diagnostics.remove(0)
+    }
 }
 
 /// All rules, checked and ready. Clones share them.
@@ -65,22 +117,29 @@ impl RuleSet {
     /// Checks the rules. Every mistake becomes a diagnostic whose path starts with the given one
     /// (`rules[2]`) and whose span counts in the file the rule came from; what concerns all rules
     /// together stands at `rules` without a span. Rules with errors are left out.
-    pub fn build(rules: &[(String, RawRule)], known: &Known) -> (Self, Vec<Diagnostic>) {
+    pub fn build(rules: &[(String, RawRule)], known: &Known) -> Built {
         let mut report = Report::default();
         let mut good: Vec<(At, plan::Rule)> = Vec::with_capacity(rules.len());
-        let mut names: Vec<(String, &str)> = Vec::with_capacity(rules.len());
+        let mut names: HashMap<String, &str> = HashMap::with_capacity(rules.len());
+        let mut templates = Vec::new();
         for (path, RawRule(node)) in rules {
             let at = At::new(path, node.span.clone());
             let before = report.diagnostics.len();
             let rule = read::rule(&mut report, &at, node, known);
             if let Some(rule) = &rule {
-                unique(
-                    &mut report,
-                    &at.key("name", node.span_of("name")),
-                    rule.name.as_str(),
-                    &names,
-                );
-                names.push((rule.name.to_string(), path));
+                let name = rule.name.as_str();
+                match names.get(name) {
+                    Some(first) => {
+                        let at = at.key("name", node.span_of("name"));
+                        name_taken(&mut report, &at, name, first);
+                    }
+                    None => drop(names.insert(name.to_owned(), path)),
+                }
+                templates.extend(rule.template.as_ref().map(|name| NamedTemplate {
+                    at: at.key("template", node.span_of("template")),
+                    name: name.clone(),
+                    send_to: rule.send_to.clone(),
+                }));
             }
             let mut new = report.diagnostics.iter().skip(before);
             if !new.any(|one| one.level == Level::Error) {
@@ -90,8 +149,15 @@ impl RuleSet {
         if !rules.is_empty() && good.len() == rules.len() {
             lints::check(&mut report, &good);
         }
+        let literal_paths = paths::literal(&good);
         let rules = good.into_iter().map(|(_, rule)| rule).collect();
-        (Self { rules }, report.diagnostics)
+        Built {
+            set: Self { rules },
+            diagnostics: report.diagnostics,
+            lists_used: report.lists_used,
+            literal_paths,
+            templates,
+        }
     }
 
     /// How many rules there are.
@@ -117,10 +183,8 @@ impl RuleSet {
     }
 }
 
-fn unique(report: &mut Report, at: &At, name: &str, earlier: &[(String, &str)]) {
-    if let Some((_, first)) = earlier.iter().find(|(other, _)| other == name) {
-        let message = format!("{first} is called \"{name}\" too");
-        let help = Some("names tell rules apart in the journal and in templates".to_owned());
-        report.error(codes::DUPLICATE_NAME, at, message, help);
-    }
+fn name_taken(report: &mut Report, at: &At, name: &str, first: &str) {
+    let message = format!("{first} is called \"{name}\" too");
+    let help = Some("names tell rules apart in the journal and in templates".to_owned());
+    report.error(codes::DUPLICATE_NAME, at, message, help);
 }

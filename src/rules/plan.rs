@@ -30,54 +30,44 @@ pub(super) struct Rule {
     pub(super) wait: Option<Duration>,
 }
 
-/// Why a rule does not take an event.
+/// Why a rule does not take an event, and the report that was asked about.
 enum Miss<'a> {
-    Failed(&'a Matcher),
-    Excepted(&'a Matcher),
+    Failed(&'a Matcher, Subject<'a>),
+    Excepted(&'a Matcher, Subject<'a>),
 }
 
 impl Rule {
-    fn judge(&self, subject: Subject<'_>) -> Result<(), Miss<'_>> {
+    /// Asks about each report the event is about: one that the rule takes is enough.
+    fn judge<'a>(&'a self, subjects: &[Subject<'a>]) -> Result<(), Miss<'a>> {
+        let mut first = Ok(());
+        for &subject in subjects {
+            match self.judge_one(subject) {
+                Ok(()) => return Ok(()),
+                Err(miss) if first.is_ok() => first = Err(miss),
+                Err(_) => {}
+            }
+        }
+        first
+    }
+
+    fn judge_one<'a>(&'a self, subject: Subject<'a>) -> Result<(), Miss<'a>> {
         if let Some(failed) = self.wanted.iter().find(|one| !one.holds(subject)) {
-            return Err(Miss::Failed(failed));
+            return Err(Miss::Failed(failed, subject));
         }
         match self.except.iter().find(|one| one.holds(subject)) {
-            Some(excepted) => Err(Miss::Excepted(excepted)),
+            Some(excepted) => Err(Miss::Excepted(excepted, subject)),
             None => Ok(()),
         }
     }
 
-    fn finding(&self, judged: &Result<(), Miss<'_>>, subject: Subject<'_>) -> Finding {
+    fn finding(&self, judged: &Result<(), Miss<'_>>) -> Finding {
         match judged {
             Ok(()) => Finding::Matched {
                 last: !self.goes_on,
             },
-            Err(Miss::Failed(matcher)) => Finding::Failed(matcher.condition(subject)),
-            Err(Miss::Excepted(matcher)) => Finding::Excepted(matcher.condition(subject)),
+            Err(Miss::Failed(matcher, subject)) => Finding::Failed(matcher.condition(*subject)),
+            Err(Miss::Excepted(matcher, subject)) => Finding::Excepted(matcher.condition(*subject)),
         }
-    }
-
-    fn order(&self, subject: Subject<'_>) -> Order {
-        Order {
-            rule: self.name.clone(),
-            severity: self.severity_for(subject),
-            template: match &self.template {
-                Some(template) => template.clone(),
-                None => default_template(subject).to_owned(),
-            },
-            mentions: self.mentions.clone(),
-            labels: self.labels.clone(),
-            wait: self.wait,
-        }
-    }
-
-    fn severity_for(&self, subject: Subject<'_>) -> Severity {
-        self.severity
-            .unwrap_or(if subject.feedback().is_some_and(is_fault) {
-                Severity::Warning
-            } else {
-                Severity::Info
-            })
     }
 }
 
@@ -90,7 +80,7 @@ fn is_fault(feedback: &Feedback) -> bool {
 }
 
 fn default_template(subject: Subject<'_>) -> &'static str {
-    match subject.feedback() {
+    match subject.reported() {
         None => "status",
         Some(feedback) if is_fault(feedback) => "alert",
         Some(feedback) if feedback.kind == Some(FeedbackKind::SUGGESTION) => "suggestion",
@@ -98,10 +88,19 @@ fn default_template(subject: Subject<'_>) -> &'static str {
     }
 }
 
+fn default_severity(subject: Subject<'_>) -> Severity {
+    if subject.reported().is_some_and(is_fault) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
 /// Asks `rules` in order. The trace is made only where it is asked for.
 pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>) -> Plan {
-    if let Some(subject) = Subject::of(event) {
-        return route(rules, subject, trace);
+    let subjects = Subject::all_of(event);
+    if let Some(first) = subjects.first() {
+        return route(rules, &subjects, *first, trace);
     }
     if let Some(trace) = trace {
         trace.rules.extend(rules.iter().map(not_reached));
@@ -122,54 +121,121 @@ const fn left(kind: EventKind) -> EventState {
     }
 }
 
-fn route(rules: &[Rule], subject: Subject<'_>, mut trace: Option<&mut Trace>) -> Plan {
-    let mut plan = Plan {
-        state: left(subject.kind()),
-        rules: Vec::new(),
-        deliveries: Vec::new(),
-    };
+/// `first` is the first of `subjects`: what does not depend on the report is asked of it.
+fn route(
+    rules: &[Rule],
+    subjects: &[Subject<'_>],
+    first: Subject<'_>,
+    mut trace: Option<&mut Trace>,
+) -> Plan {
+    let mut state = left(first.kind());
+    let mut matched: Vec<&Rule> = Vec::new();
     let mut rest = rules.iter();
     for rule in rest.by_ref() {
-        let judged = rule.judge(subject);
-        let matched = judged.is_ok();
+        let judged = rule.judge(subjects);
         if let Some(trace) = trace.as_deref_mut() {
             trace.rules.push(RuleTrace {
                 rule: rule.name.clone(),
-                finding: rule.finding(&judged, subject),
+                finding: rule.finding(&judged),
             });
         }
-        if !matched {
+        if judged.is_err() {
             continue;
         }
-        plan.rules.push(rule.name.clone());
-        tell(rule, subject, &mut plan.deliveries);
+        matched.push(rule);
         if !rule.goes_on {
-            plan.state = EventState::Routed;
+            state = EventState::Routed;
             break;
         }
     }
     if let Some(trace) = trace {
         trace.rules.extend(rest.map(not_reached));
     }
-    plan
+    Plan {
+        state,
+        rules: matched.iter().map(|rule| rule.name.clone()).collect(),
+        deliveries: merge(&matched, first),
+    }
 }
 
-/// Adds what `rule` wants sent. A destination is told once: where several rules name it, the most
-/// severe of them says how, and of equals the first.
-fn tell(rule: &Rule, subject: Subject<'_>, deliveries: &mut Vec<PlannedDelivery>) {
-    for destination in &rule.send_to {
-        match deliveries
-            .iter_mut()
-            .find(|one| one.destination == *destination)
-        {
-            Some(there) if there.order.severity >= rule.severity_for(subject) => {}
-            Some(there) => there.order = rule.order(subject),
-            None => deliveries.push(PlannedDelivery {
-                destination: destination.clone(),
-                order: rule.order(subject),
-            }),
+/// A delivery under way, and the severity that its rule asks for by itself.
+struct Merged {
+    planned: PlannedDelivery,
+    named_by: Severity,
+}
+
+/// Makes one delivery for each destination that the rules name, merged from all that name it:
+/// the highest severity, all mentions and labels. A template, a wait or a label that several rules set
+/// is the last one's, because later rules are usually the more specific ones. The rule that is
+/// named is the most severe, and of equals the last.
+///
+/// A rule that sets no severity asks for the event's: the highest that any matching rule sets, and no
+/// less than its type's. So a rule that sends everything to a warehouse does not lower it there.
+fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
+    let default = default_severity(subject);
+    let set = matched.iter().filter_map(|rule| rule.severity).max();
+    let of_event = set.map_or(default, |set| set.max(default));
+    let mut merged: Vec<Merged> = Vec::new();
+    for rule in matched {
+        let by_itself = rule.severity.unwrap_or(default);
+        for destination in &rule.send_to {
+            let known = merged
+                .iter()
+                .position(|one| one.planned.destination == *destination);
+            let index = known.unwrap_or_else(|| {
+                merged.push(Merged {
+                    planned: PlannedDelivery {
+                        destination: destination.clone(),
+                        order: unsaid(rule, subject),
+                        rules: Vec::new(),
+                    },
+                    named_by: by_itself,
+                });
+                merged.len() - 1
+            });
+            let Some(one) = merged.get_mut(index) else {
+                continue;
+            };
+            let order = &mut one.planned.order;
+            order.severity = order.severity.max(rule.severity.unwrap_or(of_event));
+            if by_itself >= one.named_by {
+                one.named_by = by_itself;
+                order.rule = rule.name.clone();
+            }
+            add(rule, order);
+            one.planned.rules.push(rule.name.clone());
         }
     }
+    merged.into_iter().map(|one| one.planned).collect()
+}
+
+/// The order of a destination before any rule has said anything.
+fn unsaid(rule: &Rule, subject: Subject<'_>) -> Order {
+    Order {
+        rule: rule.name.clone(),
+        severity: Severity::Info,
+        template: default_template(subject).to_owned(),
+        mentions: Vec::new(),
+        labels: BTreeMap::new(),
+        wait: None,
+    }
+}
+
+/// Adds what the rule sets beside its severity.
+fn add(rule: &Rule, order: &mut Order) {
+    if let Some(template) = &rule.template {
+        order.template.clone_from(template);
+    }
+    for name in &rule.mentions {
+        if !order.mentions.contains(name) {
+            order.mentions.push(name.clone());
+        }
+    }
+    let labels = rule.labels.iter();
+    order
+        .labels
+        .extend(labels.map(|(key, value)| (key.clone(), value.clone())));
+    order.wait = rule.wait.or(order.wait);
 }
 
 fn not_reached(rule: &Rule) -> RuleTrace {

@@ -90,7 +90,15 @@ impl fmt::Display for Node {
                 }
                 f.write_str("]")
             }
-            Value::Table(_) | Value::Foreign(_) => f.write_str(self.value.kind()),
+            Value::Table(entries) => {
+                f.write_str("{ ")?;
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{} = {value}", key.get_ref())?;
+                }
+                f.write_str(" }")
+            }
+            Value::Foreign(_) => f.write_str(self.value.kind()),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{DestinationName, RuleName, Severity};
+use crate::model::{DestinationName, EventKind, RuleName, Severity};
 
 use super::Known;
 use super::codes;
 use super::conditions;
 use super::kinds;
+use super::matcher::Matcher;
 use super::plan::Rule;
 use super::raw::{Node, Value};
 use super::report::{At, Report, did_you_mean};
@@ -53,12 +54,7 @@ pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> 
     let name = reader
         .required("name")
         .and_then(|(at, node)| reader.line(&at, node));
-    let wanted = reader
-        .get("match")
-        .map(|(at, node)| conditions::read(reader.report, &at, node, known));
-    let except = reader
-        .get("except")
-        .map(|(at, node)| conditions::read(reader.report, &at, node, known));
+    let (wanted, except) = reader.conditions(known);
     let send_to = reader.send_to(known);
     let goes_on = reader.goes_on();
     let severity = reader.severity();
@@ -66,11 +62,10 @@ pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> 
     let mentions = reader.mentions(known);
     let labels = reader.labels();
     let wait = reader.wait();
-    let wanted = kinds::settle(reader.report, at, node, wanted.unwrap_or_default());
     Some(Rule {
         name: RuleName::new(name?),
         wanted,
-        except: except.unwrap_or_default(),
+        except,
         send_to,
         goes_on,
         severity,
@@ -122,6 +117,25 @@ impl<'a> Reader<'a> {
                 .error(codes::MISSING_KEY, self.at, message, help);
         }
         found
+    }
+
+    /// `match`, with the default for `event`, and `except`.
+    fn conditions(&mut self, known: &Known) -> (Vec<Matcher>, Vec<Matcher>) {
+        let before = self.report.diagnostics.len();
+        let found = self.get("match");
+        let mut wanted = found.map_or_else(Vec::new, |(at, node)| {
+            conditions::read(self.report, &at, node, known)
+        });
+        kinds::settle(&mut wanted, self.at);
+        // What follows from a condition that could not be read is not complained of again.
+        if self.report.diagnostics.len() == before {
+            kinds::check_status(self.report, &wanted, EventKind::ALL);
+        }
+        let found = self.get("except");
+        let except = found.map_or_else(Vec::new, |(at, node)| {
+            conditions::read(self.report, &at, node, known)
+        });
+        (wanted, except)
     }
 
     /// A text that is neither empty nor too long.

@@ -1,5 +1,6 @@
 //! Collects complaints about one rule, each at its place.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::diag::{Diagnostic, Level, Place};
@@ -10,6 +11,8 @@ use super::raw::{Node, Value};
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// The lists of `[lists]` that conditions name.
+    pub(super) lists_used: BTreeSet<String>,
 }
 
 /// Where a complaint belongs: the way to it, and the bytes.
@@ -96,6 +99,15 @@ impl Report {
             },
             help,
         });
+    }
+
+    /// Says of the complaints from `first` on that their value stands in a list of `[lists]`.
+    pub(super) fn say_list(&mut self, first: usize, list: &str) {
+        for complaint in self.diagnostics.iter_mut().skip(first) {
+            complaint
+                .message
+                .push_str(&format!(", in the list \"{list}\""));
+        }
     }
 
     /// Complains that a value has the wrong type.

@@ -67,6 +67,20 @@ impl Store {
             .await
     }
 
+    /// The events that brought these feedbacks (the app each is about, and its id), as far as they are
+    /// kept.
+    pub async fn feedback_events(
+        &self,
+        feedback: Vec<(String, String)>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        if feedback.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.journal
+            .read(move |conn| sqlite::feedback_events(conn, &feedback))
+            .await
+    }
+
     /// What a list of the platform says of the statuses of kept feedback, in one transaction with an edit of
     /// every message that shows one. Returns how many were not known.
     pub async fn platform_lists(&self, listed: Vec<FeedbackChange>) -> Result<u64, StoreError> {

@@ -204,7 +204,7 @@ impl Judge<'_> {
     fn messages(&self) -> impl Iterator<Item = &Preview> {
         let rules = &self.test.expect.rules;
         self.came.messages.iter().filter(move |one| {
-            rules.is_empty() || rules.iter().any(|rule| rule.value == one.order.rule)
+            rules.is_empty() || rules.iter().any(|rule| one.rules.contains(&rule.value))
         })
     }
 

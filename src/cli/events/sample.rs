@@ -108,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_of_samples_are_those_that_check_knows() {
+        let pages = events()
+            .into_iter()
+            .filter_map(|event| match event.content {
+                Content::Created(feedback) => Some(feedback.path?.expose().to_owned()),
+                Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+            });
+        let pages: BTreeSet<String> = pages.filter(|page| !page.is_empty()).collect();
+        let known = crate::feishu::SAMPLE_PAGES
+            .iter()
+            .map(|&page| page.to_owned());
+        assert_eq!(pages, known.collect());
+    }
+
+    #[test]
     fn every_fault_source_type_and_kind_of_event_has_a_sample() {
         let (mut faults, mut sources, mut kinds, mut types) = (
             BTreeSet::new(),

@@ -75,7 +75,7 @@ async fn fetch(store: &Store, id: &str, config: &Config) -> Result<Record, Failu
         let attempts = store.attempts(delivery.id).await?;
         deliveries.push((delivery, attempts));
     }
-    let read = reading::read_stored(&event, config);
+    let read = reading::read_with_reports(&event, config, store).await;
     let change = match read.as_ref().map(|event| &event.content) {
         Ok(Content::Updated(change)) => Some(change.clone()),
         Ok(Content::Created(_) | Content::Notice(_) | Content::Summary(_)) | Err(_) => None,

@@ -1,6 +1,7 @@
 //! `[destinations.NAME]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -11,6 +12,7 @@ use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
 use super::{Context, Names, destination_name, in_range, missing, paths, slack, urls, webhook};
+use crate::config::included::Part;
 use crate::config::raw::{
     Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
     RawWebhook,
@@ -56,13 +58,15 @@ fn no_kind(entry: &Section<'_>, out: &mut Complaints) {
     }
 }
 
-/// The names that are written, whether or not the destinations are right.
-pub(super) fn names(top: &Section<'_>) -> Vec<String> {
-    let table = top.table.get("destinations").map(Spanned::get_ref);
-    match table {
-        Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().to_string()).collect(),
-        Some(_) | None => Vec::new(),
-    }
+/// The names that are written in any file, whether or not the destinations are right.
+pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
+    let tops = std::iter::once(top).chain(parts.iter().map(|part| &part.top));
+    let tables = tops.filter_map(|top| top.table.get("destinations").map(Spanned::get_ref));
+    let names = tables.filter_map(|table| match table {
+        DeValue::Table(table) => Some(table.keys().map(|key| key.get_ref().to_string())),
+        _ => None,
+    });
+    names.flatten().collect()
 }
 
 /// What destinations are checked against.
@@ -99,24 +103,52 @@ impl OfKind {
 }
 
 impl Checks<'_> {
-    pub(super) fn destinations(
+    /// The destinations of the main file and of those it includes.
+    pub(super) fn all(
+        &self,
+        main: Section<'_>,
+        parts: Vec<Part<'_>>,
+        out: &mut Complaints,
+    ) -> BTreeMap<DestinationName, Settings> {
+        let mut fallbacks = BTreeMap::new();
+        let mut all = self.destinations(main, &mut fallbacks, out);
+        for mut part in parts {
+            let before = out.enter(part.file);
+            let context = Context {
+                source: part.source,
+                expanded: part.expanded,
+                ..*self.context
+            };
+            let checks = Checks {
+                context: &context,
+                ..*self
+            };
+            let section = part.top.take("destinations", out);
+            all.extend(checks.destinations(section, &mut fallbacks, out));
+            out.enter(&before);
+        }
+        check_cycles(&fallbacks, out);
+        all
+    }
+
+    fn destinations(
         &self,
         section: Section<'_>,
+        fallbacks: &mut Fallbacks,
         out: &mut Complaints,
     ) -> BTreeMap<DestinationName, Settings> {
         let mut all = BTreeMap::new();
-        let mut fallbacks = BTreeMap::new();
         for (name, entry) in section.entries(out) {
             check_name(&name, &entry.at, out);
             let fallback = entry.table.get("fallback").map(Spanned::span);
             if let Some(settings) = self.destination(name.get_ref(), entry, out) {
                 if let (Some(to), Some(span)) = (&settings.common.fallback, fallback) {
-                    fallbacks.insert(name.get_ref().clone(), (to.to_string(), span));
+                    let from = out.file().to_owned();
+                    fallbacks.insert(name.get_ref().clone(), (to.to_string(), span, from));
                 }
                 all.insert(settings.common.name.clone(), settings);
             }
         }
-        check_cycles(&fallbacks, out);
         all
     }
 
@@ -414,7 +446,7 @@ impl Checks<'_> {
     fn body(&self, body: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
         let name = body.get_ref();
         let name = name.strip_suffix(".hbs").unwrap_or(name);
-        if self.names.templates.has(Family::Webhook, name) {
+        if self.names.templates.is_written(Family::Webhook, name) {
             return Some(name.to_owned());
         }
         let place = at.key("body", body.span());
@@ -437,19 +469,21 @@ fn visible(raw: &RawFields) -> Fields {
 }
 
 /// Where each fallback leads, and where it is written.
-type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>)>;
+type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>, PathBuf)>;
 
 /// Each cycle is told once, at the first of its names.
 fn check_cycles(fallbacks: &Fallbacks, out: &mut Complaints) {
-    for (first, (_, span)) in fallbacks {
+    for (first, (_, span, file)) in fallbacks {
         let mut way = vec![first.as_str()];
         let mut here = first;
-        while let Some((next, _)) = fallbacks.get(here) {
+        while let Some((next, ..)) = fallbacks.get(here) {
             way.push(next);
             if next == first {
                 let at = At::new(format!("destinations.{first}.fallback"), span.clone());
                 let message = format!("fallbacks go in a circle: {}", way.join(" → "));
+                let before = out.enter(file);
                 out.add(codes::FALLBACK_CYCLE, &at, message);
+                out.enter(&before);
                 break;
             }
             // A way back to a name other than the first is that name's cycle; a smaller name has told it.

@@ -20,15 +20,19 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::included::Part;
+use super::lists::{self, List};
 use super::raw::{Field, RawOperator};
 use super::rule_tests::{self, RuleTest};
 use super::section::Section;
 use super::spans::{At, Complaints};
 use super::{Config, Needs, Server, codes, hints, rules};
 use crate::diag::Level;
-use crate::model::DestinationName;
+use crate::feishu;
+use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
+pub(in crate::config) use names::check_name;
 
 /// What every check may look at.
 #[derive(Debug)]
@@ -70,8 +74,9 @@ pub(super) fn server(mut top: Section<'_>, out: &mut Complaints) -> Server {
 /// Checks all sections. What it returns counts only if there was no error.
 pub(super) fn config(
     mut top: Section<'_>,
+    mut parts: Vec<Part<'_>>,
     rules: rules::Written,
-    tests: Option<rule_tests::Written<'_>>,
+    tests: rule_tests::Written<'_>,
     context: &Context<'_>,
     out: &mut Complaints,
 ) -> (Config, Vec<RuleTest>) {
@@ -87,15 +92,13 @@ pub(super) fn config(
     let templates = load_templates(&settings, out);
 
     let mut app_names = names::app_names(top.take("app_names", out), out);
-    let mentions = names::mentions(top.take("mentions", out), out);
+    let (mentions, lists) = shared(&mut top, &mut parts, out);
     let apps = apps::apps(top.take("apps", out), context, &mut app_names, out);
-    let system_proxy = match context.needs {
-        Needs::All => proxy::system(&apps.apps, context.environment, out),
-        Needs::NoSecrets | Needs::StoreOnly => None,
-    };
+    let all = context.needs == Needs::All;
+    let system_proxy = all.then(|| proxy::system(&apps.apps, context.environment, out));
     let names = Names {
         apps: apps.secrets,
-        destinations: destinations::names(&top),
+        destinations: destinations::names(&top, &parts),
         templates: Arc::clone(&templates),
     };
     let checked = destinations::Checks {
@@ -104,24 +107,25 @@ pub(super) fn config(
         links: server.public_url.is_some(),
         context,
     };
-    let destinations = checked.destinations(top.take("destinations", out), out);
+    let destinations = checked.all(top.take("destinations", out), parts, out);
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
-    let known = known(&names, &app_names, &mentions);
-    let included = rules.matched();
-    let (rules, rules_written) = rules.build(&known, out);
+    let known = known(&names, &app_names, &mentions, &lists);
+    let included = rules.included();
+    let rules = rules.build(&known, out);
+    lists::unused(&lists, &rules.built.lists_used, out);
+    rules.check_templates(&destinations, &templates, out);
     // Nothing is left but what no section has.
     top.read_beside::<Nothing>(SECTIONS, out);
-    let tests = tests.map_or_else(Vec::new, |tests| {
-        let names = rule_tests::Names {
-            apps: &apps.apps,
-            destinations: &known.destinations,
-            rules: &rules_written,
-            templates: &known.templates,
-        };
-        tests.read(names, context, out)
-    });
-    if names.apps.is_empty() && context.needs == Needs::All && !server.allow_empty {
+    let test_names = rule_tests::Names {
+        apps: &apps.apps,
+        destinations: &known.destinations,
+        rules: &rules.written,
+        templates: &known.templates,
+    };
+    let tests = tests.read(test_names, context, out);
+    rules.check_paths(&pages(&tests), out);
+    if names.apps.is_empty() && all && !server.allow_empty {
         no_apps(out);
     }
     let config = Config {
@@ -136,16 +140,34 @@ pub(super) fn config(
         templates,
         app_names,
         mentions,
+        lists: known.lists,
         apps: apps.apps,
         backfill: apps.backfill,
-        system_proxy,
+        system_proxy: system_proxy.flatten(),
         destinations,
-        rules,
-        rules_written,
+        rules: rules.built.set,
+        rules_written: rules.written,
         included,
         templates_dir: settings.dir,
     };
     (config, tests)
+}
+
+/// What rules share, of the main file and those it includes: `[mentions]` and `[lists]`.
+fn shared(
+    top: &mut Section<'_>,
+    parts: &mut [Part<'_>],
+    out: &mut Complaints,
+) -> (BTreeMap<String, Mention>, BTreeMap<String, List>) {
+    let mut mentions = names::mentions(top.take("mentions", out), out);
+    let mut lists = lists::lists(top.take("lists", out), out);
+    for part in parts {
+        let before = out.enter(part.file);
+        mentions.extend(names::mentions(part.top.take("mentions", out), out));
+        lists.extend(lists::lists(part.top.take("lists", out), out));
+        out.enter(&before);
+    }
+    (mentions, lists)
 }
 
 /// An emptied file is the usual reason. Other errors say more, and may be why there is no app.
@@ -157,11 +179,22 @@ fn no_apps(out: &mut Complaints) {
     }
 }
 
+/// The pages of samples and tests.
+fn pages(tests: &[RuleTest]) -> Vec<String> {
+    let samples = feishu::SAMPLE_PAGES.iter().map(|&page| page.to_owned());
+    let tested = tests.iter().filter_map(|test| match &test.event.content {
+        Content::Created(feedback) => Some(feedback.path.as_ref()?.expose().to_owned()),
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+    });
+    samples.chain(tested).collect()
+}
+
 /// The names that rules may use.
 fn known(
     names: &Names,
     app_names: &BTreeMap<String, String>,
     mentions: &BTreeMap<String, Mention>,
+    lists: &BTreeMap<String, List>,
 ) -> Known {
     let app_ids = app_names.iter();
     let destinations = names.destinations.iter();
@@ -173,6 +206,10 @@ fn known(
         destinations: destinations.map(|name| name.as_str().into()).collect(),
         mentions: mentions.keys().cloned().collect(),
         templates: names.templates.own_names(),
+        lists: lists
+            .iter()
+            .map(|(name, list)| (name.clone(), list.words.clone()))
+            .collect(),
     }
 }
 
@@ -187,6 +224,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "templates",
     "app_names",
     "mentions",
+    "lists",
     "apps",
     "destinations",
     "rules",

@@ -14,7 +14,7 @@ use crate::render::Mention;
 const NAME_CHARS_MAX: usize = 64;
 
 /// Names stand in URLs, metric labels and variables' names.
-pub(super) fn check_name(name: &Spanned<String>, at: &At, out: &mut Complaints) {
+pub(in crate::config) fn check_name(name: &Spanned<String>, at: &At, out: &mut Complaints) {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let text = name.get_ref();
     let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());

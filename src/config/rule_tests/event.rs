@@ -85,31 +85,66 @@ impl With {
 }
 
 impl Reader<'_> {
+    /// The change of status, with the reports of these files as what is known of its feedback.
+    pub(super) fn with_reports(
+        &self,
+        mut event: Event,
+        files: &[Spanned<String>],
+        test: &At,
+        out: &mut Complaints,
+    ) -> Option<Event> {
+        let Content::Updated(change) = &mut event.content else {
+            let at = test.key(
+                "feedback",
+                files.first().map(Spanned::span).unwrap_or_default(),
+            );
+            let message = "`feedback` is what is known of the report when its status changes";
+            let help = "leave it out, or name a change of status in `event`";
+            out.add_with_help(codes::TEST_EVENT, &at, message, help);
+            return None;
+        };
+        for file in files {
+            let nothing = With {
+                values: Map::new(),
+                keys: Vec::new(),
+            };
+            let at = test.key("feedback", file.span());
+            let known = self.event(file, &nothing, &at, out)?;
+            let Content::Created(feedback) = known.content else {
+                let message = format!("{} is no report", file.get_ref());
+                let help = "`feedback-relay events sample crash` prints one";
+                out.add_with_help(codes::TEST_EVENT, &at, message, help);
+                return None;
+            };
+            change.reports.push(*feedback);
+        }
+        Some(event)
+    }
+
     /// Reads the event and lays `with` over it.
     pub(super) fn event(
         &self,
         file: &Spanned<String>,
         with: &With,
-        test: &At,
+        at: &At,
         out: &mut Complaints,
     ) -> Option<Event> {
-        let at = test.key("event", file.span());
         let path = self.context.path(file.get_ref());
         if !path.exists() {
             let message = format!("there is no {}", path.display());
             let help = "`feedback-relay events sample KIND` prints one to write there";
-            out.add_with_help(codes::UNREADABLE, &at, message, help);
+            out.add_with_help(codes::UNREADABLE, at, message, help);
             return None;
         }
-        let text = read_text(&path, &at, out)?;
-        let via = self.receiver(&text, &at, out)?;
+        let text = read_text(&path, at, out)?;
+        let via = self.receiver(&text, at, out)?;
         let read = |text: &str| feishu::read_sample(text, &via.name, &via.feedback_timezone);
         let event = match read(&text) {
             Ok(event) => event,
             Err(error) => {
                 let message = format!("{} cannot be read: {error}", path.display());
                 let help = "`feedback-relay events sample` prints events that can";
-                out.add_with_help(codes::TEST_EVENT, &at, message, help);
+                out.add_with_help(codes::TEST_EVENT, at, message, help);
                 return None;
             }
         };
@@ -124,7 +159,7 @@ impl Reader<'_> {
             Ok(event) => Some(event),
             Err(error) => {
                 let message = format!("with `with` it cannot be read: {error}");
-                out.add(codes::TEST_EVENT, &at, message);
+                out.add(codes::TEST_EVENT, at, message);
                 None
             }
         }

@@ -3,7 +3,8 @@
 mod event;
 mod expect;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -55,11 +56,31 @@ pub(super) struct Names<'a> {
     pub(super) templates: &'a [String],
 }
 
-/// What stands under `tests`, read by nobody yet.
-#[derive(Debug)]
-pub(super) struct Written<'i>(pub(super) Spanned<DeValue<'i>>);
+/// The entries of `[[tests]]`, read by nobody yet, each with its file.
+#[derive(Debug, Default)]
+pub(super) struct Written<'i>(Vec<(&'i Path, Spanned<DeValue<'i>>)>);
 
-impl Written<'_> {
+impl<'i> Written<'i> {
+    /// How many there are so far.
+    pub(super) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes the `[[tests]]` of one file.
+    pub(super) fn take(&mut self, top: &mut DeTable<'i>, file: &'i Path, out: &mut Complaints) {
+        let Some(tests) = top.remove("tests") else {
+            return;
+        };
+        let span = tests.span();
+        let DeValue::Array(entries) = tests.into_inner() else {
+            let at = At::new("tests", span);
+            let message = "expected a list of tests";
+            return out.add_with_help(codes::WRONG_TYPE, &at, message, "begin each with [[tests]]");
+        };
+        self.0
+            .extend(entries.into_iter().map(|entry| (file, entry)));
+    }
+
     /// Reads all of them, with the events they name. One that is wrong is complained of and left out.
     pub(super) fn read(
         self,
@@ -67,28 +88,25 @@ impl Written<'_> {
         context: &Context<'_>,
         out: &mut Complaints,
     ) -> Vec<RuleTest> {
-        let span = self.0.span();
-        let DeValue::Array(entries) = self.0.into_inner() else {
-            let at = At::new("tests", span);
-            let message = "expected a list of tests";
-            out.add_with_help(codes::WRONG_TYPE, &at, message, "begin each with [[tests]]");
-            return Vec::new();
-        };
-        let mut tests: Vec<RuleTest> = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.into_iter().enumerate() {
+        let mut tests: Vec<RuleTest> = Vec::with_capacity(self.0.len());
+        let mut taken = HashSet::new();
+        for (index, (file, entry)) in self.0.into_iter().enumerate() {
+            let before = out.enter(file);
             let at = At::new(format!("tests[{index}]"), entry.span());
             match entry.into_inner() {
                 DeValue::Table(table) => {
-                    let reader = Reader { names, context };
-                    let test = reader.test(
-                        Section {
-                            at: at.clone(),
-                            table,
-                        },
-                        out,
-                    );
+                    let reader = Reader {
+                        names,
+                        context,
+                        file,
+                    };
+                    let section = Section {
+                        at: at.clone(),
+                        table,
+                    };
+                    let test = reader.test(section, out);
                     if let Some(test) = &test
-                        && tests.iter().any(|other| other.name == test.name)
+                        && !taken.insert(test.name.clone())
                     {
                         let message = format!("two tests are called {:?}", test.name);
                         out.add(codes::NAME_TAKEN, &at, message);
@@ -100,6 +118,7 @@ impl Written<'_> {
                     out.add(codes::WRONG_TYPE, &at, message);
                 }
             }
+            out.enter(&before);
         }
         tests
     }
@@ -109,6 +128,8 @@ impl Written<'_> {
 struct Reader<'a> {
     names: Names<'a>,
     context: &'a Context<'a>,
+    /// Where the test stands.
+    file: &'a Path,
 }
 
 impl Reader<'_> {
@@ -122,19 +143,27 @@ impl Reader<'_> {
             missing(&at, "expect", help, out);
         }
         let expect = section.take("expect", out);
-        let expect = expect::read(expect, self.names, self.context.file, out);
+        let expect = expect::read(expect, self.names, self.file, out);
         let raw: RawTest = section.read_beside(&["at", "with", "expect"], out);
         if raw.name.is_none() {
             missing(&at, "name", "say what it is about", out);
         }
         let event = match &raw.event {
-            Some(file) => self.event(file, with.as_ref()?, &at, out),
+            Some(file) => {
+                let at = at.key("event", file.span());
+                self.event(file, with.as_ref()?, &at, out)
+            }
             None => {
                 let help = "name a file with an event; `feedback-relay events sample` has some";
                 missing(&at, "event", help, out);
                 None
             }
         };
+        let mut event = event;
+        let reports = raw.feedback.map_or_else(Vec::new, |files| files.0);
+        if !reports.is_empty() {
+            event = event.and_then(|event| self.with_reports(event, &reports, &at, out));
+        }
         let (name, event) = (raw.name?.into_inner(), event?);
         Some(RuleTest {
             name,

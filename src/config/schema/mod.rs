@@ -37,7 +37,7 @@ fn sections() -> Vec<Key> {
     vec![
         (
             "include",
-            "Files with more [[rules]], taken in name order after the ones here",
+            "Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], taken in name order after the ones here",
             many(text()),
         ),
         (
@@ -69,19 +69,17 @@ fn sections() -> Vec<Key> {
         (
             "app_names",
             "Names by app ids, for apps that feedback can be about and that are not in [apps]",
-            json!({
-                "type": "object",
-                "propertyNames": { "pattern": "^cli_[0-9A-Za-z]+$" },
-                "additionalProperties": text(),
-            }),
+            app_names(),
         ),
         (
             "mentions",
             "Names for people, for `mention` in rules; \"all\" is everyone",
-            named(table(
-                "A person or a group, where they can be mentioned",
-                mention(),
-            )),
+            named(mention()),
+        ),
+        (
+            "lists",
+            "Words that rules share: in `match` and `except`, \"@name\" stands for all words of a list",
+            named(many(rules::word_of_list())),
         ),
         (
             "apps",
@@ -266,8 +264,16 @@ fn templates() -> Vec<Key> {
     ]
 }
 
-fn mention() -> Vec<Key> {
-    vec![
+fn app_names() -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": "^cli_[0-9A-Za-z]+$" },
+        "additionalProperties": text(),
+    })
+}
+
+fn mention() -> Value {
+    let keys = vec![
         (
             "feishu",
             "Open ids `ou_…` or e-mail addresses",
@@ -278,7 +284,8 @@ fn mention() -> Vec<Key> {
             "User ids `U…` or `W…`, or user groups' ids `S…`",
             many(text()),
         ),
-    ]
+    ];
+    table("A person or a group, where they can be mentioned", keys)
 }
 
 fn app() -> Value {

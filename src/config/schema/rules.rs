@@ -17,12 +17,12 @@ pub(super) fn rule() -> Value {
             (
                 "match",
                 "All of these must hold; without it, the rule takes everything",
-                conditions("All must hold"),
+                conditions("All must hold", ANY_DEPTH),
             ),
             (
                 "except",
                 "One of these is enough to be out",
-                conditions("One is enough to be out"),
+                conditions("One is enough to be out", ANY_DEPTH),
             ),
             (
                 "send_to",
@@ -36,7 +36,7 @@ pub(super) fn rule() -> Value {
             ),
             (
                 "severity",
-                "Default: warning for faults, info for the others",
+                "Default: the highest that a matching rule sets; at least warning for faults, else info",
                 severity(),
             ),
             (
@@ -64,66 +64,105 @@ fn severity() -> Value {
     word(Severity::ALL.iter().map(|one| one.key()))
 }
 
-fn conditions(meaning: &str) -> Value {
-    let flag = boolean;
-    table(
-        meaning,
-        vec![
-            (
-                "event",
-                "New feedback (the default), or a changed status",
-                {
-                    let kinds = EventKind::ALL.iter().map(|one| one.key());
-                    some(word(kinds))
-                },
-            ),
-            (
-                "status",
-                "What a changed status is now",
-                some(code(names(FeedbackStatus::KNOWN, FeedbackStatus::key))),
-            ),
-            (
-                "app",
-                "The app it is about: a name of [apps] or [app_names], or an id `cli_…`",
-                some(text()),
-            ),
-            ("via", "The app of [apps] that received it", some(text())),
-            (
-                "type",
-                "Fault or suggestion",
-                some(code(names(FeedbackKind::KNOWN, FeedbackKind::key))),
-            ),
-            (
-                "fault",
-                "What went wrong: one of the report's faults is enough",
-                some(code(names(FaultKind::KNOWN, FaultKind::key))),
-            ),
-            (
-                "source",
-                "Where the app ran",
-                some(code(names(SourceKind::KNOWN, SourceKind::key))),
-            ),
-            (
-                "tenant",
-                "The tenant's name: globs, case ignored",
-                some(text()),
-            ),
-            (
-                "path",
-                "The page: globs, `*` crosses `/`, case ignored",
-                some(text()),
-            ),
-            ("tenant_key", "The tenant's key", some(text())),
-            (
-                "description",
-                "The reporter's words: regular expressions, unanchored",
-                some(text()),
-            ),
-            ("contact", "Whether the reporter left a contact", flag()),
-            ("images", "Whether there are pictures", flag()),
-            ("user", "Open ids `ou_…`", some(text())),
-        ],
-    )
+/// How deep sets of conditions may stand in `any`, as far as editors are told.
+const ANY_DEPTH: usize = 2;
+
+/// The keys of `match` and `except`. Wherever words are listed, `"@name"` stands for a list of `[lists]`.
+fn conditions(meaning: &str, depth: usize) -> Value {
+    let words = |names| some(or_list(code(names)));
+    let kinds = EventKind::ALL.iter().map(|one| one.key());
+    let mut keys: Vec<Key> = vec![
+        (
+            "event",
+            "New feedback (the default), or a changed status",
+            some(or_list(word(kinds))),
+        ),
+        (
+            "status",
+            "What a changed status is now",
+            words(names(FeedbackStatus::KNOWN, FeedbackStatus::key)),
+        ),
+        (
+            "app",
+            "The app it is about: a name of [apps] or [app_names], or an id `cli_…`",
+            some(text()),
+        ),
+        ("via", "The app of [apps] that received it", some(text())),
+        (
+            "type",
+            "Fault or suggestion",
+            words(names(FeedbackKind::KNOWN, FeedbackKind::key)),
+        ),
+        (
+            "fault",
+            "What went wrong: one of the report's faults is enough",
+            words(names(FaultKind::KNOWN, FaultKind::key)),
+        ),
+        (
+            "source",
+            "Where the app ran",
+            words(names(SourceKind::KNOWN, SourceKind::key)),
+        ),
+    ];
+    keys.extend(typed_conditions());
+    let set = match depth {
+        0 => json!({ "type": "object", "minProperties": 1 }),
+        depth => conditions("All must hold", depth - 1),
+    };
+    let meaning_of_any = "Sets of conditions, of which one must hold whole";
+    keys.push(("any", meaning_of_any, some(set)));
+    table(meaning, keys)
+}
+
+/// Conditions on what the reporter typed, and on the reporter.
+fn typed_conditions() -> Vec<Key> {
+    vec![
+        (
+            "tenant",
+            "The tenant's name: globs, case ignored",
+            some(text()),
+        ),
+        (
+            "path",
+            "The page without its query: globs, `*` crosses `/`, `?` is any one character, case ignored",
+            some(text()),
+        ),
+        (
+            "query",
+            "What follows the `?` of the page: globs, case ignored",
+            some(text()),
+        ),
+        ("tenant_key", "The tenant's key", some(text())),
+        (
+            "description",
+            "The reporter's words: regular expressions, unanchored",
+            some(text()),
+        ),
+        (
+            "contact",
+            "Whether the reporter left a contact, or globs of it like \"*@example.com\"",
+            json!({ "anyOf": [boolean(), some(text())] }),
+        ),
+        ("images", "Whether there are pictures", boolean()),
+        (
+            "user",
+            "Ids of the reporter: open ids `ou_…`, union ids `on_…`, user ids",
+            some(text()),
+        ),
+    ]
+}
+
+/// A word of a list of `[lists]`.
+pub(super) fn word_of_list() -> Value {
+    json!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "type": "integer" }] })
+}
+
+/// The code, or a list of `[lists]`.
+fn or_list(mut code: Value) -> Value {
+    if let Some(forms) = code["anyOf"].as_array_mut() {
+        forms.push(json!({ "type": "string", "pattern": "^@" }));
+    }
+    code
 }
 
 /// The names of the codes that have one.
@@ -151,6 +190,11 @@ pub(super) fn test() -> Value {
                 "event",
                 "A file with an event, as `feedback-relay events sample` prints one",
                 path(),
+            ),
+            (
+                "feedback",
+                "For a change of status: files with the reports it is of, as far as the store would know them",
+                many(path()),
             ),
             (
                 "with",

@@ -3,6 +3,7 @@
 mod complaints;
 mod connections;
 mod environment;
+mod included;
 mod needs;
 mod reload;
 mod rule_tests;

@@ -15,6 +15,8 @@ const FULL: &str = include_str!("../../../docs/relay.full.toml");
 
 const WHITE_SCREEN: &str = include_str!("../../../tests/events/white-screen.json");
 
+const STATUS_CHANGED: &str = include_str!("../../../tests/events/status-changed.json");
+
 const VARIABLES: &[(&str, &str)] = &[
     ("SHOP_ENCRYPT_KEY", "key 1"),
     ("SHOP_ENCRYPT_KEY_OLD", "key 2"),
@@ -62,10 +64,11 @@ fn full() -> (Folder, Config) {
             "[[rules]]\nname = \"more\"\nmatch = { type = \"suggestion\" }\nsend_to = \"ops\"\n",
         )
         .with("templates/webhook/warehouse.hbs", "{}")
-        .with("tests/events/white-screen.json", WHITE_SCREEN);
+        .with("tests/events/white-screen.json", WHITE_SCREEN)
+        .with("tests/events/status-changed.json", STATUS_CHANGED);
     let loaded = folder.load(VARIABLES);
     assert_eq!(loaded.report(), "");
-    assert_eq!(loaded.tests.len(), 2);
+    assert_eq!(loaded.tests.len(), 3);
     (folder, loaded.config.unwrap())
 }
 
@@ -128,7 +131,7 @@ fn every_key_of_the_sections_arrives() {
         .iter()
         .map(|rule| rule.name.as_str())
         .collect();
-    assert_eq!((names.len(), names[6]), (7, "more"));
+    assert_eq!((names.len(), names[7]), (8, "more"));
 }
 
 #[test]

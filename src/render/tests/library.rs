@@ -141,6 +141,103 @@ fn a_mistake_is_told_at_its_place() {
 }
 
 #[test]
+fn a_block_that_is_not_closed_is_told_where_it_is_opened() {
+    let text = "{\n  \"text\": \"{{#if feedback.id}}x\"\n}\n\n";
+    let (_, diagnostics, _dir) = load(&[("slack/alert.hbs", text)]);
+    let one = &diagnostics[0];
+    assert_eq!(
+        (one.code, &*one.place.path, &*one.message),
+        (
+            "E203",
+            "slack/alert:2:12",
+            "the block {{#if}} is not closed"
+        )
+    );
+    let crossed = "{{#each feedback.images}}\n{{#if link}}x\n{{/each}}";
+    let (_, diagnostics, _dir) = load(&[("text/x.hbs", crossed)]);
+    assert_eq!(diagnostics[0].place.path, "text/x:2:1");
+}
+
+#[test]
+fn a_byte_order_mark_at_the_start_of_a_template_is_skipped() {
+    let files = [
+        ("slack/x.hbs", "\u{feff}{\"text\": \"{{> mine}}\"}"),
+        ("partials/mine.hbs", "\u{feff}{{event.id}}"),
+    ];
+    assert_eq!(codes(&files), [] as [&str; 0]);
+    let (templates, _, _dir) = load(&files);
+    let mut sample = sample::fault(&ShownBy::Link);
+    sample.order.template = "x".to_owned();
+    let audience = sample::audience(Family::Slack, Locale::Zh);
+    let payload = templates
+        .payload(&audience, Form::Full, &sample.subject())
+        .unwrap();
+    assert!(!payload.as_stored().contains('\u{feff}'));
+}
+
+#[test]
+fn cards_that_feishu_refuses_are_found() {
+    for (card, code) in [
+        ("{}", "E209"),
+        (
+            r#"{"msg_type": "interactive", "card": {"elements": [{"tag": "hr"}]}}"#,
+            "E209",
+        ),
+        (
+            r#"{"schema": "2.0", "body": {"elements": [{"tag": "markdwn", "content": "{{feedback.id}}"}]}}"#,
+            "E209",
+        ),
+        (
+            r#"{"schema": "2.0", "body": {"elements": [{"tag": "hologram"}]}}"#,
+            "W203",
+        ),
+    ] {
+        assert_eq!(codes(&[("feishu/x.hbs", card)]), [code], "{card}");
+    }
+    let file = (
+        "feishu/x.hbs",
+        "{\"schema\": \"2.0\", \"body\": {\"elements\": [\n  {\"tag\": \"markdwn\"}]}}",
+    );
+    let (templates, _, _dir) = load(&[file]);
+    let found = check(&templates);
+    assert_eq!(found[0].place.path, "feishu/x:2:11");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean \"markdown\"?"));
+}
+
+#[test]
+fn templates_that_are_never_read_are_warned_of() {
+    let files = [
+        ("feihsu/alert.hbs", "x"),
+        ("alert.hbs", "x"),
+        ("README.md", "x"),
+        (".git/config", "x"),
+        ("text/x.hbs", "x"),
+    ];
+    let (_, diagnostics, _dir) = load(&files);
+    let said: Vec<_> = diagnostics
+        .iter()
+        .map(|one| (one.code, one.help.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (
+                "W202",
+                "move it into one of: feishu, slack, webhook, text, partials"
+            ),
+            ("W202", "did you mean \"feishu\"?"),
+        ]
+    );
+}
+
+#[test]
+fn a_template_that_is_wrong_is_there_all_the_same() {
+    let (templates, diagnostics, _dir) = load(&[("feishu/mine.hbs", "{{#if x}}")]);
+    assert_eq!(diagnostics.len(), 1);
+    assert!(templates.own_names().contains(&"mine".to_owned()));
+}
+
+#[test]
 fn three_braces_are_a_warning_and_escape() {
     let file = ("slack/x.hbs", "{\"text\": \"{{{feedback.description}}}\"}");
     assert_eq!(codes(&[file]), ["W200"]);

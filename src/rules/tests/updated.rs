@@ -40,7 +40,8 @@ fn the_keys_of_a_change_of_status_work_both_ways() {
 
 #[test]
 fn what_a_change_of_status_does_not_have_never_matches() {
-    let has = |key: &str| OF_UPDATED.iter().any(|(one, ..)| *one == key);
+    // Of nothing but what it has, `any` holds or does not as its sets do.
+    let has = |key: &str| key == "any" || OF_UPDATED.iter().any(|(one, ..)| *one == key);
     let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
     let mut tried = 0;
     for wanted in lacking.flat_map(|(key, holds, fails)| [(key, holds), (key, fails)]) {
@@ -130,5 +131,59 @@ fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
     assert_eq!(
         errors_of("match = { event = [\"created\", \"updated\"], status = 3 }"),
         [""; 0]
+    );
+}
+
+/// A change of the state of this report and of one about another page.
+fn updated_with_reports() -> Event {
+    let other = Feedback {
+        path: Some(Private::new("pages/help")),
+        ..Feedback::default()
+    };
+    let mut event = updated();
+    if let Content::Updated(change) = &mut event.content {
+        change.reports = vec![other, feedback()];
+    }
+    event
+}
+
+#[test]
+fn a_change_of_status_is_matched_by_what_its_report_says() {
+    let taken = |conditions: &str| {
+        let rule = "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.event = \"updated\"\n";
+        let plan = rules(&format!("{rule}{conditions}\n")).plan(&updated_with_reports());
+        plan.state == EventState::Routed
+    };
+    let mut tried = 0;
+    for (key, holds, fails) in CONDITIONS {
+        if matches!(
+            *key,
+            "event" | "app" | "via" | "tenant_key" | "images" | "contact"
+        ) {
+            continue; // of the change itself, or with an answer for a report that lacks it
+        }
+        assert!(taken(&format!("match.{key} = {holds}")), "{key} = {holds}");
+        assert!(!taken(&format!("match.{key} = {fails}")), "{key} = {fails}");
+        tried += 1;
+    }
+    assert!(tried > 15, "{tried}");
+    // One report must meet all of it.
+    assert!(taken("match.path = \"pages/help\""));
+    assert!(!taken(
+        "match.path = \"pages/help\"\nmatch.type = \"fault\""
+    ));
+    // One that is left is enough.
+    assert!(taken("except.path = \"pages/help\""));
+    assert!(!taken("except.path = [\"pages/help\", \"pages/pay/*\"]"));
+}
+
+#[test]
+fn what_a_change_is_told_by_does_not_follow_its_report() {
+    let set =
+        rules("[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n");
+    let order = &set.plan(&updated_with_reports()).deliveries[0].order;
+    assert_eq!(
+        (order.severity, &*order.template),
+        (Severity::Info, "status")
     );
 }

@@ -167,3 +167,20 @@ pub(in crate::store) fn known_feedback(
         .map(|(app, id)| find.query_row([app, id], |row| row.get(0)).optional())
         .collect()
 }
+
+/// See [`crate::store::Store::feedback_events`].
+pub(in crate::store) fn feedback_events(
+    conn: &Connection,
+    feedback: &[(String, String)],
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let mut find =
+        conn.prepare_cached("SELECT seq FROM events WHERE feedback_id = ?2 AND feedback_app = ?1")?;
+    let mut events = Vec::new();
+    for (app, id) in feedback {
+        let seq = find.query_row([app, id], |row| row.get(0)).optional()?;
+        if let Some(seq) = seq {
+            events.extend(rows::event_by_seq(conn, seq)?);
+        }
+    }
+    Ok(events)
+}

@@ -61,7 +61,7 @@ pub(super) use images::{
     finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
     next_image_due_at, put_image_key,
 };
-pub(super) use late::{accept_late, known_feedback, summaries_of, summarise_late};
+pub(super) use late::{accept_late, feedback_events, known_feedback, summaries_of, summarise_late};
 pub(super) use lease::{lease_due, leased_work, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;

@@ -1,0 +1,300 @@
+//! The files that `include` names: found, read, and taken apart. They hold rules, tests, lists, people and
+//! destinations; everything else stands in the main file, and paths in them count from its folder.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::expand::{Variables, expand};
+use super::rule_tests;
+use super::section::Section;
+use super::spans::{At, Complaints, from_environment, join};
+use super::values::Many;
+use super::{Needs, Tests, codes, layers, misplaced, read_text, rules, stand_in};
+
+/// How many files all patterns of `include` may match.
+const FILES_MAX: usize = 1000;
+
+/// Sections of an included file whose entries have names.
+const NAMED: &[&str] = &["lists", "mentions", "destinations"];
+
+/// What an included file holds beside rules and tests.
+#[derive(Debug)]
+pub(super) struct Part<'i> {
+    /// Which file.
+    pub(super) file: &'i Path,
+    /// Its text.
+    pub(super) source: &'i str,
+    /// Its named sections.
+    pub(super) top: Section<'i>,
+    /// Where strings start that held `${…}`.
+    pub(super) expanded: HashSet<usize>,
+}
+
+/// The texts of the files that the patterns name, in the order of names; and how many files each
+/// pattern matches.
+pub(super) fn read(
+    patterns: Many<Spanned<String>>,
+    folder: &Path,
+    out: &mut Complaints,
+) -> (Vec<(PathBuf, String)>, BTreeMap<String, usize>) {
+    let mut matched = BTreeMap::new();
+    let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut found: Vec<(PathBuf, At)> = Vec::new();
+    for pattern in patterns.0 {
+        let at = At::new("include", pattern.span());
+        match matching(folder, pattern.get_ref()) {
+            Ok(none) if none.is_empty() => {
+                out.add(codes::NO_INCLUDE, &at, "no file matches this pattern");
+                matched.insert(pattern.into_inner(), 0);
+            }
+            Ok(some) => {
+                matched.insert(pattern.get_ref().clone(), some.len());
+                for file in some {
+                    // A file that two patterns match is read once.
+                    files.entry(file.clone()).or_insert_with(|| {
+                        found.push((file, at.clone()));
+                        found.len()
+                    });
+                }
+            }
+            Err(problem) => out.add(codes::INCLUDE, &at, problem),
+        }
+    }
+    if found.len() > FILES_MAX {
+        let at = At {
+            path: "include".to_owned(),
+            span: None,
+        };
+        let message = format!("`include` names more than {FILES_MAX} files");
+        out.add(codes::INCLUDE, &at, message);
+        return (Vec::new(), matched);
+    }
+    let texts = found.into_iter().filter_map(|(file, at)| {
+        let text = read_text(&file, &at, out)?;
+        Some((file, text))
+    });
+    (texts.collect(), matched)
+}
+
+/// Takes the files apart: rules and tests go to the others of their kind.
+pub(super) fn parts<'i>(
+    files: &'i [(PathBuf, String)],
+    variables: Variables<'_>,
+    tests: Tests,
+    rules: &mut rules::Written,
+    written: &mut rule_tests::Written<'i>,
+    out: &mut Complaints,
+) -> Vec<Part<'i>> {
+    let mut parts = Vec::with_capacity(files.len());
+    for (file, text) in files {
+        let before = out.enter(file);
+        if let Some(mut top) = layers::parse(text, out) {
+            misplaced::take_out(&mut top, out);
+            if tests == Tests::LeaveOut {
+                top.remove("tests");
+            }
+            refuse_others(&mut top, out);
+            if variables.needs != Needs::All {
+                stand_in::for_secrets(&mut top);
+            }
+            // Paths of complaints count on from the entries before.
+            expand_list(&mut top, "rules", rules.count(), variables, out);
+            expand_list(&mut top, "tests", written.count(), variables, out);
+            rules.take(&mut top, file, out);
+            written.take(&mut top, file, out);
+            let expanded = expand(&mut top, &At::default(), variables, out);
+            let top = Section {
+                at: At::default(),
+                table: top,
+            };
+            parts.push(Part {
+                file,
+                source: text,
+                top,
+                expanded,
+            });
+        }
+        out.enter(&before);
+    }
+    parts
+}
+
+/// Complains of what only the main file can have, and takes it out.
+fn refuse_others(top: &mut DeTable<'_>, out: &mut Complaints) {
+    let known = |key: &str| matches!(key, "rules" | "tests") || NAMED.contains(&key);
+    let others: Vec<_> = top
+        .keys()
+        .filter(|key| !known(key.get_ref()))
+        .cloned()
+        .collect();
+    for key in others {
+        let at = At::new(key.get_ref().to_string(), key.span());
+        let message = format!("an included file cannot have the key `{}`", key.get_ref());
+        let help = "it holds [[rules]], [[tests]], [lists], [mentions] and [destinations]; the rest stands in the main file";
+        out.add_with_help(codes::UNKNOWN_KEY, &at, message, help);
+        top.remove(&key);
+    }
+}
+
+/// Expands the strings of entries whose numbers start at `first`.
+fn expand_list(
+    top: &mut DeTable<'_>,
+    key: &str,
+    first: usize,
+    variables: Variables<'_>,
+    out: &mut Complaints,
+) {
+    let Some(DeValue::Array(entries)) = top.get_mut(key).map(Spanned::get_mut) else {
+        return;
+    };
+    for (index, entry) in entries.iter_mut().enumerate() {
+        let at = At::new(format!("{key}[{}]", first + index), entry.span());
+        if let DeValue::Table(table) = entry.get_mut() {
+            expand(table, &at, variables, out);
+        }
+    }
+}
+
+/// Complains of names that two files give to entries of one section, and keeps the first. What the
+/// environment sets of an entry that an included file has is laid over it there.
+pub(super) fn settle_names<'i>(
+    main: &mut Section<'i>,
+    (file, text): (&Path, &str),
+    parts: &mut [Part<'i>],
+    out: &mut Complaints,
+) {
+    for section in NAMED {
+        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        for key in keys(main, section) {
+            if !from_environment(&key.span()) {
+                let place = format!("{}:{}", file.display(), line_of(text, key.span().start));
+                first.insert(key.get_ref().clone(), place);
+            }
+        }
+        for part in &mut *parts {
+            let before = out.enter(part.file);
+            for key in keys(&part.top, section) {
+                let name = key.get_ref();
+                let at = At::new(join(section, name), key.span());
+                if let Some(first) = first.get(name) {
+                    let message = format!("`{}` stands in {first} too", at.path);
+                    out.add(codes::NAME_TAKEN, &at, message);
+                    entries(&mut part.top, section).map(|all| all.remove(name.as_str()));
+                    continue;
+                }
+                let line = line_of(part.source, key.span().start);
+                first.insert(name.clone(), format!("{}:{line}", part.file.display()));
+                let over = entries(main, section).and_then(|all| all.remove(name.as_str()));
+                let under =
+                    entries(&mut part.top, section).and_then(|all| all.get_mut(name.as_str()));
+                if let (Some(over), Some(under)) = (over, under) {
+                    lay_over(under, over);
+                }
+            }
+            out.enter(&before);
+        }
+    }
+}
+
+/// The table of one section.
+fn entries<'a, 'i>(top: &'a mut Section<'i>, section: &str) -> Option<&'a mut DeTable<'i>> {
+    match top.table.get_mut(section).map(Spanned::get_mut) {
+        Some(DeValue::Table(table)) => Some(table),
+        Some(_) | None => None,
+    }
+}
+
+/// The names of its entries.
+fn keys(top: &Section<'_>, section: &str) -> Vec<Spanned<String>> {
+    match top.table.get(section).map(Spanned::get_ref) {
+        Some(DeValue::Table(table)) => table
+            .keys()
+            .map(|key| Spanned::new(key.span(), key.get_ref().to_string()))
+            .collect(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn lay_over<'i>(under: &mut Spanned<DeValue<'i>>, over: Spanned<DeValue<'i>>) {
+    let span = over.span();
+    match (under.get_mut(), over.into_inner()) {
+        (DeValue::Table(under), DeValue::Table(over)) => {
+            for (key, value) in over {
+                match under.get_mut(key.get_ref().as_ref()) {
+                    Some(under) => lay_over(under, value),
+                    None => drop(under.insert(key, value)),
+                }
+            }
+        }
+        (_, over) => *under = Spanned::new(span, over),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    let before = text.as_bytes().iter().take(at);
+    before.filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// The files that a pattern matches, in the order of their names.
+fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let (above, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    if above.contains(['*', '?', '[', '{']) {
+        return Err("only the last part of an `include` pattern can have `*`".to_owned());
+    }
+    let folder = if above.is_empty() && pattern.starts_with('/') {
+        PathBuf::from("/")
+    } else {
+        folder.join(above)
+    };
+    let glob = GlobBuilder::new(last)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| format!("not a pattern: {}", error.kind()))?
+        .compile_matcher();
+    let listed = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &folder
+    };
+    let entries = std::fs::read_dir(listed)
+        .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry
+            .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+        if glob.is_match(Path::new(&entry.file_name())) {
+            files.push(folder.join(entry.file_name()));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_in_name_order_and_reach_no_further_than_their_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("rules.d")).unwrap();
+        for name in ["20-b.toml", "10-a.toml", "note.txt"] {
+            std::fs::write(dir.path().join("rules.d").join(name), "").unwrap();
+        }
+        let names = |pattern| {
+            matching(dir.path(), pattern).map(|files| {
+                let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
+                files.iter().map(name).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(names("rules.d/*.toml").unwrap(), ["10-a.toml", "20-b.toml"]);
+        assert_eq!(names("*.toml").unwrap(), [""; 0]);
+        assert!(names("*/a.toml").unwrap_err().contains("last part"));
+        assert!(names("none.d/*.toml").unwrap_err().contains("cannot list"));
+        assert!(names("rules.d/[").unwrap_err().contains("not a pattern"));
+    }
+}

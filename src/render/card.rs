@@ -1,0 +1,234 @@
+//! Shapes of cards that Feishu refuses, or shows as nothing.
+
+use serde_json::{Map, Value};
+
+use super::names::nearest;
+
+/// Tags of cards 2.0, and of what stands inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the
+/// pages of components.
+const TAGS: &[&str] = &[
+    "audio",
+    "button",
+    "chart",
+    "checker",
+    "collapsible_panel",
+    "column",
+    "column_set",
+    "custom_icon",
+    "date_picker",
+    "div",
+    "form",
+    "hr",
+    "img",
+    "img_combination",
+    "input",
+    "interactive_container",
+    "lark_md",
+    "local_datetime",
+    "markdown",
+    "multi_select_person",
+    "multi_select_static",
+    "option",
+    "overflow",
+    "person",
+    "person_list",
+    "picker_datetime",
+    "picker_time",
+    "plain_text",
+    "repeat",
+    "select_img",
+    "select_person",
+    "select_static",
+    "standard_icon",
+    "table",
+    "text_tag",
+];
+/// Tags of cards 1.0 that 2.0 refuses (200861).
+const OLD_TAGS: &[&str] = &["action", "note"];
+/// Members whose values are not elements: what a button sends back, and a chart's or table's data.
+const DATA: &[&str] = &["value", "chart_spec", "rows", "template_variable"];
+
+/// What is wrong with a card.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Whether Feishu surely refuses it.
+    pub(super) is_sure: bool,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    /// What to look for in the template, to show the place.
+    pub(super) near: Option<String>,
+    /// Nothing is shown: no mistake where other events fill the card.
+    pub(super) is_empty: bool,
+}
+
+impl Problem {
+    fn sure(message: &str, help: &str) -> Self {
+        Self {
+            is_sure: true,
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+            near: None,
+            is_empty: false,
+        }
+    }
+}
+
+/// The first thing that is wrong with a rendered card.
+pub(super) fn problem(card: &Value) -> Option<Problem> {
+    let Value::Object(members) = card else {
+        let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
+        return Some(Problem::sure("a card is a JSON object", help));
+    };
+    if members.contains_key("msg_type") || members.contains_key("card") {
+        let message = "the relay puts `msg_type` and `card` around a card by itself";
+        let help = "leave only what stands in `card`";
+        return Some(Problem::sure(message, help));
+    }
+    // One that Feishu keeps, by its id.
+    if members.get("type").is_some_and(|kind| kind == "template") {
+        return None;
+    }
+    let is_new = members
+        .get("schema")
+        .is_some_and(|version| version == "2.0");
+    shape(members, is_new).or_else(|| tags(card, is_new))
+}
+
+fn shape(card: &Map<String, Value>, is_new: bool) -> Option<Problem> {
+    let elements = |value: Option<&Value>| {
+        let list = value.and_then(Value::as_array);
+        list.is_some_and(|list| !list.is_empty())
+    };
+    let in_body = elements(card.get("body").and_then(|body| body.get("elements")));
+    let at_top = elements(card.get("elements")) || card.contains_key("i18n_elements");
+    match (is_new, in_body, at_top) {
+        (true, true, false) | (false, false, true) => None,
+        (true, _, true) => {
+            let message = "a card of schema 2.0 has its elements in `body`, and none beside it";
+            Some(Problem::sure(message, "move `elements` into `body`"))
+        }
+        (false, true, _) => {
+            let message = "a card with `body` is one of schema 2.0 and must say so";
+            Some(Problem::sure(
+                message,
+                "write \"schema\": \"2.0\" at its top",
+            ))
+        }
+        (_, false, false) => {
+            let message = "the card has no elements: it would show nothing";
+            let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
+            Some(Problem {
+                is_empty: true,
+                ..Problem::sure(message, help)
+            })
+        }
+    }
+}
+
+fn tags(value: &Value, is_new: bool) -> Option<Problem> {
+    match value {
+        Value::Array(items) => items.iter().find_map(|item| tags(item, is_new)),
+        Value::Object(members) => {
+            let tag = members.get("tag").and_then(Value::as_str);
+            tag.and_then(|tag| of_tag(tag, is_new)).or_else(|| {
+                let inside = members
+                    .iter()
+                    .filter(|(key, _)| !DATA.contains(&key.as_str()));
+                inside
+                    .map(|(_, member)| member)
+                    .find_map(|one| tags(one, is_new))
+            })
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn of_tag(tag: &str, is_new: bool) -> Option<Problem> {
+    if TAGS.contains(&tag) || (!is_new && OLD_TAGS.contains(&tag)) {
+        return None;
+    }
+    let near = Some(format!("\"{tag}\""));
+    if OLD_TAGS.contains(&tag) {
+        return Some(Problem {
+            is_sure: true,
+            message: format!("cards of schema 2.0 have no tag \"{tag}\""),
+            help: Some("buttons and texts stand in `elements` directly".to_owned()),
+            near,
+            is_empty: false,
+        });
+    }
+    let help = nearest(tag, TAGS.iter().copied());
+    Some(Problem {
+        is_sure: help.is_some(),
+        message: format!("cards have no tag \"{tag}\""),
+        help,
+        near,
+        is_empty: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn shapes_that_feishu_refuses_are_named() {
+        let element = json!({ "tag": "markdown", "content": "x" });
+        for (card, wanted) in [
+            (json!([]), "a card is a JSON object"),
+            (json!({}), "no elements"),
+            (
+                json!({ "schema": "2.0", "body": { "elements": [] } }),
+                "no elements",
+            ),
+            (
+                json!({ "msg_type": "interactive", "card": { "elements": [element] } }),
+                "puts `msg_type` and `card`",
+            ),
+            (
+                json!({ "schema": "2.0", "elements": [element] }),
+                "in `body`",
+            ),
+            (json!({ "body": { "elements": [element] } }), "must say so"),
+            (
+                json!({ "schema": "2.0", "body": { "elements": [{ "tag": "note" }] } }),
+                "schema 2.0 have no tag \"note\"",
+            ),
+            (
+                json!({ "schema": "2.0", "body": { "elements": [{ "tag": "column_set", "columns": [{ "tag": "colum" }] }] } }),
+                "no tag \"colum\"",
+            ),
+        ] {
+            let problem = problem(&card).unwrap();
+            assert!(problem.message.contains(wanted), "{card}: {problem:?}");
+            assert!(problem.is_sure, "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_feishu_takes_is_not_complained_of() {
+        let new = |elements: Value| json!({ "schema": "2.0", "body": { "elements": elements } });
+        for card in [
+            new(json!([{ "tag": "markdown", "content": "x" }])),
+            new(
+                json!([{ "tag": "button", "behaviors": [{ "type": "callback", "value": { "tag": "mine" } }] }]),
+            ),
+            json!({ "elements": [{ "tag": "note", "elements": [] }] }),
+            json!({ "type": "template", "data": { "template_id": "x" } }),
+        ] {
+            assert_eq!(problem(&card), None, "{card}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_an_error_and_a_tag_of_later_a_warning() {
+        let card = |tag: &str| json!({ "schema": "2.0", "body": { "elements": [{ "tag": tag }] } });
+        let slip = problem(&card("markdwn")).unwrap();
+        assert_eq!(slip.help.as_deref(), Some("did you mean \"markdown\"?"));
+        assert_eq!(slip.near.as_deref(), Some("\"markdwn\""));
+        assert!(slip.is_sure);
+        let later = problem(&card("hologram")).unwrap();
+        assert!(!later.is_sure && later.help.is_none());
+    }
+}

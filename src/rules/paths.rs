@@ -1,0 +1,99 @@
+//! Patterns of `path` without a wildcard, which match one page and nothing below it.
+
+use crate::diag::{Diagnostic, Level, Place};
+
+use super::codes;
+use super::matcher::{Glob, Matcher, Test};
+use super::page;
+use super::plan::Rule;
+use super::report::At;
+
+/// The patterns that one `path` of a rule lists.
+#[derive(Debug)]
+pub struct LiteralPath {
+    at: At,
+    /// Those that have no wildcard.
+    literal: Vec<String>,
+    /// All of them.
+    all: Vec<Glob>,
+}
+
+impl LiteralPath {
+    /// Warns if pages of `known` lie below a pattern, and none is it. `known` are addresses of
+    /// samples and tests.
+    pub fn check(&self, known: &[String]) -> Option<Diagnostic> {
+        let warn = |pattern: &String| Some(self.warning(pattern, &self.missed(pattern, known)?));
+        self.literal.iter().find_map(warn)
+    }
+
+    /// A page below the pattern that no pattern of the list takes.
+    fn missed(&self, pattern: &str, known: &[String]) -> Option<String> {
+        let pattern = pattern.to_lowercase();
+        let mut missed = None;
+        for address in known {
+            let (path, _) = page::split(address);
+            let lower = path.to_lowercase();
+            if lower == pattern {
+                return None;
+            }
+            let rest = lower.strip_prefix(&pattern);
+            let below = rest.is_some_and(|rest| pattern.ends_with('/') || rest.starts_with('/'));
+            if below && !self.all.iter().any(|one| one.regex.is_match(&path)) {
+                missed.get_or_insert_with(|| path.into_owned());
+            }
+        }
+        missed
+    }
+
+    fn warning(&self, pattern: &str, missed: &str) -> Diagnostic {
+        let wide = pattern.trim_end_matches('/');
+        Diagnostic {
+            level: Level::Warning,
+            code: codes::PATH_IS_PREFIX,
+            message: format!("the path \"{pattern}\" matches that one page, and not \"{missed}\""),
+            place: Place {
+                file: None,
+                span: Some(self.at.span.clone()),
+                path: self.at.path.clone(),
+                variable: None,
+            },
+            help: Some(format!(
+                "for all pages below it: path = [\"{wide}\", \"{wide}/*\"]"
+            )),
+        }
+    }
+}
+
+/// The patterns without a wildcard of all rules.
+pub(super) fn literal(rules: &[(At, Rule)]) -> Vec<LiteralPath> {
+    let mut found = Vec::new();
+    for (_, rule) in rules {
+        collect(&rule.wanted, &mut found);
+        collect(&rule.except, &mut found);
+    }
+    found
+}
+
+fn collect(set: &[Matcher], found: &mut Vec<LiteralPath>) {
+    for one in set {
+        match &one.test {
+            Test::Path(globs) => {
+                let literal = globs.iter().filter(|glob| is_literal(&glob.written));
+                let literal: Vec<String> = literal.map(|glob| glob.written.clone()).collect();
+                if !literal.is_empty() {
+                    found.push(LiteralPath {
+                        at: one.at.clone(),
+                        literal,
+                        all: globs.clone(),
+                    });
+                }
+            }
+            Test::Any(sets) => sets.iter().for_each(|set| collect(set, found)),
+            _ => {}
+        }
+    }
+}
+
+fn is_literal(pattern: &str) -> bool {
+    !pattern.contains(['*', '?', '[', '{', '\\'])
+}

@@ -1,0 +1,405 @@
+//! Reads the value of one condition: checks every element and compiles it.
+
+use std::borrow::Cow;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::model::{AppName, EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+
+use super::codes;
+use super::glob;
+use super::matcher::{Contact, Glob, Test};
+use super::raw::{Node, Value};
+use super::report::{At, Report, did_you_mean};
+use super::{Known, Word};
+
+/// How many values one key may list.
+const VALUES_MAX: usize = 1000;
+/// The longest pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 1000;
+/// What one compiled regular expression may take, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+/// The largest code of an enumeration: Feishu's fields are 32-bit.
+const CODE_MAX: i64 = i32::MAX as i64;
+
+/// Reads the value of one key.
+pub(super) struct Reader<'a> {
+    pub(super) report: &'a mut Report,
+    pub(super) at: At,
+    pub(super) known: &'a Known,
+}
+
+/// An element of a list of words, where it stands, and the list of `[lists]` that it comes from.
+struct Element<'a> {
+    at: At,
+    node: Cow<'a, Node>,
+    list: Option<&'a str>,
+}
+
+impl Reader<'_> {
+    pub(super) fn test(&mut self, key: &str, node: &Node) -> Option<Test> {
+        Some(match key {
+            "event" => Test::Event(self.each(node, Self::event)?),
+            "status" => Test::Status(self.each(node, |this, at, one| {
+                this.code(at, one, "status").map(FeedbackStatus)
+            })?),
+            "app" => Test::App(self.apps(node)?),
+            "via" => Test::Via(self.each(node, Self::via)?),
+            "type" => Test::Kind(self.each(node, |this, at, one| {
+                this.code(at, one, "type").map(FeedbackKind)
+            })?),
+            "fault" => Test::Fault(self.each(node, |this, at, one| {
+                this.code(at, one, "fault").map(FaultKind)
+            })?),
+            "source" => Test::Source(self.each(node, |this, at, one| {
+                this.code(at, one, "source").map(SourceKind)
+            })?),
+            "tenant" => Test::Tenant(self.each(node, Self::glob)?),
+            "path" => Test::Path(self.each(node, Self::glob)?),
+            "tenant_key" => Test::TenantKey(self.each(node, Self::text)?),
+            "description" => Test::Description(self.each(node, Self::regex)?),
+            "query" => Test::Query(self.each(node, Self::glob)?),
+            "contact" => Test::Contact(match &node.value {
+                Value::Flag(flag) => Contact::Left(*flag),
+                _ => Contact::Like(self.each(node, Self::contact)?),
+            }),
+            "images" => Test::Images(self.flag(node)?),
+            "user" => Test::User(self.each(node, Self::user_id)?),
+            // `KEYS` and these arms list the same, but for `any`; a test holds them to it.
+            _ => return None,
+        })
+    }
+
+    /// Reads each element, those of named lists too. `None` if one is wrong, or there is none.
+    fn each<T>(
+        &mut self,
+        node: &Node,
+        read: impl Fn(&mut Self, &At, &Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let at = self.at.clone();
+        if node.elements().is_empty() {
+            let help = Some("leave the key out if any value will do".to_owned());
+            let message = "an empty list matches nothing";
+            self.report.error(codes::EMPTY, &at, message, help);
+            return None;
+        }
+        let elements = self.elements(node)?;
+        if elements.len() > VALUES_MAX {
+            let message = format!(
+                "{} values; at most {VALUES_MAX} can be listed",
+                elements.len()
+            );
+            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            return None;
+        }
+        let mut values = Vec::with_capacity(elements.len());
+        for element in &elements {
+            let before = self.report.diagnostics.len();
+            values.extend(read(self, &element.at, &element.node));
+            if let Some(list) = element.list {
+                self.report.say_list(before, list);
+            }
+        }
+        (values.len() == elements.len()).then_some(values)
+    }
+
+    /// The elements, with `"@name"` replaced by what that list of `[lists]` holds, and `"@@x"` read as
+    /// the text `@x`.
+    fn elements<'n>(&mut self, node: &'n Node) -> Option<Vec<Element<'n>>>
+    where
+        Self: 'n,
+    {
+        let base = self.at.clone();
+        let mut all = Vec::with_capacity(node.elements().len());
+        let mut sound = true;
+        for (index, element) in node.elements().iter().enumerate() {
+            let at = base.element(node, index, element);
+            let Value::Text(text) = &element.value else {
+                all.push(Element::written(at, Cow::Borrowed(element)));
+                continue;
+            };
+            match text.strip_prefix('@') {
+                None => all.push(Element::written(at, Cow::Borrowed(element))),
+                Some(literal) if literal.starts_with('@') => {
+                    let node = Node {
+                        span: element.span.clone(),
+                        value: Value::Text(literal.to_owned()),
+                    };
+                    all.push(Element::written(at, Cow::Owned(node)));
+                }
+                Some(name) => match self.list(&at, name) {
+                    Some(words) => all.extend(words.iter().map(|word| Element {
+                        at: at.clone(),
+                        node: Cow::Owned(Node {
+                            span: element.span.clone(),
+                            value: match word {
+                                Word::Text(text) => Value::Text(text.clone()),
+                                Word::Whole(number) => Value::Whole(*number),
+                            },
+                        }),
+                        list: Some(name),
+                    })),
+                    None => sound = false,
+                },
+            }
+        }
+        sound.then_some(all)
+    }
+
+    /// The words of a list that is used here.
+    fn list(&mut self, at: &At, name: &str) -> Option<Vec<Word>> {
+        self.report.lists_used.insert(name.to_owned());
+        if let Some(words) = self.known.lists.get(name) {
+            return Some(words.clone());
+        }
+        let message = format!("`[lists]` has no \"{name}\"");
+        let literal = format!("the text itself is written \"@@{name}\"");
+        let help = match did_you_mean(name, self.known.lists.keys().map(String::as_str)) {
+            Some(help) => format!("{help}; {literal}"),
+            None => literal,
+        };
+        self.report
+            .error(codes::UNKNOWN_LIST, at, message, Some(help));
+        None
+    }
+
+    fn flag(&mut self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(_)
+            | Value::Whole(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Foreign(_) => {
+                self.report.wrong_type(&self.at, "true or false", node);
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, at: &At, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(text) if text.is_empty() => {
+                let message = "an empty text matches nothing";
+                self.report.error(codes::EMPTY, at, message, None);
+                None
+            }
+            Value::Text(text) => Some(text.clone()),
+            Value::Whole(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Foreign(_) => {
+                self.report.wrong_type(at, "a text", node);
+                None
+            }
+        }
+    }
+
+    /// Any id of a person. Only what can be none is refused: a tenant chooses its user ids itself.
+    fn user_id(&mut self, at: &At, node: &Node) -> Option<String> {
+        let id = self.text(at, node)?;
+        let other = ["oc_", "om_", "od-", "cli_"];
+        let is_other = other.iter().any(|prefix| id.starts_with(prefix));
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '*');
+        if !is_other && id.chars().all(plain) {
+            return Some(id);
+        }
+        let help = "write an open id `ou_…`, a union id `on_…` or a user id; the event's `user_id` has them";
+        let message = format!("\"{id}\" is not the id of a person");
+        self.report
+            .error(codes::UNKNOWN_VALUE, at, message, Some(help.to_owned()));
+        None
+    }
+
+    fn contact(&mut self, at: &At, node: &Node) -> Option<Glob> {
+        if matches!(node.value, Value::Text(_)) {
+            return self.glob(at, node);
+        }
+        self.report
+            .wrong_type(at, "true, false or patterns like \"*@example.com\"", node);
+        None
+    }
+
+    fn event(&mut self, at: &At, node: &Node) -> Option<EventKind> {
+        let name = self.text(at, node)?;
+        let kind = EventKind::from_key(&name);
+        if kind.is_none() {
+            let message = format!("`event` has no value \"{name}\"");
+            let help = where_it_belongs("event", &name);
+            self.report.error(codes::UNKNOWN_VALUE, at, message, help);
+        }
+        kind
+    }
+
+    fn via(&mut self, at: &At, node: &Node) -> Option<AppName> {
+        let name = self.text(at, node)?;
+        let found = self.known.apps.iter().find(|app| app.as_str() == name);
+        if found.is_none() {
+            let help = did_you_mean(&name, self.known.apps.iter().map(AppName::as_str));
+            let message = format!("`[apps]` has no \"{name}\"");
+            self.report.error(codes::UNKNOWN_VIA, at, message, help);
+        }
+        found.cloned()
+    }
+
+    /// Ids of apps. One name may stand for several ids.
+    fn apps(&mut self, node: &Node) -> Option<Vec<String>> {
+        Some(self.each(node, Self::app)?.concat())
+    }
+
+    fn app(&mut self, at: &At, node: &Node) -> Option<Vec<String>> {
+        let name = self.text(at, node)?;
+        let named = self
+            .known
+            .app_ids
+            .iter()
+            .filter(|(known, _)| *known == name);
+        let ids: Vec<String> = named.map(|(_, id)| id.clone()).collect();
+        if !ids.is_empty() {
+            return Some(ids);
+        }
+        if name.starts_with("cli_") {
+            return Some(vec![name]);
+        }
+        let names = self.known.app_ids.iter().map(|(known, _)| known.as_str());
+        let help = did_you_mean(&name, names);
+        let message =
+            format!("\"{name}\" is neither a name of `[apps]` or `[app_names]` nor an id `cli_…`");
+        self.report.error(codes::UNKNOWN_APP, at, message, help);
+        None
+    }
+
+    /// A code of an enumeration: by its name, or a number.
+    fn code(&mut self, at: &At, node: &Node, key: &str) -> Option<i64> {
+        match &node.value {
+            Value::Whole(code) if (0..=CODE_MAX).contains(code) => Some(*code),
+            Value::Whole(code) => {
+                let message = format!("{code} is no code: they go from 0 to {CODE_MAX}");
+                self.report.error(codes::OUT_OF_RANGE, at, message, None);
+                None
+            }
+            Value::Text(name) => match code_named(key, name) {
+                Some(code) => Some(code),
+                None => {
+                    let message = format!("`{key}` has no value \"{name}\"");
+                    let help = where_it_belongs(key, name);
+                    self.report.error(codes::UNKNOWN_VALUE, at, message, help);
+                    None
+                }
+            },
+            Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Foreign(_) => {
+                self.report.wrong_type(at, "a name or a number", node);
+                None
+            }
+        }
+    }
+
+    fn pattern(&mut self, at: &At, node: &Node) -> Option<String> {
+        let pattern = self.text(at, node)?;
+        if pattern.len() <= PATTERN_BYTES_MAX {
+            return Some(pattern);
+        }
+        let message = format!("the pattern is longer than {PATTERN_BYTES_MAX} bytes");
+        self.report.error(codes::OUT_OF_RANGE, at, message, None);
+        None
+    }
+
+    fn glob(&mut self, at: &At, node: &Node) -> Option<Glob> {
+        let written = self.pattern(at, node)?;
+        match glob::compile(&written) {
+            Ok(regex) => Some(Glob { written, regex }),
+            Err(reason) => {
+                let message = format!("the glob \"{written}\" cannot be read: {reason}");
+                self.report.error(codes::BAD_PATTERN, at, message, None);
+                None
+            }
+        }
+    }
+
+    fn regex(&mut self, at: &At, node: &Node) -> Option<Regex> {
+        let pattern = self.pattern(at, node)?;
+        match RegexBuilder::new(&pattern)
+            .size_limit(REGEX_BYTES_MAX)
+            .build()
+        {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                let help = matches!(error, regex::Error::CompiledTooBig(_))
+                    .then(|| "repeat less, e.g. `x{1,50}` instead of `x{1,5000}`".to_owned());
+                let message = format!(
+                    "the regular expression cannot be read: {}",
+                    in_one_line(&error)
+                );
+                self.report.error(codes::BAD_PATTERN, at, message, help);
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Element<'a> {
+    /// One that is written where it is used.
+    const fn written(at: At, node: Cow<'a, Node>) -> Self {
+        Self {
+            at,
+            node,
+            list: None,
+        }
+    }
+}
+
+fn code_named(key: &str, name: &str) -> Option<i64> {
+    match key {
+        "type" => FeedbackKind::from_key(name).map(|kind| kind.0),
+        "fault" => FaultKind::from_key(name).map(|fault| fault.0),
+        "source" => SourceKind::from_key(name).map(|source| source.0),
+        "status" => FeedbackStatus::from_key(name).map(|status| status.0),
+        _ => None,
+    }
+}
+
+/// What to write instead of `key = "name"`: another key, or another name.
+fn where_it_belongs(key: &str, name: &str) -> Option<String> {
+    if key != "event" && name.parse::<i64>().is_ok() {
+        return Some(format!("write a number without quotes: {key} = {name}"));
+    }
+    let other = ["type", "fault", "source", "status"]
+        .into_iter()
+        .find(|other| code_named(other, name).is_some());
+    if EventKind::from_key(name).is_some() {
+        return Some(format!("{name} is an event: write event = \"{name}\""));
+    }
+    if let Some(other) = other {
+        return Some(format!("{name} is a {other}: write {other} = \"{name}\""));
+    }
+    if let Some((key, value)) = super::words::meant(key, name) {
+        return Some(format!("write {key} = \"{value}\""));
+    }
+    match key {
+        "type" => did_you_mean(name, FeedbackKind::KNOWN.iter().filter_map(|one| one.key())),
+        "fault" => did_you_mean(name, FaultKind::KNOWN.iter().filter_map(|one| one.key())),
+        "event" => did_you_mean(name, EventKind::ALL.iter().map(|one| one.key())),
+        "status" => did_you_mean(
+            name,
+            FeedbackStatus::KNOWN.iter().filter_map(|one| one.key()),
+        ),
+        _ => did_you_mean(name, SourceKind::KNOWN.iter().filter_map(|one| one.key())),
+    }
+}
+
+/// The error in one sentence; the crate draws the pattern with a caret below it, which becomes a number.
+fn in_one_line(error: &regex::Error) -> String {
+    let drawn = error.to_string();
+    let lines: Vec<&str> = drawn.lines().collect();
+    let what = lines.last().copied().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    // The pattern and the caret stand four columns in; a pattern of several lines is drawn otherwise.
+    match lines.as_slice() {
+        [_, _, caret, _] => match caret.find('^').and_then(|at| at.checked_sub(4)) {
+            Some(at) => format!("{what}, at character {}", at + 1),
+            None => what.to_owned(),
+        },
+        _ => what.to_owned(),
+    }
+}
