@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::in_force::InForce;
 use super::store_watch::StoreWatch;
-use super::{PartsError, StartError, folders, log_watch};
+use super::{StartError, folders, log_watch};
 use crate::archive::Archive;
 use crate::closing::{ButtonSigner, Closing, StatusWorker};
 use crate::config::Config;
@@ -14,7 +14,6 @@ use crate::intake::Intake;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::model::Clock;
-use crate::net::GuardedClient;
 use crate::operator::Operator;
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -152,17 +151,17 @@ impl Ground {
         in_force: &InForce,
         operator: &Operator,
         seed: u64,
-    ) -> Result<ImageWorker, PartsError> {
-        Ok(ImageWorker::new(images::Parts {
+    ) -> ImageWorker {
+        ImageWorker::new(images::Parts {
             store: self.store.clone(),
             archive: self.archive.clone(),
-            client: GuardedClient::new()?,
+            client: in_force.images_client.clone(),
             settings: in_force.images.clone(),
             operator: operator.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
             chance: fastrand::Rng::with_seed(seed),
-        }))
+        })
     }
 
     /// Who sees to retention.

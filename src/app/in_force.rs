@@ -5,6 +5,7 @@ use crate::archive::LinkSigner;
 use crate::config::Config;
 use crate::intake::{backfill, websocket};
 use crate::model::{Current, DestinationName};
+use crate::net::GuardedClient;
 use crate::{closing, deliver, images, intake, upkeep};
 
 /// The settings in force, one for each part, so that each of its steps sees one version whole.
@@ -16,6 +17,7 @@ pub(super) struct InForce {
     pub(super) connections: Current<websocket::Settings>,
     pub(super) deliver: Current<deliver::Settings>,
     pub(super) images: Current<images::Settings>,
+    pub(super) images_client: Current<GuardedClient>,
     pub(super) upkeep: Current<upkeep::Settings>,
     pub(super) closing: Current<closing::Settings>,
     pub(super) notify: Current<Option<DestinationName>>,
@@ -33,6 +35,7 @@ impl InForce {
             connections: Current::new(parts.connections),
             deliver: Current::new(parts.deliver),
             images: Current::new(parts.images),
+            images_client: Current::new(parts.images_client),
             upkeep: Current::new(parts.upkeep),
             closing: Current::new(parts.closing),
             notify: Current::new(parts.notify),
@@ -49,6 +52,7 @@ impl InForce {
         self.connections.set(parts.connections);
         self.deliver.set(parts.deliver);
         self.images.set(parts.images);
+        self.images_client.set(parts.images_client);
         self.upkeep.set(parts.upkeep);
         self.closing.set(parts.closing);
         self.notify.set(parts.notify);

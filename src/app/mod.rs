@@ -129,7 +129,7 @@ impl App {
         Ok(Self {
             connections: ground.connections(&in_force, &intake, &backfill, seed),
             dispatcher: ground.dispatcher(&in_force, &operator, seed),
-            image_worker: ground.image_worker(&in_force, &operator, seed)?,
+            image_worker: ground.image_worker(&in_force, &operator, seed),
             sweeper: ground.sweeper(&in_force),
             ground,
             in_force,

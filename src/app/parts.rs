@@ -10,7 +10,7 @@ use crate::destination::KindSettings;
 use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
-use crate::net::{ClientError, HttpClient};
+use crate::net::{ClientError, GuardedClient, HttpClient};
 use crate::render::Family;
 use crate::slack::SlackClient;
 use crate::telemetry::Names;
@@ -23,6 +23,7 @@ pub(super) struct Parts {
     pub(super) connections: websocket::Settings,
     pub(super) deliver: deliver::Settings,
     pub(super) images: images::Settings,
+    pub(super) images_client: GuardedClient,
     pub(super) upkeep: upkeep::Settings,
     pub(super) closing: closing::Settings,
     pub(super) notify: Option<DestinationName>,
@@ -41,7 +42,7 @@ impl Parts {
             backfill: backfill::Settings {
                 sources: sources(config, &clients),
             },
-            connections: connections(config)?,
+            connections: connections(config, &clients),
             deliver: deliver::Settings {
                 destinations,
                 templates: Arc::clone(&config.templates),
@@ -49,6 +50,7 @@ impl Parts {
                 links: links.clone(),
             },
             images: config.images.clone(),
+            images_client: GuardedClient::new(&config.proxies)?,
             upkeep: upkeep::Settings {
                 retain: config.store.retain,
                 images_retain: config.images.retain,
@@ -91,19 +93,15 @@ pub fn sources(config: &Config, clients: &Clients) -> BTreeMap<AppName, backfill
     clients.apps.iter().filter_map(source).collect()
 }
 
-/// The apps with a long connection, each with a client that goes through the machine's proxy.
-fn connections(config: &Config) -> Result<websocket::Settings, PartsError> {
+/// The apps with a long connection, each with its client.
+fn connections(config: &Config, clients: &Clients) -> websocket::Settings {
     let connects = |app: &&App| app.receive == Receive::Websocket;
-    let mut apps = config.apps.values().filter(connects).peekable();
-    if apps.peek().is_none() {
-        return Ok(websocket::Settings::new());
-    }
-    let http = HttpClient::with_system_proxy(config.system_proxy.as_ref())?;
     let connection = |app: &App| {
-        let client = FeishuClient::new(app, http.clone());
-        (app.name.clone(), (app.clone(), client))
+        let client = clients.apps.get(&app.name)?.clone();
+        Some((app.name.clone(), (app.clone(), client)))
     };
-    Ok(apps.map(connection).collect())
+    let apps = config.apps.values().filter(connects);
+    apps.filter_map(connection).collect()
 }
 
 /// The names that labels of metrics may hold.
@@ -155,7 +153,7 @@ fn closing(config: &Config, clients: &Clients) -> Result<closing::Settings, Part
         };
         let http = match &settings.proxy {
             Some(proxy) => HttpClient::trusted(Some(proxy))?,
-            None => clients.direct.clone(),
+            None => clients.http.clone(),
         };
         let place = SlackPlace {
             signing_secret: signing_secret.clone(),
@@ -187,17 +185,17 @@ pub enum PartsError {
 /// The clients that all parts share: one HTTP client, and one of the open API for each app, so that an
 /// app has one token and one pace whoever calls for it.
 pub struct Clients {
-    direct: HttpClient,
+    http: HttpClient,
     apps: BTreeMap<AppName, FeishuClient>,
 }
 
 impl Clients {
     /// A client for each app; calls of one without a secret say so.
     pub fn build(config: &Config) -> Result<Self, PartsError> {
-        let direct = HttpClient::trusted(None)?;
-        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
+        let http = HttpClient::by(&config.proxies)?;
+        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, http.clone()));
         let apps = config.apps.values().map(client).collect();
-        Ok(Self { direct, apps })
+        Ok(Self { http, apps })
     }
 }
 
@@ -210,7 +208,7 @@ pub fn destinations(
     for (name, settings) in &config.destinations {
         let http = match &settings.proxy {
             Some(proxy) => HttpClient::trusted(Some(proxy))?,
-            None => clients.direct.clone(),
+            None => clients.http.clone(),
         };
         let client = settings.speaks_as().and_then(|app| match &settings.proxy {
             // Behind a proxy the platform's API is reached the same way.

@@ -1,7 +1,7 @@
 //! The folder behind the archive. Everything here blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,6 +101,21 @@ impl Folder {
             return Err(damaged(id));
         }
         Ok(Some(bytes.into()))
+    }
+
+    /// Opens a file for reading from its start, once its bytes were found to be what its name says.
+    pub(super) fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
+        let mut file = match File::open(self.path(id)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if ImageId::of_pieces(|piece| file.read(piece))? != *id {
+            return Err(damaged(id));
+        }
+        let bytes = file.stream_position()?;
+        file.rewind()?;
+        Ok(Some((file, bytes)))
     }
 
     pub(super) fn remove(&self, id: &ImageId) -> io::Result<()> {
@@ -252,8 +267,14 @@ mod tests {
         );
         fs::write(folder.path(&id), b"pic").unwrap();
         assert_eq!(folder.get(&id).unwrap_err().kind(), ErrorKind::InvalidData);
+        let opened = folder.open_image(&id).unwrap_err();
+        assert_eq!(opened.kind(), ErrorKind::InvalidData);
         folder.put(&id, b"picture").unwrap();
         assert_eq!(folder.get(&id).unwrap().unwrap(), "picture");
+        let (mut file, bytes) = folder.open_image(&id).unwrap().unwrap();
+        let mut read = String::new();
+        file.read_to_string(&mut read).unwrap();
+        assert_eq!((read.as_str(), bytes), ("picture", 7));
         assert!(folder.put(&id, b"other").is_err());
         assert_eq!(
             fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count(),

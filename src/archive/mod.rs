@@ -9,6 +9,7 @@ mod link;
 
 pub use link::{LinkCheck, LinkSigner};
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,13 @@ impl Archive {
     pub async fn get(&self, id: &ImageId) -> io::Result<Option<Bytes>> {
         let id = id.clone();
         self.blocking(move |folder| folder.get(&id)).await
+    }
+
+    /// A picture's file, to be read piece by piece, and its length. Bytes that are no longer what their id
+    /// says are an error.
+    pub async fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
+        let id = id.clone();
+        self.blocking(move |folder| folder.open_image(&id)).await
     }
 
     /// Removes the bytes; that they are not there is no error.

@@ -49,7 +49,7 @@ use self::values::Many;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, hex};
-use crate::net::SystemProxy;
+use crate::net::Proxies;
 use crate::render::{Mention, Templates};
 use crate::rules::{RuleSet, Word};
 use crate::telemetry::LogSettings;
@@ -99,8 +99,8 @@ pub struct Config {
     pub apps: BTreeMap<AppName, App>,
     /// How often the list of each app's feedback is asked for by itself; an app that is absent: never.
     pub backfill: BTreeMap<AppName, Duration>,
-    /// The proxy that the environment names, if an app has a long connection: it goes through it.
-    pub system_proxy: Option<SystemProxy>,
+    /// The ways out of the machine, for everything but a destination with a proxy of its own.
+    pub proxies: Proxies,
     /// `[destinations]`.
     pub destinations: BTreeMap<DestinationName, destination::Settings>,
     /// `[[rules]]`, with those of `include`.

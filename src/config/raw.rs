@@ -37,6 +37,10 @@ sections! {
         shutdown_grace: Field<Period>,
         allow_empty: Field<bool>,
     }
+    /// `[network]`
+    RawNetwork {
+        proxy: Field<RawSecret>,
+    }
     /// `[log]`
     RawLog {
         level: Field<Level>,

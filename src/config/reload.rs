@@ -112,6 +112,7 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     server.max_connections = old.server.max_connections;
     server.allow_empty = old.server.allow_empty;
     section(old.server == server, "server");
+    section(old.proxies == new.proxies, "network");
     section(old.log.level == new.log.level, "log.level");
     section(old.notify == new.notify, "operator");
     section(old.store.retain == new.store.retain, "store.retain");

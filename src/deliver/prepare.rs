@@ -102,6 +102,7 @@ impl Preparer {
             mentions: settings.names.mentions(&delivery.order),
             images,
             images_pending: telling::images_pending(&work.images) + later,
+            images_refused: telling::images_refused(&work.images),
             images_total: telling::images_total(&event),
             standing: standing::of(
                 work,

@@ -119,6 +119,7 @@ fn telling(
             | Trigger::Replay => names.mentions(order),
         },
         images: Vec::new(),
+        images_refused: 0,
         images_pending: match trigger {
             Trigger::Test => 0,
             Trigger::Event

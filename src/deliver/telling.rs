@@ -116,6 +116,8 @@ pub struct Telling {
     pub images: Vec<Shown>,
     /// How many pictures are still on their way.
     pub images_pending: usize,
+    /// How many wait for a host to be allowed.
+    pub images_refused: usize,
     /// How many pictures the report had in all.
     pub images_total: usize,
     /// How its feedback stands, and what can be done about it.
@@ -135,6 +137,7 @@ impl Telling {
             mentions: &self.mentions,
             images: &self.images,
             images_pending: self.images_pending,
+            images_refused: self.images_refused,
             images_total: self.images_total,
             standing: &self.standing,
             now,
@@ -170,8 +173,13 @@ pub(super) fn newest(stored: &[StoredEvent], names: &Names) -> Vec<Summarised> {
 pub(super) fn images_pending(images: &[Image]) -> usize {
     images
         .iter()
-        .filter(|image| image.state == ImageState::Pending)
+        .filter(|image| image.state == ImageState::Pending && !image.refused)
         .count()
+}
+
+/// How many of these wait for a host to be allowed.
+pub(super) fn images_refused(images: &[Image]) -> usize {
+    images.iter().filter(|image| image.refused).count()
 }
 
 /// A kept picture as a message shows it.

@@ -15,31 +15,28 @@ use crate::slack::SlackClient;
 struct Lines<'a> {
     config: &'a Config,
     platforms: &'a Platforms,
-    direct: HttpClient,
-    /// Through the machine's proxy.
-    system: HttpClient,
+    http: HttpClient,
     /// One client for each app with a secret, so that each asks for one token.
     clients: BTreeMap<AppName, FeishuClient>,
 }
 
 impl<'a> Lines<'a> {
     fn new(config: &'a Config, platforms: &'a Platforms) -> Result<Self, ClientError> {
-        let direct = HttpClient::trusted(None)?;
+        let http = HttpClient::by(&config.proxies)?;
         let with_secret = config.apps.values().filter(|app| app.app_secret.is_some());
-        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, direct.clone()));
+        let client = |app: &App| (app.name.clone(), FeishuClient::new(app, http.clone()));
         Ok(Self {
             config,
             platforms,
             clients: with_secret.map(client).collect(),
-            system: HttpClient::with_system_proxy(config.system_proxy.as_ref())?,
-            direct,
+            http,
         })
     }
 
     fn http(&self, settings: &Settings) -> Result<HttpClient, ClientError> {
         match &settings.proxy {
             Some(proxy) => HttpClient::trusted(Some(proxy)),
-            None => Ok(self.direct.clone()),
+            None => Ok(self.http.clone()),
         }
     }
 
@@ -60,11 +57,11 @@ impl<'a> Lines<'a> {
         Patient::App(Box::new(app::Patient {
             client: self.clients.get(&app.name).cloned(),
             connecting: (app.receive == Receive::Websocket)
-                .then(|| FeishuClient::new(app, self.system.clone())),
+                .then(|| FeishuClient::new(app, self.http.clone())),
             app: app.clone(),
             needs: app::Needs::of(&app.name, self.config.destinations.values()),
             platforms: self.platforms.clone(),
-            direct: self.direct.clone(),
+            direct: self.http.clone(),
         }))
     }
 
@@ -162,7 +159,7 @@ pub(super) fn patients(
     let lines = Lines::new(config, platforms)?;
     let mut patients = Vec::new();
     if let Some(url) = &config.server.public_url {
-        let (http, url) = (lines.direct.clone(), url.clone());
+        let (http, url) = (lines.http.clone(), url.clone());
         let patient = Patient::PublicUrl(reach::PublicUrl { http, url });
         patients.push((Subject::Relay, patient));
     }

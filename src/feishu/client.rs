@@ -147,6 +147,10 @@ impl FeishuClient {
             );
             return Err(ApiError::Rejected { reason });
         }
+        if matches!(format, ImageFormat::Avif | ImageFormat::Jp2) {
+            let reason = format!("Feishu does not take {format}");
+            return Err(ApiError::Rejected { reason });
+        }
         #[derive(Deserialize)]
         struct Uploaded {
             data: Data,
@@ -162,6 +166,7 @@ impl FeishuClient {
                 fields: vec![("image_type", "message".into())],
                 file_field: "image",
                 file_name: format!("image.{}", suffix(format)),
+                file_type: format.media_type(),
                 file: bytes,
             },
             timeout: UPLOAD_TIMEOUT,
@@ -295,5 +300,9 @@ const fn suffix(format: ImageFormat) -> &'static str {
         ImageFormat::Webp => "webp",
         ImageFormat::Bmp => "bmp",
         ImageFormat::Heif => "heic",
+        ImageFormat::Avif => "avif",
+        ImageFormat::Tiff => "tiff",
+        ImageFormat::Ico => "ico",
+        ImageFormat::Jp2 => "jp2",
     }
 }

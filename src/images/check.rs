@@ -1,9 +1,12 @@
 //! What fetched bytes really are, and whether they are a picture that is kept. Neither the address nor
 //! the header that came with them is asked, and nothing is ever decoded.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 
-use super::strip::strip;
+use super::strip::{Budget, Size, TOO_MANY_PARTS, strip};
 use crate::model::{ImageFormat, ImageId, KeptImage};
 
 /// The widest and highest that Feishu takes (GIF: less, and checked where it is uploaded).
@@ -22,17 +25,34 @@ pub struct Picture {
 
 /// The bytes are no picture that is kept. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a picture that is kept: {0}")]
-pub struct NotAPicture(String);
+pub enum NotAPicture {
+    /// They are something else, or damaged: the next answer of the same address may be the picture.
+    #[error("not a picture that is kept: {0}")]
+    Other(String),
+    /// They are a picture, and one that no attempt can make fit.
+    #[error("not a picture that is kept: {0}")]
+    Unfit(String),
+}
 
 /// Checks and strips. What is kept was measured after stripping: it is what everyone will be served.
 pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAPicture> {
+    inspect_within(bytes, &mut Budget::new(Arc::new(AtomicBool::new(false))))
+}
+
+/// The same, within a budget of the caller's.
+pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Picture, NotAPicture> {
     let format = sniff(bytes)?;
-    let bytes = strip(format, bytes).map_err(|error| NotAPicture(error.to_string()))?;
+    let (bytes, size) = strip(format, bytes, budget).map_err(|error| {
+        if error == TOO_MANY_PARTS {
+            NotAPicture::Unfit(error.to_string())
+        } else {
+            NotAPicture::Other(error.to_string())
+        }
+    })?;
     if sniff(&bytes)? != format {
-        return Err(NotAPicture("it reads as two formats".into()));
+        return Err(NotAPicture::Unfit("it reads as two formats".into()));
     }
-    let (width, height) = dimensions(format, &bytes)?;
+    let (width, height) = dimensions(format, &bytes, size)?;
     let kept = KeptImage {
         id: ImageId::of(&bytes),
         format,
@@ -44,8 +64,11 @@ pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAPicture> {
 }
 
 fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAPicture> {
+    if let Some(format) = sniff_brand(bytes) {
+        return Ok(format);
+    }
     let Some(kind) = infer::get(bytes) else {
-        return Err(NotAPicture("its bytes are of no known type".into()));
+        return Err(NotAPicture::Other("its bytes are of no known type".into()));
     };
     match kind.mime_type() {
         "image/jpeg" => Ok(ImageFormat::Jpeg),
@@ -53,30 +76,49 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAPicture> {
         "image/gif" => Ok(ImageFormat::Gif),
         "image/webp" => Ok(ImageFormat::Webp),
         "image/bmp" => Ok(ImageFormat::Bmp),
-        "image/heif" => Ok(ImageFormat::Heif),
-        other => Err(NotAPicture(format!("its bytes are {other}"))),
+        "image/tiff" => Ok(ImageFormat::Tiff),
+        "image/vnd.microsoft.icon" => Ok(ImageFormat::Ico),
+        "image/jp2" => Ok(ImageFormat::Jp2),
+        other => Err(NotAPicture::Other(format!("its bytes are {other}"))),
     }
 }
 
-fn dimensions(format: ImageFormat, bytes: &[u8]) -> Result<(u32, u32), NotAPicture> {
-    let size = imagesize::blob_size(bytes)
-        .map_err(|_detail| NotAPicture("its size cannot be read".into()))?;
-    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-    let (width, height) = match format {
-        // A negative height means that the top row comes first.
-        ImageFormat::Bmp => (
-            side(size.width),
-            side(size.height).cast_signed().unsigned_abs(),
-        ),
-        ImageFormat::Jpeg
-        | ImageFormat::Png
-        | ImageFormat::Gif
-        | ImageFormat::Webp
-        | ImageFormat::Heif => (side(size.width), side(size.height)),
+/// HEIF and AVIF, by the first of their brands that says what is coded in them.
+fn sniff_brand(bytes: &[u8]) -> Option<ImageFormat> {
+    if bytes.get(4..8) != Some(b"ftyp") {
+        return None;
+    }
+    let [a, b, c, d] = bytes.first_chunk::<4>()?;
+    let size = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?;
+    let brands = bytes.get(8..size.min(8 + 256))?;
+    brands.chunks(4).find_map(|brand| match brand {
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => {
+            Some(ImageFormat::Heif)
+        }
+        b"avif" | b"avis" | b"avio" => Some(ImageFormat::Avif),
+        _ => None,
+    })
+}
+
+/// `size` is what stripping met; the other formats are measured here.
+fn dimensions(format: ImageFormat, bytes: &[u8], size: Size) -> Result<(u32, u32), NotAPicture> {
+    let (width, height) = match size {
+        Some(size) => size,
+        None => {
+            let size = imagesize::blob_size(bytes)
+                .map_err(|_detail| NotAPicture::Other("its size cannot be read".into()))?;
+            let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+            (side(size.width), side(size.height))
+        }
+    };
+    // A negative height of a BMP means that the top row comes first.
+    let height = match format {
+        ImageFormat::Bmp => height.cast_signed().unsigned_abs(),
+        _ => height,
     };
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || width > SIDE_MAX || height > SIDE_MAX || pixels > PIXELS_MAX {
-        return Err(NotAPicture(format!("{width} × {height} pixels")));
+        return Err(NotAPicture::Unfit(format!("{width} × {height} pixels")));
     }
     Ok((width, height))
 }

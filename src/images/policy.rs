@@ -9,13 +9,12 @@ use crate::store::ImageVerdict;
 
 /// However the clock jumps, a picture is tried so often before it is lost to its deadline.
 const ATTEMPTS_MIN: u32 = 3;
-/// How often a host may say that there is no such picture (yet) before it is believed: within
-/// some 35 minutes, for content delivery networks lag and firewalls err.
-const ATTEMPTS_ABSENT_MAX: u32 = 8;
-/// How often a picture that makes the checks panic is tried.
-const ATTEMPTS_PANIC_MAX: u32 = 3;
+/// How often a picture is tried whose check panics or takes too long.
+const ATTEMPTS_UNCHECKED_MAX: u32 = 3;
 /// Nothing waits longer than this for its next attempt.
 const WAIT_MAX: Duration = Duration::from_secs(600);
+/// But for this: an answer that is no picture may change while the address lives, and seldom does.
+const WAIT_ANSWERED_MAX: Duration = Duration::from_secs(3600);
 /// A picture with less time left than this is in danger.
 const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -24,17 +23,19 @@ const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 pub(super) enum Failure {
     /// The host could not be reached, was busy or had a fault.
     Transient(String),
-    /// The host says that there is no such picture, or not for us.
+    /// The host says that there is no such picture, or not for us, or something odd.
     Absent(u16),
+    /// The host gave other bytes than a picture: a page to sign in, half of it, an error.
+    NotAPicture(String),
     /// The host is none that is allowed.
     HostRefused(String),
     /// The host is on an internal address.
     AddressRefused(String),
     /// The disk is full, or does not work.
     Disk(String),
-    /// Checking the bytes made our own code panic.
-    Panicked,
-    /// It will never be kept: no picture, too large, an address that is none.
+    /// Checking the bytes made our own code panic, or took too long.
+    Unchecked(&'static str),
+    /// It will never be kept: too large, an address that is none.
     Hopeless(String),
 }
 
@@ -55,9 +56,8 @@ impl Failure {
     /// What an HTTP status other than 200 means.
     pub(super) fn of_status(status: u16) -> Self {
         match status {
-            401 | 403 | 404 | 410 => Self::Absent(status),
             408 | 425 | 429 | 500..=599 => Self::Transient(format!("the host answered {status}")),
-            _ => Self::Hopeless(format!("the host answered {status}")),
+            _ => Self::Absent(status),
         }
     }
 
@@ -76,11 +76,14 @@ impl Failure {
 
     fn reason(&self) -> String {
         match self {
-            Self::Transient(reason) | Self::Disk(reason) | Self::Hopeless(reason) => reason.clone(),
+            Self::Transient(reason)
+            | Self::NotAPicture(reason)
+            | Self::Disk(reason)
+            | Self::Hopeless(reason) => reason.clone(),
             Self::Absent(status) => format!("the host answered {status}"),
             Self::HostRefused(host) => format!("images.allow_hosts does not name {host}"),
             Self::AddressRefused(host) => format!("{host} is on an internal address"),
-            Self::Panicked => "checking it failed in an unforeseen way".into(),
+            Self::Unchecked(reason) => (*reason).into(),
         }
     }
 
@@ -88,11 +91,13 @@ impl Failure {
     fn attempts_max(&self) -> Option<u32> {
         match self {
             Self::Hopeless(_) => Some(1),
-            Self::Panicked => Some(ATTEMPTS_PANIC_MAX),
-            Self::Absent(_) => Some(ATTEMPTS_ABSENT_MAX),
-            Self::Transient(_) | Self::Disk(_) | Self::HostRefused(_) | Self::AddressRefused(_) => {
-                None
-            }
+            Self::Unchecked(_) => Some(ATTEMPTS_UNCHECKED_MAX),
+            Self::Transient(_)
+            | Self::Absent(_)
+            | Self::NotAPicture(_)
+            | Self::Disk(_)
+            | Self::HostRefused(_)
+            | Self::AddressRefused(_) => None,
         }
     }
 
@@ -100,9 +105,19 @@ impl Failure {
     fn first_wait(&self) -> Duration {
         match self {
             Self::Transient(_) => Duration::from_secs(5),
-            Self::Absent(_) | Self::Disk(_) | Self::Panicked => Duration::from_secs(30),
+            Self::Absent(_) | Self::NotAPicture(_) | Self::Disk(_) | Self::Unchecked(_) => {
+                Duration::from_secs(30)
+            }
             // Only a reload changes anything, and that makes the picture due by itself.
             Self::HostRefused(_) | Self::AddressRefused(_) | Self::Hopeless(_) => WAIT_MAX,
+        }
+    }
+
+    /// How long it waits at longest between two attempts.
+    fn wait_max(&self) -> Duration {
+        match self {
+            Self::Absent(_) | Self::NotAPicture(_) => WAIT_ANSWERED_MAX,
+            _ => WAIT_MAX,
         }
     }
 }
@@ -129,7 +144,7 @@ pub(super) fn after_failure(
         .first_wait()
         .saturating_mul(1 << (attempt - 1).min(16));
     let wait = doubled
-        .min(WAIT_MAX)
+        .min(failure.wait_max())
         .mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
     // The last chance is taken just when the address ends, not after it.
     let due_at = if ended {
@@ -137,7 +152,15 @@ pub(super) fn after_failure(
     } else {
         (now + wait).min(job.deadline_at)
     };
-    ImageVerdict::RetryAt { due_at, reason }
+    let refused = matches!(
+        failure,
+        Failure::HostRefused(_) | Failure::AddressRefused(_)
+    );
+    ImageVerdict::RetryAt {
+        due_at,
+        reason,
+        refused,
+    }
 }
 
 /// What the operator is told of a failed attempt. Telling the same again is harmless: a notice is
@@ -170,8 +193,9 @@ pub(super) fn notices(
         }),
         Failure::Transient(_)
         | Failure::Absent(_)
+        | Failure::NotAPicture(_)
         | Failure::Disk(_)
-        | Failure::Panicked
+        | Failure::Unchecked(_)
         | Failure::Hopeless(_) => {}
     }
     let (kind, text) = match verdict {

@@ -1,28 +1,39 @@
 //! Fetches what is due.
 
+mod caution;
+mod checking;
+mod hosts;
+
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use self::caution::Caution;
+use self::checking::Checker;
+use self::hosts::{HostBook, HostSign};
 use super::Settings;
-use super::check::{Picture, inspect};
+use super::check::Picture;
 use super::policy::{Failure, after_failure, notices};
 use crate::archive::Archive;
-use crate::model::{Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded};
-use crate::net::{GuardPolicy, GuardedClient};
+use crate::model::{
+    Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded, Timestamp,
+};
+use crate::net::{Fetched, GuardPolicy, GuardedClient};
 use crate::operator::Operator;
-use crate::store::{ImageVerdict, Store, StoreError};
+use crate::store::{ImageVerdict, LostImageLease, Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{ImageAttempted, PanicCaught};
+use crate::telemetry::events::{ImageAttempted, ImageLeaseLost, PanicCaught};
 
-/// How many pictures are fetched at once: few enough that the largest of them fit into memory, enough
-/// that one slow host does not hold up the others.
-const CONCURRENCY: usize = 8;
-/// Longer than fetching (30 s), checking and keeping a picture take.
+/// How many pictures are fetched at once. What large ones take of memory is bounded by the client, and what
+/// checks take by the checker.
+const CONCURRENCY: usize = 16;
+/// How many of them may be one host's, so that slow hosts do not hold up the others.
+const PER_HOST: usize = CONCURRENCY / 4;
+/// Longer than fetching (30 s), checking (40 s with the wait for a turn) and keeping a picture take.
 const LEASE: Duration = Duration::from_secs(120);
 /// How long nothing is looked for where nothing is said to be due. A wall clock that jumps makes
 /// pictures due early or late by no more than this.
@@ -39,7 +50,7 @@ pub struct Parts {
     /// Where pictures are kept.
     pub archive: Archive,
     /// What fetches them.
-    pub client: GuardedClient,
+    pub client: Current<GuardedClient>,
     /// The checked `[images]`.
     pub settings: Current<Settings>,
     /// Who is told of trouble.
@@ -59,18 +70,22 @@ pub struct ImageWorker(Arc<Inner>);
 struct Inner {
     store: Store,
     archive: Archive,
-    client: GuardedClient,
+    client: Current<GuardedClient>,
     settings: Current<Settings>,
     operator: Operator,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     chance: Mutex<fastrand::Rng>,
     told: Mutex<HashSet<(NoticeKind, String)>>,
+    hosts: Mutex<HostBook>,
+    checker: Checker,
+    caution: Caution,
 }
 
 impl ImageWorker {
     /// A worker that does nothing until it is run.
     pub fn new(parts: Parts) -> Self {
+        let caution = Caution::after(parts.store.interrupted_images());
         Self(Arc::new(Inner {
             store: parts.store,
             archive: parts.archive,
@@ -81,6 +96,9 @@ impl ImageWorker {
             clock: parts.clock,
             chance: Mutex::new(parts.chance),
             told: Mutex::default(),
+            hosts: Mutex::new(HostBook::new(PER_HOST)),
+            checker: Checker::default(),
+            caution,
         }))
     }
 
@@ -92,13 +110,8 @@ impl ImageWorker {
         while !stopping.is_cancelled() {
             // What changes from here on wakes us, even while we look.
             changes.borrow_and_update();
-            let pause = match self.start_due(&mut at_work).await {
-                Ok(_started) => self.pause().await,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot look for pictures to fetch");
-                    PAUSE_MAX
-                }
-            };
+            let look = self.start_due(&mut at_work).await;
+            let pause = look.map_or(PAUSE_MAX, |look| look.pause);
             tokio::select! {
                 () = stopping.cancelled() => {}
                 Some(ended) = at_work.join_next() => self.note_panic(ended.is_err()),
@@ -109,6 +122,10 @@ impl ImageWorker {
                 }
                 () = tokio::time::sleep(pause), if at_work.len() < CONCURRENCY => {}
             }
+            if pause > Duration::ZERO {
+                // However many events come in, no more is looked than so often in vain.
+                tokio::time::sleep(PAUSE_MIN).await;
+            }
         }
         while let Some(ended) = at_work.join_next().await {
             self.note_panic(ended.is_err());
@@ -118,35 +135,52 @@ impl ImageWorker {
     /// Works on what is due now, as much as is worked on at once. Tells how much that was.
     pub async fn step(&self) -> Result<usize, StoreError> {
         let mut at_work = JoinSet::new();
-        let started = self.start_due(&mut at_work).await?;
+        let look = self.start_due(&mut at_work).await?;
         while let Some(ended) = at_work.join_next().await {
             self.note_panic(ended.is_err());
         }
-        Ok(started)
+        Ok(look.started)
     }
 
     /// Leases no more than can start at once, and starts it. The set is dropped with its owner, so a
     /// hard stop reaches what it holds.
-    async fn start_due(&self, at_work: &mut JoinSet<()>) -> Result<usize, StoreError> {
+    async fn start_due(&self, at_work: &mut JoinSet<()>) -> Result<Look, StoreError> {
         let free = CONCURRENCY.saturating_sub(at_work.len());
         if free == 0 {
-            return Ok(0);
+            return Ok(Look::default());
         }
-        let leases = self.0.store.lease_images(free, LEASE).await?;
-        let started = leases.len();
-        for lease in leases {
+        let hosts = self.0.hosts().ask(Instant::now());
+        let leased = self
+            .0
+            .store
+            .lease_images(free, LEASE, &hosts)
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "cannot look for pictures to fetch"))?;
+        for lost in leased.lost {
+            self.0.note_lost_lease(&lost).await;
+        }
+        let more = self.0.hosts().looked(leased.after);
+        let started = leased.leases.len();
+        for lease in leased.leases {
+            self.0.hosts().began(&lease.item.host);
             let inner = Arc::clone(&self.0);
             at_work.spawn(async move { inner.work(lease).await });
         }
-        Ok(started)
+        let pause = match (started, more) {
+            (0, false) => self.pause(leased.next_due_at),
+            (0, true) => PAUSE_MIN,
+            _ => Duration::ZERO,
+        };
+        Ok(Look { started, pause })
     }
 
-    async fn pause(&self) -> Duration {
+    /// How long there is nothing to do, unless something changes.
+    fn pause(&self, next_due_at: Option<Timestamp>) -> Duration {
         let now = self.0.clock.now();
-        match self.0.store.next_image_due_at().await {
-            Ok(Some(due_at)) => due_at.since(now).clamp(PAUSE_MIN, PAUSE_MAX),
-            Ok(None) | Err(_) => PAUSE_MAX,
-        }
+        let due = next_due_at.map(|due_at| due_at.since(now));
+        let host = self.0.hosts().next_pause_end(Instant::now());
+        let first = due.into_iter().chain(host).min();
+        first.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
     /// A picture whose work panicked outside the checks is still leased; it comes again when that ends.
@@ -157,12 +191,82 @@ impl ImageWorker {
     }
 }
 
+/// What a look for work came to.
+#[derive(Default)]
+struct Look {
+    /// How many pictures it started to work on.
+    started: usize,
+    /// How long there is nothing to look for.
+    pause: Duration,
+}
+
+/// Counts a picture as in hand of its host for as long as it is worked on, whatever ends that.
+struct InHand<'a> {
+    inner: &'a Inner,
+    host: &'a str,
+    sign: HostSign,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let ended = self
+            .inner
+            .hosts()
+            .ended(self.host, self.sign, Instant::now());
+        if let Some(pause) = ended {
+            tracing::warn!(
+                host = self.host,
+                seconds = pause.as_secs(),
+                "image host does not answer; its pictures wait"
+            );
+        }
+    }
+}
+
 impl Inner {
+    fn hosts(&self) -> MutexGuard<'_, HostBook> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn note_lost_lease(&self, lost: &LostImageLease) {
+        self.metrics.emit(ImageLeaseLost {
+            event_id: &lost.event_id,
+            ordinal: lost.ordinal,
+            given_up: lost.given_up,
+        });
+        if lost.given_up {
+            self.caution.tried(lost.event, lost.ordinal);
+            let text = format!(
+                "A picture of event {} is lost: fetching or checking it did not come to an end three times.",
+                lost.event_id
+            );
+            let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
+            self.tell(Notice {
+                kind,
+                subject,
+                text,
+            })
+            .await;
+        }
+    }
+
     async fn work(&self, lease: Lease<ImageJob>) {
         let job = &lease.item;
         let settings = self.settings.get();
         let mut log_reason = None;
-        let (verdict, notices, picture) = match self.fetch_and_keep(&job.url, &settings).await {
+        let mut in_hand = InHand {
+            inner: self,
+            host: &job.host,
+            sign: HostSign::Nothing,
+        };
+        let fetched = self.fetch_and_keep(&lease, &settings).await;
+        in_hand.sign = match &fetched {
+            Ok(_) => HostSign::Answered,
+            Err(failure) => HostSign::of(failure),
+        };
+        // The host's part is done; what follows is between us and the journal.
+        drop(in_hand);
+        let (verdict, notices, picture) = match fetched {
             Ok(picture) => {
                 let kept = picture.kept.clone();
                 (ImageVerdict::Kept(kept), Vec::new(), Some(picture))
@@ -184,6 +288,7 @@ impl Inner {
             .store
             .finish_image(lease.token, job.event, job.ordinal, verdict.clone())
             .await;
+        self.caution.tried(job.event, job.ordinal);
         match recorded {
             Ok(Recorded::Recorded) => {
                 self.emit(job, &verdict, log_reason);
@@ -199,10 +304,27 @@ impl Inner {
         }
     }
 
-    async fn fetch_and_keep(&self, url: &Private, settings: &Settings) -> Result<Picture, Failure> {
-        let bytes = fetch(&self.client, url, settings).await?;
-        let picture = checked(bytes).await.inspect_err(|failure| {
-            if *failure == Failure::Panicked {
+    async fn fetch_and_keep(
+        &self,
+        lease: &Lease<ImageJob>,
+        settings: &Settings,
+    ) -> Result<Picture, Failure> {
+        let job = &lease.item;
+        let careful = self.caution.is_on();
+        // Its place in memory is given back when the picture is on the disk.
+        let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
+        if careful {
+            let marked = self
+                .store
+                .mark_image_check(lease.token, job.event, job.ordinal)
+                .await;
+            if marked != Ok(Recorded::Recorded) {
+                return Err(Failure::Transient("its lease was lost".into()));
+            }
+        }
+        let checked = self.checker.check(fetched.body, careful).await;
+        let picture = checked.inspect_err(|failure| {
+            if *failure == checking::PANICKED {
                 self.metrics.emit(PanicCaught {
                     task: "image check",
                 });
@@ -280,25 +402,18 @@ async fn fetch(
     client: &GuardedClient,
     url: &Private,
     settings: &Settings,
-) -> Result<Bytes, Failure> {
+    alone: bool,
+) -> Result<Fetched, Failure> {
     let policy = GuardPolicy {
         allow_hosts: &settings.allow_hosts,
         allow_private_addresses: settings.allow_private_addresses,
+        alone,
     };
     let bytes_max = usize::try_from(settings.bytes_max).unwrap_or(usize::MAX);
-    let answer = client.get(url, policy, bytes_max).await?;
-    match answer.status {
-        200 => Ok(answer.body),
+    let fetched = client.get(url, policy, bytes_max).await?;
+    match fetched.status {
+        200 => Ok(fetched),
         status => Err(Failure::of_status(status)),
-    }
-}
-
-/// Checks bytes where it may take its time, and where a panic over them ends nothing else.
-async fn checked(bytes: Bytes) -> Result<Picture, Failure> {
-    match tokio::task::spawn_blocking(move || inspect(&bytes)).await {
-        Ok(Ok(picture)) => Ok(picture),
-        Ok(Err(error)) => Err(Failure::Hopeless(error.to_string())),
-        Err(_panicked) => Err(Failure::Panicked),
     }
 }
 

@@ -188,6 +188,20 @@ impl ImageId {
         Self(hex(&Sha256::digest(bytes)).into())
     }
 
+    /// The id of bytes that come piece by piece.
+    pub fn of_pieces<E>(mut next: impl FnMut(&mut [u8]) -> Result<usize, E>) -> Result<Self, E> {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            let bytes = next(&mut piece)?;
+            if bytes == 0 {
+                return Ok(Self(hex(&hash.finalize()).into()));
+            }
+            hash.update(piece.get(..bytes).unwrap_or_default());
+        }
+    }
+
     /// 64 lower-case hex digits.
     pub fn as_str(&self) -> &str {
         &self.0

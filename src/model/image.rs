@@ -31,7 +31,9 @@ pub struct ImageJob {
     pub ordinal: u8,
     /// Where it is. Signed: never log it.
     pub url: Private,
-    /// Attempts made so far.
+    /// The host of that address, with its port unless it is the usual one; `?` where there is none.
+    pub host: String,
+    /// Attempts made before this one.
     pub attempts: u32,
     /// After this its address has ended.
     pub deadline_at: Timestamp,
@@ -46,6 +48,8 @@ pub struct Image {
     pub state: ImageState,
     /// What is kept.
     pub kept: Option<KeptImage>,
+    /// Whether it is pending and its host is not allowed.
+    pub refused: bool,
     /// Why it is not kept (yet), in words fit for a log.
     pub reason: Option<String>,
 }
@@ -80,6 +84,14 @@ keyed!(
         Bmp => "bmp",
         /// HEIC or HEIF, as telephones make them.
         Heif => "heif",
+        /// AVIF.
+        Avif => "avif",
+        /// TIFF.
+        Tiff => "tiff",
+        /// Windows icon.
+        Ico => "ico",
+        /// JPEG 2000.
+        Jp2 => "jp2",
     }
 );
 
@@ -93,6 +105,10 @@ impl ImageFormat {
             Self::Webp => "image/webp",
             Self::Bmp => "image/bmp",
             Self::Heif => "image/heic",
+            Self::Avif => "image/avif",
+            Self::Tiff => "image/tiff",
+            Self::Ico => "image/x-icon",
+            Self::Jp2 => "image/jp2",
         }
     }
 }

@@ -6,23 +6,32 @@
 //! looked at when it is resolved, inside the client's own resolver, which hands on allowed addresses
 //! only: the address that was checked is the one that is connected to, whatever the name says a moment
 //! later. Redirects are followed by hand, each hop checked like the first URL.
+//!
+//! Behind a proxy the second check is the proxy's: it resolves the name, and nobody here sees to what. The
+//! list of hosts, literal addresses and redirects are checked all the same.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
 
 use super::certificates::{self, Built, NO_CERTIFICATES};
 use super::resolver::Resolver;
-use super::{Answer, CONNECT_TIMEOUT, ClientError, NetError, classify, is_global, read};
+use super::{CONNECT_TIMEOUT, ClientError, NetError, Proxies, by_proxies, classify, is_global};
 use crate::model::Private;
 
 /// How long fetching may take in all, redirects included.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 3;
+/// Bodies up to this size are read freely; larger ones share [`LARGE_KIB`].
+const SMALL_BYTES_MAX: usize = 1 << 20;
+/// How much memory all large bodies together may take, in KiB.
+const LARGE_KIB: u32 = 40 * 1024;
 /// The longest name of the domain name system.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -33,6 +42,8 @@ pub struct GuardPolicy<'a> {
     pub allow_hosts: &'a [String],
     /// Whether private addresses and plain http are allowed as well.
     pub allow_private_addresses: bool,
+    /// Whether a large body has all the room for large ones to itself.
+    pub alone: bool,
 }
 
 /// No (whole) answer came from an address that an event named. The reasons are fit for a log; hosts
@@ -65,24 +76,44 @@ pub enum GuardError {
     },
 }
 
-/// A client for addresses that came with an event: GET only, https, no proxy, no cookies, no referer,
+/// A client for addresses that came with an event: GET only, https, no cookies, no referer,
 /// nothing decompressed. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct GuardedClient {
     public: Built,
     anywhere: Built,
+    /// By a proxy, with the hosts that go by none.
+    by_proxy: Option<Built>,
+    proxies: Proxies,
+    /// What large bodies may still take, in KiB.
+    large: Arc<Semaphore>,
+}
+
+/// What was fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Bytes,
+    /// Its place in memory, to be held for as long as the body is.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl GuardedClient {
-    /// Sets the client up.
-    pub fn new() -> Result<Self, ClientError> {
+    /// A client that goes out by these proxies.
+    pub fn new(proxies: &Proxies) -> Result<Self, ClientError> {
+        let guard = |allow_private| Guard { allow_private };
+        let by_proxy = by_proxies(proxies).transpose();
+        let by_proxy = by_proxy
+            .map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?
+            .map(|proxy| client(Some(proxy), Resolver::trusted));
         Ok(Self {
-            public: client(Guard {
-                allow_private: false,
-            })?,
-            anywhere: client(Guard {
-                allow_private: true,
-            })?,
+            public: client(None, || guard(false))?,
+            anywhere: client(None, || guard(true))?,
+            by_proxy: by_proxy.transpose()?,
+            proxies: proxies.clone(),
+            large: Arc::new(Semaphore::new(LARGE_KIB as usize)),
         })
     }
 
@@ -92,7 +123,7 @@ impl GuardedClient {
         url: &Private,
         policy: GuardPolicy<'_>,
         bytes_max: usize,
-    ) -> Result<Answer, GuardError> {
+    ) -> Result<Fetched, GuardError> {
         let fetch = self.follow(url.expose(), policy, bytes_max);
         match tokio::time::timeout(FETCH_TIMEOUT, fetch).await {
             Ok(result) => result,
@@ -108,13 +139,13 @@ impl GuardedClient {
         url: &str,
         policy: GuardPolicy<'_>,
         bytes_max: usize,
-    ) -> Result<Answer, GuardError> {
+    ) -> Result<Fetched, GuardError> {
         let mut url = Url::parse(url).map_err(|_shows_it| GuardError::UrlRefused("not a URL"))?;
         for _hop in 0..=REDIRECTS_MAX {
             check(&url, policy)?;
             let response = self.send(url.clone(), policy).await?;
             let Some(next) = redirect(&url, &response)? else {
-                return whole(response, bytes_max).await;
+                return self.whole(response, bytes_max, policy.alone).await;
             };
             url = next;
         }
@@ -126,10 +157,10 @@ impl GuardedClient {
         url: Url,
         policy: GuardPolicy<'_>,
     ) -> Result<reqwest::Response, GuardError> {
-        let client = if policy.allow_private_addresses {
-            &self.anywhere
-        } else {
-            &self.public
+        let client = match (&self.by_proxy, policy.allow_private_addresses) {
+            (Some(by_proxy), _) if self.proxies.of(&url).is_some() => by_proxy,
+            (_, true) => &self.anywhere,
+            (_, false) => &self.public,
         };
         if url.scheme() == "https" && !client.speaks_https {
             let reason = NO_CERTIFICATES.into();
@@ -145,33 +176,81 @@ impl GuardedClient {
             }
         })
     }
+
+    /// Reads the body of an answer, unless it is too large.
+    async fn whole(
+        &self,
+        mut response: reqwest::Response,
+        bytes_max: usize,
+        alone: bool,
+    ) -> Result<Fetched, GuardError> {
+        let too_large = GuardError::TooLarge { bytes_max };
+        let status = response.status().as_u16();
+        if status != 200 {
+            // What an error page says is of no interest; its status is.
+            return Ok(Fetched {
+                status,
+                body: Bytes::new(),
+                _room: None,
+            });
+        }
+        let announced = response.content_length().map(usize::try_from);
+        let likely = match announced {
+            Some(Ok(bytes)) if bytes <= bytes_max => bytes,
+            Some(_) => return Err(too_large),
+            None => bytes_max,
+        };
+        let mut body = Vec::with_capacity(likely.min(SMALL_BYTES_MAX));
+        let mut room = None;
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(too_large);
+            }
+            if room.is_none() && body.len() + chunk.len() > SMALL_BYTES_MAX {
+                room = Some(self.room(if alone { usize::MAX } else { likely }).await?);
+                body.reserve_exact(likely.saturating_sub(body.len()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched {
+            status,
+            body: body.into(),
+            _room: room,
+        })
+    }
+
+    /// Waits for room for a large body, at most for as long as fetching may take.
+    async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, GuardError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(LARGE_KIB);
+        let room = Arc::clone(&self.large).acquire_many_owned(kib.min(LARGE_KIB));
+        room.await
+            .map_err(|error| GuardError::Net(NetError::Lost(error.to_string())))
+    }
 }
 
-fn client(guard: Guard) -> Result<Built, ClientError> {
+fn lost(error: reqwest::Error) -> GuardError {
+    GuardError::Net(classify(error))
+}
+
+/// A client by `proxy`, or none, that finds addresses with `resolver`.
+fn client<R: Resolve + 'static>(
+    proxy: Option<reqwest::Proxy>,
+    resolver: impl Fn() -> R,
+) -> Result<Built, ClientError> {
     certificates::build(|| {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(guard))
+            .dns_resolver(Arc::new(resolver()));
+        match &proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None => builder,
+        }
     })
-}
-
-async fn whole(response: reqwest::Response, bytes_max: usize) -> Result<Answer, GuardError> {
-    let too_large = GuardError::TooLarge { bytes_max };
-    let announced = response.content_length().unwrap_or_default();
-    if response.status().is_success() && usize::try_from(announced).is_ok_and(|n| n > bytes_max) {
-        return Err(too_large);
-    }
-    let answer = read(response, bytes_max).await.map_err(GuardError::Net)?;
-    // What an error page says is of no interest; its status is.
-    if answer.truncated && (200..300).contains(&answer.status) {
-        return Err(too_large);
-    }
-    Ok(answer)
 }
 
 /// Where a redirect leads; `None` if the response is none.
@@ -220,6 +299,20 @@ fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
         Ok(())
     } else {
         Err(GuardError::HostRefused { host: name.into() })
+    }
+}
+
+/// The host of a picture's address with its port, unless that is the usual one; `?` of what is no address.
+pub fn host_of(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(|url| {
+        let name = url.host_str()?.trim_end_matches('.');
+        (name.len() <= HOST_BYTES_MAX).then_some((name, url.port()))
+    });
+    match host {
+        Some((name, Some(port))) => format!("{name}:{port}"),
+        Some((name, None)) => name.to_owned(),
+        None => "?".to_owned(),
     }
 }
 

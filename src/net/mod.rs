@@ -9,12 +9,14 @@
 mod address;
 mod certificates;
 mod guard;
+mod proxies;
 mod resolver;
 mod websocket;
 
 pub use address::is_global;
 pub use certificates::{NO_CERTIFICATES, has_certificates};
-pub use guard::{GuardError, GuardPolicy, GuardedClient, host_matches};
+pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, host_matches, host_of};
+pub use proxies::Proxies;
 pub use websocket::{Heard, OpenError, SOCKET_MESSAGE_BYTES_MAX, SocketError, WebSocket};
 
 use std::sync::Arc;
@@ -82,6 +84,8 @@ pub enum Body {
         file_field: &'static str,
         /// The file's own name, which receivers demand.
         file_name: String,
+        /// Its media type.
+        file_type: &'static str,
         /// Its bytes.
         file: Bytes,
     },
@@ -139,16 +143,6 @@ pub enum NetError {
 #[error("cannot set up the HTTP client: {0}")]
 pub struct ClientError(String);
 
-/// The proxy that the environment names for `https` and `wss`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SystemProxy {
-    /// Where it is, with its scheme. May hold a password.
-    pub url: Secret,
-    /// The hosts that are reached without it, as in `NO_PROXY`: names with all that is below them,
-    /// addresses and networks, separated by commas; `*` is every host.
-    pub except: String,
-}
-
 impl HttpClient {
     /// A client for addresses that the operator typed: http, loopback and private hosts are the
     /// operator's word. `proxy` may hold a password.
@@ -157,14 +151,9 @@ impl HttpClient {
         Self::through(proxy.transpose())
     }
 
-    /// A client like [`HttpClient::trusted`], whose `https` goes through the proxy that the environment
-    /// names, by CONNECT.
-    pub fn with_system_proxy(proxy: Option<&SystemProxy>) -> Result<Self, ClientError> {
-        let proxy = proxy.map(|SystemProxy { url, except }| {
-            let except = reqwest::NoProxy::from_string(except);
-            reqwest::Proxy::https(url.expose()).map(|proxy| proxy.no_proxy(except))
-        });
-        Self::through(proxy.transpose())
+    /// A client like [`HttpClient::trusted`], by the ways out that the configuration or the environment names.
+    pub fn by(proxies: &Proxies) -> Result<Self, ClientError> {
+        Self::through(by_proxies(proxies).transpose())
     }
 
     fn through(proxy: reqwest::Result<Option<reqwest::Proxy>>) -> Result<Self, ClientError> {
@@ -233,9 +222,13 @@ impl HttpClient {
                 fields,
                 file_field,
                 file_name,
+                file_type,
                 file,
             } => {
-                let part = reqwest::multipart::Part::stream(file).file_name(file_name);
+                let part = reqwest::multipart::Part::stream(file)
+                    .file_name(file_name)
+                    .mime_str(file_type)
+                    .map_err(|_no_type| NetError::Refused("no media type".into()))?;
                 let form = reqwest::multipart::Form::new().part(file_field, part);
                 builder.multipart(
                     fields
@@ -247,6 +240,23 @@ impl HttpClient {
         let response = builder.send().await.map_err(classify)?;
         read(response, bytes_max).await
     }
+}
+
+/// The proxies as the client takes them.
+fn by_proxies(proxies: &Proxies) -> Option<reqwest::Result<reqwest::Proxy>> {
+    let all = [&proxies.https, &proxies.http].into_iter().flatten();
+    // Each is tried out, for the client ignores one that is not a URL.
+    if let Some(Err(error)) = all
+        .clone()
+        .map(|one| reqwest::Proxy::all(one.expose()))
+        .find(Result::is_err)
+    {
+        return Some(Err(error));
+    }
+    all.clone().next()?;
+    let proxies = proxies.clone();
+    let way = move |url: &url::Url| proxies.of(url).map(|proxy| proxy.expose().to_owned());
+    Some(Ok(reqwest::Proxy::custom(way)))
 }
 
 async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, NetError> {

@@ -130,14 +130,14 @@ impl Job<'_> {
     }
 
     fn scene(&self, with_images: bool, mention: String, json: bool) -> Scene {
-        let [kept, pending, lost] = context::uncounted(self.audience, self.subject, with_images);
+        let counts = context::uncounted(self.audience, self.subject, with_images);
         Scene {
             locale: self.audience.locale,
             timezone: self.audience.timezone.clone(),
             now: self.subject.now,
             severity: self.subject.severity(),
             mention,
-            pictures: words::pictures(self.audience.locale, kept, pending, lost),
+            pictures: words::pictures(self.audience.locale, counts),
             person: self.person(json),
             json,
         }

@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::text::{LINK, LINK_END, clean, is_blank, shows_nothing, strip};
+use super::words::PictureCounts;
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Act, Content, Event, FaultKind, Feedback, ImageFormat, Private, Summarised, Through, Timestamp,
-    Trigger, UserIds,
+    Act, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Private,
+    Summarised, Through, Timestamp, Trigger, UserIds,
 };
 pub(super) use shape::Context;
 use shape::{Code, Text, Time};
@@ -105,14 +106,14 @@ fn is_late(subject: &Subject<'_>) -> bool {
         .is_some_and(|at| subject.received_at.since(at) > LATE)
 }
 
-/// Which pictures a message counts only: kept, on their way, not to be had.
+/// Counts the pictures that a message does not show itself.
 pub(super) fn uncounted(
     audience: &Audience,
     subject: &Subject<'_>,
     with_images: bool,
-) -> [usize; 3] {
+) -> PictureCounts {
     if audience.fields.images == Visibility::Drop {
-        return [0; 3];
+        return PictureCounts::default();
     }
     let visible = with_images && audience.fields.images == Visibility::Full;
     let kept = subject
@@ -120,17 +121,25 @@ pub(super) fn uncounted(
         .iter()
         .filter(|image| !visible || image.by == ShownBy::Count)
         .count();
-    let pending = subject.images_pending;
-    let lost = match subject.trigger {
-        // A message of late pictures tells of those alone.
-        Trigger::LateImages => 0,
-        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
-            subject
-                .images_total
-                .saturating_sub(subject.images.len() + pending)
-        }
+    let (pending, refused) = (subject.images_pending, subject.images_refused);
+    let counts = PictureCounts {
+        kept,
+        pending,
+        ..PictureCounts::default()
     };
-    [kept, pending, lost]
+    match subject.trigger {
+        // A message of late pictures tells of those alone.
+        Trigger::LateImages => counts,
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+            let fetched = subject.images_total.min(IMAGES_PER_EVENT_MAX);
+            PictureCounts {
+                refused,
+                lost: fetched.saturating_sub(subject.images.len() + pending + refused),
+                beyond: subject.images_total.saturating_sub(IMAGES_PER_EVENT_MAX),
+                ..counts
+            }
+        }
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -321,7 +330,13 @@ impl<'a> Builder<'a> {
             // What Slack and browsers show inside a page; the rest is linked.
             inline: match image.format {
                 ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Gif => true,
-                ImageFormat::Webp | ImageFormat::Bmp | ImageFormat::Heif => false,
+                ImageFormat::Webp
+                | ImageFormat::Bmp
+                | ImageFormat::Heif
+                | ImageFormat::Avif
+                | ImageFormat::Tiff
+                | ImageFormat::Ico
+                | ImageFormat::Jp2 => false,
             },
             key,
             link,

@@ -225,6 +225,8 @@ pub struct Subject<'a> {
     pub images: &'a [Shown],
     /// How many pictures are still on their way.
     pub images_pending: usize,
+    /// How many wait for a host to be allowed.
+    pub images_refused: usize,
     /// How many pictures the report had in all.
     pub images_total: usize,
     /// How the feedback stands.

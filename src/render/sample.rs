@@ -44,6 +44,7 @@ impl Sample {
             mentions: &self.mentions,
             images: &self.images,
             images_pending: self.images_pending,
+            images_refused: 0,
             images_total: self.images_total,
             standing: &self.standing,
             now: NOW,

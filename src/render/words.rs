@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Locale;
 use crate::model::{
-    Act, FaultKind, FeedbackKind, FeedbackStatus, NoticeKind, Severity, SourceKind,
+    Act, FaultKind, FeedbackKind, FeedbackStatus, IMAGES_PER_EVENT_MAX, NoticeKind, Severity,
+    SourceKind,
 };
 
 /// Key, Chinese, English.
@@ -174,22 +175,42 @@ pub(super) fn span(locale: Locale, span: Duration) -> String {
     format!("{number} {}", pick(locale, zh, en))
 }
 
-/// The pictures that the message does not show itself: kept, on their way, or not to be had.
-pub(super) fn pictures(locale: Locale, kept: usize, pending: usize, lost: usize) -> String {
-    let say = |count: usize, zh: &str, en: &str| match locale {
+/// How many pictures a message does not show itself, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PictureCounts {
+    pub(super) kept: usize,
+    pub(super) pending: usize,
+    /// On a host that is not allowed.
+    pub(super) refused: usize,
+    pub(super) lost: usize,
+    /// More than are fetched of one report.
+    pub(super) beyond: usize,
+}
+
+/// Says how many pictures the message does not show itself, and why.
+pub(super) fn pictures(locale: Locale, counts: PictureCounts) -> String {
+    let beyond_zh = format!("未获取（每份反馈最多获取 {IMAGES_PER_EVENT_MAX} 张）");
+    let beyond_en = format!("not fetched: only {IMAGES_PER_EVENT_MAX} per report");
+    let parts = [
+        (counts.kept, "已保存", "kept"),
+        (counts.pending, "稍后送达", "on the way"),
+        (
+            counts.refused,
+            "所在主机未被允许",
+            "on a host that is not allowed",
+        ),
+        (counts.lost, "未能获取", "not available"),
+        (counts.beyond, beyond_zh.as_str(), beyond_en.as_str()),
+    ];
+    let say = |(count, zh, en): &(usize, &str, &str)| match locale {
         Locale::Zh => format!("{count} 张图片{zh}"),
-        Locale::En => format!("{count} {} {en}", plural(count)),
+        Locale::En => format!("{count} {} {en}", plural(*count)),
     };
-    let mut parts = Vec::new();
-    if kept > 0 {
-        parts.push(say(kept, "已保存", "kept"));
-    }
-    if pending > 0 {
-        parts.push(say(pending, "稍后送达", "on the way"));
-    }
-    if lost > 0 {
-        parts.push(say(lost, "未能获取", "not available"));
-    }
+    let parts: Vec<_> = parts
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(say)
+        .collect();
     parts.join(pick(locale, "，", ", "))
 }
 
@@ -210,11 +231,31 @@ mod tests {
 
     #[test]
     fn pictures_are_counted() {
-        assert_eq!(pictures(Locale::Zh, 3, 0, 0), "3 张图片已保存");
+        let none = PictureCounts::default();
+        let kept = PictureCounts { kept: 3, ..none };
+        assert_eq!(pictures(Locale::Zh, kept), "3 张图片已保存");
+        let two = PictureCounts {
+            kept: 1,
+            pending: 2,
+            ..none
+        };
         assert_eq!(
-            pictures(Locale::En, 1, 2, 0),
+            pictures(Locale::En, two),
             "1 picture kept, 2 pictures on the way"
         );
-        assert_eq!(pictures(Locale::En, 0, 0, 0), "");
+        assert_eq!(pictures(Locale::En, none), "");
+        let why = PictureCounts {
+            refused: 1,
+            beyond: 5,
+            ..none
+        };
+        assert_eq!(
+            pictures(Locale::En, why),
+            "1 picture on a host that is not allowed, 5 pictures not fetched: only 20 per report"
+        );
+        assert_eq!(
+            pictures(Locale::Zh, why),
+            "1 张图片所在主机未被允许，5 张图片未获取（每份反馈最多获取 20 张）"
+        );
     }
 }

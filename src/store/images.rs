@@ -2,20 +2,71 @@
 
 use std::time::Duration;
 
-use super::sqlite::{self, Unawaited};
-use super::{ImageVerdict, Store, StoreError};
+use super::sqlite::{self, ImageLook, Unawaited};
+use super::{ImageHosts, ImageVerdict, LeasedImages, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Leases at most `count` picture jobs that are due, nearest deadline first.
+    /// Leases at most `count` picture jobs that are due: first attempts before others, nearest deadline
+    /// first, and of each host no more than `hosts` has room for.
     pub async fn lease_images(
         &self,
         count: usize,
         lease: Duration,
-    ) -> Result<Vec<Lease<ImageJob>>, StoreError> {
+        hosts: &ImageHosts,
+    ) -> Result<LeasedImages, StoreError> {
+        let mut lost = Vec::new();
+        let mut look = self.look_for_images(count, hosts).await?;
+        if look.due {
+            lost = self
+                .journal
+                .write(Unawaited::Run, sqlite::ready_images)
+                .await?;
+            look = self.look_for_images(count, hosts).await?;
+        }
+        let mut leased = LeasedImages::default();
+        if !look.jobs.is_empty() {
+            let jobs = look.jobs;
+            leased = self
+                .journal
+                .write(Unawaited::Skip, move |tx| {
+                    sqlite::lease_images(tx, &jobs, lease)
+                })
+                .await?;
+        }
+        leased.lost.splice(0..0, lost);
+        leased.after = look.after;
+        leased.next_due_at = look.next_due_at;
+        Ok(leased)
+    }
+
+    async fn look_for_images(
+        &self,
+        count: usize,
+        hosts: &ImageHosts,
+    ) -> Result<ImageLook, StoreError> {
+        let (now, hosts) = (self.clock.now(), hosts.clone());
         self.journal
-            .write(Unawaited::Skip, move |tx| {
-                sqlite::lease_images(tx, count, lease)
+            .read(move |conn| sqlite::look_for_images(conn, now, count, &hosts))
+            .await
+    }
+
+    /// The picture jobs that were in hand when the relay that had the journal last ended without a word: one
+    /// of them may have ended it.
+    pub fn interrupted_images(&self) -> &[(EventSeq, u8)] {
+        &self.journal.interrupted_images
+    }
+
+    /// Counts a lease as lost ahead of a check that may end the process. Closing the job takes that back.
+    pub async fn mark_image_check(
+        &self,
+        token: LeaseToken,
+        event: EventSeq,
+        ordinal: u8,
+    ) -> Result<Recorded, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::mark_image_check(tx, token, event, ordinal)
             })
             .await
     }

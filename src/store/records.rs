@@ -1,5 +1,6 @@
 //! What goes into the journal and what comes out.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -210,12 +211,94 @@ pub enum ImageVerdict {
         due_at: Timestamp,
         /// Why.
         reason: String,
+        /// Whether its host is not allowed: until somebody acts, no message waits for it.
+        refused: bool,
     },
     /// Not to be had.
     Lost {
         /// Why.
         reason: String,
     },
+}
+
+/// What a look for picture jobs leaves to each host, and where it begins.
+#[derive(Clone, Debug)]
+pub struct ImageHosts {
+    /// How many jobs a host may have in hand that is not listed in `rooms`.
+    pub room: usize,
+    /// What other hosts may have, by name.
+    pub rooms: HashMap<String, HostRoom>,
+    /// Whether jobs that were tried before go first: now and then they must.
+    pub retries_first: bool,
+    /// As in [`LeasedImages`], of the look before.
+    pub after: [String; 2],
+}
+
+/// What a look leaves to one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRoom {
+    /// How many jobs more it may have in hand.
+    pub free: usize,
+    /// Whether only jobs may be taken whose deadline has passed: the host is paused, and they must end.
+    pub overdue_only: bool,
+}
+
+impl Default for ImageHosts {
+    fn default() -> Self {
+        Self {
+            room: usize::MAX,
+            rooms: HashMap::new(),
+            retries_first: false,
+            after: Default::default(),
+        }
+    }
+}
+
+impl ImageHosts {
+    /// How many jobs of `host` may be taken, the first of which ends at `deadline_at`.
+    pub fn room(&self, host: &str, deadline_at: Timestamp, now: Timestamp) -> usize {
+        match self.rooms.get(host) {
+            None => self.room,
+            Some(room) if room.overdue_only && deadline_at > now => 0,
+            Some(room) => room.free,
+        }
+    }
+
+    /// Counts a job of `host` as taken.
+    pub fn take(&mut self, host: &str) {
+        let room = self.room;
+        let room = self.rooms.entry(host.to_owned()).or_insert(HostRoom {
+            free: room,
+            overdue_only: false,
+        });
+        room.free = room.free.saturating_sub(1);
+    }
+}
+
+/// Picture jobs to work on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeasedImages {
+    /// The jobs.
+    pub leases: Vec<Lease<ImageJob>>,
+    /// Leases that nobody closed in time.
+    pub lost: Vec<LostImageLease>,
+    /// When the first of the jobs that wait is due.
+    pub next_due_at: Option<Timestamp>,
+    /// Where the next look is to begin, for first attempts and for others; empty: all hosts were looked at.
+    pub after: [String; 2],
+}
+
+/// Somebody had a picture job in hand and did not close it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostImageLease {
+    /// The event it belongs to.
+    pub event: EventSeq,
+    /// That event's id, for people and logs.
+    pub event_id: EventId,
+    /// Its place among the event's pictures.
+    pub ordinal: u8,
+    /// Whether it was the third in a row: the job is given up.
+    pub given_up: bool,
 }
 
 /// What somebody wants done about a feedback.

@@ -197,6 +197,38 @@ impl InternalEvent for ImageAttempted<'_> {
     }
 }
 
+/// A picture was in hand and nobody closed its job in time.
+pub struct ImageLeaseLost<'a> {
+    /// The event it belongs to.
+    pub event_id: &'a EventId,
+    /// Its place among the event's pictures.
+    pub ordinal: u8,
+    /// Whether it was the third time in a row.
+    pub given_up: bool,
+}
+
+impl InternalEvent for ImageLeaseLost<'_> {
+    fn emit(self, metrics: &Metrics) {
+        let event = self.event_id;
+        let (result, what) = match self.given_up {
+            true => (
+                "lost",
+                "failed to process picture three times; it is given up",
+            ),
+            false => (
+                "lease_lost",
+                "failed to process picture within its lease; it is retried",
+            ),
+        };
+        tracing::warn!(event.id = %event, image = self.ordinal, result, "{what}");
+        let labels = Outcome { result };
+        metrics.image_attempts.get_or_create(&labels).inc();
+        if self.given_up {
+            metrics.images.get_or_create(&labels).inc();
+        }
+    }
+}
+
 /// The list of an app's feedback was gone through.
 pub struct BackfillMade<'a> {
     /// The app.

@@ -1,13 +1,20 @@
 //! Kept pictures, at links that we signed and that end.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
+use futures_util::stream::unfold;
+use tokio::io::AsyncReadExt;
 
 use super::WebState;
 use crate::archive::LinkCheck;
 use crate::model::{ImageId, KeptImage};
 use crate::store::StoreError;
+
+/// How much of a picture is in memory for each of its readers.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Serves a picture, or 404 for a link we did not make and 410 for one that has ended.
 pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: Uri) -> Response {
@@ -24,7 +31,7 @@ pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: U
         LinkCheck::Wrong => return StatusCode::NOT_FOUND.into_response(),
     }
     match fetch(&state, &id).await {
-        Ok(Some((image, bytes))) => answer(&image, bytes),
+        Ok(Some((image, file, bytes))) => answer(&image, file, bytes),
         // The link is ours, so the picture was here once: retention or `erase` took it.
         Ok(None) => StatusCode::GONE.into_response(),
         Err(error) => {
@@ -45,16 +52,29 @@ enum FetchError {
 async fn fetch(
     state: &WebState,
     id: &ImageId,
-) -> Result<Option<(KeptImage, bytes::Bytes)>, FetchError> {
+) -> Result<Option<(KeptImage, std::fs::File, u64)>, FetchError> {
     let Some(image) = state.store.kept_image(id).await? else {
         return Ok(None);
     };
-    let bytes = state.archive.get(id).await?;
-    Ok(bytes.map(|bytes| (image, bytes)))
+    let opened = state.archive.open_image(id).await?;
+    Ok(opened.map(|(file, bytes)| (image, file, bytes)))
+}
+
+/// A file piece by piece: however many read it, and however slowly, each takes one piece of memory.
+fn pieces(file: std::fs::File) -> Body {
+    let file = tokio::fs::File::from_std(file);
+    Body::from_stream(unfold(file, async |mut file| {
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        match file.read_buf(&mut piece).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(piece.freeze()), file)),
+            Err(error) => Some((Err(error), file)),
+        }
+    }))
 }
 
 /// The bytes came from a stranger: a browser must neither guess what they are nor run anything in them.
-fn answer(image: &KeptImage, bytes: bytes::Bytes) -> Response {
+fn answer(image: &KeptImage, file: std::fs::File, bytes: u64) -> Response {
     let disposition = format!(
         "inline; filename=\"{}.{}\"",
         &image.id.as_str().get(..12).unwrap_or("picture"),
@@ -71,5 +91,9 @@ fn answer(image: &KeptImage, bytes: bytes::Bytes) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
     ];
-    (headers, [(header::CONTENT_DISPOSITION, disposition)], bytes).into_response()
+    let own = [
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+    ];
+    (headers, own, pieces(file)).into_response()
 }

@@ -310,6 +310,7 @@ mod tests {
             }),
             change: None,
             images: vec![Image {
+                refused: false,
                 ordinal: 0,
                 state: ImageState::Lost,
                 kept: None,

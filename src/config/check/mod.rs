@@ -81,6 +81,7 @@ pub(super) fn config(
     out: &mut Complaints,
 ) -> (Config, Vec<RuleTest>) {
     let server = sections::server(top.take("server", out), out);
+    let proxies = proxy::proxies(top.take("network", out), context, out);
     let log = sections::log(top.take("log", out), out);
     let operator = top.take("operator", out);
     let operator_at = operator.at.clone();
@@ -94,8 +95,6 @@ pub(super) fn config(
     let mut app_names = names::app_names(top.take("app_names", out), out);
     let (mentions, lists) = shared(&mut top, &mut parts, out);
     let apps = apps::apps(top.take("apps", out), context, &mut app_names, out);
-    let all = context.needs == Needs::All;
-    let system_proxy = all.then(|| proxy::system(&apps.apps, context.environment, out));
     let names = Names {
         apps: apps.secrets,
         destinations: destinations::names(&top, &parts),
@@ -143,7 +142,7 @@ pub(super) fn config(
         lists: known.lists,
         apps: apps.apps,
         backfill: apps.backfill,
-        system_proxy: system_proxy.flatten(),
+        proxies,
         destinations,
         rules: rules.built.set,
         rules_written: rules.written,
@@ -217,6 +216,7 @@ fn known(
 pub(super) const SECTIONS: &[&str] = &[
     "include",
     "server",
+    "network",
     "log",
     "operator",
     "store",

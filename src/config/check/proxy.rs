@@ -1,35 +1,73 @@
-//! `HTTPS_PROXY` and `NO_PROXY`: what the machine's administrator says of the way out. The long
-//! connection heeds them, and what it is asked for with; a destination has a `proxy` of its own.
+//! `[network] proxy`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`: the ways out, for everything but a
+//! destination that has a `proxy` of its own.
 
 use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::urls;
+use super::secrets::Secrets;
+use super::{Context, urls};
+use crate::config::Needs;
+use crate::config::raw::RawNetwork;
+use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
-use crate::feishu::{App, Receive};
-use crate::model::{AppName, Secret};
-use crate::net::SystemProxy;
+use crate::model::Secret;
+use crate::net::Proxies;
 
-/// The proxy for long connections, if there is an app with one. As elsewhere, the name in small letters
-/// counts before the one in capitals, an empty value is none, and a proxy without a scheme is `http://`.
-pub(super) fn system(
-    apps: &BTreeMap<AppName, App>,
-    environment: &BTreeMap<String, String>,
+/// The ways out: the key for everything, else what the environment says. `NO_PROXY` counts beside both.
+pub(super) fn proxies(
+    section: Section<'_>,
+    context: &Context<'_>,
     out: &mut Complaints,
-) -> Option<SystemProxy> {
-    let connects = |app: &App| app.receive == Receive::Websocket;
-    if !apps.values().any(connects) {
-        return None;
+) -> Proxies {
+    let at = section.at.clone();
+    let mut raw: RawNetwork = section.read(out);
+    // Commands that only look at the journal send nothing.
+    if context.needs != Needs::All {
+        return Proxies::default();
     }
-    let value = |names: [&'static str; 2]| {
-        let mut values = names.into_iter().filter_map(|name| {
-            let value = environment.get(name)?.trim();
-            (!value.is_empty()).then_some((name, value))
-        });
-        values.next()
+    let secrets = Secrets {
+        context,
+        section: &at,
     };
-    let (name, url) = value(["https_proxy", "HTTPS_PROXY"])?;
+    let except = variable(context.environment, ["no_proxy", "NO_PROXY"]);
+    let except = except.map_or_else(String::new, |(_, hosts)| hosts.to_owned());
+    if let Some(proxy) = secrets.quiet(raw.proxy.take(), "proxy", out) {
+        urls::proxy(&proxy, &at.key("proxy", proxy.span()), out);
+        let proxy = Some(proxy.into_inner());
+        return Proxies {
+            https: proxy.clone(),
+            http: proxy,
+            except,
+        };
+    }
+    let mut of = |names| of_environment(context.environment, names, out);
+    Proxies {
+        https: of(["https_proxy", "HTTPS_PROXY"]),
+        http: of(["http_proxy", "HTTP_PROXY"]),
+        except,
+    }
+}
+
+/// As elsewhere, the name in small letters counts before the one in capitals, and an empty value is none.
+fn variable<'e>(
+    environment: &'e BTreeMap<String, String>,
+    names: [&'static str; 2],
+) -> Option<(&'static str, &'e str)> {
+    let mut values = names.into_iter().filter_map(|name| {
+        let value = environment.get(name)?.trim();
+        (!value.is_empty()).then_some((name, value))
+    });
+    values.next()
+}
+
+/// A proxy without a scheme is `http://`.
+fn of_environment(
+    environment: &BTreeMap<String, String>,
+    names: [&'static str; 2],
+    out: &mut Complaints,
+) -> Option<Secret> {
+    let (name, url) = variable(environment, names)?;
     let url = match url.contains("://") {
         true => url.to_owned(),
         false => format!("http://{url}"),
@@ -38,9 +76,5 @@ pub(super) fn system(
     let span = at.span.clone().unwrap_or_default();
     let url = Spanned::new(span, Secret::new(url));
     urls::proxy(&url, &at, out);
-    let except = value(["no_proxy", "NO_PROXY"]).map_or("", |(_, hosts)| hosts);
-    Some(SystemProxy {
-        url: url.into_inner(),
-        except: except.to_owned(),
-    })
+    Some(url.into_inner())
 }

@@ -46,6 +46,11 @@ fn sections() -> Vec<Key> {
             table("Where the relay listens", server()),
         ),
         (
+            "network",
+            "How the relay reaches out",
+            table("How the relay reaches out", network()),
+        ),
+        (
             "log",
             "What is logged, on stderr",
             table("What is logged, on stderr", log()),
@@ -181,6 +186,12 @@ fn log() -> Vec<Key> {
             or(word(["text", "json"]), "text"),
         ),
     ]
+}
+
+fn network() -> Vec<Key> {
+    let meaning = "An HTTP proxy for everything that goes out, but for hosts of `NO_PROXY`. Else `HTTPS_PROXY` and \
+                   `HTTP_PROXY` count. A destination's own `proxy` wins";
+    vec![("proxy", meaning, secret())]
 }
 
 fn operator() -> Vec<Key> {

@@ -171,6 +171,7 @@ fn each_table_has_the_keys_that_are_read() {
     assert_eq!(keys(&schema), sections.map(str::to_owned).collect());
     for (section, read) in [
         (&top["server"], keys_of::<raw::RawServer>()),
+        (&top["network"], keys_of::<raw::RawNetwork>()),
         (&top["log"], keys_of::<raw::RawLog>()),
         (&top["operator"], keys_of::<raw::RawOperator>()),
         (&top["store"], keys_of::<raw::RawStore>()),

@@ -2,7 +2,6 @@
 
 use super::{Folder, config};
 use crate::feishu::Receive;
-use crate::net::SystemProxy;
 
 const SHOP: &str = "[apps.shop]\napp_id = \"cli_1\"\nreceive = \"websocket\"\n";
 
@@ -10,9 +9,13 @@ fn shop() -> String {
     format!("{SHOP}app_secret = \"${{SECRET:-s}}\"\n")
 }
 
-fn proxy(variables: &[(&str, &str)]) -> Option<(String, String)> {
-    let proxy = config(&shop(), variables).system_proxy;
-    proxy.map(|SystemProxy { url, except }| (url.expose().to_owned(), except))
+/// The proxies for https and http, and the exceptions.
+type Ways = (Option<String>, Option<String>, String);
+
+fn ways(text: &str, variables: &[(&str, &str)]) -> Ways {
+    let proxies = config(text, variables).proxies;
+    let of = |proxy: Option<crate::model::Secret>| proxy.map(|url| url.expose().to_owned());
+    (of(proxies.https), of(proxies.http), proxies.except)
 }
 
 #[test]
@@ -34,45 +37,61 @@ fn without_it_the_complaint_says_where_to_find_it_and_once() {
     assert_eq!(report.matches("error[").count(), 1, "{report}");
 }
 
+fn is(https: Option<&str>, http: Option<&str>, except: &str) -> Ways {
+    let owned = |url: Option<&str>| url.map(str::to_owned);
+    (owned(https), owned(http), except.to_owned())
+}
+
 #[test]
-fn the_machine_s_proxy_is_taken_from_the_environment() {
-    let is = |url: &str, except: &str| Some((url.to_owned(), except.to_owned()));
-    assert_eq!(proxy(&[]), None);
-    assert_eq!(proxy(&[("HTTPS_PROXY", ""), ("NO_PROXY", "x")]), None);
+fn proxies_of_the_environment_serve_every_app_and_destination() {
+    let ways = |variables| ways(&shop(), variables);
+    assert_eq!(ways(&[]), is(None, None, ""));
     assert_eq!(
-        proxy(&[("HTTP_PROXY", "http://p:1"), ("ALL_PROXY", "http://p:1")]),
-        None
+        ways(&[("HTTPS_PROXY", ""), ("NO_PROXY", "x")]),
+        is(None, None, "x")
     );
     assert_eq!(
-        proxy(&[
+        ways(&[("HTTP_PROXY", "http://p:1"), ("ALL_PROXY", "http://q:1")]),
+        is(None, Some("http://p:1"), "")
+    );
+    assert_eq!(
+        ways(&[
             ("HTTPS_PROXY", " http://u:w@p:3128/ "),
             ("NO_PROXY", "a.com, 10.0.0.0/8")
         ]),
-        is("http://u:w@p:3128/", "a.com, 10.0.0.0/8")
+        is(Some("http://u:w@p:3128/"), None, "a.com, 10.0.0.0/8")
     );
     let both = [
         ("HTTPS_PROXY", "http://big:1"),
         ("https_proxy", "small:2"),
         ("no_proxy", "*"),
     ];
-    assert_eq!(proxy(&both), is("http://small:2", "*"));
+    assert_eq!(ways(&both), is(Some("http://small:2"), None, "*"));
+}
+
+#[test]
+fn network_proxy_serves_everything_and_goes_before_the_environment() {
+    let text = format!("network.proxy = \"http://way.out:3128\"\n{}", shop());
+    let variables = [("HTTPS_PROXY", "socks5://ignored"), ("NO_PROXY", "a.com")];
+    let out = Some("http://way.out:3128");
+    assert_eq!(ways(&text, &variables), is(out, out, "a.com"));
+    let folder = Folder::new(format!("network.proxy = \"socks5://hunter2\"\n{}", shop()));
+    let report = folder.report(&[]);
+    assert!(report.contains("error[E029]"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
 }
 
 #[test]
 fn a_proxy_that_is_none_is_named_by_its_variable_and_not_shown() {
     let folder = Folder::new(shop());
-    for bad in ["socks5://hunter2:1", "http://", "hunter2 hunter2"] {
-        let report = folder.report(&[("HTTPS_PROXY", bad)]);
-        assert!(
-            report.contains("error[E029]") && report.contains("HTTPS_PROXY"),
-            "{report}"
-        );
-        assert!(!report.contains("hunter2"), "{report}");
+    for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
+        for bad in ["socks5://hunter2:1", "http://", "hunter2 hunter2"] {
+            let report = folder.report(&[(name, bad)]);
+            assert!(
+                report.contains("error[E029]") && report.contains(name),
+                "{report}"
+            );
+            assert!(!report.contains("hunter2"), "{report}");
+        }
     }
-    // Nothing of an app by webhook goes through it.
-    let webhook = "[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${KEY:-k}\"\n";
-    assert_eq!(
-        config(webhook, &[("HTTPS_PROXY", "socks5://x")]).system_proxy,
-        None
-    );
 }

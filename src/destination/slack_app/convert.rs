@@ -58,6 +58,9 @@ pub(super) async fn showable(format: ImageFormat, bytes: Bytes) -> Result<Showab
         ImageFormat::Webp => Codec::WebP,
         ImageFormat::Bmp => Codec::Bmp,
         ImageFormat::Heif => return Err(NotShowable("HEIC cannot be decoded here")),
+        ImageFormat::Avif | ImageFormat::Tiff | ImageFormat::Ico | ImageFormat::Jp2 => {
+            return Err(NotShowable("its format cannot be decoded here"));
+        }
     };
     in_turn(&TURNS, codec, bytes).await
 }

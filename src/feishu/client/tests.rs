@@ -78,7 +78,7 @@ async fn a_picture_goes_as_a_file_with_a_name_under_a_token_that_is_kept() {
         "{form}"
     );
     assert!(
-        form.contains("name=\"image\"; filename=\"image.png\""),
+        form.contains("name=\"image\"; filename=\"image.png\"\r\nContent-Type: image/png\r\n"),
         "{form}"
     );
     assert!(

@@ -29,9 +29,22 @@ fn every_format_is_kept_without_its_metadata() {
     }
 }
 
+/// What is left of a HEIF: pixels, what says how they are shown, and that alpha is alpha.
+const HEIF: &[&[u8]] = &[
+    PIXELS,
+    b"ispe",
+    b"hvc1",
+    b"cdsc",
+    b"ipma",
+    b"acsp",
+    b"curv\0\0\0\0\0\0\0\x01\x02\x33",
+    b"nclx\0\x01\0\x0d\0\x06\x80",
+    b"urn:mpeg:hevc:2015:auxid:1\0",
+];
+
 #[test]
 fn what_a_viewer_needs_is_left() {
-    let needed: [(_, &[&[u8]]); 6] = [
+    let needed: [(_, &[&[u8]]); 10] = [
         (
             samples::jpeg(1, 1),
             &[
@@ -42,14 +55,21 @@ fn what_a_viewer_needs_is_left() {
                 b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0",
             ],
         ),
-        (samples::png(1, 1), &[b"gAMA", b"IDAT", b"\x78\x01\x01\x04"]),
+        (
+            samples::png(1, 1),
+            &[b"iCCPicc\0\0", b"gAMA", b"IDAT", b"\x78\x01\x01\x04"],
+        ),
         (
             samples::gif(1, 1),
             &[b"NETSCAPE2.0\x03\x01\0\0\0", b"\x21\xf9\x04\0\x0a\0\0\0"],
         ),
         (samples::webp(1, 1), &[b"ICCP", b"ANIM", b"ANMF", b"VP8L"]),
         (samples::bmp(1, 1), &[&[0x55; 4], b"BGRs"]),
-        (samples::heif(1, 1), &[PIXELS, b"ispe", b"hvc1"]),
+        (samples::heif(1, 1), HEIF),
+        (samples::avif(1, 1), &[PIXELS, b"ispe", b"av01"]),
+        (samples::tiff(1, 1), &[PIXELS, b"acsp", b"curv"]),
+        (samples::ico(1, 1), &[&[0x55; 4], b"IDAT"]),
+        (samples::jp2(1, 1), &[PIXELS, b"ihdr", b"acsp", b"\xff\x93"]),
     ];
     for (sample, parts) in needed {
         let picture = inspected(&sample).unwrap();
@@ -159,7 +179,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), which in 0_usize..6) {
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), which in 0_usize..10) {
         let (_, sample) = &samples::all()[which];
         for start in [0, 2, 4, 8, 12, 16, 24] {
             let begun = [&sample[..start.min(sample.len())], &bytes].concat();
@@ -170,7 +190,7 @@ proptest! {
     /// Changed samples either are refused or are kept as something that stays what it is.
     #[test]
     fn mutations_never_panic(
-        which in 0_usize..6,
+        which in 0_usize..10,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let (_, mut sample) = samples::all().swap_remove(which);
@@ -179,7 +199,117 @@ proptest! {
             sample[place] = value;
         }
         if let Ok(picture) = inspected(&sample) {
+            prop_assert!(picture.bytes.len() <= sample.len() + 100, "it grows");
             prop_assert_eq!(inspected(&picture.bytes).unwrap().kept, picture.kept);
         }
     }
+}
+
+/// Checks a file and tells how many parts of it were read.
+fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAPicture>, u32) {
+    let mut budget = Budget::new(Arc::default());
+    let result = inspect_within(bytes, &mut budget);
+    (result, budget.spent())
+}
+
+/// A HEIF that ends with a whole box.
+fn heif_boxes() -> Vec<u8> {
+    let mut heif = samples::heif(1, 1);
+    heif.truncate(heif.len() - samples::TRAILER.len() - MARKER.len());
+    heif
+}
+
+/// Files of some megabytes that consist of as many parts as their format allows.
+fn hostile() -> Vec<(&'static str, Vec<u8>, usize)> {
+    let count = 400_000;
+    let png = samples::png(1, 1);
+    let before_data = 8 + 25;
+    let many_chunks = samples::png_chunk(b"IDAT", &[]).repeat(count);
+    let gif = samples::gif(1, 1);
+    let frame_at = gif.windows(2).position(|w| w == b"\x2c\0").unwrap() + 11;
+    let heif = heif_boxes();
+    let jpeg = samples::jpeg(1, 1);
+    let webp = samples::webp(1, 1);
+    let mut many_frames = webp[..42].to_vec();
+    many_frames.extend(b"prVt\0\0\0\0".repeat(count));
+    many_frames.extend(&webp[42..webp.len() - MARKER.len()]);
+    let size = u32::try_from(many_frames.len() - 8).unwrap().to_le_bytes();
+    many_frames[4..8].copy_from_slice(&size);
+    vec![
+        (
+            "PNG chunks",
+            [&png[..before_data], &many_chunks, &png[before_data..]].concat(),
+            count,
+        ),
+        (
+            "GIF blocks",
+            [&gif[..frame_at], &[1, 0].repeat(count), &gif[frame_at..]].concat(),
+            count,
+        ),
+        (
+            "HEIF boxes",
+            [heif, samples::atom(b"free", &[]).repeat(count)].concat(),
+            count,
+        ),
+        (
+            "JPEG segments",
+            [&jpeg[..2], &[0xff, 0xfe, 0, 2].repeat(count), &jpeg[2..]].concat(),
+            count,
+        ),
+        ("WebP chunks", many_frames, count),
+    ]
+}
+
+#[test]
+fn many_parts_cost_one_step_each_and_too_many_are_refused() {
+    for (name, bytes, count) in hostile() {
+        let (result, parts) = parts_read(&bytes);
+        assert!(result.is_ok(), "{name}: {result:?}");
+        // The boxes of HEIF are walked twice: where is what, and then what goes.
+        let twice = if name == "HEIF boxes" { 2 } else { 1 };
+        let expected = u32::try_from(count * twice).unwrap();
+        assert!(
+            (expected..expected + 100).contains(&parts),
+            "{name}: {parts}"
+        );
+    }
+    let endless = samples::atom(b"free", &[]).repeat(1_100_000);
+    let (result, parts) = parts_read(&[heif_boxes(), endless].concat());
+    assert!(matches!(result, Err(NotAPicture::Unfit(reason)) if reason.contains("more parts")));
+    assert_eq!(parts, 1_000_000);
+}
+
+/// Data boxes and places of data were once compared each with each.
+#[test]
+fn many_data_boxes_and_many_places_are_gone_through_once() {
+    let heif = heif_boxes();
+    let films = samples::atom(b"mdat", MARKER).repeat(100_000);
+    let (result, parts) = parts_read(&[heif, films].concat());
+    assert!(!holds(&result.unwrap().bytes, MARKER));
+    assert!(parts < 200_200, "{parts}");
+}
+
+#[test]
+fn a_check_that_nobody_waits_for_ends_at_its_next_part() {
+    let cancelled = Arc::new(AtomicBool::new(true));
+    let mut budget = Budget::new(cancelled);
+    let error = inspect_within(&samples::png(1, 1), &mut budget).unwrap_err();
+    assert!(error.to_string().contains("too long"), "{error}");
+    assert!(budget.spent() <= 1);
+}
+
+/// A small file must not become a large one, however often its parts name the same bytes.
+#[test]
+fn parts_that_share_their_bytes_make_nothing_larger() {
+    let mut icon = b"\0\0\x01\0\x40\0".to_vec();
+    let picture = samples::png(1, 1);
+    let start = u32::try_from(6 + 64 * 16).unwrap();
+    let bytes = u32::try_from(picture.len()).unwrap();
+    for _entry in 0..64 {
+        icon.extend([1, 1, 0, 0, 1, 0, 24, 0]);
+        icon.extend(bytes.to_le_bytes());
+        icon.extend(start.to_le_bytes());
+    }
+    icon.extend(&picture);
+    assert!(inspected(&icon).is_err());
 }

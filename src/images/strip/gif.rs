@@ -1,8 +1,8 @@
 //! GIF (89a): frames and how they follow each other are kept; comments, texts, other programs' data
 //! and whatever stands behind the end are not.
 
-use super::Malformed;
 use super::reader::Reader;
+use super::{Budget, Malformed};
 
 const CUT_SHORT: Malformed = Malformed("the GIF is cut short");
 const EXTENSION: u8 = 0x21;
@@ -10,10 +10,12 @@ const FRAME: u8 = 0x2c;
 const END: u8 = 0x3b;
 const GRAPHIC_CONTROL: u8 = 0xf9;
 const APPLICATION: u8 = 0xff;
+/// The name of a block that says how often an animation repeats.
+const NAME_BYTES: usize = 11;
 
-pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(bytes);
-    let mut picture = Vec::with_capacity(bytes.len());
+    let mut picture = Vec::with_capacity(bytes.len() + 1);
     let signature = reader.take(6).ok_or(CUT_SHORT)?;
     if !matches!(signature, b"GIF87a" | b"GIF89a") {
         return Err(Malformed("not a GIF"));
@@ -24,12 +26,13 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     picture.extend(colours(&mut reader, screen[4])?);
     let mut frames = 0;
     loop {
+        budget.part()?;
         match reader.u8() {
             Some(FRAME) => {
                 frames += 1;
-                picture.extend(frame(&mut reader)?);
+                frame(&mut reader, &mut picture, budget)?;
             }
-            Some(EXTENSION) => picture.extend(extension(&mut reader)?),
+            Some(EXTENSION) => extension(&mut reader, &mut picture, budget)?,
             // Where nothing is left, the end is meant: every program shows such a picture.
             Some(END) | None => break,
             Some(_) => return Err(Malformed("the GIF has bytes between its blocks")),
@@ -50,54 +53,62 @@ fn colours<'a>(reader: &mut Reader<'a>, flags: u8) -> Result<&'a [u8], Malformed
     reader.take(3 << ((flags & 7) + 1)).ok_or(CUT_SHORT)
 }
 
-/// A frame, from its introducer to the end of its data.
-fn frame<'a>(reader: &mut Reader<'a>) -> Result<Vec<u8>, Malformed> {
+/// Keeps a frame, from its introducer to the end of its data.
+fn frame(
+    reader: &mut Reader<'_>,
+    picture: &mut Vec<u8>,
+    budget: &mut Budget,
+) -> Result<(), Malformed> {
     let descriptor: [u8; 9] = reader.array().ok_or(CUT_SHORT)?;
-    let mut frame = vec![FRAME];
-    frame.extend(descriptor);
-    frame.extend(colours(reader, descriptor[8])?);
-    frame.push(reader.u8().ok_or(CUT_SHORT)?);
-    for block in blocks(reader)? {
-        push_block(&mut frame, block);
-    }
-    frame.push(0);
-    Ok(frame)
+    picture.push(FRAME);
+    picture.extend(descriptor);
+    picture.extend(colours(reader, descriptor[8])?);
+    picture.push(reader.u8().ok_or(CUT_SHORT)?);
+    picture.extend(blocks(reader, budget)?);
+    Ok(())
 }
 
-/// What is kept of an extension: nothing, mostly.
-fn extension(reader: &mut Reader<'_>) -> Result<Vec<u8>, Malformed> {
+/// Keeps what shows of an extension: nothing, mostly.
+fn extension(
+    reader: &mut Reader<'_>,
+    picture: &mut Vec<u8>,
+    budget: &mut Budget,
+) -> Result<(), Malformed> {
     let label = reader.u8().ok_or(CUT_SHORT)?;
-    let blocks = blocks(reader)?;
-    let kept = match (label, blocks.as_slice()) {
-        (GRAPHIC_CONTROL, [control, ..]) if control.len() == 4 => [*control].to_vec(),
+    let blocks = blocks(reader, budget)?;
+    // Each begins with its length.
+    let kept = match (label, blocks) {
+        (GRAPHIC_CONTROL, [4, ..]) => blocks.get(..5),
         // How often an animation repeats: the one application extension that all programs read.
-        (APPLICATION, [name, repeat, ..])
-            if matches!(*name, b"NETSCAPE2.0" | b"ANIMEXTS1.0") && repeat.len() == 3 =>
+        (APPLICATION, [11, rest @ ..])
+            if rest.starts_with(b"NETSCAPE2.0") || rest.starts_with(b"ANIMEXTS1.0") =>
         {
-            [*name, *repeat].to_vec()
+            let repeat = rest.get(NAME_BYTES..).unwrap_or_default();
+            let kept = blocks.get(..1 + NAME_BYTES + 4);
+            kept.filter(|_| repeat.first() == Some(&3))
         }
-        _ => return Ok(Vec::new()),
+        _ => None,
     };
-    let mut extension = vec![EXTENSION, label];
-    for block in kept {
-        push_block(&mut extension, block);
+    if let Some(kept) = kept {
+        picture.extend([EXTENSION, label]);
+        picture.extend(kept);
+        picture.push(0);
     }
-    extension.push(0);
-    Ok(extension)
+    Ok(())
 }
 
-/// Blocks of up to 255 bytes, up to the empty one that ends them.
-fn blocks<'a>(reader: &mut Reader<'a>) -> Result<Vec<&'a [u8]>, Malformed> {
-    let mut blocks = Vec::new();
+/// Blocks of up to 255 bytes each, as they stand, with the empty one that ends them.
+fn blocks<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Result<&'a [u8], Malformed> {
+    let start = *reader;
+    let mut bytes = 0;
     loop {
-        match reader.u8().ok_or(CUT_SHORT)? {
-            0 => return Ok(blocks),
-            size => blocks.push(reader.take(usize::from(size)).ok_or(CUT_SHORT)?),
+        budget.part()?;
+        let size = usize::from(reader.u8().ok_or(CUT_SHORT)?);
+        bytes += 1 + size;
+        if size == 0 {
+            break;
         }
+        reader.take(size).ok_or(CUT_SHORT)?;
     }
-}
-
-fn push_block(out: &mut Vec<u8>, block: &[u8]) {
-    out.push(u8::try_from(block.len()).expect("it was read with a length of 8 bits"));
-    out.extend(block);
+    Ok(start.rest().get(..bytes).unwrap_or_default())
 }

@@ -1,148 +1,350 @@
-//! HEIF with HEVC inside, as telephones make it (ISO/IEC 23008-12, boxes of ISO/IEC 14496-12).
+//! HEIF with HEVC inside, as telephones make it, and AVIF (ISO/IEC 23008-12, boxes of ISO/IEC 14496-12).
 //!
 //! Places of data are counted from the start of the file, so nothing can be taken out; it is blanked
 //! where it stands instead. The `meta` box says which bytes belong to pictures: all other bytes of the
-//! data boxes become zeros, Exif and XMP among them. What cannot be followed to its end is refused.
+//! data boxes become zeros, Exif and XMP among them. Boxes, items, references and properties that are in
+//! no list here become empty space: films of motion photos, makers' trailers, names, descriptions.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use super::Malformed;
+use super::boxes::{Part, Parts};
 use super::reader::Reader;
+use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the HEIF is cut short");
 const NESTED: Malformed = Malformed("the HEIF is laid out in a way that is not known");
 
 /// Items that are pictures, parts of them, or put them together.
-const KEPT_ITEMS: [&[u8; 4]; 6] = [b"hvc1", b"hev1", b"grid", b"iovl", b"iden", b"tmap"];
-/// Boxes within `meta` that describe the items.
-const KEPT_META: [&[u8; 4]; 9] = [
-    b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"dinf", b"grpl", b"idat",
+const KEPT_ITEMS: [&[u8; 4]; 7] = [
+    b"hvc1", b"hev1", b"av01", b"grid", b"iovl", b"iden", b"tmap",
+];
+/// Names of items that readers may go on seeing; their data is blanked.
+const KNOWN_ITEMS: [&[u8; 4]; 3] = [b"Exif", b"mime", b"uri "];
+/// Boxes within `meta` that describe the items. They hold numbers, or are cleaned on their own.
+const KEPT_META: [&[u8; 4]; 7] = [
+    b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat",
+];
+/// How items refer to each other where that shows.
+const KEPT_REFERENCES: [&[u8; 4]; 6] = [b"dimg", b"thmb", b"auxl", b"cdsc", b"prem", b"base"];
+/// Properties that show, and how many bytes of each say so.
+const KEPT_PROPERTIES: [(&[u8; 4], usize); 16] = [
+    (b"ispe", 12),
+    (b"pixi", 12),
+    (b"pasp", 8),
+    (b"clap", 32),
+    (b"irot", 1),
+    (b"imir", 1),
+    (b"clli", 4),
+    (b"mdcv", 24),
+    (b"cclv", 64),
+    (b"amve", 8),
+    (b"ndwt", 8),
+    (b"lsel", 2),
+    (b"a1op", 1),
+    (b"a1lx", 25),
+    (b"hvcC", usize::MAX),
+    (b"av1C", usize::MAX),
+];
+/// What auxiliary pictures may be: alpha, depth, the gain of bright screens.
+const KEPT_AUXILIARIES: [&[u8]; 5] = [
+    b"urn:mpeg:hevc:2015:auxid:1\0",
+    b"urn:mpeg:hevc:2015:auxid:2\0",
+    b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0",
+    b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth\0",
+    b"urn:com:apple:photo:2020:aux:hdrgainmap\0",
 ];
 /// A picture of a telephone has dozens of tiles, not thousands.
 const ITEMS_MAX: usize = 4096;
+/// Brands: one of four bytes each.
+const BRANDS_BYTES_MAX: usize = 256;
 
-/// A box: its type, where it begins in the file, and where its content is.
-struct Part {
-    kind: [u8; 4],
-    start: usize,
-    content: Range<usize>,
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size), Malformed> {
+    let (meta, end) = outline(bytes, budget)?;
+    let bytes = bytes.get(..end).unwrap_or_default();
+    let mut file = File {
+        bytes,
+        picture: bytes.to_vec(),
+        size: None,
+        turned: false,
+    };
+    let kept = file.clean_meta(&meta, budget)?;
+    let mut parts = Parts::new(bytes, 0..end);
+    while let Some(part) = parts.next(budget, CUT_SHORT)? {
+        match &part.kind {
+            b"ftyp" if part.start == 0 => {}
+            b"meta" => {}
+            b"mdat" => file.blank_between(&part.content, &kept),
+            _ => file.blank(&part),
+        }
+    }
+    let size = file
+        .size
+        .map(|(width, height)| match file.turned {
+            true => (height, width),
+            false => (width, height),
+        })
+        .ok_or(Malformed("the HEIF does not say how large it is"))?;
+    Ok((file.picture, Some(size)))
 }
 
-pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut picture = bytes.to_vec();
-    let parts = parts(bytes, 0..bytes.len())?;
-    if parts.first().is_none_or(|first| first.kind != *b"ftyp") {
+/// Finds the one `meta`, and where the file's boxes end: what follows them is cut off.
+fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed> {
+    let mut parts = Parts::new(bytes, 0..bytes.len());
+    let first = parts.next(budget, CUT_SHORT)?;
+    if first.is_none_or(|first| first.kind != *b"ftyp" || first.content.len() > BRANDS_BYTES_MAX) {
         return Err(Malformed("not a HEIF"));
     }
-    let mut metas = parts.iter().filter(|part| part.kind == *b"meta");
-    let (Some(meta), None) = (metas.next(), metas.next()) else {
-        return Err(NESTED);
-    };
-    let kept = kept_ranges(bytes, meta, &mut picture)?;
-    for part in &parts {
-        match &part.kind {
-            b"ftyp" | b"meta" => {}
-            b"mdat" => blank_between(&mut picture, &part.content, &kept),
-            b"free" | b"skip" | b"uuid" => blank(&mut picture, part),
-            _ => return Err(NESTED),
+    let mut meta = None;
+    loop {
+        let end = parts.at();
+        match parts.next(budget, CUT_SHORT) {
+            Ok(Some(part)) if part.kind == *b"meta" => {
+                if meta.replace(part).is_some() {
+                    return Err(NESTED);
+                }
+            }
+            Ok(Some(_)) => {}
+            // Whether all of the picture stands before the end shows when its places are read.
+            Err(CUT_SHORT) if meta.is_some() => return meta.map(|meta| (meta, end)).ok_or(NESTED),
+            Err(error) => return Err(error),
+            Ok(None) => return meta.map(|meta| (meta, end)).ok_or(NESTED),
         }
     }
-    Ok(picture)
 }
 
-/// Reads `meta`, blanks in it what does not describe pictures, and tells which bytes of the file are
-/// pictures' data.
-fn kept_ranges(
-    bytes: &[u8],
-    meta: &Part,
-    picture: &mut [u8],
-) -> Result<Vec<Range<usize>>, Malformed> {
-    // A version and flags stand before the boxes.
-    let inner = parts(bytes, meta.content.start + 4..meta.content.end)?;
-    let only = |kind: &[u8; 4]| {
-        let mut found = inner.iter().filter(|part| part.kind == *kind);
-        let first = found.next();
-        if found.next().is_some() {
-            Err(NESTED)
-        } else {
-            Ok(first)
-        }
-    };
-    let (iinf, iloc, idat) = (only(b"iinf")?, only(b"iloc")?, only(b"idat")?);
-    let (Some(iinf), Some(iloc)) = (iinf, iloc) else {
-        return Err(NESTED);
-    };
-    let pictures = picture_items(bytes, iinf)?;
-    let places = places(content(bytes, iloc)).ok_or(CUT_SHORT)?;
-    let mut kept = Vec::new();
-    for place in places.iter().filter(|place| pictures.contains(&place.item)) {
-        kept.push(place.range(bytes.len(), idat)?);
-    }
-    for part in &inner {
-        if part.kind == *b"idat" {
-            blank_between(picture, &part.content, &kept);
-        } else if !KEPT_META.contains(&&part.kind) {
-            blank(picture, part);
-        }
-    }
-    Ok(kept)
+/// The file as it was, and as it is kept.
+struct File<'a> {
+    bytes: &'a [u8],
+    picture: Vec<u8>,
+    size: Size,
+    turned: bool,
 }
 
-/// The boxes that fill a range, in order.
-fn parts(bytes: &[u8], range: Range<usize>) -> Result<Vec<Part>, Malformed> {
-    let mut parts = Vec::new();
-    let mut start = range.start;
-    while start < range.end {
-        let mut reader = Reader::new(bytes.get(start..range.end).ok_or(CUT_SHORT)?);
-        let (short, kind) = (
-            reader.be32().ok_or(CUT_SHORT)?,
-            reader.array().ok_or(CUT_SHORT)?,
-        );
-        let (size, header) = match short {
-            0 => (range.end - start, 8),
-            1 => (reader.be(8).ok_or(CUT_SHORT)?, 16),
-            size => (size, 8),
+impl File<'_> {
+    /// Blanks in `meta` what does not describe pictures, and tells which bytes of the file are pictures'
+    /// data: in order, none of them twice.
+    fn clean_meta(
+        &mut self,
+        meta: &Part,
+        budget: &mut Budget,
+    ) -> Result<Vec<Range<usize>>, Malformed> {
+        let mut found: [Option<Part>; KEPT_META.len()] = Default::default();
+        let mut parts = Parts::new(self.bytes, self.after_version(meta, 0)?);
+        while let Some(part) = parts.next(budget, CUT_SHORT)? {
+            match KEPT_META.iter().position(|kind| **kind == part.kind) {
+                Some(place) if found[place].is_some() => return Err(NESTED),
+                Some(place) => found[place] = Some(part),
+                None if self.is_plain_reference(&part) => {}
+                None => self.blank(&part),
+            }
+        }
+        let [
+            handler,
+            _primary,
+            items,
+            references,
+            properties,
+            places,
+            idat,
+        ] = found;
+        let (Some(handler), Some(items), Some(places)) = (handler, items, places) else {
+            return Err(NESTED);
         };
-        let end = start.checked_add(size).filter(|end| *end <= range.end);
-        let end = end.filter(|_| size >= header).ok_or(CUT_SHORT)?;
-        parts.push(Part {
-            kind,
-            start,
-            content: start + header..end,
-        });
-        start = end;
+        self.clean_handler(&handler)?;
+        let pictures = self.clean_items(&items, budget)?;
+        if let Some(references) = references {
+            self.clean_children(
+                &self.after_version(&references, 0)?,
+                &KEPT_REFERENCES,
+                budget,
+            )?;
+        }
+        if let Some(properties) = properties {
+            self.clean_properties(&properties, budget)?;
+        }
+        let kept = kept_ranges(self.bytes, &places, &pictures, idat.as_ref(), budget)?;
+        if let Some(idat) = idat {
+            self.blank_between(&idat.content, &kept);
+        }
+        Ok(kept)
     }
-    Ok(parts)
-}
 
-fn content<'a>(bytes: &'a [u8], part: &Part) -> &'a [u8] {
-    bytes.get(part.content.clone()).unwrap_or_default()
-}
+    /// The boxes within a box, behind version, flags and `more` bytes.
+    fn after_version(&self, part: &Part, more: usize) -> Result<Range<usize>, Malformed> {
+        let start = part.content.start + 4 + more;
+        if start > part.content.end {
+            return Err(CUT_SHORT);
+        }
+        Ok(start..part.content.end)
+    }
 
-/// The ids of the items that are pictures, from `iinf`.
-fn picture_items(bytes: &[u8], iinf: &Part) -> Result<Vec<usize>, Malformed> {
-    let mut reader = Reader::new(content(bytes, iinf));
-    let version = reader.be32().ok_or(CUT_SHORT)? >> 24;
-    let count_bytes = if version == 0 { 2 } else { 4 };
-    reader.be(count_bytes).ok_or(CUT_SHORT)?;
-    let mut items = Vec::new();
-    for entry in parts(
-        bytes,
-        iinf.content.start + 4 + count_bytes..iinf.content.end,
-    )? {
-        let (id, kind) = item(content(bytes, &entry)).ok_or(NESTED)?;
-        if entry.kind != *b"infe" || items.len() == ITEMS_MAX {
+    /// Whether it is the `dinf` that says in the only usual way that all data is in this file.
+    fn is_plain_reference(&self, part: &Part) -> bool {
+        const PLAIN: &[u8] = b"\0\0\0\x1cdref\0\0\0\0\0\0\0\x01\0\0\0\x0curl \0\0\0\x01";
+        part.kind == *b"dinf" && part.content(self.bytes) == PLAIN
+    }
+
+    /// Keeps that it is about pictures, without a name.
+    fn clean_handler(&mut self, part: &Part) -> Result<(), Malformed> {
+        let content = &mut self.picture[part.content.clone()];
+        if content.get(8..12) != Some(b"pict") {
             return Err(NESTED);
         }
-        if KEPT_ITEMS.contains(&&kind) {
-            items.push(id);
+        content[..8].fill(0);
+        content[12..].fill(0);
+        Ok(())
+    }
+
+    /// Takes the names off the items. Returns the ids of those that are pictures.
+    fn clean_items(
+        &mut self,
+        items: &Part,
+        budget: &mut Budget,
+    ) -> Result<HashSet<usize>, Malformed> {
+        let version = items.content(self.bytes).first().ok_or(CUT_SHORT)?;
+        let count_bytes = if *version == 0 { 2 } else { 4 };
+        let mut entries = Parts::new(self.bytes, self.after_version(items, count_bytes)?);
+        let mut pictures = HashSet::new();
+        while let Some(entry) = entries.next(budget, CUT_SHORT)? {
+            let (id, kind, end) = item(entry.content(self.bytes)).ok_or(NESTED)?;
+            if entry.kind != *b"infe" || pictures.len() == ITEMS_MAX {
+                return Err(NESTED);
+            }
+            let content = &mut self.picture[entry.content.clone()];
+            content[end..].fill(0);
+            if KEPT_ITEMS.contains(&&kind) {
+                pictures.insert(id);
+            } else if !KNOWN_ITEMS.contains(&&kind) {
+                content[end - 4..end].copy_from_slice(b"mime");
+            }
+        }
+        Ok(pictures)
+    }
+
+    /// Blanks the boxes in a range that are of no kept type.
+    fn clean_children(
+        &mut self,
+        range: &Range<usize>,
+        kept: &[&[u8; 4]],
+        budget: &mut Budget,
+    ) -> Result<(), Malformed> {
+        let mut parts = Parts::new(self.bytes, range.clone());
+        while let Some(part) = parts.next(budget, CUT_SHORT)? {
+            if !kept.contains(&&part.kind) {
+                self.blank(&part);
+            }
+        }
+        Ok(())
+    }
+
+    fn clean_properties(
+        &mut self,
+        properties: &Part,
+        budget: &mut Budget,
+    ) -> Result<(), Malformed> {
+        self.clean_children(&properties.content, &[b"ipco", b"ipma"], budget)?;
+        let mut parts = Parts::new(self.bytes, properties.content.clone());
+        while let Some(part) = parts.next(budget, CUT_SHORT)? {
+            if part.kind != *b"ipco" {
+                continue;
+            }
+            // A property is known by its place: one that goes leaves empty space there.
+            let mut each = Parts::new(self.bytes, part.content.clone());
+            while let Some(property) = each.next(budget, CUT_SHORT)? {
+                self.clean_property(&property);
+            }
+        }
+        Ok(())
+    }
+
+    fn clean_property(&mut self, property: &Part) {
+        let content = property.content(self.bytes);
+        self.measure(property.kind, content);
+        let kept_bytes = match &property.kind {
+            b"auxC" => KEPT_AUXILIARIES
+                .iter()
+                .find(|known| content.get(4..).is_some_and(|urn| urn.starts_with(known)))
+                .map(|known| 4 + known.len()),
+            b"colr" => match content.get(..4) {
+                Some(b"nclx") => Some(11),
+                Some(b"prof" | b"rICC") => self.clean_profile(property),
+                _ => None,
+            },
+            kind => KEPT_PROPERTIES
+                .iter()
+                .find_map(|(known, bytes)| (*known == kind).then_some(*bytes)),
+        };
+        match kept_bytes {
+            Some(bytes) if bytes < content.len() => {
+                self.picture[property.content.start + bytes..property.content.end].fill(0);
+            }
+            Some(_) => {}
+            None => self.blank(property),
         }
     }
-    Ok(items)
+
+    /// Reduces a colour profile where it stands. Returns how many bytes of the property it takes then.
+    fn clean_profile(&mut self, property: &Part) -> Option<usize> {
+        let space = property.content.start + 4..property.content.end;
+        let reduced = icc::reduce(self.bytes.get(space.clone())?)?;
+        self.picture[space]
+            .get_mut(..reduced.len())?
+            .copy_from_slice(&reduced);
+        Some(4 + reduced.len())
+    }
+
+    /// The largest of the pictures is the one that is shown.
+    fn measure(&mut self, kind: [u8; 4], content: &[u8]) {
+        let number = |at: usize| {
+            content
+                .get(at..at + 4)?
+                .try_into()
+                .ok()
+                .map(u32::from_be_bytes)
+        };
+        match &kind {
+            b"ispe" => {
+                if let (Some(width), Some(height)) = (number(4), number(8)) {
+                    let pixels = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
+                    if self
+                        .size
+                        .is_none_or(|size| pixels((width, height)) > pixels(size))
+                    {
+                        self.size = Some((width, height));
+                    }
+                }
+            }
+            b"irot" => self.turned |= content.first().is_some_and(|turns| turns & 1 == 1),
+            _ => {}
+        }
+    }
+
+    /// Makes a box empty space.
+    fn blank(&mut self, part: &Part) {
+        self.picture[part.content.clone()].fill(0);
+        self.picture[part.start + 4..part.start + 8].copy_from_slice(b"free");
+    }
+
+    /// Blanks what of `space` is in none of `kept`.
+    fn blank_between(&mut self, space: &Range<usize>, kept: &[Range<usize>]) {
+        let first = kept.partition_point(|range| range.end <= space.start);
+        let mut done = space.start;
+        for range in kept.iter().skip(first) {
+            if range.start >= space.end {
+                break;
+            }
+            if range.start > done {
+                self.picture[done..range.start].fill(0);
+            }
+            done = range.end.min(space.end);
+        }
+        self.picture[done..space.end].fill(0);
+    }
 }
 
-/// Id and type of an `infe`; older versions than 2 have no type.
-fn item(content: &[u8]) -> Option<(usize, [u8; 4])> {
+/// Id and type of an `infe`, and where the type ends; older versions than 2 have no type.
+fn item(content: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     let mut reader = Reader::new(content);
     let id_bytes = match reader.be32()? >> 24 {
         2 => 2,
@@ -151,7 +353,31 @@ fn item(content: &[u8]) -> Option<(usize, [u8; 4])> {
     };
     let id = reader.be(id_bytes)?;
     let _protection = reader.be16()?;
-    Some((id, reader.array()?))
+    Some((id, reader.array()?, 4 + id_bytes + 2 + 4))
+}
+
+/// Which bytes of the file are the pictures' data, from `iloc`: in order, and none of them twice.
+fn kept_ranges(
+    bytes: &[u8],
+    places: &Part,
+    pictures: &HashSet<usize>,
+    idat: Option<&Part>,
+    budget: &mut Budget,
+) -> Result<Vec<Range<usize>>, Malformed> {
+    let places = read_places(places.content(bytes), budget).ok_or(CUT_SHORT)??;
+    let mut ranges = Vec::new();
+    for place in places.iter().filter(|place| pictures.contains(&place.item)) {
+        ranges.push(place.range(bytes.len(), idat)?);
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut kept: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match kept.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => kept.push(range),
+        }
+    }
+    Ok(kept)
 }
 
 /// One piece of an item's data.
@@ -187,7 +413,7 @@ impl Place {
 }
 
 /// Where the items' data is, from `iloc`; `None` if it ends too soon.
-fn places(iloc: &[u8]) -> Option<Vec<Place>> {
+fn read_places(iloc: &[u8], budget: &mut Budget) -> Option<Result<Vec<Place>, Malformed>> {
     let mut reader = Reader::new(iloc);
     let version = reader.be32()? >> 24;
     let sizes = reader.be16()?;
@@ -197,6 +423,9 @@ fn places(iloc: &[u8]) -> Option<Vec<Place>> {
     let id_bytes = if version < 2 { 2 } else { 4 };
     let mut places = Vec::new();
     for _item in 0..reader.be(id_bytes)? {
+        if let Err(error) = budget.part() {
+            return Some(Err(error));
+        }
         let item = reader.be(id_bytes)?;
         let method = if version == 0 { 0 } else { reader.be16()? & 15 };
         let source = reader.be16()?;
@@ -217,28 +446,5 @@ fn places(iloc: &[u8]) -> Option<Vec<Place>> {
             });
         }
     }
-    Some(places)
-}
-
-/// Makes a box empty space.
-fn blank(picture: &mut [u8], part: &Part) {
-    picture[part.content.clone()].fill(0);
-    picture[part.start + 4..part.start + 8].copy_from_slice(b"free");
-}
-
-/// Blanks what of `space` is in none of `kept`.
-fn blank_between(picture: &mut [u8], space: &Range<usize>, kept: &[Range<usize>]) {
-    let mut kept: Vec<_> = kept
-        .iter()
-        .filter(|range| range.start < space.end)
-        .collect();
-    kept.sort_by_key(|range| range.start);
-    let mut done = space.start;
-    for range in kept {
-        if range.start > done {
-            picture[done..range.start].fill(0);
-        }
-        done = done.max(range.end.min(space.end));
-    }
-    picture[done..space.end].fill(0);
+    Some(Ok(places))
 }

@@ -1,8 +1,8 @@
 //! JPEG (ITU T.81). Walked to its very end, scans included: `img-parts` stops at the first scan, and
 //! behind it a file may hold more metadata, a second picture or another file.
 
-use super::Malformed;
 use super::reader::Reader;
+use super::{Budget, Malformed, icc};
 
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
@@ -10,20 +10,25 @@ const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
-const COM: u8 = 0xfe;
+/// What the segments begin with that hold a colour profile, before their number and how many there are.
+const ICC: &[u8] = b"ICC_PROFILE\0";
+/// How much of a profile fits into one segment.
+const ICC_PIECE_BYTES_MAX: usize = 65_000;
 
 const CUT_SHORT: Malformed = Malformed("the JPEG is cut short");
 
-pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(bytes);
     if reader.take(2) != Some(&[0xff, 0xd8]) {
         return Err(Malformed("not a JPEG"));
     }
     let mut body = Vec::with_capacity(bytes.len());
     let mut orientation = None;
+    let mut profile = Profile::default();
     let mut frames = 0;
     let mut scans = 0;
     loop {
+        budget.part()?;
         let marker = next_marker(&mut reader)?;
         match marker {
             EOI => break,
@@ -37,12 +42,16 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
             .checked_sub(2)
             .ok_or(Malformed("a JPEG segment is too short"))?;
         let content = reader.take(content_bytes).ok_or(CUT_SHORT)?;
-        if marker == APP1 {
-            orientation = orientation.or(exif_orientation(content));
+        match marker {
+            APP1 => orientation = orientation.or(exif_orientation(content)),
+            APP2 => profile.add(content),
+            _ => {}
         }
         frames += usize::from(is_frame(marker));
-        if let Some(kept) = kept_content(marker, content) {
-            push_segment(&mut body, marker, kept);
+        match kept_content(marker, content) {
+            Some(kept) => push_segment(&mut body, marker, kept),
+            None if is_frame(marker) || marker == SOS => return Err(CUT_SHORT),
+            None => {}
         }
         if marker == SOS {
             scans += 1;
@@ -52,17 +61,57 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if frames != 1 || scans == 0 {
         return Err(Malformed("the JPEG does not hold exactly one picture"));
     }
-    Ok(assemble(orientation, &body))
+    Ok(assemble(orientation, &profile, &body))
 }
 
-fn assemble(orientation: Option<u8>, body: &[u8]) -> Vec<u8> {
-    let mut picture = vec![0xff, 0xd8];
+fn assemble(orientation: Option<u8>, profile: &Profile<'_>, body: &[u8]) -> Vec<u8> {
+    let profile = profile.reduced().unwrap_or_default();
+    let mut picture = Vec::with_capacity(body.len() + profile.len() + 100);
+    picture.extend([0xff, 0xd8]);
     if let Some(orientation) = orientation {
         push_segment(&mut picture, APP1, &minimal_exif(orientation));
+    }
+    let pieces = profile.chunks(ICC_PIECE_BYTES_MAX);
+    let count = u8::try_from(pieces.len()).unwrap_or(u8::MAX);
+    for (number, piece) in (1_u8..).zip(pieces) {
+        push_segment(&mut picture, APP2, &[ICC, &[number, count], piece].concat());
     }
     picture.extend(body);
     picture.extend([0xff, EOI]);
     picture
+}
+
+/// A colour profile, which may be spread over segments in any order.
+#[derive(Default)]
+struct Profile<'a> {
+    /// The count that the first segment states, and each piece under its number, from 1.
+    count: u8,
+    pieces: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Profile<'a> {
+    fn add(&mut self, content: &'a [u8]) {
+        let Some([number, count, piece @ ..]) = content.strip_prefix(ICC) else {
+            return;
+        };
+        if self.pieces.is_empty() {
+            self.count = *count;
+            self.pieces = vec![None; usize::from(*count)];
+        }
+        let place = usize::from(*number).checked_sub(1);
+        if let Some(empty) = place.and_then(|place| self.pieces.get_mut(place))
+            && *count == self.count
+        {
+            empty.get_or_insert(piece);
+        }
+    }
+
+    /// `None`: there is none, or it is damaged.
+    fn reduced(&self) -> Option<Vec<u8>> {
+        let pieces: Option<Vec<&[u8]>> = self.pieces.iter().copied().collect();
+        icc::reduce(&pieces?.concat())
+            .filter(|profile| profile.len().div_ceil(ICC_PIECE_BYTES_MAX) <= usize::from(u8::MAX))
+    }
 }
 
 fn push_segment(out: &mut Vec<u8>, marker: u8, content: &[u8]) {
@@ -94,18 +143,44 @@ fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-/// What is kept of a segment: all that decoding needs, colours included.
+/// What is kept of a segment: all that decoding needs. The colour profile is kept apart.
 fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
     // JFIF of version 1.02, 1:1 pixels, without the thumbnail that may follow.
     const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
-    match marker {
-        APP0 => content.starts_with(b"JFIF\0").then_some(JFIF),
-        APP2 => content.starts_with(b"ICC_PROFILE\0").then_some(content),
+    let byte = |at: usize| content.get(at).copied().map(usize::from);
+    let bytes = match marker {
+        APP0 => return content.starts_with(b"JFIF\0").then_some(JFIF),
         // Without Adobe's word on colours CMYK pictures are shown inverted. It is 12 bytes long.
-        APP14 => content.starts_with(b"Adobe").then(|| content.get(..12))?,
-        0xe1 | 0xe3..=0xed | 0xef | COM => None,
-        _ => Some(content),
+        APP14 if content.starts_with(b"Adobe") => 12,
+        // Depth, height, width, and three bytes for each component.
+        marker if is_frame(marker) => 6 + 3 * byte(5)?,
+        // Components, two bytes for each, and three for the scan.
+        SOS => 4 + 2 * byte(0)?,
+        // Restart interval, number of lines, arithmetic conditioning.
+        0xdd | 0xdc => 2,
+        0xcc => content.len().min(16) & !1,
+        0xdb => tables_bytes(content, |table| {
+            Some(if table.first()? >> 4 == 0 { 65 } else { 129 })
+        }),
+        0xc4 => tables_bytes(content, |table| {
+            let counts = table.get(1..17)?.iter();
+            Some(17 + counts.map(|count| usize::from(*count)).sum::<usize>())
+        }),
+        _ => return None,
+    };
+    content.get(..bytes)
+}
+
+/// How many bytes whole tables take that follow each other.
+fn tables_bytes(content: &[u8], size: impl Fn(&[u8]) -> Option<usize>) -> usize {
+    let mut end = 0;
+    while let Some(next) = content.get(end..).and_then(&size) {
+        if end + next > content.len() {
+            break;
+        }
+        end += next;
     }
+    end
 }
 
 /// The coded pixels of a scan, up to the next marker that is neither stuffing nor a restart.

@@ -3,17 +3,26 @@
 //!
 //! Each format has a list of what is kept; everything else goes, known or not. Nothing is decoded:
 //! pixels are copied as they are. A picture that does not hold together is refused rather than guessed
-//! at, for what two programs read differently is how a polyglot works.
+//! at, for what two programs read differently is how a polyglot works. Each file is read in passes whose
+//! work grows with its length alone; a [`Budget`] bounds how many parts are read.
 
 mod bmp;
+mod boxes;
+mod budget;
 mod gif;
 mod heif;
+mod icc;
+mod ico;
+mod jp2;
 mod jpeg;
 mod png;
 mod reader;
+mod tiff;
 mod webp;
 
 use bytes::Bytes;
+
+pub(super) use budget::{Budget, TOO_MANY_PARTS};
 
 use crate::model::ImageFormat;
 
@@ -22,14 +31,25 @@ use crate::model::ImageFormat;
 #[error("{0}")]
 pub(super) struct Malformed(pub(super) &'static str);
 
+/// Width and height in pixels, where stripping meets them.
+pub(super) type Size = Option<(u32, u32)>;
+
 /// The picture alone.
-pub(super) fn strip(format: ImageFormat, bytes: &Bytes) -> Result<Bytes, Malformed> {
-    match format {
-        ImageFormat::Jpeg => jpeg::strip(bytes).map(Bytes::from),
-        ImageFormat::Png => png::strip(bytes.clone()),
-        ImageFormat::Gif => gif::strip(bytes).map(Bytes::from),
-        ImageFormat::Webp => webp::strip(bytes).map(Bytes::from),
-        ImageFormat::Bmp => bmp::strip(bytes).map(Bytes::from),
-        ImageFormat::Heif => heif::strip(bytes).map(Bytes::from),
-    }
+pub(super) fn strip(
+    format: ImageFormat,
+    bytes: &[u8],
+    budget: &mut Budget,
+) -> Result<(Bytes, Size), Malformed> {
+    let (stripped, size) = match format {
+        ImageFormat::Jpeg => (jpeg::strip(bytes, budget)?, None),
+        ImageFormat::Png => (png::strip(bytes, budget)?, None),
+        ImageFormat::Gif => (gif::strip(bytes, budget)?, None),
+        ImageFormat::Webp => (webp::strip(bytes, budget)?, None),
+        ImageFormat::Bmp => (bmp::strip(bytes)?, None),
+        ImageFormat::Heif | ImageFormat::Avif => heif::strip(bytes, budget)?,
+        ImageFormat::Tiff => tiff::strip(bytes, budget)?,
+        ImageFormat::Ico => ico::strip(bytes, budget)?,
+        ImageFormat::Jp2 => jp2::strip(bytes, budget)?,
+    };
+    Ok((stripped.into(), size))
 }

@@ -1,33 +1,126 @@
-//! PNG and APNG (W3C PNG 3rd edition). `img-parts` reads the chunks, checks their sums and stops at
-//! the end of the picture.
+//! PNG and APNG (W3C PNG 3rd edition).
 
-use bytes::Bytes;
-use img_parts::png::Png;
+use std::borrow::Cow;
 
-use super::Malformed;
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
-/// Chunks that decoding, colours, transparency and animation need.
-const KEPT: [&[u8; 4]; 17] = [
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT",
-    b"bKGD", b"pHYs", b"cICP", b"mDCV", b"acTL", b"fcTL", b"fdAT",
-];
+use super::reader::Reader;
+use super::{Budget, Malformed, icc};
 
-pub(super) fn strip(bytes: Bytes) -> Result<Bytes, Malformed> {
-    let mut png = Png::from_bytes(bytes).map_err(|_detail| Malformed("the PNG is damaged"))?;
-    let chunks = png.chunks_mut();
-    // The fifth bit of the first letter says whether a decoder may skip the chunk.
-    let unknown = |kind: [u8; 4]| kind[0] & 0x20 == 0 && !KEPT.contains(&&kind);
-    if chunks.iter().any(|chunk| unknown(chunk.kind())) {
-        return Err(Malformed("the PNG has a part that nobody knows"));
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+const CUT_SHORT: Malformed = Malformed("the PNG is cut short");
+const DAMAGED: Malformed = Malformed("the PNG is damaged");
+const NOT_ONE: Malformed = Malformed("the PNG does not hold exactly one picture");
+/// The largest colour profile that is unpacked. Those of printers have half of that.
+const PROFILE_BYTES_MAX: usize = 2 << 20;
+
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    if reader.take(8) != Some(SIGNATURE) {
+        return Err(Malformed("not a PNG"));
     }
-    let count = |kind: &[u8; 4]| chunks.iter().filter(|chunk| chunk.kind() == *kind).count();
-    let first = chunks.first().is_some_and(|chunk| chunk.kind() == *b"IHDR");
-    let last = chunks
-        .last()
-        .is_some_and(|chunk| chunk.kind() == *b"IEND" && chunk.contents().is_empty());
-    if !first || !last || count(b"IHDR") != 1 || count(b"IDAT") == 0 {
-        return Err(Malformed("the PNG does not hold exactly one picture"));
+    let mut picture = Vec::with_capacity(bytes.len());
+    picture.extend(SIGNATURE);
+    let mut data = false;
+    let mut first = true;
+    loop {
+        budget.part()?;
+        let size = reader.be32().ok_or(CUT_SHORT)?;
+        let kind: [u8; 4] = reader.array().ok_or(CUT_SHORT)?;
+        let content = reader.take(size).ok_or(CUT_SHORT)?;
+        let sum: [u8; 4] = reader.array().ok_or(CUT_SHORT)?;
+        if sum != crc(kind, content) {
+            return Err(DAMAGED);
+        }
+        if first != (kind == *b"IHDR") {
+            return Err(NOT_ONE);
+        }
+        first = false;
+        if let Some(kept) = kept_content(kind, content)? {
+            push_chunk(&mut picture, kind, &kept)?;
+        }
+        data |= kind == *b"IDAT";
+        if kind == *b"IEND" {
+            break;
+        }
     }
-    chunks.retain(|chunk| KEPT.contains(&&chunk.kind()));
-    Ok(png.encoder().bytes())
+    if data { Ok(picture) } else { Err(NOT_ONE) }
 }
+
+/// What is kept of a chunk: all that decoding, colours, transparency and animation need.
+fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Malformed> {
+    let fits = match &kind {
+        b"IHDR" if content.len() == 13 => true,
+        b"IHDR" => return Err(DAMAGED),
+        b"IEND" if !content.is_empty() => return Err(NOT_ONE),
+        b"IEND" | b"IDAT" | b"fdAT" => true,
+        b"PLTE" => content.len() <= 768,
+        b"tRNS" => content.len() <= 256,
+        b"gAMA" | b"cICP" => content.len() == 4,
+        b"sBIT" => content.len() <= 4,
+        b"bKGD" => content.len() <= 6,
+        b"cLLI" | b"acTL" => content.len() == 8,
+        b"sRGB" => content.len() == 1,
+        b"pHYs" => content.len() == 9,
+        b"mDCV" => content.len() == 24,
+        b"fcTL" => content.len() == 26,
+        b"cHRM" => content.len() == 32,
+        b"iCCP" => return Ok(colours(content).map(Cow::Owned)),
+        // The fifth bit of the first letter says whether a decoder may skip the chunk.
+        [first, ..] if first & 0x20 == 0 => {
+            return Err(Malformed("the PNG has a part that nobody knows"));
+        }
+        _ => false,
+    };
+    Ok(fits.then_some(Cow::Borrowed(content)))
+}
+
+/// A colour profile, unpacked, reduced and packed again, without its name. `None`: it is damaged.
+fn colours(content: &[u8]) -> Option<Vec<u8>> {
+    let name_bytes = content.iter().take(80).position(|byte| *byte == 0)?;
+    // One byte says how it is packed; there is one way.
+    let packed = content.get(name_bytes + 2..)?;
+    let profile = decompress_to_vec_zlib_with_limit(packed, PROFILE_BYTES_MAX).ok()?;
+    let reduced = icc::reduce(&profile)?;
+    let mut kept = b"icc\0\0".to_vec();
+    kept.extend(compress_to_vec_zlib(&reduced, 6));
+    Some(kept)
+}
+
+fn push_chunk(out: &mut Vec<u8>, kind: [u8; 4], content: &[u8]) -> Result<(), Malformed> {
+    let length = u32::try_from(content.len()).map_err(|_too_long| DAMAGED)?;
+    out.extend(length.to_be_bytes());
+    out.extend(kind);
+    out.extend(content);
+    out.extend(crc(kind, content));
+    Ok(())
+}
+
+/// The check sum of a chunk (ISO 3309), as it is written.
+fn crc(kind: [u8; 4], content: &[u8]) -> [u8; 4] {
+    let step =
+        |sum: u32, byte: &u8| CRC_TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8);
+    let sum = kind.iter().chain(content).fold(u32::MAX, step);
+    (!sum).to_be_bytes()
+}
+
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = byte;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 1 == 1 {
+                0xedb8_8320 ^ (sum >> 1)
+            } else {
+                sum >> 1
+            };
+            bit += 1;
+        }
+        table[byte as usize] = sum;
+        byte += 1;
+    }
+    table
+};

@@ -1,16 +1,20 @@
-//! WebP (RFC 9649): chunks in a RIFF file, and chunks in the frames of an animation. Frames hold
-//! unknown chunks as well, which `img-parts` does not look into.
+//! WebP (RFC 9649): chunks in a RIFF file, and chunks in the frames of an animation.
 
-use super::Malformed;
 use super::reader::Reader;
+use super::{Budget, Malformed, icc};
 
 const CUT_SHORT: Malformed = Malformed("the WebP is cut short");
-/// `VP8X` flags that announce the metadata that is taken out: Exif and XMP.
-const METADATA_FLAGS: u8 = 0x08 | 0x04;
+/// `VP8X` flags of what is kept: animation and alpha. Colours are added where their profile is kept.
+const KEPT_FLAGS: u8 = 0x02 | 0x10;
+const COLOURS_FLAG: u8 = 0x20;
+/// `VP8X`: flags, three reserved bytes, the canvas.
+const CANVAS_BYTES: usize = 10;
+/// `ANIM`: background and number of repeats.
+const ANIMATION_BYTES: usize = 6;
 /// The bytes of an animation frame before its chunks.
 const FRAME_HEADER_BYTES: usize = 16;
 
-pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(bytes);
     if reader.take(4) != Some(b"RIFF") {
         return Err(Malformed("not a WebP"));
@@ -20,19 +24,39 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if reader.take(4) != Some(b"WEBP") {
         return Err(Malformed("not a WebP"));
     }
-    let mut body = b"WEBP".to_vec();
+    let mut picture = Vec::with_capacity(size + 8);
+    picture.extend(b"RIFF\0\0\0\0WEBP");
     let mut pictures = 0;
-    while let Some((id, content)) = chunk(&mut reader)? {
+    let mut flags_at = None;
+    let mut colours = false;
+    while let Some((id, content)) = chunk(&mut reader, budget)? {
         match &id {
             b"VP8 " | b"VP8L" => {
                 pictures += 1;
-                push_chunk(&mut body, id, content);
+                push_chunk(&mut picture, id, content);
             }
-            b"ALPH" | b"ANIM" | b"ICCP" => push_chunk(&mut body, id, content),
-            b"VP8X" => push_chunk(&mut body, id, &without_metadata_flags(content)?),
+            b"ALPH" => push_chunk(&mut picture, id, content),
+            b"ANIM" => {
+                let kept = content.get(..ANIMATION_BYTES).ok_or(CUT_SHORT)?;
+                push_chunk(&mut picture, id, kept);
+            }
+            b"ICCP" if !colours => {
+                if let Some(profile) = icc::reduce(content) {
+                    colours = true;
+                    push_chunk(&mut picture, id, &profile);
+                }
+            }
+            b"VP8X" if flags_at.is_none() => {
+                let mut canvas: [u8; CANVAS_BYTES] =
+                    Reader::new(content).array().ok_or(CUT_SHORT)?;
+                canvas[0] &= KEPT_FLAGS;
+                canvas[1..4].fill(0);
+                flags_at = Some(picture.len() + 8);
+                push_chunk(&mut picture, id, &canvas);
+            }
             b"ANMF" => {
                 pictures += 1;
-                push_chunk(&mut body, id, &frame(content)?);
+                push_frame(&mut picture, content, budget)?;
             }
             _ => {}
         }
@@ -40,27 +64,30 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if pictures == 0 {
         return Err(Malformed("the WebP holds no picture"));
     }
-    let mut picture = b"RIFF".to_vec();
-    picture.extend(length(&body));
-    picture.extend(body);
+    if let Some(at) = flags_at
+        && colours
+    {
+        picture[at] |= COLOURS_FLAG;
+    }
+    let size = length(picture.len() - 8);
+    picture[4..8].copy_from_slice(&size);
     Ok(picture)
 }
 
-fn without_metadata_flags(content: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut content = content.to_vec();
-    *content.first_mut().ok_or(CUT_SHORT)? &= !METADATA_FLAGS;
-    Ok(content)
-}
-
-fn frame(content: &[u8]) -> Result<Vec<u8>, Malformed> {
+/// Keeps a frame without chunks that are no part of it. Its length is written when it is known.
+fn push_frame(picture: &mut Vec<u8>, content: &[u8], budget: &mut Budget) -> Result<(), Malformed> {
     let mut reader = Reader::new(content);
-    let mut frame = reader.take(FRAME_HEADER_BYTES).ok_or(CUT_SHORT)?.to_vec();
-    while let Some((id, content)) = chunk(&mut reader)? {
+    let start = picture.len();
+    picture.extend(b"ANMF\0\0\0\0");
+    picture.extend(reader.take(FRAME_HEADER_BYTES).ok_or(CUT_SHORT)?);
+    while let Some((id, content)) = chunk(&mut reader, budget)? {
         if matches!(&id, b"VP8 " | b"VP8L" | b"ALPH") {
-            push_chunk(&mut frame, id, content);
+            push_chunk(picture, id, content);
         }
     }
-    Ok(frame)
+    let size = length(picture.len() - start - 8);
+    picture[start + 4..start + 8].copy_from_slice(&size);
+    Ok(())
 }
 
 /// A chunk's name and content.
@@ -68,10 +95,11 @@ type Chunk<'a> = ([u8; 4], &'a [u8]);
 
 /// The next chunk; `None` at the end. An odd one is padded, except that the last one's padding is
 /// often forgotten.
-fn chunk<'a>(reader: &mut Reader<'a>) -> Result<Option<Chunk<'a>>, Malformed> {
+fn chunk<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Result<Option<Chunk<'a>>, Malformed> {
     if reader.is_empty() {
         return Ok(None);
     }
+    budget.part()?;
     let id = reader.array().ok_or(CUT_SHORT)?;
     let size = reader.le32().ok_or(CUT_SHORT)?;
     let content = reader.take(size).ok_or(CUT_SHORT)?;
@@ -83,15 +111,15 @@ fn chunk<'a>(reader: &mut Reader<'a>) -> Result<Option<Chunk<'a>>, Malformed> {
 
 fn push_chunk(out: &mut Vec<u8>, id: [u8; 4], content: &[u8]) {
     out.extend(id);
-    out.extend(length(content));
+    out.extend(length(content.len()));
     out.extend(content);
     if content.len() % 2 == 1 {
         out.push(0);
     }
 }
 
-fn length(content: &[u8]) -> [u8; 4] {
-    let length = u32::try_from(content.len())
-        .expect("it is no longer than what was read with such a length");
+fn length(bytes: usize) -> [u8; 4] {
+    let length =
+        u32::try_from(bytes).expect("it is no longer than what was read with such a length");
     length.to_le_bytes()
 }

@@ -1,10 +1,12 @@
 //! Fetching and checking against a real socket; what needs the journal is tested with it.
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::images::check::samples;
 use crate::model::ImageFormat;
+use crate::net::Proxies;
 
 fn settings(bytes_max: u64) -> Settings {
     let day = Duration::from_secs(24 * 60 * 60);
@@ -35,9 +37,10 @@ async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Fai
         assert!(read > 0);
         socket.write_all(&answer).await.unwrap();
     };
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     let settings = settings(bytes_max);
-    tokio::join!(host, fetch(&client, &url, &settings)).1
+    let (_, fetched) = tokio::join!(host, fetch(&client, &url, &settings, false));
+    fetched.map(|fetched| fetched.body)
 }
 
 #[tokio::test]
@@ -45,7 +48,7 @@ async fn a_picture_is_what_its_bytes_say_whatever_address_and_type_say() {
     let bytes = fetched("200 OK", &samples::png(3, 2), 10_000)
         .await
         .unwrap();
-    let kept = checked(bytes).await.unwrap().kept;
+    let kept = Checker::default().check(bytes, false).await.unwrap().kept;
     assert_eq!(
         (kept.format, kept.width, kept.height),
         (ImageFormat::Png, 3, 2)
@@ -53,9 +56,16 @@ async fn a_picture_is_what_its_bytes_say_whatever_address_and_type_say() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_or_too_large_is_lost_and_a_busy_host_is_not() {
+async fn what_is_too_large_is_lost_and_a_page_or_a_busy_host_is_not() {
     let page = fetched("200 OK", b"<html></html>", 100).await.unwrap();
-    assert!(matches!(checked(page).await, Err(Failure::Hopeless(_))));
+    let checked = Checker::default().check(page, false).await;
+    assert!(
+        matches!(checked, Err(Failure::NotAPicture(_))),
+        "it may be one later"
+    );
+    let bomb = Bytes::from(samples::png(50_000, 50_000));
+    let checked = Checker::default().check(bomb, true).await;
+    assert!(matches!(checked, Err(Failure::Hopeless(_))));
     assert!(matches!(
         fetched("200 OK", &[0; 101], 100).await,
         Err(Failure::Hopeless(_))

@@ -229,6 +229,10 @@ async fn pictures_last_from_when_the_list_was_asked_for() {
         r#"{"feedback_id":1,"feedback_time":"2026-02-28 12:00:00","images":["https://x/1"]}"#;
     let fake = Fake::start(vec![token(), page(&[item.to_owned()], None)]);
     assert_eq!(bench.ask(&fake, false).await.1, None);
-    let jobs = bench.store.lease_images(9, HOUR).await.unwrap();
-    assert_eq!(jobs[0].item.deadline_at, NOW + super::super::IMAGES_LAST);
+    let hosts = store::ImageHosts::default();
+    let jobs = bench.store.lease_images(9, HOUR, &hosts).await.unwrap();
+    assert_eq!(
+        jobs.leases[0].item.deadline_at,
+        NOW + super::super::IMAGES_LAST
+    );
 }

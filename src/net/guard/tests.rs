@@ -9,6 +9,7 @@ fn policy(hosts: &[String], allow_private_addresses: bool) -> GuardPolicy<'_> {
     GuardPolicy {
         allow_hosts: hosts,
         allow_private_addresses,
+        alone: false,
     }
 }
 
@@ -143,7 +144,7 @@ const MALFORMED: &[&str] = &[
 #[tokio::test]
 async fn no_url_form_reaches_an_internal_address() {
     assert!(INTERNAL.len() + MALFORMED.len() >= 60);
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     for text in INTERNAL {
         // The host is allowed by name each time, so that the address alone refuses it.
         let name = Url::parse(text).map(|url| url.host_str().unwrap_or_default().to_owned());
@@ -171,7 +172,7 @@ async fn no_url_form_reaches_an_internal_address() {
 #[tokio::test]
 async fn a_name_that_resolves_to_loopback_is_refused_though_it_is_allowed() {
     let allowed = hosts(&["localhost"]);
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     let url = Private::new("https://localhost:1/");
     assert_eq!(
         client
@@ -201,7 +202,7 @@ fn only_public_addresses_of_a_name_are_handed_on() {
 
 #[tokio::test]
 async fn a_host_that_is_not_allowed_is_named() {
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     let url = Private::new("https://p3.elsewhere.com/secret?sig=1");
     let allowed = hosts(&["*.byteimg.com"]);
     let error = client
@@ -264,10 +265,10 @@ async fn fetch(
     answers: Vec<String>,
     allowed: &[&str],
     bytes_max: usize,
-) -> Result<Answer, GuardError> {
+) -> Result<Fetched, GuardError> {
     let (address, _asked) = server(answers).await;
     let url = Private::new(format!("http://{address}/a?sig=s"));
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     client
         .get(&url, policy(&hosts(allowed), true), bytes_max)
         .await
@@ -277,7 +278,7 @@ async fn fetch(
 async fn a_loopback_host_is_fetched_when_private_addresses_are_allowed() {
     let (address, mut asked) = server(vec![ok("picture")]).await;
     let url = Private::new(format!("http://{address}/a?sig=s"));
-    let client = GuardedClient::new().unwrap();
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
     let allowed = hosts(&["127.0.0.1"]);
     let answer = client.get(&url, policy(&allowed, true), 100).await.unwrap();
     assert_eq!((answer.status, &answer.body[..]), (200, &b"picture"[..]));
@@ -468,4 +469,56 @@ fn a_zone_or_an_address_beyond_ipv4_is_no_address() {
         let url = Url::parse(&format!("https://{host}/"));
         assert!(url.is_err(), "{host}: {url:?}");
     }
+}
+
+/// The first line of a request, as a proxy gets it; the proxy refuses it.
+async fn asked_of_proxy(url: &str, allowed: &[&str], except: &str) -> (Option<String>, GuardError) {
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = crate::model::Secret::new(format!("http://{}", proxy.local_addr().unwrap()));
+    let client = GuardedClient::new(&Proxies {
+        https: Some(way.clone()),
+        http: Some(way),
+        except: except.to_owned(),
+    })
+    .unwrap();
+    let (url, allowed) = (Private::new(url), hosts(allowed));
+    let mut asked = None;
+    let listen = async {
+        let (mut socket, _) = proxy.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let read = socket.read(&mut head).await.unwrap();
+        let head = String::from_utf8_lossy(&head[..read]).into_owned();
+        asked = head.lines().next().map(str::to_owned);
+        let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+        socket.write_all(refusal).await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let error = tokio::select! {
+        () = listen => unreachable!("it waits for ever"),
+        fetched = client.get(&url, policy(&allowed, false), 100) => fetched.unwrap_err(),
+    };
+    (asked, error)
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_list_and_literal_addresses_are_checked_all_the_same() {
+    let (asked, error) = asked_of_proxy("https://p.example.com/a", &["p.example.com"], "").await;
+    assert_eq!(asked.as_deref(), Some("CONNECT p.example.com:443 HTTP/1.1"));
+    assert!(matches!(error, GuardError::Net(_)), "{error}");
+    let (asked, error) = asked_of_proxy("https://q.example.com/a", &["p.example.com"], "").await;
+    assert!(matches!(error, GuardError::HostRefused { .. }), "{error}");
+    assert_eq!(asked, None);
+    let (asked, error) = asked_of_proxy("https://10.0.0.1/a", &["10.0.0.1"], "").await;
+    assert!(
+        matches!(error, GuardError::AddressRefused { .. }),
+        "{error}"
+    );
+    assert_eq!(asked, None);
+    // A host of NO_PROXY is reached directly, and its addresses are looked at.
+    let (asked, error) = asked_of_proxy("https://localhost/a", &["localhost"], "localhost").await;
+    assert!(
+        matches!(error, GuardError::AddressRefused { .. }),
+        "{error}"
+    );
+    assert_eq!(asked, None);
 }

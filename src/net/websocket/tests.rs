@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::SystemProxy;
+use crate::net::Proxies;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -178,11 +178,12 @@ async fn no_error_shows_the_address_and_each_comes_in_time() {
 async fn asked_of_proxy(url: &str, except: &str) -> Option<String> {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = proxy.local_addr().unwrap();
-    let system = SystemProxy {
-        url: Secret::new(format!("http://user:word@{address}")),
+    let proxies = Proxies {
+        https: Some(Secret::new(format!("http://user:word@{address}"))),
         except: except.into(),
+        ..Proxies::default()
     };
-    let client = HttpClient::with_system_proxy(Some(&system)).unwrap();
+    let client = HttpClient::by(&proxies).unwrap();
     let url = Secret::new(url);
     let asked = async {
         let mut stream = proxy.accept().await.unwrap().0;

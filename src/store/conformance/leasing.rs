@@ -115,7 +115,9 @@ async fn a_restart_takes_up_at_once_what_was_in_flight_with_the_same_key_and_pay
         bench.finish(&lease, Verdict::Done).await,
         Recorded::LeaseLost
     );
-    assert_eq!(bench.lease_image().await.item, image.item);
+    let image_again = bench.lease_image().await.item;
+    assert_eq!(image_again.url, image.item.url);
+    assert_eq!(image_again.attempts, 1, "the lease before counts");
     assert_eq!(
         bench.finish_image(&image, lost()).await,
         Recorded::LeaseLost

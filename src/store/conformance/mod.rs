@@ -200,7 +200,14 @@ impl Bench {
     }
 
     pub(super) async fn lease_image(&self) -> Lease<ImageJob> {
-        self.store().lease_images(1, LEASE).await.unwrap().remove(0)
+        self.lease_images(1).await.remove(0)
+    }
+
+    /// Leases so many picture jobs, of whatever host.
+    pub(super) async fn lease_images(&self, count: usize) -> Vec<Lease<ImageJob>> {
+        let hosts = ImageHosts::default();
+        let leased = self.store().lease_images(count, LEASE, &hosts).await;
+        leased.unwrap().leases
     }
 
     /// Keeps the picture of the job, whose bytes are `bytes`.

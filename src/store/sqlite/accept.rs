@@ -7,6 +7,7 @@ use super::tx::Tx;
 use super::values::signed;
 use super::{deliveries, ids, messages};
 use crate::model::*;
+use crate::net::host_of;
 use crate::store::{Accepted, Arrival, NewDelivery};
 
 /// See [`crate::store::Store::accept`].
@@ -118,14 +119,15 @@ fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::R
         return Ok(());
     }
     let mut insert = tx.prepare_cached(
-        "INSERT INTO image_jobs (event_seq, ordinal, url, state, due_at, deadline_at)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?5)",
+        "INSERT INTO image_jobs (event_seq, ordinal, url, host, state, due_at, deadline_at)
+         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6)",
     )?;
     for (ordinal, url) in arrival.images.iter().take(IMAGES_PER_EVENT_MAX).enumerate() {
         insert.execute(params![
             event,
             signed(ordinal),
             url.expose(),
+            host_of(url.expose()),
             tx.now,
             arrival.images_deadline_at,
         ])?;

@@ -1,94 +1,12 @@
-//! Picture jobs, and what is known of kept pictures.
+//! What becomes of picture jobs, and what is known of kept pictures.
 
-use std::time::Duration;
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::tx::Tx;
 use super::values::signed;
 use super::{deliveries, follow_up, rows};
 use crate::model::*;
 use crate::store::ImageVerdict;
-
-/// A job waits at longest for its picture's deadline, 72 hours, and an hour for clocks that differ. What
-/// is due later than this was written before the wall clock jumped back, and is due now.
-pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
-
-const SELECT_JOB: &str = "
-    SELECT j.event_seq, e.id AS event_id, j.ordinal, j.url, j.attempts, j.deadline_at
-    FROM image_jobs j JOIN events e ON e.seq = j.event_seq ";
-
-/// Those that are due are few beside those that wait: they are found by their time and sorted by deadline.
-pub(super) const DUE: [&str; 2] = [
-    "SELECT event_seq, ordinal FROM image_jobs WHERE state = 'pending' AND due_at <= ?1
-     ORDER BY deadline_at LIMIT ?2",
-    "SELECT event_seq, ordinal FROM image_jobs WHERE state = 'pending' AND due_at > ?1
-     ORDER BY deadline_at LIMIT ?2",
-];
-
-/// See [`crate::store::Store::lease_images`].
-pub(in crate::store) fn lease_images(
-    tx: &Tx<'_>,
-    count: usize,
-    lease: Duration,
-) -> rusqlite::Result<Vec<Lease<ImageJob>>> {
-    let until = tx.now + lease;
-    let mut due: Vec<(EventSeq, u8)> = Vec::new();
-    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
-        let room = signed(count.saturating_sub(due.len()));
-        let mut rows = tx.prepare_cached(sql)?;
-        for row in rows.query_map(params![bound, room], |row| Ok((row.get(0)?, row.get(1)?)))? {
-            due.push(row?);
-        }
-    }
-    due.into_iter()
-        .map(|(event, ordinal)| {
-            let token = tx.makers.token();
-            tx.prepare_cached(
-                "UPDATE image_jobs SET lease_token = ?3, due_at = ?4
-                 WHERE event_seq = ?1 AND ordinal = ?2",
-            )?
-            .execute(params![event, ordinal, token, until])?;
-            let item = tx
-                .prepare_cached(&format!(
-                    "{SELECT_JOB} WHERE j.event_seq = ?1 AND j.ordinal = ?2"
-                ))?
-                .query_row(params![event, ordinal], job)?;
-            Ok(Lease { item, token, until })
-        })
-        .collect()
-}
-
-fn job(row: &Row<'_>) -> rusqlite::Result<ImageJob> {
-    Ok(ImageJob {
-        event: row.get("event_seq")?,
-        event_id: row.get("event_id")?,
-        ordinal: row.get("ordinal")?,
-        url: Private::new(row.get::<_, String>("url")?),
-        attempts: row.get("attempts")?,
-        deadline_at: row.get("deadline_at")?,
-    })
-}
-
-/// See [`crate::store::Store::next_image_due_at`].
-pub(in crate::store) fn next_image_due_at(
-    conn: &Connection,
-    now: Timestamp,
-) -> rusqlite::Result<Option<Timestamp>> {
-    let end = |end: &str| -> rusqlite::Result<Option<Timestamp>> {
-        conn.prepare_cached(&format!(
-            "SELECT {end}(due_at) FROM image_jobs WHERE state = 'pending'"
-        ))?
-        .query_row([], |row| row.get(0))
-    };
-    let astray = end("max")?.is_some_and(|last| last > now + DUE_AHEAD_MAX);
-    let first = end("min")?;
-    Ok(if astray {
-        first.map(|first| first.min(now))
-    } else {
-        first
-    })
-}
 
 /// See [`crate::store::Store::finish_image`].
 pub(in crate::store) fn finish_image(
@@ -102,21 +20,25 @@ pub(in crate::store) fn finish_image(
         ImageVerdict::Kept(kept) => tx
             .prepare_cached(
                 "UPDATE image_jobs SET state = 'kept', image_id = ?4, url = NULL, reason = NULL,
-                                       attempts = attempts + 1, lease_token = NULL
+                                       lease_token = NULL
                  WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND lease_token = ?3",
             )?
             .execute(params![event, ordinal, token, kept.id])?,
-        ImageVerdict::RetryAt { due_at, reason } => tx
+        ImageVerdict::RetryAt {
+            due_at,
+            reason,
+            refused,
+        } => tx
             .prepare_cached(
-                "UPDATE image_jobs SET due_at = ?4, reason = ?5,
-                                       attempts = attempts + 1, lease_token = NULL
+                "UPDATE image_jobs SET due_at = ?4, reason = ?5, refused = ?6,
+                                       lease_token = NULL, leases_lost = 0
                  WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND lease_token = ?3",
             )?
-            .execute(params![event, ordinal, token, due_at, reason])?,
+            .execute(params![event, ordinal, token, due_at, reason, refused])?,
         ImageVerdict::Lost { reason } => tx
             .prepare_cached(
                 "UPDATE image_jobs SET state = 'lost', url = NULL, reason = ?4,
-                                       attempts = attempts + 1, lease_token = NULL
+                                       lease_token = NULL
                  WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND lease_token = ?3",
             )?
             .execute(params![event, ordinal, token, reason])?,
@@ -131,7 +53,12 @@ pub(in crate::store) fn finish_image(
             follow_up::send_late_images(tx, event)?;
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
-        ImageVerdict::RetryAt { .. } => tx.announce(),
+        ImageVerdict::RetryAt { refused, .. } => {
+            tx.announce();
+            if *refused {
+                release_waiting(tx, event)?;
+            }
+        }
     }
     Ok(Recorded::Recorded)
 }
@@ -156,8 +83,8 @@ fn keep(tx: &Tx<'_>, kept: &KeptImage) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// When the last picture is settled, nothing is left to wait for.
-fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
+/// When the last picture is settled or refused, nothing is left to wait for.
+pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     if rows::images_unsettled(tx, event)? {
         return Ok(());
     }
@@ -172,20 +99,6 @@ fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
         tx.announce();
     }
     Ok(())
-}
-
-/// See [`crate::store::Store::make_images_due`].
-pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
-    let changed = tx
-        .prepare_cached(
-            "UPDATE image_jobs SET due_at = ?1
-             WHERE state = 'pending' AND due_at > ?1 AND lease_token IS NULL",
-        )?
-        .execute([tx.now])?;
-    if changed > 0 {
-        tx.announce();
-    }
-    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
 /// See [`crate::store::Store::image_key`].

@@ -15,6 +15,7 @@ mod follow_up;
 mod gates;
 mod history;
 mod ids;
+mod image_leases;
 mod images;
 mod late;
 mod lease;
@@ -57,10 +58,11 @@ pub(super) use fall_back::fall_back;
 pub(super) use finish::{finish_attempt, put_back};
 pub(super) use gates::{gates, put_gate};
 pub(super) use history::{acts_of, clicks_of, forget_clicks};
-pub(super) use images::{
-    finish_image, forget_image_keys, image_key, kept_image, lease_images, make_images_due,
-    next_image_due_at, put_image_key,
+pub(super) use image_leases::{
+    ImageLook, lease_images, look_for_images, make_images_due, mark_image_check, next_image_due_at,
+    ready_images,
 };
+pub(super) use images::{finish_image, forget_image_keys, image_key, kept_image, put_image_key};
 pub(super) use late::{accept_late, feedback_events, known_feedback, summaries_of, summarise_late};
 pub(super) use lease::{lease_due, leased_work, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
@@ -75,6 +77,7 @@ pub(super) use status_jobs::{
 pub(super) use sweep::{kept_bytes, remove_images, sweep};
 
 use super::StoreError;
+use crate::model::EventSeq;
 use file_watch::FileWatch;
 use readers::Readers;
 use writer::Writer;
@@ -84,6 +87,8 @@ pub(super) struct Journal {
     writer: Writer,
     readers: Arc<Readers>,
     watch: Arc<FileWatch>,
+    /// Picture jobs that were in hand when the relay that had the journal last ended without a word.
+    pub(super) interrupted_images: Vec<(EventSeq, u8)>,
     /// Held while the journal is open; `None` beside a running relay.
     _lock: Option<File>,
 }

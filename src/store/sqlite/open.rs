@@ -12,7 +12,7 @@ use super::tx::Makers;
 use super::values::signed;
 use super::writer::Writer;
 use super::{Journal, connect, files};
-use crate::model::{Clock, Timestamp};
+use crate::model::{Clock, EventSeq, Timestamp};
 use crate::store::{OpenError, Settings};
 
 /// Up to this size a journal is checked whole when it is opened, which takes well under a second. A
@@ -47,8 +47,10 @@ pub(in crate::store) fn open(
     files::sync_folder(path).map_err(io)?;
     check_whole(&conn, path)?;
     move_log(&conn).map_err(say)?;
-    take_up(&conn, clock.now()).map_err(say)?;
-    start(conn, path, clock, watch, Some(lock))
+    let interrupted = take_up(&conn, clock.now()).map_err(say)?;
+    let mut journal = start(conn, path, clock, watch, Some(lock))?;
+    journal.interrupted_images = interrupted;
+    Ok(journal)
 }
 
 /// See [`crate::store::Store::open_beside`].
@@ -143,16 +145,11 @@ fn move_log(conn: &Connection) -> rusqlite::Result<()> {
     connect::checkpoint(conn, "PASSIVE").map(|_log| ())
 }
 
-/// What a dead relay held is due at once: same key, same payload.
-fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+/// What a dead relay held is due at once: same key, same payload. Returns the picture jobs among it.
+fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(EventSeq, u8)>> {
     conn.execute(
         "UPDATE deliveries SET state = 'pending', due_at = ?1, lease_token = NULL, lease_until = NULL
          WHERE state = 'sending'",
-        [now],
-    )?;
-    conn.execute(
-        "UPDATE image_jobs SET due_at = ?1, lease_token = NULL
-         WHERE state = 'pending' AND lease_token IS NOT NULL",
         [now],
     )?;
     conn.execute(
@@ -160,7 +157,19 @@ fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
          WHERE state = 'pending' AND lease_token IS NOT NULL",
         [now],
     )?;
-    Ok(())
+    let images = conn
+        .prepare(
+            "SELECT event_seq, ordinal FROM image_jobs
+             WHERE state = 'pending' AND stage = 2 AND lease_token IS NOT NULL",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    conn.execute(
+        "UPDATE image_jobs SET stage = 1, due_at = ?1, lease_token = NULL
+         WHERE state = 'pending' AND stage = 2 AND lease_token IS NOT NULL",
+        [now],
+    )?;
+    Ok(images)
 }
 
 fn start(
@@ -184,6 +193,7 @@ fn start(
         writer,
         readers: Arc::new(Readers::new(path.to_owned(), Arc::clone(&watch))),
         watch,
+        interrupted_images: Vec::new(),
         _lock: lock,
     })
 }

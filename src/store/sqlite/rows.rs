@@ -89,7 +89,7 @@ pub(in crate::store) fn images_of(
     event: EventSeq,
 ) -> rusqlite::Result<Vec<Image>> {
     conn.prepare_cached(
-        "SELECT j.ordinal, j.state AS job_state, j.reason, i.state AS image_state,
+        "SELECT j.ordinal, j.state AS job_state, j.refused, j.reason, i.state AS image_state,
                 i.id, i.format, i.bytes, i.width, i.height
          FROM image_jobs j LEFT JOIN images i ON i.id = j.image_id
          WHERE j.event_seq = ?1 ORDER BY j.ordinal",
@@ -109,6 +109,7 @@ pub(in crate::store) fn images_of(
                 ImageState::Kept => Some(kept_image_row(row)?),
                 ImageState::Pending | ImageState::Lost | ImageState::Removed => None,
             },
+            refused: state == ImageState::Pending && row.get("refused")?,
             reason: row.get("reason")?,
         })
     })?
@@ -126,10 +127,11 @@ pub(super) fn kept_image_row(row: &Row<'_>) -> rusqlite::Result<KeptImage> {
     })
 }
 
-/// Whether pictures of the event are still to be fetched.
+/// Whether pictures of the event are still to be fetched, and can be.
 pub(super) fn images_unsettled(conn: &Connection, event: EventSeq) -> rusqlite::Result<bool> {
     conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM image_jobs WHERE event_seq = ?1 AND state = 'pending')",
+        "SELECT EXISTS (SELECT 1 FROM image_jobs
+                        WHERE event_seq = ?1 AND state = 'pending' AND refused = 0)",
     )?
     .query_row([event], |row| row.get(0))
 }

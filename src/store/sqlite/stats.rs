@@ -9,7 +9,8 @@ use crate::model::*;
 use crate::store::{QueueStats, Stats};
 
 pub(super) const IMAGES_PENDING: &str =
-    "SELECT count(*), min(deadline_at) FROM image_jobs WHERE state = 'pending'";
+    "SELECT count(*), min(deadline_at) FROM image_jobs INDEXED BY image_jobs_ready
+     WHERE state = 'pending'";
 pub(super) const UNREADABLE: &str = "SELECT count(*) FROM events WHERE state = 'unreadable'";
 pub(super) const STATUSES_PENDING: &str =
     "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'";

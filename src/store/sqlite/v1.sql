@@ -135,32 +135,39 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- A leased job keeps its state; its `due_at` is then the end of the lease.
+-- A pending job is ready for its first attempt (`stage` 0) or another one (1), or waits until `due_at` (2): for
+-- its next attempt, or for the end of its lease. `attempts` counts leases. `leases_lost` counts those in a row
+-- that nobody closed.
 CREATE TABLE image_jobs (
     event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     ordinal     INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 31),
     url         TEXT,
+    host        TEXT    NOT NULL,
     state       TEXT    NOT NULL
         CHECK (state = 'pending' OR state = 'kept' OR state = 'lost' OR state = 'removed'),
+    stage       INTEGER NOT NULL DEFAULT 0 CHECK (stage BETWEEN 0 AND 2),
     attempts    INTEGER NOT NULL DEFAULT 0,
     due_at      INTEGER NOT NULL,
     deadline_at INTEGER NOT NULL,
     lease_token INTEGER,
+    leases_lost INTEGER NOT NULL DEFAULT 0,
+    refused     INTEGER NOT NULL DEFAULT 0 CHECK (refused BETWEEN 0 AND 1),  -- not allowed: nothing waits for it
     image_id    TEXT,
     reason      TEXT,
     PRIMARY KEY (event_seq, ordinal),
     CHECK ((state = 'pending') = (url IS NOT NULL)),
-    CHECK (lease_token IS NULL OR state = 'pending'),
+    CHECK (lease_token IS NULL OR (state = 'pending' AND stage = 2)),
     CHECK ((state = 'kept') = (image_id IS NOT NULL))
-) STRICT;
-CREATE INDEX image_jobs_due ON image_jobs (due_at, deadline_at) WHERE state = 'pending';
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_jobs_ready ON image_jobs (stage, host, deadline_at) WHERE state = 'pending';
+CREATE INDEX image_jobs_waiting ON image_jobs (due_at) WHERE state = 'pending' AND stage = 2;
 CREATE INDEX image_jobs_by_image ON image_jobs (image_id) WHERE image_id IS NOT NULL;
 
 CREATE TABLE images (
     id      TEXT    NOT NULL PRIMARY KEY,
     format  TEXT    NOT NULL
         CHECK (format = 'jpeg' OR format = 'png' OR format = 'gif' OR format = 'webp' OR format = 'bmp'
-           OR format = 'heif'),
+           OR format = 'heif' OR format = 'avif' OR format = 'tiff' OR format = 'ico' OR format = 'jp2'),
     bytes   INTEGER NOT NULL,
     width   INTEGER NOT NULL,
     height  INTEGER NOT NULL,

@@ -80,7 +80,7 @@ impl Metrics {
         for result in words::IMAGES {
             Turn::Begin.take(&self.image_attempts, &Outcome { result });
         }
-        let [_retry, settled @ ..] = words::IMAGES;
+        let [_retry, _lease_lost, settled @ ..] = words::IMAGES;
         for result in settled {
             Turn::Begin.take(&self.images, &Outcome { result });
         }

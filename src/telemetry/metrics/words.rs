@@ -81,7 +81,7 @@ pub(in crate::telemetry) const ENDS: &[&str] = &["delivered", "dead", "discarded
 pub(in crate::telemetry) const RINGS: [&str; 2] = ["rung", "failed"];
 
 /// What comes of an attempt to fetch a picture; the last two settle it.
-pub(in crate::telemetry) const IMAGES: [&str; 3] = ["retry", "kept", "lost"];
+pub(in crate::telemetry) const IMAGES: [&str; 4] = ["retry", "lease_lost", "kept", "lost"];
 
 /// What comes of comparing with the platform's list.
 pub(in crate::telemetry) const BACKFILLS: [&str; 2] = ["ok", "failed"];

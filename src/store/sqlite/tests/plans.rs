@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
 use super::super::{
-    connect, edits, fall_back, follow_up, ids, images, late, lease, lists, states, stats,
+    connect, edits, fall_back, follow_up, ids, image_leases, late, lease, lists, states, stats,
     status_jobs, sweep,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
@@ -66,16 +66,58 @@ fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
     }
 }
 
+/// However many jobs wait: of another host, of a paused one, for a later time.
 #[test]
-fn picture_jobs_that_are_not_due_are_not_looked_at() {
+fn looking_for_pictures_is_ranges_of_indexes_and_sorts_nothing() {
     let conn = journal();
-    for sql in images::DUE {
+    let ready = "COVERING INDEX image_jobs_ready (stage=? AND host";
+    let waiting = "INDEX image_jobs_waiting (due_at";
+    let looks = [
+        (image_leases::NEXT_HOST, ready),
+        (image_leases::OF_HOST, ready),
+        (
+            image_leases::ANY_READY,
+            "COVERING INDEX image_jobs_ready (stage<?",
+        ),
+        (image_leases::DUE[0], waiting),
+        (image_leases::DUE[1], waiting),
+    ];
+    for (sql, index) in looks {
         let plan = plan(&conn, sql);
-        assert!(
-            plan[0].contains("USING INDEX image_jobs_due (due_at"),
-            "{plan:?}"
-        );
+        assert_eq!(plan.len(), 1, "{plan:?}");
+        assert!(plan[0].contains(index), "{plan:?}");
     }
+}
+
+/// Steps of SQLite's machine that a statement takes.
+fn steps(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> i32 {
+    let mut statement = conn.prepare(sql).unwrap();
+    let mut rows = statement.query(params).unwrap();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    statement.get_status(rusqlite::StatementStatus::VmStep)
+}
+
+#[test]
+fn looking_for_pictures_takes_as_many_steps_with_a_hundred_thousand_due() {
+    let taken = |rows: i64| {
+        let conn = journal();
+        conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let fill = "
+            WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+            INSERT INTO image_jobs (event_seq, ordinal, url, host, state, stage, due_at, deadline_at)
+            SELECT i, 0, 'u', iif(i % 2, 'dead', 'well'), 'pending', i % 3, i, i FROM n";
+        conn.execute(fill, [rows]).unwrap();
+        [
+            steps(&conn, image_leases::NEXT_HOST, &[&0, &""]),
+            steps(&conn, image_leases::NEXT_HOST, &[&0, &"dead"]),
+            steps(&conn, image_leases::NEXT_HOST, &[&1, &"well"]),
+            steps(&conn, image_leases::OF_HOST, &[&1, &"well", &4]),
+            steps(&conn, image_leases::DUE[0], &[&rows, &4]),
+            steps(&conn, image_leases::ANY_READY, &[]),
+        ]
+    };
+    assert_eq!(taken(100), taken(100_000));
 }
 
 /// What is asked of the journal for every answer to a monitor, beside counts of deliveries.
@@ -160,7 +202,7 @@ fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
                 "deliveries_due",
                 "deliveries_leased",
                 "deliveries_ended",
-                "image_jobs_due",
+                "image_jobs_ready",
                 "status_jobs_due",
                 "status_jobs_dead",
             ];

@@ -1,0 +1,46 @@
+//! Limits the work that one file can cause, counted in parts instead of time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Malformed;
+
+/// Twice the blocks of the busiest animation that was ever seen. Reading so many takes well under a second.
+const PARTS_MAX: u32 = 1_000_000;
+
+/// The file has more parts than any picture needs.
+pub(in crate::images) const TOO_MANY_PARTS: Malformed =
+    Malformed("it has more parts than a picture needs");
+/// Whoever asked for the check no longer waits for it.
+const CANCELLED: Malformed = Malformed("its check took too long");
+
+/// How many parts of a file may still be read: boxes, chunks, segments, blocks, directory entries.
+pub(in crate::images) struct Budget {
+    left: u32,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Budget {
+    /// A full budget. Setting the flag ends the check at its next part.
+    pub(in crate::images) fn new(cancelled: Arc<AtomicBool>) -> Self {
+        Self {
+            left: PARTS_MAX,
+            cancelled,
+        }
+    }
+
+    /// Takes one part from the budget.
+    pub(super) fn part(&mut self) -> Result<(), Malformed> {
+        self.left = self.left.checked_sub(1).ok_or(TOO_MANY_PARTS)?;
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(CANCELLED);
+        }
+        Ok(())
+    }
+
+    /// How many parts were read.
+    #[cfg(test)]
+    pub(in crate::images) fn spent(&self) -> u32 {
+        PARTS_MAX - self.left
+    }
+}

@@ -1,0 +1,296 @@
+//! TIFF 6.0. Places are counted from the start of the file, so nothing is moved: what a list here does not
+//! keep becomes zeros where it stands, and directories are written anew without its entries.
+
+use std::ops::Range;
+
+use super::reader::Reader;
+use super::{Budget, Malformed, Size, icc};
+
+const CUT_SHORT: Malformed = Malformed("the TIFF is cut short");
+const UNKNOWN: Malformed = Malformed("the TIFF is laid out in a way that is not known");
+
+/// Tags that decoding and colours need, in order.
+const KEPT: [u16; 37] = [
+    254,
+    255,
+    WIDTH,
+    HEIGHT,
+    258,
+    COMPRESSION,
+    262,
+    266,
+    STRIP_PLACES,
+    274,
+    277,
+    278,
+    STRIP_BYTES,
+    282,
+    283,
+    284,
+    292,
+    293,
+    296,
+    301,
+    317,
+    318,
+    319,
+    320,
+    321,
+    322,
+    323,
+    TILE_PLACES,
+    TILE_BYTES,
+    332,
+    338,
+    339,
+    347,
+    529,
+    530,
+    531,
+    532,
+];
+const WIDTH: u16 = 256;
+const HEIGHT: u16 = 257;
+const COMPRESSION: u16 = 259;
+const STRIP_PLACES: u16 = 273;
+const STRIP_BYTES: u16 = 279;
+const TILE_PLACES: u16 = 324;
+const TILE_BYTES: u16 = 325;
+const COLOURS: u16 = 34_675;
+/// The JPEG within TIFF that was withdrawn, whose tables stand anywhere.
+const OLD_JPEG: usize = 6;
+/// Pages of one file.
+const PAGES_MAX: usize = 256;
+/// A page of 12,000 lines may have a strip for each.
+const RANGES_MAX: usize = 200_000;
+const ENTRY_BYTES: usize = 12;
+
+pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size), Malformed> {
+    let little = match bytes.get(..4) {
+        Some(b"II*\0") => true,
+        Some(b"MM\0*") => false,
+        _ => return Err(Malformed("not a TIFF")),
+    };
+    let mut file = File {
+        bytes,
+        little,
+        kept: vec![0..8],
+        changes: Vec::new(),
+        size: (0, 0),
+    };
+    let mut place = file.number(4, 4)?;
+    let mut pages = 0;
+    while place != 0 {
+        pages += 1;
+        if pages > PAGES_MAX {
+            return Err(UNKNOWN);
+        }
+        place = file.page(place, budget)?;
+    }
+    let size = file.size;
+    if size == (0, 0) {
+        return Err(CUT_SHORT);
+    }
+    Ok((file.assemble(), Some(size)))
+}
+
+struct File<'a> {
+    bytes: &'a [u8],
+    little: bool,
+    /// What is kept as it stands.
+    kept: Vec<Range<usize>>,
+    /// What is written over it, and where.
+    changes: Vec<(usize, Vec<u8>)>,
+    size: (u32, u32),
+}
+
+/// An entry of a directory.
+struct Entry<'a> {
+    tag: u16,
+    raw: &'a [u8],
+    /// Bytes of each value, and where the values are.
+    width: usize,
+    values: Range<usize>,
+    /// Whether the values stand in the entry itself.
+    inline: bool,
+}
+
+impl<'a> File<'a> {
+    fn number(&self, at: usize, width: usize) -> Result<usize, Malformed> {
+        let end = at.checked_add(width).ok_or(CUT_SHORT)?;
+        let mut reader = Reader::new(self.bytes.get(at..end).ok_or(CUT_SHORT)?);
+        match (width, self.little) {
+            (1, _) => reader.u8().map(usize::from),
+            (2, true) => reader.le16(),
+            (2, false) => reader.be16(),
+            (4, true) => reader.le32(),
+            (4, false) => reader.be32(),
+            _ => None,
+        }
+        .ok_or(UNKNOWN)
+    }
+
+    fn written(&self, value: usize, width: usize) -> Vec<u8> {
+        let bytes = value.to_be_bytes();
+        let mut bytes = bytes[bytes.len() - width..].to_vec();
+        if self.little {
+            bytes.reverse();
+        }
+        bytes
+    }
+
+    /// Reads a page's directory and keeps what it lists. Returns where the next one is, or 0.
+    fn page(&mut self, place: usize, budget: &mut Budget) -> Result<usize, Malformed> {
+        let count = self.number(place, 2)?;
+        let mut directory = Vec::new();
+        let mut kept = 0;
+        let (mut places, mut lengths) = (None, None);
+        let mut size = (0, 0);
+        for index in 0..count {
+            budget.part()?;
+            let entry = self.entry(place + 2 + index * ENTRY_BYTES)?;
+            match entry.tag {
+                WIDTH => size.0 = self.side(&entry)?,
+                HEIGHT => size.1 = self.side(&entry)?,
+                COMPRESSION if self.number(entry.values.start, entry.width)? == OLD_JPEG => {
+                    return Err(UNKNOWN);
+                }
+                _ => {}
+            }
+            if entry.tag == COLOURS {
+                if let Some(rewritten) = self.colours(&entry) {
+                    kept += 1;
+                    directory.extend(rewritten);
+                }
+                continue;
+            }
+            if !KEPT.contains(&entry.tag) || entry.width == 0 {
+                continue;
+            }
+            kept += 1;
+            directory.extend(entry.raw);
+            if !entry.inline {
+                self.keep(entry.values.clone())?;
+            }
+            match entry.tag {
+                STRIP_PLACES | TILE_PLACES => places = Some(entry),
+                STRIP_BYTES | TILE_BYTES => lengths = Some(entry),
+                _ => {}
+            }
+        }
+        let (Some(places), Some(lengths)) = (places, lengths) else {
+            return Err(UNKNOWN);
+        };
+        self.keep_data(&places, &lengths, budget)?;
+        let next = self.number(place + 2 + count * ENTRY_BYTES, 4)?;
+        let written = [self.written(kept, 2), directory, self.written(next, 4)].concat();
+        self.changes.push((place, written));
+        let pixels = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
+        if pixels(size) > pixels(self.size) {
+            self.size = size;
+        }
+        Ok(next)
+    }
+
+    fn entry(&self, at: usize) -> Result<Entry<'a>, Malformed> {
+        let raw = self.bytes.get(at..at + ENTRY_BYTES).ok_or(CUT_SHORT)?;
+        let tag = u16::try_from(self.number(at, 2)?).unwrap_or(0);
+        let width = match self.number(at + 2, 2)? {
+            1 | 2 | 6 | 7 => 1,
+            3 | 8 => 2,
+            4 | 9 | 11 | 13 => 4,
+            5 | 10 | 12 => 8,
+            _ => 0,
+        };
+        let bytes = self
+            .number(at + 4, 4)?
+            .checked_mul(width)
+            .ok_or(CUT_SHORT)?;
+        let inline = bytes <= 4;
+        let start = if inline {
+            at + 8
+        } else {
+            self.number(at + 8, 4)?
+        };
+        let values = start..start.checked_add(bytes).ok_or(CUT_SHORT)?;
+        Ok(Entry {
+            tag,
+            raw,
+            width,
+            values,
+            inline,
+        })
+    }
+
+    fn side(&self, entry: &Entry<'_>) -> Result<u32, Malformed> {
+        let side = self.number(entry.values.start, entry.width)?;
+        u32::try_from(side).map_err(|_large| UNKNOWN)
+    }
+
+    fn keep(&mut self, range: Range<usize>) -> Result<(), Malformed> {
+        if range.end > self.bytes.len() {
+            return Err(CUT_SHORT);
+        }
+        if self.kept.len() == RANGES_MAX {
+            return Err(super::TOO_MANY_PARTS);
+        }
+        self.kept.push(range);
+        Ok(())
+    }
+
+    /// Keeps the strips or tiles.
+    fn keep_data(
+        &mut self,
+        places: &Entry<'_>,
+        lengths: &Entry<'_>,
+        budget: &mut Budget,
+    ) -> Result<(), Malformed> {
+        let count = |entry: &Entry<'_>| entry.values.len() / entry.width.max(1);
+        if count(places) != count(lengths) {
+            return Err(UNKNOWN);
+        }
+        for index in 0..count(places) {
+            budget.part()?;
+            let value = |entry: &Entry<'_>| {
+                self.number(entry.values.start + index * entry.width, entry.width)
+            };
+            let (start, bytes) = (value(places)?, value(lengths)?);
+            self.keep(start..start.checked_add(bytes).ok_or(CUT_SHORT)?)?;
+        }
+        Ok(())
+    }
+
+    /// Reduces the colour profile where it stands. Returns its entry with the new length.
+    fn colours(&mut self, entry: &Entry<'_>) -> Option<Vec<u8>> {
+        let reduced = icc::reduce(self.bytes.get(entry.values.clone())?)?;
+        if reduced.len() > entry.values.len() {
+            return None;
+        }
+        let length = self.written(reduced.len(), 4);
+        let rewritten = [entry.raw.get(..4)?, &length, entry.raw.get(8..)?].concat();
+        self.changes.push((entry.values.start, reduced));
+        Some(rewritten)
+    }
+
+    fn assemble(mut self) -> Vec<u8> {
+        let changed = self
+            .changes
+            .iter()
+            .map(|(start, bytes)| start + bytes.len());
+        let kept = self.kept.iter().map(|range| range.end);
+        let end = kept.chain(changed).max().unwrap_or(0);
+        let mut picture = vec![0; end];
+        // In order, so that each byte is copied once however often it is listed.
+        self.kept.sort_unstable_by_key(|range| range.start);
+        let mut done = 0;
+        for range in self.kept {
+            let fresh = range.start.max(done)..range.end.max(done);
+            picture[fresh.clone()].copy_from_slice(&self.bytes[fresh.clone()]);
+            done = fresh.end;
+        }
+        for (start, bytes) in self.changes {
+            picture[start..start + bytes.len()].copy_from_slice(&bytes);
+        }
+        picture
+    }
+}

@@ -1,0 +1,69 @@
+//! Runs checks where they may take their time, a few at once, and gives up those that take too long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::super::check::{NotAPicture, Picture, inspect_within};
+use super::super::policy::Failure;
+use super::super::strip::Budget;
+
+/// How many checks run at once. Each may hold a second copy of the largest picture.
+const CHECKS_MAX: u32 = 2;
+/// How long a check and the wait for its turn may take: well below the lease.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
+
+pub(super) const PANICKED: Failure = Failure::Unchecked("checking it failed in an unforeseen way");
+const TOO_LONG: Failure = Failure::Unchecked("checking it took too long");
+
+pub(super) struct Checker {
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Checker {
+    fn default() -> Self {
+        let turns = usize::try_from(CHECKS_MAX).unwrap_or(1);
+        Self {
+            turns: Arc::new(Semaphore::new(turns)),
+        }
+    }
+}
+
+impl Checker {
+    /// Checks bytes, `alone` or beside others. A panic over them ends nothing else.
+    pub(super) async fn check(&self, bytes: Bytes, alone: bool) -> Result<Picture, Failure> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let check = self.check_in_turn(bytes, alone, Arc::clone(&cancelled));
+        match tokio::time::timeout(CHECK_TIMEOUT, check).await {
+            Ok(checked) => checked,
+            Err(_elapsed) => {
+                cancelled.store(true, Ordering::Relaxed);
+                Err(TOO_LONG)
+            }
+        }
+    }
+
+    async fn check_in_turn(
+        &self,
+        bytes: Bytes,
+        alone: bool,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Picture, Failure> {
+        let turns = if alone { CHECKS_MAX } else { 1 };
+        let turn = Arc::clone(&self.turns).acquire_many_owned(turns).await;
+        let work = move || {
+            // The turn goes with the work: whoever waits may give up, and the thread works on all the same.
+            let _turn = turn;
+            inspect_within(&bytes, &mut Budget::new(cancelled))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(picture)) => Ok(picture),
+            Ok(Err(error @ NotAPicture::Other(_))) => Err(Failure::NotAPicture(error.to_string())),
+            Ok(Err(error @ NotAPicture::Unfit(_))) => Err(Failure::Hopeless(error.to_string())),
+            Err(_panicked) => Err(PANICKED),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Which picture jobs are worked on next: found by ranges of indexes, so that looking costs the same
+//! however many wait.
+//!
+//! Jobs that are ready are ordered by stage, host and deadline. A look goes from host to host, skips those
+//! that have enough in hand or are paused without touching their rows, and takes the nearest deadlines of
+//! the others. Jobs that wait are ordered by their time; those whose time has come are made ready first, a
+//! number at a time.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::images::release_waiting;
+use super::tx::Tx;
+use super::values::signed;
+use crate::model::*;
+use crate::store::{ImageHosts, LeasedImages, LostImageLease};
+
+/// A job waits at longest for its picture's deadline, 72 hours, and an hour for clocks that differ. What
+/// is due later than this was written before the wall clock jumped back, and is due now.
+const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
+/// How many hosts one look asks for. The next look goes on from there.
+const HOSTS_MAX: usize = 64;
+/// How many waiting jobs become ready at once.
+const READY_MAX: usize = 256;
+/// After so many leases in a row that nobody closed a job is given up: it harms the relay.
+const LEASES_LOST_MAX: u32 = 3;
+
+/// The first host from a name on that has ready jobs, and its nearest deadline.
+pub(super) const NEXT_HOST: &str = "
+    SELECT host, deadline_at FROM image_jobs INDEXED BY image_jobs_ready
+    WHERE state = 'pending' AND stage = ?1 AND host > ?2 ORDER BY host, deadline_at LIMIT 1";
+
+/// A host's ready jobs, nearest deadline first.
+pub(super) const OF_HOST: &str = "
+    SELECT deadline_at, event_seq, ordinal FROM image_jobs INDEXED BY image_jobs_ready
+    WHERE state = 'pending' AND stage = ?1 AND host = ?2 ORDER BY deadline_at LIMIT ?3";
+
+/// Jobs whose waiting is over, by the clock or because the clock jumped back.
+pub(super) const DUE: [&str; 2] = [
+    "SELECT event_seq, ordinal, lease_token IS NOT NULL FROM image_jobs INDEXED BY image_jobs_waiting
+     WHERE state = 'pending' AND stage = 2 AND due_at <= ?1 ORDER BY due_at LIMIT ?2",
+    "SELECT event_seq, ordinal, lease_token IS NOT NULL FROM image_jobs INDEXED BY image_jobs_waiting
+     WHERE state = 'pending' AND stage = 2 AND due_at > ?1 ORDER BY due_at LIMIT ?2",
+];
+
+/// Whether any job is ready.
+pub(super) const ANY_READY: &str = "
+    SELECT 1 FROM image_jobs INDEXED BY image_jobs_ready WHERE state = 'pending' AND stage < 2 LIMIT 1";
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub(in crate::store) struct ImageLook {
+    /// The jobs to lease.
+    pub(in crate::store) jobs: Vec<(EventSeq, u8)>,
+    /// Whether jobs wait whose time has come.
+    pub(in crate::store) due: bool,
+    /// When the first of those that wait is due.
+    pub(in crate::store) next_due_at: Option<Timestamp>,
+    /// Where the next look begins, for each stage; empty: at the first host.
+    pub(in crate::store) after: [String; 2],
+}
+
+/// Looks for at most `count` jobs. Only reads.
+pub(in crate::store) fn look_for_images(
+    conn: &Connection,
+    now: Timestamp,
+    count: usize,
+    hosts: &ImageHosts,
+) -> rusqlite::Result<ImageLook> {
+    let (first, last) = waiting_ends(conn)?;
+    let is_due = |at: Timestamp| at <= now || at > now + DUE_AHEAD_MAX;
+    let mut look = ImageLook {
+        due: first.is_some_and(is_due) || last.is_some_and(is_due),
+        next_due_at: first,
+        ..ImageLook::default()
+    };
+    let mut stages = [0, 1];
+    if hosts.retries_first {
+        stages.reverse();
+    }
+    let mut taken = hosts.clone();
+    for stage in stages {
+        let room = count.saturating_sub(look.jobs.len());
+        if room > 0 {
+            let after = hosts.after[stage].clone();
+            let (jobs, end) = of_stage(conn, now, stage, room, &after, &mut taken)?;
+            look.jobs.extend(jobs);
+            look.after[stage] = end;
+        }
+    }
+    Ok(look)
+}
+
+/// The nearest deadlines of a stage, among the hosts behind `after` that have room.
+fn of_stage(
+    conn: &Connection,
+    now: Timestamp,
+    stage: usize,
+    count: usize,
+    after: &str,
+    taken: &mut ImageHosts,
+) -> rusqlite::Result<(Vec<(EventSeq, u8)>, String)> {
+    let stage = signed(stage);
+    let mut next = conn.prepare_cached(NEXT_HOST)?;
+    let mut of_host = conn.prepare_cached(OF_HOST)?;
+    let mut found: Vec<(Timestamp, EventSeq, u8, String)> = Vec::new();
+    let mut host = after.to_owned();
+    for _host in 0..HOSTS_MAX {
+        let mut rows = next.query(params![stage, host])?;
+        let Some(row) = rows.next()? else {
+            host.clear(); // round, from the first host again
+            break;
+        };
+        host = row.get(0)?;
+        let room = taken.room(&host, row.get(1)?, now).min(count);
+        if room > 0 {
+            let jobs = of_host.query_map(params![stage, host, signed(room)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, host.clone()))
+            })?;
+            for job in jobs {
+                found.push(job?);
+            }
+        }
+    }
+    found.sort();
+    found.truncate(count);
+    let jobs = found.into_iter().map(|(_, event, ordinal, host)| {
+        taken.take(&host);
+        (event, ordinal)
+    });
+    Ok((jobs.collect(), host))
+}
+
+/// When the first and the last of the waiting jobs are due.
+fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let end = |order: &str| -> rusqlite::Result<Option<Timestamp>> {
+        conn.prepare_cached(&format!(
+            "SELECT {order}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
+             WHERE state = 'pending' AND stage = 2"
+        ))?
+        .query_row([], |row| row.get(0))
+    };
+    Ok((end("min")?, end("max")?))
+}
+
+/// Makes jobs ready whose waiting is over. Returns leases that nobody closed.
+pub(in crate::store) fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
+    let mut due: Vec<(EventSeq, u8, bool)> = Vec::new();
+    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
+        let mut rows = tx.prepare_cached(sql)?;
+        let rows = rows.query_map(params![bound, signed(READY_MAX)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        for row in rows {
+            due.push(row?);
+        }
+    }
+    let mut lost = Vec::new();
+    for (event, ordinal, was_leased) in due {
+        tx.prepare_cached(
+            "UPDATE image_jobs SET stage = 1, lease_token = NULL, leases_lost = leases_lost + ?3
+             WHERE event_seq = ?1 AND ordinal = ?2",
+        )?
+        .execute(params![event, ordinal, was_leased])?;
+        if was_leased {
+            lost.push(lost_lease(tx, event, ordinal, false)?);
+        }
+    }
+    Ok(lost)
+}
+
+fn lost_lease(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    ordinal: u8,
+    given_up: bool,
+) -> rusqlite::Result<LostImageLease> {
+    let event_id = tx
+        .prepare_cached("SELECT id FROM events WHERE seq = ?1")?
+        .query_row([event], |row| row.get(0))?;
+    Ok(LostImageLease {
+        event,
+        event_id,
+        ordinal,
+        given_up,
+    })
+}
+
+/// Leases these jobs, as far as they are still ready, and counts the attempt. One that has cost too many
+/// leases is given up instead.
+pub(in crate::store) fn lease_images(
+    tx: &Tx<'_>,
+    jobs: &[(EventSeq, u8)],
+    lease: Duration,
+) -> rusqlite::Result<LeasedImages> {
+    let until = tx.now + lease;
+    let mut leased = LeasedImages::default();
+    for (event, ordinal) in jobs.iter().copied() {
+        let given_up = tx
+            .prepare_cached(
+                "UPDATE image_jobs SET state = 'lost', url = NULL, reason = ?3
+                 WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND stage < 2
+                   AND leases_lost >= ?4",
+            )?
+            .execute(params![event, ordinal, REASON, LEASES_LOST_MAX])?;
+        if given_up > 0 {
+            release_waiting(tx, event)?;
+            leased.lost.push(lost_lease(tx, event, ordinal, true)?);
+            continue;
+        }
+        let token = tx.makers.token();
+        let taken = tx
+            .prepare_cached(
+                "UPDATE image_jobs SET lease_token = ?3, due_at = ?4, stage = 2, attempts = attempts + 1
+                 WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND stage < 2",
+            )?
+            .execute(params![event, ordinal, token, until])?;
+        if taken > 0 {
+            let item = tx
+                .prepare_cached(SELECT_JOB)?
+                .query_row(params![event, ordinal], job)?;
+            leased.leases.push(Lease { item, token, until });
+        }
+    }
+    Ok(leased)
+}
+
+/// What is said of a job that was given up.
+const REASON: &str = "fetching or checking it did not come to an end three times in a row";
+
+const SELECT_JOB: &str = "
+    SELECT j.event_seq, e.id AS event_id, j.ordinal, j.url, j.host, j.attempts, j.deadline_at
+    FROM image_jobs j JOIN events e ON e.seq = j.event_seq
+    WHERE j.event_seq = ?1 AND j.ordinal = ?2";
+
+fn job(row: &Row<'_>) -> rusqlite::Result<ImageJob> {
+    let attempts: u32 = row.get("attempts")?;
+    Ok(ImageJob {
+        event: row.get("event_seq")?,
+        event_id: row.get("event_id")?,
+        ordinal: row.get("ordinal")?,
+        url: Private::new(row.get::<_, String>("url")?),
+        host: row.get("host")?,
+        attempts: attempts.saturating_sub(1),
+        deadline_at: row.get("deadline_at")?,
+    })
+}
+
+/// See [`crate::store::Store::mark_image_check`].
+pub(in crate::store) fn mark_image_check(
+    tx: &Tx<'_>,
+    token: LeaseToken,
+    event: EventSeq,
+    ordinal: u8,
+) -> rusqlite::Result<Recorded> {
+    let marked = tx
+        .prepare_cached(
+            "UPDATE image_jobs SET leases_lost = leases_lost + 1
+             WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND lease_token = ?3",
+        )?
+        .execute(params![event, ordinal, token])?;
+    Ok(match marked {
+        0 => Recorded::LeaseLost,
+        _ => Recorded::Recorded,
+    })
+}
+
+/// See [`crate::store::Store::next_image_due_at`].
+pub(in crate::store) fn next_image_due_at(
+    conn: &Connection,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
+    if conn.prepare_cached(ANY_READY)?.exists([])? {
+        return Ok(Some(now));
+    }
+    let (first, last) = waiting_ends(conn)?;
+    Ok(match last {
+        Some(last) if last > now + DUE_AHEAD_MAX => first.map(|first| first.min(now)),
+        Some(_) | None => first,
+    })
+}
+
+/// See [`crate::store::Store::make_images_due`].
+pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE image_jobs SET stage = 1, due_at = ?1
+             WHERE state = 'pending' AND stage = 2 AND lease_token IS NULL",
+        )?
+        .execute([tx.now])?;
+    if changed > 0 {
+        tx.announce();
+    }
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
