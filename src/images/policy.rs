@@ -69,7 +69,8 @@ impl Failure {
             Self::Transient(_)
             | Self::Absent(_)
             | Self::Disk(_)
-            | Self::Panicked
+            | Self::NotAPicture(_)
+            | Self::Unchecked(_)
             | Self::Hopeless(_) => None,
         }
     }

@@ -214,10 +214,11 @@ impl Drop for InHand<'_> {
             .hosts()
             .ended(self.host, self.sign, Instant::now());
         if let Some(pause) = ended {
+            // A reporter may have chosen its name.
+            let seconds = pause.as_secs();
             tracing::warn!(
-                host = self.host,
-                seconds = pause.as_secs(),
-                "image host does not answer; its pictures wait"
+                seconds,
+                "an image host does not answer; all its pictures wait"
             );
         }
     }
