@@ -51,6 +51,7 @@ pub fn run(data: &[u8]) {
         mentions: &[],
         images: &[],
         images_pending: 1,
+        images_refused: 0,
         images_total: 1,
         standing: &Standing::default(),
         now: NOW,
