@@ -56,7 +56,7 @@ fn covers(entry: &str, host: &Host<&str>) -> bool {
     let (Ok(network), Some(bits)) = (network.parse(), bits) else {
         return false;
     };
-    let shared = match (network, address) {
+    match (network, address) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
             (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits.min(32)
         }
@@ -64,8 +64,7 @@ fn covers(entry: &str, host: &Host<&str>) -> bool {
             (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits.min(128)
         }
         _ => false,
-    };
-    shared
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_scheme_has_its_proxy() {
-        let is = |url| Some(url).map(str::to_owned);
+        let is = |url: &str| Some(url.to_owned());
         assert_eq!(way("", "https://a.com/"), is("http://secure:1"));
         assert_eq!(way("", "wss://a.com/"), is("http://secure:1"));
         assert_eq!(way("", "http://a.com/"), is("http://plain:1"));

@@ -33,6 +33,11 @@ pub fn schema() -> Value {
     Value::Object(head.into_iter().chain(members).collect())
 }
 
+/// A section: its name, its meaning and its keys.
+fn section(name: &'static str, meaning: &'static str, keys: Vec<Key>) -> Key {
+    (name, meaning, table(meaning, keys))
+}
+
 fn sections() -> Vec<Key> {
     vec![
         (
@@ -40,37 +45,13 @@ fn sections() -> Vec<Key> {
             "Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], taken in name order after the ones here",
             many(text()),
         ),
-        (
-            "server",
-            "Where the relay listens",
-            table("Where the relay listens", server()),
-        ),
-        (
-            "network",
-            "How the relay reaches out",
-            table("How the relay reaches out", network()),
-        ),
-        (
-            "log",
-            "What is logged, on stderr",
-            table("What is logged, on stderr", log()),
-        ),
-        (
-            "operator",
-            "Who runs the relay",
-            table("Who runs the relay", operator()),
-        ),
-        ("store", "The journal", table("The journal", store())),
-        (
-            "images",
-            "Pictures of reports",
-            table("Pictures of reports", images()),
-        ),
-        (
-            "templates",
-            "How messages look",
-            table("How messages look", templates()),
-        ),
+        section("server", "Where the relay listens", server()),
+        section("network", "How the relay reaches out", network()),
+        section("log", "What is logged, on stderr", log()),
+        section("operator", "Who runs the relay", operator()),
+        section("store", "The journal", store()),
+        section("images", "Pictures of reports", images()),
+        section("templates", "How messages look", templates()),
         (
             "app_names",
             "Names by app ids, for apps that feedback can be about and that are not in [apps]",

@@ -68,7 +68,7 @@ pub(in crate::images) fn jpeg(width: u16, height: u16) -> Vec<u8> {
 
 /// A colour profile: a curve that three channels share, and texts.
 pub(in crate::images) fn icc() -> Vec<u8> {
-    let mut header = vec![0; 128];
+    let mut header = [0; 128];
     header[4..8].copy_from_slice(b"HOME");
     header[8..12].copy_from_slice(&[2, 0x10, 0, 0]);
     header[12..24].copy_from_slice(b"mntrRGB XYZ ");

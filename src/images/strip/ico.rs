@@ -50,7 +50,10 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     Ok((directory, Some(size)))
 }
 
-fn icon(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, (u32, u32)), Malformed> {
+/// An icon's bytes and its width and height.
+type Icon = (Vec<u8>, (u32, u32));
+
+fn icon(bytes: &[u8], budget: &mut Budget) -> Result<Icon, Malformed> {
     if bytes.starts_with(b"\x89PNG") {
         let picture = png::strip(bytes, budget)?;
         let side = |at: usize| {
@@ -67,7 +70,7 @@ fn icon(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, (u32, u32)), Malf
 }
 
 /// A bitmap of twice its height: the lower half says where it is transparent. `None`: it is cut short.
-fn bitmap(bytes: &[u8]) -> Option<Result<(Vec<u8>, (u32, u32)), Malformed>> {
+fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     let mut reader = Reader::new(bytes);
     if reader.le32()? != BITMAP_HEADER_BYTES {
         return Some(Err(UNKNOWN));

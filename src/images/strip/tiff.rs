@@ -74,7 +74,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     let mut file = File {
         bytes,
         little,
-        kept: vec![0..8],
+        kept: Vec::from([Range { start: 0, end: 8 }]),
         changes: Vec::new(),
         size: (0, 0),
     };
