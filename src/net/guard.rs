@@ -107,7 +107,7 @@ impl GuardedClient {
         let by_proxy = by_proxies(proxies).transpose();
         let by_proxy = by_proxy
             .map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?
-            .map(|proxy| client(Some(proxy), Resolver::trusted));
+            .map(|proxy| client(Some(&proxy), Resolver::trusted));
         Ok(Self {
             public: client(None, || guard(false))?,
             anywhere: client(None, || guard(true))?,
@@ -234,7 +234,7 @@ fn lost(error: reqwest::Error) -> GuardError {
 
 /// A client by `proxy`, or none, that finds addresses with `resolver`.
 fn client<R: Resolve + 'static>(
-    proxy: Option<reqwest::Proxy>,
+    proxy: Option<&reqwest::Proxy>,
     resolver: impl Fn() -> R,
 ) -> Result<Built, ClientError> {
     certificates::build(|| {
@@ -246,7 +246,7 @@ fn client<R: Resolve + 'static>(
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(resolver()));
-        match &proxy {
+        match proxy {
             Some(proxy) => builder.proxy(proxy.clone()),
             None => builder,
         }

@@ -124,7 +124,7 @@ pub(super) fn config(
     };
     let tests = tests.read(test_names, context, out);
     rules.check_paths(&pages(&tests), out);
-    if names.apps.is_empty() && all && !server.allow_empty {
+    if names.apps.is_empty() && context.needs == Needs::All && !server.allow_empty {
         no_apps(out);
     }
     let config = Config {
