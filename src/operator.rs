@@ -278,10 +278,11 @@ fn arrival(
 /// Whether the notice says that this very destination does not deliver.
 fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
     match notice.kind {
-        NoticeKind::DestinationStopped | NoticeKind::DeliveryDead => {
-            notice.subject == destination.as_str()
-        }
-        NoticeKind::ImageInDanger
+        NoticeKind::DestinationStopped
+        | NoticeKind::DeliveryDead
+        | NoticeKind::DeliveryUnconfirmed => notice.subject == destination.as_str(),
+        NoticeKind::DestinationMissing
+        | NoticeKind::ImageInDanger
         | NoticeKind::ImageHostRefused
         | NoticeKind::ImageLost
         | NoticeKind::ImageUploadRefused

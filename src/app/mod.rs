@@ -4,12 +4,12 @@
 //! [`App::start`] lets them run; [`Process`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
-mod burial;
 mod folders;
 mod ground;
 mod in_force;
 mod log_watch;
 mod open_files;
+mod orphaned_deliveries;
 mod parts;
 mod running;
 mod serve;
@@ -235,8 +235,9 @@ impl App {
             dispatcher: self.dispatcher,
             backfill: self.backfill,
         };
-        burial::unknown(&running.ground, &running.in_force).await;
-        burial::begin(&running.ground, &running.in_force);
+        let orphans = running.orphans();
+        orphans.settle().await;
+        orphans.begin();
         running
     }
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::burial;
 use super::ground::Ground;
 use super::in_force::InForce;
+use super::orphaned_deliveries::Orphans;
 use super::parts::{Parts, names_counted};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::Dispatcher;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
-use crate::model::{Notice, NoticeKind};
+use crate::model::{DestinationName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::store::QueueStats;
 use crate::tasks::Tasks;
@@ -28,6 +28,15 @@ pub struct Running {
 }
 
 impl Running {
+    /// Looks after deliveries whose destination is gone.
+    pub(super) fn orphans(&self) -> Orphans {
+        Orphans {
+            ground: self.ground.clone(),
+            in_force: self.in_force.clone(),
+            operator: self.operator.clone(),
+        }
+    }
+
     /// Puts a new configuration in force, all or nothing, and says what changed. Whether it is in force.
     pub async fn reload(&self, loaded: Loaded) -> bool {
         let mistakes = loaded.diagnostics.len();
@@ -67,8 +76,7 @@ impl Running {
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
-        burial::unknown(&self.ground, &self.in_force).await;
-        burial::soon(&self.ground, &self.in_force);
+        self.orphans().on_reload().await;
         if let Err(error) = self.ground.store.make_images_due().await {
             tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
         }
@@ -96,10 +104,15 @@ impl Running {
                 ));
             }
         };
+        let follows = |old: &DestinationName| {
+            let mut settings = new.destinations.values();
+            settings.any(|settings| settings.common.was.contains(old))
+        };
         let in_use = |queue: &QueueStats| {
             queue.pending + queue.sending > 0
                 && old.destinations.contains_key(&queue.destination)
                 && !new.destinations.contains_key(&queue.destination)
+                && !follows(&queue.destination)
         };
         let waiting: Vec<String> = stats
             .queues

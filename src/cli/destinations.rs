@@ -86,14 +86,7 @@ async fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failur
     let name = &args.name;
     destination(&config, name)?;
     let store = context.store(&config)?;
-    let open = GateRecord {
-        destination: name.clone(),
-        blocked_until: None,
-        open_since: None,
-        stopped: None,
-        failing_since: None,
-    };
-    store.put_gate(open).await?;
+    store.resume(name).await?;
     context.out.line(&format!("{name} may try again"));
     Ok(Exit::Done)
 }
@@ -219,13 +212,7 @@ mod tests {
 
     fn some_rows() -> BTreeMap<DestinationName, Row> {
         let name = |name: &str| DestinationName::new(name);
-        let gate = |destination: &str| GateRecord {
-            destination: name(destination),
-            blocked_until: None,
-            open_since: None,
-            stopped: None,
-            failing_since: None,
-        };
+        let gate = |destination: &str| GateRecord::open(name(destination));
         let kinds = ["archive", "oncall-chat", "ops", "product"].map(|one| (name(one), "webhook"));
         let queue = |destination: &str, dead| QueueStats {
             destination: name(destination),

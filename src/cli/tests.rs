@@ -38,6 +38,10 @@ pub(super) fn a_delivery() -> Delivery {
         created_at: NOW,
         due_at: Timestamp::from_millis(1_711_111_117_000),
         first_due_at: NOW,
+        failures: 0,
+        unanswered: 0,
+        failed_at: None,
+        due_since: None,
         reason: Some("too often".into()),
     }
 }

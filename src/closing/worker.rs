@@ -12,7 +12,7 @@ use crate::model::{
     backoff, lengthened,
 };
 use crate::operator::Operator;
-use crate::store::{StatusVerdict, Store};
+use crate::store::{StatusVerdict, Store, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{PanicCaught, StatusTold};
@@ -49,7 +49,7 @@ impl StatusWorker {
     pub async fn run(self, tasks: Tasks) {
         let worker = Arc::new(self);
         let stopping = tasks.stopping();
-        let mut changes = worker.store.changes();
+        let mut changes = worker.store.wakeups(Topic::Statuses);
         while !stopping.is_cancelled() {
             // What changes from here on wakes us, even while we look.
             changes.mark_unchanged();

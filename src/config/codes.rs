@@ -69,6 +69,7 @@ codes! {
     PLACEHOLDER = "E039", "a sample that was never filled in";
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
+    OLD_NAME = "E042", "an old name that is in use";
     TEST_EVENT = "E060", "a test's event cannot be read";
     TEST_WITH = "E061", "`with` of a test names a field that the event does not have";
     UNKNOWN_RULE = "E062", "no such rule";

@@ -99,6 +99,7 @@ sections! {
         retry_for: Field<Period>,
         fallback: Field<String>,
         fallback_after: Field<Period>,
+        was: Option<Many<Spanned<String>>>,
         locale: Field<Language>,
         timezone: Field<Zone>,
     }

@@ -1,12 +1,15 @@
 //! One attempt: what was sent, what came of it, what follows, and the record of all that.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::gate::Now;
-use super::policy::{RetryPolicy, Tried};
+use super::lane::gate::Now;
+use super::lane::permit::Permit;
+use super::policy::{self, RetryPolicy, Tried};
 use super::prepare::{Prepared, Preparer, Unsendable};
 use super::{Settings, is_notice, is_summary};
 use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
@@ -17,7 +20,7 @@ use crate::model::{
 use crate::operator::Operator;
 use crate::store::{Finished, NewDelivery, PutBack, Store, Work};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{AttemptMade, DeliveryEnded, PeopleRung};
+use crate::telemetry::events::{AttemptMade, DeliveryEnded, PanicCaught, PeopleRung};
 
 /// How long to wait before trying again to record what came of a send, while the journal fails.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
@@ -36,9 +39,34 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Makes one attempt. What came of it is still to be recorded, by [`Self::conclude`]; `None`: nothing
-    /// was sent, and that is recorded.
-    pub(super) async fn attempt(
+    /// Makes one attempt at a delivery, settles its permit, and records the attempt with what follows from it.
+    /// The permit is settled first, so that the next send starts while this one is recorded.
+    pub(super) async fn deliver(
+        &self,
+        settings: &Settings,
+        destination: &Arc<dyn Destination>,
+        lease: &Lease<Work>,
+        permit: Permit,
+    ) {
+        let attempt = self.attempt(settings, destination, lease);
+        match AssertUnwindSafe(attempt).catch_unwind().await {
+            Ok(Some(made)) => {
+                let tried = self.tried(destination.as_ref(), &lease.item.delivery);
+                let signal = policy::signal(&made.sent.outcome, tried);
+                permit.settle(&signal, self.now(), self.chance());
+                self.conclude(destination, lease, made).await;
+            }
+            Ok(None) => drop(permit),
+            Err(_panic) => {
+                drop(permit);
+                self.metrics.emit(PanicCaught { task: "deliver" });
+                self.panicked(destination, lease).await;
+            }
+        }
+    }
+
+    /// Sends one message; `None`: there was nothing to send, and that is recorded.
+    async fn attempt(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
@@ -96,7 +124,7 @@ impl Sender {
     }
 
     /// Records that the attempt's own code panicked: the message is tried again by the schedule.
-    pub(super) async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
+    async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
         let outcome = Outcome::Retry {
             reason: "the relay failed over this message".into(),
         };
@@ -150,12 +178,7 @@ impl Sender {
     }
 
     /// Records an attempt with what follows from it.
-    pub(super) async fn conclude(
-        &self,
-        destination: &Arc<dyn Destination>,
-        lease: &Lease<Work>,
-        made: Made,
-    ) {
+    async fn conclude(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>, made: Made) {
         let Made {
             attempt,
             sent,
@@ -172,17 +195,17 @@ impl Sender {
         };
         let stopped = matches!(sent.outcome, Outcome::Stop { .. });
         let fallback = destination.common().fallback.as_ref();
-        // An edit is of a message that is nowhere else.
-        let fallback = fallback.filter(|_| delivery.trigger != Trigger::Edit);
+        // An edit is of a message that is nowhere else, and late images follow the message that they belong to.
+        let own_message = !matches!(delivery.trigger, Trigger::Edit | Trigger::LateImages);
+        let fallback = fallback.filter(|_| own_message);
         let fallback = match (&verdict, fallback) {
             (Verdict::Dead { .. }, Some(to)) => Some(to),
             (Verdict::RetryAt { .. }, Some(to)) if stopped => Some(to),
-            (Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. }, _) => None,
+            (_, _) => None,
         };
-        if let Some(to) = fallback {
-            let why = sent.outcome.reason().unwrap_or_default();
+        if fallback.is_some() && matches!(verdict, Verdict::RetryAt { .. }) {
             verdict = Verdict::Dead {
-                reason: format!("{why}; sent to {to} instead"),
+                reason: sent.outcome.reason().unwrap_or_default().to_owned(),
             };
         }
         // Words of reports stand with those reports alone, where `erase` finds them.
@@ -212,7 +235,7 @@ impl Sender {
                 },
             });
         }
-        self.tell_of_end(lease, &finished.verdict, fallback.is_some())
+        self.report_end(lease, &finished.verdict, fallback.is_some())
             .await;
     }
 
@@ -243,14 +266,22 @@ impl Sender {
         delivery: &Delivery,
         outcome: &Outcome,
     ) -> Verdict {
-        let now = self.clock.now();
+        let common = destination.common();
         let policy = RetryPolicy {
-            retry_for: destination.common().retry_for,
+            retry_for: common.retry_for,
             recognises_repeats: destination.recognises_repeats(),
         };
-        let tried = Tried {
-            attempt: delivery.attempts.saturating_add(1),
-            spent: now.since(delivery.first_due_at),
+        let tried = self.tried(destination.as_ref(), delivery);
+        policy.verdict(outcome, tried, self.clock.now(), self.chance())
+    }
+
+    fn tried<'a>(&self, destination: &'a dyn Destination, delivery: &Delivery) -> Tried<'a> {
+        let uptime = self.store.uptime();
+        Tried {
+            failures: delivery.failures,
+            unanswered: delivery.unanswered,
+            failed_at: delivery.failed_at,
+            spent: uptime.since(delivery.due_since.unwrap_or(uptime)),
             form: delivery.form,
             forms: match delivery.trigger {
                 Trigger::Edit => cards(destination.forms()),
@@ -260,11 +291,10 @@ impl Sender {
                 | Trigger::Replay
                 | Trigger::Test => destination.forms(),
             },
-        };
-        policy.after(outcome, tried, now, self.chance())
+        }
     }
 
-    /// A chance from 0 to 1.
+    /// A random number in [0, 1), for jitter.
     pub(super) fn chance(&self) -> f64 {
         self.chance
             .lock()
@@ -272,11 +302,12 @@ impl Sender {
             .f64()
     }
 
-    /// The time, by both clocks.
+    /// The time, by all clocks.
     pub(super) fn now(&self) -> Now {
         Now {
             wall: self.clock.now(),
             mono: Instant::now(),
+            uptime: self.store.uptime(),
         }
     }
 
@@ -291,13 +322,18 @@ impl Sender {
 
     /// Counts a delivery that has ended, and tells the operator of one that was given up, unless it
     /// was itself a word to the operator, went elsewhere, or was an edit: its message was told.
-    async fn tell_of_end(&self, lease: &Lease<Work>, verdict: &Verdict, went_elsewhere: bool) {
+    async fn report_end(&self, lease: &Lease<Work>, verdict: &Verdict, went_elsewhere: bool) {
         let (delivery, event) = (&lease.item.delivery, &lease.item.event);
         let (how, reason) = match verdict {
             Verdict::Done => ("delivered", None),
             Verdict::RetryAt { .. } => return,
-            Verdict::Dead { .. } if delivery.trigger == Trigger::Edit => ("discarded", None),
+            Verdict::Dead { .. } | Verdict::Unconfirmed { .. }
+                if delivery.trigger == Trigger::Edit =>
+            {
+                ("discarded", None)
+            }
             Verdict::Dead { reason } => ("dead", Some(reason.as_str())),
+            Verdict::Unconfirmed { reason } => ("unconfirmed", Some(reason.as_str())),
         };
         let first = how == "delivered" && delivery.trigger != Trigger::Edit;
         self.metrics.emit(DeliveryEnded {
@@ -310,12 +346,18 @@ impl Sender {
         let Some(reason) = reason.filter(|_| !went_elsewhere && !is_notice(event)) else {
             return;
         };
+        let (kind, ended) = match verdict {
+            Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not sent again"),
+            Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. } => {
+                (NoticeKind::DeliveryDead, "was given up")
+            }
+        };
         let notice = Notice {
-            kind: NoticeKind::DeliveryDead,
+            kind,
             subject: delivery.destination.to_string(),
             text: format!(
-                "Delivery {} of event {} to {} was given up: {reason}. \
-                 `feedback-relay deliveries list --state dead` shows all such.",
+                "Delivery {} of event {} to {} {ended}: {reason}. \
+                 `feedback-relay deliveries list --state {how}` shows all such.",
                 delivery.id, delivery.event_id, delivery.destination
             ),
         };
@@ -389,7 +431,7 @@ fn keep(verdict: &Verdict, prepared: &Prepared) -> Option<String> {
     let again = match verdict {
         Verdict::Done => false,
         Verdict::RetryAt { form, .. } => *form == prepared.payload.form,
-        Verdict::Dead { .. } => true,
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => true,
     };
     again.then(|| prepared.payload.as_stored().to_owned())
 }

@@ -1,39 +1,35 @@
 //! Deliveries on their way.
 //!
-//! Who plays: the [`Dispatcher`] keeps one line to each destination. A line asks its [`Gate`] how many
-//! sends may start, leases so many due deliveries from the journal (and, where sends end fast, those that
-//! follow: `leasing`), and makes an attempt at each: the payload is prepared (pictures, template, or what
-//! an earlier attempt sent), the destination sends it and says what came of it, the [`RetryPolicy`] says
-//! what follows, and attempt and state are recorded in one transaction, beside the next sends.
+//! The [`Dispatcher`] keeps one lane for each destination. A lane asks its [`Gate`] how many sends may start,
+//! leases so many due deliveries from the store (and, where sends end fast, those that follow: `prefetch`), and
+//! makes an attempt at each: the payload is prepared (images, template, or the payload of an earlier attempt), the
+//! destination sends it and reports the outcome, the [`RetryPolicy`] decides what follows, and attempt and state are
+//! recorded in one transaction, beside the next sends.
 //!
-//! What is promised: an attempt is made only under a lease; a delivery is repeated only if its send
-//! was not recorded; every attempt of a delivery carries the same key; a line that waits or fails
-//! touches no other, but for the paces that a platform counts over several of them (`shared`). What is
-//! not: an order between messages, nor one between destinations that share a pace.
+//! Promised: an attempt is made only under a lease; a delivery is repeated only if its send was not recorded; every
+//! attempt of a delivery carries the same key; a lane that waits or fails affects no other, except for the limits
+//! that a platform counts over several of them (`limits`). Not promised: an order between messages, or one between
+//! destinations that share a limit.
 //!
-//! Gate and policy are pure: they are told the time.
+//! Gate and policy are pure: time is an argument. `docs/delivery.md` has their tables.
 
 mod attempt;
-mod dispatcher;
-mod gate;
-mod leasing;
-mod line;
+mod lane;
+mod lanes;
 mod policy;
 mod prepare;
 pub mod preview;
-mod shared;
 mod standing;
 mod telling;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use self::dispatcher::Dispatcher;
-pub use self::gate::{Allowance, Change, Changed, Gate, Limits, Now};
+pub use self::lane::gate::{Change, Gate, GateUpdate, Limits, Now, Permits, Signal};
+pub use self::lanes::Dispatcher;
 pub use self::policy::{RetryPolicy, Tried};
 pub use self::telling::{Names, Telling};
 use crate::archive::{Archive, LinkSigner};

@@ -1,49 +1,56 @@
-//! What follows from an attempt. Pure: no clock, no chance of its own.
+//! Decides what follows from an attempt, for its message and for the gate of its destination. Pure: no clock, no
+//! randomness of its own.
 
 use std::time::Duration;
 
-use crate::model::{
-    Form, Outcome, RETRY_AFTER_MAX, STOPPED_PROBE, Timestamp, Verdict, backoff, lengthened,
-};
+use super::lane::gate::Signal;
+use crate::model::{Form, Outcome, Timestamp, Uptime, Verdict, backoff, lengthened};
 
-/// How soon a message whose answer was lost is repeated where the destination recognises a repeat.
+/// The time after which a message whose answer was lost is repeated, if the destination recognises a repeat.
 const RECOGNISED_REPEAT: Duration = Duration::from_millis(500);
+
+/// A message whose answer was lost is sent at most so often, if the destination cannot recognise a repeat.
+const UNANSWERED_MAX: u32 = 3;
+
 /// How long, and how, a destination's deliveries are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The time spent trying, from the first due time; then a delivery is dead.
+    /// The time spent trying, as uptime from the first due time; then a delivery is dead.
     pub retry_for: Duration,
-    /// Whether the destination recognises a repeat by its key: then a lost answer is asked for again
-    /// at once.
+    /// Whether the destination recognises a repeat by its key.
     pub recognises_repeats: bool,
 }
 
-/// How far a delivery has come with the attempt that has just ended.
+/// A delivery before the attempt that has just ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried<'a> {
-    /// That attempt's number, counted from 1. Attempts that ended with [`Outcome::SlowDown`] should
-    /// not be counted: they say nothing about this delivery.
-    pub attempt: u32,
-    /// How long ago its first attempt was due.
+    /// Attempts that failed. Refused rates, refused forms and stops do not count.
+    pub failures: u32,
+    /// Failed attempts whose answer was lost.
+    pub unanswered: u32,
+    /// When it failed last.
+    pub failed_at: Option<Uptime>,
+    /// The uptime since it was due first.
     pub spent: Duration,
-    /// The form it went in.
+    /// The form of the attempt.
     pub form: Form,
     /// The forms that the destination can be sent, richest first.
     pub forms: &'a [Form],
 }
 
 impl RetryPolicy {
-    /// Decides what follows. `jitter` is a chance from 0 to 1.
+    /// Decides what becomes of the message. `jitter` in [0, 1) only lengthens pauses.
     ///
-    /// A refused form is followed by the next plainer one at once. A destination that is stopped or
-    /// asks for a pause does not kill its deliveries: they wait, until `retry_for` has been spent.
-    pub fn after(
+    /// A refused form is followed by the next plainer one at once. A destination that is stopped or asks for a
+    /// pause holds its messages back by its gate; each is due as before, until `retry_for` has been spent.
+    pub fn verdict(
         &self,
         outcome: &Outcome,
         tried: Tried<'_>,
         now: Timestamp,
         jitter: f64,
     ) -> Verdict {
+        let failures = tried.failures.saturating_add(1);
         let pause = match outcome {
             Outcome::Delivered => return Verdict::Done,
             Outcome::Rejected { reason } => {
@@ -55,17 +62,20 @@ impl RetryPolicy {
             Outcome::Unknown { reason } if next_form(tried).is_some() => {
                 return plainer(reason, tried, now);
             }
-            // The form is not the cause: the steps to the plainest one lengthen no wait.
-            Outcome::Unknown { .. } => backoff(tried.attempt.saturating_sub(steps(tried)), jitter),
-            Outcome::Ambiguous { .. } if self.recognises_repeats && tried.attempt <= 1 => {
+            Outcome::Ambiguous { reason }
+                if !self.recognises_repeats && tried.unanswered + 1 >= UNANSWERED_MAX =>
+            {
+                return Verdict::Unconfirmed {
+                    reason: format!("perhaps delivered: {reason}"),
+                };
+            }
+            Outcome::Ambiguous { .. } if self.recognises_repeats && failures <= 1 => {
                 lengthened(RECOGNISED_REPEAT, jitter)
             }
-            Outcome::Ambiguous { .. } | Outcome::Retry { .. } => backoff(tried.attempt, jitter),
-            Outcome::SlowDown { pause, .. } => match pause {
-                Some(pause) => (*pause).min(RETRY_AFTER_MAX),
-                None => backoff(tried.attempt, jitter),
-            },
-            Outcome::Stop { .. } => lengthened(STOPPED_PROBE, jitter),
+            Outcome::Ambiguous { .. } | Outcome::Retry { .. } | Outcome::Unknown { .. } => {
+                backoff(failures, jitter)
+            }
+            Outcome::SlowDown { .. } | Outcome::Stop { .. } => Duration::ZERO,
         };
         if tried.spent >= self.retry_for {
             let reason = outcome.reason().unwrap_or_default();
@@ -83,6 +93,23 @@ impl RetryPolicy {
     }
 }
 
+/// What the outcome says about the destination.
+pub(super) fn signal(outcome: &Outcome, tried: Tried<'_>) -> Signal {
+    match outcome {
+        Outcome::Delivered => Signal::Worked,
+        Outcome::Rejected { .. } | Outcome::Degrade { .. } => Signal::Answered,
+        Outcome::SlowDown { pause, .. } => Signal::Paused(*pause),
+        // It may be the form's fault.
+        Outcome::Unknown { .. } if next_form(tried).is_some() => Signal::Unclear,
+        Outcome::Retry { .. } | Outcome::Ambiguous { .. } | Outcome::Unknown { .. } => {
+            Signal::Failed {
+                failed_before: tried.failed_at,
+            }
+        }
+        Outcome::Stop { reason } => Signal::Stopped(reason.clone()),
+    }
+}
+
 /// The next plainer form, at once. By rank, not by place: a reload may have changed the forms.
 fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
     match next_form(tried) {
@@ -95,12 +122,6 @@ fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
 
 fn next_form(tried: Tried<'_>) -> Option<Form> {
     tried.forms.iter().copied().find(|form| *form > tried.form)
-}
-
-/// How many richer forms were refused before this one, at most.
-fn steps(tried: Tried<'_>) -> u32 {
-    let richer = tried.forms.iter().filter(|form| **form < tried.form);
-    u32::try_from(richer.count()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

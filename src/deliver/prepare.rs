@@ -300,6 +300,10 @@ mod tests {
             created_at: now,
             due_at: now,
             first_due_at: now,
+            failures: 0,
+            unanswered: 0,
+            failed_at: None,
+            due_since: None,
             reason: None,
         }
     }

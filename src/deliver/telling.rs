@@ -295,6 +295,10 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             due_at: Timestamp::from_millis(0),
             first_due_at: Timestamp::from_millis(0),
+            failures: 0,
+            unanswered: 0,
+            failed_at: None,
+            due_since: None,
             reason: None,
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::leasing::{Leasing, READY_FOR_EACH};
-use super::shared::SharedPaces;
+use super::lane::limits::SharedLimits;
+use super::lane::prefetch::{Prefetcher, READY_FOR_EACH, Wanted};
 use super::*;
 use crate::destination::{Common, Message, Pace, Sent, ShowsImages, tests};
 use crate::feishu::ApiError;
@@ -271,14 +271,19 @@ async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
     }
     let chat = Arc::clone(&bench.chat);
     let clock: Arc<dyn Clock> = Arc::clone(&bench.clock) as Arc<dyn Clock>;
-    let shared = SharedPaces::default();
-    let mut leasing = Leasing::new(CHAT.into(), bench.store.clone(), shared);
-    let look = |leasing: &mut Leasing, may_start| {
-        leasing.look(may_start, usize::MAX, chat.as_ref(), &clock);
+    let shared = SharedLimits::default();
+    let mut leasing = Prefetcher::new(CHAT.into(), bench.store.clone(), shared);
+    let look = |leasing: &mut Prefetcher, may_start| {
+        let wanted = Wanted {
+            may_start,
+            may_follow: usize::MAX,
+            probe: false,
+        };
+        leasing.look(wanted, chat.as_ref(), &clock);
     };
 
     look(&mut leasing, 1);
-    leasing.send_ended();
+    leasing.sends_ended(1);
     leasing.answered().await;
     assert!(leasing.take_next().is_some() && leasing.take_next().is_none());
     look(&mut leasing, 0);
@@ -327,4 +332,85 @@ async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
         states(&store).await,
         [(DeliveryState::Dead, 0), (DeliveryState::Delivered, 1)]
     );
+}
+
+#[tokio::test]
+async fn good_message_goes_while_bad_ones_fail() {
+    let mut bench = Bench::new(1);
+    for n in 0..6 {
+        bench.accept(&format!("poison{n}")).await;
+    }
+    let answer = |heard: Heard| {
+        let good = heard.text.contains(r#""id":"good"#);
+        let reason = "500".to_owned();
+        let outcome = match good {
+            true => Outcome::Delivered,
+            false => Outcome::Retry { reason },
+        };
+        heard.answer.send(outcome).unwrap();
+        good
+    };
+    // The breaker opens at the fifth.
+    for _ in 0..5 {
+        answer(bench.hear().await);
+    }
+    bench.accept("good1").await;
+    let mut others = 0;
+    while !answer(bench.hear().await) {
+        others += 1;
+    }
+    assert!(others <= 1, "{others} bad ones were probed before it");
+    bench.accept("good2").await;
+    let mut others = 0;
+    while !answer(bench.hear().await) {
+        others += 1;
+    }
+    assert!(others <= 6, "{others}");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn resume_ends_a_pause_in_the_running_relay() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    let slow = Outcome::SlowDown {
+        pause: Some(Duration::from_secs(3600)),
+        reason: "429".into(),
+    };
+    bench.hear().await.answer.send(slow).unwrap();
+    bench.accept("e2").await;
+    let paused = async || {
+        let gates = bench.store.gates().await.unwrap();
+        gates.iter().any(|gate| gate.blocked_until.is_some())
+    };
+    while !paused().await {
+        tokio::task::yield_now().await;
+    }
+    bench.store.resume(&CHAT.into()).await.unwrap();
+    bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(
+        states(&store).await,
+        [(DeliveryState::Delivered, 2), (DeliveryState::Delivered, 1)]
+    );
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_leave_a_message_unconfirmed() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    let lost = || Outcome::Ambiguous {
+        reason: "the answer was lost".into(),
+    };
+    for n in 1..=2 {
+        bench.hear().await.answer.send(lost()).unwrap();
+        while states(&bench.store).await != [(DeliveryState::Pending, n)] {
+            tokio::task::yield_now().await;
+        }
+        bench.clock.advance(Duration::from_secs(60));
+    }
+    bench.hear().await.answer.send(lost()).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(states(&store).await, [(DeliveryState::Unconfirmed, 3)]);
 }

@@ -31,19 +31,19 @@ use crate::net::{Answer, Body};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// "5 次/秒" to one chat, whichever bots speak there, and to one person.
+/// A little below "5 次/秒" to one chat, whichever bots speak there, and to one person.
 const PER_CHAT: Pace = Pace {
-    count: 5,
+    count: 4,
     per: Duration::from_secs(1),
 };
-/// "50 次/秒" of one app.
+/// A little below "50 次/秒" of one app.
 const PER_APP: Pace = Pace {
-    count: 50,
+    count: 48,
     per: Duration::from_secs(1),
 };
-/// "1000 次/分钟" of one app.
+/// A little below "1000 次/分钟" of one app.
 const PER_APP_MINUTE: Pace = Pace {
-    count: 1000,
+    count: 950,
     per: Duration::from_secs(60),
 };
 /// How long ringing people may take: the message has been taken, and its record waits.

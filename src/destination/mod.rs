@@ -70,6 +70,8 @@ pub struct Common {
     pub fallback: Option<DestinationName>,
     /// If critical, also when it has failed for so long.
     pub fallback_after: Option<Duration>,
+    /// Its old names: what waits for them goes to it.
+    pub was: Vec<DestinationName>,
     /// For whom messages are rendered.
     pub audience: Audience,
 }

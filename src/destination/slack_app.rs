@@ -27,12 +27,12 @@ use crate::slack::{Arguments, Class, Problem, Said, SlackClient, UploadError};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
-/// "One message per second per channel; short bursts pass". Of the channel, so all destinations that
+/// A little below "one message per second per channel". Of the channel, so all destinations that
 /// speak there share it. Changes have a limit of their own, 50 a minute for the whole workspace
 /// (tier 3), which so few changes as these do not reach.
 const PER_CHANNEL: Pace = Pace {
-    count: 3,
-    per: Duration::from_secs(3),
+    count: 1,
+    per: Duration::from_millis(1100),
 };
 
 /// A picture that Slack does not have ready within this time after the message was made is left out: no

@@ -16,10 +16,10 @@ use crate::net::{Answer, Body, HttpClient, Method, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
-/// "One message a second; short bursts pass": three at once, and no more than that in three seconds.
+/// A little below "one message per second".
 const PACES: &[Pace] = &[Pace {
-    count: 3,
-    per: Duration::from_secs(3),
+    count: 1,
+    per: Duration::from_millis(1100),
 }];
 
 /// See the module.

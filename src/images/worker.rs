@@ -23,7 +23,7 @@ use crate::model::{
 };
 use crate::net::{Fetched, GuardPolicy, GuardedClient};
 use crate::operator::Operator;
-use crate::store::{ImageVerdict, LostImageLease, Store, StoreError};
+use crate::store::{ImageVerdict, LostImageLease, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ImageAttempted, ImageLeaseLost, PanicCaught};
@@ -105,7 +105,7 @@ impl ImageWorker {
     /// Works until the soft stop, then finishes what is in hand.
     pub async fn run(self, tasks: Tasks) {
         let stopping = tasks.stopping();
-        let mut changes = self.0.store.changes();
+        let mut changes = self.0.store.wakeups(Topic::Images);
         let mut at_work = JoinSet::new();
         while !stopping.is_cancelled() {
             // What changes from here on wakes us, even while we look.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::keyed;
-use super::{DeliveryId, DestinationName, EventId, EventSeq, Order, Timestamp};
+use super::{DeliveryId, DestinationName, EventId, EventSeq, Order, Timestamp, Uptime};
 
 keyed!(
     /// Where a delivery stands.
@@ -18,6 +18,8 @@ keyed!(
         Dead => "dead",
         /// Thrown away by the operator; or an edit that came to nothing, which nobody misses.
         Discarded => "discarded",
+        /// Perhaps delivered: the answers were lost, and the destination cannot recognise a repeat.
+        Unconfirmed => "unconfirmed",
     }
 );
 
@@ -86,11 +88,20 @@ pub struct Delivery {
     pub form: Form,
     /// Attempts made so far.
     pub attempts: u32,
+    /// Attempts that count for the backoff. A refused rate, a refused form and a stop do not.
+    pub failures: u32,
+    /// Failed attempts whose answer was lost.
+    pub unanswered: u32,
+    /// Uptime of the last failure.
+    pub failed_at: Option<Uptime>,
+    /// Uptime when it was due first, which `retry_for` counts from. `None`: a command made it due, and the
+    /// relay has not seen it since.
+    pub due_since: Option<Uptime>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When the next attempt is due.
     pub due_at: Timestamp,
-    /// When the first attempt was due: from here `retry_for` counts.
+    /// When the first attempt was due.
     pub first_due_at: Timestamp,
     /// Why the last attempt did not succeed, in words fit for a log.
     pub reason: Option<String>,
@@ -209,6 +220,11 @@ pub enum Verdict {
     /// Given up; kept.
     Dead {
         /// Why.
+        reason: String,
+    },
+    /// Perhaps delivered; not sent again.
+    Unconfirmed {
+        /// What was answered.
         reason: String,
     },
 }

@@ -273,6 +273,10 @@ keyed!(
         DestinationStopped => "destination_stopped",
         /// A delivery was given up.
         DeliveryDead => "delivery_dead",
+        /// Deliveries wait for a destination that is no longer configured.
+        DestinationMissing => "destination_missing",
+        /// A message was perhaps delivered: its answers were lost.
+        DeliveryUnconfirmed => "delivery_unconfirmed",
         /// A picture nears its deadline unfetched.
         ImageInDanger => "image_in_danger",
         /// A picture is on a host that `images.allow_hosts` does not name.

@@ -14,6 +14,7 @@ mod plan;
 mod private;
 mod retry_after;
 mod time;
+mod uptime;
 
 pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -41,3 +42,4 @@ pub use plan::{Condition, Finding, Order, Plan, PlannedDelivery, RuleTrace, Seve
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
 pub use time::Timestamp;
+pub use uptime::Uptime;

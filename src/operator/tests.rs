@@ -45,7 +45,9 @@ fn it_goes_to_the_operator_unless_it_is_about_that_destination() {
         let arrival = arrival(&notice(*kind), "ops", Some(&ops), Timestamp::from_millis(5));
         let itself = matches!(
             kind,
-            NoticeKind::DestinationStopped | NoticeKind::DeliveryDead
+            NoticeKind::DestinationStopped
+                | NoticeKind::DeliveryDead
+                | NoticeKind::DeliveryUnconfirmed
         );
         assert_eq!(arrival.deliveries.is_empty(), itself, "{kind}");
         assert_eq!(arrival.state, EventState::Noted);

@@ -140,6 +140,8 @@ pub(super) const fn act(locale: Locale, act: Act) -> &'static str {
 pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::DestinationStopped => pick(locale, "目的地已停用", "Destination stopped"),
+        NoticeKind::DestinationMissing => pick(locale, "投递目标已不存在", "Destination missing"),
+        NoticeKind::DeliveryUnconfirmed => pick(locale, "消息可能已送达", "Perhaps delivered"),
         NoticeKind::DeliveryDead => pick(locale, "消息投递失败", "Delivery given up"),
         NoticeKind::ImageInDanger => pick(locale, "图片即将过期", "Picture in danger"),
         NoticeKind::ImageHostRefused => pick(locale, "图片域名不在名单", "Picture host refused"),

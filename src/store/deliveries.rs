@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sqlite::{self, Unawaited};
-use super::{FallBack, Finished, GateRecord, PutBack, Store, StoreError, Work};
+use super::{
+    Expired, FailoverPage, FallBack, Finished, GateRecord, Orphaned, Position, PutBack, Store,
+    StoreError, Work,
+};
 use crate::model::*;
 
 impl Store {
@@ -28,6 +31,29 @@ impl Store {
             return Ok(Vec::new());
         }
         // Read beside the writer, whose time is everybody's. Should that fail, the leases end by themselves.
+        self.journal
+            .read(move |conn| sqlite::leased_work(conn, leases))
+            .await
+    }
+
+    /// Leases the one delivery that finds out whether a failing `destination` works again. It is due whatever
+    /// its own due time says. `turn` counts probes: each begins with another severity.
+    pub async fn lease_probe(
+        &self,
+        destination: &DestinationName,
+        turn: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
+        let destination = destination.clone();
+        let leases = self
+            .journal
+            .write(Unawaited::Skip, move |tx| {
+                sqlite::lease_probe(tx, &destination, turn, lease)
+            })
+            .await?;
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
         self.journal
             .read(move |conn| sqlite::leased_work(conn, leases))
             .await
@@ -68,8 +94,7 @@ impl Store {
             .await
     }
 
-    /// Makes all pending deliveries of `destination` due now: it works again. Those that wait for
-    /// pictures go on waiting, for that is a matter of seconds.
+    /// Makes the retries of `destination` due now: it works again.
     pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         let destination = destination.clone();
         self.journal
@@ -77,31 +102,81 @@ impl Store {
             .await
     }
 
-    /// Sends what waits for `from` to its fallback `to`, some hundred at most; tells how many went.
-    pub async fn fall_back(
+    /// The deliveries of one severity, tried or not, that wait for `from` behind `after` and were due by
+    /// `until`: a page of those that its fallback could send.
+    pub async fn failover_page(
         &self,
         from: &DestinationName,
+        range: (Severity, bool),
+        after: Position,
+        until: Timestamp,
+    ) -> Result<FailoverPage, StoreError> {
+        let from = from.clone();
+        self.journal
+            .read(move |conn| sqlite::failover_page(conn, &from, range, after, until))
+            .await
+    }
+
+    /// Hands those of `ids` that still wait to the fallback `to`, unless it has their event. Returns how many
+    /// deliveries that made.
+    pub async fn fall_back(
+        &self,
+        ids: Vec<DeliveryId>,
         to: &DestinationName,
         which: FallBack,
     ) -> Result<u64, StoreError> {
-        let (from, to) = (from.clone(), to.clone());
+        let to = to.clone();
         self.journal
             .write(Unawaited::Run, move |tx| {
-                sqlite::fall_back(tx, &from, &to, which)
+                sqlite::fall_back(tx, &ids, &to, which)
             })
             .await
     }
 
-    /// Ends every delivery that is not done whose destination is none of `known`.
-    pub async fn bury_unknown(
+    /// Ends deliveries that have been tried for `retry_for`, some hundred at most. Untried ones are ended too if
+    /// `untried_too`: the destination failed for so long. Their `fallback` gets them.
+    pub async fn expire(
+        &self,
+        destination: &DestinationName,
+        retry_for: Duration,
+        untried_too: bool,
+        fallback: Option<DestinationName>,
+    ) -> Result<Vec<Expired>, StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::expire(tx, &destination, retry_for, untried_too, fallback.as_ref())
+            })
+            .await
+    }
+
+    /// Settles deliveries that are not done and whose destination is none of `known`: they wait so long, as uptime,
+    /// for it to come back; then they end for this reason.
+    pub async fn settle_orphans(
         &self,
         known: &[DestinationName],
+        wait: Duration,
         reason: &str,
-    ) -> Result<Vec<(DeliveryId, DestinationName)>, StoreError> {
+    ) -> Result<Orphaned, StoreError> {
         let (known, reason) = (known.to_vec(), reason.to_owned());
         self.journal
             .write(Unawaited::Run, move |tx| {
-                sqlite::bury_unknown(tx, &known, &reason)
+                sqlite::settle_orphans(tx, &known, wait, &reason)
+            })
+            .await
+    }
+
+    /// Hands what waits for the destination `old` to `new`, with a fresh `retry_for`. Returns how many deliveries
+    /// that were.
+    pub async fn rename_destination(
+        &self,
+        old: &DestinationName,
+        new: &DestinationName,
+    ) -> Result<u64, StoreError> {
+        let (old, new) = (old.clone(), new.clone());
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::rename_destination(tx, &old, &new)
             })
             .await
     }
@@ -109,6 +184,22 @@ impl Store {
     /// What is known of the gate of each destination that ever had one.
     pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
         self.journal.read(sqlite::gates).await
+    }
+
+    /// Frees a destination that is stopped, broken or paused; a running relay does so too when it sees this.
+    pub async fn resume(&self, destination: &DestinationName) -> Result<(), StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .write(Unawaited::Run, move |tx| sqlite::resume(tx, &destination))
+            .await
+    }
+
+    /// How often `destination` was resumed.
+    pub async fn resumes(&self, destination: &DestinationName) -> Result<u64, StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .read(move |conn| sqlite::resumes(conn, &destination))
+            .await
     }
 
     /// Keeps what is known of a destination's gate.

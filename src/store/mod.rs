@@ -49,10 +49,12 @@ mod rush;
 mod sqlite;
 mod summaries;
 mod upkeep;
+mod wakeups;
 
 pub use records::*;
 use summaries::write_summary;
 pub use summaries::{SUMMARY, read_summary};
+pub use wakeups::Topic;
 
 use std::sync::Arc;
 
@@ -92,9 +94,15 @@ impl Store {
         })
     }
 
-    /// Changes whenever there may be new work, whoever made it; another process's within a second. A hint.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.journal.changes()
+    /// Changes whenever there may be new work of this topic, whoever made it; another process's within a
+    /// second. A hint.
+    pub fn wakeups(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.journal.wakeups(topic)
+    }
+
+    /// For how long the relay has run with this store. Beside a running relay: when it last wrote.
+    pub fn uptime(&self) -> Uptime {
+        self.journal.uptime()
     }
 
     /// Resolves when nothing is written any more, because a sync failed or the writer fell. The journal is to be

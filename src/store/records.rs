@@ -361,8 +361,27 @@ pub struct GateRecord {
     pub open_since: Option<Timestamp>,
     /// Why it is stopped until an operator acts.
     pub stopped: Option<String>,
-    /// Since when it fails without one success between: for `fallback_after`.
+    /// Since when it fails or asks to wait, without one success between.
     pub failing_since: Option<Timestamp>,
+    /// The same moment as uptime: for `fallback_after`.
+    pub failing_from: Option<Uptime>,
+    /// How often `destinations resume` was called for it.
+    pub resumes: u64,
+}
+
+impl GateRecord {
+    /// Nothing holds it back.
+    pub const fn open(destination: DestinationName) -> Self {
+        Self {
+            destination,
+            blocked_until: None,
+            open_since: None,
+            stopped: None,
+            failing_since: None,
+            failing_from: None,
+            resumes: 0,
+        }
+    }
 }
 
 /// What a sweep did.
@@ -474,6 +493,58 @@ pub struct DeliveryFilter {
     pub before: Option<DeliveryId>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// A place in the order of waiting deliveries: by due time, then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The due time.
+    pub due_at: Timestamp,
+    /// The delivery.
+    pub id: DeliveryId,
+}
+
+impl Position {
+    /// Before everything.
+    pub const START: Self = Self {
+        due_at: Timestamp::from_millis(i64::MIN),
+        id: DeliveryId::from_i64(i64::MIN),
+    };
+}
+
+/// Deliveries that may be handed to a fallback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailoverPage {
+    /// Which.
+    pub ids: Vec<DeliveryId>,
+    /// Where the next page begins.
+    pub next: Position,
+    /// Whether there may be more.
+    pub full: bool,
+}
+
+/// Deliveries whose destination is not configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orphaned {
+    /// Destinations that were found missing now, and how many deliveries wait for each.
+    pub missing: Vec<(DestinationName, u64)>,
+    /// Deliveries that have ended.
+    pub ended: Vec<(DeliveryId, DestinationName)>,
+}
+
+/// A delivery that was tried for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Which.
+    pub id: DeliveryId,
+    /// The type of its event.
+    pub event_type: String,
+    /// Why it existed.
+    pub trigger: Trigger,
+    /// Why it ended.
+    pub reason: String,
+    /// Whether its fallback has it.
+    pub rerouted: bool,
 }
 
 /// What goes from a destination that does not deliver to its fallback.

@@ -233,7 +233,10 @@ fn series_leave_with_their_names_and_do_not_come_back() {
     hook.wait_for(1);
     let new = old
         .replace("[apps.shop]", "[apps.store]")
-        .replace("[destinations.hook]", "[destinations.place]")
+        .replace(
+            "[destinations.hook]",
+            "[destinations.place]\nwas = \"hook\"",
+        )
         .replace("send_to = \"hook\"", "send_to = \"place\"")
         .replace("name = \"faults\"", "name = \"bugs\"");
     relay.write("relay.toml", &new);

@@ -98,7 +98,10 @@ fn table(deliveries: &[Delivery]) -> String {
 fn due(delivery: &Delivery) -> String {
     match delivery.state {
         DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),
-        DeliveryState::Delivered | DeliveryState::Dead | DeliveryState::Discarded => "-".into(),
+        DeliveryState::Delivered
+        | DeliveryState::Dead
+        | DeliveryState::Discarded
+        | DeliveryState::Unconfirmed => "-".into(),
     }
 }
 

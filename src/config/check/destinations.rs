@@ -19,6 +19,7 @@ use crate::config::raw::{
 };
 use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
+use crate::config::values::Many;
 use crate::config::{codes, hints};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
@@ -34,6 +35,7 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "retry_for",
     "fallback",
     "fallback_after",
+    "was",
     "fields",
     "locale",
     "timezone",
@@ -111,6 +113,7 @@ impl Checks<'_> {
         out: &mut Complaints,
     ) -> BTreeMap<DestinationName, Settings> {
         let mut fallbacks = BTreeMap::new();
+        let at = main.at.clone();
         let mut all = self.destinations(main, &mut fallbacks, out);
         for mut part in parts {
             let before = out.enter(part.file);
@@ -128,6 +131,7 @@ impl Checks<'_> {
             out.enter(&before);
         }
         check_cycles(&fallbacks, out);
+        check_old_names(&all, &at, out);
         all
     }
 
@@ -150,6 +154,28 @@ impl Checks<'_> {
             }
         }
         all
+    }
+
+    /// Old names must be free: what waits for a name can go to one destination only.
+    fn old_names(
+        &self,
+        raw: Option<Many<Spanned<String>>>,
+        at: &At,
+        out: &mut Complaints,
+    ) -> Vec<DestinationName> {
+        let mut names: Vec<DestinationName> = Vec::new();
+        for name in raw.map_or_else(Vec::new, |many| many.0) {
+            let place = at.key("was", name.span());
+            let name = name.into_inner();
+            if self.names.destinations.contains(&name) {
+                let message =
+                    format!("`{name}` is the name of a destination, so it is not an old name");
+                out.add(codes::OLD_NAME, &place, message);
+                continue;
+            }
+            names.push(name.as_str().into());
+        }
+        names
     }
 
     fn destination(
@@ -257,6 +283,7 @@ impl Checks<'_> {
             ),
             fallback: destination_name(raw.fallback, at, "fallback", self.names, out),
             fallback_after: raw.fallback_after.map(|after| after.into_inner().0),
+            was: self.old_names(raw.was, at, out),
             audience,
         }
     }
@@ -465,6 +492,21 @@ fn visible(raw: &RawFields) -> Fields {
         tenant: raw.tenant.map(Into::into).unwrap_or_default(),
         user: raw.user.map(Into::into).unwrap_or_default(),
         images: raw.images.map(Into::into).unwrap_or_default(),
+    }
+}
+
+fn check_old_names(all: &BTreeMap<DestinationName, Settings>, at: &At, out: &mut Complaints) {
+    let mut seen: BTreeMap<&DestinationName, &DestinationName> = BTreeMap::new();
+    for settings in all.values() {
+        for old in &settings.common.was {
+            if let Some(first) = seen.insert(old, &settings.common.name) {
+                let message = format!(
+                    "`was` names `{old}` in `{first}` and in `{}`: one of them can take over",
+                    settings.common.name
+                );
+                out.add(codes::OLD_NAME, at, message);
+            }
+        }
     }
 }
 

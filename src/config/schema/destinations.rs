@@ -87,6 +87,11 @@ fn common() -> Vec<Key> {
             duration(),
         ),
         (
+            "was",
+            "Its old names: what waits for them goes to it",
+            many(text()),
+        ),
+        (
             "locale",
             "The language of this audience; default: as [templates]",
             word(["zh", "en"]),

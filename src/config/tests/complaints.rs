@@ -33,6 +33,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("bad_names", with_rules("[destinations.\"On Call\"]\nkind = \"file\"\npath = \"x\"\n[destinations.值班]\nkind = \"file\"\npath = \"x\"".replace("值班", "\"值班\"").as_str())),
         ("missing_keys", with_rules("[apps.a]\n[destinations.a]\n[destinations.b]\nkind = \"webhook\"\n[destinations.c]\nkind = \"file\"\n[destinations.d]\nkind = \"feishu-bot\"")),
         ("kind_is_a_slip_and_what_stands_beside_it", with_rules("[destinations.a]\nknd = \"file\"\npath = \"x\"\ntimeout = \"0s\"\n[destinations.b]\nkind = \"webhook\"\nconcurrency = 0\nfallback = \"c\"")),
+        ("old_names", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nwas = [\"b\", \"old\"]\n[destinations.b]\nkind = \"file\"\npath = \"y\"\nwas = \"old\"")),
         ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
         ("flaws", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"'hunter2'\", \"hunter2\\u200B\", \"hun\\u00A0ter2\"]\nverification_token = \"hunter2 \"\napp_secret = \"$APP_SECRET\"")),
         ("other_kinds", with_app(OTHER_KINDS)),

@@ -9,9 +9,12 @@ const POLICY: RetryPolicy = RetryPolicy {
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
+/// Before attempt number `attempt`, if all before it failed.
 fn tried(attempt: u32) -> Tried<'static> {
     Tried {
-        attempt,
+        failures: attempt - 1,
+        unanswered: 0,
+        failed_at: None,
         spent: Duration::ZERO,
         form: Form::Full,
         forms: FORMS,
@@ -48,7 +51,7 @@ fn the_schedule_is_two_seconds_then_thrice_as_long_up_to_five_minutes() {
         (6, 300),
         (u32::MAX, 300),
     ] {
-        let verdict = POLICY.after(&retry(), tried(attempt), NOW, 0.0);
+        let verdict = POLICY.verdict(&retry(), tried(attempt), NOW, 0.0);
         assert_eq!(
             verdict,
             in_ms(seconds * 1000, Form::Full),
@@ -56,11 +59,11 @@ fn the_schedule_is_two_seconds_then_thrice_as_long_up_to_five_minutes() {
         );
     }
     assert_eq!(
-        POLICY.after(&retry(), tried(1), NOW, 1.0),
+        POLICY.verdict(&retry(), tried(1), NOW, 1.0),
         in_ms(2400, Form::Full)
     );
     assert_eq!(
-        POLICY.after(&retry(), tried(1), NOW, f64::NAN),
+        POLICY.verdict(&retry(), tried(1), NOW, f64::NAN),
         in_ms(2000, Form::Full)
     );
 }
@@ -68,7 +71,7 @@ fn the_schedule_is_two_seconds_then_thrice_as_long_up_to_five_minutes() {
 #[test]
 fn a_lost_answer_is_asked_for_again_at_once_only_where_a_repeat_is_recognised() {
     assert_eq!(
-        POLICY.after(&ambiguous(), tried(1), NOW, 0.0),
+        POLICY.verdict(&ambiguous(), tried(1), NOW, 0.0),
         in_ms(2000, Form::Full)
     );
     let keyed = RetryPolicy {
@@ -76,11 +79,11 @@ fn a_lost_answer_is_asked_for_again_at_once_only_where_a_repeat_is_recognised() 
         ..POLICY
     };
     assert_eq!(
-        keyed.after(&ambiguous(), tried(1), NOW, 0.0),
+        keyed.verdict(&ambiguous(), tried(1), NOW, 0.0),
         in_ms(500, Form::Full)
     );
     assert_eq!(
-        keyed.after(&ambiguous(), tried(2), NOW, 0.0),
+        keyed.verdict(&ambiguous(), tried(2), NOW, 0.0),
         in_ms(6000, Form::Full)
     );
 }
@@ -93,18 +96,18 @@ fn a_refused_form_is_followed_by_the_next_plainer_one_at_once_and_after_the_last
     let mut form = Form::Full;
     let mut seen = vec![form];
     while let Verdict::RetryAt { due_at, form: next } =
-        POLICY.after(&refused, Tried { form, ..tried(1) }, NOW, 1.0)
+        POLICY.verdict(&refused, Tried { form, ..tried(1) }, NOW, 1.0)
     {
         assert_eq!(due_at, NOW);
         seen.push(next);
         form = next;
     }
     assert_eq!(seen, FORMS);
-    let verdict = POLICY.after(&refused, Tried { form, ..tried(3) }, NOW, 0.0);
+    let verdict = POLICY.verdict(&refused, Tried { form, ..tried(3) }, NOW, 0.0);
     let reason = "refused in its plainest form: bad card".into();
     assert_eq!(verdict, Verdict::Dead { reason });
     // After a reload the destination no longer has the form that was sent.
-    let verdict = POLICY.after(
+    let verdict = POLICY.verdict(
         &refused,
         Tried {
             form: Form::Post,
@@ -126,47 +129,82 @@ fn an_unknown_refusal_is_degraded_and_in_the_plainest_form_retried() {
             form,
             ..tried(attempt)
         };
-        POLICY.after(&unknown, tried, NOW, 0.0)
+        POLICY.verdict(&unknown, tried, NOW, 0.0)
     };
     assert_eq!(after(Form::Full, 1), in_ms(0, Form::NoImages));
-    assert_eq!(after(Form::NoImages, 2), in_ms(0, Form::Text));
-    assert_eq!(after(Form::Text, 3), in_ms(2000, Form::Text));
-    assert_eq!(after(Form::Text, 4), in_ms(6000, Form::Text));
+    assert_eq!(after(Form::NoImages, 1), in_ms(0, Form::Text));
+    assert_eq!(after(Form::Text, 1), in_ms(2000, Form::Text));
+    assert_eq!(after(Form::Text, 2), in_ms(6000, Form::Text));
     let spent = Tried {
         form: Form::Text,
         spent: POLICY.retry_for,
         ..tried(9)
     };
-    let verdict = POLICY.after(&unknown, spent, NOW, 0.0);
+    let verdict = POLICY.verdict(&unknown, spent, NOW, 0.0);
     assert!(matches!(verdict, Verdict::Dead { .. }));
 }
 
 #[test]
-fn a_pause_is_kept_and_clamped_and_a_stop_waits_ten_minutes() {
-    let slow = |pause| Outcome::SlowDown {
-        pause,
+fn pause_and_stop_leave_the_due_time_to_the_gate() {
+    let slow = Outcome::SlowDown {
+        pause: Some(Duration::from_secs(7)),
         reason: "429".into(),
     };
-    let after = |outcome: &Outcome| POLICY.after(outcome, tried(2), NOW, 0.0);
-    assert_eq!(
-        after(&slow(Some(Duration::from_secs(7)))),
-        in_ms(7000, Form::Full)
-    );
-    assert_eq!(
-        after(&slow(Some(Duration::MAX))),
-        in_ms(3_600_000, Form::Full)
-    );
-    assert_eq!(after(&slow(None)), in_ms(6000, Form::Full));
     let stop = Outcome::Stop {
         reason: "the bot is gone".into(),
     };
-    assert_eq!(after(&stop), in_ms(600_000, Form::Full));
+    for outcome in [slow, stop] {
+        let verdict = POLICY.verdict(&outcome, tried(2), NOW, 1.0);
+        assert_eq!(verdict, in_ms(0, Form::Full));
+    }
+}
+
+#[test]
+fn lost_answers_end_as_unconfirmed_where_no_repeat_is_recognised() {
+    let after = |policy: RetryPolicy, unanswered| {
+        let tried = Tried {
+            unanswered,
+            ..tried(unanswered + 1)
+        };
+        policy.verdict(&ambiguous(), tried, NOW, 0.0)
+    };
+    assert_eq!(after(POLICY, 0), in_ms(2000, Form::Full));
+    assert_eq!(after(POLICY, 1), in_ms(6000, Form::Full));
+    let reason = "perhaps delivered: the answer was lost".into();
+    assert_eq!(after(POLICY, 2), Verdict::Unconfirmed { reason });
+    let keyed = RetryPolicy {
+        recognises_repeats: true,
+        ..POLICY
+    };
+    assert_eq!(after(keyed, 2), in_ms(18_000, Form::Full));
+}
+
+#[test]
+fn outcome_of_one_message_is_told_from_that_of_its_destination() {
+    let reason = || "no".to_owned();
+    let of = |outcome: &Outcome, form| signal(outcome, Tried { form, ..tried(1) });
+    let failed = Signal::Failed {
+        failed_before: None,
+    };
+    assert_eq!(of(&Outcome::Delivered, Form::Full), Signal::Worked);
+    for outcome in [
+        Outcome::Rejected { reason: reason() },
+        Outcome::Degrade { reason: reason() },
+    ] {
+        assert_eq!(of(&outcome, Form::Full), Signal::Answered);
+    }
+    for outcome in [retry(), ambiguous()] {
+        assert_eq!(of(&outcome, Form::Full), failed);
+    }
+    let unknown = Outcome::Unknown { reason: reason() };
+    assert_eq!(of(&unknown, Form::Full), Signal::Unclear);
+    assert_eq!(of(&unknown, Form::Text), failed);
 }
 
 #[test]
 fn what_is_done_is_done_and_what_was_tried_for_too_long_is_dead() {
     assert_eq!(
-        POLICY.after(&Outcome::Delivered, tried(9), NOW, 0.0),
+        POLICY.verdict(&Outcome::Delivered, tried(9), NOW, 0.0),
         Verdict::Done
     );
     let rejected = Outcome::Rejected {
@@ -175,7 +213,7 @@ fn what_is_done_is_done_and_what_was_tried_for_too_long_is_dead() {
     let dead = Verdict::Dead {
         reason: "no".into(),
     };
-    assert_eq!(POLICY.after(&rejected, tried(1), NOW, 0.0), dead);
+    assert_eq!(POLICY.verdict(&rejected, tried(1), NOW, 0.0), dead);
     let stop = Outcome::Stop {
         reason: "no".into(),
     };
@@ -184,7 +222,7 @@ fn what_is_done_is_done_and_what_was_tried_for_too_long_is_dead() {
         reason: "no".into(),
     };
     for outcome in [retry(), ambiguous(), stop, slow] {
-        let at = |spent| POLICY.after(&outcome, Tried { spent, ..tried(3) }, NOW, 0.0);
+        let at = |spent| POLICY.verdict(&outcome, Tried { spent, ..tried(3) }, NOW, 0.0);
         let before = at(POLICY.retry_for - Duration::from_millis(1));
         assert!(matches!(before, Verdict::RetryAt { .. }), "{outcome:?}");
         let Verdict::Dead { reason } = at(POLICY.retry_for) else {
@@ -200,7 +238,7 @@ fn what_is_done_is_done_and_what_was_tried_for_too_long_is_dead() {
         ..tried(3)
     };
     assert_eq!(
-        POLICY.after(&Outcome::Delivered, late, NOW, 0.0),
+        POLICY.verdict(&Outcome::Delivered, late, NOW, 0.0),
         Verdict::Done
     );
 }

@@ -201,13 +201,9 @@ async fn an_edit_that_comes_to_nothing_is_discarded_and_can_be_asked_for_by_hand
     );
     // It goes nowhere else, whatever becomes of its destination.
     let all = FallBack::Everything;
-    let fell = bench
-        .store()
-        .fall_back(&"product".into(), &"ops".into(), all)
-        .await;
-    assert_eq!(fell, Ok(0));
+    assert_eq!(bench.fall_back("product", "ops", all).await, 0);
     let known = ["oncall".into()];
-    bench.store().bury_unknown(&known, "gone").await.unwrap();
+    bench.end_orphans(&known, "gone").await;
     assert!(
         bench
             .store()

@@ -113,8 +113,10 @@ async fn no_more_pictures_are_fetched_than_the_limit() {
 #[tokio::test]
 async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
     let bench = Bench::new();
-    let mut changes = bench.store().changes();
+    let mut changes = bench.store().wakeups(Topic::Destination("oncall".into()));
+    let mut others = bench.store().wakeups(Topic::Destination("other".into()));
     changes.mark_unchanged();
+    others.mark_unchanged();
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
     bench.accept(bench.arrival("e0", &[])).await;
     assert!(!changes.has_changed().unwrap(), "nobody is told of it");
@@ -122,6 +124,7 @@ async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
         .await;
     assert!(changes.has_changed().unwrap());
+    assert!(!others.has_changed().unwrap(), "it is another's work");
 }
 
 #[tokio::test]

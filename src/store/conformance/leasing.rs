@@ -255,7 +255,10 @@ async fn a_dead_delivery_is_followed_by_its_fallback() {
     let dead = bench.one_delivery(lease.item.delivery.id).await;
     assert_eq!(
         (dead.state, dead.reason.as_deref()),
-        (DeliveryState::Dead, Some("the bot is gone"))
+        (
+            DeliveryState::Dead,
+            Some("the bot is gone; sent to product instead")
+        )
     );
     let fallback = bench.lease_one("product").await.item.delivery;
     assert_eq!((fallback.event, fallback.trigger), (seq, Trigger::Fallback));
@@ -338,10 +341,8 @@ async fn deliveries_to_a_destination_that_is_gone_are_dead_and_say_why() {
     bench.accept(bench.arrival("e1", &to)).await;
     let in_flight = bench.lease_one("past").await;
     let buried = bench
-        .store()
-        .bury_unknown(&["oncall".into()], "no such destination")
-        .await
-        .unwrap();
+        .end_orphans(&["oncall".into()], "no such destination")
+        .await;
     let names: Vec<_> = buried.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["gone", "past"]);
     let dead = bench.one_delivery(buried[0].0).await;
@@ -354,13 +355,38 @@ async fn deliveries_to_a_destination_that_is_gone_are_dead_and_say_why() {
         Recorded::LeaseLost
     );
     assert_eq!(bench.lease("oncall", 9).await.len(), 1);
+    assert_eq!(bench.end_orphans(&["oncall".into()], "again").await, []);
+}
+
+#[tokio::test]
+async fn orphaned_deliveries_wait_a_while_for_their_destination_and_follow_its_new_name() {
+    let bench = Bench::new();
+    let to = [("old", Severity::Info), ("gone", Severity::Info)];
+    bench.accept(bench.arrival("e1", &to)).await;
+    let day = Duration::from_secs(86_400);
+    let known = ["new".into()];
+    let settle = async |known: &[DestinationName]| {
+        let settled = bench.store().settle_orphans(known, day, "gone");
+        settled.await.unwrap()
+    };
+    let first = settle(&known).await;
+    assert_eq!(first.missing, [("gone".into(), 1), ("old".into(), 1)]);
+    assert_eq!(first.ended, []);
+    assert_eq!(settle(&known).await, Orphaned::default(), "said once");
+    let (old, new) = ("old".into(), "new".into());
+    assert_eq!(bench.store().rename_destination(&old, &new).await, Ok(1));
+    assert_eq!(bench.lease("new", 9).await.len(), 1);
+    // It comes back for a moment, so the day begins anew.
+    bench.clock.advance(day - Duration::from_secs(1));
     assert_eq!(
-        bench
-            .store()
-            .bury_unknown(&["oncall".into()], "again")
-            .await,
-        Ok(Vec::new())
+        settle(&["gone".into(), "new".into()]).await,
+        Orphaned::default()
     );
+    assert_eq!(settle(&known).await.missing, [("gone".into(), 1)]);
+    bench.clock.advance(day - Duration::from_secs(1));
+    assert_eq!(settle(&known).await, Orphaned::default());
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(settle(&known).await.ended.len(), 1);
 }
 
 #[tokio::test]
@@ -372,12 +398,23 @@ async fn gates_outlive_a_restart() {
         open_since: None,
         stopped: Some("the bot was removed".into()),
         failing_since: Some(bench.now()),
+        failing_from: Some(bench.store().uptime()),
+        resumes: 0,
     };
     bench.store().put_gate(gate.clone()).await.unwrap();
     gate.stopped = None;
     bench.store().put_gate(gate.clone()).await.unwrap();
     bench.reopen();
     assert_eq!(bench.store().gates().await, Ok(vec![gate]));
+    let oncall = "oncall".into();
+    bench.store().resume(&oncall).await.unwrap();
+    let freed = GateRecord {
+        resumes: 1,
+        ..GateRecord::open(oncall.clone())
+    };
+    assert_eq!(bench.store().gates().await, Ok(vec![freed]));
+    assert_eq!(bench.store().resumes(&oncall).await, Ok(1));
+    assert_eq!(bench.store().resumes(&"other".into()).await, Ok(0));
 }
 
 #[tokio::test]

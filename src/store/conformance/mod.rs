@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod closing;
+mod failover;
 mod intake;
 mod late;
 mod leasing;
@@ -239,6 +240,34 @@ impl Bench {
             .filter(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).contains(marker))
             .map(|file| file.display().to_string())
             .collect()
+    }
+
+    /// Ends deliveries to destinations that are not known, at once.
+    pub(super) async fn end_orphans(
+        &self,
+        known: &[DestinationName],
+        reason: &str,
+    ) -> Vec<(DeliveryId, DestinationName)> {
+        let settle = || self.store().settle_orphans(known, Duration::ZERO, reason);
+        settle().await.unwrap();
+        settle().await.unwrap().ended
+    }
+
+    /// Hands all that waits for `from` to the fallback `to`.
+    pub(super) async fn fall_back(&self, from: &str, to: &str, which: FallBack) -> u64 {
+        let (from, to) = (from.into(), to.into());
+        let mut sent = 0;
+        for severity in Severity::ALL.iter().copied() {
+            for tried in [false, true] {
+                let start = Position::START;
+                let until = Timestamp::from_millis(i64::MAX);
+                let range = (severity, tried);
+                let page = self.store().failover_page(&from, range, start, until);
+                let ids = page.await.unwrap().ids;
+                sent += self.store().fall_back(ids, &to, which).await.unwrap();
+            }
+        }
+        sent
     }
 
     pub(super) async fn one_delivery(&self, id: DeliveryId) -> Delivery {

@@ -8,6 +8,7 @@ use super::values::signed;
 use super::{deliveries, ids, messages};
 use crate::model::*;
 use crate::net::host_of;
+use crate::store::Topic;
 use crate::store::{Accepted, Arrival, NewDelivery};
 
 /// See [`crate::store::Store::accept`].
@@ -131,7 +132,7 @@ fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::R
             tx.now,
             arrival.images_deadline_at,
         ])?;
-        tx.announce();
+        tx.announce(Topic::Images);
     }
     Ok(())
 }

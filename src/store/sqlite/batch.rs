@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::connect::failure;
 use super::ids;
 use super::tx::{Makers, Marks, Tx};
+use super::uptime::UptimeClock;
 use crate::model::Clock;
 use crate::store::StoreError;
 
@@ -39,6 +40,10 @@ pub(super) struct Batch<'a> {
     pub(super) clock: &'a dyn Clock,
     /// The files are not in their place: what promises is not run.
     pub(super) out_of_place: Option<StoreError>,
+    /// `None` beside the relay that holds the database.
+    pub(super) uptime: Option<&'a UptimeClock>,
+    /// What `total_changes` of the connection was before the transaction.
+    pub(super) changes_before: u64,
 }
 
 /// One act of a batch failed.
@@ -95,6 +100,7 @@ impl Batch<'_> {
             Ok(())
         })?;
         self.put_ids_away()?;
+        self.save_uptime()?;
         self.execute("COMMIT")?;
         Ok(marks)
     }
@@ -119,6 +125,7 @@ impl Batch<'_> {
             Ok(())
         })?;
         self.put_ids_away_apart()?;
+        self.save_uptime()?;
         self.execute("COMMIT")?;
         Ok(marks)
     }
@@ -150,14 +157,25 @@ impl Batch<'_> {
             makers: self.makers,
             ids: self.ids,
             now: self.clock.now(),
+            uptime: self.uptime.map(UptimeClock::now),
             marks: Default::default(),
         };
         match catch_unwind(AssertUnwindSafe(|| act.run(&tx))) {
-            Ok(Ok(())) => Ok(tx.marks.get()),
+            Ok(Ok(())) => Ok(tx.marks.into_inner()),
             Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
             Ok(Err(error)) => Err(Failed::Alone(failure(error))),
             // The panic's own words are left out: they may quote what an event says.
             Err(_panic) => Err(Failed::Alone(StoreError::Unavailable(FAULT.into()))),
+        }
+    }
+
+    /// Only where something is written anyway: an idle relay writes nothing.
+    fn save_uptime(&self) -> rusqlite::Result<()> {
+        match self.uptime {
+            Some(uptime) if self.conn.total_changes() != self.changes_before => {
+                uptime.save(self.conn)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

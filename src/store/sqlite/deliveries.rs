@@ -23,8 +23,8 @@ pub(super) fn insert(
     };
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
-                                 created_at, due_at, first_due_at, waits_for_images, terms)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 'full', ?6, ?7, ?7, ?8, ?9)",
+                                 created_at, due_at, first_due_at, due_since, waits_for_images, terms)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
@@ -34,10 +34,11 @@ pub(super) fn insert(
         new.trigger,
         tx.now,
         due_at,
+        tx.uptime.map(|now| now.after(due_at.since(tx.now))),
         waits,
         OrderColumn::of(&new.order),
     ])?;
-    tx.announce();
+    tx.announce_delivery(&new.destination);
     Ok(id)
 }
 

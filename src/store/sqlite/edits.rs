@@ -54,13 +54,15 @@ pub(super) fn request(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> 
 fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
-                                 created_at, due_at, first_due_at, terms, edits)
-         SELECT ?2, event_seq, destination, severity, 'edit', 'pending', form, ?3, ?3, ?3, terms, id
-         FROM deliveries WHERE id = ?1",
+                                 created_at, due_at, first_due_at, due_since, terms, edits)
+         SELECT ?2, event_seq, destination, severity, 'edit', 'pending', form, ?3, ?3, ?3, ?4, terms, id
+         FROM deliveries WHERE id = ?1 RETURNING destination",
     )?
-    .execute(params![message, tx.makers.delivery(tx.now), tx.now])?;
-    tx.announce();
-    Ok(())
+    .query_row(
+        params![message, tx.makers.delivery(tx.now), tx.now, tx.uptime],
+        |row| row.get(0),
+    )
+    .map(|destination| tx.announce_delivery(&destination))
 }
 
 /// An edit has ended. If another was asked for meanwhile, it follows.

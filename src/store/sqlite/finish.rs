@@ -2,14 +2,18 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use std::borrow::Cow;
+
 use super::tx::Tx;
-use super::{deliveries, edits, fall_back, follow_up, history, messages};
+use super::{deliveries, edits, failover, follow_up, history, messages};
 use crate::model::*;
-use crate::store::{ALL_SHOWN, Finished, PutBack};
+use crate::store::{ALL_SHOWN, Finished, NewDelivery, PutBack};
 
 /// What closing a delivery needs of its row.
 struct Held {
     event: EventSeq,
+    created_at: Timestamp,
+    rerouted: bool,
     destination: DestinationName,
     trigger: Trigger,
     form: Form,
@@ -19,7 +23,7 @@ struct Held {
 /// The delivery, if `token` still proves its lease.
 fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Option<Held>> {
     tx.prepare_cached(
-        "SELECT event_seq, destination, trigger, form, attempts FROM deliveries
+        "SELECT event_seq, destination, trigger, form, attempts, created_at, rerouted FROM deliveries
          WHERE id = ?1 AND state = 'sending' AND lease_token = ?2",
     )?
     .query_row(params![id, token], |row| {
@@ -29,6 +33,8 @@ fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Opti
             trigger: row.get(2)?,
             form: row.get(3)?,
             attempts: row.get(4)?,
+            created_at: row.get(5)?,
+            rerouted: row.get(6)?,
         })
     })
     .optional()
@@ -38,7 +44,8 @@ fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Opti
 struct After<'a> {
     state: DeliveryState,
     attempts: u32,
-    reason: Option<&'a str>,
+    failure: Option<Failure>,
+    reason: Option<Cow<'a, str>>,
     due_at: Option<Timestamp>,
     form: Option<Form>,
     shown: Option<u32>,
@@ -64,7 +71,13 @@ pub(in crate::store) fn finish_attempt(
     let in_vain = held.trigger == Trigger::LateImages
         && finished.verdict == Verdict::Done
         && finished.shown & !follow_up::shown(tx, held.event, &held.destination)? == 0;
-    end_lease(tx, id, &after(finished, &held, attempts))?;
+    let mut after = after(finished, &held, attempts);
+    if let Some(fallback) = &finished.fallback {
+        let how = reroute(tx, &held, fallback)?;
+        let why = after.reason.unwrap_or_default();
+        after.reason = Some(format!("{why}; {how}").into());
+    }
+    end_lease(tx, id, &after)?;
     if held.trigger == Trigger::Edit {
         // Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
         if !matches!(finished.verdict, Verdict::RetryAt { .. }) {
@@ -85,14 +98,46 @@ pub(in crate::store) fn finish_attempt(
                 follow_up::send_late_images(tx, held.event)?;
             }
         }
-        Verdict::RetryAt { .. } => tx.announce(),
-        Verdict::Dead { .. } => {}
+        Verdict::RetryAt { .. } => tx.announce_delivery(&held.destination),
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
     }
     keep_or_drop_payload(tx, finished, &held)?;
-    if let Some(fallback) = &finished.fallback {
-        fall_back::send(tx, held.event, fallback)?;
-    }
     Ok(Recorded::Recorded)
+}
+
+/// Hands a message that is given up to its fallback. Returns what became of it.
+fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
+    let has_it = held.rerouted || !failover::send(tx, held.event, new, held.created_at)?;
+    Ok(match has_it {
+        true => format!("{} has it", new.destination),
+        false => format!("sent to {} instead", new.destination),
+    })
+}
+
+/// A failure that the backoff counts.
+#[derive(Clone, Copy)]
+struct Failure {
+    /// The answer was lost.
+    unanswered: bool,
+}
+
+/// Whether the attempt counts for the backoff: neither a refused rate, nor a refused form, nor a stop says
+/// anything of the message.
+fn failure(finished: &Finished, held: &Held) -> Option<Failure> {
+    let same_form = match &finished.verdict {
+        Verdict::RetryAt { form, .. } => *form == held.form,
+        Verdict::Done | Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => true,
+    };
+    let unanswered = match finished.attempt.as_ref()?.outcome {
+        OutcomeKind::Retry | OutcomeKind::Unknown => false,
+        OutcomeKind::Ambiguous => true,
+        OutcomeKind::Delivered
+        | OutcomeKind::SlowDown
+        | OutcomeKind::Degrade
+        | OutcomeKind::Rejected
+        | OutcomeKind::Stop => return None,
+    };
+    same_form.then_some(Failure { unanswered })
 }
 
 /// What follows for the row.
@@ -103,6 +148,7 @@ fn after<'a>(finished: &'a Finished, held: &Held, attempts: u32) -> After<'a> {
     let after = After {
         state: DeliveryState::Delivered,
         attempts,
+        failure: failure(finished, held),
         reason: None,
         due_at: None,
         form: None,
@@ -115,7 +161,7 @@ fn after<'a>(finished: &'a Finished, held: &Held, attempts: u32) -> After<'a> {
         },
         Verdict::RetryAt { due_at, form } => After {
             state: DeliveryState::Pending,
-            reason: attempt.and_then(|attempt| attempt.reason.as_deref()),
+            reason: attempt.and_then(|attempt| attempt.reason.as_deref().map(Cow::Borrowed)),
             due_at: Some(*due_at),
             form: Some(*form),
             shown: shown.filter(|_| kept(finished, held).is_some()),
@@ -126,7 +172,16 @@ fn after<'a>(finished: &'a Finished, held: &Held, attempts: u32) -> After<'a> {
                 true => DeliveryState::Discarded,
                 false => DeliveryState::Dead,
             },
-            reason: Some(reason),
+            reason: Some(reason.into()),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
+        Verdict::Unconfirmed { reason } => After {
+            state: match edit {
+                true => DeliveryState::Discarded,
+                false => DeliveryState::Unconfirmed,
+            },
+            reason: Some(reason.into()),
             shown: shown.filter(|_| kept(finished, held).is_some()),
             ..after
         },
@@ -140,7 +195,7 @@ fn kept<'a>(finished: &'a Finished, held: &Held) -> Option<&'a str> {
     match finished.verdict {
         Verdict::Done => None,
         Verdict::RetryAt { form, .. } => payload.filter(|_| form == held.form),
-        Verdict::Dead { .. } => payload,
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => payload,
     }
 }
 
@@ -152,7 +207,7 @@ fn keep_or_drop_payload(tx: &Tx<'_>, finished: &Finished, held: &Held) -> rusqli
     let useless = match finished.verdict {
         Verdict::Done => true,
         Verdict::RetryAt { form, .. } => form != held.form,
-        Verdict::Dead { .. } => false,
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => false,
     };
     // The first attempt finds none: an earlier one kept it.
     if useless && held.attempts > 0 {
@@ -197,6 +252,9 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
                                reason = iif(?2 = 'pending', coalesce(?4, reason), ?4),
                                due_at = coalesce(?5, due_at), form = coalesce(?6, form),
                                shown = coalesce(?7, shown),
+                               failures = failures + ?8, unanswered = unanswered + ?9,
+                               tried = max(tried, ?8), failed_at = iif(?8, ?10, failed_at),
+                               due_since = coalesce(due_since, ?10),
                                lease_token = NULL, lease_until = NULL
          WHERE id = ?1",
     )?
@@ -208,6 +266,9 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
         after.due_at,
         after.form,
         after.shown,
+        after.failure.is_some(),
+        after.failure.is_some_and(|failure| failure.unanswered),
+        tx.uptime,
     ])?;
     Ok(())
 }
@@ -221,13 +282,14 @@ pub(in crate::store) fn put_back(tx: &Tx<'_>, back: &[PutBack]) -> rusqlite::Res
         let after = After {
             state: DeliveryState::Pending,
             attempts: held.attempts,
+            failure: None,
             reason: None,
             due_at: Some(one.due_at),
             form: None,
             shown: None,
         };
         end_lease(tx, one.id, &after)?;
-        tx.announce();
+        tx.announce_delivery(&held.destination);
     }
     Ok(())
 }

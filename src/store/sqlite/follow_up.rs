@@ -87,7 +87,7 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
                     told.order = Some(terms.into_order(row.get("severity")?));
                 }
             }
-            DeliveryState::Dead | DeliveryState::Discarded => {}
+            DeliveryState::Dead | DeliveryState::Discarded | DeliveryState::Unconfirmed => {}
         }
     }
     Ok(all)

@@ -3,13 +3,15 @@
 use rusqlite::{Connection, params};
 
 use super::tx::Tx;
+use super::values::unsigned;
+use crate::model::DestinationName;
 use crate::store::GateRecord;
 
 /// See [`crate::store::Store::gates`].
 pub(in crate::store) fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRecord>> {
     conn.prepare_cached(
-        "SELECT destination, blocked_until, open_since, stopped, failing_since FROM gates
-         ORDER BY destination",
+        "SELECT destination, blocked_until, open_since, stopped, failing_since, failing_from, resumes
+         FROM gates ORDER BY destination",
     )?
     .query_map([], |row| {
         Ok(GateRecord {
@@ -18,26 +20,53 @@ pub(in crate::store) fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRec
             open_since: row.get("open_since")?,
             stopped: row.get("stopped")?,
             failing_since: row.get("failing_since")?,
+            failing_from: row.get("failing_from")?,
+            resumes: unsigned(row.get("resumes")?),
         })
     })?
     .collect()
 }
 
-/// See [`crate::store::Store::put_gate`].
+/// See [`crate::store::Store::put_gate`]. `resumes` belongs to commands.
 pub(in crate::store) fn put_gate(tx: &Tx<'_>, gate: &GateRecord) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO gates (destination, blocked_until, open_since, stopped, failing_since)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO gates (destination, blocked_until, open_since, stopped, failing_since, failing_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (destination) DO UPDATE SET
              blocked_until = excluded.blocked_until, open_since = excluded.open_since,
-             stopped = excluded.stopped, failing_since = excluded.failing_since",
+             stopped = excluded.stopped, failing_since = excluded.failing_since,
+             failing_from = excluded.failing_from",
     )?
     .execute(params![
         gate.destination,
         gate.blocked_until,
         gate.open_since,
         gate.stopped,
-        gate.failing_since
+        gate.failing_since,
+        gate.failing_from
     ])?;
     Ok(())
+}
+
+/// See [`crate::store::Store::resume`].
+pub(in crate::store) fn resume(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO gates (destination, resumes) VALUES (?1, 1)
+         ON CONFLICT (destination) DO UPDATE SET
+             blocked_until = NULL, open_since = NULL, stopped = NULL, failing_since = NULL,
+             failing_from = NULL, resumes = resumes + 1",
+    )?
+    .execute([destination])?;
+    tx.announce_delivery(destination);
+    Ok(())
+}
+
+/// See [`crate::store::Store::resumes`].
+pub(in crate::store) fn resumes(
+    conn: &Connection,
+    destination: &DestinationName,
+) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT coalesce(max(resumes), 0) FROM gates WHERE destination = ?1")?
+        .query_row([destination], |row| row.get(0))
+        .map(unsigned)
 }

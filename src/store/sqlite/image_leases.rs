@@ -14,7 +14,7 @@ use super::images::release_waiting;
 use super::tx::Tx;
 use super::values::signed;
 use crate::model::*;
-use crate::store::{ImageHosts, LeasedImages, LostImageLease};
+use crate::store::{ImageHosts, LeasedImages, LostImageLease, Topic};
 
 /// A job waits at longest for its picture's deadline, 72 hours, and an hour for clocks that differ. What
 /// is due later than this was written before the wall clock jumped back, and is due now.
@@ -290,7 +290,7 @@ pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
         )?
         .execute([tx.now])?;
     if changed > 0 {
-        tx.announce();
+        tx.announce(Topic::Images);
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }

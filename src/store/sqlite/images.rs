@@ -7,6 +7,7 @@ use super::values::signed;
 use super::{deliveries, follow_up, rows};
 use crate::model::*;
 use crate::store::ImageVerdict;
+use crate::store::Topic;
 
 /// See [`crate::store::Store::finish_image`].
 pub(in crate::store) fn finish_image(
@@ -54,7 +55,7 @@ pub(in crate::store) fn finish_image(
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
         ImageVerdict::RetryAt { refused, .. } => {
-            tx.announce();
+            tx.announce(Topic::Images);
             if *refused {
                 release_waiting(tx, event)?;
             }
@@ -88,15 +89,14 @@ pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     if rows::images_unsettled(tx, event)? {
         return Ok(());
     }
-    let released = tx
-        .prepare_cached(
-            "UPDATE deliveries SET due_at = min(due_at, ?2), first_due_at = min(first_due_at, ?2),
-                                   waits_for_images = 0
-             WHERE event_seq = ?1 AND state = 'pending' AND waits_for_images = 1",
-        )?
-        .execute(params![event, tx.now])?;
-    if released > 0 {
-        tx.announce();
+    let mut release = tx.prepare_cached(
+        "UPDATE deliveries SET due_at = min(due_at, ?2), first_due_at = min(first_due_at, ?2),
+                               due_since = min(due_since, ?3), waits_for_images = 0
+         WHERE event_seq = ?1 AND state = 'pending' AND waits_for_images = 1 RETURNING destination",
+    )?;
+    let mut released = release.query(params![event, tx.now, tx.uptime])?;
+    while let Some(row) = released.next()? {
+        tx.announce_delivery(&row.get(0)?);
     }
     Ok(())
 }

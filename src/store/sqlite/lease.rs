@@ -17,40 +17,59 @@ use crate::store::{KeptPayload, Work};
 /// at it.
 pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600 + 60);
 
-/// How the deliveries of one severity are found, each by one range of an index.
-struct Level {
+/// How one part of the waiting deliveries is found, by one range of an index.
+struct Range {
     severity: Severity,
+    tried: bool,
     due: &'static str,
     astray: &'static str,
+    /// The one whose retry is due first.
+    first: &'static str,
 }
 
-macro_rules! level {
-    ($severity:ident, $key:literal, $order:literal) => {
-        Level {
+macro_rules! range {
+    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $order:literal) => {
+        Range {
             severity: Severity::$severity,
+            tried: $tried_flag,
             due: concat!(
                 "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
                 $key,
-                "' AND state = 'pending' AND due_at <= ?2 ORDER BY ",
+                "' AND tried = ",
+                $tried,
+                " AND state = 'pending' AND due_at <= ?2 ORDER BY ",
                 $order,
                 " LIMIT ?3"
             ),
             astray: concat!(
                 "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
                 $key,
-                "' AND state = 'pending' AND due_at > ?2 ORDER BY ",
+                "' AND tried = ",
+                $tried,
+                " AND state = 'pending' AND due_at > ?2 ORDER BY ",
                 $order,
                 " LIMIT ?3"
+            ),
+            first: concat!(
+                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                $key,
+                "' AND tried = ",
+                $tried,
+                " AND state = 'pending' AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
             ),
         }
     };
 }
 
-/// Critical: the newest is what people should see now. The others: first come, first served.
-const LEVELS: [Level; 3] = [
-    level!(Critical, "critical", "due_at DESC, id DESC"),
-    level!(Warning, "warning", "due_at, id"),
-    level!(Info, "info", "due_at, id"),
+/// In the order in which deliveries are leased: a message that was never tried comes before those of its
+/// severity that failed. Of critical ones the newest comes first, since it shows what happens now.
+const RANGES: [Range; 6] = [
+    range!(Critical, "critical", false, "0", "due_at DESC, id DESC"),
+    range!(Critical, "critical", true, "1", "due_at DESC, id DESC"),
+    range!(Warning, "warning", false, "0", "due_at, id"),
+    range!(Warning, "warning", true, "1", "due_at, id"),
+    range!(Info, "info", false, "0", "due_at, id"),
+    range!(Info, "info", true, "1", "due_at, id"),
 ];
 
 /// See [`crate::store::Store::lease_due`].
@@ -61,9 +80,29 @@ pub(in crate::store) fn lease_due(
     lease: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
+    let ids = due_ids(tx, destination, tx.now, count)?;
+    take(tx, ids, lease)
+}
+
+/// See [`crate::store::Store::lease_probe`].
+pub(in crate::store) fn lease_probe(
+    tx: &Tx<'_>,
+    destination: &DestinationName,
+    turn: usize,
+    lease: Duration,
+) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
+    end_leases(tx, destination)?;
+    let id = probe_id(tx, destination, turn)?;
+    take(tx, id.into_iter().collect(), lease)
+}
+
+fn take(
+    tx: &Tx<'_>,
+    ids: Vec<DeliveryId>,
+    lease: Duration,
+) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     let until = tx.now + lease;
-    due_ids(tx, destination, tx.now, count)?
-        .into_iter()
+    ids.into_iter()
         .map(|id| {
             let token = tx.makers.token();
             tx.prepare_cached(
@@ -125,9 +164,12 @@ fn due_ids(
     count: usize,
 ) -> rusqlite::Result<Vec<DeliveryId>> {
     let mut ids = Vec::new();
-    for level in &LEVELS {
-        for (sql, bound) in [(level.due, now), (level.astray, now + DUE_AHEAD_MAX)] {
-            let room = signed(count.saturating_sub(ids.len()));
+    for range in &RANGES {
+        for (sql, bound) in [(range.due, now), (range.astray, now + DUE_AHEAD_MAX)] {
+            if ids.len() >= count {
+                return Ok(ids);
+            }
+            let room = signed(count - ids.len());
             let mut due = conn.prepare_cached(sql)?;
             for id in due.query_map(params![destination, bound, room], |row| row.get(0))? {
                 ids.push(id?);
@@ -135,6 +177,39 @@ fn due_ids(
         }
     }
     Ok(ids)
+}
+
+/// The delivery that finds out whether the destination works again: one that was never tried, if there is one,
+/// else the one whose retry is due first, even if that is later. Each turn begins at another severity, so that
+/// messages that always fail cannot stand in for all others.
+fn probe_id(
+    tx: &Tx<'_>,
+    destination: &DestinationName,
+    turn: usize,
+) -> rusqlite::Result<Option<DeliveryId>> {
+    for tried in [false, true] {
+        let ranges: Vec<&Range> = RANGES.iter().filter(|range| range.tried == tried).collect();
+        for step in 0..ranges.len() {
+            let Some(range) = ranges.get((turn + step) % ranges.len()) else {
+                continue;
+            };
+            // An untried message may still wait for its images.
+            let bounds = match tried {
+                true => &[(range.first, Timestamp::from_millis(i64::MAX))][..],
+                false => &[(range.due, tx.now), (range.astray, tx.now + DUE_AHEAD_MAX)],
+            };
+            for (sql, bound) in bounds {
+                let found = tx
+                    .prepare_cached(sql)?
+                    .query_row(params![destination, bound, 1], |row| row.get(0))
+                    .optional()?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A delivery, its event, and whether there is more to read: in one statement, for each has its price, and most
@@ -243,14 +318,16 @@ pub(in crate::store) fn next_due_at(
     now: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
     let mut next: Option<Timestamp> = None;
-    for level in &LEVELS {
+    for range in &RANGES {
         // Two statements: SQLite finds one end of an index at once, but not both in one go.
         for end in ["min", "max"] {
             let found: Option<Timestamp> = conn
                 .prepare_cached(&format!(
                     "SELECT {end}(due_at) FROM deliveries
-                     WHERE destination = :destination AND severity = '{}' AND state = 'pending'",
-                    level.severity.key()
+                     WHERE destination = :destination AND severity = '{}' AND tried = {}
+                       AND state = 'pending'",
+                    range.severity.key(),
+                    u8::from(range.tried),
                 ))?
                 .query_row(named_params! { ":destination": destination }, |row| {
                     row.get(0)
@@ -267,8 +344,8 @@ pub(in crate::store) fn next_due_at(
 /// How deliveries that are due are found.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    LEVELS
+    RANGES
         .iter()
-        .flat_map(|level| [level.due, level.astray])
+        .flat_map(|range| [range.due, range.astray])
         .collect()
 }

@@ -165,9 +165,13 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     let order = match state {
         // By no index in order of ids: else SQLite goes through all deliveries, of which few are open.
         Some(DeliveryState::Pending | DeliveryState::Sending) => "+d.id DESC",
-        Some(DeliveryState::Delivered | DeliveryState::Dead | DeliveryState::Discarded) | None => {
-            "d.id DESC"
-        }
+        Some(
+            DeliveryState::Delivered
+            | DeliveryState::Dead
+            | DeliveryState::Discarded
+            | DeliveryState::Unconfirmed,
+        )
+        | None => "d.id DESC",
     };
     query.end(order, filter.limit)
 }

@@ -7,7 +7,7 @@ mod connect;
 mod deliveries;
 mod edits;
 mod erase;
-mod fall_back;
+mod failover;
 mod file_watch;
 mod files;
 mod finish;
@@ -24,6 +24,7 @@ mod log;
 mod messages;
 mod meta;
 mod open;
+mod orphans;
 mod queue;
 mod readers;
 mod rows;
@@ -34,6 +35,7 @@ mod status_jobs;
 mod sweep;
 mod syncer;
 mod tx;
+mod uptime;
 mod values;
 mod writer;
 
@@ -52,11 +54,11 @@ pub(super) use tx::Tx;
 pub(super) use writer::Unawaited;
 
 pub(super) use accept::{accept, add_deliveries};
-pub(super) use by_hand::{bury_unknown, discard, make_due, retry};
+pub(super) use by_hand::{discard, make_due, retry};
 pub(super) use erase::{erase, events_of_user};
-pub(super) use fall_back::fall_back;
+pub(super) use failover::{expire, failover_page, fall_back};
 pub(super) use finish::{finish_attempt, put_back};
-pub(super) use gates::{gates, put_gate};
+pub(super) use gates::{gates, put_gate, resume, resumes};
 pub(super) use history::{acts_of, clicks_of, forget_clicks};
 pub(super) use image_leases::{
     ImageLook, lease_images, look_for_images, make_images_due, mark_image_check, next_image_due_at,
@@ -64,10 +66,11 @@ pub(super) use image_leases::{
 };
 pub(super) use images::{finish_image, forget_image_keys, image_key, kept_image, put_image_key};
 pub(super) use late::{accept_late, feedback_events, known_feedback, summaries_of, summarise_late};
-pub(super) use lease::{lease_due, leased_work, next_due_at};
+pub(super) use lease::{lease_due, lease_probe, leased_work, next_due_at};
 pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
 pub(super) use meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
+pub(super) use orphans::{rename_destination, settle_orphans};
 pub(super) use rows::{event_by_seq, images_of};
 pub(super) use states::{act, end_undos, platform_lists, state_of};
 pub(super) use stats::stats;
@@ -77,9 +80,11 @@ pub(super) use status_jobs::{
 pub(super) use sweep::{kept_bytes, remove_images, sweep};
 
 use super::StoreError;
-use crate::model::EventSeq;
+use super::wakeups::Topic;
+use crate::model::{EventSeq, Uptime};
 use file_watch::FileWatch;
 use readers::Readers;
+use uptime::UptimeClock;
 use writer::Writer;
 
 /// An open journal.
@@ -89,6 +94,7 @@ pub(super) struct Journal {
     watch: Arc<FileWatch>,
     /// Picture jobs that were in hand when the relay that had the journal last ended without a word.
     pub(super) interrupted_images: Vec<(EventSeq, u8)>,
+    uptime: UptimeClock,
     /// Held while the journal is open; `None` beside a running relay.
     _lock: Option<File>,
 }
@@ -138,9 +144,14 @@ impl Journal {
         self.writer.works()
     }
 
-    /// Changes when there may be new work.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.writer.news()
+    /// Changes when there may be new work of this topic.
+    pub(super) fn wakeups(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.writer.wakeups().subscribe(topic)
+    }
+
+    /// For how long the relay has run.
+    pub(super) fn uptime(&self) -> Uptime {
+        self.uptime.now()
     }
 }
 

@@ -9,8 +9,9 @@ use super::file_watch::{FileId, FileWatch};
 use super::readers::Readers;
 use super::schema::{self, Found, STEPS};
 use super::tx::Makers;
+use super::uptime::UptimeClock;
 use super::values::signed;
-use super::writer::Writer;
+use super::writer::{Served, Writer};
 use super::{Journal, connect, files};
 use crate::model::{Clock, EventSeq, Timestamp};
 use crate::store::{OpenError, Settings};
@@ -181,16 +182,18 @@ fn start(
 ) -> Result<Journal, OpenError> {
     let watch = Arc::new(watch);
     let seed = getrandom::u64().map_err(|error| io_error(path, &error.to_string()))?;
-    let writer = Writer::start(
-        conn,
-        path.to_owned(),
-        Arc::clone(&watch),
-        Makers::new(seed),
+    let say = |error: rusqlite::Error| explain(path, &error);
+    let uptime = UptimeClock::open(&conn, Arc::clone(&clock)).map_err(say)?;
+    let served = Served {
+        path: path.to_owned(),
+        watch: Arc::clone(&watch),
         clock,
-    )
-    .map_err(|error| explain(path, &error))?;
+        uptime: lock.is_some().then(|| uptime.clone()),
+    };
+    let writer = Writer::start(conn, served, Makers::new(seed)).map_err(say)?;
     Ok(Journal {
         writer,
+        uptime,
         readers: Arc::new(Readers::new(path.to_owned(), Arc::clone(&watch))),
         watch,
         interrupted_images: Vec::new(),

@@ -9,7 +9,8 @@ use crate::model::*;
 macro_rules! delivery_columns {
     () => {
         "d.id, d.event_seq, e.id AS event_id, d.destination, d.terms, d.severity, d.trigger, d.state,
-         d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason"
+         d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
+         d.failed_at, d.due_since"
     };
 }
 
@@ -46,11 +47,15 @@ pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         due_at: row.get(11)?,
         first_due_at: row.get(12)?,
         reason: row.get(13)?,
+        failures: row.get(14)?,
+        unanswered: row.get(15)?,
+        failed_at: row.get(16)?,
+        due_since: row.get(17)?,
     })
 }
 
 /// How many columns [`delivery`] reads.
-pub(super) const DELIVERY_COLUMNS: usize = 14;
+pub(super) const DELIVERY_COLUMNS: usize = 18;
 
 /// Reads an event from the column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {

@@ -76,7 +76,9 @@ fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
                 DeliveryState::Pending => queue.pending = count,
                 DeliveryState::Sending => queue.sending = count,
                 DeliveryState::Dead => queue.dead = count,
-                DeliveryState::Delivered | DeliveryState::Discarded => {}
+                DeliveryState::Delivered
+                | DeliveryState::Discarded
+                | DeliveryState::Unconfirmed => {}
             }
             if state != DeliveryState::Dead {
                 let made = created_at(conn, row.get(2)?)?;

@@ -9,6 +9,7 @@ use super::tx::Tx;
 use super::values::signed;
 use crate::model::*;
 use crate::store::StatusVerdict;
+use crate::store::Topic;
 
 /// A job waits at longest as long as a refused one, twelve minutes. What is due later than this was
 /// written before the wall clock jumped back, and is due now.
@@ -48,7 +49,7 @@ pub(super) fn wish(
         operator.expose(),
         tx.now
     ])?;
-    tx.announce();
+    tx.announce(Topic::Statuses);
     Ok(())
 }
 
@@ -199,7 +200,7 @@ pub(in crate::store) fn finish_status_job(
     )?
     .execute(params![key.app, key.id, state, due_at, reason])?;
     match state {
-        StatusJobState::Pending => tx.announce(),
+        StatusJobState::Pending => tx.announce(Topic::Statuses),
         StatusJobState::Done => {}
         StatusJobState::Dead => states::holds_here_only(tx, &key, job.event)?,
     }

@@ -8,25 +8,27 @@
 //! run, and the relay is to be started anew, for the start reads the log up to where it is whole and moves it
 //! into the database, where it is synced anew. Source: "Fsync Errors" in the PostgreSQL wiki, and `fsync(2)`.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
-
 use super::batch::Act;
 use super::file_watch::FileWatch;
 use super::queue::{Queue, ended};
 use crate::store::StoreError;
+use crate::store::wakeups::{Topic, Wakeups};
 
 /// What one transaction did.
 pub(super) struct Committed {
     pub(super) acts: Vec<Box<dyn Act>>,
     /// The log, if there may be something in it to sync.
     pub(super) log: Option<Arc<File>>,
-    /// There may be new work.
-    pub(super) news: bool,
+    /// There may be new work of these topics.
+    pub(super) topics: HashSet<Topic>,
+    /// Another process has changed something.
+    pub(super) others_wrote: bool,
 }
 
 /// The way to the thread.
@@ -40,13 +42,13 @@ impl Syncer {
     pub(super) fn start(
         queue: Arc<Queue>,
         files: Arc<FileWatch>,
-        tell: watch::Sender<u64>,
+        wakeups: Wakeups,
     ) -> std::io::Result<Self> {
         let (hand_over, committed) = sync_channel(1);
         let syncing = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("journal-sync".into())
-            .spawn(move || run(&committed, &syncing, &files, &tell))?;
+            .spawn(move || run(&committed, &syncing, &files, &wakeups))?;
         Ok(Self {
             queue,
             hand_over: Some(hand_over),
@@ -89,14 +91,15 @@ impl Drop for Falls<'_> {
     }
 }
 
-fn run(
-    committed: &Receiver<Committed>,
-    queue: &Queue,
-    files: &FileWatch,
-    tell: &watch::Sender<u64>,
-) {
+fn run(committed: &Receiver<Committed>, queue: &Queue, files: &FileWatch, wakeups: &Wakeups) {
     let _falls = Falls(queue);
-    for Committed { acts, log, news } in committed {
+    for one in committed {
+        let Committed {
+            acts,
+            log,
+            topics,
+            others_wrote,
+        } = one;
         if let Err(error) = log.map_or(Ok(()), |log| log.sync_data()) {
             let error = StoreError::Unavailable(format!("its log could not be synced: {error}"));
             queue.lose(&error);
@@ -105,8 +108,9 @@ fn run(
             return;
         }
         queue.end_sync();
-        if news {
-            tell.send_modify(|count| *count = count.wrapping_add(1));
+        match others_wrote {
+            true => wakeups.notify_all(),
+            false => wakeups.notify(&topics),
         }
         // Asked after the sync: what was in its place then is found by the next start.
         let promised = acts.iter().any(|act| act.promises());

@@ -1,6 +1,7 @@
 //! What an act on the journal works with.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,6 +9,7 @@ use rusqlite::Connection;
 
 use super::{ids, meta};
 use crate::model::*;
+use crate::store::wakeups::Topic;
 
 /// A transaction that is under way. It is the connection, the time, and fresh ids.
 pub(in crate::store) struct Tx<'a> {
@@ -15,14 +17,16 @@ pub(in crate::store) struct Tx<'a> {
     pub(super) makers: &'a Makers,
     pub(super) ids: &'a ids::Shared,
     pub(super) now: Timestamp,
-    pub(super) marks: Cell<Marks>,
+    /// `None` in a command beside the relay, which does not know for how long the relay has run.
+    pub(super) uptime: Option<Uptime>,
+    pub(super) marks: RefCell<Marks>,
 }
 
 /// What is to be done once the transaction is committed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// There may be new work: tell the workers.
-    pub(super) news: bool,
+    /// There may be new work of these topics.
+    pub(super) topics: HashSet<Topic>,
     /// Words were erased: empty the write-ahead log too.
     pub(super) erased: bool,
 }
@@ -30,28 +34,27 @@ pub(super) struct Marks {
 impl Marks {
     /// What one more act left to be done.
     pub(super) fn add(&mut self, more: Self) {
-        self.news |= more.news;
+        self.topics.extend(more.topics);
         self.erased |= more.erased;
     }
 }
 
 impl Tx<'_> {
-    /// There may be new work when this is committed.
-    pub(super) fn announce(&self) {
-        self.marks.set(Marks {
-            news: true,
-            ..self.marks.get()
-        });
+    /// There may be new work of this topic when the transaction is committed.
+    pub(super) fn announce(&self, topic: Topic) {
+        self.marks.borrow_mut().topics.insert(topic);
+    }
+
+    /// There may be new deliveries for this destination when the transaction is committed.
+    pub(super) fn announce_delivery(&self, destination: &DestinationName) {
+        self.announce(Topic::Destination(destination.clone()));
     }
 
     /// Words were erased: they must be gone from the log as well. That is owed, by whoever has the journal open, until
     /// it is done.
     pub(super) fn scrub(&self) -> rusqlite::Result<()> {
         meta::owe_erasure(self)?;
-        self.marks.set(Marks {
-            erased: true,
-            ..self.marks.get()
-        });
+        self.marks.borrow_mut().erased = true;
         Ok(())
     }
 }

@@ -56,13 +56,19 @@ CREATE TABLE deliveries (
            OR trigger = 'replay' OR trigger = 'test'),
     state            TEXT    NOT NULL
         CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
-           OR state = 'discarded'),
+           OR state = 'discarded' OR state = 'unconfirmed'),
     form             TEXT    NOT NULL
         CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    failures         INTEGER NOT NULL DEFAULT 0,  -- attempts that count for the backoff
+    unanswered       INTEGER NOT NULL DEFAULT 0,  -- those of them whose answer was lost
+    tried            INTEGER NOT NULL DEFAULT 0 CHECK (tried = 0 OR tried = 1),  -- whether one has failed
+    failed_at        INTEGER,                     -- uptime (see uptime.rs) of the last failure
     created_at       INTEGER NOT NULL,
     due_at           INTEGER NOT NULL,
     first_due_at     INTEGER NOT NULL,
+    rerouted         INTEGER NOT NULL DEFAULT 0 CHECK (rerouted = 0 OR rerouted = 1),  -- its fallback has it
+    due_since        INTEGER,                     -- uptime when it was due first; NULL: a command made it due
     waits_for_images INTEGER NOT NULL DEFAULT 0 CHECK (waits_for_images IN (0, 1)),
     lease_token      INTEGER,
     lease_until      INTEGER,
@@ -78,10 +84,11 @@ CREATE TABLE deliveries (
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK (waits_for_images = 0 OR state = 'pending')
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (destination, severity, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (destination, severity, tried, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_tried ON deliveries (destination, due_since) WHERE state = 'pending' AND tried = 1;
 CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
-    WHERE state = 'dead' OR state = 'discarded';
+    WHERE state = 'dead' OR state = 'discarded' OR state = 'unconfirmed';
 CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
 -- One message has one open edit at most, so that no two are in flight for it.
 CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
@@ -264,5 +271,8 @@ CREATE TABLE gates (
     blocked_until INTEGER,
     open_since    INTEGER,
     stopped       TEXT,
-    failing_since INTEGER
+    failing_since INTEGER,
+    failing_from  INTEGER,                        -- the same moment as uptime
+    resumes       INTEGER NOT NULL DEFAULT 0,     -- how often `destinations resume` was called
+    missing_from  INTEGER                         -- uptime since when deliveries wait for it and it is not configured
 ) STRICT, WITHOUT ROWID;

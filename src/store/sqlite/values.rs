@@ -37,6 +37,7 @@ number!(
     Timestamp, Timestamp::as_millis, Timestamp::from_millis;
     EventSeq, |seq: EventSeq| seq.0, EventSeq;
     DeliveryId, DeliveryId::as_i64, DeliveryId::from_i64;
+    Uptime, Uptime::as_millis, Uptime::from_millis;
     LeaseToken, |token: LeaseToken| token.0, LeaseToken;
     FeedbackStatus, |status: FeedbackStatus| status.0, FeedbackStatus;
 );

@@ -9,6 +9,7 @@
 //! Acts that write nothing leave no page dirty, so they cost no `fsync`.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,8 +28,10 @@ use super::log::LogKeeper;
 use super::queue::{Found, Queue, ended};
 use super::syncer::{Committed, Syncer};
 use super::tx::{Makers, Marks, Tx};
+use super::uptime::UptimeClock;
 use crate::model::Clock;
 use crate::store::StoreError;
+use crate::store::wakeups::{Topic, Wakeups};
 
 /// Acts in one transaction: enough that the `fsync` is a small part of its time, and so few that whoever is
 /// answered works on while the next commits.
@@ -90,31 +93,44 @@ where
     }
 }
 
+/// The database that a writer writes to.
+pub(super) struct Served {
+    pub(super) path: PathBuf,
+    pub(super) watch: Arc<FileWatch>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// `None` beside the relay that holds the database.
+    pub(super) uptime: Option<UptimeClock>,
+}
+
 /// The way to the writing thread.
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
-    news: watch::Receiver<u64>,
+    wakeups: Wakeups,
     /// Closed when the thread has ended.
     works: watch::Receiver<()>,
 }
 
 impl Writer {
-    /// Starts the thread on an open connection to `path`.
+    /// Starts the thread on an open connection.
     pub(super) fn start(
         conn: Connection,
-        path: PathBuf,
-        watch: Arc<FileWatch>,
+        served: Served,
         makers: Makers,
-        clock: Arc<dyn Clock>,
     ) -> rusqlite::Result<Self> {
+        let Served {
+            path,
+            watch,
+            clock,
+            uptime,
+        } = served;
         let io = |error: std::io::Error| connect::refusal(error.to_string());
         let queue = Arc::new(Queue::default());
-        let (tell, news) = watch::channel(0);
+        let wakeups = Wakeups::default();
         let (ends, works) = watch::channel(());
         let data_version = data_version(&conn).ok();
         let syncer =
-            Syncer::start(Arc::clone(&queue), Arc::clone(&watch), tell.clone()).map_err(io)?;
+            Syncer::start(Arc::clone(&queue), Arc::clone(&watch), wakeups.clone()).map_err(io)?;
         let thread = Thread {
             queue: Arc::clone(&queue),
             syncer,
@@ -125,7 +141,8 @@ impl Writer {
             makers,
             ids: RefCell::new(NewIds::new()),
             clock,
-            tell,
+            uptime,
+            wakeups: wakeups.clone(),
             // What was changed before this is seen by the workers' first look.
             data_version,
             polled_at: Instant::now(),
@@ -140,14 +157,14 @@ impl Writer {
         Ok(Self {
             queue,
             thread: Some(thread),
-            news,
+            wakeups,
             works,
         })
     }
 
-    /// Changes when there may be new work.
-    pub(super) fn news(&self) -> watch::Receiver<u64> {
-        self.news.clone()
+    /// Wakes workers.
+    pub(super) const fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
     }
 
     /// Closed when nothing is written any more.
@@ -226,6 +243,14 @@ impl OpenFile {
     }
 }
 
+/// What a committed transaction leaves to be done.
+struct Done {
+    topics: HashSet<Topic>,
+    others_wrote: bool,
+    /// The log, if there may be something in it to sync.
+    log: Option<Arc<File>>,
+}
+
 struct Thread {
     queue: Arc<Queue>,
     syncer: Syncer,
@@ -237,7 +262,9 @@ struct Thread {
     makers: Makers,
     ids: ids::Shared,
     clock: Arc<dyn Clock>,
-    tell: watch::Sender<u64>,
+    /// `None` beside the relay that holds the database.
+    uptime: Option<UptimeClock>,
+    wakeups: Wakeups,
     /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
     /// failure: others may have changed anything.
     data_version: Option<i64>,
@@ -283,7 +310,7 @@ impl Thread {
 
     fn serve(&mut self, mut batch: Vec<Box<dyn Act>>) {
         match self.transact(&mut batch) {
-            Ok((marks, log)) => {
+            Ok(done) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the journal works again");
                 }
@@ -292,8 +319,9 @@ impl Thread {
                 }
                 self.syncer.hand_over(Committed {
                     acts: batch,
-                    log,
-                    news: marks.news,
+                    log: done.log,
+                    topics: done.topics,
+                    others_wrote: done.others_wrote,
                 });
             }
             Err(error) => {
@@ -318,10 +346,7 @@ impl Thread {
     }
 
     /// Runs and commits a batch, or nothing of it. Returns the log, if there may be something in it to sync.
-    fn transact(
-        &mut self,
-        batch: &mut Vec<Box<dyn Act>>,
-    ) -> Result<(Marks, Option<Arc<File>>), StoreError> {
+    fn transact(&mut self, batch: &mut Vec<Box<dyn Act>>) -> Result<Done, StoreError> {
         let open = match self.open.take() {
             Some(open) => self.open.insert(open),
             None => {
@@ -334,12 +359,14 @@ impl Thread {
             }
         };
         let changes = open.conn.total_changes();
-        let mut marks = Batch {
+        let Marks { topics, erased } = Batch {
             conn: &open.conn,
             makers: &self.makers,
             ids: &self.ids,
             clock: &*self.clock,
             out_of_place: self.watch.check().err(),
+            uptime: self.uptime.as_ref(),
+            changes_before: changes,
         }
         .commit(batch, &mut |ran| self.queue.take_more(ran < BATCH_MAX))?;
         let wrote = open.conn.total_changes() != changes;
@@ -347,7 +374,7 @@ impl Thread {
             self.log.wrote();
             self.idle_polls = 0;
         }
-        if marks.erased {
+        if erased {
             self.log.erased(&open.conn);
         }
         // What another process has just written, and an act has seen, may not be synced either.
@@ -356,8 +383,11 @@ impl Thread {
         if others_wrote {
             self.log.may_owe();
         }
-        marks.news |= others_wrote;
-        Ok((marks, (wrote || others_wrote).then_some(log)))
+        Ok(Done {
+            topics,
+            others_wrote,
+            log: (wrote || others_wrote).then_some(log),
+        })
     }
 
     /// Tells the workers when another process has changed the journal.
@@ -367,8 +397,7 @@ impl Thread {
         }
         if self.others_wrote() {
             self.log.may_owe();
-            self.tell
-                .send_modify(|count| *count = count.wrapping_add(1));
+            self.wakeups.notify_all();
         }
     }
 

@@ -69,7 +69,7 @@ impl InternalEvent for PeopleRung<'_> {
     }
 }
 
-/// A delivery has ended: `delivered`, `dead` or `discarded`.
+/// A delivery has ended: `delivered`, `dead`, `discarded` or `unconfirmed`.
 pub struct DeliveryEnded<'a> {
     /// Which.
     pub id: DeliveryId,

@@ -75,7 +75,7 @@ pub const CLICK_REFUSED: &str = "refused";
 pub(in crate::telemetry) const NO_ACT: &str = "none";
 
 /// How a delivery ends.
-pub(in crate::telemetry) const ENDS: &[&str] = &["delivered", "dead", "discarded"];
+pub(in crate::telemetry) const ENDS: &[&str] = &["delivered", "dead", "discarded", "unconfirmed"];
 
 /// What comes of ringing people.
 pub(in crate::telemetry) const RINGS: [&str; 2] = ["rung", "failed"];

@@ -42,7 +42,8 @@ impl Process {
             makers: &self.makers,
             ids: &self.ids,
             now: Timestamp::from_millis(0),
-            marks: std::cell::Cell::default(),
+            uptime: None,
+            marks: RefCell::default(),
         });
         self.ids.borrow_mut().put_away(&self.conn).unwrap();
         if kept {

@@ -9,7 +9,7 @@ use super::super::connect;
 use super::super::schema::{self, APPLICATION_ID, Found};
 use crate::model::Severity;
 use crate::store::conformance::{Bench, LEASE};
-use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError};
+use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError, Topic};
 
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mut modes: Vec<_> = std::fs::read_dir(folder)
@@ -53,7 +53,7 @@ async fn only_one_relay_serves_a_journal_and_commands_work_beside_it() {
     assert!(matches!(second, Err(OpenError::Held(path)) if path == bench.path()));
 
     let beside = Store::open_beside(&bench.settings(), bench.clock()).unwrap();
-    let mut changes = bench.store().changes();
+    let mut changes = bench.store().wakeups(Topic::Destination("oncall".into()));
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
         .await;

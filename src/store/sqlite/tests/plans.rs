@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::super::schema::{self, STEPS};
 use super::super::{
-    connect, edits, fall_back, follow_up, ids, image_leases, late, lease, lists, states, stats,
+    connect, edits, failover, follow_up, ids, image_leases, late, lease, lists, states, stats,
     status_jobs, sweep,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
@@ -35,8 +35,9 @@ fn a_lease_is_one_range_of_an_index_for_each_severity() {
         let plan = plan(&conn, sql);
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(
-            plan[0]
-                .contains("COVERING INDEX deliveries_due (destination=? AND severity=? AND due_at"),
+            plan[0].contains(
+                "COVERING INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at"
+            ),
             "{plan:?}"
         );
     }
@@ -59,10 +60,36 @@ fn what_a_send_needs_is_found_by_its_delivery_and_event() {
 #[test]
 fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
     let conn = journal();
-    for sql in [follow_up::SHOWN, fall_back::HEARD, fall_back::CRITICAL] {
+    for sql in [follow_up::SHOWN, failover::HAS_IT] {
         let plan = plan(&conn, sql);
         let by_event = "INDEX deliveries_by_event (event_seq=? AND destination=?)";
         assert!(plan.iter().any(|line| line.contains(by_event)), "{plan:?}");
+    }
+}
+
+#[test]
+fn waiting_messages_are_found_by_place_and_by_age() {
+    let conn = journal();
+    for (sql, index) in [
+        (
+            failover::WAITING,
+            "INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at",
+        ),
+        (
+            failover::EXPIRED_TRIED,
+            "INDEX deliveries_tried (destination=? AND due_since<?)",
+        ),
+        (
+            failover::EXPIRED_UNTRIED,
+            "INDEX deliveries_due (destination=? AND severity=? AND tried=? AND due_at<?)",
+        ),
+    ] {
+        let plan = plan(&conn, sql);
+        assert!(plan[0].contains(index), "{plan:?}");
+        assert!(
+            !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+            "{plan:?}"
+        );
     }
 }
 

@@ -11,6 +11,7 @@ impl Start {
         Self(Now {
             wall: Timestamp::from_millis(1_711_111_111_000),
             mono: Instant::now(),
+            uptime: Uptime::from_millis(1_000_000),
         })
     }
 
@@ -19,6 +20,7 @@ impl Start {
         Now {
             wall: self.0.wall + span,
             mono: self.0.mono + span,
+            uptime: self.0.uptime.after(span),
         }
     }
 }
@@ -38,36 +40,40 @@ fn open_gate(concurrency: usize) -> Gate {
     Gate::new("chat".into(), &limits(&[], concurrency))
 }
 
-fn retry() -> Outcome {
-    Outcome::Retry {
-        reason: "502".into(),
+fn fail() -> Signal {
+    Signal::Failed {
+        failed_before: None,
     }
 }
 
-fn stop() -> Outcome {
-    Outcome::Stop {
-        reason: "the bot is gone".into(),
-    }
+fn stop() -> Signal {
+    Signal::Stopped("the bot is gone".into())
 }
 
-fn slow(seconds: u64) -> Outcome {
-    Outcome::SlowDown {
-        pause: Some(Duration::from_secs(seconds)),
-        reason: "429".into(),
-    }
+fn slow(seconds: u64) -> Signal {
+    Signal::Paused(Some(Duration::from_secs(seconds)))
+}
+
+fn update(change: Option<Change>, persist: bool) -> GateUpdate {
+    GateUpdate::of(change, persist)
+}
+
+/// Begins `count` sends.
+fn begin(gate: &mut Gate, count: usize, now: Now) -> Vec<Begun> {
+    (0..count).map(|_| gate.begin(now)).collect()
 }
 
 /// Sends once; it ends at once.
-fn send(gate: &mut Gate, outcome: &Outcome, now: Now) -> Changed {
-    gate.begin(1, now);
-    gate.end(outcome, now, 0.0)
+fn send(gate: &mut Gate, signal: &Signal, now: Now) -> GateUpdate {
+    let begun = gate.begin(now);
+    gate.settle(begun, signal, now, 0.0)
 }
 
 /// How many may start, and in how many seconds to ask again.
 fn allowed(gate: &Gate, now: Now) -> (usize, Option<f64>) {
-    let allowance = gate.allowance(now);
-    let wait = allowance.next_at.map(|at| (at - now.mono).as_secs_f64());
-    (allowance.count, wait)
+    let permits = gate.permits(now);
+    let wait = permits.next_at.map(|at| (at - now.mono).as_secs_f64());
+    (permits.count, wait)
 }
 
 #[test]
@@ -75,13 +81,13 @@ fn as_many_start_as_may_be_in_flight() {
     let t = Start::new();
     let mut gate = open_gate(3);
     assert_eq!(allowed(&gate, t.at(0.0)), (3, None));
-    gate.begin(2, t.at(0.0));
+    let mut begun = begin(&mut gate, 2, t.at(0.0));
     assert_eq!(allowed(&gate, t.at(0.0)), (1, None));
-    gate.begin(1, t.at(0.0));
+    begun.extend(begin(&mut gate, 1, t.at(0.0)));
     assert_eq!(allowed(&gate, t.at(9.0)), (0, None));
-    gate.abandon(t.at(0.0).mono);
-    let changed = gate.end(&Outcome::Delivered, t.at(9.0), 0.0);
-    assert_eq!(changed, Changed::default());
+    gate.abandon(begun[0]);
+    let changed = gate.settle(begun[1], &Signal::Worked, t.at(9.0), 0.0);
+    assert_eq!(changed, GateUpdate::default());
     assert_eq!(allowed(&gate, t.at(9.0)), (2, None));
 }
 
@@ -89,12 +95,12 @@ fn as_many_start_as_may_be_in_flight() {
 fn as_many_follow_as_the_paces_allow() {
     let t = Start::new();
     let ahead = |gate: &Gate, now| {
-        let allowance = gate.allowance(now);
+        let allowance = gate.permits(now);
         (allowance.count, allowance.ahead)
     };
     let mut free = open_gate(3);
     assert_eq!(ahead(&free, t.at(0.0)), (3, usize::MAX));
-    free.begin(3, t.at(0.0));
+    begin(&mut free, 3, t.at(0.0));
     assert_eq!(
         ahead(&free, t.at(0.0)),
         (0, usize::MAX),
@@ -102,7 +108,7 @@ fn as_many_follow_as_the_paces_allow() {
     );
     let mut paced = Gate::new("chat".into(), &limits(&[(5, 1000)], 3));
     assert_eq!(ahead(&paced, t.at(0.0)), (3, 2));
-    paced.begin(3, t.at(0.0));
+    begin(&mut paced, 3, t.at(0.0));
     assert_eq!(ahead(&paced, t.at(0.0)), (0, 2));
     let probed = broken(t);
     assert_eq!(ahead(&probed, t.at(9.0)), (1, 0), "a probe goes alone");
@@ -113,10 +119,10 @@ fn all_paces_hold_at_once() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000), (3, 10_000)], 9));
     assert_eq!(allowed(&gate, t.at(0.0)), (2, None));
-    gate.begin(2, t.at(0.0));
+    begin(&mut gate, 2, t.at(0.0));
     assert_eq!(allowed(&gate, t.at(0.25)), (0, Some(0.75)));
     assert_eq!(allowed(&gate, t.at(1.0)), (1, None));
-    gate.begin(1, t.at(1.0));
+    begin(&mut gate, 1, t.at(1.0));
     assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(8.0)));
     assert_eq!(allowed(&gate, t.at(10.0)), (2, None));
 }
@@ -125,11 +131,11 @@ fn all_paces_hold_at_once() {
 fn what_was_not_sent_after_all_costs_no_pace() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
-    gate.begin(1, t.at(0.0));
-    gate.begin(1, t.at(0.1));
-    gate.abandon(t.at(0.1).mono);
+    begin(&mut gate, 1, t.at(0.0));
+    let second = gate.begin(t.at(0.1));
+    gate.abandon(second);
     assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
-    gate.begin(1, t.at(0.2));
+    begin(&mut gate, 1, t.at(0.2));
     // What was sent counts still, and no longer than it would have.
     assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
@@ -138,68 +144,84 @@ fn what_was_not_sent_after_all_costs_no_pace() {
 fn new_limits_remember_what_was_sent() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
-    gate.begin(2, t.at(0.0));
+    begin(&mut gate, 2, t.at(0.0));
     gate.set_limits(&limits(&[(50, 1000), (2, 1000)], 9));
     assert_eq!(allowed(&gate, t.at(0.5)), (0, Some(0.5)));
 }
 
 #[test]
-fn a_pause_holds_the_whole_destination_for_an_hour_at_most() {
+fn pause_holds_the_destination_for_an_hour_at_most() {
     let t = Start::new();
     let mut gate = open_gate(4);
+    let paused = Change::Paused(Duration::from_secs(30));
     let changed = send(&mut gate, &slow(30), t.at(0.0));
-    let wanted = Change::Blocked(Duration::from_secs(30));
-    assert_eq!(
-        changed,
-        Changed {
-            change: Some(wanted),
-            persist: true
-        }
-    );
+    assert_eq!(changed, update(Some(paused), true));
     assert_eq!(allowed(&gate, t.at(10.0)), (0, Some(20.0)));
-    let _shorter = send(&mut gate, &slow(1), t.at(10.0));
-    assert_eq!(allowed(&gate, t.at(11.0)), (0, Some(19.0)));
-    assert_eq!(allowed(&gate, t.at(30.0)), (4, None));
     let _hostile = send(&mut gate, &slow(u64::MAX), t.at(30.0));
     assert_eq!(allowed(&gate, t.at(30.0)), (0, Some(3600.0)));
+    let _shorter = send(&mut gate, &slow(1), t.at(40.0));
+    assert_eq!(allowed(&gate, t.at(40.0)), (0, Some(3590.0)));
 }
 
 #[test]
-fn pauses_that_the_platform_does_not_measure_grow() {
+fn success_that_began_before_a_pause_does_not_end_it() {
     let t = Start::new();
     let mut gate = open_gate(4);
-    let unmeasured = Outcome::SlowDown {
-        pause: None,
-        reason: "429".into(),
-    };
-    for (at, pause) in [(0.0, 2), (100.0, 6), (200.0, 18)] {
-        let changed = send(&mut gate, &unmeasured, t.at(at));
-        assert_eq!(
-            changed.change,
-            Some(Change::Blocked(Duration::from_secs(pause)))
-        );
+    let begun = begin(&mut gate, 2, t.at(0.0));
+    let _paused = gate.settle(begun[0], &slow(30), t.at(1.0), 0.0);
+    for signal in [Signal::Worked, Signal::Answered] {
+        let late = Begun { ..begun[1] };
+        let _changed = gate.settle(late, &signal, t.at(2.0), 0.0);
+        assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(29.0)));
+        assert_eq!(gate.failing_for(t.at(2.0)), Duration::from_secs(1));
     }
-    let _success = send(&mut gate, &Outcome::Delivered, t.at(300.0));
-    let changed = send(&mut gate, &unmeasured, t.at(300.0));
-    assert_eq!(
-        changed.change,
-        Some(Change::Blocked(Duration::from_secs(2)))
-    );
+}
+
+#[test]
+fn after_a_pause_one_send_at_a_time_until_one_is_taken() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let _paused = send(&mut gate, &slow(30), t.at(0.0));
+    assert_eq!(allowed(&gate, t.at(30.0)), (1, None));
+    let first = gate.begin(t.at(30.0));
+    assert_eq!(allowed(&gate, t.at(30.0)), (0, None));
+    let changed = gate.settle(first, &Signal::Worked, t.at(31.0), 0.0);
+    assert_eq!(changed, update(None, true));
+    assert_eq!(allowed(&gate, t.at(31.0)), (4, None));
+}
+
+#[test]
+fn pause_is_never_shorter_than_the_backoff_of_refusals_in_a_row() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let pauses = [Signal::Paused(None), slow(0), slow(1), slow(60)];
+    for (n, (signal, seconds)) in pauses.iter().zip([2, 6, 18, 60]).enumerate() {
+        let changed = send(&mut gate, signal, t.at(100.0 * n as f64));
+        let wanted = Change::Paused(Duration::from_secs(seconds));
+        assert_eq!(changed.changes, [wanted]);
+    }
+    let _success = send(&mut gate, &Signal::Worked, t.at(500.0));
+    let changed = send(&mut gate, &slow(0), t.at(500.0));
+    assert_eq!(changed.changes, [Change::Paused(Duration::from_secs(2))]);
+}
+
+#[test]
+fn sends_refused_together_are_one_refusal() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    for begun in begin(&mut gate, 4, t.at(0.0)) {
+        let _paused = gate.settle(begun, &slow(0), t.at(1.0), 0.0);
+    }
+    assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(2.0)));
 }
 
 /// Five failures at second 0.
 fn broken(t: Start) -> Gate {
     let mut gate = open_gate(4);
     for n in 1..=5 {
-        let changed = send(&mut gate, &retry(), t.at(0.0));
+        let changed = send(&mut gate, &fail(), t.at(0.0));
         let opened = (n == 5).then_some(Change::Opened);
-        assert_eq!(
-            changed,
-            Changed {
-                change: opened,
-                persist: n == 1 || n == 5
-            }
-        );
+        assert_eq!(changed, update(opened, n == 1 || n == 5));
     }
     gate
 }
@@ -218,23 +240,18 @@ fn an_open_breaker_probes_ever_more_slowly_and_a_success_closes_it() {
         pauses.push(pause);
         now += pause;
         assert_eq!(allowed(&gate, t.at(now)), (1, None));
-        gate.begin(1, t.at(now));
+        let probe = gate.begin(t.at(now));
         assert_eq!(allowed(&gate, t.at(now)), (0, None), "one probe at a time");
-        assert_eq!(gate.end(&retry(), t.at(now), 0.0), Changed::default());
+        let changed = gate.settle(probe, &fail(), t.at(now), 0.0);
+        assert_eq!(changed, GateUpdate::default());
     }
     assert_eq!(pauses[..3], [1.0, 1.25, 1.5625]);
     assert!(pauses.is_sorted());
     assert_eq!(pauses[18..], [30.0, 30.0]);
     let failing = gate.failing_for(t.at(now)).as_secs_f64();
     assert!((failing - now).abs() < 0.01, "{failing} {now}");
-    let changed = send(&mut gate, &Outcome::Delivered, t.at(now + 30.0));
-    assert_eq!(
-        changed,
-        Changed {
-            change: Some(Change::WorksAgain),
-            persist: true
-        }
-    );
+    let changed = send(&mut gate, &Signal::Worked, t.at(now + 30.0));
+    assert_eq!(changed, update(Some(Change::WorksAgain), true));
     assert_eq!(allowed(&gate, t.at(now + 30.0)), (4, None));
     assert_eq!(gate.failing_for(t.at(now + 30.0)), Duration::ZERO);
 }
@@ -243,9 +260,8 @@ fn an_open_breaker_probes_ever_more_slowly_and_a_success_closes_it() {
 fn sends_in_flight_when_the_breaker_opens_are_no_probes() {
     let t = Start::new();
     let mut gate = open_gate(8);
-    gate.begin(8, t.at(0.0));
-    for _ in 0..8 {
-        let _changed = gate.end(&retry(), t.at(0.0), 0.0);
+    for begun in begin(&mut gate, 8, t.at(0.0)) {
+        let _changed = gate.settle(begun, &fail(), t.at(0.0), 0.0);
     }
     assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(1.0)));
 }
@@ -253,16 +269,11 @@ fn sends_in_flight_when_the_breaker_opens_are_no_probes() {
 #[test]
 fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
     let t = Start::new();
-    let rejected = Outcome::Rejected {
-        reason: "no".into(),
-    };
-    let degrade = Outcome::Degrade {
-        reason: "no".into(),
-    };
+    let rejected = Signal::Answered;
     let mut gate = open_gate(4);
-    for outcome in [&rejected, &degrade, &Outcome::Delivered] {
+    for outcome in [&rejected, &Signal::Worked] {
         for _ in 0..4 {
-            let _changed = send(&mut gate, &retry(), t.at(0.0));
+            let _changed = send(&mut gate, &fail(), t.at(0.0));
         }
         let _changed = send(&mut gate, outcome, t.at(0.0));
     }
@@ -272,7 +283,7 @@ fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
     assert!(!gate.is_open());
     let mut gate = broken(t);
     let changed = send(&mut gate, &rejected, t.at(1.0));
-    assert_eq!(changed.change, Some(Change::WorksAgain), "it answers");
+    assert_eq!(changed.changes, [Change::WorksAgain], "it answers");
     let mut gate = broken(t);
     let _changed = send(&mut gate, &slow(5), t.at(1.0));
     assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(5.0)));
@@ -282,11 +293,9 @@ fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
 #[test]
 fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
     let t = Start::new();
-    let rejected = Outcome::Rejected {
-        reason: "no".into(),
-    };
+    let rejected = Signal::Answered;
     let mut gate = open_gate(4);
-    let _changed = send(&mut gate, &retry(), t.at(0.0));
+    let _changed = send(&mut gate, &fail(), t.at(0.0));
     let changed = send(&mut gate, &rejected, t.at(2.0));
     assert!(changed.persist);
     // Or a critical message an hour later would go to the fallback before it was tried.
@@ -306,46 +315,32 @@ fn a_stopped_destination_is_probed_each_ten_minutes_until_it_succeeds() {
     let mut gate = open_gate(4);
     let changed = send(&mut gate, &stop(), t.at(0.0));
     let wanted = Change::Stopped("the bot is gone".into());
-    assert_eq!(
-        changed,
-        Changed {
-            change: Some(wanted),
-            persist: true
-        }
-    );
+    assert_eq!(changed, update(Some(wanted), true));
     assert_eq!(gate.stop_reason(), Some("the bot is gone"));
     assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(600.0)));
-    let rejected = Outcome::Rejected {
-        reason: "no".into(),
-    };
-    for (n, outcome) in [stop(), retry(), rejected].iter().enumerate() {
+    let rejected = Signal::Answered;
+    for (n, outcome) in [stop(), fail(), rejected].iter().enumerate() {
         let now = t.at(600.0 * (n + 1) as f64);
         assert_eq!(allowed(&gate, now), (1, None));
-        assert_eq!(send(&mut gate, outcome, now).change, None);
+        assert_eq!(send(&mut gate, outcome, now).changes, []);
         assert_eq!(allowed(&gate, now), (0, Some(600.0)));
     }
-    let changed = send(&mut gate, &Outcome::Delivered, t.at(2400.0));
-    assert_eq!(changed.change, Some(Change::WorksAgain));
+    let changed = send(&mut gate, &Signal::Worked, t.at(2400.0));
+    assert_eq!(changed.changes, [Change::WorksAgain]);
     assert_eq!(gate.stop_reason(), None);
 }
 
 #[test]
-fn the_operator_ends_a_stop_but_not_a_pause() {
+fn reload_ends_a_stop_but_not_a_pause() {
     let t = Start::new();
     let mut gate = broken(t);
     let _changed = send(&mut gate, &stop(), t.at(1.0));
     let _changed = send(&mut gate, &slow(60), t.at(1.0));
-    let changed = gate.release();
-    assert_eq!(
-        changed,
-        Changed {
-            change: Some(Change::WorksAgain),
-            persist: true
-        }
-    );
+    let changed = gate.release(t.at(1.0));
+    assert_eq!(changed, update(Some(Change::WorksAgain), true));
     assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(60.0)));
-    assert_eq!(allowed(&gate, t.at(61.0)), (4, None));
-    assert_eq!(gate.release(), Changed::default());
+    assert_eq!(allowed(&gate, t.at(61.0)), (1, None));
+    assert_eq!(gate.release(t.at(61.0)), GateUpdate::default());
 }
 
 #[test]
@@ -381,6 +376,72 @@ fn a_wall_clock_that_jumps_neither_opens_a_gate_nor_holds_it_for_more_than_an_ho
     assert_eq!(allowed(&restored, ahead), (4, None));
 }
 
+#[test]
+fn operator_frees_a_pause_too() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let _paused = send(&mut gate, &slow(3600), t.at(0.0));
+    let changed = gate.resume(t.at(1.0));
+    assert_eq!(changed, update(Some(Change::WorksAgain), true));
+    assert_eq!(allowed(&gate, t.at(1.0)), (4, None));
+    assert_eq!(gate.failing_for(t.at(1.0)), Duration::ZERO);
+}
+
+#[test]
+fn answer_to_what_left_before_a_resume_does_not_stop_it_again() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let old = begin(&mut gate, 2, t.at(0.0));
+    let _stopped = gate.settle(old[0], &stop(), t.at(1.0), 0.0);
+    let _resumed = gate.resume(t.at(2.0));
+    let changed = gate.settle(old[1], &stop(), t.at(3.0), 0.0);
+    assert_eq!(changed, GateUpdate::default());
+    assert_eq!(gate.stop_reason(), None);
+}
+
+#[test]
+fn success_that_began_before_a_stop_does_not_end_it() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let old = begin(&mut gate, 2, t.at(0.0));
+    let _stopped = gate.settle(old[0], &stop(), t.at(1.0), 0.0);
+    let _changed = gate.settle(old[1], &Signal::Worked, t.at(3.0), 0.0);
+    assert!(gate.stop_reason().is_some());
+}
+
+#[test]
+fn message_that_fails_while_others_are_taken_opens_no_breaker() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let mut failed_before = Some(t.at(0.5).uptime);
+    for n in 1..20 {
+        let _worked = send(&mut gate, &Signal::Worked, t.at(f64::from(n)));
+        let at = t.at(f64::from(n) + 0.5);
+        for _ in 0..9 {
+            let _failed = send(&mut gate, &Signal::Failed { failed_before }, at);
+        }
+        failed_before = Some(at.uptime);
+    }
+    assert!(!gate.is_open());
+}
+
+#[test]
+fn probe_that_may_be_at_fault_lengthens_no_wait() {
+    let t = Start::new();
+    let mut gate = open_gate(4);
+    let _worked = send(&mut gate, &Signal::Worked, t.at(0.0));
+    for _ in 0..5 {
+        let _failed = send(&mut gate, &fail(), t.at(1.0));
+    }
+    let own_fault = Signal::Failed {
+        failed_before: Some(Uptime::from_millis(1)),
+    };
+    let _failed = send(&mut gate, &own_fault, t.at(2.0));
+    assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(1.0)));
+    let _failed = send(&mut gate, &fail(), t.at(3.0));
+    assert_eq!(allowed(&gate, t.at(3.0)), (0, Some(1.25)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -397,12 +458,11 @@ proptest! {
         for step in steps {
             now += step;
             let at = t.at(now as f64 / 1000.0);
-            let allowance = gate.allowance(at);
+            let allowance = gate.permits(at);
             prop_assert_eq!(allowance.count == 0, allowance.next_at.is_some());
             prop_assert!(allowance.next_at.is_none_or(|next_at| next_at > at.mono));
-            gate.begin(allowance.count, at);
-            for _ in 0..allowance.count {
-                let _changed = gate.end(&Outcome::Delivered, at, 0.0);
+            for begun in begin(&mut gate, allowance.count, at) {
+                let _changed = gate.settle(begun, &Signal::Worked, at, 0.0);
                 starts.push(now);
             }
         }

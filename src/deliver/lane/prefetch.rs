@@ -12,33 +12,38 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::shared::SharedPaces;
+use super::limits::SharedLimits;
+use super::permit::LimitsTaken;
 use crate::destination::{Destination, SharedPace};
 use crate::model::{Clock, DestinationName, Lease, Timestamp};
 use crate::store::{Store, Work};
 
-/// A line looks for work at least this often: wake-ups are hints.
+/// A lane that has work polls at least this often: due times are by the wall clock, which may jump.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A lane without work polls this often: wakeups bring it news, and this finds leases that were never closed.
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// A lease lasts at least this long; longer where two time limits of a send are longer.
 const LEASE_MIN: Duration = Duration::from_secs(60);
-/// How long a line pauses when the journal does not answer.
+/// The shortest pause after a poll that found nothing.
+const SOON: Duration = Duration::from_millis(20);
+/// How long a lane pauses when the journal does not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// What was not begun within this is given back: it may have been erased since, or another be more urgent.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// For each send that ended during a look so many are made ready: what ends during this one and, because the next
 /// begins when half has gone, during that, and as much again because the journal answers by fits and starts.
-pub(super) const READY_FOR_EACH: usize = 4;
+pub(in crate::deliver) const READY_FOR_EACH: usize = 4;
 /// No more than this.
 const READY_MAX: usize = 256;
 /// No more than have so many bytes of words, by the mean of what came last.
 const READY_BYTES_MAX: usize = 4 << 20;
 
 /// A delivery that may start.
-pub(super) struct Ready {
-    pub(super) lease: Arc<Lease<Work>>,
-    /// When it took its part of the shared paces.
-    pub(super) began: Instant,
+pub(in crate::deliver) struct Ready {
+    pub(in crate::deliver) lease: Arc<Lease<Work>>,
+    /// Its part of the limits that lanes share.
+    pub(in crate::deliver) limits: LimitsTaken,
     /// When it came.
     since: Instant,
 }
@@ -46,16 +51,16 @@ pub(super) struct Ready {
 /// What a look brought.
 struct Looked {
     leases: Vec<Lease<Work>>,
-    began: Instant,
+    limits: LimitsTaken,
     /// If nothing: how long there will be nothing.
     pause: Duration,
 }
 
 /// Leases for one line.
-pub(super) struct Leasing {
+pub(in crate::deliver) struct Prefetcher {
     name: DestinationName,
     store: Store,
-    shared: SharedPaces,
+    shared: SharedLimits,
     ready: VecDeque<Ready>,
     /// At most one.
     looking: JoinSet<Looked>,
@@ -67,10 +72,20 @@ pub(super) struct Leasing {
     ended_last: usize,
     /// The mean size of what came last.
     bytes_each: usize,
+    /// Whether something may have changed since the last poll found nothing.
+    news: bool,
+    /// Counts probes.
+    turn: usize,
+    /// How long the last poll said there would be nothing.
+    idle_for: Duration,
 }
 
-impl Leasing {
-    pub(super) fn new(name: DestinationName, store: Store, shared: SharedPaces) -> Self {
+impl Prefetcher {
+    pub(in crate::deliver) fn new(
+        name: DestinationName,
+        store: Store,
+        shared: SharedLimits,
+    ) -> Self {
         Self {
             name,
             store,
@@ -81,27 +96,38 @@ impl Leasing {
             ended: 0,
             ended_last: 0,
             bytes_each: 0,
+            news: true,
+            turn: 0,
+            idle_for: Duration::ZERO,
         }
     }
 
     /// There may be new work.
-    pub(super) fn look_now(&mut self) {
+    pub(in crate::deliver) fn look_now(&mut self) {
         self.look_at = Instant::now();
+        self.news = true;
     }
 
-    /// A send has ended.
-    pub(super) fn send_ended(&mut self) {
-        self.ended += usize::from(!self.looking.is_empty());
+    /// So many sends have ended.
+    pub(in crate::deliver) fn sends_ended(&mut self, count: usize) {
+        if !self.looking.is_empty() {
+            self.ended += count;
+        }
+    }
+
+    /// Whether anything waits here, which goes stale.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
     }
 
     /// The next that may start, if it is there.
-    pub(super) fn take_next(&mut self) -> Option<Ready> {
+    pub(in crate::deliver) fn take_next(&mut self) -> Option<Ready> {
         self.ready.pop_front()
     }
 
     /// What waits here in vain: for too long, or under a lease that does not last until `until`. That is asked too,
     /// for leases end by the wall clock, which may jump.
-    pub(super) fn take_stale(&mut self, until: Timestamp) -> Vec<Ready> {
+    pub(in crate::deliver) fn take_stale(&mut self, until: Timestamp) -> Vec<Ready> {
         let now = Instant::now();
         let fresh = |one: &Ready| now < one.since + FRESH_FOR && one.lease.until > until;
         let stale = self.ready.iter().take_while(|one| !fresh(one)).count();
@@ -117,7 +143,7 @@ impl Leasing {
     }
 
     /// All that waits here.
-    pub(super) fn take_all(&mut self) -> Vec<Ready> {
+    pub(in crate::deliver) fn take_all(&mut self) -> Vec<Ready> {
         self.take(self.ready.len())
     }
 
@@ -131,15 +157,19 @@ impl Leasing {
 
     /// Asks the journal, unless it is being asked, for as many as may start, and of those that may follow
     /// for what a fast destination will be ready for until the next answer. Returns when to do so again at the latest.
-    pub(super) fn look(
+    pub(in crate::deliver) fn look(
         &mut self,
-        may_start: usize,
-        may_follow: usize,
+        wanted: Wanted,
         destination: &dyn Destination,
         clock: &Arc<dyn Clock>,
     ) -> Duration {
+        let Wanted {
+            may_start,
+            may_follow,
+            probe,
+        } = wanted;
         if !self.looking.is_empty() {
-            return LOOK_AGAIN;
+            return IDLE;
         }
         let ahead = (self.ended_last * READY_FOR_EACH)
             .min(READY_MAX)
@@ -148,13 +178,17 @@ impl Leasing {
         let count = count.saturating_sub(self.ready.len());
         // Not before half of what was ready has gone: several at once, rather than one after the other.
         if count == 0 || count < self.ready.len() {
-            return LOOK_AGAIN;
+            return IDLE;
         }
         let pause = self.look_at.saturating_duration_since(Instant::now());
         if !pause.is_zero() {
-            return pause.min(LOOK_AGAIN);
+            return pause;
         }
+        self.turn = self.turn.wrapping_add(usize::from(probe));
         let look = Look {
+            probe: probe.then_some(self.turn),
+            // Only time has passed: a look at the due times is cheaper than a lease.
+            due_first: !std::mem::take(&mut self.news) && self.idle_for < IDLE,
             name: self.name.clone(),
             store: self.store.clone(),
             shared: self.shared.clone(),
@@ -163,27 +197,28 @@ impl Leasing {
             clock: Arc::clone(clock),
         };
         self.ended = 0;
-        // News that comes while it looks is looked at afterwards.
-        self.look_at = Instant::now() + LOOK_AGAIN;
+        // News that comes while it polls is polled afterwards.
+        self.look_at = Instant::now() + IDLE;
         self.looking.spawn(async move { look.run(count).await });
-        LOOK_AGAIN
+        IDLE
     }
 
     /// Resolves when the journal has answered; never while it is not being asked.
-    pub(super) async fn answered(&mut self) {
+    pub(in crate::deliver) async fn answered(&mut self) {
         let Some(looked) = self.looking.join_next().await else {
             return std::future::pending().await;
         };
         let now = Instant::now();
+        let Ok(looked) = looked else {
+            self.look_at = now + STORE_PAUSE;
+            return;
+        };
         let Looked {
             leases,
-            began,
+            limits,
             pause,
-        } = looked.unwrap_or_else(|_panicked| Looked {
-            leases: Vec::new(),
-            began: now,
-            pause: STORE_PAUSE,
-        });
+        } = looked;
+        self.idle_for = pause;
         self.ended_last = self.ended;
         self.bytes_each = mean_bytes(&leases);
         let news = self.look_at <= now;
@@ -191,9 +226,10 @@ impl Leasing {
             true => now + pause,
             false => now,
         };
+        self.news |= !leases.is_empty();
         self.ready.extend(leases.into_iter().map(|lease| Ready {
             lease: Arc::new(lease),
-            began,
+            limits: limits.clone(),
             since: now,
         }));
     }
@@ -208,56 +244,91 @@ fn mean_bytes(leases: &[Lease<Work>]) -> usize {
     bytes / leases.len().max(1)
 }
 
-/// One look into the journal.
+/// How much a lane can use.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::deliver) struct Wanted {
+    /// Sends that may start now.
+    pub(in crate::deliver) may_start: usize,
+    /// Sends that may follow them.
+    pub(in crate::deliver) may_follow: usize,
+    /// Whether the one send is a probe.
+    pub(in crate::deliver) probe: bool,
+}
+
+/// One poll of the store.
 struct Look {
     name: DestinationName,
     store: Store,
-    shared: SharedPaces,
+    shared: SharedLimits,
     paces: Vec<SharedPace>,
     lasts: Duration,
     clock: Arc<dyn Clock>,
+    /// The turn of a probe.
+    probe: Option<usize>,
+    /// Whether to lease only if something is due.
+    due_first: bool,
 }
 
 impl Look {
     async fn run(self, count: usize) -> Looked {
-        let began = Instant::now();
-        let (leases, pause) = match self.lease(count, began).await {
+        let at = Instant::now();
+        let (leases, pause) = match self.lease(count, at).await {
             Ok(leases) => (leases, Duration::ZERO),
             Err(pause) => (Vec::new(), pause),
         };
         Looked {
             leases,
-            began,
+            limits: LimitsTaken {
+                limits: self.shared,
+                paces: self.paces.into(),
+                at,
+            },
             pause,
         }
     }
 
-    /// Leases at most `count` due deliveries, or says when to look again.
-    async fn lease(&self, count: usize, began: Instant) -> Result<Vec<Lease<Work>>, Duration> {
+    /// Leases at most `count` due deliveries, or says when to poll again.
+    async fn lease(&self, count: usize, at: Instant) -> Result<Vec<Lease<Work>>, Duration> {
+        if self.due_first || !self.paces.is_empty() {
+            let pause = self.until_next_due().await?;
+            // A probe is due whatever its due time says.
+            if !pause.is_zero() && (self.probe.is_none() || pause == IDLE) {
+                return match self.due_first {
+                    true => Err(pause),
+                    // Leases nothing, but what was leased and never closed becomes due again.
+                    false => self.lease_due(0).await,
+                };
+            }
+        }
         if self.paces.is_empty() {
             return self.lease_due(count).await;
         }
-        // Only what is due takes from what is shared; one by one, so that others get their turn.
-        match self.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) if due_at <= self.clock.now() => {}
-            // Leases nothing, but what was leased and never closed becomes due again.
-            Ok(_) => return self.lease_due(0).await,
-            Err(_) => return Err(STORE_PAUSE),
-        }
+        // Only what is due takes from what is shared; one by one, so that other lanes get their turn.
         self.shared
-            .begin(&self.paces, began)
-            .map_err(|next_at| next_at.duration_since(began).min(LOOK_AGAIN))?;
+            .begin(&self.paces, at)
+            .map_err(|next_at| next_at.duration_since(at).min(LOOK_AGAIN))?;
         let leases = self.lease_due(1).await;
         if leases.is_err() {
-            self.shared.give_back(&self.paces, began);
+            self.shared.give_back(&self.paces, at);
         }
         leases
     }
 
-    /// As [`lease`](Self::lease), whatever others send.
+    /// As [`lease`](Self::lease), whatever other lanes send.
     async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
-        match self.store.lease_due(&self.name, count, self.lasts).await {
-            Ok(leases) if leases.is_empty() => Err(self.until_next_due().await),
+        let leased = match self.probe {
+            Some(turn) if count > 0 => {
+                let probe = self.store.lease_probe(&self.name, turn, self.lasts);
+                probe.await
+            }
+            Some(_) | None => self.store.lease_due(&self.name, count, self.lasts).await,
+        };
+        match leased {
+            Ok(leases) if leases.is_empty() => Err(match self.until_next_due().await {
+                // It was due, and another took it; or the clock moved.
+                Ok(pause) => pause.max(SOON),
+                Err(pause) => pause,
+            }),
             Ok(leases) => Ok(leases),
             Err(error) => {
                 tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
@@ -266,10 +337,12 @@ impl Look {
         }
     }
 
-    async fn until_next_due(&self) -> Duration {
+    /// Zero if something is due. `Err`: the store does not answer.
+    async fn until_next_due(&self) -> Result<Duration, Duration> {
         match self.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) => due_at.since(self.clock.now()).min(LOOK_AGAIN),
-            Ok(None) | Err(_) => LOOK_AGAIN,
+            Ok(Some(due_at)) => Ok(due_at.since(self.clock.now()).min(LOOK_AGAIN)),
+            Ok(None) => Ok(IDLE),
+            Err(_) => Err(STORE_PAUSE),
         }
     }
 }

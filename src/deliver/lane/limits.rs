@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::window::Window;
+use super::sliding_window::Window;
 use crate::destination::SharedPace;
 
 /// The windows of all shared paces by key. Clones share them.
@@ -14,9 +14,9 @@ use crate::destination::SharedPace;
 /// A key that no destination has any more keeps its window: they are as few as the chats that were
 /// ever configured while the process lives.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SharedPaces(Arc<Mutex<HashMap<String, Vec<Window>>>>);
+pub(in crate::deliver) struct SharedLimits(Arc<Mutex<HashMap<String, Vec<Window>>>>);
 
-impl SharedPaces {
+impl SharedLimits {
     /// Begins one send within all of `paces`, or says when to ask again.
     pub(super) fn begin(&self, paces: &[SharedPace], now: Instant) -> Result<(), Instant> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn destinations_on_one_chat_share_its_pace_and_others_do_not_wait_for_it() {
-        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let (shared, start) = (SharedLimits::default(), Instant::now());
         let (one, other) = ([pace("chat oc_1", 2, 1)], [pace("chat oc_2", 2, 1)]);
         assert_eq!(shared.begin(&one, start), Ok(()));
         assert_eq!(shared.begin(&one, start), Ok(()));
@@ -89,7 +89,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_paces_hold_and_a_refusal_uses_none_of_them() {
-        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let (shared, start) = (SharedLimits::default(), Instant::now());
         let both = [
             pace("chat oc_1", 1, 1),
             pace("app cli_1", 2, 1),
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_given_back_may_start_again() {
-        let (shared, start) = (SharedPaces::default(), Instant::now());
+        let (shared, start) = (SharedLimits::default(), Instant::now());
         let one = [pace("chat oc_1", 1, 1)];
         assert_eq!(shared.begin(&one, start), Ok(()));
         shared.give_back(&one, start);

@@ -8,9 +8,9 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Sender;
-use super::line::Line;
+use super::lane::Lane;
+use super::lane::limits::SharedLimits;
 use super::prepare::Preparer;
-use super::shared::SharedPaces;
 use super::upload::Uploader;
 use super::{Means, Settings};
 use crate::model::{Current, DestinationName};
@@ -21,7 +21,7 @@ use crate::telemetry::events::PanicCaught;
 pub struct Dispatcher {
     settings: Current<Settings>,
     sender: Sender,
-    shared: SharedPaces,
+    shared: SharedLimits,
     reloaded: Arc<Notify>,
 }
 
@@ -53,7 +53,7 @@ impl Dispatcher {
         Self {
             settings,
             sender,
-            shared: SharedPaces::default(),
+            shared: SharedLimits::default(),
             reloaded: Arc::default(),
         }
     }
@@ -104,9 +104,9 @@ impl Dispatcher {
             let record = gates.iter().find(|gate| gate.destination == *name).cloned();
             let (settings, sender) = (self.settings.clone(), self.sender.clone());
             let shared = self.shared.clone();
-            let line = Line::new(Arc::clone(destination), settings, sender, shared, record);
+            let lane = Lane::new(Arc::clone(destination), settings, sender, shared, record);
             let ending = stopping.child_token();
-            let id = lines.tasks.spawn(line.run(ending.clone())).id();
+            let id = lines.tasks.spawn(lane.run(ending.clone())).id();
             lines.running.insert(name.clone(), Running { id, ending });
         }
     }

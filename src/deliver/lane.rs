@@ -1,0 +1,272 @@
+//! The lane to one destination: leases due deliveries as its gate permits, sends them, and acts on what changes at
+//! the gate (`gate_events`). Each destination has a lane of its own, so that a dead one costs the others nothing.
+
+pub(super) mod gate;
+mod gate_events;
+pub(super) mod limits;
+pub(super) mod permit;
+pub(super) mod prefetch;
+mod sliding_window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::gate::{Gate, Limits};
+use self::gate_events::Failover;
+use self::limits::SharedLimits;
+use self::permit::SharedGate;
+use self::prefetch::{LOOK_AGAIN, Prefetcher, READY_FOR_EACH, Ready, STORE_PAUSE, Wanted};
+use super::Settings;
+use super::attempt::Sender;
+use crate::destination::Destination;
+use crate::model::{Current, DestinationName};
+use crate::store::{GateRecord, PutBack, Topic};
+use crate::telemetry::events::PanicCaught;
+
+/// Attempts that may wait for the journal, for each send that may be in flight: this bounds what a crash would
+/// repeat, and a send's place is taken again before its commit.
+const UNRECORDED_FOR_EACH: usize = 2;
+
+/// While at most so many events wait for the journal, a lane has one send in flight: the commits are small and each
+/// costs the same, so that they leave little of the processors.
+const SMALL_CROWD: usize = 64;
+
+/// Beyond that it has one send in flight for so many more events: with more of them, those who push would wait
+/// too long; with fewer, the messages.
+const EVENTS_FOR_EACH_SEND: usize = 8;
+
+/// A send that has taken longer waits for its destination, and leaves the processors alone.
+const AT_WORK: Duration = Duration::from_millis(100);
+
+/// The lane to one destination.
+pub(super) struct Lane {
+    name: DestinationName,
+    settings: Current<Settings>,
+    sender: Arc<Sender>,
+    gate: SharedGate,
+    /// The gate's limits are of this one; a reload replaces it.
+    destination: Arc<dyn Destination>,
+    prefetcher: Prefetcher,
+    /// Released leases that the store has not taken back yet.
+    returning: Vec<PutBack>,
+    /// When to try that again.
+    return_at: Instant,
+    /// Each sends one message, settles its permit, and records the attempt: others go out meanwhile.
+    tasks: JoinSet<()>,
+    /// Changes when there may be new work.
+    wakeups: watch::Receiver<u64>,
+    /// Whether it has changed since the gate was looked up in the store.
+    news: bool,
+    /// How often it was resumed, as far as this lane has heeded it.
+    resumes: u64,
+    failover: Failover,
+}
+
+impl Lane {
+    /// A lane whose gate is as the store remembers it.
+    pub(super) fn new(
+        destination: Arc<dyn Destination>,
+        settings: Current<Settings>,
+        sender: Sender,
+        shared: SharedLimits,
+        record: Option<GateRecord>,
+    ) -> Self {
+        let name = destination.common().name.clone();
+        let limits = limits(destination.as_ref());
+        let resumes = record.as_ref().map_or(0, |record| record.resumes);
+        let gate = match record {
+            Some(record) => Gate::restore(record, &limits, sender.now()),
+            None => Gate::new(name.clone(), &limits),
+        };
+        let prefetcher = Prefetcher::new(name.clone(), sender.store.clone(), shared);
+        Self {
+            settings,
+            gate: SharedGate::new(gate),
+            destination,
+            prefetcher,
+            returning: Vec::new(),
+            return_at: Instant::now(),
+            tasks: JoinSet::new(),
+            wakeups: sender.store.wakeups(Topic::Destination(name.clone())),
+            news: false,
+            resumes,
+            failover: Failover::new(),
+            sender: Arc::new(sender),
+            name,
+        }
+    }
+
+    /// Works until `stopping`, then finishes the sends in flight.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
+        if self.gate.with(|gate| gate.is_failing()) {
+            self.emit_gate_state();
+        }
+        while !stopping.is_cancelled() {
+            let pause = self.step().await;
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = self.gate.changed() => {}
+                Some(ended) = self.tasks.join_next() => self.on_task_end(&ended),
+                () = self.prefetcher.answered() => {}
+                Ok(()) = self.wakeups.changed() => {
+                    self.news = true;
+                    self.failover.on_news();
+                    self.prefetcher.look_now();
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        let unbegun = self.prefetcher.end().await;
+        self.release(unbegun).await;
+        while let Some(ended) = self.tasks.join_next().await {
+            self.on_task_end(&ended);
+            self.on_gate_change().await;
+        }
+        self.on_gate_change().await;
+    }
+
+    /// Starts what may start now. Returns when to look again at the latest.
+    async fn step(&mut self) -> Duration {
+        let settings = self.settings.get();
+        self.apply_reload(&settings).await;
+        self.check_resume().await;
+        self.on_gate_change().await;
+        let busy = self.hand_over_waiting().await;
+        let now = self.sender.now();
+        let permits = self.gate.with(|gate| gate.permits(now));
+        let held = match permits.next_at {
+            Some(_) => self.prefetcher.take_all(),
+            None => {
+                let timeout = self.destination.common().timeout;
+                self.prefetcher.take_stale(now.wall + timeout)
+            }
+        };
+        self.release(held).await;
+        self.prefetcher.sends_ended(self.gate.take_ended());
+        let unrecorded = self.destination.common().concurrency * UNRECORDED_FOR_EACH;
+        let in_flight = self.gate.with(|gate| gate.in_flight().len());
+        let recording = self.tasks.len().saturating_sub(in_flight);
+        let room = unrecorded.saturating_sub(recording);
+        let (mut may_start, mut may_follow) = (permits.count.min(room), permits.ahead);
+        // While many events wait to be taken in, that goes first. What waits here is safe.
+        if let Some(crowd) = self.sender.store.rush() {
+            let sends = sends_in_rush(crowd);
+            may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
+            may_follow = may_follow.min(sends * READY_FOR_EACH);
+        }
+        while may_start > 0
+            && let Some(ready) = self.prefetcher.take_next()
+        {
+            self.start(&settings, ready);
+            may_start -= 1;
+        }
+        let pause = match permits.next_at {
+            Some(next_at) => next_at.duration_since(now.mono),
+            None => {
+                let destination = Arc::clone(&self.destination);
+                let wanted = Wanted {
+                    may_start,
+                    may_follow,
+                    probe: permits.probe,
+                };
+                self.prefetcher
+                    .look(wanted, destination.as_ref(), &self.sender.clock)
+            }
+        };
+        let failing = self.gate.with(|gate| gate.is_failing());
+        match (busy, failing || !self.is_idle()) {
+            (true, _) => Duration::ZERO,
+            (false, true) => pause.min(LOOK_AGAIN),
+            (false, false) => pause,
+        }
+    }
+
+    /// Whether nothing is in hand that time alone can change.
+    fn is_idle(&self) -> bool {
+        self.prefetcher.is_empty() && self.returning.is_empty() && self.tasks.is_empty()
+    }
+
+    /// How many sends are at work.
+    fn at_work(&self, now: Instant) -> usize {
+        self.gate.with(|gate| {
+            let in_flight = gate.in_flight().iter();
+            in_flight.filter(|began| now < **began + AT_WORK).count()
+        })
+    }
+
+    /// Releases leases of deliveries that cannot start, due as they were. If the store does not take them, it is
+    /// asked again later; a lease that ends meanwhile is taken up by the store itself.
+    async fn release(&mut self, ready: Vec<Ready>) {
+        let again = !self.returning.is_empty() && self.return_at <= Instant::now();
+        if ready.is_empty() && !again {
+            return;
+        }
+        for Ready { lease, limits, .. } in ready {
+            limits.give_back();
+            let due_at = lease.item.delivery.due_at;
+            self.returning.push(PutBack::of(&lease, due_at));
+        }
+        match self.sender.store.put_back(self.returning.clone()).await {
+            Ok(()) => self.returning.clear(),
+            Err(error) => {
+                self.return_at = Instant::now() + STORE_PAUSE;
+                tracing::warn!(destination = %self.name, %error, "failed to release leases; trying again");
+            }
+        }
+    }
+
+    fn start(&mut self, settings: &Arc<Settings>, ready: Ready) {
+        let permit = self.gate.permit(self.sender.now(), &ready.limits);
+        let sender = Arc::clone(&self.sender);
+        let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
+        self.tasks.spawn(async move {
+            sender
+                .deliver(&settings, &destination, &ready.lease, permit)
+                .await;
+        });
+    }
+
+    fn on_task_end(&self, ended: &Result<(), JoinError>) {
+        // A panic while sending is caught and recorded; this one was in the recording. The lease ends by itself.
+        if ended.is_err() {
+            self.sender.metrics.emit(PanicCaught { task: "deliver" });
+        }
+    }
+}
+
+fn limits(destination: &dyn Destination) -> Limits {
+    let common = destination.common();
+    let paces = destination
+        .paces()
+        .iter()
+        .copied()
+        .chain(common.rate)
+        .collect();
+    Limits {
+        paces,
+        concurrency: common.concurrency,
+    }
+}
+
+/// The number of sends that may be at work while so many events wait to be taken in. There is always one, because
+/// critical messages go first.
+fn sends_in_rush(crowd: usize) -> usize {
+    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_one() {
+        assert_eq!(sends_in_rush(16), 1);
+        assert_eq!(sends_in_rush(SMALL_CROWD), 1);
+        assert_eq!(sends_in_rush(256), 24);
+    }
+}

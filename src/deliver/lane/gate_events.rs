@@ -1,0 +1,322 @@
+//! Acts on what changes at a lane's gate: stores and reports it, applies reloads and `destinations resume`, hands
+//! waiting messages to the fallback, and ends those that were tried for too long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Lane, limits};
+use crate::deliver::Settings;
+use crate::deliver::lane::gate::Change;
+use crate::model::{Notice, NoticeKind, Severity, Timestamp, Trigger};
+use crate::operator;
+use crate::store::{Expired, FallBack, Position};
+use crate::telemetry::events::{DeliveryEnded, GateChanged};
+
+/// A failing lane looks again at messages that were tried, and so may have missed an earlier pass, this often.
+const PASS_EVERY: Duration = Duration::from_secs(10);
+/// Expiry is checked so many times within `retry_for`, but neither more often nor less often than these.
+const EXPIRY_CHECKS: u32 = 20;
+const EXPIRY_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// A pass begins again so much before the due time where the last one ended: ids of one millisecond are random.
+const OVERLAP: Duration = Duration::from_secs(1);
+
+/// How far handing messages to the fallback has come.
+pub(super) struct Failover {
+    which: Option<FallBack>,
+    /// Ranges of waiting messages that the pass under way has still to go through: severity, whether tried.
+    ranges: Vec<(Severity, bool)>,
+    position: Position,
+    /// Where the last pass through untried critical messages ended.
+    untried_done: Position,
+    pass_at: Instant,
+    expire_at: Instant,
+}
+
+impl Failover {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            which: None,
+            ranges: Vec::new(),
+            position: Position::START,
+            untried_done: Position::START,
+            pass_at: now,
+            expire_at: now,
+        }
+    }
+
+    /// New messages may be waiting.
+    pub(super) fn on_news(&mut self) {
+        self.pass_at = Instant::now();
+    }
+
+    fn begin_pass(&mut self, which: FallBack) {
+        if self.which.replace(which) != Some(which) {
+            self.untried_done = Position::START;
+        }
+        self.pass_at = Instant::now() + PASS_EVERY;
+        self.ranges = match which {
+            FallBack::Critical => vec![(Severity::Critical, true), (Severity::Critical, false)],
+            FallBack::Everything => {
+                let all = Severity::ALL.iter().copied();
+                all.flat_map(|severity| [(severity, true), (severity, false)])
+                    .collect()
+            }
+        };
+        self.begin_range();
+    }
+
+    fn begin_range(&mut self) {
+        // What a stopped destination hands over waits no longer, so that each pass begins at the start.
+        let continues = self.which == Some(FallBack::Critical)
+            && self.ranges.last() == Some(&(Severity::Critical, false));
+        self.position = match continues {
+            true => self.untried_done,
+            false => Position::START,
+        };
+    }
+
+    fn end_range(&mut self) {
+        if self.ranges.pop() == Some((Severity::Critical, false)) {
+            let due_at = self.position.due_at;
+            self.untried_done = Position {
+                due_at: due_at - OVERLAP,
+                ..Position::START
+            };
+        }
+        self.begin_range();
+    }
+}
+
+impl Lane {
+    /// Handles what has changed at the gate since this was called last.
+    pub(super) async fn on_gate_change(&mut self) {
+        let update = self.gate.take_update();
+        if update.persist
+            && let Err(error) = self
+                .sender
+                .store
+                .put_gate(self.gate.with(|gate| gate.record()))
+                .await
+        {
+            tracing::warn!(destination = %self.name, %error, "failed to persist gate state");
+        }
+        for change in update.changes {
+            self.on_change(change).await;
+        }
+    }
+
+    async fn on_change(&mut self, change: Change) {
+        match change {
+            Change::Paused(pause) => {
+                tracing::debug!(destination = %self.name, pause_s = pause.as_secs(), "destination asked for a pause");
+            }
+            Change::Opened => self.emit_gate_state(),
+            Change::Stopped(reason) => {
+                self.emit_gate_state();
+                let text = format!(
+                    "Destination {} is stopped: {reason}. It is tried again every ten minutes; \
+                     `feedback-relay destinations resume {}` tries at once.",
+                    self.name, self.name
+                );
+                let subject = self.name.to_string();
+                let notice = Notice {
+                    kind: NoticeKind::DestinationStopped,
+                    subject,
+                    text,
+                };
+                self.sender.operator.tell(notice).await;
+            }
+            Change::WorksAgain => {
+                self.emit_gate_state();
+                self.prefetcher.look_now();
+                if let Err(error) = self.sender.store.make_due(&self.name).await {
+                    tracing::warn!(destination = %self.name, %error, "failed to make retries due; they keep their times");
+                }
+            }
+        }
+    }
+
+    pub(super) fn emit_gate_state(&self) {
+        self.gate.with(|gate| {
+            self.sender.metrics.emit(GateChanged {
+                destination: &self.name,
+                breaker_open: gate.is_open(),
+                stopped: gate.stop_reason(),
+            });
+        });
+    }
+
+    /// A reload may have mended what was wrong: new limits, and a fresh start.
+    pub(super) async fn apply_reload(&mut self, settings: &Settings) {
+        let Some(destination) = settings.destinations.get(&self.name) else {
+            return;
+        };
+        if Arc::ptr_eq(destination, &self.destination) {
+            return;
+        }
+        self.destination = Arc::clone(destination);
+        let (limits, now) = (limits(destination.as_ref()), self.sender.now());
+        self.gate.update(|gate| {
+            gate.set_limits(&limits);
+            gate.release(now)
+        });
+        self.on_gate_change().await;
+    }
+
+    /// Applies `destinations resume`, which counts up in the store.
+    pub(super) async fn check_resume(&mut self) {
+        if !std::mem::take(&mut self.news) || !self.gate.with(|gate| gate.is_failing()) {
+            return;
+        }
+        let Ok(resumes) = self.sender.store.resumes(&self.name).await else {
+            self.news = true;
+            return;
+        };
+        if std::mem::replace(&mut self.resumes, resumes) != resumes {
+            let now = self.sender.now();
+            self.gate.update(|gate| gate.resume(now));
+        }
+    }
+
+    /// Hands waiting messages over: while stopped all of them, while failing for too long the critical ones. Ends
+    /// those that were tried for too long. Returns whether there is more to do at once.
+    pub(super) async fn hand_over_waiting(&mut self) -> bool {
+        if !self.gate.with(|gate| gate.is_failing()) {
+            self.failover.which = None;
+            self.failover.ranges.clear();
+            return false;
+        }
+        let more = self.expire().await;
+        self.fall_back().await || more
+    }
+
+    async fn fall_back(&mut self) -> bool {
+        let common = self.destination.common();
+        let Some(to) = common.fallback.clone() else {
+            return false;
+        };
+        let now = self.sender.now();
+        let (stopped, probing, failing_for) = self.gate.with(|gate| {
+            let stopped = gate.stop_reason().is_some();
+            (stopped, gate.permits(now).count > 0, gate.failing_for(now))
+        });
+        let which = if stopped && !probing {
+            FallBack::Everything
+        } else if !stopped
+            && common
+                .fallback_after
+                .is_some_and(|limit| failing_for >= limit)
+        {
+            FallBack::Critical
+        } else {
+            // What a stopped destination may be probed with stays, or nothing would show that it works again.
+            return false;
+        };
+        let failover = &mut self.failover;
+        let due = failover.which != Some(which) || failover.pass_at <= Instant::now();
+        if failover.ranges.is_empty() && due {
+            failover.begin_pass(which);
+        }
+        let Some(range) = failover.ranges.last().copied() else {
+            return false;
+        };
+        let until = match range {
+            (_, true) => Timestamp::from_millis(i64::MAX),
+            (_, false) => now.wall,
+        };
+        let position = failover.position;
+        let store = &self.sender.store;
+        let page = match store
+            .failover_page(&self.name, range, position, until)
+            .await
+        {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(destination = %self.name, %error, "failed to read messages for the fallback");
+                return false;
+            }
+        };
+        if !page.ids.is_empty() {
+            match store.fall_back(page.ids, &to, which).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::warn!(destination = %self.name, fallback = %to, count, "sent to the fallback");
+                }
+                Err(error) => {
+                    tracing::error!(destination = %self.name, %error, "failed to reroute deliveries to fallback");
+                    return false;
+                }
+            }
+        }
+        self.failover.position = page.next;
+        if !page.full {
+            self.failover.end_range();
+        }
+        !self.failover.ranges.is_empty()
+    }
+
+    async fn expire(&mut self) -> bool {
+        if Instant::now() < self.failover.expire_at {
+            return false;
+        }
+        let common = self.destination.common();
+        let retry_for = common.retry_for;
+        let now = self.sender.now();
+        let untried_too = self.gate.with(|gate| gate.failing_for(now) >= retry_for);
+        let fallback = common.fallback.clone();
+        let store = &self.sender.store;
+        let expired = store.expire(&self.name, retry_for, untried_too, fallback);
+        let expired = match expired.await {
+            Ok(expired) => expired,
+            Err(error) => {
+                tracing::error!(destination = %self.name, %error, "failed to end deliveries that were tried for too long");
+                Vec::new()
+            }
+        };
+        if expired.is_empty() {
+            let [least, most] = EXPIRY_EVERY;
+            let pause = (retry_for / EXPIRY_CHECKS).clamp(least, most);
+            self.failover.expire_at = Instant::now() + pause;
+            return false;
+        }
+        self.report_expired(&expired).await;
+        true
+    }
+
+    async fn report_expired(&self, expired: &[Expired]) {
+        for one in expired {
+            self.sender.metrics.emit(DeliveryEnded {
+                id: one.id,
+                destination: &self.name,
+                how: match one.trigger {
+                    Trigger::Edit => "discarded",
+                    _ => "dead",
+                },
+                reason: Some(&one.reason),
+                latency: None,
+            });
+        }
+        let lost = |one: &&Expired| {
+            !one.rerouted && one.event_type != operator::NOTICE && one.trigger != Trigger::Edit
+        };
+        let mut lost = expired.iter().filter(lost);
+        let Some(first) = lost.next() else { return };
+        let text = format!(
+            "{} deliveries to {} were given up, the first of them {}: {}. \
+             `feedback-relay deliveries list --state dead` shows all such.",
+            lost.count() + 1,
+            self.name,
+            first.id,
+            first.reason
+        );
+        let notice = Notice {
+            kind: NoticeKind::DeliveryDead,
+            subject: self.name.to_string(),
+            text,
+        };
+        self.sender.operator.tell(notice).await;
+    }
+}

@@ -1,0 +1,193 @@
+//! Messages that wait for a destination that does not deliver.
+
+use super::*;
+
+/// What `destination` has of the event, oldest first.
+async fn told(bench: &Bench, event: EventSeq, destination: &str) -> Vec<Delivery> {
+    let filter = DeliveryFilter {
+        destination: Some(destination.into()),
+        event: Some(event),
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let mut told = bench.store().deliveries(filter).await.unwrap();
+    told.reverse();
+    told
+}
+
+fn dead(reason: &str) -> Verdict {
+    Verdict::Dead {
+        reason: reason.into(),
+    }
+}
+
+#[tokio::test]
+async fn fallback_that_a_rule_notified_gets_nothing_twice() {
+    let bench = Bench::new();
+    let both = [("a", Severity::Critical), ("b", Severity::Critical)];
+    let event = bench.accept(bench.arrival("e1", &both)).await;
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 0);
+    let of_a = told(&bench, event, "a").await.remove(0);
+    let why = "its destination is stopped; b has it";
+    assert_eq!(
+        (of_a.state, of_a.reason.as_deref()),
+        (DeliveryState::Dead, Some(why))
+    );
+    assert_eq!(told(&bench, event, "b").await.len(), 1);
+}
+
+#[tokio::test]
+async fn retry_after_the_fallback_refused_goes_to_the_fallback_again() {
+    let bench = Bench::new();
+    let event = bench
+        .accept(bench.arrival("e1", &[("a", Severity::Info)]))
+        .await;
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
+    let refused = bench.lease_one("b").await;
+    bench.end(&refused, dead("no")).await;
+    let of_a = told(&bench, event, "a").await.remove(0);
+    assert_eq!(bench.store().retry(of_a.id).await, Ok(ByHand::Done));
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
+    let second = bench.lease_one("b").await;
+    assert_ne!(second.item.delivery.id, refused.item.delivery.id);
+    bench.end(&second, Verdict::Done).await;
+    // Once more: now it is there.
+    assert_eq!(bench.store().retry(of_a.id).await, Ok(ByHand::Done));
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 0);
+}
+
+#[tokio::test]
+async fn critical_message_that_was_rerouted_stays_and_is_not_rerouted_again() {
+    let bench = Bench::new();
+    let event = bench
+        .accept(bench.arrival("e1", &[("a", Severity::Critical)]))
+        .await;
+    assert_eq!(bench.fall_back("a", "b", FallBack::Critical).await, 1);
+    let copy = bench.lease_one("b").await;
+    bench.end(&copy, dead("no")).await;
+    assert_eq!(bench.fall_back("a", "b", FallBack::Critical).await, 0);
+    let lease = bench.lease_one("a").await;
+    let finished = Finished {
+        fallback: Some(NewDelivery {
+            trigger: Trigger::Fallback,
+            ..bench.delivery("b", Severity::Critical)
+        }),
+        ..bench.finished(&lease, dead("gone"))
+    };
+    let recorded = bench.store().finish_attempt(lease.token, finished).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+    let of_a = told(&bench, event, "a").await.remove(0);
+    assert_eq!(of_a.reason.as_deref(), Some("gone; b has it"));
+}
+
+#[tokio::test]
+async fn each_message_ends_at_its_own_time_of_trying() {
+    let retry_for = Duration::from_secs(10);
+    let bench = Bench::new();
+    let oncall = "oncall".into();
+    let mut events = Vec::new();
+    for id in ["e1", "e2", "e3"] {
+        let arrival = bench.arrival(id, &[("oncall", Severity::Critical)]);
+        events.push(bench.accept(arrival).await);
+        bench.clock.advance(Duration::from_secs(4));
+    }
+    // The newest is tried first, and fails.
+    let lease = bench.lease("oncall", 1).await.remove(0);
+    bench.end(&lease, bench.retry_at(2, Form::Full)).await;
+    let expire = async |untried_too| {
+        let expired = bench
+            .store()
+            .expire(&oncall, retry_for, untried_too, Some("b".into()));
+        let expired = expired.await.unwrap();
+        expired.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let id = async |event| told(&bench, event, "oncall").await[0].id;
+    assert_eq!(expire(false).await, []);
+    assert_eq!(expire(true).await, [id(events[0]).await]);
+    bench.clock.advance(Duration::from_secs(4));
+    assert_eq!(expire(true).await, [id(events[1]).await]);
+    bench.clock.advance(Duration::from_secs(4));
+    assert_eq!(expire(false).await, [id(events[2]).await]);
+    let ended = told(&bench, events[2], "oncall").await.remove(0);
+    let why = "given up after 10 s of trying: too many requests; sent to b instead";
+    assert_eq!(ended.reason.as_deref(), Some(why));
+    assert_eq!(bench.lease("b", 9).await.len(), 3);
+}
+
+#[tokio::test]
+async fn neither_down_time_nor_a_clock_that_is_set_ends_a_message() {
+    let mut bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("oncall").await;
+    bench.end(&lease, bench.retry_at(2, Form::Full)).await;
+    bench.close();
+    bench.clock.advance(Duration::from_secs(21));
+    bench.reopen();
+    bench
+        .clock
+        .set(bench.now() + Duration::from_secs(25 * 3600));
+    let (oncall, retry_for) = ("oncall".into(), Duration::from_secs(20));
+    let expired = bench.store().expire(&oncall, retry_for, true, None);
+    assert_eq!(expired.await, Ok(Vec::new()));
+    let again = bench.lease_one("oncall").await.item.delivery;
+    let spent = bench.store().uptime().since(again.due_since.unwrap());
+    assert!(spent < Duration::from_secs(5), "{spent:?}");
+}
+
+#[tokio::test]
+async fn untried_message_goes_before_one_that_failed_and_a_refused_rate_is_no_failure() {
+    let bench = Bench::new();
+    for id in ["e1", "e2", "e3"] {
+        bench
+            .accept(bench.arrival(id, &[("oncall", Severity::Info)]))
+            .await;
+    }
+    let mut leases = bench.lease("oncall", 2).await;
+    let (failed, paused) = (leases.remove(0), leases.remove(0));
+    bench.end(&failed, bench.retry_at(0, Form::Full)).await;
+    let mut slow = bench.finished(&paused, bench.retry_at(0, Form::Full));
+    slow.attempt.as_mut().unwrap().outcome = OutcomeKind::SlowDown;
+    let recorded = bench.store().finish_attempt(paused.token, slow).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+    let order: Vec<_> = bench.lease("oncall", 9).await;
+    let order: Vec<_> = order.iter().map(|one| one.item.event.id.as_str()).collect();
+    assert_eq!(order, ["e2", "e3", "e1"]);
+    let of = |lease: &Lease<Work>| lease.item.delivery.id;
+    assert_eq!(bench.one_delivery(of(&failed)).await.failures, 1);
+    assert_eq!(bench.one_delivery(of(&paused)).await.failures, 0);
+}
+
+#[tokio::test]
+async fn probes_rotate_over_severities_and_prefer_what_was_not_tried() {
+    let bench = Bench::new();
+    for (id, severity) in [
+        ("c1", Severity::Critical),
+        ("c2", Severity::Critical),
+        ("i1", Severity::Info),
+    ] {
+        bench
+            .accept(bench.arrival(id, &[("oncall", severity)]))
+            .await;
+    }
+    let mut seen = Vec::new();
+    for turn in 0..6 {
+        let oncall = "oncall".into();
+        let probe = bench.store().lease_probe(&oncall, turn, LEASE);
+        let probe = probe.await.unwrap().remove(0);
+        seen.push(probe.item.event.id.as_str().to_owned());
+        bench
+            .end(&probe, bench.retry_at(600 + turn as u64, Form::Full))
+            .await;
+    }
+    let mut first: Vec<_> = seen[..3].to_vec();
+    first.sort();
+    assert_eq!(first, ["c1", "c2", "i1"], "each once before any twice");
+    let mut second: Vec<_> = seen[3..].to_vec();
+    second.dedup();
+    assert!(
+        second.contains(&"i1".to_owned()) && second.len() > 1,
+        "{seen:?}"
+    );
+}

@@ -1,0 +1,220 @@
+//! Messages that wait for a destination that does not deliver: they are handed to its fallback, and they end
+//! when they have been tried for too long.
+
+use rusqlite::{Connection, Row, params};
+
+use super::tx::Tx;
+use super::values::OrderColumn;
+use super::{deliveries, rows};
+use crate::model::*;
+use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position};
+
+/// How many are handled in one command, so that others do not wait long for it.
+const PAGE: u32 = 256;
+
+/// Waiting deliveries of one severity, those that were never tried or those that were. Late images stay, since
+/// the fallback sends those that it has not shown by itself. So do edits, whose message is nowhere else.
+pub(super) const WAITING: &str = "SELECT id, due_at FROM deliveries
+     WHERE destination = ?1 AND severity = ?2 AND tried = ?3 AND state = 'pending'
+       AND (due_at, id) > (?4, ?5) AND due_at <= ?6
+       AND trigger <> 'late_images' AND trigger <> 'edit' AND rerouted = 0
+     ORDER BY due_at, id LIMIT ?7";
+
+/// See [`crate::store::Store::failover_page`].
+pub(in crate::store) fn failover_page(
+    conn: &Connection,
+    from: &DestinationName,
+    (severity, tried): (Severity, bool),
+    after: Position,
+    until: Timestamp,
+) -> rusqlite::Result<FailoverPage> {
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found: Vec<(DeliveryId, Timestamp)> = conn
+        .prepare_cached(WAITING)?
+        .query_map(
+            params![from, severity, tried, after.due_at, after.id, until, PAGE],
+            read,
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let full = found.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+    let last = found.last().copied();
+    Ok(FailoverPage {
+        ids: found.into_iter().map(|(id, _)| id).collect(),
+        next: last.map_or(after, |(id, due_at)| Position { due_at, id }),
+        full,
+    })
+}
+
+struct Waiting {
+    event: EventSeq,
+    created_at: Timestamp,
+    order: Order,
+}
+
+/// The delivery, if it still waits.
+fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
+    use rusqlite::OptionalExtension;
+    tx.prepare_cached(
+        "SELECT event_seq, created_at, severity, terms FROM deliveries
+         WHERE id = ?1 AND state = 'pending' AND rerouted = 0",
+    )?
+    .query_row([id], |row| {
+        let terms: OrderColumn = row.get(3)?;
+        Ok(Waiting {
+            event: row.get(0)?,
+            created_at: row.get(1)?,
+            order: terms.into_order(row.get(2)?),
+        })
+    })
+    .optional()
+}
+
+/// See [`crate::store::Store::fall_back`].
+pub(in crate::store) fn fall_back(
+    tx: &Tx<'_>,
+    ids: &[DeliveryId],
+    to: &DestinationName,
+    which: FallBack,
+) -> rusqlite::Result<u64> {
+    let mut sent = 0;
+    for id in ids {
+        let Some(one) = waiting(tx, *id)? else {
+            continue;
+        };
+        let new = NewDelivery {
+            destination: to.clone(),
+            order: one.order,
+            trigger: Trigger::Fallback,
+            due_at: tx.now,
+        };
+        let is_new = send(tx, one.event, &new, one.created_at)?;
+        sent += u64::from(is_new);
+        match which {
+            FallBack::Critical => tx
+                .prepare_cached("UPDATE deliveries SET rerouted = 1 WHERE id = ?1")?
+                .execute([id])?,
+            FallBack::Everything => {
+                let how = match is_new {
+                    true => format!("sent to {to} instead"),
+                    false => format!("{to} has it"),
+                };
+                tx.prepare_cached(
+                    "UPDATE deliveries SET state = 'dead', waits_for_images = 0, reason = ?2
+                     WHERE id = ?1",
+                )?
+                .execute(params![id, format!("its destination is stopped; {how}")])?
+            }
+        };
+    }
+    Ok(sent)
+}
+
+/// Whether a destination has an event, or will have it: told by a rule, a replay or as a fallback, since the
+/// message that it stands in for was made.
+pub(super) const HAS_IT: &str = "SELECT 1 FROM deliveries
+     WHERE event_seq = ?1 AND destination = ?2 AND created_at >= ?3
+       AND trigger <> 'late_images' AND trigger <> 'edit' AND trigger <> 'test'
+       AND state <> 'dead' AND state <> 'discarded'";
+
+/// Makes the fallback's delivery, unless the fallback has the event. Returns whether it was made.
+pub(super) fn send(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    new: &NewDelivery,
+    since: Timestamp,
+) -> rusqlite::Result<bool> {
+    let has_it = tx
+        .prepare_cached(HAS_IT)?
+        .exists(params![event, new.destination, since])?;
+    if !has_it {
+        let waits = rows::images_unsettled(tx, event)?;
+        deliveries::insert(tx, event, new, waits)?;
+    }
+    Ok(!has_it)
+}
+
+/// Messages that have failed for too long, oldest first.
+pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
+     FROM deliveries d JOIN events e ON e.seq = d.event_seq
+     WHERE destination = ?1 AND d.state = 'pending' AND tried = 1 AND due_since <= ?2
+     ORDER BY due_since LIMIT ?3";
+
+/// Messages that were never tried because their destination failed all the time. The wall clock only narrows the
+/// search; uptime decides.
+pub(super) const EXPIRED_UNTRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
+     FROM deliveries d JOIN events e ON e.seq = d.event_seq
+     WHERE destination = ?1 AND severity = ?2 AND tried = 0 AND d.state = 'pending' AND due_at <= ?3
+       AND due_since <= ?4
+     ORDER BY due_at LIMIT ?5";
+
+/// See [`crate::store::Store::expire`].
+pub(in crate::store) fn expire(
+    tx: &Tx<'_>,
+    destination: &DestinationName,
+    retry_for: std::time::Duration,
+    untried_too: bool,
+    fallback: Option<&DestinationName>,
+) -> rusqlite::Result<Vec<Expired>> {
+    let Some(uptime) = tx.uptime else {
+        return Ok(Vec::new());
+    };
+    let cut = uptime.before(retry_for);
+    let read = |row: &Row<'_>| {
+        Ok(Expired {
+            id: row.get(0)?,
+            trigger: row.get(1)?,
+            reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            event_type: row.get(3)?,
+            rerouted: false,
+        })
+    };
+    let mut found: Vec<Expired> = tx
+        .prepare_cached(EXPIRED_TRIED)?
+        .query_map(params![destination, cut, PAGE], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    if untried_too {
+        for severity in Severity::ALL {
+            let due_by = tx.now - retry_for;
+            let more: Vec<_> = tx
+                .prepare_cached(EXPIRED_UNTRIED)?
+                .query_map(params![destination, severity, due_by, cut, PAGE], read)?
+                .collect::<rusqlite::Result<_>>()?;
+            found.extend(more);
+        }
+    }
+    for one in &mut found {
+        if one.reason.is_empty() {
+            one.reason = "its destination failed all the time".into();
+        }
+        one.reason = format!(
+            "given up after {} s of trying: {}",
+            retry_for.as_secs(),
+            one.reason
+        );
+        end_one(tx, one, fallback)?;
+    }
+    Ok(found)
+}
+
+fn end_one(
+    tx: &Tx<'_>,
+    one: &mut Expired,
+    fallback: Option<&DestinationName>,
+) -> rusqlite::Result<()> {
+    let own_message = one.trigger != Trigger::Edit && one.trigger != Trigger::LateImages;
+    if let Some(to) = fallback.filter(|_| own_message) {
+        one.rerouted = true;
+        let how = match fall_back(tx, &[one.id], to, FallBack::Critical)? {
+            0 => format!("; {to} has it"),
+            _ => format!("; sent to {to} instead"),
+        };
+        one.reason.push_str(&how);
+    }
+    tx.prepare_cached(
+        "UPDATE deliveries SET state = iif(trigger = 'edit', 'discarded', 'dead'), reason = ?2,
+                               waits_for_images = 0
+         WHERE id = ?1",
+    )?
+    .execute(params![one.id, one.reason])?;
+    Ok(())
+}

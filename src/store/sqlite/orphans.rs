@@ -1,0 +1,118 @@
+//! Deliveries to destinations that are not configured (any more).
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::tx::Tx;
+use crate::model::*;
+use crate::store::Orphaned;
+
+/// See [`crate::store::Store::settle_orphans`].
+pub(in crate::store) fn settle_orphans(
+    tx: &Tx<'_>,
+    known: &[DestinationName],
+    wait: Duration,
+    reason: &str,
+) -> rusqlite::Result<Orphaned> {
+    let mut orphaned = Orphaned::default();
+    for name in known {
+        tx.prepare_cached("UPDATE gates SET missing_from = NULL WHERE destination = ?1 AND missing_from IS NOT NULL")?
+            .execute([name])?;
+    }
+    for destination in destinations_with_work(tx)? {
+        if known.contains(&destination) {
+            continue;
+        }
+        let now = tx.uptime.unwrap_or_default();
+        match missing_from(tx, &destination)? {
+            None => {
+                tx.prepare_cached(
+                    "INSERT INTO gates (destination, missing_from) VALUES (?1, ?2)
+                     ON CONFLICT (destination) DO UPDATE SET missing_from = excluded.missing_from",
+                )?
+                .execute(params![destination, now])?;
+                let count = tx
+                    .prepare_cached(
+                        "SELECT count(*) FROM deliveries
+                         WHERE destination = ?1 AND (state = 'pending' OR state = 'sending')",
+                    )?
+                    .query_row([&destination], |row| row.get(0))?;
+                orphaned
+                    .missing
+                    .push((destination, super::values::unsigned(count)));
+            }
+            Some(from) if now.since(from) >= wait => {
+                end_all(tx, &destination, reason, &mut orphaned.ended)?;
+            }
+            Some(_) => {}
+        }
+    }
+    orphaned.ended.sort_unstable_by_key(|(id, _)| *id);
+    Ok(orphaned)
+}
+
+fn missing_from(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<Option<Uptime>> {
+    let from = tx
+        .prepare_cached("SELECT missing_from FROM gates WHERE destination = ?1")?
+        .query_row([destination], |row| row.get(0))
+        .optional()?;
+    Ok(from.flatten())
+}
+
+fn end_all(
+    tx: &Tx<'_>,
+    destination: &DestinationName,
+    reason: &str,
+    ended: &mut Vec<(DeliveryId, DestinationName)>,
+) -> rusqlite::Result<()> {
+    for state in ["pending", "sending"] {
+        let mut end = tx.prepare_cached(&format!(
+            "UPDATE deliveries SET state = iif(trigger = 'edit', 'discarded', 'dead'),
+                                   reason = ?2, waits_for_images = 0,
+                                   lease_token = NULL, lease_until = NULL
+             WHERE state = '{state}' AND destination = ?1 RETURNING id"
+        ))?;
+        for id in end.query_map(params![destination, reason], |row| row.get(0))? {
+            ended.push((id?, destination.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// See [`crate::store::Store::rename_destination`].
+pub(in crate::store) fn rename_destination(
+    tx: &Tx<'_>,
+    old: &DestinationName,
+    new: &DestinationName,
+) -> rusqlite::Result<u64> {
+    let renamed = tx
+        .prepare_cached(
+            "UPDATE deliveries SET destination = ?2, due_since = ?3
+             WHERE destination = ?1 AND state = 'pending'",
+        )?
+        .execute(params![old, new, tx.uptime])?;
+    if renamed > 0 {
+        tx.announce_delivery(new);
+    }
+    Ok(u64::try_from(renamed).unwrap_or(u64::MAX))
+}
+
+/// Destinations of deliveries that are pending or in flight: from one to the next by an index, so
+/// that their number counts, not that of their deliveries.
+fn destinations_with_work(tx: &Tx<'_>) -> rusqlite::Result<Vec<DestinationName>> {
+    let mut found = Vec::new();
+    for state in ["pending", "sending"] {
+        let mut next = tx.prepare_cached(&format!(
+            "SELECT min(destination) FROM deliveries WHERE state = '{state}' AND destination > ?1"
+        ))?;
+        let mut last = String::new();
+        while let Some(name) = next.query_row([&last], |row| row.get::<_, Option<String>>(0))? {
+            found.push(DestinationName::from(name.as_str()));
+            last = name;
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
