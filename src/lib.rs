@@ -24,7 +24,7 @@
 //!
 //! ```text
 //! 10 cli   9 demo   8 app doctor   7 config   6 web   5 intake deliver images upkeep   4.7 closing   4.5 operator
-//! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry   0 model
+//! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry toml_reader   0 model
 //! ```
 
 pub mod app;
@@ -49,5 +49,6 @@ pub mod slack;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
+pub mod toml_reader;
 pub mod upkeep;
 pub mod web;

@@ -6,26 +6,15 @@ use feedback_relay::render::Templates;
 use feedback_relay::rules::{Known, RawRule, RuleSet, Word};
 use jiff::tz::TimeZone;
 
-#[derive(serde::Deserialize)]
-struct File {
-    #[serde(default)]
-    rules: Vec<RawRule>,
-}
-
 // The rules, a NUL, the event.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let (rules, event) = text.split_once('\0').unwrap_or((text, "{}"));
-    let Ok(File { rules }) = toml::from_str(rules) else {
+    let Some(rules) = RawRule::all_of(rules) else {
         return;
     };
-    let rules: Vec<_> = rules
-        .into_iter()
-        .enumerate()
-        .map(|(index, rule)| (format!("rules[{index}]"), rule))
-        .collect();
     let known = Known {
         app_ids: vec![("order".to_owned(), "cli_1".to_owned())],
         apps: vec![AppName::from("shop")],

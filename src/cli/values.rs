@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::model::{DeliveryState, EventState, Timestamp};
+use crate::toml_reader::duration;
 
 /// A point in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +39,13 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     Ok(Since::At(Timestamp::from_millis(time.as_millisecond())))
 }
 
+/// A duration of the configuration, or weeks.
 fn span(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let seconds: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    let count: u64 = digits.parse().ok()?;
-    Some(Duration::from_secs(count.checked_mul(seconds)?))
+    let weeks = text.trim().strip_suffix('w');
+    match weeks {
+        Some(weeks) => duration(&format!("{weeks}d"))?.checked_mul(7),
+        None => duration(text),
+    }
 }
 
 /// Reads the state of an event.
@@ -90,7 +86,6 @@ mod tests {
             "",
             "3",
             "d",
-            "3 d",
             "-3d",
             "3y",
             "yesterday",

@@ -3,86 +3,77 @@
 //! Strings are masked unless their key is known to hold no secret, comments are left out, and of a
 //! file that is not TOML only keys are shown: there is no telling where its strings end.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::schema::schema;
 use crate::diag::Excerpt;
 
 const MASK: &str = "***";
 
-/// Keys whose strings can be shown. `url`, `secret`, `proxy`, `headers` and their kind are not here,
-/// nor is any key that we do not know.
-const OPEN: &[&str] = &[
-    "admin_listen",
-    "allow_hosts",
-    "any",
-    "app",
-    "app_id",
-    "at",
-    "backfill",
-    "body",
-    "buttons",
-    "channel",
-    "chat_id",
-    "concurrency",
-    "contact",
-    "contains",
-    "dir",
-    "except",
-    "expect",
-    "fallback",
-    "fallback_after",
-    "fault",
-    "feedback",
-    "feedback_timezone",
-    "format",
-    "images",
-    "include",
-    "kind",
-    "level",
-    "link_ttl",
-    "listen",
-    "lists",
-    "locale",
-    "match",
-    "max_body",
-    "max_bytes",
-    "max_connections",
-    "max_total",
-    "mention",
-    "name",
-    "notify",
-    "path",
-    "platform",
-    "query",
-    "rate",
-    "receive",
-    "retain",
-    "retry_for",
-    "rule",
-    "send_to",
-    "sent_to",
-    "severity",
-    "shutdown_grace",
-    "source",
-    "template",
-    "tenant",
-    "timeout",
-    "timezone",
-    "type",
-    "upload_images_as",
-    "urgent",
-    "description",
-    "event",
-    "file",
-    "keyword",
-    "user",
-    "via",
-    "wait",
-    "with",
-];
+/// Keys that the schema calls no secret and that are not shown all the same: people's ids and addresses, and URLs that can
+/// hold a password.
+const KEPT_BACK: &[&str] = &["feishu", "slack", "base_url"];
+
+/// Keys whose strings can be shown. Whether a key holds a secret stands with the key, in the schema: a name that is a
+/// secret's anywhere is none of these, nor is one that we do not know.
+fn open_keys() -> &'static BTreeSet<String> {
+    static OPEN: OnceLock<BTreeSet<String>> = OnceLock::new();
+    OPEN.get_or_init(|| {
+        let (mut open, mut secret) = (BTreeSet::new(), BTreeSet::new());
+        collect(&schema(), &mut open, &mut secret);
+        let kept_back = |key: &String| KEPT_BACK.contains(&key.as_str());
+        open.retain(|key| !secret.contains(key) && !kept_back(key));
+        open
+    })
+}
+
+fn is_open(key: &str) -> bool {
+    open_keys().contains(key)
+}
+
+/// Sorts the names of all keys below a schema.
+fn collect(schema: &Value, open: &mut BTreeSet<String>, secret: &mut BTreeSet<String>) {
+    for (name, value) in schema["properties"].as_object().into_iter().flatten() {
+        let names = if holds_secret(value) {
+            &mut *secret
+        } else {
+            &mut *open
+        };
+        names.insert(name.clone());
+    }
+    inner(schema).for_each(|inner| collect(inner, open, secret));
+}
+
+/// The schemas of what stands in a value of this schema.
+fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["anyOf", "oneOf", "allOf"].into_iter();
+    let lists = lists.filter_map(|key| schema[key].as_array()).flatten();
+    let single = ["items", "additionalProperties", "then"].into_iter();
+    let single = single.map(|key| &schema[key]).filter(|one| one.is_object());
+    let properties = schema["properties"].as_object().into_iter();
+    lists
+        .chain(single)
+        .chain(properties.flat_map(|keys| keys.values()))
+}
+
+/// Whether the value of a key is a secret, or a list or table of such: what `schema::values::secret` makes.
+fn holds_secret(schema: &Value) -> bool {
+    let is_file = |schema: &Value| schema["required"] == json!(["file"]);
+    let forms = schema["anyOf"].as_array().into_iter().flatten();
+    let beside = [&schema["items"], &schema["additionalProperties"]];
+    is_file(schema)
+        || forms.clone().any(holds_secret)
+        || beside
+            .into_iter()
+            .filter(|one| one.is_object())
+            .any(holds_secret)
+}
 
 /// The excerpt of `text` around `span`; `None` for an empty file or a span that is not in it.
 pub(super) fn excerpt(text: &str, span: &Range<usize>) -> Option<Excerpt> {
@@ -131,7 +122,10 @@ type Found = (Range<usize>, bool);
 fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut Vec<Found>) {
     for (key, value) in table {
         // These keys are not ours: what they stand in decides.
-        let own = matches!(within, Some("headers" | "labels" | "lists" | "with"));
+        let own = matches!(
+            within,
+            Some("headers" | "labels" | "lists" | "with" | "app_names")
+        );
         let name = if own {
             within
         } else {
@@ -145,7 +139,7 @@ fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut 
 fn value_strings<'a>(value: &'a Spanned<DeValue<'_>>, key: Option<&'a str>, all: &mut Vec<Found>) {
     match value.get_ref() {
         DeValue::String(text) => {
-            let open = key.is_some_and(|key| OPEN.contains(&key)) || is_reference(text);
+            let open = key.is_some_and(is_open) || is_reference(text);
             all.push((value.span(), open));
         }
         DeValue::Array(items) => items.iter().for_each(|item| value_strings(item, key, all)),
@@ -207,7 +201,7 @@ fn edits_of_broken(text: &str, line: Range<usize>) -> Vec<Edit> {
     };
     let name = key.rsplit(['.', ' ']).find(|part| !part.is_empty());
     let one = shown.matches('=').count() == 1 && !shown.contains('#');
-    if one && name.is_some_and(|name| OPEN.contains(&name)) {
+    if one && name.is_some_and(is_open) {
         return Vec::new();
     }
     let after = line.start + key.len() + 1;
@@ -311,6 +305,38 @@ mod tests {
         ] {
             let wanted = (line.to_owned(), marked.to_owned());
             assert_eq!(shown(text, about), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn secrecy_stands_with_the_key() {
+        for open in [
+            "status",
+            "tenant_key",
+            "public_url",
+            "listen",
+            "admin_listen",
+            "wait",
+            "query",
+        ] {
+            let known = schema().to_string().contains(&format!("\"{open}\""));
+            assert_eq!(is_open(open), known, "{open}");
+        }
+        for secret in [
+            "url",
+            "secret",
+            "token",
+            "signing_secret",
+            "proxy",
+            "headers",
+            "encrypt_key",
+            "verification_token",
+            "app_secret",
+            "base_url",
+            "feishu",
+            "unknown",
+        ] {
+            assert!(!is_open(secret), "{secret}");
         }
     }
 

@@ -4,8 +4,10 @@
 use toml::de::DeValue;
 
 use super::spans::{At, Complaints};
+use crate::toml_reader::suggest;
+pub(super) use crate::toml_reader::suggest::nearest;
+
 use super::{codes, misplaced};
-use crate::rules;
 
 /// Feishu's names of fields, and ours.
 const FEISHU_NAMES: &[(&str, &str)] = &[
@@ -46,42 +48,23 @@ pub(super) fn unknown_key(key: &str, known: &[&str], at: &At, out: &mut Complain
         return out.add(codes::NOT_BUILT, at, message);
     }
     let message = format!("unknown key `{key}`");
-    match help(key, known, &at.path) {
+    match help(key, known) {
         Some(help) => out.add_with_help(codes::UNKNOWN_KEY, at, message, help),
         None => out.add(codes::UNKNOWN_KEY, at, message),
     }
 }
 
-fn help(key: &str, known: &[&str], path: &str) -> Option<String> {
+fn help(key: &str, known: &[&str]) -> Option<String> {
     let ours = FEISHU_NAMES.iter().find(|(theirs, _)| *theirs == key);
-    if let Some((_, ours)) = ours {
-        if known.contains(ours) {
-            return Some(format!("did you mean `{ours}`? That is its name here"));
-        }
-        if is_rule(path) {
-            return Some(format!("did you mean `match = {{ {ours} = … }}`?"));
-        }
+    if let Some((_, ours)) = ours.filter(|(_, ours)| known.contains(ours)) {
+        return Some(format!("did you mean `{ours}`? That is its name here"));
     }
-    if is_rule(path) && rules::CONDITION_KEYS.contains(&key) {
-        return Some(format!(
-            "it is a condition: write `match = {{ {key} = … }}`"
-        ));
-    }
-    if let Some(near) = nearest(key, known.iter().copied()) {
-        return Some(format!("did you mean `{near}`?"));
-    }
-    if let Some(section) = misplaced::section_of(key) {
+    // A slip comes first: most keys are near their own.
+    let near = nearest(key, known.iter().copied()).is_some();
+    if let Some(section) = misplaced::section_of(key).filter(|_| !near) {
         return Some(format!("`{key}` is a key of [{section}]"));
     }
-    let mut known = known.to_vec();
-    known.sort_unstable();
-    let list = known.join("`, `");
-    (!known.is_empty()).then(|| format!("the keys here are `{list}`"))
-}
-
-/// Whether `path` is a key of a rule itself, e.g. `rules[2].type`.
-fn is_rule(path: &str) -> bool {
-    path.starts_with("rules[") && path.matches('.').count() == 1
+    suggest::key(key, known)
 }
 
 /// Complains of a word that is not one of those `expected`.
@@ -103,24 +86,6 @@ pub(super) fn unknown_word(
         }
         None => out.add(codes::WRONG_VALUE, at, message),
     }
-}
-
-/// The name that `given` is probably a slip of.
-pub(super) fn nearest<'a>(
-    given: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let given = given.to_lowercase();
-    names
-        .into_iter()
-        .map(|name| {
-            let likeness = strsim::jaro_winkler(&given, &name.to_lowercase());
-            (likeness, name)
-        })
-        // Below this, most suggestions are noise: `retry` and `rate` have 0.78.
-        .filter(|(likeness, _)| *likeness >= 0.82)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 /// Help for a key that is none of the platform's `fields`; our own names for them are known.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::codes;
-use super::section::{Section, kind_of, read_strict};
+use super::section::{Section, kind_of};
 use super::spans::{At, Complaints};
 use crate::destination;
 use crate::diag::Diagnostic;
@@ -65,7 +65,7 @@ impl Written {
             self.count += 1;
             self.files.push(file.to_owned());
             match entry.into_inner() {
-                DeValue::Table(table) => self.one(Section { at, table }, out),
+                DeValue::Table(table) => self.one(Section { at, table }),
                 other => {
                     let message = format!("expected a rule, found {}", kind_of(&other));
                     out.add(codes::WRONG_TYPE, &at, message);
@@ -74,7 +74,7 @@ impl Written {
         }
     }
 
-    fn one(&mut self, section: Section<'_>, out: &mut Complaints) {
+    fn one(&mut self, section: Section<'_>) {
         let name = section
             .table
             .get("name")
@@ -85,9 +85,9 @@ impl Written {
             name: name.unwrap_or(&section.at.path).to_owned(),
             fingerprint: hasher.finish(),
         });
-        if let Some(rule) = read_strict::<RawRule>(&section, out) {
-            self.rules.push((section.at.path, rule));
-        }
+        let span = section.at.span.clone().unwrap_or_default();
+        let rule = RawRule::of(&section.table, span);
+        self.rules.push((section.at.path, rule));
     }
 
     /// How many there are so far, right or wrong.
@@ -106,7 +106,15 @@ impl Written {
             return Checked::default();
         }
         let mut built = RuleSet::build(&self.rules, known);
-        let diagnostics = std::mem::take(&mut built.diagnostics);
+        let mut diagnostics = std::mem::take(&mut built.diagnostics);
+        // A key that was taken out for what is wrong with it is not missing.
+        diagnostics.retain(|one| {
+            let key = ["name", "send_to"]
+                .into_iter()
+                .find(|key| one.message.contains(key));
+            let path = key.map(|key| format!("{}.{key}", one.place.path));
+            one.code != codes::MISSING_KEY.0 || !path.is_some_and(|path| out.concern(&path))
+        });
         let checked = Checked {
             built,
             written: self.written,

@@ -114,77 +114,6 @@ impl<'i> Section<'i> {
     }
 }
 
-/// Reads a table of a type whose keys may be needed, such as a rule: first each key by itself, and
-/// each key of a table in it, then the whole. `None` if anything is wrong.
-pub(super) fn read_strict<T: DeserializeOwned>(
-    section: &Section<'_>,
-    out: &mut Complaints,
-) -> Option<T> {
-    let mut sound = true;
-    for (key, value) in &section.table {
-        for piece in pieces(value) {
-            match read_one::<T>(key, piece.clone()) {
-                Err(problem) if !is_missing(&problem) => {
-                    tell(&problem, key, &piece, &section.at, &[], out);
-                    sound = false;
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-    let span = section.at.span.clone().unwrap_or_default();
-    match T::deserialize(Deserializer::from(Spanned::new(
-        span,
-        section.table.clone(),
-    ))) {
-        Ok(whole) if sound => Some(whole),
-        Err(problem) if is_missing(&problem) => {
-            // A key that was taken out for what is wrong with it is not missing.
-            if !out.concern(&section.at.path) {
-                let needed = problem.message().replace("missing field", "missing key");
-                out.add(codes::MISSING_KEY, &section.at, needed);
-            }
-            None
-        }
-        Ok(_) => None,
-        Err(_may_show_values) => {
-            if sound {
-                out.add(
-                    codes::WRONG_VALUE,
-                    &section.at,
-                    "these keys do not go together",
-                );
-            }
-            None
-        }
-    }
-}
-
-/// The value itself, or, of a table, each of its entries in a table of its own.
-fn pieces<'i>(value: &Spanned<DeValue<'i>>) -> Vec<Spanned<DeValue<'i>>> {
-    match value.get_ref() {
-        DeValue::Table(table) if !table.is_empty() => table
-            .iter()
-            .map(|(key, inner)| {
-                let mut piece = DeTable::new();
-                piece.insert(key.clone(), inner.clone());
-                Spanned::new(value.span(), DeValue::Table(piece))
-            })
-            .collect(),
-        DeValue::Table(_)
-        | DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_)
-        | DeValue::Array(_) => vec![value.clone()],
-    }
-}
-
-fn is_missing(problem: &Error) -> bool {
-    problem.message().starts_with("missing field `")
-}
-
 /// Reads one key by itself. Returns the value as the key needs it: what the environment says is
 /// text, and becomes a number or a boolean where only that is taken.
 fn trial<'i, T: DeserializeOwned>(
@@ -285,10 +214,11 @@ pub(super) fn tell(
             let given = found_at(value, at.span.as_ref());
             return hints::unknown_word(given, expected, &at, out);
         }
-        let expected = if expected == "u32" {
-            "a whole number"
-        } else {
-            expected
+        let expected = match expected {
+            "u32" => "a whole number",
+            // A date in the place of a table with keys of one's own.
+            "a spanned value" => "a table",
+            expected => expected,
         };
         let found = match found_at(value, at.span.as_ref()) {
             Some(value) => format!(", found {}", kind_of(value)),
@@ -340,83 +270,4 @@ pub(super) fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 
 fn unknown_in(problem: &Error, key: &str) -> bool {
     unknown_field(problem.message()).is_some_and(|(unknown, _)| unknown == key)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only whether it is read counts")]
-    struct Rule {
-        name: Spanned<String>,
-        #[serde(default)]
-        r#match: Conditions,
-        #[serde(default)]
-        wait: Option<u32>,
-    }
-
-    #[derive(Debug, Default, Deserialize)]
-    #[serde(deny_unknown_fields, default)]
-    struct Conditions {
-        r#type: Option<String>,
-        path: Option<String>,
-        user: Option<bool>,
-    }
-
-    /// Whether the rule was read, and what was said of it: code, path and help.
-    fn said(text: &str) -> (bool, Vec<String>) {
-        let mut out = Complaints::new(Path::new("relay.toml"));
-        let section = Section {
-            at: At::new("rules[0]", 0..1),
-            table: DeTable::parse(text).unwrap().into_inner(),
-        };
-        let read = read_strict::<Rule>(&section, &mut out).is_some();
-        let said = out.into_sorted(&[]).into_iter().map(|one| {
-            let help = one.help.map(|help| format!(": {help}")).unwrap_or_default();
-            format!("{} {}{help}", one.code, one.place.path)
-        });
-        (read, said.collect())
-    }
-
-    #[test]
-    fn a_rule_is_read_whole_or_every_mistake_in_it_is_told() {
-        let good = "name = 'x'\nwait = 5\nmatch = { type = 'fault', path = 'y' }";
-        assert_eq!(said(good), (true, vec![]));
-        let bad = "wait = 'x'\nsendto = []\nmatch = { feedback_type = 'x', pat = 'y', user = 5 }";
-        let (read, said) = said(bad);
-        assert!(!read);
-        assert_eq!(
-            said,
-            [
-                "E007 rules[0].wait",
-                "E005 rules[0].sendto: the keys here are `match`, `name`, `wait`",
-                "E005 rules[0].match.feedback_type: did you mean `type`? That is its name here",
-                "E005 rules[0].match.pat: did you mean `path`?",
-                "E007 rules[0].match",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_condition_beside_match_is_sent_into_it() {
-        assert_eq!(
-            said("name = 'x'\ntype = 'fault'\nfeedback_path = 'y'").1,
-            [
-                "E005 rules[0].type: it is a condition: write `match = { type = … }`",
-                "E005 rules[0].feedback_path: did you mean `match = { path = … }`?",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_key_is_told_once_nothing_else_is_wrong() {
-        assert_eq!(said("wait = 5").1, ["E009 rules[0]"]);
-        assert_eq!(said("wait = 'x'").1, ["E007 rules[0].wait"]);
-    }
 }

@@ -15,9 +15,7 @@ use toml::Spanned;
 
 use crate::destination::Pace;
 use crate::model::Secret;
-
-/// Ten years: longer than anything here is kept, short enough for all arithmetic on times.
-const PERIOD_MAX: Duration = Duration::from_secs(3650 * 86_400);
+use crate::toml_reader::duration;
 
 /// A number and the unit behind it.
 fn split_unit(text: &str) -> Option<(u64, &str)> {
@@ -35,17 +33,7 @@ pub(super) struct Period(pub(super) Duration);
 
 impl Period {
     fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = split_unit(text)?;
-        let millis_per_unit: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        let period = Duration::from_millis(number.checked_mul(millis_per_unit)?);
-        (period <= PERIOD_MAX).then_some(Self(period))
+        duration(text).map(Self)
     }
 }
 

@@ -2,10 +2,6 @@
 
 /// Each code with one line that says what it means; `docs/diagnostics.md` explains them at length.
 pub const CODES: &[(&str, &str)] = &[
-    (UNKNOWN_KEY, "a rule has a key that rules do not have"),
-    (NOT_BUILT, "a rule uses something that is not built yet"),
-    (WRONG_TYPE, "a value of a rule has the wrong type"),
-    (MISSING_KEY, "a rule lacks a key that every rule needs"),
     (DUPLICATE_NAME, "two rules have the same name"),
     (UNKNOWN_DESTINATION, "`send_to` names no destination"),
     (UNKNOWN_TEMPLATE, "`template` names no template"),
@@ -57,10 +53,10 @@ pub const CODES: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) const UNKNOWN_KEY: &str = "E100";
-pub(super) const NOT_BUILT: &str = "E101";
-pub(super) const WRONG_TYPE: &str = "E102";
-pub(super) const MISSING_KEY: &str = "E103";
+pub(super) use crate::toml_reader::codes::{
+    MISSING_KEY, NOT_BUILT, UNKNOWN_KEY, WRONG_TYPE, WRONG_VALUE,
+};
+
 pub(super) const DUPLICATE_NAME: &str = "E104";
 pub(super) const UNKNOWN_DESTINATION: &str = "E105";
 pub(super) const UNKNOWN_TEMPLATE: &str = "E106";

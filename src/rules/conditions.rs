@@ -4,8 +4,9 @@ use super::Known;
 use super::codes;
 use super::matcher::{Matcher, Test};
 use super::raw::{Node, Value};
-use super::report::{At, Report, did_you_mean};
+use super::report::{At, Report};
 use super::values::Reader;
+use crate::toml_reader::suggest;
 
 /// How many sets one `any` may have.
 const SETS_MAX: usize = 1000;
@@ -134,8 +135,7 @@ fn unknown_key(report: &mut Report, at: &At, name: &str) {
         None if super::read::KEYS.contains(&name) => Some(format!(
             "`{name}` belongs to the rule, not to its conditions"
         )),
-        None => did_you_mean(name, KEYS.iter().copied()),
+        None => suggest::key(name, KEYS),
     };
-    let message = format!("conditions have no key `{name}`");
-    report.error(codes::UNKNOWN_KEY, at, message, help);
+    report.unknown_key(at, name, help);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{DestinationName, EventKind, RuleName, Severity};
+use crate::toml_reader::{DURATION_HELP, NOT_A_DURATION, duration, suggest};
 
 use super::Known;
 use super::codes;
@@ -88,10 +89,9 @@ fn unknown_key(report: &mut Report, at: &At, name: &str) {
     let condition = conditions::KEYS.iter().copied().find(|key| *key == name);
     let help = match condition.or_else(|| conditions::alias(name)) {
         Some(key) => Some(format!("it is a condition: write match = {{ {key} = … }}")),
-        None => did_you_mean(name, KEYS.iter().copied()),
+        None => suggest::key(name, KEYS),
     };
-    let message = format!("rules have no key `{name}`");
-    report.error(codes::UNKNOWN_KEY, at, message, help);
+    report.unknown_key(at, name, help);
 }
 
 struct Reader<'a> {
@@ -273,9 +273,9 @@ impl<'a> Reader<'a> {
             return None;
         };
         let Some(wait) = duration(text) else {
-            let help = Some("write a number and a unit: ms, s, m, h or d".to_owned());
-            let message = format!("\"{text}\" is no duration");
-            self.report.error(codes::WRONG_TYPE, &at, message, help);
+            let help = Some(DURATION_HELP.to_owned());
+            self.report
+                .error(codes::WRONG_VALUE, &at, NOT_A_DURATION, help);
             return None;
         };
         if wait > WAIT_MAX {
@@ -285,20 +285,4 @@ impl<'a> Reader<'a> {
         }
         Some(wait)
     }
-}
-
-/// Reads `"90s"`, `"5m"`, `"3d"`: a whole number and a unit.
-fn duration(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(unit_at)?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    let number: u64 = number.parse().ok()?;
-    Some(Duration::from_millis(number.checked_mul(unit_ms)?))
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::diag::{Diagnostic, Level, Place};
 
 use super::raw::{Node, Value};
+use crate::toml_reader::suggest;
 
 /// The complaints so far.
 #[derive(Debug, Default)]
@@ -110,6 +111,12 @@ impl Report {
         }
     }
 
+    /// Complains of a key that is not known.
+    pub(super) fn unknown_key(&mut self, at: &At, name: &str, help: Option<String>) {
+        let message = format!("unknown key `{name}`");
+        self.error(super::codes::UNKNOWN_KEY, at, message, help);
+    }
+
     /// Complains that a value has the wrong type.
     pub(super) fn wrong_type(&mut self, at: &At, wanted: &str, found: &Node) {
         let message = format!("expected {wanted}, found {}", found.value.kind());
@@ -117,25 +124,10 @@ impl Report {
     }
 }
 
-/// `did you mean "…"?` for the known name nearest to `given`, if one is near; else the names, if they are few.
+/// Help for an unknown value.
 pub(super) fn did_you_mean<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    const SIMILARITY_MIN: f64 = 0.75;
-    const NAMES_SHOWN_MAX: usize = 12;
-    let mut names: Vec<&str> = known.into_iter().collect();
-    names.sort_unstable();
-    names.dedup();
-    let nearest = names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(&given.to_lowercase(), name), name))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-        .max_by(|one, other| one.0.total_cmp(&other.0));
-    match nearest {
-        Some((_, name)) => Some(format!("did you mean \"{name}\"?")),
-        None if names.is_empty() => None,
-        None if names.len() <= NAMES_SHOWN_MAX => Some(format!("known: {}", names.join(", "))),
-        None => None,
-    }
+    suggest::value(given, known)
 }

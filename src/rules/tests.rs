@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde::Deserialize;
 
 use super::*;
 use crate::model::{
@@ -16,12 +15,6 @@ mod lists;
 mod merging;
 mod sets;
 mod updated;
-
-#[derive(Debug, serde::Deserialize)]
-struct File {
-    #[serde(default)]
-    rules: Vec<RawRule>,
-}
 
 fn known() -> Known {
     let names = |all: &[&str]| all.iter().map(|&name| name.to_owned()).collect();
@@ -54,11 +47,7 @@ fn text(word: &str) -> Word {
 }
 
 fn build(text: &str) -> (RuleSet, Vec<Diagnostic>) {
-    let file: File = toml::from_str(text).unwrap();
-    let rules = file.rules.into_iter().enumerate();
-    let rules: Vec<_> = rules
-        .map(|(n, rule)| (format!("rules[{n}]"), rule))
-        .collect();
+    let rules = RawRule::all_of(text).unwrap();
     let built = RuleSet::build(&rules, &known());
     (built.set, built.diagnostics)
 }
@@ -421,8 +410,8 @@ fn a_rule_needs_a_name_of_its_own_and_a_destination() {
     assert_eq!(
         found,
         [
-            "E103 rules[0] ‹[[rules]]›: the rule has no `name`",
-            "E103 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
+            "E009 rules[0] ‹[[rules]]›: the rule has no `name`",
+            "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
             "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the journal and in templates)",
         ]
     );
@@ -442,10 +431,10 @@ fn limits_are_kept() {
         (long_name.as_str(), "E113"),
         (labels.as_str(), "E113"),
         ("match.fault = 2147483648", "E113"),
-        ("match.fault = 99999999999999999999", "E102"),
-        ("match.fault = 1.5", "E102"),
+        ("match.fault = 99999999999999999999", "E007"),
+        ("match.fault = 1.5", "E007"),
         ("wait = \"61m\"", "E113"),
-        ("wait = \"99999999999999999999s\"", "E102"),
+        ("wait = \"99999999999999999999s\"", "E008"),
         ("match.description = '(\\w{100}){100}'", "E111"),
     ] {
         let found = errors_of(line);
@@ -504,13 +493,7 @@ fn globs_know_characters_not_bytes_and_cross_slashes() {
 #[test]
 fn a_rule_is_read_from_the_spanned_tree_as_well() {
     let text = "[[rules]]\nname = \"one\"\nsend_to = \"prodct\"\n";
-    let mut table = toml::de::DeTable::parse(text).unwrap().into_inner();
-    let rules = table.remove("rules").unwrap();
-    let rules = Vec::<RawRule>::deserialize(toml::de::ValueDeserializer::from(rules)).unwrap();
-    let rules: Vec<_> = rules
-        .into_iter()
-        .map(|rule| ("rules[0]".to_owned(), rule))
-        .collect();
+    let rules = RawRule::all_of(text).unwrap();
     let diagnostics = RuleSet::build(&rules, &known()).diagnostics;
     assert_eq!(diagnostics[0].place.path, "rules[0].send_to");
     let span = diagnostics[0].place.span.clone().unwrap();
@@ -518,10 +501,19 @@ fn a_rule_is_read_from_the_spanned_tree_as_well() {
 }
 
 #[test]
-fn a_date_is_refused_by_its_type() {
-    let text = "[[rules]]\nname = 2026-03-01\nsend_to = []\n";
-    let refused = toml::from_str::<File>(text);
-    assert!(refused.is_err(), "{refused:?}");
+fn date_is_one_mistake_among_others() {
+    let text = "[[rules]]\nname = 2026-03-01\nwait = 2024-01-01\nsevrity = 1\nsend_to = [\"prodct\", 07:32:00]\nmatch.fault = 2024-01-01\n";
+    assert_eq!(
+        complaints(text),
+        [
+            "E005 rules[0].sevrity ‹sevrity›: unknown key `sevrity` (did you mean `severity`?)",
+            "E007 rules[0].name ‹2026-03-01›: expected a text, found a date",
+            "E007 rules[0].match.fault ‹2024-01-01›: expected a name or a number, found a date",
+            "E105 rules[0].send_to[0] ‹\"prodct\"›: there is no destination \"prodct\" (did you mean \"product\"?)",
+            "E007 rules[0].send_to[1] ‹07:32:00›: expected a text, found a date",
+            "E007 rules[0].wait ‹2024-01-01›: expected a duration like \"500ms\", found a date",
+        ]
+    );
 }
 
 #[test]

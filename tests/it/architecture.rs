@@ -31,6 +31,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("net", 2.0),
     ("tasks", 2.0),
     ("diag", 1.0),
+    ("toml_reader", 1.0),
     ("telemetry", 1.0),
     ("model", 0.0),
 ];

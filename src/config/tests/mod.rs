@@ -10,6 +10,7 @@ mod rule_tests;
 mod samples;
 mod secrets;
 mod single;
+mod types;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

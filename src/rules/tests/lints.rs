@@ -163,12 +163,7 @@ fn a_path_that_is_meant_for_a_query_or_for_pages_below_is_warned_of() {
     }
     let missed = |paths: &str| {
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.path = {paths}\n");
-        let file: File = toml::from_str(&text).unwrap();
-        let rules: Vec<_> = file
-            .rules
-            .into_iter()
-            .map(|rule| ("rules[0]".to_owned(), rule))
-            .collect();
+        let rules = RawRule::all_of(&text).unwrap();
         let pages = [
             "pages/pay/confirm?id=1",
             "pages/payments",

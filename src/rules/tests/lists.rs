@@ -57,12 +57,7 @@ fn an_unknown_list_or_a_wrong_word_in_one_is_an_error_where_it_is_used() {
 #[test]
 fn it_is_known_which_lists_are_used() {
     let text = "[[rules]]\nname = \"one\"\nsend_to = []\nmatch.tenant = \"@vip\"\nexcept.any = [{ fault = \"@screens\" }]\n";
-    let file: File = toml::from_str(text).unwrap();
-    let rules: Vec<_> = file
-        .rules
-        .into_iter()
-        .map(|rule| ("rules[0]".to_owned(), rule))
-        .collect();
+    let rules = RawRule::all_of(text).unwrap();
     let used = RuleSet::build(&rules, &known()).lists_used;
     assert_eq!(
         used.iter().map(String::as_str).collect::<Vec<_>>(),

@@ -87,11 +87,11 @@ fn the_default_for_event_goes_where_the_sets_do_not_say_it() {
 fn what_is_wrong_in_a_set_stands_at_its_place() {
     for (line, wanted) in [
         ("match.any = []", "E112 rules[0].match.any ‹[]›"),
-        ("match.any = 5", "E102 rules[0].match.any ‹5›"),
+        ("match.any = 5", "E007 rules[0].match.any ‹5›"),
         ("match.any = [{}]", "E112 rules[0].match.any[0] ‹{}›"),
         (
             "match.any = [{ type = 1 }, { fualt = 1 }]",
-            "E100 rules[0].match.any[1].fualt ‹fualt›",
+            "E005 rules[0].match.any[1].fualt ‹fualt›",
         ),
         (
             "except.any = [{ fault = [1, \"crsh\"] }]",

@@ -1,0 +1,68 @@
+//! The name that was probably meant. Keys are quoted by backticks, values as TOML writes them.
+
+/// Below this likeness most suggestions are noise: `retry` and `rate` have 0.78.
+const LIKENESS_MIN: f64 = 0.82;
+
+/// How many values are listed where none is near.
+const VALUES_SHOWN_MAX: usize = 12;
+
+/// The name that `given` is probably a slip of.
+pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&given, &name.to_lowercase());
+    names
+        .into_iter()
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+/// Help for an unknown key: the one that is near, else all keys.
+pub fn key(given: &str, known: &[&str]) -> Option<String> {
+    if let Some(near) = nearest(given, known.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    let list = known.join("`, `");
+    (!known.is_empty()).then(|| format!("the keys here are `{list}`"))
+}
+
+/// Help for an unknown value: the one that is near, else all values if they are few.
+pub fn value<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    if let Some(near) = nearest(given, known.iter().copied()) {
+        return Some(format!("did you mean \"{near}\"?"));
+    }
+    known.sort_unstable();
+    known.dedup();
+    let list = known.join("\", \"");
+    let is_short = (1..=VALUES_SHOWN_MAX).contains(&known.len());
+    is_short.then(|| format!("there are \"{list}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_name_is_suggested_and_few_names_are_listed() {
+        assert_eq!(
+            key("sevrity", &["severity", "wait"]).unwrap(),
+            "did you mean `severity`?"
+        );
+        assert_eq!(
+            key("x", &["wait", "name"]).unwrap(),
+            "the keys here are `name`, `wait`"
+        );
+        assert_eq!(key("x", &[]), None);
+        assert_eq!(
+            value("archiv", ["archive"]).unwrap(),
+            "did you mean \"archive\"?"
+        );
+        assert_eq!(value("x", ["b", "a"]).unwrap(), "there are \"a\", \"b\"");
+        assert_eq!(value("x", ["a"; 13]).unwrap(), "there are \"a\"");
+        assert_eq!(value("x", []), None);
+    }
+}
