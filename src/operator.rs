@@ -286,6 +286,8 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ImageHostRefused
         | NoticeKind::ImageLost
         | NoticeKind::ImageUploadRefused
+        | NoticeKind::MentionRefused
+        | NoticeKind::MessageNotChanged
         | NoticeKind::EventUnreadable
         | NoticeKind::TemplateFailed
         | NoticeKind::ConnectionRefused

@@ -284,6 +284,8 @@ mod tests {
             excerpt: None,
             handle: None,
             stale_images: false,
+            mentions_refused: None,
+            page: false,
             rang: None,
         };
         let reason = String::from("the answer was lost");

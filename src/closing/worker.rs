@@ -175,6 +175,10 @@ fn verdict(
         Ok(()) => return StatusVerdict::Done,
         Err(ApiError::Rejected { reason }) => return StatusVerdict::Dead { reason },
         Err(ApiError::Retry { reason }) => (backoff(job.attempts, jitter), reason),
+        Err(ApiError::SlowDown { pause, reason }) => (
+            backoff(job.attempts, jitter).max(pause.unwrap_or_default()),
+            reason,
+        ),
         Err(ApiError::Stop { reason }) => (lengthened(STOPPED_PROBE, jitter), reason),
     };
     if now.since(job.first_due_at) >= RETRY_FOR {

@@ -70,6 +70,7 @@ codes! {
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
     BAD_CHANNEL = "E041", "not a channel's id";
     OLD_NAME = "E042", "an old name that is in use";
+    BAD_SUCCESS = "E043", "`success` of a webhook that cannot be judged";
     TEST_EVENT = "E060", "a test's event cannot be read";
     TEST_WITH = "E061", "`with` of a test names a field that the event does not have";
     UNKNOWN_RULE = "E062", "no such rule";

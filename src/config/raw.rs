@@ -146,6 +146,11 @@ sections! {
         headers: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
         body: Field<String>,
     }
+    /// `success` of a webhook
+    RawSuccess {
+        pointer: Field<String>,
+        equals: Field<toml::Value>,
+    }
     /// `kind = "file"`
     RawFile {
         path: Field<String>,

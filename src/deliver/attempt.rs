@@ -216,7 +216,7 @@ impl Sender {
                 .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
-            handle: sent.handle.filter(|_| destination.keeps_handles()),
+            handle: sent.handle.clone().filter(|_| destination.keeps_handles()),
             ..unsent(delivery, verdict)
         });
         if self.record(lease, &finished).await != Some(Recorded::Recorded) {
@@ -235,6 +235,7 @@ impl Sender {
                 },
             });
         }
+        self.remark(delivery, &sent, &finished.verdict).await;
         self.report_end(lease, &finished.verdict, fallback.is_some())
             .await;
     }

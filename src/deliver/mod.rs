@@ -19,6 +19,7 @@ mod lanes;
 mod policy;
 mod prepare;
 pub mod preview;
+mod remarks;
 mod standing;
 mod telling;
 #[cfg(test)]

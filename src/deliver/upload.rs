@@ -134,7 +134,7 @@ impl Uploader {
                 let name = &destination.common().name;
                 tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
                 match error {
-                    ApiError::Retry { .. } => Key::Later,
+                    ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
                     ApiError::Rejected { .. } => Key::Refused,
                     ApiError::Stop { reason } => {
                         self.operator.tell(refused(name, &reason)).await;

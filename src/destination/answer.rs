@@ -1,14 +1,16 @@
-//! What an exchange came to where the platform has no words of its own: by HTTP status, and by the
-//! way it failed.
+//! What an exchange came to where the platform has no words of its own: by HTTP status, and by the way it
+//! failed.
+//!
+//! Only 413, 415, 422 and the receiver's own words judge a message. What speaks of the address or the method
+//! (a redirect, a page of something in front) is tried again, and after a while stops the destination.
 
 use std::time::Duration;
 
-use url::Url;
+use serde::Deserialize;
 
 use super::Sent;
-use super::excerpt::Redactor;
 use crate::model::{Form, Outcome, Timestamp, parse_retry_after};
-use crate::net::{Answer, NetError};
+use crate::net::{Answer, NetError, Patience, Redactor, quote, with_quote};
 
 /// What an exchange without a (whole) answer came to.
 pub(super) fn unanswered(error: &NetError, redactor: &Redactor) -> Sent {
@@ -31,6 +33,8 @@ pub(crate) const fn unsent(outcome: Outcome) -> Sent {
         excerpt: None,
         handle: None,
         stale_images: false,
+        mentions_refused: None,
+        page: false,
         rang: None,
     }
 }
@@ -43,13 +47,10 @@ pub(super) fn answered(
     outcome: Outcome,
 ) -> Sent {
     Sent {
-        outcome,
         status: Some(answer.status),
         code: code.and_then(|code| redactor.excerpt(code.as_bytes())),
         excerpt: redactor.excerpt(&answer.body),
-        handle: None,
-        stale_images: false,
-        rang: None,
+        ..unsent(outcome)
     }
 }
 
@@ -62,62 +63,163 @@ pub(super) fn refused(form: Form, forms: &[Form], reason: String) -> Outcome {
     }
 }
 
-/// How an answer without words of its own is read.
-pub(super) struct ByStatus<'a> {
+/// How an answer is read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
     /// In which form the message went.
     pub(super) form: Form,
     /// The forms of its kind.
     pub(super) forms: &'a [Form],
     /// The time of the attempt.
     pub(super) now: Timestamp,
+    /// What was sent: no quote repeats it.
+    pub(super) sent: &'a str,
+    /// Knows the destination's secrets.
+    pub(super) redactor: &'a Redactor,
+    /// How long answers about the address are tried again.
+    pub(super) patience: &'a Patience,
     /// Whether an address that is not found is gone for good, as a platform's own hooks are.
     pub(super) gone_if_not_found: bool,
+    /// Whether any receiver may stand there, so that a text in its 400 is its own word about the message.
+    pub(super) any_receiver: bool,
 }
 
-impl ByStatus<'_> {
+impl Reading<'_> {
+    /// This form was refused.
+    pub(super) fn refused(&self, reason: String) -> Outcome {
+        refused(self.form, self.forms, reason)
+    }
+
+    /// A reason with what the receiver said, as far as that is safe to repeat.
+    pub(super) fn quoting(&self, reason: String, said: &str) -> String {
+        with_quote(reason, &self.redactor.clean(said), self.sent)
+    }
+
+    /// How long the answer asks to wait.
+    pub(super) fn pause(&self, answer: &Answer) -> Option<Duration> {
+        parse_retry_after(answer.header("retry-after")?, self.now)
+    }
+
     /// What `answer`, which is no success, comes to.
-    pub(super) fn outcome(&self, answer: &Answer) -> Outcome {
+    pub(super) fn by_status(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
-        let reason = format!("HTTP {status}");
-        let pause = retry_after(answer, self.now);
-        match status {
-            300..=399 => Outcome::Rejected {
-                reason: format!("{reason}{}; redirects are not followed", target(answer)),
-            },
+        let page = answer.is_page();
+        let says = |what: &str| format!("HTTP {status}{what}");
+        let quoted = || self.quoting(says(""), &words(answer));
+        let pause = self.pause(answer);
+        let outcome = match status {
+            300..=399 | 402 | 405 | 406 | 421 | 501 | 505 => return self.about_the_address(answer),
+            400 | 403 if page => return self.about_the_address(answer),
+            404 if page && self.gone_if_not_found => return self.about_the_address(answer),
             401 | 403 => Outcome::Stop {
-                reason: format!("{reason}: the credentials are refused"),
+                reason: self.quoting(says(": the credentials are refused"), &words(answer)),
             },
-            404 if !self.gone_if_not_found => Outcome::Retry { reason },
+            404 if !self.gone_if_not_found => Outcome::Retry { reason: quoted() },
             404 | 410 => Outcome::Stop {
-                reason: format!("{reason}: this address is gone; set a new `url`"),
+                reason: says(": this address is gone; set a new `url`"),
             },
             407 => Outcome::Stop {
-                reason: format!("{reason}: the proxy demands credentials"),
+                reason: says(": the proxy demands credentials"),
             },
-            408 | 425 => Outcome::Retry { reason },
-            423 | 429 => Outcome::SlowDown { pause, reason },
-            502..=504 if pause.is_some() => Outcome::SlowDown { pause, reason },
-            501 | 505 => Outcome::Rejected { reason },
-            500..=599 => Outcome::Retry { reason },
-            400..=499 => refused(self.form, self.forms, reason),
-            // 2xx whose body is not what the platform says, e.g. the page of a proxy between us.
-            _ => Outcome::Ambiguous {
-                reason: format!("{reason}, with a body that is not the platform's"),
+            413 | 415 | 422 => self.refused(quoted()),
+            400 if self.any_receiver && !answer.body.trim_ascii().is_empty() => {
+                self.refused(quoted())
+            }
+            423 | 429 => Outcome::SlowDown {
+                pause,
+                reason: quoted(),
             },
+            500..=599 if pause.is_some() => Outcome::SlowDown {
+                pause,
+                reason: quoted(),
+            },
+            200..=299 => Outcome::Ambiguous {
+                reason: says(", with a body that is not the platform's"),
+            },
+            _ => Outcome::Retry { reason: quoted() },
+        };
+        self.patience.restore();
+        outcome
+    }
+
+    /// The answer says nothing of the message: something stands in front, or the address is wrong. For a few
+    /// seconds that is a restart; then somebody must look.
+    pub(super) fn about_the_address(&self, answer: &Answer) -> Outcome {
+        let status = answer.status;
+        let what = match status {
+            300..=399 => match answer.redirect_host() {
+                Some(host) => format!(", a redirect to {host}; redirects are not followed"),
+                None => "; redirects are not followed".to_owned(),
+            },
+            405 | 501 => ": this address takes no messages".to_owned(),
+            _ if answer.is_page() => match quote(&title(answer), self.sent) {
+                Some(title) => format!(", a page in front of the receiver: \"{title}\""),
+                None => ", a page in front of the receiver".to_owned(),
+            },
+            _ => String::new(),
+        };
+        let reason = format!("HTTP {status}{what}; check the address");
+        if self.patience.is_over() {
+            Outcome::Stop { reason }
+        } else {
+            Outcome::Retry { reason }
         }
     }
 }
 
-/// How long the answer asks to wait.
-pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    parse_retry_after(answer.header("retry-after")?, now)
+/// What a receiver says in the members that such words stand in, or in plain text.
+pub(super) fn words(answer: &Answer) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Members {
+        msg: Text,
+        message: Text,
+        errmsg: Text,
+        error: Text,
+        error_description: Text,
+        detail: Text,
+    }
+    /// A text, or anything else, which says nothing.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Text(String),
+        Other(serde::de::IgnoredAny),
+    }
+    impl Default for Text {
+        fn default() -> Self {
+            Self::Other(serde::de::IgnoredAny)
+        }
+    }
+    if answer.is_page() {
+        return String::new();
+    }
+    let body = String::from_utf8_lossy(&answer.body);
+    let Ok(members) = serde_json::from_str::<Members>(&body) else {
+        return body.into_owned();
+    };
+    let Members {
+        msg,
+        message,
+        errmsg,
+        error,
+        error_description,
+        detail,
+    } = members;
+    [msg, message, errmsg, error_description, detail, error]
+        .into_iter()
+        .find_map(|text| match text {
+            Text::Text(text) if !text.is_empty() => Some(text),
+            Text::Text(_) | Text::Other(_) => None,
+        })
+        .unwrap_or_default()
 }
 
-/// Where a redirect leads: the host alone, because the rest can be a secret.
-fn target(answer: &Answer) -> String {
-    answer
-        .header("location")
-        .and_then(|location| Url::parse(location).ok())
-        .and_then(|url| url.host_str().map(|host| format!(" to {host}")))
-        .unwrap_or_default()
+/// The title of a page.
+fn title(answer: &Answer) -> String {
+    let page = String::from_utf8_lossy(&answer.body);
+    let found = page
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"));
+    found.map_or_else(String::new, |(title, _)| title.trim().to_owned())
 }

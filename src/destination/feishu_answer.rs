@@ -1,38 +1,64 @@
-//! What custom bots and apps' bots read alike in the platform's answers.
+//! What custom bots and apps' bots read alike in the platform's answers, by its table of codes.
 
 use std::time::Duration;
 
-use super::answer::retry_after;
-use crate::model::{Timestamp, parse_retry_after};
+use super::answer::Reading;
+use crate::feishu::codes::{Class, Meaning};
+use crate::feishu::pause;
+use crate::model::Outcome;
 use crate::net::Answer;
 
-/// A picture's key that the platform does not know (any more); inside 230099 where a card shows it.
-pub(super) const BAD_IMAGE_KEY: u32 = 200_570;
+/// A chat or a message that is sent to too often is free again after about so long.
+const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the platform asks to wait: its gateway has a header of its own, in seconds.
-pub(super) fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    answer
-        .header("x-ogw-ratelimit-reset")
-        .and_then(|reset| parse_retry_after(reset, now))
-        .or_else(|| retry_after(answer, now))
+/// What the platform said.
+#[derive(Clone, Copy)]
+pub(super) struct Refusal<'a> {
+    /// Its code, which is no success.
+    pub(super) code: i64,
+    /// What the code means.
+    pub(super) meaning: Meaning,
+    /// Its words.
+    pub(super) msg: &'a str,
 }
 
-/// What 230099 is told as. Source: doc "发送消息", the table of errors inside it.
-pub(super) fn card_error(card_code: Option<u32>) -> String {
-    let Some(code) = card_code else {
-        return "the card is not valid".into();
-    };
-    let what = match code {
-        11310 => ": too many tables or elements",
-        BAD_IMAGE_KEY => ": a picture's key is not valid",
-        200_380 | 200_381 | 200_732 | 200_737 => ": a template's variable",
-        200_621 => ": an unknown property, or not JSON",
-        200_861 => ": a tag that cards 2.0 do not have",
-        200_914 => ": a table",
-        100_290 => ": a person who is not known",
-        300_301 => ": an `element_id` twice",
-        300_305 => ": more than 200 elements",
-        _ => "",
-    };
-    format!("the card is not valid (ErrCode {code}{what})")
+impl Refusal<'_> {
+    /// The reason, with what the platform said.
+    pub(super) fn reason(&self, reading: &Reading<'_>) -> String {
+        self.reason_saying(self.meaning.says, reading)
+    }
+
+    /// The same where more is known of what mends it.
+    pub(super) fn reason_saying(&self, says: &str, reading: &Reading<'_>) -> String {
+        let code = self.code;
+        let reason = match self.meaning.inner {
+            Some(inner) => format!("code {code}, ErrCode {inner}: {says}"),
+            None => format!("code {code}: {says}"),
+        };
+        reading.quoting(reason, self.msg)
+    }
+
+    /// What the message comes to.
+    pub(super) fn outcome(&self, answer: &Answer, reading: &Reading<'_>) -> Outcome {
+        let reason = self.reason(reading);
+        let pause = pause(answer, reading.now);
+        let limited = answer.status == 429;
+        match self.meaning.class {
+            Class::Stop(_) | Class::Receiver => Outcome::Stop { reason },
+            Class::Gone | Class::Unchangeable | Class::Message => Outcome::Rejected { reason },
+            Class::SlowDown => Outcome::SlowDown { pause, reason },
+            Class::SlowDownBriefly => Outcome::SlowDown {
+                pause: pause.or(Some(CHAT_PAUSE)),
+                reason,
+            },
+            Class::Retry | Class::Token | Class::PageToken => Outcome::Retry { reason },
+            _ if limited => Outcome::SlowDown { pause, reason },
+            Class::Form | Class::ImageKey | Class::Person => reading.refused(reason),
+            Class::Unknown if answer.status >= 500 => match pause {
+                Some(_) => Outcome::SlowDown { pause, reason },
+                None => Outcome::Retry { reason },
+            },
+            Class::Unknown => Outcome::Unknown { reason },
+        }
+    }
 }

@@ -7,8 +7,8 @@
 //!
 //! Messages are the feishu family's, whose shape is the custom bots'; `content` makes the API's of it.
 
-mod code;
 mod content;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -18,16 +18,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
-use self::code::{Asked, Doing};
-use super::answer::{answered, refused, unanswered, unsent};
-use super::excerpt::Redactor;
+use self::read::{Asked, Doing};
+use super::answer::{Reading, answered, refused, unanswered, unsent};
+use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
     Common, Destination, KeyOwner, Message, Pace, Place, Rang, Sent, SharedPace, ShowsImages,
 };
+use crate::feishu::codes::Class;
 use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
 use crate::feishu::{ApiError, Call, FeishuClient, To, Unanswered, Urgent};
 use crate::model::{Form, ImageFormat, MessageHandle, Outcome};
-use crate::net::{Answer, Body};
+use crate::net::{Answer, Body, Redactor};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
@@ -46,6 +47,8 @@ const PER_APP_MINUTE: Pace = Pace {
     count: 950,
     per: Duration::from_secs(60),
 };
+/// How much of an answer is read: it repeats the message, every character of it escaped twice.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// How long ringing people may take: the message has been taken, and its record waits.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -60,7 +63,6 @@ pub(super) struct FeishuApp {
     client: FeishuClient,
     to: To,
     urgent: Option<Urgent>,
-    redactor: Redactor,
 }
 
 impl FeishuApp {
@@ -75,9 +77,11 @@ impl FeishuApp {
             client,
             to,
             urgent,
-            // Tokens go in a header, and answers do not repeat it.
-            redactor: Redactor::default(),
         }
+    }
+
+    fn redactor(&self) -> &Redactor {
+        self.client.redactor()
     }
 
     /// The call that puts `content` in its place; `None` where that cannot be.
@@ -93,54 +97,88 @@ impl FeishuApp {
         })
     }
 
-    /// Sends once, and says whether the message that it was to answer is gone.
-    async fn put(
-        &self,
-        message: &Message<'_>,
-        place: Place<'_>,
-        content: &Content,
-    ) -> (Sent, bool) {
+    /// Sends the message of the feishu family `body` once.
+    async fn put(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let form = message.payload.form;
-        let Some(call) = self.call(message, place, content) else {
+        let Some(content) = content::of(body) else {
+            let reason = "the message is none of Feishu's".into();
+            return Put::not_sent(refused(form, FORMS, reason));
+        };
+        let Some(call) = self.call(message, place, &content) else {
             let reason = "only a card can take the place of a card".into();
-            return (unsent(Outcome::Rejected { reason }), false);
+            return Put::not_sent(Outcome::Rejected { reason });
         };
         let bytes = size(&call.body);
         if bytes > MESSAGE_BYTES_MAX {
             let reason = format!("not sent: {bytes} bytes, and Feishu takes {MESSAGE_BYTES_MAX}");
-            return (unsent(refused(form, FORMS, reason)), false);
+            return Put::not_sent(refused(form, FORMS, reason));
         }
         let asked = Asked {
-            form,
-            now: message.now,
+            reading: Reading {
+                form,
+                forms: FORMS,
+                now: message.now,
+                sent: body,
+                redactor: self.redactor(),
+                patience: self.client.patience(),
+                gone_if_not_found: true,
+                any_receiver: false,
+            },
             doing: Doing::of(place),
             to: &self.to,
         };
-        match self.client.call(call).await {
+        match self.client.call_up_to(call, ANSWER_BYTES_MAX).await {
             Ok(answer) => {
                 let said = Said::of(&answer);
-                let gone = said.as_ref().is_some_and(|said| asked.target_is_gone(said));
-                (self.judged(asked, &answer, said, place), gone)
+                let refusal = said.as_ref().filter(|said| said.code != 0);
+                Put {
+                    gone: refusal.is_some_and(|said| asked.target_is_gone(said)),
+                    class: refusal.map(|said| said.meaning.class),
+                    sent: self.judged(&asked, &answer, said, place),
+                }
             }
-            Err(error) => (self.unanswered(&error), false),
+            Err(error) => Put {
+                sent: self.unanswered(&error),
+                gone: false,
+                class: None,
+            },
+        }
+    }
+
+    /// Sends once, and where people in it were refused, once more without them.
+    async fn put_mending(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
+        let put = self.put(message, place, body).await;
+        let Some(body) = unmentioned(put.class, &put.sent.outcome, body) else {
+            return put;
+        };
+        let mentions_refused = put.sent.outcome.reason().map(str::to_owned);
+        let again = self.put(message, place, &body).await;
+        Put {
+            sent: with_mentions_refused(put.sent, again.sent, mentions_refused),
+            ..again
         }
     }
 
     fn judged(
         &self,
-        asked: Asked<'_>,
+        asked: &Asked<'_>,
         answer: &Answer,
         said: Option<Said>,
         place: Place<'_>,
     ) -> Sent {
         let outcome = asked.outcome(answer, said.as_ref());
         let Some(said) = said else {
-            return answered(answer, &self.redactor, None, outcome);
+            return answered(answer, self.redactor(), None, outcome);
         };
         if outcome != Outcome::Delivered {
             return Sent {
-                stale_images: code::names_stale_image(&said),
-                ..answered(answer, &self.redactor, Some(said.code.to_string()), outcome)
+                stale_images: said.code != 0 && said.meaning.class == Class::ImageKey,
+                ..answered(
+                    answer,
+                    self.redactor(),
+                    Some(said.code.to_string()),
+                    outcome,
+                )
             };
         }
         // The answer repeats the message, a reporter's words in it: only the ids are kept.
@@ -153,7 +191,7 @@ impl FeishuApp {
         };
         Sent {
             status: Some(answer.status),
-            excerpt: self.redactor.excerpt(ids.to_string().as_bytes()),
+            excerpt: self.redactor().excerpt(ids.to_string().as_bytes()),
             handle: kept,
             ..unsent(outcome)
         }
@@ -161,17 +199,18 @@ impl FeishuApp {
 
     /// Without a token nothing was sent, and it is no fault of the message.
     fn unanswered(&self, error: &Unanswered) -> Sent {
-        match error {
-            Unanswered::Net(error) => unanswered(error, &self.redactor),
-            Unanswered::NoToken(ApiError::Retry { reason }) => unsent(Outcome::Retry {
-                reason: reason.clone(),
-            }),
-            Unanswered::NoToken(ApiError::Stop { reason } | ApiError::Rejected { reason }) => {
-                unsent(Outcome::Stop {
-                    reason: reason.clone(),
-                })
+        let reason = || error.to_string();
+        unsent(match error {
+            Unanswered::Net(error) => return unanswered(error, self.redactor()),
+            Unanswered::NoToken(ApiError::Retry { .. }) => Outcome::Retry { reason: reason() },
+            Unanswered::NoToken(ApiError::SlowDown { pause, .. }) => Outcome::SlowDown {
+                pause: *pause,
+                reason: reason(),
+            },
+            Unanswered::NoToken(ApiError::Stop { .. } | ApiError::Rejected { .. }) => {
+                Outcome::Stop { reason: reason() }
             }
-        }
+        })
     }
 
     /// Rings those whom a message that was taken mentions. What comes of it changes nothing of that.
@@ -187,11 +226,30 @@ impl FeishuApp {
                     said.not_rung,
                     people.len()
                 )),
-                Some(said) => failed(code::why_not_rung(&said, how)),
+                Some(said) => failed(read::why_not_rung(&said, how, self.redactor())),
                 None => failed(format!("HTTP {}", answer.status)),
             },
             Err(Unanswered::Net(error)) => failed(error.to_string()),
             Err(Unanswered::NoToken(error)) => failed(error.to_string()),
+        }
+    }
+}
+
+/// What one call came to.
+struct Put {
+    sent: Sent,
+    /// Whether the message that it was to answer or change is gone.
+    gone: bool,
+    /// What the platform's code means, if it refused.
+    class: Option<Class>,
+}
+
+impl Put {
+    const fn not_sent(outcome: Outcome) -> Self {
+        Self {
+            sent: unsent(outcome),
+            gone: false,
+            class: None,
         }
     }
 }
@@ -250,16 +308,13 @@ impl Destination for FeishuApp {
     }
 
     async fn send(&self, message: Message<'_>) -> Sent {
-        let payload = message.payload.with_links(message.link);
-        let Some(content) = content::of(&payload) else {
-            let reason = "the message is none of Feishu's".into();
-            return unsent(refused(message.payload.form, FORMS, reason));
-        };
-        let (mut sent, gone) = self.put(&message, message.place, &content).await;
-        if gone && matches!(message.place, Place::Under(_)) {
+        let body = message.payload.with_links(message.link);
+        let mut put = self.put_mending(&message, message.place, &body).await;
+        if put.gone && matches!(message.place, Place::Under(_)) {
             // What it was to answer has been taken back; it is still to be said.
-            (sent, _) = self.put(&message, Place::New, &content).await;
+            put = self.put_mending(&message, Place::New, &body).await;
         }
+        let mut sent = put.sent;
         let told = sent.outcome == Outcome::Delivered && !matches!(message.place, Place::Over(_));
         if let (true, Some(how), Some(handle)) = (told, self.urgent, &sent.handle)
             && !message.rings.is_empty()

@@ -1,10 +1,9 @@
 //! A Feishu or Lark group's custom bot. Source: doc "自定义机器人使用指南".
 //!
 //! The URL is the secret. The bot answers HTTP 200 even to what it refuses: the code in the body
-//! counts ([`code`]). It knows no key against doubles, takes 20 KB, and shows pictures by keys that an
+//! counts. It knows no key against doubles, takes 20 KB, and shows pictures by keys that an
 //! app of the same tenant uploaded.
 
-mod code;
 #[cfg(test)]
 mod tests;
 
@@ -13,17 +12,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::answer::{answered, refused, unanswered, unsent};
-use super::excerpt::Redactor;
+use super::answer::{Reading, answered, refused, unanswered, unsent};
+use super::feishu_answer::Refusal;
 use super::splice::splice;
+use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
     BuildError, Common, Destination, KeyOwner, Message, Pace, Sent, Settings, ShowsImages, by_link,
     no_upload,
 };
-use crate::feishu::bot::sign;
+use crate::feishu::bot::{CLOCK_OFF_MAX_SECS, sign};
+use crate::feishu::codes::{self, Cause, Class};
 use crate::feishu::{ApiError, FeishuClient, bot};
-use crate::model::{AppName, Form, ImageFormat, Outcome, Secret};
-use crate::net::{Body, HttpClient, Method, Request};
+use crate::model::{AppName, Form, ImageFormat, Outcome, Secret, Timestamp};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Patience, Redactor, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
@@ -41,6 +42,8 @@ const PACES: &[Pace] = &[
 
 /// The largest request a bot takes.
 const REQUEST_BYTES_MAX: usize = 20 * 1024;
+/// A difference of clocks that is worth a word; less is the way of the answer.
+const CLOCK_OFF_MIN_SECS: i64 = 60;
 
 /// How a bot gets to show pictures.
 pub(super) enum Images {
@@ -75,6 +78,7 @@ pub(super) struct FeishuBot {
     secret: Option<Secret>,
     images: Images,
     redactor: Redactor,
+    patience: Patience,
 }
 
 impl FeishuBot {
@@ -84,9 +88,11 @@ impl FeishuBot {
         url: Secret,
         secret: Option<Secret>,
         images: Images,
+        proxy: Option<&Secret>,
     ) -> Self {
         Self {
-            redactor: Redactor::new(&url, &secret, []),
+            redactor: Redactor::new(proxy.into_iter().chain([&url]), &secret, []),
+            patience: Patience::default(),
             common,
             http,
             url,
@@ -95,18 +101,127 @@ impl FeishuBot {
         }
     }
 
-    /// The request's body: the message, signed for this attempt if the bot has a secret.
-    fn request_body(&self, message: &Message<'_>) -> Option<String> {
-        let body = message.payload.with_links(message.link);
-        let Some(secret) = &self.secret else {
-            return Some(body);
+    /// Sends `body`, signed for this attempt if the bot has a secret.
+    async fn put(&self, body: &str, form: Form, now: Timestamp) -> Result<Put, NetError> {
+        let signed = match &self.secret {
+            None => Some(body.to_owned()),
+            Some(secret) => {
+                let timestamp = now.as_secs();
+                let sign = sign(secret, timestamp);
+                splice(
+                    body,
+                    &format!(r#""timestamp":"{timestamp}","sign":"{sign}""#),
+                )
+            }
         };
-        let timestamp = message.now.as_secs();
-        let sign = sign(secret, timestamp);
-        splice(
-            &body,
-            &format!(r#""timestamp":"{timestamp}","sign":"{sign}""#),
-        )
+        let Some(signed) = signed else {
+            let reason = "the message is not a JSON object".into();
+            return Ok(Put::not_sent(refused(form, FORMS, reason)));
+        };
+        let bytes = signed.len();
+        if bytes > REQUEST_BYTES_MAX {
+            let reason = format!("not sent: {bytes} bytes, and a bot takes {REQUEST_BYTES_MAX}");
+            return Ok(Put::not_sent(refused(form, FORMS, reason)));
+        }
+        let json = Secret::new("application/json; charset=utf-8");
+        let request = Request {
+            method: Method::Post,
+            url: &self.url,
+            headers: vec![("content-type".into(), json)],
+            body: Body::Bytes(signed.into()),
+            timeout: self.common.timeout,
+        };
+        let answer = self.http.send(request).await?;
+        let reading = Reading {
+            form,
+            forms: FORMS,
+            now,
+            sent: body,
+            redactor: &self.redactor,
+            patience: &self.patience,
+            gone_if_not_found: true,
+            any_receiver: false,
+        };
+        Ok(self.read(&answer, &reading))
+    }
+
+    fn read(&self, answer: &Answer, reading: &Reading<'_>) -> Put {
+        let sent = |code: Option<i64>, outcome| {
+            answered(
+                answer,
+                &self.redactor,
+                code.map(|code| code.to_string()),
+                outcome,
+            )
+        };
+        let Some((code, msg)) = bot::said(&answer.body) else {
+            return Put::whole(sent(None, reading.by_status(answer)));
+        };
+        if code == 0 {
+            if !answer.is_success() {
+                return Put::whole(sent(Some(code), reading.by_status(answer)));
+            }
+            self.patience.restore();
+            return Put::whole(sent(None, Outcome::Delivered));
+        }
+        self.patience.restore();
+        let meaning = codes::meaning(code, &msg);
+        let msg = msg.as_str();
+        let refusal = Refusal { code, meaning, msg };
+        let outcome = match meaning.class {
+            Class::Stop(Cause::Signature) => self.bad_sign(answer, &refusal, reading),
+            Class::Stop(Cause::Chat) => Outcome::Stop {
+                reason: refusal.reason_saying(
+                    "the bot may not speak in this chat (removed, switched off, or dissolved)",
+                    reading,
+                ),
+            },
+            _ => refusal.outcome(answer, reading),
+        };
+        Put {
+            class: Some(meaning.class),
+            sent: Sent {
+                stale_images: meaning.class == Class::ImageKey,
+                ..sent(Some(code), outcome)
+            },
+        }
+    }
+
+    /// 19021 has three causes: no signature, a wrong clock, a wrong secret.
+    fn bad_sign(&self, answer: &Answer, refusal: &Refusal<'_>, reading: &Reading<'_>) -> Outcome {
+        let ahead = answer.clock_ahead_secs(reading.now).unwrap_or_default();
+        let off = ahead.saturating_abs();
+        let side = if ahead > 0 { "ahead" } else { "behind" };
+        let clock = format!("this machine's clock is {off} s off ({side} of the platform's)");
+        let says = if self.secret.is_none() {
+            "the bot demands signed messages; set `secret`".to_owned()
+        } else if off >= CLOCK_OFF_MAX_SECS {
+            format!("the signature is refused because {clock}; set the clock")
+        } else if off >= CLOCK_OFF_MIN_SECS {
+            format!("the signature is refused; check `secret`; also, {clock}")
+        } else {
+            "the signature is refused; check `secret`".to_owned()
+        };
+        Outcome::Stop {
+            reason: refusal.reason_saying(&says, reading),
+        }
+    }
+}
+
+/// What one request came to.
+struct Put {
+    sent: Sent,
+    /// What the platform's code means, if it refused.
+    class: Option<Class>,
+}
+
+impl Put {
+    const fn whole(sent: Sent) -> Self {
+        Self { sent, class: None }
+    }
+
+    const fn not_sent(outcome: Outcome) -> Self {
+        Self::whole(unsent(outcome))
     }
 }
 
@@ -144,43 +259,20 @@ impl Destination for FeishuBot {
 
     async fn send(&self, message: Message<'_>) -> Sent {
         let form = message.payload.form;
-        let Some(body) = self.request_body(&message) else {
-            let reason = "the message is not a JSON object".into();
-            return unsent(refused(form, FORMS, reason));
+        let body = message.payload.with_links(message.link);
+        let put = match self.put(&body, form, message.now).await {
+            Ok(put) => put,
+            Err(error) => return unanswered(&error, &self.redactor),
         };
-        if body.len() > REQUEST_BYTES_MAX {
-            let reason = format!(
-                "not sent: {} bytes, and a bot takes {REQUEST_BYTES_MAX}",
-                body.len()
-            );
-            return unsent(refused(form, FORMS, reason));
-        }
-        let json = Secret::new("application/json; charset=utf-8");
-        let request = Request {
-            method: Method::Post,
-            url: &self.url,
-            headers: vec![("content-type".into(), json)],
-            body: Body::Bytes(body.into()),
-            timeout: self.common.timeout,
+        let Some(body) = unmentioned(put.class, &put.sent.outcome, &body) else {
+            return put.sent;
         };
-        let asked = code::Asked {
-            form,
-            now: message.now,
-            signed: self.secret.is_some(),
-        };
-        match self.http.send(request).await {
-            Ok(answer) => {
-                let code = bot::code(&answer.body);
-                let outcome = asked.outcome(&answer, code);
-                let stale_images = code::names_stale_image(&answer.body, code);
-                let code = code.filter(|_| outcome != Outcome::Delivered);
-                let code = code.map(|c| c.to_string());
-                Sent {
-                    stale_images,
-                    ..answered(&answer, &self.redactor, code, outcome)
-                }
-            }
+        // It was refused, so it is nowhere yet: the people in it may be the cause.
+        let mentions_refused = put.sent.outcome.reason().map(str::to_owned);
+        let again = match self.put(&body, form, message.now).await {
+            Ok(again) => again.sent,
             Err(error) => unanswered(&error, &self.redactor),
-        }
+        };
+        with_mentions_refused(put.sent, again, mentions_refused)
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! A destination is given a rendered [`Payload`], puts the links into it, signs it, sends it once and
 //! reads the answer, status and body, as its platform means it. `answer` holds what all platforms
-//! mean by a status; `excerpt` is what is kept of an answer's words, without the secrets in them.
+//! mean by a status; what is kept of its words, without the secrets in them, is `net`'s `Redactor`'s.
 
 mod answer;
-mod excerpt;
 mod feishu_answer;
 mod feishu_app;
 mod feishu_bot;
@@ -16,6 +15,7 @@ mod slack_webhook;
 mod splice;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unmentioned;
 mod webhook;
 
 use std::sync::Arc;
@@ -140,6 +140,10 @@ pub struct Sent {
     pub handle: Option<MessageHandle>,
     /// Whether a picture's key was refused as not valid (any more): it is to be uploaded again.
     pub stale_images: bool,
+    /// Why the platform refused the people whom the message mentions. It went without them, if it went.
+    pub mentions_refused: Option<String>,
+    /// Whether a page for people came where a receiver of our messages should be: it was taken for a yes.
+    pub page: bool,
     /// What came of ringing people about the message, where that was to be done. The message itself
     /// was taken.
     pub rang: Option<Rang>,
@@ -200,6 +204,15 @@ pub trait Destination: Send + Sync {
     async fn send(&self, message: Message<'_>) -> Sent;
 }
 
+/// What in a receiver's answer says that it took a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// Where it stands in the JSON (RFC 6901), e.g. `/errcode`.
+    pub pointer: String,
+    /// What must stand there.
+    pub equals: serde_json::Value,
+}
+
 /// What each kind takes beyond the common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KindSettings {
@@ -249,6 +262,8 @@ pub enum KindSettings {
         secrets: Vec<Secret>,
         /// The operator's own headers.
         headers: Vec<(String, Secret)>,
+        /// What in the answer says yes; `None`: any 2xx.
+        success: Option<Success>,
     },
     /// JSON lines in a file.
     File {
@@ -369,6 +384,7 @@ pub fn build(
     client: Option<FeishuClient>,
 ) -> Result<Arc<dyn Destination>, BuildError> {
     let common = settings.common.clone();
+    let proxy = settings.proxy.as_ref();
     Ok(match &settings.kind {
         KindSettings::FeishuBot {
             url,
@@ -378,7 +394,7 @@ pub fn build(
             let images = feishu_bot::Images::of(settings, upload_images_as.as_ref(), client)?;
             let (url, secret) = (url.clone(), secret.clone());
             Arc::new(feishu_bot::FeishuBot::new(
-                common, http, url, secret, images,
+                common, http, url, secret, images, proxy,
             ))
         }
         KindSettings::FeishuApp {
@@ -398,6 +414,7 @@ pub fn build(
                 http,
                 url,
                 settings.links,
+                proxy,
             ))
         }
         KindSettings::SlackApp {
@@ -408,18 +425,24 @@ pub fn build(
         } => {
             let (token, channel) = (token.clone(), channel.clone());
             Arc::new(slack_app::SlackApp::new(
-                common, http, base_url, token, channel,
+                common, http, base_url, token, channel, proxy,
             ))
         }
         KindSettings::Webhook {
             url,
             secrets,
             headers,
+            success,
         } => {
-            let links = settings.links;
-            Arc::new(webhook::Webhook::build(
-                common, http, url, secrets, headers, links,
-            )?)
+            let given = webhook::Given {
+                url,
+                secrets,
+                headers,
+                success: success.as_ref(),
+                links: settings.links,
+                proxy,
+            };
+            Arc::new(webhook::Webhook::build(common, http, &given)?)
         }
         KindSettings::File { path } => Arc::new(file::JsonLines::new(common, path.clone())),
     })

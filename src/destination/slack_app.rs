@@ -17,12 +17,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::request::{Address, Asked};
-use super::answer::{ByStatus, answered, refused, retry_after, unanswered, unsent};
-use super::excerpt::Redactor;
+use super::answer::{Reading, answered, refused, unanswered, unsent};
 use super::{Common, Destination, KeyOwner, Message, Pace, Sent, SharedPace, ShowsImages};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, MessageHandle, Outcome, RETRY_AFTER_MAX, Secret, Timestamp};
-use crate::net::{Answer, HttpClient, NetError};
+use crate::net::{Answer, HttpClient, NetError, Patience, Redactor};
 use crate::slack::{Arguments, Class, Problem, Said, SlackClient, UploadError};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
@@ -50,6 +49,7 @@ pub(super) struct SlackApp {
     client: SlackClient,
     channel: String,
     redactor: Redactor,
+    patience: Patience,
 }
 
 impl SlackApp {
@@ -59,9 +59,12 @@ impl SlackApp {
         base_url: &str,
         token: Secret,
         channel: String,
+        proxy: Option<&Secret>,
     ) -> Self {
+        let base = Secret::new(base_url);
         Self {
-            redactor: Redactor::new(&Secret::new(base_url), [&token], []),
+            redactor: Redactor::new(proxy.into_iter().chain([&base]), [&token], []),
+            patience: Patience::default(),
             common,
             client: SlackClient::new(base_url, token, http),
             channel,
@@ -147,8 +150,16 @@ impl Destination for SlackApp {
             Err(error) => return unanswered(&error, &self.redactor),
         };
         let judge = Judge {
-            form,
-            now: message.now,
+            reading: Reading {
+                form,
+                forms: FORMS,
+                now: message.now,
+                sent: &body,
+                redactor: &self.redactor,
+                patience: &self.patience,
+                gone_if_not_found: false,
+                any_receiver: false,
+            },
             made_at: message.key.made_at(),
         };
         let (outcome, code) = judge.outcome(&answer, &said);
@@ -180,31 +191,36 @@ fn handle(channel: Option<String>, ts: Option<String>) -> Option<MessageHandle> 
 
 /// What an answer is judged by.
 #[derive(Clone, Copy)]
-struct Judge {
-    form: Form,
-    now: Timestamp,
+struct Judge<'a> {
+    reading: Reading<'a>,
     /// When the message was made.
     made_at: Timestamp,
 }
 
-impl Judge {
+impl Judge<'_> {
     /// What an answer comes to, and Slack's word for what was wrong.
-    fn outcome(self, answer: &Answer, said: &Said) -> (Outcome, Option<String>) {
+    fn outcome(&self, answer: &Answer, said: &Said) -> (Outcome, Option<String>) {
         match said {
-            Said::Ok(_) => (Outcome::Delivered, None),
-            Said::Refused(problem) => (self.refused(answer, problem), Some(problem.error.clone())),
-            Said::Unreadable => (self.by_status(answer), None),
+            Said::Ok(_) => {
+                self.reading.patience.restore();
+                (Outcome::Delivered, None)
+            }
+            Said::Refused(problem) => {
+                self.reading.patience.restore();
+                (self.refused(answer, problem), Some(problem.error.clone()))
+            }
+            Said::Unreadable => (self.reading.by_status(answer), None),
         }
     }
 
     /// Whether a picture is no more in Slack: one that was given to it lately may only not be ready yet.
-    fn is_stale(self, problem: &Problem) -> bool {
-        problem.class() == Class::File && self.now.since(self.made_at) >= FILE_WAIT_MAX
+    fn is_stale(&self, problem: &Problem) -> bool {
+        problem.class() == Class::File && self.reading.now.since(self.made_at) >= FILE_WAIT_MAX
     }
 
-    fn refused(self, answer: &Answer, problem: &Problem) -> Outcome {
+    fn refused(&self, answer: &Answer, problem: &Problem) -> Outcome {
         let reason = problem.says();
-        let pause = retry_after(answer, self.now);
+        let pause = self.reading.pause(answer);
         match problem.class() {
             Class::SlowDown => Outcome::SlowDown { pause, reason },
             Class::WaitLong => Outcome::SlowDown {
@@ -214,24 +230,13 @@ impl Judge {
             Class::Retry => Outcome::Retry { reason },
             Class::Perhaps => Outcome::Ambiguous { reason },
             Class::Stop => Outcome::Stop { reason },
-            Class::Payload => refused(self.form, FORMS, reason),
+            Class::Payload => self.reading.refused(reason),
             Class::File if !self.is_stale(problem) => Outcome::Retry { reason },
-            Class::File => refused(self.form, FORMS, reason),
+            Class::File => self.reading.refused(reason),
             Class::Thread | Class::Unchangeable => Outcome::Rejected { reason },
-            Class::Unknown if answer.status == 429 || answer.status >= 500 => {
-                self.by_status(answer)
-            }
-            Class::Unknown => refused(self.form, FORMS, reason),
+            Class::Unknown if answer.status == 429 => Outcome::SlowDown { pause, reason },
+            Class::Unknown if answer.status >= 500 => Outcome::Retry { reason },
+            Class::Unknown => Outcome::Unknown { reason },
         }
-    }
-
-    fn by_status(self, answer: &Answer) -> Outcome {
-        let by_status = ByStatus {
-            form: self.form,
-            forms: FORMS,
-            now: self.now,
-            gone_if_not_found: false,
-        };
-        by_status.outcome(answer)
     }
 }

@@ -1,18 +1,21 @@
 //! A Slack incoming webhook. Source: docs.slack.dev "Sending messages using incoming webhooks" and
 //! "Rate limits", and the changelog of 2016-05-17 for statuses and words.
+//!
+//! Many receivers take Slack's messages and answer in words of their own (`alertmanager#3546`,
+//! `grafana#64079`): a short 2xx that speaks of no error is a yes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::answer::{ByStatus, answered, refused, retry_after, unanswered};
-use super::excerpt::Redactor;
+use super::answer::{Reading, answered, unanswered, words};
 use super::{Common, Destination, Message, Pace, Sent, ShowsImages, by_link, no_upload};
 use crate::feishu::ApiError;
-use crate::model::{Form, ImageFormat, Outcome, Secret, Timestamp};
-use crate::net::{Answer, Body, HttpClient, Method, Request};
+use crate::model::{Form, ImageFormat, Outcome, Secret};
+use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
+use crate::slack::{Class, Problem};
 
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
@@ -22,19 +25,30 @@ const PACES: &[Pace] = &[Pace {
     per: Duration::from_millis(1100),
 }];
 
+/// A longer answer is no receiver's yes: Slack's own has two letters.
+const YES_BYTES_MAX: usize = 1024;
+
 /// See the module.
 pub(super) struct SlackWebhook {
     common: Common,
     http: HttpClient,
     url: Secret,
     redactor: Redactor,
+    patience: Patience,
     links: bool,
 }
 
 impl SlackWebhook {
-    pub(super) fn new(common: Common, http: HttpClient, url: Secret, links: bool) -> Self {
+    pub(super) fn new(
+        common: Common,
+        http: HttpClient,
+        url: Secret,
+        links: bool,
+        proxy: Option<&Secret>,
+    ) -> Self {
         Self {
-            redactor: Redactor::new(&url, [], []),
+            redactor: Redactor::new(proxy.into_iter().chain([&url]), [], []),
+            patience: Patience::default(),
             common,
             http,
             url,
@@ -76,91 +90,129 @@ impl Destination for SlackWebhook {
             method: Method::Post,
             url: &self.url,
             headers: vec![("content-type".into(), json)],
-            body: Body::Bytes(body.into()),
+            body: Body::Bytes(body.clone().into()),
             timeout: self.common.timeout,
         };
-        match self.http.send(request).await {
-            Ok(answer) => {
-                let word = word(&answer.body);
-                let outcome = outcome(&answer, word.as_deref(), message.payload.form, message.now);
-                let code = word.filter(|_| outcome != Outcome::Delivered);
-                answered(&answer, &self.redactor, code, outcome)
-            }
-            Err(error) => unanswered(&error, &self.redactor),
-        }
+        let answer = match self.http.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => return unanswered(&error, &self.redactor),
+        };
+        let reading = Reading {
+            form: message.payload.form,
+            forms: FORMS,
+            now: message.now,
+            sent: &body,
+            redactor: &self.redactor,
+            patience: &self.patience,
+            gone_if_not_found: true,
+            any_receiver: true,
+        };
+        let word = word(&answer);
+        let outcome = outcome(&answer, word.as_deref(), &reading);
+        let code = word.filter(|_| outcome != Outcome::Delivered);
+        answered(&answer, &self.redactor, code, outcome)
     }
 }
 
 /// The word Slack answers with: the whole body, or the `error` of a JSON object.
-fn word(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Object {
-        ok: bool,
-        error: Option<String>,
-    }
-    let text = std::str::from_utf8(body).ok()?.trim();
-    let word = match serde_json::from_str::<Object>(text) {
-        Ok(Object { ok: true, .. }) => "ok".to_owned(),
-        Ok(Object { error, .. }) => error?,
-        Err(_not_json) => text.to_owned(),
+fn word(answer: &Answer) -> Option<String> {
+    let text = std::str::from_utf8(&answer.body).ok()?.trim();
+    let word = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(members)) => members.get("error")?.as_str()?.to_owned(),
+        Ok(_) | Err(_) => text.to_owned(),
     };
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     (!word.is_empty() && word.len() <= 64 && word.bytes().all(plain)).then_some(word)
 }
 
 /// The words count before the status: a refused message has come with 400, 500 and 200.
-fn outcome(answer: &Answer, word: Option<&str>, form: Form, now: Timestamp) -> Outcome {
+fn outcome(answer: &Answer, word: Option<&str>, reading: &Reading<'_>) -> Outcome {
     let status = answer.status;
-    let reason = format!("HTTP {status}: {}", word.unwrap_or_default());
-    match word {
-        Some("ok") if (200..=299).contains(&status) => Outcome::Delivered,
-        Some(
-            "invalid_payload"
-            | "invalid_blocks"
-            | "invalid_blocks_format"
-            | "invalid_attachments"
-            | "invalid_arguments"
-            | "no_text"
-            | "missing_text_or_fallback_or_attachments"
-            | "msg_too_long"
-            | "msg_blocks_too_long"
-            | "too_many_attachments"
-            | "user_not_found",
-        ) => refused(form, FORMS, reason),
-        Some("action_prohibited" | "posting_to_general_channel_denied") => Outcome::Stop {
-            reason: format!("{reason}: an administrator of the workspace forbids it"),
-        },
-        Some(
-            "invalid_token"
-            | "no_service"
-            | "no_service_id"
-            | "no_team"
-            | "team_disabled"
-            | "channel_not_found"
-            | "channel_is_archived"
-            | "no_active_hooks",
-        ) => Outcome::Stop {
-            reason: format!(
-                "{reason}: the webhook, its app or its channel is gone; set a new `url`"
-            ),
-        },
-        Some("ratelimited" | "rate_limited") => Outcome::SlowDown {
-            pause: retry_after(answer, now),
+    let problem = word.map(|word| Problem::of_word(word.to_owned()));
+    let known = problem.filter(|problem| problem.class() != Class::Unknown);
+    let Some(problem) = known else {
+        return of_any_receiver(answer, reading);
+    };
+    reading.patience.restore();
+    let reason = format!("HTTP {status}: {}", problem.says_of_a_webhook());
+    match problem.class() {
+        Class::SlowDown | Class::WaitLong => Outcome::SlowDown {
+            pause: reading.pause(answer),
             reason,
         },
-        Some("rollup_error" | "internal_error" | "fatal_error" | "service_unavailable") => {
-            Outcome::Retry { reason }
+        Class::Retry | Class::Perhaps => Outcome::Retry { reason },
+        Class::Stop => Outcome::Stop { reason },
+        Class::Payload | Class::File | Class::Thread | Class::Unchangeable => {
+            reading.refused(reason)
         }
-        Some(_) | None => {
-            let by_status = ByStatus {
-                form,
-                forms: FORMS,
-                now,
-                gone_if_not_found: true,
-            };
-            by_status.outcome(answer)
-        }
+        Class::Unknown => Outcome::Unknown { reason },
     }
+}
+
+/// What an answer comes to whose word is not one of Slack's.
+fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
+    if !answer.is_success() || answer.is_page() || answer.truncated {
+        return reading.by_status(answer);
+    }
+    reading.patience.restore();
+    if speaks_of_error(&answer.body) {
+        let reason = format!("HTTP {}, and the answer speaks of an error", answer.status);
+        let reason = reading.quoting(reason, &words(answer));
+        return Outcome::Unknown { reason };
+    }
+    if answer.body.len() > YES_BYTES_MAX {
+        return reading.by_status(answer);
+    }
+    Outcome::Delivered
+}
+
+/// Whether an answer says no: by the member that says so in JSON, else by its words.
+fn speaks_of_error(body: &[u8]) -> bool {
+    const WORDS: [&str; 18] = [
+        "err",
+        "fail",
+        "invalid",
+        "denied",
+        "forbidden",
+        "unauthor",
+        "not found",
+        "not_found",
+        "missing",
+        "exceed",
+        "prohibited",
+        "disabled",
+        "archived",
+        "expired",
+        "refused",
+        "reject",
+        "unknown",
+        "no_",
+    ];
+    let in_words = |text: &str| {
+        let text = text.to_lowercase();
+        WORDS.iter().any(|word| text.contains(word))
+    };
+    let text = String::from_utf8_lossy(body);
+    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
+        return text.len() <= YES_BYTES_MAX && in_words(&text);
+    };
+    let says_no = |name: &str| matches!(members.get(name), Some(Value::Bool(false)));
+    let in_text = |name: &str| {
+        members
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(in_words)
+    };
+    let error = members.get("error").or_else(|| members.get("errors"));
+    let has_error = match error {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Bool(true) | Value::Number(_) | Value::Object(_)) => true,
+    };
+    has_error
+        || ["ok", "success", "result"].into_iter().any(says_no)
+        || ["status", "result", "code"].into_iter().any(in_text)
 }
 
 #[cfg(test)]

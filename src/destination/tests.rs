@@ -50,6 +50,7 @@ pub(crate) fn webhook(url: &str) -> KindSettings {
         url: Secret::new(url),
         secrets: Vec::new(),
         headers: Vec::new(),
+        success: None,
     }
 }
 
@@ -108,11 +109,7 @@ pub(super) fn reason(sent: &Sent) -> &str {
 #[tokio::test]
 async fn without_a_whole_answer() {
     for kind in KINDS {
-        for reply in [
-            Reply::CloseAtOnce,
-            Reply::CloseAfterRequest,
-            Reply::CutShort,
-        ] {
+        for reply in [Reply::CloseAtOnce, Reply::CloseAfterRequest] {
             let sent = ask(kind, Form::Full, reply.clone()).await;
             assert!(
                 matches!(sent.outcome, Outcome::Ambiguous { .. }),
@@ -148,7 +145,7 @@ async fn without_a_whole_answer() {
 #[test]
 fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destination() {
     use crate::net::NetError;
-    let redactor = excerpt::Redactor::new(&Secret::new("http://x/"), [], []);
+    let redactor = crate::net::Redactor::new([&Secret::new("http://x/")], [], []);
     let of = |error| answer::unanswered(&error, &redactor).outcome;
     assert!(matches!(
         of(NetError::Unsent("no such host".into())),
@@ -177,7 +174,7 @@ async fn statuses_that_mean_the_same_everywhere() {
             assert!(matches!(sent.outcome, Retry { .. }), "{sent:?}");
             assert_eq!(sent.status, Some(status));
         }
-        for status in [401, 403, 407, 410] {
+        for status in [401, 407, 410] {
             assert!(
                 matches!(ask(status, "x", "y").await.outcome, Stop { .. }),
                 "{status}"
@@ -203,17 +200,116 @@ async fn statuses_that_mean_the_same_everywhere() {
                 "{sent:?}"
             );
         }
-        for status in [501, 505] {
-            let sent = ask(status, "x", "y").await;
-            assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
-        }
         for status in [301, 302, 303, 307, 308] {
             let to = "https://login.example.com/SECRETPART?token=t";
             let sent = ask(status, "location", to).await;
-            assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{sent:?}");
+            assert!(matches!(sent.outcome, Retry { .. }), "{sent:?}");
             assert!(reason(&sent).contains("to login.example.com;"), "{sent:?}");
             assert!(!reason(&sent).contains("token"), "{sent:?}");
         }
+    }
+}
+
+/// What each kind makes of every class of answer: status, media type and body, then webhook, slack-webhook,
+/// feishu-bot. No row ends a message but those that judge it.
+#[tokio::test]
+async fn every_class_of_answer_by_kind() {
+    use crate::model::OutcomeKind::{
+        Ambiguous, Delivered, Rejected, Retry, SlowDown, Stop, Unknown,
+    };
+    const HTML: (&str, &str) = (
+        "text/html",
+        "<html><title>Service unavailable</title></html>",
+    );
+    const JSON: (&str, &str) = ("application/json", r#"{"message":"invalid content"}"#);
+    const TEXT: (&str, &str) = ("text/plain", "invalid content");
+    const CODE: (&str, &str) = ("application/json", r#"{"code":230999,"msg":"try again"}"#);
+    const NONE: (&str, &str) = ("text/plain", "");
+    let rows = [
+        (200, HTML, [Delivered, Ambiguous, Ambiguous]),
+        (200, NONE, [Delivered, Delivered, Ambiguous]),
+        (200, CODE, [Delivered, Delivered, Unknown]),
+        (204, NONE, [Delivered, Delivered, Ambiguous]),
+        (302, HTML, [Retry, Retry, Retry]),
+        (304, NONE, [Retry, Retry, Retry]),
+        (307, NONE, [Retry, Retry, Retry]),
+        (400, HTML, [Retry, Retry, Retry]),
+        (400, NONE, [Retry, Retry, Retry]),
+        (400, JSON, [Rejected, Rejected, Retry]),
+        (400, TEXT, [Rejected, Rejected, Retry]),
+        (400, CODE, [Rejected, Rejected, Unknown]),
+        (401, HTML, [Stop, Stop, Stop]),
+        (401, JSON, [Stop, Stop, Stop]),
+        (402, HTML, [Retry, Retry, Retry]),
+        (402, NONE, [Retry, Retry, Retry]),
+        (403, HTML, [Retry, Retry, Retry]),
+        (403, NONE, [Stop, Stop, Stop]),
+        (404, HTML, [Retry, Retry, Retry]),
+        (404, NONE, [Retry, Stop, Stop]),
+        (405, HTML, [Retry, Retry, Retry]),
+        (406, NONE, [Retry, Retry, Retry]),
+        (408, NONE, [Retry, Retry, Retry]),
+        (409, NONE, [Delivered, Retry, Retry]),
+        (410, HTML, [Stop, Stop, Stop]),
+        (411, HTML, [Retry, Retry, Retry]),
+        (413, HTML, [Rejected, Rejected, Rejected]),
+        (415, NONE, [Rejected, Rejected, Rejected]),
+        (418, TEXT, [Retry, Retry, Retry]),
+        (421, HTML, [Retry, Retry, Retry]),
+        (422, JSON, [Rejected, Rejected, Rejected]),
+        (425, NONE, [Retry, Retry, Retry]),
+        (429, HTML, [SlowDown, SlowDown, SlowDown]),
+        (429, CODE, [SlowDown, SlowDown, SlowDown]),
+        (451, HTML, [Retry, Retry, Retry]),
+        (500, HTML, [Retry, Retry, Retry]),
+        (500, CODE, [Retry, Retry, Retry]),
+        (501, HTML, [Retry, Retry, Retry]),
+        (503, NONE, [Retry, Retry, Retry]),
+        (505, NONE, [Retry, Retry, Retry]),
+        (530, HTML, [Retry, Retry, Retry]),
+        (999, NONE, [Retry, Retry, Retry]),
+    ];
+    for (status, (media_type, body), wanted) in rows {
+        for (kind, wanted) in KINDS.into_iter().zip(wanted) {
+            let reply = Reply::with(status, "content-type", media_type, body);
+            // The plainest form: what it comes to is the end or a retry.
+            let form = if kind as usize == KINDS[0] as usize {
+                Form::Full
+            } else {
+                Form::Text
+            };
+            let sent = ask(kind, form, reply).await;
+            assert_eq!(sent.outcome.kind(), wanted, "{status} {body}: {sent:?}");
+            reason(&sent);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_front_for_long_stops_the_destination_and_says_where_it_leads() {
+    for kind in KINDS {
+        let to = "https://login.example.com/x";
+        let fake = Fake::start(vec![
+            Reply::with(302, "location", to, ""),
+            Reply::with(302, "location", to, ""),
+            Reply::of(500, ""),
+            Reply::of(405, ""),
+        ]);
+        let destination = build(&settings(kind(&fake.url("/hook/SECRETPART"))), None).unwrap();
+        let one = || send(destination.as_ref(), Form::Full, r#"{"msg_type":"text"}"#);
+        assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+        let sent = one().await;
+        assert!(matches!(sent.outcome, Outcome::Stop { .. }), "{sent:?}");
+        assert!(
+            reason(&sent).contains("a redirect to login.example.com"),
+            "{sent:?}"
+        );
+        // An answer of the receiver's own begins it anew.
+        assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
+        assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
     }
 }
 

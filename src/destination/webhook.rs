@@ -1,7 +1,8 @@
 //! A receiver of Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks, spec):
 //! JSON, signed with HMAC-SHA256 under the key against doubles and the time of the attempt.
 //!
-//! There is no limit of the platform's own: `rate` is the operator's word.
+//! There is no limit of the platform's own: `rate` is the operator's word. Any 2xx is a yes, whatever becomes of
+//! the body, unless the destination says what in the answer is one ([`Success`]).
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -11,19 +12,30 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::answer::{ByStatus, answered, unanswered};
-use super::excerpt::Redactor;
+use super::answer::{Reading, answered, unanswered, words};
 use super::{
-    BuildError, Common, Destination, Message, Pace, Sent, ShowsImages, by_link, no_upload,
+    BuildError, Common, Destination, Message, Pace, Sent, ShowsImages, Success, by_link, no_upload,
 };
-use crate::feishu::ApiError;
+use crate::feishu::{ApiError, codes};
 use crate::model::{Form, ImageFormat, Outcome, Secret};
-use crate::net::{Answer, Body, HttpClient, Method, Request};
+use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
 
 const FORMS: &[Form] = &[Form::Full];
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
+/// What is kept before the beginning of a page that came as the answer.
+const PAGE: &str = "a page for people, not a receiver's answer: ";
+
+/// What a webhook's settings say.
+pub(super) struct Given<'a> {
+    pub(super) url: &'a Secret,
+    pub(super) secrets: &'a [Secret],
+    pub(super) headers: &'a [(String, Secret)],
+    pub(super) success: Option<&'a Success>,
+    pub(super) links: bool,
+    pub(super) proxy: Option<&'a Secret>,
+}
 
 /// See the module.
 pub(super) struct Webhook {
@@ -32,7 +44,9 @@ pub(super) struct Webhook {
     url: Secret,
     keys: Vec<Key>,
     headers: Vec<(String, Secret)>,
+    success: Option<Success>,
     redactor: Redactor,
+    patience: Patience,
     links: bool,
 }
 
@@ -41,11 +55,14 @@ impl Webhook {
     pub(super) fn build(
         common: Common,
         http: HttpClient,
-        url: &Secret,
-        secrets: &[Secret],
-        headers: &[(String, Secret)],
-        links: bool,
+        given: &Given<'_>,
     ) -> Result<Self, BuildError> {
+        let Given {
+            url,
+            secrets,
+            headers,
+            ..
+        } = *given;
         let reserved = |name: &str| {
             [ID, TIMESTAMP, SIGNATURE, "content-length", "host"]
                 .iter()
@@ -71,13 +88,19 @@ impl Webhook {
             })?);
         }
         Ok(Self {
-            redactor: Redactor::new(url, secrets, headers.iter().map(|(_, value)| value)),
+            redactor: Redactor::new(
+                given.proxy.into_iter().chain([url]),
+                secrets,
+                headers.iter().map(|(_, value)| value),
+            ),
+            patience: Patience::default(),
             common,
             http,
             url: url.clone(),
             keys,
             headers: headers.to_vec(),
-            links,
+            success: given.success.cloned(),
+            links: given.links,
         })
     }
 
@@ -134,33 +157,103 @@ impl Destination for Webhook {
             method: Method::Post,
             url: &self.url,
             headers: self.headers(&message.key.to_string(), message.now.as_secs(), &body),
-            body: Body::Bytes(body.into()),
+            body: Body::Bytes(body.clone().into()),
             timeout: self.common.timeout,
         };
-        match self.http.send(request).await {
-            Ok(answer) => {
-                let outcome = outcome(&answer, &message);
-                answered(&answer, &self.redactor, None, outcome)
-            }
-            Err(error) => unanswered(&error, &self.redactor),
+        let answer = match &self.success {
+            Some(_) => self.http.send(request).await,
+            None => self.http.send_for_head(request).await,
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return unanswered(&error, &self.redactor),
+        };
+        let reading = Reading {
+            form: message.payload.form,
+            forms: FORMS,
+            now: message.now,
+            sent: &body,
+            redactor: &self.redactor,
+            patience: &self.patience,
+            gone_if_not_found: false,
+            any_receiver: true,
+        };
+        let (outcome, code) = self.outcome(&answer, &reading);
+        let page = outcome == Outcome::Delivered && answer.is_page();
+        let sent = answered(&answer, &self.redactor, code, outcome);
+        Sent {
+            page,
+            excerpt: match sent.excerpt {
+                Some(excerpt) if page => {
+                    self.redactor.excerpt(format!("{PAGE}{excerpt}").as_bytes())
+                }
+                excerpt => excerpt,
+            },
+            ..sent
         }
     }
 }
 
-fn outcome(answer: &Answer, message: &Message<'_>) -> Outcome {
-    match answer.status {
-        // 409 is how a receiver that knows the id says that it has it.
-        200..=299 | 409 => Outcome::Delivered,
-        410 => Outcome::Stop {
-            reason: "HTTP 410: the receiver wants no more".into(),
-        },
-        _ => ByStatus {
-            form: message.payload.form,
-            forms: FORMS,
-            now: message.now,
-            gone_if_not_found: false,
+impl Webhook {
+    /// What the answer comes to, and the receiver's own code in it.
+    fn outcome(&self, answer: &Answer, reading: &Reading<'_>) -> (Outcome, Option<String>) {
+        let outcome = match (answer.status, &self.success) {
+            (200..=299, Some(success)) => return self.by_body(success, answer, reading),
+            // 409 is how a receiver that knows the id says that it has it.
+            (200..=299 | 409, _) => Outcome::Delivered,
+            (410, _) => Outcome::Stop {
+                reason: "HTTP 410: the receiver wants no more".into(),
+            },
+            _ => return (reading.by_status(answer), None),
+        };
+        self.patience.restore();
+        (outcome, None)
+    }
+
+    /// A receiver whose status says yes to everything: what stands at the pointer counts. A page is not its own.
+    fn by_body(
+        &self,
+        success: &Success,
+        answer: &Answer,
+        reading: &Reading<'_>,
+    ) -> (Outcome, Option<String>) {
+        if answer.is_page() {
+            return (reading.about_the_address(answer), None);
         }
-        .outcome(answer),
+        self.patience.restore();
+        let body = serde_json::from_slice::<serde_json::Value>(&answer.body);
+        let pointer = &success.pointer;
+        let found = body.ok().and_then(|body| body.pointer(pointer).cloned());
+        let Some(found) = found else {
+            let reason = format!(
+                "HTTP {}, and nothing at {pointer} in the answer",
+                answer.status
+            );
+            return (Outcome::Ambiguous { reason }, None);
+        };
+        if found == success.equals {
+            return (Outcome::Delivered, None);
+        }
+        let said = words(answer);
+        let code = match &found {
+            serde_json::Value::Number(number) => number.to_string(),
+            serde_json::Value::Bool(is) => is.to_string(),
+            _ => String::new(),
+        };
+        let is = if code.is_empty() {
+            "something else"
+        } else {
+            &code
+        };
+        let reason = format!("{pointer} in the answer is {is}, not {}", success.equals);
+        let reason = reading.quoting(reason, &said);
+        let outcome = if codes::speaks_of_rate(&said) {
+            let pause = reading.pause(answer);
+            Outcome::SlowDown { pause, reason }
+        } else {
+            Outcome::Unknown { reason }
+        };
+        (outcome, Some(code).filter(|code| !code.is_empty()))
     }
 }
 

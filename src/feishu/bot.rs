@@ -21,14 +21,29 @@ pub fn sign(secret: &Secret, timestamp: i64) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// The code of an answer; very old bots have only `StatusCode`. `None` if it is not the platform's.
-pub fn code(body: &[u8]) -> Option<i64> {
+/// The code and the words of an answer; very old bots have only `StatusCode`. `None` if it is not the
+/// platform's.
+pub fn said(body: &[u8]) -> Option<(i64, String)> {
     #[derive(Deserialize)]
     struct Body {
         code: Option<i64>,
         #[serde(rename = "StatusCode")]
         status_code: Option<i64>,
+        #[serde(default)]
+        msg: String,
+        #[serde(rename = "StatusMessage", default)]
+        status_message: String,
     }
     let body: Body = serde_json::from_slice(body).ok()?;
-    body.code.or(body.status_code)
+    let words = if body.msg.is_empty() {
+        body.status_message
+    } else {
+        body.msg
+    };
+    Some((body.code.or(body.status_code)?, words))
+}
+
+/// The code of an answer.
+pub fn code(body: &[u8]) -> Option<i64> {
+    said(body).map(|(code, _)| code)
 }

@@ -27,11 +27,14 @@ pub use self::endpoint::{Endpoint, NoConnection, Refusal as ConnectionRefusal};
 pub use self::feedbacks::{
     Days, FEEDBACK_SCOPE, FeedbackPage, ListError, ListedFeedback, PageToken,
 };
+pub use self::reply::pause;
 use self::reply::token_refused;
 use self::token::{Token, TokenCache};
 use crate::feishu::App;
 use crate::model::{AppName, ImageFormat, Secret};
-use crate::net::{ANSWER_BYTES_MAX, Answer, Body, HttpClient, Method, NetError, Request};
+use crate::net::{
+    ANSWER_BYTES_MAX, Answer, Body, HttpClient, Method, NetError, Patience, Redactor, Request,
+};
 
 /// The largest picture the platform takes. Source: doc "上传图片".
 pub const IMAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -53,6 +56,8 @@ struct Inner {
     feedback_timezone: TimeZone,
     http: HttpClient,
     token: TokenCache,
+    redactor: Redactor,
+    patience: Patience,
     feedback_pace: feedbacks::Pace,
 }
 
@@ -70,6 +75,14 @@ pub enum ApiError {
     /// Worth another try later.
     #[error("{reason}")]
     Retry {
+        /// What happened.
+        reason: String,
+    },
+    /// Worth another try after a pause.
+    #[error("{reason}")]
+    SlowDown {
+        /// How long, if the platform said so.
+        pause: Option<Duration>,
         /// What happened.
         reason: String,
     },
@@ -101,11 +114,13 @@ pub struct Call {
 }
 
 /// A call that got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
     /// It was not made: there is no token to make it with.
+    #[error(transparent)]
     NoToken(ApiError),
     /// It was made, or begun.
+    #[error(transparent)]
     Net(NetError),
 }
 
@@ -120,6 +135,8 @@ impl FeishuClient {
             feedback_timezone: app.feedback_timezone.clone(),
             http,
             token: TokenCache::default(),
+            redactor: Redactor::new([], &app.app_secret, []),
+            patience: Patience::default(),
             feedback_pace: feedbacks::Pace::default(),
         }))
     }
@@ -132,6 +149,16 @@ impl FeishuClient {
     /// The platform's id of it, `cli_…`.
     pub fn app_id(&self) -> &str {
         &self.0.app_id
+    }
+
+    /// Hides its secret and its tokens.
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
+    /// How long answers about its address are tried again.
+    pub fn patience(&self) -> &Patience {
+        &self.0.patience
     }
 
     /// Uploads a picture and returns its `image_key`. Source: doc "上传图片".
@@ -174,16 +201,16 @@ impl FeishuClient {
         let answer = self.ask(call).await?;
         match serde_json::from_slice(&answer) {
             Ok(Uploaded { data }) if !data.image_key.is_empty() => Ok(data.image_key),
-            Ok(_) | Err(_) => Err(reply::retry("no image_key is in the answer", &self.0.app)),
+            Ok(_) | Err(_) => Err(self.0.retry("no image_key is in the answer")),
         }
     }
 
     /// The body of a success; what else comes is judged by what codes mean everywhere.
     pub async fn ask(&self, call: Call) -> Result<Bytes, ApiError> {
         match self.call(call).await {
-            Ok(answer) => reply::success(answer, &self.0.app),
+            Ok(answer) => self.0.success(answer),
             Err(Unanswered::NoToken(error)) => Err(error),
-            Err(Unanswered::Net(error)) => Err(reply::unanswered(&error, &self.0.app)),
+            Err(Unanswered::Net(error)) => Err(self.0.unanswered(&error)),
         }
     }
 
@@ -192,8 +219,8 @@ impl FeishuClient {
         self.call_up_to(call, ANSWER_BYTES_MAX).await
     }
 
-    /// The same, where an answer may have more bytes than one to a message.
-    async fn call_up_to(&self, call: Call, bytes_max: usize) -> Result<Answer, Unanswered> {
+    /// The same, where an answer may be longer.
+    pub async fn call_up_to(&self, call: Call, bytes_max: usize) -> Result<Answer, Unanswered> {
         let token = self.token().await.map_err(Unanswered::NoToken)?;
         let answer = self.0.send(call.clone(), Some(&token), bytes_max).await;
         if !answer.as_ref().is_ok_and(token_refused) {
@@ -231,8 +258,8 @@ impl Inner {
             expire: u64,
         }
         let answer = self.ask_token(self.app_secret()?).await;
-        let answer = answer.map_err(|error| reply::unanswered(&error, &self.app))?;
-        let answer = reply::success(answer, &self.app)?;
+        let answer = answer.map_err(|error| self.unanswered(&error))?;
+        let answer = self.success(answer)?;
         match serde_json::from_slice(&answer) {
             Ok(Granted {
                 tenant_access_token,
@@ -241,12 +268,12 @@ impl Inner {
                 Secret::new(tenant_access_token),
                 Duration::from_secs(expire),
             )),
-            Ok(_) | Err(_) => Err(reply::retry("no token is in the answer", &self.app)),
+            Ok(_) | Err(_) => Err(self.retry("no token is in the answer")),
         }
     }
 
     fn app_secret(&self) -> Result<&Secret, ApiError> {
-        let none = || reply::stop("it has no `app_secret`", &self.app);
+        let none = || self.stop("it has no `app_secret`");
         self.app_secret.as_ref().ok_or_else(none)
     }
 

@@ -12,6 +12,7 @@ pub mod bot;
 mod card_action;
 mod cipher;
 pub mod client;
+pub mod codes;
 mod envelope;
 mod event;
 pub mod frame;
@@ -25,7 +26,7 @@ pub use card_action::{CARD_ACTION, CardAction, OLD_CARD_ACTION, is_old_card_call
 pub use client::messages::{self, To, Urgent};
 pub use client::{
     ApiError, Call, ConnectionRefusal, Days, FEEDBACK_SCOPE, FeedbackPage, FeishuClient, ListError,
-    ListedFeedback, NoConnection, PageToken, Unanswered,
+    ListedFeedback, NoConnection, PageToken, Unanswered, pause,
 };
 pub use envelope::{Envelope, Refusal, UNSIGNED_BYTES_MAX, Unverified, Verified};
 pub use event::{

@@ -285,6 +285,10 @@ keyed!(
         ImageLost => "image_lost",
         /// The platform takes no pictures from an app until somebody acts.
         ImageUploadRefused => "image_upload_refused",
+        /// A platform refuses people who are mentioned.
+        MentionRefused => "mention_refused",
+        /// A message could not be changed to show how its feedback stands.
+        MessageNotChanged => "message_not_changed",
         /// An authentic event could not be read.
         EventUnreadable => "event_unreadable",
         /// A template failed and the built-in plain one took its place.

@@ -9,14 +9,20 @@
 mod address;
 mod certificates;
 mod guard;
+mod patience;
 mod proxies;
+mod quote;
+mod redact;
 mod resolver;
 mod websocket;
 
 pub use address::is_global;
 pub use certificates::{NO_CERTIFICATES, has_certificates};
 pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, host_matches, host_of};
+pub use patience::Patience;
 pub use proxies::Proxies;
+pub use quote::{quote, whole_quote, with_quote};
+pub use redact::Redactor;
 pub use websocket::{Heard, OpenError, SOCKET_MESSAGE_BYTES_MAX, SocketError, WebSocket};
 
 use std::sync::Arc;
@@ -29,6 +35,11 @@ use resolver::Resolver;
 
 /// How much of an answer to a message is read.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How many lines of headers an answer may have. Beyond the library's own hundred an answer that came would
+/// be taken for lost.
+const HEADERS_MAX: usize = 1024;
+/// How long the body of an answer may take whose head says all there is to know.
+const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -113,11 +124,33 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether its body is a page for people: something that stands in front of the receiver spoke.
+    pub fn is_page(&self) -> bool {
+        let typed = self.header("content-type").unwrap_or_default();
+        typed.to_ascii_lowercase().contains("html")
+            || self.body.trim_ascii_start().starts_with(b"<")
+    }
+
+    /// Where a redirect leads: the host alone, because the rest can be a secret.
+    pub fn redirect_host(&self) -> Option<String> {
+        let url = url::Url::parse(self.header("location")?).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
+    /// Whether the status is a success.
+    pub const fn is_success(&self) -> bool {
+        self.status >= 200 && self.status <= 299
+    }
+
+    /// The time by the peer's clock.
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = jiff::fmt::rfc2822::parse(self.header("date")?).ok()?;
+        Some(Timestamp::from_millis(date.timestamp().as_millisecond()))
+    }
+
     /// How far `now` is ahead of the peer's clock, in seconds, by the `Date` of its answer.
     pub fn clock_ahead_secs(&self, now: Timestamp) -> Option<i64> {
-        let date = self.header("date")?;
-        let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
-        Some(now.as_secs().saturating_sub(theirs.as_second()))
+        Some(now.as_secs().saturating_sub(self.date()?.as_secs()))
     }
 }
 
@@ -165,6 +198,7 @@ impl HttpClient {
                 .no_proxy()
                 .dns_resolver(Arc::new(Resolver::trusted()))
                 .connect_timeout(CONNECT_TIMEOUT)
+                .http1_max_headers(HEADERS_MAX)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .user_agent(concat!("feedback-relay/", env!("CARGO_PKG_VERSION")));
             match &proxy {
@@ -194,12 +228,36 @@ impl HttpClient {
         self.send_up_to(request, ANSWER_BYTES_MAX).await
     }
 
-    /// The same, with at most `bytes_max` of the answer's body: for lists.
+    /// The same, with at most `bytes_max` of the answer's body: for lists. Of an answer whose body breaks off
+    /// the status still counts, unless it is a success: then nobody knows of what.
     pub async fn send_up_to(
         &self,
         request: Request<'_>,
         bytes_max: usize,
     ) -> Result<Answer, NetError> {
+        let response = self.begin(request).await?;
+        let (answer, lost) = read(response, bytes_max).await;
+        match lost {
+            Some(error) if answer.is_success() => Err(error),
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    /// The same for a receiver whose head says all: a body that is cut, slow or endless changes nothing.
+    pub async fn send_for_head(&self, request: Request<'_>) -> Result<Answer, NetError> {
+        let response = self.begin(request).await?;
+        let (status, headers) = (response.status().as_u16(), headers(&response));
+        let body = tokio::time::timeout(IDLE_BODY_TIMEOUT, read(response, ANSWER_BYTES_MAX));
+        let late = |_elapsed| Answer {
+            status,
+            headers,
+            body: Bytes::new(),
+            truncated: true,
+        };
+        Ok(body.await.map_or_else(late, |(answer, _lost)| answer))
+    }
+
+    async fn begin(&self, request: Request<'_>) -> Result<reqwest::Response, NetError> {
         self.check_certificates(request.url)?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -237,8 +295,7 @@ impl HttpClient {
                 )
             }
         };
-        let response = builder.send().await.map_err(classify)?;
-        read(response, bytes_max).await
+        builder.send().await.map_err(classify)
     }
 }
 
@@ -259,25 +316,39 @@ fn by_proxies(proxies: &Proxies) -> Option<reqwest::Result<reqwest::Proxy>> {
     Some(Ok(reqwest::Proxy::custom(way)))
 }
 
-async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Answer, NetError> {
+/// Reads the body, as far as it comes; the error is why no more came.
+async fn read(mut response: reqwest::Response, bytes_max: usize) -> (Answer, Option<NetError>) {
     let status = response.status().as_u16();
     let headers = headers(&response);
     let mut body = Vec::new();
     let mut truncated = false;
-    while let Some(chunk) = response.chunk().await.map_err(classify)? {
-        let room = bytes_max - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() > room {
-            truncated = true;
-            break;
+    let mut lost = None;
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = bytes_max - body.len();
+                body.extend(chunk.iter().take(room));
+                if chunk.len() > room {
+                    truncated = true;
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                lost = Some(classify(error));
+                truncated = true;
+                break;
+            }
         }
     }
-    Ok(Answer {
+    let body = body.into();
+    let answer = Answer {
         status,
         headers,
-        body: body.into(),
+        body,
         truncated,
-    })
+    };
+    (answer, lost)
 }
 
 /// The headers of an answer, names in lower case.

@@ -147,6 +147,8 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ImageHostRefused => pick(locale, "图片域名不在名单", "Picture host refused"),
         NoticeKind::ImageLost => pick(locale, "图片丢失", "Picture lost"),
         NoticeKind::ImageUploadRefused => pick(locale, "图片无法上传", "Pictures not uploaded"),
+        NoticeKind::MentionRefused => pick(locale, "提醒的人被拒绝", "Mention refused"),
+        NoticeKind::MessageNotChanged => pick(locale, "消息未能更新", "Message not changed"),
         NoticeKind::EventUnreadable => pick(locale, "事件无法解析", "Event unreadable"),
         NoticeKind::TemplateFailed => pick(locale, "模板出错", "Template failed"),
         NoticeKind::ConnectionRefused => pick(locale, "长连接被拒绝", "Long connection refused"),

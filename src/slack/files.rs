@@ -168,11 +168,11 @@ fn unanswered(what: &str, error: &NetError) -> UploadError {
 fn refused(what: &str, problem: &Problem) -> UploadError {
     let reason = says(what, &problem.says());
     match problem.class() {
-        Class::SlowDown | Class::WaitLong | Class::Retry | Class::Perhaps => {
+        Class::SlowDown | Class::WaitLong | Class::Retry | Class::Perhaps | Class::Unknown => {
             UploadError::Retry(reason)
         }
         Class::Stop => UploadError::Stop(reason),
-        Class::Payload | Class::File | Class::Thread | Class::Unchangeable | Class::Unknown => {
+        Class::Payload | Class::File | Class::Thread | Class::Unchangeable => {
             UploadError::Rejected(reason)
         }
     }

@@ -9,6 +9,7 @@ use super::Members;
 const WORD_BYTES_MAX: usize = 64;
 const SCOPES_BYTES_MAX: usize = 200;
 const PLACE_BYTES_MAX: usize = 80;
+const WEBHOOK_GONE: &str = "the webhook, its app or its channel is gone; set a new `url`";
 /// So many places are told; the first ones lead to the rest.
 const PLACES_MAX: usize = 3;
 
@@ -75,6 +76,28 @@ impl Problem {
         }
     }
 
+    /// A problem of which nothing is known but its word, as incoming webhooks tell it.
+    pub fn of_word(error: String) -> Self {
+        Self {
+            error,
+            needed: None,
+            provided: None,
+            places: Vec::new(),
+            about_file: false,
+        }
+    }
+
+    /// What happened with an incoming webhook, in words fit for a log.
+    pub fn says_of_a_webhook(&self) -> String {
+        match self.error.as_str() {
+            // Of the app's own calls it is the configured channel.
+            "channel_not_found" | "is_archived" | "channel_is_archived" => {
+                format!("{}: {WEBHOOK_GONE}", self.error)
+            }
+            _ => self.says(),
+        }
+    }
+
     /// What can be done about it.
     pub fn class(&self) -> Class {
         match self.error.as_str() {
@@ -85,7 +108,8 @@ impl Problem {
             | "request_timeout"
             | "team_added_to_org"
             | "org_login_required"
-            | "external_channel_migrating" => Class::Retry,
+            | "external_channel_migrating"
+            | "rollup_error" => Class::Retry,
             "invalid_blocks" | "invalid_blocks_format" if self.about_file => Class::File,
             "invalid_blocks"
             | "invalid_blocks_format"
@@ -93,6 +117,9 @@ impl Problem {
             | "msg_blocks_too_long"
             | "msg_too_long"
             | "no_text"
+            | "invalid_payload"
+            | "missing_text_or_fallback_or_attachments"
+            | "user_not_found"
             | "markdown_text_conflict"
             | "too_many_attachments"
             | "attachment_payload_limit_exceeded"
@@ -102,6 +129,7 @@ impl Problem {
             | "invalid_form_data"
             | "invalid_json"
             | "json_not_object"
+            | "invalid_array_arg"
             | "invalid_post_type"
             | "missing_post_type" => Class::Payload,
             "thread_not_found"
@@ -147,7 +175,13 @@ impl Problem {
                 "no such channel, or a private one without the bot; check `channel`, or invite the bot"
                     .into()
             }
-            "is_archived" => "the channel is archived".into(),
+            "is_archived" | "channel_is_archived" => "the channel is archived".into(),
+            "invalid_token" | "no_service" | "no_service_id" | "no_team" | "team_disabled"
+            | "no_active_hooks" => WEBHOOK_GONE.into(),
+            "action_prohibited" | "posting_to_general_channel_denied" => {
+                "an administrator of the workspace forbids it".into()
+            }
+            "file_uploads_disabled" => "the workspace takes no files".into(),
             "team_not_found" => "the workspace is not there".into(),
             "messages_tab_disabled" => {
                 "the app's Messages Tab is off; switch it on under App Home".into()

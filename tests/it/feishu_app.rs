@@ -173,7 +173,7 @@ fn a_refused_card_goes_again_plainer_until_it_is_taken() {
     );
     assert_eq!(
         attempts[0]["reason"],
-        "code 230099: the card is not valid (ErrCode 200621: an unknown property, or not JSON)"
+        "code 230099, ErrCode 200621: the card is not valid: an unknown property, or not JSON; it says \"Failed to create card content, ext=ErrCode: 200621; ErrMsg: words; ErrorValue: ;\""
     );
 }
 

@@ -23,6 +23,8 @@ enum Then {
     Degrade,
     /// Dead.
     Rejected,
+    /// Refused for a reason nobody knows: plainer at once, and in the plainest form again.
+    Unknown,
     /// The whole destination is stopped, the delivery waits.
     Stop,
 }
@@ -36,6 +38,7 @@ impl Then {
             Self::SlowDown => "slow_down",
             Self::Degrade => "degrade",
             Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
             Self::Stop => "stop",
         }
     }
@@ -44,7 +47,9 @@ impl Then {
     fn state(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
-            Self::Ambiguous | Self::Retry | Self::SlowDown | Self::Stop => "pending",
+            Self::Ambiguous | Self::Retry | Self::SlowDown | Self::Unknown | Self::Stop => {
+                "pending"
+            }
             Self::Degrade | Self::Rejected => "dead",
         }
     }
@@ -63,16 +68,15 @@ fn case(kind: &'static str, reply: Reply, then: Then) -> Case {
 /// By status alone. A webhook has one form: refused is dead there; the others try plainer ones.
 fn by_status() -> Vec<Case> {
     use Then::*;
-    let table: [(&[u16], Then); 9] = [
+    let table: [(&[u16], Then); 8] = [
         (&[200, 201, 202, 204, 409], Delivered),
-        (&[301, 302, 307, 308], Rejected),
-        (&[400, 413, 415, 422], Rejected),
+        (&[301, 302, 307, 308], Retry),
+        (&[413, 415, 422], Rejected),
         (&[401, 403, 407, 410], Stop),
-        (&[404, 408, 425], Retry),
+        (&[402, 404, 405, 406, 408, 421, 425], Retry),
         (&[423, 429], SlowDown),
-        (&[500, 502, 503, 504, 507, 520, 524], Retry),
-        (&[501, 505], Rejected),
-        (&[418, 451], Rejected),
+        (&[500, 501, 502, 503, 504, 505, 507, 520, 524], Retry),
+        (&[418, 451], Retry),
     ];
     let mut cases = Vec::new();
     for (statuses, then) in table {
@@ -94,8 +98,16 @@ fn by_status() -> Vec<Case> {
         case(
             "webhook",
             with(302, "Location", "https://elsewhere.example/secret"),
+            Retry,
+        ),
+        case("webhook", Reply::Answer(400, Vec::new(), Vec::new()), Retry),
+        // What a receiver says of a message, and what something in front of it says.
+        case(
+            "webhook",
+            with(400, "Content-Type", "application/json"),
             Rejected,
         ),
+        case("webhook", with(400, "Content-Type", "text/html"), Retry),
     ]);
     cases
 }
@@ -112,7 +124,9 @@ fn without_words() -> Vec<Case> {
         case("webhook", Reply::Hang, Ambiguous),
         case("feishu-bot", Reply::Hang, Ambiguous),
         case("feishu-bot", Reply::Cut(cut.clone()), Ambiguous),
-        case("slack-webhook", Reply::Cut(cut), Ambiguous),
+        case("slack-webhook", Reply::Cut(cut.clone()), Ambiguous),
+        case("webhook", page.clone(), Delivered),
+        case("webhook", Reply::Cut(cut), Delivered),
         case("feishu-bot", page.clone(), Ambiguous),
         case("slack-webhook", page, Ambiguous),
         case("feishu-bot", Reply::ok(""), Ambiguous),
@@ -122,21 +136,36 @@ fn without_words() -> Vec<Case> {
 /// 200, and what it says counts; and the statuses of fixed addresses.
 fn by_body() -> Vec<Case> {
     use Then::*;
-    let feishu = |code: i64| Reply::ok(&format!(r#"{{"code":{code},"msg":"told"}}"#));
+    let feishu = |code: i64| Reply::ok(&format!(r#"{{"code":{code},"msg":"Xiaoming"}}"#));
     let slack = |status, word: &str| Reply::Answer(status, Vec::new(), word.as_bytes().to_vec());
     let mut cases = vec![
         case("feishu-bot", feishu(0), Delivered),
         case("feishu-bot", feishu(11232), SlowDown),
         case("feishu-bot", feishu(99_991_400), SlowDown),
         case("feishu-bot", feishu(11246), Degrade),
-        case("feishu-bot", feishu(9499), Degrade),
+        case("feishu-bot", feishu(9499), Unknown),
+        case(
+            "feishu-bot",
+            Reply::Answer(
+                400,
+                Vec::new(),
+                br#"{"code":9499,"msg":"too many request"}"#.to_vec(),
+            ),
+            SlowDown,
+        ),
+        case(
+            "feishu-bot",
+            Reply::ok(r#"{"code":9499,"msg":"Bad Request"}"#),
+            Degrade,
+        ),
+        case("feishu-bot", feishu(230_101), Retry),
         case("feishu-bot", feishu(19001), Stop),
         case("feishu-bot", feishu(19021), Stop),
         case("feishu-bot", feishu(19022), Stop),
         case("feishu-bot", feishu(19024), Stop),
         case("feishu-bot", feishu(230_022), Rejected),
         case("feishu-bot", feishu(2200), Retry),
-        case("feishu-bot", feishu(77_777), Degrade),
+        case("feishu-bot", feishu(77_777), Unknown),
         case("slack-webhook", slack(200, "ok"), Delivered),
         case("slack-webhook", slack(200, "invalid_blocks"), Degrade),
         case("slack-webhook", slack(400, "invalid_payload"), Degrade),
@@ -251,7 +280,7 @@ fn each_class_of_answer_leads_to_its_verdict() {
         .values()
         .map(|(_, _, reason)| reason.as_str())
         .collect();
-    for secret in ["/secret", "hook/x", "told", "Welcome"] {
+    for secret in ["/secret", "hook/x", "Xiaoming", "Welcome"] {
         assert!(!reasons.contains(secret), "{secret} in {reasons}");
     }
     assert!(reasons.contains("elsewhere.example"), "{reasons}");

@@ -216,6 +216,8 @@ mod tests {
             excerpt: Some("{}".into()),
             handle: None,
             stale_images: false,
+            mentions_refused: None,
+            page: false,
             rang: None,
         }
     }

@@ -350,8 +350,10 @@ impl Checks<'_> {
         Some(OfKind::new(kind, Family::Slack))
     }
 
-    fn webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn webhook(&self, mut entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
         let at = entry.at.clone();
+        let success = entry.table.get("success").map(Spanned::span);
+        let success = success.map(|span| (span, entry.take("success", out)));
         let raw: RawWebhook = entry.read_beside(COMMON_KEYS, out);
         let secrets = Secrets {
             context: self.context,
@@ -363,6 +365,10 @@ impl Checks<'_> {
         }
         let headers = webhook::headers(raw.headers, &secrets, out);
         let body_is_written = raw.body.is_some();
+        let success = success.and_then(|(span, section)| {
+            let at = at.key("success", span);
+            webhook::success(section, &at, body_is_written, out)
+        });
         let body = raw.body.and_then(|body| self.body(&body, &at, out));
         let Some(url) = secrets.quiet(raw.url, "url", out) else {
             missing(&at, "url", "it is where messages are posted to", out);
@@ -377,6 +383,7 @@ impl Checks<'_> {
             url: url.into_inner(),
             secrets: super::apps::plain(signing),
             headers,
+            success,
         };
         let mut of_kind = OfKind::new(kind, Family::Webhook);
         of_kind.body = body;

@@ -8,8 +8,11 @@ use toml::Spanned;
 
 use super::secrets::Secrets;
 use crate::config::codes;
+use crate::config::raw::RawSuccess;
+use crate::config::section::Section;
 use crate::config::spans::{At, Complaints};
 use crate::config::values::RawSecret;
+use crate::destination::Success;
 use crate::model::Secret;
 
 /// Headers that we send ourselves, or that HTTP does.
@@ -44,6 +47,53 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &At, out: &mut Complain
         }
         Ok(_) => {}
     }
+}
+
+/// What in the answer says yes. Only an own body goes to receivers that need it: one of Standard Webhooks
+/// answers by its status.
+pub(super) fn success(
+    section: Section<'_>,
+    at: &At,
+    has_body: bool,
+    out: &mut Complaints,
+) -> Option<Success> {
+    let example = "write `success = { pointer = \"/errcode\", equals = 0 }`";
+    let raw: RawSuccess = section.read(out);
+    if out.concern(&at.path) {
+        return None;
+    }
+    if !has_body {
+        let message = "`success` is of a webhook with a `body` of its own";
+        let help =
+            "a receiver of Standard Webhooks says yes by any 2xx; set `body` or take `success` out";
+        out.add_with_help(codes::BAD_SUCCESS, at, message, help);
+    }
+    let (Some(pointer), Some(equals)) = (raw.pointer, raw.equals) else {
+        let message = "`success` needs both `pointer` and `equals`";
+        out.add_with_help(codes::BAD_SUCCESS, at, message, example);
+        return None;
+    };
+    if !pointer.get_ref().starts_with('/') {
+        let at = at.key("pointer", pointer.span());
+        let message = "not a JSON pointer: it begins with `/`";
+        out.add_with_help(codes::BAD_SUCCESS, &at, message, example);
+    }
+    let equals = match equals.get_ref() {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(is) => (*is).into(),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+            let at = at.key("equals", equals.span());
+            let message = "`equals` is a text, a number, true or false";
+            out.add_with_help(codes::BAD_SUCCESS, &at, message, example);
+            return None;
+        }
+    };
+    Some(Success {
+        pointer: pointer.into_inner(),
+        equals,
+    })
 }
 
 /// The operator's own headers.

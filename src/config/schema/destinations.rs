@@ -211,6 +211,27 @@ fn webhook() -> Vec<Key> {
             "A template of templates/webhook that makes another body",
             text(),
         ),
+        (
+            "success",
+            "With a body of one's own: what in the answer says yes, e.g. `{ pointer = \"/errcode\", equals = 0 }`; \
+             default: any 2xx",
+            json!({
+                "type": "object",
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "pattern": "^/",
+                        "description": "Where it stands in the answer's JSON, as a JSON pointer",
+                    },
+                    "equals": {
+                        "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }],
+                        "description": "What stands there if the message was taken",
+                    },
+                },
+                "required": ["pointer", "equals"],
+                "additionalProperties": false,
+            }),
+        ),
     ]
 }
 

@@ -87,6 +87,7 @@ fn is_of(value: &Value, kind: &str) -> bool {
     match kind {
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "array" => value.is_array(),
         "object" => value.is_object(),
@@ -227,6 +228,13 @@ fn each_kind_of_destination_has_the_keys_that_are_read() {
     for (kind, mut own) in kinds.iter().zip(own) {
         own.extend(keys_of::<raw::RawCommon>());
         own.insert("fields".to_owned());
+        if kind["properties"]["kind"]["const"] == "webhook" {
+            own.insert("success".to_owned());
+            assert_eq!(
+                keys(&kind["properties"]["success"]),
+                keys_of::<raw::RawSuccess>()
+            );
+        }
         assert_eq!(keys(kind), own, "{}", kind["description"]);
         assert_eq!(
             keys(&kind["properties"]["fields"]),

@@ -57,6 +57,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("urls", with_rules(URLS)),
         ("private_hosts", with_rules(PRIVATE)),
         ("webhook", with_rules(WEBHOOK)),
+        ("success", with_rules(SUCCESS)),
         ("same_address", with_rules("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"")),
         ("hosts", with_rules("[images]\nallow_hosts = [\"*\", \"https://x.com\", \"a..b\", \"*.ok.com\", \"x.com:1\"]")),
         ("mentions", with_rules("[mentions]\nall = { feishu = \"ou_1\" }\nsre = { feishu = [\"ou_1\", \"on call\"], slack = \"@li\" }\nnone = {}\nx = 5")),
@@ -362,6 +363,23 @@ app = "shop"
 chat_id = "oc_xxxxxxxx"
 "#;
 
+const SUCCESS: &str = "[destinations.a]
+kind = \"webhook\"
+url = \"${URL:-https://a.example.com}\"
+success = { pointer = \"errcode\", equals = 0 }
+[destinations.b]
+kind = \"webhook\"
+url = \"${URL:-https://b.example.com}\"
+success = { pointr = \"/errcode\", equals = [0] }
+[destinations.c]
+kind = \"webhook\"
+url = \"${URL:-https://c.example.com}\"
+success = 0
+[destinations.d]
+kind = \"webhook\"
+url = \"${URL:-https://d.example.com}\"
+success = { pointer = \"/errcode\", equals = [0] }
+";
 const WEBHOOK: &str = r#"
 [destinations.a]
 kind = "webhook"

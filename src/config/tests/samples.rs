@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Folder;
 use crate::config::{Config, load_with_tests};
-use crate::destination::{Common, KindSettings};
+use crate::destination::{Common, KindSettings, Success};
 use crate::feishu::{To, Urgent};
 use crate::model::Secret;
 use crate::render::{Locale, Mention, SentAs, Visibility};
@@ -134,6 +134,13 @@ fn every_key_of_the_sections_arrives() {
     assert_eq!((names.len(), names[7]), (8, "more"));
 }
 
+fn errcode_is_zero() -> Success {
+    Success {
+        pointer: "/errcode".into(),
+        equals: 0.into(),
+    }
+}
+
 #[test]
 fn every_key_of_the_destinations_arrives() {
     let (folder, config) = full();
@@ -180,12 +187,14 @@ fn every_key_of_the_destinations_arrives() {
         url,
         secrets,
         headers,
+        success,
     } = &warehouse.kind
     else {
         panic!("{:?}", warehouse.kind)
     };
     assert_eq!(url.expose(), "https://example.com/hooks/feedback");
     assert_eq!(secrets.len(), 2);
+    assert_eq!(*success, Some(errcode_is_zero()));
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.expose()))

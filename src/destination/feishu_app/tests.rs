@@ -8,7 +8,7 @@ use super::*;
 use crate::feishu::App;
 use crate::feishu::client::fake::{self, Fake, Got, Reply};
 use crate::model::OutcomeKind::{
-    self, Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop,
+    self, Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop, Unknown,
 };
 use crate::model::Secret;
 use crate::render::Payload;
@@ -150,7 +150,7 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),
     (2200, Retry, Retry),
-    (9499, Degrade, Rejected),
+    (9499, Unknown, Unknown),
     (10003, Stop, Stop),
     (10014, Stop, Stop),
     (11232, SlowDown, SlowDown),
@@ -164,7 +164,7 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (230_001, Degrade, Rejected),
     (230_002, Stop, Stop),
     (230_006, Stop, Stop),
-    (230_013, Rejected, Rejected),
+    (230_013, Degrade, Rejected),
     (230_017, Degrade, Rejected),
     (230_018, Stop, Stop),
     (230_020, SlowDown, SlowDown),
@@ -187,7 +187,9 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (99_991_676, Stop, Stop),
     (99_991_679, Stop, Stop),
     (99_992_402, Degrade, Rejected),
-    (424_242, Degrade, Rejected),
+    (230_101, Retry, Retry),
+    (99_991_403, Stop, Stop),
+    (424_242, Unknown, Unknown),
 ];
 
 #[tokio::test]
@@ -207,7 +209,7 @@ async fn what_each_code_means() {
                 assert!(!reason(&sent).contains("reporter"), "{sent:?}");
                 let shown = (*code != 0).then(|| code.to_string());
                 assert_eq!(sent.code, shown);
-                assert_eq!(sent.stale_images, *code == 200_570);
+                assert_eq!(sent.stale_images, matches!(*code, 200_570 | 230_017));
             }
         }
     }
@@ -280,13 +282,13 @@ async fn reasons_say_what_to_do() {
             chat(),
             r#"{"code":230099,"msg":"Failed, ext=ErrCode: 11310; ErrMsg: words; ErrorValue: words;"}"#,
             Degrade,
-            "ErrCode 11310: too many tables",
+            "ErrCode 11310: the card is not valid: too many tables",
         ),
         (
             chat(),
             r#"{"code":230099,"msg":"Failed, ext=ErrCode: 200621; ErrMsg: words"}"#,
             Degrade,
-            "ErrCode 200621: an unknown property",
+            "ErrCode 200621: the card is not valid: an unknown property",
         ),
     ] {
         let sent = ask(to, Place::New, Form::Full, Reply::of(400, body)).await;
@@ -343,8 +345,8 @@ async fn answers_that_are_not_the_platforms_and_answers_that_are_lost() {
         (Reply::of(502, "<html>"), Retry),
         (Reply::of(500, r#"{"code":0}"#), Retry),
         (Reply::of(200, "<html>login</html>"), Ambiguous),
-        (Reply::of(404, "<html>"), Stop),
-        (Reply::with(302, "location", "https://x/", ""), Stop),
+        (Reply::of(404, "<html>"), Retry),
+        (Reply::with(302, "location", "https://x/", ""), Retry),
         (Reply::of(429, "<html>"), SlowDown),
         (Reply::CloseAfterRequest, Ambiguous),
         (Reply::CutShort, Ambiguous),
@@ -356,8 +358,9 @@ async fn answers_that_are_not_the_platforms_and_answers_that_are_lost() {
     // Without a token nothing was sent.
     for (body, kind) in [
         (r#"{"code":10014,"msg":"app secret invalid"}"#, Stop),
-        (r#"{"code":424242}"#, Stop),
-        (r#"{"code":99991400}"#, Retry),
+        (r#"{"code":424242}"#, Retry),
+        (r#"{"code":99991400}"#, SlowDown),
+        (r#"{"code":9499,"msg":"too many request"}"#, SlowDown),
     ] {
         let fake = Fake::start(vec![Reply::of(200, body)]);
         let app = App {

@@ -8,7 +8,7 @@ use super::*;
 use crate::feishu::client::fake::{self, Fake, Reply};
 use crate::feishu::{App, Receive};
 use crate::model::OutcomeKind::{
-    self, Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop,
+    self, Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop, Unknown,
 };
 
 #[test]
@@ -59,7 +59,7 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),
     (2200, Retry, Retry),
-    (9499, Degrade, Rejected),
+    (9499, Unknown, Unknown),
     (99_992_402, Degrade, Rejected),
     (11232, SlowDown, SlowDown),
     (99_991_400, SlowDown, SlowDown),
@@ -86,7 +86,7 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (19036, Degrade, Rejected),
     (230_002, Stop, Stop),
     (230_006, Stop, Stop),
-    (230_013, Rejected, Rejected),
+    (230_013, Degrade, Rejected),
     (230_022, Rejected, Rejected),
     (230_027, Stop, Stop),
     (230_028, Rejected, Rejected),
@@ -95,7 +95,9 @@ const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (99_991_401, Stop, Stop),
     (99_991_662, Stop, Stop),
     (99_991_673, Stop, Stop),
-    (424_242, Degrade, Rejected),
+    (230_101, Retry, Retry),
+    (99_991_403, Stop, Stop),
+    (424_242, Unknown, Unknown),
 ];
 
 #[tokio::test]
@@ -133,8 +135,8 @@ async fn status_and_code_together() {
         (200, r#"{"msg":"no code"}"#, Ambiguous),
         (200, "<html>login</html>", Ambiguous),
         (200, "", Ambiguous),
-        (404, "<html>", Stop),
-        (400, "<html>", Degrade),
+        (404, "<html>", Retry),
+        (400, "<html>", Retry),
     ] {
         let sent = ask(signed, Form::Full, Reply::of(status, body)).await;
         assert_eq!(sent.outcome.kind(), wanted, "{status} {body}: {sent:?}");
@@ -207,7 +209,7 @@ async fn hints_are_read_from_the_answer() {
     let sent = ask(signed, Form::Full, Reply::of(400, card)).await;
     assert_eq!(
         reason(&sent),
-        "code 230099: the card is not valid (ErrCode 11310: too many tables or elements)"
+        "code 230099, ErrCode 11310: the card is not valid: too many tables or elements; it says \"Failed, ext=ErrCode: 11310; ErrMsg: words; ErrorValue: words;\""
     );
     let keyword = ask(signed, Form::Full, Reply::of(200, r#"{"code":19024}"#)).await;
     assert!(reason(&keyword).contains("set `keyword`"));

@@ -30,7 +30,6 @@ async fn what_each_answer_means() {
         (200, "ok\n", Delivered, Delivered),
         (200, r#"{"ok":true}"#, Delivered, Delivered),
         (200, "<html>login</html>", Ambiguous, Ambiguous),
-        (200, "", Ambiguous, Ambiguous),
         (
             200,
             r#"{"ok":false,"error":"invalid_blocks"}"#,
@@ -48,7 +47,10 @@ async fn what_each_answer_means() {
         (400, "no_text", Degrade, Rejected),
         (400, "too_many_attachments", Degrade, Rejected),
         (400, "user_not_found", Degrade, Rejected),
-        (400, "<html>", Degrade, Rejected),
+        (400, "<html>", Retry, Retry),
+        (400, "", Retry, Retry),
+        (400, "no such field", Degrade, Rejected),
+        (405, "", Retry, Retry),
         (413, "", Degrade, Rejected),
         (422, "", Degrade, Rejected),
         (403, "action_prohibited", Stop, Stop),
@@ -87,4 +89,27 @@ async fn what_each_answer_means() {
     assert_eq!(sent.code.as_deref(), Some("invalid_blocks"));
     let sent = ask(slack, Form::Full, Reply::of(200, vec![b'o'; 200_000])).await;
     assert_eq!(sent.outcome.kind(), Ambiguous);
+}
+
+/// Receivers that take Slack's messages say yes in words of their own; what speaks of an error is no yes.
+#[tokio::test]
+async fn a_short_answer_that_is_no_error_is_a_yes() {
+    use OutcomeKind::{Delivered, Unknown};
+    for (status, body, wanted) in [
+        (200, "", Delivered),
+        (200, "OK", Delivered),
+        (202, "Accepted", Delivered),
+        (200, "1", Delivered),
+        (200, r#"{"success":true}"#, Delivered),
+        (200, r#"{"result":"success"}"#, Delivered),
+        (200, r#"{"status":"ok","error":null}"#, Delivered),
+        (200, r#"{"success":false}"#, Unknown),
+        (200, r#"{"error":"no such hook"}"#, Unknown),
+        (200, r#"{"status":"error"}"#, Unknown),
+        (200, "Internal error", Unknown),
+        (200, "some_error_of_tomorrow", Unknown),
+    ] {
+        let sent = ask(slack, Form::Text, Reply::of(status, body)).await;
+        assert_eq!(sent.outcome.kind(), wanted, "{status} {body}: {sent:?}");
+    }
 }

@@ -82,6 +82,7 @@ fn signed(url: &str) -> KindSettings {
             Secret::new("y6Fx+FIyS4KAuHvP8Bcslqz/KyHs66DZpWlnmLifKUA="),
         ],
         headers: vec![("X-Team".into(), Secret::new("data"))],
+        success: None,
     }
 }
 
@@ -126,6 +127,7 @@ async fn without_secrets_nothing_is_signed_and_an_own_content_type_holds() {
         url: Secret::new(fake.url("/")),
         secrets: Vec::new(),
         headers: vec![("Content-Type".into(), Secret::new("application/x-own"))],
+        success: None,
     };
     let destination = build(&settings(kind), None).unwrap();
     let sent = send(destination.as_ref(), Form::Full, "{}").await;
@@ -143,6 +145,7 @@ fn wrong_secrets_and_reserved_headers_are_refused_without_being_shown() {
             url: Secret::new("http://x/"),
             secrets: vec![Secret::new("whsec_AAAA"), Secret::new(secret)],
             headers: Vec::new(),
+            success: None,
         };
         let error = build(&settings(kind), None).err().unwrap();
         assert!(error.to_string().contains("secret number 2"), "{error}");
@@ -158,6 +161,7 @@ fn wrong_secrets_and_reserved_headers_are_refused_without_being_shown() {
             url: Secret::new("http://x/"),
             secrets: Vec::new(),
             headers: vec![(header.into(), Secret::new("v"))],
+            success: None,
         };
         let error = build(&settings(kind), None).err().unwrap();
         assert!(error.to_string().contains(header), "{error}");
@@ -176,6 +180,7 @@ fn headers_that_http_cannot_carry_are_refused() {
             url: Secret::new("http://x/"),
             secrets: Vec::new(),
             headers: vec![(header.into(), Secret::new(value))],
+            success: None,
         };
         let error = build(&settings(kind), None).err().unwrap();
         assert!(error.to_string().contains("HTTP does not allow"), "{error}");
@@ -196,8 +201,82 @@ async fn answers_of_its_own() {
     assert!(reason(&sent).contains("wants no more"));
     let sent = ask(webhook, Form::Full, Reply::of(404, "")).await;
     assert!(matches!(sent.outcome, Outcome::Retry { .. }));
-    for status in [400, 402, 405, 413, 415, 422] {
+    for status in [413, 415, 422] {
         let sent = ask(webhook, Form::Full, Reply::of(status, "")).await;
         assert!(matches!(sent.outcome, Outcome::Rejected { .. }), "{status}");
     }
+}
+
+#[tokio::test]
+async fn the_head_of_a_2xx_is_a_yes_whatever_becomes_of_the_body() {
+    for reply in [
+        Reply::CutShort,
+        Reply::Answer(200, vec![("x-filler", "v".into()); 900], b"ok".to_vec()),
+    ] {
+        let sent = ask(webhook, Form::Full, reply.clone()).await;
+        assert_eq!(sent.outcome, Outcome::Delivered, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_people_is_a_yes_that_is_said() {
+    let page = Reply::with(200, "content-type", "text/html; charset=utf-8", "Sign in");
+    let sent = ask(webhook, Form::Full, page).await;
+    assert!(sent.page && sent.outcome == Outcome::Delivered);
+    let excerpt = sent.excerpt.unwrap();
+    assert!(
+        excerpt.starts_with("a page for people") && excerpt.ends_with("Sign in"),
+        "{excerpt}"
+    );
+    assert!(!ask(webhook, Form::Full, Reply::of(200, "ok")).await.page);
+}
+
+fn dingtalk(url: &str) -> KindSettings {
+    KindSettings::Webhook {
+        url: Secret::new(url),
+        secrets: Vec::new(),
+        headers: Vec::new(),
+        success: Some(Success {
+            pointer: "/errcode".into(),
+            equals: 0.into(),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_the_answer_says_yes_or_no() {
+    use crate::model::OutcomeKind::{Ambiguous, Delivered, Rejected, Retry, SlowDown, Unknown};
+    for (status, body, wanted, code) in [
+        (200, r#"{"errcode":0,"errmsg":"ok"}"#, Delivered, None),
+        (
+            200,
+            r#"{"errcode":310000,"errmsg":"sign not match"}"#,
+            Unknown,
+            Some("310000"),
+        ),
+        (
+            200,
+            r#"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#,
+            SlowDown,
+            Some("130101"),
+        ),
+        (200, r#"{"errcode":"0"}"#, Unknown, None),
+        (200, r#"{"ok":true}"#, Ambiguous, None),
+        (200, "ok", Ambiguous, None),
+        (200, "<html>sign in</html>", Retry, None),
+        (500, r#"{"errcode":0}"#, Retry, None),
+        (422, r#"{"errcode":0}"#, Rejected, None),
+    ] {
+        let sent = ask(dingtalk, Form::Full, Reply::of(status, body)).await;
+        assert_eq!(sent.outcome.kind(), wanted, "{body}: {sent:?}");
+        assert_eq!(sent.code.as_deref(), code, "{body}");
+    }
+    let said = r#"{"errcode":310000,"errmsg":"sign not match"}"#;
+    let sent = ask(dingtalk, Form::Full, Reply::of(200, said)).await;
+    assert_eq!(
+        reason(&sent),
+        "/errcode in the answer is 310000, not 0; it says \"sign not match\""
+    );
+    let sent = ask(dingtalk, Form::Full, Reply::CutShort).await;
+    assert_eq!(sent.outcome.kind(), Ambiguous);
 }

@@ -20,7 +20,7 @@ async fn examined(replies: Vec<Reply>, secret: Option<&str>, keyword: bool) -> (
 fn says(code: i64) -> Reply {
     json(
         200,
-        &format!(r#"{{"code":{code},"data":{{}},"msg":"typed words"}}"#),
+        &format!(r#"{{"code":{code},"data":{{}},"msg":"Xiaoming typed"}}"#),
     )
 }
 

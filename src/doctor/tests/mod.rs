@@ -54,7 +54,7 @@ fn data(data: &str) -> Reply {
 }
 
 fn code(code: i64) -> Reply {
-    let msg = "typed words; required: [im:some:scope].";
+    let msg = "Xiaoming typed; required: [im:some:scope].";
     json(400, &format!(r#"{{"code":{code},"msg":"{msg}"}}"#))
 }
 
@@ -103,11 +103,16 @@ fn assert_is(chart: &Chart, check: &str, standing: Standing, says: &str) {
             "a failure names what to do: {finding:?}"
         );
     }
-    let shown = format!("{:?}", chart.findings);
+    // Nothing that a reporter typed goes where a connection is asked for: its words are shown whole.
+    let told = chart
+        .findings
+        .iter()
+        .filter(|one| one.check != "connection");
+    let shown = format!("{:?}", told.collect::<Vec<_>>());
     for secret in [
         "app-secret-of-shop",
         "t-1",
-        "typed words",
+        "Xiaoming typed",
         "127.0.0.1",
         "xoxb",
     ] {

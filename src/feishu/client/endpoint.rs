@@ -11,9 +11,12 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{FeishuClient, Inner, reply};
+use crate::feishu::codes::{self, Cause, Class};
 use crate::feishu::frame::LinkSettings;
 use crate::model::Secret;
-use crate::net::{Answer, Body, Method, NetError, OpenError, Request, WebSocket};
+use crate::net::{
+    Answer, Body, Method, NetError, OpenError, Redactor, Request, WebSocket, whole_quote,
+};
 
 const ENDPOINT_PATH: &str = "/callback/ws/endpoint";
 /// How long asking for an address may take. A client without a limit was deaf for 3.5 days
@@ -78,7 +81,13 @@ impl FeishuClient {
         let opened = self.0.http.open_websocket(&endpoint.url, OPEN_TIMEOUT);
         opened.await.map_err(|error| match error {
             OpenError::Net(error) => self.0.unreachable("connecting", &error.to_string()),
-            OpenError::Refused { status, headers } => self.0.refused_upgrade(status, &headers),
+            OpenError::Refused { status, headers } => {
+                // The address holds the key to the connection.
+                let msg = headers.iter().find(|(name, _)| name == "handshake-msg");
+                let msg = msg.map_or("", |(_, msg)| msg.as_str());
+                let msg = Redactor::new([&endpoint.url], [], []).clean(msg);
+                self.0.refused_upgrade(status, &headers, &msg)
+            }
         })
     }
 }
@@ -86,6 +95,8 @@ impl FeishuClient {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     code: i64,
+    #[serde(default)]
+    msg: String,
     #[serde(borrow)]
     data: Option<Data<'a>>,
 }
@@ -136,7 +147,7 @@ impl Inner {
             return Err(self.no_envelope(answer.status, &log_id));
         };
         if envelope.code != 0 {
-            return Err(self.by_code(envelope.code, &log_id));
+            return Err(self.by_connection_code(envelope.code, &envelope.msg, &log_id));
         }
         let data = envelope.data.filter(|_| answer.status == 200);
         if let Some(config) = data.as_ref().and_then(|data| data.client_config) {
@@ -187,23 +198,24 @@ impl Inner {
     }
 
     /// What the platform's codes mean, for the address and for the connection.
-    fn by_code(&self, code: i64, log_id: &str) -> NoConnection {
-        let says = |what: &str| format!("code {code}: {what}{log_id}");
-        let refused = |refusal, what| self.refused(refusal, &says(what));
-        match code {
-            1 | 1_000_040_343 => {
-                self.unreachable("asking where to connect", &says("the platform is busy"))
-            }
-            403 | 514 | 1_000_040_344 | 10003 | 10014 | 99_991_543 => refused(
-                Refusal::Credentials,
-                "the credentials are refused; check `app_id`, `app_secret` and `platform`, and that the app is enabled",
-            ),
-            1_000_040_350 => refused(
-                Refusal::TooMany,
-                "the app has too many long connections (50 at most); end a client of it that nobody needs",
-            ),
-            1_000_040_351 => refused(Refusal::Domain, self.wrong_domain()),
-            _ => refused(Refusal::Other, "the platform refuses the connection"),
+    fn by_connection_code(&self, code: i64, msg: &str, log_id: &str) -> NoConnection {
+        let meaning = codes::of_a_connection(code, msg);
+        let refusal = match meaning.class {
+            Class::SlowDown | Class::SlowDownBriefly | Class::Retry => None,
+            Class::Stop(Cause::Credentials) => Some(Refusal::Credentials),
+            Class::Stop(Cause::Connections) => Some(Refusal::TooMany),
+            Class::Stop(Cause::Domain) => Some(Refusal::Domain),
+            _ => Some(Refusal::Other),
+        };
+        let says = match (refusal, meaning.class) {
+            (Some(Refusal::Domain), _) => self.wrong_domain(),
+            (_, Class::Unknown) => "the platform refuses the connection",
+            _ => meaning.says,
+        };
+        let what = format!("code {code}: {says}{}{log_id}", self.quoted(msg));
+        match refusal {
+            Some(refusal) => self.refused(refusal, &what),
+            None => self.unreachable("asking where to connect", &what),
         }
     }
 
@@ -220,25 +232,32 @@ impl Inner {
 
     /// What an upgrade that was refused says. Source: `_parse_ws_conn_exception` of the Python SDK: 403,
     /// and 514 with 1000040350, are the client's fault; all else is worth another address.
-    fn refused_upgrade(&self, status: u16, headers: &[(String, String)]) -> NoConnection {
+    fn refused_upgrade(
+        &self,
+        status: u16,
+        headers: &[(String, String)],
+        msg: &str,
+    ) -> NoConnection {
         let code = |name: &str| -> Option<i64> {
             let (_, value) = headers.iter().find(|(key, _)| key == name)?;
             value.trim().parse().ok()
         };
-        let said = code("handshake-status");
-        match (said, code("handshake-autherrcode")) {
-            (Some(514), Some(code @ (1_000_040_350 | 1_000_040_351))) => self.by_code(code, ""),
-            (Some(403), _) => self.by_code(403, ""),
-            (Some(said), Some(code)) => self.unreachable(
-                "connecting",
-                &format!("the handshake was refused with {said} ({code})"),
-            ),
-            (Some(said), None) => self.unreachable(
-                "connecting",
-                &format!("the handshake was refused with {said}"),
-            ),
-            (None, _) => self.unreachable("connecting", &format!("HTTP {status}")),
-        }
+        let what = match (code("handshake-status"), code("handshake-autherrcode")) {
+            (Some(514), Some(code @ (1_000_040_350 | 1_000_040_351))) => {
+                return self.by_connection_code(code, msg, "");
+            }
+            (Some(403), _) => return self.by_connection_code(403, msg, ""),
+            (Some(said), Some(code)) => format!("the handshake was refused with {said} ({code})"),
+            (Some(said), None) => format!("the handshake was refused with {said}"),
+            (None, _) => format!("HTTP {status}"),
+        };
+        self.unreachable("connecting", &format!("{what}{}", self.quoted(msg)))
+    }
+
+    /// The platform's words, which say what to do. Nothing that a reporter typed went there.
+    fn quoted(&self, msg: &str) -> String {
+        whole_quote(&self.redactor.clean(msg))
+            .map_or_else(String::new, |quote| format!("; it says \"{quote}\""))
     }
 
     fn unreachable(&self, doing: &str, what: &str) -> NoConnection {

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tokio::time::{Instant, sleep_until};
 
 use super::{ApiError, Call, FeishuClient, Unanswered, reply};
+use crate::feishu::codes::{Cause, Class, Meaning};
 use crate::feishu::event::time;
 use crate::feishu::json::{self, Raw};
 use crate::feishu::{App, CREATED, Envelope, Reading};
@@ -28,11 +29,6 @@ const PAGE_SIZE: u32 = 100;
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Neither call has a documented limit; five a second is what neighbouring ones allow.
 const SPACING: Duration = Duration::from_millis(200);
-/// The platform forgets a page token after two hours.
-const PAGE_TOKEN_EXPIRED: i64 = 210_500;
-/// "Scope missing", in three forms.
-const SCOPE_MISSING: [i64; 3] = [99_991_672, 99_991_676, 99_991_679];
-
 /// The days a list is asked for, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days {
@@ -111,7 +107,7 @@ impl FeishuClient {
             timeout: LIST_TIMEOUT,
         };
         let answer = self.feedback_call(call).await?;
-        if reply::code(&answer) == Some(PAGE_TOKEN_EXPIRED) {
+        if reply::meaning(&answer).is_some_and(|meaning| meaning.class == Class::PageToken) {
             return Err(ListError::PageTokenExpired);
         }
         let body = self.feedback_answer(answer)?;
@@ -121,7 +117,7 @@ impl FeishuClient {
             &self.0.app_id,
             &self.0.feedback_timezone,
         );
-        page.ok_or_else(|| reply::retry("no list is in the answer", &self.0.app).into())
+        page.ok_or_else(|| self.0.retry("no list is in the answer").into())
     }
 
     /// Sets the state of a feedback in the name of the person who acted, by that person's open id.
@@ -159,23 +155,23 @@ impl FeishuClient {
         match self.call_up_to(call, PAGE_BYTES_MAX).await {
             Ok(answer) if answer.truncated => {
                 let what = format!("the answer has more than {PAGE_BYTES_MAX} bytes");
-                Err(reply::retry(&what, &self.0.app))
+                Err(self.0.retry(&what))
             }
             Ok(answer) => Ok(answer),
             Err(Unanswered::NoToken(error)) => Err(error),
-            Err(Unanswered::Net(error)) => Err(reply::unanswered(&error, &self.0.app)),
+            Err(Unanswered::Net(error)) => Err(self.0.unanswered(&error)),
         }
     }
 
     /// The body of a success. Which scope is missing is known here, whatever the answer says.
     fn feedback_answer(&self, answer: Answer) -> Result<bytes::Bytes, ApiError> {
-        match reply::code(&answer) {
-            Some(code) if SCOPE_MISSING.contains(&code) => {
-                let what = format!("code {code}: the app lacks a scope; grant it {FEEDBACK_SCOPE}");
-                Err(reply::stop(&what, &self.0.app))
-            }
-            Some(_) | None => reply::success(answer, &self.0.app),
+        let lacks_scope = |meaning: Meaning| meaning.class == Class::Stop(Cause::Scope);
+        if reply::meaning(&answer).is_some_and(lacks_scope) {
+            let code = reply::code(&answer).unwrap_or_default();
+            let what = format!("code {code}: the app lacks a scope; grant it {FEEDBACK_SCOPE}");
+            return Err(self.0.stop(&what));
         }
+        self.0.success(answer)
     }
 
     /// An id as a segment of a path. The platform's are letters, digits and `_`; anything else could
@@ -185,7 +181,7 @@ impl FeishuClient {
         if !id.is_empty() && id.bytes().all(good) {
             return Ok(id);
         }
-        Err(reply::rejected("an id cannot stand in a URL", &self.0.app))
+        Err(self.0.rejected("an id cannot stand in a URL"))
     }
 }
 

@@ -9,6 +9,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::Call;
 use super::reply::scopes;
+use crate::feishu::codes::{self, Meaning};
 use crate::net::{Answer, Body, Method};
 
 /// The largest request with a card or a post. Source: doc "发送消息", "30 KB".
@@ -138,17 +139,17 @@ fn call(method: Method, path: String, body: &serde_json::Value, timeout: Duratio
     }
 }
 
-/// What an answer about a message says, as far as it is known to be safe to repeat.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What an answer about a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The platform's code; 0 is a success.
     pub code: i64,
-    /// Which rule a card broke, inside 230099.
-    pub card_code: Option<u32>,
+    /// What the code means; of a success nothing.
+    pub meaning: Meaning,
+    /// The platform's words. They may repeat a reporter's: [`quote`](crate::net::quote) makes them fit to show.
+    pub msg: String,
     /// The permissions that the app lacks, if it says so.
     pub scopes: Option<String>,
-    /// The parameter that 230001 finds fault with, where it is an id.
-    pub bad_id: Option<BadId>,
     /// The message that was made, or had been made.
     pub message_id: Option<String>,
     /// Its chat.
@@ -159,41 +160,39 @@ pub struct Said {
     pub not_rung: usize,
 }
 
-/// An id that the platform does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadId {
-    /// `receive_id`.
-    Receiver,
-    /// The message's.
-    Message,
+#[derive(Default, Deserialize)]
+struct Envelope {
+    code: i64,
+    #[serde(default)]
+    msg: String,
+    data: Option<Data>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    message_id: Option<String>,
+    chat_id: Option<String>,
+    thread_id: Option<String>,
+    invalid_user_id_list: Option<Vec<serde_json::Value>>,
 }
 
 impl Said {
     /// Reads an answer; `None` if it is not the platform's.
     pub fn of(answer: &Answer) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Envelope {
-            code: i64,
-            #[serde(default)]
-            msg: String,
-            data: Option<Data>,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Data {
-            message_id: Option<String>,
-            chat_id: Option<String>,
-            thread_id: Option<String>,
-            invalid_user_id_list: Option<Vec<serde_json::Value>>,
-        }
-        let Envelope { code, msg, data } = serde_json::from_slice(&answer.body).ok()?;
+        let envelope = match serde_json::from_slice(&answer.body) {
+            Ok(envelope) => envelope,
+            Err(_) if answer.truncated => beginning(&String::from_utf8_lossy(&answer.body))?,
+            Err(_) => return None,
+        };
+        let Envelope { code, msg, data } = envelope;
         let data = data.unwrap_or_default();
         let filled = |id: Option<String>| id.filter(|id| !id.is_empty());
         Some(Self {
             code,
-            card_code: card_code(&msg),
+            meaning: codes::meaning(code, &msg),
             scopes: scopes(&msg),
-            bad_id: bad_id(&msg),
+            msg,
             message_id: filled(data.message_id),
             chat_id: filled(data.chat_id),
             thread_id: filled(data.thread_id),
@@ -202,29 +201,29 @@ impl Said {
     }
 }
 
-/// 230099 says inside `msg`, among words that may be a reporter's, which rule the card broke:
-/// `ext=ErrCode: n; ErrMsg: …`.
-pub fn card_code(msg: &str) -> Option<u32> {
-    let (_, rest) = msg.split_once("ErrCode:")?;
-    let digits: String = rest
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .take(9)
-        .collect();
-    digits.parse().ok()
+/// What the beginning of an answer says whose end was not read: it repeats the message, however long that is.
+/// Inside a text every quote has a backslash before it, so a name between plain quotes is a member's.
+fn beginning(text: &str) -> Option<Envelope> {
+    let id = |name| after(text, name)?.strip_prefix('"')?.split('"').next();
+    let number = after(text, "code")?;
+    let end = number.find(|c: char| !c.is_ascii_digit() && c != '-')?;
+    let data = Data {
+        message_id: id("message_id").map(str::to_owned),
+        chat_id: id("chat_id").map(str::to_owned),
+        thread_id: id("thread_id").map(str::to_owned),
+        invalid_user_id_list: None,
+    };
+    Some(Envelope {
+        code: number.get(..end)?.parse().ok()?,
+        msg: String::new(),
+        data: Some(data),
+    })
 }
 
-/// Source: doc "如何解决 230001 错误".
-fn bad_id(msg: &str) -> Option<BadId> {
-    let (_, ext) = msg.split_once("ext=")?;
-    if ext.starts_with("invalid receive_id") {
-        Some(BadId::Receiver)
-    } else if ext.starts_with("invalid message_id") {
-        Some(BadId::Message)
-    } else {
-        None
-    }
+/// What follows the first member of this name.
+fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("\"{name}\""))?;
+    Some(rest.trim_start().strip_prefix(':')?.trim_start())
 }
 
 #[cfg(test)]
@@ -310,11 +309,7 @@ mod tests {
         let refused = said(
             r#"{"code":230099,"msg":"Failed to create card content, ext=ErrCode: 11310; ErrMsg: x; ErrorValue: words;"}"#,
         );
-        assert_eq!(refused.unwrap().card_code, Some(11310));
-        let unknown = said(r#"{"code":230001,"msg":"…, ext=invalid receive_id."}"#);
-        assert_eq!(unknown.unwrap().bad_id, Some(BadId::Receiver));
-        let gone = said(r#"{"code":230001,"msg":"…, ext=invalid message_id"}"#);
-        assert_eq!(gone.unwrap().bad_id, Some(BadId::Message));
+        assert_eq!(refused.unwrap().meaning.inner, Some(11310));
         let made =
             said(r#"{"code":0,"msg":"success","data":{"message_id":"om_1","thread_id":""}}"#);
         let made = made.unwrap();
@@ -327,5 +322,23 @@ mod tests {
         for other in ["", "<html>", "[]", r#"{"msg":"no code"}"#] {
             assert_eq!(said(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_answer_is_enough() {
+        let text = r#"\"message_id\":\"om_typed\" 😀"#.repeat(9);
+        let long = format!(
+            r#"{{"code":0,"data":{{"body":{{"content":"{text}"}},"chat_id":"oc_1","upper_message_id":"om_0","message_id": "om_1","mentions":"{text}"#
+        );
+        let answer = |truncated| Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: long.clone().into(),
+            truncated,
+        };
+        let said = Said::of(&answer(true)).unwrap();
+        assert_eq!((said.code, said.message_id.as_deref()), (0, Some("om_1")));
+        assert_eq!(said.chat_id.as_deref(), Some("oc_1"));
+        assert_eq!(Said::of(&answer(false)), None);
     }
 }

@@ -1,27 +1,14 @@
-//! What an answer of the open API means. Sources: doc "Generic error codes", doc "上传图片"; the
-//! platform's SDKs retry on 99991663, 99991664 and 99991671.
+//! What an answer of the open API comes to, by [`codes`]; for those who know no more of the codes they get.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::ApiError;
-use crate::model::AppName;
-use crate::net::{Answer, NetError};
-
-pub(super) fn retry(what: &str, app: &AppName) -> ApiError {
-    let reason = format!("Feishu API as app {app}: {what}");
-    ApiError::Retry { reason }
-}
-
-pub(super) fn stop(what: &str, app: &AppName) -> ApiError {
-    let reason = format!("Feishu API as app {app}: {what}");
-    ApiError::Stop { reason }
-}
-
-pub(super) fn rejected(what: &str, app: &AppName) -> ApiError {
-    let reason = format!("Feishu API as app {app}: {what}");
-    ApiError::Rejected { reason }
-}
+use super::{ApiError, Inner};
+use crate::feishu::codes::{self, Cause, Class, Meaning};
+use crate::model::{Timestamp, parse_retry_after};
+use crate::net::{Answer, NetError, with_quote};
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -30,94 +17,137 @@ struct Envelope {
     msg: String,
 }
 
-/// The codes of a token that the platform does not take (any more). They come with HTTP 200 as well as 400.
-const TOKEN_REFUSED: [i64; 3] = [99_991_663, 99_991_664, 99_991_671];
+impl Envelope {
+    fn of(answer: &Answer) -> Option<Self> {
+        serde_json::from_slice(&answer.body).ok()
+    }
+}
 
-/// Whether an answer says that a new token may be taken.
+/// Whether an answer says that a new token may be taken. It comes with HTTP 200 as well as 400.
 pub(super) fn token_refused(answer: &Answer) -> bool {
-    serde_json::from_slice::<Envelope>(&answer.body)
-        .is_ok_and(|envelope| TOKEN_REFUSED.contains(&envelope.code))
+    Envelope::of(answer)
+        .is_some_and(|envelope| codes::meaning(envelope.code, "").class == Class::Token)
+}
+
+/// What the platform's code means, if there is one that is no success.
+pub(super) fn meaning(answer: &Answer) -> Option<Meaning> {
+    let envelope = Envelope::of(answer)?;
+    (envelope.code != 0).then(|| codes::meaning(envelope.code, &envelope.msg))
 }
 
 /// The platform's own code in an answer.
 pub(super) fn code(answer: &Answer) -> Option<i64> {
-    let envelope = serde_json::from_slice::<Envelope>(&answer.body).ok()?;
-    Some(envelope.code)
+    Envelope::of(answer).map(|envelope| envelope.code)
 }
 
-/// The body of an answer whose code says success.
-pub(super) fn success(answer: Answer, app: &AppName) -> Result<Bytes, ApiError> {
-    let Ok(envelope) = serde_json::from_slice::<Envelope>(&answer.body) else {
-        return Err(by_status(&answer, app));
-    };
-    match envelope.code {
-        0 if (200..=299).contains(&answer.status) => Ok(answer.body),
-        0 => Err(by_status(&answer, app)),
-        code => Err(by_code(code, &envelope.msg, &answer, app)),
+/// How long the platform asks to wait: its gateway has a header of its own, in seconds.
+pub fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    ["x-ogw-ratelimit-reset", "retry-after"]
+        .iter()
+        .find_map(|name| parse_retry_after(answer.header(name)?, now))
+}
+
+impl Inner {
+    pub(super) fn retry(&self, what: &str) -> ApiError {
+        let reason = self.says(what);
+        ApiError::Retry { reason }
     }
-}
 
-/// What a call without an answer came to. An upload that is repeated harms nobody.
-pub(super) fn unanswered(error: &NetError, app: &AppName) -> ApiError {
-    match error {
-        NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
-            retry(&error.to_string(), app)
-        }
-        NetError::Refused(_) => stop(&format!("{error}; check `base_url`"), app),
+    pub(super) fn stop(&self, what: &str) -> ApiError {
+        let reason = self.says(what);
+        ApiError::Stop { reason }
     }
-}
 
-/// No reason repeats `msg` but the names of scopes in it.
-fn by_code(code: i64, msg: &str, answer: &Answer, app: &AppName) -> ApiError {
-    let says = |what: &str| format!("code {code}: {what}{}", log_id(answer));
-    let retry = |what| retry(&says(what), app);
-    let stop = |what| stop(&says(what), app);
-    let rejected = |what| rejected(&says(what), app);
-    match code {
-        // Even when it is new: worth a later try.
-        _ if TOKEN_REFUSED.contains(&code) => retry("the token is refused"),
-        10003 | 10014 | 99_991_543 => {
-            stop("the credentials are refused; check `app_id`, `app_secret` and `platform`")
-        }
-        99_991_662 | 99_991_673 => stop("the app is disabled or not installed"),
-        99_991_672 | 99_991_676 | 99_991_679 => stop(&format!(
-            "the app lacks a scope; grant it {}",
-            scopes(msg).unwrap_or_else(|| "what the call needs".into())
-        )),
-        99_991_401 => stop("our address is not in the app's IP allow list"),
-        234_002 => stop("the app is not authorized"),
-        234_007 => stop("the app's bot ability is off; switch it on"),
-        1 | 2200 => retry("an error inside the platform"),
-        99_991_400 | 11232 | 230_020 => retry("rate limited"),
-        234_001 | 99_992_402 | 9499 | 99_991_661 => {
-            rejected("the platform cannot read the request")
-        }
-        234_006 => rejected("the picture is too large"),
-        234_010 => rejected("the picture is empty"),
-        234_011 => rejected("the picture's format is not known there"),
-        234_039 => rejected("the picture has too many pixels"),
-        210_500 => retry("the page token has expired"),
-        210_501 => retry("the page token is of another app"),
-        210_502 => rejected("the page size is not taken"),
-        210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
-        210_504 => stop("the app is not of this tenant"),
-        210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
-        210_508 => stop("the app may not see or change this app's feedback"),
-        _ if answer.status == 429 || answer.status >= 500 => retry("unknown to us"),
-        _ => rejected("unknown to us"),
+    pub(super) fn rejected(&self, what: &str) -> ApiError {
+        let reason = self.says(what);
+        ApiError::Rejected { reason }
     }
-}
 
-/// What an answer means that is not the platform's, e.g. a gateway's page.
-fn by_status(answer: &Answer, app: &AppName) -> ApiError {
-    let says = |what: &str| format!("HTTP {}{what}{}", answer.status, log_id(answer));
-    match answer.status {
-        300..=399 => stop(&says(", a redirect; check `base_url`"), app),
-        404 => stop(&says("; check `base_url`"), app),
-        401 | 403 | 407 => stop(&says(", access refused"), app),
-        408 | 425 | 429 => retry(&says(""), app),
-        400..=499 => rejected(&says(""), app),
-        _ => retry(&says(", with a body that is not the platform's"), app),
+    fn says(&self, what: &str) -> String {
+        format!("Feishu API as app {}: {what}", self.app)
+    }
+
+    /// The body of an answer whose code says success.
+    pub(super) fn success(&self, answer: Answer) -> Result<Bytes, ApiError> {
+        let Some(envelope) = Envelope::of(&answer) else {
+            return Err(self.by_status(&answer));
+        };
+        self.patience.restore();
+        match envelope.code {
+            0 if answer.is_success() => Ok(answer.body),
+            0 => Err(self.by_status(&answer)),
+            code => Err(self.by_code(code, &envelope.msg, &answer)),
+        }
+    }
+
+    /// What a call without an answer came to. An upload that is repeated harms nobody.
+    pub(super) fn unanswered(&self, error: &NetError) -> ApiError {
+        match error {
+            NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
+                self.retry(&error.to_string())
+            }
+            NetError::Refused(_) => self.stop(&format!("{error}; check `base_url`")),
+        }
+    }
+
+    fn by_code(&self, code: i64, msg: &str, answer: &Answer) -> ApiError {
+        let meaning = codes::meaning(code, msg);
+        let mut what = format!("code {code}: {}", meaning.says);
+        if meaning.class == Class::Stop(Cause::Scope) {
+            let scopes = scopes(msg).unwrap_or_else(|| "what the call needs".into());
+            what = format!("{what}; grant it {scopes}");
+        }
+        what = with_quote(what, &self.redactor.clean(msg), "");
+        what.push_str(&log_id(answer));
+        match meaning.class {
+            Class::SlowDown | Class::SlowDownBriefly => self.slow_down(&what, answer),
+            _ if answer.status == 429 => self.slow_down(&what, answer),
+            Class::Stop(_) => self.stop(&what),
+            // A token that is new and refused is worth a later try, as everything is that we do not know.
+            Class::Retry | Class::Token | Class::PageToken | Class::Unknown => self.retry(&what),
+            Class::Form
+            | Class::ImageKey
+            | Class::Person
+            | Class::Receiver
+            | Class::Gone
+            | Class::Unchangeable
+            | Class::Message => self.rejected(&what),
+        }
+    }
+
+    fn slow_down(&self, what: &str, answer: &Answer) -> ApiError {
+        // Without a clock of the platform's a date tells nothing: it is past.
+        let now = answer.date().unwrap_or(Timestamp::from_millis(i64::MAX));
+        ApiError::SlowDown {
+            pause: pause(answer, now),
+            reason: self.says(what),
+        }
+    }
+
+    /// What an answer means that is not the platform's, e.g. a gateway's page. It is about the address, and
+    /// after a while somebody must look at that.
+    fn by_status(&self, answer: &Answer) -> ApiError {
+        let status = answer.status;
+        let says = |what: &str| format!("HTTP {status}{what}{}", log_id(answer));
+        match status {
+            407 => self.stop(&says(": the proxy demands credentials")),
+            413 | 415 | 422 => self.rejected(&says("")),
+            429 => self.slow_down(&says(""), answer),
+            408 | 425 | 500 | 502..=504 | 506..=599 => self.retry(&says("")),
+            200..=299 => self.retry(&says(", with a body that is not the platform's")),
+            _ => {
+                let to = answer
+                    .redirect_host()
+                    .filter(|_| (300..=399).contains(&status));
+                let to = to.map_or_else(String::new, |host| format!(", a redirect to {host}"));
+                let what = says(&format!("{to}; check `base_url` and what stands between"));
+                if self.patience.is_over() {
+                    self.stop(&what)
+                } else {
+                    self.retry(&what)
+                }
+            }
+        }
     }
 }
 

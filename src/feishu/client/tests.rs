@@ -141,10 +141,10 @@ const CODES: &[(u16, i64, &str, &str)] = &[
         400,
         99_991_672,
         "stop",
-        "scope; grant it im:resource:upload or im:resource (",
+        "permission; grant it im:resource:upload or im:resource; it says",
     ),
-    (400, 99_991_676, "stop", "scope"),
-    (400, 99_991_679, "stop", "scope"),
+    (400, 99_991_676, "stop", "permission"),
+    (400, 99_991_679, "stop", "permission"),
     (200, 10003, "stop", "app_secret"),
     (200, 10014, "stop", "app_secret"),
     (200, 99_991_543, "stop", "app_secret"),
@@ -153,20 +153,20 @@ const CODES: &[(u16, i64, &str, &str)] = &[
     (400, 99_991_401, "stop", "allow list"),
     (401, 234_002, "stop", "authorized"),
     (400, 234_007, "stop", "bot ability"),
-    (429, 99_991_400, "retry", "rate"),
-    (400, 99_991_400, "retry", "rate"),
-    (400, 11232, "retry", "rate"),
-    (400, 230_020, "retry", "rate"),
+    (429, 99_991_400, "slow down", "rate"),
+    (400, 99_991_400, "slow down", "rate"),
+    (400, 11232, "slow down", "rate"),
+    (400, 230_020, "slow down", "rate"),
     (200, 1, "retry", "platform"),
     (200, 2200, "retry", "platform"),
     (500, 777, "retry", "unknown"),
-    (429, 777, "retry", "unknown"),
+    (429, 777, "slow down", "unknown"),
     (500, 0, "retry", "HTTP 500"),
-    (200, 777, "rejected", "unknown"),
-    (400, 234_001, "rejected", "request"),
-    (400, 99_992_402, "rejected", "request"),
-    (400, 9499, "rejected", "request"),
-    (400, 99_991_661, "rejected", "request"),
+    (200, 777, "retry", "unknown"),
+    (400, 234_001, "rejected", "read"),
+    (400, 99_992_402, "rejected", "read"),
+    (400, 9499, "retry", "unknown"),
+    (400, 99_991_661, "stop", "token"),
     (400, 234_006, "rejected", "too large"),
     (400, 234_010, "rejected", "empty"),
     (400, 234_011, "rejected", "format"),
@@ -176,6 +176,7 @@ const CODES: &[(u16, i64, &str, &str)] = &[
 fn kind(error: &ApiError) -> &'static str {
     match error {
         ApiError::Retry { .. } => "retry",
+        ApiError::SlowDown { .. } => "slow down",
         ApiError::Stop { .. } => "stop",
         ApiError::Rejected { .. } => "rejected",
     }
@@ -184,7 +185,7 @@ fn kind(error: &ApiError) -> &'static str {
 #[tokio::test]
 async fn what_each_code_means() {
     for (status, code, wanted, says) in CODES {
-        let msg = "typed words; required: [im:resource:upload, im:resource].";
+        let msg = "Xiaoming; required: [im:resource:upload, im:resource].";
         let body = format!(r#"{{"code":{code},"msg":"{msg}"}}"#);
         let answer = Reply::with(*status, "x-tt-logid", "2026112211", &body);
         let fake = Fake::start(vec![token("t-one"), answer]);
@@ -196,7 +197,10 @@ async fn what_each_code_means() {
             text.ends_with(" (log id 2026112211)") || *code == 0,
             "{text}"
         );
-        assert!(!text.contains("typed") && !text.contains("t-one"), "{text}");
+        assert!(
+            !text.contains("Xiaoming") && !text.contains("t-one"),
+            "{text}"
+        );
     }
 }
 
@@ -206,11 +210,11 @@ async fn answers_that_are_not_the_platforms() {
     for (reply, wanted) in [
         (html(200), "retry"),
         (html(408), "retry"),
-        (html(429), "retry"),
+        (html(429), "slow down"),
         (html(502), "retry"),
-        (html(302), "stop"),
-        (html(403), "stop"),
-        (html(404), "stop"),
+        (html(302), "retry"),
+        (html(403), "retry"),
+        (html(404), "retry"),
         (html(413), "rejected"),
         (Reply::of(200, r#"{"code":0}"#), "retry"),
         (Reply::of(200, vec![b' '; 100_000]), "retry"),

@@ -152,7 +152,9 @@ impl Failure {
     pub const fn is_for_good(&self) -> bool {
         match self {
             Self::Api(ApiError::Stop { .. } | ApiError::Rejected { .. }) => true,
-            Self::Api(ApiError::Retry { .. }) | Self::Store(_) | Self::Endless => false,
+            Self::Api(ApiError::Retry { .. } | ApiError::SlowDown { .. })
+            | Self::Store(_)
+            | Self::Endless => false,
         }
     }
 }

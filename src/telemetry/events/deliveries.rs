@@ -69,6 +69,25 @@ impl InternalEvent for PeopleRung<'_> {
     }
 }
 
+/// A webhook's receiver said yes with a page for people: something in front of it may have spoken.
+pub struct PageAnswered<'a> {
+    /// The message's delivery.
+    pub delivery: DeliveryId,
+    /// Where it went.
+    pub destination: &'a DestinationName,
+}
+
+impl InternalEvent for PageAnswered<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::warn!(
+            delivery.id = %self.delivery, destination = %self.destination,
+            "delivered, and the answer is a page for people; check what stands before the receiver"
+        );
+        let destination = self.destination.to_string();
+        metrics.pages.count(&Destination { destination });
+    }
+}
+
 /// A delivery has ended: `delivered`, `dead`, `discarded` or `unconfirmed`.
 pub struct DeliveryEnded<'a> {
     /// Which.

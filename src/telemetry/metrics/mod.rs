@@ -69,6 +69,7 @@ pub struct Metrics {
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
     pub(super) rings: Family<DestinationOutcome, Counter>,
+    pub(super) pages: Family<Destination, Counter>,
     pub(super) delivery_seconds: Family<Destination, Histogram>,
     breaker_open: Family<Destination, Gauge>,
     stopped: Family<Destination, Gauge>,
@@ -128,6 +129,7 @@ impl Metrics {
             attempts: Family::default(),
             deliveries: Family::default(),
             rings: Family::default(),
+            pages: Family::default(),
             delivery_seconds: Family::new_with_constructor(latency),
             breaker_open: Family::default(),
             stopped: Family::default(),
@@ -211,6 +213,8 @@ impl Metrics {
         self.register("deliveries", help, self.deliveries.clone());
         let help = "Messages about which people were to be rung, by what came of that";
         self.register("rings", help, self.rings.clone());
+        let help = "Messages of a webhook that were taken with a page for people as the answer";
+        self.register("page_answers", help, self.pages.clone());
         let help = "Time from acceptance of an event to its delivery";
         self.register_seconds("delivery", help, self.delivery_seconds.clone());
         let help = "Templates that failed and gave way to the built-in plain one";

@@ -196,6 +196,7 @@ impl Metrics {
         turn.take(&self.stopped, &of_it());
         turn.take(&self.pause, &of_it());
         turn.take(&self.template_failures, &of_it());
+        turn.take(&self.pages, &of_it());
     }
 
     /// The states of deliveries that are not done.

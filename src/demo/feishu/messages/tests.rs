@@ -4,7 +4,8 @@ use super::super::{FakeApp, FakeFeishu};
 use super::*;
 use crate::demo::Fault;
 use crate::feishu::client::fake;
-use crate::feishu::messages::{self, BadId, Content, Said};
+use crate::feishu::codes::Class;
+use crate::feishu::messages::{self, Content, Said};
 use crate::feishu::{App, Call, FeishuClient, To, Urgent};
 use crate::model::{ImageFormat, Secret};
 
@@ -107,7 +108,7 @@ async fn answers_make_a_thread_and_cards_are_changed_in_place() {
     let call = messages::reply(&id, &text("more"), "4", TIMEOUT);
     assert_eq!(said(&client, call).await.code, 230_011);
     let call = messages::reply("om_none", &text("more"), "5", TIMEOUT);
-    assert_eq!(said(&client, call).await.bad_id, Some(BadId::Message));
+    assert_eq!(said(&client, call).await.meaning.class, Class::Gone);
 }
 
 #[tokio::test]
@@ -130,7 +131,7 @@ async fn what_the_platform_refuses_is_refused() {
     }
     let image = json!([{"tag": "img", "img_key": "img_v3_none"}]);
     let refused = said(&client, create(&card(&image), "")).await;
-    assert_eq!(refused.card_code, Some(200_570));
+    assert_eq!(refused.meaning.inner, Some(200_570));
     let key = client
         .upload_image(ImageFormat::Png, Bytes::from_static(b"png"))
         .await
@@ -144,7 +145,7 @@ async fn what_the_platform_refuses_is_refused() {
     let call = messages::create(&elsewhere, &text("x"), "", TIMEOUT);
     assert_eq!(said(&client, call).await.code, 230_002);
     let call = messages::create(&To::Person("x".into()), &text("x"), "", TIMEOUT);
-    assert_eq!(said(&client, call).await.bad_id, Some(BadId::Receiver));
+    assert_eq!(said(&client, call).await.meaning.class, Class::Receiver);
     let call = messages::create(&To::Person("ou_1".into()), &text("x"), "", TIMEOUT);
     assert_eq!(said(&client, call).await.code, 0);
     assert_eq!(feishu.messages("ou_1").len(), 1);

@@ -56,8 +56,13 @@ async fn settings_may_be_absent_and_so_may_the_ids() {
 
 /// Status and body of an answer, what it means, and a word of the reason.
 const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
-    (200, r#"{"code":1,"msg":"SECRET"}"#, None, "busy"),
-    (200, r#"{"code":1000040343,"msg":"SECRET"}"#, None, "busy"),
+    (200, r#"{"code":1,"msg":"x"}"#, None, "inside"),
+    (
+        200,
+        r#"{"code":1000040343,"msg":"come back at noon"}"#,
+        None,
+        "busy; it says \"come back at noon\"",
+    ),
     (
         200,
         r#"{"code":403}"#,
@@ -66,9 +71,9 @@ const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
     ),
     (
         200,
-        r#"{"code":514,"msg":"SECRET"}"#,
+        r#"{"code":514,"msg":"enable the bot of app-secret-of-shop first"}"#,
         Some(Refusal::Credentials),
-        "app_secret",
+        "it says \"enable the bot of ‹secret› first\"",
     ),
     (
         200,
@@ -143,7 +148,7 @@ async fn the_wrong_platform_is_named_with_the_right_one() {
         ("https://open.example.com", "check `platform`"),
     ] {
         let inner = client_at(base_url, Some("s")).0;
-        let reason = inner.by_code(1_000_040_351, "").to_string();
+        let reason = inner.by_connection_code(1_000_040_351, "", "").to_string();
         assert!(reason.contains(says), "{reason}");
     }
 }
@@ -164,7 +169,7 @@ async fn a_refused_upgrade_is_judged_by_its_headers() {
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        match inner.refused_upgrade(400, &headers.collect::<Vec<_>>()) {
+        match inner.refused_upgrade(400, &headers.collect::<Vec<_>>(), "") {
             NoConnection::Unreachable { .. } => None,
             NoConnection::Refused { refusal, .. } => Some(refusal),
         }

@@ -131,13 +131,14 @@ async fn each_code_leads_to_what_can_be_done() {
         (210_508, "stop", "may not"),
         (99_991_672, "stop", FEEDBACK_SCOPE),
         (99_991_679, "stop", FEEDBACK_SCOPE),
-        (99_991_400, "retry", "rate"),
-        (210_599, "rejected", "unknown"),
+        (99_991_400, "slow down", "rate"),
+        (210_599, "retry", "unknown"),
     ] {
         let fake = Fake::start(vec![token("t-one"), refusal(code)]);
         let error = set(&fake, "1").await.unwrap_err();
         let found = match &error {
             ApiError::Retry { .. } => "retry",
+            ApiError::SlowDown { .. } => "slow down",
             ApiError::Stop { .. } => "stop",
             ApiError::Rejected { .. } => "rejected",
         };
@@ -149,7 +150,7 @@ async fn each_code_leads_to_what_can_be_done() {
 
 #[tokio::test]
 async fn a_list_whose_token_has_expired_begins_anew_and_one_that_is_none_is_tried_again() {
-    let fake = Fake::start(vec![token("t-one"), refusal(PAGE_TOKEN_EXPIRED)]);
+    let fake = Fake::start(vec![token("t-one"), refusal(210_500)]);
     assert_eq!(list(&fake, None).await, Err(ListError::PageTokenExpired));
     for data in ["[]", r#"{"has_more":true,"page_token":""}"#] {
         let fake = Fake::start(vec![token("t-one"), page(data)]);

@@ -1,0 +1,63 @@
+//! What people hear of a message beside its outcome: of mentions that were refused, of pages in the place of
+//! answers, and of edits that came to nothing.
+
+use super::attempt::Sender;
+use crate::destination::Sent;
+use crate::model::{Delivery, Notice, NoticeKind, Outcome, Trigger, Verdict};
+use crate::telemetry::events::PageAnswered;
+
+impl Sender {
+    /// Says what there is to say of an attempt that is recorded.
+    pub(super) async fn remark(&self, delivery: &Delivery, sent: &Sent, verdict: &Verdict) {
+        let destination = &delivery.destination;
+        if sent.page {
+            self.metrics.emit(PageAnswered {
+                delivery: delivery.id,
+                destination,
+            });
+        }
+        if let Some(reason) = &sent.mentions_refused {
+            self.operator.tell(mentions_refused(delivery, reason)).await;
+        }
+        if let Some(notice) = not_changed(delivery, &sent.outcome, verdict) {
+            self.operator.tell(notice).await;
+        }
+    }
+}
+
+fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
+    let names = delivery.order.mentions.join(", ");
+    let whom = match names.as_str() {
+        "" => "a person in it".to_owned(),
+        names => format!("a person of {names} in [mentions]"),
+    };
+    Notice {
+        kind: NoticeKind::MentionRefused,
+        subject: delivery.destination.to_string(),
+        text: format!(
+            "{} refused {whom} ({reason}), so the message of rule {} went without its mentions. Check their ids \
+             there; `feedback-relay check --online` looks each of them up.",
+            delivery.destination, delivery.order.rule
+        ),
+    }
+}
+
+/// Whoever clicked read that it is done, and the message does not show it. One that was recalled, or is too old
+/// to be changed, is no surprise: that is [`Outcome::Rejected`].
+fn not_changed(delivery: &Delivery, outcome: &Outcome, verdict: &Verdict) -> Option<Notice> {
+    let given_up = matches!(verdict, Verdict::Dead { .. });
+    if !given_up || delivery.trigger != Trigger::Edit || matches!(outcome, Outcome::Rejected { .. })
+    {
+        return None;
+    }
+    let reason = outcome.reason().unwrap_or_default();
+    Some(Notice {
+        kind: NoticeKind::MessageNotChanged,
+        subject: delivery.destination.to_string(),
+        text: format!(
+            "A message in {} does not show how its feedback stands: changing it was refused ({reason}). \
+             `feedback-relay events show {}` tells who did what.",
+            delivery.destination, delivery.event_id
+        ),
+    })
+}

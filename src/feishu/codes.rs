@@ -1,0 +1,468 @@
+//! What the platform's codes mean, in one place for every call: tokens, messages, answers in threads, edits,
+//! uploads, statuses, lists, connections and custom bots.
+//!
+//! Sources: doc "Generic error codes" for 9999xxxx, doc "发送消息" and its neighbours for 230xxx, doc
+//! "上传图片" for 234xxx, the feedback API for 2105xx, doc "自定义机器人使用指南" for 19xxx; 9499 by
+//! `nightingale#1437` and `notification-manager#126`, 11232, 11246 and 19036 by users.
+
+/// What is to be done about a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Wait, then the same again.
+    SlowDown,
+    /// The same for one chat or message, which is free again after about a second.
+    SlowDownBriefly,
+    /// The platform failed: try again.
+    Retry,
+    /// The token is refused: with another one, try again.
+    Token,
+    /// The token of a page is too old: ask from the beginning.
+    PageToken,
+    /// This form of what was sent is wrong.
+    Form,
+    /// A picture's key is wrong.
+    ImageKey,
+    /// A person is wrong who is mentioned, or spoken to.
+    Person,
+    /// The chat or person spoken to is not known.
+    Receiver,
+    /// The message that is answered or changed is gone.
+    Gone,
+    /// The message cannot be changed (any more).
+    Unchangeable,
+    /// What was sent is never taken.
+    Message,
+    /// Nothing works until somebody acts.
+    Stop(Cause),
+    /// No table has it.
+    Unknown,
+}
+
+/// Why nothing works until somebody acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The id or the secret of the app.
+    Credentials,
+    /// A permission is missing.
+    Scope,
+    /// The app is disabled or not installed.
+    App,
+    /// The app has no bot.
+    Bot,
+    /// Our address is not allowed.
+    OurAddress,
+    /// A quota that is paid for is used up.
+    Quota,
+    /// The bot is not in the chat, or may not speak there.
+    Chat,
+    /// The custom bot is gone.
+    CustomBot,
+    /// The custom bot refuses the signature.
+    Signature,
+    /// The custom bot demands a keyword.
+    Keyword,
+    /// The platform is the other one.
+    Domain,
+    /// Too many long connections.
+    Connections,
+    /// Something else.
+    Other,
+}
+
+/// What a code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// What is to be done.
+    pub class: Class,
+    /// What happened, and what mends it.
+    pub says: &'static str,
+    /// The code inside the words of a refused card.
+    pub inner: Option<u32>,
+}
+
+const fn is(class: Class, says: &'static str) -> Meaning {
+    Meaning {
+        class,
+        says,
+        inner: None,
+    }
+}
+
+const UNKNOWN: Meaning = is(Class::Unknown, "unknown to us");
+
+/// What `code` means, `msg` beside it. The words count only where a code has several meanings; none of them is
+/// repeated.
+pub fn meaning(code: i64, msg: &str) -> Meaning {
+    match code {
+        9499 => bad_request(msg),
+        230_001 => bad_parameter(msg),
+        11246 | 230_099 => card(msg),
+        _ => of_the_platform(code)
+            .or_else(|| of_the_app(code))
+            .or_else(|| of_a_message(code))
+            .or_else(|| of_a_custom_bot(code))
+            .or_else(|| of_a_picture(code))
+            .or_else(|| of_feedback(code))
+            .unwrap_or_else(|| by_words(msg)),
+    }
+}
+
+/// What a code means to a long connection. Source: `ws/const.go` and `ws/client_session.go` of the Go SDK.
+pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
+    match code {
+        1_000_040_343 => is(Class::Retry, "the platform is busy"),
+        403 | 514 | 1_000_040_344 => is(
+            Class::Stop(Cause::Credentials),
+            "the credentials are refused; check `app_id`, `app_secret` and `platform`, and that the app is enabled",
+        ),
+        1_000_040_350 => is(
+            Class::Stop(Cause::Connections),
+            "the app has too many long connections (50 at most); end a client of it that nobody needs",
+        ),
+        1_000_040_351 => is(Class::Stop(Cause::Domain), "the app is on another platform"),
+        _ => meaning(code, msg),
+    }
+}
+
+/// Whether words speak of too many requests. Only the beginning counts: later ones may be a reporter's.
+pub fn speaks_of_rate(msg: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "too many request",
+        "rate limit",
+        "ratelimit",
+        "rate_limit",
+        "frequency limit",
+        "request limit",
+        "too frequent",
+        "too fast",
+        "throttl",
+        "slow down",
+        "api freq",
+        "频率",
+        "频繁",
+        "限流",
+    ];
+    let head: String = msg.chars().take(100).collect();
+    let head = head.to_lowercase();
+    WORDS.iter().any(|word| head.contains(word))
+}
+
+/// 9499 has two meanings, which its words alone tell apart.
+fn bad_request(msg: &str) -> Meaning {
+    if speaks_of_rate(msg) {
+        return is(Class::SlowDown, "rate limited");
+    }
+    let msg = msg.to_lowercase();
+    let words = [
+        "bad request",
+        "invalid",
+        "param",
+        "json",
+        "format",
+        "content",
+        "large",
+        "size",
+        "body",
+        "type",
+    ];
+    if words.iter().any(|word| msg.contains(word)) {
+        return is(Class::Form, "the platform cannot read what was sent");
+    }
+    UNKNOWN
+}
+
+/// Source: doc "如何解决 230001 错误".
+fn bad_parameter(msg: &str) -> Meaning {
+    let ext = msg.split_once("ext=").map_or("", |(_, ext)| ext);
+    if ext.starts_with("invalid receive_id") {
+        is(Class::Receiver, "there is no such chat or person")
+    } else if ext.starts_with("invalid message_id") {
+        is(Class::Gone, "the message was recalled or deleted")
+    } else if names_a_person(msg) {
+        is(Class::Person, "a person who is not known")
+    } else {
+        is(Class::Form, "the platform cannot read what was sent")
+    }
+}
+
+fn names_a_person(msg: &str) -> bool {
+    let msg = msg.to_lowercase();
+    msg.contains("(at/person)") || msg.contains("invalid user resource")
+}
+
+/// A refused card says inside `msg`, among words that may be a reporter's, which rule it broke. So the code
+/// inside can say which part of the card is wrong, and nothing more.
+fn card(msg: &str) -> Meaning {
+    let inner = inner_code(msg);
+    let (class, says) = match inner {
+        Some(11310) => (
+            Class::Form,
+            "the card is not valid: too many tables or elements",
+        ),
+        Some(200_570) => (Class::ImageKey, "the card is not valid: a picture's key"),
+        Some(200_380 | 200_381 | 200_732 | 200_737) => {
+            (Class::Form, "the card is not valid: a template's variable")
+        }
+        Some(200_621) => (
+            Class::Form,
+            "the card is not valid: an unknown property, or not JSON",
+        ),
+        Some(200_861) => (
+            Class::Form,
+            "the card is not valid: a tag that cards 2.0 do not have",
+        ),
+        Some(200_914) => (Class::Form, "the card is not valid: a table"),
+        Some(100_290 | 230_013 | 99_992_361 | 99_992_364) => {
+            (Class::Person, "the card mentions a person who is not known")
+        }
+        Some(300_301) => (Class::Form, "the card is not valid: an `element_id` twice"),
+        Some(300_305) => (Class::Form, "the card is not valid: more than 200 elements"),
+        _ if names_a_person(msg) => (Class::Person, "the card mentions a person who is not known"),
+        _ => (Class::Form, "the card is not valid"),
+    };
+    Meaning { class, says, inner }
+}
+
+/// `ErrCode: n`; where several stand, the platform's own comes behind `ext=`.
+fn inner_code(msg: &str) -> Option<u32> {
+    let own = msg
+        .split_once("ext=ErrCode:")
+        .or_else(|| msg.split_once("ErrCode:"));
+    let (_, rest) = own?;
+    let digits = rest.trim_start();
+    let digits: String = digits
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .take(9)
+        .collect();
+    digits.parse().ok()
+}
+
+/// The platform is busy, or fails.
+const fn of_the_platform(code: i64) -> Option<Meaning> {
+    Some(match code {
+        11232 | 99_991_400 => is(Class::SlowDown, "rate limited"),
+        230_020 => is(Class::SlowDownBriefly, "rate limited"),
+        1 | 2200 => is(Class::Retry, "an error inside the platform"),
+        230_049 => is(Class::Retry, "the platform is still sending this message"),
+        230_101 => is(Class::Retry, "sending to people is not possible for now"),
+        99_991_663 | 99_991_664 | 99_991_671 => is(Class::Token, "the token is refused"),
+        _ => return None,
+    })
+}
+
+/// The app may not, whatever it says and where.
+const fn of_the_app(code: i64) -> Option<Meaning> {
+    let (cause, says) = match code {
+        10003 | 10014 | 99_991_543 => (
+            Cause::Credentials,
+            "the credentials are refused; check `app_id`, `app_secret` and `platform`",
+        ),
+        99_991_661 => (
+            Cause::Other,
+            "the call came without its token; a proxy between us may take it away",
+        ),
+        99_991_662 | 99_991_673 | 212_100 | 232_034 => (
+            Cause::App,
+            "the app is disabled or not installed; ask an administrator of the tenant",
+        ),
+        99_991_401 => (
+            Cause::OurAddress,
+            "our address is not in the app's IP allow list",
+        ),
+        99_991_403 => (
+            Cause::Quota,
+            "the tenant's monthly quota of API calls is used up; buy more, or wait for the next month",
+        ),
+        230_006 | 232_025 | 234_007 => (
+            Cause::Bot,
+            "the app's bot ability is off; switch it on in the console and publish a version",
+        ),
+        99_991_672 | 99_991_676 | 99_991_679 | 230_027 => {
+            (Cause::Scope, "the app lacks a permission")
+        }
+        234_002 => (Cause::Other, "the app is not authorized"),
+        _ => return None,
+    };
+    Some(is(Class::Stop(cause), says))
+}
+
+/// A message, the chat it goes to, or the person.
+const fn of_a_message(code: i64) -> Option<Meaning> {
+    Some(match code {
+        99_992_402 => is(Class::Form, "the platform cannot read what was sent"),
+        230_025 => is(Class::Form, "the message is too large"),
+        11310 | 200_000..=200_569 | 200_571..=200_999 | 300_000..=300_999 => {
+            is(Class::Form, "the card is not valid")
+        }
+        200_570 => is(Class::ImageKey, "a picture's key is not valid"),
+        230_017 => is(Class::ImageKey, "a picture's key is another app's"),
+        100_290 => is(Class::Person, "a person who is not known"),
+        230_013 => is(Class::Person, "a person is outside the app's availability"),
+        99_992_361 => is(Class::Person, "an open id is another app's"),
+        99_992_364 => is(Class::Person, "an id is another tenant's"),
+        41012 | 99_992_351 => is(Class::Person, "nobody has this open id"),
+        230_011 | 230_019 | 230_110 => is(Class::Gone, "the message was recalled or deleted"),
+        230_012 => is(Class::Unchangeable, "the message is not this app's"),
+        230_031 => is(Class::Unchangeable, "the card is older than 14 days"),
+        230_054 => is(Class::Unchangeable, "the message is no card"),
+        230_022 => is(Class::Message, "the content was refused as sensitive"),
+        230_028 => is(
+            Class::Message,
+            "the tenant's data-loss prevention refused the content",
+        ),
+        230_023 => is(Class::Message, "a person has 200 unread urgent messages"),
+        230_024 => is(
+            Class::Message,
+            "the tenant's quota of urgent messages is used up",
+        ),
+        230_002 | 232_011 => is(
+            Class::Stop(Cause::Chat),
+            "the bot is not in the chat; add it in the chat's settings under Bots",
+        ),
+        230_018 | 230_035 => is(
+            Class::Stop(Cause::Chat),
+            "the chat's settings do not let the bot speak",
+        ),
+        230_053 => is(
+            Class::Stop(Cause::Chat),
+            "the person has stopped messages of this bot",
+        ),
+        232_009 => is(
+            Class::Stop(Cause::Chat),
+            "the chat was dissolved; set another `chat_id`",
+        ),
+        232_001 | 232_006 => is(Class::Receiver, "there is no such chat; check `chat_id`"),
+        232_010 => is(
+            Class::Stop(Cause::Chat),
+            "the chat is another tenant's; speak as an app of that tenant",
+        ),
+        _ => return None,
+    })
+}
+
+const fn of_a_custom_bot(code: i64) -> Option<Meaning> {
+    Some(match code {
+        19001 => is(
+            Class::Stop(Cause::CustomBot),
+            "the bot is unknown or was deleted; set the `url` of a new one",
+        ),
+        19002 => is(Class::Form, "`msg_type` or content is missing"),
+        19021 => is(Class::Stop(Cause::Signature), "the signature is refused"),
+        19022 => is(
+            Class::Stop(Cause::OurAddress),
+            "our address is not in the bot's IP allow list",
+        ),
+        19024 => is(
+            Class::Stop(Cause::Keyword),
+            "the bot demands a keyword; set `keyword` to one of its list",
+        ),
+        19036 => is(Class::Form, "the message is too large"),
+        _ => return None,
+    })
+}
+
+const fn of_a_picture(code: i64) -> Option<Meaning> {
+    Some(match code {
+        234_001 => is(Class::Form, "the platform cannot read the request"),
+        234_006 => is(Class::Message, "the picture is too large"),
+        234_010 => is(Class::Message, "the picture is empty"),
+        234_011 => is(Class::Message, "the picture's format is not known there"),
+        234_039 => is(Class::Message, "the picture has too many pixels"),
+        _ => return None,
+    })
+}
+
+fn of_feedback(code: i64) -> Option<Meaning> {
+    let stop = |says| is(Class::Stop(Cause::Other), says);
+    Some(match code {
+        210_500 => is(Class::PageToken, "the page token has expired"),
+        210_501 => is(Class::PageToken, "the page token is of another app"),
+        210_502 => is(Class::Message, "the page size is not taken"),
+        210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
+        210_504 => stop("the app is not of this tenant"),
+        210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
+        210_508 => stop("the app may not see or change this app's feedback"),
+        _ => return None,
+    })
+}
+
+fn by_words(msg: &str) -> Meaning {
+    if speaks_of_rate(msg) {
+        is(Class::SlowDown, "rate limited, by its words")
+    } else {
+        UNKNOWN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(code: i64, msg: &str) -> Class {
+        meaning(code, msg).class
+    }
+
+    #[test]
+    fn two_meanings_of_9499_are_told_apart_by_its_words() {
+        for msg in ["too many request", "Too Many Requests", "请求过于频繁"] {
+            assert_eq!(class(9499, msg), Class::SlowDown, "{msg}");
+        }
+        for msg in ["Bad Request", "invalid param", "content is not a json"] {
+            assert_eq!(class(9499, msg), Class::Form, "{msg}");
+        }
+        for msg in ["", "try again"] {
+            assert_eq!(class(9499, msg), Class::Unknown, "{msg}");
+        }
+    }
+
+    #[test]
+    fn the_code_inside_a_refused_card_says_which_part_is_wrong() {
+        for code in [11246, 230_099] {
+            let person =
+                "ErrCode: 100290; ErrMsg: invalid user resource (at/person); ErrorValue: x;";
+            assert_eq!(class(code, person), Class::Person);
+            assert_eq!(class(code, "bad card (at/person)"), Class::Person);
+            assert_eq!(
+                class(code, "Failed, ext=ErrCode: 200570; x"),
+                Class::ImageKey
+            );
+            assert_eq!(class(code, "Failed, ext=ErrCode: 11310; x"), Class::Form);
+            assert_eq!(class(code, ""), Class::Form);
+            // What a reporter typed cannot stop a destination, nor make it wait.
+            for typed in [
+                "ErrCode: 19001",
+                "ErrCode: 99991672",
+                "ErrCode: 11232",
+                "too many request",
+            ] {
+                assert_eq!(class(code, typed), Class::Form, "{typed}");
+            }
+            let echo = "ErrCode: 100290 ext=ErrCode: 200621;";
+            assert_eq!(meaning(code, echo).inner, Some(200_621));
+        }
+    }
+
+    #[test]
+    fn ids_that_are_not_known_are_told_from_a_bad_form() {
+        assert_eq!(
+            class(230_001, "x, ext=invalid receive_id."),
+            Class::Receiver
+        );
+        assert_eq!(class(230_001, "x, ext=invalid message_id"), Class::Gone);
+        assert_eq!(class(230_001, "x, ext=invalid msg_type"), Class::Form);
+    }
+
+    #[test]
+    fn a_code_of_no_table_is_unknown_unless_it_speaks_of_the_rate() {
+        assert_eq!(class(424_242, "no idea"), Class::Unknown);
+        assert_eq!(
+            class(424_242, "request trigger frequency limit"),
+            Class::SlowDown
+        );
+        assert_eq!(class(230_101, "temporarily unavailable"), Class::Retry);
+        assert_eq!(class(99_991_403, ""), Class::Stop(Cause::Quota));
+        assert_eq!(of_a_connection(77, "").class, Class::Unknown);
+        assert_eq!(of_a_connection(1, "").class, Class::Retry);
+    }
+}
