@@ -293,6 +293,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
         | NoticeKind::ConnectionRefused
         | NoticeKind::ConnectionDown
         | NoticeKind::StatusNotSet
+        | NoticeKind::NothingPushed
         | NoticeKind::ReloadRefused
         | NoticeKind::StoreDisplaced
         | NoticeKind::BackfillFailed => false,

@@ -125,6 +125,8 @@ impl App {
         let operator = ground.operator(&in_force);
         let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
         let intake = ground.intake(&in_force, &operator, &closing);
+        let apps: Vec<AppName> = in_force.intake.get().apps.keys().cloned().collect();
+        intake.pushes().read(&ground.store, &apps).await?;
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         Ok(Self {
             connections: ground.connections(&in_force, &intake, &backfill, seed),
@@ -179,6 +181,7 @@ impl App {
             destinations: self.in_force.destinations.clone(),
             backfills: self.backfill.states(),
             intake: self.in_force.intake.clone(),
+            pushes: self.intake.pushes(),
             bodies: self.intake.bodies(),
             connections: self.connections.board().clone(),
         }

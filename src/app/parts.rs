@@ -140,7 +140,11 @@ fn closing(config: &Config, clients: &Clients) -> Result<closing::Settings, Part
     };
     let with_secret = clients.apps.iter().filter(|(name, _)| has_secret(name));
     let mut slack = BTreeMap::new();
+    let mut feishu = BTreeMap::new();
     for (name, settings) in &config.destinations {
+        if let KindSettings::FeishuApp { app, .. } = &settings.kind {
+            feishu.insert(name.clone(), app.clone());
+        }
         let KindSettings::SlackApp {
             token,
             signing_secret: Some(signing_secret),
@@ -167,6 +171,7 @@ fn closing(config: &Config, clients: &Clients) -> Result<closing::Settings, Part
             .map(|(name, client)| (name.clone(), client.clone()))
             .collect(),
         mentions: config.mentions.clone(),
+        feishu,
         slack,
     })
 }

@@ -1,6 +1,7 @@
 //! What a button stands for: a text that only we can have made.
 //!
-//! It says what is done about which event of our journal, under a key of that journal. Who presses
+//! It says what is done about which event of our journal and for which destination it was made, under a key of that
+//! journal. A value made for another workspace or another app is refused. Who presses
 //! is the platform's word and stands nowhere in it: a forwarded message keeps its buttons, and whoever
 //! sees them may press them.
 
@@ -10,10 +11,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::model::{Act, EventSeq, Timestamp};
+use crate::model::{Act, DestinationName, EventSeq, Timestamp};
 
 /// How much of the signature stands in a value: 128 bits cannot be guessed.
 const SIGNATURE_BYTES: usize = 16;
@@ -25,9 +26,24 @@ pub struct Press {
     pub act: Act,
     /// About the feedback that this event brought.
     pub event: EventSeq,
+    /// The destination whose message carries it.
+    pub made_for: MadeFor,
     /// For [`Act::Undo`]: when the change was made that is taken back, so that an old button does not take
     /// back a later one.
     pub undoes: Option<Timestamp>,
+}
+
+/// What stands for a destination in a value: a part of a hash of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeFor(u64);
+
+impl MadeFor {
+    /// The destination with this name.
+    pub fn destination(name: &DestinationName) -> Self {
+        let hash: [u8; 32] = Sha256::digest(name.as_str()).into();
+        let (first, _rest) = hash.split_first_chunk().expect("a hash is longer");
+        Self(u64::from_be_bytes(*first))
+    }
 }
 
 /// Makes and reads the values of buttons. Clones share the key.
@@ -46,10 +62,13 @@ impl ButtonSigner {
         Self(Arc::new(Zeroizing::new(key)))
     }
 
-    /// What the button carries: `ACT.EVENT.TIME.SIGNATURE`, ASCII and short.
+    /// What the button carries: `ACT.EVENT.TIME.DESTINATION.SIGNATURE`, ASCII and short.
     pub fn value(&self, press: &Press) -> String {
         let undoes = press.undoes.map_or(0, Timestamp::as_millis);
-        let said = format!("{}.{}.{undoes}", press.act, press.event.0);
+        let said = format!(
+            "{}.{}.{undoes}.{:x}",
+            press.act, press.event.0, press.made_for.0
+        );
         let whole = self.mac(&said).finalize().into_bytes();
         let (signature, _) = whole.split_at(SIGNATURE_BYTES);
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -67,7 +86,9 @@ impl ButtonSigner {
         let act = Act::from_key(parts.next()?)?;
         let event = EventSeq(parts.next()?.parse().ok()?);
         let undoes = parts.next()?.parse().ok().filter(|millis| *millis != 0);
+        let made_for = u64::from_str_radix(parts.next()?, 16).ok()?;
         Some(Press {
+            made_for: MadeFor(made_for),
             act,
             event,
             undoes: undoes.map(Timestamp::from_millis),
@@ -94,6 +115,7 @@ mod tests {
                 let press = Press {
                     act: *act,
                     event: EventSeq(i64::MAX),
+                    made_for: MadeFor(u64::MAX),
                     undoes,
                 };
                 let value = signer.value(&press);
@@ -108,6 +130,7 @@ mod tests {
         let press = Press {
             act: Act::Claim,
             event: EventSeq(12),
+            made_for: MadeFor(7),
             undoes: None,
         };
         let value = ButtonSigner::new([7; 32]).value(&press);
@@ -119,6 +142,7 @@ mod tests {
             &value.replace("claim", "done"),
             &value.replace(".12.", ".13."),
             &value.replace(".0.", ".1."),
+            &value.replace(".7.", ".8."),
             "claim.12.0.",
             "claim.12.0",
             "",

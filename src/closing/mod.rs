@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub use self::button::{ButtonSigner, Press};
+pub use self::button::{ButtonSigner, MadeFor, Press};
 pub use self::slack::{NotTaken, SlackPlace, Whisper};
 pub use self::worker::StatusWorker;
 use crate::feishu::{CardAction, FeishuClient};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub clients: BTreeMap<AppName, FeishuClient>,
     /// `[mentions]`: people by their names.
     pub mentions: BTreeMap<String, Mention>,
+    /// The destinations in Feishu at which an app speaks, and which one.
+    pub feishu: BTreeMap<DestinationName, AppName>,
     /// The destinations in Slack whose messages carry buttons.
     pub slack: BTreeMap<DestinationName, SlackPlace>,
 }
@@ -74,6 +76,8 @@ pub enum Clicker {
     },
     /// In Slack.
     Slack {
+        /// The destination whose address Slack called. Several destinations of one Slack app share one address.
+        destination: DestinationName,
         /// `U…` or `W…`.
         user: Option<String>,
         /// The name that the workspace shows.
@@ -137,6 +141,8 @@ impl Closing {
     /// Does what a button stands for, once.
     pub async fn press(&self, value: Option<&str>, clicker: &Clicker) -> Pressed {
         let press = value.and_then(|value| self.buttons.read(value));
+        let settings = self.settings.get();
+        let press = press.filter(|press| settings.fits(press.made_for, clicker));
         let pressed = match press {
             None => Pressed::Forged,
             Some(press) => {
@@ -199,7 +205,7 @@ impl Clicker {
                 id: open_id.clone(),
                 app: Some(app.clone()),
             },
-            Self::Slack { user, name } => {
+            Self::Slack { user, name, .. } => {
                 let known = || settings.in_feishu(user.as_deref()?).map(|(name, _)| name);
                 Actor {
                     name: name.as_deref().or_else(known).map(Private::new),
@@ -227,6 +233,25 @@ impl Clicker {
 }
 
 impl Settings {
+    /// Whether a button that was made for a destination can have been clicked there: in a card of the app that speaks
+    /// there, or in the workspace of the Slack app that does.
+    fn fits(&self, made_for: MadeFor, clicker: &Clicker) -> bool {
+        let is_it = |name: &DestinationName| MadeFor::destination(name) == made_for;
+        match clicker {
+            Clicker::Feishu { app, .. } => {
+                let mut destinations = self.feishu.iter();
+                destinations.any(|(name, speaks)| is_it(name) && speaks == app)
+            }
+            Clicker::Slack { destination, .. } => {
+                let called = self.slack.get(destination);
+                let secret = called.map(|place| &place.signing_secret);
+                let mut destinations = self.slack.iter();
+                destinations
+                    .any(|(name, place)| is_it(name) && Some(&place.signing_secret) == secret)
+            }
+        }
+    }
+
     /// The name and open id of whoever has this Slack id, where `[mentions]` has an entry for them alone.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {

@@ -78,6 +78,7 @@ impl Closing {
             return Ok(None);
         };
         let clicker = Clicker::Slack {
+            destination: name.clone(),
             user: click.user.clone(),
             name: click.user_name.clone(),
         };

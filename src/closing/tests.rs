@@ -37,8 +37,46 @@ fn settings(with_secret: &[&str]) -> Settings {
             .enumerate()
             .map(|(number, person)| (number.to_string(), person))
             .collect(),
-        slack: BTreeMap::new(),
+        feishu: BTreeMap::from([
+            ("room".into(), "shop".into()),
+            ("other".into(), "order".into()),
+        ]),
+        slack: [("team", "a"), ("team-too", "a"), ("elsewhere", "b")]
+            .into_iter()
+            .map(|(name, secret)| (DestinationName::from(name), slack_place(secret)))
+            .collect(),
     }
+}
+
+fn slack_place(signing_secret: &str) -> SlackPlace {
+    let http = crate::feishu::client::fake::http();
+    SlackPlace {
+        signing_secret: Secret::new(signing_secret),
+        client: crate::slack::SlackClient::new("http://127.0.0.1:1", Secret::new("xoxb-1"), http),
+        locale: crate::render::Locale::En,
+    }
+}
+
+#[test]
+fn button_of_another_workspace_or_app_does_not_fit() {
+    let settings = settings(&[]);
+    let fits = |made_for: &str, clicker: &Clicker| {
+        settings.fits(MadeFor::destination(&made_for.into()), clicker)
+    };
+    let at = |destination: &str| Clicker::Slack {
+        destination: destination.into(),
+        user: None,
+        name: None,
+    };
+    assert!(fits("team", &at("team")));
+    assert!(
+        fits("team", &at("team-too")),
+        "one Slack app has one address"
+    );
+    assert!(!fits("elsewhere", &at("team")) && !fits("team", &at("elsewhere")));
+    assert!(!fits("room", &at("team")) && !fits("gone", &at("team")));
+    assert!(fits("room", &in_feishu("shop")) && fits("other", &in_feishu("order")));
+    assert!(!fits("other", &in_feishu("shop")) && !fits("team", &in_feishu("shop")));
 }
 
 fn event() -> StoredEvent {
@@ -63,6 +101,7 @@ fn in_feishu(app: &str) -> Clicker {
 
 fn in_slack(user: &str) -> Clicker {
     Clicker::Slack {
+        destination: "team".into(),
         user: Some(user.to_owned()),
         name: None,
     }
@@ -104,6 +143,7 @@ fn who_clicked_goes_by_the_name_that_slack_shows_else_by_ours() {
     assert_eq!(name(&in_slack("U1")).as_deref(), Some("li"));
     assert_eq!(name(&in_slack("U9")), None);
     let shown = Clicker::Slack {
+        destination: "team".into(),
         user: Some("U1".into()),
         name: Some("Li Lei".into()),
     };

@@ -87,4 +87,5 @@ codes! {
     TOKEN_KIND = "W011", "not a bot's token";
     IGNORED_VARIABLE = "W012", "a variable that is not heeded";
     UNUSED_LIST = "W013", "a list that no rule uses";
+    PUBLIC_STATUS = "W015", "`/status` and `/metrics` on a public address";
 }

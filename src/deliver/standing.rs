@@ -1,7 +1,7 @@
 //! How the feedback stands that a message tells of, and the buttons that go with that.
 
 use super::telling::Names;
-use crate::closing::Press;
+use crate::closing::{MadeFor, Press};
 use crate::destination::{Destination, KeyOwner, ShowsImages};
 use crate::model::{
     Act, AppName, Content, Event, FeedbackState, FeedbackStatus, Private, Through, Timestamp,
@@ -31,6 +31,7 @@ pub(super) fn of(
         let press = Press {
             act,
             event: work.event.seq,
+            made_for: MadeFor::destination(&work.delivery.destination),
             undoes: state
                 .as_ref()
                 .filter(|_| act == Act::Undo)

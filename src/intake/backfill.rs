@@ -45,6 +45,9 @@ use crate::telemetry::events::{BackfillFailed, BackfillMade};
 /// How far back the platform's list reaches. Source: doc page of the list. The journal keeps ids a day longer.
 pub const REACH: Duration = Duration::from_secs(180 * 86_400);
 
+/// Comparisons in a row that find what was never pushed, until the operator is notified.
+const UNPUSHED_TOLD: u32 = 3;
+
 /// A list may show a report later than it was made.
 const OVERLAP: Duration = Duration::from_secs(86_400);
 
@@ -87,8 +90,33 @@ pub struct State {
     pub by_event: u64,
     /// Reports in its list that had not.
     pub only_in_list: u64,
+    /// Comparisons in a row that found reports which were never pushed, while nothing was.
+    pub unpushed: u32,
     /// Why there was no good one since.
     pub failing: Option<String>,
+}
+
+impl State {
+    /// Whether so much was found and nothing pushed that something is wrong.
+    pub const fn nothing_is_pushed(&self) -> bool {
+        self.unpushed >= UNPUSHED_TOLD
+    }
+
+    /// The count after another comparison: one that began at `began`, and took in `taken` reports. `before` is
+    /// when the one before it began.
+    fn unpushed_after(&self, taken: usize, last_push: Option<Timestamp>) -> u32 {
+        let pushed_since = match (last_push, self.asked_at) {
+            (Some(push), Some(asked_at)) => push >= asked_at,
+            // The first comparison finds what came while the relay was down.
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        match (pushed_since, taken) {
+            (true, _) => 0,
+            (false, 0) => self.unpushed,
+            (false, _) => self.unpushed.saturating_add(1),
+        }
+    }
 }
 
 /// What the last rounds came to, by app. Clones share it.
@@ -258,13 +286,24 @@ impl Backfill {
             taken: report.taken.len(),
             unreadable: report.unreadable,
         });
+        let name = &source.app.name;
+        let before = lock(&self.states).get(name).cloned().unwrap_or_default();
+        let last_push = self.intake.pushes.last(name);
         let state = State {
             asked_at: Some(window.now),
             by_event: report.by_event,
             only_in_list: report.only_in_list(),
+            unpushed: before.unpushed_after(report.taken.len(), last_push),
             failing: None,
         };
-        lock(&self.states).insert(source.app.name.clone(), state);
+        let tell = state.nothing_is_pushed() && state.unpushed > before.unpushed;
+        lock(&self.states).insert(name.clone(), state.clone());
+        if tell {
+            self.intake
+                .operator
+                .tell(nothing_pushed(name, &state))
+                .await;
+        }
         (report, None)
     }
 
@@ -284,6 +323,20 @@ impl Backfill {
         if let Err(error) = self.intake.store.summarise_late().await {
             tracing::error!(%error, "late reports are told after the next round");
         }
+    }
+}
+
+fn nothing_pushed(app: &AppName, state: &State) -> Notice {
+    Notice {
+        kind: NoticeKind::NothingPushed,
+        subject: app.to_string(),
+        text: format!(
+            "The last {} comparisons with the feedback list of app {app} found reports that Feishu never pushed, and nothing was \
+             pushed meanwhile: they arrive late. In Feishu's console, Events & Callbacks, look whether the event \
+             \"application feedback created\" is subscribed, by the way this app receives (request URL or long connection), and a \
+             version with it is published; and whether another client takes its events.",
+            state.unpushed
+        ),
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::pushes::Pushes;
 use self::webhook::body::Bodies;
 use crate::closing::Closing;
 use crate::feishu::{self, App, Envelope, Found, Reading};
@@ -29,6 +30,7 @@ pub mod backfill;
 pub mod paths;
 mod plan_deliveries;
 mod reports;
+pub mod pushes;
 pub mod webhook;
 pub mod websocket;
 
@@ -66,6 +68,7 @@ pub struct Intake {
     closing: Option<Closing>,
     settings: Current<Settings>,
     bodies: Bodies,
+    pushes: Pushes,
 }
 
 impl Intake {
@@ -85,7 +88,13 @@ impl Intake {
             closing: None,
             settings,
             bodies: Bodies::default(),
+            pushes: Pushes::default(),
         }
+    }
+
+    /// When each app's last event was pushed.
+    pub fn pushes(&self) -> Pushes {
+        self.pushes.clone()
     }
 
     /// What reads the bodies of requests: one budget for all of them.
@@ -120,6 +129,10 @@ impl Intake {
             self.metrics.emit(OldCardCallback { app: &app.name });
         }
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
+        // Another app's status or message is a push as well: it shows that the platform reaches the relay.
+        self.pushes
+            .note(&self.store, &app.name, self.clock.now())
+            .await;
         Ok(serde_json::json!({}))
     }
 

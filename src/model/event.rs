@@ -299,6 +299,8 @@ keyed!(
         ConnectionDown => "connection_down",
         /// Feishu did not take a status that somebody set.
         StatusNotSet => "status_not_set",
+        /// Reports are found in the platform's list, and none is pushed.
+        NothingPushed => "nothing_pushed",
         /// A new configuration was refused.
         ReloadRefused => "reload_refused",
         /// A file of the store was removed, moved or replaced while the relay had it open.

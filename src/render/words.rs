@@ -154,6 +154,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
         NoticeKind::ConnectionRefused => pick(locale, "长连接被拒绝", "Long connection refused"),
         NoticeKind::ConnectionDown => pick(locale, "长连接中断", "Long connection down"),
         NoticeKind::StatusNotSet => pick(locale, "状态未能写入飞书", "Status not set in Feishu"),
+        NoticeKind::NothingPushed => pick(locale, "没有事件推送", "Nothing is pushed"),
         NoticeKind::ReloadRefused => pick(locale, "新配置被拒绝", "New configuration refused"),
         NoticeKind::StoreDisplaced => pick(locale, "数据库文件不在原处", "Store out of place"),
         NoticeKind::BackfillFailed => pick(locale, "无法核对反馈列表", "Backfill failed"),

@@ -104,6 +104,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
         let reason = state.failing.as_deref()?;
         Some(problem("backfill_failing", app.as_str(), reason))
     }));
+    problems.extend(backfills.iter().filter_map(unpushed_problem));
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
             let known = |name: &DestinationName| names.contains(name);
@@ -116,7 +117,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
                 "dead": stats.statuses_dead,
                 "oldest_at": stats.status_oldest_at.map(|at| at.to_string()),
             });
-            apps = apps_json(&stats, &connections, &backfills);
+            apps = apps_json(&stats, &connections, &backfills, &state.pushes.all());
         }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem("journal", "journal", &error.to_string()));
@@ -142,6 +143,17 @@ fn problem(kind: &str, subject: &str, reason: &str) -> Value {
     json!({ "kind": kind, "subject": subject, "reason": reason })
 }
 
+fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value> {
+    if !state.nothing_is_pushed() {
+        return None;
+    }
+    let reason = format!(
+        "the last {} comparisons with Feishu's list found reports that were never pushed, and nothing was pushed meanwhile",
+        state.unpushed
+    );
+    Some(problem("nothing_pushed", app.as_str(), &reason))
+}
+
 fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
     let down = standing.down.as_ref()?;
     let reason = format!(
@@ -156,10 +168,15 @@ fn apps_json(
     stats: &Stats,
     connections: &BTreeMap<AppName, Standing>,
     backfills: &BTreeMap<AppName, backfill::State>,
+    pushes: &[(AppName, Timestamp)],
 ) -> Value {
     let mut apps = serde_json::Map::new();
     for (app, at) in &stats.last_events {
         apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
+    }
+    for (app, at) in pushes {
+        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
+        of_app["last_push_at"] = at.to_string().into();
     }
     for (app, standing) in connections {
         let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
@@ -175,6 +192,7 @@ fn apps_json(
             "asked_at": state.asked_at.map(|at| at.to_string()),
             "by_event": state.by_event,
             "only_in_list": state.only_in_list,
+            "comparisons_without_push": state.unpushed,
         });
     }
     apps.into()

@@ -76,4 +76,7 @@ fn publish_rest(state: &WebState, stats: &Stats, now: Timestamp) {
     for (app, at) in &stats.last_events {
         metrics.set_last_event(app, *at);
     }
+    for (app, at) in &state.pushes.all() {
+        metrics.set_last_push(app, *at);
+    }
 }

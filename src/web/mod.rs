@@ -27,6 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
 use crate::closing::Closing;
+use crate::intake::pushes::Pushes;
 use crate::intake::webhook::body::Bodies;
 use crate::intake::websocket::Board;
 use crate::intake::{self, backfill};
@@ -65,6 +66,8 @@ pub struct WebState {
     pub backfills: backfill::States,
     /// The apps that events come in for.
     pub intake: Current<intake::Settings>,
+    /// When each app's last event was pushed.
+    pub pushes: Pushes,
     /// Reads the bodies of requests.
     pub bodies: Bodies,
     /// How the apps' long connections stand.

@@ -24,7 +24,17 @@ const LISTEN: Address = Address(std::net::SocketAddr::new(
 pub(super) fn server(section: Section<'_>, out: &mut Complaints) -> Server {
     let at = section.at.clone();
     let raw: RawServer = section.read(out);
+    let place = raw
+        .listen
+        .as_ref()
+        .map(|at_listen| at.key("listen", at_listen.span()));
     let listen = or(raw.listen, LISTEN).0;
+    if let Some(place) = place.filter(|_| raw.admin_listen.is_none() && !listen.ip().is_loopback())
+    {
+        let message = format!("whoever reaches {listen} reads /status and /metrics as well");
+        let help = "set `admin_listen = \"127.0.0.1:8788\"`: they are served there alone";
+        out.add_with_help(codes::PUBLIC_STATUS, &place, message, help);
+    }
     if let Some(admin) = &raw.admin_listen
         && admin.get_ref().0 == listen
         // Port 0 is a different free port each time.

@@ -59,6 +59,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("webhook", with_rules(WEBHOOK)),
         ("success", with_rules(SUCCESS)),
         ("same_address", with_rules("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"")),
+        ("public_status", with_rules("server.listen = \"[::]:8787\"")),
         ("hosts", with_rules("[images]\nallow_hosts = [\"*\", \"https://x.com\", \"a..b\", \"*.ok.com\", \"x.com:1\"]")),
         ("mentions", with_rules("[mentions]\nall = { feishu = \"ou_1\" }\nsre = { feishu = [\"ou_1\", \"on call\"], slack = \"@li\" }\nnone = {}\nx = 5")),
         ("app_names", with_app("[app_names]\n\"cli_1\" = \"商店\"\n\"cli_2\" = \"order\"\n\"cli_3\" = \"order\"\n\"clii_4\" = \"x\"\n\"cli_5\" = 5\n\"cli_6\" = \"\"")),

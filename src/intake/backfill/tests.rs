@@ -209,6 +209,77 @@ async fn a_list_that_begins_anew_counts_nothing_twice() {
     assert_eq!(failure, Some(Failure::Endless), "the same page for ever");
 }
 
+#[test]
+fn comparisons_that_find_what_nobody_pushed_are_counted_until_a_push() {
+    let mut state = State {
+        asked_at: Some(NOW),
+        ..State::default()
+    };
+    let begun = State::default();
+    assert_eq!(
+        begun.unpushed_after(5, None),
+        0,
+        "the relay was down before"
+    );
+    for (taken, last_push, wanted) in [
+        (1, None, 1),
+        (0, None, 1),
+        (2, Some(NOW - HOUR), 2),
+        (1, None, 3),
+    ] {
+        assert!(!state.nothing_is_pushed());
+        state.unpushed = state.unpushed_after(taken, last_push);
+        assert_eq!(state.unpushed, wanted);
+    }
+    assert!(state.nothing_is_pushed());
+    assert_eq!(state.unpushed_after(3, Some(NOW + HOUR)), 0);
+}
+
+#[tokio::test]
+async fn third_comparison_without_a_push_notifies_the_operator() {
+    let bench = Bench::new();
+    let operator_heard = async || {
+        let all = EventFilter {
+            limit: 99,
+            ..EventFilter::default()
+        };
+        let events = bench.store.events(all).await.unwrap();
+        let notices = events
+            .iter()
+            .filter(|event| event.id.as_str().contains("nothing_pushed"));
+        notices.count()
+    };
+    let backfill = Backfill::new(bench.intake.clone(), Current::new(Settings::default()), 1);
+    for round in 0..4 {
+        let minute = format!("2026-03-01 02:0{round}:00");
+        let list = page(&[item(round + 1, &minute, 0)], None);
+        let fake = Fake::start(vec![token(), list]);
+        assert_eq!(operator_heard().await, 0, "{round}");
+        let (report, failure) = backfill.round(&source(&fake)).await;
+        assert_eq!((report.taken.len(), failure), (1, None), "{round}");
+    }
+    assert_eq!(operator_heard().await, 1);
+    let states = backfill.states();
+    let state = states.lock().unwrap().values().next().cloned().unwrap();
+    assert!(state.nothing_is_pushed());
+}
+
+#[tokio::test]
+async fn last_push_survives_a_restart() {
+    let bench = Bench::new();
+    let (app, store) = (AppName::from("shop"), &bench.store);
+    let pushes = bench.intake.pushes();
+    assert_eq!(pushes.last(&app), None);
+    pushes.note(store, &app, NOW).await;
+    pushes
+        .note(store, &app, NOW + Duration::from_secs(59))
+        .await;
+    let after = crate::intake::pushes::Pushes::default();
+    after.read(store, std::slice::from_ref(&app)).await.unwrap();
+    assert_eq!(after.last(&app), Some(NOW), "kept once a minute");
+    assert_eq!(pushes.last(&app), Some(NOW + Duration::from_secs(59)));
+}
+
 #[tokio::test]
 async fn what_was_taken_in_before_a_failure_stays() {
     let bench = Bench::new();

@@ -63,6 +63,7 @@ pub struct Metrics {
     pub(super) refused: Family<AppReason, Counter>,
     pub(super) challenges: Family<App, Counter>,
     last_event: Family<App, Gauge>,
+    last_push: Family<App, Gauge>,
     pub(super) accept_seconds: Histogram,
     pub(super) taken_by_rule: Family<Rule, Counter>,
     pub(super) planned: Family<Rule, Counter>,
@@ -123,6 +124,7 @@ impl Metrics {
             refused: Family::default(),
             challenges: Family::default(),
             last_event: Family::default(),
+            last_push: Family::default(),
             accept_seconds: latency(),
             taken_by_rule: Family::default(),
             planned: Family::default(),
@@ -198,6 +200,8 @@ impl Metrics {
         self.register("challenges", "Challenges answered", self.challenges.clone());
         let help = "When the app's last event was accepted, since 1970; 0: never";
         self.register_seconds("last_event_timestamp", help, self.last_event.clone());
+        let help = "When the app's last event was pushed, since 1970; what is found in the list does not count; 0: never";
+        self.register_seconds("last_push_timestamp", help, self.last_push.clone());
         let help = "Time from the request's arrival to its durable acceptance";
         self.register_seconds("accept", help, self.accept_seconds.clone());
         let help = "Events that the rule took";
@@ -373,6 +377,14 @@ impl Metrics {
     pub fn set_last_event(&self, app: &AppName, at: Timestamp) {
         let app = app.to_string();
         if let Some(gauge) = self.last_event.get(&App { app }) {
+            gauge.set(at.as_secs());
+        }
+    }
+
+    /// Sets when an app's last event was pushed.
+    pub fn set_last_push(&self, app: &AppName, at: Timestamp) {
+        let app = app.to_string();
+        if let Some(gauge) = self.last_push.get(&App { app }) {
             gauge.set(at.as_secs());
         }
     }

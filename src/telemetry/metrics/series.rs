@@ -142,6 +142,7 @@ impl Metrics {
         turn.take(&self.challenges, &App { app: app() });
         turn.take(&self.backfill_taken, &App { app: app() });
         turn.take(&self.last_event, &App { app: app() });
+        turn.take(&self.last_push, &App { app: app() });
     }
 
     fn of_connection(&self, app: &AppName, turn: Turn) {
