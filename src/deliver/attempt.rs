@@ -212,7 +212,7 @@ impl Sender {
         let quotes = is_summary(&lease.item.event);
         let finished = Arc::new(Finished {
             attempt: Some(attempt),
-            payload: keep(&verdict, &prepared)
+            payload: keep(destination.as_ref(), &verdict, &prepared)
                 .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
             fallback: fallback.map(|to| self.fallback(to, delivery)),
@@ -428,13 +428,16 @@ fn excerpt(sent: &Sent) -> Option<String> {
 }
 
 /// The rendering is kept where it may be needed again: by a retry, or by a person.
-fn keep(verdict: &Verdict, prepared: &Prepared) -> Option<String> {
+fn keep(destination: &dyn Destination, verdict: &Verdict, prepared: &Prepared) -> Option<String> {
     let again = match verdict {
         Verdict::Done => false,
         Verdict::RetryAt { form, .. } => *form == prepared.payload.form,
         Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => true,
     };
-    again.then(|| prepared.payload.as_stored().to_owned())
+    again.then(|| {
+        let made_for = super::prepare::fingerprint(destination);
+        format!("{made_for}{}", prepared.payload.as_stored())
+    })
 }
 
 /// A record without an attempt.

@@ -57,6 +57,15 @@ pub(super) enum Unsendable {
     Later,
 }
 
+/// Stands before a kept payload: what it was rendered for. With another kind of destination, or other `fields`, it is
+/// rendered anew: the old one may show what this audience must not see.
+pub(super) fn fingerprint(destination: &dyn Destination) -> String {
+    use sha2::{Digest, Sha256};
+    let made_for = format!("{} {:?}", destination.kind(), destination.common().audience);
+    let hash = crate::model::hex(&Sha256::digest(made_for));
+    format!("{}\n", hash.get(..16).unwrap_or_default())
+}
+
 impl Preparer {
     /// What `work` sends to `destination`.
     pub(super) async fn prepare(
@@ -72,8 +81,11 @@ impl Preparer {
                 "the message cannot be changed (any more)",
             ));
         }
-        if let Some(kept) = &work.payload {
-            let payload = Payload::from_stored(delivery.form, kept.body.as_str());
+        let made_for = fingerprint(destination.as_ref());
+        if let Some(kept) = &work.payload
+            && let Some(body) = kept.body.strip_prefix(&made_for)
+        {
+            let payload = Payload::from_stored(delivery.form, body);
             return Ok(Prepared {
                 payload,
                 shown: kept.shown,

@@ -48,6 +48,7 @@ pub(super) fn of(
         person: state
             .as_ref()
             .and_then(|state| person(state, app(destination)?)),
+        reporter: app(destination).and_then(|app| reporter(event, &app)),
         state,
     }
 }
@@ -116,6 +117,19 @@ fn person(state: &FeedbackState, app: AppName) -> Option<String> {
     }
     let id = state.by.id.as_ref().filter(|_| state.by.app == Some(app))?;
     Some(id.expose().to_owned())
+}
+
+/// The reporter's open id, if it is one of `app`'s.
+fn reporter(event: &Event, app: &AppName) -> Option<String> {
+    match &event.content {
+        Content::Created(feedback) if event.via == *app => {
+            let id = feedback.user.open_id.as_ref()?;
+            Some(id.expose().to_owned())
+        }
+        Content::Created(_) | Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => {
+            None
+        }
+    }
 }
 
 /// The Feishu app that speaks at a destination.

@@ -19,6 +19,7 @@ use crate::model::{
     Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, Order, Outcome, Severity,
     Timestamp, Trigger,
 };
+use crate::render::Visibility;
 use crate::store::{Arrival, DeliveryFilter, NewDelivery};
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
@@ -240,6 +241,54 @@ async fn a_send_that_panics_was_an_attempt_and_the_next_one_follows() {
         states(&store).await,
         [(DeliveryState::Pending, 1), (DeliveryState::Delivered, 1)]
     );
+}
+
+#[tokio::test]
+async fn kept_payload_is_rendered_anew_for_another_audience() {
+    let mut bench = Bench::new(1);
+    let body = format!(
+        r#"{{"header":{{"event_id":"e1","event_type":"{}"}},"event":{{"feedback_id":"e1","description":"their words"}}}}"#,
+        feishu::CREATED
+    );
+    let arrival = Arrival {
+        body: Some(Private::new(body)),
+        ..arrival("e1")
+    };
+    bench.store.accept(arrival).await.unwrap();
+    for (fields, shows) in [(None, true), (None, true), (Some(Visibility::Drop), false)] {
+        if let Some(description) = fields {
+            // A reload narrows what this destination may show.
+            let (hears, heard) = mpsc::unbounded_channel();
+            let mut common = common(1);
+            common.audience.fields.description = description;
+            bench.stopping.cancel();
+            let ended = timeout(PATIENCE, bench.run.join_next()).await;
+            ended.expect("it ends").unwrap().unwrap();
+            (bench.chat, bench.heard) = (Arc::new(Chat { common, hears }), heard);
+            bench.stopping = CancellationToken::new();
+            let dispatcher = bench.dispatcher();
+            bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+        }
+        let heard = bench.hear().await;
+        assert_eq!(heard.text.contains("their words"), shows, "{}", heard.text);
+        let reason = "it is away".to_owned();
+        heard.answer.send(Outcome::Retry { reason }).unwrap();
+        // The record of the attempt, and then its backoff.
+        wait_for_attempt(&bench).await;
+        bench.clock.advance(Duration::from_secs(600));
+    }
+    bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    bench.stop().await;
+}
+
+/// Waits until no send is in flight.
+async fn wait_for_attempt(bench: &Bench) {
+    let waits = async {
+        while states(&bench.store).await[0].0 != DeliveryState::Pending {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waits).await.expect("it is recorded");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::json::{self, Raw};
 use super::{App, Envelope};
 use crate::model::{
-    AppName, Content, Event, EventId, FaultKind, Feedback, FeedbackKind, FeedbackStatus, Private,
-    SourceKind, StatusChange, Timestamp, UserIds, hex,
+    AppName, Content, Event, EventId, FaultKind, Feedback, FeedbackKind, FeedbackStatus, OddCodes,
+    Private, SourceKind, StatusChange, Timestamp, UserIds, hex,
 };
 
 /// The platform's name of new feedback.
@@ -229,6 +229,13 @@ impl<'a> Parts<'a> {
             kind: json::code(kind).map(FeedbackKind),
             faults: json::codes(faults).into_iter().map(FaultKind).collect(),
             source: json::code(source).map(SourceKind),
+            odd: OddCodes {
+                kind: json::odd_code(kind),
+                faults: json::odd_codes(faults),
+                source: json::odd_code(source),
+            },
+            reported_raw: unread_time(reported_at, timezone),
+            fault_raw: unread_time(fault_at, timezone),
             description: private(description),
             contact: private(contact),
             path: private(path),
@@ -308,6 +315,11 @@ fn user_ids(raw: Raw<'_>) -> UserIds {
 /// A time like `2022-01-30 11:30:12`, which carries no zone; one that does is taken at its word.
 pub(super) fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
     let text = json::text(raw)?;
+    let text = text.trim();
+    if let Some(since_1970) = since_1970(text) {
+        return Some(since_1970);
+    }
+    let text = text.replace('/', "-");
     let at = match text.parse::<jiff::Timestamp>() {
         Ok(at) => at,
         Err(_no_zone) => {
@@ -317,6 +329,30 @@ pub(super) fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
     };
     Some(Timestamp::from_millis(at.as_millisecond()))
 }
+
+/// Seconds, milliseconds or microseconds since 1970, told apart by how many digits they have.
+fn since_1970(text: &str) -> Option<Timestamp> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = text.parse().ok()?;
+    let millis = match text.len() {
+        10 => number.checked_mul(1000)?,
+        13 => number,
+        16 => number / 1000,
+        _ => return None,
+    };
+    Some(Timestamp::from_millis(millis))
+}
+
+/// A time that cannot be read, as it was written.
+fn unread_time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Private> {
+    let text = private(raw)?;
+    (time(raw, timezone).is_none() && text.expose().len() <= RAW_TIME_BYTES_MAX).then_some(text)
+}
+
+/// A longer text is no time in any shape.
+const RAW_TIME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

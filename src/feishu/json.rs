@@ -72,11 +72,33 @@ pub(super) fn text(raw: Raw<'_>) -> Option<String> {
     }
 }
 
+/// Digits of a code that is kept as its text.
+const ODD_CODE_BYTES_MAX: usize = 64;
+
 /// A whole number, written as a number or as a string.
 pub(super) fn code(raw: Raw<'_>) -> Option<i64> {
     let text = text(raw)?;
     let text = text.trim();
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+/// The digits of a number that no [`code`] can hold: of so many that it is beyond 64 bits, or no whole one.
+pub(super) fn odd_code(raw: Raw<'_>) -> Option<String> {
+    let text = text(raw)?;
+    let text = text.trim();
+    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'));
+    (code(raw).is_none() && is_number && text.len() <= ODD_CODE_BYTES_MAX).then(|| text.to_owned())
+}
+
+/// All such numbers of an array, or the one that stands in its place.
+pub(super) fn odd_codes(raw: Raw<'_>) -> Vec<String> {
+    let elements = elements(raw).into_iter();
+    elements
+        .filter_map(|element| odd_code(Some(element)))
+        .collect()
 }
 
 /// The elements of an array; a value that is no array is its own only element.
@@ -183,6 +205,17 @@ mod tests {
         assert_eq!(read("3.0").1, Some(3));
         assert_eq!(read("3.5").1, None);
         assert_eq!(read("[1,\"2\",null,{},\"x\",-4]").2, [1, 2, -4]);
+        let odd = |json: &str| {
+            let text_of = format!("{{\"v\":{json}}}");
+            let [raw] = members(&text_of, ["v"]).unwrap();
+            odd_codes(raw)
+        };
+        let all = "[1,18446744073709551615,\"-9223372036854775809\",3.5,\"x\",null,\"<b>\"]";
+        assert_eq!(
+            odd(all),
+            ["18446744073709551615", "-9223372036854775809", "3.5"]
+        );
+        assert_eq!(odd(&"9".repeat(65)), [] as [&str; 0]);
         assert_eq!(read("true"), (None, None, vec![]));
         assert_eq!(read("\"\""), (None, None, vec![]));
     }

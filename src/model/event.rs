@@ -71,8 +71,25 @@ pub struct Feedback {
     pub reported_at: Option<Timestamp>,
     /// When the fault happened, likewise.
     pub fault_at: Option<Timestamp>,
+    /// Codes that no number here can hold, as the text they were.
+    pub odd: OddCodes,
+    /// [`Self::reported_at`] as it was written, where it cannot be read.
+    pub reported_raw: Option<Private>,
+    /// [`Self::fault_at`], likewise.
+    pub fault_raw: Option<Private>,
     /// Addresses of pictures, which end after three days. They are signed: never log one.
     pub images: Vec<Private>,
+}
+
+/// Codes of a report that are beyond 64 bits, or no whole numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OddCodes {
+    /// What sort of feedback.
+    pub kind: Option<String>,
+    /// What went wrong.
+    pub faults: Vec<String>,
+    /// Where the app ran.
+    pub source: Option<String>,
 }
 
 /// The ids by which the platform knows a person.

@@ -29,8 +29,8 @@ pub use delivery::{
 };
 pub use event::{
     Content, Event, EventKind, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus,
-    Notice, NoticeKind, SUMMARY_NEWEST_MAX, SourceKind, StatusChange, StoredEvent, Summarised,
-    Summary, UserIds,
+    Notice, NoticeKind, OddCodes, SUMMARY_NEWEST_MAX, SourceKind, StatusChange, StoredEvent,
+    Summarised, Summary, UserIds,
 };
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,

@@ -139,6 +139,7 @@ impl Job<'_> {
             mention,
             pictures: words::pictures(self.audience.locale, counts),
             person: self.person(json),
+            reporter: self.reporter(json),
             json,
         }
     }
@@ -146,16 +147,28 @@ impl Job<'_> {
     /// Feishu shows a person by an open id of the very app that speaks; no other would be found there.
     /// What this audience may not see of people it does not see here.
     fn person(&self, json: bool) -> String {
-        let shown = json
-            && self.audience.family == Family::Feishu
-            && self.audience.fields.user == Visibility::Full;
-        let person = self.subject.standing.person.as_deref();
-        // `all` is an id too, and calls everyone.
-        let one = |id: &&str| id.starts_with(OPEN_ID) && mentions::is_id(id);
-        match person.filter(one).filter(|_| shown) {
+        match self.known(self.subject.standing.person.as_deref(), json) {
             Some(id) => format!("<at id={id}></at>"),
             None => String::new(),
         }
+    }
+
+    /// The reporter as a person whose name and picture the platform shows, and who is not called by it.
+    fn reporter(&self, json: bool) -> String {
+        match self.known(self.subject.standing.reporter.as_deref(), json) {
+            Some(id) => format!("<person id='{id}' show_name=true show_avatar=true></person>"),
+            None => String::new(),
+        }
+    }
+
+    /// An open id that can be shown as a person to this audience.
+    fn known<'a>(&self, id: Option<&'a str>, json: bool) -> Option<&'a str> {
+        let shown = json
+            && self.audience.family == Family::Feishu
+            && self.audience.fields.user == Visibility::Full;
+        // `all` is an id too, and calls everyone.
+        let one = |id: &&str| id.starts_with(OPEN_ID) && mentions::is_id(id);
+        id.filter(one).filter(|_| shown)
     }
 
     fn unfit(&self, unfit: Unfit) -> RenderError {

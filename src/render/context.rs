@@ -10,11 +10,11 @@ use super::text::{LINK, LINK_END, clean, is_blank, shows_nothing, strip};
 use super::words::PictureCounts;
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Act, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Private,
+    Act, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Notice, Private,
     Summarised, Through, Timestamp, Trigger, UserIds,
 };
 pub(super) use shape::Context;
-use shape::{Code, Text, Time};
+use shape::{Code, Number, Text, Time, When};
 
 /// No list of the context is longer: what bounds the work of nested loops.
 pub(super) const LIST_MAX: usize = 32;
@@ -216,17 +216,15 @@ impl<'a> Builder<'a> {
             app_name,
             kind: self.kind(feedback),
             faults: self.faults(feedback),
-            source: feedback.source.map_or_else(Code::default, |source| {
-                code(source.0, source.key(), words::source(self.locale, source))
-            }),
+            source: self.source(feedback),
             description: self.description(feedback),
             contact: self.private(feedback.contact.as_ref(), fields.contact, mask::contact),
             path: self.private(feedback.path.as_ref(), fields.path, mask::path),
             tenant_name: self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
             tenant_key: self.shown(tenant_key, fields.tenant, mask::head),
             user: self.user(Some(&feedback.user)),
-            feedback_time: feedback.reported_at.map(Time),
-            fault_time: feedback.fault_at.map(Time),
+            feedback_time: self.when(feedback.reported_at, feedback.reported_raw.as_ref()),
+            fault_time: self.when(feedback.fault_at, feedback.fault_raw.as_ref()),
             images: self.images(subject),
             images_total: total,
             images_pending: total.min(subject.images_pending),
@@ -396,14 +394,45 @@ impl<'a> Builder<'a> {
     }
 
     fn kind(&self, feedback: &Feedback) -> Code {
-        feedback.kind.map_or_else(Code::default, |kind| {
-            code(kind.0, kind.key(), words::kind(self.locale, kind))
-        })
+        match feedback.kind {
+            Some(kind) => code(kind.0, kind.key(), words::kind(self.locale, kind)),
+            None => self.odd(feedback.odd.kind.as_ref()),
+        }
+    }
+
+    fn source(&self, feedback: &Feedback) -> Code {
+        match feedback.source {
+            Some(source) => code(source.0, source.key(), words::source(self.locale, source)),
+            None => self.odd(feedback.odd.source.as_ref()),
+        }
     }
 
     fn faults(&self, feedback: &Feedback) -> Vec<Code> {
         let one = |fault: &FaultKind| code(fault.0, fault.key(), words::fault(self.locale, *fault));
-        feedback.faults.iter().take(LIST_MAX).map(one).collect()
+        let known = feedback.faults.iter().map(one);
+        let odd = feedback.odd.faults.iter().map(|text| self.odd(Some(text)));
+        known.chain(odd).take(LIST_MAX).collect()
+    }
+
+    /// A code that no number here can hold: it is shown as the text it was.
+    fn odd(&self, text: Option<&String>) -> Code {
+        text.map_or_else(Code::default, |text| Code {
+            code: Some(Number::Text(text.clone())),
+            key: None,
+            label: Some(words::numbered(self.locale, text)),
+        })
+    }
+
+    /// A time of the report. One that could not be read is shown to people as it was written.
+    fn when(&self, at: Option<Timestamp>, written: Option<&'a Private>) -> Option<When<'a>> {
+        match (at, self.reader) {
+            (Some(at), _) => Some(When::At(Time(at))),
+            (None, Reader::People) => {
+                let written = self.private(written, Visibility::Full, str::to_owned)?;
+                Some(When::Written(written))
+            }
+            (None, Reader::Programs) => None,
+        }
     }
 
     fn description(&self, feedback: &'a Feedback) -> Option<Text<'a>> {
@@ -413,13 +442,27 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Chinese readers are told in Chinese what a notice is about; the details are quoted.
+    fn notice_text(&self, notice: &'a Notice) -> Text<'a> {
+        let said = match (self.reader, self.locale) {
+            (Reader::People, Locale::Zh) => words::notice_text(notice.kind, &notice.subject),
+            (Reader::People, Locale::En) | (Reader::Programs, _) => None,
+        };
+        match said {
+            Some(said) => {
+                format!("{}\n\n详情：{}", self.text(&said), self.text(&notice.text)).into()
+            }
+            None => self.text(&notice.text),
+        }
+    }
+
     fn notice(&self, event: &'a Event) -> shape::Notice<'a> {
         match &event.content {
             Content::Notice(notice) => shape::Notice {
                 kind: Some(notice.kind.key()),
                 title: Some(words::notice(self.locale, notice.kind)),
                 subject: Some(self.text(&notice.subject)),
-                text: Some(self.text(&notice.text)),
+                text: Some(self.notice_text(notice)),
             },
             Content::Created(_) | Content::Updated(_) | Content::Summary(_) => {
                 shape::Notice::default()
@@ -439,7 +482,7 @@ const fn style(act: Act) -> &'static str {
 
 fn code(code: i64, key: Option<&'static str>, label: String) -> Code {
     Code {
-        code: Some(code),
+        code: Some(Number::Is(code)),
         key,
         label: Some(label),
     }

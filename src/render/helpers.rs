@@ -27,6 +27,8 @@ pub(super) struct Scene {
     pub(super) pictures: String,
     /// Trusted markup for whoever changed the status; empty where only a name can be said.
     pub(super) person: String,
+    /// Trusted markup for the reporter; empty where only an id could be said.
+    pub(super) reporter: String,
     /// Whether what is written lands in JSON.
     pub(super) json: bool,
 }
@@ -61,7 +63,8 @@ fn scene<T>(read: impl FnOnce(&Scene) -> T) -> Result<T, RenderError> {
 /// Names of all helpers that templates may use without a block.
 pub(super) const NAMES: &[&str] = &[
     "truncate", "time", "ago", "span", "join", "json", "default", "t", "mention", "pictures",
-    "person", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
+    "person", "reporter", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
+    "not", "len",
 ];
 /// Names of all helpers that open a block.
 pub(super) const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
@@ -96,7 +99,15 @@ impl HelperDef for Trusted {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        (self.0)(helper).map(ScopedJson::Derived)
+        let answer = (self.0)(helper)?;
+        // Another helper's argument is a value as a whole; marks within it would be those of two.
+        let answer = match answer {
+            Value::String(text) if text.contains([OPEN, CLOSE]) => {
+                text.replace([OPEN, CLOSE], "").into()
+            }
+            answer => answer,
+        };
+        Ok(ScopedJson::Derived(answer))
     }
 
     fn call<'reg: 'rc, 'rc>(
@@ -184,7 +195,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     for (name, helper) in gives {
         registry.register_helper(name, Box::new(Gives(helper)));
     }
-    let trusted: [(&str, Make); 9] = [
+    let trusted: [(&str, Make); 10] = [
         ("t", translate),
         ("time", time),
         ("ago", ago),
@@ -192,6 +203,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
         ("mention", |_| scene(|scene| scene.mention.clone().into())),
         ("pictures", |_| scene(|scene| scene.pictures.clone().into())),
         ("person", |_| scene(|scene| scene.person.clone().into())),
+        ("reporter", |_| scene(|scene| scene.reporter.clone().into())),
         ("color", color),
         ("icon", icon),
     ];
@@ -275,18 +287,46 @@ fn instant(helper: &Helper<'_>, index: usize) -> Result<Option<jiff::Timestamp>,
     }
 }
 
+/// Where Feishu is at home. Its readers know which zone a time without one is in.
+const HOME_SECS: i32 = 8 * 3600;
+
 fn time(helper: &Helper<'_>) -> Answer {
     let format = match helper.param(1) {
-        Some(_) => value(helper, 1)?.render(),
-        None => "%Y-%m-%d %H:%M".to_owned(),
+        Some(_) => Some(value(helper, 1)?.render()),
+        None => None,
     };
     let Some(at) = instant(helper, 0)? else {
-        return Ok("".into());
+        // What cannot be read is shown as it was written: a value like any other.
+        let written = value(helper, 0)?.as_str().unwrap_or_default();
+        return Ok(match written {
+            "" => "".into(),
+            written => format!("{OPEN}{written}{CLOSE}").into(),
+        });
     };
     let zoned = scene(|scene| at.to_zoned(scene.timezone.clone()))?;
-    match jiff::fmt::strtime::format(&format, &zoned) {
-        Ok(text) => Ok(text.into()),
+    let zone = match &format {
+        None => scene(|scene| zone(scene.locale, zoned.offset()))?,
+        Some(_) => String::new(),
+    };
+    let format = format.as_deref().unwrap_or("%Y-%m-%d %H:%M");
+    match jiff::fmt::strtime::format(format, &zoned) {
+        Ok(text) => Ok(format!("{text}{zone}").into()),
         Err(_bad_format) => fail("the second argument of time is no format of strftime"),
+    }
+}
+
+/// The zone as it stands behind a time: ` UTC+5:30`. Chinese readers of Chinese time need none.
+fn zone(locale: Locale, offset: jiff::tz::Offset) -> String {
+    let secs = offset.seconds();
+    if secs == HOME_SECS && locale == Locale::Zh {
+        return String::new();
+    }
+    let minutes = secs.unsigned_abs() / 60;
+    let sign = if secs < 0 { '-' } else { '+' };
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => " UTC".to_owned(),
+        (hours, 0) => format!(" UTC{sign}{hours}"),
+        (hours, minutes) => format!(" UTC{sign}{hours}:{minutes:02}"),
     }
 }
 

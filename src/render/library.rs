@@ -39,6 +39,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "partials/feishu_head",
     "partials/change",
     "partials/ids",
+    "partials/mark",
     "partials/said",
     "partials/slack_actions",
     "partials/slack_body",

@@ -191,6 +191,8 @@ pub struct Standing {
     pub by_name: Option<Private>,
     /// That person's open id, where the audience's own app knows it.
     pub person: Option<String>,
+    /// The reporter's open id, where the audience's own app knows it.
+    pub reporter: Option<String>,
     /// What can be done, in order.
     pub actions: Vec<Action>,
 }

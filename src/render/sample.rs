@@ -112,7 +112,7 @@ pub(super) fn fault(by: &ShownBy) -> Sample {
         },
         reported_at: Some(millis_before(3)),
         fault_at: Some(millis_before(303)),
-        images: Vec::new(),
+        ..Feedback::default()
     };
     let mut sample = sample(
         Content::Created(Box::new(feedback)),
@@ -150,6 +150,7 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
             }),
             by_name: Some(by_name),
             person: Some("ou_7d8a6e6df7621556".to_owned()),
+            reporter: Some("ou_3a52771c51327acb".to_owned()),
             actions: actions(&[Act::Done, Act::NotOurs, Act::Undo]),
         },
         trigger: Trigger::Edit,

@@ -131,7 +131,7 @@ pub(super) const fn act(locale: Locale, act: Act) -> &'static str {
     match act {
         Act::Claim => pick(locale, "我来处理", "Claim"),
         Act::Done => pick(locale, "已处理", "Done"),
-        Act::NotOurs => pick(locale, "不归我们", "Not ours"),
+        Act::NotOurs => pick(locale, "不归我们（关闭）", "Not ours (close)"),
         Act::Undo => pick(locale, "撤销", "Undo"),
     }
 }
@@ -161,7 +161,49 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     }
 }
 
-fn numbered(locale: Locale, code: i64) -> String {
+/// What a notice says, in Chinese; `None`: its title says it all.
+pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> Option<String> {
+    Some(match kind {
+        NoticeKind::DestinationStopped => {
+            format!("目的地 {subject} 已停用：在有人处理之前，消息不会再发往那里。")
+        }
+        NoticeKind::DeliveryDead => {
+            format!(
+                "发往 {subject} 的消息已放弃。问题解决后可用 feedback-relay deliveries retry 重发。"
+            )
+        }
+        NoticeKind::ImageInDanger => format!("有图片尚未取到，而其地址即将失效（{subject}）。"),
+        NoticeKind::ImageHostRefused => format!(
+            "反馈中的图片在未列入名单的域名上（{subject}）。若信任该域名，请将其加入 [images] 的 allow_hosts 并重新加载配置。"
+        ),
+        NoticeKind::ImageLost => format!("有图片未能取到，已经失效（{subject}）。"),
+        NoticeKind::ImageUploadRefused => {
+            format!("{subject} 的图片无法上传，消息中只说明图片数量。")
+        }
+        NoticeKind::EventUnreadable => {
+            format!("应用 {subject} 收到一个真实但无法解析的事件，已按原样保存。")
+        }
+        NoticeKind::TemplateFailed => {
+            format!("发往 {subject} 的消息模板出错，修复之前改用内置的简单模板。")
+        }
+        NoticeKind::ConnectionRefused => {
+            format!("飞书拒绝了应用 {subject} 的长连接，需要有人处理。")
+        }
+        NoticeKind::ConnectionDown => format!("应用 {subject} 的长连接已中断一段时间。"),
+        NoticeKind::StatusNotSet => format!("飞书没有接受有人设置的状态（{subject}）。"),
+        NoticeKind::NothingPushed => format!(
+            "应用 {subject} 的反馈只在列表中找到，没有一条是推送过来的。请在飞书后台检查事件订阅方式、订阅的事件和已发布的版本。"
+        ),
+        NoticeKind::ReloadRefused => format!("新配置（{subject}）被拒绝，旧配置继续生效。"),
+        NoticeKind::BackfillFailed => {
+            format!("无法核对应用 {subject} 的反馈列表，漏推的反馈暂时找不回来。")
+        }
+        _ => return None,
+    })
+}
+
+/// A code that has no name.
+pub(super) fn numbered(locale: Locale, code: impl std::fmt::Display) -> String {
     match locale {
         Locale::Zh => format!("类型 {code}"),
         Locale::En => format!("Type {code}"),

@@ -255,6 +255,12 @@ async fn third_comparison_without_a_push_notifies_the_operator() {
         let list = page(&[item(round + 1, &minute, 0)], None);
         let fake = Fake::start(vec![token(), list]);
         assert_eq!(operator_heard().await, 0, "{round}");
+        let known_since = source(&fake).known_since();
+        bench
+            .store
+            .put_mark(&known_since, NOW - HOUR * 24)
+            .await
+            .unwrap();
         let (report, failure) = backfill.round(&source(&fake)).await;
         assert_eq!((report.taken.len(), failure), (1, None), "{round}");
     }

@@ -47,8 +47,8 @@ pub(super) struct Feedback<'a> {
     pub(super) tenant_name: Option<Text<'a>>,
     pub(super) tenant_key: Option<Text<'a>>,
     pub(super) user: User<'a>,
-    pub(super) feedback_time: Option<Time>,
-    pub(super) fault_time: Option<Time>,
+    pub(super) feedback_time: Option<When<'a>>,
+    pub(super) fault_time: Option<When<'a>>,
     pub(super) images: Vec<Image<'a>>,
     pub(super) images_total: usize,
     pub(super) images_pending: usize,
@@ -58,9 +58,17 @@ pub(super) struct Feedback<'a> {
 /// A number of the platform's, with what it is called; all null where there is none.
 #[derive(Default, serde::Serialize)]
 pub(super) struct Code {
-    pub(super) code: Option<i64>,
+    pub(super) code: Option<Number>,
     pub(super) key: Option<&'static str>,
     pub(super) label: Option<String>,
+}
+
+/// A code, or the text of one that is no number here.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+pub(super) enum Number {
+    Is(i64),
+    Text(String),
 }
 
 #[derive(serde::Serialize)]
@@ -178,6 +186,14 @@ pub(super) struct Notice<'a> {
     pub(super) title: Option<&'static str>,
     pub(super) subject: Option<Text<'a>>,
     pub(super) text: Option<Text<'a>>,
+}
+
+/// A point in time; for people also one that could not be read, as it was written.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+pub(super) enum When<'a> {
+    At(Time),
+    Written(Text<'a>),
 }
 
 /// A point in time, written as RFC 3339.

@@ -127,6 +127,7 @@ fn samples(text: &str) -> Vec<(&'static str, Sample)> {
     edited.event = fault.event.clone();
     edited.standing.by_name = words();
     edited.standing.person = Some(text.to_owned());
+    edited.standing.reporter = Some(text.to_owned());
     if let Some(state) = &mut edited.standing.state {
         state.by.name = words();
         state.by.id = words();
@@ -151,6 +152,7 @@ struct Seen {
 const OURS: &[&str] = &[
     "<at id=ou_1234></at>",
     "<at email=li@example.com></at>",
+    "<person id='ou_3a52771c51327acb' show_name=true show_avatar=true></person>",
     "<at user_id=\"ou_1234\"></at>",
     "<font color='grey'>",
     "<font color='green'>",

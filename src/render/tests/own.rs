@@ -97,6 +97,116 @@ fn slack_shows_a_path_as_it_was_typed_and_to_be_copied() {
 }
 
 #[test]
+fn fault_code_beyond_64_bits_is_shown_as_it_was() {
+    let mut sample = hostile("x");
+    feedback(&mut sample).odd.faults = vec!["18446744073709551615".to_owned()];
+    feedback(&mut sample).faults.clear();
+    for family in Family::ALL {
+        let audience = sample::audience(*family, Locale::En);
+        let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+        let text = sent(&payload.unwrap()).to_string();
+        assert!(text.contains("18446744073709551615"), "{family:?}: {text}");
+    }
+}
+
+#[test]
+fn time_has_its_zone_and_one_that_cannot_be_read_stays_as_it_was() {
+    let mut sample = hostile("x");
+    let report = feedback(&mut sample);
+    (report.fault_at, report.fault_raw) = (None, Some(Private::new("<b>yesterday</b>")));
+    for (locale, zone, wanted) in [
+        (Locale::En, "Asia/Shanghai", "2026-03-01 02:09 UTC+8"),
+        (Locale::Zh, "Asia/Shanghai", "2026-03-01 02:09\""),
+        (Locale::Zh, "UTC", "2026-02-28 18:09 UTC"),
+        (Locale::En, "Asia/Kolkata", "2026-02-28 23:39 UTC+5:30"),
+        (Locale::En, "America/New_York", "2026-02-28 13:09 UTC-5"),
+    ] {
+        for family in [Family::Feishu, Family::Slack] {
+            let audience = Audience {
+                timezone: TimeZone::get(zone).unwrap(),
+                ..sample::audience(family, locale)
+            };
+            let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+            let text = sent(&payload.unwrap()).to_string();
+            assert!(text.contains(wanted), "{family:?} {zone}: {text}");
+            let written = match family {
+                Family::Feishu => "&#60;b&#62;yesterday",
+                _ => "<b>yesterday</b>",
+            };
+            assert!(text.contains(written), "{family:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn feedback_of_another_type_looks_like_others() {
+    let mut sample = sample::fault(&ShownBy::Link);
+    feedback(&mut sample).kind = Some(crate::model::FeedbackKind(3));
+    feedback(&mut sample).faults.clear();
+    sample.order.template = "plain".to_owned();
+    for (family, picture) in [(Family::Feishu, "/images/"), (Family::Slack, "/images/")] {
+        let audience = sample::audience(family, Locale::En);
+        let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+        let text = sent(&payload.unwrap()).to_string();
+        for shown in [
+            "pages",
+            "Mini program",
+            "示例科技",
+            "02:04",
+            "02:09",
+            picture,
+        ] {
+            assert!(text.contains(shown), "{family:?} {shown}: {text}");
+        }
+    }
+}
+
+#[test]
+fn reporter_is_a_person_only_for_the_app_that_knows_them_and_by_fields() {
+    let mut sample = sample::fault(&ShownBy::Link);
+    let shown = |sample: &Sample, audience: &Audience| {
+        let payload = Templates::built_in().payload(audience, Form::Full, &sample.subject());
+        sent(&payload.unwrap())
+            .to_string()
+            .contains("<person id='ou_3a52771c51327acb'")
+    };
+    let audience = sample::audience(Family::Feishu, Locale::En);
+    assert!(!shown(&sample, &audience), "another app's bot speaks");
+    sample.standing.reporter = Some("ou_3a52771c51327acb".to_owned());
+    assert!(shown(&sample, &audience));
+    assert!(!shown(
+        &sample,
+        &sample::audience(Family::Slack, Locale::En)
+    ));
+    for user in [Visibility::Mask, Visibility::Drop] {
+        let fields = Fields {
+            user,
+            ..Fields::default()
+        };
+        assert!(!shown(
+            &sample,
+            &Audience {
+                fields,
+                ..audience.clone()
+            }
+        ));
+    }
+}
+
+#[test]
+fn notice_speaks_the_language_of_its_reader() {
+    let sample = sample::notice();
+    let said = |locale| {
+        let audience = sample::audience(Family::Slack, locale);
+        let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());
+        sent(&payload.unwrap()).to_string()
+    };
+    let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    assert!(!chinese(&said(Locale::En)));
+    assert!(said(Locale::Zh).contains("已停用：在有人处理之前"));
+}
+
+#[test]
 fn text_that_shows_nothing_counts_as_nothing() {
     for nothing in [
         "\u{3164}\u{3164}",

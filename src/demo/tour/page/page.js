@@ -59,6 +59,7 @@ function drawChat(chat) {
   const press = (message) => (button) =>
     told(post("api/press", { chat: chat.key, message, button }).then((said) =>
       toast(said.toast?.[current() === "zh" ? "zh_cn" : "en_us"] ?? t("pressed"))));
+  let grown = false;
   let changed = chat.messages.length === 0 && list.childElementCount === 0;
   for (const message of chat.messages) {
     const key = `${chat.key} ${message.id}`;
@@ -70,6 +71,7 @@ function drawChat(chat) {
     else {
       element.classList.add("fresh");
       list.append(element);
+      grown = true;
     }
     page.drawn.set(key, { now, element });
     changed = true;
@@ -83,7 +85,8 @@ function drawChat(chat) {
     list.scrollTop = newest.offsetTop - list.offsetTop - 10;
     list.placed = list.scrollTop;
   };
-  if (!follows) return;
+  // An edit after a click leaves its reader where the click was.
+  if (!follows || !grown) return;
   toEnd();
   for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.onload = toEnd;
 }
@@ -113,7 +116,9 @@ function drawEvents(events) {
   const shown = followed(events);
   const items = events.map((event) => {
     const failing = event.deliveries.some((one) => one.state === "dead" || (one.state === "pending" && one.attempts.length > 0));
-    const done = event.deliveries.filter((one) => one.state === "delivered").length;
+    // An edit changes a message that is counted already.
+    const messages = event.deliveries.filter((one) => one.trigger !== "edit");
+    const done = messages.filter((one) => one.state === "delivered").length;
     return h("li", {}, h("button", {
       type: "button", class: "event", "aria-current": event === shown ? "true" : undefined, "data-event": event.id,
       onclick: () => { page.chosen = event.id; draw(); },
@@ -122,7 +127,7 @@ function drawEvents(events) {
     h("b", {}, title(event)), h("time", {}, clock(event.received_at)),
     h("span", { class: "words" }, event.said?.text ?? ""),
     h("span", { class: "tags" },
-      h("span", { class: failing ? "bad" : "good" }, `${done}/${event.deliveries.length} ${t("delivered")}`),
+      h("span", { class: failing ? "bad" : "good" }, `${done}/${messages.length} ${t("delivered")}`),
       event.pushes.length > 1 && h("span", {}, t("repeated", event.pushes.length)))));
   });
   const focused = document.activeElement?.dataset?.event;
