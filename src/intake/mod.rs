@@ -29,8 +29,8 @@ use crate::telemetry::events::{EventAccepted, EventRepeated, OldCardCallback};
 pub mod backfill;
 pub mod paths;
 mod plan_deliveries;
-mod reports;
 pub mod pushes;
+mod reports;
 pub mod webhook;
 pub mod websocket;
 
