@@ -1,8 +1,11 @@
 //! What a reload replaces, all at once.
 
+use std::collections::BTreeMap;
+
 use super::parts::Parts;
 use crate::archive::LinkSigner;
 use crate::config::Config;
+use crate::destination::Pace;
 use crate::intake::{backfill, websocket};
 use crate::model::{Current, DestinationName};
 use crate::net::GuardedClient;
@@ -23,6 +26,7 @@ pub(super) struct InForce {
     pub(super) notify: Current<Option<DestinationName>>,
     pub(super) links: Current<Option<LinkSigner>>,
     pub(super) destinations: Current<Vec<DestinationName>>,
+    pub(super) paces: Current<BTreeMap<DestinationName, Vec<Pace>>>,
     pub(super) reload_refused: Current<Option<String>>,
 }
 
@@ -41,6 +45,7 @@ impl InForce {
             notify: Current::new(parts.notify),
             links: Current::new(parts.links),
             destinations: Current::new(parts.destinations),
+            paces: Current::new(parts.paces),
             reload_refused: Current::new(None),
         }
     }
@@ -58,6 +63,7 @@ impl InForce {
         self.notify.set(parts.notify);
         self.links.set(parts.links);
         self.destinations.set(parts.destinations);
+        self.paces.set(parts.paces);
         self.reload_refused.set(None);
     }
 }

@@ -179,6 +179,7 @@ impl App {
             stopping: self.ground.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
+            paces: self.in_force.paces.clone(),
             backfills: self.backfill.states(),
             intake: self.in_force.intake.clone(),
             pushes: self.intake.pushes(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::archive::LinkSigner;
 use crate::closing::SlackPlace;
 use crate::config::Config;
-use crate::destination::KindSettings;
+use crate::destination::{KindSettings, Pace};
 use crate::feishu::{App, FeishuClient, Receive};
 use crate::intake::{backfill, websocket};
 use crate::model::{AppName, DestinationName};
@@ -29,6 +29,7 @@ pub(super) struct Parts {
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
+    pub(super) paces: BTreeMap<DestinationName, Vec<Pace>>,
 }
 
 impl Parts {
@@ -60,6 +61,7 @@ impl Parts {
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
+            paces: paces(config),
         })
     }
 }
@@ -202,6 +204,12 @@ impl Clients {
         let apps = config.apps.values().map(client).collect();
         Ok(Self { http, apps })
     }
+}
+
+fn paces(config: &Config) -> BTreeMap<DestinationName, Vec<Pace>> {
+    let all = config.destinations.iter();
+    all.map(|(name, settings)| (name.clone(), settings.paces()))
+        .collect()
 }
 
 /// Builds every destination. Those without a proxy share `clients`.

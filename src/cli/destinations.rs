@@ -1,6 +1,7 @@
 //! `destinations`: who is paced, broken, stopped and why; and on again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use super::context::{Context, Exit, Failure, block_on, destination};
 use super::text::Table;
 use super::view;
 use crate::config::{Config, Needs};
-use crate::destination::KindSettings;
+use crate::destination::{KindSettings, Pace, slowest};
 use crate::model::{DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats};
 
@@ -32,6 +33,9 @@ Examples:
   feedback-relay destinations resume oncall-chat
 
 The relay sees it within a second. What is dead stays dead: see `deliveries retry --dead`.";
+
+/// A wait for a rate that is not worth a word.
+const MOMENT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
@@ -63,13 +67,18 @@ struct Row {
     kind: Option<&'static str>,
     queue: Option<QueueStats>,
     gate: Option<GateRecord>,
+    /// Its rates.
+    paces: Vec<Pace>,
 }
 
 async fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let queues = store.stats().await?.queues;
-    let rows = rows(kinds(&config), queues, store.gates().await?);
+    let mut rows = rows(kinds(&config), queues, store.gates().await?);
+    for (name, settings) in &config.destinations {
+        rows.entry(name.clone()).or_default().paces = settings.paces();
+    }
     let now = context.now();
     if args.json {
         for (name, row) in &rows {
@@ -142,6 +151,13 @@ impl Row {
         until.filter(|until| *until > now)
     }
 
+    /// The rate that holds back what waits, and for how long, if that is more than a moment.
+    fn wait(&self) -> Option<(Pace, Duration)> {
+        let (pending, _, _) = self.counts();
+        let slowest = slowest(&self.paces, pending);
+        slowest.filter(|(_, time)| *time > MOMENT)
+    }
+
     /// What holds it back, the gravest first.
     fn gate_text(&self, now: Timestamp) -> String {
         let gate = self.gate.as_ref();
@@ -162,7 +178,13 @@ impl Row {
             said.push(format!("paced until {until}"));
         }
         if said.is_empty() {
-            return "open".into();
+            said.push("open".into());
+        }
+        if let Some((pace, time)) = self.wait() {
+            said.push(format!(
+                "about {} s for what waits, at {pace}",
+                time.as_secs()
+            ));
         }
         said.join("; ")
     }
@@ -181,6 +203,8 @@ impl Row {
             "broken_since": view::time_json(gate.and_then(|gate| gate.open_since)),
             "failing_since": view::time_json(gate.and_then(|gate| gate.failing_since)),
             "stopped": gate.and_then(|gate| gate.stopped.as_deref()),
+            "paces": self.paces.iter().map(Pace::to_string).collect::<Vec<_>>(),
+            "wait_s": self.wait().map(|(_, time)| time.as_secs()),
         })
     }
 }
@@ -245,6 +269,33 @@ mod tests {
     fn what_holds_each_back_is_said() {
         insta::assert_snapshot!(table(&some_rows(), NOW));
         assert_eq!(table(&BTreeMap::new(), NOW), "no destinations\n");
+    }
+
+    #[test]
+    fn wait_for_a_rate_is_shown() {
+        let pace = Pace {
+            count: 95,
+            per: Duration::from_secs(60),
+        };
+        let queue = QueueStats {
+            destination: "bot".into(),
+            pending: 212,
+            sending: 0,
+            dead: 0,
+            oldest_at: None,
+        };
+        let row = Row {
+            kind: Some("feishu-bot"),
+            queue: Some(queue),
+            gate: None,
+            paces: vec![pace],
+        };
+        assert_eq!(
+            row.gate_text(NOW),
+            "open; about 180 s for what waits, at 95/min"
+        );
+        let json = row.to_json(&"bot".into(), NOW);
+        assert_eq!(json["wait_s"], 180);
     }
 
     #[test]

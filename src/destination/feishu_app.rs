@@ -33,17 +33,17 @@ use crate::net::{Answer, Body, Redactor};
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
 /// A little below "5 次/秒" to one chat, whichever bots speak there, and to one person.
-const PER_CHAT: Pace = Pace {
+pub(super) const PER_CHAT: Pace = Pace {
     count: 4,
     per: Duration::from_secs(1),
 };
 /// A little below "50 次/秒" of one app.
-const PER_APP: Pace = Pace {
+pub(super) const PER_APP: Pace = Pace {
     count: 48,
     per: Duration::from_secs(1),
 };
 /// A little below "1000 次/分钟" of one app.
-const PER_APP_MINUTE: Pace = Pace {
+pub(super) const PER_APP_MINUTE: Pace = Pace {
     count: 950,
     per: Duration::from_secs(60),
 };

@@ -29,7 +29,7 @@ use crate::net::{Answer, Body, HttpClient, Method, NetError, Patience, Redactor,
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
 /// A little below "100 次/分钟，5 次/秒" for each bot, so that none is refused: the platform counts arrivals.
-const PACES: &[Pace] = &[
+pub(super) const PACES: &[Pace] = &[
     Pace {
         count: 4,
         per: Duration::from_secs(1),

@@ -18,6 +18,7 @@ pub(crate) mod tests;
 mod unmentioned;
 mod webhook;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,33 @@ pub struct Pace {
     pub count: u32,
     /// In which span.
     pub per: Duration,
+}
+
+impl Pace {
+    /// How long sending so many takes at this pace, when it is used up.
+    pub fn time_for(self, count: u64) -> Duration {
+        let spans = count.div_ceil(u64::from(self.count.max(1)));
+        self.per
+            .saturating_mul(u32::try_from(spans).unwrap_or(u32::MAX))
+    }
+}
+
+/// As people write it: `95/min`.
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per.as_millis() {
+            1000 => write!(f, "{}/s", self.count),
+            60_000 => write!(f, "{}/min", self.count),
+            3_600_000 => write!(f, "{}/h", self.count),
+            _ => write!(f, "{} in {:.1} s", self.count, self.per.as_secs_f64()),
+        }
+    }
+}
+
+/// The pace that makes so many messages wait the longest, and that time.
+pub fn slowest(paces: &[Pace], waiting: u64) -> Option<(Pace, Duration)> {
+    let times = paces.iter().map(|pace| (*pace, pace.time_for(waiting)));
+    times.max_by_key(|(_, time)| *time)
 }
 
 /// A pace that the platform counts over several destinations together.
@@ -311,6 +339,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// All rates that hold for it: the platform's and the configured one.
+    pub fn paces(&self) -> Vec<Pace> {
+        let of_kind = match &self.kind {
+            KindSettings::FeishuBot { .. } => feishu_bot::PACES,
+            KindSettings::FeishuApp { .. } => &[
+                feishu_app::PER_CHAT,
+                feishu_app::PER_APP,
+                feishu_app::PER_APP_MINUTE,
+            ],
+            KindSettings::SlackWebhook { .. } => slack_webhook::PACES,
+            KindSettings::SlackApp { .. } => &[slack_app::PER_CHANNEL],
+            KindSettings::Webhook { .. } | KindSettings::File { .. } => &[],
+        };
+        of_kind.iter().copied().chain(self.common.rate).collect()
+    }
+
     /// The app of `[apps]` that it speaks to the platform as, if it does.
     pub const fn speaks_as(&self) -> Option<&AppName> {
         match &self.kind {

@@ -29,7 +29,7 @@ const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 /// A little below "one message per second per channel". Of the channel, so all destinations that
 /// speak there share it. Changes have a limit of their own, 50 a minute for the whole workspace
 /// (tier 3), which so few changes as these do not reach.
-const PER_CHANNEL: Pace = Pace {
+pub(super) const PER_CHANNEL: Pace = Pace {
     count: 1,
     per: Duration::from_millis(1100),
 };

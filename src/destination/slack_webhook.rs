@@ -20,7 +20,7 @@ use crate::slack::{Class, Problem};
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
 /// A little below "one message per second".
-const PACES: &[Pace] = &[Pace {
+pub(super) const PACES: &[Pace] = &[Pace {
     count: 1,
     per: Duration::from_millis(1100),
 }];

@@ -13,15 +13,18 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
+use crate::destination::{Pace, slowest};
 use crate::intake::backfill;
 use crate::intake::websocket::Standing;
 use crate::model::{AppName, DestinationName, Timestamp};
-use crate::store::{GateRecord, Stats, StoreError};
+use crate::store::{GateRecord, QueueStats, Stats, StoreError};
 
 /// A delivery older than this that is still not done is worth a word.
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// A picture whose address ends sooner than this is in danger.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
+/// A queue that its rate keeps for longer than this is worth a word.
+const PACED_MAX: Duration = Duration::from_secs(10);
 /// How long the journal may take to answer before it counts as not working.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -111,7 +114,14 @@ pub async fn status(State(state): State<WebState>) -> Response {
             let ours = gates.iter().filter(|gate| known(&gate.destination));
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
-            queues = queues_json(&stats);
+            let paces = state.paces.get();
+            problems.extend(
+                stats
+                    .queues
+                    .iter()
+                    .filter_map(|queue| wait_problem(queue, &paces)),
+            );
+            queues = queues_json(&stats, &paces);
             statuses = json!({
                 "pending": stats.statuses_pending,
                 "dead": stats.statuses_dead,
@@ -218,6 +228,27 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
     ))
 }
 
+type Paces = BTreeMap<DestinationName, Vec<Pace>>;
+
+/// How long what waits for a destination waits for its rate.
+fn wait(queue: &QueueStats, paces: &Paces) -> Option<(Pace, Duration)> {
+    slowest(paces.get(&queue.destination)?, queue.pending)
+}
+
+fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Value> {
+    let (pace, time) = wait(queue, paces).filter(|(_, time)| *time > PACED_MAX)?;
+    let reason = format!(
+        "{} deliveries wait for its rate of {pace}, about {} s",
+        queue.pending,
+        time.as_secs()
+    );
+    Some(problem(
+        "destination_queued",
+        queue.destination.as_str(),
+        &reason,
+    ))
+}
+
 fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
     let mut problems = Vec::new();
     for queue in &stats.queues {
@@ -261,13 +292,14 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
     problems
 }
 
-fn queues_json(stats: &Stats) -> Value {
+fn queues_json(stats: &Stats, paces: &Paces) -> Value {
     let queues = stats.queues.iter().map(|queue| {
         let state = json!({
             "pending": queue.pending,
             "sending": queue.sending,
             "dead": queue.dead,
             "oldest_at": queue.oldest_at.map(|at| at.to_string()),
+            "wait_s": wait(queue, paces).map(|(_, time)| time.as_secs()),
         });
         (queue.destination.to_string(), state)
     });

@@ -16,6 +16,7 @@ pub mod server;
 mod unknown_path;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -62,6 +63,8 @@ pub struct WebState {
     pub reload_refused: Current<Option<String>>,
     /// The destinations' names: a gate or queue of any other is history.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
+    /// The rates of each destination.
+    pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::Pace>>>,
     /// What came of comparing with the platform's lists.
     pub backfills: backfill::States,
     /// The apps that events come in for.
