@@ -1,18 +1,53 @@
 //! Requests to paths that the relay does not serve: which URL was probably meant.
 
-/// Characters of a path that the log shows.
-const SHOWN_CHARS_MAX: usize = 80;
+/// Segments of a path that the log shows.
+const SEGMENTS_MAX: usize = 6;
 /// Names that are listed where none is near.
 const LISTED_MAX: usize = 5;
 
-/// A path as the log shows it: printable ASCII, and not all of a long one.
-pub fn shown(path: &str) -> String {
-    let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
-    let mut shown: String = path.chars().take(SHOWN_CHARS_MAX).map(printable).collect();
-    if path.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        shown.push('…');
+/// Words that people expect in the path of a callback.
+const WORDS: &[&str] = &[
+    "actions",
+    "api",
+    "apps",
+    "bot",
+    "callback",
+    "card",
+    "destinations",
+    "event",
+    "events",
+    "feedback",
+    "feishu",
+    "hook",
+    "lark",
+    "open-apis",
+    "slack",
+    "v1",
+    "v2",
+    "webhook",
+];
+
+/// A path as the log shows it: words that are expected there and words like the configured `names`. A stranger
+/// chose all others, so each of them is `…`.
+pub fn shown(path: &str, names: &[&str]) -> String {
+    let shown = |segment: &str| {
+        let lower = segment.to_ascii_lowercase();
+        let like = |word: &&str| {
+            let word = word.to_ascii_lowercase();
+            lower.len() <= 2 * word.len()
+                && strsim::osa_distance(&lower, &word) * 3 <= word.chars().count()
+        };
+        let known = segment.is_empty() || WORDS.iter().chain(names).any(|word| like(word));
+        match known && segment.chars().all(|c| c.is_ascii_graphic()) {
+            true => segment.to_owned(),
+            false => "…".to_owned(),
+        }
+    };
+    let mut segments: Vec<String> = path.split('/').take(SEGMENTS_MAX).map(shown).collect();
+    if path.split('/').nth(SEGMENTS_MAX).is_some() {
+        segments.push("…".to_owned());
     }
-    shown
+    segments.join("/")
 }
 
 /// The path that was probably meant. `apps` receive events, `destinations` receive clicks.
@@ -89,8 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn shown_path_is_short_and_printable() {
-        assert_eq!(shown("/a\u{1b}[31m b\n"), "/a?[31m?b?");
-        assert_eq!(shown(&"/".repeat(5000)).chars().count(), 81);
+    fn shown_path_has_known_words_and_nothing_that_a_stranger_wrote() {
+        for (path, wanted) in [
+            ("/apps/shop/event", "/apps/shop/event"),
+            ("/apps/shpo/events/", "/apps/shpo/events/"),
+            ("/webhook/event", "/webhook/event"),
+            ("/", "/"),
+            ("/apps/what they said/events", "/apps/…/events"),
+            ("/a\u{1b}[31m b\n", "/…"),
+        ] {
+            assert_eq!(shown(path, &["shop"]), wanted, "{path:?}");
+        }
+        assert_eq!(shown(&"/".repeat(5000), &[]), "//////…");
     }
 }

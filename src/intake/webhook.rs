@@ -83,7 +83,7 @@ impl Intake {
         let path = format!("/apps/{name}/events");
         format!(
             "no app of [apps] is named in the path {}; the nearest is {}",
-            paths::shown(&path),
+            paths::shown(&path, &apps),
             paths::nearest(&path, &apps, &[])
         )
     }

@@ -17,7 +17,7 @@ pub(super) async fn unknown(State(state): State<WebState>, method: Method, uri: 
         let slack = state.closing.slack_names();
         let slack: Vec<&str> = slack.iter().map(DestinationName::as_str).collect();
         state.metrics.emit(PathUnknown {
-            path: &paths::shown(uri.path()),
+            path: &paths::shown(uri.path(), &apps),
             nearest: &paths::nearest(uri.path(), &apps, &slack),
         });
     }

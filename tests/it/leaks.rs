@@ -415,7 +415,7 @@ fn complaints_about_a_configuration_show_no_secret() {
         ),
         good.replace("proxy = \"http://", "proxy = \"socks9://"),
         good.replace("\"X-Key\" = ", "\"X Key\" = "),
-        good.replace("\"MARKHEADER\"", "\"MARKHEADER\\n\""),
+        good.replace("\"MARKHEADER\"", "\"MARKHEADER\\nMARKHEADER\""),
         good.replace("whsec_", "whsec_!"),
         good.replace("url = ", "uri = "),
         good.replace("encrypt_key = \"", "encrypt_key = \"${MARKUNSET}"),
