@@ -257,7 +257,7 @@ fn a_template_of_ones_own_is_used_and_a_broken_one_gives_way_to_the_plain_one() 
     let bot = Receiver::answering(BOT_OK);
     let config = format!("templates.dir = \"templates\"\n{}", to_bot(&bot, ""));
     let mut relay = Relay::prepared(&config);
-    let card = r#"{"msg_type":"interactive","card":{"schema":"2.0","body":{"elements":[{"tag":"div","text":{"tag":"plain_text","content":"OWN {{feedback.description}}"}}]}}}"#;
+    let card = r#"{"schema":"2.0","body":{"elements":[{"tag":"div","text":{"tag":"plain_text","content":"OWN {{feedback.description}}"}}]}}"#;
     relay.write("templates/feishu/alert.hbs", card);
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);

@@ -71,7 +71,7 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 }
 
 #[test]
-fn what_was_planned_before_a_reload_and_came_after_it_waits_for_nobody() {
+fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
     let hook = Receiver::answering("{}");
     let old = to_hook(&hook, "");
     let relay = Relay::started(&old);
@@ -81,18 +81,28 @@ fn what_was_planned_before_a_reload_and_came_after_it_waits_for_nobody() {
     let event = event.as_str().expect("an id");
 
     relay.write("old.toml", &old);
-    let other = old.replace("[destinations.hook]", "[destinations.other]");
-    relay.write("relay.toml", &other.replace("\"hook\"", "\"other\""));
+    let other = old
+        .replace("\"hook\"", "\"other\"")
+        .replace("[destinations.hook]", "[destinations.other]");
+    relay.write("relay.toml", &other);
     relay.signal(Signal::HUP);
     relay.wait_for_log("configuration reloaded");
     // In the place of an event that was in the journal's queue meanwhile.
     let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
     assert_eq!(late.code(), 0, "{late:?}");
-    wait_until("it is dead and says why", || {
-        let newest = &relay.deliveries()[0];
-        newest["state"] == "dead"
-            && newest["reason"] == "the destination is no longer in the configuration"
+    let told = "feedback_relay_notices_total{kind=\"destination_missing\"} 1";
+    wait_until("the operator is notified", || {
+        relay.get("/metrics").text().contains(told)
     });
+    assert_eq!(relay.deliveries()[0]["state"], "pending");
+
+    let renamed = "[destinations.other]\nwas = \"hook\"";
+    relay.write(
+        "relay.toml",
+        &other.replace("[destinations.other]", renamed),
+    );
+    relay.signal(Signal::HUP);
+    assert_eq!(hook.wait_for(2).len(), 2);
 }
 
 #[test]
