@@ -37,7 +37,7 @@ pub fn shown(path: &str, names: &[&str]) -> String {
             lower.len() <= 2 * word.len()
                 && strsim::osa_distance(&lower, &word) * 3 <= word.chars().count()
         };
-        let known = segment.is_empty() || WORDS.iter().chain(names).any(|word| like(word));
+        let known = segment.is_empty() || WORDS.iter().chain(names).any(like);
         match known && segment.chars().all(|c| c.is_ascii_graphic()) {
             true => segment.to_owned(),
             false => "…".to_owned(),
