@@ -132,7 +132,7 @@ impl Running {
         let waiting = waiting.join(", ");
         let force = config::FORCE;
         Some(format!(
-            "messages wait for destinations that it does not have: {waiting}; deliver or discard them first, or {force}"
+            "messages wait for destinations that it does not have: {waiting}; deliver or discard them first, name the successor's old name (`was`), or {force}"
         ))
     }
 

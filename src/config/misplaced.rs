@@ -1,5 +1,7 @@
 //! Keys that stand where TOML gives them another meaning than their writer did.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -78,7 +80,7 @@ fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
     if !SECTIONS.contains(&name) || table.is_empty() {
         return None;
     }
-    let schema = schema();
+    let schema = known_keys();
     let known = schema["properties"][name]["properties"].as_object()?;
     let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
     let all_known = keys.iter().all(|key| known.contains_key(*key));
@@ -87,13 +89,19 @@ fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
         .map(|key| (*key).to_owned())
 }
 
+/// The schema, which does not change.
+fn known_keys() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(schema)
+}
+
 /// The only section that has a key of this name.
 pub(super) fn section_of(key: &str) -> Option<&'static str> {
     // An app or a destination has these too.
     if ENTRY_KEYS.contains(&key) || matches!(key, "locale" | "timezone") {
         return None;
     }
-    let schema = schema();
+    let schema = known_keys();
     let has = |section: &&&str| {
         let keys = schema["properties"][**section]["properties"].as_object();
         keys.is_some_and(|keys: &serde_json::Map<String, Value>| keys.contains_key(key))
@@ -111,7 +119,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
     let start = ["FEEDBACK_RELAY_", "RELAY_"];
     let rest = start.iter().find_map(|start| upper.strip_prefix(start))?;
     let rest = rest.trim_start_matches('_').to_lowercase();
-    let schema = schema();
+    let schema = known_keys();
     let of_section = SECTIONS.iter().find_map(|section| {
         let key = rest.strip_prefix(section)?.strip_prefix('_')?;
         let key = key.trim_start_matches('_');
