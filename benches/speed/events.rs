@@ -129,7 +129,8 @@ impl Maker {
             "header": {
                 "event_id": id,
                 "event_type": "application.application.feedback.created_v6",
-                "create_time": "1772300000000",
+                // Far ahead: an event that is older than ids are kept is ignored.
+                "create_time": "4102444800000",
                 "token": TOKEN,
                 "app_id": APP_ID,
                 "tenant_key": "2ca1d211f64f6438",

@@ -79,6 +79,7 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
         wait: config.images.wait,
         wait_critical: config.images.wait_critical,
         body_bytes_max: config.server.max_body,
+        ids_retain: upkeep::ids_retain(config.store.retain),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::operator::Operator;
 use crate::rules::RuleSet;
 use crate::store::{Accepted, Arrival, Store, StoreError};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{EventAccepted, EventRepeated, OldCardCallback};
+use crate::telemetry::events::{EventAccepted, EventRepeated, EventTooOld, OldCardCallback};
 
 pub mod backfill;
 pub mod paths;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub wait_critical: Duration,
     /// The largest request body, in bytes on the wire.
     pub body_bytes_max: usize,
+    /// How long ids are kept. An event that was made before is not taken from a push: it may be a repeat.
+    pub ids_retain: Duration,
 }
 
 /// The way in. Clones share everything.
@@ -128,6 +130,15 @@ impl Intake {
         if reading.event_type == feishu::OLD_CARD_ACTION {
             self.metrics.emit(OldCardCallback { app: &app.name });
         }
+        let ids_retain = self.settings.get().ids_retain;
+        if let Some(age) = too_old(&reading, ids_retain, self.clock.now()) {
+            self.metrics.emit(EventTooOld {
+                app: &app.name,
+                event_id: &reading.id,
+                age,
+            });
+            return Ok(serde_json::json!({}));
+        }
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
         // Another app's status or message is a push as well: it shows that the platform reaches the relay.
         self.pushes
@@ -151,10 +162,14 @@ impl Intake {
         }
         let plan = plan(&reading, &settings.rules);
         let event_id = reading.id.clone();
+        let about_another_app = is_about_another(app, &reading, &settings);
         let notice = unreadable(app, &reading);
         let arrival = arrival(app, reading, &plan, &settings, now);
         let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &plan, accepted, arrived);
+        if about_another_app {
+            tracing::info!(%app, event.id = %event_id, "the event is about another app than the one that received it");
+        }
         if let Some(notice) = notice {
             // Of a repeat too: the first push may have been cut off between the event and its notice.
             self.operator.tell(notice).await;
@@ -181,6 +196,29 @@ impl Intake {
             Accepted::Repeat(_) => self.metrics.emit(EventRepeated { app, event_id }),
         }
     }
+}
+
+/// Whether new feedback says that it is about another app than the one that received it.
+fn is_about_another(via: &AppName, reading: &Reading, settings: &Settings) -> bool {
+    let about = reading.feedback.as_ref().map(|(about, _id)| about);
+    let own = settings.apps.get(via).map(|app| &app.app_id);
+    about.zip(own).is_some_and(|(about, own)| about != own)
+}
+
+/// Times before this are seconds, or nonsense, in a field of milliseconds: of 1973 there is no feedback.
+const MILLIS_MIN: i64 = 100_000_000_000;
+
+/// The age of an event that is older than ids are kept, by its own time. Its repeat would be taken as new. An event
+/// without a time is of no known age.
+fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Duration> {
+    let created_at = match &reading.found {
+        Found::Event(event) => event.created_at?,
+        Found::Ignored | Found::Unreadable => return None,
+    };
+    if created_at.as_millis() < MILLIS_MIN {
+        return None;
+    }
+    Some(now.since(created_at)).filter(|age| *age > ids_retain)
 }
 
 /// What is made of an event.

@@ -15,6 +15,7 @@ fn settings() -> Settings {
         wait: Duration::from_secs(3),
         wait_critical: Duration::from_millis(800),
         body_bytes_max: 1 << 20,
+        ids_retain: Duration::from_secs(181 * 86_400),
     }
 }
 

@@ -57,13 +57,14 @@ impl Store {
             .await
     }
 
-    /// For each feedback (the app it is about, and its id) the event by which the journal knows it.
+    /// For each feedback (the app it is about, and its id) the event by which the journal knows it through `via`.
     pub async fn known_feedback(
         &self,
+        via: AppName,
         feedback: Vec<(String, String)>,
     ) -> Result<Vec<Option<EventId>>, StoreError> {
         self.journal
-            .read(move |conn| sqlite::known_feedback(conn, &feedback))
+            .read(move |conn| sqlite::known_feedback(conn, &via, &feedback))
             .await
     }
 

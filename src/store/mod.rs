@@ -20,7 +20,7 @@
 //!   error, nothing of it was written, but for a log that could not be synced: then nothing more is written
 //!   ([`Store::ended`]), and only a new start tells what is there. [`StoreError::Busy`] comes at once, not after a wait.
 //! - What is only read may not be on the disk yet: nothing is acknowledged for it alone.
-//! - A repeat is known by event id and app, and by feedback id, for as long as ids are kept.
+//! - A repeat is known by event id or feedback id, and the app that received it, for as long as ids are kept.
 //! - Work is closed by its lease's token, or not at all ([`Recorded::LeaseLost`]).
 //! - While pictures of its event are not settled, a delivery waits, until its due time at the latest.
 //!   Pictures that are kept after a destination was told are a delivery of their own.

@@ -71,6 +71,29 @@ impl InternalEvent for EventRepeated<'_> {
     }
 }
 
+/// An event was pushed that is older than ids are kept: nobody can tell whether it was taken before.
+pub struct EventTooOld<'a> {
+    /// The app that received it.
+    pub app: &'a AppName,
+    /// Its id.
+    pub event_id: &'a EventId,
+    /// How old it is by its own time.
+    pub age: Duration,
+}
+
+impl InternalEvent for EventTooOld<'_> {
+    fn emit(self, metrics: &Metrics) {
+        tracing::warn!(
+            app = %self.app,
+            event.id = %self.event_id,
+            age_days = self.age.as_secs() / 86_400,
+            "event ignored: it is older than ids are kept, or this machine's clock is ahead"
+        );
+        let app = self.app.to_string();
+        metrics.too_old.count(&App { app });
+    }
+}
+
 /// A challenge was answered.
 pub struct ChallengeAnswered<'a> {
     /// The app.

@@ -157,10 +157,14 @@ fn report(swept: Result<(), SweepError>) {
     }
 }
 
+/// How long ids are kept where bodies are kept so long. A repeat that is older is not known as one.
+pub fn ids_retain(retain: Duration) -> Duration {
+    retain.max(IDS_RETAIN_MIN)
+}
+
 /// Before when bodies, and before when whole rows go.
 fn limits(settings: &Settings, now: Timestamp) -> (Timestamp, Timestamp) {
-    let ids_retain = settings.retain.max(IDS_RETAIN_MIN);
-    (now - settings.retain, now - ids_retain)
+    (now - settings.retain, now - ids_retain(settings.retain))
 }
 
 #[cfg(test)]

@@ -1,12 +1,20 @@
 //! The way in, through the real binary: every vector of the platform's own libraries, and every way
 //! a request can be wrong.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
+use feedback_relay::app::{App, Running};
+use feedback_relay::config;
+use feedback_relay::model::{Clock, Timestamp};
 use serde_json::Value;
+use tokio::time::Instant;
 
+use crate::harness::sealed::now_ms;
 use crate::harness::{Feedback, Relay, TOKEN, post, sealed};
 
 /// Where a vector's outcome shows: in the journal, once the answer has come.
@@ -38,7 +46,7 @@ fn events(relay: &Relay) -> Vec<Value> {
         .collect()
 }
 
-fn config(key: &str, token: &str) -> String {
+fn one_app(key: &str, token: &str) -> String {
     let quoted = |text: &str| Value::from(text).to_string(); // JSON's strings are TOML's too
     // The vectors' pictures are on real hosts, which no test asks for anything.
     let mut config = "images.allow_hosts = [\"127.0.0.1\"]\nimages.wait = \"0s\"\nserver.listen = \"127.0.0.1:0\"\n[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nreceive = \"webhook\"\n".to_owned();
@@ -64,7 +72,51 @@ fn allowed(recommended: &Value, field: &str, either: &str) -> Vec<Value> {
     allowed
 }
 
-fn push(relay: &Relay, vector: &Value) -> (u16, Value) {
+/// When the vectors were made, and an hour.
+const THEN_MS: i64 = 1_711_112_222_000 + 3_600_000;
+
+/// A clock that stands at the time of the vectors: today they would be too old.
+struct Then(Instant);
+
+impl Clock for Then {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(THEN_MS)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A relay in this process, at the time of the vectors.
+struct RelayThen {
+    folder: Relay,
+    address: String,
+    _running: Running,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl RelayThen {
+    fn started(config: &str) -> Self {
+        let folder = Relay::prepared(config);
+        let mut loaded = config::load(&folder.path("relay.toml"), &BTreeMap::new());
+        let config = loaded.config.take().expect("it is good");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let (address, running) = runtime.block_on(async {
+            let app = App::build(config, Arc::new(Then(Instant::now())), 7).await;
+            let app = app.expect("it can be built");
+            (app.address().to_string(), app.start().await)
+        });
+        Self {
+            folder,
+            address,
+            _running: running,
+            _runtime: runtime,
+        }
+    }
+}
+
+fn push(address: &str, vector: &Value) -> (u16, Value) {
     let body = match vector["body_b64"].as_str() {
         Some(encoded) => base64::engine::general_purpose::STANDARD
             .decode(encoded)
@@ -77,7 +129,7 @@ fn push(relay: &Relay, vector: &Value) -> (u16, Value) {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str().expect("text")))
         .collect();
-    let answer = post(relay.address(), "/apps/shop/events", &headers, &body);
+    let answer = post(address, "/apps/shop/events", &headers, &body);
     (
         answer.status,
         serde_json::from_slice(&answer.body).unwrap_or(Value::Null),
@@ -101,11 +153,13 @@ fn every_vector_comes_out_as_recommended() {
         // Each on a journal of its own, but for the pair that is one event pushed twice.
         let relay = match first_of_pair.take() {
             Some(relay) if name == "enc_redelivery_second" => relay,
-            _ => Relay::started(&config(key, token)),
+            _ => RelayThen::started(&one_app(key, token)),
         };
-        let (status, body) = push(&relay, vector);
+        let (status, body) = push(&relay.address, vector);
+        let relay_then = relay;
+        let relay = &relay_then.folder;
         let recommended = &vector["recommended"];
-        let stored = events(&relay);
+        let stored = events(relay);
         let mut outcome = outcome_of(status, &body, &stored);
         if name == "enc_redelivery_second" {
             assert_eq!(stored.len(), 1, "a repeat is kept once");
@@ -145,7 +199,7 @@ fn every_vector_comes_out_as_recommended() {
         }
         tried += 1;
         if name == "enc_redelivery_first" {
-            first_of_pair = Some(relay);
+            first_of_pair = Some(relay_then);
         }
     }
     assert_eq!(
@@ -156,9 +210,10 @@ fn every_vector_comes_out_as_recommended() {
 
 #[test]
 fn nothing_of_an_event_is_lost() {
-    let relay = Relay::started(&config("", TOKEN));
+    let relay = Relay::started(&one_app("", TOKEN));
     let text = r#"{"schema":"2.0","header":{"event_id":"e1","event_type":"application.application.feedback.created_v6","create_time":"1711111111000","token":"TOKEN","app_id":"cli_9f5343c580712544","new_member":{"a":[1,2]}},"event":{"app_id":"cli_9b445f5258795107","feedback_type":7,"fault_type":9,"source":null,"description":"half \ud83d of an emoji","feedback_id":7057888018203574291,"images":null,"surprise":1e400}}"#
-        .replace("TOKEN", TOKEN);
+        .replace("TOKEN", TOKEN)
+        .replace("1711111111000", &now_ms().to_string());
     let answer = post(relay.address(), "/apps/shop/events", &[], text.as_bytes());
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
     relay.wait_until_idle();
@@ -181,6 +236,60 @@ fn nothing_of_an_event_is_lost() {
     assert_eq!(feedback["type"]["code"], 7, "codes of tomorrow are kept");
     assert_eq!(feedback["faults"][0]["code"], 9);
     assert_eq!(feedback["description"], "half \u{fffd} of an emoji");
+}
+
+/// Its id may have been swept, so that it would be taken as new: whoever kept a signed body could push it again.
+#[test]
+fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
+    const DAY_MS: u128 = 86_400_000;
+    let relay = Relay::started(&Relay::config(
+        "[destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n[[rules]]\nname = \"all\"\nsend_to = \"archive\"\n",
+    ));
+    let aged = |number: u64, days: u128| {
+        let at = (now_ms() - days * DAY_MS).to_string();
+        Feedback::fault(number).with_header("create_time", at.into())
+    };
+    for (feedback, kept) in [(aged(1, 400), 0), (aged(2, 182), 0), (aged(3, 180), 1)] {
+        let answer = relay.push(&feedback);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+        relay.wait_until_idle();
+        assert_eq!(events(&relay).len(), kept);
+    }
+    let metrics = relay.get("/metrics").text();
+    let counted = "feedback_relay_events_too_old_total{app=\"shop\"} 2\n";
+    assert!(metrics.contains(counted), "{metrics}");
+    relay.wait_for_log("older than ids are kept");
+    // Without a time its age is not known.
+    let ageless = Feedback::fault(4).with_header("create_time", Value::Null);
+    assert_eq!(relay.push(&ageless).status, 200);
+    assert_eq!(events(&relay).len(), 2);
+}
+
+/// Whoever may push to one app must not make another's reports look like repeats.
+#[test]
+fn a_feedback_is_known_by_the_app_that_received_it() {
+    let hook = crate::harness::Receiver::answering("{}");
+    let other = format!(
+        "[apps.other]\napp_id = \"cli_9b445f5258795107\"\nreceive = \"webhook\"\nencrypt_key = \"another key\"\n\
+         [destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",
+        hook.url("/")
+    );
+    let relay = Relay::started(&Relay::config(&other));
+    let forged = Feedback::fault(1).with_header("event_id", "forged".into());
+    let (headers, body) = sealed("another key", &forged.envelope.to_string());
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let answer = post(relay.address(), "/apps/other/events", &headers, &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    hook.wait_for(1);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(2);
+    // By its own app it is a repeat, under whatever id.
+    let again = Feedback::fault(1).with_header("event_id", "again".into());
+    assert_eq!(relay.push(&again).status, 200);
+    relay.wait_for_log("event repeated");
 }
 
 #[test]
@@ -222,7 +331,7 @@ fn a_request_that_is_wrong_is_refused_and_leaves_nothing() {
 
 #[test]
 fn swapped_key_and_token_are_named() {
-    let swapped = config(TOKEN, "the-encrypt-key");
+    let swapped = one_app(TOKEN, "the-encrypt-key");
     let relay = Relay::started(&swapped);
     let (headers, body) = sealed("the-encrypt-key", &Feedback::fault(1).envelope.to_string());
     let headers: Vec<(&str, &str)> = headers
@@ -243,7 +352,7 @@ fn swapped_key_and_token_are_named() {
 
 #[test]
 fn key_and_token_rotate_without_a_gap() {
-    let config = config("new-key", "new-token")
+    let config = one_app("new-key", "new-token")
         .replace("\"new-key\"", "[\"new-key\", \"old-key\"]")
         .replace("\"new-token\"", "[\"new-token\", \"old-token\"]");
     let relay = Relay::started(&config);
@@ -267,7 +376,7 @@ fn key_and_token_rotate_without_a_gap() {
 
 #[test]
 fn half_a_header_holds_up_nobody() {
-    let relay = Relay::started(&config("", TOKEN));
+    let relay = Relay::started(&one_app("", TOKEN));
     let mut slow = TcpStream::connect(relay.address()).expect("it listens");
     slow.write_all(b"POST /apps/shop/events HTTP/1.1\r\nHost: x\r\nX-Slow")
         .expect("written");
@@ -277,7 +386,7 @@ fn half_a_header_holds_up_nobody() {
         200
     );
     // The connection that never finished its header is closed by the relay, not by us.
-    slow.set_read_timeout(Some(std::time::Duration::from_secs(30)))
+    slow.set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a socket");
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).expect("closed, not timed out");

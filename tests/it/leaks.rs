@@ -276,7 +276,7 @@ fn eventful(log: &str) -> (World, Relay) {
     assert_eq!(relay.push(&report(2, &world.images())).status, 200);
     let update = json!({
         "schema": "2.0",
-        "header": {"event_id": "up-1", "token": TOKEN, "create_time": "1603977298000",
+        "header": {"event_id": "up-1", "token": TOKEN, "create_time": sealed::now_ms().to_string(),
             "event_type": "application.application.feedback.updated_v6", "tenant_key": "tk1",
             "app_id": "cli_9f5343c580712544"},
         "event": {"feedback_ids": ["7057888018200000001"], "status": 2,

@@ -316,7 +316,11 @@ impl Round<'_> {
         let listed = candidates.iter().filter_map(|one| one.change.clone());
         let listed: Vec<FeedbackChange> = listed.collect();
         let feedback = candidates.iter().map(|one| one.feedback.clone()).collect();
-        let known = self.intake.store.known_feedback(feedback).await?;
+        let known = self
+            .intake
+            .store
+            .known_feedback(self.source.app.name.clone(), feedback)
+            .await?;
         for (one, known) in candidates.into_iter().zip(known) {
             match known {
                 None => self.take(one, listed_at).await?,

@@ -53,7 +53,6 @@ async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
 
     let same_feedback = Arrival {
         id: "e2".into(),
-        via: "mall".into(),
         ..first.clone()
     };
     let no_feedback = Arrival {
@@ -69,17 +68,23 @@ async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
     let other_app = Arrival {
         via: "mall".into(),
         feedback: Some(("cli_other".into(), "fb-e1".into())),
+        ..first.clone()
+    };
+    // What one app is told hides nothing of another, whatever it says it is about.
+    let of_another = Arrival {
+        id: "e3".into(),
+        via: "mall".into(),
         ..first
     };
-    assert!(matches!(
-        bench.store().accept(other_app).await,
-        Ok(Accepted::New(_))
-    ));
+    for new in [other_app, of_another] {
+        let accepted = bench.store().accept(new).await;
+        assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    }
     let all = DeliveryFilter {
         limit: 9,
         ..Default::default()
     };
-    assert_eq!(bench.store().deliveries(all).await.unwrap().len(), 2);
+    assert_eq!(bench.store().deliveries(all).await.unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -99,8 +99,16 @@ async fn feedback_is_known_by_the_event_it_came_with() {
     let app = "cli_9f5343c580712544";
     let asked = [(app, "fb-e1"), (app, "fb-e2"), ("cli_other", "fb-e1")];
     let asked = asked.map(|(app, id)| (app.to_owned(), id.to_owned()));
-    let known = bench.store().known_feedback(asked.to_vec()).await;
+    let known = bench
+        .store()
+        .known_feedback("shop".into(), asked.to_vec())
+        .await;
     assert_eq!(known, Ok(vec![Some("e1".into()), None, None]));
+    let other = bench
+        .store()
+        .known_feedback("other".into(), asked.to_vec())
+        .await;
+    assert_eq!(other, Ok(vec![None, None, None]));
 }
 
 #[tokio::test]

@@ -57,14 +57,16 @@ fn already_told(
     Ok(told.unwrap_or_default())
 }
 
-/// The event that brought this feedback.
+/// The event that brought this feedback through this app.
 fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let (app, feedback) = arrival
         .feedback
         .as_ref()
         .ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    tx.prepare_cached("SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
-        .query_row([feedback, app], |row| row.get(0))
+    tx.prepare_cached(
+        "SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2 AND via = ?3",
+    )?
+    .query_row(params![feedback, app, arrival.via], |row| row.get(0))
 }
 
 /// `None`: the feedback is known. Its unique index says so, which is looked at in any case.

@@ -158,13 +158,18 @@ pub(in crate::store) fn summaries_of(
 /// See [`crate::store::Store::known_feedback`].
 pub(in crate::store) fn known_feedback(
     conn: &Connection,
+    via: &AppName,
     feedback: &[(String, String)],
 ) -> rusqlite::Result<Vec<Option<EventId>>> {
-    let mut find =
-        conn.prepare_cached("SELECT id FROM events WHERE feedback_id = ?2 AND feedback_app = ?1")?;
+    let mut find = conn.prepare_cached(
+        "SELECT id FROM events WHERE feedback_id = ?2 AND feedback_app = ?1 AND via = ?3",
+    )?;
     feedback
         .iter()
-        .map(|(app, id)| find.query_row([app, id], |row| row.get(0)).optional())
+        .map(|(app, id)| {
+            find.query_row(params![app, id, via], |row| row.get(0))
+                .optional()
+        })
         .collect()
 }
 

@@ -311,9 +311,9 @@ fn effect(
 }
 
 fn event_of(conn: &Connection, key: &Key) -> rusqlite::Result<Option<EventSeq>> {
-    conn.prepare_cached("SELECT seq FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
+    // Where several apps were told of it: the first that brought it.
+    conn.prepare_cached("SELECT min(seq) FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
         .query_row([&key.id, &key.app], |row| row.get(0))
-        .optional()
 }
 
 fn write(

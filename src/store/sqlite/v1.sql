@@ -24,7 +24,8 @@ CREATE TABLE events (
     users        BLOB,
     CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
 ) STRICT;
-CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app)
+-- By the receiving app too: what one app is told must not hide what another is.
+CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app, via)
     WHERE feedback_id IS NOT NULL;
 CREATE INDEX events_by_via ON events (via, seq);
 -- Nearly all events are routed. Written with OR, for SQLite sees that `state = 'noted'` implies this, and

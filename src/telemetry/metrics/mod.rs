@@ -60,6 +60,7 @@ pub struct Metrics {
     names: Mutex<Names>,
     pub(super) events: Family<AppState, Counter>,
     pub(super) repeats: Family<App, Counter>,
+    pub(super) too_old: Family<App, Counter>,
     pub(super) refused: Family<AppReason, Counter>,
     pub(super) challenges: Family<App, Counter>,
     last_event: Family<App, Gauge>,
@@ -121,6 +122,7 @@ impl Metrics {
             names: Mutex::default(),
             events: Family::default(),
             repeats: Family::default(),
+            too_old: Family::default(),
             refused: Family::default(),
             challenges: Family::default(),
             last_event: Family::default(),
@@ -195,6 +197,8 @@ impl Metrics {
         self.register("events", help, self.events.clone());
         let help = "Events pushed again and acknowledged again";
         self.register("repeats", help, self.repeats.clone());
+        let help = "Events pushed that are older than ids are kept, acknowledged and ignored";
+        self.register("events_too_old", help, self.too_old.clone());
         let help = "Requests to the intake that were refused, and events that could not be kept";
         self.register("refused", help, self.refused.clone());
         self.register("challenges", "Challenges answered", self.challenges.clone());

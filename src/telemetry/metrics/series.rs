@@ -139,6 +139,7 @@ impl Metrics {
             turn.take(&self.backfill_listed, &AppSeen { app: app(), seen });
         }
         turn.take(&self.repeats, &App { app: app() });
+        turn.take(&self.too_old, &App { app: app() });
         turn.take(&self.challenges, &App { app: app() });
         turn.take(&self.backfill_taken, &App { app: app() });
         turn.take(&self.last_event, &App { app: app() });
