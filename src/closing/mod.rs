@@ -85,8 +85,19 @@ pub enum Clicker {
     },
 }
 
+/// Who brought a feedback to its state, as whoever clicks later is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever clicks now.
+    Clicker,
+    /// Somebody of this name.
+    Named(String),
+    /// Somebody whose name we do not know.
+    Somebody,
+}
+
 /// What came of a click.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pressed {
     /// It is done.
     Done {
@@ -96,7 +107,12 @@ pub enum Pressed {
         here_only: bool,
     },
     /// It was so before.
-    Already(Act),
+    Already {
+        /// What was to be done.
+        act: Act,
+        /// Who had done it.
+        by: Holder,
+    },
     /// It can no longer be undone.
     TooLate,
     /// The feedback is not kept any more.
@@ -183,7 +199,10 @@ impl Closing {
                 act: press.act,
                 here_only: state.here_only,
             },
-            Acted::Already(_) => Pressed::Already(press.act),
+            Acted::Already(state) => Pressed::Already {
+                act: press.act,
+                by: settings.holder(&state.by, &clicker.actor(&settings)),
+            },
             Acted::TooLate(_) => Pressed::TooLate,
             Acted::Unknown => Pressed::Unknown,
         })
@@ -249,6 +268,45 @@ impl Settings {
                 destinations
                     .any(|(name, place)| is_it(name) && Some(&place.signing_secret) == secret)
             }
+        }
+    }
+
+    /// Who acted before: by the name that Slack gave, else by that of `[mentions]`.
+    fn holder(&self, by: &Actor, clicker: &Actor) -> Holder {
+        let Some(id) = &by.id else {
+            return Holder::Somebody;
+        };
+        if by.id == clicker.id && by.app == clicker.app {
+            return Holder::Clicker;
+        }
+        let known = || {
+            let is_of = |mention: &&Mention| match mention {
+                Mention::All | Mention::Shown(_) => false,
+                Mention::Person { feishu, slack, .. } => {
+                    let mut open_ids = feishu.iter().filter(|id| id.starts_with("ou_"));
+                    let ids = [open_ids.next(), slack.first()];
+                    let alone = open_ids.next().is_none() && slack.len() <= 1;
+                    alone && ids.into_iter().flatten().any(|one| one == id.expose())
+                }
+            };
+            match self.mentions.values().find(is_of)? {
+                Mention::Person { name, .. } => Some(name.as_str()),
+                Mention::All | Mention::Shown(_) => None,
+            }
+        };
+        // In Slack a name stands in mrkdwn.
+        let plain = |c: &char| !c.is_control() && !"<>&*_~`".contains(*c);
+        let name = by.name.as_ref().map(Private::expose).or_else(known);
+        let name: String = name
+            .unwrap_or_default()
+            .chars()
+            .filter(plain)
+            .take(64)
+            .collect();
+        if name.trim().is_empty() {
+            Holder::Somebody
+        } else {
+            Holder::Named(name)
         }
     }
 

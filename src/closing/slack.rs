@@ -30,7 +30,7 @@ pub struct SlackPlace {
 pub struct Whisper {
     client: SlackClient,
     address: Secret,
-    text: &'static str,
+    text: String,
 }
 
 /// Why a request is not taken.
@@ -83,11 +83,11 @@ impl Closing {
             name: click.user_name.clone(),
         };
         let pressed = self.press(click.value.as_deref(), &clicker).await;
-        Ok(whisper(place, click, pressed, now))
+        Ok(whisper(place, click, &pressed, now))
     }
 }
 
-fn whisper(place: &SlackPlace, click: Click, pressed: Pressed, now: Timestamp) -> Option<Whisper> {
+fn whisper(place: &SlackPlace, click: Click, pressed: &Pressed, now: Timestamp) -> Option<Whisper> {
     let shows = matches!(pressed, Pressed::Done { .. }) && !is_old(&click, now);
     let address = click.response_url.filter(|_| !shows)?;
     let (zh, en) = pressed.says();

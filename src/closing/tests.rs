@@ -153,3 +153,25 @@ fn who_clicked_goes_by_the_name_that_slack_shows_else_by_ours() {
         Some("order".into())
     );
 }
+
+#[test]
+fn a_holder_is_named_by_slack_or_by_the_mentions() {
+    let settings = settings(&[]);
+    let actor = |name: Option<&str>, id: &str, app: Option<&str>| Actor {
+        name: name.map(Private::new),
+        id: Some(Private::new(id)),
+        app: app.map(AppName::from),
+    };
+    let clicker = actor(None, "ou_li", Some("shop"));
+    let holder = |by: &Actor| settings.holder(by, &clicker);
+    assert_eq!(holder(&clicker), Holder::Clicker);
+    let han = actor(Some("Han <!channel>"), "U9", None);
+    assert_eq!(holder(&han), Holder::Named("Han !channel".into()));
+    assert_eq!(holder(&actor(None, "U1", None)), Holder::Named("li".into()));
+    let elsewhere = actor(None, "ou_li", Some("mall"));
+    assert_eq!(holder(&elsewhere), Holder::Named("li".into()));
+    assert_eq!(
+        holder(&actor(None, "ou_new", Some("shop"))),
+        Holder::Somebody
+    );
+}

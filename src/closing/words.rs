@@ -1,14 +1,14 @@
 //! What a click is answered with, in both languages: who reads it is only known to the platform.
 
-use super::Pressed;
+use super::{Holder, Pressed};
 use crate::model::Act;
 
 impl Pressed {
     /// A fixed word for it, for the metrics.
-    pub(super) const fn kind(self) -> &'static str {
+    pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
-            Self::Already(_) => "already",
+            Self::Already { .. } => "already",
             Self::TooLate => "too_late",
             Self::Unknown => "unknown",
             Self::Forged => "forged",
@@ -17,7 +17,7 @@ impl Pressed {
     }
 
     /// Feishu's types of a toast.
-    pub(super) const fn tone(self) -> &'static str {
+    pub(super) const fn tone(&self) -> &'static str {
         match self {
             Self::Done {
                 here_only: false, ..
@@ -25,27 +25,27 @@ impl Pressed {
             Self::Done {
                 here_only: true, ..
             } => "warning",
-            Self::Already(_) => "info",
+            Self::Already { .. } => "info",
             Self::TooLate | Self::Unknown | Self::Forged | Self::NotSaved => "error",
         }
     }
 
     /// In Chinese and in English.
-    pub(super) const fn says(self) -> (&'static str, &'static str) {
-        match self {
+    pub(super) fn says(&self) -> (String, String) {
+        let (zh, en) = match self {
             Self::Done {
                 act,
                 here_only: false,
-            } => done(act),
+            } => done(*act),
             Self::Done {
                 act,
                 here_only: true,
-            } => done_here(act),
-            Self::Already(Act::Undo) => (
+            } => done_here(*act),
+            Self::Already { act: Act::Undo, .. } => (
                 "状态后来又变过，不能撤销",
                 "It has changed since; there is nothing to undo",
             ),
-            Self::Already(_) => ("已经是这个状态了", "It is so already"),
+            Self::Already { act, by } => return already(*act, by),
             Self::TooLate => ("超过了可以撤销的时间", "It is too late to undo this"),
             Self::Unknown => ("这条反馈已不再保存", "This feedback is not kept any more"),
             Self::Forged => (
@@ -56,8 +56,25 @@ impl Pressed {
                 "没有保存成功，请稍后再试",
                 "It was not saved; please try again",
             ),
-        }
+        };
+        (zh.to_owned(), en.to_owned())
     }
+}
+
+/// Whoever comes second is told who was first: the message itself may not show it yet.
+fn already(act: Act, by: &Holder) -> (String, String) {
+    let (zh, en) = match by {
+        Holder::Clicker => ("你", "you"),
+        Holder::Named(name) => (name.as_str(), name.as_str()),
+        Holder::Somebody => ("其他人", "somebody else"),
+    };
+    let (zh_did, en_did) = match act {
+        Act::Claim => ("处理", "It is taken already, by"),
+        Act::Done => ("标记为已处理", "It is marked as processed already, by"),
+        Act::NotOurs => ("关闭", "It is closed already, by"),
+        Act::Undo => ("撤销", "It is undone already, by"),
+    };
+    (format!("已由{zh}{zh_did}"), format!("{en_did} {en}"))
 }
 
 const fn done(act: Act) -> (&'static str, &'static str) {
@@ -101,12 +118,28 @@ mod tests {
         let here_only = false;
         let ours = [
             Pressed::Done { act, here_only },
-            Pressed::Already(act),
+            Pressed::Already {
+                act,
+                by: Holder::Somebody,
+            },
             Pressed::TooLate,
             Pressed::Unknown,
             Pressed::NotSaved,
         ];
-        assert_eq!(ours.map(Pressed::kind), CLICKS);
+        assert_eq!(ours.each_ref().map(Pressed::kind), CLICKS);
         assert_eq!(Pressed::Forged.kind(), FORGED);
+    }
+
+    #[test]
+    fn whoever_comes_second_is_told_who_was_first() {
+        let says = |act, by| Pressed::Already { act, by }.says();
+        let (zh, en) = says(Act::Claim, Holder::Named("li".into()));
+        assert_eq!(
+            (zh.as_str(), en.as_str()),
+            ("已由li处理", "It is taken already, by li")
+        );
+        let (zh, en) = says(Act::Done, Holder::Clicker);
+        assert_eq!(zh, "已由你标记为已处理");
+        assert!(en.ends_with("by you"), "{en}");
     }
 }

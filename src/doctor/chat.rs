@@ -60,7 +60,7 @@ async fn in_chat(client: &FeishuClient, id: &str, chart: &mut Chart) {
     let add = "add the bot to the group: Settings → Bots → Add Bot / 设置 → 群机器人 → 添加机器人";
     match open_api::ask(client, question, chart).await {
         Told::Data(data) => match data["is_in_chat"].as_bool() {
-            Some(true) => chart.good(check, "the bot is in the chat"),
+            Some(true) => alive(client, id, chart).await,
             Some(false) => chart.failed(check, "the bot is not in the chat", add),
             None => chart.not_checked(check, "the platform does not say whether the bot is in it"),
         },
@@ -90,6 +90,36 @@ async fn in_chat(client: &FeishuClient, id: &str, chart: &mut Chart) {
             let says = format!("code {code}: the platform does not say whether the bot is in it");
             chart.not_checked(check, says);
         }
+        Told::Noted => {}
+    }
+}
+
+/// The bot stays in a chat that was dissolved: whether anybody reads there is another question. Source: doc
+/// "获取群信息".
+async fn alive(client: &FeishuClient, id: &str, chart: &mut Chart) {
+    let check = "chat";
+    let question = Question {
+        check,
+        path: format!("/open-apis/im/v1/chats/{id}"),
+        lookup: None,
+        scopes: CHAT_SCOPES,
+        needed: false,
+    };
+    let dissolved = |says: String, chart: &mut Chart| {
+        chart.failed(check, says, "set the `chat_id` of another");
+    };
+    match open_api::ask(client, question, chart).await {
+        Told::Data(data) => match data["chat_status"].as_str() {
+            Some("dissolved" | "dissolved_save") => {
+                dissolved("the chat is dissolved".to_owned(), chart);
+            }
+            Some(_) | None => chart.good(check, "the bot is in the chat"),
+        },
+        Told::Code(code @ 232_009) => {
+            dissolved(format!("code {code}: the chat is dissolved"), chart);
+        }
+        // That the bot is in it has been told.
+        Told::Code(_) => chart.good(check, "the bot is in the chat"),
         Told::Noted => {}
     }
 }

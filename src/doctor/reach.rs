@@ -31,6 +31,28 @@ impl Receiver {
                 "HTTP 407: the proxy demands other credentials",
                 "check `proxy`",
             ),
+            // Something in front sends people elsewhere, or signs them in: messages would end there too.
+            Ok(answer) if (300..=399).contains(&answer.status) => {
+                let to = answer.redirect_host();
+                let to = to.map_or_else(String::new, |host| format!(" to {host}"));
+                let says = format!(
+                    "HTTP {}, a redirect{to}; redirects are not followed",
+                    answer.status
+                );
+                chart.warning(
+                    "reach",
+                    says,
+                    "check `url` and what stands before the receiver",
+                );
+            }
+            Ok(answer) if answer.is_success() && answer.is_page() => chart.warning(
+                "reach",
+                format!(
+                    "HTTP {} with a page for people, not a receiver's answer",
+                    answer.status
+                ),
+                "check `url`; a sign-in or an error page may stand before the receiver",
+            ),
             // What it says to a request of another kind tells nothing of a message.
             Ok(answer) => chart.good("reach", format!("answers (HTTP {})", answer.status)),
             Err(error) => chart.unreachable("reach", &error),

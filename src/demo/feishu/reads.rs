@@ -81,6 +81,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
             "/open-apis/im/v1/chats/{id}/members/is_in_chat",
             get(in_chat),
         )
+        .route("/open-apis/im/v1/chats/{id}", get(chat))
         .route("/open-apis/contact/v3/users/{id}", get(person))
         .route("/open-apis/contact/v3/users/batch_get_id", post(find))
 }
@@ -137,6 +138,29 @@ async fn in_chat(
         &Bytes::new(),
         |_| match state.reads.admit("im:chat:readonly") {
             Ok(()) => success(&json!({"is_in_chat": state.messages.is_open(&id)})),
+            Err(lacking) => lacking.into_response(),
+        },
+    )
+    .await
+}
+
+async fn chat(
+    extract::State(state): extract::State<Arc<State>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    serve(
+        &state,
+        Api::InChat,
+        &uri,
+        &headers,
+        &Bytes::new(),
+        |_| match state.reads.admit("im:chat:readonly") {
+            Ok(()) => {
+                let open = state.messages.is_open(&id);
+                success(&json!({"chat_status": if open { "normal" } else { "dissolved" }}))
+            }
             Err(lacking) => lacking.into_response(),
         },
     )

@@ -3,7 +3,11 @@
 use super::*;
 
 async fn examined(to: To, answer: Reply) -> Chart {
-    let fake = Fake::start(vec![token(), answer]);
+    examined_by(to, vec![token(), answer]).await
+}
+
+async fn examined_by(to: To, answers: Vec<Reply>) -> Chart {
+    let fake = Fake::start(answers);
     let mut chart = chart();
     let patient = chat::Patient {
         app: "shop".into(),
@@ -34,6 +38,25 @@ async fn a_bot_is_in_its_chat_or_what_to_do() {
         (code(777), NotChecked, "777"),
     ] {
         let chart = examined(To::Chat("oc_1".into()), answer).await;
+        assert_is(&chart, "chat", standing, says);
+    }
+}
+
+#[tokio::test]
+async fn a_dissolved_chat_is_said_though_the_bot_stays_in_it() {
+    let inside = || data(r#"{"is_in_chat":true}"#);
+    for (answer, standing, says) in [
+        (data(r#"{"chat_status":"normal"}"#), Good, "in the chat"),
+        (data(r#"{"chat_status":"dissolved"}"#), Failed, "dissolved"),
+        (
+            data(r#"{"chat_status":"dissolved_save"}"#),
+            Failed,
+            "dissolved",
+        ),
+        (code(232_009), Failed, "dissolved"),
+        (code(777), Good, "in the chat"),
+    ] {
+        let chart = examined_by(To::Chat("oc_1".into()), vec![token(), inside(), answer]).await;
         assert_is(&chart, "chat", standing, says);
     }
 }

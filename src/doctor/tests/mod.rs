@@ -29,7 +29,7 @@ fn chart() -> Chart {
 fn config(text: &str) -> Config {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("relay.toml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, format!("server.allow_empty = true\n{text}")).unwrap();
     let loaded = crate::config::load(&file, &BTreeMap::new());
     let report = loaded.report();
     loaded.config.expect(&report)

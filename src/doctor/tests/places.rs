@@ -16,6 +16,27 @@ async fn a_receiver_is_asked_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_page_or_a_redirect_before_a_receiver_is_a_warning() {
+    for (answer, says) in [
+        (
+            Reply::with(200, "content-type", "text/html", ""),
+            "a page for people",
+        ),
+        (
+            Reply::with(302, "location", "https://login.example.com/x", ""),
+            "to login.example.com",
+        ),
+    ] {
+        let fake = Fake::start(vec![answer]);
+        let mut chart = chart();
+        let url = Secret::new(fake.url("/receiver/secret"));
+        let receiver = reach::Receiver::new(fake::http(), url, CALL_TIMEOUT);
+        receiver.examine(&mut chart).await;
+        assert_is(&chart, "reach", Warning, says);
+    }
+}
+
+#[tokio::test]
 async fn our_own_address_leads_to_a_relay_or_is_a_warning() {
     for (answer, standing) in [
         (json(200, "ok\n"), Good),
