@@ -8,15 +8,17 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::archive::Archive;
-use crate::destination::Destination;
+use crate::destination::{Destination, KeyOwner, ShowsImages};
 use crate::feishu::ApiError;
-use crate::model::{DestinationName, Image, ImageState, KeptImage, Notice, NoticeKind};
+use crate::model::{
+    DestinationName, Image, ImageFormat, ImageState, KeptImage, Notice, NoticeKind,
+};
 use crate::operator::Operator;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
-/// How many pictures are uploaded at once: few enough that the largest of them fit into memory.
-const UPLOADS_MAX: usize = 8;
+/// How much memory the images that are uploaded at one time may take, in KiB.
+const UPLOADS_KIB: u32 = 24 * 1024;
 
 /// What came of asking for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Uploader {
             operator,
             tasks,
             busy: Arc::default(),
-            permits: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            permits: Arc::new(Semaphore::new(UPLOADS_KIB as usize)),
         }
     }
 
@@ -112,7 +114,12 @@ impl Uploader {
             Ok(None) => {}
             Err(_) => return Key::Later,
         }
-        let Ok(_permit) = self.permits.acquire().await else {
+        if !takes(&destination.shows_images(), image.format) {
+            return Key::Refused;
+        }
+        let kib = u32::try_from(image.bytes.div_ceil(1024)).unwrap_or(UPLOADS_KIB);
+        let permit = self.permits.acquire_many(kib.clamp(1, UPLOADS_KIB));
+        let Ok(_permit) = permit.await else {
             return Key::Later;
         };
         let bytes = match self.archive.get(&image.id).await {
@@ -135,8 +142,7 @@ impl Uploader {
                 tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
                 match error {
                     ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
-                    ApiError::Rejected { .. } => Key::Refused,
-                    ApiError::Stop { reason } => {
+                    ApiError::Rejected { reason } | ApiError::Stop { reason } => {
                         self.operator.tell(refused(name, &reason)).await;
                         Key::Refused
                     }
@@ -160,6 +166,23 @@ impl Uploader {
     }
 }
 
+/// Whether the platform shows images of this format. Others are linked or counted, and nobody need act.
+const fn takes(ways: &ShowsImages, format: ImageFormat) -> bool {
+    match (ways, format) {
+        // Source: doc "上传图片".
+        (ShowsImages::ByKey(KeyOwner::App(_)), ImageFormat::Avif | ImageFormat::Jp2) => false,
+        (
+            ShowsImages::ByKey(KeyOwner::Bot(_)),
+            ImageFormat::Heif
+            | ImageFormat::Avif
+            | ImageFormat::Tiff
+            | ImageFormat::Ico
+            | ImageFormat::Jp2,
+        ) => false,
+        _ => true,
+    }
+}
+
 /// What the operator is told where an app's pictures are not taken.
 fn refused(destination: &DestinationName, reason: &str) -> Notice {
     Notice {
@@ -169,5 +192,29 @@ fn refused(destination: &DestinationName, reason: &str) -> Notice {
             "Pictures cannot be uploaded for {destination}: {reason}. Until that is mended its messages \
              link to them, or count them where there is no public_url."
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_that_a_platform_does_not_show_are_not_uploaded() {
+        let feishu = ShowsImages::ByKey(KeyOwner::App("shop".into()));
+        let slack = ShowsImages::ByKey(KeyOwner::Bot("bot".into()));
+        let table = [
+            (ImageFormat::Png, true, true),
+            (ImageFormat::Webp, true, true),
+            (ImageFormat::Heif, true, false),
+            (ImageFormat::Tiff, true, false),
+            (ImageFormat::Ico, true, false),
+            (ImageFormat::Avif, false, false),
+            (ImageFormat::Jp2, false, false),
+        ];
+        for (format, by_feishu, by_slack) in table {
+            assert_eq!(takes(&feishu, format), by_feishu, "{format}");
+            assert_eq!(takes(&slack, format), by_slack, "{format}");
+        }
     }
 }

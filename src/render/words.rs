@@ -239,7 +239,11 @@ pub(super) fn pictures(locale: Locale, counts: PictureCounts) -> String {
     let beyond_zh = format!("未获取（每份反馈最多获取 {IMAGES_PER_EVENT_MAX} 张）");
     let beyond_en = format!("not fetched: only {IMAGES_PER_EVENT_MAX} per report");
     let parts = [
-        (counts.kept, "已保存", "kept"),
+        (
+            counts.kept,
+            "已保存（此处未显示）",
+            "kept but not shown here",
+        ),
         (counts.pending, "稍后送达", "on the way"),
         (
             counts.refused,
@@ -280,7 +284,7 @@ mod tests {
     fn pictures_are_counted() {
         let none = PictureCounts::default();
         let kept = PictureCounts { kept: 3, ..none };
-        assert_eq!(pictures(Locale::Zh, kept), "3 张图片已保存");
+        assert_eq!(pictures(Locale::Zh, kept), "3 张图片已保存（此处未显示）");
         let two = PictureCounts {
             kept: 1,
             pending: 2,
@@ -288,7 +292,7 @@ mod tests {
         };
         assert_eq!(
             pictures(Locale::En, two),
-            "1 picture kept, 2 pictures on the way"
+            "1 picture kept but not shown here, 2 pictures on the way"
         );
         assert_eq!(pictures(Locale::En, none), "");
         let why = PictureCounts {

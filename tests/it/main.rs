@@ -20,6 +20,7 @@ mod doctor;
 mod feishu_app;
 mod fuzz;
 mod harness;
+mod images;
 mod intake;
 mod leaks;
 mod machine;

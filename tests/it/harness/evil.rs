@@ -22,7 +22,7 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
-fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).expect("small").to_be_bytes();
     let named = [kind.as_slice(), content].concat();
     [&length[..], &named, &crc(&named).to_be_bytes()].concat()
