@@ -309,6 +309,7 @@ fn order() -> Order {
         mentions: Vec::new(),
         labels: BTreeMap::new(),
         wait: None,
+        fell_from: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn run(data: &[u8]) {
         mentions: Vec::new(),
         labels: BTreeMap::new(),
         wait: None,
+        fell_from: Vec::new(),
     };
     let subject = Subject {
         event: EVENT.get_or_init(event),

@@ -56,6 +56,26 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
 
+/// The beginning of the text on one line, at most so many columns wide; an ellipsis says that more follows.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let escaped = escape(&words);
+    if width(&escaped) <= columns {
+        return escaped.into_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 1; // for the ellipsis
+    for c in escaped.chars() {
+        used += if is_wide(c) { 2 } else { 1 };
+        if used > columns {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
 /// The blocks of Unicode's East Asian Width that are wide, roughly.
 fn is_wide(c: char) -> bool {
     matches!(u32::from(c),
@@ -131,6 +151,14 @@ mod tests {
             prop_assert!(!printed.contains(is_unsafe));
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), json);
         }
+    }
+
+    #[test]
+    fn a_text_is_cut_to_its_columns_on_one_line() {
+        assert_eq!(cut("two\n words", 20), "two words");
+        assert_eq!(cut("白屏白屏", 8), "白屏白屏");
+        assert_eq!(cut("白屏白屏", 7), "白屏白…");
+        assert_eq!(cut("\u{1b}[2J", 20), "\\u{1b}[2J");
     }
 
     #[test]

@@ -87,5 +87,6 @@ codes! {
     TOKEN_KIND = "W011", "not a bot's token";
     IGNORED_VARIABLE = "W012", "a variable that is not heeded";
     UNUSED_LIST = "W013", "a list that no rule uses";
+    WIDER_FALLBACK = "W014", "a fallback that may show more than the first destination";
     PUBLIC_STATUS = "W015", "`/status` and `/metrics` on a public address";
 }

@@ -315,7 +315,7 @@ impl Sender {
     fn fallback(&self, to: &crate::model::DestinationName, delivery: &Delivery) -> NewDelivery {
         NewDelivery {
             destination: to.clone(),
-            order: delivery.order.clone(),
+            order: delivery.order.fallen_from(&delivery.destination),
             trigger: Trigger::Fallback,
             due_at: self.clock.now(),
         }

@@ -11,10 +11,10 @@ use crate::archive::Archive;
 use crate::closing::ButtonSigner;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{
-    Clock, Content, Delivery, Form, Image, ImageState, Notice, NoticeKind, Trigger,
+    Clock, Content, Delivery, Form, Image, ImageState, Notice, NoticeKind, Order, Trigger,
 };
 use crate::operator::Operator;
-use crate::render::{Payload, Shown, ShownBy};
+use crate::render::{Audience, Payload, Shown, ShownBy};
 use crate::store::{ALL_SHOWN, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::TemplateFailed;
@@ -152,7 +152,8 @@ impl Preparer {
     ) -> Payload {
         let common = destination.common();
         let subject = telling.subject(self.clock.now());
-        match settings.templates.payload(&common.audience, form, &subject) {
+        let audience = audience(settings, &common.audience, &telling.order);
+        match settings.templates.payload(&audience, form, &subject) {
             Ok(payload) => payload,
             Err(error) => {
                 self.metrics.emit(TemplateFailed {
@@ -169,7 +170,7 @@ impl Preparer {
                     ),
                 };
                 self.operator.tell(notice).await;
-                settings.templates.plain(&common.audience, form, &subject)
+                settings.templates.plain(&audience, form, &subject)
             }
         }
     }
@@ -252,6 +253,17 @@ impl Preparer {
     }
 }
 
+/// For whom a message is rendered. One that fell back shows no more than it would have where it was first for.
+fn audience(settings: &Settings, own: &Audience, order: &Order) -> Audience {
+    let mut audience = own.clone();
+    for name in &order.fell_from {
+        if let Some(first) = settings.destinations.get(name) {
+            audience.fields = audience.fields.narrowed_by(first.common().audience.fields);
+        }
+    }
+    audience
+}
+
 /// A message's pictures.
 #[derive(Debug, Default)]
 struct Pictures {
@@ -287,7 +299,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        DeliveryIds, DeliveryState, EventId, EventSeq, Order, RuleName, Severity, Timestamp,
+        DeliveryIds, DeliveryState, EventId, EventSeq, RuleName, Severity, Timestamp,
     };
 
     fn delivery(trigger: Trigger, wait: Option<Duration>) -> Delivery {
@@ -304,6 +316,7 @@ mod tests {
                 mentions: Vec::new(),
                 labels: BTreeMap::new(),
                 wait,
+                fell_from: Vec::new(),
             },
             trigger,
             state: DeliveryState::Sending,

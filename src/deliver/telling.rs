@@ -251,6 +251,7 @@ mod tests {
             mentions: vec!["sre".into(), "gone".into(), "all".into()],
             labels: BTreeMap::new(),
             wait: None,
+            fell_from: Vec::new(),
         };
         let mentions = BTreeMap::from([("sre".to_owned(), sre.clone())]);
         let names = Names {
@@ -287,6 +288,7 @@ mod tests {
                 mentions: vec!["sre".into(), "all".into(), "lead".into()],
                 labels: BTreeMap::new(),
                 wait: None,
+                fell_from: Vec::new(),
             },
             trigger,
             state: DeliveryState::Sending,

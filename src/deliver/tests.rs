@@ -201,6 +201,7 @@ fn arrival(id: &str) -> Arrival {
                 mentions: Vec::new(),
                 labels: BTreeMap::new(),
                 wait: None,
+                fell_from: Vec::new(),
             },
             trigger: Trigger::Event,
             due_at: NOW,
@@ -214,12 +215,8 @@ fn arrival(id: &str) -> Arrival {
 /// States and numbers of attempts, in the order of the events.
 async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
     let filter = DeliveryFilter {
-        destination: None,
-        states: Vec::new(),
-        event: None,
-        id: None,
-        before: None,
         limit: 1000,
+        ..DeliveryFilter::default()
     };
     let mut deliveries = store.deliveries(filter).await.unwrap();
     deliveries.sort_by_key(|delivery| delivery.event);

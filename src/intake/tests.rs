@@ -60,6 +60,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
             mentions: vec![],
             labels: BTreeMap::new(),
             wait,
+            fell_from: Vec::new(),
         },
         rules: vec![RuleName::from("r")],
     });

@@ -56,6 +56,19 @@ pub struct Order {
     pub labels: BTreeMap<String, String>,
     /// How long the message waits for pictures; `None`: what `images.wait` says for its severity.
     pub wait: Option<Duration>,
+    /// Destinations that the message fell back from: it shows no more than each of them would.
+    pub fell_from: Vec<DestinationName>,
+}
+
+impl Order {
+    /// The order of the message that goes to a fallback of `from`.
+    pub fn fallen_from(&self, from: &DestinationName) -> Self {
+        let mut order = self.clone();
+        if !order.fell_from.contains(from) {
+            order.fell_from.push(from.clone());
+        }
+        order
+    }
 }
 
 /// Why the plan is what it is: one entry for each rule, in order.

@@ -78,8 +78,8 @@ pub enum Locale {
     En,
 }
 
-/// What an audience may see of one field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What an audience may see of one field. The greater hides more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Visibility {
     /// All of it.
     #[default]
@@ -99,6 +99,35 @@ pub struct Fields {
     pub tenant: Visibility,
     pub user: Visibility,
     pub images: Visibility,
+}
+
+impl Fields {
+    /// What both audiences may see: of each field the less.
+    #[must_use]
+    pub fn narrowed_by(self, other: Self) -> Self {
+        Self {
+            contact: self.contact.max(other.contact),
+            description: self.description.max(other.description),
+            path: self.path.max(other.path),
+            tenant: self.tenant.max(other.tenant),
+            user: self.user.max(other.user),
+            images: self.images.max(other.images),
+        }
+    }
+
+    /// The fields of which this audience may see more than `other`.
+    pub fn wider_than(self, other: Self) -> Vec<&'static str> {
+        let all = [
+            ("contact", self.contact, other.contact),
+            ("description", self.description, other.description),
+            ("path", self.path, other.path),
+            ("tenant", self.tenant, other.tenant),
+            ("user", self.user, other.user),
+            ("images", self.images, other.images),
+        ];
+        let wider = all.into_iter().filter(|(_, own, other)| own < other);
+        wider.map(|(field, ..)| field).collect()
+    }
 }
 
 /// For whom a message is rendered.

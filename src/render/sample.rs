@@ -72,6 +72,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
             mentions: Vec::new(),
             labels: BTreeMap::new(),
             wait: None,
+            fell_from: Vec::new(),
         },
         trigger: Trigger::Event,
         mentions: Vec::new(),

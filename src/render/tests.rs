@@ -234,3 +234,38 @@ fn a_card_is_rendered_soon() {
 
     assert!(each < std::time::Duration::from_millis(50), "{each:?}");
 }
+
+#[test]
+fn of_two_audiences_each_field_shows_the_less() {
+    use Visibility::{Drop, Full, Mask};
+    let one = Fields {
+        contact: Mask,
+        user: Drop,
+        ..Fields::default()
+    };
+    let other = Fields {
+        contact: Full,
+        user: Mask,
+        path: Drop,
+        ..Fields::default()
+    };
+    let both = Fields {
+        contact: Mask,
+        user: Drop,
+        path: Drop,
+        ..Fields::default()
+    };
+    assert_eq!(one.narrowed_by(other), both);
+    assert_eq!(other.narrowed_by(one), both);
+    assert_eq!(other.wider_than(one), ["contact", "user"]);
+    assert_eq!(one.wider_than(other), ["path"]);
+    let hidden = Fields {
+        contact: Full,
+        ..one
+    }
+    .narrowed_by(Fields {
+        contact: Drop,
+        ..other
+    });
+    assert_eq!(hidden.contact, Drop);
+}

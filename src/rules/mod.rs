@@ -16,6 +16,7 @@
 mod codes;
 mod conditions;
 mod facts;
+mod filter;
 mod glob;
 mod kinds;
 mod lints;
@@ -34,6 +35,7 @@ mod words;
 
 pub use codes::CODES;
 pub use conditions::KEYS as CONDITION_KEYS;
+pub use filter::Filter;
 pub use paths::LiteralPath;
 pub use raw::RawRule;
 pub use read::KEYS;

@@ -218,6 +218,7 @@ fn unsaid(rule: &Rule, subject: Subject<'_>) -> Order {
         mentions: Vec::new(),
         labels: BTreeMap::new(),
         wait: None,
+        fell_from: Vec::new(),
     }
 }
 

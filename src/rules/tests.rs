@@ -10,6 +10,7 @@ use crate::model::{
     Notice, NoticeKind, Private, Severity, SourceKind, StatusChange,
 };
 
+mod filter;
 mod lints;
 mod lists;
 mod merging;

@@ -34,6 +34,21 @@ impl Store {
             .await
     }
 
+    /// Retries a delivery at another destination than the one it was for: there it is a new message, rendered
+    /// anew.
+    pub async fn retry_at(
+        &self,
+        id: DeliveryId,
+        destination: &DestinationName,
+    ) -> Result<ByHand, StoreError> {
+        let destination = destination.clone();
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::retry_at(tx, id, &destination)
+            })
+            .await
+    }
+
     /// Deliveries, newest first.
     pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         self.journal

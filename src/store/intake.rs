@@ -116,6 +116,22 @@ impl Store {
             .await
     }
 
+    /// Adds the deliveries of a replay, and settles the event: it is in the state `now` from then on. Does
+    /// nothing if the event is no longer in the state `before`: somebody else has replayed it.
+    pub async fn replay(
+        &self,
+        event: EventSeq,
+        before: EventState,
+        now: EventState,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Option<Vec<DeliveryId>>, StoreError> {
+        self.journal
+            .write(Unawaited::Run, move |tx| {
+                sqlite::replay(tx, event, before, now, &deliveries)
+            })
+            .await
+    }
+
     /// Adds deliveries to an event that is kept: a replay, a fallback, a test.
     pub async fn add_deliveries(
         &self,

@@ -451,6 +451,8 @@ pub struct EventFilter {
     pub state: Option<EventState>,
     /// Only those received since then.
     pub since: Option<Timestamp>,
+    /// Only those received before then.
+    pub until: Option<Timestamp>,
     /// Only those before this row: the next page.
     pub before: Option<EventSeq>,
     /// At most so many.
@@ -476,6 +478,10 @@ pub struct EventRow {
     pub state: EventState,
     /// Its deliveries by state.
     pub deliveries: Vec<(DeliveryState, u64)>,
+    /// The rules that its deliveries go by, each once, with the highest severity.
+    pub rules: Vec<(RuleName, Severity)>,
+    /// The decrypted body; `None` once it is removed, or where none was kept.
+    pub body: Option<Private>,
 }
 
 /// Which deliveries to list.
@@ -489,6 +495,12 @@ pub struct DeliveryFilter {
     pub event: Option<EventSeq>,
     /// Only this one.
     pub id: Option<DeliveryId>,
+    /// Only those made since then.
+    pub since: Option<Timestamp>,
+    /// Only those made before then.
+    pub until: Option<Timestamp>,
+    /// Only those of this rule.
+    pub rule: Option<RuleName>,
     /// Only those before this one: the next page.
     pub before: Option<DeliveryId>,
     /// At most so many.

@@ -258,6 +258,120 @@ fn an_event_is_found_explained_replayed_and_erased() {
 }
 
 #[test]
+fn events_are_chosen_by_conditions_and_replayed_once() {
+    let hook = Receiver::answering("{}");
+    let config = to_hook(&hook, "");
+    let narrow = config.replace("send_to", "match.path = \"pages/never\"\nsend_to");
+    let mut relay = Relay::started(&narrow);
+    let pages = ["pages/pay/confirm?id=1", "pages/pay/done", "pages/index"];
+    for (n, page) in (1..).zip(pages) {
+        let event = Feedback::fault(n).with("feedback_path", json!(page));
+        assert_eq!(relay.push(&event).status, 200);
+    }
+    relay.wait_until_idle();
+    let list_of = |relay: &Relay, conditions: &[&str]| {
+        let mut command = vec!["events", "list", "--json"];
+        command.extend(conditions);
+        let listed = relay.run(&command);
+        assert_eq!(listed.code(), 0, "{listed:?}");
+        lines(&listed.stdout)
+    };
+    assert_eq!(list_of(&relay, &["--path", "pages/pay/*"]).len(), 2);
+    assert_eq!(
+        list_of(&relay, &["--path", "pages/pay/*", "--query", "id=*"]).len(),
+        1
+    );
+    assert_eq!(
+        list_of(
+            &relay,
+            &[
+                "--match",
+                "any = [{ path = \"*/done\" }, { path = \"*/index\" }]"
+            ]
+        )
+        .len(),
+        2
+    );
+    assert_eq!(list_of(&relay, &["--text", "NUMBER 3"]).len(), 1);
+    assert_eq!(list_of(&relay, &["--until", "1d"]).len(), 0);
+    assert_eq!(list_of(&relay, &["--type", "suggestion"]).len(), 0);
+    let wrong = relay.run(&["events", "list", "--fault", "crsh"]);
+    assert_eq!(wrong.code(), 2);
+    assert!(wrong.stderr.contains("did you mean \"crash\""), "{wrong:?}");
+    let shown = relay.run(&["events", "list"]).stdout;
+    assert!(
+        shown.contains("pages/pay/done") && shown.contains("blank page number 2"),
+        "{shown}"
+    );
+
+    relay.stop();
+    relay.write("relay.toml", &config);
+    relay.start();
+    let replay = |more: &[&str]| {
+        let mut command = vec![
+            "events",
+            "replay",
+            "--state",
+            "unrouted",
+            "--path",
+            "pages/pay/*",
+        ];
+        command.extend(more);
+        relay.run(&command)
+    };
+    let dry = replay(&["--dry-run"]);
+    assert!(dry.stdout.contains("2 events would be replayed"), "{dry:?}");
+    assert_eq!(hook.count(), 0);
+    assert_eq!(replay(&[]).code(), 0);
+    hook.wait_for(2);
+    let again = replay(&[]);
+    assert!(again.stdout.contains("0 events were replayed"), "{again:?}");
+    relay.wait_until_idle();
+    assert_eq!(hook.count(), 2);
+    let states = list_of(&relay, &[]);
+    let routed = states.iter().filter(|one| one["state"] == "routed").count();
+    assert_eq!(routed, 2, "{states:?}");
+    let nothing = relay.run(&["events", "replay"]);
+    assert_eq!(nothing.code(), 2, "{nothing:?}");
+}
+
+#[test]
+fn what_died_for_a_destination_that_is_gone_is_retried_at_another() {
+    let (old, new) = (Receiver::answering("{}"), Receiver::answering("{}"));
+    old.always(Reply::status(413));
+    let config = to_hook(&old, "");
+    let mut relay = Relay::started(&config);
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    relay.wait_until_idle();
+    relay.stop();
+    let renamed = to_hook(&new, "")
+        .replace("[destinations.hook]", "[destinations.renamed]")
+        .replace("send_to = \"hook\"", "send_to = \"renamed\"");
+    relay.write("relay.toml", &renamed);
+    relay.start();
+    let dead = lines(
+        &relay
+            .run(&["deliveries", "list", "--state", "dead", "--json"])
+            .stdout,
+    );
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    let retry = |to: &str| {
+        relay.run(&[
+            "deliveries",
+            "retry",
+            "--dead",
+            "--from",
+            "hook",
+            "--to",
+            to,
+        ])
+    };
+    assert_eq!(retry("nowhere").code(), 2);
+    assert_eq!(retry("renamed").code(), 0);
+    new.wait_for(1);
+}
+
+#[test]
 fn dead_letters_are_listed_discarded_and_counted() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(400));

@@ -301,3 +301,45 @@ fn an_answer_that_breaks_off_is_a_lost_one() {
     let first = &shown["deliveries"][0]["attempt_log"][0];
     assert_eq!(first["outcome"], "ambiguous", "{shown}");
 }
+
+/// Along a chain of two, and whether it died or its destination is stopped.
+#[test]
+fn what_falls_back_shows_no_more_than_where_it_was_first_for() {
+    let (first, second, last) = (
+        Receiver::answering("{}"),
+        Receiver::answering("{}"),
+        Receiver::answering("{}"),
+    );
+    first.always(Reply::status(410));
+    second.always(Reply::status(413));
+    let destination = |name: &str, to: &Receiver, rest: &str| {
+        format!(
+            "[destinations.{name}]\nkind = \"webhook\"\nurl = \"{}\"\n{rest}\n",
+            to.url("/")
+        )
+    };
+    let relay = Relay::started(&Relay::config(&format!(
+        "{}{}{}[[rules]]\nname = \"all\"\nsend_to = \"first\"\n",
+        destination(
+            "first",
+            &first,
+            "fallback = \"second\"\nfields = { contact = \"drop\" }"
+        ),
+        destination(
+            "second",
+            &second,
+            "fallback = \"last\"\nfields = { path = \"drop\" }"
+        ),
+        destination("last", &last, ""),
+    )));
+    let event = Feedback::fault(1)
+        .with("contact", json!("li@example.com"))
+        .with("feedback_path", json!("pages/pay/confirm"));
+    assert_eq!(relay.push(&event).status, 200);
+    let received = last.wait_for(1);
+    let body = received[0].text();
+    assert!(body.contains("blank page number 1"), "{body}");
+    for hidden in ["li@example.com", "pages/pay/confirm"] {
+        assert!(!body.contains(hidden), "{hidden}: {body}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::context::{Context, Exit, Failure};
+use super::super::context::{self, Context, Exit, Failure};
 use crate::config::{Config, Needs};
 use crate::model::{DeliveryId, DeliveryState, DestinationName};
 use crate::store::{ByHand, DeliveryFilter, Store, StoreError};
@@ -11,6 +11,8 @@ pub(super) const RETRY_EXAMPLES: &str = "\
 Examples:
   feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC
   feedback-relay deliveries retry --dead --to oncall-chat
+  feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a destination that was renamed
+  feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        elsewhere than it was for
 
 A retry keeps its key, so that a destination that can recognise a repeat does.";
 
@@ -34,12 +36,28 @@ pub(in crate::cli) struct Args {
     /// All that are dead
     #[arg(long)]
     dead: bool,
-    /// With --dead: only those to this destination
-    #[arg(long, value_name = "NAME", requires = "dead", conflicts_with = "ids")]
+    /// With --dead: only those to this destination, be it still there or not
+    #[arg(
+        long,
+        visible_alias = "destination",
+        value_name = "NAME",
+        requires = "dead"
+    )]
+    from: Option<DestinationName>,
+    /// With IDs or --from: send them to this destination instead. With --dead alone: only those to it
+    #[arg(long, value_name = "NAME")]
     to: Option<DestinationName>,
     /// Print JSON, one delivery a line
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// The destination that the deliveries go to instead of their own.
+    fn instead(&self) -> Option<&DestinationName> {
+        let to = self.to.as_ref();
+        to.filter(|_| !self.dead || self.from.is_some())
+    }
 }
 
 /// What is done by hand.
@@ -64,8 +82,16 @@ enum Came {
 pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
+    let instead = args.instead();
+    if let (Some(_), Act::Discard) = (instead, act) {
+        let reason = "--to says where to retry; what is discarded goes nowhere";
+        return Err(Failure::Usage(reason.into()));
+    }
+    if let Some(name) = instead {
+        context::destination(&config, name)?;
+    }
     let ids = if args.dead {
-        dead(&store, args.to.as_ref()).await?
+        dead(&store, args.from.as_ref().or(args.to.as_ref())).await?
     } else {
         args.ids.clone()
     };
@@ -75,7 +101,10 @@ pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<
     let mut good = true;
     for id in ids {
         let came = match act {
-            Act::Retry => retry(&store, id, &config).await?,
+            Act::Retry => match instead {
+                Some(destination) => Came::Of(store.retry_at(id, destination).await?),
+                None => retry(&store, id, &config).await?,
+            },
             Act::Discard => Came::Of(store.discard(id).await?),
         };
         good &= came == Came::Of(ByHand::Done);
@@ -137,7 +166,7 @@ fn to_text(id: DeliveryId, act: Act, came: &Came) -> String {
         Came::Of(result) => *result,
         Came::NoDestination(name) => {
             return format!(
-                "{id} cannot be retried: there is no destination {:?}",
+                "{id} cannot be retried: there is no destination {:?}; --to NAME sends it elsewhere",
                 name.as_str()
             );
         }

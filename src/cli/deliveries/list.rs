@@ -3,15 +3,16 @@
 use super::super::context::{Context, Exit, Failure};
 use super::super::events;
 use super::super::text::Table;
-use super::super::{values, view};
+use super::super::values::{self, Since};
+use super::super::view;
 use crate::config::Needs;
-use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName};
+use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName, RuleName};
 use crate::store::DeliveryFilter;
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay deliveries list --state pending,dead
-  feedback-relay deliveries list --to oncall-chat --json | jq -r .reason
+  feedback-relay deliveries list --to oncall-chat --since 1d --json | jq -r .reason
   feedback-relay deliveries list --before dlv_1K3Z5V9QW2ABC   the next page";
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +22,17 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = values::delivery_state())]
     state: Vec<DeliveryState>,
     /// Only those to this destination
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "destination", value_name = "NAME")]
     to: Option<DestinationName>,
+    /// Only those made since: a span (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
+    #[arg(long, value_name = "WHEN", value_parser = values::since)]
+    since: Option<Since>,
+    /// Only those made before: a span or a time
+    #[arg(long, value_name = "WHEN", value_parser = values::since)]
+    until: Option<Since>,
+    /// Only those of this rule
+    #[arg(long, value_name = "NAME")]
+    rule: Option<String>,
     /// Only those of this event
     #[arg(long, value_name = "ID")]
     event: Option<String>,
@@ -51,6 +61,9 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
         states: args.state.clone(),
         event,
         id: None,
+        since: args.since.map(|since| since.from(context.now())),
+        until: args.until.map(|until| until.from(context.now())),
+        rule: args.rule.as_deref().map(RuleName::new),
         before: args.before,
         limit,
     };

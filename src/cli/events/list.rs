@@ -1,40 +1,36 @@
 //! `events list`.
 
-use serde_json::{Value, json};
-
 use super::super::context::{Context, Exit, Failure};
 use super::super::text::Table;
-use super::super::values::{self, Since};
-use super::super::view;
+use super::select::{self, Chosen};
+use super::summary::Summary;
+use crate::app;
 use crate::config::Needs;
-use crate::model::{AppName, DeliveryState, EventState};
-use crate::store::{EventFilter, EventRow};
+use crate::deliver::Names;
 
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay events list --since 3d
   feedback-relay events list --state unrouted --json | jq -r .id
+  feedback-relay events list --since 2026-03-01T00:00:00+08:00 --until 1d --fault white_screen --path 'pages/pay/*'
+  feedback-relay events list --match 'any = [{ type = \"suggestion\" }, { contact = \"*@big.example\" }]'
   feedback-relay events list --before 5e3702a84e847582be8db7fb73283c02   the next page";
+
+/// How many events a table has where nobody says.
+const LIMIT: usize = 50;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// Only those received by this app of `[apps]`
-    #[arg(long, value_name = "NAME")]
-    app: Option<AppName>,
-    /// Only those in this state
-    #[arg(long, value_parser = values::event_state())]
-    state: Option<EventState>,
-    /// Only those received since: a span (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
-    #[arg(long, value_name = "WHEN", value_parser = values::since)]
-    since: Option<Since>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    #[command(flatten)]
+    select: select::EventOptions,
+    /// At most so many; default: 50, with --json all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Only those received before this event: the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
-    /// Print JSON, one event a line
+    /// Print JSON, one event a line, as they are found
     #[arg(long)]
     json: bool,
 }
@@ -47,74 +43,64 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
         Some(id) => Some(super::find(&store, id).await?.seq),
         None => None,
     };
-    let limit = usize::from(args.limit);
-    let filter = EventFilter {
-        via: args.app.clone(),
-        state: args.state,
-        since: args.since.map(|since| since.from(context.now())),
-        before,
-        limit,
+    let names = app::names(&config);
+    let mut found = args.select.check(&store, &config, before, context.now())?;
+    let limit = match args.limit {
+        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        None if args.json => usize::MAX,
+        None => LIMIT,
     };
-    let rows = store.events(filter).await?;
-    if args.json {
-        for row in &rows {
-            context.out.json_line(&to_json(row));
+    let mut listed = Vec::new();
+    let mut count = 0;
+    while count < limit {
+        let Some(chosen) = found.next().await? else {
+            break;
+        };
+        count += 1;
+        if args.json {
+            let line = Summary::new(&chosen, &names).to_json();
+            context.out.json_line(&line);
+        } else {
+            listed.push(chosen);
         }
+    }
+    if args.json {
         return Ok(Exit::Done);
     }
-    context.out.text(&table(&rows));
-    if let Some(last) = rows.last().filter(|_| rows.len() == limit) {
+    context.out.text(&table(&listed, &names));
+    if let Some(last) = listed.last().filter(|_| count == limit) {
+        let last = &last.row.id;
         context
             .out
-            .note(&format!("there may be more: --before {}", last.id));
+            .note(&format!("there may be more: --before {last}"));
     }
     Ok(Exit::Done)
 }
 
-fn table(rows: &[EventRow]) -> String {
-    if rows.is_empty() {
+fn table(listed: &[Chosen], names: &Names) -> String {
+    if listed.is_empty() {
         return "no events\n".into();
     }
-    let mut table = Table::new(["RECEIVED", "ID", "APP", "TYPE", "STATE", "DELIVERIES"]);
-    for row in rows {
-        table.push([
-            row.received_at.to_string(),
-            row.id.to_string(),
-            row.via.to_string(),
-            view::or_dash(Some(&row.event_type)),
-            row.state.to_string(),
-            view::or_dash(Some(&counts(&row.deliveries))),
-        ]);
+    let mut table = Table::new(Summary::HEADS);
+    for chosen in listed {
+        table.push(Summary::new(chosen, names).cells());
     }
     table.render()
 }
 
-fn counts(deliveries: &[(DeliveryState, u64)]) -> String {
-    let one = |(state, count): &(DeliveryState, u64)| format!("{count} {state}");
-    deliveries.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn to_json(row: &EventRow) -> Value {
-    let counts = row.deliveries.iter();
-    let counts = counts.map(|(state, count)| (state.key().to_owned(), Value::from(*count)));
-    json!({
-        "id": row.id.as_str(),
-        "feedback_id": row.feedback_id,
-        "via": row.via.as_str(),
-        "type": row.event_type,
-        "received_at": view::time_json(Some(row.received_at)),
-        "state": row.state.key(),
-        "deliveries": Value::Object(counts.collect()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::{EventId, EventSeq, Timestamp};
+    use std::collections::BTreeMap;
 
-    fn row() -> EventRow {
-        EventRow {
+    use super::*;
+    use crate::model::{
+        AppName, Content, DeliveryState, Event, EventId, EventSeq, EventState, FaultKind, Feedback,
+        FeedbackKind, FeedbackStatus, Private, RuleName, Severity, StatusChange, Timestamp,
+    };
+    use crate::store::EventRow;
+
+    fn chosen(content: Option<Content>) -> Chosen {
+        let row = EventRow {
             seq: EventSeq(7),
             id: EventId::new("5e37\u{1b}"),
             via: AppName::new("shop"),
@@ -123,19 +109,56 @@ mod tests {
             received_at: Timestamp::from_millis(1_711_111_111_000),
             state: EventState::Routed,
             deliveries: vec![(DeliveryState::Delivered, 2), (DeliveryState::Dead, 1)],
+            rules: vec![
+                (RuleName::new("everything"), Severity::Warning),
+                (RuleName::new("pay"), Severity::Critical),
+            ],
+            body: None,
+        };
+        let event = content.map(|content| Event {
+            id: row.id.clone(),
+            via: row.via.clone(),
+            created_at: None,
+            tenant_key: None,
+            content,
+        });
+        Chosen { row, event }
+    }
+
+    fn report() -> Content {
+        Content::Created(Box::new(Feedback {
+            app_id: Some("cli_1".into()),
+            kind: Some(FeedbackKind::FAULT),
+            faults: vec![FaultKind::WHITE_SCREEN, FaultKind(42)],
+            path: Some(Private::new("pages/pay/confirm?order=20260301021000")),
+            description: Some(Private::new(
+                "支付页面白屏，\n点了三次都没有反应 \u{1b}[2J，请尽快处理",
+            )),
+            ..Feedback::default()
+        }))
+    }
+
+    fn names() -> Names {
+        Names {
+            apps: BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]),
+            ..Names::default()
         }
     }
 
     #[test]
-    fn a_row_counts_its_deliveries_and_is_escaped() {
-        insta::assert_snapshot!(table(&[row()]));
-        assert_eq!(table(&[]), "no events\n");
+    fn a_row_says_what_was_reported_and_what_became_of_it() {
+        let change = Content::Updated(StatusChange {
+            status: Some(FeedbackStatus::CLOSED),
+            ..StatusChange::default()
+        });
+        let all = [Some(report()), Some(change), None].map(chosen);
+        insta::assert_snapshot!(table(&all, &names()));
+        assert_eq!(table(&[], &names()), "no events\n");
     }
 
     #[test]
-    fn programs_see_counts_by_state() {
-        let shown = to_json(&row());
-        assert_eq!(shown["deliveries"], json!({ "delivered": 2, "dead": 1 }));
-        assert_eq!(shown["id"], "5e37\u{1b}");
+    fn programs_see_the_same_with_whole_texts() {
+        let listed = chosen(Some(report()));
+        insta::assert_json_snapshot!(Summary::new(&listed, &names()).to_json());
     }
 }

@@ -5,7 +5,9 @@ mod erase;
 mod list;
 mod replay;
 mod sample;
+mod select;
 mod show;
+mod summary;
 
 use std::collections::BTreeSet;
 
@@ -16,13 +18,13 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List events, newest first
-    List(list::Args),
+    List(Box<list::Args>),
     /// Show everything about one event
     Show(show::Args),
     /// Print a sample event of some kind, or list the kinds
     Sample(sample::Args),
     /// Run events through today's rules again, under new keys
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Remove a person's words and pictures and keep the bare record; asks nothing
     Erase(erase::Args),
 }

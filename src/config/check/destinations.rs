@@ -132,6 +132,7 @@ impl Checks<'_> {
         }
         check_cycles(&fallbacks, out);
         check_old_names(&all, &at, out);
+        check_fields(&fallbacks, &all, out);
         all
     }
 
@@ -519,6 +520,38 @@ fn check_old_names(all: &BTreeMap<DestinationName, Settings>, at: &At, out: &mut
 
 /// Where each fallback leads, and where it is written.
 type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>, PathBuf)>;
+
+/// Warns of fallbacks that may show more than the destination they stand in for.
+fn check_fields(
+    fallbacks: &Fallbacks,
+    all: &BTreeMap<DestinationName, Settings>,
+    out: &mut Complaints,
+) {
+    for (first, (to, span, file)) in fallbacks {
+        let fields = |name: &str| {
+            let settings = all.get(&DestinationName::from(name));
+            settings.map(|one| one.common.audience.fields)
+        };
+        let (Some(own), Some(other)) = (fields(first), fields(to)) else {
+            continue;
+        };
+        let wider = other.wider_than(own);
+        if wider.is_empty() {
+            continue;
+        }
+        let at = At::new(format!("destinations.{first}.fallback"), span.clone());
+        let message = format!(
+            "`{to}` may show more than `{first}` of: {}",
+            wider.join(", ")
+        );
+        let help = format!(
+            "what falls back shows no more than at `{first}`; give `{to}` the same `fields`"
+        );
+        let before = out.enter(file);
+        out.add_with_help(codes::WIDER_FALLBACK, &at, message, help);
+        out.enter(&before);
+    }
+}
 
 /// Each cycle is told once, at the first of its names.
 fn check_cycles(fallbacks: &Fallbacks, out: &mut Complaints) {

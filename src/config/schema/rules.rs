@@ -65,7 +65,7 @@ fn severity() -> Value {
 }
 
 /// How deep sets of conditions may stand in `any`, as far as editors are told.
-const ANY_DEPTH: usize = 2;
+const ANY_DEPTH: usize = 1;
 
 /// The keys of `match` and `except`. Wherever words are listed, `"@name"` stands for a list of `[lists]`.
 fn conditions(meaning: &str, depth: usize) -> Value {

@@ -68,6 +68,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("fallback_after_alone", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nfallback_after = \"5m\"")),
         ("wide_characters", with_rules("[destinations.a]\nkind = \"file\"\n\"名字\" = \"值班\"\npath = \"反馈\"\n[templates]\ndir = '反馈/模板' # 中文")),
         ("lists", with_app("[lists]\nvip = \"x\"\n\"a b\" = [true]")),
+        ("wider_fallback", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nfallback = \"b\"\nfields = { contact = \"mask\", user = \"drop\" }\n[destinations.b]\nkind = \"file\"\npath = \"y\"\nfields = { user = \"mask\", path = \"drop\" }")),
         ("unused_list", with_app("[lists]\nvip = \"x\"")),
         ("rules_is_a_table", "[rules]\nname = \"x\"".into()),
         ("rule_is_no_table", "rules = [5]".into()),

@@ -71,3 +71,37 @@ async fn what_is_discarded_is_not_sent_and_may_be_wanted_again() {
     assert_eq!(bench.store().retry(nobody).await, Ok(ByHand::NotFound));
     assert_eq!(bench.store().discard(nobody).await, Ok(ByHand::NotFound));
 }
+
+#[tokio::test]
+async fn a_dead_delivery_goes_to_another_destination_anew() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("old", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("old").await;
+    let id = lease.item.delivery.id;
+    let finished = Finished {
+        payload: Some("for the old one".into()),
+        ..bench.finished(
+            &lease,
+            Verdict::Dead {
+                reason: "there is no destination".into(),
+            },
+        )
+    };
+    let recorded = bench.store().finish_attempt(lease.token, finished).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+    let new = DestinationName::from("new");
+    assert_eq!(bench.store().retry_at(id, &new).await, Ok(ByHand::Done));
+    let again = bench.lease_one("new").await;
+    assert_eq!(again.item.delivery.id, id);
+    assert_eq!(again.item.delivery.form, Form::Full);
+    assert_eq!(again.item.payload, None, "rendered for the other one");
+    let refused = bench.store().retry_at(id, &new).await;
+    assert_eq!(refused, Ok(ByHand::Refused(DeliveryState::Sending)));
+    let unknown = DeliveryId::from_i64(1);
+    assert_eq!(
+        bench.store().retry_at(unknown, &new).await,
+        Ok(ByHand::NotFound)
+    );
+}

@@ -228,8 +228,76 @@ async fn lists_show_the_newest_first_page_by_page() {
         .await,
         ["e4"]
     );
+    let until = Some(bench.now() - Duration::from_secs(61));
+    let before_then = EventFilter {
+        until,
+        limit: 9,
+        ..all.clone()
+    };
+    assert!(!ids(before_then).await.contains(&"e4".to_owned()));
     let since = Some(bench.now() + Duration::from_secs(200_000));
     assert_eq!(ids(EventFilter { since, ..all }).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_listed_event_has_its_words_and_the_rules_of_its_messages() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival(
+            "e1",
+            &[("oncall", Severity::Info), ("product", Severity::Critical)],
+        ))
+        .await;
+    let all = EventFilter {
+        limit: 2,
+        ..Default::default()
+    };
+    let row = bench.store().events(all).await.unwrap().remove(0);
+    assert!(row.body.is_some());
+    let [(_, severity)] = row.rules.as_slice() else {
+        panic!("{:?}", row.rules)
+    };
+    assert_eq!(*severity, Severity::Critical, "of one rule the highest");
+}
+
+#[tokio::test]
+async fn a_replay_settles_an_event_once() {
+    let bench = Bench::new();
+    let mut arrival = bench.arrival("e1", &[]);
+    arrival.state = EventState::Unrouted;
+    let event = bench.accept(arrival).await;
+    let new = || {
+        let arrival = bench.arrival("x", &[("oncall", Severity::Info)]);
+        let mut deliveries = arrival.deliveries;
+        deliveries[0].trigger = Trigger::Replay;
+        deliveries
+    };
+    let replay = async || {
+        let (before, now) = (EventState::Unrouted, EventState::Routed);
+        bench.store().replay(event, before, now, new()).await
+    };
+    let made = replay().await.unwrap().unwrap();
+    assert_eq!(made.len(), 1);
+    let stored = bench.store().event_by_seq(event).await.unwrap().unwrap();
+    assert_eq!(stored.state, EventState::Routed);
+    assert_eq!(replay().await, Ok(None), "it is settled");
+    assert_eq!(bench.lease("oncall", 9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_events_of_feedbacks_are_found_as_far_as_they_are_kept() {
+    let bench = Bench::new();
+    let mut arrival = bench.arrival("e1", &[]);
+    arrival.feedback = Some(("cli_1".into(), "70".into()));
+    bench.accept(arrival).await;
+    let asked = [("cli_1", "70"), ("cli_2", "70"), ("cli_1", "71")];
+    let asked = asked
+        .map(|(app, id)| (app.to_owned(), id.to_owned()))
+        .to_vec();
+    let found = bench.store().feedback_events(asked).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id.as_str(), "e1");
+    assert_eq!(bench.store().feedback_events(Vec::new()).await, Ok(vec![]));
 }
 
 #[tokio::test]
@@ -270,4 +338,55 @@ async fn deliveries_are_listed_by_destination_and_state() {
         5
     );
     assert_eq!(states(&[DeliveryState::Delivered]).await, 0);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_by_time_and_rule() {
+    let bench = Bench::new();
+    for n in 0..5 {
+        bench
+            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
+            .await;
+    }
+    let lease = bench.lease("oncall", 1).await.remove(0);
+    let count = async |filter: DeliveryFilter| {
+        let filter = DeliveryFilter { limit: 9, ..filter };
+        bench.store().deliveries(filter).await.unwrap().len()
+    };
+    let (before, after) = (
+        bench.now() - Duration::from_secs(1),
+        bench.now() + Duration::from_secs(1),
+    );
+    let none = DeliveryFilter::default;
+    assert_eq!(
+        count(DeliveryFilter {
+            since: Some(before),
+            ..none()
+        })
+        .await,
+        5
+    );
+    assert_eq!(
+        count(DeliveryFilter {
+            since: Some(after),
+            ..none()
+        })
+        .await,
+        0
+    );
+    assert_eq!(
+        count(DeliveryFilter {
+            until: Some(before),
+            ..none()
+        })
+        .await,
+        0
+    );
+    let rule = |name: &str| DeliveryFilter {
+        rule: Some(RuleName::new(name)),
+        ..none()
+    };
+    assert_eq!(count(rule("no such rule")).await, 0);
+    let known = lease.item.delivery.order.rule.as_str();
+    assert_eq!(count(rule(known)).await, 5);
 }

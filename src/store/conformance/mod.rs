@@ -108,6 +108,7 @@ impl Bench {
                 mentions: vec!["sre".into()],
                 labels: [("team".to_owned(), "checkout".to_owned())].into(),
                 wait: Some(Duration::from_millis(500)),
+                fell_from: Vec::new(),
             },
             trigger: Trigger::Event,
             due_at: self.now() + Duration::from_secs(3),

@@ -55,7 +55,7 @@ struct Waiting {
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     use rusqlite::OptionalExtension;
     tx.prepare_cached(
-        "SELECT event_seq, created_at, severity, terms FROM deliveries
+        "SELECT event_seq, created_at, severity, terms, destination FROM deliveries
          WHERE id = ?1 AND state = 'pending' AND rerouted = 0",
     )?
     .query_row([id], |row| {
@@ -63,7 +63,8 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
         Ok(Waiting {
             event: row.get(0)?,
             created_at: row.get(1)?,
-            order: terms.into_order(row.get(2)?),
+            // It shows no more there than it would here.
+            order: terms.into_order(row.get(2)?).fallen_from(&row.get(4)?),
         })
     })
     .optional()

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
 use super::ids;
 use super::rows::{self, SELECT_DELIVERY};
-use super::values::signed;
+use super::values::{OrderColumn, signed};
 use crate::model::*;
 use crate::store::{DeliveryFilter, EventFilter, EventRow};
 
@@ -47,7 +47,8 @@ impl Query {
 
 pub(super) fn events_query(filter: &EventFilter) -> Query {
     let mut query = Query::new(
-        "SELECT e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state FROM events e",
+        "SELECT e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state, b.body
+         FROM events e LEFT JOIN bodies b ON b.event_seq = e.seq",
     );
     if let Some(via) = &filter.via {
         query.and("e.via = ?", via.clone());
@@ -66,6 +67,15 @@ pub(super) fn events_query(filter: &EventFilter) -> Query {
             since - DISORDER,
         );
     }
+    if let Some(until) = filter.until {
+        query.and("e.received_at < ?", until);
+        // Likewise where it may begin.
+        query.and(
+            "e.seq < coalesce((SELECT seq FROM events WHERE received_at >= ? ORDER BY received_at LIMIT 1),
+                              9223372036854775807)",
+            until + DISORDER,
+        );
+    }
     if let Some(before) = filter.before {
         query.and("e.seq < ?", before);
     }
@@ -81,6 +91,7 @@ pub(in crate::store) fn events(
     conn.prepare_cached(&query.sql)?
         .query_map(params_from_iter(&query.values), |row| {
             let seq = row.get("seq")?;
+            let told = told(conn, seq)?;
             Ok(EventRow {
                 seq,
                 id: row.get("id")?,
@@ -89,26 +100,43 @@ pub(in crate::store) fn events(
                 feedback_id: row.get("feedback_id")?,
                 received_at: row.get("received_at")?,
                 state: row.get("state")?,
-                deliveries: deliveries_by_state(conn, seq)?,
+                deliveries: told.by_state,
+                rules: told.rules,
+                body: row.get::<_, Option<String>>("body")?.map(Private::new),
             })
         })?
         .collect()
 }
 
-fn deliveries_by_state(
-    conn: &Connection,
-    event: EventSeq,
-) -> rusqlite::Result<Vec<(DeliveryState, u64)>> {
-    let mut states = conn.prepare_cached("SELECT state FROM deliveries WHERE event_seq = ?1")?;
-    let states: Vec<DeliveryState> = states
-        .query_map([event], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+/// The deliveries of an event, in short.
+struct Told {
+    by_state: Vec<(DeliveryState, u64)>,
+    rules: Vec<(RuleName, Severity)>,
+}
+
+fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
+    let mut deliveries = conn.prepare_cached(
+        "SELECT state, severity, terms FROM deliveries WHERE event_seq = ?1 ORDER BY id",
+    )?;
+    let mut rows = deliveries.query([event])?;
+    let mut states: Vec<DeliveryState> = Vec::new();
+    let mut rules: Vec<(RuleName, Severity)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        states.push(row.get(0)?);
+        let terms: OrderColumn = row.get(2)?;
+        let order = terms.into_order(row.get(1)?);
+        match rules.iter_mut().find(|(rule, _)| *rule == order.rule) {
+            Some((_, severity)) => *severity = order.severity.max(*severity),
+            None => rules.push((order.rule, order.severity)),
+        }
+    }
     let count = |one| states.iter().filter(|state| **state == one).count();
-    Ok(DeliveryState::ALL
+    let by_state = DeliveryState::ALL
         .iter()
         .map(|&state| (state, u64::try_from(count(state)).unwrap_or(u64::MAX)))
         .filter(|(_, count)| *count > 0)
-        .collect())
+        .collect();
+    Ok(Told { by_state, rules })
 }
 
 /// See [`crate::store::Store::event`].
@@ -158,6 +186,18 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     }
     if let Some(id) = filter.id {
         query.and("d.id = ?", id);
+    }
+    if let Some(since) = filter.since {
+        query.and("d.created_at >= ?", since);
+    }
+    if let Some(until) = filter.until {
+        query.and("d.created_at < ?", until);
+    }
+    if let Some(rule) = &filter.rule {
+        query.and(
+            "json_extract(d.terms, '$.rule') = ?",
+            rule.as_str().to_owned(),
+        );
     }
     if let Some(before) = filter.before {
         query.and("d.id < ?", before);

@@ -106,6 +106,8 @@ pub(super) struct OrderColumn {
     labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wait_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fell_from: Vec<String>,
 }
 
 impl OrderColumn {
@@ -118,6 +120,11 @@ impl OrderColumn {
             wait_ms: order
                 .wait
                 .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            fell_from: order
+                .fell_from
+                .iter()
+                .map(|one| one.as_str().to_owned())
+                .collect(),
         }
     }
 
@@ -129,6 +136,11 @@ impl OrderColumn {
             mentions: self.mentions,
             labels: self.labels,
             wait: self.wait_ms.map(Duration::from_millis),
+            fell_from: self
+                .fell_from
+                .into_iter()
+                .map(DestinationName::new)
+                .collect(),
         }
     }
 }

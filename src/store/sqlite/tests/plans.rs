@@ -187,6 +187,10 @@ fn statements() -> Vec<String> {
             ..all.clone()
         },
         EventFilter {
+            until: since,
+            ..all.clone()
+        },
+        EventFilter {
             before: Some(EventSeq(9)),
             ..all
         },

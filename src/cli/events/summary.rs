@@ -1,0 +1,176 @@
+//! What an event is about, in a few words: for lists.
+
+use serde_json::{Value, json};
+
+use super::super::{text, view};
+use super::select::Chosen;
+use crate::deliver::Names;
+use crate::model::{
+    Content, DeliveryState, Event, EventKind, FaultKind, Feedback, FeedbackKind, RuleName, Severity,
+};
+
+/// How wide a page and the reporter's words may be, in columns.
+const PATH_COLUMNS: usize = 36;
+const WORDS_COLUMNS: usize = 40;
+
+/// What the platform's names of types begin with.
+const TYPE_PREFIX: &str = "application.application.";
+
+/// An event in a list.
+pub(super) struct Summary<'a> {
+    chosen: &'a Chosen,
+    names: &'a Names,
+}
+
+impl<'a> Summary<'a> {
+    pub(super) const fn new(chosen: &'a Chosen, names: &'a Names) -> Self {
+        Self { chosen, names }
+    }
+
+    /// The heads of [`cells`](Self::cells).
+    pub(super) const HEADS: [&'static str; 10] = [
+        "RECEIVED",
+        "ID",
+        "WHAT",
+        "SEVERITY",
+        "APP",
+        "STATE",
+        "DELIVERIES",
+        "RULE",
+        "PAGE",
+        "WORDS",
+    ];
+
+    /// A row of the list.
+    pub(super) fn cells(&self) -> [String; 10] {
+        let row = &self.chosen.row;
+        let dash = |text: String| view::or_dash(Some(&text));
+        let rules: Vec<&str> = row.rules.iter().map(|(rule, _)| rule.as_str()).collect();
+        let words =
+            |text: Option<&str>, columns| dash(text::cut(text.unwrap_or_default(), columns));
+        [
+            row.received_at.to_string(),
+            row.id.to_string(),
+            dash(self.what()),
+            dash(self.severity().map_or_else(String::new, view::severity)),
+            self.app().to_owned(),
+            row.state.to_string(),
+            dash(counts(&row.deliveries)),
+            dash(rules.join(", ")),
+            words(self.path(), PATH_COLUMNS),
+            words(self.description(), WORDS_COLUMNS),
+        ]
+    }
+
+    /// The same for programs, with the whole texts.
+    pub(super) fn to_json(&self) -> Value {
+        let row = &self.chosen.row;
+        let counts = row.deliveries.iter();
+        let counts = counts.map(|(state, count)| (state.key().to_owned(), Value::from(*count)));
+        let rules: Vec<&str> = row
+            .rules
+            .iter()
+            .map(|(rule, _): &(RuleName, _)| rule.as_str())
+            .collect();
+        json!({
+            "id": row.id.as_str(),
+            "feedback_id": row.feedback_id,
+            "via": row.via.as_str(),
+            "type": row.event_type,
+            "received_at": view::time_json(Some(row.received_at)),
+            "state": row.state.key(),
+            "deliveries": Value::Object(counts.collect()),
+            "event": self.kind(),
+            "what": self.what(),
+            "severity": self.severity().map(Severity::key),
+            "app": self.app(),
+            "rules": rules,
+            "path": self.path(),
+            "description": self.description(),
+        })
+    }
+
+    fn event(&self) -> Option<&'a Event> {
+        self.chosen.event.as_ref()
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        Some(match &self.event()?.content {
+            Content::Created(_) => EventKind::Created.key(),
+            Content::Updated(_) => EventKind::Updated.key(),
+            Content::Notice(_) => "notice",
+            Content::Summary(_) => "summary",
+        })
+    }
+
+    /// What was reported, or happened, in the words of rules.
+    fn what(&self) -> String {
+        let Some(event) = self.event() else {
+            let kind = &self.chosen.row.event_type;
+            return kind.strip_prefix(TYPE_PREFIX).unwrap_or(kind).to_owned();
+        };
+        match &event.content {
+            Content::Created(feedback) => reported(feedback),
+            Content::Updated(change) => match view::status(change.status).as_str() {
+                "" => "status".to_owned(),
+                status => format!("now {status}"),
+            },
+            Content::Notice(notice) => notice.kind.key().to_owned(),
+            Content::Summary(summary) => format!("{} late", summary.count),
+        }
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        let rules = self.chosen.row.rules.iter();
+        rules.map(|(_, severity)| *severity).max()
+    }
+
+    fn app(&self) -> &'a str {
+        match self.event() {
+            Some(event) => self.names.app_name(event),
+            None => self.chosen.row.via.as_str(),
+        }
+    }
+
+    /// The report itself, or the first one whose status changed.
+    fn feedback(&self) -> Option<&'a Feedback> {
+        match &self.event()?.content {
+            Content::Created(feedback) => Some(feedback),
+            Content::Updated(change) => change.reports.first(),
+            Content::Notice(_) | Content::Summary(_) => None,
+        }
+    }
+
+    fn path(&self) -> Option<&'a str> {
+        Some(self.feedback()?.path.as_ref()?.expose())
+    }
+
+    fn description(&self) -> Option<&'a str> {
+        if let Content::Notice(notice) = &self.event()?.content {
+            return Some(&notice.text);
+        }
+        Some(self.feedback()?.description.as_ref()?.expose())
+    }
+}
+
+/// The faults of a fault, else the type.
+fn reported(feedback: &Feedback) -> String {
+    let named = |key: Option<&str>, code: i64| key.map_or_else(|| code.to_string(), str::to_owned);
+    let faults = feedback.faults.iter();
+    let faults: Vec<String> = faults
+        .map(|fault: &FaultKind| named(fault.key(), fault.0))
+        .collect();
+    match feedback.kind {
+        Some(kind) if faults.is_empty() => named(kind.key(), kind.0),
+        Some(kind) if kind != FeedbackKind::FAULT => {
+            format!("{}: {}", named(kind.key(), kind.0), faults.join(", "))
+        }
+        Some(_) | None => faults.join(", "),
+    }
+}
+
+/// Deliveries by state, in words.
+fn counts(deliveries: &[(DeliveryState, u64)]) -> String {
+    let one = |(state, count): &(DeliveryState, u64)| format!("{count} {state}");
+    deliveries.iter().map(one).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,56 @@
+//! Conditions on events that are kept: what `events list` and `events replay` select by.
+
+use toml::de::DeTable;
+
+use crate::model::Event;
+
+use super::matcher::{Matcher, Subject, all_hold};
+use super::raw::Node;
+use super::report::{At, Report};
+use super::{Known, conditions};
+
+/// Conditions as in `match` of a rule, but for the default of `event`: nothing is left out that is not named.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    conditions: Vec<Matcher>,
+}
+
+impl Filter {
+    /// Reads the lines of a TOML table of conditions. What is wrong is said in a line for each mistake.
+    ///
+    /// # Errors
+    ///
+    /// The text is not TOML, or a condition is wrong.
+    pub fn read(written: &str, known: &Known) -> Result<Self, Vec<String>> {
+        let table = DeTable::parse(written)
+            .map_err(|error| vec![format!("not TOML: {}", error.message())])?
+            .into_inner();
+        let node = Node::of_table(&table, 0..written.len());
+        let mut report = Report::default();
+        let at = At::new("match", 0..0);
+        let conditions = conditions::read(&mut report, &at, &node, known);
+        let said = report.diagnostics.into_iter().map(|one| {
+            let help = one.help.map(|help| format!(" ({help})"));
+            format!(
+                "{}: {}{}",
+                one.place.path,
+                one.message,
+                help.unwrap_or_default()
+            )
+        });
+        let said: Vec<String> = said.collect();
+        if said.is_empty() {
+            Ok(Self { conditions })
+        } else {
+            Err(said)
+        }
+    }
+
+    /// Whether all conditions hold for the event, or for one of the reports that it is about.
+    pub fn holds(&self, event: &Event) -> bool {
+        let subjects = Subject::all_of(event);
+        subjects
+            .into_iter()
+            .any(|subject| all_hold(&self.conditions, subject))
+    }
+}

@@ -1,0 +1,53 @@
+//! What a command makes of what is kept: an event through the rules once more, a delivery to another destination.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::tx::Tx;
+use super::{accept, by_hand, deliveries};
+use crate::model::*;
+use crate::store::{ByHand, NewDelivery};
+
+/// See [`crate::store::Store::replay`].
+pub(in crate::store) fn replay(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    before: EventState,
+    now: EventState,
+    new: &[NewDelivery],
+) -> rusqlite::Result<Option<Vec<DeliveryId>>> {
+    let settled = tx
+        .prepare_cached("UPDATE events SET state = ?3 WHERE seq = ?1 AND state = ?2")?
+        .execute(params![event, before, now])?;
+    if settled == 0 {
+        return Ok(None);
+    }
+    accept::add_deliveries(tx, event, new).map(Some)
+}
+
+/// See [`crate::store::Store::retry_at`].
+pub(in crate::store) fn retry_at(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    destination: &DestinationName,
+) -> rusqlite::Result<ByHand> {
+    let found: Option<(DeliveryState, Trigger)> = tx
+        .prepare_cached("SELECT state, trigger FROM deliveries WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((state, trigger)) = found else {
+        return Ok(ByHand::NotFound);
+    };
+    // An edit changes a message that stands elsewhere.
+    if matches!(state, DeliveryState::Sending | DeliveryState::Delivered)
+        || trigger == Trigger::Edit
+    {
+        return Ok(ByHand::Refused(state));
+    }
+    // What was rendered for the other destination has another form, and other fields.
+    deliveries::drop_payload(tx, id)?;
+    tx.prepare_cached(
+        "UPDATE deliveries SET destination = ?2, form = 'full', reason = NULL WHERE id = ?1",
+    )?
+    .execute(params![id, destination])?;
+    by_hand::retry(tx, id)
+}
