@@ -192,10 +192,14 @@ fn hide(out: &mut String) {
 }
 
 fn push_sign(out: &mut String, sign: char) {
-    let sign = if sign.is_whitespace() { ' ' } else { sign };
+    let sign = match sign {
+        // A quote inside a quote reads as its end.
+        '"' => ' ',
+        sign if sign.is_whitespace() => ' ',
+        sign => sign,
+    };
     let twice = sign == ' ' && (out.is_empty() || out.ends_with(' '));
-    // A quote inside a quote reads as its end.
-    if !twice && sign != '"' {
+    if !twice {
         out.push(sign);
     }
 }

@@ -366,7 +366,6 @@ fn commands_tell_no_secret(relay: &Relay) {
         &["deliveries", "list", "--json"],
         &["destinations", "list"],
         &["destinations", "list", "--json"],
-        &["events", "list"],
         &["check"],
         &["check", "--json"],
         &["backfill", "shop", "--dry-run"],
@@ -376,7 +375,8 @@ fn commands_tell_no_secret(relay: &Relay) {
         quiet(&arguments.join(" "), &said(&output));
     }
     for arguments in [
-        &["events", "list", "--json"][..],
+        &["events", "list"][..],
+        &["events", "list", "--json"],
         &["events", "show", "ev-1"],
         &["events", "show", "ev-2"],
         &["events", "show", "ev-1", "--json"],
