@@ -25,7 +25,7 @@ pub(super) fn warn_of_open(config: &Config) {
     }
 }
 
-/// What is to be said of a folder's mode.
+/// Describes a folder that others may enter.
 fn judge(mode: u32) -> Option<&'static str> {
     if mode & 0o002 != 0 {
         return Some(

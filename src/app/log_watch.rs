@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::telemetry::events::LogLinesDropped;
 use crate::telemetry::{LogProgress, Metrics, log_progress};
 
-/// How often is looked.
+/// The time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Looks now and then, until the soft stop.
@@ -27,7 +27,7 @@ pub(super) async fn watch(metrics: Arc<Metrics>, stopping: CancellationToken) {
     }
 }
 
-/// What the last look saw.
+/// The state at the last look.
 #[derive(Default)]
 struct Seen {
     progress: LogProgress,
@@ -35,7 +35,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// How many lines were dropped since the last look, and how many are to be reported now.
+    /// Returns the lines dropped since the last look, and those to be reported now.
     fn look(&mut self, now: LogProgress) -> (u64, Option<u64>) {
         let before = std::mem::replace(&mut self.progress, now);
         // While it is stuck, the report would be dropped as well.

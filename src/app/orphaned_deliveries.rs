@@ -17,10 +17,10 @@ use crate::model::{Current, DestinationName, Notice, NoticeKind};
 use crate::operator::Operator;
 use crate::telemetry::events::DeliveryEnded;
 
-/// How often they are looked for.
+/// The time between two searches for orphaned deliveries.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// How long they wait, as uptime.
+/// The time that orphaned deliveries wait for their destination, as uptime.
 const WAIT: Duration = Duration::from_secs(86_400);
 
 /// How long after a reload an event may still come into the store that was planned before it: longer
