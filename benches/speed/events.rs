@@ -28,6 +28,19 @@ const PHRASES: &[&str] = &[
     "Please add a search box to the home page. ",
 ];
 
+const TENANTS: &[&str] = &[
+    "示例科技有限公司",
+    "华东分公司",
+    "Example Corp",
+    "Acme & Sons",
+];
+const PATHS: &[&str] = &[
+    "page/index",
+    "pages/order/detail?id=42",
+    "pages/home/home",
+    "page/report/export",
+];
+
 /// A request and what it tells.
 pub struct Sealed {
     /// The event's id.
@@ -41,6 +54,8 @@ pub struct Maker {
     chance: fastrand::Rng,
     run: u32,
     count: u64,
+    /// What the addresses of pictures begin with; without one, events have no pictures.
+    pictures: Option<String>,
 }
 
 impl Maker {
@@ -52,7 +67,13 @@ impl Maker {
             chance,
             run,
             count: 0,
+            pictures: None,
         }
+    }
+
+    /// From now on events have 0 to 4 pictures whose addresses begin like this, or none.
+    pub fn pictures_from(&mut self, base: Option<String>) {
+        self.pictures = base;
     }
 
     /// So many requests to `POST path` at `host`.
@@ -142,19 +163,51 @@ impl Maker {
                 },
                 "app_id": APP_ID,
                 "feedback_time": "2026-03-01 02:10:11",
-                "tenant_name": "示例科技有限公司",
+                "tenant_name": self.chance.choice(TENANTS),
                 "feedback_type": if fault { 1 } else { 2 },
-                "fault_type": if fault { vec![1 + self.chance.u8(..8)] } else { Vec::new() },
+                "fault_type": if fault { self.faults() } else { Vec::new() },
                 "fault_time": "2026-03-01 02:08:00",
                 "source": 1 + self.chance.u8(..4),
-                "contact": format!("user{}@example.com", self.chance.u32(..100_000)),
+                "contact": self.contact(),
                 "description": self.description(&id),
-                "images": [],
+                "images": self.images(),
                 "feedback_id": format!("7{:09}{:09}", self.run % 1_000_000_000, self.count),
-                "feedback_path": "pages/order/detail?id=42",
+                "feedback_path": self.chance.choice(PATHS),
             }
         });
         (id, event)
+    }
+
+    /// One to three of the eight faults.
+    fn faults(&mut self) -> Vec<u8> {
+        let count = self.chance.usize(1..=3);
+        let mut faults = self.chance.choose_multiple(1..=8, count);
+        faults.sort_unstable();
+        faults
+    }
+
+    /// An address, a telephone number or nothing.
+    fn contact(&mut self) -> String {
+        match self.chance.u8(..4) {
+            0 => String::new(),
+            1 => format!("+86 138{:08}", self.chance.u32(..100_000_000)),
+            _ => format!("user{}@example.com", self.chance.u32(..100_000)),
+        }
+    }
+
+    fn images(&mut self) -> Vec<String> {
+        let Some(base) = self.pictures.clone() else {
+            return Vec::new();
+        };
+        let count = self.chance.u8(0..=4);
+        let image = |number| {
+            let name = hex(&self.chance.u128(..).to_be_bytes());
+            format!(
+                "{base}{name}~tplv-{number}.png?x-expires=1700000000&x-signature={:012x}",
+                self.chance.u64(..1 << 48)
+            )
+        };
+        (0..count).map(image).collect()
     }
 
     /// 20 to 2,000 characters, most of them few.

@@ -79,13 +79,13 @@ const TURNS: usize = 4;
 const FILLED: &str = "filled";
 
 /// A folder of a relay, which may outlive the run.
-enum Folder {
+pub(super) enum Folder {
     Lasting(PathBuf),
     Passing(TempDir),
 }
 
 impl Folder {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Self::Lasting(path) => path,
             Self::Passing(dir) => dir.path(),
@@ -93,11 +93,11 @@ impl Folder {
     }
 
     /// Whether an earlier run has filled its journal.
-    fn is_filled(&self) -> bool {
+    pub(super) fn is_filled(&self) -> bool {
         self.path().join(FILLED).exists()
     }
 
-    fn filled(&self) {
+    pub(super) fn filled(&self) {
         std::fs::write(self.path().join(FILLED), "").expect("a writable folder");
     }
 }
@@ -137,6 +137,9 @@ impl Bench {
         if self.has_time_for(&[20, 21]) {
             self.kept().await;
         }
+        if self.has_time_for(&[25]) {
+            self.pictures_due().await;
+        }
     }
 
     /// A receiver that is down, and what waits for it.
@@ -144,7 +147,7 @@ impl Bench {
         let folder = self.folder("waiting");
         self.sink.answer(503);
         if !folder.is_filled() {
-            let subject = self.start_in(folder.path()).await;
+            let subject = self.start_in(Kind::Routed, folder.path()).await;
             let events = self.settings.waiting;
             let (peak, _) = subject
                 .memory_peak_mib(self.fill(&subject, events, false))
@@ -152,13 +155,13 @@ impl Bench {
             self.table.add(MEMORY_FILLING, peak);
             drop(subject); // `kill -9`
             folder.filled();
-            let subject = self.start_in(folder.path()).await;
+            let subject = self.start_in(Kind::Routed, folder.path()).await;
             self.table
                 .add(START_WAITING_KILLED, millis(subject.ready_after));
             subject.stop();
         }
         for _ in 0..self.settings.rounds {
-            let subject = self.start_in(folder.path()).await;
+            let subject = self.start_in(Kind::Routed, folder.path()).await;
             self.table.add(START_WAITING, millis(subject.ready_after));
             tokio::time::sleep(REST).await;
             self.table.add(MEMORY_WAITING, subject.memory_mib());
@@ -173,7 +176,7 @@ impl Bench {
         let folder = self.folder("kept");
         self.sink.answer(200);
         if !folder.is_filled() {
-            let subject = self.start_in(folder.path()).await;
+            let subject = self.start_in(Kind::Routed, folder.path()).await;
             let kept = self.fill(&subject, self.settings.kept, true).await;
             self.table.add(KEPT, count(kept));
             subject.stop();
@@ -181,7 +184,7 @@ impl Bench {
         }
         for _ in 0..self.settings.rounds {
             if self.has_time_for(&[20]) {
-                let subject = self.start_in(folder.path()).await;
+                let subject = self.start_in(Kind::Routed, folder.path()).await;
                 self.table.add(START_KEPT, millis(subject.ready_after));
                 subject.stop();
             }
@@ -194,7 +197,7 @@ impl Bench {
     /// Events on the large and on an empty journal, in turns.
     async fn costs(&mut self, large: &Path) {
         let (empty, _folder) = self.start(Kind::Routed).await;
-        let large = self.start_in(large).await;
+        let large = self.start_in(Kind::Routed, large).await;
         self.warm(&large, Kind::Routed).await;
         let (mut on_large, mut on_empty) = (Vec::new(), Vec::new());
         for turn in 0..TURNS {
@@ -232,7 +235,7 @@ impl Bench {
     }
 
     /// Lets a relay take in so many events, a piece at a time. Returns how many there was time for.
-    async fn fill(&mut self, subject: &Subject, events: usize, delivers: bool) -> usize {
+    pub(super) async fn fill(&mut self, subject: &Subject, events: usize, delivers: bool) -> usize {
         let (began, mut filled) = (Instant::now(), 0);
         while filled < events && began.elapsed() < FILL_WITHIN {
             let some = CHUNK.min(events - filled);
@@ -251,12 +254,12 @@ impl Bench {
         filled
     }
 
-    async fn start_in(&mut self, folder: &Path) -> Subject {
+    pub(super) async fn start_in(&mut self, kind: Kind, folder: &Path) -> Subject {
         let url = self.sink.url();
-        Subject::start(Kind::Routed, folder, &url, &mut self.maker).await
+        Subject::start(kind, folder, &url, &mut self.maker).await
     }
 
-    fn folder(&self, name: &str) -> Folder {
+    pub(super) fn folder(&self, name: &str) -> Folder {
         match &self.settings.journals {
             Some(lasting) => {
                 let folder = lasting.join(name);

@@ -8,9 +8,9 @@
 //! | --- | --- |
 //! | `--rounds N` | how often everything is measured: 5 |
 //! | `--events N` | events in one measurement: 40,000 |
-//! | `--only ROW,ROW` | only these rows of the table, 12 to 21 |
-//! | `--large` | also the parts of rows 19 to 21 that need large journals |
-//! | `--waiting N`, `--kept N` | how large: 100,000 undelivered, 1,000,000 kept |
+//! | `--only ROW,ROW` | only these rows of the table, 12 to 25 |
+//! | `--large` | also the parts of rows 19 to 21, and row 25, that need large journals |
+//! | `--waiting N`, `--kept N`, `--due N` | how large: 100,000 undelivered, 1,000,000 kept, 1,000,000 pictures due |
 //! | `--journals FOLDER` | where the large journals are made and stay, so that the next run has them already |
 //! | `--minutes N` | no measurement begins later than this: 60 |
 //!
@@ -27,9 +27,11 @@
 )]
 
 mod events;
+mod hosts;
 mod http;
 mod journals;
 mod load;
+mod pictures;
 mod reference;
 mod refusals;
 mod rounds;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub waiting: usize,
     /// Delivered events in a large journal.
     pub kept: usize,
+    /// Pictures that are due in a large journal.
+    pub due: usize,
     /// Where large journals are; a temporary folder if not said.
     pub journals: Option<PathBuf>,
     /// No measurement begins later than this.
@@ -71,7 +75,7 @@ impl Settings {
         let number = |name: &str, default| after(name).map_or(default, |word| read(name, word));
         let minutes = after("--minutes").map_or(60, |word| read("--minutes", word));
         let rows = after("--only").map_or_else(
-            || (12..=21).collect(),
+            || (12..=25).collect(),
             |rows| rows.split(',').map(|row| read("--only", row)).collect(),
         );
         Self {
@@ -81,6 +85,7 @@ impl Settings {
             large: words.iter().any(|word| word == "--large"),
             waiting: number("--waiting", 100_000),
             kept: number("--kept", 1_000_000),
+            due: number("--due", pictures::DUE),
             journals: after("--journals").map(PathBuf::from),
             within: Duration::from_secs(minutes * 60),
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::events::{Maker, Sealed};
+use super::hosts::Hosts;
 use super::load::{Answered, Plan, count, quantile_ms, send};
 use super::sink::Sink;
 use super::subject::{Kind, PATH, Subject};
@@ -133,6 +134,7 @@ pub struct Bench {
     pub(super) settings: Settings,
     pub(super) sink: Sink,
     pub(super) maker: Maker,
+    pub(super) hosts: Hosts,
     pub(super) table: Table,
     began: Instant,
     /// Rows that were not measured, because the time was up.
@@ -176,6 +178,7 @@ pub async fn measure(settings: Settings) -> Measured {
         settings,
         sink: Sink::start(),
         maker: Maker::new(fastrand::u64(..)),
+        hosts: Hosts::start(),
         table: Table::default(),
         began: Instant::now(),
         late: BTreeSet::new(),
@@ -223,6 +226,7 @@ impl Bench {
         if self.has_time_for(&[20]) {
             self.start_up().await;
         }
+        self.pictures().await;
     }
 
     /// Whether one of these rows is wanted and there is time left for it.
@@ -314,7 +318,7 @@ impl Bench {
         }
     }
 
-    async fn delivery_of(&mut self, kind: Kind) -> (f64, f64) {
+    pub(super) async fn delivery_of(&mut self, kind: Kind) -> (f64, f64) {
         let (subject, _folder) = self.start(kind).await;
         let events = self.settings.events;
         let answered = self.send(&subject, events, 256, Plan::Closed).await;

@@ -28,13 +28,15 @@ pub enum Kind {
     Unrouted,
     /// feedback-relay, one rule and one delivery.
     Routed,
+    /// The same, and messages wait for no pictures.
+    RoutedAtOnce,
 }
 
 impl Kind {
     /// Whether what it accepts arrives somewhere.
     pub const fn delivers(self) -> bool {
         match self {
-            Self::R1 | Self::Routed => true,
+            Self::R1 | Self::Routed | Self::RoutedAtOnce => true,
             Self::Bare | Self::R0 | Self::Unrouted => false,
         }
     }
@@ -57,7 +59,9 @@ impl Subject {
             Kind::Bare | Kind::R0 | Kind::R1 => {
                 Command::new(std::env::current_exe().expect("our own path"))
             }
-            Kind::Unrouted | Kind::Routed => Command::new(env!("CARGO_BIN_EXE_feedback-relay")),
+            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce => {
+                Command::new(env!("CARGO_BIN_EXE_feedback-relay"))
+            }
         };
         match kind {
             Kind::Bare => command.args(["serve", &port, "bare"]),
@@ -66,7 +70,7 @@ impl Subject {
                 let journal = folder.join("r1.db").display().to_string();
                 command.args(["serve", &port, "r1", &journal, sink])
             }
-            Kind::Unrouted | Kind::Routed => {
+            Kind::Unrouted | Kind::Routed | Kind::RoutedAtOnce => {
                 let config = configure(kind, folder, address, sink);
                 command.arg("--config").arg(config).arg("serve")
             }
@@ -163,11 +167,16 @@ fn free_address() -> SocketAddr {
 fn configure(kind: Kind, folder: &Path, address: SocketAddr, sink: &str) -> PathBuf {
     let matches = match kind {
         Kind::Unrouted => "match = { tenant = \"nobody\" }",
-        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Routed => "",
+        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Routed | Kind::RoutedAtOnce => "",
+    };
+    let wait = match kind {
+        Kind::RoutedAtOnce => "wait = \"0s\"",
+        Kind::Bare | Kind::R0 | Kind::R1 | Kind::Unrouted | Kind::Routed => "",
     };
     let config = format!(
         "server.listen = \"{address}\"\n\
          log.level = \"warn\"\n\
+         [images]\nallow_private_addresses = true\nallow_hosts = [\"127.0.0.1\"]\n{wait}\n\
          [apps.bench]\napp_id = \"{APP_ID}\"\nreceive = \"webhook\"\n\
          encrypt_key = \"{KEY}\"\nverification_token = \"{TOKEN}\"\n\
          [destinations.sink]\nkind = \"webhook\"\nurl = \"{sink}\"\nconcurrency = 64\n\

@@ -181,6 +181,7 @@ impl App {
             destinations: self.in_force.destinations.clone(),
             paces: self.in_force.paces.clone(),
             backfills: self.backfill.states(),
+            refused_uploads: self.dispatcher.refused_uploads(),
             intake: self.in_force.intake.clone(),
             pushes: self.intake.pushes(),
             bodies: self.intake.bodies(),

@@ -100,10 +100,14 @@ pub(super) fn attempt(attempt: &Attempt) -> String {
     if let Some(status) = attempt.status {
         text.push_str(&format!(", HTTP {status}"));
     }
+    let reason = attempt.reason.as_deref();
     if let Some(code) = &attempt.code {
-        text.push_str(&format!(", code {code}"));
+        let named = format!("code {code}");
+        if !reason.is_some_and(|reason| reason.starts_with(&named)) {
+            text.push_str(&format!(", {named}"));
+        }
     }
-    if let Some(reason) = &attempt.reason {
+    if let Some(reason) = reason {
         text.push_str(&format!(": {reason}"));
     }
     text

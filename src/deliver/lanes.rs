@@ -11,7 +11,7 @@ use super::attempt::Sender;
 use super::lane::Lane;
 use super::lane::limits::SharedLimits;
 use super::prepare::Preparer;
-use super::upload::Uploader;
+use super::upload::{RefusedUploads, Uploader};
 use super::{Means, Settings};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
@@ -56,6 +56,11 @@ impl Dispatcher {
             shared: SharedLimits::default(),
             reloaded: Arc::default(),
         }
+    }
+
+    /// The destinations whose last picture was refused.
+    pub fn refused_uploads(&self) -> RefusedUploads {
+        self.sender.preparer.uploader.refused()
     }
 
     /// The settings have been replaced: lines begin and end accordingly.

@@ -33,6 +33,7 @@ pub use self::lane::gate::{Change, Gate, GateUpdate, Limits, Now, Permits, Signa
 pub use self::lanes::Dispatcher;
 pub use self::policy::{RetryPolicy, Tried};
 pub use self::telling::{Names, Telling};
+pub use self::upload::RefusedUploads;
 use crate::archive::{Archive, LinkSigner};
 use crate::closing::ButtonSigner;
 use crate::destination::Destination;

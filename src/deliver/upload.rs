@@ -1,7 +1,7 @@
 //! Keys for pictures: each is given to a platform once per app or bot, however many destinations show it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -33,6 +33,29 @@ pub(super) enum Key {
     Refused,
 }
 
+/// Why the last upload for a destination was refused, until one is taken. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct RefusedUploads(Arc<Mutex<BTreeMap<DestinationName, String>>>);
+
+impl RefusedUploads {
+    /// The destinations whose last upload was refused, each with the reason.
+    pub fn all(&self) -> BTreeMap<DestinationName, String> {
+        self.lock().clone()
+    }
+
+    fn taken(&self, destination: &DestinationName) {
+        self.lock().remove(destination);
+    }
+
+    fn refused(&self, destination: &DestinationName, reason: &str) {
+        self.lock().insert(destination.clone(), reason.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DestinationName, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Uploads pictures and remembers their keys. Clones share the work.
 #[derive(Clone)]
 pub(super) struct Uploader {
@@ -41,6 +64,7 @@ pub(super) struct Uploader {
     operator: Operator,
     tasks: Tasks,
     busy: Arc<Mutex<Busy>>,
+    refused: RefusedUploads,
     permits: Arc<Semaphore>,
 }
 
@@ -55,8 +79,14 @@ impl Uploader {
             operator,
             tasks,
             busy: Arc::default(),
+            refused: RefusedUploads::default(),
             permits: Arc::new(Semaphore::new(UPLOADS_KIB as usize)),
         }
+    }
+
+    /// The destinations whose last upload was refused.
+    pub(super) fn refused(&self) -> RefusedUploads {
+        self.refused.clone()
     }
 
     /// Keys for the kept pictures: those that are known, and those that come within `wait` for all of
@@ -130,19 +160,21 @@ impl Uploader {
                 return Key::Later;
             }
         };
+        let name = &destination.common().name;
         match destination.upload(image.format, bytes).await {
             Ok(key) => {
+                self.refused.taken(name);
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
                     tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
                 }
                 Key::Fresh(key)
             }
             Err(error) => {
-                let name = &destination.common().name;
                 tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
                 match error {
                     ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
                     ApiError::Rejected { reason } | ApiError::Stop { reason } => {
+                        self.refused.refused(name, &reason);
                         self.operator.tell(refused(name, &reason)).await;
                         Key::Refused
                     }
@@ -189,8 +221,8 @@ fn refused(destination: &DestinationName, reason: &str) -> Notice {
         kind: NoticeKind::ImageUploadRefused,
         subject: destination.to_string(),
         text: format!(
-            "Pictures cannot be uploaded for {destination}: {reason}. Until that is mended its messages \
-             link to them, or count them where there is no public_url."
+            "A picture was not taken for {destination}: {reason}. Messages link to pictures that are not taken, or \
+             count them where there is no public_url."
         ),
     }
 }

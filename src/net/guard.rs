@@ -304,7 +304,12 @@ fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
 
 /// The host of a picture's address with its port, unless that is the usual one; `?` of what is no address.
 pub fn host_of(url: &str) -> String {
-    let url = Url::parse(url).ok();
+    // The part before the path is enough, and an event may have twenty long addresses.
+    let short = url.split_once("://").and_then(|(scheme, rest)| {
+        let authority = rest.split(['/', '?', '#', '\\']).next()?;
+        Url::parse(&format!("{scheme}://{authority}")).ok()
+    });
+    let url = short.or_else(|| Url::parse(url).ok());
     let host = url.as_ref().and_then(|url| {
         let name = url.host_str()?.trim_end_matches('.');
         (name.len() <= HOST_BYTES_MAX).then_some((name, url.port()))

@@ -444,15 +444,12 @@ impl<'a> Builder<'a> {
 
     /// Chinese readers are told in Chinese what a notice is about; the details are quoted.
     fn notice_text(&self, notice: &'a Notice) -> Text<'a> {
-        let said = match (self.reader, self.locale) {
-            (Reader::People, Locale::Zh) => words::notice_text(notice.kind, &notice.subject),
-            (Reader::People, Locale::En) | (Reader::Programs, _) => None,
-        };
-        match said {
-            Some(said) => {
+        match (self.reader, self.locale) {
+            (Reader::People, Locale::Zh) => {
+                let said = words::notice_text(notice.kind, &notice.subject);
                 format!("{}\n\n详情：{}", self.text(&said), self.text(&notice.text)).into()
             }
-            None => self.text(&notice.text),
+            (Reader::People, Locale::En) | (Reader::Programs, _) => self.text(&notice.text),
         }
     }
 

@@ -161,9 +161,9 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     }
 }
 
-/// What a notice says, in Chinese; `None`: its title says it all.
-pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> Option<String> {
-    Some(match kind {
+/// What a notice says, in Chinese.
+pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
+    match kind {
         NoticeKind::DestinationStopped => {
             format!("目的地 {subject} 已停用：在有人处理之前，消息不会再发往那里。")
         }
@@ -178,7 +178,7 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> Option<String> {
         ),
         NoticeKind::ImageLost => format!("有图片未能取到，已经失效（{subject}）。"),
         NoticeKind::ImageUploadRefused => {
-            format!("{subject} 的图片无法上传，消息中只说明图片数量。")
+            format!("{subject} 没有接受图片：消息中改为链接，或只说明图片数量。")
         }
         NoticeKind::EventUnreadable => {
             format!("应用 {subject} 收到一个真实但无法解析的事件，已按原样保存。")
@@ -198,8 +198,22 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> Option<String> {
         NoticeKind::BackfillFailed => {
             format!("无法核对应用 {subject} 的反馈列表，漏推的反馈暂时找不回来。")
         }
-        _ => return None,
-    })
+        NoticeKind::DestinationMissing => format!(
+            "仍有消息要发往 {subject}，但配置中已没有这个目的地。消息等待一天后放弃；若是改名，请在新目的地中写 was = \"{subject}\"。"
+        ),
+        NoticeKind::DeliveryUnconfirmed => {
+            format!("发往 {subject} 的消息可能已送达：对方没有回应，重发又可能重复，因此不再重试。")
+        }
+        NoticeKind::MentionRefused => {
+            format!("{subject} 不接受消息中提到的人，消息已去掉提醒后发出。请检查 [mentions]。")
+        }
+        NoticeKind::MessageNotChanged => {
+            format!("{subject} 中有一条消息未能更新，没有显示反馈的最新状态。")
+        }
+        NoticeKind::StoreDisplaced => {
+            "数据库文件不在原处：在恢复之前不接收事件，飞书会重新推送。".to_owned()
+        }
+    }
 }
 
 /// A code that has no name.

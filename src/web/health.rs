@@ -108,6 +108,9 @@ pub async fn status(State(state): State<WebState>) -> Response {
         Some(problem("backfill_failing", app.as_str(), reason))
     }));
     problems.extend(backfills.iter().filter_map(unpushed_problem));
+    let refused = state.refused_uploads.all();
+    let refused = refused.iter().filter(|(name, _)| names.contains(name));
+    problems.extend(refused.map(|(name, reason)| problem("upload_refused", name.as_str(), reason)));
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
             let known = |name: &DestinationName| names.contains(name);

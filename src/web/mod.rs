@@ -28,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
 use crate::closing::Closing;
+use crate::deliver::RefusedUploads;
 use crate::intake::pushes::Pushes;
 use crate::intake::webhook::body::Bodies;
 use crate::intake::websocket::Board;
@@ -67,6 +68,8 @@ pub struct WebState {
     pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::Pace>>>,
     /// What came of comparing with the platform's lists.
     pub backfills: backfill::States,
+    /// The destinations that took no picture last.
+    pub refused_uploads: RefusedUploads,
     /// The apps that events come in for.
     pub intake: Current<intake::Settings>,
     /// When each app's last event was pushed.

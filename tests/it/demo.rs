@@ -210,11 +210,12 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
     let id = demo.report("suggestion", "by the old rules");
     demo.wait_for_delivery(&id, "product", "delivered", 1);
 
-    // As somebody's editor does.
+    // As an editor does. The relay may read the file while it is half written, and count that as a version too.
     let right = text.replace("send_to = [\"product\", \"slack\"]", "send_to = \"oncall\"");
     std::fs::write(path, right).expect("it can be written");
     wait_until("the new rules are in force", || {
-        demo.state()["config"] == json!({"version": 3, "in_force": true})
+        let config = demo.state()["config"].clone();
+        config["in_force"] == true && config["version"].as_u64() > Some(2)
     });
     wait_until("suggestions go to on-call", || {
         let id = demo.report("suggestion", "by the new rules");

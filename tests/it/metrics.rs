@@ -160,8 +160,10 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
     hook.always(Reply::status(410));
     assert_eq!(relay.push(&Feedback::fault(5)).status, 200);
     let stopped = "feedback_relay_destination_stopped{destination=\"hook\"}";
-    wait_until("it is stopped", || {
-        Exposition::of(&relay).value(stopped) == 1.0
+    let noticed = "feedback_relay_notices_total{kind=\"destination_stopped\"}";
+    wait_until("it is stopped, and the operator is notified", || {
+        let now = Exposition::of(&relay);
+        now.value(stopped) == 1.0 && now.value(noticed) == 1.0
     });
 
     let after = Exposition::of(&relay);

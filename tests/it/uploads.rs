@@ -86,6 +86,44 @@ fn where_an_app_may_not_upload_pictures_are_linked_and_the_operator_hears_of_it(
 }
 
 #[test]
+fn refused_upload_is_linked_notified_once_and_shown_in_status_until_one_is_taken() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
+    let relay = Relay::started(&to_bot(&api, &bot, "", top));
+    let refused = || {
+        let status = relay.get("/status").json();
+        let problems = status["problems"].as_array().expect("a list").clone();
+        problems
+            .into_iter()
+            .find(|one| one["kind"] == "upload_refused")
+    };
+    for (number, code) in [99_992_402, 234_001].into_iter().enumerate() {
+        api.always(Reply::ok(&format!(
+            r#"{{"code":{code},"msg":"cannot be read"}}"#
+        )));
+        let _pictures = pushed(&relay);
+        // The message, and before the second one the notice of the first.
+        bot.wait_for(number + 2);
+        relay.wait_until_idle();
+        let problem = refused().expect("it shows");
+        assert_eq!(problem["subject"], "oncall");
+        let reason = problem["reason"].as_str().expect("text");
+        let quoted = reason.contains(&code.to_string()) && reason.contains("cannot be read");
+        assert!(quoted, "{reason}");
+    }
+    let texts: Vec<_> = bot.received().iter().map(|one| one.text()).collect();
+    let of = |word: &str| texts.iter().filter(|text| text.contains(word)).count();
+    assert_eq!(of("https://relay.example.com/images/"), 2, "{texts:?}");
+    assert_eq!(of("99992402"), 1, "{texts:?}");
+    assert_eq!(texts.len(), 3, "{texts:?}");
+
+    api.always(Reply::ok(UPLOADED));
+    let _pictures = pushed(&relay);
+    bot.wait_for(4);
+    assert_eq!(refused(), None);
+}
+
+#[test]
 fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::status(500));

@@ -522,3 +522,47 @@ async fn behind_a_proxy_the_list_and_literal_addresses_are_checked_all_the_same(
     );
     assert_eq!(asked, None);
 }
+
+/// The short way to the host must see what the whole address shows.
+#[test]
+fn host_is_that_of_the_whole_address() {
+    let long = "h".repeat(300);
+    let odd = [
+        "https://p6.example.com/a?b=c",
+        "HTTPS://P6.Example.COM:8443/x",
+        "https://good/x://evil/",
+        "http:\n//good/x://evil/",
+        "http:/evil/://good/",
+        "https:////host/path",
+        "https:\\\\host\\path",
+        "https://user@host/",
+        "https://a/b@host/",
+        "https://0x7f.1/",
+        "https://host./",
+        "https://ho\tst/x",
+        "https://[::1]:80/",
+        "https://[::1/",
+        "https://host:443?x",
+        "https://例子.example#x",
+        "file:///etc/passwd",
+        "data:text/plain,://host/",
+        "://host/",
+        "",
+    ];
+    let odd = odd.into_iter().map(str::to_owned);
+    for address in odd.chain([format!("https://{long}/"), format!("https://x/{long}")]) {
+        let whole = Url::parse(&address).ok();
+        let named = whole.as_ref().and_then(|url| {
+            let name = url.host_str()?.trim_end_matches('.');
+            let port = url
+                .port()
+                .map_or_else(String::new, |port| format!(":{port}"));
+            (name.len() <= HOST_BYTES_MAX).then(|| format!("{name}{port}"))
+        });
+        assert_eq!(
+            host_of(&address),
+            named.unwrap_or("?".into()),
+            "{address:?}"
+        );
+    }
+}
