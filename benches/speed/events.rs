@@ -54,7 +54,7 @@ pub struct Maker {
     chance: fastrand::Rng,
     run: u32,
     count: u64,
-    /// What the addresses of pictures begin with; without one, events have no pictures.
+    /// What the addresses of images begin with; without one, events have no images.
     pictures: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Maker {
         }
     }
 
-    /// From now on events have 0 to 4 pictures whose addresses begin like this, or none.
+    /// From now on events have 0 to 4 images whose addresses begin like this, or none.
     pub fn pictures_from(&mut self, base: Option<String>) {
         self.pictures = base;
     }

@@ -1,4 +1,4 @@
-//! Hosts of pictures: one that answers at once, one that fails, one that takes a request and never answers.
+//! Hosts of images: one that answers at once, one that fails, one that takes a request and never answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,7 +11,7 @@ use super::http::read_message;
 /// What a host does with a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// Answers with a picture.
+    /// Answers with an image.
     Answers,
     /// Answers 503.
     Fails,
@@ -43,7 +43,7 @@ impl Hosts {
         }))
     }
 
-    /// What the addresses of its pictures begin with.
+    /// What the addresses of its images begin with.
     pub fn base(&self, host: Host) -> String {
         let [answers, fails, hangs] = self.0;
         let address = match host {

@@ -1,6 +1,6 @@
-//! Memory, start-up, and the cost of an event, on an empty journal and on large ones.
+//! Memory, start-up, and the cost of an event, on an empty store and on large ones.
 //!
-//! Large journals are filled by the relay itself, through its front door. *Waiting*: the receiver answers
+//! Large stores are filled by the relay itself, through its front door. *Waiting*: the receiver answers
 //! 503, so that nothing is delivered. *Kept*: everything is delivered, and retention does not reach it.
 
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ const MEMORY_WAITING: Figure = figure(
 
 const START_EMPTY: Figure = figure(
     20,
-    "start to the first accepted event, no journal yet, ms",
+    "start to the first accepted event, no store yet, ms",
     AtMost(200.0, 40.0),
 );
 const START_WAITING: Figure = figure(
@@ -55,27 +55,27 @@ const START_KEPT: Figure = figure(
 
 const COST: Figure = figure(
     21,
-    "processor time of an event, a million kept ÷ empty journal",
+    "processor time of an event, a million kept ÷ empty store",
     AtMost(1.3, 1.1),
 );
 const COST_IN_TIME: Figure = figure(
     21,
-    "time of an event, accepted and delivered, a million kept ÷ empty journal",
+    "time of an event, accepted and delivered, a million kept ÷ empty store",
     AtMost(1.3, 1.1),
 );
-const COST_EMPTY: Figure = figure(21, "processor time of an event, empty journal, µs", Nothing);
-const KEPT: Figure = figure(21, "events kept in the large journal", Nothing);
+const COST_EMPTY: Figure = figure(21, "processor time of an event, empty store, µs", Nothing);
+const KEPT: Figure = figure(21, "events kept in the large store", Nothing);
 
 /// How long after its first event a relay is at rest.
 const REST: Duration = Duration::from_secs(1);
-/// Events that are sent at once while a journal is filled: they are in memory.
+/// Events that are sent at once while a store is filled: they are in memory.
 const CHUNK: usize = 10_000;
-/// Filling a journal ends after this, however much is in it.
+/// Filling a store ends after this, however much is in it.
 const FILL_WITHIN: Duration = Duration::from_secs(600);
-/// How often the empty and the large journal take turns in one round.
+/// How often the empty and the large store take turns in one round.
 const TURNS: usize = 4;
 
-/// A file in the folder of a journal that was filled to the end.
+/// A file in the folder of a store that was filled to the end.
 const FILLED: &str = "filled";
 
 /// A folder of a relay, which may outlive the run.
@@ -92,7 +92,7 @@ impl Folder {
         }
     }
 
-    /// Whether an earlier run has filled its journal.
+    /// Whether an earlier run has filled its store.
     pub(super) fn is_filled(&self) -> bool {
         self.path().join(FILLED).exists()
     }
@@ -129,7 +129,7 @@ impl Bench {
         self.table.add(START_EMPTY, millis(subject.ready_after));
     }
 
-    /// What needs large journals. Each is made once and used in every round.
+    /// What needs large stores. Each is made once and used in every round.
     pub(super) async fn large_journals(&mut self) {
         if self.has_time_for(&[19, 20]) {
             self.waiting().await;
@@ -171,7 +171,7 @@ impl Bench {
         self.sink.forget();
     }
 
-    /// A journal with a past.
+    /// A store with a past.
     async fn kept(&mut self) {
         let folder = self.folder("kept");
         self.sink.answer(200);
@@ -194,7 +194,7 @@ impl Bench {
         }
     }
 
-    /// Events on the large and on an empty journal, in turns.
+    /// Events on the large and on an empty store, in turns.
     async fn costs(&mut self, large: &Path) {
         let (empty, _folder) = self.start(Kind::Routed).await;
         let large = self.start_in(Kind::Routed, large).await;

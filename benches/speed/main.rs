@@ -9,9 +9,9 @@
 //! | `--rounds N` | how often everything is measured: 5 |
 //! | `--events N` | events in one measurement: 40,000 |
 //! | `--only ROW,ROW` | only these rows of the table, 12 to 25 |
-//! | `--large` | also the parts of rows 19 to 21, and row 25, that need large journals |
-//! | `--waiting N`, `--kept N`, `--due N` | how large: 100,000 undelivered, 1,000,000 kept, 1,000,000 pictures due |
-//! | `--journals FOLDER` | where the large journals are made and stay, so that the next run has them already |
+//! | `--large` | also the parts of rows 19 to 21, and row 25, that need large stores |
+//! | `--waiting N`, `--kept N`, `--due N` | how large: 100,000 undelivered, 1,000,000 kept, 1,000,000 images due |
+//! | `--journals FOLDER` | where the large stores are made and stay, so that the next run has them already |
 //! | `--minutes N` | no measurement begins later than this: 60 |
 //!
 //! Absolute numbers are the machine's; the ratios are the relay's. In each round everything that is
@@ -52,15 +52,15 @@ pub struct Settings {
     pub events: usize,
     /// The rows that are measured.
     pub rows: Vec<u8>,
-    /// Whether the measurements with large journals are made too.
+    /// Whether the measurements with large stores are made too.
     pub large: bool,
-    /// Undelivered events in a large journal.
+    /// Undelivered events in a large store.
     pub waiting: usize,
-    /// Delivered events in a large journal.
+    /// Delivered events in a large store.
     pub kept: usize,
-    /// Pictures that are due in a large journal.
+    /// Images that are due in a large store.
     pub due: usize,
-    /// Where large journals are; a temporary folder if not said.
+    /// Where large stores are; a temporary folder if not said.
     pub journals: Option<PathBuf>,
     /// No measurement begins later than this.
     pub within: Duration,
@@ -86,7 +86,7 @@ impl Settings {
             waiting: number("--waiting", 100_000),
             kept: number("--kept", 1_000_000),
             due: number("--due", pictures::DUE),
-            journals: after("--journals").map(PathBuf::from),
+            journals: after("--stores").map(PathBuf::from),
             within: Duration::from_secs(minutes * 60),
         }
     }

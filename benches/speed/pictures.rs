@@ -1,4 +1,4 @@
-//! Events as they are, with 0 to 4 pictures each, whose host answers, fails or hangs.
+//! Events as they are, with 0 to 4 images each, whose host answers, fails or hangs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::table::{
     figure,
 };
 
-/// How many pictures are due before the cost of taking in more events is measured, with two of each event.
+/// How many images are due before the cost of taking in more events is measured, with two of each event.
 pub(super) const DUE: usize = 1_000_000;
 
 const ACCEPTED: [(Option<Host>, Figure); 4] = [
@@ -126,7 +126,7 @@ impl Bench {
         }
     }
 
-    /// From now on events have pictures of this host, or none.
+    /// From now on events have images of this host, or none.
     fn show(&mut self, host: Option<Host>) {
         let base = host.map(|host| self.hosts.base(host));
         self.maker.pictures_from(base);
@@ -148,7 +148,7 @@ impl Bench {
         self.send(&subject, events, 64, Plan::Closed).await.rate()
     }
 
-    /// From the first event sent to the last that arrived. Messages wait for no pictures: how long they may is a setting.
+    /// From the first event sent to the last that arrived. Messages wait for no images: how long they may is a setting.
     async fn delivered_with_pictures(&mut self) {
         for (host, figure) in DELIVERED {
             self.show(host);
@@ -183,7 +183,7 @@ impl Bench {
         }
     }
 
-    /// A journal in which a million pictures are due, and an empty one, in turns. Their host fails.
+    /// A store in which a million images are due, and an empty one, in turns. Their host fails.
     pub(super) async fn pictures_due(&mut self) {
         self.show(Some(Host::Fails));
         let folder = self.folder("pictures");

@@ -56,7 +56,7 @@ struct Relay {
     url: Arc<str>,
 }
 
-/// Serves `r0`, or `r1` where a journal and a receiver's URL are given, until the process is ended.
+/// Serves `r0`, or `r1` where a store and a receiver's URL are given, until the process is ended.
 pub async fn serve(port: u16, relay: Option<(PathBuf, String)>) {
     let relay = relay.map(|(journal, url)| Relay::start(journal, &url));
     let routes = Router::new()
@@ -202,12 +202,12 @@ impl Relay {
 
 /// The thread that writes: all that waits in one commit.
 fn write(journal: &std::path::Path, waiting: &Receiver<(Reading, oneshot::Sender<()>)>) {
-    let mut conn = rusqlite::Connection::open(journal).expect("a journal");
+    let mut conn = rusqlite::Connection::open(journal).expect("a store");
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
          CREATE TABLE events (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;",
     )
-    .expect("a new journal");
+    .expect("a new store");
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(BATCH_MAX - 1));

@@ -1,4 +1,4 @@
-//! The measurements that each begin with an empty journal.
+//! The measurements that each begin with an empty store.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -145,7 +145,7 @@ pub struct Bench {
 pub struct Measured {
     table: Table,
     took: Duration,
-    /// How many were undelivered, and how many kept, in the large journals if there were any.
+    /// How many were undelivered, and how many kept, in the large stores if there were any.
     large: Option<(usize, usize)>,
     late: BTreeSet<u8>,
 }
@@ -157,7 +157,7 @@ impl fmt::Display for Measured {
         if let Some((waiting, kept)) = self.large {
             write!(
                 f,
-                ", with {waiting} undelivered and {kept} kept in the large journals"
+                ", with {waiting} undelivered and {kept} kept in the large stores"
             )?;
         }
         f.write_str(".")?;

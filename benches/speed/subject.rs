@@ -28,7 +28,7 @@ pub enum Kind {
     Unrouted,
     /// feedback-relay, one rule and one delivery.
     Routed,
-    /// The same, and messages wait for no pictures.
+    /// The same, and messages wait for no images.
     RoutedAtOnce,
 }
 

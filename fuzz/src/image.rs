@@ -1,4 +1,4 @@
-//! What is kept of any bytes is a picture within the limits, and nothing more can be taken out of it.
+//! What is kept of any bytes is an image within the limits, and nothing more can be taken out of it.
 
 use bytes::Bytes;
 use feedback_relay::images::inspect;

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use feedback_relay::feishu::read_sample;
 use feedback_relay::model::{
-    AppName, DeliveryId, Event, Form, Order, RuleName, Severity, Timestamp, Trigger,
+    AppName, DeliveryId, Event, Form, MessageSpec, RuleName, Severity, Timestamp, Trigger,
 };
 use feedback_relay::render::{
-    Audience, Family, Fields, Locale, SentAs, Settings, Standing, Subject, Templates,
+    Audience, Family, Fields, Locale, SentAs, Settings, StatusView, Subject, Templates,
 };
 use jiff::tz::TimeZone;
 
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
         dir: Some(dir.path().into()),
     };
     let (templates, _complaints) = Templates::load(&settings);
-    let order = Order {
+    let spec = MessageSpec {
         rule: RuleName::from("all"),
         severity: Severity::Critical,
         template: "alert".to_owned(),
@@ -48,13 +48,13 @@ pub fn run(data: &[u8]) {
         app_name: "order",
         delivery: DeliveryId::from_i64(1),
         trigger: Trigger::Event,
-        order: &order,
+        spec: &spec,
         mentions: &[],
         images: &[],
         images_pending: 1,
         images_refused: 0,
         images_total: 1,
-        standing: &Standing::default(),
+        standing: &StatusView::default(),
         now: NOW,
     };
     for (family, form) in [

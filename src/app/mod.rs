@@ -1,34 +1,35 @@
 //! The wiring: which part gets what, read from top to bottom, and nowhere else.
 //!
-//! [`App::build`] opens the journal and the pictures, binds the sockets and connects the parts;
+//! [`App::build`] opens the store and the images, binds the sockets and connects the parts;
 //! [`App::start`] lets them run; [`Process`] is the life of the process around that. A reload builds
 //! new settings whole and only then puts them in force.
 
+mod dependencies;
+mod fd_limit;
 mod folders;
-mod ground;
-mod in_force;
 mod log_watch;
-mod open_files;
 mod orphaned_deliveries;
-mod parts;
+mod reloadable;
 mod running;
 mod serve;
-mod service_manager;
+mod service_settings;
 mod store_watch;
+mod systemd;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use self::ground::Ground;
-use self::in_force::InForce;
-use self::parts::Parts;
-pub use self::parts::{Clients, PartsError, destinations, intake_settings, names, sources};
+use self::dependencies::Dependencies;
+use self::reloadable::Reloadable;
 pub use self::running::Running;
 pub use self::serve::{Process, Surroundings};
-pub use self::service_manager::ServiceManager;
-use crate::closing::{Closing, StatusWorker};
+use self::service_settings::ServiceSettings;
+pub use self::service_settings::{
+    Clients, PartsError, destinations, intake_settings, names, sources,
+};
+pub use self::systemd::ServiceManager;
 use crate::config::Config;
 use crate::deliver::Dispatcher;
 use crate::feishu::{self, Receive};
@@ -37,10 +38,11 @@ use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock};
-use crate::operator::Operator;
+use crate::notices::Operator;
+use crate::retention::Sweeper;
 use crate::store::{OpenError, StoreError};
 use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
-use crate::upkeep::Sweeper;
+use crate::triage::{Closing, StatusSync};
 use crate::web::{self, WebState};
 
 /// Connections that may wait to be accepted; the system allows 4,096 by itself (`net.core.somaxconn`). One that
@@ -50,13 +52,13 @@ const BACKLOG: u32 = 4096;
 /// The relay could not start. Each says what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The journal cannot be opened.
+    /// The store cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
     /// It was opened and does not work.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The folder of pictures cannot be used.
+    /// The folder of images cannot be used.
     #[error("cannot use the folder of pictures {dir}: {source}")]
     Archive {
         /// Which folder.
@@ -74,7 +76,7 @@ pub enum StartError {
     },
     /// A part cannot be set up.
     #[error(transparent)]
-    Parts(#[from] PartsError),
+    ServiceSettings(#[from] PartsError),
     /// The process cannot listen for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -82,7 +84,7 @@ pub enum StartError {
 
 /// How an app's events come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entrance {
+pub enum EventSource {
     /// The platform calls this URL, which people paste into its console.
     Url(String),
     /// The relay calls the platform; there is nothing to paste.
@@ -91,14 +93,14 @@ pub enum Entrance {
 
 /// A relay that is wired and bound, and does not run yet.
 pub struct App {
-    ground: Ground,
-    in_force: InForce,
+    ground: Dependencies,
+    in_force: Reloadable,
     operator: Operator,
     intake: Intake,
     backfill: Backfill,
     connections: LongConnections,
     closing: Closing,
-    status_worker: StatusWorker,
+    status_worker: StatusSync,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
     sweeper: Sweeper,
@@ -113,14 +115,14 @@ impl App {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Result<Self, StartError> {
-        let ground = Ground::open(&config, clock).await?;
+        let ground = Dependencies::open(&config, clock).await?;
         let listener = bind(config.server.listen)?;
         let admin_listener = match config.server.admin_listen {
             Some(address) => Some(bind(address)?),
             None => None,
         };
-        let parts = Parts::build(&config, ground.link_key)?;
-        let in_force = InForce::new(config, parts);
+        let parts = ServiceSettings::build(&config, ground.link_key)?;
+        let in_force = Reloadable::new(config, parts);
 
         let operator = ground.operator(&in_force);
         let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
@@ -146,15 +148,15 @@ impl App {
     }
 
     /// How each app's events come in.
-    pub fn entrances(&self) -> Vec<(AppName, Entrance)> {
+    pub fn entrances(&self) -> Vec<(AppName, EventSource)> {
         let config = self.in_force.config.get();
         let base = config.server.public_url.clone().unwrap_or_else(|| {
             let address = self.listener.local_addr().unwrap_or(config.server.listen);
             format!("http://{address}")
         });
         let entrance = |app: &feishu::App| match app.receive {
-            Receive::Webhook => Entrance::Url(format!("{base}/apps/{}/events", app.name)),
-            Receive::Websocket => Entrance::LongConnection,
+            Receive::Webhook => EventSource::Url(format!("{base}/apps/{}/events", app.name)),
+            Receive::Websocket => EventSource::LongConnection,
         };
         let apps = config.apps.values();
         apps.map(|app| (app.name.clone(), entrance(app))).collect()
@@ -194,7 +196,7 @@ impl App {
         let web = self.web_state();
         let (ground, config) = (self.ground, self.in_force.config.get());
         let (metrics, at) = (&ground.metrics, ground.clock.now());
-        metrics.name(parts::names_counted(&config));
+        metrics.name(service_settings::names_counted(&config));
         metrics.emit(RelayStarted { at });
         metrics.emit(ConfigurationTaken {
             hash: &config.hash,

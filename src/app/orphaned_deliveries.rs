@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
-use super::in_force::InForce;
+use super::dependencies::Dependencies;
+use super::reloadable::Reloadable;
 use crate::model::{Current, DestinationName, Notice, NoticeKind};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::telemetry::events::DeliveryEnded;
 
 /// The time between two searches for orphaned deliveries.
@@ -30,8 +30,8 @@ const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 /// Finds them. Clones share what they need.
 #[derive(Clone)]
 pub(super) struct Orphans {
-    pub(super) ground: Ground,
-    pub(super) in_force: InForce,
+    pub(super) ground: Dependencies,
+    pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
 }
 
@@ -123,7 +123,7 @@ impl Orphans {
                 subject: destination.to_string(),
                 text,
             };
-            self.operator.tell(notice).await;
+            self.operator.notify(notice).await;
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::ground::Ground;
-use super::in_force::InForce;
+use super::dependencies::Dependencies;
 use super::orphaned_deliveries::Orphans;
-use super::parts::{Parts, names_counted};
+use super::reloadable::Reloadable;
+use super::service_settings::{ServiceSettings, names_counted};
 use crate::config::{self, Config, Loaded};
 use crate::deliver::Dispatcher;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::model::{DestinationName, Notice, NoticeKind};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::QueueStats;
 use crate::tasks::Tasks;
 use crate::telemetry;
@@ -19,8 +19,8 @@ use crate::telemetry::events::{ConfigurationTaken, Reloaded};
 
 /// A running relay.
 pub struct Running {
-    pub(super) ground: Ground,
-    pub(super) in_force: InForce,
+    pub(super) ground: Dependencies,
+    pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
     pub(super) connections: LongConnections,
     pub(super) dispatcher: Dispatcher,
@@ -50,7 +50,7 @@ impl Running {
             .await;
             return false;
         };
-        let parts = match Parts::build(&config, self.ground.link_key) {
+        let parts = match ServiceSettings::build(&config, self.ground.link_key) {
             Ok(parts) => parts,
             Err(error) => {
                 self.refuse(1, &error.to_string()).await;
@@ -148,7 +148,7 @@ impl Running {
                 "The new configuration was refused and the old one stays in force: {reason}."
             ),
         };
-        self.operator.tell(notice).await;
+        self.operator.notify(notice).await;
     }
 
     /// The relay's tasks: to stop them and to wait for their end.
@@ -161,7 +161,7 @@ impl Running {
         self.ground.store.ended().await;
     }
 
-    /// Whether the journal writes nothing any more. What was sent last may then not be recorded.
+    /// Whether the store writes nothing any more. What was sent last may then not be recorded.
     pub fn journal_has_ended(&self) -> bool {
         self.ground.store.has_ended()
     }

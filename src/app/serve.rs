@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, Entrance, Running, ServiceManager, StartError, open_files};
+use super::{App, EventSource, Running, ServiceManager, StartError, fd_limit};
 use crate::config::{Config, Loaded};
 use crate::model::{AppName, SystemClock};
 use crate::tasks::Tasks;
@@ -79,13 +79,13 @@ impl Process {
     ) -> ExitCode
     where
         R: Fn() -> Loaded + Send + Sync + 'static,
-        A: FnOnce(SocketAddr, &[(AppName, Entrance)]),
+        A: FnOnce(SocketAddr, &[(AppName, EventSource)]),
     {
         let _log = telemetry::init(config.log);
         if !warnings.is_empty() {
             tracing::warn!("the configuration has warnings:\n{}", warnings.trim_end());
         }
-        let config = open_files::fit(config);
+        let config = fd_limit::fit(config);
         let run = run(config, surroundings, &mut self.signals);
         let code = self.runtime.block_on(run).unwrap_or_else(|error| {
             tracing::error!("{error}");
@@ -104,7 +104,7 @@ async fn run<R, A>(
 ) -> Result<ExitCode, StartError>
 where
     R: Fn() -> Loaded + Send + Sync + 'static,
-    A: FnOnce(SocketAddr, &[(AppName, Entrance)]),
+    A: FnOnce(SocketAddr, &[(AppName, EventSource)]),
 {
     let manager = surroundings.manager;
     let reload: Arc<dyn Fn() -> Loaded + Send + Sync> = Arc::new(surroundings.reload);
@@ -176,7 +176,7 @@ async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
     if !closed {
         tracing::warn!("the store was not closed in time; the next start reads its log");
     }
-    tracing::info!(in_time, "stopped; what was not finished is in the journal");
+    tracing::info!(in_time, "stopped; what was not finished is in the store");
     if failed {
         ExitCode::FAILURE
     } else {

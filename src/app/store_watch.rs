@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Notice, NoticeKind};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{StoreDisplaced, StoreInPlace};
@@ -56,6 +56,6 @@ impl StoreWatch {
             subject: "store".into(),
             text: format!("Events are refused, and Feishu is told to send them again: {reason}."),
         };
-        self.operator.tell(notice).await;
+        self.operator.notify(notice).await;
     }
 }

@@ -16,7 +16,7 @@ use crate::model::ImageId;
 const UNFINISHED: &str = "unfinished";
 /// Nobody is still at work on a file older than this: keeping and recording one takes seconds.
 const IN_HAND_MAX: Duration = Duration::from_secs(60 * 60);
-/// What pictures leave free on their disk: the journal may share it.
+/// What images leave free on their disk: the store may share it.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 /// The same as a share of the disk, in percent.
 const FREE_PERCENT_MIN: u64 = 2;
@@ -30,7 +30,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        // Who is told of a picture's path need not be where we are.
+        // Who is told of an image's path need not be where we are.
         let dir = std::path::absolute(dir)?;
         let unfinished = dir.join(UNFINISHED);
         make_dir(&unfinished)?;
@@ -122,7 +122,7 @@ impl Folder {
         remove_file(&self.path(id))
     }
 
-    /// The pictures whose files are as wanted.
+    /// The images whose files are as wanted.
     fn ids(&self, wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<Vec<ImageId>> {
         let mut ids = Vec::new();
         let levels = match fs::read_dir(&self.dir) {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_holds_every_picture_and_is_made_only_once() {
+    async fn a_copy_holds_every_image_and_is_made_only_once() {
         let dir = tempfile::tempdir().unwrap();
         let archive = Archive::open(&dir.path().join("from")).unwrap();
         for bytes in ["one", "two", "three"] {
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_leave_room_for_the_journal() {
+    fn images_leave_room_for_the_store() {
         const GIB: u64 = 1024 * 1024 * 1024;
         assert!(leaves_room(GIB, 10 * GIB, 1));
         assert!(leaves_room(FREE_BYTES_MIN + 5, 10 * GIB, 5));

@@ -1,4 +1,4 @@
-//! Signed links to pictures: whoever has one may see the picture until the link ends.
+//! Signed links to images: whoever has one may see the image until the link ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::model::{ImageId, Timestamp};
 
-/// Makes and checks links to pictures: `{public_url}/images/{id}?until=SECONDS&sig=BASE64URL`.
+/// Makes and checks links to images: `{public_url}/images/{id}?until=SECONDS&sig=BASE64URL`.
 #[derive(Clone)]
 pub struct LinkSigner {
     key: Arc<Zeroizing<[u8; 32]>>,
@@ -41,7 +41,7 @@ impl LinkSigner {
         }
     }
 
-    /// A link to a picture that is good for the time to live from `now`.
+    /// A link to an image that is good for the time to live from `now`.
     pub fn link(&self, id: &ImageId, now: Timestamp) -> String {
         let until = (now + self.ttl).as_secs().to_string();
         let signature = URL_SAFE_NO_PAD.encode(self.mac(id, &until).finalize().into_bytes());
@@ -51,7 +51,7 @@ impl LinkSigner {
         )
     }
 
-    /// Checks the query of a request for a picture, in constant time. Parameters that are not ours
+    /// Checks the query of a request for an image, in constant time. Parameters that are not ours
     /// are let be: chats and proxies add some.
     pub fn check(&self, id: &ImageId, query: &str, now: Timestamp) -> LinkCheck {
         let (Some(until), Some(signature)) = (parameter(query, "until"), parameter(query, "sig"))

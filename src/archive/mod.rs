@@ -1,6 +1,6 @@
-//! The bytes of pictures, kept in a folder by the hash of their content, and the signed links to them.
+//! The bytes of images, kept in a folder by the hash of their content, and the signed links to them.
 //!
-//! A picture with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name,
+//! An image with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name,
 //! synced and renamed, so that a name always has its whole content, whatever dies when. Nobody but
 //! the owner can read them.
 
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use crate::model::ImageId;
 use files::Folder;
 
-/// A folder of pictures. Clones share it.
+/// A folder of images. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Archive {
     folder: Arc<Folder>,
@@ -52,7 +52,7 @@ impl Archive {
         self.blocking(move |folder| folder.get(&id)).await
     }
 
-    /// A picture's file, to be read piece by piece, and its length. Bytes that are no longer what their id
+    /// An image's file, to be read piece by piece, and its length. Bytes that are no longer what their id
     /// says are an error.
     pub async fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
         let id = id.clone();
@@ -70,20 +70,20 @@ impl Archive {
         self.folder.path(id)
     }
 
-    /// The pictures that are there for more than an hour, in no order: nobody is about to record
+    /// The images that are there for more than an hour, in no order: nobody is about to record
     /// one of them.
     pub async fn old_ids(&self) -> io::Result<Vec<ImageId>> {
         self.blocking(Folder::old_ids).await
     }
 
-    /// Copies every picture to `dir`, skipping what is there already. Tells how many were copied.
+    /// Copies every image to `dir`, skipping what is there already. Tells how many were copied.
     pub async fn copy_to(&self, dir: &Path) -> io::Result<u64> {
         let dir = dir.to_owned();
         self.blocking(move |folder| folder.copy_to(&Folder::open(&dir)?))
             .await
     }
 
-    /// Whether `bytes` more leave the disk enough room for the journal: 512 MiB or 2 %, the larger.
+    /// Whether `bytes` more leave the disk enough room for the store: 512 MiB or 2 %, the larger.
     pub async fn has_room_for(&self, bytes: u64) -> io::Result<bool> {
         self.blocking(move |folder| folder.has_room_for(bytes))
             .await

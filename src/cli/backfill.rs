@@ -11,9 +11,9 @@ use super::values::{Since, since};
 use crate::app;
 use crate::config::Config;
 use crate::intake::Intake;
-use crate::intake::backfill::{REACH, Report, Source, Telling, Window};
+use crate::intake::backfill::{Notified, REACH, Report, Source, Window};
 use crate::model::{AppName, Current, Timestamp};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -177,7 +177,7 @@ fn bar(source: &Source, window: Window, report: &Report) -> String {
 }
 
 impl Done {
-    fn count(&self, telling: Telling) -> usize {
+    fn count(&self, telling: Notified) -> usize {
         let all = self.report.taken.iter();
         all.filter(|taken| taken.telling == telling).count()
     }
@@ -206,9 +206,9 @@ impl Done {
         let verb = if self.dry_run { "would be" } else { "are" };
         out.push_str(&format!(
             "of these {} {verb} told at once, {} quietly for they are late, {} to nobody\n\n",
-            self.count(Telling::AtOnce),
-            self.count(Telling::Quietly),
-            self.count(Telling::Not)
+            self.count(Notified::AtOnce),
+            self.count(Notified::Quietly),
+            self.count(Notified::Not)
         ));
         let mut table = Table::new(["FEEDBACK", "REPORTED", "TOLD"]);
         for taken in &report.taken {
@@ -266,8 +266,8 @@ mod tests {
                 by_event: 100,
                 by_list: 1,
                 taken: vec![
-                    taken("7057888018203574291", Telling::Quietly),
-                    taken("\u{1b}[2J", Telling::Not),
+                    taken("7057888018203574291", Notified::Quietly),
+                    taken("\u{1b}[2J", Notified::Not),
                 ],
                 unreadable: 1,
                 span: None,

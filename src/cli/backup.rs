@@ -1,4 +1,4 @@
-//! `backup`: a consistent copy of journal and pictures while the relay runs.
+//! `backup`: a consistent copy of store and images while the relay runs.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -28,7 +28,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Copies the journal first: every picture that the copy speaks of is then in the folder already.
+/// Copies the store first: every image that the copy speaks of is then in the folder already.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -37,14 +37,14 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let copied = block_on(copy(&store, &config, &journal, &images))?;
     if args.json {
         context.out.json(&json!({
-            "journal": journal.display().to_string(),
+            "store": journal.display().to_string(),
             "images": images.display().to_string(),
             "images_copied": copied,
         }));
     } else {
         context
             .out
-            .line(&format!("journal copied to {}", journal.display()));
+            .line(&format!("store copied to {}", journal.display()));
         let pictures = if copied == 1 { "picture" } else { "pictures" };
         context.out.line(&format!(
             "{copied} {pictures} copied to {}",
@@ -66,8 +66,8 @@ async fn copy(
     archive.copy_to(images).await.map_err(pictures)
 }
 
-/// Makes the folder, or sees that an existing one is private and holds no journal. Returns where
-/// the journal goes.
+/// Makes the folder, or sees that an existing one is private and holds no store. Returns where
+/// the store goes.
 fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
     let shown = folder.display();
     let made = std::fs::DirBuilder::new().mode(0o700).create(folder);

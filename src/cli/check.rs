@@ -12,9 +12,9 @@ use super::context::{Context, Exit, Failure, block_on};
 use crate::config::{Config, Loaded};
 use crate::destination::KindSettings;
 use crate::diag::Level;
-use crate::doctor::{self, Finding, Standing};
 use crate::model::{RuleName, Secret};
 use crate::net::{NO_CERTIFICATES, has_certificates};
+use crate::online_check::{self, CheckStatus, Finding};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,7 +91,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let file = context.file();
     warn_of_certificates(context, loaded.config.as_ref());
     let findings = match &loaded.config {
-        Some(config) if args.online => Some(examine(context, config)?),
+        Some(config) if args.online => Some(run_online(context, config)?),
         Some(_) | None => None,
     };
     let format = if args.json { Format::Json } else { args.format };
@@ -130,8 +130,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     }
     let findings = findings.unwrap_or_default();
     let any = |standing| findings.iter().any(|one| one.standing == standing);
-    let warned = counts.warnings > 0 || any(Standing::Warning);
-    let found = any(Standing::Failed) || (warned && args.deny_warnings);
+    let warned = counts.warnings > 0 || any(CheckStatus::Warning);
+    let found = any(CheckStatus::Failed) || (warned && args.deny_warnings);
     match contents {
         None => {
             let untested = loaded.has_tests().then_some("; its [[tests]] were not run");
@@ -164,8 +164,8 @@ fn speaks_https(config: &Config) -> bool {
     sends || config.apps.values().any(|app| app.app_secret.is_some())
 }
 
-fn examine(context: &Context, config: &Config) -> Result<Vec<Finding>, Failure> {
-    let examination = doctor::examine(config, context.clock());
+fn run_online(context: &Context, config: &Config) -> Result<Vec<Finding>, Failure> {
+    let examination = online_check::run(config, context.clock());
     block_on(async {
         let findings = examination.await;
         findings.map_err(|error| Failure::of("cannot ask anybody", error))

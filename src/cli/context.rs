@@ -1,4 +1,4 @@
-//! What every command needs: the configuration, the journal, the time, the printer; and how it ends.
+//! What every command needs: the configuration, the store, the time, the printer; and how it ends.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -159,7 +159,7 @@ impl Context {
         config.ok_or_else(|| Failure::Configuration(loaded.report()))
     }
 
-    /// The journal, beside a relay that may be running.
+    /// The store, beside a relay that may be running.
     pub(super) fn store(&self, config: &Config) -> Result<Store, Failure> {
         Ok(Store::open_beside(&config.store, Arc::clone(&self.clock))?)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::context::{Context, Failure};
-use crate::app::{Entrance, Process, ServiceManager, Surroundings};
+use crate::app::{EventSource, Process, ServiceManager, Surroundings};
 use crate::demo::{PagePort, Tour};
 use crate::model::AppName;
 
@@ -51,7 +51,7 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
     let surroundings = Surroundings {
         manager: ServiceManager::of(context.environment()),
         reload: context.loader(),
-        announce: |address: SocketAddr, _: &[(AppName, Entrance)]| {
+        announce: |address: SocketAddr, _: &[(AppName, EventSource)]| {
             context.out.text(&welcome(&tour, address));
             tour.begin(address);
         },

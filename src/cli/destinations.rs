@@ -9,7 +9,7 @@ use super::context::{Context, Exit, Failure, block_on, destination};
 use super::text::Table;
 use super::view;
 use crate::config::{Config, Needs};
-use crate::destination::{KindSettings, Pace, slowest};
+use crate::destination::{KindSettings, RateLimit, slowest};
 use crate::model::{DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats};
 
@@ -68,7 +68,7 @@ struct Row {
     queue: Option<QueueStats>,
     gate: Option<GateRecord>,
     /// Its rates.
-    paces: Vec<Pace>,
+    paces: Vec<RateLimit>,
 }
 
 async fn list(context: &mut Context, args: &ListArgs) -> Result<Exit, Failure> {
@@ -114,7 +114,7 @@ fn kinds(config: &Config) -> BTreeMap<DestinationName, &'static str> {
         .collect()
 }
 
-/// Those that are configured and those that the journal still knows.
+/// Those that are configured and those that the store still knows.
 fn rows(
     kinds: BTreeMap<DestinationName, &'static str>,
     queues: Vec<QueueStats>,
@@ -152,7 +152,7 @@ impl Row {
     }
 
     /// The rate that holds back what waits, and for how long, if that is more than a moment.
-    fn wait(&self) -> Option<(Pace, Duration)> {
+    fn wait(&self) -> Option<(RateLimit, Duration)> {
         let (pending, _, _) = self.counts();
         let slowest = slowest(&self.paces, pending);
         slowest.filter(|(_, time)| *time > MOMENT)
@@ -203,7 +203,7 @@ impl Row {
             "broken_since": view::time_json(gate.and_then(|gate| gate.open_since)),
             "failing_since": view::time_json(gate.and_then(|gate| gate.failing_since)),
             "stopped": gate.and_then(|gate| gate.stopped.as_deref()),
-            "paces": self.paces.iter().map(Pace::to_string).collect::<Vec<_>>(),
+            "paces": self.paces.iter().map(RateLimit::to_string).collect::<Vec<_>>(),
             "wait_s": self.wait().map(|(_, time)| time.as_secs()),
         })
     }
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn wait_for_a_rate_is_shown() {
-        let pace = Pace {
+        let pace = RateLimit {
             count: 95,
             per: Duration::from_secs(60),
         };

@@ -14,7 +14,7 @@ Examples:
 
 Of the configuration only server.listen is looked at. Exit status: 0 it is well, 1 it is not or does not answer within 3 s.";
 
-/// How long the answer may take. The relay gives its journal two seconds.
+/// How long the answer may take. The relay gives its store two seconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How much of the answer is shown: it is one line.

@@ -74,7 +74,7 @@ enum Command {
     Check(check::Args),
     /// Show what would happen to an event: each rule, and the payload for each destination
     Try(try_event::Args),
-    /// Look at the journal of events, replay or erase
+    /// Look at the store of events, replay or erase
     #[command(subcommand)]
     Events(events::Command),
     /// Look at deliveries, retry or discard them
@@ -85,7 +85,7 @@ enum Command {
     Destinations(destinations::Command),
     /// Ask Feishu for the list of feedback and take in what never arrived
     Backfill(backfill::Args),
-    /// Copy journal and pictures consistently while the relay runs
+    /// Copy store and images consistently while the relay runs
     Backup(backup::Args),
     /// Ask the running relay whether it is well
     Healthcheck(healthcheck::Args),

@@ -1,4 +1,4 @@
-//! Events read again, from a file or from what the journal kept: the one door to the protocol.
+//! Events read again, from a file or from what the store kept: the one door to the protocol.
 
 use crate::app;
 use crate::config::Config;
@@ -36,7 +36,7 @@ pub(super) async fn read_with_reports(
     Ok(event)
 }
 
-/// Reads what the journal kept of an event.
+/// Reads what the store kept of an event.
 pub(super) fn read_stored(stored: &StoredEvent, config: &Config) -> Result<Event, String> {
     let body = stored
         .body

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 
 `feedback-relay [--config relay.toml] COMMAND`. Results go to stdout, logs to stderr, `--json` where a program might read the
 answer. Exit status: 0 done, 1 it failed or a check found something, 2 the command line or the configuration is wrong.
-Commands that look at or change the journal work beside a running relay, which sees what they did within a second.
+Commands that look at or change the store work beside a running relay, which sees what they did within a second.
 
 This page is made from the program itself; `feedback-relay man` has the same as manual pages.
 ";

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::context::{Context, Failure};
 use super::output::Printer;
-use crate::app::{Entrance, Process, ServiceManager, Surroundings};
+use crate::app::{EventSource, Process, ServiceManager, Surroundings};
 use crate::model::AppName;
 
 pub(super) const EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ pub(super) fn run(context: Context) -> ExitCode {
     let surroundings = Surroundings {
         manager: ServiceManager::of(context.environment()),
         reload: context.loader(),
-        announce: |address: SocketAddr, entrances: &[(AppName, Entrance)]| {
+        announce: |address: SocketAddr, entrances: &[(AppName, EventSource)]| {
             announce(context.out, lines(address, entrances));
         },
     };
@@ -46,11 +46,11 @@ pub(super) fn run(context: Context) -> ExitCode {
 }
 
 /// What stdout says of a relay that listens.
-fn lines(address: SocketAddr, entrances: &[(AppName, Entrance)]) -> Vec<String> {
+fn lines(address: SocketAddr, entrances: &[(AppName, EventSource)]) -> Vec<String> {
     let mut lines = vec![format!("listening on http://{address}")];
     lines.extend(entrances.iter().map(|(app, entrance)| match entrance {
-        Entrance::Url(url) => format!("request URL for the events of {app}: {url}"),
-        Entrance::LongConnection => format!(
+        EventSource::Url(url) => format!("request URL for the events of {app}: {url}"),
+        EventSource::LongConnection => format!(
             "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
              choose it as the subscription mode while this runs"
         ),

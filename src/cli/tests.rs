@@ -7,14 +7,14 @@ use clap::CommandFactory;
 use super::context::Failure;
 use super::*;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, EventSeq, Form, Order,
-    OutcomeKind, RuleName, Severity, Timestamp, Trigger,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, EventSeq, Form,
+    MessageSpec, OutcomeKind, RuleName, Severity, Timestamp, Trigger,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 
-pub(super) fn an_order() -> Order {
-    Order {
+pub(super) fn an_order() -> MessageSpec {
+    MessageSpec {
         rule: RuleName::new("blank screen"),
         severity: Severity::Critical,
         template: "alert".into(),
@@ -31,7 +31,7 @@ pub(super) fn a_delivery() -> Delivery {
         event: EventSeq(7),
         event_id: EventId::new("5e37"),
         destination: DestinationName::new("oncall-chat"),
-        order: an_order(),
+        spec: an_order(),
         trigger: Trigger::Event,
         state: DeliveryState::Pending,
         form: Form::Full,

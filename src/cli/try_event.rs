@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// For a change of status: the report it is of; else the store is asked for it
     #[arg(long, value_name = "FILE")]
     feedback: Option<PathBuf>,
-    /// Really send it, marked as a test, once and without pictures; mentions are shown and call nobody
+    /// Really send it, marked as a test, once and without images; mentions are shown and call nobody
     #[arg(long)]
     send: bool,
     /// Only the message to this destination

@@ -1,9 +1,9 @@
-//! How the journal's records and the rules' findings are shown, as text and as JSON. Pure.
+//! How the store's records and the rules' findings are shown, as text and as JSON. Pure.
 
 use serde_json::{Value, json};
 
 use crate::model::{
-    Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, Order, Severity, Timestamp,
+    Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, MessageSpec, Severity, Timestamp,
 };
 
 /// Absent is `-`.
@@ -46,11 +46,11 @@ pub(super) fn status(status: Option<FeedbackStatus>) -> String {
 }
 
 /// How a rule wants it told, in a few words.
-pub(super) fn order(order: &Order) -> String {
-    let mut text = format!("rule {:?}, {}", order.rule.as_str(), order.severity);
-    text.push_str(&format!(", template {}", order.template));
-    if !order.mentions.is_empty() {
-        text.push_str(&format!(", mentions {}", order.mentions.join(" ")));
+pub(super) fn spec(spec: &MessageSpec) -> String {
+    let mut text = format!("rule {:?}, {}", spec.rule.as_str(), spec.severity);
+    text.push_str(&format!(", template {}", spec.template));
+    if !spec.mentions.is_empty() {
+        text.push_str(&format!(", mentions {}", spec.mentions.join(" ")));
     }
     text
 }
@@ -63,11 +63,11 @@ pub(super) fn delivery_json(delivery: &Delivery) -> Value {
         "destination": delivery.destination.as_str(),
         "state": delivery.state.key(),
         "trigger": delivery.trigger.key(),
-        "rule": delivery.order.rule.as_str(),
-        "severity": delivery.order.severity.key(),
-        "template": delivery.order.template,
-        "mentions": delivery.order.mentions,
-        "labels": delivery.order.labels,
+        "rule": delivery.spec.rule.as_str(),
+        "severity": delivery.spec.severity.key(),
+        "template": delivery.spec.template,
+        "mentions": delivery.spec.mentions,
+        "labels": delivery.spec.labels,
         "form": delivery.form.key(),
         "attempts": delivery.attempts,
         "created_at": time_json(Some(delivery.created_at)),
@@ -113,7 +113,7 @@ pub(super) fn attempt(attempt: &Attempt) -> String {
     text
 }
 
-/// A picture for programs.
+/// An image for programs.
 pub(super) fn image_json(image: &Image) -> Value {
     let kept = image.kept.as_ref();
     json!({
@@ -128,7 +128,7 @@ pub(super) fn image_json(image: &Image) -> Value {
     })
 }
 
-/// A picture in a few words.
+/// An image in a few words.
 pub(super) fn image(image: &Image) -> String {
     let mut text = format!("#{} {}", image.ordinal, image.state);
     if let Some(kept) = &image.kept {
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn an_order_names_whom_it_mentions() {
         assert_eq!(
-            order(&an_order()),
+            spec(&an_order()),
             "rule \"blank screen\", critical, template alert, mentions sre all"
         );
     }

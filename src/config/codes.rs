@@ -60,7 +60,7 @@ codes! {
     WEBHOOK_SECRET = "E030", "not a signing secret of Standard Webhooks";
     BAD_HEADER = "E031", "a header that cannot be sent";
     SAME_ADDRESS = "E032", "two listeners on one address";
-    BAD_STORE = "E033", "not a journal's URL";
+    BAD_STORE = "E033", "not a store's URL";
     BAD_HOST = "E034", "not a host pattern";
     BAD_MENTION = "E035", "not a person that can be mentioned";
     NAME_TAKEN = "E036", "one name for two things";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::spans::{At, Complaints, from_environment};
+use super::spans::{Diagnostics, Location, from_environment};
 use super::{Needs, codes, flaw, stand_in};
 
 /// The variables of the process.
@@ -24,9 +24,9 @@ pub(super) struct Variables<'a> {
 /// What `RELAY__…` set is taken as it is: whoever wrote it had a shell to expand it.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
-    at: &At,
+    at: &Location,
     variables: Variables<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> HashSet<usize> {
     let mut work = Expansion {
         variables,
@@ -39,18 +39,18 @@ pub(super) fn expand(
 
 struct Expansion<'a> {
     variables: Variables<'a>,
-    out: &'a mut Complaints,
+    out: &'a mut Diagnostics,
     expanded: HashSet<usize>,
 }
 
 impl Expansion<'_> {
     /// Whether a variable of this key must be set.
-    fn must_be_set(&self, at: &At) -> bool {
+    fn must_be_set(&self, at: &Location) -> bool {
         let is_place = matches!(at.path.as_str(), "store.url" | "images.store");
         self.variables.needs != Needs::StoreOnly || is_place
     }
 
-    fn table(&mut self, table: &mut DeTable<'_>, at: &At) {
+    fn table(&mut self, table: &mut DeTable<'_>, at: &Location) {
         let mut bad = Vec::new();
         for (key, value) in table.iter_mut() {
             let at = at.key(key.get_ref(), value.span());
@@ -63,7 +63,7 @@ impl Expansion<'_> {
         }
     }
 
-    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, at: &At) -> bool {
+    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, at: &Location) -> bool {
         let span = value.span();
         match value.get_mut() {
             DeValue::String(text) => {
@@ -139,7 +139,7 @@ enum Problem {
 }
 
 impl Problem {
-    fn tell(self, at: &At, out: &mut Complaints) {
+    fn tell(self, at: &Location, out: &mut Diagnostics) {
         match self {
             Self::Unset(name) => out.add_with_help(
                 codes::UNSET,

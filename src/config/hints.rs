@@ -3,7 +3,7 @@
 
 use toml::de::DeValue;
 
-use super::spans::{At, Complaints};
+use super::spans::{Diagnostics, Location};
 use crate::toml_reader::suggest;
 pub(super) use crate::toml_reader::suggest::nearest;
 
@@ -42,7 +42,7 @@ fn is_not_built(path: &str) -> bool {
 }
 
 /// Complains of a key that is not among the `known`.
-pub(super) fn unknown_key(key: &str, known: &[&str], at: &At, out: &mut Complaints) {
+pub(super) fn unknown_key(key: &str, known: &[&str], at: &Location, out: &mut Diagnostics) {
     if is_not_built(&at.path) {
         let message = format!("`{key}` is not built yet");
         return out.add(codes::NOT_BUILT, at, message);
@@ -71,8 +71,8 @@ fn help(key: &str, known: &[&str]) -> Option<String> {
 pub(super) fn unknown_word(
     given: Option<&DeValue<'_>>,
     expected: &str,
-    at: &At,
-    out: &mut Complaints,
+    at: &Location,
+    out: &mut Diagnostics,
 ) {
     let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let message = format!("expected {expected}");

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::expand::{Variables, expand};
 use super::rule_tests;
 use super::section::Section;
-use super::spans::{At, Complaints, from_environment, join};
+use super::spans::{Diagnostics, Location, from_environment, join};
 use super::values::Many;
 use super::{Needs, Tests, codes, layers, misplaced, read_text, rules, stand_in};
 
@@ -39,13 +39,13 @@ pub(super) struct Part<'i> {
 pub(super) fn read(
     patterns: Many<Spanned<String>>,
     folder: &Path,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> (Vec<(PathBuf, String)>, BTreeMap<String, usize>) {
     let mut matched = BTreeMap::new();
     let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    let mut found: Vec<(PathBuf, At)> = Vec::new();
+    let mut found: Vec<(PathBuf, Location)> = Vec::new();
     for pattern in patterns.0 {
-        let at = At::new("include", pattern.span());
+        let at = Location::new("include", pattern.span());
         match matching(folder, pattern.get_ref()) {
             Ok(none) if none.is_empty() => {
                 out.add(codes::NO_INCLUDE, &at, "no file matches this pattern");
@@ -65,7 +65,7 @@ pub(super) fn read(
         }
     }
     if found.len() > FILES_MAX {
-        let at = At {
+        let at = Location {
             path: "include".to_owned(),
             span: None,
         };
@@ -87,7 +87,7 @@ pub(super) fn parts<'i>(
     tests: Tests,
     rules: &mut rules::Written,
     written: &mut rule_tests::Written<'i>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Vec<Part<'i>> {
     let mut parts = Vec::with_capacity(files.len());
     for (file, text) in files {
@@ -106,9 +106,9 @@ pub(super) fn parts<'i>(
             expand_list(&mut top, "tests", written.count(), variables, out);
             rules.take(&mut top, file, out);
             written.take(&mut top, file, out);
-            let expanded = expand(&mut top, &At::default(), variables, out);
+            let expanded = expand(&mut top, &Location::default(), variables, out);
             let top = Section {
-                at: At::default(),
+                at: Location::default(),
                 table: top,
             };
             parts.push(Part {
@@ -124,7 +124,7 @@ pub(super) fn parts<'i>(
 }
 
 /// Complains of what only the main file can have, and takes it out.
-fn refuse_others(top: &mut DeTable<'_>, out: &mut Complaints) {
+fn refuse_others(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     let known = |key: &str| matches!(key, "rules" | "tests") || NAMED.contains(&key);
     let others: Vec<_> = top
         .keys()
@@ -132,7 +132,7 @@ fn refuse_others(top: &mut DeTable<'_>, out: &mut Complaints) {
         .cloned()
         .collect();
     for key in others {
-        let at = At::new(key.get_ref().to_string(), key.span());
+        let at = Location::new(key.get_ref().to_string(), key.span());
         let message = format!("an included file cannot have the key `{}`", key.get_ref());
         let help = "it holds [[rules]], [[tests]], [lists], [mentions] and [destinations]; the rest stands in the main file";
         out.add_with_help(codes::UNKNOWN_KEY, &at, message, help);
@@ -146,13 +146,13 @@ fn expand_list(
     key: &str,
     first: usize,
     variables: Variables<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     let Some(DeValue::Array(entries)) = top.get_mut(key).map(Spanned::get_mut) else {
         return;
     };
     for (index, entry) in entries.iter_mut().enumerate() {
-        let at = At::new(format!("{key}[{}]", first + index), entry.span());
+        let at = Location::new(format!("{key}[{}]", first + index), entry.span());
         if let DeValue::Table(table) = entry.get_mut() {
             expand(table, &at, variables, out);
         }
@@ -165,7 +165,7 @@ pub(super) fn settle_names<'i>(
     main: &mut Section<'i>,
     (file, text): (&Path, &str),
     parts: &mut [Part<'i>],
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     for section in NAMED {
         let mut first: BTreeMap<String, String> = BTreeMap::new();
@@ -179,7 +179,7 @@ pub(super) fn settle_names<'i>(
             let before = out.enter(part.file);
             for key in keys(&part.top, section) {
                 let name = key.get_ref();
-                let at = At::new(join(section, name), key.span());
+                let at = Location::new(join(section, name), key.span());
                 if let Some(first) = first.get(name) {
                     let message = format!("`{}` stands in {first} too", at.path);
                     out.add(codes::NAME_TAKEN, &at, message);

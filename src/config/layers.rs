@@ -12,17 +12,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::expand::{Environment, FLAW_HELP};
-use super::spans::{At, Complaints, join};
+use super::spans::{Diagnostics, Location, join};
 use super::{codes, flaw, misplaced};
 
 const PREFIX: &str = "RELAY";
 const SEPARATOR: &str = "__";
 
 /// Parses a file. What can be read of a broken one is not used: it would be complained of twice.
-pub(super) fn parse<'i>(text: &'i str, out: &mut Complaints) -> Option<DeTable<'i>> {
+pub(super) fn parse<'i>(text: &'i str, out: &mut Diagnostics) -> Option<DeTable<'i>> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let at = At {
+        let at = Location {
             path: String::new(),
             span: error.span(),
         };
@@ -64,7 +64,7 @@ pub(super) fn overlay<'i>(
     tree: &mut DeTable<'i>,
     text: &str,
     environment: &'i Environment,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     // The variables, by the lower-case names that `config` knows them by.
     let variables = ours(environment, out);
@@ -94,7 +94,7 @@ pub(super) fn overlay<'i>(
         }
         // Its words may show a value.
         Err(_may_show_values) => {
-            let at = At::default();
+            let at = Location::default();
             let message = "the RELAY__… variables cannot be laid over this file";
             out.add(codes::BAD_VARIABLE, &at, message);
         }
@@ -105,13 +105,13 @@ pub(super) fn overlay<'i>(
 type Variables<'i> = BTreeMap<String, (&'i str, &'i str)>;
 
 /// The variables that are meant for us and name a value.
-fn ours<'i>(environment: &'i Environment, out: &mut Complaints) -> Variables<'i> {
+fn ours<'i>(environment: &'i Environment, out: &mut Diagnostics) -> Variables<'i> {
     let prefix = format!("{PREFIX}{SEPARATOR}");
     let mut ours = Variables::new();
     for (name, value) in environment {
         if let Some(meant) = misplaced::variable(name) {
             let message = format!("the variable {name} is not heeded");
-            let at = At::new("", out.variable_span(name));
+            let at = Location::new("", out.variable_span(name));
             let help = format!("write {meant}, with two `_` between the parts");
             out.add_with_help(codes::IGNORED_VARIABLE, &at, message, help);
             continue;
@@ -128,7 +128,7 @@ fn ours<'i>(environment: &'i Environment, out: &mut Complaints) -> Variables<'i>
             let span = out.variable_span(name);
             out.add_with_help(
                 codes::BAD_VARIABLE,
-                &At::new("", span),
+                &Location::new("", span),
                 format!("{name} does not name a value"),
                 "write RELAY__SECTION__KEY, with letters, digits and single `_` in names",
             );
@@ -139,7 +139,7 @@ fn ours<'i>(environment: &'i Environment, out: &mut Complaints) -> Variables<'i>
 
 struct Overlay<'a, 'i> {
     variables: &'a Variables<'i>,
-    out: &'a mut Complaints,
+    out: &'a mut Diagnostics,
 }
 
 impl<'i> Overlay<'_, 'i> {
@@ -190,7 +190,7 @@ impl<'i> Overlay<'_, 'i> {
                     let text = flaw::without_line_breaks(text);
                     if let Some(flaw) = flaw::of_text(text) {
                         let message = format!("the value of {name} has {flaw}");
-                        let at = At::new(path, span);
+                        let at = Location::new(path, span);
                         self.out.add_with_help(codes::FLAW, &at, message, FLAW_HELP);
                         tree.remove(key.as_str());
                         return;
@@ -208,7 +208,7 @@ impl<'i> Overlay<'_, 'i> {
                 let span = self.out.variable_span(name);
                 self.out.add_with_help(
                     codes::BAD_VARIABLE,
-                    &At::new(path, span),
+                    &Location::new(path, span),
                     format!("{name} reaches into the list `{path}`"),
                     "a variable replaces one value, not an entry of a list",
                 );

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::check::check_name;
 use super::codes;
 use super::section::{Section, kind_of};
-use super::spans::{At, Complaints};
+use super::spans::{Diagnostics, Location};
 use crate::rules::Word;
 
 /// How many words a list may have.
@@ -19,12 +19,12 @@ const WORDS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) words: Vec<Word>,
-    at: At,
+    at: Location,
     file: PathBuf,
 }
 
 /// `[lists]` of one file.
-pub(super) fn lists(section: Section<'_>, out: &mut Complaints) -> BTreeMap<String, List> {
+pub(super) fn lists(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, List> {
     let mut lists = BTreeMap::new();
     let section_at = section.at;
     for (key, value) in section.table {
@@ -43,7 +43,7 @@ pub(super) fn lists(section: Section<'_>, out: &mut Complaints) -> BTreeMap<Stri
 }
 
 /// The words of a list, or the one that stands for it.
-fn words(value: Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) -> Vec<Word> {
+fn words(value: Spanned<DeValue<'_>>, at: &Location, out: &mut Diagnostics) -> Vec<Word> {
     let span = value.span();
     let items = match value.into_inner() {
         DeValue::Array(items) => items.into_iter().collect(),
@@ -62,7 +62,7 @@ fn words(value: Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) -> Vec<Word
     words
 }
 
-fn word(value: &DeValue<'_>, at: &At, out: &mut Complaints) -> Option<Word> {
+fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Word> {
     match value {
         DeValue::String(text) if text.is_empty() => {
             out.add(codes::WRONG_VALUE, at, "an empty word matches nothing");
@@ -97,7 +97,7 @@ fn word(value: &DeValue<'_>, at: &At, out: &mut Complaints) -> Option<Word> {
 pub(super) fn unused(
     lists: &BTreeMap<String, List>,
     used: &BTreeSet<String>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     if out.any_errors() {
         return; // A rule that could not be read may use one.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::codes;
 use super::schema::schema;
-use super::spans::{At, Complaints, from_environment};
+use super::spans::{Diagnostics, Location, from_environment};
 
 /// The sections whose keys are theirs alone, whatever table they stand in.
 const SECTIONS: &[&str] = &[
@@ -22,14 +22,14 @@ const SECTIONS: &[&str] = &[
 ];
 
 /// Complains of `server.admin_listen = …` below a table, where TOML takes it for a key of that table, and takes it out.
-pub(super) fn take_out(top: &mut DeTable<'_>, out: &mut Complaints) {
+pub(super) fn take_out(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     for (key, value) in top.iter_mut() {
-        let at = At::default().key(key.get_ref(), value.span());
+        let at = Location::default().key(key.get_ref(), value.span());
         below(value, &at, out);
     }
 }
 
-fn below(value: &mut Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) {
+fn below(value: &mut Spanned<DeValue<'_>>, at: &Location, out: &mut Diagnostics) {
     match value.get_mut() {
         DeValue::Table(table) => in_table(table, at, out),
         DeValue::Array(items) => {
@@ -46,7 +46,7 @@ fn below(value: &mut Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) {
     }
 }
 
-fn in_table(table: &mut DeTable<'_>, at: &At, out: &mut Complaints) {
+fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
     let mut strangers = Vec::new();
     for (key, value) in table.iter_mut() {
         let place = at.key(key.get_ref(), key.span());

@@ -16,10 +16,10 @@ mod expand;
 mod flaw;
 mod hints;
 mod included;
+mod keys;
 mod layers;
 mod lists;
 mod misplaced;
-mod raw;
 mod reload;
 mod rule_tests;
 mod rules;
@@ -44,7 +44,7 @@ use toml::Spanned;
 use self::check::Context;
 use self::expand::Variables;
 use self::section::Section;
-use self::spans::{At, Complaints};
+use self::spans::{Diagnostics, Location};
 use self::values::Many;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
@@ -84,7 +84,7 @@ pub struct Config {
     pub store: store::Settings,
     /// `[images]`.
     pub images: images::Settings,
-    /// Where pictures are kept.
+    /// Where images are kept.
     pub images_dir: PathBuf,
     /// All templates, as they were when they were checked; locale and timezone are in each
     /// destination's audience.
@@ -120,7 +120,7 @@ pub struct Server {
     pub listen: SocketAddr,
     /// If set, where `/metrics` and `/status` are served instead.
     pub admin_listen: Option<SocketAddr>,
-    /// How chats reach pictures, without a trailing slash.
+    /// How chats reach images, without a trailing slash.
     pub public_url: Option<String>,
     /// The largest body, in bytes on the wire.
     pub max_body: usize,
@@ -243,10 +243,10 @@ pub fn load_with_tests(file: &Path, environment: &BTreeMap<String, String>) -> L
 }
 
 fn load_as(file: &Path, variables: Variables<'_>, tests: Tests) -> Loaded {
-    let mut out = Complaints::new(file);
+    let mut out = Diagnostics::new(file);
     let mut sources = Vec::new();
     let mut built = None;
-    if let Some(text) = read_text(file, &At::default(), &mut out) {
+    if let Some(text) = read_text(file, &Location::default(), &mut out) {
         let mut included = Vec::new();
         let source = Source { file, text: &text };
         built = build(source, variables, tests, &mut included, &mut out);
@@ -273,12 +273,12 @@ fn load_as(file: &Path, variables: Variables<'_>, tests: Tests) -> Loaded {
 /// Where a relay with this configuration listens; `None` if that cannot be told. Nothing but `server.listen` is looked
 /// at: who asks whether a relay is well must get an answer while the rest is being edited.
 pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<SocketAddr> {
-    let mut out = Complaints::new(file);
-    let text = read_text(file, &At::default(), &mut out)?;
+    let mut out = Diagnostics::new(file);
+    let text = read_text(file, &Location::default(), &mut out)?;
     let mut tree = layers::parse(&text, &mut out)?;
     layers::overlay(&mut tree, &text, environment, &mut out);
     let mut alone = Section {
-        at: At::default(),
+        at: Location::default(),
         table: toml::de::DeTable::new(),
     };
     if let Some((key, mut value)) = tree.remove_entry("server") {
@@ -291,7 +291,7 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
     }
     let needs = Needs::All;
     let variables = Variables { environment, needs };
-    expand::expand(&mut alone.table, &At::default(), variables, &mut out);
+    expand::expand(&mut alone.table, &Location::default(), variables, &mut out);
     let server = check::server(alone, &mut out);
     (!out.any_errors()).then_some(server.listen)
 }
@@ -324,7 +324,7 @@ fn build(
     variables: Variables<'_>,
     tests: Tests,
     sources: &mut Vec<(PathBuf, String)>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<(Config, Vec<RuleTest>)> {
     let Source { file, text } = source;
     let mut tree = layers::parse(text, out)?;
@@ -336,7 +336,7 @@ fn build(
     if variables.needs != Needs::All {
         stand_in::for_secrets(&mut tree);
     }
-    let expanded = expand::expand(&mut tree, &At::default(), variables, out);
+    let expanded = expand::expand(&mut tree, &Location::default(), variables, out);
     let context = Context {
         file,
         source: text,
@@ -348,10 +348,10 @@ fn build(
     rules.take(&mut tree, file, out);
     let mut written = rule_tests::Written::default();
     written.take(&mut tree, file, out);
-    let at = At::default();
+    let at = Location::default();
     let mut top = Section { at, table: tree };
     let mut head = Section {
-        at: At::default(),
+        at: Location::default(),
         table: toml::de::DeTable::new(),
     };
     if let Some((key, value)) = top.table.remove_entry("include") {
@@ -369,7 +369,7 @@ fn build(
 }
 
 /// The text of a file, or a complaint at what named it.
-fn read_text(file: &Path, at: &At, out: &mut Complaints) -> Option<String> {
+fn read_text(file: &Path, at: &Location, out: &mut Diagnostics) -> Option<String> {
     use std::io::Read;
 
     let mut bytes = Vec::new();

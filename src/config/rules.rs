@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::codes;
 use super::section::{Section, kind_of};
-use super::spans::{At, Complaints};
+use super::spans::{Diagnostics, Location};
 use crate::destination;
 use crate::diag::Diagnostic;
 use crate::model::DestinationName;
@@ -50,18 +50,18 @@ impl Written {
     }
 
     /// Takes the `[[rules]]` of one file.
-    pub(super) fn take(&mut self, top: &mut DeTable<'_>, file: &Path, out: &mut Complaints) {
+    pub(super) fn take(&mut self, top: &mut DeTable<'_>, file: &Path, out: &mut Diagnostics) {
         let Some(value) = top.remove("rules") else {
             return;
         };
         let span = value.span();
         let DeValue::Array(entries) = value.into_inner() else {
-            let at = At::new("rules", span);
+            let at = Location::new("rules", span);
             let message = "expected a list of rules";
             return out.add_with_help(codes::WRONG_TYPE, &at, message, "begin each with [[rules]]");
         };
         for entry in entries {
-            let at = At::new(format!("rules[{}]", self.count), entry.span());
+            let at = Location::new(format!("rules[{}]", self.count), entry.span());
             self.count += 1;
             self.files.push(file.to_owned());
             match entry.into_inner() {
@@ -96,12 +96,12 @@ impl Written {
     }
 
     /// Checks the rules against the names they use.
-    pub(super) fn build(self, known: &Known, out: &mut Complaints) -> Checked {
+    pub(super) fn build(self, known: &Known, out: &mut Diagnostics) -> Checked {
         if self.count == 0 {
             if !out.concern("rules") && !out.concern("include") {
                 let message = "there are no rules: events are kept and nobody is told";
                 let help = "write [[rules]] with a name and `send_to`";
-                out.add_with_help(codes::NO_RULES, &At::default(), message, help);
+                out.add_with_help(codes::NO_RULES, &Location::default(), message, help);
             }
             return Checked::default();
         }
@@ -136,7 +136,7 @@ pub(super) struct Checked {
 
 impl Checked {
     /// Warns of patterns that take only the beginning of these pages.
-    pub(super) fn check_paths(&self, pages: &[String], out: &mut Complaints) {
+    pub(super) fn check_paths(&self, pages: &[String], out: &mut Diagnostics) {
         let warnings = self.built.literal_paths.iter();
         self.adopt(warnings.filter_map(|one| one.check(pages)).collect(), out);
     }
@@ -146,7 +146,7 @@ impl Checked {
         &self,
         destinations: &BTreeMap<DestinationName, destination::Settings>,
         templates: &Templates,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) {
         let lacking = |used: &NamedTemplate| {
             let reached = used
@@ -172,7 +172,7 @@ impl Checked {
         self.adopt(warnings, out);
     }
 
-    fn adopt(&self, diagnostics: Vec<Diagnostic>, out: &mut Complaints) {
+    fn adopt(&self, diagnostics: Vec<Diagnostic>, out: &mut Diagnostics) {
         out.adopt(diagnostics, |path| {
             let number = path.strip_prefix("rules[")?.split_once(']')?.0;
             self.files.get(number.parse::<usize>().ok()?).cloned()

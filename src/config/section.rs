@@ -7,13 +7,13 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
 
-use super::spans::{At, Complaints, from_environment, join};
+use super::spans::{Diagnostics, Location, from_environment, join};
 use super::{codes, hints};
 
 /// A table of the configuration and the way to it.
 #[derive(Debug)]
 pub(super) struct Section<'i> {
-    pub(super) at: At,
+    pub(super) at: Location,
     pub(super) table: DeTable<'i>,
 }
 
@@ -22,8 +22,8 @@ type Key<'i> = Spanned<DeString<'i>>;
 
 impl<'i> Section<'i> {
     /// Takes the table at `key` out of this one; an empty one if it is not written.
-    pub(super) fn take(&mut self, key: &str, out: &mut Complaints) -> Section<'i> {
-        let at = At {
+    pub(super) fn take(&mut self, key: &str, out: &mut Diagnostics) -> Section<'i> {
+        let at = Location {
             path: join(&self.at.path, key),
             span: None,
         };
@@ -41,7 +41,7 @@ impl<'i> Section<'i> {
     }
 
     /// Takes every entry out; those that are no tables are complained of: `[apps.NAME]`.
-    pub(super) fn entries(self, out: &mut Complaints) -> Vec<(Spanned<String>, Section<'i>)> {
+    pub(super) fn entries(self, out: &mut Diagnostics) -> Vec<(Spanned<String>, Section<'i>)> {
         let path = self.at.path;
         self.table
             .into_iter()
@@ -57,24 +57,24 @@ impl<'i> Section<'i> {
         path: String,
         key: Range<usize>,
         value: Spanned<DeValue<'i>>,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Option<Section<'i>> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => {
-                let at = At::new(path, key);
+                let at = Location::new(path, key);
                 Some(Section { at, table })
             }
             other => {
                 let message = format!("expected a table, found {}", kind_of(&other));
-                out.add(codes::WRONG_TYPE, &At::new(path, span), message);
+                out.add(codes::WRONG_TYPE, &Location::new(path, span), message);
                 None
             }
         }
     }
 
     /// Takes the keys that `T` knows out of this section and reads them.
-    pub(super) fn take_known<T: DeserializeOwned + Default>(&mut self, out: &mut Complaints) -> T {
+    pub(super) fn take_known<T: DeserializeOwned + Default>(&mut self, out: &mut Diagnostics) -> T {
         let mut known = DeTable::new();
         let mut unknown = DeTable::new();
         for (key, value) in std::mem::take(&mut self.table) {
@@ -89,7 +89,7 @@ impl<'i> Section<'i> {
     }
 
     /// Reads all that is left; keys that `T` does not know are complained of.
-    pub(super) fn read<T: DeserializeOwned + Default>(self, out: &mut Complaints) -> T {
+    pub(super) fn read<T: DeserializeOwned + Default>(self, out: &mut Diagnostics) -> T {
         self.read_beside(&[], out)
     }
 
@@ -97,7 +97,7 @@ impl<'i> Section<'i> {
     pub(super) fn read_beside<T: DeserializeOwned + Default>(
         self,
         others: &[&str],
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> T {
         let mut sound = DeTable::new();
         for (key, value) in self.table {
@@ -177,15 +177,15 @@ pub(super) fn tell(
     problem: &Error,
     key: &Spanned<DeString<'_>>,
     value: &Spanned<DeValue<'_>>,
-    section: &At,
+    section: &Location,
     others: &[&str],
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     let at = section.key(key.get_ref(), value.span());
     let message = problem.message();
     let found_date = message.starts_with("unknown field `$__toml_private_datetime`");
     if found_date || message == "wanted string or table" {
-        let at = At::new(at.path, problem.span().unwrap_or_else(|| value.span()));
+        let at = Location::new(at.path, problem.span().unwrap_or_else(|| value.span()));
         let found = found_at(value, at.span.as_ref()).map_or("a date", kind_of);
         return out.add(
             codes::WRONG_TYPE,
@@ -206,9 +206,9 @@ pub(super) fn tell(
             span
         };
         let known: Vec<&str> = known.into_iter().chain(others.iter().copied()).collect();
-        return hints::unknown_key(unknown, &known, &At::new(path, span), out);
+        return hints::unknown_key(unknown, &known, &Location::new(path, span), out);
     }
-    let at = At::new(at.path, problem.span().unwrap_or_else(|| value.span()));
+    let at = Location::new(at.path, problem.span().unwrap_or_else(|| value.span()));
     if let Some((_, expected)) = message.rsplit_once(", expected ") {
         if message.starts_with("unknown variant") {
             let given = found_at(value, at.span.as_ref());

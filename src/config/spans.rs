@@ -20,12 +20,12 @@ pub(super) fn from_environment(span: &Range<usize>) -> bool {
 
 /// The way to a value, and its bytes if it is written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct At {
+pub(super) struct Location {
     pub(super) path: String,
     pub(super) span: Option<Range<usize>>,
 }
 
-impl At {
+impl Location {
     pub(super) fn new(path: impl Into<String>, span: Range<usize>) -> Self {
         Self {
             path: path.into(),
@@ -66,7 +66,7 @@ fn is_at_or_below(place: &str, path: &str) -> bool {
 
 /// Every complaint so far, and what is needed to place the next.
 #[derive(Debug)]
-pub(super) struct Complaints {
+pub(super) struct Diagnostics {
     file: PathBuf,
     variables: Vec<String>,
     /// Entries in which nothing is an error; see [`hush`](Self::hush).
@@ -74,7 +74,7 @@ pub(super) struct Complaints {
     list: Vec<Diagnostic>,
 }
 
-impl Complaints {
+impl Diagnostics {
     pub(super) fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),
@@ -101,21 +101,21 @@ impl Complaints {
         start..start + 1
     }
 
-    pub(super) fn add(&mut self, code: Code, at: &At, message: impl Into<String>) {
+    pub(super) fn add(&mut self, code: Code, at: &Location, message: impl Into<String>) {
         self.push(code, at, message.into(), None);
     }
 
     pub(super) fn add_with_help(
         &mut self,
         code: Code,
-        at: &At,
+        at: &Location,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
         self.push(code, at, message.into(), Some(help.into()));
     }
 
-    fn push(&mut self, code: Code, at: &At, message: String, help: Option<String>) {
+    fn push(&mut self, code: Code, at: &Location, message: String, help: Option<String>) {
         let variable = match &at.span {
             Some(span) => span
                 .start
@@ -160,7 +160,7 @@ impl Complaints {
 
     /// Takes no errors of the entry around `at`, such as `destinations.x` or `rules[3]`: a variable in it is
     /// not set, and whoever reads the configuration does not need it.
-    pub(super) fn hush(&mut self, at: &At) {
+    pub(super) fn hush(&mut self, at: &Location) {
         let mut parts = at.path.splitn(3, '.');
         let first = parts.next().unwrap_or_default();
         let entry = match parts.next() {

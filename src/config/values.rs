@@ -13,7 +13,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
-use crate::destination::Pace;
+use crate::destination::RateLimit;
 use crate::model::Secret;
 use crate::toml_reader::duration;
 
@@ -39,9 +39,9 @@ impl Period {
 
 /// How often to do something by oneself: a span of time, or `"off"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Often(pub(super) Option<Duration>);
+pub(super) struct Interval(pub(super) Option<Duration>);
 
-impl Often {
+impl Interval {
     fn parse(text: &str) -> Option<Self> {
         match text.trim() {
             "off" => Some(Self(None)),
@@ -71,7 +71,7 @@ impl Size {
 
 /// How often: `"50/s"`, `"100/min"`, `"1000/h"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate(pub(super) Pace);
+pub(super) struct Rate(pub(super) RateLimit);
 
 impl Rate {
     fn parse(text: &str) -> Option<Self> {
@@ -84,7 +84,7 @@ impl Rate {
         };
         let count = count.trim().parse().ok().filter(|&count| count > 0)?;
         let per = Duration::from_secs(seconds);
-        Some(Self(Pace { count, per }))
+        Some(Self(RateLimit { count, per }))
     }
 }
 
@@ -157,8 +157,8 @@ from_text!(
     "not a duration\nwrite a whole number and ms, s, m, h or d, like \"800ms\", \"90s\", \"5m\" or \"3d\"; at most \"3650d\""
 );
 from_text!(
-    Often,
-    Often::parse,
+    Interval,
+    Interval::parse,
     "a duration like \"1h\", or \"off\"",
     "neither a duration nor \"off\"\nwrite a whole number and m, h or d, like \"30m\" or \"1h\", or \"off\""
 );
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn how_often() {
-        let read = |text| Often::parse(text).map(|often| often.0);
+        let read = |text| Interval::parse(text).map(|often| often.0);
         assert_eq!(read("off"), Some(None));
         assert_eq!(read("1h"), Some(Some(Duration::from_secs(3600))));
         for wrong in ["", "never", "OFF", "1"] {

@@ -10,21 +10,21 @@ use tokio::time::Instant;
 use super::lane::gate::Now;
 use super::lane::permit::Permit;
 use super::policy::{self, RetryPolicy, Tried};
-use super::prepare::{Prepared, Preparer, Unsendable};
+use super::prepare::{NotSent, Prepared, Preparer};
 use super::{Settings, is_notice, is_summary};
 use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
 use crate::model::{
     Attempt, Clock, Delivery, Form, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind,
     Recorded, Trigger, Verdict,
 };
-use crate::operator::Operator;
-use crate::store::{Finished, NewDelivery, PutBack, Store, Work};
+use crate::notices::Operator;
+use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery, Store, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PanicCaught, PeopleRung};
 
-/// How long to wait before trying again to record what came of a send, while the journal fails.
+/// How long to wait before trying again to record what came of a send, while the store fails.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
-/// How soon, and how late, late pictures that cannot be shown yet are tried again.
+/// How soon, and how late, late images that cannot be shown yet are tried again.
 const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Sends and records. Clones share what they need.
@@ -54,7 +54,7 @@ impl Sender {
                 let tried = self.tried(destination.as_ref(), &lease.item.delivery);
                 let signal = policy::signal(&made.sent.outcome, tried);
                 permit.settle(&signal, self.now(), self.chance());
-                self.conclude(destination, lease, made).await;
+                self.record_outcome(destination, lease, made).await;
             }
             Ok(None) => drop(permit),
             Err(_panic) => {
@@ -71,7 +71,7 @@ impl Sender {
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         lease: &Lease<Work>,
-    ) -> Option<Made> {
+    ) -> Option<AttemptResult> {
         let delivery = &lease.item.delivery;
         let prepared = match self
             .preparer
@@ -80,7 +80,7 @@ impl Sender {
         {
             Ok(prepared) => prepared,
             Err(unsendable) => {
-                self.close_unsent(lease, unsendable).await;
+                self.finish_without_sending(lease, unsendable).await;
                 return None;
             }
         };
@@ -115,7 +115,7 @@ impl Sender {
         let again = prepared.old_keys
             && sent.stale_images
             && self.forget_keys(settings, destination, &lease.item).await;
-        Some(Made {
+        Some(AttemptResult {
             attempt,
             sent,
             prepared,
@@ -140,21 +140,21 @@ impl Sender {
             excerpt: None,
         };
         let verdict = self.verdict(destination, &lease.item.delivery, &outcome);
-        let finished = Finished {
+        let finished = CompletedAttempt {
             attempt: Some(attempt),
             ..unsent(&lease.item.delivery, verdict)
         };
         self.record(lease, &finished.into()).await;
     }
 
-    async fn close_unsent(&self, lease: &Lease<Work>, unsendable: Unsendable) {
+    async fn finish_without_sending(&self, lease: &Lease<Work>, unsendable: NotSent) {
         let delivery = &lease.item.delivery;
         match unsendable {
-            Unsendable::Done => {
+            NotSent::NothingToSend => {
                 let finished = unsent(delivery, Verdict::Done);
                 self.record(lease, &finished.into()).await;
             }
-            Unsendable::Never(reason) => {
+            NotSent::Permanent(reason) => {
                 let finished = unsent(
                     delivery,
                     Verdict::Dead {
@@ -163,13 +163,13 @@ impl Sender {
                 );
                 self.record(lease, &finished.into()).await;
             }
-            Unsendable::Later => {
+            NotSent::NotYet => {
                 let now = self.clock.now();
                 let [soonest, latest] = IMAGES_AGAIN;
                 // Twice as long after they were due as now.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                let back = vec![PutBack::of(lease, due_at)];
-                if let Err(error) = self.store.put_back(back).await {
+                let back = vec![LeaseRelease::of(lease, due_at)];
+                if let Err(error) = self.store.release_lease(back).await {
                     // The lease ends by itself and the delivery is taken up again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
                 }
@@ -178,8 +178,13 @@ impl Sender {
     }
 
     /// Records an attempt with what follows from it.
-    async fn conclude(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>, made: Made) {
-        let Made {
+    async fn record_outcome(
+        &self,
+        destination: &Arc<dyn Destination>,
+        lease: &Lease<Work>,
+        made: AttemptResult,
+    ) {
+        let AttemptResult {
             attempt,
             sent,
             prepared,
@@ -210,7 +215,7 @@ impl Sender {
         }
         // Words of reports stand with those reports alone, where `erase` finds them.
         let quotes = is_summary(&lease.item.event);
-        let finished = Arc::new(Finished {
+        let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),
             payload: keep(destination.as_ref(), &verdict, &prepared)
                 .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
@@ -240,8 +245,8 @@ impl Sender {
             .await;
     }
 
-    /// The platform does not know a picture's key that an earlier upload gave: the keys of all of the
-    /// event's pictures are forgotten, so that the next attempt has new ones. Tells whether they are.
+    /// The platform does not know an image's key that an earlier upload gave: the keys of all of the
+    /// event's images are forgotten, so that the next attempt has new ones. Tells whether they are.
     async fn forget_keys(
         &self,
         settings: &Settings,
@@ -315,7 +320,7 @@ impl Sender {
     fn fallback(&self, to: &crate::model::DestinationName, delivery: &Delivery) -> NewDelivery {
         NewDelivery {
             destination: to.clone(),
-            order: delivery.order.fallen_from(&delivery.destination),
+            spec: delivery.spec.fallen_from(&delivery.destination),
             trigger: Trigger::Fallback,
             due_at: self.clock.now(),
         }
@@ -362,12 +367,16 @@ impl Sender {
                 delivery.id, delivery.event_id, delivery.destination
             ),
         };
-        self.operator.tell(notice).await;
+        self.operator.notify(notice).await;
     }
 
-    /// Writes the end of an attempt into the journal, again and again while that fails and the
+    /// Writes the end of an attempt into the store, again and again while that fails and the
     /// lease lasts: a send that is not recorded will be repeated.
-    async fn record(&self, lease: &Lease<Work>, finished: &Arc<Finished>) -> Option<Recorded> {
+    async fn record(
+        &self,
+        lease: &Lease<Work>,
+        finished: &Arc<CompletedAttempt>,
+    ) -> Option<Recorded> {
         loop {
             match self
                 .store
@@ -408,11 +417,11 @@ fn cards(forms: &'static [Form]) -> &'static [Form] {
 }
 
 /// An attempt that was made: what it came to, and what it was made of.
-pub(super) struct Made {
+pub(super) struct AttemptResult {
     attempt: Attempt,
     pub(super) sent: Sent,
     prepared: Prepared,
-    /// Whether the pictures' keys have been forgotten, so that the same form is made anew at once.
+    /// Whether the images' keys have been forgotten, so that the same form is made anew at once.
     again: bool,
 }
 
@@ -441,8 +450,8 @@ fn keep(destination: &dyn Destination, verdict: &Verdict, prepared: &Prepared) -
 }
 
 /// A record without an attempt.
-fn unsent(delivery: &Delivery, verdict: Verdict) -> Finished {
-    Finished {
+fn unsent(delivery: &Delivery, verdict: Verdict) -> CompletedAttempt {
+    CompletedAttempt {
         id: delivery.id,
         attempt: None,
         verdict,

@@ -20,19 +20,19 @@ use self::gate::{Gate, Limits};
 use self::gate_events::Failover;
 use self::limits::SharedLimits;
 use self::permit::SharedGate;
-use self::prefetch::{LOOK_AGAIN, Prefetcher, READY_FOR_EACH, Ready, STORE_PAUSE, Wanted};
+use self::prefetch::{LOOK_AGAIN, Prefetched, Prefetcher, READY_FOR_EACH, STORE_PAUSE, Wanted};
 use super::Settings;
 use super::attempt::Sender;
 use crate::destination::Destination;
 use crate::model::{Current, DestinationName};
-use crate::store::{GateRecord, PutBack, Topic};
+use crate::store::{GateRecord, LeaseRelease, Topic};
 use crate::telemetry::events::PanicCaught;
 
-/// Attempts that may wait for the journal, for each send that may be in flight: this bounds what a crash would
+/// Attempts that may wait for the store, for each send that may be in flight: this bounds what a crash would
 /// repeat, and a send's place is taken again before its commit.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// While at most so many events wait for the journal, a lane has one send in flight: the commits are small and each
+/// While at most so many events wait for the store, a lane has one send in flight: the commits are small and each
 /// costs the same, so that they leave little of the processors.
 const SMALL_CROWD: usize = 64;
 
@@ -53,7 +53,7 @@ pub(super) struct Lane {
     destination: Arc<dyn Destination>,
     prefetcher: Prefetcher,
     /// Released leases that the store has not taken back yet.
-    returning: Vec<PutBack>,
+    returning: Vec<LeaseRelease>,
     /// When to try that again.
     return_at: Instant,
     /// Each sends one message, settles its permit, and records the attempt: others go out meanwhile.
@@ -201,17 +201,22 @@ impl Lane {
 
     /// Releases leases of deliveries that cannot start, due as they were. If the store does not take them, it is
     /// asked again later; a lease that ends meanwhile is taken up by the store itself.
-    async fn release(&mut self, ready: Vec<Ready>) {
+    async fn release(&mut self, ready: Vec<Prefetched>) {
         let again = !self.returning.is_empty() && self.return_at <= Instant::now();
         if ready.is_empty() && !again {
             return;
         }
-        for Ready { lease, limits, .. } in ready {
+        for Prefetched { lease, limits, .. } in ready {
             limits.give_back();
             let due_at = lease.item.delivery.due_at;
-            self.returning.push(PutBack::of(&lease, due_at));
+            self.returning.push(LeaseRelease::of(&lease, due_at));
         }
-        match self.sender.store.put_back(self.returning.clone()).await {
+        match self
+            .sender
+            .store
+            .release_lease(self.returning.clone())
+            .await
+        {
             Ok(()) => self.returning.clear(),
             Err(error) => {
                 self.return_at = Instant::now() + STORE_PAUSE;
@@ -220,7 +225,7 @@ impl Lane {
         }
     }
 
-    fn start(&mut self, settings: &Arc<Settings>, ready: Ready) {
+    fn start(&mut self, settings: &Arc<Settings>, ready: Prefetched) {
         let permit = self.gate.permit(self.sender.now(), &ready.limits);
         let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));

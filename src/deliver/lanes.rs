@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::lane::limits::SharedLimits;
 use super::prepare::Preparer;
 use super::upload::{RefusedUploads, Uploader};
-use super::{Means, Settings};
+use super::{Deps, Settings};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
 
@@ -27,7 +27,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Not running yet. `seed` is where the chance for jitter begins.
-    pub fn new(means: Means, settings: Current<Settings>, seed: u64) -> Self {
+    pub fn new(means: Deps, settings: Current<Settings>, seed: u64) -> Self {
         let uploader = Uploader::new(
             means.store.clone(),
             means.archive.clone(),
@@ -58,7 +58,7 @@ impl Dispatcher {
         }
     }
 
-    /// The destinations whose last picture was refused.
+    /// The destinations whose last image was refused.
     pub fn refused_uploads(&self) -> RefusedUploads {
         self.sender.preparer.uploader.refused()
     }

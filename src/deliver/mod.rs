@@ -16,12 +16,12 @@
 mod attempt;
 mod lane;
 mod lanes;
+mod message_data;
 mod policy;
 mod prepare;
 pub mod preview;
 mod remarks;
-mod standing;
-mod telling;
+mod status_view;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -31,19 +31,19 @@ use std::sync::Arc;
 
 pub use self::lane::gate::{Change, Gate, GateUpdate, Limits, Now, Permits, Signal};
 pub use self::lanes::Dispatcher;
+pub use self::message_data::{Directory, MessageData};
 pub use self::policy::{RetryPolicy, Tried};
-pub use self::telling::{Names, Telling};
 pub use self::upload::RefusedUploads;
 use crate::archive::{Archive, LinkSigner};
-use crate::closing::ButtonSigner;
 use crate::destination::Destination;
 use crate::feishu;
 use crate::model::{Clock, Content, DestinationName, Event, Private, StoredEvent};
-use crate::operator::{self, Operator};
+use crate::notices::{self, Operator};
 use crate::render::Templates;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
+use crate::triage::ButtonSigner;
 
 /// Every destination by its name.
 pub type Destinations = BTreeMap<DestinationName, Arc<dyn Destination>>;
@@ -55,16 +55,16 @@ pub struct Settings {
     /// How they are rendered.
     pub templates: Arc<Templates>,
     /// The names they are told with.
-    pub names: Names,
-    /// Signs links to pictures; `None` without a `public_url`.
+    pub names: Directory,
+    /// Signs links to images; `None` without a `public_url`.
     pub links: Option<LinkSigner>,
 }
 
 /// What delivering works with.
-pub struct Means {
-    /// The journal.
+pub struct Deps {
+    /// The store.
     pub store: Store,
-    /// The bytes of pictures.
+    /// The bytes of images.
     pub archive: Archive,
     /// Hears of what stopped or died.
     pub operator: Operator,
@@ -80,7 +80,7 @@ pub struct Means {
 
 /// Whether a kept event is a word of the relay's own.
 fn is_notice(event: &StoredEvent) -> bool {
-    event.event_type == operator::NOTICE
+    event.event_type == notices::NOTICE
 }
 
 /// Whether a kept event is a summary, which quotes other events.
@@ -100,9 +100,9 @@ fn own(stored: &StoredEvent, content: Content) -> Event {
 }
 
 /// A kept event, read again; `None` where it cannot be read.
-pub fn read_event(stored: &StoredEvent, body: &Private, names: &Names) -> Option<Event> {
+pub fn read_event(stored: &StoredEvent, body: &Private, names: &Directory) -> Option<Event> {
     if is_notice(stored) {
-        let notice = operator::read_notice(body.expose())?;
+        let notice = notices::read_notice(body.expose())?;
         return Some(own(stored, Content::Notice(notice)));
     }
     if is_summary(stored) {

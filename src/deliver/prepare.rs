@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::standing;
-use super::telling::{self, Telling};
+use super::message_data::{self, MessageData};
+use super::status_view;
 use super::upload::{Key, Uploader};
 use super::{Settings, read_event};
 use crate::archive::Archive;
-use crate::closing::ButtonSigner;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{
-    Clock, Content, Delivery, Form, Image, ImageState, Notice, NoticeKind, Order, Trigger,
+    Clock, Content, Delivery, Form, Image, ImageState, MessageSpec, Notice, NoticeKind, Trigger,
 };
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::render::{Audience, Payload, Shown, ShownBy};
 use crate::store::{ALL_SHOWN, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::TemplateFailed;
+use crate::triage::ButtonSigner;
 
-/// How long a message waits for uploads at most, however much of its wait for pictures is left: it
+/// How long a message waits for uploads at most, however much of its wait for images is left: it
 /// holds up others meanwhile.
 const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 
@@ -39,22 +39,22 @@ pub(super) struct Preparer {
 pub(super) struct Prepared {
     /// The message.
     pub(super) payload: Payload,
-    /// Ordinals of the pictures it shows, one bit each; all ones where none need follow.
+    /// Ordinals of the images it shows, one bit each; all ones where none need follow.
     pub(super) shown: u32,
-    /// Whether it may show pictures by keys that an earlier upload gave: such a key can have become
+    /// Whether it may show images by keys that an earlier upload gave: such a key can have become
     /// invalid, and another upload may mend that.
     pub(super) old_keys: bool,
 }
 
 /// Why nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unsendable {
+pub(super) enum NotSent {
     /// There is nothing (left) to say.
-    Done,
+    NothingToSend,
     /// What there was to say is gone.
-    Never(&'static str),
-    /// Pictures cannot be shown yet, and they are all there is to say.
-    Later,
+    Permanent(&'static str),
+    /// Images cannot be shown yet, and they are all there is to say.
+    NotYet,
 }
 
 /// Stands before a kept payload: what it was rendered for. With another kind of destination, or other `fields`, it is
@@ -73,11 +73,11 @@ impl Preparer {
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
-    ) -> Result<Prepared, Unsendable> {
+    ) -> Result<Prepared, NotSent> {
         let delivery = &work.delivery;
         let editable = work.message.is_some() && destination.keeps_handles();
         if delivery.trigger == Trigger::Edit && !editable {
-            return Err(Unsendable::Never(
+            return Err(NotSent::Permanent(
                 "the message cannot be changed (any more)",
             ));
         }
@@ -93,11 +93,11 @@ impl Preparer {
             });
         }
         let body = work.event.body.as_ref();
-        let body = body.ok_or(Unsendable::Never("the event's words have been removed"))?;
+        let body = body.ok_or(NotSent::Permanent("the event's words have been removed"))?;
         let mut event = read_event(&work.event, body, &settings.names)
-            .ok_or(Unsendable::Never("the kept event cannot be read"))?;
+            .ok_or(NotSent::Permanent("the kept event cannot be read"))?;
         if let Content::Summary(summary) = &mut event.content {
-            summary.newest = telling::newest(&work.newest, &settings.names);
+            summary.newest = message_data::newest(&work.newest, &settings.names);
         }
         let Pictures {
             images,
@@ -105,18 +105,18 @@ impl Preparer {
             mask,
             old_keys,
         } = self.images(settings, destination, work).await?;
-        let telling = Telling {
+        let message_data = MessageData {
             received_at: work.event.received_at,
             delivery: delivery.id,
             trigger: delivery.trigger,
-            order: delivery.order.clone(),
+            spec: delivery.spec.clone(),
             app_name: settings.names.app_name(&event).to_owned(),
-            mentions: settings.names.mentions(&delivery.order),
+            mentions: settings.names.mentions(&delivery.spec),
             images,
-            images_pending: telling::images_pending(&work.images) + later,
-            images_refused: telling::images_refused(&work.images),
-            images_total: telling::images_total(&event),
-            standing: standing::of(
+            images_pending: message_data::images_pending(&work.images) + later,
+            images_refused: message_data::images_refused(&work.images),
+            images_total: message_data::images_total(&event),
+            standing: status_view::of(
                 work,
                 &event,
                 destination.as_ref(),
@@ -127,9 +127,9 @@ impl Preparer {
             event,
         };
         let payload = self
-            .render(settings, destination, delivery.form, &telling)
+            .render(settings, destination, delivery.form, &message_data)
             .await;
-        // A plainer form than the full one tells how many pictures there are; the platform has
+        // A plainer form than the full one tells how many images there are; the platform has
         // refused to show them, so none follow.
         let shown = if delivery.form == Form::Full {
             mask
@@ -148,11 +148,11 @@ impl Preparer {
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         form: Form,
-        telling: &Telling,
+        message_data: &MessageData,
     ) -> Payload {
         let common = destination.common();
-        let subject = telling.subject(self.clock.now());
-        let audience = audience(settings, &common.audience, &telling.order);
+        let subject = message_data.subject(self.clock.now());
+        let audience = audience(settings, &common.audience, &message_data.spec);
         match settings.templates.payload(&audience, form, &subject) {
             Ok(payload) => payload,
             Err(error) => {
@@ -169,19 +169,19 @@ impl Preparer {
                         common.name
                     ),
                 };
-                self.operator.tell(notice).await;
+                self.operator.notify(notice).await;
                 settings.templates.plain(&audience, form, &subject)
             }
         }
     }
 
-    /// The pictures this message shows or counts.
+    /// The images this message shows or counts.
     async fn images(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
-    ) -> Result<Pictures, Unsendable> {
+    ) -> Result<Pictures, NotSent> {
         let late = work.delivery.trigger == Trigger::LateImages;
         let fresh = |image: &&Image| !late || work.shown & bit(image.ordinal) == 0;
         let kept: Vec<Image> = work
@@ -193,7 +193,7 @@ impl Preparer {
             .collect();
         if kept.is_empty() {
             return match late {
-                true => Err(Unsendable::Done),
+                true => Err(NotSent::NothingToSend),
                 // Where the event has none at all, none follow either.
                 false if work.images.is_empty() => Ok(Pictures {
                     mask: ALL_SHOWN,
@@ -215,7 +215,7 @@ impl Preparer {
             }
         };
         // An upload that has failed for so long gives way to a link, or a count; so does one for a form
-        // that shows no pictures.
+        // that shows no images.
         let spent = now.since(work.delivery.first_due_at);
         let given_up = late && spent >= destination.common().retry_for;
         let comes_later = work.delivery.form == Form::Full && !given_up;
@@ -235,10 +235,10 @@ impl Preparer {
                 (ShowsImages::ByKey(_) | ShowsImages::No, _) => ShownBy::Count,
             };
             pictures.mask |= bit(image.ordinal);
-            pictures.images.extend(telling::shown(image, by));
+            pictures.images.extend(message_data::shown(image, by));
         }
         if late && pictures.images.is_empty() {
-            return Err(Unsendable::Later);
+            return Err(NotSent::NotYet);
         }
         if ways == ShowsImages::No {
             pictures.mask = ALL_SHOWN;
@@ -254,9 +254,9 @@ impl Preparer {
 }
 
 /// For whom a message is rendered. One that fell back shows no more than it would have where it was first for.
-fn audience(settings: &Settings, own: &Audience, order: &Order) -> Audience {
+fn audience(settings: &Settings, own: &Audience, spec: &MessageSpec) -> Audience {
     let mut audience = own.clone();
-    for name in &order.fell_from {
+    for name in &spec.fell_from {
         if let Some(first) = settings.destinations.get(name) {
             audience.fields = audience.fields.narrowed_by(first.common().audience.fields);
         }
@@ -264,7 +264,7 @@ fn audience(settings: &Settings, own: &Audience, order: &Order) -> Audience {
     audience
 }
 
-/// A message's pictures.
+/// A message's images.
 #[derive(Debug, Default)]
 struct Pictures {
     /// Those it shows or counts.
@@ -277,14 +277,14 @@ struct Pictures {
     old_keys: bool,
 }
 
-/// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for pictures,
+/// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for images,
 /// whatever else it waited for. Where they are all there is to say it does not wait here, in the way of
 /// others; it comes again.
 fn uploads_wait(delivery: &Delivery) -> Duration {
     if delivery.trigger == Trigger::LateImages {
         return Duration::ZERO;
     }
-    let wait = delivery.order.wait.unwrap_or(UPLOADS_WAIT);
+    let wait = delivery.spec.wait.unwrap_or(UPLOADS_WAIT);
     let left = (delivery.created_at + wait).since(delivery.first_due_at);
     left.min(UPLOADS_WAIT)
 }
@@ -309,7 +309,7 @@ mod tests {
             event: EventSeq(1),
             event_id: EventId::new("e"),
             destination: "chat".into(),
-            order: Order {
+            spec: MessageSpec {
                 rule: RuleName::new("r"),
                 severity: Severity::Critical,
                 template: "alert".into(),

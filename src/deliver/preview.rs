@@ -1,13 +1,13 @@
-//! What would be sent, without a journal and without sending: for `try`.
+//! What would be sent, without a store and without sending: for `try`.
 
 use std::collections::BTreeMap;
 
-use super::standing;
-use super::telling::{self, Names, Telling};
+use super::message_data::{self, Directory, MessageData};
+use super::status_view;
 use crate::destination::Settings;
 use crate::model::{
-    DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX, Order,
-    RuleName, Timestamp, Trace, Trigger,
+    DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX,
+    MessageSpec, RuleName, Timestamp, Trace, Trigger,
 };
 use crate::render::{Mention, Payload, RenderError, Templates};
 use crate::rules::RuleSet;
@@ -20,7 +20,7 @@ pub struct Parts<'a> {
     /// `[destinations]`.
     pub destinations: &'a BTreeMap<DestinationName, Settings>,
     /// The names messages are told with.
-    pub names: &'a Names,
+    pub names: &'a Directory,
     /// All templates.
     pub templates: &'a Templates,
 }
@@ -44,7 +44,7 @@ pub struct Preview {
     /// Where to.
     pub destination: DestinationName,
     /// How the rules want it told.
-    pub order: Order,
+    pub spec: MessageSpec,
     /// The rules that name the destination.
     pub rules: Vec<RuleName>,
     /// The message in its first form. Where the template fails, the built-in plain one, as in earnest.
@@ -53,8 +53,8 @@ pub struct Preview {
     pub fault: Option<RenderError>,
 }
 
-/// Plans `event` and renders each message as it would go if no picture had been fetched yet. With
-/// [`Trigger::Test`] none is announced either: nobody fetches the pictures of a test.
+/// Plans `event` and renders each message as it would go if no image had been fetched yet. With
+/// [`Trigger::Test`] none is announced either: nobody fetches the images of a test.
 pub fn preview(
     parts: Parts<'_>,
     event: &Event,
@@ -69,19 +69,19 @@ pub fn preview(
         Some((settings, planned))
     });
     let messages = told.map(|(settings, planned)| {
-        let telling = telling(
+        let message_data = message_data(
             parts.names,
             event,
             trigger,
-            &planned.order,
+            &planned.spec,
             ids.next(now),
             now,
         );
-        let (payload, fault) = render(parts.templates, settings, &telling, now);
+        let (payload, fault) = render(parts.templates, settings, &message_data, now);
         Preview {
-            id: telling.delivery,
+            id: message_data.delivery,
             destination: planned.destination,
-            order: planned.order,
+            spec: planned.spec,
             rules: planned.rules,
             payload,
             fault,
@@ -94,29 +94,29 @@ pub fn preview(
     }
 }
 
-/// The event as it would be told if no picture had been fetched yet.
-fn telling(
-    names: &Names,
+/// The event as it would be told if no image had been fetched yet.
+fn message_data(
+    names: &Directory,
     event: &Event,
     trigger: Trigger,
-    order: &Order,
+    spec: &MessageSpec,
     delivery: DeliveryId,
     now: Timestamp,
-) -> Telling {
-    let images_total = telling::images_total(event);
-    Telling {
+) -> MessageData {
+    let images_total = message_data::images_total(event);
+    MessageData {
         received_at: now,
         delivery,
         trigger,
-        order: order.clone(),
+        spec: spec.clone(),
         app_name: names.app_name(event).to_owned(),
         mentions: match trigger {
-            Trigger::Test => shown(order),
+            Trigger::Test => shown(spec),
             Trigger::Event
             | Trigger::LateImages
             | Trigger::Edit
             | Trigger::Fallback
-            | Trigger::Replay => names.mentions(order),
+            | Trigger::Replay => names.mentions(spec),
         },
         images: Vec::new(),
         images_refused: 0,
@@ -129,23 +129,23 @@ fn telling(
             | Trigger::Replay => images_total.min(IMAGES_PER_EVENT_MAX),
         },
         images_total,
-        standing: standing::unmoved(event, trigger),
+        standing: status_view::unmoved(event, trigger),
         event: event.clone(),
     }
 }
 
 /// Whom the order mentions, by name alone: a test calls nobody.
-fn shown(order: &Order) -> Vec<Mention> {
-    order.mentions.iter().cloned().map(Mention::Shown).collect()
+fn shown(spec: &MessageSpec) -> Vec<Mention> {
+    spec.mentions.iter().cloned().map(Mention::Shown).collect()
 }
 
 fn render(
     templates: &Templates,
     settings: &Settings,
-    telling: &Telling,
+    message_data: &MessageData,
     now: Timestamp,
 ) -> (Payload, Option<RenderError>) {
-    let (audience, subject) = (&settings.common.audience, telling.subject(now));
+    let (audience, subject) = (&settings.common.audience, message_data.subject(now));
     match templates.payload(audience, Form::Full, &subject) {
         Ok(payload) => (payload, None),
         Err(fault) => (templates.plain(audience, Form::Full, &subject), Some(fault)),

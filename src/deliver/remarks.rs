@@ -17,16 +17,18 @@ impl Sender {
             });
         }
         if let Some(reason) = &sent.mentions_refused {
-            self.operator.tell(mentions_refused(delivery, reason)).await;
+            self.operator
+                .notify(mentions_refused(delivery, reason))
+                .await;
         }
         if let Some(notice) = not_changed(delivery, &sent.outcome, verdict) {
-            self.operator.tell(notice).await;
+            self.operator.notify(notice).await;
         }
     }
 }
 
 fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
-    let names = delivery.order.mentions.join(", ");
+    let names = delivery.spec.mentions.join(", ");
     let whom = match names.as_str() {
         "" => "a person in it".to_owned(),
         names => format!("a person of {names} in [mentions]"),
@@ -37,7 +39,7 @@ fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
         text: format!(
             "{} refused {whom} ({reason}), so the message of rule {} went without its mentions. Check their ids \
              there; `feedback-relay check --online` looks each of them up.",
-            delivery.destination, delivery.order.rule
+            delivery.destination, delivery.spec.rule
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! A dispatcher with a journal, and a chat whose answers the tests give.
+//! A dispatcher with a store, and a chat whose answers the tests give.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::lane::limits::SharedLimits;
 use super::lane::prefetch::{Prefetcher, READY_FOR_EACH, Wanted};
 use super::*;
-use crate::destination::{Common, Message, Pace, Sent, ShowsImages, tests};
+use crate::destination::{Common, Message, RateLimit, Sent, ShowsImages, tests};
 use crate::feishu::ApiError;
 use crate::model::{
-    Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, Order, Outcome, Severity,
-    Timestamp, Trigger,
+    Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, MessageSpec, Outcome,
+    Severity, Timestamp, Trigger,
 };
 use crate::render::Visibility;
 use crate::store::{Arrival, DeliveryFilter, NewDelivery};
@@ -53,7 +53,7 @@ impl Destination for Chat {
         &[Form::Full]
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         &[]
     }
 
@@ -89,7 +89,7 @@ impl Bench {
         Self::of(common(concurrency))
     }
 
-    fn paced(pace: Pace) -> Self {
+    fn paced(pace: RateLimit) -> Self {
         Self::of(Common {
             rate: Some(pace),
             ..common(1)
@@ -128,7 +128,7 @@ impl Bench {
     fn dispatcher(&self) -> Dispatcher {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
-        let means = Means {
+        let means = Deps {
             operator: Operator::new(
                 store.clone(),
                 Arc::clone(&metrics),
@@ -145,7 +145,7 @@ impl Bench {
         let settings = Current::new(Settings {
             destinations: BTreeMap::from([(CHAT.into(), Arc::clone(&self.chat))]),
             templates: Arc::default(),
-            names: Names::default(),
+            names: Directory::default(),
             links: None,
         });
         Dispatcher::new(means, settings, 1)
@@ -194,7 +194,7 @@ fn arrival(id: &str) -> Arrival {
         body: Some(Private::new(body)),
         deliveries: vec![NewDelivery {
             destination: CHAT.into(),
-            order: Order {
+            spec: MessageSpec {
                 rule: "all".into(),
                 severity: Severity::Info,
                 template: "alert".into(),
@@ -360,7 +360,7 @@ async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
-    let mut bench = Bench::paced(Pace {
+    let mut bench = Bench::paced(RateLimit {
         count: 1,
         per: Duration::from_secs(3600),
     });

@@ -1,4 +1,4 @@
-//! Keys for pictures: each is given to a platform once per app or bot, however many destinations show it.
+//! Keys for images: each is given to a platform once per app or bot, however many destinations show it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,7 +13,7 @@ use crate::feishu::ApiError;
 use crate::model::{
     DestinationName, Image, ImageFormat, ImageState, KeptImage, Notice, NoticeKind,
 };
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -23,13 +23,13 @@ const UPLOADS_KIB: u32 = 24 * 1024;
 /// What came of asking for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The picture can be shown by this key, which an earlier upload gave.
+    /// The image can be shown by this key, which an earlier upload gave.
     Kept(String),
-    /// The picture can be shown by this key, which the platform gave just now.
+    /// The image can be shown by this key, which the platform gave just now.
     Fresh(String),
     /// Not yet: the upload is slow or failed for now.
     Later,
-    /// The platform does not take this picture, or takes none from this app until somebody acts.
+    /// The platform does not take this image, or takes none from this app until somebody acts.
     Refused,
 }
 
@@ -56,7 +56,7 @@ impl RefusedUploads {
     }
 }
 
-/// Uploads pictures and remembers their keys. Clones share the work.
+/// Uploads images and remembers their keys. Clones share the work.
 #[derive(Clone)]
 pub(super) struct Uploader {
     store: Store,
@@ -68,7 +68,7 @@ pub(super) struct Uploader {
     permits: Arc<Semaphore>,
 }
 
-/// Uploads in progress, by owner and picture.
+/// Uploads in progress, by owner and image.
 type Busy = HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>;
 
 impl Uploader {
@@ -89,8 +89,8 @@ impl Uploader {
         self.refused.clone()
     }
 
-    /// Keys for the kept pictures: those that are known, and those that come within `wait` for all of
-    /// them together. What takes longer goes on meanwhile, so that the keys are there for late pictures.
+    /// Keys for the kept images: those that are known, and those that come within `wait` for all of
+    /// them together. What takes longer goes on meanwhile, so that the keys are there for late images.
     pub(super) async fn keys(
         &self,
         destination: &Arc<dyn Destination>,
@@ -116,7 +116,7 @@ impl Uploader {
             let (owner, ordinal) = (owner.to_owned(), image.ordinal);
             self.tasks.spawn_brief(async move {
                 let key = uploader.key(&destination, &owner, &kept, &send).await;
-                send.send(key).ok(); // nobody waits any more: the key is kept in the journal all the same
+                send.send(key).ok(); // nobody waits any more: the key is kept in the store all the same
             });
             waiting.spawn(async move { (ordinal, receive.await.unwrap_or(Key::Later)) });
         }
@@ -175,7 +175,7 @@ impl Uploader {
                     ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
                     ApiError::Rejected { reason } | ApiError::Stop { reason } => {
                         self.refused.refused(name, &reason);
-                        self.operator.tell(refused(name, &reason)).await;
+                        self.operator.notify(refused(name, &reason)).await;
                         Key::Refused
                     }
                 }
@@ -183,7 +183,7 @@ impl Uploader {
         }
     }
 
-    /// The right to upload this picture, so that two destinations do not at once.
+    /// The right to upload this image, so that two destinations do not at once.
     fn turn(&self, owner: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.retain(|_, turn| turn.strong_count() > 0);
@@ -215,7 +215,7 @@ const fn takes(ways: &ShowsImages, format: ImageFormat) -> bool {
     }
 }
 
-/// What the operator is told where an app's pictures are not taken.
+/// What the operator is told where an app's images are not taken.
 fn refused(destination: &DestinationName, reason: &str) -> Notice {
     Notice {
         kind: NoticeKind::ImageUploadRefused,

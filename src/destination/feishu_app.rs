@@ -1,5 +1,5 @@
 //! An app's own bot in Feishu or Lark: it speaks in a chat or to a person, answers in threads, changes its
-//! cards, shows pictures by its own keys, and can ring people. Sources: doc "发送消息", "回复消息",
+//! cards, shows images by its own keys, and can ring people. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
 //! A message carries the delivery's id as its `uuid`: the platform makes at most one message of it in
@@ -22,7 +22,7 @@ use self::read::{Asked, Doing};
 use super::answer::{Reading, answered, refused, unanswered, unsent};
 use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
-    Common, Destination, KeyOwner, Message, Pace, Place, Rang, Sent, SharedPace, ShowsImages,
+    Common, Destination, KeyOwner, Message, Place, Rang, RateLimit, Sent, SharedPace, ShowsImages,
 };
 use crate::feishu::codes::Class;
 use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
@@ -33,17 +33,17 @@ use crate::net::{Answer, Body, Redactor};
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
 /// A little below "5 次/秒" to one chat, whichever bots speak there, and to one person.
-pub(super) const PER_CHAT: Pace = Pace {
+pub(super) const PER_CHAT: RateLimit = RateLimit {
     count: 4,
     per: Duration::from_secs(1),
 };
 /// A little below "50 次/秒" of one app.
-pub(super) const PER_APP: Pace = Pace {
+pub(super) const PER_APP: RateLimit = RateLimit {
     count: 48,
     per: Duration::from_secs(1),
 };
 /// A little below "1000 次/分钟" of one app.
-pub(super) const PER_APP_MINUTE: Pace = Pace {
+pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
     count: 950,
     per: Duration::from_secs(60),
 };
@@ -275,7 +275,7 @@ impl Destination for FeishuApp {
         FORMS
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         &[]
     }
 

@@ -1,7 +1,7 @@
 //! A Feishu or Lark group's custom bot. Source: doc "自定义机器人使用指南".
 //!
 //! The URL is the secret. The bot answers HTTP 200 even to what it refuses: the code in the body
-//! counts. It knows no key against doubles, takes 20 KB, and shows pictures by keys that an
+//! counts. It knows no key against doubles, takes 20 KB, and shows images by keys that an
 //! app of the same tenant uploaded.
 
 #[cfg(test)]
@@ -17,24 +17,24 @@ use super::feishu_answer::Refusal;
 use super::splice::splice;
 use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
-    BuildError, Common, Destination, KeyOwner, Message, Pace, Sent, Settings, ShowsImages, by_link,
-    no_upload,
+    BuildError, Common, Destination, KeyOwner, Message, RateLimit, Sent, Settings, ShowsImages,
+    by_link, no_upload,
 };
-use crate::feishu::bot::{CLOCK_OFF_MAX_SECS, sign};
 use crate::feishu::codes::{self, Cause, Class};
-use crate::feishu::{ApiError, FeishuClient, bot};
+use crate::feishu::custom_bot::{CLOCK_OFF_MAX_SECS, sign};
+use crate::feishu::{ApiError, FeishuClient, custom_bot};
 use crate::model::{AppName, Form, ImageFormat, Outcome, Secret, Timestamp};
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Patience, Redactor, Request};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
 /// A little below "100 次/分钟，5 次/秒" for each bot, so that none is refused: the platform counts arrivals.
-pub(super) const PACES: &[Pace] = &[
-    Pace {
+pub(super) const PACES: &[RateLimit] = &[
+    RateLimit {
         count: 4,
         per: Duration::from_secs(1),
     },
-    Pace {
+    RateLimit {
         count: 95,
         per: Duration::from_secs(60),
     },
@@ -45,7 +45,7 @@ const REQUEST_BYTES_MAX: usize = 20 * 1024;
 /// A difference of clocks that is worth a word; less is the way of the answer.
 const CLOCK_OFF_MIN_SECS: i64 = 60;
 
-/// How a bot gets to show pictures.
+/// How a bot gets to show images.
 pub(super) enum Images {
     /// An app of the same tenant turns them into keys.
     ByKey(AppName, FeishuClient),
@@ -154,7 +154,7 @@ impl FeishuBot {
                 outcome,
             )
         };
-        let Some((code, msg)) = bot::said(&answer.body) else {
+        let Some((code, msg)) = custom_bot::said(&answer.body) else {
             return Put::whole(sent(None, reading.by_status(answer)));
         };
         if code == 0 {
@@ -239,7 +239,7 @@ impl Destination for FeishuBot {
         FORMS
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         PACES
     }
 

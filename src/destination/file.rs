@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::answer::unsent;
 use super::splice::splice;
-use super::{Common, Destination, Message, Pace, Sent, ShowsImages, no_upload};
+use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, no_upload};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome};
 
@@ -90,7 +90,7 @@ impl Destination for JsonLines {
         &[Form::Full]
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         &[]
     }
 

@@ -38,14 +38,14 @@ pub use request::Request;
 
 /// At most `count` sends in `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct RateLimit {
     /// How many.
     pub count: u32,
     /// In which span.
     pub per: Duration,
 }
 
-impl Pace {
+impl RateLimit {
     /// How long sending so many takes at this pace, when it is used up.
     pub fn time_for(self, count: u64) -> Duration {
         let spans = count.div_ceil(u64::from(self.count.max(1)));
@@ -55,7 +55,7 @@ impl Pace {
 }
 
 /// As people write it: `95/min`.
-impl fmt::Display for Pace {
+impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.per.as_millis() {
             1000 => write!(f, "{}/s", self.count),
@@ -67,7 +67,7 @@ impl fmt::Display for Pace {
 }
 
 /// The pace that makes so many messages wait the longest, and that time.
-pub fn slowest(paces: &[Pace], waiting: u64) -> Option<(Pace, Duration)> {
+pub fn slowest(paces: &[RateLimit], waiting: u64) -> Option<(RateLimit, Duration)> {
     let times = paces.iter().map(|pace| (*pace, pace.time_for(waiting)));
     times.max_by_key(|(_, time)| *time)
 }
@@ -78,7 +78,7 @@ pub struct SharedPace {
     /// What is counted: all destinations that name it share one pace.
     pub key: String,
     /// The pace.
-    pub pace: Pace,
+    pub pace: RateLimit,
 }
 
 /// What every kind takes.
@@ -87,7 +87,7 @@ pub struct Common {
     /// Its name in the configuration.
     pub name: DestinationName,
     /// Narrows the platform's own limit.
-    pub rate: Option<Pace>,
+    pub rate: Option<RateLimit>,
     /// How many sends may be in flight.
     pub concurrency: usize,
     /// How long one send may take.
@@ -104,7 +104,7 @@ pub struct Common {
     pub audience: Audience,
 }
 
-/// Whose keys of pictures are: a key is good for nobody else.
+/// Whose keys of images are: a key is good for nobody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
     /// A Feishu app.
@@ -113,7 +113,7 @@ pub enum KeyOwner {
     Bot(String),
 }
 
-/// How a destination shows pictures.
+/// How a destination shows images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShowsImages {
     /// By a key that [`Destination::upload`] gets from the platform; keys belong to this owner.
@@ -149,7 +149,7 @@ pub struct Message<'a> {
     pub now: Timestamp,
     /// The open ids of Feishu's people whom it mentions: those a destination may ring about it.
     pub rings: &'a [String],
-    /// Makes signed links of pictures.
+    /// Makes signed links of images.
     pub link: &'a (dyn Fn(&ImageId) -> String + Send + Sync),
 }
 
@@ -166,7 +166,7 @@ pub struct Sent {
     pub excerpt: Option<String>,
     /// How the platform names the message that it took, where the destination keeps that.
     pub handle: Option<MessageHandle>,
-    /// Whether a picture's key was refused as not valid (any more): it is to be uploaded again.
+    /// Whether an image's key was refused as not valid (any more): it is to be uploaded again.
     pub stale_images: bool,
     /// Why the platform refused the people whom the message mentions. It went without them, if it went.
     pub mentions_refused: Option<String>,
@@ -202,14 +202,14 @@ pub trait Destination: Send + Sync {
     fn forms(&self) -> &'static [Form];
 
     /// The platform's own limits on this destination alone.
-    fn paces(&self) -> &'static [Pace];
+    fn paces(&self) -> &'static [RateLimit];
 
     /// The platform's limits that it shares with other destinations.
     fn shared_paces(&self) -> Vec<SharedPace> {
         Vec::new()
     }
 
-    /// How it shows pictures.
+    /// How it shows images.
     fn shows_images(&self) -> ShowsImages;
 
     /// Whether it recognises a repeat by the message's key, so that a lost answer may be asked for again
@@ -224,7 +224,7 @@ pub trait Destination: Send + Sync {
         false
     }
 
-    /// Gives the platform a picture and gets the key it is shown by. Only where
+    /// Gives the platform an image and gets the key it is shown by. Only where
     /// [`shows_images`](Self::shows_images) is [`ShowsImages::ByKey`].
     async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError>;
 
@@ -250,7 +250,7 @@ pub enum KindSettings {
         url: Secret,
         /// Signs messages, if the bot demands it.
         secret: Option<Secret>,
-        /// Whose credentials turn pictures into keys.
+        /// Whose credentials turn images into keys.
         upload_images_as: Option<AppName>,
     },
     /// An app's own bot in Feishu.
@@ -334,13 +334,13 @@ pub struct Settings {
     pub proxy: Option<Secret>,
     /// What its kind takes.
     pub kind: KindSettings,
-    /// Whether pictures can be linked to: `server.public_url` is set.
+    /// Whether images can be linked to: `server.public_url` is set.
     pub links: bool,
 }
 
 impl Settings {
     /// All rates that hold for it: the platform's and the configured one.
-    pub fn paces(&self) -> Vec<Pace> {
+    pub fn paces(&self) -> Vec<RateLimit> {
         let of_kind = match &self.kind {
             KindSettings::FeishuBot { .. } => feishu_bot::PACES,
             KindSettings::FeishuApp { .. } => &[
@@ -402,7 +402,7 @@ pub enum BuildError {
         /// Which header.
         header: String,
     },
-    /// Pictures are to be uploaded, and nobody was given who can.
+    /// Images are to be uploaded, and nobody was given who can.
     #[error("destination {name}: the app {app} of `upload_images_as` cannot upload pictures")]
     NoUploader {
         /// Which destination.
@@ -492,7 +492,7 @@ pub fn build(
     })
 }
 
-/// How pictures are shown where the platform fetches them by address.
+/// How images are shown where the platform fetches them by address.
 const fn by_link(links: bool) -> ShowsImages {
     if links {
         ShowsImages::ByLink

@@ -3,7 +3,7 @@
 //!
 //! Slack answers HTTP 200 even to what it refuses: `ok` and `error` count. It knows no key against doubles,
 //! so that a lost answer stays ambiguous. A message is named by its channel and time, by which it can be
-//! answered in a thread and changed. Pictures are uploaded with the bot's own token, made into a format
+//! answered in a thread and changed. Images are uploaded with the bot's own token, made into a format
 //! that Slack shows where they are in none (`convert`), and shown by their file's id.
 
 mod convert;
@@ -18,24 +18,24 @@ use bytes::Bytes;
 
 use self::request::{Address, Asked};
 use super::answer::{Reading, answered, refused, unanswered, unsent};
-use super::{Common, Destination, KeyOwner, Message, Pace, Sent, SharedPace, ShowsImages};
+use super::{Common, Destination, KeyOwner, Message, RateLimit, Sent, SharedPace, ShowsImages};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, MessageHandle, Outcome, RETRY_AFTER_MAX, Secret, Timestamp};
 use crate::net::{Answer, HttpClient, NetError, Patience, Redactor};
-use crate::slack::{Arguments, Class, Problem, Said, SlackClient, UploadError};
+use crate::slack::{ApiResponse, Arguments, Class, SlackClient, SlackError, UploadError};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
 /// A little below "one message per second per channel". Of the channel, so all destinations that
 /// speak there share it. Changes have a limit of their own, 50 a minute for the whole workspace
 /// (tier 3), which so few changes as these do not reach.
-pub(super) const PER_CHANNEL: Pace = Pace {
+pub(super) const PER_CHANNEL: RateLimit = RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 };
 
-/// A picture that Slack does not have ready within this time after the message was made is left out: no
-/// alert waits for its picture for ever.
+/// An image that Slack does not have ready within this time after the message was made is left out: no
+/// alert waits for its image for ever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What `chat.postMessage` is given of a rendered message; `None` if that is no JSON object.
@@ -71,13 +71,13 @@ impl SlackApp {
         }
     }
 
-    async fn ask(&self, asked: &Asked) -> Result<(Answer, Said), NetError> {
+    async fn ask(&self, asked: &Asked) -> Result<(Answer, ApiResponse), NetError> {
         let json = Arguments::Json(asked.body.to_string());
         let answer = self
             .client
             .call(asked.method, json, self.common.timeout)
             .await?;
-        let said = Said::of(&answer);
+        let said = ApiResponse::of(&answer);
         Ok((answer, said))
     }
 }
@@ -96,7 +96,7 @@ impl Destination for SlackApp {
         FORMS
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         &[]
     }
 
@@ -138,7 +138,7 @@ impl Destination for SlackApp {
             return unsent(refused(form, FORMS, reason));
         };
         let mut exchange = self.ask(&asked).await;
-        if let Ok((_, Said::Refused(problem))) = &exchange
+        if let Ok((_, ApiResponse::Refused(problem))) = &exchange
             && problem.class() == Class::Thread
             && asked.leave_thread()
         {
@@ -163,11 +163,12 @@ impl Destination for SlackApp {
             made_at: message.key.made_at(),
         };
         let (outcome, code) = judge.outcome(&answer, &said);
-        let stale_images = matches!(&said, Said::Refused(problem) if judge.is_stale(problem));
+        let stale_images =
+            matches!(&said, ApiResponse::Refused(problem) if judge.is_stale(problem));
         let sent = answered(&answer, &self.redactor, code, outcome);
         match &said {
             // The answer repeats the message, a reporter's words in it: only what it is called is kept.
-            Said::Ok(members) => {
+            ApiResponse::Ok(members) => {
                 let handle = handle(members.text("channel"), members.text("ts"));
                 let name = handle.as_ref().map(MessageHandle::as_str);
                 let excerpt = name.and_then(|name| self.redactor.excerpt(name.as_bytes()));
@@ -177,7 +178,7 @@ impl Destination for SlackApp {
                     ..sent
                 }
             }
-            Said::Refused(_) | Said::Unreadable => Sent {
+            ApiResponse::Refused(_) | ApiResponse::Unreadable => Sent {
                 stale_images,
                 ..sent
             },
@@ -199,26 +200,26 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// What an answer comes to, and Slack's word for what was wrong.
-    fn outcome(&self, answer: &Answer, said: &Said) -> (Outcome, Option<String>) {
+    fn outcome(&self, answer: &Answer, said: &ApiResponse) -> (Outcome, Option<String>) {
         match said {
-            Said::Ok(_) => {
+            ApiResponse::Ok(_) => {
                 self.reading.patience.restore();
                 (Outcome::Delivered, None)
             }
-            Said::Refused(problem) => {
+            ApiResponse::Refused(problem) => {
                 self.reading.patience.restore();
                 (self.refused(answer, problem), Some(problem.error.clone()))
             }
-            Said::Unreadable => (self.reading.by_status(answer), None),
+            ApiResponse::Unreadable => (self.reading.by_status(answer), None),
         }
     }
 
-    /// Whether a picture is no more in Slack: one that was given to it lately may only not be ready yet.
-    fn is_stale(&self, problem: &Problem) -> bool {
+    /// Whether an image is no more in Slack: one that was given to it lately may only not be ready yet.
+    fn is_stale(&self, problem: &SlackError) -> bool {
         problem.class() == Class::File && self.reading.now.since(self.made_at) >= FILE_WAIT_MAX
     }
 
-    fn refused(&self, answer: &Answer, problem: &Problem) -> Outcome {
+    fn refused(&self, answer: &Answer, problem: &SlackError) -> Outcome {
         let reason = problem.says();
         let pause = self.reading.pause(answer);
         match problem.class() {

@@ -11,16 +11,16 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::answer::{Reading, answered, unanswered, words};
-use super::{Common, Destination, Message, Pace, Sent, ShowsImages, by_link, no_upload};
+use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, by_link, no_upload};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome, Secret};
 use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
-use crate::slack::{Class, Problem};
+use crate::slack::{Class, SlackError};
 
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
 /// A little below "one message per second".
-pub(super) const PACES: &[Pace] = &[Pace {
+pub(super) const PACES: &[RateLimit] = &[RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 }];
@@ -71,7 +71,7 @@ impl Destination for SlackWebhook {
         FORMS
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         PACES
     }
 
@@ -128,7 +128,7 @@ fn word(answer: &Answer) -> Option<String> {
 /// The words count before the status: a refused message has come with 400, 500 and 200.
 fn outcome(answer: &Answer, word: Option<&str>, reading: &Reading<'_>) -> Outcome {
     let status = answer.status;
-    let problem = word.map(|word| Problem::of_word(word.to_owned()));
+    let problem = word.map(|word| SlackError::of_word(word.to_owned()));
     let known = problem.filter(|problem| problem.class() != Class::Unknown);
     let Some(problem) = known else {
         return of_any_receiver(answer, reading);

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{Reading, answered, unanswered, words};
 use super::{
-    BuildError, Common, Destination, Message, Pace, Sent, ShowsImages, Success, by_link, no_upload,
+    BuildError, Common, Destination, Message, RateLimit, Sent, ShowsImages, Success, by_link,
+    no_upload,
 };
 use crate::feishu::{ApiError, codes};
 use crate::model::{Form, ImageFormat, Outcome, Secret};
@@ -135,7 +136,7 @@ impl Destination for Webhook {
         FORMS
     }
 
-    fn paces(&self) -> &'static [Pace] {
+    fn paces(&self) -> &'static [RateLimit] {
         &[]
     }
 

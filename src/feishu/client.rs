@@ -36,7 +36,7 @@ use crate::net::{
     ANSWER_BYTES_MAX, Answer, Body, HttpClient, Method, NetError, Patience, Redactor, Request,
 };
 
-/// The largest picture the platform takes. Source: doc "上传图片".
+/// The largest image the platform takes. Source: doc "上传图片".
 pub const IMAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 const TOKEN_PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
@@ -161,7 +161,7 @@ impl FeishuClient {
         &self.0.patience
     }
 
-    /// Uploads a picture and returns its `image_key`. Source: doc "上传图片".
+    /// Uploads an image and returns its `image_key`. Source: doc "上传图片".
     pub async fn upload_image(
         &self,
         format: ImageFormat,

@@ -20,7 +20,7 @@ pub enum Class {
     PageToken,
     /// This form of what was sent is wrong.
     Form,
-    /// A picture's key is wrong.
+    /// An image's key is wrong.
     ImageKey,
     /// A person is wrong who is mentioned, or spoken to.
     Person,

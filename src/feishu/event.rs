@@ -26,7 +26,7 @@ fn is_id(text: &str) -> bool {
     text.len() <= ID_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
-/// An authentic event with all that the journal needs to know of it.
+/// An authentic event with all that the store needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The id by which repeats are known.
@@ -82,7 +82,7 @@ impl Envelope {
     }
 }
 
-/// Reads a body that the journal kept; `None` if it is not an event of ours, or nothing can be read of it.
+/// Reads a body that the store kept; `None` if it is not an event of ours, or nothing can be read of it.
 pub fn read_body(body: &str, via: &AppName, timezone: &TimeZone) -> Option<Event> {
     let text = json::mend(body);
     let parts = Parts::read(&text);

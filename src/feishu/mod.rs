@@ -8,17 +8,17 @@
 //! is what is authentic.
 
 pub mod app;
-pub mod bot;
 mod card_action;
 mod cipher;
 pub mod client;
 pub mod codes;
+pub mod custom_bot;
 mod envelope;
 mod event;
 pub mod frame;
 mod json;
+mod masked_body;
 mod sample;
-mod shown;
 mod signature;
 
 pub use app::{App, Receive};
@@ -33,8 +33,8 @@ pub use event::{
     CREATED, Found, Reading, SampleError, UPDATED, read_body, read_sample, sample_app_id,
 };
 pub use frame::LinkSettings;
+pub use masked_body::shown_body;
 pub use sample::{
     CREATED_FIELDS, SAMPLE_PAGES, UPDATED_FIELDS, USER_FIELDS, sample_at, sample_with,
 };
-pub use shown::shown_body;
 pub use signature::{NONCE_HEADER, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, sign};

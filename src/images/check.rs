@@ -1,4 +1,4 @@
-//! What fetched bytes really are, and whether they are a picture that is kept. Neither the address nor
+//! What fetched bytes really are, and whether they are an image that is kept. Neither the address nor
 //! the header that came with them is asked, and nothing is ever decoded.
 
 use std::sync::Arc;
@@ -14,43 +14,43 @@ const SIDE_MAX: u32 = 12_000;
 /// More than any screen or telephone makes; what a viewer must decode at once.
 const PIXELS_MAX: u64 = 100_000_000;
 
-/// A picture fit to be kept.
+/// An image fit to be kept.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Its bytes, with nothing but the picture in them.
+    /// Its bytes, with nothing but the image in them.
     pub bytes: Bytes,
     /// What is known of them.
     pub kept: KeptImage,
 }
 
-/// The bytes are no picture that is kept. Fit for a log.
+/// The bytes are no image that is kept. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAPicture {
-    /// They are something else, or damaged: the next answer of the same address may be the picture.
+pub enum NotAnImage {
+    /// They are something else, or damaged: the next answer of the same address may be the image.
     #[error("not a picture that is kept: {0}")]
     Other(String),
-    /// They are a picture, and one that no attempt can make fit.
+    /// They are an image, and one that no attempt can make fit.
     #[error("not a picture that is kept: {0}")]
     Unfit(String),
 }
 
 /// Checks and strips. What is kept was measured after stripping: it is what everyone will be served.
-pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAPicture> {
+pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAnImage> {
     inspect_within(bytes, &mut Budget::new(Arc::new(AtomicBool::new(false))))
 }
 
 /// The same, within a budget of the caller's.
-pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Picture, NotAPicture> {
+pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Picture, NotAnImage> {
     let format = sniff(bytes)?;
     let (bytes, size) = strip(format, bytes, budget).map_err(|error| {
         if error == TOO_MANY_PARTS {
-            NotAPicture::Unfit(error.to_string())
+            NotAnImage::Unfit(error.to_string())
         } else {
-            NotAPicture::Other(error.to_string())
+            NotAnImage::Other(error.to_string())
         }
     })?;
     if sniff(&bytes)? != format {
-        return Err(NotAPicture::Unfit("it reads as two formats".into()));
+        return Err(NotAnImage::Unfit("it reads as two formats".into()));
     }
     let (width, height) = dimensions(format, &bytes, size)?;
     let kept = KeptImage {
@@ -63,12 +63,12 @@ pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Pictur
     Ok(Picture { bytes, kept })
 }
 
-fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAPicture> {
+fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAnImage> {
     if let Some(format) = sniff_brand(bytes) {
         return Ok(format);
     }
     let Some(kind) = infer::get(bytes) else {
-        return Err(NotAPicture::Other("its bytes are of no known type".into()));
+        return Err(NotAnImage::Other("its bytes are of no known type".into()));
     };
     match kind.mime_type() {
         "image/jpeg" => Ok(ImageFormat::Jpeg),
@@ -79,7 +79,7 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAPicture> {
         "image/tiff" => Ok(ImageFormat::Tiff),
         "image/vnd.microsoft.icon" => Ok(ImageFormat::Ico),
         "image/jp2" => Ok(ImageFormat::Jp2),
-        other => Err(NotAPicture::Other(format!("its bytes are {other}"))),
+        other => Err(NotAnImage::Other(format!("its bytes are {other}"))),
     }
 }
 
@@ -101,12 +101,12 @@ fn sniff_brand(bytes: &[u8]) -> Option<ImageFormat> {
 }
 
 /// `size` is what stripping met; the other formats are measured here.
-fn dimensions(format: ImageFormat, bytes: &[u8], size: Size) -> Result<(u32, u32), NotAPicture> {
+fn dimensions(format: ImageFormat, bytes: &[u8], size: Size) -> Result<(u32, u32), NotAnImage> {
     let (width, height) = match size {
         Some(size) => size,
         None => {
             let size = imagesize::blob_size(bytes)
-                .map_err(|_detail| NotAPicture::Other("its size cannot be read".into()))?;
+                .map_err(|_detail| NotAnImage::Other("its size cannot be read".into()))?;
             let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
             (side(size.width), side(size.height))
         }
@@ -118,7 +118,7 @@ fn dimensions(format: ImageFormat, bytes: &[u8], size: Size) -> Result<(u32, u32
     };
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || width > SIDE_MAX || height > SIDE_MAX || pixels > PIXELS_MAX {
-        return Err(NotAPicture::Unfit(format!("{width} × {height} pixels")));
+        return Err(NotAnImage::Unfit(format!("{width} × {height} pixels")));
     }
     Ok((width, height))
 }

@@ -1,4 +1,4 @@
-//! What follows an attempt to fetch a picture, and what the operator is told of it. Pure: time and
+//! What follows an attempt to fetch an image, and what the operator is told of it. Pure: time and
 //! chance come in.
 
 use std::time::Duration;
@@ -7,26 +7,26 @@ use crate::model::{ImageJob, Notice, NoticeKind, Timestamp};
 use crate::net::GuardError;
 use crate::store::ImageVerdict;
 
-/// However the clock jumps, a picture is tried so often before it is lost to its deadline.
+/// However the clock jumps, an image is tried so often before it is lost to its deadline.
 const ATTEMPTS_MIN: u32 = 3;
-/// How often a picture is tried whose check panics or takes too long.
+/// How often an image is tried whose check panics or takes too long.
 const ATTEMPTS_UNCHECKED_MAX: u32 = 3;
 /// Nothing waits longer than this for its next attempt.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// But for this: an answer that is no picture may change while the address lives, and seldom does.
+/// But for this: an answer that is no image may change while the address lives, and seldom does.
 const WAIT_ANSWERED_MAX: Duration = Duration::from_secs(3600);
-/// A picture with less time left than this is in danger.
+/// An image with less time left than this is in danger.
 const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Why an attempt did not keep the picture. The texts are fit for a log.
+/// Why an attempt did not keep the image. The texts are fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The host could not be reached, was busy or had a fault.
     Transient(String),
-    /// The host says that there is no such picture, or not for us, or something odd.
+    /// The host says that there is no such image, or not for us, or something odd.
     Absent(u16),
-    /// The host gave other bytes than a picture: a page to sign in, half of it, an error.
-    NotAPicture(String),
+    /// The host gave other bytes than an image: a page to sign in, half of it, an error.
+    NotAnImage(String),
     /// The host is none that is allowed.
     HostRefused(String),
     /// The host is on an internal address.
@@ -69,7 +69,7 @@ impl Failure {
             Self::Transient(_)
             | Self::Absent(_)
             | Self::Disk(_)
-            | Self::NotAPicture(_)
+            | Self::NotAnImage(_)
             | Self::Unchecked(_)
             | Self::Hopeless(_) => None,
         }
@@ -78,7 +78,7 @@ impl Failure {
     fn reason(&self) -> String {
         match self {
             Self::Transient(reason)
-            | Self::NotAPicture(reason)
+            | Self::NotAnImage(reason)
             | Self::Disk(reason)
             | Self::Hopeless(reason) => reason.clone(),
             Self::Absent(status) => format!("the host answered {status}"),
@@ -95,7 +95,7 @@ impl Failure {
             Self::Unchecked(_) => Some(ATTEMPTS_UNCHECKED_MAX),
             Self::Transient(_)
             | Self::Absent(_)
-            | Self::NotAPicture(_)
+            | Self::NotAnImage(_)
             | Self::Disk(_)
             | Self::HostRefused(_)
             | Self::AddressRefused(_) => None,
@@ -106,10 +106,10 @@ impl Failure {
     fn first_wait(&self) -> Duration {
         match self {
             Self::Transient(_) => Duration::from_secs(5),
-            Self::Absent(_) | Self::NotAPicture(_) | Self::Disk(_) | Self::Unchecked(_) => {
+            Self::Absent(_) | Self::NotAnImage(_) | Self::Disk(_) | Self::Unchecked(_) => {
                 Duration::from_secs(30)
             }
-            // Only a reload changes anything, and that makes the picture due by itself.
+            // Only a reload changes anything, and that makes the image due by itself.
             Self::HostRefused(_) | Self::AddressRefused(_) | Self::Hopeless(_) => WAIT_MAX,
         }
     }
@@ -117,7 +117,7 @@ impl Failure {
     /// How long it waits at longest between two attempts.
     fn wait_max(&self) -> Duration {
         match self {
-            Self::Absent(_) | Self::NotAPicture(_) => WAIT_ANSWERED_MAX,
+            Self::Absent(_) | Self::NotAnImage(_) => WAIT_ANSWERED_MAX,
             _ => WAIT_MAX,
         }
     }
@@ -194,7 +194,7 @@ pub(super) fn notices(
         }),
         Failure::Transient(_)
         | Failure::Absent(_)
-        | Failure::NotAPicture(_)
+        | Failure::NotAnImage(_)
         | Failure::Disk(_)
         | Failure::Unchecked(_)
         | Failure::Hopeless(_) => {}
@@ -231,7 +231,7 @@ pub(super) fn notices(
     notices
 }
 
-/// Whether the end is near. Pictures that come late are near it at once; they get a few attempts
+/// Whether the end is near. Images that come late are near it at once; they get a few attempts
 /// before anyone is alarmed.
 fn in_danger(job: &ImageJob, now: Timestamp) -> bool {
     job.attempts + 1 >= ATTEMPTS_MIN && job.deadline_at.since(now) < DANGER

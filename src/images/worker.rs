@@ -22,21 +22,21 @@ use crate::model::{
     Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded, Timestamp,
 };
 use crate::net::{Fetched, GuardPolicy, GuardedClient};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::{ImageVerdict, LostImageLease, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ImageAttempted, ImageLeaseLost, PanicCaught};
 
-/// How many pictures are fetched at once. What large ones take of memory is bounded by the client, and what
+/// How many images are fetched at once. What large ones take of memory is bounded by the client, and what
 /// checks take by the checker.
 const CONCURRENCY: usize = 16;
 /// How many of them may be one host's, so that slow hosts do not hold up the others.
 const PER_HOST: usize = CONCURRENCY / 4;
-/// Longer than fetching (30 s), checking (40 s with the wait for a turn) and keeping a picture take.
+/// Longer than fetching (30 s), checking (40 s with the wait for a turn) and keeping an image take.
 const LEASE: Duration = Duration::from_secs(120);
 /// How long nothing is looked for where nothing is said to be due. A wall clock that jumps makes
-/// pictures due early or late by no more than this.
+/// images due early or late by no more than this.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long at least, lest two clocks that disagree make us spin.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -45,9 +45,9 @@ const TOLD_MAX: usize = 1024;
 
 /// What an [`ImageWorker`] works with.
 pub struct Parts {
-    /// The journal.
+    /// The store.
     pub store: Store,
-    /// Where pictures are kept.
+    /// Where images are kept.
     pub archive: Archive,
     /// What fetches them.
     pub client: Current<GuardedClient>,
@@ -63,7 +63,7 @@ pub struct Parts {
     pub chance: fastrand::Rng,
 }
 
-/// Fetches, checks and keeps the pictures that are due. Clones share their work.
+/// Fetches, checks and keeps the images that are due. Clones share their work.
 #[derive(Clone)]
 pub struct ImageWorker(Arc<Inner>);
 
@@ -117,7 +117,7 @@ impl ImageWorker {
                 Some(ended) = at_work.join_next() => self.note_panic(ended.is_err()),
                 changed = changes.changed(), if at_work.len() < CONCURRENCY => {
                     if changed.is_err() {
-                        break; // the journal is gone, and so is the relay
+                        break; // the store is gone, and so is the relay
                     }
                 }
                 () = tokio::time::sleep(pause), if at_work.len() < CONCURRENCY => {}
@@ -183,7 +183,7 @@ impl ImageWorker {
         first.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
-    /// A picture whose work panicked outside the checks is still leased; it comes again when that ends.
+    /// An image whose work panicked outside the checks is still leased; it comes again when that ends.
     fn note_panic(&self, panicked: bool) {
         if panicked {
             self.0.metrics.emit(PanicCaught { task: "images" });
@@ -194,13 +194,13 @@ impl ImageWorker {
 /// What a look for work came to.
 #[derive(Default)]
 struct Look {
-    /// How many pictures it started to work on.
+    /// How many images it started to work on.
     started: usize,
     /// How long there is nothing to look for.
     pause: Duration,
 }
 
-/// Counts a picture as in hand of its host for as long as it is worked on, whatever ends that.
+/// Counts an image as in hand of its host for as long as it is worked on, whatever ends that.
 struct InHand<'a> {
     inner: &'a Inner,
     host: &'a str,
@@ -265,7 +265,7 @@ impl Inner {
             Ok(_) => HostSign::Answered,
             Err(failure) => HostSign::of(failure),
         };
-        // The host's part is done; what follows is between us and the journal.
+        // The host's part is done; what follows is between us and the store.
         drop(in_hand);
         let (verdict, notices, picture) = match fetched {
             Ok(picture) => {
@@ -312,7 +312,7 @@ impl Inner {
     ) -> Result<Picture, Failure> {
         let job = &lease.item;
         let careful = self.caution.is_on();
-        // Its place in memory is given back when the picture is on the disk.
+        // Its place in memory is given back when the image is on the disk.
         let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
         if careful {
             let marked = self
@@ -346,7 +346,7 @@ impl Inner {
     }
 
     /// Between keeping and recording, a sweep may have removed the same bytes of an older event. From
-    /// now on the journal protects them.
+    /// now on the store protects them.
     async fn ensure_kept(&self, picture: Option<Picture>) {
         let Some(Picture { bytes, kept }) = picture else {
             return;
@@ -356,7 +356,7 @@ impl Inner {
         }
     }
 
-    /// The event was erased, or another relay settled the picture: bytes that no event needs must not
+    /// The event was erased, or another relay settled the image: bytes that no event needs must not
     /// stay behind.
     async fn forget(&self, verdict: &ImageVerdict) {
         let ImageVerdict::Kept(kept) = verdict else {
@@ -394,7 +394,7 @@ impl Inner {
             told.insert((notice.kind, notice.subject.clone()))
         };
         if first {
-            self.operator.tell(notice).await;
+            self.operator.notify(notice).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An event that was pushed in vain five times is gone, and so is one that another client of the same
 //! app took. The platform's list of feedback has them all. A **round** goes through the list of one
-//! app, page by page, skips what the journal knows, and takes in the rest as if it had been pushed:
+//! app, page by page, skips what the store knows, and takes in the rest as if it had been pushed:
 //!
 //! | reported | it is |
 //! | --- | --- |
@@ -14,14 +14,14 @@
 //! Rounds are made one app at a time: when the relay starts, when somebody thinks that events may have
 //! been missed ([`Backfill::wake`]), and every so often (`backfill = "1h"`). A round begins a day before
 //! the last good one began, for a list may show a report late. It never reaches back further than the
-//! platform's list does, 180 days, which is a day less than the journal keeps ids.
+//! platform's list does, 180 days, which is a day less than the store keeps ids.
 //!
 //! What is promised: a report is taken in once, whether it is pushed as well or not, for both ways know
 //! it by app and feedback id; and a late one is told once, for it is accepted together with who is to
 //! hear of it, and summaries are made in one transaction. The status that a listed report has shows in its
 //! messages, though the event that told of it was missed; rules on changes of status hear of events alone.
 
-mod round;
+mod pass;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub use self::round::{Failure, Report, Taken, Telling, Window};
+pub use self::pass::{Failure, Notified, Report, Taken, Window};
 use self::schedule::Turn;
 use super::Intake;
 use crate::feishu::{App, FeishuClient};
@@ -42,7 +42,7 @@ use crate::model::{AppName, Current, Notice, NoticeKind, Timestamp};
 use crate::store::StoreError;
 use crate::telemetry::events::{BackfillFailed, BackfillMade};
 
-/// How far back the platform's list reaches. Source: doc page of the list. The journal keeps ids a day longer.
+/// How far back the platform's list reaches. Source: doc page of the list. The store keeps ids a day longer.
 pub const REACH: Duration = Duration::from_secs(180 * 86_400);
 
 /// Comparisons in a row that find what was never pushed, until the operator is notified.
@@ -70,7 +70,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The name under which the journal keeps since when the relay knows the app.
+    /// The name under which the store keeps since when the relay knows the app.
     pub fn known_since(&self) -> String {
         format!("backfill from {}", self.app.app_id)
     }
@@ -254,7 +254,7 @@ impl Backfill {
                      `feedback-relay backfill {app} --dry-run` tries it."
                 ),
             };
-            self.intake.operator.tell(notice).await;
+            self.intake.operator.notify(notice).await;
         }
     }
 
@@ -301,7 +301,7 @@ impl Backfill {
         if tell {
             self.intake
                 .operator
-                .tell(nothing_pushed(name, &state))
+                .notify(nothing_pushed(name, &state))
                 .await;
         }
         (report, None)

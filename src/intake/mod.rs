@@ -4,7 +4,7 @@
 //! comes back: [`webhook`] in its 200, [`websocket`] in its acknowledgement. What never came is asked for
 //! by [`backfill`]. What is made of them: new feedback and changes of its state go through the rules; a type nobody asked for is
 //! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
-//! is told. All three are events in the journal, so that a repeat of any of them is known.
+//! is told. All three are events in the store, so that a repeat of any of them is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 
 use self::pushes::Pushes;
 use self::webhook::body::Bodies;
-use crate::closing::Closing;
 use crate::feishu::{self, App, Envelope, Found, Reading};
 use crate::model::{
     Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
     IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Plan, Private, Timestamp, Trigger, UserIds,
 };
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::rules::RuleSet;
 use crate::store::{Accepted, Arrival, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated, EventTooOld, OldCardCallback};
+use crate::triage::Closing;
 
 pub mod backfill;
 pub mod paths;
@@ -37,7 +37,7 @@ pub mod websocket;
 pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use reports::attach_reports;
 
-/// How long the addresses of pictures last. Source: doc "新增应用反馈": three days.
+/// How long the addresses of images last. Source: doc "新增应用反馈": three days.
 pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);
 
 /// What intake needs of the configuration; a reload replaces it.
@@ -49,7 +49,7 @@ pub struct Settings {
     pub rules: RuleSet,
     /// Destinations that get every report by itself, however late it is: those for programs.
     pub singly: BTreeSet<DestinationName>,
-    /// How long a message waits for its pictures.
+    /// How long a message waits for its images.
     pub wait: Duration,
     /// How long a critical one does.
     pub wait_critical: Duration,
@@ -172,7 +172,7 @@ impl Intake {
         }
         if let Some(notice) = notice {
             // Of a repeat too: the first push may have been cut off between the event and its notice.
-            self.operator.tell(notice).await;
+            self.operator.notify(notice).await;
         }
         Ok(accepted)
     }
@@ -251,7 +251,7 @@ fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
     }
 }
 
-/// An event on its way into the journal.
+/// An event on its way into the store.
 fn arrival(
     app: &AppName,
     reading: Reading,
@@ -288,7 +288,7 @@ fn arrival(
         state: plan.state,
         body: Some(reading.body).filter(|_| plan.state != EventState::Ignored),
         images,
-        // An event from the future means that our clock is behind, not that its pictures last longer.
+        // An event from the future means that our clock is behind, not that its images last longer.
         images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
     }
 }
@@ -319,7 +319,7 @@ fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Optio
     })
 }
 
-/// Who can be found by `erase --user`, and which pictures are to be fetched.
+/// Who can be found by `erase --user`, and which images are to be fetched.
 fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
     let ids = |user: &UserIds| {
         let ids = [&user.open_id, &user.union_id, &user.user_id];

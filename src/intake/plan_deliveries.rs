@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::model::{Order, Plan, Severity, Timestamp, Trigger};
+use crate::model::{MessageSpec, Plan, Severity, Timestamp, Trigger};
 use crate::store::NewDelivery;
 
-/// How long messages wait for pictures, unless their rule says otherwise.
+/// How long messages wait for images, unless their rule says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageWaits {
     /// How long a message waits.
@@ -15,15 +15,15 @@ pub struct ImageWaits {
 }
 
 impl ImageWaits {
-    fn of(self, order: &Order) -> Duration {
-        order.wait.unwrap_or(match order.severity {
+    fn of(self, spec: &MessageSpec) -> Duration {
+        spec.wait.unwrap_or(match spec.severity {
             Severity::Critical => self.wait_critical,
             Severity::Warning | Severity::Info => self.wait,
         })
     }
 }
 
-/// The pictures of an event.
+/// The images of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventImages {
     /// It has none.
@@ -34,8 +34,8 @@ pub enum EventImages {
     Pending,
 }
 
-/// Plans one delivery for each destination. A message waits only for pictures that are still to be fetched;
-/// its order keeps the wait, because uploads of pictures are bounded by it too.
+/// Plans one delivery for each destination. A message waits only for images that are still to be fetched;
+/// its order keeps the wait, because uploads of images are bounded by it too.
 pub fn plan_deliveries(
     plan: &Plan,
     images: EventImages,
@@ -44,14 +44,14 @@ pub fn plan_deliveries(
     now: Timestamp,
 ) -> Vec<NewDelivery> {
     let planned = plan.deliveries.iter().map(|planned| {
-        let wait = (images != EventImages::None).then(|| waits.of(&planned.order));
+        let wait = (images != EventImages::None).then(|| waits.of(&planned.spec));
         let due_after = wait.filter(|_| images == EventImages::Pending);
         NewDelivery {
             destination: planned.destination.clone(),
             due_at: now + due_after.unwrap_or_default(),
-            order: Order {
-                wait: wait.or(planned.order.wait),
-                ..planned.order.clone()
+            spec: MessageSpec {
+                wait: wait.or(planned.spec.wait),
+                ..planned.spec.clone()
             },
             trigger,
         }

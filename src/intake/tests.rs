@@ -1,7 +1,7 @@
 use super::*;
 use crate::feishu::Found;
 use crate::model::{
-    DestinationName, Event, EventId, Feedback, Order, PlannedDelivery, RuleName, Severity,
+    DestinationName, Event, EventId, Feedback, MessageSpec, PlannedDelivery, RuleName, Severity,
     StatusChange,
 };
 
@@ -53,7 +53,7 @@ fn reading(found: Found) -> Reading {
 fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
     let planned = orders.iter().map(|&(severity, wait)| PlannedDelivery {
         destination: DestinationName::from("chat"),
-        order: Order {
+        spec: MessageSpec {
             rule: RuleName::from("r"),
             severity,
             template: "alert".into(),
@@ -82,7 +82,7 @@ fn arrive(found: Found, plan: &Plan) -> Arrival {
 }
 
 #[test]
-fn a_message_waits_for_pictures_and_only_for_them() {
+fn a_message_waits_for_images_and_only_for_them() {
     let half = Duration::from_millis(500);
     let plan = routed(&[
         (Severity::Critical, None),
@@ -103,7 +103,7 @@ fn a_message_waits_for_pictures_and_only_for_them() {
 }
 
 #[test]
-fn the_first_twenty_pictures_are_fetched() {
+fn the_first_twenty_images_are_fetched() {
     let arrival = arrive(created(21, None), &routed(&[]));
     assert_eq!(arrival.images.len(), 20);
     assert_eq!(arrival.images[19], Private::new("https://x/19"));
@@ -111,7 +111,7 @@ fn the_first_twenty_pictures_are_fetched() {
 }
 
 #[test]
-fn pictures_end_three_days_after_the_event_however_the_clocks_go() {
+fn images_end_three_days_after_the_event_however_the_clocks_go() {
     let ends = |at| arrive(created(1, at), &routed(&[])).images_deadline_at;
     let hour = Duration::from_secs(3600);
     assert_eq!(ends(None), NOW + IMAGES_LAST);

@@ -36,7 +36,7 @@ use crate::store::StoreError;
 use crate::telemetry::events::{ChallengeAnswered, RequestRefused};
 use crate::telemetry::words::{OLD_CARD, OLD_CARD_HINT};
 
-/// How long the journal may take: a 503 then still comes within a second, and well before the 3 s
+/// How long the store may take: a 503 then still comes within a second, and well before the 3 s
 /// after which the platform gives up waiting.
 const COMMIT_WITHIN: Duration = Duration::from_millis(900);
 
@@ -153,7 +153,7 @@ enum Refused {
     OldCard(Refusal),
     /// Its body was not read.
     Body(Unread),
-    /// The journal did not take it in time.
+    /// The store did not take it in time.
     Store(StoreError),
 }
 

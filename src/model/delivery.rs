@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::keyed;
-use super::{DeliveryId, DestinationName, EventId, EventSeq, Order, Timestamp, Uptime};
+use super::{DeliveryId, DestinationName, EventId, EventSeq, MessageSpec, Timestamp, Uptime};
 
 keyed!(
     /// Where a delivery stands.
@@ -28,7 +28,7 @@ keyed!(
     Trigger {
         /// An event arrived.
         Event => "event",
-        /// Pictures came after the message had gone.
+        /// Images came after the message had gone.
         LateImages => "late_images",
         /// A message that was sent is changed to show how its feedback stands now.
         Edit => "edit",
@@ -46,7 +46,7 @@ keyed!(
     Form {
         /// All there is.
         Full => "full",
-        /// Without pictures.
+        /// Without images.
         NoImages => "no_images",
         /// The platform's simple rich text.
         Post => "post",
@@ -67,7 +67,7 @@ impl MessageHandle {
     }
 }
 
-/// A delivery as the journal has it.
+/// A delivery as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Its id, which is also the key against doubles.
@@ -79,7 +79,7 @@ pub struct Delivery {
     /// Where to.
     pub destination: DestinationName,
     /// How the rule wants it told.
-    pub order: Order,
+    pub spec: MessageSpec,
     /// Why it exists.
     pub trigger: Trigger,
     /// Where it stands.
@@ -154,7 +154,7 @@ pub enum Outcome {
 }
 
 keyed!(
-    /// The kind of an [`Outcome`], for the journal and metrics.
+    /// The kind of an [`Outcome`], for the store and metrics.
     OutcomeKind {
         /// See [`Outcome::Delivered`].
         Delivered => "delivered",

@@ -77,7 +77,7 @@ pub struct Feedback {
     pub reported_raw: Option<Private>,
     /// [`Self::fault_at`], likewise.
     pub fault_raw: Option<Private>,
-    /// Addresses of pictures, which end after three days. They are signed: never log one.
+    /// Addresses of images, which end after three days. They are signed: never log one.
     pub images: Vec<Private>,
 }
 
@@ -168,7 +168,7 @@ macro_rules! keyed {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word for it in configuration, journal, metrics and output.
+            /// The word for it in configuration, store, metrics and output.
             pub const fn key(self) -> &'static str {
                 match self { $(Self::$variant => $key,)+ }
             }
@@ -294,13 +294,13 @@ keyed!(
         DestinationMissing => "destination_missing",
         /// A message was perhaps delivered: its answers were lost.
         DeliveryUnconfirmed => "delivery_unconfirmed",
-        /// A picture nears its deadline unfetched.
+        /// An image nears its deadline unfetched.
         ImageInDanger => "image_in_danger",
-        /// A picture is on a host that `images.allow_hosts` does not name.
+        /// An image is on a host that `images.allow_hosts` does not name.
         ImageHostRefused => "image_host_refused",
-        /// A picture is lost.
+        /// An image is lost.
         ImageLost => "image_lost",
-        /// The platform takes no pictures from an app until somebody acts.
+        /// The platform takes no images from an app until somebody acts.
         ImageUploadRefused => "image_upload_refused",
         /// A platform refuses people who are mentioned.
         MentionRefused => "mention_refused",
@@ -344,7 +344,7 @@ keyed!(
     }
 );
 
-/// An event as the journal has it.
+/// An event as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
     /// Its row.

@@ -69,12 +69,12 @@ name!(
     DestinationName
 );
 
-/// The row of an event in the journal: short, and in the order of arrival.
+/// The row of an event in the store: short, and in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventSeq(pub i64);
 
 /// A delivery. Shown and sent as `dlv_` and 13 characters; it is the key against doubles that every
-/// attempt carries, so it never repeats, not even in a journal made anew.
+/// attempt carries, so it never repeats, not even in a store made anew.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(i64);
 
@@ -83,12 +83,12 @@ const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const DIGITS: usize = 13;
 
 impl DeliveryId {
-    /// From the number the journal keeps.
+    /// From the number the store keeps.
     pub const fn from_i64(number: i64) -> Self {
         Self(number)
     }
 
-    /// The number the journal keeps: positive, and larger the later it was made.
+    /// The number the store keeps: positive, and larger the later it was made.
     pub const fn as_i64(self) -> i64 {
         self.0
     }
@@ -148,7 +148,7 @@ impl FromStr for DeliveryId {
 }
 
 /// Makes delivery ids: 41 bits of milliseconds, then 22 bits that begin at random and count up
-/// within a process, so that neither a restart nor a new journal repeats one.
+/// within a process, so that neither a restart nor a new store repeats one.
 #[derive(Debug)]
 pub struct DeliveryIds(AtomicI64);
 
@@ -177,7 +177,7 @@ impl DeliveryIds {
     }
 }
 
-/// A kept picture: the SHA-256 of its bytes, in lower-case hex.
+/// A kept image: the SHA-256 of its bytes, in lower-case hex.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageId(Arc<str>);
 
@@ -208,7 +208,7 @@ impl ImageId {
     }
 }
 
-/// The text is no picture id.
+/// The text is no image id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a picture id: it is 64 lower-case hex digits")]
 pub struct BadImageId;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_id_is_64_lower_case_hex_digits() {
+    fn an_image_id_is_64_lower_case_hex_digits() {
         let id = ImageId::of(b"abc");
         assert_eq!(
             id.as_str(),

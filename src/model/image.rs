@@ -1,33 +1,33 @@
-//! A picture of a report: from an address that ends to bytes that are kept.
+//! An image of a report: from an address that ends to bytes that are kept.
 
 use super::event::keyed;
 use super::{EventId, EventSeq, ImageId, Private, Timestamp};
 
-/// How many pictures of one event are fetched; the rest are counted and said.
+/// How many images of one event are fetched; the rest are counted and said.
 pub const IMAGES_PER_EVENT_MAX: usize = 20;
 
 keyed!(
-    /// Where a picture stands.
+    /// Where an image stands.
     ImageState {
         /// To be fetched.
         Pending => "pending",
         /// Kept.
         Kept => "kept",
-        /// Not to be had: its address ended, or what was there is no picture that we keep.
+        /// Not to be had: its address ended, or what was there is no image that we keep.
         Lost => "lost",
         /// Kept once; removed by retention, `images.max_total` or `erase`.
         Removed => "removed",
     }
 );
 
-/// A picture that is to be fetched.
+/// An image that is to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageJob {
     /// The event it belongs to.
     pub event: EventSeq,
     /// That event's id, for people and logs.
     pub event_id: EventId,
-    /// Its place among the event's pictures, from 0.
+    /// Its place among the event's images, from 0.
     pub ordinal: u8,
     /// Where it is. Signed: never log it.
     pub url: Private,
@@ -39,10 +39,10 @@ pub struct ImageJob {
     pub deadline_at: Timestamp,
 }
 
-/// One of an event's pictures, as the journal has it.
+/// One of an event's images, as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its place among the event's pictures, from 0.
+    /// Its place among the event's images, from 0.
     pub ordinal: u8,
     /// Where it stands.
     pub state: ImageState,
@@ -70,7 +70,7 @@ pub struct KeptImage {
 }
 
 keyed!(
-    /// What a kept picture really is.
+    /// What a kept image really is.
     ImageFormat {
         /// JPEG.
         Jpeg => "jpeg",

@@ -3,7 +3,7 @@
 use super::Timestamp;
 
 /// Something to work on, and the proof that it is ours. Whoever closes the work shows the token;
-/// if it is no longer the one in the journal, somebody else has taken the work over.
+/// if it is no longer the one in the store, somebody else has taken the work over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease<T> {
     /// What to work on.
@@ -22,7 +22,7 @@ pub struct LeaseToken(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Recorded {
-    /// It is in the journal.
+    /// It is in the store.
     Recorded,
     /// The lease had ended and somebody else holds the work, or an operator ended it: nothing was written.
     LeaseLost,

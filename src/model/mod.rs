@@ -3,10 +3,10 @@
 
 mod backoff;
 mod clock;
-mod closing;
 mod current;
 mod delivery;
 mod event;
+mod feedback_status;
 mod id;
 mod image;
 mod lease;
@@ -18,10 +18,6 @@ mod uptime;
 
 pub use backoff::{STOPPED_PROBE, backoff, lengthened};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use closing::{
-    Act, Actor, EDITABLE_FOR, Effect, FeedbackAct, FeedbackChange, FeedbackState, SentMessage,
-    StatusJob, StatusJobRecord, StatusJobState, Through,
-};
 pub use current::Current;
 pub use delivery::{
     Attempt, Delivery, DeliveryState, EXCERPT_BYTES_MAX, Form, MessageHandle, Outcome, OutcomeKind,
@@ -32,13 +28,19 @@ pub use event::{
     Notice, NoticeKind, OddCodes, SUMMARY_NEWEST_MAX, SourceKind, StatusChange, StoredEvent,
     Summarised, Summary, UserIds,
 };
+pub use feedback_status::{
+    Actor, ChangeSource, EDITABLE_FOR, Effect, FeedbackAct, FeedbackChange, FeedbackState,
+    SentMessage, StatusJob, StatusJobRecord, StatusJobState, TriageAction,
+};
 pub use id::{
     AppName, BadDeliveryId, BadImageId, DeliveryId, DeliveryIds, DestinationName, EventId,
     EventSeq, ImageId, RuleName, hex,
 };
 pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, KeptImage};
 pub use lease::{Lease, LeaseToken, Recorded};
-pub use plan::{Condition, Finding, Order, Plan, PlannedDelivery, RuleTrace, Severity, Trace};
+pub use plan::{
+    Condition, Finding, MessageSpec, Plan, PlannedDelivery, RuleTrace, Severity, Trace,
+};
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};
 pub use time::Timestamp;

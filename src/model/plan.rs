@@ -35,7 +35,7 @@ pub struct PlannedDelivery {
     /// Where to.
     pub destination: DestinationName,
     /// How it is to be told: what all of `rules` say, merged.
-    pub order: Order,
+    pub spec: MessageSpec,
     /// The rules that took the event and name this destination, in order.
     pub rules: Vec<RuleName>,
 }
@@ -43,7 +43,7 @@ pub struct PlannedDelivery {
 /// How a rule wants an event told. It is kept with the delivery, so that a reload changes nothing
 /// that was promised before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct MessageSpec {
     /// The rule that says so.
     pub rule: RuleName,
     /// How urgent.
@@ -54,20 +54,20 @@ pub struct Order {
     pub mentions: Vec<String>,
     /// Free words for templates.
     pub labels: BTreeMap<String, String>,
-    /// How long the message waits for pictures; `None`: what `images.wait` says for its severity.
+    /// How long the message waits for images; `None`: what `images.wait` says for its severity.
     pub wait: Option<Duration>,
     /// Destinations that the message fell back from: it shows no more than each of them would.
     pub fell_from: Vec<DestinationName>,
 }
 
-impl Order {
+impl MessageSpec {
     /// The order of the message that goes to a fallback of `from`.
     pub fn fallen_from(&self, from: &DestinationName) -> Self {
-        let mut order = self.clone();
-        if !order.fell_from.contains(from) {
-            order.fell_from.push(from.clone());
+        let mut spec = self.clone();
+        if !spec.fell_from.contains(from) {
+            spec.fell_from.push(from.clone());
         }
-        order
+        spec
     }
 }
 

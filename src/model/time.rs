@@ -1,4 +1,4 @@
-//! Points in time, as milliseconds since 1970 in UTC: what the journal stores and what is compared.
+//! Points in time, as milliseconds since 1970 in UTC: what the store stores and what is compared.
 
 use std::fmt;
 use std::ops::{Add, Sub};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The IPv4 ranges that are not globally reachable: IANA's special-purpose registry, plus 6to4 relays
 /// (`192.88.99.0/24`, deprecated) and multicast. `192.0.0.0/24` is blocked whole although IANA calls two
-/// of its addresses global: no picture lives there, and clouds put metadata services into it.
+/// of its addresses global: no image lives there, and clouds put metadata services into it.
 const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),

@@ -302,7 +302,7 @@ fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
     }
 }
 
-/// The host of a picture's address with its port, unless that is the usual one; `?` of what is no address.
+/// The host of an image's address with its port, unless that is the usual one; `?` of what is no address.
 pub fn host_of(url: &str) -> String {
     // The part before the path is enough, and an event may have twenty long addresses.
     let short = url.split_once("://").and_then(|(scheme, rest)| {

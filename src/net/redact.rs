@@ -61,7 +61,7 @@ impl Redactor {
         }
     }
 
-    /// The beginning of an answer's body, fit for the journal; `None` if there is nothing to show.
+    /// The beginning of an answer's body, fit for the store; `None` if there is nothing to show.
     pub fn excerpt(&self, body: &[u8]) -> Option<String> {
         let body = body.get(..CLEANED_BYTES_MAX).unwrap_or(body);
         let text = self.clean(&String::from_utf8_lossy(body));

@@ -115,7 +115,7 @@ fn each_rendering(
 ) -> Option<String> {
     for locale in [Locale::Zh, Locale::En] {
         for (sample_name, mut sample) in sample::all() {
-            sample.order.template = name.to_owned();
+            sample.spec.template = name.to_owned();
             // The names that a trigger or a content chooses by itself are only rendered for these.
             let chosen = match (&sample.event.content, sample.trigger) {
                 (Content::Notice(_), _) => "notice",

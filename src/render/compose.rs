@@ -39,7 +39,7 @@ impl Templates {
                 | Trigger::Fallback
                 | Trigger::Replay
                 | Trigger::Test,
-            ) => &subject.order.template,
+            ) => &subject.spec.template,
         };
         let job = Job {
             templates: self,
@@ -96,7 +96,7 @@ impl Job<'_> {
             (Family::Webhook, rich) => self.webhook(rich == Some(true))?,
             (Family::Feishu | Family::Slack, Some(with_images)) => {
                 match self.message(with_images) {
-                    // Pictures are the first to go from a message that is too large.
+                    // Images are the first to go from a message that is too large.
                     Err(Failed::Unfit(Unfit::TooLarge)) if with_images => self.message(false),
                     other => other,
                 }
@@ -153,7 +153,7 @@ impl Job<'_> {
         }
     }
 
-    /// The reporter as a person whose name and picture the platform shows, and who is not called by it.
+    /// The reporter as a person whose name and image the platform shows, and who is not called by it.
     fn reporter(&self, json: bool) -> String {
         match self.known(self.subject.standing.reporter.as_deref(), json) {
             Some(id) => format!("<person id='{id}' show_name=true show_avatar=true></person>"),

@@ -10,8 +10,8 @@ use super::text::{LINK, LINK_END, clean, is_blank, shows_nothing, strip};
 use super::words::PictureCounts;
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
-    Act, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Notice, Private,
-    Summarised, Through, Timestamp, Trigger, UserIds,
+    ChangeSource, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Notice,
+    Private, Summarised, Timestamp, TriageAction, Trigger, UserIds,
 };
 pub(super) use shape::Context;
 use shape::{Code, Number, Text, Time, When};
@@ -37,7 +37,7 @@ struct Builder<'a> {
     with_images: bool,
 }
 
-/// The context of `subject` for `audience`. Without `with_images` pictures are only counted.
+/// The context of `subject` for `audience`. Without `with_images` images are only counted.
 pub(super) fn build<'a>(
     audience: &'a Audience,
     subject: &'a Subject<'a>,
@@ -71,7 +71,7 @@ pub(super) fn build<'a>(
             trigger: subject.trigger.key(),
         },
         rule: shape::Rule {
-            name: builder.text(subject.order.rule.as_str()),
+            name: builder.text(subject.spec.rule.as_str()),
             severity: shape::Severity {
                 key: subject.severity().key(),
                 label: words::severity(builder.locale, subject.severity()),
@@ -106,7 +106,7 @@ fn is_late(subject: &Subject<'_>) -> bool {
         .is_some_and(|at| subject.received_at.since(at) > LATE)
 }
 
-/// Counts the pictures that a message does not show itself.
+/// Counts the images that a message does not show itself.
 pub(super) fn uncounted(
     audience: &Audience,
     subject: &Subject<'_>,
@@ -128,7 +128,7 @@ pub(super) fn uncounted(
         ..PictureCounts::default()
     };
     match subject.trigger {
-        // A message of late pictures tells of those alone.
+        // A message of late images tells of those alone.
         Trigger::LateImages => counts,
         Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
             let fetched = subject.images_total.min(IMAGES_PER_EVENT_MAX);
@@ -251,8 +251,8 @@ impl<'a> Builder<'a> {
             }
             (Content::Created(_), Some(state)) => {
                 let open_id = match state.through {
-                    Through::Feishu | Through::Platform => state.by.id.as_ref(),
-                    Through::Slack => None,
+                    ChangeSource::Feishu | ChangeSource::Platform => state.by.id.as_ref(),
+                    ChangeSource::Slack => None,
                 };
                 let by = shape::User {
                     open_id: self.private(open_id, self.audience.fields.user, mask::id),
@@ -270,7 +270,7 @@ impl<'a> Builder<'a> {
             by,
             name: self.private(name, visibility, mask::head),
             through: state.map(|state| state.through.key()),
-            here_only: state.is_some_and(|state| state.here_only),
+            local_only: state.is_some_and(|state| state.local_only),
         }
     }
 
@@ -343,7 +343,7 @@ impl<'a> Builder<'a> {
     }
 
     fn labels(&self, subject: &'a Subject<'a>) -> shape::Labels<'a> {
-        let labels = subject.order.labels.iter().take(LIST_MAX);
+        let labels = subject.spec.labels.iter().take(LIST_MAX);
         let labels = labels.map(|(name, word)| (self.text(name), self.text(word)));
         shape::Labels(labels.collect())
     }
@@ -469,11 +469,11 @@ impl<'a> Builder<'a> {
 }
 
 /// How a button looks: words that Feishu and Slack share.
-const fn style(act: Act) -> &'static str {
+const fn style(act: TriageAction) -> &'static str {
     match act {
-        Act::Claim => "primary",
-        Act::NotOurs => "danger",
-        Act::Done | Act::Undo => "default",
+        TriageAction::Claim => "primary",
+        TriageAction::NotOurs => "danger",
+        TriageAction::Done | TriageAction::Undo => "default",
     }
 }
 

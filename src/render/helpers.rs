@@ -23,7 +23,7 @@ pub(super) struct Scene {
     pub(super) severity: Severity,
     /// Trusted markup that mentions people.
     pub(super) mention: String,
-    /// The pictures that are only counted, in words.
+    /// The images that are only counted, in words.
     pub(super) pictures: String,
     /// Trusted markup for whoever changed the status; empty where only a name can be said.
     pub(super) person: String,

@@ -32,8 +32,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    Act, Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, Order, Private, Severity,
-    Timestamp, Trigger,
+    Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, MessageSpec, Private,
+    Severity, Timestamp, TriageAction, Trigger,
 };
 
 pub use check::{CODES, check};
@@ -181,10 +181,10 @@ pub enum Mention {
     Shown(String),
 }
 
-/// A picture of the report, as this message can show it.
+/// An image of the report, as this message can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// Its place among the event's pictures, from 0.
+    /// Its place among the event's images, from 0.
     pub ordinal: u8,
     /// What is kept.
     pub id: ImageId,
@@ -198,7 +198,7 @@ pub struct Shown {
     pub by: ShownBy,
 }
 
-/// How a picture is shown.
+/// How an image is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShownBy {
     /// By a key the platform gave for the bytes.
@@ -213,7 +213,7 @@ pub enum ShownBy {
 
 /// How the feedback stands, and what can be done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct StatusView {
     /// Its state; `None`: nobody has moved it.
     pub state: Option<FeedbackState>,
     /// What people call whoever changed it last.
@@ -230,7 +230,7 @@ pub struct Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// What it does.
-    pub act: Act,
+    pub act: TriageAction,
     /// What comes back when it is pressed: ASCII without quotes.
     pub value: String,
 }
@@ -249,19 +249,19 @@ pub struct Subject<'a> {
     /// Why it is told.
     pub trigger: Trigger,
     /// How the rule wants it told.
-    pub order: &'a Order,
+    pub spec: &'a MessageSpec,
     /// Who is mentioned.
     pub mentions: &'a [Mention],
-    /// The pictures that can be shown or counted.
+    /// The images that can be shown or counted.
     pub images: &'a [Shown],
-    /// How many pictures are still on their way.
+    /// How many images are still on their way.
     pub images_pending: usize,
     /// How many wait for a host to be allowed.
     pub images_refused: usize,
-    /// How many pictures the report had in all.
+    /// How many images the report had in all.
     pub images_total: usize,
     /// How the feedback stands.
-    pub standing: &'a Standing,
+    pub standing: &'a StatusView,
     /// Now: what `ago` counts from.
     pub now: Timestamp,
 }
@@ -271,7 +271,7 @@ impl Subject<'_> {
     pub(crate) fn severity(&self) -> Severity {
         match &self.event.content {
             Content::Notice(_) => Severity::Warning,
-            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => self.order.severity,
+            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => self.spec.severity,
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// From what the journal kept.
+    /// From what the store kept.
     pub fn from_stored(form: Form, body: impl Into<Arc<str>>) -> Self {
         Self {
             form,
@@ -23,12 +23,12 @@ impl Payload {
         }
     }
 
-    /// As the journal keeps it.
+    /// As the store keeps it.
     pub fn as_stored(&self) -> &str {
         &self.body
     }
 
-    /// The JSON to send: each placeholder is replaced by what `link` makes of its picture.
+    /// The JSON to send: each placeholder is replaced by what `link` makes of its image.
     pub fn with_links(&self, link: impl Fn(&ImageId) -> String) -> String {
         // One character is looked for much faster than one of two.
         if !self.body.contains(LINK) && !self.body.contains(LINK_MRKDWN) {

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::context::{self, Reader};
 use super::{
-    Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, Standing, Subject,
+    Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, StatusView, Subject,
 };
 use crate::model::{
-    Act, Actor, AppName, Content, DeliveryId, Event, EventId, FaultKind, Feedback, FeedbackKind,
-    FeedbackState, FeedbackStatus, ImageFormat, ImageId, Notice, NoticeKind, Order, Private,
-    RuleName, Severity, SourceKind, StatusChange, Summarised, Summary, Through, Timestamp, Trigger,
-    UserIds,
+    Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, FaultKind, Feedback,
+    FeedbackKind, FeedbackState, FeedbackStatus, ImageFormat, ImageId, MessageSpec, Notice,
+    NoticeKind, Private, RuleName, Severity, SourceKind, StatusChange, Summarised, Summary,
+    Timestamp, TriageAction, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -23,13 +23,13 @@ pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_302_200_000);
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub(super) event: Event,
-    pub(super) order: Order,
+    pub(super) spec: MessageSpec,
     pub(super) trigger: Trigger,
     pub(super) mentions: Vec<Mention>,
     pub(super) images: Vec<Shown>,
     pub(super) images_pending: usize,
     pub(super) images_total: usize,
-    pub(super) standing: Standing,
+    pub(super) standing: StatusView,
 }
 
 impl Sample {
@@ -40,7 +40,7 @@ impl Sample {
             app_name: "order",
             delivery: DeliveryId::from_i64(1_234_567),
             trigger: self.trigger,
-            order: &self.order,
+            spec: &self.spec,
             mentions: &self.mentions,
             images: &self.images,
             images_pending: self.images_pending,
@@ -65,7 +65,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
             tenant_key: Some("2ca1d211f64f6438".to_owned()),
             content,
         },
-        order: Order {
+        spec: MessageSpec {
             rule: RuleName::from("blank screen"),
             severity,
             template: template.to_owned(),
@@ -79,7 +79,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
         images: Vec::new(),
         images_pending: 0,
         images_total: 0,
-        standing: Standing::default(),
+        standing: StatusView::default(),
     }
 }
 
@@ -94,7 +94,7 @@ fn shown(ordinal: u8, by: ShownBy) -> Shown {
     }
 }
 
-/// A fault with everything a report can hold; pictures as `by` says.
+/// A fault with everything a report can hold; images as `by` says.
 pub(super) fn fault(by: &ShownBy) -> Sample {
     let feedback = Feedback {
         id: Some("7007008888888888888".to_owned()),
@@ -140,19 +140,23 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
         app: Some(AppName::from("shop")),
     };
     Sample {
-        standing: Standing {
+        standing: StatusView {
             state: Some(FeedbackState {
                 status: FeedbackStatus::PROCESSING,
                 changed_at: millis_before(60),
                 by: actor,
-                through: Through::Feishu,
+                through: ChangeSource::Feishu,
                 undo_until: Some(NOW),
-                here_only: true,
+                local_only: true,
             }),
             by_name: Some(by_name),
             person: Some("ou_7d8a6e6df7621556".to_owned()),
             reporter: Some("ou_3a52771c51327acb".to_owned()),
-            actions: actions(&[Act::Done, Act::NotOurs, Act::Undo]),
+            actions: actions(&[
+                TriageAction::Done,
+                TriageAction::NotOurs,
+                TriageAction::Undo,
+            ]),
         },
         trigger: Trigger::Edit,
         ..fault(by)
@@ -162,12 +166,12 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
 /// A suggestion that nobody has done anything about.
 pub(super) fn with_buttons() -> Sample {
     let mut sample = suggestion();
-    sample.standing.actions = actions(Act::next(FeedbackStatus::UNPROCESSED));
+    sample.standing.actions = actions(TriageAction::next(FeedbackStatus::UNPROCESSED));
     sample
 }
 
-fn actions(acts: &[Act]) -> Vec<Action> {
-    let action = |act: &Act| Action {
+fn actions(acts: &[TriageAction]) -> Vec<Action> {
+    let action = |act: &TriageAction| Action {
         act: *act,
         value: format!("{}.1.0.c2lnbmVkLWJ5LXVzLWFuZC1u", act.key()),
     };

@@ -12,7 +12,7 @@ use crate::model::ImageId;
 pub(super) const OPEN: char = '\u{E000}';
 /// Ends a value.
 pub(super) const CLOSE: char = '\u{E001}';
-/// Begins the place of a picture's link; the picture's id follows.
+/// Begins the place of an image's link; the image's id follows.
 pub(super) const LINK: char = '\u{E002}';
 /// The same in Slack's mrkdwn, where the link needs `&amp;`.
 pub(super) const LINK_MRKDWN: char = '\u{E004}';

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Locale;
 use crate::model::{
-    Act, FaultKind, FeedbackKind, FeedbackStatus, IMAGES_PER_EVENT_MAX, NoticeKind, Severity,
-    SourceKind,
+    FaultKind, FeedbackKind, FeedbackStatus, IMAGES_PER_EVENT_MAX, NoticeKind, Severity,
+    SourceKind, TriageAction,
 };
 
 /// Key, Chinese, English.
@@ -127,12 +127,12 @@ pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
 }
 
 /// What a button says.
-pub(super) const fn act(locale: Locale, act: Act) -> &'static str {
+pub(super) const fn act(locale: Locale, act: TriageAction) -> &'static str {
     match act {
-        Act::Claim => pick(locale, "我来处理", "Claim"),
-        Act::Done => pick(locale, "已处理", "Done"),
-        Act::NotOurs => pick(locale, "不归我们（关闭）", "Not ours (close)"),
-        Act::Undo => pick(locale, "撤销", "Undo"),
+        TriageAction::Claim => pick(locale, "我来处理", "Claim"),
+        TriageAction::Done => pick(locale, "已处理", "Done"),
+        TriageAction::NotOurs => pick(locale, "不归我们（关闭）", "Not ours (close)"),
+        TriageAction::Undo => pick(locale, "撤销", "Undo"),
     }
 }
 
@@ -236,7 +236,7 @@ pub(super) fn span(locale: Locale, span: Duration) -> String {
     format!("{number} {}", pick(locale, zh, en))
 }
 
-/// How many pictures a message does not show itself, by the reason.
+/// How many images a message does not show itself, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PictureCounts {
     pub(super) kept: usize,
@@ -248,7 +248,7 @@ pub(super) struct PictureCounts {
     pub(super) beyond: usize,
 }
 
-/// Says how many pictures the message does not show itself, and why.
+/// Says how many images the message does not show itself, and why.
 pub(super) fn pictures(locale: Locale, counts: PictureCounts) -> String {
     let beyond_zh = format!("未获取（每份反馈最多获取 {IMAGES_PER_EVENT_MAX} 张）");
     let beyond_en = format!("not fetched: only {IMAGES_PER_EVENT_MAX} per report");

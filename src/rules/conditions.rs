@@ -4,7 +4,7 @@ use super::Known;
 use super::codes;
 use super::matcher::{Matcher, Test};
 use super::raw::{Node, Value};
-use super::report::{At, Report};
+use super::report::{Location, Report};
 use super::values::Reader;
 use crate::toml_reader::suggest;
 
@@ -54,14 +54,14 @@ pub(super) fn alias(name: &str) -> Option<&'static str> {
 }
 
 /// Reads one `match` or `except`. What is wrong is reported and left out.
-pub(super) fn read(report: &mut Report, at: &At, node: &Node, known: &Known) -> Vec<Matcher> {
+pub(super) fn read(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Vec<Matcher> {
     read_set(report, at, node, known, 0)
 }
 
 /// Reads a set of conditions that stands `depth` deep in `any`.
 fn read_set(
     report: &mut Report,
-    at: &At,
+    at: &Location,
     node: &Node,
     known: &Known,
     depth: usize,
@@ -101,7 +101,13 @@ fn read_set(
 }
 
 /// Reads the sets of `any`. `None` if one is wrong, or there is none.
-fn any(report: &mut Report, at: &At, node: &Node, known: &Known, depth: usize) -> Option<Test> {
+fn any(
+    report: &mut Report,
+    at: &Location,
+    node: &Node,
+    known: &Known,
+    depth: usize,
+) -> Option<Test> {
     let sets = node.elements();
     if sets.is_empty() {
         let help =
@@ -129,7 +135,7 @@ fn any(report: &mut Report, at: &At, node: &Node, known: &Known, depth: usize) -
     (report.diagnostics.len() == before).then_some(Test::Any(all))
 }
 
-fn unknown_key(report: &mut Report, at: &At, name: &str) {
+fn unknown_key(report: &mut Report, at: &Location, name: &str) {
     let help = match alias(name) {
         Some(ours) => Some(format!("Feishu's `{name}` is `{ours}` here")),
         None if super::read::KEYS.contains(&name) => Some(format!(

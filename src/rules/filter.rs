@@ -6,7 +6,7 @@ use crate::model::Event;
 
 use super::matcher::{Matcher, Subject, all_hold};
 use super::raw::Node;
-use super::report::{At, Report};
+use super::report::{Location, Report};
 use super::{Known, conditions};
 
 /// Conditions as in `match` of a rule, but for the default of `event`: nothing is left out that is not named.
@@ -27,7 +27,7 @@ impl Filter {
             .into_inner();
         let node = Node::of_table(&table, 0..written.len());
         let mut report = Report::default();
-        let at = At::new("match", 0..0);
+        let at = Location::new("match", 0..0);
         let conditions = conditions::read(&mut report, &at, &node, known);
         let said = report.diagnostics.into_iter().map(|one| {
             let help = one.help.map(|help| format!(" ({help})"));

@@ -8,7 +8,7 @@ use crate::model::EventKind;
 
 use super::codes;
 use super::matcher::{Matcher, Test};
-use super::report::{At, Report};
+use super::report::{Location, Report};
 
 /// What a trace says that a rule without `event` wants.
 const DEFAULT: &str = "\"created\" (the default)";
@@ -16,7 +16,7 @@ const DEFAULT: &str = "\"created\" (the default)";
 /// Puts the condition on `event` before all others, the default where none is written: what an event
 /// is says more of why a rule does not take it than what it lacks. Where sets of `any` say
 /// which events they take, the default goes into those that do not.
-pub(super) fn settle(wanted: &mut Vec<Matcher>, at: &At) {
+pub(super) fn settle(wanted: &mut Vec<Matcher>, at: &Location) {
     if let Some(index) = wanted
         .iter()
         .position(|one| matches!(one.test, Test::Event(_)))

@@ -9,18 +9,18 @@ use super::facts::{self, Fact, implies};
 use super::kinds;
 use super::matcher::{Matcher, Test};
 use super::plan::Rule;
-use super::report::{At, Report};
+use super::report::{Location, Report};
 
 /// A rule, and what the lints compare of it.
 struct Linted<'a> {
-    at: &'a At,
+    at: &'a Location,
     rule: &'a Rule,
     kinds: Vec<EventKind>,
     wanted: Vec<Fact>,
 }
 
 impl<'a> Linted<'a> {
-    fn new(at: &'a At, rule: &'a Rule) -> Self {
+    fn new(at: &'a Location, rule: &'a Rule) -> Self {
         Self {
             at,
             rule,
@@ -32,7 +32,7 @@ impl<'a> Linted<'a> {
 
 /// How many pairs of rules are compared to find those that are never asked.
 #[cfg(test)]
-pub(super) fn comparisons(at: &At, rules: &[&Rule]) -> usize {
+pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
     let mut takers = Takers::new(&linted);
     let mut compared = 0;
@@ -44,7 +44,7 @@ pub(super) fn comparisons(at: &At, rules: &[&Rule]) -> usize {
 }
 
 /// Warns of what is probably not meant.
-pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
+pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
     let rules = rules.iter();
     let linted: Vec<Linted<'_>> = rules.map(|(at, rule)| Linted::new(at, rule)).collect();
     let mut takers = Takers::new(&linted);
@@ -74,7 +74,7 @@ pub(super) fn check(report: &mut Report, rules: &[(At, Rule)]) {
     if !linted.iter().any(takes_every_fault) {
         let message = "faults can end unrouted: no rule without `continue` takes them all";
         let help = "end with a rule whose only condition is type = \"fault\", or that has none";
-        let at = At::new("rules", 0..0);
+        let at = Location::new("rules", 0..0);
         report.warning(codes::FAULTS_UNROUTED, &at, message, Some(help.to_owned()));
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 use super::page;
-use super::report::At;
+use super::report::Location;
 
 /// A key of `match` or `except`, ready to be asked.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Matcher {
     pub(super) wanted: String,
     pub(super) test: Test,
     /// Where the value stands.
-    pub(super) at: At,
+    pub(super) at: Location,
 }
 
 /// What a key wants. A list is any of; what is absent in the event never holds.

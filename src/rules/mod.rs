@@ -47,7 +47,7 @@ use std::sync::Arc;
 use crate::diag::{Diagnostic, Level};
 use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
 
-use report::{At, Report};
+use report::{Location, Report};
 
 /// The names that rules may use.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ pub struct Built {
 /// A template that a rule names.
 #[derive(Debug)]
 pub struct NamedTemplate {
-    at: At,
+    at: Location,
     /// Its name.
     pub name: String,
     /// Where the rule sends it.
@@ -121,11 +121,11 @@ impl RuleSet {
     /// together stands at `rules` without a span. Rules with errors are left out.
     pub fn build(rules: &[(String, RawRule)], known: &Known) -> Built {
         let mut report = Report::default();
-        let mut good: Vec<(At, plan::Rule)> = Vec::with_capacity(rules.len());
+        let mut good: Vec<(Location, plan::Rule)> = Vec::with_capacity(rules.len());
         let mut names: HashMap<String, &str> = HashMap::with_capacity(rules.len());
         let mut templates = Vec::new();
         for (path, RawRule(node)) in rules {
-            let at = At::new(path, node.span.clone());
+            let at = Location::new(path, node.span.clone());
             let before = report.diagnostics.len();
             let rule = read::rule(&mut report, &at, node, known);
             if let Some(rule) = &rule {
@@ -185,8 +185,8 @@ impl RuleSet {
     }
 }
 
-fn name_taken(report: &mut Report, at: &At, name: &str, first: &str) {
+fn name_taken(report: &mut Report, at: &Location, name: &str, first: &str) {
     let message = format!("{first} is called \"{name}\" too");
-    let help = Some("names tell rules apart in the journal and in templates".to_owned());
+    let help = Some("names tell rules apart in the store and in templates".to_owned());
     report.error(codes::DUPLICATE_NAME, at, message, help);
 }

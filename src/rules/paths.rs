@@ -6,12 +6,12 @@ use super::codes;
 use super::matcher::{Glob, Matcher, Test};
 use super::page;
 use super::plan::Rule;
-use super::report::At;
+use super::report::Location;
 
 /// The patterns that one `path` of a rule lists.
 #[derive(Debug)]
 pub struct LiteralPath {
-    at: At,
+    at: Location,
     /// Those that have no wildcard.
     literal: Vec<String>,
     /// All of them.
@@ -65,7 +65,7 @@ impl LiteralPath {
 }
 
 /// The patterns without a wildcard of all rules.
-pub(super) fn literal(rules: &[(At, Rule)]) -> Vec<LiteralPath> {
+pub(super) fn literal(rules: &[(Location, Rule)]) -> Vec<LiteralPath> {
     let mut found = Vec::new();
     for (_, rule) in rules {
         collect(&rule.wanted, &mut found);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, Order, Plan,
-    PlannedDelivery, RuleName, RuleTrace, Severity, Trace,
+    DestinationName, Event, EventKind, EventState, Feedback, FeedbackKind, Finding, MessageSpec,
+    Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Trace,
 };
 
 use super::matcher::{Matcher, Subject};
@@ -186,7 +186,7 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
                 merged.push(Merged {
                     planned: PlannedDelivery {
                         destination: destination.clone(),
-                        order: unsaid(rule, subject),
+                        spec: unsaid(rule, subject),
                         rules: Vec::new(),
                     },
                     named_by: by_itself,
@@ -196,13 +196,13 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
             let Some(one) = merged.get_mut(index) else {
                 continue;
             };
-            let order = &mut one.planned.order;
-            order.severity = order.severity.max(rule.severity.unwrap_or(of_event));
+            let spec = &mut one.planned.spec;
+            spec.severity = spec.severity.max(rule.severity.unwrap_or(of_event));
             if by_itself >= one.named_by {
                 one.named_by = by_itself;
-                order.rule = rule.name.clone();
+                spec.rule = rule.name.clone();
             }
-            add(rule, order);
+            add(rule, spec);
             one.planned.rules.push(rule.name.clone());
         }
     }
@@ -210,8 +210,8 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
 }
 
 /// The order of a destination before any rule has said anything.
-fn unsaid(rule: &Rule, subject: Subject<'_>) -> Order {
-    Order {
+fn unsaid(rule: &Rule, subject: Subject<'_>) -> MessageSpec {
+    MessageSpec {
         rule: rule.name.clone(),
         severity: Severity::Info,
         template: default_template(subject).to_owned(),
@@ -223,20 +223,19 @@ fn unsaid(rule: &Rule, subject: Subject<'_>) -> Order {
 }
 
 /// Adds what the rule sets beside its severity.
-fn add(rule: &Rule, order: &mut Order) {
+fn add(rule: &Rule, spec: &mut MessageSpec) {
     if let Some(template) = &rule.template {
-        order.template.clone_from(template);
+        spec.template.clone_from(template);
     }
     for name in &rule.mentions {
-        if !order.mentions.contains(name) {
-            order.mentions.push(name.clone());
+        if !spec.mentions.contains(name) {
+            spec.mentions.push(name.clone());
         }
     }
     let labels = rule.labels.iter();
-    order
-        .labels
+    spec.labels
         .extend(labels.map(|(key, value)| (key.clone(), value.clone())));
-    order.wait = rule.wait.or(order.wait);
+    spec.wait = rule.wait.or(spec.wait);
 }
 
 fn not_reached(rule: &Rule) -> RuleTrace {

@@ -13,13 +13,13 @@ use super::kinds;
 use super::matcher::Matcher;
 use super::plan::Rule;
 use super::raw::{Node, Value};
-use super::report::{At, Report, did_you_mean};
+use super::report::{Location, Report, did_you_mean};
 
 /// The longest name or label, in characters.
 const TEXT_CHARS_MAX: usize = 200;
 /// How many labels a rule may have.
 const LABELS_MAX: usize = 50;
-/// The longest a message may wait for its pictures.
+/// The longest a message may wait for its images.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The keys of a rule.
@@ -39,7 +39,7 @@ const NOT_BUILT: &[&str] = &[
 
 /// Reads a rule that stands at `at`. What is wrong is reported; a rule of which something was
 /// reported as an error must not be used.
-pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> Option<Rule> {
+pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Option<Rule> {
     let Value::Table(entries) = &node.value else {
         report.wrong_type(at, "a table", node);
         return None;
@@ -77,7 +77,7 @@ pub(super) fn rule(report: &mut Report, at: &At, node: &Node, known: &Known) -> 
     })
 }
 
-fn unknown_key(report: &mut Report, at: &At, name: &str) {
+fn unknown_key(report: &mut Report, at: &Location, name: &str) {
     if KEYS.contains(&name) {
         return;
     }
@@ -96,18 +96,18 @@ fn unknown_key(report: &mut Report, at: &At, name: &str) {
 
 struct Reader<'a> {
     report: &'a mut Report,
-    at: &'a At,
+    at: &'a Location,
     entries: &'a [(toml::Spanned<String>, Node)],
 }
 
 impl<'a> Reader<'a> {
-    fn get(&self, name: &str) -> Option<(At, &'a Node)> {
+    fn get(&self, name: &str) -> Option<(Location, &'a Node)> {
         let mut entries = self.entries.iter();
         let (_, node) = entries.find(|(key, _)| key.get_ref() == name)?;
         Some((self.at.key(name, node.span.clone()), node))
     }
 
-    fn required(&mut self, name: &str) -> Option<(At, &'a Node)> {
+    fn required(&mut self, name: &str) -> Option<(Location, &'a Node)> {
         let found = self.get(name);
         if found.is_none() {
             let message = format!("the rule has no `{name}`");
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that is neither empty nor too long.
-    fn line(&mut self, at: &At, node: &'a Node) -> Option<&'a str> {
+    fn line(&mut self, at: &Location, node: &'a Node) -> Option<&'a str> {
         let Value::Text(text) = &node.value else {
             self.report.wrong_type(at, "a text", node);
             return None;
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
     /// The texts of a list (or one), each known to `find`; `unknown` says what to complain of.
     fn names(
         &mut self,
-        (at, list): (At, &'a Node),
+        (at, list): (Location, &'a Node),
         unknown: (&'static str, &str),
         known: &[&str],
     ) -> Vec<&'a str> {

@@ -18,12 +18,12 @@ pub(super) struct Report {
 
 /// Where a complaint belongs: the way to it, and the bytes.
 #[derive(Clone, Debug)]
-pub(super) struct At {
+pub(super) struct Location {
     pub(super) path: String,
     pub(super) span: Range<usize>,
 }
 
-impl At {
+impl Location {
     pub(super) fn new(path: &str, span: Range<usize>) -> Self {
         Self {
             path: path.to_owned(),
@@ -61,7 +61,7 @@ impl Report {
     pub(super) fn error(
         &mut self,
         code: &'static str,
-        at: &At,
+        at: &Location,
         message: impl Into<String>,
         help: Option<String>,
     ) {
@@ -72,7 +72,7 @@ impl Report {
     pub(super) fn warning(
         &mut self,
         code: &'static str,
-        at: &At,
+        at: &Location,
         message: impl Into<String>,
         help: Option<String>,
     ) {
@@ -83,7 +83,7 @@ impl Report {
         &mut self,
         level: Level,
         code: &'static str,
-        at: &At,
+        at: &Location,
         message: String,
         help: Option<String>,
     ) {
@@ -112,13 +112,13 @@ impl Report {
     }
 
     /// Complains of a key that is not known.
-    pub(super) fn unknown_key(&mut self, at: &At, name: &str, help: Option<String>) {
+    pub(super) fn unknown_key(&mut self, at: &Location, name: &str, help: Option<String>) {
         let message = format!("unknown key `{name}`");
         self.error(super::codes::UNKNOWN_KEY, at, message, help);
     }
 
     /// Complains that a value has the wrong type.
-    pub(super) fn wrong_type(&mut self, at: &At, wanted: &str, found: &Node) {
+    pub(super) fn wrong_type(&mut self, at: &Location, wanted: &str, found: &Node) {
         let message = format!("expected {wanted}, found {}", found.value.kind());
         self.error(super::codes::WRONG_TYPE, at, message, None);
     }

@@ -137,7 +137,7 @@ fn bare() -> Event {
 fn told(plan: &Plan) -> Vec<(&str, &str)> {
     plan.deliveries
         .iter()
-        .map(|one| (one.destination.as_str(), one.order.rule.as_str()))
+        .map(|one| (one.destination.as_str(), one.spec.rule.as_str()))
         .collect()
 }
 
@@ -356,9 +356,9 @@ fn severity_and_template_follow_the_type() {
             ..Feedback::default()
         };
         let plan = set.plan(&event(feedback));
-        let order = &plan.deliveries[0].order;
+        let spec = &plan.deliveries[0].spec;
         assert_eq!(
-            (order.severity, order.template.as_str()),
+            (spec.severity, spec.template.as_str()),
             (severity, template),
             "{kind:?}"
         );
@@ -413,7 +413,7 @@ fn a_rule_needs_a_name_of_its_own_and_a_destination() {
         [
             "E009 rules[0] ‹[[rules]]›: the rule has no `name`",
             "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
-            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the journal and in templates)",
+            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the store and in templates)",
         ]
     );
 }
@@ -554,7 +554,7 @@ fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
     );
     let plan = set.plan(&event(feedback()));
     assert_eq!(plan.deliveries.len(), 2);
-    assert_eq!(plan.deliveries[1].order.mentions, ["sre"]);
+    assert_eq!(plan.deliveries[1].spec.mentions, ["sre"]);
 }
 
 #[test]
@@ -670,7 +670,7 @@ proptest! {
         let not_its_own = if of_updated { EventState::Unrouted } else { EventState::Noted };
         prop_assert_ne!(plan.state, not_its_own);
         if of_updated {
-            prop_assert!(plan.deliveries.iter().all(|one| one.order.rule.as_str() == "changes"));
+            prop_assert!(plan.deliveries.iter().all(|one| one.spec.rule.as_str() == "changes"));
         }
         let last = trace.rules.iter().filter(|one| one.finding == Finding::Matched { last: true });
         prop_assert_eq!(last.count() == 1, plan.state == EventState::Routed);

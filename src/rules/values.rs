@@ -10,7 +10,7 @@ use super::codes;
 use super::glob;
 use super::matcher::{Contact, Glob, Test};
 use super::raw::{Node, Value};
-use super::report::{At, Report, did_you_mean};
+use super::report::{Location, Report, did_you_mean};
 use super::{Known, Word};
 
 /// How many values one key may list.
@@ -25,13 +25,13 @@ const CODE_MAX: i64 = i32::MAX as i64;
 /// Reads the value of one key.
 pub(super) struct Reader<'a> {
     pub(super) report: &'a mut Report,
-    pub(super) at: At,
+    pub(super) at: Location,
     pub(super) known: &'a Known,
 }
 
 /// An element of a list of words, where it stands, and the list of `[lists]` that it comes from.
 struct Element<'a> {
-    at: At,
+    at: Location,
     node: Cow<'a, Node>,
     list: Option<&'a str>,
 }
@@ -74,7 +74,7 @@ impl Reader<'_> {
     fn each<T>(
         &mut self,
         node: &Node,
-        read: impl Fn(&mut Self, &At, &Node) -> Option<T>,
+        read: impl Fn(&mut Self, &Location, &Node) -> Option<T>,
     ) -> Option<Vec<T>> {
         let at = self.at.clone();
         if node.elements().is_empty() {
@@ -147,7 +147,7 @@ impl Reader<'_> {
     }
 
     /// The words of a list that is used here.
-    fn list(&mut self, at: &At, name: &str) -> Option<Vec<Word>> {
+    fn list(&mut self, at: &Location, name: &str) -> Option<Vec<Word>> {
         self.report.lists_used.insert(name.to_owned());
         if let Some(words) = self.known.lists.get(name) {
             return Some(words.clone());
@@ -177,7 +177,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, at: &At, node: &Node) -> Option<String> {
+    fn text(&mut self, at: &Location, node: &Node) -> Option<String> {
         match &node.value {
             Value::Text(text) if text.is_empty() => {
                 let message = "an empty text matches nothing";
@@ -197,7 +197,7 @@ impl Reader<'_> {
     }
 
     /// Any id of a person. Only what can be none is refused: a tenant chooses its user ids itself.
-    fn user_id(&mut self, at: &At, node: &Node) -> Option<String> {
+    fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
         let id = self.text(at, node)?;
         let other = ["oc_", "om_", "od-", "cli_"];
         let is_other = other.iter().any(|prefix| id.starts_with(prefix));
@@ -212,7 +212,7 @@ impl Reader<'_> {
         None
     }
 
-    fn contact(&mut self, at: &At, node: &Node) -> Option<Glob> {
+    fn contact(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         if matches!(node.value, Value::Text(_)) {
             return self.glob(at, node);
         }
@@ -221,7 +221,7 @@ impl Reader<'_> {
         None
     }
 
-    fn event(&mut self, at: &At, node: &Node) -> Option<EventKind> {
+    fn event(&mut self, at: &Location, node: &Node) -> Option<EventKind> {
         let name = self.text(at, node)?;
         let kind = EventKind::from_key(&name);
         if kind.is_none() {
@@ -232,7 +232,7 @@ impl Reader<'_> {
         kind
     }
 
-    fn via(&mut self, at: &At, node: &Node) -> Option<AppName> {
+    fn via(&mut self, at: &Location, node: &Node) -> Option<AppName> {
         let name = self.text(at, node)?;
         let found = self.known.apps.iter().find(|app| app.as_str() == name);
         if found.is_none() {
@@ -248,7 +248,7 @@ impl Reader<'_> {
         Some(self.each(node, Self::app)?.concat())
     }
 
-    fn app(&mut self, at: &At, node: &Node) -> Option<Vec<String>> {
+    fn app(&mut self, at: &Location, node: &Node) -> Option<Vec<String>> {
         let name = self.text(at, node)?;
         let named = self
             .known
@@ -271,7 +271,7 @@ impl Reader<'_> {
     }
 
     /// A code of an enumeration: by its name, or a number.
-    fn code(&mut self, at: &At, node: &Node, key: &str) -> Option<i64> {
+    fn code(&mut self, at: &Location, node: &Node, key: &str) -> Option<i64> {
         match &node.value {
             Value::Whole(code) if (0..=CODE_MAX).contains(code) => Some(*code),
             Value::Whole(code) => {
@@ -295,7 +295,7 @@ impl Reader<'_> {
         }
     }
 
-    fn pattern(&mut self, at: &At, node: &Node) -> Option<String> {
+    fn pattern(&mut self, at: &Location, node: &Node) -> Option<String> {
         let pattern = self.text(at, node)?;
         if pattern.len() <= PATTERN_BYTES_MAX {
             return Some(pattern);
@@ -305,7 +305,7 @@ impl Reader<'_> {
         None
     }
 
-    fn glob(&mut self, at: &At, node: &Node) -> Option<Glob> {
+    fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         let written = self.pattern(at, node)?;
         match glob::compile(&written) {
             Ok(regex) => Some(Glob { written, regex }),
@@ -317,7 +317,7 @@ impl Reader<'_> {
         }
     }
 
-    fn regex(&mut self, at: &At, node: &Node) -> Option<Regex> {
+    fn regex(&mut self, at: &Location, node: &Node) -> Option<Regex> {
         let pattern = self.pattern(at, node)?;
         match RegexBuilder::new(&pattern)
             .size_limit(REGEX_BYTES_MAX)
@@ -340,7 +340,7 @@ impl Reader<'_> {
 
 impl<'a> Element<'a> {
     /// One that is written where it is used.
-    const fn written(at: At, node: Cow<'a, Node>) -> Self {
+    const fn written(at: Location, node: Cow<'a, Node>) -> Self {
         Self {
             at,
             node,

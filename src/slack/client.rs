@@ -1,7 +1,7 @@
 //! Calls to the Web API. Source: docs.slack.dev "Using the Slack Web API".
 //!
 //! A [`SlackClient`] is one bot at one base URL. An answer is judged by its `ok` and `error`, whatever the
-//! HTTP status: see [`Said`](super::Said).
+//! HTTP status: see [`ApiResponse`](super::ApiResponse).
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl SlackClient {
         format!("slack:{owner}")
     }
 
-    /// The answer to a call, whatever it says; [`Said::of`](super::Said::of) reads it. `timeout` is for the whole exchange.
+    /// The answer to a call, whatever it says; [`ApiResponse::of`](super::ApiResponse::of) reads it. `timeout` is for the whole exchange.
     pub async fn call(
         &self,
         method: &str,

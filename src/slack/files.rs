@@ -1,4 +1,4 @@
-//! Uploads: pictures that messages of the same bot can show. Source: docs.slack.dev "Working with files"
+//! Uploads: images that messages of the same bot can show. Source: docs.slack.dev "Working with files"
 //! and "`slack_file` object".
 //!
 //! Slack is told of a file, says where its bytes go, is told that they are there, and works on them for a
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Arguments, ForeignAddress, SlackClient};
-use super::{Class, Members, Problem, Said};
+use super::{ApiResponse, Class, Members, SlackError};
 use crate::model::Secret;
 use crate::net::{Answer, NetError};
 
@@ -99,15 +99,20 @@ impl SlackClient {
         loop {
             let fields = Arguments::Form(vec![("file", id.to_owned())]);
             let answer = self.call(method, fields, CALL_TIMEOUT).await;
-            match answer.as_ref().map(Said::of) {
-                Ok(Said::Ok(members)) if members.object("file").text("mimetype").is_some() => {
+            match answer.as_ref().map(ApiResponse::of) {
+                Ok(ApiResponse::Ok(members))
+                    if members.object("file").text("mimetype").is_some() =>
+                {
                     return Ok(());
                 }
-                Ok(Said::Refused(problem)) if problem.error == "missing_scope" => return Ok(()),
-                Ok(Said::Refused(problem)) if problem.class() != Class::SlowDown => {
+                Ok(ApiResponse::Refused(problem)) if problem.error == "missing_scope" => {
+                    return Ok(());
+                }
+                Ok(ApiResponse::Refused(problem)) if problem.class() != Class::SlowDown => {
                     return Err(refused(method, &problem));
                 }
-                Ok(Said::Ok(_) | Said::Refused(_) | Said::Unreadable) | Err(_) => {}
+                Ok(ApiResponse::Ok(_) | ApiResponse::Refused(_) | ApiResponse::Unreadable)
+                | Err(_) => {}
             }
             let pause = answer.as_ref().map_or(READY_STEP, pause);
             if Instant::now() + pause > deadline {
@@ -122,10 +127,10 @@ impl SlackClient {
             .call(method, arguments, CALL_TIMEOUT)
             .await
             .map_err(|error| unanswered(method, &error))?;
-        match Said::of(&answer) {
-            Said::Ok(members) => Ok(members),
-            Said::Refused(problem) => Err(refused(method, &problem)),
-            Said::Unreadable => Err(by_status(method, answer.status)),
+        match ApiResponse::of(&answer) {
+            ApiResponse::Ok(members) => Ok(members),
+            ApiResponse::Refused(problem) => Err(refused(method, &problem)),
+            ApiResponse::Unreadable => Err(by_status(method, answer.status)),
         }
     }
 }
@@ -140,7 +145,7 @@ fn pause(answer: &Answer) -> Duration {
     })
 }
 
-/// Whether it can be a file's id: it stands in JSON and in the journal.
+/// Whether it can be a file's id: it stands in JSON and in the store.
 fn is_file_id(id: &str) -> bool {
     let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
     id.len() <= ID_BYTES_MAX && id.starts_with('F') && id.bytes().all(letter)
@@ -165,7 +170,7 @@ fn unanswered(what: &str, error: &NetError) -> UploadError {
     }
 }
 
-fn refused(what: &str, problem: &Problem) -> UploadError {
+fn refused(what: &str, problem: &SlackError) -> UploadError {
     let reason = says(what, &problem.says());
     match problem.class() {
         Class::SlowDown | Class::WaitLong | Class::Retry | Class::Perhaps | Class::Unknown => {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sqlite::{self, Unawaited};
+use super::sqlite::{self, IfAbandoned};
 use super::{
-    Expired, FailoverPage, FallBack, Finished, GateRecord, Orphaned, Position, PutBack, Store,
-    StoreError, Work,
+    CompletedAttempt, Expired, FailoverPage, FallBack, GateRecord, LeaseRelease, Orphaned,
+    Position, Store, StoreError, Work,
 };
 use crate::model::*;
 
@@ -22,8 +22,8 @@ impl Store {
     ) -> Result<Vec<Lease<Work>>, StoreError> {
         let destination = destination.clone();
         let leases = self
-            .journal
-            .write(Unawaited::Skip, move |tx| {
+            .database
+            .write(IfAbandoned::Skip, move |tx| {
                 sqlite::lease_due(tx, &destination, count, lease)
             })
             .await?;
@@ -31,7 +31,7 @@ impl Store {
             return Ok(Vec::new());
         }
         // Read beside the writer, whose time is everybody's. Should that fail, the leases end by themselves.
-        self.journal
+        self.database
             .read(move |conn| sqlite::leased_work(conn, leases))
             .await
     }
@@ -46,15 +46,15 @@ impl Store {
     ) -> Result<Vec<Lease<Work>>, StoreError> {
         let destination = destination.clone();
         let leases = self
-            .journal
-            .write(Unawaited::Skip, move |tx| {
+            .database
+            .write(IfAbandoned::Skip, move |tx| {
                 sqlite::lease_probe(tx, &destination, turn, lease)
             })
             .await?;
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        self.journal
+        self.database
             .read(move |conn| sqlite::leased_work(conn, leases))
             .await
     }
@@ -66,39 +66,41 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         let destination = destination.clone();
         let now = self.clock.now();
-        self.journal
+        self.database
             .read(move |conn| sqlite::next_due_at(conn, &destination, now))
             .await
     }
 
     /// Records an attempt and the state it leads to, in one transaction. A rendering is kept for as long
-    /// as its form is the one that is due; no `payload` leaves an earlier one as it is. Where pictures were kept
+    /// as its form is the one that is due; no `payload` leaves an earlier one as it is. Where images were kept
     /// meanwhile that this message did not show, a delivery of them is made.
     pub async fn finish_attempt(
         &self,
         token: LeaseToken,
-        finished: impl Into<Arc<Finished>>,
+        finished: impl Into<Arc<CompletedAttempt>>,
     ) -> Result<Recorded, StoreError> {
         let finished = finished.into();
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::finish_attempt(tx, token, &finished)
             })
             .await
     }
 
     /// Gives leased work back unattempted. What is no longer held is left as it is.
-    pub async fn put_back(&self, back: Vec<PutBack>) -> Result<(), StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::put_back(tx, &back))
+    pub async fn release_lease(&self, back: Vec<LeaseRelease>) -> Result<(), StoreError> {
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::release_lease(tx, &back))
             .await
     }
 
     /// Makes the retries of `destination` due now: it works again.
     pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         let destination = destination.clone();
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::make_due(tx, &destination))
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
+                sqlite::make_due(tx, &destination)
+            })
             .await
     }
 
@@ -112,7 +114,7 @@ impl Store {
         until: Timestamp,
     ) -> Result<FailoverPage, StoreError> {
         let from = from.clone();
-        self.journal
+        self.database
             .read(move |conn| sqlite::failover_page(conn, &from, range, after, until))
             .await
     }
@@ -126,8 +128,8 @@ impl Store {
         which: FallBack,
     ) -> Result<u64, StoreError> {
         let to = to.clone();
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::fall_back(tx, &ids, &to, which)
             })
             .await
@@ -143,8 +145,8 @@ impl Store {
         fallback: Option<DestinationName>,
     ) -> Result<Vec<Expired>, StoreError> {
         let destination = destination.clone();
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::expire(tx, &destination, retry_for, untried_too, fallback.as_ref())
             })
             .await
@@ -159,8 +161,8 @@ impl Store {
         reason: &str,
     ) -> Result<Orphaned, StoreError> {
         let (known, reason) = (known.to_vec(), reason.to_owned());
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::settle_orphans(tx, &known, wait, &reason)
             })
             .await
@@ -174,8 +176,8 @@ impl Store {
         new: &DestinationName,
     ) -> Result<u64, StoreError> {
         let (old, new) = (old.clone(), new.clone());
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::rename_destination(tx, &old, &new)
             })
             .await
@@ -183,29 +185,29 @@ impl Store {
 
     /// What is known of the gate of each destination that ever had one.
     pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
-        self.journal.read(sqlite::gates).await
+        self.database.read(sqlite::gates).await
     }
 
     /// Frees a destination that is stopped, broken or paused; a running relay does so too when it sees this.
     pub async fn resume(&self, destination: &DestinationName) -> Result<(), StoreError> {
         let destination = destination.clone();
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::resume(tx, &destination))
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::resume(tx, &destination))
             .await
     }
 
     /// How often `destination` was resumed.
     pub async fn resumes(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         let destination = destination.clone();
-        self.journal
+        self.database
             .read(move |conn| sqlite::resumes(conn, &destination))
             .await
     }
 
     /// Keeps what is known of a destination's gate.
     pub async fn put_gate(&self, gate: GateRecord) -> Result<(), StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::put_gate(tx, &gate))
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::put_gate(tx, &gate))
             .await
     }
 }

@@ -1,13 +1,13 @@
-//! Pictures: what is to be fetched, and what is kept.
+//! Images: what is to be fetched, and what is kept.
 
 use std::time::Duration;
 
-use super::sqlite::{self, ImageLook, Unawaited};
+use super::sqlite::{self, IfAbandoned, ImageLook};
 use super::{ImageHosts, ImageVerdict, LeasedImages, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Leases at most `count` picture jobs that are due: first attempts before others, nearest deadline
+    /// Leases at most `count` image jobs that are due: first attempts before others, nearest deadline
     /// first, and of each host no more than `hosts` has room for.
     pub async fn lease_images(
         &self,
@@ -19,8 +19,8 @@ impl Store {
         let mut look = self.look_for_images(count, hosts).await?;
         if look.due {
             lost = self
-                .journal
-                .write(Unawaited::Run, sqlite::ready_images)
+                .database
+                .write(IfAbandoned::Run, sqlite::ready_images)
                 .await?;
             look = self.look_for_images(count, hosts).await?;
         }
@@ -28,8 +28,8 @@ impl Store {
         if !look.jobs.is_empty() {
             let jobs = look.jobs;
             leased = self
-                .journal
-                .write(Unawaited::Skip, move |tx| {
+                .database
+                .write(IfAbandoned::Skip, move |tx| {
                     sqlite::lease_images(tx, &jobs, lease)
                 })
                 .await?;
@@ -46,15 +46,15 @@ impl Store {
         hosts: &ImageHosts,
     ) -> Result<ImageLook, StoreError> {
         let (now, hosts) = (self.clock.now(), hosts.clone());
-        self.journal
+        self.database
             .read(move |conn| sqlite::look_for_images(conn, now, count, &hosts))
             .await
     }
 
-    /// The picture jobs that were in hand when the relay that had the journal last ended without a word: one
+    /// The image jobs that were in hand when the relay that had the store last ended without a word: one
     /// of them may have ended it.
     pub fn interrupted_images(&self) -> &[(EventSeq, u8)] {
-        &self.journal.interrupted_images
+        &self.database.interrupted_images
     }
 
     /// Counts a lease as lost ahead of a check that may end the process. Closing the job takes that back.
@@ -64,23 +64,23 @@ impl Store {
         event: EventSeq,
         ordinal: u8,
     ) -> Result<Recorded, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::mark_image_check(tx, token, event, ordinal)
             })
             .await
     }
 
-    /// When the next picture job is due.
+    /// When the next image job is due.
     pub async fn next_image_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
-        self.journal
+        self.database
             .read(move |conn| sqlite::next_image_due_at(conn, now))
             .await
     }
 
-    /// Records what became of a picture job. When the event's last picture is settled, deliveries
-    /// that wait for pictures are due at once; a picture kept after a message had gone makes a
+    /// Records what became of an image job. When the event's last image is settled, deliveries
+    /// that wait for images are due at once; an image kept after a message had gone makes a
     /// delivery of its own.
     pub async fn finish_image(
         &self,
@@ -89,21 +89,21 @@ impl Store {
         ordinal: u8,
         verdict: ImageVerdict,
     ) -> Result<Recorded, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::finish_image(tx, token, event, ordinal, &verdict)
             })
             .await
     }
 
-    /// Makes all pending picture jobs due now: the configuration has changed.
+    /// Makes all pending image jobs due now: the configuration has changed.
     pub async fn make_images_due(&self) -> Result<u64, StoreError> {
-        self.journal
-            .write(Unawaited::Run, sqlite::make_images_due)
+        self.database
+            .write(IfAbandoned::Run, sqlite::make_images_due)
             .await
     }
 
-    /// The key the platform gave for a picture uploaded by the app with this `app_id`, or by the bot that
+    /// The key the platform gave for an image uploaded by the app with this `app_id`, or by the bot that
     /// has this name instead of one.
     pub async fn image_key(
         &self,
@@ -111,7 +111,7 @@ impl Store {
         image: &ImageId,
     ) -> Result<Option<String>, StoreError> {
         let (app_id, image) = (app_id.to_owned(), image.clone());
-        self.journal
+        self.database
             .read(move |conn| sqlite::image_key(conn, &app_id, &image))
             .await
     }
@@ -125,14 +125,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (app_id, image) = (app_id.to_owned(), image.clone());
         let key = key.to_owned();
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::put_image_key(tx, &app_id, &image, &key)
             })
             .await
     }
 
-    /// Forgets the keys of these pictures, which the platform no longer knows, and the rendering of
+    /// Forgets the keys of these images, which the platform no longer knows, and the rendering of
     /// `delivery` that shows them: the next attempt uploads and renders anew.
     pub async fn forget_image_keys(
         &self,
@@ -141,17 +141,17 @@ impl Store {
         delivery: DeliveryId,
     ) -> Result<(), StoreError> {
         let (app_id, images) = (app_id.to_owned(), images.to_vec());
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::forget_image_keys(tx, &app_id, &images, delivery)
             })
             .await
     }
 
-    /// What is known of a kept picture, by its id: for serving it.
+    /// What is known of a kept image, by its id: for serving it.
     pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
         let id = id.clone();
-        self.journal
+        self.database
             .read(move |conn| sqlite::kept_image(conn, &id))
             .await
     }

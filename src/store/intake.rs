@@ -1,15 +1,15 @@
 //! What comes in.
 
-use super::sqlite::{self, Unawaited};
+use super::sqlite::{self, IfAbandoned};
 use super::{Accepted, Arrival, LateTelling, NewDelivery, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Commits an event with its deliveries and picture jobs, or knows it as a repeat.
+    /// Commits an event with its deliveries and image jobs, or knows it as a repeat.
     /// When this returns `Ok`, it is on the disk.
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
         let _waiting = self.rush.begin();
-        self.journal
+        self.database
             .promise(move |tx| sqlite::accept(tx, &arrival))
             .await
     }
@@ -17,12 +17,12 @@ impl Store {
     /// The same for an event of the relay's own, which nobody outside is promised: it is taken even where the
     /// files are not in their place any more, for the operator is to hear just that.
     pub async fn accept_notice(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::accept(tx, &arrival))
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::accept(tx, &arrival))
             .await
     }
 
-    /// How many events wait for the journal, if they are so many right now that what can wait should.
+    /// How many events wait for the store, if they are so many right now that what can wait should.
     pub fn rush(&self) -> Option<usize> {
         self.rush.crowd()
     }
@@ -34,7 +34,7 @@ impl Store {
         arrival: Arrival,
         late: Vec<LateTelling>,
     ) -> Result<Accepted, StoreError> {
-        self.journal
+        self.database
             .promise(move |tx| sqlite::accept_late(tx, &arrival, &late))
             .await
     }
@@ -42,8 +42,8 @@ impl Store {
     /// Makes one summary for each rule and destination that has late reports to hear of, in one
     /// transaction, so that each report is told of once whatever happens. Returns the summaries' ids.
     pub async fn summarise_late(&self) -> Result<Vec<EventId>, StoreError> {
-        self.journal
-            .write(Unawaited::Run, sqlite::summarise_late)
+        self.database
+            .write(IfAbandoned::Run, sqlite::summarise_late)
             .await
     }
 
@@ -52,18 +52,18 @@ impl Store {
         &self,
         event: EventSeq,
     ) -> Result<Vec<(DestinationName, Option<EventId>)>, StoreError> {
-        self.journal
+        self.database
             .read(move |conn| sqlite::summaries_of(conn, event))
             .await
     }
 
-    /// For each feedback (the app it is about, and its id) the event by which the journal knows it through `via`.
+    /// For each feedback (the app it is about, and its id) the event by which the store knows it through `via`.
     pub async fn known_feedback(
         &self,
         via: AppName,
         feedback: Vec<(String, String)>,
     ) -> Result<Vec<Option<EventId>>, StoreError> {
-        self.journal
+        self.database
             .read(move |conn| sqlite::known_feedback(conn, &via, &feedback))
             .await
     }
@@ -77,7 +77,7 @@ impl Store {
         if feedback.is_empty() {
             return Ok(Vec::new());
         }
-        self.journal
+        self.database
             .read(move |conn| sqlite::feedback_events(conn, &feedback))
             .await
     }
@@ -85,8 +85,8 @@ impl Store {
     /// What a list of the platform says of the statuses of kept feedback, in one transaction with an edit of
     /// every message that shows one. Returns how many were not known.
     pub async fn platform_lists(&self, listed: Vec<FeedbackChange>) -> Result<u64, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::platform_lists(tx, &listed)
             })
             .await
@@ -95,7 +95,7 @@ impl Store {
     /// A point in time that is kept under this name.
     pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let name = name.to_owned();
-        self.journal
+        self.database
             .read(move |conn| sqlite::mark(conn, &name))
             .await
     }
@@ -103,16 +103,16 @@ impl Store {
     /// The same; at the first call with this name it is now.
     pub async fn begin_mark(&self, name: &str) -> Result<Timestamp, StoreError> {
         let name = name.to_owned();
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::begin_mark(tx, &name))
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::begin_mark(tx, &name))
             .await
     }
 
     /// Keeps a point in time under this name.
     pub async fn put_mark(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let name = name.to_owned();
-        self.journal
-            .write(Unawaited::Run, move |tx| sqlite::put_mark(tx, &name, at))
+        self.database
+            .write(IfAbandoned::Run, move |tx| sqlite::put_mark(tx, &name, at))
             .await
     }
 
@@ -125,8 +125,8 @@ impl Store {
         now: EventState,
         deliveries: Vec<NewDelivery>,
     ) -> Result<Option<Vec<DeliveryId>>, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::replay(tx, event, before, now, &deliveries)
             })
             .await
@@ -138,8 +138,8 @@ impl Store {
         event: EventSeq,
         deliveries: Vec<NewDelivery>,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        self.journal
-            .write(Unawaited::Run, move |tx| {
+        self.database
+            .write(IfAbandoned::Run, move |tx| {
                 sqlite::add_deliveries(tx, event, &deliveries)
             })
             .await

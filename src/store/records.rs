@@ -1,4 +1,4 @@
-//! What goes into the journal and what comes out.
+//! What goes into the store and what comes out.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ pub struct Settings {
     pub retain: Duration,
 }
 
-/// Why the journal could not be opened, in words for the operator.
+/// Why the store could not be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another `serve` has it.
     #[error("another feedback-relay is already serving {}; stop it first", .0.display())]
     Held(PathBuf),
     /// A later version of the program made it.
-    #[error("{} was written by a newer feedback-relay (journal version {found}, this program knows {known}); use that version", .path.display())]
+    #[error("{} was written by a newer feedback-relay (store version {found}, this program knows {known}); use that version", .path.display())]
     Newer {
         /// Which file.
         path: PathBuf,
@@ -32,10 +32,10 @@ pub enum OpenError {
         known: i64,
     },
     /// There is none, and this command does not make one.
-    #[error("there is no journal at {}; start `feedback-relay serve` first", .0.display())]
+    #[error("there is no store at {}; start `feedback-relay serve` first", .0.display())]
     Missing(PathBuf),
     /// It is another program's database, or damaged.
-    #[error("{} is not a journal of feedback-relay, or is damaged: {reason}", .path.display())]
+    #[error("{} is not a store of feedback-relay, or is damaged: {reason}", .path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum OpenError {
         reason: String,
     },
     /// The disk does not let us.
-    #[error("cannot open the journal {}: {reason}", .path.display())]
+    #[error("cannot open the store {}: {reason}", .path.display())]
     Io {
         /// Which file.
         path: PathBuf,
@@ -52,18 +52,18 @@ pub enum OpenError {
     },
 }
 
-/// The journal did not do what was asked; nothing of it was written.
+/// The store did not do what was asked; nothing of it was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// More is waiting than can be written in time.
-    #[error("the journal cannot keep up")]
+    #[error("the store cannot keep up")]
     Busy,
     /// It cannot be written or read: disk full, read-only, damaged.
-    #[error("the journal does not work: {0}")]
+    #[error("the store does not work: {0}")]
     Unavailable(String),
 }
 
-/// An event on its way into the journal.
+/// An event on its way into the store.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     /// The id by which repeats are known, together with `via`.
@@ -84,9 +84,9 @@ pub struct Arrival {
     pub body: Option<Private>,
     /// Who is told.
     pub deliveries: Vec<NewDelivery>,
-    /// The pictures to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
+    /// The images to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
     pub images: Vec<Private>,
-    /// When the pictures' addresses end.
+    /// When the images' addresses end.
     pub images_deadline_at: Timestamp,
     /// What it says of the status of feedback that came before.
     pub change: Option<FeedbackChange>,
@@ -98,10 +98,10 @@ pub struct NewDelivery {
     /// Where to.
     pub destination: DestinationName,
     /// How the rule wants it told.
-    pub order: Order,
+    pub spec: MessageSpec,
     /// Why.
     pub trigger: Trigger,
-    /// When it is due at the latest. While the event's pictures are not settled it waits until then.
+    /// When it is due at the latest. While the event's images are not settled it waits until then.
     pub due_at: Timestamp,
 }
 
@@ -111,7 +111,7 @@ pub struct LateTelling {
     /// Who hears of it.
     pub destination: DestinationName,
     /// How the rule wants it told.
-    pub order: Order,
+    pub spec: MessageSpec,
     /// When it was reported: what the summary's span is made of.
     pub reported_at: Timestamp,
 }
@@ -119,7 +119,7 @@ pub struct LateTelling {
 /// What became of an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is in the journal now.
+    /// It is in the store now.
     New(EventSeq),
     /// It was there already; nothing was written.
     Repeat(EventSeq),
@@ -132,11 +132,11 @@ pub struct Work {
     pub delivery: Delivery,
     /// Its event.
     pub event: StoredEvent,
-    /// The event's pictures in order.
+    /// The event's images in order.
     pub images: Vec<Image>,
     /// For a summary: the newest reports it tells of, newest first.
     pub newest: Vec<StoredEvent>,
-    /// For [`Trigger::LateImages`]: ordinals of pictures that the destination has been shown already, one bit each.
+    /// For [`Trigger::LateImages`]: ordinals of images that the destination has been shown already, one bit each.
     pub shown: u32,
     /// The rendering that earlier attempts sent, in the form that is due.
     pub payload: Option<KeptPayload>,
@@ -152,13 +152,13 @@ pub struct Work {
 pub struct KeptPayload {
     /// The message, before links and requests are signed.
     pub body: String,
-    /// Ordinals of the pictures it shows, one bit each.
+    /// Ordinals of the images it shows, one bit each.
     pub shown: u32,
 }
 
 /// Leased work that goes back unattempted.
 #[derive(Clone, Copy, Debug)]
-pub struct PutBack {
+pub struct LeaseRelease {
     /// The delivery.
     pub id: DeliveryId,
     /// Proves its lease.
@@ -167,7 +167,7 @@ pub struct PutBack {
     pub due_at: Timestamp,
 }
 
-impl PutBack {
+impl LeaseRelease {
     /// What is leased, to be due again at `due_at`.
     pub fn of(lease: &Lease<Work>, due_at: Timestamp) -> Self {
         Self {
@@ -178,12 +178,12 @@ impl PutBack {
     }
 }
 
-/// No pictures need follow: the event has none, or the destination shows none.
+/// No images need follow: the event has none, or the destination shows none.
 pub const ALL_SHOWN: u32 = u32::MAX;
 
 /// An attempt and what it leads to.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub struct CompletedAttempt {
     /// The delivery.
     pub id: DeliveryId,
     /// The attempt; `None` if none was made (it could not be rendered, its event is erased).
@@ -192,7 +192,7 @@ pub struct Finished {
     pub verdict: Verdict,
     /// The rendering to repeat; `None`: nothing (new) to keep.
     pub payload: Option<String>,
-    /// Ordinals of the pictures that this message showed, one bit each, or [`ALL_SHOWN`].
+    /// Ordinals of the images that this message showed, one bit each, or [`ALL_SHOWN`].
     pub shown: u32,
     /// Deliveries that follow from it: a fallback.
     pub fallback: Option<NewDelivery>,
@@ -200,7 +200,7 @@ pub struct Finished {
     pub handle: Option<MessageHandle>,
 }
 
-/// What became of a picture job.
+/// What became of an image job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageVerdict {
     /// Kept.
@@ -221,7 +221,7 @@ pub enum ImageVerdict {
     },
 }
 
-/// What a look for picture jobs leaves to each host, and where it begins.
+/// What a look for image jobs leaves to each host, and where it begins.
 #[derive(Clone, Debug)]
 pub struct ImageHosts {
     /// How many jobs a host may have in hand that is not listed in `rooms`.
@@ -275,7 +275,7 @@ impl ImageHosts {
     }
 }
 
-/// Picture jobs to work on.
+/// Image jobs to work on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeasedImages {
     /// The jobs.
@@ -288,14 +288,14 @@ pub struct LeasedImages {
     pub after: [String; 2],
 }
 
-/// Somebody had a picture job in hand and did not close it.
+/// Somebody had an image job in hand and did not close it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostImageLease {
     /// The event it belongs to.
     pub event: EventSeq,
     /// That event's id, for people and logs.
     pub event_id: EventId,
-    /// Its place among the event's pictures.
+    /// Its place among the event's images.
     pub ordinal: u8,
     /// Whether it was the third in a row: the job is given up.
     pub given_up: bool,
@@ -303,24 +303,24 @@ pub struct LostImageLease {
 
 /// What somebody wants done about a feedback.
 #[derive(Clone, Debug)]
-pub struct Acting {
+pub struct ApplyAction {
     /// The event that brought it.
     pub event: EventSeq,
     /// What.
-    pub act: Act,
-    /// For [`Act::Undo`]: when the change was made that is taken back.
+    pub act: TriageAction,
+    /// For [`TriageAction::Undo`]: when the change was made that is taken back.
     pub undoes: Option<Timestamp>,
     /// Who.
     pub by: Actor,
     /// Through what.
-    pub through: Through,
+    pub through: ChangeSource,
     /// The open id in whose name the platform is told; `None`: it cannot be.
     pub operator: Option<Private>,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Acted {
+pub enum ActionOutcome {
     /// The feedback stands so now; every message that can be changed will show it.
     Changed(FeedbackState),
     /// It stood so before; nothing was done. Of an undo: the change is no longer the last.
@@ -397,7 +397,7 @@ pub struct Swept {
 
 /// What became of a change by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByHand {
+pub enum AdminResult {
     /// Done.
     Done,
     /// There is no such delivery.
@@ -411,7 +411,7 @@ pub enum ByHand {
 pub struct Stats {
     /// For each destination with deliveries that are pending, sending or dead.
     pub queues: Vec<QueueStats>,
-    /// Pictures still to be fetched.
+    /// Images still to be fetched.
     pub images_pending: u64,
     /// The deadline of the one that ends first.
     pub image_deadline_at: Option<Timestamp>,

@@ -1,11 +1,11 @@
-//! A summary as the journal keeps it: numbers alone. The reports it tells of are looked up when it is
+//! A summary as the store keeps it: numbers alone. The reports it tells of are looked up when it is
 //! sent, so that what was erased meanwhile is in none.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Summary, Timestamp};
 
-/// The type of a summary in the journal.
+/// The type of a summary in the store.
 pub const SUMMARY: &str = "feedback_relay.summary";
 
 #[derive(Serialize, Deserialize)]

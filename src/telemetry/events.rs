@@ -14,9 +14,9 @@ use super::metrics::{
     App, AppReason, AppResult, AppSeen, AppState, Click, Counted, InternalEvent, Kind, Metrics,
     Outcome, Rule, words,
 };
-use crate::model::{Act, AppName, EventId, NoticeKind, Plan, Through};
+use crate::model::{AppName, ChangeSource, EventId, NoticeKind, Plan, TriageAction};
 
-/// An event is in the journal.
+/// An event is in the store.
 pub struct EventAccepted<'a> {
     /// The app that received it.
     pub app: &'a AppName,
@@ -49,7 +49,7 @@ impl InternalEvent for EventAccepted<'_> {
             metrics.taken_by_rule.count(&Rule { rule });
         }
         for delivery in &self.plan.deliveries {
-            let rule = delivery.order.rule.to_string();
+            let rule = delivery.spec.rule.to_string();
             metrics.planned.count(&Rule { rule });
         }
     }
@@ -190,11 +190,11 @@ impl InternalEvent for OldCardCallback<'_> {
     }
 }
 
-/// An attempt to fetch a picture was made.
+/// An attempt to fetch an image was made.
 pub struct ImageAttempted<'a> {
     /// The event it belongs to.
     pub event_id: &'a EventId,
-    /// Its place among the event's pictures.
+    /// Its place among the event's images.
     pub ordinal: u8,
     /// `kept`, `retry` or `lost`.
     pub result: &'static str,
@@ -220,11 +220,11 @@ impl InternalEvent for ImageAttempted<'_> {
     }
 }
 
-/// A picture was in hand and nobody closed its job in time.
+/// An image was in hand and nobody closed its job in time.
 pub struct ImageLeaseLost<'a> {
     /// The event it belongs to.
     pub event_id: &'a EventId,
-    /// Its place among the event's pictures.
+    /// Its place among the event's images.
     pub ordinal: u8,
     /// Whether it was the third time in a row.
     pub given_up: bool,
@@ -336,16 +336,16 @@ impl InternalEvent for NoticeGiven<'_> {
 /// Somebody pressed a button.
 pub struct ButtonPressed {
     /// Through what.
-    pub through: Through,
+    pub through: ChangeSource,
     /// Which button; `None` if it was none of ours.
-    pub act: Option<Act>,
+    pub act: Option<TriageAction>,
     /// What came of it, as a fixed word.
     pub result: &'static str,
 }
 
 impl InternalEvent for ButtonPressed {
     fn emit(self, metrics: &Metrics) {
-        let act = self.act.map_or(words::NO_ACT, Act::key);
+        let act = self.act.map_or(words::NO_ACT, TriageAction::key);
         tracing::info!(through = %self.through, act, result = self.result, "button pressed");
         let labels = Click {
             through: self.through.key(),

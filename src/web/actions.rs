@@ -14,12 +14,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::WebState;
-use crate::closing::NotTaken;
 use crate::intake::webhook::body::Unread;
-use crate::model::{DestinationName, Through};
+use crate::model::{ChangeSource, DestinationName};
 use crate::slack::{Refusal, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, Unverified};
 use crate::telemetry::events::ButtonPressed;
 use crate::telemetry::words::CLICK_REFUSED;
+use crate::triage::NotTaken;
 
 /// Slack sends the whole message along: some tens of kilobytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -91,7 +91,7 @@ fn unread_body(state: &WebState, name: &DestinationName, unread: Unread) -> Resp
         Unread::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies"),
     };
     state.metrics.emit(ButtonPressed {
-        through: Through::Slack,
+        through: ChangeSource::Slack,
         act: None,
         result: CLICK_REFUSED,
     });

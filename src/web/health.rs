@@ -13,26 +13,26 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
-use crate::destination::{Pace, slowest};
+use crate::destination::{RateLimit, slowest};
 use crate::intake::backfill;
-use crate::intake::websocket::Standing;
+use crate::intake::websocket::ConnectionStatus;
 use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats, Stats, StoreError};
 
 /// A delivery older than this that is still not done is worth a word.
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-/// A picture whose address ends sooner than this is in danger.
+/// An image whose address ends sooner than this is in danger.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 /// A queue that its rate keeps for longer than this is worth a word.
 const PACED_MAX: Duration = Duration::from_secs(10);
-/// How long the journal may take to answer before it counts as not working.
+/// How long the store may take to answer before it counts as not working.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an answer of the journal is good for. Everybody may ask, and each question is a write: a
-/// flood of them must not take the journal's time from events.
+/// How long an answer of the store is good for. Everybody may ask, and each question is a write: a
+/// flood of them must not take the store's time from events.
 const PROBE_FRESH: Duration = Duration::from_secs(1);
 
-/// What the journal answered last. Clones share it.
+/// What the store answered last. Clones share it.
 #[derive(Clone, Default)]
 pub struct Probed(Arc<Mutex<Option<Answer>>>);
 
@@ -89,7 +89,7 @@ pub(super) async fn probe(state: &WebState) -> Result<(), StoreError> {
 pub async fn status(State(state): State<WebState>) -> Response {
     let mut problems = Vec::new();
     if let Err(error) = probe(&state).await {
-        problems.push(problem("journal", "journal", &error.to_string()));
+        problems.push(problem("store", "store", &error.to_string()));
     }
     if state.stopping.is_cancelled() {
         problems.push(problem("draining", "relay", "the relay is stopping"));
@@ -133,7 +133,7 @@ pub async fn status(State(state): State<WebState>) -> Response {
             apps = apps_json(&stats, &connections, &backfills, &state.pushes.all());
         }
         (Err(error), _) | (_, Err(error)) => {
-            problems.push(problem("journal", "journal", &error.to_string()));
+            problems.push(problem("store", "store", &error.to_string()));
         }
     }
     let body = json!({
@@ -167,7 +167,7 @@ fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value>
     Some(problem("nothing_pushed", app.as_str(), &reason))
 }
 
-fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
+fn connection_problem((app, standing): (&AppName, &ConnectionStatus)) -> Option<Value> {
     let down = standing.down.as_ref()?;
     let reason = format!(
         "it has no long connection since {}: {}",
@@ -179,7 +179,7 @@ fn connection_problem((app, standing): (&AppName, &Standing)) -> Option<Value> {
 /// When each app was last heard of.
 fn apps_json(
     stats: &Stats,
-    connections: &BTreeMap<AppName, Standing>,
+    connections: &BTreeMap<AppName, ConnectionStatus>,
     backfills: &BTreeMap<AppName, backfill::State>,
     pushes: &[(AppName, Timestamp)],
 ) -> Value {
@@ -231,10 +231,10 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
     ))
 }
 
-type Paces = BTreeMap<DestinationName, Vec<Pace>>;
+type Paces = BTreeMap<DestinationName, Vec<RateLimit>>;
 
 /// How long what waits for a destination waits for its rate.
-fn wait(queue: &QueueStats, paces: &Paces) -> Option<(Pace, Duration)> {
+fn wait(queue: &QueueStats, paces: &Paces) -> Option<(RateLimit, Duration)> {
     slowest(paces.get(&queue.destination)?, queue.pending)
 }
 
@@ -290,7 +290,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
             "{} authentic events could not be read; they are kept",
             stats.unreadable
         );
-        problems.push(problem("events_unreadable", "journal", &reason));
+        problems.push(problem("events_unreadable", "store", &reason));
     }
     problems
 }

@@ -1,4 +1,4 @@
-//! Kept pictures, at links that we signed and that end.
+//! Kept images, at links that we signed and that end.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,10 +13,10 @@ use crate::archive::LinkCheck;
 use crate::model::{ImageId, KeptImage};
 use crate::store::StoreError;
 
-/// How much of a picture is in memory for each of its readers.
+/// How much of an image is in memory for each of its readers.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Serves a picture, or 404 for a link we did not make and 410 for one that has ended.
+/// Serves an image, or 404 for a link we did not make and 410 for one that has ended.
 pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: Uri) -> Response {
     let Ok(id) = id.parse::<ImageId>() else {
         return StatusCode::NOT_FOUND.into_response();
@@ -32,7 +32,7 @@ pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: U
     }
     match fetch(&state, &id).await {
         Ok(Some((image, file, bytes))) => answer(&image, file, bytes),
-        // The link is ours, so the picture was here once: retention or `erase` took it.
+        // The link is ours, so the image was here once: retention or `erase` took it.
         Ok(None) => StatusCode::GONE.into_response(),
         Err(error) => {
             tracing::error!(image = %id, %error, "cannot read a kept picture");

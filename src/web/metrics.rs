@@ -1,4 +1,4 @@
-//! The numbers, for Prometheus. What the journal knows is read for each answer.
+//! The numbers, for Prometheus. What the store knows is read for each answer.
 
 use std::time::Duration;
 

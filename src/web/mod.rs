@@ -27,28 +27,28 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::archive::{Archive, LinkSigner};
-use crate::closing::Closing;
 use crate::deliver::RefusedUploads;
 use crate::intake::pushes::Pushes;
 use crate::intake::webhook::body::Bodies;
-use crate::intake::websocket::Board;
+use crate::intake::websocket::ConnectionStates;
 use crate::intake::{self, backfill};
 use crate::model::{Clock, Current};
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::PanicCaught;
+use crate::triage::Closing;
 
 /// What the routes need. Clones share it.
 #[derive(Clone)]
 pub struct WebState {
-    /// The journal.
+    /// The store.
     pub store: Store,
-    /// The bytes of pictures.
+    /// The bytes of images.
     pub archive: Archive,
     /// Whether it can be written to, as it said last.
     pub probed: health::Probed,
-    /// Checks links to pictures; `None` where `server.public_url` is not set.
+    /// Checks links to images; `None` where `server.public_url` is not set.
     pub links: Current<Option<LinkSigner>>,
     /// The numbers.
     pub metrics: Arc<Metrics>,
@@ -65,10 +65,10 @@ pub struct WebState {
     /// The destinations' names: a gate or queue of any other is history.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
     /// The rates of each destination.
-    pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::Pace>>>,
+    pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::RateLimit>>>,
     /// What came of comparing with the platform's lists.
     pub backfills: backfill::States,
-    /// The destinations that took no picture last.
+    /// The destinations that took no image last.
     pub refused_uploads: RefusedUploads,
     /// The apps that events come in for.
     pub intake: Current<intake::Settings>,
@@ -77,10 +77,10 @@ pub struct WebState {
     /// Reads the bodies of requests.
     pub bodies: Bodies,
     /// How the apps' long connections stand.
-    pub connections: Board,
+    pub connections: ConnectionStates,
 }
 
-/// What everyone may ask: pictures by signed link, and whether the relay is well.
+/// What everyone may ask: images by signed link, and whether the relay is well.
 pub fn public_routes(state: WebState) -> Router {
     Router::new()
         .route("/destinations/{name}/actions", post(actions::pressed))

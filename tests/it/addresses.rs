@@ -1,4 +1,4 @@
-//! Addresses of pictures that lead to this machine, however they are written: nothing is reached. Only
+//! Addresses of images that lead to this machine, however they are written: nothing is reached. Only
 //! loopback is ever meant, and there a tripwire listens; forms that would lead anywhere else if the guard
 //! failed, or ask a name server, are tables of the guard's own tests, which send nothing.
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 
-/// How many pictures of an event are fetched.
+/// How many images of an event are fetched.
 const IMAGES_PER_EVENT: usize = 20;
 
 /// Ways to write an address of this machine.
@@ -104,7 +104,7 @@ impl Tripwires {
     }
 }
 
-/// What became of the pictures of the event with this number.
+/// What became of the images of the event with this number.
 fn images(relay: &Relay, number: u64) -> Vec<Value> {
     let shown = relay.run(&["events", "show", &format!("ev-{number}"), "--json"]);
     assert_eq!(shown.code(), 0, "{shown:?}");

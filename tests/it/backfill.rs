@@ -111,7 +111,7 @@ fn served_for(relay: &Relay, days: u64) {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let store = Store::open(&settings, Arc::new(SystemClock)).expect("a journal");
+        let store = Store::open(&settings, Arc::new(SystemClock)).expect("a store");
         let mark = format!("backfill from {APP_ID}");
         store.put_mark(&mark, since).await.expect("written");
         let asked = format!("backfill asked {APP_ID}");

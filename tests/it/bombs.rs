@@ -1,4 +1,4 @@
-//! Pictures that are none, or too much: memory and time are bounded, and the alert does not wait.
+//! Images that are none, or too much: memory and time are bounded, and the alert does not wait.
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -6,20 +6,20 @@ use tokio::time::Instant;
 use crate::harness::evil::{self, Act};
 use crate::harness::{Feedback, Receiver, Relay, Slack, wait_until};
 
-/// What a relay may take at its worst, here of a program that was built for tests: eight pictures of 10 MiB
+/// What a relay may take at its worst, here of a program that was built for tests: eight images of 10 MiB
 /// being fetched, two of 64 MiB being made into others, and what both are made of.
 const MEMORY_MAX_KIB: u64 = 400 * 1024;
 /// And of the processor, in hundredths of a second.
 const CPU_TICKS_MAX: u64 = 6000;
 
-/// What the host does under a name, and what becomes of the picture.
+/// What the host does under a name, and what becomes of the image.
 type Case = (&'static str, Act, &'static str);
 
 fn acts() -> Vec<Case> {
     [too_much(), no_pictures(), hosts()].concat()
 }
 
-/// Pictures that unfold, or say that they do.
+/// Images that unfold, or say that they do.
 fn too_much() -> Vec<Case> {
     let bomb = evil::png(8000, 8000, true);
     assert!(bomb.len() < 200 * 1024, "{}", bomb.len());
@@ -122,7 +122,7 @@ fn hosts() -> Vec<Case> {
     ]
 }
 
-/// What the journal says of the picture of this event.
+/// What the store says of the image of this event.
 fn image(relay: &Relay, number: usize) -> Value {
     let shown = relay.run(&["events", "show", &format!("ev-{number}"), "--json"]);
     shown.json()["images"][0].clone()
@@ -212,7 +212,7 @@ fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
             assert!(!bytes.windows(6).any(|part| part == b"HIDDEN"));
         }
     }
-    // The pictures that Slack cannot show were tried to be made into others by now.
+    // The images that Slack cannot show were tried to be made into others by now.
     wait_until("Slack is told of the last", || {
         slack
             .messages()

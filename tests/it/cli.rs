@@ -243,7 +243,7 @@ fn an_event_is_found_explained_replayed_and_erased() {
         let found = journal
             .iter()
             .any(|file| file.windows(words.len()).any(|w| w == words.as_bytes()));
-        assert!(!found, "{words:?} is still in the journal");
+        assert!(!found, "{words:?} is still in the store");
     }
     assert_eq!(
         relay.run(&["events", "replay", "ev-1"]).code(),

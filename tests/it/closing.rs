@@ -279,6 +279,32 @@ fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
     assert!(metrics.contains(forged), "{metrics}");
 }
 
+/// The card cannot show who has it, so the toast of the next press and the operator's notice do.
+#[test]
+fn refused_edit_is_notified_and_next_press_names_who_has_it() {
+    let world = World::new();
+    let ops = Receiver::answering("{}");
+    let with_ops = format!(
+        "[destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\n",
+        ops.url("/ops")
+    );
+    let config = format!("operator.notify = \"ops\"\n{}", world.config(&with_ops));
+    let relay = world.told(&config);
+    let refused = json!({"code": 230_099, "msg": "Failed, ext=ErrCode: 200800; ErrMsg: x;"});
+    for _form in 0..4 {
+        let refused = Fault::json(400, &refused);
+        world.feishu.faults().add(feishu::Api::UpdateCard, refused);
+    }
+    let claim = value(&world.card().content, "claim").expect("a button");
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    let notice = ops.wait_for(1)[0].text();
+    assert!(notice.contains("message_not_changed"), "{notice}");
+    assert!(notice.contains("200800"), "{notice}");
+    let again = click(&relay, &claim, "ou_han");
+    assert_eq!(toast(&again), "info");
+    assert!(again["toast"].to_string().contains("li"), "{again}");
+}
+
 #[test]
 fn a_kill_between_click_and_edit_loses_nothing() {
     let world = World::new();
@@ -347,7 +373,7 @@ fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
 }
 
 #[test]
-fn late_pictures_go_into_the_thread_and_edits_show_all() {
+fn late_images_go_into_the_thread_and_edits_show_all() {
     let world = World::new();
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));

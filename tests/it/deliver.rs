@@ -45,6 +45,42 @@ fn a_refused_card_goes_again_plainer_until_it_is_taken() {
 }
 
 #[test]
+fn refused_mention_leaves_the_card_and_is_notified_once() {
+    let (bot, ops) = (Receiver::answering(BOT_OK), Receiver::answering("{}"));
+    let words = "ErrCode: 100290; ErrMsg: invalid user resource (at/person); ErrorValue: x;";
+    let refused = json!({ "code": 11246, "msg": words }).to_string();
+    let more = format!(
+        "[destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\n",
+        ops.url("/ops")
+    );
+    let config = to_bot(&bot, &more).replace(
+        "send_to = \"oncall\"",
+        "send_to = \"oncall\"\nmention = [\"sre\"]",
+    );
+    let top = "operator.notify = \"ops\"\nmentions.sre = { feishu = [\"ou_gone\"] }";
+    let relay = Relay::started(&format!("{top}\n{config}"));
+    for number in [1, 2] {
+        bot.next(Reply::ok(&refused));
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+        relay.wait_until_idle();
+    }
+    let received = bot.received();
+    assert_eq!(received.len(), 4);
+    for pair in received.chunks(2) {
+        assert_eq!(pair[0].json()["msg_type"], "interactive");
+        assert!(pair[0].text().contains("ou_gone"));
+        assert_eq!(pair[1].json()["msg_type"], "interactive");
+        assert!(!pair[1].text().contains("ou_gone"));
+        assert!(pair[1].text().contains("blank page number"));
+    }
+    let notices = ops.received();
+    assert_eq!(notices.len(), 1);
+    let notice = notices[0].text();
+    assert!(notice.contains("mention_refused"), "{notice}");
+    assert!(notice.contains("sre"), "{notice}");
+}
+
+#[test]
 fn a_secret_url_shows_nowhere() {
     let bot = Receiver::answering(BOT_OK);
     bot.next(Reply::status(502));

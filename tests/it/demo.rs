@@ -19,7 +19,7 @@ fn says(value: &Value, text: &str) -> bool {
 }
 
 #[test]
-fn a_card_with_pictures_is_there_at_once_and_nothing_is_left_at_the_end() {
+fn a_card_with_images_is_there_at_once_and_nothing_is_left_at_the_end() {
     let mut demo = Demo::started();
     wait_until("a card with a picture", || {
         demo.messages("oncall")
@@ -52,7 +52,7 @@ fn a_card_with_pictures_is_there_at_once_and_nothing_is_left_at_the_end() {
     }
 
     let folder = demo.folder();
-    assert!(folder.join("data/relay.db").exists(), "a real journal");
+    assert!(folder.join("data/relay.db").exists(), "a real store");
     let check = Command::new(env!("CARGO_BIN_EXE_feedback-relay"))
         .args([
             "--config",

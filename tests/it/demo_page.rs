@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::browser::Browser;
 use crate::harness::demo::Demo;
 
-/// Pictures of a chat that are drawn.
+/// Images of a chat that are drawn.
 const DRAWN: &str = "[...document.querySelectorAll('[data-chat=oncall] .card img')].filter((one) => one.naturalWidth > 0).length";
 
 fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {

@@ -66,7 +66,7 @@ fn image_keys(message: &Posted) -> Vec<String> {
 }
 
 #[test]
-fn a_report_with_a_picture_is_a_card_that_shows_it() {
+fn a_report_with_an_image_is_a_card_that_shows_it() {
     let feishu = Feishu::with_chats(&["oc_room", "oc_other"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -279,7 +279,7 @@ fn a_key_that_the_platform_has_forgotten_is_replaced() {
 }
 
 #[test]
-fn a_new_key_that_is_refused_as_well_costs_the_pictures_alone() {
+fn a_new_key_that_is_refused_as_well_costs_the_images_alone() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let msg = "Failed, ext=ErrCode: 200570; ErrMsg: x";
     let refused = Fault::json(400, &json!({"code": 230_099, "msg": msg}));

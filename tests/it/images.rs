@@ -1,4 +1,4 @@
-//! Pictures on the real binary: hosts that hang, answers that are none, files made to cost, many readers, a
+//! Images on the real binary: hosts that hang, answers that are none, files made to cost, many readers, a
 //! proxy.
 
 use std::io::{Read, Write};
@@ -45,9 +45,9 @@ fn peak_kib(relay: &Relay) -> u64 {
     number.parse().expect("a number")
 }
 
-/// Forty pictures that are never answered took all workers once, oldest deadline first.
+/// Forty images that are never answered took all workers once, oldest deadline first.
 #[test]
-fn hanging_host_holds_up_no_picture_of_another() {
+fn hanging_host_holds_up_no_image_of_another() {
     let host = evil::host(vec![("silent.png", Act::Silent)]);
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     pictures.always(Reply::bytes("image/png", &png()));
@@ -66,7 +66,7 @@ fn hanging_host_holds_up_no_picture_of_another() {
 }
 
 #[test]
-fn page_to_sign_in_is_asked_again_and_then_gives_the_picture() {
+fn page_to_sign_in_is_asked_again_and_then_gives_the_image() {
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     for odd in [
         Reply::bytes("text/html", b"<!doctype html><form>sign in</form>"),
@@ -90,7 +90,7 @@ fn page_to_sign_in_is_asked_again_and_then_gives_the_picture() {
 }
 
 #[test]
-fn refused_host_and_surplus_pictures_make_no_wait_and_are_named() {
+fn refused_host_and_surplus_images_make_no_wait_and_are_named() {
     let hook = Receiver::answering("{}");
     let rest = format!(
         "[destinations.room]\nkind = \"feishu-bot\"\nurl = \"{}\"\nlocale = \"en\"\n\
@@ -116,7 +116,7 @@ fn refused_host_and_surplus_pictures_make_no_wait_and_are_named() {
 
 /// Eight files of some ten megabytes that consist of nothing but parts.
 #[test]
-fn files_of_a_million_parts_cost_neither_memory_nor_the_pictures_of_others() {
+fn files_of_a_million_parts_cost_neither_memory_nor_the_images_of_others() {
     let header = [&[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0][..]].concat();
     let chunks = [
         b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -183,7 +183,7 @@ fn bitmap() -> Vec<u8> {
 }
 
 #[test]
-fn sixty_readers_of_one_large_picture_take_little_memory() {
+fn sixty_readers_of_one_large_image_take_little_memory() {
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     let picture = bitmap();
     pictures.always(Reply::bytes("image/bmp", &picture));
@@ -220,7 +220,7 @@ fn sixty_readers_of_one_large_picture_take_little_memory() {
 
 /// Nobody here can look these names up: what arrives came by the proxy.
 #[test]
-fn one_proxy_serves_pictures_and_messages() {
+fn one_proxy_serves_images_and_messages() {
     let proxy = Receiver::answering("{}");
     let address = "http://pictures.example/p.png";
     proxy.on(address, Reply::bytes("image/png", &png()));

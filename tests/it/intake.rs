@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::harness::sealed::now_ms;
 use crate::harness::{Feedback, Relay, TOKEN, post, sealed};
 
-/// Where a vector's outcome shows: in the journal, once the answer has come.
+/// Where a vector's outcome shows: in the store, once the answer has come.
 fn outcome_of(status: u16, body: &Value, stored: &[Value]) -> String {
     if status != 200 {
         return "reject".into();
@@ -48,7 +48,7 @@ fn events(relay: &Relay) -> Vec<Value> {
 
 fn one_app(key: &str, token: &str) -> String {
     let quoted = |text: &str| Value::from(text).to_string(); // JSON's strings are TOML's too
-    // The vectors' pictures are on real hosts, which no test asks for anything.
+    // The vectors' images are on real hosts, which no test asks for anything.
     let mut config = "images.allow_hosts = [\"127.0.0.1\"]\nimages.wait = \"0s\"\nserver.listen = \"127.0.0.1:0\"\n[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nreceive = \"webhook\"\n".to_owned();
     if !key.is_empty() {
         config.push_str(&format!("encrypt_key = {}\n", quoted(key)));
@@ -150,7 +150,7 @@ fn every_vector_comes_out_as_recommended() {
         if key.is_empty() && token.is_empty() {
             continue; // such an app does not start; the verifier's own tests have these
         }
-        // Each on a journal of its own, but for the pair that is one event pushed twice.
+        // Each on a store of its own, but for the pair that is one event pushed twice.
         let relay = match first_of_pair.take() {
             Some(relay) if name == "enc_redelivery_second" => relay,
             _ => RelayThen::started(&one_app(key, token)),

@@ -33,7 +33,7 @@ const SECRETS: &[&str] = &[
     "MARKHEADER",
     "MARKPROXY",
     "MARKDEADURL",
-    // What signs a link to a picture.
+    // What signs a link to an image.
     "&sig=",
     "v1,",
     "v0=",
@@ -263,7 +263,7 @@ fn eventful(log: &str) -> (World, Relay) {
             .press(relay.address(), &message, "claim", clicker),
         200
     );
-    // A link to the picture, as Slack got it, serves it; a forged one does not.
+    // A link to the image, as Slack got it, serves it; a forged one does not.
     let told = world.webhook.wait_for(1)[0].text().replace("&amp;", "&");
     let (_, link) = told
         .split_once("https://relay.example.com")

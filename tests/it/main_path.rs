@@ -1,4 +1,4 @@
-//! The main path: an event in, and out to all four kinds, with its picture.
+//! The main path: an event in, and out to all four kinds, with its image.
 
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,7 +31,7 @@ fn with_public_url(rest: &str) -> String {
     )
 }
 
-/// The platform's API: gives a token and takes pictures.
+/// The platform's API: gives a token and takes images.
 fn open_api() -> Receiver {
     let feishu = Receiver::answering("{}");
     let token = json!({"code": 0, "msg": "ok", "tenant_access_token": "t-1", "expire": 7200});
@@ -74,7 +74,7 @@ severity = "critical"
     ))
 }
 
-fn is_a_signed_card_with_the_picture(card: &Value) {
+fn is_a_signed_card_with_the_image(card: &Value) {
     assert_eq!(card["msg_type"], "interactive");
     let timestamp = card["timestamp"].as_str().expect("signed");
     assert_eq!(
@@ -100,7 +100,7 @@ fn is_signed_as_standard_webhooks_say(hooked: &Received) {
 }
 
 #[test]
-fn one_event_reaches_all_four_kinds_with_its_picture() {
+fn one_event_reaches_all_four_kinds_with_its_image() {
     let (bot, slack) = (Receiver::answering(BOT_OK), Receiver::answering("ok"));
     let (hook, feishu) = (Receiver::answering("{}"), open_api());
     let pictures = Receiver::answering("");
@@ -110,7 +110,7 @@ fn one_event_reaches_all_four_kinds_with_its_picture() {
     assert_eq!(relay.push(&event).text(), "{}");
     relay.wait_until_idle();
 
-    is_a_signed_card_with_the_picture(&bot.wait_for(1)[0].json());
+    is_a_signed_card_with_the_image(&bot.wait_for(1)[0].json());
     let blocks = slack.wait_for(1)[0].json().to_string();
     assert!(
         blocks.contains("https://relay.example.com/images/"),
@@ -183,7 +183,7 @@ pub fn to_hook(hook: &Receiver, more: &str) -> String {
 }
 
 #[test]
-fn a_late_picture_follows_as_its_own_message() {
+fn a_late_image_follows_as_its_own_message() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));
@@ -201,7 +201,7 @@ fn a_late_picture_follows_as_its_own_message() {
 }
 
 #[test]
-fn a_hostile_picture_url_reaches_nothing() {
+fn a_hostile_image_url_reaches_nothing() {
     let hook = Receiver::answering("{}");
     let inside = Receiver::answering("secret of the inside");
     let config = to_hook(&hook, "").replace("images.allow_private_addresses = true\n", "");

@@ -126,7 +126,7 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
     for (sample, value) in before.samples() {
         let not_zero = sample.contains("_timestamp_seconds") || sample.contains("_info{");
         let not_zero = not_zero
-            || sample == "feedback_relay_journal_up"
+            || sample == "feedback_relay_store_up"
             || sample == "feedback_relay_store_in_place";
         let nothing_waits = sample == "feedback_relay_image_deadline_nearest_seconds";
         assert!(
@@ -211,7 +211,7 @@ fn tells_what_happened(after: &Exposition) {
         ("images_total{result=\"kept\"}", 1.0),
         ("notices_total{kind=\"destination_stopped\"}", 1.0),
         ("notices_total{kind=\"event_unreadable\"}", 1.0),
-        ("journal_up", 1.0),
+        ("store_up", 1.0),
     ] {
         assert_eq!(
             after.value(&format!("feedback_relay_{sample}")),

@@ -35,7 +35,7 @@ fn a_second_sigterm_ends_it_at_once() {
     assert_eq!(
         relay.deliveries()[0]["state"],
         "sending",
-        "what was not finished is in the journal"
+        "what was not finished is in the store"
     );
 }
 
@@ -87,7 +87,7 @@ fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
     relay.write("relay.toml", &other);
     relay.signal(Signal::HUP);
     relay.wait_for_log("configuration reloaded");
-    // In the place of an event that was in the journal's queue meanwhile.
+    // In the place of an event that was in the store's queue meanwhile.
     let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
     assert_eq!(late.code(), 0, "{late:?}");
     let told = "feedback_relay_notices_total{kind=\"destination_missing\"} 1";
@@ -191,7 +191,7 @@ fn monitors_see_what_is_not_as_it_should_be() {
 }
 
 #[test]
-fn a_second_serve_on_the_same_journal_is_refused_in_plain_words() {
+fn a_second_serve_on_the_same_store_is_refused_in_plain_words() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let second = relay.run(&["serve"]);

@@ -52,7 +52,7 @@ fn attempts(relay: &Relay) -> Vec<Value> {
 }
 
 #[test]
-fn a_picture_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
+fn an_image_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
     let slack = Slack::started();
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/webp", &webp()));
@@ -72,7 +72,7 @@ fn a_picture_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
     let picture = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg);
     assert_eq!(picture.expect("a JPEG").width(), 32);
 
-    // The same picture in another report is known by its content.
+    // The same image in another report is known by its content.
     assert_eq!(relay.push(&report(2)).status, 200);
     wait_until("both show it", || {
         slack.messages().iter().flat_map(shown).count() >= 2

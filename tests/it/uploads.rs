@@ -1,4 +1,4 @@
-//! Pictures that a platform shows by keys, where giving them to it is slow or does not work.
+//! Images that a platform shows by keys, where giving them to it is slow or does not work.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::main_path::png;
 const BOT_OK: &str = r#"{"code":0,"msg":"success"}"#;
 const UPLOADED: &str = r#"{"code":0,"data":{"image_key":"img_v3_test"}}"#;
 
-/// The open API, which gives a token to whoever asks; how it takes pictures is up to the test.
+/// The open API, which gives a token to whoever asks; how it takes images is up to the test.
 fn open_api() -> Receiver {
     let api = Receiver::answering(UPLOADED);
     let token = json!({"code": 0, "tenant_access_token": "t-1", "expire": 7200});
@@ -18,7 +18,7 @@ fn open_api() -> Receiver {
     api
 }
 
-/// A bot that shows pictures by keys; `more` is its own, `top` stands before everything.
+/// A bot that shows images by keys; `more` is its own, `top` stands before everything.
 fn to_bot(api: &Receiver, bot: &Receiver, more: &str, top: &str) -> String {
     let rest = format!(
         r#"
@@ -54,7 +54,7 @@ fn card(bot: &Receiver, index: usize) -> Value {
 }
 
 #[test]
-fn a_picture_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
+fn an_image_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.next(Reply::After(Duration::from_secs(2))); // and then without a key
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));
@@ -70,7 +70,7 @@ fn a_picture_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
 }
 
 #[test]
-fn where_an_app_may_not_upload_pictures_are_linked_and_the_operator_hears_of_it() {
+fn where_an_app_may_not_upload_images_are_linked_and_the_operator_hears_of_it() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::ok(r#"{"code":99991672,"msg":"need im:resource"}"#));
     let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
@@ -137,7 +137,7 @@ fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
 }
 
 #[test]
-fn a_card_that_may_hold_no_pictures_says_that_they_are_kept() {
+fn a_card_that_may_hold_no_images_says_that_they_are_kept() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));

@@ -1,4 +1,4 @@
-//! A journal that a crash, a disk or a person has damaged: torn and garbage tails of the log, and
+//! A store that a crash, a disk or a person has damaged: torn and garbage tails of the log, and
 //! pages of the file itself.
 
 use std::collections::BTreeSet;
@@ -69,7 +69,7 @@ impl Killed {
     }
 }
 
-/// The events that a journal holds, in the order in which they were taken.
+/// The events that a store holds, in the order in which they were taken.
 fn held(path: &Path) -> Vec<u64> {
     let conn = journal(path);
     let mut query = conn
@@ -177,7 +177,7 @@ fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
         }
         assert_plain_refusal(&copy, &["damaged"]);
         let left = std::fs::read(&path).expect("it is there");
-        assert!(left == bytes, "a refused journal was written to");
+        assert!(left == bytes, "a refused store was written to");
         refused += 1;
     }
     assert!(refused > rounds / 2, "{refused} of {rounds}");
@@ -233,7 +233,7 @@ fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_
     ));
 }
 
-/// Overwrites the first page of a table beside whoever has the journal open, so that they read it anew.
+/// Overwrites the first page of a table beside whoever has the store open, so that they read it anew.
 fn damage_table(path: &Path, table: &str) {
     let conn = journal(path);
     let page = count(

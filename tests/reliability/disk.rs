@@ -1,4 +1,4 @@
-//! A disk that takes no more, a folder that may not be written, a journal that somebody holds:
+//! A disk that takes no more, a folder that may not be written, a store that somebody holds:
 //! refused at once with 503, said in the log and by `readyz`, and over when it is over.
 
 use std::io::Write;
@@ -64,7 +64,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
         push(relay) == 503
     });
     let took = assert_refused(relay, &Feedback::fault(20_000));
-    relay.wait_for_log("the journal did not commit");
+    relay.wait_for_log("the store did not commit");
     wait_until("readyz says so", || {
         fill(relay);
         readiness(relay).status == 503
@@ -78,7 +78,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
     wait_until("it takes events again by itself", || push(relay) == 200);
     let back = freed.elapsed();
     wait_until("readyz says so", || readiness(relay).status == 200);
-    relay.wait_for_log("the journal works again");
+    relay.wait_for_log("the store works again");
     assert_eq!(relay.stop().code(), Some(0));
     assert_whole(&relay.path("data/relay.db"));
     let expected = i64::try_from(taken).expect("few");
@@ -93,7 +93,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
 }
 
 #[test]
-fn a_journal_whose_file_may_not_grow_refuses_and_comes_back() {
+fn a_store_whose_file_may_not_grow_refuses_and_comes_back() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(500));
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
@@ -184,7 +184,7 @@ fn a_folder_that_may_not_be_written_is_refused_in_plain_words() {
 }
 
 #[test]
-fn a_journal_that_another_process_holds_is_refused_in_time_and_goes_on_after() {
+fn a_store_that_another_process_holds_is_refused_in_time_and_goes_on_after() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
@@ -207,6 +207,6 @@ fn a_journal_that_another_process_holds_is_refused_in_time_and_goes_on_after() {
     wait_until("readyz says so", || readiness(&relay).status == 200);
     relay.wait_until_idle();
     say(&format!(
-        "locked journal: refused within {took:?}, back {back:?} after"
+        "locked store: refused within {took:?}, back {back:?} after"
     ));
 }

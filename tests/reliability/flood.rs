@@ -21,7 +21,7 @@ use crate::parts::{alone, event_number, form, journal, open_deliveries, quantile
 /// A request that starts later than this after its time found no connection free.
 const LATE: Duration = Duration::from_millis(100);
 /// The relay's resident memory, in MiB, whatever is thrown at it: what an idle one takes, the queue of
-/// the journal, and one request for each connection.
+/// the store, and one request for each connection.
 const MEMORY_MAX_MIB: u64 = 256;
 
 /// Requests as they go over the wire; event number n is at n.

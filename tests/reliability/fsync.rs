@@ -1,5 +1,5 @@
 //! A kill does not show whether what was answered for is on the disk: the kernel keeps what a dead
-//! process wrote. So the system calls are watched: before each 200 the journal's log is synced. And they are
+//! process wrote. So the system calls are watched: before each 200 the store's log is synced. And they are
 //! made to fail.
 
 use std::process::{Child, Command, Stdio};

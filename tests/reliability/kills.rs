@@ -210,7 +210,7 @@ fn assert_pictures_whole(relay: &Relay) -> usize {
     for id in &ids {
         let level: String = id.chars().take(2).collect();
         let path = relay.path(&format!("data/images/{level}/{id}"));
-        let bytes = std::fs::read(&path).expect("a picture that the journal speaks of");
+        let bytes = std::fs::read(&path).expect("a picture that the store speaks of");
         assert_eq!(ImageId::of(&bytes).as_str(), id, "{}", path.display());
     }
     ids.len()
@@ -298,7 +298,7 @@ fn what_was_answered_with_200_survives_every_kill() {
     ));
 }
 
-/// In the chat each suggestion stands once, and its picture behind it once if that was late: the
+/// In the chat each suggestion stands once, and its image behind it once if that was late: the
 /// platform knows a repeat by its key.
 fn assert_messages_once(relay: &Relay, feishu: &Feishu, taken: &BTreeSet<u64>) {
     let held = feishu.messages("oc_room");

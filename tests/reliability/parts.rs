@@ -75,7 +75,7 @@ pub fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
     request(address, "POST", "/apps/shop/events", &headers, &body)
 }
 
-/// A picture that differs from every other number's.
+/// An image that differs from every other number's.
 pub fn picture(number: u8) -> Vec<u8> {
     let mut chance = fastrand::Rng::with_seed(u64::from(number));
     let noise = GrayImage::from_fn(64, 64, |_x, _y| Luma([chance.u8(..)]));
@@ -84,10 +84,10 @@ pub fn picture(number: u8) -> Vec<u8> {
     png.into_inner()
 }
 
-/// Looks at a journal, whoever else has it open.
+/// Looks at a store, whoever else has it open.
 pub fn journal(path: &Path) -> Connection {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-    let conn = conn.expect("a journal");
+    let conn = conn.expect("a store");
     conn.busy_timeout(std::time::Duration::from_secs(10))
         .expect("a timeout");
     conn
@@ -110,7 +110,7 @@ pub fn open_deliveries(conn: &Connection) -> i64 {
     count(conn, open)
 }
 
-/// Fails unless SQLite finds the journal whole.
+/// Fails unless SQLite finds the store whole.
 pub fn assert_whole(path: &Path) {
     let conn = journal(path);
     let check = |pragma: &str| -> String {

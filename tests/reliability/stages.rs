@@ -183,7 +183,7 @@ fn uploading_a_picture() {
             .any(|one| one.content.to_string().contains("\"img\""))
     });
     relay.wait_until_idle();
-    // The report, and its picture behind it: each once.
+    // The report, and its image behind it: each once.
     let sent = relay.deliveries();
     assert!(
         sent.iter().all(|one| one["state"] == "delivered"),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::cli::text::Table;
-use crate::doctor::{Finding, Standing};
+use crate::online_check::{CheckStatus, Finding};
 
 /// A row for each finding; below, what to do about those that are not good.
 pub(super) fn table(findings: &[Finding]) -> String {
@@ -54,10 +54,10 @@ pub(super) fn to_json(findings: &[Finding]) -> Value {
 
 fn result(finding: &Finding) -> &'static str {
     match finding.standing {
-        Standing::Good => "good",
-        Standing::Warning => "warning",
-        Standing::Failed => "FAILED",
-        Standing::NotChecked => "not checked",
+        CheckStatus::Good => "good",
+        CheckStatus::Warning => "warning",
+        CheckStatus::Failed => "FAILED",
+        CheckStatus::NotChecked => "not checked",
     }
 }
 
@@ -75,19 +75,19 @@ fn summary(findings: &[Finding]) -> String {
     };
     format!(
         "online: {} good, {} failed, {} to look at, {} not checked; nothing was posted\n",
-        count(Standing::Good),
-        count(Standing::Failed),
-        count(Standing::Warning),
-        count(Standing::NotChecked),
+        count(CheckStatus::Good),
+        count(CheckStatus::Failed),
+        count(CheckStatus::Warning),
+        count(CheckStatus::NotChecked),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Subject;
+    use crate::online_check::Subject;
 
-    fn finding(standing: Standing, subject: Subject, advice: Option<&str>) -> Finding {
+    fn finding(standing: CheckStatus, subject: Subject, advice: Option<&str>) -> Finding {
         Finding {
             subject,
             check: "token",
@@ -100,13 +100,17 @@ mod tests {
     #[test]
     fn a_failure_names_what_to_do_below_the_table() {
         let findings = [
-            finding(Standing::Good, Subject::Relay, None),
+            finding(CheckStatus::Good, Subject::Relay, None),
             finding(
-                Standing::Failed,
+                CheckStatus::Failed,
                 Subject::App("shop".into()),
                 Some("grant it"),
             ),
-            finding(Standing::NotChecked, Subject::Mention("sre".into()), None),
+            finding(
+                CheckStatus::NotChecked,
+                Subject::Mention("sre".into()),
+                None,
+            ),
         ];
         assert_eq!(
             table(&findings),

@@ -140,7 +140,7 @@ impl Judge<'_> {
             let told = self.came.messages.iter();
             told.clone()
                 .find(|one| one.destination == **missing)
-                .map(|one| format!("{missing} is told by rule {}", quoted(&one.order.rule)))
+                .map(|one| format!("{missing} is told by rule {}", quoted(&one.spec.rule)))
         });
         let why =
             elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));
@@ -149,14 +149,14 @@ impl Judge<'_> {
 
     fn severity(&self, expected: &Expected<Severity>) -> Option<Diagnostic> {
         let came = self.most_severe();
-        if came.is_some_and(|one| one.order.severity == expected.value) {
+        if came.is_some_and(|one| one.spec.severity == expected.value) {
             return None;
         }
         let came = came.map_or("nobody is told".to_owned(), |one| {
             format!(
                 "it is {} by rule {}",
-                one.order.severity,
-                quoted(&one.order.rule)
+                one.spec.severity,
+                quoted(&one.spec.rule)
             )
         });
         let what = format!("expected severity {}, and {came}", expected.value);
@@ -165,14 +165,14 @@ impl Judge<'_> {
 
     fn template(&self, expected: &Expected<String>) -> Option<Diagnostic> {
         let came = self.most_severe();
-        if came.is_some_and(|one| one.order.template == expected.value) {
+        if came.is_some_and(|one| one.spec.template == expected.value) {
             return None;
         }
         let came = came.map_or("nobody is told".to_owned(), |one| {
             format!(
                 "it is \"{}\" by rule {}",
-                one.order.template,
-                quoted(&one.order.rule)
+                one.spec.template,
+                quoted(&one.spec.rule)
             )
         });
         let what = format!("expected template \"{}\", and {came}", expected.value);
@@ -210,8 +210,8 @@ impl Judge<'_> {
 
     /// The first of the most severe.
     fn most_severe(&self) -> Option<&Preview> {
-        let highest = self.messages().map(|one| one.order.severity).max()?;
-        self.messages().find(|one| one.order.severity == highest)
+        let highest = self.messages().map(|one| one.spec.severity).max()?;
+        self.messages().find(|one| one.spec.severity == highest)
     }
 
     /// Which rules took it, in words.

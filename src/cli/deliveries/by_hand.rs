@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::context::{self, Context, Exit, Failure};
 use crate::config::{Config, Needs};
 use crate::model::{DeliveryId, DeliveryState, DestinationName};
-use crate::store::{ByHand, DeliveryFilter, Store, StoreError};
+use crate::store::{AdminResult, DeliveryFilter, Store, StoreError};
 
 pub(super) const RETRY_EXAMPLES: &str = "\
 Examples:
@@ -62,7 +62,7 @@ impl Args {
 
 /// What is done by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum ManualAction {
     /// Once more.
     Retry,
     /// No more.
@@ -71,19 +71,23 @@ pub(super) enum Act {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Came {
-    /// What the journal says.
-    Of(ByHand),
+enum RetryResult {
+    /// What the store says.
+    Of(AdminResult),
     /// It would wait for ever: there is no such destination (any more).
     NoDestination(DestinationName),
 }
 
 /// Does it to each delivery; those that do not allow it are named on stderr.
-pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    context: &mut Context,
+    args: &Args,
+    act: ManualAction,
+) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
     let instead = args.instead();
-    if let (Some(_), Act::Discard) = (instead, act) {
+    if let (Some(_), ManualAction::Discard) = (instead, act) {
         let reason = "--to says where to retry; what is discarded goes nowhere";
         return Err(Failure::Usage(reason.into()));
     }
@@ -101,16 +105,16 @@ pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<
     let mut good = true;
     for id in ids {
         let came = match act {
-            Act::Retry => match instead {
-                Some(destination) => Came::Of(store.retry_at(id, destination).await?),
+            ManualAction::Retry => match instead {
+                Some(destination) => RetryResult::Of(store.retry_at(id, destination).await?),
                 None => retry(&store, id, &config).await?,
             },
-            Act::Discard => Came::Of(store.discard(id).await?),
+            ManualAction::Discard => RetryResult::Of(store.discard(id).await?),
         };
-        good &= came == Came::Of(ByHand::Done);
+        good &= came == RetryResult::Of(AdminResult::Done);
         if args.json {
             context.out.json_line(&to_json(id, act, &came));
-        } else if came == Came::Of(ByHand::Done) {
+        } else if came == RetryResult::Of(AdminResult::Done) {
             context.out.line(&to_text(id, act, &came));
         } else {
             context
@@ -122,7 +126,7 @@ pub(super) async fn run(context: &mut Context, args: &Args, act: Act) -> Result<
 }
 
 /// Makes it due, if there is somebody to send it.
-async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<Came, StoreError> {
+async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<RetryResult, StoreError> {
     let filter = DeliveryFilter {
         id: Some(id),
         limit: 1,
@@ -134,8 +138,8 @@ async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<Came, S
         .map(|delivery| delivery.destination)
         .find(|destination| !config.destinations.contains_key(destination));
     Ok(match gone {
-        Some(destination) => Came::NoDestination(destination),
-        None => Came::Of(store.retry(id).await?),
+        Some(destination) => RetryResult::NoDestination(destination),
+        None => RetryResult::Of(store.retry(id).await?),
     })
 }
 
@@ -161,10 +165,10 @@ async fn dead(
     }
 }
 
-fn to_text(id: DeliveryId, act: Act, came: &Came) -> String {
+fn to_text(id: DeliveryId, act: ManualAction, came: &RetryResult) -> String {
     let result = match came {
-        Came::Of(result) => *result,
-        Came::NoDestination(name) => {
+        RetryResult::Of(result) => *result,
+        RetryResult::NoDestination(name) => {
             return format!(
                 "{id} cannot be retried: there is no destination {:?}; --to NAME sends it elsewhere",
                 name.as_str()
@@ -172,22 +176,22 @@ fn to_text(id: DeliveryId, act: Act, came: &Came) -> String {
         }
     };
     match (result, act) {
-        (ByHand::Done, Act::Retry) => format!("{id} is due now"),
-        (ByHand::Done, Act::Discard) => format!("{id} is discarded"),
-        (ByHand::NotFound, _) => format!("the journal has no delivery {id}"),
-        (ByHand::Refused(state), Act::Retry) => {
+        (AdminResult::Done, ManualAction::Retry) => format!("{id} is due now"),
+        (AdminResult::Done, ManualAction::Discard) => format!("{id} is discarded"),
+        (AdminResult::NotFound, _) => format!("the store has no delivery {id}"),
+        (AdminResult::Refused(state), ManualAction::Retry) => {
             format!("{id} is {state}, and cannot be retried")
         }
-        (ByHand::Refused(state), Act::Discard) => {
+        (AdminResult::Refused(state), ManualAction::Discard) => {
             format!("{id} is {state}, and cannot be discarded")
         }
     }
 }
 
-fn to_json(id: DeliveryId, act: Act, came: &Came) -> Value {
+fn to_json(id: DeliveryId, act: ManualAction, came: &RetryResult) -> Value {
     json!({
         "id": id.to_string(),
-        "done": *came == Came::Of(ByHand::Done),
+        "done": *came == RetryResult::Of(AdminResult::Done),
         "message": to_text(id, act, came),
     })
 }
@@ -199,23 +203,43 @@ mod tests {
     #[test]
     fn each_result_is_said_in_words() {
         let id = DeliveryId::from_i64(7);
-        let sent = ByHand::Refused(DeliveryState::Delivered);
+        let sent = AdminResult::Refused(DeliveryState::Delivered);
         for (act, came, said) in [
-            (Act::Retry, Came::Of(ByHand::Done), "is due now"),
-            (Act::Discard, Came::Of(ByHand::Done), "is discarded"),
-            (Act::Retry, Came::Of(ByHand::NotFound), "the journal has no"),
-            (Act::Retry, Came::Of(sent), "and cannot be retried"),
-            (Act::Discard, Came::Of(sent), "and cannot be discarded"),
             (
-                Act::Retry,
-                Came::NoDestination("gone".into()),
+                ManualAction::Retry,
+                RetryResult::Of(AdminResult::Done),
+                "is due now",
+            ),
+            (
+                ManualAction::Discard,
+                RetryResult::Of(AdminResult::Done),
+                "is discarded",
+            ),
+            (
+                ManualAction::Retry,
+                RetryResult::Of(AdminResult::NotFound),
+                "the store has no",
+            ),
+            (
+                ManualAction::Retry,
+                RetryResult::Of(sent),
+                "and cannot be retried",
+            ),
+            (
+                ManualAction::Discard,
+                RetryResult::Of(sent),
+                "and cannot be discarded",
+            ),
+            (
+                ManualAction::Retry,
+                RetryResult::NoDestination("gone".into()),
                 "cannot be retried: there is no destination \"gone\"",
             ),
         ] {
             let text = to_text(id, act, &came);
             assert!(text.contains("dlv_0000000000007"), "{text}");
             assert!(text.contains(said), "{text}");
-            let done = came == Came::Of(ByHand::Done);
+            let done = came == RetryResult::Of(AdminResult::Done);
             assert_eq!(to_json(id, act, &came)["done"], done);
         }
     }

@@ -96,11 +96,11 @@ fn table(deliveries: &[Delivery]) -> String {
             delivery.id.to_string(),
             delivery.destination.to_string(),
             delivery.state.to_string(),
-            view::severity(delivery.order.severity),
+            view::severity(delivery.spec.severity),
             delivery.attempts.to_string(),
             due(delivery),
             delivery.event_id.to_string(),
-            delivery.order.rule.to_string(),
+            delivery.spec.rule.to_string(),
             view::or_dash(delivery.reason.as_deref()),
         ]);
     }

@@ -22,8 +22,10 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
     block_on(async {
         match command {
             Command::List(args) => list::run(context, args).await,
-            Command::Retry(args) => by_hand::run(context, args, by_hand::Act::Retry).await,
-            Command::Discard(args) => by_hand::run(context, args, by_hand::Act::Discard).await,
+            Command::Retry(args) => by_hand::run(context, args, by_hand::ManualAction::Retry).await,
+            Command::Discard(args) => {
+                by_hand::run(context, args, by_hand::ManualAction::Discard).await
+            }
         }
     })
 }

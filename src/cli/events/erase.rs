@@ -1,4 +1,4 @@
-//! `events erase`: a person's words and pictures go, the bare record stays.
+//! `events erase`: a person's words and images go, the bare record stays.
 
 use std::time::Duration;
 
@@ -47,12 +47,12 @@ struct Erased {
     event: StoredEvent,
     /// Whether its words were there.
     words: bool,
-    /// How many of its pictures were kept.
+    /// How many of its images were kept.
     images: usize,
     done: bool,
 }
 
-/// Erases each event; goes on where a picture cannot be removed, and says so.
+/// Erases each event; goes on where an image cannot be removed, and says so.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     if args.user.is_some() && found.events.is_empty() && clicks == 0 {
         context
             .out
-            .note("the journal has no event and no click of this person");
+            .note("the store has no event and no click of this person");
     }
     for event in found.events {
         let kept = store.images_of(event.seq).await?;
@@ -168,12 +168,12 @@ fn clicks_text(clicks: u64, done: bool) -> String {
     }
 }
 
-/// Removes the bytes of pictures that no event needs any more.
+/// Removes the bytes of images that no event needs any more.
 async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -> bool {
     let mut good = true;
     for id in orphans {
         if let Err(error) = archive.remove(id).await {
-            // The journal has let go of it already, so that nobody will try again.
+            // The store has let go of it already, so that nobody will try again.
             let path = archive.path(id);
             let said = format!(
                 "error: cannot remove {}: {error}; do it by hand",

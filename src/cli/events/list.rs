@@ -6,7 +6,7 @@ use super::select::{self, Chosen};
 use super::summary::Summary;
 use crate::app;
 use crate::config::Needs;
-use crate::deliver::Names;
+use crate::deliver::Directory;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,7 +77,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn table(listed: &[Chosen], names: &Names) -> String {
+fn table(listed: &[Chosen], names: &Directory) -> String {
     if listed.is_empty() {
         return "no events\n".into();
     }
@@ -138,10 +138,10 @@ mod tests {
         }))
     }
 
-    fn names() -> Names {
-        Names {
+    fn names() -> Directory {
+        Directory {
             apps: BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]),
-            ..Names::default()
+            ..Directory::default()
         }
     }
 

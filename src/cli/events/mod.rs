@@ -1,6 +1,5 @@
-//! `events`: the journal, what came, what became of it and why.
+//! `events`: the store, what came, what became of it and why.
 
-mod closing;
 mod erase;
 mod list;
 mod replay;
@@ -8,6 +7,7 @@ mod sample;
 mod select;
 mod show;
 mod summary;
+mod triage;
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub(super) enum Command {
     Sample(sample::Args),
     /// Run events through today's rules again, under new keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and pictures and keep the bare record; asks nothing
+    /// Remove a person's words and images and keep the bare record; asks nothing
     Erase(erase::Args),
 }
 
@@ -80,5 +80,5 @@ async fn find_all(
 }
 
 fn unknown(id: &str) -> String {
-    format!("the journal has no event {id:?}")
+    format!("the store has no event {id:?}")
 }

@@ -166,7 +166,7 @@ async fn told(store: &Store, event: &StoredEvent) -> Result<BTreeSet<Destination
     Ok(deliveries.map(|one| one.destination).collect())
 }
 
-/// Deliveries like those that intake makes: each waits for pictures that are not settled.
+/// Deliveries like those that intake makes: each waits for images that are not settled.
 async fn deliveries(
     store: &Store,
     config: &Config,

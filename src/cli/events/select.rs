@@ -76,7 +76,7 @@ pub(super) struct EventOptions {
     /// true, false, or a pattern
     #[arg(long, value_name = "true|false|GLOB", help_heading = CONDITIONS)]
     contact: Vec<String>,
-    /// Whether there are pictures
+    /// Whether there are images
     #[arg(long, value_name = "true|false", help_heading = CONDITIONS)]
     images: Option<bool>,
     /// An id of the reporter

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::{reading, text, view};
-use super::closing::Closing;
+use super::triage::Closing;
 use crate::config::{Config, Needs};
 use crate::model::{
     Attempt, Content, Delivery, DestinationName, EventId, FeedbackStatus, Image, StatusChange,
@@ -214,7 +214,7 @@ fn delivery_text(delivery: &Delivery, attempts: &[Attempt]) -> String {
         delivery.id,
         escaped(delivery.destination.as_str()),
         delivery.state,
-        escaped(&view::order(&delivery.order)),
+        escaped(&view::spec(&delivery.spec)),
     );
     out.push_str(&format!(
         "    made {} by {}, due {}\n",
@@ -237,9 +237,9 @@ mod tests {
     use super::*;
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::model::{
-        Act, Actor, AppName, Condition, Effect, EventSeq, EventState, FeedbackAct, FeedbackState,
-        Finding, ImageState, MessageHandle, Private, RuleName, RuleTrace, SentMessage,
-        StatusJobRecord, StatusJobState, Through, Timestamp,
+        Actor, AppName, ChangeSource, Condition, Effect, EventSeq, EventState, FeedbackAct,
+        FeedbackState, Finding, ImageState, MessageHandle, Private, RuleName, RuleTrace,
+        SentMessage, StatusJobRecord, StatusJobState, Timestamp, TriageAction,
     };
 
     /// Somebody whose name could move the cursor claimed it; Feishu is busy.
@@ -255,16 +255,16 @@ mod tests {
                 status: FeedbackStatus::PROCESSING,
                 changed_at: at,
                 by: by.clone(),
-                through: Through::Slack,
+                through: ChangeSource::Slack,
                 undo_until: Some(at + std::time::Duration::from_secs(900)),
-                here_only: true,
+                local_only: true,
             }),
             acts: vec![FeedbackAct {
                 at,
-                act: Some(Act::Claim),
+                act: Some(TriageAction::Claim),
                 status: FeedbackStatus::PROCESSING,
                 by,
-                through: Through::Slack,
+                through: ChangeSource::Slack,
                 effect: Effect::Changed,
             }],
             in_feishu: Some(StatusJobRecord {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{text, view};
 use super::select::Chosen;
-use crate::deliver::Names;
+use crate::deliver::Directory;
 use crate::model::{
     Content, DeliveryState, Event, EventKind, FaultKind, Feedback, FeedbackKind, RuleName, Severity,
 };
@@ -19,11 +19,11 @@ const TYPE_PREFIX: &str = "application.application.";
 /// An event in a list.
 pub(super) struct Summary<'a> {
     chosen: &'a Chosen,
-    names: &'a Names,
+    names: &'a Directory,
 }
 
 impl<'a> Summary<'a> {
-    pub(super) const fn new(chosen: &'a Chosen, names: &'a Names) -> Self {
+    pub(super) const fn new(chosen: &'a Chosen, names: &'a Directory) -> Self {
         Self { chosen, names }
     }
 

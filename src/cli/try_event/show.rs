@@ -23,7 +23,7 @@ pub(super) struct Trial<'a> {
     pub(super) only: Option<&'a DestinationName>,
 }
 
-/// What stands for a signed link: a trial has no pictures, so none is made.
+/// What stands for a signed link: a trial has no images, so none is made.
 pub(super) fn link(id: &ImageId) -> String {
     format!("/images/{id}")
 }
@@ -56,11 +56,11 @@ impl Trial<'_> {
         let messages = messages.map(|(index, message)| {
             json!({
                 "destination": message.destination.as_str(),
-                "rule": message.order.rule.as_str(),
-                "severity": message.order.severity.key(),
-                "template": message.order.template,
-                "mentions": message.order.mentions,
-                "labels": message.order.labels,
+                "rule": message.spec.rule.as_str(),
+                "severity": message.spec.severity.key(),
+                "template": message.spec.template,
+                "mentions": message.spec.mentions,
+                "labels": message.spec.labels,
                 "template_error": message.fault.as_ref().map(ToString::to_string),
                 "payload": payload(message),
                 "request": self.request(message).map(|one| json!({
@@ -88,13 +88,13 @@ impl Trial<'_> {
     }
 
     fn message_text(&self, message: &Preview, sent: Option<&Sent>) -> String {
-        let order = view::order(&message.order);
+        let spec = view::spec(&message.spec);
         let request = self.request(message);
         let (way, size) = request.as_ref().map_or_else(Default::default, |one| {
             let way = format!(" ({}: {})", one.kind, one.to);
             (way, format!(", {} bytes", one.bytes))
         });
-        let head = format!("to {}{way}: {order}{size}", message.destination);
+        let head = format!("to {}{way}: {spec}{size}", message.destination);
         let mut out = format!("\n{}\n", escaped(&head));
         if let Some(fault) = &message.fault {
             let fault = escaped(&fault.to_string());

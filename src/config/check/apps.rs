@@ -11,10 +11,10 @@ use super::names::{check_app_id, check_name};
 use super::secrets::Secrets;
 use super::{Context, missing, or, urls};
 use crate::config::codes;
-use crate::config::raw::{Platform, RawApp, Receive};
+use crate::config::keys::{Platform, RawApp, Receive};
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints, join};
-use crate::config::values::Often;
+use crate::config::spans::{Diagnostics, Location, join};
+use crate::config::values::Interval;
 use crate::feishu::{App, app};
 use crate::model::{AppName, Secret};
 
@@ -40,7 +40,7 @@ pub(super) fn apps(
     section: Section<'_>,
     context: &Context<'_>,
     app_names: &mut BTreeMap<String, String>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Apps {
     let mut apps = BTreeMap::new();
     let mut backfill = BTreeMap::new();
@@ -88,10 +88,10 @@ pub(super) fn apps(
 /// How often the list of an app is asked for. Without a secret it cannot be, and where nobody asks for
 /// it that is no mistake.
 fn how_often(
-    written: Option<&Spanned<Often>>,
+    written: Option<&Spanned<Interval>>,
     has_secret: bool,
-    at: &At,
-    out: &mut Complaints,
+    at: &Location,
+    out: &mut Diagnostics,
 ) -> Option<Duration> {
     let Some(written) = written else {
         return has_secret.then_some(BACKFILL);
@@ -111,11 +111,11 @@ fn how_often(
 }
 
 /// Rules find an app by its name, so one name must not stand for two ids.
-fn names_are_unique(app_names: &BTreeMap<String, String>, out: &mut Complaints) {
+fn names_are_unique(app_names: &BTreeMap<String, String>, out: &mut Diagnostics) {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (id, name) in app_names {
         if let Some(other) = seen.insert(name, id) {
-            let at = At {
+            let at = Location {
                 path: join("app_names", other),
                 span: None,
             };
@@ -128,9 +128,9 @@ fn names_are_unique(app_names: &BTreeMap<String, String>, out: &mut Complaints) 
 fn app(
     name: &str,
     raw: RawApp,
-    at: &At,
+    at: &Location,
     context: &Context<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<App> {
     let secrets = Secrets {
         context,
@@ -189,7 +189,7 @@ fn app(
 }
 
 /// Without a key or a token anybody could push events.
-fn no_key(name: &str, written: bool, at: &At, out: &mut Complaints) {
+fn no_key(name: &str, written: bool, at: &Location, out: &mut Diagnostics) {
     let said = ["encrypt_key", "verification_token"]
         .iter()
         .any(|key| out.concern(&join(&at.path, key)));
@@ -207,7 +207,7 @@ fn no_key(name: &str, written: bool, at: &At, out: &mut Complaints) {
 }
 
 /// The secret is what opens the long connection.
-fn no_secret(name: &str, place: &At, at: &At, out: &mut Complaints) {
+fn no_secret(name: &str, place: &Location, at: &Location, out: &mut Diagnostics) {
     if out.concern(&join(&at.path, "app_secret")) {
         return;
     }

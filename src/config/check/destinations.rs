@@ -13,12 +13,12 @@ use super::secrets::Secrets;
 use super::sections::{View, period};
 use super::{Context, Names, destination_name, in_range, missing, paths, slack, urls, webhook};
 use crate::config::included::Part;
-use crate::config::raw::{
+use crate::config::keys::{
     Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
     RawWebhook,
 };
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::config::values::Many;
 use crate::config::{codes, hints};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
@@ -43,7 +43,7 @@ pub(super) const COMMON_KEYS: &[&str] = &[
 
 /// Says that there is no `kind`, or which key was meant to be it. Which other keys are right only the kind
 /// could tell.
-fn no_kind(entry: &Section<'_>, out: &mut Complaints) {
+fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
     let slip = entry.table.keys().find(|key| {
         let key: &str = key.get_ref();
         hints::nearest(key, ["kind"]).is_some()
@@ -110,7 +110,7 @@ impl Checks<'_> {
         &self,
         main: Section<'_>,
         parts: Vec<Part<'_>>,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> BTreeMap<DestinationName, Settings> {
         let mut fallbacks = BTreeMap::new();
         let at = main.at.clone();
@@ -140,7 +140,7 @@ impl Checks<'_> {
         &self,
         section: Section<'_>,
         fallbacks: &mut Fallbacks,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> BTreeMap<DestinationName, Settings> {
         let mut all = BTreeMap::new();
         for (name, entry) in section.entries(out) {
@@ -161,8 +161,8 @@ impl Checks<'_> {
     fn old_names(
         &self,
         raw: Option<Many<Spanned<String>>>,
-        at: &At,
-        out: &mut Complaints,
+        at: &Location,
+        out: &mut Diagnostics,
     ) -> Vec<DestinationName> {
         let mut names: Vec<DestinationName> = Vec::new();
         for name in raw.map_or_else(Vec::new, |many| many.0) {
@@ -183,7 +183,7 @@ impl Checks<'_> {
         &self,
         name: &str,
         mut entry: Section<'_>,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Option<Settings> {
         let at = entry.at.clone();
         let fields = entry.take("fields", out);
@@ -243,8 +243,8 @@ impl Checks<'_> {
         name: &str,
         raw: RawCommon,
         audience: Audience,
-        at: &At,
-        out: &mut Complaints,
+        at: &Location,
+        out: &mut Diagnostics,
     ) -> Common {
         if let (None, Some(after)) = (&raw.fallback, &raw.fallback_after) {
             let place = at.key("fallback_after", after.span());
@@ -293,7 +293,7 @@ impl Checks<'_> {
         &self,
         kind: &Spanned<Kind>,
         entry: Section<'_>,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Option<OfKind> {
         match kind.get_ref() {
             Kind::FeishuBot => self.feishu_bot(entry, out),
@@ -305,7 +305,7 @@ impl Checks<'_> {
         }
     }
 
-    fn feishu_bot(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn feishu_bot(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let raw: RawFeishuBot = entry.read_beside(COMMON_KEYS, out);
         let secrets = Secrets {
@@ -325,7 +325,7 @@ impl Checks<'_> {
         Some(of_kind)
     }
 
-    fn slack_webhook(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn slack_webhook(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let raw: RawSlackWebhook = entry.read_beside(COMMON_KEYS, out);
         if !self.links {
@@ -340,7 +340,7 @@ impl Checks<'_> {
         ))
     }
 
-    fn slack_app(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn slack_app(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let raw: RawSlackApp = entry.read_beside(COMMON_KEYS, out);
         let secrets = Secrets {
@@ -351,7 +351,7 @@ impl Checks<'_> {
         Some(OfKind::new(kind, Family::Slack))
     }
 
-    fn webhook(&self, mut entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn webhook(&self, mut entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let success = entry.table.get("success").map(Spanned::span);
         let success = success.map(|span| (span, entry.take("success", out)));
@@ -391,7 +391,7 @@ impl Checks<'_> {
         Some(of_kind)
     }
 
-    fn file(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    fn file(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let raw: RawFile = entry.read_beside(COMMON_KEYS, out);
         let Some(path) = raw.path.filter(|path| !path.get_ref().is_empty()) else {
@@ -420,8 +420,8 @@ impl Checks<'_> {
         &self,
         field: Field<crate::config::values::RawSecret>,
         taker: Taker,
-        at: &At,
-        out: &mut Complaints,
+        at: &Location,
+        out: &mut Diagnostics,
     ) -> Option<Secret> {
         let secrets = Secrets {
             context: self.context,
@@ -443,7 +443,12 @@ impl Checks<'_> {
         Some(url.into_inner())
     }
 
-    fn uploader(&self, field: Field<String>, at: &At, out: &mut Complaints) -> Option<AppName> {
+    fn uploader(
+        &self,
+        field: Field<String>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<AppName> {
         self.app_with_secret(
             &field?,
             ("upload_images_as", "to upload pictures with"),
@@ -457,8 +462,8 @@ impl Checks<'_> {
         &self,
         field: &Spanned<String>,
         (key, purpose): (&str, &str),
-        at: &At,
-        out: &mut Complaints,
+        at: &Location,
+        out: &mut Diagnostics,
     ) -> Option<AppName> {
         let (name, place) = (field.get_ref(), at.key(key, field.span()));
         match self.names.apps.get(name) {
@@ -478,7 +483,7 @@ impl Checks<'_> {
     }
 
     /// The name of a template of the webhook family, without its suffix.
-    fn body(&self, body: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+    fn body(&self, body: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
         let name = body.get_ref();
         let name = name.strip_suffix(".hbs").unwrap_or(name);
         if self.names.templates.is_written(Family::Webhook, name) {
@@ -503,7 +508,11 @@ fn visible(raw: &RawFields) -> Fields {
     }
 }
 
-fn check_old_names(all: &BTreeMap<DestinationName, Settings>, at: &At, out: &mut Complaints) {
+fn check_old_names(
+    all: &BTreeMap<DestinationName, Settings>,
+    at: &Location,
+    out: &mut Diagnostics,
+) {
     let mut seen: BTreeMap<&DestinationName, &DestinationName> = BTreeMap::new();
     for settings in all.values() {
         for old in &settings.common.was {
@@ -525,7 +534,7 @@ type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>, PathBuf)>;
 fn check_fields(
     fallbacks: &Fallbacks,
     all: &BTreeMap<DestinationName, Settings>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) {
     for (first, (to, span, file)) in fallbacks {
         let fields = |name: &str| {
@@ -539,7 +548,7 @@ fn check_fields(
         if wider.is_empty() {
             continue;
         }
-        let at = At::new(format!("destinations.{first}.fallback"), span.clone());
+        let at = Location::new(format!("destinations.{first}.fallback"), span.clone());
         let message = format!(
             "`{to}` may show more than `{first}` of: {}",
             wider.join(", ")
@@ -554,14 +563,14 @@ fn check_fields(
 }
 
 /// Each cycle is told once, at the first of its names.
-fn check_cycles(fallbacks: &Fallbacks, out: &mut Complaints) {
+fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
     for (first, (_, span, file)) in fallbacks {
         let mut way = vec![first.as_str()];
         let mut here = first;
         while let Some((next, ..)) = fallbacks.get(here) {
             way.push(next);
             if next == first {
-                let at = At::new(format!("destinations.{first}.fallback"), span.clone());
+                let at = Location::new(format!("destinations.{first}.fallback"), span.clone());
                 let message = format!("fallbacks go in a circle: {}", way.join(" → "));
                 let before = out.enter(file);
                 out.add(codes::FALLBACK_CYCLE, &at, message);

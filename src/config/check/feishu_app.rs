@@ -5,9 +5,9 @@ use toml::Spanned;
 use super::destinations::{COMMON_KEYS, Checks, OfKind};
 use super::{known_urls, missing, or};
 use crate::config::codes;
-use crate::config::raw::{Field, RawFeishuApp};
+use crate::config::keys::{Field, RawFeishuApp};
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;
@@ -17,7 +17,7 @@ use crate::render::{Family, SentAs};
 const ENVELOPE_BYTES_MAX: usize = 512;
 
 impl Checks<'_> {
-    pub(super) fn feishu_app(&self, entry: Section<'_>, out: &mut Complaints) -> Option<OfKind> {
+    pub(super) fn feishu_app(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
         let raw: RawFeishuApp = entry.read_beside(COMMON_KEYS, out);
         let to = to(raw.chat_id, raw.user, &at, out);
@@ -41,7 +41,12 @@ impl Checks<'_> {
 }
 
 /// Where it speaks: a chat or a person.
-fn to(chat: Field<String>, user: Field<String>, at: &At, out: &mut Complaints) -> Option<To> {
+fn to(
+    chat: Field<String>,
+    user: Field<String>,
+    at: &Location,
+    out: &mut Diagnostics,
+) -> Option<To> {
     match (chat, user) {
         (Some(chat), None) => {
             let help = "it begins with `oc_`; Feishu shows it at the end of the chat's settings";
@@ -70,8 +75,8 @@ fn id(
     written: Spanned<String>,
     (key, prefix): (&str, &str),
     help: &str,
-    at: &At,
-    out: &mut Complaints,
+    at: &Location,
+    out: &mut Diagnostics,
 ) -> Option<String> {
     let place = at.key(key, written.span());
     let rest = written.get_ref().strip_prefix(prefix);

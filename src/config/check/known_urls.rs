@@ -7,7 +7,7 @@ use toml::Spanned;
 use url::Url;
 
 use crate::config::codes;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 
 /// The destination that a URL stands at.
@@ -42,7 +42,12 @@ const FEISHU_HELP: &str = "in the group's settings, Bots, add a custom bot; its 
 const SLACK_HELP: &str = "in the Slack app's settings, Incoming Webhooks; its URL is https://hooks.slack.com/services/ and three ids";
 
 /// Complains of a URL that this destination cannot use. Whether one was made.
-pub(super) fn check(url: &Spanned<Secret>, taker: Taker, at: &At, out: &mut Complaints) -> bool {
+pub(super) fn check(
+    url: &Spanned<Secret>,
+    taker: Taker,
+    at: &Location,
+    out: &mut Diagnostics,
+) -> bool {
     let Ok(parsed) = Url::parse(url.get_ref().expose()) else {
         return false; // complained of elsewhere
     };
@@ -257,8 +262,8 @@ mod tests {
 
     /// The code, and what the complaint says; nothing where the URL is taken.
     fn said(url: &str, taker: Taker) -> String {
-        let mut out = Complaints::new(Path::new("relay.toml"));
-        let at = At::new("destinations.x.url", 0..1);
+        let mut out = Diagnostics::new(Path::new("relay.toml"));
+        let at = Location::new("destinations.x.url", 0..1);
         check(&Spanned::new(0..1, Secret::new(url)), taker, &at, &mut out);
         let all = out.into_sorted(&[]).into_iter();
         all.map(|one| {

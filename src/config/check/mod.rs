@@ -3,10 +3,10 @@
 mod apps;
 mod destinations;
 mod feishu_app;
+mod images;
 mod known_urls;
 mod names;
 mod paths;
-mod pictures;
 mod proxy;
 mod secrets;
 mod sections;
@@ -21,11 +21,11 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::included::Part;
+use super::keys::{Field, RawOperator};
 use super::lists::{self, List};
-use super::raw::{Field, RawOperator};
 use super::rule_tests::{self, RuleTest};
 use super::section::Section;
-use super::spans::{At, Complaints};
+use super::spans::{Diagnostics, Location};
 use super::{Config, Needs, Server, codes, hints, rules};
 use crate::diag::Level;
 use crate::feishu;
@@ -67,7 +67,7 @@ struct Names {
 }
 
 /// Checks `[server]` alone.
-pub(super) fn server(mut top: Section<'_>, out: &mut Complaints) -> Server {
+pub(super) fn server(mut top: Section<'_>, out: &mut Diagnostics) -> Server {
     sections::server(top.take("server", out), out)
 }
 
@@ -78,7 +78,7 @@ pub(super) fn config(
     rules: rules::Written,
     tests: rule_tests::Written<'_>,
     context: &Context<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> (Config, Vec<RuleTest>) {
     let server = sections::server(top.take("server", out), out);
     let proxies = proxy::proxies(top.take("network", out), context, out);
@@ -87,8 +87,7 @@ pub(super) fn config(
     let operator_at = operator.at.clone();
     let operator: RawOperator = operator.read(out);
     let store = sections::store(top.take("store", out), context, out);
-    let (images, images_dir) =
-        pictures::images(top.take("images", out), store.retain, context, out);
+    let (images, images_dir) = images::images(top.take("images", out), store.retain, context, out);
     let (settings, view) = sections::templates(top.take("templates", out), context, out);
     let templates = load_templates(&settings, out);
 
@@ -156,7 +155,7 @@ pub(super) fn config(
 fn shared(
     top: &mut Section<'_>,
     parts: &mut [Part<'_>],
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> (BTreeMap<String, Mention>, BTreeMap<String, List>) {
     let mut mentions = names::mentions(top.take("mentions", out), out);
     let mut lists = lists::lists(top.take("lists", out), out);
@@ -170,11 +169,11 @@ fn shared(
 }
 
 /// An emptied file is the usual reason. Other errors say more, and may be why there is no app.
-fn no_apps(out: &mut Complaints) {
+fn no_apps(out: &mut Diagnostics) {
     if !out.any_errors() {
         let message = "there is no app: nothing could come in";
         let help = "write [apps.NAME] with `app_id` and a key, or `server.allow_empty = true` if this is meant";
-        out.add_with_help(codes::NO_APPS, &At::default(), message, help);
+        out.add_with_help(codes::NO_APPS, &Location::default(), message, help);
     }
 }
 
@@ -238,7 +237,7 @@ struct Nothing {}
 
 /// Loads all templates. Those of the operator's own are rendered with samples; the built-in ones are by
 /// tests.
-fn load_templates(settings: &render::Settings, out: &mut Complaints) -> Arc<Templates> {
+fn load_templates(settings: &render::Settings, out: &mut Diagnostics) -> Arc<Templates> {
     // A folder that is not there is complained of already.
     let dir = settings.dir.clone().filter(|dir| dir.is_dir());
     let (templates, complaints) = Templates::load(&render::Settings { dir });
@@ -254,10 +253,10 @@ fn load_templates(settings: &render::Settings, out: &mut Complaints) -> Arc<Temp
 /// A destination that a key names, if there is such a one.
 fn destination_name(
     written: Field<String>,
-    section: &At,
+    section: &Location,
     key: &str,
     names: &Names,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<DestinationName> {
     let written = written?;
     let name = written.get_ref();
@@ -284,8 +283,8 @@ fn in_range<T: PartialOrd + Copy>(
     default: T,
     range: std::ops::RangeInclusive<T>,
     shown: &str,
-    at: (&At, &str),
-    out: &mut Complaints,
+    at: (&Location, &str),
+    out: &mut Diagnostics,
 ) -> T {
     let Some(field) = field else { return default };
     let value = *field.get_ref();
@@ -298,7 +297,7 @@ fn in_range<T: PartialOrd + Copy>(
 }
 
 /// Complains that a key is needed, unless what was written for it has been complained of.
-pub(super) fn missing(section: &At, key: &str, help: &str, out: &mut Complaints) {
+pub(super) fn missing(section: &Location, key: &str, help: &str, out: &mut Diagnostics) {
     if !out.concern(&super::spans::join(&section.path, key)) {
         let message = format!("`{}` needs the key `{key}`", section.path);
         out.add_with_help(codes::MISSING_KEY, section, message, help);

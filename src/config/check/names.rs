@@ -6,15 +6,15 @@ use toml::Spanned;
 
 use super::known_urls;
 use crate::config::codes;
-use crate::config::raw::RawMention;
+use crate::config::keys::RawMention;
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::render::Mention;
 
 const NAME_CHARS_MAX: usize = 64;
 
 /// Names stand in URLs, metric labels and variables' names.
-pub(in crate::config) fn check_name(name: &Spanned<String>, at: &At, out: &mut Complaints) {
+pub(in crate::config) fn check_name(name: &Spanned<String>, at: &Location, out: &mut Diagnostics) {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let text = name.get_ref();
     let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -25,7 +25,7 @@ pub(in crate::config) fn check_name(name: &Spanned<String>, at: &At, out: &mut C
     }
 }
 
-pub(super) fn check_app_id(id: &str, at: &At, out: &mut Complaints) {
+pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
     let rest = id.strip_prefix("cli_").unwrap_or_default();
     if known_urls::stands_in(rest) {
         let message = "this app id is a sample that was never filled in";
@@ -40,7 +40,7 @@ pub(super) fn check_app_id(id: &str, at: &At, out: &mut Complaints) {
 }
 
 /// `[app_names]`: names by ids.
-pub(super) fn app_names(section: Section<'_>, out: &mut Complaints) -> BTreeMap<String, String> {
+pub(super) fn app_names(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let at = section.at;
     for (id, name) in section.table {
@@ -61,7 +61,7 @@ pub(super) fn app_names(section: Section<'_>, out: &mut Complaints) -> BTreeMap<
 }
 
 /// `[mentions]`.
-pub(super) fn mentions(section: Section<'_>, out: &mut Complaints) -> BTreeMap<String, Mention> {
+pub(super) fn mentions(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, Mention> {
     let mut mentions = BTreeMap::new();
     for (name, entry) in section.entries(out) {
         let at = entry.at.clone();
@@ -90,10 +90,10 @@ pub(super) fn mentions(section: Section<'_>, out: &mut Complaints) -> BTreeMap<S
 
 fn people(
     written: Vec<Spanned<String>>,
-    at: &At,
+    at: &Location,
     key: &str,
     is_one: fn(&str) -> bool,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Vec<String> {
     for one in &written {
         if !is_one(one.get_ref()) {

@@ -8,9 +8,9 @@ use toml::Spanned;
 use super::secrets::Secrets;
 use super::{Context, urls};
 use crate::config::Needs;
-use crate::config::raw::RawNetwork;
+use crate::config::keys::RawNetwork;
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 use crate::net::Proxies;
 
@@ -18,11 +18,11 @@ use crate::net::Proxies;
 pub(super) fn proxies(
     section: Section<'_>,
     context: &Context<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Proxies {
     let at = section.at.clone();
     let mut raw: RawNetwork = section.read(out);
-    // Commands that only look at the journal send nothing.
+    // Commands that only look at the store send nothing.
     if context.needs != Needs::All {
         return Proxies::default();
     }
@@ -65,14 +65,14 @@ fn variable<'e>(
 fn of_environment(
     environment: &BTreeMap<String, String>,
     names: [&'static str; 2],
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<Secret> {
     let (name, url) = variable(environment, names)?;
     let url = match url.contains("://") {
         true => url.to_owned(),
         false => format!("http://{url}"),
     };
-    let at = At::new("", out.variable_span(name));
+    let at = Location::new("", out.variable_span(name));
     let span = at.span.clone().unwrap_or_default();
     let url = Spanned::new(span, Secret::new(url));
     urls::proxy(&url, &at, out);

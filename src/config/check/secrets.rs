@@ -6,8 +6,8 @@ use toml::Spanned;
 
 use super::Context;
 use crate::config::expand::FLAW_HELP;
-use crate::config::raw::Field;
-use crate::config::spans::{At, Complaints, from_environment};
+use crate::config::keys::Field;
+use crate::config::spans::{Diagnostics, Location, from_environment};
 use crate::config::values::{Many, RawSecret};
 use crate::config::{codes, flaw};
 use crate::model::Secret;
@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Reads secrets and complains of bad ones.
 pub(super) struct Secrets<'a> {
     pub(super) context: &'a Context<'a>,
-    pub(super) section: &'a At,
+    pub(super) section: &'a Location,
 }
 
 impl Secrets<'_> {
@@ -27,7 +27,7 @@ impl Secrets<'_> {
         &self,
         field: Field<RawSecret>,
         key: &str,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Option<Spanned<Secret>> {
         let secret = self.quiet(field, key, out)?;
         self.warn_if_written(secret.span(), key, out);
@@ -39,7 +39,7 @@ impl Secrets<'_> {
         &self,
         field: Field<RawSecret>,
         key: &str,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Option<Spanned<Secret>> {
         let field = field?;
         let at = self.section.key(key, field.span());
@@ -65,7 +65,7 @@ impl Secrets<'_> {
         &self,
         field: Option<Many<Spanned<RawSecret>>>,
         key: &str,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Vec<Spanned<Secret>> {
         let written = field.map_or_else(Vec::new, |many| many.0);
         written
@@ -74,7 +74,7 @@ impl Secrets<'_> {
             .collect()
     }
 
-    fn warn_if_written(&self, span: std::ops::Range<usize>, key: &str, out: &mut Complaints) {
+    fn warn_if_written(&self, span: std::ops::Range<usize>, key: &str, out: &mut Diagnostics) {
         let text = self.context.source.get(span.clone()).unwrap_or_default();
         let is_string = text.starts_with(['"', '\'']);
         let is_written = !from_environment(&span) && !self.context.expanded.contains(&span.start);
@@ -86,7 +86,7 @@ impl Secrets<'_> {
         }
     }
 
-    fn file(&self, path: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<Secret> {
+    fn file(&self, path: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<Secret> {
         let path = self.context.path(path.get_ref());
         let mut text = zeroize::Zeroizing::new(String::new());
         let read = std::fs::File::open(&path)

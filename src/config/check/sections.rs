@@ -6,9 +6,9 @@ use jiff::tz::TimeZone;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Context, in_range, or, paths, urls};
-use crate::config::raw::{Level, RawLog, RawServer, RawStore, RawTemplates};
+use crate::config::keys::{Level, RawLog, RawServer, RawStore, RawTemplates};
 use crate::config::section::Section;
-use crate::config::spans::Complaints;
+use crate::config::spans::Diagnostics;
 use crate::config::values::{Address, Period, Size};
 use crate::config::{Server, codes};
 use crate::render::Locale;
@@ -21,7 +21,7 @@ const LISTEN: Address = Address(std::net::SocketAddr::new(
     8787,
 ));
 
-pub(super) fn server(section: Section<'_>, out: &mut Complaints) -> Server {
+pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     let at = section.at.clone();
     let raw: RawServer = section.read(out);
     let place = raw
@@ -87,12 +87,12 @@ pub(super) fn server(section: Section<'_>, out: &mut Complaints) -> Server {
 
 /// A duration in a range.
 pub(super) fn period(
-    field: crate::config::raw::Field<Period>,
+    field: crate::config::keys::Field<Period>,
     default: Duration,
     range: std::ops::RangeInclusive<Duration>,
     shown: &str,
-    at: (&crate::config::spans::At, &str),
-    out: &mut Complaints,
+    at: (&crate::config::spans::Location, &str),
+    out: &mut Diagnostics,
 ) -> Duration {
     let field = field.map(|period| toml::Spanned::new(period.span(), period.get_ref().0));
     in_range(field, default, range, shown, at, out)
@@ -100,18 +100,18 @@ pub(super) fn period(
 
 /// A number of bytes in a range.
 pub(super) fn size(
-    field: crate::config::raw::Field<Size>,
+    field: crate::config::keys::Field<Size>,
     default: u64,
     range: std::ops::RangeInclusive<u64>,
     shown: &str,
-    at: (&crate::config::spans::At, &str),
-    out: &mut Complaints,
+    at: (&crate::config::spans::Location, &str),
+    out: &mut Diagnostics,
 ) -> u64 {
     let field = field.map(|size| toml::Spanned::new(size.span(), size.get_ref().0));
     in_range(field, default, range, shown, at, out)
 }
 
-pub(super) fn log(section: Section<'_>, out: &mut Complaints) -> LogSettings {
+pub(super) fn log(section: Section<'_>, out: &mut Diagnostics) -> LogSettings {
     let raw: RawLog = section.read(out);
     let level = match or(raw.level, Level::Info) {
         Level::Error => LevelFilter::ERROR,
@@ -129,7 +129,7 @@ pub(super) fn log(section: Section<'_>, out: &mut Complaints) -> LogSettings {
 pub(super) fn store(
     section: Section<'_>,
     context: &Context<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> store::Settings {
     let at = section.at.clone();
     let raw: RawStore = section.read(out);
@@ -145,17 +145,17 @@ pub(super) fn store(
     let path = match written.split_once(':') {
         Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
         Some(("postgres" | "postgresql", _)) => {
-            let message = "a journal in PostgreSQL is not built yet";
+            let message = "a store in PostgreSQL is not built yet";
             let help = "use a file, like \"sqlite:data/relay.db\"";
             out.add_with_help(codes::NOT_BUILT, &place, message, help);
             ""
         }
         Some(_) | None => "",
     };
-    // `:memory:` would be no journal: it must survive the process.
+    // `:memory:` would be no store: it must survive the process.
     if (path.is_empty() || path.starts_with(':')) && !out.concern(&place.path) {
         let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
-        out.add_with_help(codes::BAD_STORE, &place, "not a journal's URL", help);
+        out.add_with_help(codes::BAD_STORE, &place, "not a store's URL", help);
     }
     let path = match paths::plain(path) {
         Ok(()) if path.ends_with('/') || context.path(path).is_dir() => {
@@ -178,7 +178,7 @@ pub(super) fn store(
         retain: period(
             raw.retain,
             DAY * 180,
-            // Less would forget events whose pictures and retries are still under way.
+            // Less would forget events whose images and retries are still under way.
             DAY * 3..=longest,
             "at least 3d",
             (&at, "retain"),
@@ -197,7 +197,7 @@ pub(super) struct View {
 pub(super) fn templates(
     section: Section<'_>,
     context: &Context<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> (render::Settings, View) {
     let at = section.at.clone();
     let raw: RawTemplates = section.read(out);

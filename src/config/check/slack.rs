@@ -5,8 +5,8 @@ use toml::Spanned;
 use super::secrets::Secrets;
 use super::{known_urls, missing, urls};
 use crate::config::codes;
-use crate::config::raw::RawSlackApp;
-use crate::config::spans::{At, Complaints};
+use crate::config::keys::RawSlackApp;
+use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
 
@@ -16,7 +16,7 @@ const CHANNEL_BYTES_MIN: usize = 9;
 pub(super) fn app(
     raw: RawSlackApp,
     secrets: &Secrets<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<KindSettings> {
     let at = secrets.section;
     let token = secrets.one(raw.token, "token", out);
@@ -50,7 +50,7 @@ pub(super) fn app(
     })
 }
 
-fn check_token(token: &Spanned<crate::model::Secret>, at: &At, out: &mut Complaints) {
+fn check_token(token: &Spanned<crate::model::Secret>, at: &Location, out: &mut Diagnostics) {
     let place = at.key("token", token.span());
     let rest = token.get_ref().expose().strip_prefix("xoxb-");
     if rest.is_some_and(known_urls::stands_in) {
@@ -66,9 +66,9 @@ fn check_token(token: &Spanned<crate::model::Secret>, at: &At, out: &mut Complai
 }
 
 fn channel(
-    field: crate::config::raw::Field<String>,
-    at: &At,
-    out: &mut Complaints,
+    field: crate::config::keys::Field<String>,
+    at: &Location,
+    out: &mut Diagnostics,
 ) -> Option<String> {
     let Some(channel) = field else {
         missing(at, "channel", HELP, out);

@@ -4,7 +4,7 @@ use toml::Spanned;
 use url::{Host, Url};
 
 use crate::config::codes;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 use crate::net;
 
@@ -47,7 +47,7 @@ fn is_private(url: &Url) -> bool {
 }
 
 /// Where a destination is. Warns of one that anybody on the way can read, else of one that not everybody can reach.
-pub(super) fn target(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     match parse(url.get_ref().expose()) {
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
             let message = "messages to this URL go unencrypted";
@@ -64,7 +64,7 @@ pub(super) fn target(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
 }
 
 /// A proxy.
-pub(super) fn proxy(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+pub(super) fn proxy(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     if let Err(problem) = parse(url.get_ref().expose()) {
         let help = "write it like \"http://proxy.example.com:3128\"";
         out.add_with_help(codes::BAD_URL, at, problem, help);
@@ -72,7 +72,7 @@ pub(super) fn proxy(url: &Spanned<Secret>, at: &At, out: &mut Complaints) {
 }
 
 /// The start of other URLs, without a slash at its end.
-pub(super) fn base(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
     let parsed = match parse(url.get_ref()) {
         Ok(parsed) => parsed,
         Err(problem) => {
@@ -102,7 +102,11 @@ pub(super) fn base(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Opti
 }
 
 /// `public_url`.
-pub(super) fn public(url: &Spanned<String>, at: &At, out: &mut Complaints) -> Option<String> {
+pub(super) fn public(
+    url: &Spanned<String>,
+    at: &Location,
+    out: &mut Diagnostics,
+) -> Option<String> {
     let base = base(url, at, out)?;
     let url = Url::parse(&base).ok()?;
     if is_private(&url) {

@@ -8,9 +8,9 @@ use toml::Spanned;
 
 use super::secrets::Secrets;
 use crate::config::codes;
-use crate::config::raw::RawSuccess;
+use crate::config::keys::RawSuccess;
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::config::values::RawSecret;
 use crate::destination::Success;
 use crate::model::Secret;
@@ -28,7 +28,7 @@ const OURS: &[&str] = &[
 ];
 
 /// A signing secret is `whsec_` and base64. The specification wants from 24 to 64 bytes.
-pub(super) fn check_secret(secret: &Spanned<Secret>, at: &At, out: &mut Complaints) {
+pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     let text = secret.get_ref().expose();
     let coded = text.strip_prefix("whsec_").unwrap_or(text);
     let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
@@ -53,9 +53,9 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &At, out: &mut Complain
 /// answers by its status.
 pub(super) fn success(
     section: Section<'_>,
-    at: &At,
+    at: &Location,
     has_body: bool,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<Success> {
     let example = "write `success = { pointer = \"/errcode\", equals = 0 }`";
     let raw: RawSuccess = section.read(out);
@@ -100,9 +100,9 @@ pub(super) fn success(
 pub(super) fn headers(
     written: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
     secrets: &Secrets<'_>,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Vec<(String, Secret)> {
-    let section = At {
+    let section = Location {
         path: format!("{}.headers", secrets.section.path),
         span: None,
     };

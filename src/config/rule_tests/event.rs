@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, json};
 use crate::config::section::{Section, kind_of};
-use crate::config::spans::{At, Complaints};
+use crate::config::spans::{Diagnostics, Location};
 use crate::config::{codes, hints, read_text};
 use crate::feishu::{self, App};
 use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
@@ -14,11 +14,11 @@ use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, Sour
 /// `with`, as it is laid over an event, and where each of its keys stands.
 pub(super) struct With {
     values: Map<String, Value>,
-    keys: Vec<(Option<&'static str>, String, At)>,
+    keys: Vec<(Option<&'static str>, String, Location)>,
 }
 
 /// Takes `with` out of a test. `None` if it is wrong.
-pub(super) fn with(section: &mut Section<'_>, out: &mut Complaints) -> Option<With> {
+pub(super) fn with(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<With> {
     let section = section.take("with", out);
     let mut with = With {
         values: json(&section.table),
@@ -54,7 +54,7 @@ fn person(field: &str) -> Option<&'static str> {
 }
 
 impl With {
-    fn persons(&mut self, person: &'static str, ids: &DeTable<'_>, at: &At) {
+    fn persons(&mut self, person: &'static str, ids: &DeTable<'_>, at: &Location) {
         for key in ids.keys() {
             let name = key.get_ref().to_string();
             let at = at.key(&name, key.span());
@@ -63,7 +63,7 @@ impl With {
     }
 
     /// Complains of keys that an event like this one does not have: they would change nothing.
-    fn check(&self, event: &Event, out: &mut Complaints) -> bool {
+    fn check(&self, event: &Event, out: &mut Diagnostics) -> bool {
         let fields = match event.content {
             Content::Updated(_) => feishu::UPDATED_FIELDS,
             Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
@@ -90,8 +90,8 @@ impl Reader<'_> {
         &self,
         mut event: Event,
         files: &[Spanned<String>],
-        test: &At,
-        out: &mut Complaints,
+        test: &Location,
+        out: &mut Diagnostics,
     ) -> Option<Event> {
         let Content::Updated(change) = &mut event.content else {
             let at = test.key(
@@ -126,8 +126,8 @@ impl Reader<'_> {
         &self,
         file: &Spanned<String>,
         with: &With,
-        at: &At,
-        out: &mut Complaints,
+        at: &Location,
+        out: &mut Diagnostics,
     ) -> Option<Event> {
         let path = self.context.path(file.get_ref());
         if !path.exists() {
@@ -166,7 +166,7 @@ impl Reader<'_> {
     }
 
     /// The app that receives the event: the one its header names, else the only one.
-    fn receiver(&self, text: &str, at: &At, out: &mut Complaints) -> Option<&App> {
+    fn receiver(&self, text: &str, at: &Location, out: &mut Diagnostics) -> Option<&App> {
         let id = feishu::sample_app_id(text);
         let mut apps = self.names.apps.values();
         let by_id = apps.clone().find(|app| Some(&app.app_id) == id.as_ref());
@@ -211,7 +211,12 @@ impl Words {
     }
 
     /// The codes of the words; numbers stay as they are. `None` if one is neither.
-    fn codes(&self, value: &Spanned<DeValue<'_>>, at: &At, out: &mut Complaints) -> Option<Value> {
+    fn codes(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        at: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Value> {
         match value.get_ref() {
             DeValue::Array(items) => {
                 let codes = items.iter().enumerate();

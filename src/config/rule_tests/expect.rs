@@ -7,9 +7,9 @@ use toml::Spanned;
 
 use super::Names;
 use crate::config::codes::Code;
-use crate::config::raw::RawExpect;
+use crate::config::keys::RawExpect;
 use crate::config::section::Section;
-use crate::config::spans::{At, Complaints, join};
+use crate::config::spans::{Diagnostics, Location, join};
 use crate::config::values::Many;
 use crate::config::{codes, hints};
 use crate::diag::Place;
@@ -56,7 +56,7 @@ pub(super) fn read(
     section: Section<'_>,
     names: Names<'_>,
     file: &Path,
-    out: &mut Complaints,
+    out: &mut Diagnostics,
 ) -> Option<Expect> {
     let at = section.at.clone();
     if section.table.is_empty() && at.span.is_some() && !out.concern(&at.path) {
@@ -106,7 +106,7 @@ pub(super) fn read(
 
 /// The table that is read.
 struct Reader<'a> {
-    at: &'a At,
+    at: &'a Location,
     file: &'a Path,
 }
 
@@ -117,7 +117,7 @@ impl Reader<'_> {
         name: &Spanned<String>,
         (key, what, code): (&str, &str, Code),
         known: impl Iterator<Item = &'n str> + Clone,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) {
         let given = name.get_ref();
         if !known.clone().any(|known| known == given) {

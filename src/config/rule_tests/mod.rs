@@ -11,10 +11,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::check::{Context, missing};
 use super::codes;
-use super::raw::RawTest;
+use super::keys::RawTest;
 use super::rules::WrittenRule;
 use super::section::{Section, kind_of};
-use super::spans::{At, Complaints};
+use super::spans::{Diagnostics, Location};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, Event, Timestamp};
@@ -67,13 +67,13 @@ impl<'i> Written<'i> {
     }
 
     /// Takes the `[[tests]]` of one file.
-    pub(super) fn take(&mut self, top: &mut DeTable<'i>, file: &'i Path, out: &mut Complaints) {
+    pub(super) fn take(&mut self, top: &mut DeTable<'i>, file: &'i Path, out: &mut Diagnostics) {
         let Some(tests) = top.remove("tests") else {
             return;
         };
         let span = tests.span();
         let DeValue::Array(entries) = tests.into_inner() else {
-            let at = At::new("tests", span);
+            let at = Location::new("tests", span);
             let message = "expected a list of tests";
             return out.add_with_help(codes::WRONG_TYPE, &at, message, "begin each with [[tests]]");
         };
@@ -86,13 +86,13 @@ impl<'i> Written<'i> {
         self,
         names: Names<'_>,
         context: &Context<'_>,
-        out: &mut Complaints,
+        out: &mut Diagnostics,
     ) -> Vec<RuleTest> {
         let mut tests: Vec<RuleTest> = Vec::with_capacity(self.0.len());
         let mut taken = HashSet::new();
         for (index, (file, entry)) in self.0.into_iter().enumerate() {
             let before = out.enter(file);
-            let at = At::new(format!("tests[{index}]"), entry.span());
+            let at = Location::new(format!("tests[{index}]"), entry.span());
             match entry.into_inner() {
                 DeValue::Table(table) => {
                     let reader = Reader {
@@ -134,7 +134,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// A test, if all of it is right.
-    fn test(&self, mut section: Section<'_>, out: &mut Complaints) -> Option<RuleTest> {
+    fn test(&self, mut section: Section<'_>, out: &mut Diagnostics) -> Option<RuleTest> {
         let at = section.at.clone();
         let moment = moment(&mut section, out);
         let with = event::with(&mut section, out);
@@ -178,7 +178,7 @@ impl Reader<'_> {
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// `at`: a string or a date of TOML, with its offset. `None` if it is wrong.
-fn moment(section: &mut Section<'_>, out: &mut Complaints) -> Option<Option<Timestamp>> {
+fn moment(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<Option<Timestamp>> {
     let Some(value) = section.table.remove("at") else {
         return Some(None);
     };

@@ -49,7 +49,7 @@ fn sections() -> Vec<Key> {
         section("network", "How the relay reaches out", network()),
         section("log", "What is logged, on stderr", log()),
         section("operator", "Who runs the relay", operator()),
-        section("store", "The journal", store()),
+        section("store", "The store", store()),
         section("images", "Pictures of reports", images()),
         section("templates", "How messages look", templates()),
         (

@@ -13,7 +13,7 @@ pub(super) fn rule() -> Value {
     let rule = table(
         "Who hears of what",
         vec![
-            ("name", "Its name, in messages and in the journal", text()),
+            ("name", "Its name, in messages and in the store", text()),
             (
                 "match",
                 "All of these must hold; without it, the rule takes everything",

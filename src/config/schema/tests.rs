@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use toml::de::{DeTable, Deserializer};
 
 use super::schema;
-use crate::config::raw;
+use crate::config::keys;
 use crate::config::rule_tests;
 use crate::config::section::unknown_field;
 use crate::config::tests::Folder;
@@ -171,24 +171,24 @@ fn each_table_has_the_keys_that_are_read() {
     let sections = crate::config::check::SECTIONS.iter().copied();
     assert_eq!(keys(&schema), sections.map(str::to_owned).collect());
     for (section, read) in [
-        (&top["server"], keys_of::<raw::RawServer>()),
-        (&top["network"], keys_of::<raw::RawNetwork>()),
-        (&top["log"], keys_of::<raw::RawLog>()),
-        (&top["operator"], keys_of::<raw::RawOperator>()),
-        (&top["store"], keys_of::<raw::RawStore>()),
-        (&top["images"], keys_of::<raw::RawImages>()),
-        (&top["templates"], keys_of::<raw::RawTemplates>()),
+        (&top["server"], keys_of::<keys::RawServer>()),
+        (&top["network"], keys_of::<keys::RawNetwork>()),
+        (&top["log"], keys_of::<keys::RawLog>()),
+        (&top["operator"], keys_of::<keys::RawOperator>()),
+        (&top["store"], keys_of::<keys::RawStore>()),
+        (&top["images"], keys_of::<keys::RawImages>()),
+        (&top["templates"], keys_of::<keys::RawTemplates>()),
         (
             &top["mentions"]["additionalProperties"],
-            keys_of::<raw::RawMention>(),
+            keys_of::<keys::RawMention>(),
         ),
         (
             &top["apps"]["additionalProperties"],
-            keys_of::<raw::RawApp>(),
+            keys_of::<keys::RawApp>(),
         ),
         (
             &top["tests"]["items"]["properties"]["expect"],
-            keys_of::<raw::RawExpect>(),
+            keys_of::<keys::RawExpect>(),
         ),
     ] {
         assert_eq!(keys(section), read);
@@ -206,7 +206,7 @@ fn each_table_has_the_keys_that_are_read() {
             set(rules::CONDITION_KEYS)
         );
     }
-    let mut test = keys_of::<raw::RawTest>();
+    let mut test = keys_of::<keys::RawTest>();
     test.extend(set(&["at", "with", "expect"]));
     assert_eq!(keys(&top["tests"]["items"]), test);
 }
@@ -217,28 +217,28 @@ fn each_kind_of_destination_has_the_keys_that_are_read() {
     let kinds = &schema["properties"]["destinations"]["additionalProperties"]["oneOf"];
     let kinds = kinds.as_array().unwrap();
     let own = [
-        keys_of::<raw::RawFeishuBot>(),
-        keys_of::<raw::RawFeishuApp>(),
-        keys_of::<raw::RawSlackWebhook>(),
-        keys_of::<raw::RawSlackApp>(),
-        keys_of::<raw::RawWebhook>(),
-        keys_of::<raw::RawFile>(),
+        keys_of::<keys::RawFeishuBot>(),
+        keys_of::<keys::RawFeishuApp>(),
+        keys_of::<keys::RawSlackWebhook>(),
+        keys_of::<keys::RawSlackApp>(),
+        keys_of::<keys::RawWebhook>(),
+        keys_of::<keys::RawFile>(),
     ];
     assert_eq!(kinds.len(), own.len());
     for (kind, mut own) in kinds.iter().zip(own) {
-        own.extend(keys_of::<raw::RawCommon>());
+        own.extend(keys_of::<keys::RawCommon>());
         own.insert("fields".to_owned());
         if kind["properties"]["kind"]["const"] == "webhook" {
             own.insert("success".to_owned());
             assert_eq!(
                 keys(&kind["properties"]["success"]),
-                keys_of::<raw::RawSuccess>()
+                keys_of::<keys::RawSuccess>()
             );
         }
         assert_eq!(keys(kind), own, "{}", kind["description"]);
         assert_eq!(
             keys(&kind["properties"]["fields"]),
-            keys_of::<raw::RawFields>()
+            keys_of::<keys::RawFields>()
         );
     }
     let words: BTreeSet<&str> = kinds
@@ -247,7 +247,7 @@ fn each_kind_of_destination_has_the_keys_that_are_read() {
         .collect();
     for word in words {
         let text = format!("kind = \"{word}\"");
-        let read = raw::RawCommon::deserialize(Deserializer::from(DeTable::parse(&text).unwrap()));
+        let read = keys::RawCommon::deserialize(Deserializer::from(DeTable::parse(&text).unwrap()));
         assert!(read.is_ok(), "{word}");
     }
 }

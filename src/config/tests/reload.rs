@@ -127,7 +127,7 @@ fn what_is_fixed_at_the_start_is_not_said_to_be_taken_up() {
 }
 
 #[test]
-fn journal_and_pictures_stay_where_they_are() {
+fn journal_and_images_stay_where_they_are() {
     let store = "[store]\nurl = \"sqlite:relay2.db\"\n[images]\nstore = \"pics\"\n[apps.shop]";
     assert_eq!(
         said(&[("[apps.shop]", store)]),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::sliding_window::Window;
-use crate::destination::Pace;
+use crate::destination::RateLimit;
 use crate::model::{
     DestinationName, RETRY_AFTER_MAX, STOPPED_PROBE, Timestamp, Uptime, backoff, lengthened,
 };
@@ -41,7 +41,7 @@ pub struct Now {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// All of them hold: the platform's own and the narrower one of the configuration.
-    pub paces: Vec<Pace>,
+    pub paces: Vec<RateLimit>,
     /// The largest number of sends in flight.
     pub concurrency: usize,
 }

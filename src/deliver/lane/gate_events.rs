@@ -10,7 +10,7 @@ use super::{Lane, limits};
 use crate::deliver::Settings;
 use crate::deliver::lane::gate::Change;
 use crate::model::{Notice, NoticeKind, Severity, Timestamp, Trigger};
-use crate::operator;
+use crate::notices;
 use crate::store::{Expired, FallBack, Position};
 use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
@@ -127,7 +127,7 @@ impl Lane {
                     subject,
                     text,
                 };
-                self.sender.operator.tell(notice).await;
+                self.sender.operator.notify(notice).await;
             }
             Change::WorksAgain => {
                 self.emit_gate_state();
@@ -300,7 +300,7 @@ impl Lane {
             });
         }
         let lost = |one: &&Expired| {
-            !one.rerouted && one.event_type != operator::NOTICE && one.trigger != Trigger::Edit
+            !one.rerouted && one.event_type != notices::NOTICE && one.trigger != Trigger::Edit
         };
         let mut lost = expired.iter().filter(lost);
         let Some(first) = lost.next() else { return };
@@ -317,6 +317,6 @@ impl Lane {
             subject: self.name.to_string(),
             text,
         };
-        self.sender.operator.tell(notice).await;
+        self.sender.operator.notify(notice).await;
     }
 }

@@ -63,12 +63,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::destination::Pace;
+    use crate::destination::RateLimit;
 
     fn pace(key: &str, count: u32, secs: u64) -> SharedPace {
         SharedPace {
             key: key.into(),
-            pace: Pace {
+            pace: RateLimit {
                 count,
                 per: Duration::from_secs(secs),
             },

@@ -1,9 +1,9 @@
-//! What a line holds and has not begun: asked of the journal beside the sends, so that these need not wait for
+//! What a line holds and has not begun: asked of the store beside the sends, so that these need not wait for
 //! a commit.
 //!
 //! As many are leased as may start, and the more beyond that the more ended during the last lease: a fast
 //! destination always finds the next one ready, and for a slow one nothing waits in memory that could wait in the
-//! journal.
+//! store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub(super) const IDLE: Duration = Duration::from_secs(60);
 const LEASE_MIN: Duration = Duration::from_secs(60);
 /// The shortest pause after a poll that found nothing.
 const SOON: Duration = Duration::from_millis(20);
-/// How long a lane pauses when the journal does not answer.
+/// How long a lane pauses when the store does not answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// What was not begun within this is given back: it may have been erased since, or another be more urgent.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// For each send that ended during a look so many are made ready: what ends during this one and, because the next
-/// begins when half has gone, during that, and as much again because the journal answers by fits and starts.
+/// begins when half has gone, during that, and as much again because the store answers by fits and starts.
 pub(in crate::deliver) const READY_FOR_EACH: usize = 4;
 /// No more than this.
 const READY_MAX: usize = 256;
@@ -40,7 +40,7 @@ const READY_MAX: usize = 256;
 const READY_BYTES_MAX: usize = 4 << 20;
 
 /// A delivery that may start.
-pub(in crate::deliver) struct Ready {
+pub(in crate::deliver) struct Prefetched {
     pub(in crate::deliver) lease: Arc<Lease<Work>>,
     /// Its part of the limits that lanes share.
     pub(in crate::deliver) limits: LimitsTaken,
@@ -61,12 +61,12 @@ pub(in crate::deliver) struct Prefetcher {
     name: DestinationName,
     store: Store,
     shared: SharedLimits,
-    ready: VecDeque<Ready>,
+    ready: VecDeque<Prefetched>,
     /// At most one.
     looking: JoinSet<Looked>,
     /// There is nothing to look for before this.
     look_at: Instant,
-    /// Sends that ended while the journal was asked.
+    /// Sends that ended while the store was asked.
     ended: usize,
     /// The same of the last time.
     ended_last: usize,
@@ -121,21 +121,21 @@ impl Prefetcher {
     }
 
     /// The next that may start, if it is there.
-    pub(in crate::deliver) fn take_next(&mut self) -> Option<Ready> {
+    pub(in crate::deliver) fn take_next(&mut self) -> Option<Prefetched> {
         self.ready.pop_front()
     }
 
     /// What waits here in vain: for too long, or under a lease that does not last until `until`. That is asked too,
     /// for leases end by the wall clock, which may jump.
-    pub(in crate::deliver) fn take_stale(&mut self, until: Timestamp) -> Vec<Ready> {
+    pub(in crate::deliver) fn take_stale(&mut self, until: Timestamp) -> Vec<Prefetched> {
         let now = Instant::now();
-        let fresh = |one: &Ready| now < one.since + FRESH_FOR && one.lease.until > until;
+        let fresh = |one: &Prefetched| now < one.since + FRESH_FOR && one.lease.until > until;
         let stale = self.ready.iter().take_while(|one| !fresh(one)).count();
         self.take(stale)
     }
 
-    /// Ends the work: what the journal answers still comes too, and nobody will begin any of it.
-    pub(super) async fn end(&mut self) -> Vec<Ready> {
+    /// Ends the work: what the store answers still comes too, and nobody will begin any of it.
+    pub(super) async fn end(&mut self) -> Vec<Prefetched> {
         if !self.looking.is_empty() {
             self.answered().await;
         }
@@ -143,19 +143,19 @@ impl Prefetcher {
     }
 
     /// All that waits here.
-    pub(in crate::deliver) fn take_all(&mut self) -> Vec<Ready> {
+    pub(in crate::deliver) fn take_all(&mut self) -> Vec<Prefetched> {
         self.take(self.ready.len())
     }
 
     /// The first ones, which were not begun: the destination is not as fast as it was.
-    fn take(&mut self, count: usize) -> Vec<Ready> {
+    fn take(&mut self, count: usize) -> Vec<Prefetched> {
         if count > 0 {
             self.ended_last = 0;
         }
         self.ready.drain(..count).collect()
     }
 
-    /// Asks the journal, unless it is being asked, for as many as may start, and of those that may follow
+    /// Asks the store, unless it is being asked, for as many as may start, and of those that may follow
     /// for what a fast destination will be ready for until the next answer. Returns when to do so again at the latest.
     pub(in crate::deliver) fn look(
         &mut self,
@@ -185,7 +185,7 @@ impl Prefetcher {
             return pause;
         }
         self.turn = self.turn.wrapping_add(usize::from(probe));
-        let look = Look {
+        let look = Poll {
             probe: probe.then_some(self.turn),
             // Only time has passed: a look at the due times is cheaper than a lease.
             due_first: !std::mem::take(&mut self.news) && self.idle_for < IDLE,
@@ -203,7 +203,7 @@ impl Prefetcher {
         IDLE
     }
 
-    /// Resolves when the journal has answered; never while it is not being asked.
+    /// Resolves when the store has answered; never while it is not being asked.
     pub(in crate::deliver) async fn answered(&mut self) {
         let Some(looked) = self.looking.join_next().await else {
             return std::future::pending().await;
@@ -227,11 +227,12 @@ impl Prefetcher {
             false => now,
         };
         self.news |= !leases.is_empty();
-        self.ready.extend(leases.into_iter().map(|lease| Ready {
-            lease: Arc::new(lease),
-            limits: limits.clone(),
-            since: now,
-        }));
+        self.ready
+            .extend(leases.into_iter().map(|lease| Prefetched {
+                lease: Arc::new(lease),
+                limits: limits.clone(),
+                since: now,
+            }));
     }
 }
 
@@ -256,7 +257,7 @@ pub(in crate::deliver) struct Wanted {
 }
 
 /// One poll of the store.
-struct Look {
+struct Poll {
     name: DestinationName,
     store: Store,
     shared: SharedLimits,
@@ -269,7 +270,7 @@ struct Look {
     due_first: bool,
 }
 
-impl Look {
+impl Poll {
     async fn run(self, count: usize) -> Looked {
         let at = Instant::now();
         let (leases, pause) = match self.lease(count, at).await {

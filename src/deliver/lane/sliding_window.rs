@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::destination::Pace;
+use crate::destination::RateLimit;
 
 /// The most sends that one pace remembers; a pace of more is kept as an equal one over a shorter span.
 const REMEMBERED_MAX: u32 = 1000;
@@ -13,14 +13,14 @@ const REMEMBERED_MAX: u32 = 1000;
 /// Sends within one pace.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    pace: Pace,
+    pace: RateLimit,
     /// Starts within the last span, oldest first, at most as many as the pace allows.
     starts: VecDeque<Instant>,
 }
 
 impl Window {
     /// Nothing has started yet.
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: RateLimit) -> Self {
         Self {
             pace: remembered(pace),
             starts: VecDeque::new(),
@@ -28,7 +28,7 @@ impl Window {
     }
 
     /// The pace as it is kept.
-    pub(super) const fn pace(&self) -> Pace {
+    pub(super) const fn pace(&self) -> RateLimit {
         self.pace
     }
 
@@ -76,11 +76,11 @@ impl Window {
 
 /// The pace as it is kept: never looser, and with a short memory. A million an hour becomes a
 /// thousand each 3.6 s.
-fn remembered(pace: Pace) -> Pace {
+fn remembered(pace: RateLimit) -> RateLimit {
     let count = pace.count.max(1);
     let parts = count.div_ceil(REMEMBERED_MAX);
     let per = pace.per.max(Duration::from_millis(1));
-    Pace {
+    RateLimit {
         count: count / parts,
         // Rounded up, so that the parts together are no shorter than the whole.
         per: per / parts + Duration::from_nanos(u64::from(parts > 1)),
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_huge_pace_is_kept_in_a_short_memory_and_not_loosened() {
         let hour = Duration::from_secs(3600);
-        let pace = remembered(Pace {
+        let pace = remembered(RateLimit {
             count: 1_000_001,
             per: hour,
         });
@@ -104,7 +104,7 @@ mod tests {
             rate <= 1_000_001.0 / 3600.0 && rate > 990_000.0 / 3600.0,
             "{rate}"
         );
-        let none = remembered(Pace {
+        let none = remembered(RateLimit {
             count: 0,
             per: Duration::ZERO,
         });

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{Api, FakeFeishu, Refused, State, answer, card, lock};
 use crate::demo::server::with_fault;
-use crate::feishu::bot::{CLOCK_OFF_MAX_SECS, sign};
+use crate::feishu::custom_bot::{CLOCK_OFF_MAX_SECS, sign};
 use crate::model::{Clock, Secret, SystemClock};
 
 /// "100 次/分钟，5 次/秒" for each bot.
@@ -231,7 +231,7 @@ mod tests {
         let answer = HttpClient::trusted(None).unwrap().send(request).await;
         let answer = answer.unwrap();
         assert_eq!(answer.status, 200);
-        crate::feishu::bot::code(&answer.body).unwrap()
+        crate::feishu::custom_bot::code(&answer.body).unwrap()
     }
 
     #[tokio::test]

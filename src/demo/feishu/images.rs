@@ -1,4 +1,4 @@
-//! Picture uploads. Source: doc "上传图片".
+//! Image uploads. Source: doc "上传图片".
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Api, Refused, State, lock, success};
 use crate::demo::server::with_fault;
 
-/// Pictures by key.
+/// Images by key.
 #[derive(Debug, Default)]
 pub(super) struct Images(Mutex<Kept>);
 

@@ -1,5 +1,5 @@
 //! A stand-in for Feishu's open API (and Lark's: they differ by address alone), groups' custom bots, and the host of
-//! reporters' pictures.
+//! reporters' images.
 //!
 //! One module for each part of it; all of them share one state, which holds the faults, a record of
 //! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
@@ -74,7 +74,7 @@ pub enum Api {
     FindPeople,
     /// `POST /open-apis/bot/v2/hook/{id}`: a custom bot's URL.
     CustomBot,
-    /// A reporter's picture.
+    /// A reporter's image.
     Picture,
 }
 

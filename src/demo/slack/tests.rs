@@ -6,7 +6,7 @@ use super::*;
 use crate::demo::PressError;
 use crate::feishu::client::fake;
 use crate::model::{Secret, Timestamp};
-use crate::slack::{Arguments, Said, SlackClient, Unverified};
+use crate::slack::{ApiResponse, Arguments, SlackClient, Unverified};
 
 const CHANNEL: &str = "C0123ABCD";
 
@@ -27,10 +27,10 @@ async fn post(client: &SlackClient, mut message: Value) -> String {
     let answer = client
         .call("chat.postMessage", arguments, Duration::from_secs(5))
         .await;
-    match Said::of(&answer.unwrap()) {
-        Said::Ok(_) => "ok".into(),
-        Said::Refused(problem) => [vec![problem.error], problem.places].concat().join(" "),
-        Said::Unreadable => "unreadable".into(),
+    match ApiResponse::of(&answer.unwrap()) {
+        ApiResponse::Ok(_) => "ok".into(),
+        ApiResponse::Refused(problem) => [vec![problem.error], problem.places].concat().join(" "),
+        ApiResponse::Unreadable => "unreadable".into(),
     }
 }
 
@@ -156,23 +156,23 @@ async fn a_file_can_be_shown_when_it_is_ready() {
     let form = |fields| Arguments::Form(fields);
     let ask = async |method, arguments| {
         let answer = client.call(method, arguments, Duration::from_secs(5)).await;
-        Said::of(&answer.unwrap())
+        ApiResponse::of(&answer.unwrap())
     };
     let begun = ask(
         "files.getUploadURLExternal",
         form(vec![("filename", "a.png".into()), ("length", "8".into())]),
     )
     .await;
-    let Said::Ok(begun) = begun else {
+    let ApiResponse::Ok(begun) = begun else {
         panic!("{begun:?}")
     };
     let id = begun.text("file_id").unwrap();
     let complete = json!({"files": [{"id": id}]}).to_string();
     let early = ask("files.completeUploadExternal", Arguments::Json(complete)).await;
-    assert!(matches!(early, Said::Refused(problem) if problem.error == "file_not_found"));
+    assert!(matches!(early, ApiResponse::Refused(problem) if problem.error == "file_not_found"));
     let json = Arguments::Json(r#"{"filename":"a","length":1}"#.into());
     let said = ask("files.getUploadURLExternal", json).await;
-    assert!(matches!(said, Said::Refused(problem) if problem.error == "invalid_arguments"));
+    assert!(matches!(said, ApiResponse::Refused(problem) if problem.error == "invalid_arguments"));
 
     slack.set_ready_after(Duration::from_millis(50));
     let png = Bytes::from_static(b"\x89PNG\r\n\x1a\n");

@@ -87,7 +87,7 @@ struct NewReport {
     contact: String,
     /// In base64.
     picture: Option<String>,
-    /// Whether one of the demo's pictures goes along.
+    /// Whether one of the demo's images goes along.
     sample: bool,
 }
 

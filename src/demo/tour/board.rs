@@ -73,7 +73,7 @@ impl Board {
         })
     }
 
-    /// None where there is no journal yet, or it cannot be read just now.
+    /// None where there is no store yet, or it cannot be read just now.
     async fn events(&self) -> Vec<Value> {
         let config = self.settings.config().get();
         let journal = self
@@ -86,7 +86,7 @@ impl Board {
         match journal.events(&config, &self.world).await {
             Ok(events) => events,
             Err(error) => {
-                tracing::error!(%error, "the demo's journal cannot be read");
+                tracing::error!(%error, "the demo's store cannot be read");
                 Vec::new()
             }
         }

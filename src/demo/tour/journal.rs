@@ -1,4 +1,4 @@
-//! What the relay's own journal says of each event, as the page's strip shows it: intake, rule, pictures,
+//! What the relay's own store says of each event, as the page's strip shows it: intake, rule, images,
 //! deliveries.
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const EVENTS_MAX: usize = 24;
 /// How many deliveries are looked through for theirs: each has a handful, and a few more after a press.
 const DELIVERIES_MAX: usize = 400;
 
-/// The journal, beside the relay that writes it.
+/// The store, beside the relay that writes it.
 ///
 /// The page is to see within a moment what happens, so it is looked at several times a second: by two questions, and
 /// one more for whatever those show to be new.
@@ -35,7 +35,7 @@ pub(super) struct Journal {
 #[derive(Default)]
 struct Known {
     events: HashMap<EventSeq, Arc<StoredEvent>>,
-    /// Of events whose pictures have come to an end.
+    /// Of events whose images have come to an end.
     images: HashMap<EventSeq, Vec<Image>>,
     /// Beside each delivery as it was then.
     attempts: HashMap<DeliveryId, (Delivery, Vec<Attempt>)>,
@@ -66,7 +66,7 @@ impl Journal {
             limit: DELIVERIES_MAX,
             ..DeliveryFilter::default()
         };
-        // The journal has the newest first.
+        // The store has the newest first.
         for delivery in self.store.deliveries(filter).await?.into_iter().rev() {
             let Some(row) = rows.iter().find(|row| row.seq == delivery.event) else {
                 continue;
@@ -221,8 +221,8 @@ fn delivery_json(
         "to": delivery.destination.as_str(),
         "state": delivery.state.key(),
         "trigger": delivery.trigger.key(),
-        "rule": delivery.order.rule.as_str(),
-        "severity": delivery.order.severity.key(),
+        "rule": delivery.spec.rule.as_str(),
+        "severity": delivery.spec.severity.key(),
         "due": since(delivery.due_at),
         "reason": delivery.reason,
         "attempts": attempts.iter().map(attempt).collect::<Vec<_>>(),

@@ -1,9 +1,9 @@
 //! The tour: the whole relay on this machine, without an account anywhere.
 //!
-//! A throw-away folder holds the relay's `relay.toml`, its secrets and its journal. Stand-ins for Feishu and Slack
+//! A throw-away folder holds the relay's `relay.toml`, its secrets and its store. Stand-ins for Feishu and Slack
 //! and a receiver of webhooks ([`world`]) run beside the relay, which knows nothing of the tour: events come to it over
 //! HTTP, signed and encrypted, and it sends as it always does. The script lets things happen; the page shows what the
-//! stand-ins hold and what the relay's journal says, and hands on what its visitor does.
+//! stand-ins hold and what the relay's store says, and hands on what its visitor does.
 
 mod acts;
 mod board;

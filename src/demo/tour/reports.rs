@@ -32,7 +32,7 @@ pub(super) struct Made {
 }
 
 impl Report {
-    /// The event that Feishu makes of it, with its pictures at these URLs.
+    /// The event that Feishu makes of it, with its images at these URLs.
     pub(super) fn event(&self, now: Timestamp, images: &[String]) -> Made {
         let id = format!("{:032x}", fastrand::u128(..));
         let feedback_id = format!("70578880{:011}", fastrand::u64(..100_000_000_000));
@@ -78,7 +78,7 @@ fn local(at: Timestamp) -> String {
         .to_string()
 }
 
-/// The pictures that people send along. `pictures/draw` made them.
+/// The images that people send along. `pictures/draw` made them.
 pub(super) mod pictures {
     pub(in super::super) const CART: &[u8] = include_bytes!("pictures/cart.png");
     pub(super) const BLANK: &[u8] = include_bytes!("pictures/blank.png");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_reports_in_both_languages_of_each_kind_and_pictures_that_are_some() {
+    fn there_are_reports_in_both_languages_of_each_kind_and_images_that_are_some() {
         let all: Vec<Report> = (0..COUNT).map(told).collect();
         for fault in [true, false] {
             let chinese = |report: &Report| report.description.chars().any(|c| c >= '\u{4e00}');

@@ -5,7 +5,7 @@
 //! | `GET /`, `/page.css`, … | the page |
 //! | `GET /api/state` | everything it shows |
 //! | `GET /api/live` | the same whenever it changes: server-sent events |
-//! | `GET /api/pictures/{platform}/{key}` | a picture as a platform keeps it |
+//! | `GET /api/pictures/{platform}/{key}` | an image as a platform keeps it |
 //! | `GET /api/config`, `POST` | `relay.toml`, and a new one |
 //! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | what a visitor does |
 //!
@@ -28,7 +28,7 @@ use futures_util::{Stream, stream};
 use super::acts::{self, answer};
 use super::board::Board;
 
-/// The largest request: a picture of 6 MB in base64, and some text.
+/// The largest request: an image of 6 MB in base64, and some text.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
@@ -162,7 +162,7 @@ async fn picture(
     let Some(bytes) = bytes else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Pictures are what visitors send, too: only what a browser can do nothing with but draw it.
+    // Images are what visitors send, too: only what a browser can do nothing with but draw it.
     match infer::get(&bytes).map(|kind| kind.mime_type()) {
         Some(media_type) if media_type.starts_with("image/") && !media_type.contains("svg") => {
             ([(header::CONTENT_TYPE, media_type)], bytes).into_response()

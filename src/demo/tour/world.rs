@@ -18,7 +18,7 @@ use crate::demo::{FakeFeishu, FakeReceiver, FakeSlack, PressError, feishu, slack
 use crate::model::{Clock, Secret, SystemClock, Timestamp};
 use crate::net::{Answer, HttpClient};
 
-/// How long Feishu's URLs of pictures last: "图片 URL，有效期为 3 天".
+/// How long Feishu's URLs of images last: "图片 URL，有效期为 3 天".
 const PICTURES_LAST: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Who presses buttons on the page.
@@ -44,7 +44,7 @@ pub(super) struct World {
     /// Where the relay is, once it listens.
     relay: SetOnce<String>,
     pushes: Mutex<BTreeMap<String, Vec<Push>>>,
-    /// Where the pictures of each event are, in order.
+    /// Where the images of each event are, in order.
     pictures: Mutex<BTreeMap<String, Vec<String>>>,
     conditions: Mutex<BTreeMap<Chat, Condition>>,
 }
@@ -102,7 +102,7 @@ impl World {
         Secret::new(format!("{}/apps/shop/events", self.relay.wait().await))
     }
 
-    /// Somebody reports: Feishu keeps the pictures, lists the feedback and pushes the event.
+    /// Somebody reports: Feishu keeps the images, lists the feedback and pushes the event.
     pub(super) async fn report(&self, report: &Report) -> Made {
         let host =
             |bytes: &axum::body::Bytes| self.feishu.host_picture(bytes.clone(), PICTURES_LAST);
@@ -183,7 +183,7 @@ impl World {
         lock(&self.pushes).get(event).cloned().unwrap_or_default()
     }
 
-    /// When the picture of this place was fetched.
+    /// When the image of this place was fetched.
     pub(super) fn fetched_at(&self, event: &str, ordinal: usize) -> Option<Timestamp> {
         let pictures = lock(&self.pictures);
         let url = pictures.get(event)?.get(ordinal)?;

@@ -235,7 +235,7 @@ async fn what_is_too_large_or_no_object_is_not_sent() {
 }
 
 #[tokio::test]
-async fn pictures_become_keys_by_an_apps_credentials() {
+async fn images_become_keys_by_an_apps_credentials() {
     let kind = KindSettings::FeishuBot {
         url: Secret::new("http://x/"),
         secret: None,

@@ -1,4 +1,4 @@
-//! Makes a picture that Slack cannot show into one that it can. This is the one place where pictures are
+//! Makes an image that Slack cannot show into one that it can. This is the one place where images are
 //! decoded, and a stranger made them: so within limits that are looked at before anything is, few at a
 //! time, and aside from the threads that serve.
 
@@ -21,19 +21,19 @@ const JPEG_QUALITY: u8 = 90;
 /// Two at once, in the whole process: each takes a thread and its memory.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// A picture that Slack shows, and the end of its name.
+/// An image that Slack shows, and the end of its name.
 #[derive(Debug)]
 pub(super) struct Showable {
     pub(super) bytes: Bytes,
     pub(super) suffix: &'static str,
 }
 
-/// The picture is none that Slack could be shown. Fit for a log.
+/// The image is none that Slack could be shown. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the picture cannot be made into one that Slack shows: {0}")]
 pub(super) struct NotShowable(&'static str);
 
-/// The picture itself where Slack shows its format (png, jpeg, gif), another of the same look where it can
+/// The image itself where Slack shows its format (png, jpeg, gif), another of the same look where it can
 /// be made.
 pub(super) async fn showable(format: ImageFormat, bytes: Bytes) -> Result<Showable, NotShowable> {
     let codec = match format {

@@ -1,4 +1,4 @@
-//! What each answer means, and how pictures get to where they can be shown.
+//! What each answer means, and how images get to where they can be shown.
 
 use serde_json::{Value, json};
 
@@ -182,7 +182,7 @@ async fn what_an_operator_can_do_is_said() {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_not_ready_is_waited_for_and_not_for_ever() {
+async fn an_image_that_is_not_ready_is_waited_for_and_not_for_ever() {
     let unready = r#"{"ok":false,"error":"invalid_blocks",
         "errors":["invalid slack file [json-pointer:/blocks/0/slack_file]"]}"#;
     for (age_secs, wanted) in [(0, Retry), (59, Retry), (60, Degrade), (86_400, Degrade)] {
@@ -300,7 +300,7 @@ async fn upload(
 }
 
 #[tokio::test]
-async fn a_picture_is_uploaded_in_steps_and_waited_for() {
+async fn an_image_is_uploaded_in_steps_and_waited_for() {
     let fake = Fake::start_knowing_itself(|url| upload_answers(&format!("{url}/upload/v1/x")));
     let id = upload(&fake, ImageFormat::Png, b"\x89PNG").await;
     assert_eq!(id, Ok("F0123ABCD".into()));

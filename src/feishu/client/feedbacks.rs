@@ -25,7 +25,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 const SET_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that the platform puts on a page.
 const PAGE_SIZE: u32 = 100;
-/// A hundred reports of 20 KB with twenty pictures each, every character escaped, are below this.
+/// A hundred reports of 20 KB with twenty images each, every character escaped, are below this.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Neither call has a documented limit; five a second is what neighbouring ones allow.
 const SPACING: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ pub struct ListedFeedback {
     pub updated_at: Option<Timestamp>,
     /// Who changed it, by their open id.
     pub operator: Option<Private>,
-    /// It in the shape of a created event without an event id, as the journal keeps it. Its time of
+    /// It in the shape of a created event without an event id, as the store keeps it. Its time of
     /// creation is that of the feedback, for a list has no other.
     body: Private,
 }

@@ -48,7 +48,7 @@ async fn upload(client: &FeishuClient) -> Result<String, ApiError> {
 }
 
 #[tokio::test]
-async fn a_picture_goes_as_a_file_with_a_name_under_a_token_that_is_kept() {
+async fn an_image_goes_as_a_file_with_a_name_under_a_token_that_is_kept() {
     let fake = Fake::start(vec![token("t-g1one"), key("img_v3_a"), key("img_v3_b")]);
     let client = client(&fake);
     assert_eq!(upload(&client).await, Ok("img_v3_a".into()));

@@ -180,7 +180,7 @@ fn every_vector_ends_as_it_should() {
             },
         };
         let outcomes = allowed(recommended, "outcome", "either");
-        // Whether it is a repeat only the journal knows.
+        // Whether it is a repeat only the store knows.
         let repeat = outcomes == ["duplicate"] && outcome == "accept";
         assert!(
             repeat || outcomes.iter().any(|one| one == outcome),

@@ -177,7 +177,7 @@ fn a_change_of_state_is_read() {
 }
 
 #[test]
-fn the_journal_gives_the_same_event_again() {
+fn the_store_gives_the_same_event_again() {
     let reading = created(r#"{"feedback_id":"70","description":"half \ud83d"}"#);
     let app = app();
     let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();

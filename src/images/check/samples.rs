@@ -1,4 +1,4 @@
-//! Small pictures made by hand, each with a marker wherever its format lets metadata stand.
+//! Small images made by hand, each with a marker wherever its format lets metadata stand.
 
 use crate::model::ImageFormat;
 
@@ -245,7 +245,7 @@ pub(in crate::images) fn avif(width: u32, height: u32) -> Vec<u8> {
     with_brand(b"avif", b"av01", width, height)
 }
 
-/// One picture item and one Exif item, their data in `mdat` with a gap between them, the film of a motion
+/// One image item and one Exif item, their data in `mdat` with a gap between them, the film of a motion
 /// photo and makers' boxes behind it, and names and descriptions wherever they can stand.
 fn with_brand(brand: &[u8; 4], coded: &[u8; 4], width: u32, height: u32) -> Vec<u8> {
     let meta_of = |data_start: usize| {

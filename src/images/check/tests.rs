@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::samples::{self, MARKER, PIXELS};
 use super::*;
 
-fn inspected(bytes: &[u8]) -> Result<Picture, NotAPicture> {
+fn inspected(bytes: &[u8]) -> Result<Picture, NotAnImage> {
     inspect(&Bytes::copy_from_slice(bytes))
 }
 
@@ -148,7 +148,7 @@ fn strangers_are_refused_and_named() {
 }
 
 #[test]
-fn a_picture_that_is_cut_anywhere_is_refused_or_still_whole() {
+fn an_image_that_is_cut_anywhere_is_refused_or_still_whole() {
     for (format, bytes) in samples::all() {
         let whole = inspected(&bytes).unwrap();
         for end in 0..bytes.len() {
@@ -165,7 +165,7 @@ fn a_picture_that_is_cut_anywhere_is_refused_or_still_whole() {
 }
 
 #[test]
-fn two_pictures_in_one_jpeg_are_refused() {
+fn two_images_in_one_jpeg_are_refused() {
     let picture = samples::jpeg(1, 1);
     let frame = picture.windows(2).position(|w| w == [0xff, 0xc2]).unwrap();
     let mut twice = picture[..frame].to_vec();
@@ -206,7 +206,7 @@ proptest! {
 }
 
 /// Checks a file and tells how many parts of it were read.
-fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAPicture>, u32) {
+fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAnImage>, u32) {
     let mut budget = Budget::new(Arc::default());
     let result = inspect_within(bytes, &mut budget);
     (result, budget.spent())
@@ -275,7 +275,7 @@ fn many_parts_cost_one_step_each_and_too_many_are_refused() {
     }
     let endless = samples::atom(b"free", &[]).repeat(1_100_000);
     let (result, parts) = parts_read(&[heif_boxes(), endless].concat());
-    assert!(matches!(result, Err(NotAPicture::Unfit(reason)) if reason.contains("more parts")));
+    assert!(matches!(result, Err(NotAnImage::Unfit(reason)) if reason.contains("more parts")));
     assert_eq!(parts, 1_000_000);
 }
 

@@ -25,7 +25,7 @@ fn all() -> Vec<Failure> {
     vec![
         transient(),
         Failure::Absent(403),
-        Failure::NotAPicture("text/html".into()),
+        Failure::NotAnImage("text/html".into()),
         Failure::HostRefused("p3.example.com".into()),
         Failure::AddressRefused("intranet".into()),
         Failure::Disk("full".into()),
@@ -70,7 +70,7 @@ fn waits_double_from_five_seconds_to_ten_minutes_and_jitter_only_lengthens() {
 }
 
 #[test]
-fn a_picture_is_retried_until_its_deadline_and_a_last_time_at_it() {
+fn an_image_is_retried_until_its_deadline_and_a_last_time_at_it() {
     let near = job(50, NOW + Duration::from_secs(90));
     assert_eq!(
         wait(&after_failure(&near, &transient(), NOW, 1.0)),
@@ -98,11 +98,11 @@ fn three_attempts_are_made_whatever_the_clock_says() {
 
 /// Such an answer may come from a firewall, a page to sign in or a network that lags.
 #[test]
-fn answer_that_is_no_picture_is_asked_for_until_the_deadline() {
+fn answer_that_is_no_image_is_asked_for_until_the_deadline() {
     for failure in [
         Failure::of_status(404),
         Failure::of_status(451),
-        Failure::NotAPicture("its bytes are text/html".into()),
+        Failure::NotAnImage("its bytes are text/html".into()),
     ] {
         let deadline = NOW + HOUR * 72;
         let (mut now, mut attempts) = (NOW, 0);

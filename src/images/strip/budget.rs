@@ -8,7 +8,7 @@ use super::Malformed;
 /// Twice the blocks of the busiest animation that was ever seen. Reading so many takes well under a second.
 const PARTS_MAX: u32 = 1_000_000;
 
-/// The file has more parts than any picture needs.
+/// The file has more parts than any image needs.
 pub(in crate::images) const TOO_MANY_PARTS: Malformed =
     Malformed("it has more parts than a picture needs");
 /// Whoever asked for the check no longer waits for it.

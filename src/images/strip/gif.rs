@@ -33,7 +33,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
                 frame(&mut reader, &mut picture, budget)?;
             }
             Some(EXTENSION) => extension(&mut reader, &mut picture, budget)?,
-            // Where nothing is left, the end is meant: every program shows such a picture.
+            // Where nothing is left, the end is meant: every program shows such an image.
             Some(END) | None => break,
             Some(_) => return Err(Malformed("the GIF has bytes between its blocks")),
         }

@@ -1,7 +1,7 @@
 //! HEIF with HEVC inside, as telephones make it, and AVIF (ISO/IEC 23008-12, boxes of ISO/IEC 14496-12).
 //!
 //! Places of data are counted from the start of the file, so nothing can be taken out; it is blanked
-//! where it stands instead. The `meta` box says which bytes belong to pictures: all other bytes of the
+//! where it stands instead. The `meta` box says which bytes belong to images: all other bytes of the
 //! data boxes become zeros, Exif and XMP among them. Boxes, items, references and properties that are in
 //! no list here become empty space: films of motion photos, makers' trailers, names, descriptions.
 
@@ -15,7 +15,7 @@ use super::{Budget, Malformed, Size, icc};
 const CUT_SHORT: Malformed = Malformed("the HEIF is cut short");
 const NESTED: Malformed = Malformed("the HEIF is laid out in a way that is not known");
 
-/// Items that are pictures, parts of them, or put them together.
+/// Items that are images, parts of them, or put them together.
 const KEPT_ITEMS: [&[u8; 4]; 7] = [
     b"hvc1", b"hev1", b"av01", b"grid", b"iovl", b"iden", b"tmap",
 ];
@@ -46,7 +46,7 @@ const KEPT_PROPERTIES: [(&[u8; 4], usize); 16] = [
     (b"hvcC", usize::MAX),
     (b"av1C", usize::MAX),
 ];
-/// What auxiliary pictures may be: alpha, depth, the gain of bright screens.
+/// What auxiliary images may be: alpha, depth, the gain of bright screens.
 const KEPT_AUXILIARIES: [&[u8]; 5] = [
     b"urn:mpeg:hevc:2015:auxid:1\0",
     b"urn:mpeg:hevc:2015:auxid:2\0",
@@ -54,7 +54,7 @@ const KEPT_AUXILIARIES: [&[u8]; 5] = [
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth\0",
     b"urn:com:apple:photo:2020:aux:hdrgainmap\0",
 ];
-/// A picture of a telephone has dozens of tiles, not thousands.
+/// An image of a telephone has dozens of tiles, not thousands.
 const ITEMS_MAX: usize = 4096;
 /// Brands: one of four bytes each.
 const BRANDS_BYTES_MAX: usize = 256;
@@ -105,7 +105,7 @@ fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed
                 }
             }
             Ok(Some(_)) => {}
-            // Whether all of the picture stands before the end shows when its places are read.
+            // Whether all of the image stands before the end shows when its places are read.
             Err(CUT_SHORT) if meta.is_some() => return meta.map(|meta| (meta, end)).ok_or(NESTED),
             Err(error) => return Err(error),
             Ok(None) => return meta.map(|meta| (meta, end)).ok_or(NESTED),
@@ -122,7 +122,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// Blanks in `meta` what does not describe pictures, and tells which bytes of the file are pictures'
+    /// Blanks in `meta` what does not describe images, and tells which bytes of the file are images'
     /// data: in order, none of them twice.
     fn clean_meta(
         &mut self,
@@ -185,7 +185,7 @@ impl File<'_> {
         part.kind == *b"dinf" && part.content(self.bytes) == PLAIN
     }
 
-    /// Keeps that it is about pictures, without a name.
+    /// Keeps that it is about images, without a name.
     fn clean_handler(&mut self, part: &Part) -> Result<(), Malformed> {
         let content = &mut self.picture[part.content.clone()];
         if content.get(8..12) != Some(b"pict") {
@@ -196,7 +196,7 @@ impl File<'_> {
         Ok(())
     }
 
-    /// Takes the names off the items. Returns the ids of those that are pictures.
+    /// Takes the names off the items. Returns the ids of those that are images.
     fn clean_items(
         &mut self,
         items: &Part,
@@ -294,7 +294,7 @@ impl File<'_> {
         Some(4 + reduced.len())
     }
 
-    /// The largest of the pictures is the one that is shown.
+    /// The largest of the images is the one that is shown.
     fn measure(&mut self, kind: [u8; 4], content: &[u8]) {
         let number = |at: usize| {
             content
@@ -356,7 +356,7 @@ fn item(content: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     Some((id, reader.array()?, 4 + id_bytes + 2 + 4))
 }
 
-/// Which bytes of the file are the pictures' data, from `iloc`: in order, and none of them twice.
+/// Which bytes of the file are the images' data, from `iloc`: in order, and none of them twice.
 fn kept_ranges(
     bytes: &[u8],
     places: &Part,

@@ -15,7 +15,7 @@ const KEPT_TAGS: [&[u8; 4]; 17] = [
     b"cicp", b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2",
 ];
 
-/// Reduces a profile. `None`: it is damaged, and the picture is better off without it.
+/// Reduces a profile. `None`: it is damaged, and the image is better off without it.
 pub(super) fn reduce(profile: &[u8]) -> Option<Vec<u8>> {
     let header = profile.get(..HEADER_BYTES)?;
     if header.get(36..40)? != b"acsp" {

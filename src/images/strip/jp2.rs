@@ -1,4 +1,4 @@
-//! JPEG 2000 (ISO/IEC 15444-1): the picture's header boxes and its code stream, without comments and
+//! JPEG 2000 (ISO/IEC 15444-1): the image's header boxes and its code stream, without comments and
 //! indexes. Nothing in what is kept counts places from the start of the file.
 
 use super::boxes::Parts;

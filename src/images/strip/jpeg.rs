@@ -1,5 +1,5 @@
 //! JPEG (ITU T.81). Walked to its very end, scans included: `img-parts` stops at the first scan, and
-//! behind it a file may hold more metadata, a second picture or another file.
+//! behind it a file may hold more metadata, a second image or another file.
 
 use super::reader::Reader;
 use super::{Budget, Malformed, icc};
@@ -122,7 +122,7 @@ fn push_segment(out: &mut Vec<u8>, marker: u8, content: &[u8]) {
 }
 
 /// The next marker; any number of 0xff may stand before it. Where nothing is left, the end is meant:
-/// every program shows such a picture.
+/// every program shows such an image.
 fn next_marker(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
     if reader.is_empty() {
         return Ok(EOI);
@@ -150,7 +150,7 @@ fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
     let byte = |at: usize| content.get(at).copied().map(usize::from);
     let bytes = match marker {
         APP0 => return content.starts_with(b"JFIF\0").then_some(JFIF),
-        // Without Adobe's word on colours CMYK pictures are shown inverted. It is 12 bytes long.
+        // Without Adobe's word on colours CMYK images are shown inverted. It is 12 bytes long.
         APP14 if content.starts_with(b"Adobe") => 12,
         // Depth, height, width, and three bytes for each component.
         marker if is_frame(marker) => 6 + 3 * byte(5)?,
@@ -229,7 +229,7 @@ fn exif_orientation(content: &[u8]) -> Option<u8> {
     None
 }
 
-/// An Exif segment that says how the picture is turned, and nothing else.
+/// An Exif segment that says how the image is turned, and nothing else.
 fn minimal_exif(orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);

@@ -1,8 +1,8 @@
-//! Takes out of a picture whatever is not the picture: positions, names of devices, comments,
+//! Takes out of an image whatever is not the image: positions, names of devices, comments,
 //! thumbnails, and anything after its end, where a second file would hide.
 //!
 //! Each format has a list of what is kept; everything else goes, known or not. Nothing is decoded:
-//! pixels are copied as they are. A picture that does not hold together is refused rather than guessed
+//! pixels are copied as they are. An image that does not hold together is refused rather than guessed
 //! at, for what two programs read differently is how a polyglot works. Each file is read in passes whose
 //! work grows with its length alone; a [`Budget`] bounds how many parts are read.
 
@@ -26,7 +26,7 @@ pub(super) use budget::{Budget, TOO_MANY_PARTS};
 
 use crate::model::ImageFormat;
 
-/// Why a picture is not one that can be kept. Fit for a log.
+/// Why an image is not one that can be kept. Fit for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Malformed(pub(super) &'static str);
@@ -34,7 +34,7 @@ pub(super) struct Malformed(pub(super) &'static str);
 /// Width and height in pixels, where stripping meets them.
 pub(super) type Size = Option<(u32, u32)>;
 
-/// The picture alone.
+/// The image alone.
 pub(super) fn strip(
     format: ImageFormat,
     bytes: &[u8],

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::super::check::{NotAPicture, Picture, inspect_within};
+use super::super::check::{NotAnImage, Picture, inspect_within};
 use super::super::policy::Failure;
 use super::super::strip::Budget;
 
-/// How many checks run at once. Each may hold a second copy of the largest picture.
+/// How many checks run at once. Each may hold a second copy of the largest image.
 const CHECKS_MAX: u32 = 2;
 /// How long a check and the wait for its turn may take: well below the lease.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
@@ -61,8 +61,8 @@ impl Checker {
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(picture)) => Ok(picture),
-            Ok(Err(error @ NotAPicture::Other(_))) => Err(Failure::NotAPicture(error.to_string())),
-            Ok(Err(error @ NotAPicture::Unfit(_))) => Err(Failure::Hopeless(error.to_string())),
+            Ok(Err(error @ NotAnImage::Other(_))) => Err(Failure::NotAnImage(error.to_string())),
+            Ok(Err(error @ NotAnImage::Unfit(_))) => Err(Failure::Hopeless(error.to_string())),
             Err(_panicked) => Err(PANICKED),
         }
     }

@@ -1,7 +1,7 @@
 //! Keeps image hosts apart: each has at most a quarter of the workers, and one that fails is left alone
-//! for a while, whatever number of pictures it has.
+//! for a while, whatever number of images it has.
 //!
-//! Only what a host does counts. A picture whose address is refused before any connection says nothing of
+//! Only what a host does counts. An image whose address is refused before any connection says nothing of
 //! its host. The book is in memory: after a restart every host is trusted anew.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ const PAUSE_FIRST: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How many hosts are remembered. Strangers can name any number of them.
 const HOSTS_MAX: usize = 1024;
-/// One look in so many takes pictures first that were tried before, so that they are never forgotten.
+/// One look in so many takes images first that were tried before, so that they are never forgotten.
 const RETRIES_TURN: u32 = 4;
 
 /// What is known of the hosts that have work in hand or have failed.
@@ -43,7 +43,7 @@ impl Host {
     }
 }
 
-/// What a picture's attempt says of its host.
+/// What an image's attempt says of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HostSign {
     /// It answers.
@@ -58,7 +58,7 @@ impl HostSign {
     pub(super) fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Transient(_) => Self::Failed,
-            Failure::Absent(_) | Failure::NotAPicture(_) => Self::Answered,
+            Failure::Absent(_) | Failure::NotAnImage(_) => Self::Answered,
             Failure::HostRefused(_)
             | Failure::AddressRefused(_)
             | Failure::Disk(_)
@@ -69,7 +69,7 @@ impl HostSign {
 }
 
 impl HostBook {
-    /// Each host may have `room` pictures in hand.
+    /// Each host may have `room` images in hand.
     pub(super) fn new(room: usize) -> Self {
         Self {
             room,
@@ -84,7 +84,7 @@ impl HostBook {
         self.looks = self.looks.wrapping_add(1);
         let room_of = |host: &Host| {
             let paused = host.is_paused(now);
-            // A host that has failed is asked for one picture, until it answers.
+            // A host that has failed is asked for one image, until it answers.
             let most = match paused || host.failures < FAILURES_MAX {
                 true => self.room,
                 false => 1,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_host_is_paused_as_a_whole_and_asked_by_one_picture() {
+    fn failing_host_is_paused_as_a_whole_and_asked_by_one_image() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let fail = |book: &mut HostBook, at| {
             book.began("dead");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_tried_before_have_every_fourth_look() {
+    fn images_tried_before_have_every_fourth_look() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let first = (0..8).map(|_| book.ask(now).retries_first);
         assert_eq!(first.filter(|first| *first).count(), 2);

@@ -1,4 +1,4 @@
-//! Fetching and checking against a real socket; what needs the journal is tested with it.
+//! Fetching and checking against a real socket; what needs the store is tested with it.
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,7 +44,7 @@ async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Fai
 }
 
 #[tokio::test]
-async fn a_picture_is_what_its_bytes_say_whatever_address_and_type_say() {
+async fn an_image_is_what_its_bytes_say_whatever_address_and_type_say() {
     let bytes = fetched("200 OK", &samples::png(3, 2), 10_000)
         .await
         .unwrap();
@@ -60,7 +60,7 @@ async fn what_is_too_large_is_lost_and_a_page_or_a_busy_host_is_not() {
     let page = fetched("200 OK", b"<html></html>", 100).await.unwrap();
     let checked = Checker::default().check(page, false).await;
     assert!(
-        matches!(checked, Err(Failure::NotAPicture(_))),
+        matches!(checked, Err(Failure::NotAnImage(_))),
         "it may be one later"
     );
     let bomb = Bytes::from(samples::png(50_000, 50_000));

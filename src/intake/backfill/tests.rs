@@ -6,7 +6,7 @@ use super::*;
 use crate::feishu::Days;
 use crate::feishu::client::fake::{self, Fake, Reply};
 use crate::model::{Clock, ManualClock, Secret};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::rules::RuleSet;
 use crate::store::{self, EventFilter, Store};
 use crate::telemetry::Metrics;
@@ -125,7 +125,7 @@ fn item(id: u32, time: &str, status: u32) -> String {
     format!(r#"{{"feedback_id":{id},"feedback_time":"{time}","status":{status}}}"#)
 }
 
-fn found(report: &Report) -> Vec<(&str, Telling)> {
+fn found(report: &Report) -> Vec<(&str, Notified)> {
     let taken = report.taken.iter();
     taken.map(|one| (one.id.as_str(), one.telling)).collect()
 }
@@ -168,11 +168,11 @@ async fn what_never_arrived_is_taken_in_once_and_told_by_its_age_and_state() {
         ),
     ];
     let told = [
-        ("1", Telling::AtOnce),
-        ("2", Telling::Quietly),
-        ("3", Telling::Not),
-        ("4", Telling::Not),
-        ("5", Telling::Quietly),
+        ("1", Notified::AtOnce),
+        ("2", Notified::Quietly),
+        ("3", Notified::Not),
+        ("4", Notified::Not),
+        ("5", Notified::Quietly),
     ];
     let (dry, failure) = bench.ask(&Fake::start(list.clone()), true).await;
     assert_eq!((failure, bench.events().await), (None, 0));
@@ -301,7 +301,7 @@ async fn what_was_taken_in_before_a_failure_stays() {
 }
 
 #[tokio::test]
-async fn pictures_last_from_when_the_list_was_asked_for() {
+async fn images_last_from_when_the_list_was_asked_for() {
     let bench = Bench::new();
     let item =
         r#"{"feedback_id":1,"feedback_time":"2026-02-28 12:00:00","images":["https://x/1"]}"#;

@@ -4,7 +4,7 @@
 //! [`LongConnections`] keeps a supervisor for each such app of the configuration in force, and follows a
 //! reload. A supervisor asks the platform where to connect, connects, and lets a session run; when that
 //! ends, whatever the reason, it begins again. A **session** is one connection: it pings, hands
-//! each event to the intake, and acknowledges it once the journal has it.
+//! each event to the intake, and acknowledges it once the store has it.
 //!
 //! What is promised:
 //!
@@ -20,9 +20,9 @@
 //! chosen by chance (at most 50, doc "Use long connection"), so another relay, or somebody's laptop,
 //! that is connected as the same app takes its share of the events.
 
-mod board;
+mod connection_states;
 mod outage;
-mod pause;
+mod reconnect;
 mod session;
 mod supervisor;
 
@@ -34,7 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::board::{Board, Down, Standing};
+pub use self::connection_states::{ConnectionStates, ConnectionStatus, Down};
 use self::session::{IN_HAND_MAX, Link};
 use self::supervisor::Supervisor;
 use super::Intake;
@@ -56,7 +56,7 @@ pub struct LongConnections {
     intake: Intake,
     backfill: Backfill,
     settings: Current<Settings>,
-    board: Board,
+    board: ConnectionStates,
     tasks: Tasks,
     seed: u64,
     reloaded: Arc<Notify>,
@@ -75,7 +75,7 @@ impl LongConnections {
             intake,
             backfill,
             settings,
-            board: Board::default(),
+            board: ConnectionStates::default(),
             tasks,
             seed,
             reloaded: Arc::default(),
@@ -83,7 +83,7 @@ impl LongConnections {
     }
 
     /// How the connections stand.
-    pub fn board(&self) -> &Board {
+    pub fn board(&self) -> &ConnectionStates {
         &self.board
     }
 

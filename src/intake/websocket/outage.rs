@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::board::Down;
+use super::connection_states::Down;
 use crate::model::{AppName, Notice, NoticeKind};
 
 /// An outage this long is a notice.

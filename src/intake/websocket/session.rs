@@ -13,8 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
-use super::pause::End;
+use super::connection_states::ConnectionStates;
+use super::reconnect::DisconnectReason;
 use crate::feishu::LinkSettings;
 use crate::feishu::frame::{Ack, Frame, FrameReader, Message, Received};
 use crate::model::{AppName, Clock};
@@ -39,7 +39,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// What the connections of one app have in common.
 pub(super) struct Link {
     pub(super) app: AppName,
-    pub(super) board: Board,
+    pub(super) board: ConnectionStates,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
@@ -106,7 +106,7 @@ where
     /// Runs until the connection ends, or until `ending`: then what is in hand is finished and
     /// acknowledged, and the connection closed. On any other end it is dropped, with no word to a peer
     /// that may not be there.
-    pub(super) async fn run(mut self, ending: &CancellationToken) -> End {
+    pub(super) async fn run(mut self, ending: &CancellationToken) -> DisconnectReason {
         let (done, mut handled) = mpsc::channel(IN_HAND_MAX);
         loop {
             let ping_at = self.ping_at();
@@ -122,10 +122,10 @@ where
                 heard = hear(&mut self.socket, &self.link.room) => match heard {
                     Ok((Heard::Closed(code), _)) => {
                         self.socket.close(CLOSE_WITHIN).await;
-                        return End::Closed(code);
+                        return DisconnectReason::Closed(code);
                     }
                     Ok((heard, room)) => self.heard(heard, room, &done).await,
-                    Err(error) => Err(End::Lost(error.to_string())),
+                    Err(error) => Err(DisconnectReason::Lost(error.to_string())),
                 },
                 () = silence(self.answer_by) => self.silent(),
             };
@@ -141,7 +141,7 @@ where
             .map_or_else(Instant::now, |at| at + self.settings.ping_interval)
     }
 
-    async fn ping(&mut self) -> Result<(), End> {
+    async fn ping(&mut self) -> Result<(), DisconnectReason> {
         let now = Instant::now();
         self.pinged_at = Some(now);
         // One that is not answered yet keeps its time.
@@ -149,13 +149,13 @@ where
         self.send(Frame::ping(self.service)).await
     }
 
-    fn silent(&mut self) -> Result<(), End> {
+    fn silent(&mut self) -> Result<(), DisconnectReason> {
         if self.link.room.available_permits() == 0 {
             // It is we who did not listen.
             self.answer_by = Some(Instant::now() + ANSWER_WITHIN);
             return Ok(());
         }
-        Err(End::Silent)
+        Err(DisconnectReason::Silent)
     }
 
     async fn heard(
@@ -163,7 +163,7 @@ where
         heard: Heard,
         room: OwnedSemaphorePermit,
         done: &mpsc::Sender<Handled>,
-    ) -> Result<(), End> {
+    ) -> Result<(), DisconnectReason> {
         self.answer_by = None;
         let Heard::Message(bytes) = heard else {
             self.link.received("websocket");
@@ -241,7 +241,7 @@ where
         });
     }
 
-    async fn acknowledge(&mut self, handled: Handled) -> Result<(), End> {
+    async fn acknowledge(&mut self, handled: Handled) -> Result<(), DisconnectReason> {
         if let Some(message_id) = &handled.failed {
             self.reader.forget(message_id);
         }
@@ -251,16 +251,16 @@ where
         Ok(())
     }
 
-    async fn send(&mut self, frame: Frame) -> Result<(), End> {
+    async fn send(&mut self, frame: Frame) -> Result<(), DisconnectReason> {
         match timeout(SEND_WITHIN, self.socket.send(frame.bytes())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End::Lost(error.to_string())),
-            Err(_elapsed) => Err(End::Stalled),
+            Ok(Err(error)) => Err(DisconnectReason::Lost(error.to_string())),
+            Err(_elapsed) => Err(DisconnectReason::Stalled),
         }
     }
 
     /// Acknowledges what is in hand, and closes.
-    async fn finish(mut self, mut handled: mpsc::Receiver<Handled>) -> End {
+    async fn finish(mut self, mut handled: mpsc::Receiver<Handled>) -> DisconnectReason {
         let finishing = async {
             while let Some(one) = handled.recv().await {
                 if self.acknowledge(one).await.is_err() {
@@ -271,7 +271,7 @@ where
         if timeout(FINISH_WITHIN, finishing).await.is_ok() {
             self.socket.close(CLOSE_WITHIN).await;
         }
-        End::Left
+        DisconnectReason::Left
     }
 }
 

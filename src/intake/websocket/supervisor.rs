@@ -7,20 +7,20 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Down};
+use super::connection_states::{ConnectionStates, Down};
 use super::outage::Outage;
-use super::pause::{End, Pauses};
+use super::reconnect::{DisconnectReason, ReconnectBackoff};
 use super::session::{Link, Session};
 use crate::feishu::frame::Ack;
 use crate::feishu::{App, Envelope, FeishuClient, LinkSettings};
 use crate::intake::Intake;
 use crate::intake::backfill::Backfill;
 use crate::model::{AppName, Notice, NoticeKind};
-use crate::operator::Operator;
+use crate::notices::Operator;
 use crate::store::StoreError;
 use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
 
-/// How long the journal may take: the acknowledgement must be there within 3 s of the push. Source:
+/// How long the store may take: the acknowledgement must be there within 3 s of the push. Source:
 /// doc "Use long connection".
 const STORE_WITHIN: Duration = Duration::from_millis(2500);
 /// How often an outage is looked for.
@@ -62,7 +62,7 @@ impl Supervisor {
 
     async fn keep_connected(&mut self, ending: &CancellationToken) {
         let mut settings = LinkSettings::default();
-        let mut pauses = Pauses::default();
+        let mut pauses = ReconnectBackoff::default();
         let mut was_missing = false;
         loop {
             let (end, lasted) = self.connection(&mut settings, was_missing, ending).await;
@@ -88,19 +88,19 @@ impl Supervisor {
         settings: &mut LinkSettings,
         was_missing: bool,
         ending: &CancellationToken,
-    ) -> (End, Duration) {
+    ) -> (DisconnectReason, Duration) {
         let opening = async {
             let endpoint = self.client.endpoint(settings).await?;
             let socket = self.client.connect(&endpoint).await?;
             Ok((endpoint, socket))
         };
         let opened = tokio::select! {
-            () = ending.cancelled() => return (End::Left, Duration::ZERO),
+            () = ending.cancelled() => return (DisconnectReason::Left, Duration::ZERO),
             opened = opening => opened,
         };
         let (endpoint, socket) = match opened {
             Ok(opened) => opened,
-            Err(why) => return (End::Missing(why), Duration::ZERO),
+            Err(why) => return (DisconnectReason::Missing(why), Duration::ZERO),
         };
         let (link, began) = (&self.link, Instant::now());
         link.board.up(&link.app, link.clock.now());
@@ -120,7 +120,7 @@ impl Supervisor {
         (session.run(ending).await, began.elapsed())
     }
 
-    async fn ended(&self, end: &End, retry_in: Duration) {
+    async fn ended(&self, end: &DisconnectReason, retry_in: Duration) {
         let (link, reason) = (&self.link, end.reason());
         let down = Down {
             reason: reason.clone(),
@@ -142,7 +142,7 @@ impl Supervisor {
                     link.app
                 ),
             };
-            self.operator.tell(notice).await;
+            self.operator.notify(notice).await;
         }
     }
 }
@@ -171,13 +171,13 @@ async fn take(intake: &Intake, app: &App, payload: bytes::Bytes, arrived: Instan
 }
 
 /// Tells the operator of an outage that lasts.
-async fn alarm(operator: Operator, app: AppName, board: Board) {
+async fn alarm(operator: Operator, app: AppName, board: ConnectionStates) {
     let mut outage = Outage::default();
     loop {
         let standing = board.standings().remove(&app);
         let down = standing.and_then(|standing| standing.down);
         if let Some(notice) = outage.look(&app, down.as_ref(), Instant::now()) {
-            operator.tell(notice).await;
+            operator.notify(notice).await;
         }
         sleep(LOOK_EVERY).await;
     }

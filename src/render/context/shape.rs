@@ -98,7 +98,7 @@ pub(super) struct Change<'a> {
     pub(super) by: User<'a>,
     pub(super) name: Option<Text<'a>>,
     pub(super) through: Option<&'static str>,
-    pub(super) here_only: bool,
+    pub(super) local_only: bool,
 }
 
 #[derive(serde::Serialize)]

@@ -119,7 +119,7 @@ fn samples(text: &str) -> Vec<(&'static str, Sample)> {
     report.user.union_id = words();
     report.user.user_id = words();
     let mut suggestion = fault.clone();
-    suggestion.order.template = "suggestion".to_owned();
+    suggestion.spec.template = "suggestion".to_owned();
     suggestion.standing = sample::with_buttons().standing;
     let mut late = fault.clone();
     late.trigger = Trigger::LateImages;
@@ -267,7 +267,7 @@ fn assert_harmless(
         Family::Webhook => text::strip(typed).into_owned(),
         Family::Feishu | Family::Slack | Family::Text => text::clean(typed).into_owned(),
     };
-    // A status has ids alone, which are not shown where they are no ids; late pictures repeat nothing.
+    // A status has ids alone, which are not shown where they are no ids; late images repeat nothing.
     if matches!(name, "fault" | "suggestion" | "edited") && typed.len() < 1000 {
         assert!(shown.contains(&squeezed(&typed)), "{}\n{shown}", context());
     }

@@ -82,7 +82,7 @@ fn every_branch_of_an_else_if_is_rendered() {
     assert_eq!(diagnostics, []);
     let said = |change: &dyn Fn(&mut Feedback)| {
         let mut sample = sample::fault(&ShownBy::Link);
-        sample.order.template = "x".to_owned();
+        sample.spec.template = "x".to_owned();
         change(feedback(&mut sample));
         let audience = sample::audience(Family::Text, Locale::En);
         let payload = templates.payload(&audience, Form::Full, &sample.subject());
@@ -105,7 +105,7 @@ fn a_partial_alone_in_its_line_ends_it() {
     let (templates, diagnostics, _dir) = load(&files);
     assert_eq!(diagnostics, []);
     let mut sample = sample::fault(&ShownBy::Link);
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Text, Locale::En);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())
@@ -167,7 +167,7 @@ fn a_byte_order_mark_at_the_start_of_a_template_is_skipped() {
     assert_eq!(codes(&files), [] as [&str; 0]);
     let (templates, _, _dir) = load(&files);
     let mut sample = sample::fault(&ShownBy::Link);
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Slack, Locale::Zh);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())
@@ -243,7 +243,7 @@ fn three_braces_are_a_warning_and_escape() {
     assert_eq!(codes(&[file]), ["W200"]);
     let (templates, _, _dir) = load(&[file]);
     let mut sample = hostile("\"<!channel>");
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Slack, Locale::Zh);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())
@@ -262,7 +262,7 @@ fn values_in_urls_are_parts_of_them_and_never_people() {
     let (templates, diagnostics, _dir) = load(&[file]);
     assert_eq!(diagnostics, []);
     let mut sample = hostile("a&b=/ü");
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Feishu, Locale::Zh);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())
@@ -354,7 +354,7 @@ fn too_much_output_is_an_error() {
     let (templates, diagnostics, _dir) = load(&[("slack/x.hbs", &text)]);
     assert_eq!(diagnostics, []);
     let mut sample = sample::fault(&ShownBy::Link);
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     sample.images = (0..20).map(|_| sample.images[0].clone()).collect();
     let audience = sample::audience(Family::Slack, Locale::Zh);
     let error = templates
@@ -366,7 +366,7 @@ fn too_much_output_is_an_error() {
 #[test]
 fn a_missing_template_is_an_error_and_plain_takes_its_place() {
     let mut sample = sample::minimal();
-    sample.order.template = "nonsense".to_owned();
+    sample.spec.template = "nonsense".to_owned();
     for family in [Family::Feishu, Family::Slack] {
         let audience = sample::audience(family, Locale::Zh);
         let error = Templates::default()
@@ -434,7 +434,7 @@ fn counts_of_the_platforms_are_kept() {
     let feishu = format!(r#"{{"body": {{"elements": [{elements} null]}}}}"#);
     let (templates, _, _dir) = load(&[("slack/x.hbs", &slack), ("feishu/x.hbs", &feishu)]);
     let mut sample = sample::minimal();
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     for (family, list, most) in [
         (Family::Slack, "/blocks", 50),
         (Family::Feishu, "/card/body/elements", 200),
@@ -472,7 +472,7 @@ fn half_a_link_is_none() {
     let (templates, diagnostics, _dir) = load(&files);
     assert_eq!(diagnostics, []);
     let mut sample = sample::fault(&ShownBy::Link);
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Slack, Locale::En);
     let payload = templates
         .payload(&audience, Form::Full, &sample.subject())

@@ -42,7 +42,7 @@ fn hostile_texts_in_own_templates_are_dead_in_every_position() {
     assert_eq!(diagnostics, []);
     for typed in hostile::SEEDS {
         let mut sample = hostile(typed);
-        sample.order.template = "own".to_owned();
+        sample.spec.template = "own".to_owned();
         for family in [Family::Feishu, Family::Slack] {
             let audience = sample::audience(family, Locale::En);
             let payload = templates.payload(&audience, Form::Full, &sample.subject());
@@ -143,7 +143,7 @@ fn feedback_of_another_type_looks_like_others() {
     let mut sample = sample::fault(&ShownBy::Link);
     feedback(&mut sample).kind = Some(crate::model::FeedbackKind(3));
     feedback(&mut sample).faults.clear();
-    sample.order.template = "plain".to_owned();
+    sample.spec.template = "plain".to_owned();
     for (family, picture) in [(Family::Feishu, "/images/"), (Family::Slack, "/images/")] {
         let audience = sample::audience(family, Locale::En);
         let payload = Templates::built_in().payload(&audience, Form::Full, &sample.subject());

@@ -156,7 +156,7 @@ fn ids_of_a_change_of_status_stay_text() {
     for text in NASTY {
         for template in ["status", "plain", "alert"] {
             let mut sample = hostile_change(text);
-            sample.order.template = template.to_owned();
+            sample.spec.template = template.to_owned();
             assert_holds_for_people(&sample);
         }
     }
@@ -216,7 +216,7 @@ fn a_value_of_many_lines_is_not_split_into_a_posts_title() {
         library::load(&[("text/x.hbs", "{{feedback.description}}{{feedback.contact}}")]);
     assert_eq!(diagnostics, []);
     let mut sample = hostile("(a)\n<at user_id=\"all\"></at> [x]");
-    sample.order.template = "x".to_owned();
+    sample.spec.template = "x".to_owned();
     let audience = sample::audience(Family::Feishu, Locale::Zh);
     for form in [Form::Post, Form::Text] {
         let payload = templates

@@ -20,7 +20,7 @@ fn said(templates: &Templates, audience: &Audience, form: Form, sample: &Sample)
 fn every_template_tells_status_ids_and_who() {
     let mut sample = sample::status_changed();
     for name in ["status", "alert", "suggestion", "plain"] {
-        sample.order.template = name.to_owned();
+        sample.spec.template = name.to_owned();
         for family in [Family::Feishu, Family::Slack, Family::Text] {
             let audience = sample::audience(family, Locale::En);
             for form in Form::ALL {

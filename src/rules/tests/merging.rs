@@ -31,12 +31,12 @@ fn what_rules_say_of_one_destination_is_merged() {
     ]);
     assert_eq!(told(&plan), [("product", "loud")]);
     let planned = &plan.deliveries[0];
-    let order = &planned.order;
-    assert_eq!(order.severity, Severity::Critical);
-    assert_eq!(order.mentions, ["all", "sre"]);
-    assert_eq!(order.template, "suggestion", "the last that sets one");
-    assert_eq!(order.wait, Some(Duration::from_millis(500)));
-    let labels: Vec<_> = order
+    let spec = &planned.spec;
+    assert_eq!(spec.severity, Severity::Critical);
+    assert_eq!(spec.mentions, ["all", "sre"]);
+    assert_eq!(spec.template, "suggestion", "the last that sets one");
+    assert_eq!(spec.wait, Some(Duration::from_millis(500)));
+    let labels: Vec<_> = spec
         .labels
         .iter()
         .map(|(k, v)| format!("{k}={v}"))
@@ -56,9 +56,9 @@ fn a_mention_of_an_earlier_rule_stays_where_a_later_one_says_nothing() {
         ),
         rule("rest", "\"product\"", ""),
     ]);
-    let order = &plan.deliveries[0].order;
+    let spec = &plan.deliveries[0].spec;
     assert_eq!(
-        (order.severity, &*order.mentions),
+        (spec.severity, &*spec.mentions),
         (Severity::Critical, &["sre".to_owned()][..])
     );
     assert_eq!(told(&plan), [("product", "ring")]);
@@ -73,7 +73,7 @@ fn everything_to_a_warehouse_has_the_severity_of_the_event() {
         ("", Severity::Warning),
     ] {
         let plan = plan_of(&[everything(), rule("chat", "\"oncall-chat\"", later)]);
-        assert_eq!(plan.deliveries[0].order.severity, wanted, "{later}");
+        assert_eq!(plan.deliveries[0].spec.severity, wanted, "{later}");
         let named = [("archive", "everything"), ("oncall-chat", "chat")];
         assert_eq!(told(&plan), named);
     }
@@ -82,5 +82,5 @@ fn everything_to_a_warehouse_has_the_severity_of_the_event() {
         rule("log", "\"archive\"", "severity = \"info\""),
         rule("chat", "\"oncall-chat\"", "severity = \"critical\""),
     ]);
-    assert_eq!(plan.deliveries[0].order.severity, Severity::Info);
+    assert_eq!(plan.deliveries[0].spec.severity, Severity::Info);
 }

@@ -95,19 +95,16 @@ fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_
     let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
     let plan = rules(rule).plan(&updated());
     assert_eq!(plan.state, EventState::Routed);
-    let order = &plan.deliveries[0].order;
-    assert_eq!(
-        (order.severity, &*order.template),
-        (Severity::Info, "status")
-    );
+    let spec = &plan.deliveries[0].spec;
+    assert_eq!((spec.severity, &*spec.template), (Severity::Info, "status"));
 
     let more =
         "severity = \"critical\"\ntemplate = \"plain\"\nmention = \"sre\"\ncontinue = true\n";
     let plan = rules(&format!("{rule}{more}")).plan(&updated());
     assert_eq!((plan.state, plan.deliveries.len()), (EventState::Noted, 1));
-    let order = &plan.deliveries[0].order;
+    let spec = &plan.deliveries[0].spec;
     assert_eq!(
-        (order.severity, &*order.template, &*order.mentions),
+        (spec.severity, &*spec.template, &*spec.mentions),
         (Severity::Critical, "plain", &["sre".to_owned()][..])
     );
 }
@@ -181,9 +178,6 @@ fn a_change_of_status_is_matched_by_what_its_report_says() {
 fn what_a_change_is_told_by_does_not_follow_its_report() {
     let set =
         rules("[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n");
-    let order = &set.plan(&updated_with_reports()).deliveries[0].order;
-    assert_eq!(
-        (order.severity, &*order.template),
-        (Severity::Info, "status")
-    );
+    let spec = &set.plan(&updated_with_reports()).deliveries[0].spec;
+    assert_eq!((spec.severity, &*spec.template), (Severity::Info, "status"));
 }

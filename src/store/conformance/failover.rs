@@ -46,13 +46,13 @@ async fn retry_after_the_fallback_refused_goes_to_the_fallback_again() {
     let refused = bench.lease_one("b").await;
     bench.end(&refused, dead("no")).await;
     let of_a = told(&bench, event, "a").await.remove(0);
-    assert_eq!(bench.store().retry(of_a.id).await, Ok(ByHand::Done));
+    assert_eq!(bench.store().retry(of_a.id).await, Ok(AdminResult::Done));
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
     let second = bench.lease_one("b").await;
     assert_ne!(second.item.delivery.id, refused.item.delivery.id);
     bench.end(&second, Verdict::Done).await;
     // Once more: now it is there.
-    assert_eq!(bench.store().retry(of_a.id).await, Ok(ByHand::Done));
+    assert_eq!(bench.store().retry(of_a.id).await, Ok(AdminResult::Done));
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 0);
 }
 
@@ -67,7 +67,7 @@ async fn critical_message_that_was_rerouted_stays_and_is_not_rerouted_again() {
     bench.end(&copy, dead("no")).await;
     assert_eq!(bench.fall_back("a", "b", FallBack::Critical).await, 0);
     let lease = bench.lease_one("a").await;
-    let finished = Finished {
+    let finished = CompletedAttempt {
         fallback: Some(NewDelivery {
             trigger: Trigger::Fallback,
             ..bench.delivery("b", Severity::Critical)
@@ -151,9 +151,9 @@ async fn untried_message_goes_before_one_that_failed_and_a_refused_rate_is_no_fa
     slow.attempt.as_mut().unwrap().outcome = OutcomeKind::SlowDown;
     let recorded = bench.store().finish_attempt(paused.token, slow).await;
     assert_eq!(recorded, Ok(Recorded::Recorded));
-    let order: Vec<_> = bench.lease("oncall", 9).await;
-    let order: Vec<_> = order.iter().map(|one| one.item.event.id.as_str()).collect();
-    assert_eq!(order, ["e2", "e3", "e1"]);
+    let spec: Vec<_> = bench.lease("oncall", 9).await;
+    let spec: Vec<_> = spec.iter().map(|one| one.item.event.id.as_str()).collect();
+    assert_eq!(spec, ["e2", "e3", "e1"]);
     let of = |lease: &Lease<Work>| lease.item.delivery.id;
     assert_eq!(bench.one_delivery(of(&failed)).await.failures, 1);
     assert_eq!(bench.one_delivery(of(&paused)).await.failures, 0);

@@ -6,7 +6,7 @@ use super::*;
 async fn what_was_accepted_comes_back_as_it_was() {
     let mut bench = Bench::new();
     let arrival = bench.arrival("e1", &[("oncall", Severity::Critical)]);
-    let order = arrival.deliveries[0].order.clone();
+    let spec = arrival.deliveries[0].spec.clone();
     let seq = bench.accept(bench.with_images(arrival.clone(), 2)).await;
     bench.reopen();
 
@@ -32,7 +32,7 @@ async fn what_was_accepted_comes_back_as_it_was() {
     };
     let deliveries = bench.store().deliveries(filter).await.unwrap();
     assert_eq!(deliveries.len(), 1);
-    assert_eq!(deliveries[0].order, order);
+    assert_eq!(deliveries[0].spec, spec);
     assert_eq!(deliveries[0].state, DeliveryState::Pending);
     let images = bench.store().images_of(seq).await.unwrap();
     assert_eq!(
@@ -105,7 +105,7 @@ async fn an_ignored_event_is_kept_without_a_body() {
 }
 
 #[tokio::test]
-async fn no_more_pictures_are_fetched_than_the_limit() {
+async fn no_more_images_are_fetched_than_the_limit() {
     let bench = Bench::new();
     let arrival = bench.with_images(bench.arrival("e1", &[]), IMAGES_PER_EVENT_MAX + 1);
     let seq = bench.accept(arrival).await;
@@ -387,6 +387,6 @@ async fn deliveries_are_listed_by_time_and_rule() {
         ..none()
     };
     assert_eq!(count(rule("no such rule")).await, 0);
-    let known = lease.item.delivery.order.rule.as_str();
+    let known = lease.item.delivery.spec.rule.as_str();
     assert_eq!(count(rule(known)).await, 5);
 }

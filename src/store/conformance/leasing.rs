@@ -22,12 +22,12 @@ async fn critical_goes_first_and_newest_first_then_the_others_as_they_came() {
     }
     let first = bench.lease("oncall", 4).await;
     let rest = bench.lease("oncall", 9).await;
-    let order: Vec<_> = first
+    let spec: Vec<_> = first
         .iter()
         .chain(&rest)
         .map(|l| l.item.event.id.as_str().to_owned())
         .collect();
-    assert_eq!(order, ["c2", "c1", "w1", "w2", "i1", "i2"]);
+    assert_eq!(spec, ["c2", "c1", "w1", "w2", "i1", "i2"]);
     assert_eq!(first.len(), 4);
     assert_eq!(bench.lease("oncall", 0).await.len(), 0);
 }
@@ -71,7 +71,7 @@ async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
         Recorded::LeaseLost
     );
     let id = first.item.delivery.id;
-    bench.put_back(&first, bench.now()).await;
+    bench.release_lease(&first, bench.now()).await;
     assert_eq!(bench.store().attempts(id).await.unwrap(), []);
     assert_eq!(bench.one_delivery(id).await.state, DeliveryState::Sending);
     assert_eq!(
@@ -92,7 +92,7 @@ async fn a_restart_takes_up_at_once_what_was_in_flight_with_the_same_key_and_pay
     bench.accept(bench.with_images(arrival, 1)).await;
     bench.clock.advance(Duration::from_secs(3));
     let lease = bench.lease_one("oncall").await;
-    let finished = Finished {
+    let finished = CompletedAttempt {
         payload: Some("the first rendering".into()),
         ..bench.finished(&lease, bench.retry_at(0, Form::Full))
     };
@@ -132,7 +132,7 @@ async fn an_attempt_is_recorded_with_what_follows_from_it() {
         .await;
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
-    let mut finished = Finished {
+    let mut finished = CompletedAttempt {
         payload: Some("full card".into()),
         ..bench.finished(&lease, bench.retry_at(2, Form::Full))
     };
@@ -195,8 +195,10 @@ async fn of_several_that_are_put_back_those_that_are_held_go() {
     }
     let leases = bench.lease("oncall", 3).await;
     bench.end(&leases[1], Verdict::Done).await;
-    let back = leases.iter().map(|lease| PutBack::of(lease, bench.now()));
-    bench.store().put_back(back.collect()).await.unwrap();
+    let back = leases
+        .iter()
+        .map(|lease| LeaseRelease::of(lease, bench.now()));
+    bench.store().release_lease(back.collect()).await.unwrap();
     let mut states = Vec::new();
     for lease in &leases {
         states.push(bench.one_delivery(lease.item.delivery.id).await.state);
@@ -220,7 +222,7 @@ async fn work_that_is_put_back_has_made_no_attempt() {
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let later = bench.now() + Duration::from_secs(30);
-    bench.put_back(&lease, later).await;
+    bench.release_lease(&lease, later).await;
     let back = bench.one_delivery(id).await;
     assert_eq!(
         (back.state, back.attempts, back.due_at),
@@ -236,7 +238,7 @@ async fn a_dead_delivery_is_followed_by_its_fallback() {
         .accept(bench.arrival("e1", &[("oncall", Severity::Critical)]))
         .await;
     let lease = bench.lease_one("oncall").await;
-    let finished = Finished {
+    let finished = CompletedAttempt {
         fallback: Some(NewDelivery {
             trigger: Trigger::Fallback,
             ..bench.delivery("product", Severity::Critical)
@@ -321,13 +323,13 @@ async fn a_destination_that_works_again_has_all_its_deliveries_due_newest_critic
     }
     assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(3));
     assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(0));
-    let order: Vec<_> = bench
+    let spec: Vec<_> = bench
         .lease("oncall", 9)
         .await
         .iter()
         .map(|l| l.item.event.id.to_string())
         .collect();
-    assert_eq!(order, ["c2", "c1", "i1"]);
+    assert_eq!(spec, ["c2", "c1", "i1"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::*;
 
 /// Delivers what is leased; the platform calls its message `handle`.
 pub(super) async fn send(bench: &Bench, lease: &Lease<Work>, handle: &str) {
-    let finished = Finished {
+    let finished = CompletedAttempt {
         handle: Some(MessageHandle(handle.into())),
         ..bench.finished(lease, Verdict::Done)
     };
@@ -13,7 +13,7 @@ pub(super) async fn send(bench: &Bench, lease: &Lease<Work>, handle: &str) {
 }
 
 #[tokio::test]
-async fn late_pictures_know_the_first_message_of_their_event_at_their_destination() {
+async fn late_images_know_the_first_message_of_their_event_at_their_destination() {
     let mut bench = Bench::new();
     let places = [
         ("oncall", Severity::Critical),

@@ -1,14 +1,14 @@
-//! What the journal promises, as tests of its public face: any other journal would have to pass them too.
+//! What the store promises, as tests of its public face: any other store would have to pass them too.
 
-mod by_hand;
-mod closing;
+mod admin;
 mod failover;
+mod feedback_status;
+mod images;
 mod intake;
-mod late;
+mod late_summaries;
 mod leasing;
 mod messages;
-mod pictures;
-mod removal;
+mod retention;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::*;
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
-/// A journal in a folder of its own, on a clock that is moved by hand.
+/// A store in a folder of its own, on a clock that is moved by hand.
 pub(super) struct Bench {
     pub(super) dir: tempfile::TempDir,
     pub(super) clock: Arc<ManualClock>,
@@ -69,7 +69,7 @@ impl Bench {
         self.clock.now()
     }
 
-    /// An event whose deliveries, if it has pictures, wait three seconds for them.
+    /// An event whose deliveries, if it has images, wait three seconds for them.
     pub(super) fn arrival(&self, id: &str, deliveries: &[(&str, Severity)]) -> Arrival {
         Arrival {
             id: id.into(),
@@ -101,7 +101,7 @@ impl Bench {
     pub(super) fn delivery(&self, destination: &str, severity: Severity) -> NewDelivery {
         NewDelivery {
             destination: destination.into(),
-            order: Order {
+            spec: MessageSpec {
                 rule: "blank screen".into(),
                 severity,
                 template: "alert".into(),
@@ -143,9 +143,9 @@ impl Bench {
             .unwrap()
     }
 
-    pub(super) async fn put_back(&self, lease: &Lease<Work>, due_at: Timestamp) {
-        let back = vec![PutBack::of(lease, due_at)];
-        self.store().put_back(back).await.unwrap();
+    pub(super) async fn release_lease(&self, lease: &Lease<Work>, due_at: Timestamp) {
+        let back = vec![LeaseRelease::of(lease, due_at)];
+        self.store().release_lease(back).await.unwrap();
     }
 
     /// Closes what is leased, in time.
@@ -153,9 +153,9 @@ impl Bench {
         assert_eq!(self.finish(lease, verdict).await, Recorded::Recorded);
     }
 
-    pub(super) fn finished(&self, lease: &Lease<Work>, verdict: Verdict) -> Finished {
+    pub(super) fn finished(&self, lease: &Lease<Work>, verdict: Verdict) -> CompletedAttempt {
         let failed = !matches!(verdict, Verdict::Done);
-        Finished {
+        CompletedAttempt {
             id: lease.item.delivery.id,
             attempt: Some(Attempt {
                 number: lease.item.delivery.attempts + 1,
@@ -180,9 +180,9 @@ impl Bench {
         }
     }
 
-    /// Delivers what is leased, showing these pictures.
+    /// Delivers what is leased, showing these images.
     pub(super) async fn deliver(&self, lease: &Lease<Work>, shown: u32) {
-        let finished = Finished {
+        let finished = CompletedAttempt {
             shown,
             ..self.finished(lease, Verdict::Done)
         };
@@ -205,14 +205,14 @@ impl Bench {
         self.lease_images(1).await.remove(0)
     }
 
-    /// Leases so many picture jobs, of whatever host.
+    /// Leases so many image jobs, of whatever host.
     pub(super) async fn lease_images(&self, count: usize) -> Vec<Lease<ImageJob>> {
         let hosts = ImageHosts::default();
         let leased = self.store().lease_images(count, LEASE, &hosts).await;
         leased.unwrap().leases
     }
 
-    /// Keeps the picture of the job, whose bytes are `bytes`.
+    /// Keeps the image of the job, whose bytes are `bytes`.
     pub(super) async fn keep(&self, lease: &Lease<ImageJob>, bytes: &str) -> ImageId {
         let kept = kept(bytes);
         let id = kept.id.clone();
@@ -233,7 +233,7 @@ impl Bench {
             .unwrap()
     }
 
-    /// The files of the journal that hold `marker`.
+    /// The files of the store that hold `marker`.
     pub(super) fn files_with(&self, marker: &str) -> Vec<String> {
         let files = std::fs::read_dir(self.path().parent().unwrap()).unwrap();
         files

@@ -2,10 +2,11 @@
 
 use rusqlite::params;
 
-use super::states::{self, Key};
-use super::tx::Tx;
+use super::engine::event_id_index;
+use super::engine::tx::Tx;
+use super::feedback_status::{self, Key};
 use super::values::signed;
-use super::{deliveries, ids, messages};
+use super::{deliveries, messages};
 use crate::model::*;
 use crate::net::host_of;
 use crate::store::Topic;
@@ -13,7 +14,7 @@ use crate::store::{Accepted, Arrival, NewDelivery};
 
 /// See [`crate::store::Store::accept`].
 pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
-    if let Some(first) = ids::find(tx, &arrival.id, &arrival.via)? {
+    if let Some(first) = event_id_index::find(tx, &arrival.id, &arrival.via)? {
         return Ok(Accepted::Repeat(first));
     }
     let Some(event) = insert_event(tx, arrival)? else {
@@ -21,7 +22,7 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
     };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
-        states::brought(tx, event, &Key { app, id })?;
+        feedback_status::link_originating_event(tx, event, &Key { app, id })?;
     }
     let told = already_told(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
@@ -42,7 +43,7 @@ fn already_told(
     let Some(change) = &arrival.change else {
         return Ok(Vec::new());
     };
-    let effects = states::platform_says(tx, event, change)?;
+    let effects = feedback_status::apply_platform_change(tx, event, change)?;
     let mut told: Option<Vec<DestinationName>> = None;
     for (effect, brought_by) in effects {
         let Some(brought_by) = brought_by.filter(|_| effect == Effect::Known) else {
@@ -91,7 +92,7 @@ fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<Event
         return Ok(None);
     }
     let event = EventSeq(tx.last_insert_rowid());
-    ids::add(tx, &arrival.id, event)?;
+    event_id_index::add(tx, &arrival.id, event)?;
     if let Some(body) = &arrival.body {
         tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, ?2)")?
             .execute(params![event, body.expose()])?;
@@ -109,7 +110,7 @@ fn user_keys(users: &[Private]) -> Option<Vec<u8>> {
 /// Bytes of a [`user_key`].
 pub(super) const USER_KEY_BYTES: usize = 16;
 
-/// What stands for a person's id in the journal. Only a hash, for pages keep traces of what was moved
+/// What stands for a person's id in the store. Only a hash, for pages keep traces of what was moved
 /// within them; half of one, for it need not withstand forgers.
 pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
     use sha2::{Digest, Sha256};

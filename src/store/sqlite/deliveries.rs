@@ -2,12 +2,12 @@
 
 use rusqlite::params;
 
-use super::tx::Tx;
-use super::values::OrderColumn;
+use super::engine::tx::Tx;
+use super::values::SpecColumn;
 use crate::model::*;
 use crate::store::NewDelivery;
 
-/// Makes a delivery. `unsettled`: pictures of its event are still to be fetched, so it waits until its
+/// Makes a delivery. `unsettled`: images of its event are still to be fetched, so it waits until its
 /// due time at the latest; otherwise there is nothing to wait for.
 pub(super) fn insert(
     tx: &Tx<'_>,
@@ -23,20 +23,20 @@ pub(super) fn insert(
     };
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
-                                 created_at, due_at, first_due_at, due_since, waits_for_images, terms)
+                                 created_at, due_at, first_due_at, due_since, waits_for_images, spec)
          VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 'full', ?6, ?7, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
         event,
         new.destination,
-        new.order.severity,
+        new.spec.severity,
         new.trigger,
         tx.now,
         due_at,
         tx.uptime.map(|now| now.after(due_at.since(tx.now))),
         waits,
-        OrderColumn::of(&new.order),
+        SpecColumn::of(&new.spec),
     ])?;
     tx.announce_delivery(&new.destination);
     Ok(id)

@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::tx::Tx;
+use super::engine::tx::Tx;
 use crate::model::*;
 
 /// The messages of event `?1` that are changed with its feedback: those sent after `?2` as a card or
@@ -54,8 +54,8 @@ pub(super) fn request(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> 
 fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
-                                 created_at, due_at, first_due_at, due_since, terms, edits)
-         SELECT ?2, event_seq, destination, severity, 'edit', 'pending', form, ?3, ?3, ?3, ?4, terms, id
+                                 created_at, due_at, first_due_at, due_since, spec, edits)
+         SELECT ?2, event_seq, destination, severity, 'edit', 'pending', form, ?3, ?3, ?3, ?4, spec, id
          FROM deliveries WHERE id = ?1 RETURNING destination",
     )?
     .query_row(

@@ -1,10 +1,10 @@
-//! Removing a person's words and pictures.
+//! Removing a person's words and images.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{USER_KEY_BYTES, user_key};
-use super::tx::Tx;
-use super::{history, messages};
+use super::engine::tx::Tx;
+use super::{messages, status_history};
 use crate::model::*;
 
 /// What the bare record says.
@@ -50,14 +50,14 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
     )?
     .execute([event])?;
     messages::forget(tx, event)?;
-    history::forget_people(tx, event)?;
+    status_history::forget_people(tx, event)?;
     let bodies = tx
         .prepare_cached("DELETE FROM bodies WHERE event_seq = ?1")?
         .execute([event])?;
     Ok(bodies > 0)
 }
 
-/// The kept pictures of an event.
+/// The kept images of an event.
 pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     conn.prepare_cached(
         "SELECT DISTINCT image_id FROM image_jobs WHERE event_seq = ?1 AND image_id IS NOT NULL",
@@ -66,7 +66,7 @@ pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<
     .collect()
 }
 
-/// Forgets those pictures that no event has any more, and returns them.
+/// Forgets those images that no event has any more, and returns them.
 pub(super) fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Result<Vec<ImageId>> {
     let mut unneeded = Vec::new();
     for image in images {

@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::tx::Tx;
-use super::values::OrderColumn;
+use super::engine::tx::Tx;
+use super::values::SpecColumn;
 use super::{deliveries, rows};
 use crate::model::*;
 use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position};
@@ -48,23 +48,23 @@ pub(in crate::store) fn failover_page(
 struct Waiting {
     event: EventSeq,
     created_at: Timestamp,
-    order: Order,
+    spec: MessageSpec,
 }
 
 /// The delivery, if it still waits.
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     use rusqlite::OptionalExtension;
     tx.prepare_cached(
-        "SELECT event_seq, created_at, severity, terms, destination FROM deliveries
+        "SELECT event_seq, created_at, severity, spec, destination FROM deliveries
          WHERE id = ?1 AND state = 'pending' AND rerouted = 0",
     )?
     .query_row([id], |row| {
-        let terms: OrderColumn = row.get(3)?;
+        let spec: SpecColumn = row.get(3)?;
         Ok(Waiting {
             event: row.get(0)?,
             created_at: row.get(1)?,
             // It shows no more there than it would here.
-            order: terms.into_order(row.get(2)?).fallen_from(&row.get(4)?),
+            spec: spec.into_spec(row.get(2)?).fallen_from(&row.get(4)?),
         })
     })
     .optional()
@@ -84,7 +84,7 @@ pub(in crate::store) fn fall_back(
         };
         let new = NewDelivery {
             destination: to.clone(),
-            order: one.order,
+            spec: one.spec,
             trigger: Trigger::Fallback,
             due_at: tx.now,
         };

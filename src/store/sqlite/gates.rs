@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::tx::Tx;
+use super::engine::tx::Tx;
 use super::values::unsigned;
 use crate::model::DestinationName;
 use crate::store::GateRecord;

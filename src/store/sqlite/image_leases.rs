@@ -1,4 +1,4 @@
-//! Which picture jobs are worked on next: found by ranges of indexes, so that looking costs the same
+//! Which image jobs are worked on next: found by ranges of indexes, so that looking costs the same
 //! however many wait.
 //!
 //! Jobs that are ready are ordered by stage, host and deadline. A look goes from host to host, skips those
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use super::engine::tx::Tx;
 use super::images::release_waiting;
-use super::tx::Tx;
 use super::values::signed;
 use crate::model::*;
 use crate::store::{ImageHosts, LeasedImages, LostImageLease, Topic};
 
-/// A job waits at longest for its picture's deadline, 72 hours, and an hour for clocks that differ. What
+/// A job waits at longest for its image's deadline, 72 hours, and an hour for clocks that differ. What
 /// is due later than this was written before the wall clock jumped back, and is due now.
 const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
 /// How many hosts one look asks for. The next look goes on from there.
@@ -134,9 +134,9 @@ fn of_stage(
 
 /// When the first and the last of the waiting jobs are due.
 fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
-    let end = |order: &str| -> rusqlite::Result<Option<Timestamp>> {
+    let end = |spec: &str| -> rusqlite::Result<Option<Timestamp>> {
         conn.prepare_cached(&format!(
-            "SELECT {order}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
+            "SELECT {spec}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
              WHERE state = 'pending' AND stage = 2"
         ))?
         .query_row([], |row| row.get(0))

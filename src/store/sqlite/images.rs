@@ -1,10 +1,10 @@
-//! What becomes of picture jobs, and what is known of kept pictures.
+//! What becomes of image jobs, and what is known of kept images.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::tx::Tx;
+use super::engine::tx::Tx;
 use super::values::signed;
-use super::{deliveries, follow_up, rows};
+use super::{deliveries, late_images, rows};
 use crate::model::*;
 use crate::store::ImageVerdict;
 use crate::store::Topic;
@@ -51,7 +51,7 @@ pub(in crate::store) fn finish_image(
         ImageVerdict::Kept(kept) => {
             keep(tx, kept)?;
             release_waiting(tx, event)?;
-            follow_up::send_late_images(tx, event)?;
+            late_images::send_late_images(tx, event)?;
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
         ImageVerdict::RetryAt { refused, .. } => {
@@ -84,7 +84,7 @@ fn keep(tx: &Tx<'_>, kept: &KeptImage) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// When the last picture is settled or refused, nothing is left to wait for.
+/// When the last image is settled or refused, nothing is left to wait for.
 pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     if rows::images_unsettled(tx, event)? {
         return Ok(());

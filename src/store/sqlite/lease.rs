@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::engine::tx::Tx;
 use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
-use super::tx::Tx;
 use super::values::signed;
-use super::{history, messages, states};
+use super::{feedback_status, messages, status_history};
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
-/// Nothing waits longer than this: a platform's `Retry-After` and a rule's `wait` for pictures are an
+/// Nothing waits longer than this: a platform's `Retry-After` and a rule's `wait` for images are an
 /// hour at most, and every other pause is shorter. What is due later was written before the wall clock
 /// jumped back, and is due now. The minute is for a clock that is merely set right between the two looks
 /// at it.
@@ -28,7 +28,7 @@ struct Range {
 }
 
 macro_rules! range {
-    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $order:literal) => {
+    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $spec:literal) => {
         Range {
             severity: Severity::$severity,
             tried: $tried_flag,
@@ -38,7 +38,7 @@ macro_rules! range {
                 "' AND tried = ",
                 $tried,
                 " AND state = 'pending' AND due_at <= ?2 ORDER BY ",
-                $order,
+                $spec,
                 " LIMIT ?3"
             ),
             astray: concat!(
@@ -47,7 +47,7 @@ macro_rules! range {
                 "' AND tried = ",
                 $tried,
                 " AND state = 'pending' AND due_at > ?2 ORDER BY ",
-                $order,
+                $spec,
                 " LIMIT ?3"
             ),
             first: concat!(
@@ -251,7 +251,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     })?;
     let shown = match delivery.trigger {
         Trigger::LateImages => {
-            super::follow_up::shown(conn, delivery.event, &delivery.destination)?
+            super::late_images::shown(conn, delivery.event, &delivery.destination)?
         }
         Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
     };
@@ -260,7 +260,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
             true => rows::images_of(conn, event.seq)?,
             false => Vec::new(),
         },
-        newest: super::late::newest_told(conn, &event)?,
+        newest: super::late_summaries::newest_told(conn, &event)?,
         shown,
         // The first attempt finds none: an earlier one kept it.
         payload: match delivery.attempts {
@@ -269,7 +269,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         },
         message: message(conn, &delivery, more.change)?,
         state: match more.state {
-            true => states::state_of(conn, event.seq)?,
+            true => feedback_status::state_of(conn, event.seq)?,
             false => None,
         },
         delivery,
@@ -302,7 +302,7 @@ fn message(
         Trigger::Edit => messages::edited_by(conn, delivery.id),
         Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
         Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test if change => {
-            match history::followed_by(conn, delivery.event)? {
+            match status_history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),
                 None => Ok(None),
             }

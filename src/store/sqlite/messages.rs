@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::edits;
-use super::tx::Tx;
+use super::engine::tx::Tx;
 use crate::model::*;
 
 /// Keeps what the platform calls the message of a delivery.

@@ -1,44 +1,30 @@
-//! The journal in an SQLite file.
+//! The store in an SQLite file.
 
 mod accept;
-mod batch;
-mod by_hand;
-mod connect;
+mod admin;
+mod complete_attempt;
 mod deliveries;
 mod edits;
+mod engine;
 mod erase;
 mod failover;
-mod file_watch;
-mod files;
-mod finish;
-mod follow_up;
+mod feedback_status;
 mod gates;
-mod history;
-mod ids;
 mod image_leases;
 mod images;
-mod late;
+mod late_images;
+mod late_summaries;
 mod lease;
-mod lists;
-mod log;
 mod messages;
-mod meta;
-mod open;
 mod orphans;
-mod queue;
-mod readers;
+mod queries;
 mod replay;
+mod retention;
 mod rows;
-mod schema;
-mod states;
 mod stats;
-mod status_jobs;
-mod sweep;
-mod syncer;
-mod tx;
-mod uptime;
+mod status_history;
+mod status_outbox;
 mod values;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -50,62 +36,64 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-pub(super) use open::{open, open_beside};
-pub(super) use tx::Tx;
-pub(super) use writer::Unawaited;
+pub(super) use engine::open::{open, open_beside};
+pub(super) use engine::tx::Tx;
+pub(super) use engine::writer::IfAbandoned;
 
 pub(super) use accept::{accept, add_deliveries};
-pub(super) use by_hand::{discard, make_due, retry};
+pub(super) use admin::{discard, make_due, retry};
+pub(super) use complete_attempt::{finish_attempt, release_lease};
+pub(super) use engine::meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
 pub(super) use erase::{erase, events_of_user};
 pub(super) use failover::{expire, failover_page, fall_back};
-pub(super) use finish::{finish_attempt, put_back};
+pub(super) use feedback_status::{apply_action, end_undos, platform_lists, state_of};
 pub(super) use gates::{gates, put_gate, resume, resumes};
-pub(super) use history::{acts_of, clicks_of, forget_clicks};
 pub(super) use image_leases::{
     ImageLook, lease_images, look_for_images, make_images_due, mark_image_check, next_image_due_at,
     ready_images,
 };
 pub(super) use images::{finish_image, forget_image_keys, image_key, kept_image, put_image_key};
-pub(super) use late::{accept_late, feedback_events, known_feedback, summaries_of, summarise_late};
+pub(super) use late_summaries::{
+    accept_late, feedback_events, known_feedback, summaries_of, summarise_late,
+};
 pub(super) use lease::{lease_due, lease_probe, leased_work, next_due_at};
-pub(super) use lists::{attempts, deliveries, event_by_id, events};
 pub(super) use messages::messages_of;
-pub(super) use meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
 pub(super) use orphans::{rename_destination, settle_orphans};
+pub(super) use queries::{attempts, deliveries, event_by_id, events};
 pub(super) use replay::{replay, retry_at};
+pub(super) use retention::{kept_bytes, remove_images, sweep};
 pub(super) use rows::{event_by_seq, images_of};
-pub(super) use states::{act, end_undos, platform_lists, state_of};
 pub(super) use stats::stats;
-pub(super) use status_jobs::{
+pub(super) use status_history::{acts_of, clicks_of, forget_clicks};
+pub(super) use status_outbox::{
     finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,
 };
-pub(super) use sweep::{kept_bytes, remove_images, sweep};
 
 use super::StoreError;
 use super::wakeups::Topic;
 use crate::model::{EventSeq, Uptime};
-use file_watch::FileWatch;
-use readers::Readers;
-use uptime::UptimeClock;
-use writer::Writer;
+use engine::file_watch::FileWatch;
+use engine::readers::Readers;
+use engine::uptime::UptimeClock;
+use engine::writer::Writer;
 
-/// An open journal.
-pub(super) struct Journal {
+/// An open store.
+pub(super) struct Database {
     writer: Writer,
     readers: Arc<Readers>,
     watch: Arc<FileWatch>,
-    /// Picture jobs that were in hand when the relay that had the journal last ended without a word.
+    /// Image jobs that were in hand when the relay that had the store last ended without a word.
     pub(super) interrupted_images: Vec<(EventSeq, u8)>,
     uptime: UptimeClock,
-    /// Held while the journal is open; `None` beside a running relay.
+    /// Held while the store is open; `None` beside a running relay.
     _lock: Option<File>,
 }
 
-impl Journal {
+impl Database {
     /// Runs an act that may write, and answers when it is on the disk.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        unawaited: Unawaited,
+        unawaited: IfAbandoned,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.call(unawaited, act).await
@@ -125,7 +113,7 @@ impl Journal {
         self.watch.check()
     }
 
-    /// Runs an act that only reads, on one state of the journal.
+    /// Runs an act that only reads, on one state of the store.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -137,7 +125,7 @@ impl Journal {
     pub(super) async fn backup(&self, file: &Path) -> Result<(), StoreError> {
         let file = file.to_owned();
         self.readers
-            .with(move |conn| schema::copy_to(conn, &file))
+            .with(move |conn| engine::migrations::copy_to(conn, &file))
             .await
     }
 
@@ -157,7 +145,7 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
+impl Drop for Database {
     fn drop(&mut self) {
         self.readers.close();
     }

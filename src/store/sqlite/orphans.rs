@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::tx::Tx;
+use super::engine::tx::Tx;
 use crate::model::*;
 use crate::store::Orphaned;
 

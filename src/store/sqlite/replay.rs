@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::tx::Tx;
-use super::{accept, by_hand, deliveries};
+use super::engine::tx::Tx;
+use super::{accept, admin, deliveries};
 use crate::model::*;
-use crate::store::{ByHand, NewDelivery};
+use crate::store::{AdminResult, NewDelivery};
 
 /// See [`crate::store::Store::replay`].
 pub(in crate::store) fn replay(
@@ -29,19 +29,19 @@ pub(in crate::store) fn retry_at(
     tx: &Tx<'_>,
     id: DeliveryId,
     destination: &DestinationName,
-) -> rusqlite::Result<ByHand> {
+) -> rusqlite::Result<AdminResult> {
     let found: Option<(DeliveryState, Trigger)> = tx
         .prepare_cached("SELECT state, trigger FROM deliveries WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((state, trigger)) = found else {
-        return Ok(ByHand::NotFound);
+        return Ok(AdminResult::NotFound);
     };
     // An edit changes a message that stands elsewhere.
     if matches!(state, DeliveryState::Sending | DeliveryState::Delivered)
         || trigger == Trigger::Edit
     {
-        return Ok(ByHand::Refused(state));
+        return Ok(AdminResult::Refused(state));
     }
     // What was rendered for the other destination has another form, and other fields.
     deliveries::drop_payload(tx, id)?;
@@ -49,5 +49,5 @@ pub(in crate::store) fn retry_at(
         "UPDATE deliveries SET destination = ?2, form = 'full', reason = NULL WHERE id = ?1",
     )?
     .execute(params![id, destination])?;
-    by_hand::retry(tx, id)
+    admin::retry(tx, id)
 }

@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::values::{OrderColumn, unsigned};
+use super::values::{SpecColumn, unsigned};
 use crate::model::*;
 
 /// The columns of a delivery `d` with its event `e`, as [`delivery`] reads them.
 macro_rules! delivery_columns {
     () => {
-        "d.id, d.event_seq, e.id AS event_id, d.destination, d.terms, d.severity, d.trigger, d.state,
+        "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.severity, d.trigger, d.state,
          d.form, d.attempts, d.created_at, d.due_at, d.first_due_at, d.reason, d.failures, d.unanswered,
          d.failed_at, d.due_since"
     };
@@ -32,13 +32,13 @@ pub(super) const SELECT_DELIVERY: &str = concat!(
 
 /// Reads the first columns of a row: by place, for looking up fourteen names takes longer than the query.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let terms: OrderColumn = row.get(4)?;
+    let spec: SpecColumn = row.get(4)?;
     Ok(Delivery {
         id: row.get(0)?,
         event: row.get(1)?,
         event_id: row.get(2)?,
         destination: row.get(3)?,
-        order: terms.into_order(row.get(5)?),
+        spec: spec.into_spec(row.get(5)?),
         trigger: row.get(6)?,
         state: row.get(7)?,
         form: row.get(8)?,
@@ -88,7 +88,7 @@ pub(in crate::store) fn event_by_seq(
     .optional()
 }
 
-/// An event's pictures in order.
+/// An event's images in order.
 pub(in crate::store) fn images_of(
     conn: &Connection,
     event: EventSeq,
@@ -132,7 +132,7 @@ pub(super) fn kept_image_row(row: &Row<'_>) -> rusqlite::Result<KeptImage> {
     })
 }
 
-/// Whether pictures of the event are still to be fetched, and can be.
+/// Whether images of the event are still to be fetched, and can be.
 pub(super) fn images_unsettled(conn: &Connection, event: EventSeq) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM image_jobs

@@ -1,5 +1,5 @@
 //! How the values of `model` stand in a row: times as milliseconds, enumerations by their key, so that
-//! an operator with `sqlite3` can read the journal.
+//! an operator with `sqlite3` can read the store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,7 +81,7 @@ macro_rules! keyed {
 }
 
 keyed!(
-    Act, "act";
+    TriageAction, "act";
     DeliveryState, "state of a delivery";
     Effect, "effect";
     EventState, "state of an event";
@@ -91,13 +91,13 @@ keyed!(
     OutcomeKind, "outcome";
     Severity, "severity";
     StatusJobState, "state of a wished status";
-    Through, "way of a change";
+    ChangeSource, "way of a change";
     Trigger, "trigger";
 );
 
-/// What of an [`Order`] has no column of its own.
+/// What of an [`MessageSpec`] has no column of its own.
 #[derive(Serialize, Deserialize)]
-pub(super) struct OrderColumn {
+pub(super) struct SpecColumn {
     rule: String,
     template: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,17 +110,17 @@ pub(super) struct OrderColumn {
     fell_from: Vec<String>,
 }
 
-impl OrderColumn {
-    pub(super) fn of(order: &Order) -> Self {
+impl SpecColumn {
+    pub(super) fn of(spec: &MessageSpec) -> Self {
         Self {
-            rule: order.rule.as_str().to_owned(),
-            template: order.template.clone(),
-            mentions: order.mentions.clone(),
-            labels: order.labels.clone(),
-            wait_ms: order
+            rule: spec.rule.as_str().to_owned(),
+            template: spec.template.clone(),
+            mentions: spec.mentions.clone(),
+            labels: spec.labels.clone(),
+            wait_ms: spec
                 .wait
                 .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            fell_from: order
+            fell_from: spec
                 .fell_from
                 .iter()
                 .map(|one| one.as_str().to_owned())
@@ -128,8 +128,8 @@ impl OrderColumn {
         }
     }
 
-    pub(super) fn into_order(self, severity: Severity) -> Order {
-        Order {
+    pub(super) fn into_spec(self, severity: Severity) -> MessageSpec {
+        MessageSpec {
             rule: RuleName::new(self.rule),
             severity,
             template: self.template,
@@ -145,7 +145,7 @@ impl OrderColumn {
     }
 }
 
-impl ToSql for OrderColumn {
+impl ToSql for SpecColumn {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         serde_json::to_string(self)
             .map(ToSqlOutput::from)
@@ -153,7 +153,7 @@ impl ToSql for OrderColumn {
     }
 }
 
-impl FromSql for OrderColumn {
+impl FromSql for SpecColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         serde_json::from_str(value.as_str()?).map_err(|_malformed| unknown("order"))
     }

@@ -125,7 +125,7 @@ impl InternalEvent for DeliveryEnded<'_> {
     }
 }
 
-/// A destination's gate changed. Its numbers are read from the journal.
+/// A destination's gate changed. Its numbers are read from the store.
 pub struct GateChanged<'a> {
     /// Which destination.
     pub destination: &'a DestinationName,

@@ -102,7 +102,7 @@ pub struct Metrics {
     image_deadline: Seconds,
     image_bytes: Gauge,
     statuses_waiting: Gauge,
-    journal_up: Gauge,
+    store_up: Gauge,
     pub(super) store_in_place: Gauge,
     pub(super) log_lines_dropped: Counter,
 }
@@ -164,7 +164,7 @@ impl Metrics {
             image_deadline: Seconds::default(),
             image_bytes: Gauge::default(),
             statuses_waiting: Gauge::default(),
-            journal_up: Gauge::default(),
+            store_up: Gauge::default(),
             store_in_place: Gauge::default(),
             log_lines_dropped: Counter::default(),
         };
@@ -227,7 +227,7 @@ impl Metrics {
         self.register_seconds("delivery", help, self.delivery_seconds.clone());
         let help = "Templates that failed and gave way to the built-in plain one";
         self.register("template_failures", help, self.template_failures.clone());
-        let help = "Deliveries in the journal that are not done, by state";
+        let help = "Deliveries in the store that are not done, by state";
         self.register("queue", help, self.queue.clone());
         let help = "Age of the oldest delivery that waits or is in flight; 0: there is none";
         self.register_seconds("queue_oldest", help, self.queue_age.clone());
@@ -295,8 +295,8 @@ impl Metrics {
     }
 
     fn register_health(&mut self) {
-        let help = "1 while the journal can be written to, as it was tried for this answer; while it is 0, what is read from it (queues, pauses, pictures, last events) is as it was";
-        self.register("journal_up", help, self.journal_up.clone());
+        let help = "1 while the store can be written to, as it was tried for this answer; while it is 0, what is read from it (queues, pauses, pictures, last events) is as it was";
+        self.register("store_up", help, self.store_up.clone());
         let help = "1 while the files of the store are where the relay opened them; while it is 0, events are refused";
         self.register("store_in_place", help, self.store_in_place.clone());
         let help = "Lines of the log that were dropped because whoever reads it was too slow";
@@ -365,14 +365,14 @@ impl Metrics {
         }
     }
 
-    /// Sets how many pictures wait, and how long the one that ends first can still be fetched.
+    /// Sets how many images wait, and how long the one that ends first can still be fetched.
     pub fn set_images(&self, waiting: u64, nearest_deadline: Option<Duration>) {
         self.images_waiting.set(signed(waiting));
         let seconds = nearest_deadline.map_or(f64::NAN, |left| left.as_secs_f64());
         self.image_deadline.set(seconds);
     }
 
-    /// Sets how many bytes of pictures are kept.
+    /// Sets how many bytes of images are kept.
     pub fn set_image_bytes(&self, kept: u64) {
         self.image_bytes.set(signed(kept));
     }
@@ -403,9 +403,9 @@ impl Metrics {
         self.log_lines_dropped.inc_by(lines);
     }
 
-    /// Sets whether the journal can be written to.
+    /// Sets whether the store can be written to.
     pub fn set_journal_up(&self, up: bool) {
-        self.journal_up.set(i64::from(up));
+        self.store_up.set(i64::from(up));
     }
 
     /// All of it.

@@ -10,8 +10,8 @@ use prometheus_client::metrics::family::Family;
 use super::labels::*;
 use super::{Metrics, words};
 use crate::model::{
-    Act, AppName, DeliveryState, DestinationName, EventState, NoticeKind, OutcomeKind, RuleName,
-    Through,
+    AppName, ChangeSource, DeliveryState, DestinationName, EventState, NoticeKind, OutcomeKind,
+    RuleName, TriageAction,
 };
 
 /// The names of a configuration that labels may hold.
@@ -91,12 +91,12 @@ impl Metrics {
             let kind = kind.key();
             Turn::Begin.take(&self.notices, &Kind { kind });
         }
-        for through in [Through::Feishu, Through::Slack] {
+        for through in [ChangeSource::Feishu, ChangeSource::Slack] {
             self.begin_clicks(through);
         }
     }
 
-    fn begin_clicks(&self, through: Through) {
+    fn begin_clicks(&self, through: ChangeSource) {
         let begin = |act, result| {
             let through = through.key();
             let labels = Click {
@@ -106,16 +106,16 @@ impl Metrics {
             };
             Turn::Begin.take(&self.clicks, &labels);
         };
-        for act in Act::ALL {
+        for act in TriageAction::ALL {
             for result in words::CLICKS {
                 // Only what is taken back can be too late for it.
-                if *result != "too_late" || *act == Act::Undo {
+                if *result != "too_late" || *act == TriageAction::Undo {
                     begin(act.key(), *result);
                 }
             }
         }
         begin(words::NO_ACT, words::FORGED);
-        if through == Through::Slack {
+        if through == ChangeSource::Slack {
             begin(words::NO_ACT, words::CLICK_REFUSED);
         }
     }

@@ -80,7 +80,7 @@ pub(in crate::telemetry) const ENDS: &[&str] = &["delivered", "dead", "discarded
 /// What comes of ringing people.
 pub(in crate::telemetry) const RINGS: [&str; 2] = ["rung", "failed"];
 
-/// What comes of an attempt to fetch a picture; the last two settle it.
+/// What comes of an attempt to fetch an image; the last two settle it.
 pub(in crate::telemetry) const IMAGES: [&str; 4] = ["retry", "lease_lost", "kept", "lost"];
 
 /// What comes of comparing with the platform's list.

@@ -1,4 +1,4 @@
-//! Pictures that somebody made to do harm, and a host that serves them so.
+//! Images that somebody made to do harm, and a host that serves them so.
 
 use std::io::{Cursor, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -183,7 +183,7 @@ pub fn jpeg() -> Vec<u8> {
 /// What the host does once it was asked.
 #[derive(Clone)]
 pub enum Act {
-    /// Sends this as a picture.
+    /// Sends this as an image.
     Body(Vec<u8>),
     /// Sends a head, and then bytes without end.
     Endless(&'static str),

@@ -26,7 +26,7 @@ impl Start {
 }
 
 fn limits(paces: &[(u32, u64)], concurrency: usize) -> Limits {
-    let pace = |&(count, ms): &(u32, u64)| Pace {
+    let pace = |&(count, ms): &(u32, u64)| RateLimit {
         count,
         per: Duration::from_millis(ms),
     };

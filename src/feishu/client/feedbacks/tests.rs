@@ -76,7 +76,7 @@ fn an_item_becomes_the_event_that_never_came() {
     let Found::Event(event) = reading.found else {
         panic!("it is an event");
     };
-    // What the journal keeps reads as the same.
+    // What the store keeps reads as the same.
     let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();
     assert_eq!(*event, again);
     let said = feedback_of(&event.content);

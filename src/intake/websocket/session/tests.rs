@@ -19,7 +19,7 @@ fn link(room: usize) -> Link {
     });
     Link {
         app: "shop".into(),
-        board: Board::default(),
+        board: ConnectionStates::default(),
         metrics: Arc::new(metrics),
         clock: Arc::new(ManualClock::new(Timestamp::from_millis(1_711_111_111_000))),
         tasks: Tasks::new(),
@@ -87,7 +87,7 @@ async fn run<H, F>(
     handle: H,
     ending: &CancellationToken,
     server: impl AsyncFnOnce(WebSocket),
-) -> (End, Duration)
+) -> (DisconnectReason, Duration)
 where
     H: Fn(Bytes, Instant) -> F,
     F: Future<Output = Ack> + Send + 'static,
@@ -110,7 +110,7 @@ async fn a_silent_peer_is_noticed_ten_seconds_after_a_ping() {
     // It takes what is sent and says nothing at all.
     let mute = async |mut server: WebSocket| while next(&mut server).await.is_some() {};
     let (end, lasted) = run(&link(8), 90, at_once, &never, mute).await;
-    assert_eq!((end, lasted), (End::Silent, ANSWER_WITHIN));
+    assert_eq!((end, lasted), (DisconnectReason::Silent, ANSWER_WITHIN));
 
     // It falls silent after its second pong: noticed within an interval and ten seconds.
     let falls_silent = async |mut server: WebSocket| {
@@ -121,7 +121,10 @@ async fn a_silent_peer_is_noticed_ten_seconds_after_a_ping() {
         while next(&mut server).await.is_some() {}
     };
     let (end, lasted) = run(&link(8), 90, at_once, &never, falls_silent).await;
-    assert_eq!((end, lasted), (End::Silent, Duration::from_secs(190)));
+    assert_eq!(
+        (end, lasted),
+        (DisconnectReason::Silent, Duration::from_secs(190))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +135,7 @@ async fn a_peer_that_reads_nothing_is_noticed_too() {
         drop(server);
     };
     let (end, lasted) = run(&link(8), 5, at_once, &never, frozen).await;
-    assert_eq!((end, lasted), (End::Silent, ANSWER_WITHIN));
+    assert_eq!((end, lasted), (DisconnectReason::Silent, ANSWER_WITHIN));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +154,7 @@ async fn any_frame_is_a_sign_of_life_without_a_single_pong() {
         while next(&mut server).await.is_some() {}
     };
     let (end, _) = run(&link, 5, at_once, &never, chatty).await;
-    assert_eq!(end, End::Closed(Some(1001)));
+    assert_eq!(end, DisconnectReason::Closed(Some(1001)));
     let metrics = link.metrics.encode(Format::Prometheus);
     for line in [
         "feedback_relay_long_connection_frames_total{app=\"shop\",kind=\"event\"} 30",
@@ -280,12 +283,12 @@ async fn a_stop_finishes_what_is_in_hand_takes_no_more_and_closes() {
         server.hear().await.ok(); // Sends the answer to the close.
     };
     let (end, lasted) = run(&link(8), 90, handle, &ending, server).await;
-    assert_eq!(end, End::Left);
+    assert_eq!(end, DisconnectReason::Left);
     assert!(lasted < Duration::from_secs(3), "{lasted:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_is_held_up_neither_by_a_stuck_journal_nor_by_a_dead_peer() {
+async fn a_stop_is_held_up_neither_by_a_stuck_store_nor_by_a_dead_peer() {
     let ending = CancellationToken::new();
     let stuck = |_payload, _arrived| std::future::pending();
     let server = async |mut server: WebSocket| {
@@ -295,7 +298,7 @@ async fn a_stop_is_held_up_neither_by_a_stuck_journal_nor_by_a_dead_peer() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     };
     let (end, lasted) = run(&link(8), 90, stuck, &ending, server).await;
-    assert_eq!(end, End::Left);
+    assert_eq!(end, DisconnectReason::Left);
     assert!(
         lasted <= FINISH_WITHIN + CLOSE_WITHIN + Duration::from_secs(1),
         "{lasted:?}"

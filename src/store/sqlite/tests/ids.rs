@@ -7,17 +7,18 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::ids::{self, NewIds};
-use super::super::schema::{self, STEPS};
-use super::super::tx::{Makers, Tx};
-use super::super::{accept, connect, sweep};
+use super::super::engine::connection;
+use super::super::engine::event_id_index::{self, NewIds};
+use super::super::engine::migrations::{self, STEPS};
+use super::super::engine::tx::{Makers, Tx};
+use super::super::{accept, sweep};
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
 use crate::store::{Accepted, Arrival};
 
 /// So few that most rounds end within a test.
 const WAITING: usize = 6;
 
-/// One of several that write to the same journal.
+/// One of several that write to the same store.
 struct Process {
     conn: Connection,
     ids: RefCell<NewIds>,
@@ -27,7 +28,7 @@ struct Process {
 impl Process {
     fn open(path: &Path) -> Self {
         Self {
-            conn: connect::writer(path).unwrap(),
+            conn: connection::writer(path).unwrap(),
             ids: RefCell::new(NewIds::at_most(WAITING)),
             makers: Makers::new(1),
         }
@@ -88,16 +89,16 @@ fn accept_each(process: &Process, numbers: Range<i64>) {
     }
 }
 
-fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
+fn database() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     std::fs::File::create(&path).unwrap();
-    let conn = connect::writer(&path).unwrap();
-    schema::migrate(&conn, &path, 0, STEPS).unwrap();
+    let conn = connection::writer(&path).unwrap();
+    migrations::migrate(&conn, &path, 0, STEPS).unwrap();
     (folder, path)
 }
 
-/// What the journal must say.
+/// What the store must say.
 type Known = HashMap<(String, String), EventSeq>;
 
 /// Takes some events, new ones and repeats, and compares with what is known.
@@ -138,18 +139,19 @@ fn all_are_found(process: &Process, known: &Known) {
     process.transact(true, |tx| {
         for ((id, via), event) in known {
             let found =
-                ids::find(tx, &EventId::new(id.as_str()), &AppName::from(via.as_str())).unwrap();
+                event_id_index::find(tx, &EventId::new(id.as_str()), &AppName::from(via.as_str()))
+                    .unwrap();
             assert_eq!(found, Some(*event), "{id} {via}");
             let newest = known
                 .iter()
                 .filter(|((other, _), _)| other == id)
                 .map(|(_, event)| *event)
                 .max();
-            assert_eq!(ids::newest_with(tx, id).unwrap(), newest, "{id}");
+            assert_eq!(event_id_index::newest_with(tx, id).unwrap(), newest, "{id}");
         }
-        let unknown = ids::find(tx, &EventId::new("none"), &AppName::from("shop"));
+        let unknown = event_id_index::find(tx, &EventId::new("none"), &AppName::from("shop"));
         assert_eq!(unknown.unwrap(), None);
-        assert_eq!(ids::newest_with(tx, "none").unwrap(), None);
+        assert_eq!(event_id_index::newest_with(tx, "none").unwrap(), None);
     });
 }
 
@@ -157,12 +159,12 @@ fn all_are_found(process: &Process, known: &Known) {
 fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes() {
     for seed in 0..16 {
         let mut chance = fastrand::Rng::with_seed(seed);
-        let (_folder, path) = journal();
+        let (_folder, path) = database();
         let mut processes = [Process::open(&path), Process::open(&path)];
         let mut known = Known::new();
         let mut at = HashMap::new();
         for now in 0..150 {
-            // In half of the journals the other one hardly ever writes.
+            // In half of the stores the other one hardly ever writes.
             let which = usize::from(chance.u8(..20) < if seed % 2 == 0 { 10 } else { 1 });
             match chance.u8(..20) {
                 0 => processes[which] = Process::open(&path),
@@ -190,15 +192,15 @@ fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes(
 /// A few events between two starts, and never as many as wait: what is read at the start stays little.
 #[test]
 fn what_is_read_again_has_a_bound() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     for start in 0..60 {
         let process = Process::open(&path);
         for number in 0..3 {
             process.transact(true, |tx| {
                 let id = format!("e{start}.{number}");
                 accept(tx, &arrival(&id, "shop", start)).unwrap();
-                let newest = ids::newest_with(tx, &id).unwrap().unwrap();
-                let above = newest.0 - ids::mark(tx).unwrap().0;
+                let newest = event_id_index::newest_with(tx, &id).unwrap().unwrap();
+                let above = newest.0 - event_id_index::mark(tx).unwrap().0;
                 assert!(above <= 4 * i64::try_from(WAITING).unwrap(), "{above}");
             });
         }
@@ -207,7 +209,7 @@ fn what_is_read_again_has_a_bound() {
 
 #[test]
 fn what_needs_no_id_reads_none_and_puts_none_away() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..10);
     let other = Process::open(&path);
@@ -220,13 +222,13 @@ fn what_needs_no_id_reads_none_and_puts_none_away() {
 
 #[test]
 fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..100);
     assert_eq!(process.in_table(), 100 - WAITING);
     let again = Process::open(&path);
     again.transact(true, |tx| {
-        ids::find(tx, &EventId::new("e1"), &AppName::from("shop")).unwrap()
+        event_id_index::find(tx, &EventId::new("e1"), &AppName::from("shop")).unwrap()
     });
     // Those above the mark: some are in the table already.
     assert!(process.in_table() >= 100 - WAITING);
@@ -237,7 +239,7 @@ fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
 
 #[test]
 fn numbers_that_are_given_again_are_of_new_events() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..60);
     let all = Timestamp::from_millis(1000);
@@ -248,7 +250,7 @@ fn numbers_that_are_given_again_are_of_new_events() {
         Process::open(&path).transact(false, |tx| {
             for known in 100..=number {
                 let id = EventId::new(format!("e{known}"));
-                let found = ids::find(tx, &id, &AppName::from("shop")).unwrap();
+                let found = event_id_index::find(tx, &id, &AppName::from("shop")).unwrap();
                 assert_eq!(found, Some(EventSeq(known - 99)));
             }
         });
@@ -258,7 +260,7 @@ fn numbers_that_are_given_again_are_of_new_events() {
 /// As `batch` goes on after an act that failed alone.
 #[test]
 fn what_is_taken_back_within_a_transaction_is_known_in_the_rest_of_it() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     let process = Process::open(&path);
     let (id, via) = (EventId::new("e1"), AppName::from("shop"));
     process.transact(true, |tx| {
@@ -268,16 +270,19 @@ fn what_is_taken_back_within_a_transaction_is_known_in_the_rest_of_it() {
         tx.execute_batch("SAVEPOINT act").unwrap();
         let all = Timestamp::from_millis(1000);
         sweep(tx, all, all).unwrap();
-        assert_eq!(ids::find(tx, &id, &via).unwrap(), None);
+        assert_eq!(event_id_index::find(tx, &id, &via).unwrap(), None);
         tx.execute_batch("ROLLBACK TO act").unwrap();
         tx.ids.borrow_mut().forget();
-        assert_eq!(ids::find(tx, &id, &via).unwrap(), Some(EventSeq(1)));
+        assert_eq!(
+            event_id_index::find(tx, &id, &via).unwrap(),
+            Some(EventSeq(1))
+        );
     });
 }
 
 #[test]
 fn two_ids_under_one_key_are_two() {
-    let (_folder, path) = journal();
+    let (_folder, path) = database();
     let process = Process::open(&path);
     process.transact(true, |tx| {
         let first = accept(tx, &arrival("e1", "shop", 0)).unwrap();
@@ -285,8 +290,8 @@ fn two_ids_under_one_key_are_two() {
             panic!("it is new")
         };
         // As if the hash of another id were the same.
-        ids::add(tx, &EventId::new("e2"), first).unwrap();
-        let found = ids::find(tx, &EventId::new("e2"), &AppName::from("shop"));
+        event_id_index::add(tx, &EventId::new("e2"), first).unwrap();
+        let found = event_id_index::find(tx, &EventId::new("e2"), &AppName::from("shop"));
         assert_eq!(found.unwrap(), None);
         assert!(matches!(
             accept(tx, &arrival("e2", "shop", 0)).unwrap(),

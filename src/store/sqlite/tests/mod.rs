@@ -1,4 +1,4 @@
-//! What is particular to this journal: its file, its writing thread, its statements.
+//! What is particular to this store: its file, its writing thread, its statements.
 
 mod ids;
 mod opening;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::connect;
-use super::super::schema::{self, APPLICATION_ID, Found};
+use super::super::engine::connection;
+use super::super::engine::migrations::{self, APPLICATION_ID, Found};
 use crate::model::Severity;
 use crate::store::conformance::{Bench, LEASE};
 use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError, Topic};
@@ -47,7 +47,7 @@ async fn all_files_are_the_owners_alone() {
 }
 
 #[tokio::test]
-async fn only_one_relay_serves_a_journal_and_commands_work_beside_it() {
+async fn only_one_relay_serves_a_store_and_commands_work_beside_it() {
     let mut bench = Bench::new();
     let second = Store::open(&bench.settings(), bench.clock());
     assert!(matches!(second, Err(OpenError::Held(path)) if path == bench.path()));
@@ -101,7 +101,7 @@ async fn what_was_acknowledged_outlives_the_process() {
 }
 
 #[test]
-fn a_command_makes_no_journal() {
+fn a_command_makes_no_store() {
     let mut bench = Bench::new();
     bench.close();
     std::fs::remove_file(bench.path()).unwrap();
@@ -123,7 +123,7 @@ fn refused(bench: &Bench, expected: impl Fn(&OpenError) -> bool) {
 }
 
 #[test]
-fn a_newer_journal_is_refused() {
+fn a_newer_store_is_refused() {
     let mut bench = Bench::new();
     bench.close();
     let conn = Connection::open(bench.path()).unwrap();
@@ -143,7 +143,7 @@ fn a_newer_journal_is_refused() {
 }
 
 #[test]
-fn a_command_migrates_no_journal() {
+fn a_command_migrates_no_store() {
     let mut bench = Bench::new();
     bench.close();
     let conn = Connection::open(bench.path()).unwrap();
@@ -161,7 +161,7 @@ fn a_command_migrates_no_journal() {
 }
 
 #[test]
-fn what_is_no_journal_is_refused() {
+fn what_is_no_store_is_refused() {
     let mut bench = Bench::new();
     bench.close();
     std::fs::write(bench.path(), "a file that is no database at all").unwrap();
@@ -176,7 +176,7 @@ fn what_is_no_journal_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_refused() {
+async fn a_damaged_store_is_refused() {
     let mut bench = Bench::new();
     for n in 0..50 {
         bench
@@ -197,7 +197,7 @@ async fn a_damaged_journal_is_refused() {
 }
 
 #[test]
-fn an_older_journal_is_copied_and_then_brought_up_to_date() {
+fn an_older_store_is_copied_and_then_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("relay.db");
     let steps = [
@@ -206,13 +206,13 @@ fn an_older_journal_is_copied_and_then_brought_up_to_date() {
         "NONSENSE;",
     ];
     let conn = Connection::open(&path).unwrap();
-    assert_eq!(schema::inspect(&conn), Ok(Found::Empty));
-    assert_eq!(schema::migrate(&conn, &path, 0, &steps[..1]), Ok(None));
-    assert_eq!(schema::inspect(&conn), Ok(Found::Version(1)));
-    assert_eq!(schema::migrate(&conn, &path, 1, &steps[..1]), Ok(None));
+    assert_eq!(migrations::inspect(&conn), Ok(Found::Empty));
+    assert_eq!(migrations::migrate(&conn, &path, 0, &steps[..1]), Ok(None));
+    assert_eq!(migrations::inspect(&conn), Ok(Found::Version(1)));
+    assert_eq!(migrations::migrate(&conn, &path, 1, &steps[..1]), Ok(None));
     conn.execute("INSERT INTO one VALUES ('kept')", []).unwrap();
 
-    let copy = schema::migrate(&conn, &path, 1, &steps[..2])
+    let copy = migrations::migrate(&conn, &path, 1, &steps[..2])
         .unwrap()
         .unwrap();
     assert_eq!(copy, dir.path().join("relay.db.version-1"));
@@ -223,14 +223,14 @@ fn an_older_journal_is_copied_and_then_brought_up_to_date() {
     conn.query_row("SELECT a, b FROM one", [], |row| row.get::<_, String>(0))
         .unwrap();
     let copied = Connection::open(&copy).unwrap();
-    assert_eq!(schema::inspect(&copied), Ok(Found::Version(1)));
+    assert_eq!(migrations::inspect(&copied), Ok(Found::Version(1)));
     copied
         .query_row("SELECT a FROM one", [], |row| row.get::<_, String>(0))
         .unwrap();
 
-    assert!(schema::migrate(&conn, &path, 2, &steps).is_err());
+    assert!(migrations::migrate(&conn, &path, 2, &steps).is_err());
     assert_eq!(
-        schema::inspect(&conn),
+        migrations::inspect(&conn),
         Ok(Found::Version(2)),
         "a step is taken whole or not at all"
     );
@@ -255,7 +255,7 @@ async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
     tokio::join!(producing, copying);
 
     let conn = Connection::open(&copy).unwrap();
-    assert_eq!(schema::inspect(&conn), Ok(Found::Version(1)));
+    assert_eq!(migrations::inspect(&conn), Ok(Found::Version(1)));
     let count = |table: &str| -> i64 {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
@@ -279,7 +279,7 @@ async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
 #[test]
 fn the_file_is_set_as_promised() {
     let bench = Bench::new();
-    let conn = connect::writer(&bench.path()).unwrap();
+    let conn = connection::writer(&bench.path()).unwrap();
     let pragma = |name: &str| -> String {
         conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
             .map(|value| format!("{value:?}"))
@@ -297,7 +297,7 @@ fn the_file_is_set_as_promised() {
         assert_eq!(pragma(name), format!("Integer({value})"), "{name}");
     }
     // From then on the log is synced by whoever has it.
-    let log = connect::sync_apart(&conn, &bench.path()).unwrap();
+    let log = connection::sync_apart(&conn, &bench.path()).unwrap();
     assert_eq!(pragma("synchronous"), "Integer(1)");
     let mut path = bench.path().into_os_string();
     path.push("-wal");

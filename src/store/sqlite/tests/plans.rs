@@ -2,18 +2,19 @@
 
 use rusqlite::Connection;
 
-use super::super::schema::{self, STEPS};
+use super::super::engine::migrations::{self, STEPS};
+use super::super::engine::{connection, event_id_index};
 use super::super::{
-    connect, edits, failover, follow_up, ids, image_leases, late, lease, lists, states, stats,
-    status_jobs, sweep,
+    edits, failover, feedback_status, image_leases, late_images, late_summaries, lease, queries,
+    retention, stats, status_outbox,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
 
-fn journal() -> Connection {
+fn database() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
-    connect::plan_once(&conn).unwrap();
-    schema::migrate(&conn, std::path::Path::new(""), 0, STEPS).unwrap();
+    connection::plan_once(&conn).unwrap();
+    migrations::migrate(&conn, std::path::Path::new(""), 0, STEPS).unwrap();
     conn
 }
 
@@ -30,7 +31,7 @@ fn plan(conn: &Connection, sql: &str) -> Vec<String> {
 
 #[test]
 fn a_lease_is_one_range_of_an_index_for_each_severity() {
-    let conn = journal();
+    let conn = database();
     for sql in lease::statements() {
         let plan = plan(&conn, sql);
         assert_eq!(plan.len(), 1, "{plan:?}");
@@ -45,7 +46,7 @@ fn a_lease_is_one_range_of_an_index_for_each_severity() {
 
 #[test]
 fn what_a_send_needs_is_found_by_its_delivery_and_event() {
-    let conn = journal();
+    let conn = database();
     let plan = plan(&conn, lease::WORK);
     assert!(
         plan.iter()
@@ -59,8 +60,8 @@ fn what_a_send_needs_is_found_by_its_delivery_and_event() {
 
 #[test]
 fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
-    let conn = journal();
-    for sql in [follow_up::SHOWN, failover::HAS_IT] {
+    let conn = database();
+    for sql in [late_images::SHOWN, failover::HAS_IT] {
         let plan = plan(&conn, sql);
         let by_event = "INDEX deliveries_by_event (event_seq=? AND destination=?)";
         assert!(plan.iter().any(|line| line.contains(by_event)), "{plan:?}");
@@ -69,7 +70,7 @@ fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
 
 #[test]
 fn waiting_messages_are_found_by_place_and_by_age() {
-    let conn = journal();
+    let conn = database();
     for (sql, index) in [
         (
             failover::WAITING,
@@ -95,8 +96,8 @@ fn waiting_messages_are_found_by_place_and_by_age() {
 
 /// However many jobs wait: of another host, of a paused one, for a later time.
 #[test]
-fn looking_for_pictures_is_ranges_of_indexes_and_sorts_nothing() {
-    let conn = journal();
+fn looking_for_images_is_ranges_of_indexes_and_sorts_nothing() {
+    let conn = database();
     let ready = "COVERING INDEX image_jobs_ready (stage=? AND host";
     let waiting = "INDEX image_jobs_waiting (due_at";
     let looks = [
@@ -126,9 +127,9 @@ fn steps(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> i32 {
 }
 
 #[test]
-fn looking_for_pictures_takes_as_many_steps_with_a_hundred_thousand_due() {
+fn looking_for_images_takes_as_many_steps_with_a_hundred_thousand_due() {
     let taken = |rows: i64| {
-        let conn = journal();
+        let conn = database();
         conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
         let fill = "
             WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
@@ -147,7 +148,7 @@ fn looking_for_pictures_takes_as_many_steps_with_a_hundred_thousand_due() {
     assert_eq!(taken(100), taken(100_000));
 }
 
-/// What is asked of the journal for every answer to a monitor, beside counts of deliveries.
+/// What is asked of the store for every answer to a monitor, beside counts of deliveries.
 const OF_STATS: [&str; 5] = [
     stats::IMAGES_PENDING,
     stats::UNREADABLE,
@@ -159,14 +160,22 @@ const OF_STATS: [&str; 5] = [
 /// Statements that lists and upkeep live on.
 fn statements() -> Vec<String> {
     use DeliveryState::{Dead, Pending, Sending};
-    let mut statements = vec![sweep::OLD_BODIES.to_owned(), sweep::OLD_EVENTS.to_owned()];
-    statements.push(states::END_OF_UNDO.to_owned());
+    let mut statements = vec![
+        retention::OLD_BODIES.to_owned(),
+        retention::OLD_EVENTS.to_owned(),
+    ];
+    statements.push(feedback_status::END_OF_UNDO.to_owned());
     statements.push(format!("SELECT m.delivery_id {}", edits::EDITABLE));
-    statements.extend(status_jobs::DUE.map(str::to_owned));
+    statements.extend(status_outbox::DUE.map(str::to_owned));
     statements.extend([Pending, Sending, Dead].map(stats::count_sql));
     statements.extend(OF_STATS.map(str::to_owned));
-    statements.extend([ids::IN_TABLE, ids::NEWEST_WAITING].map(str::to_owned));
-    let of_late = [late::NEWEST_UNTOLD, late::TELL, late::NEWEST_TOLD];
+    statements
+        .extend([event_id_index::IN_TABLE, event_id_index::NEWEST_WAITING].map(str::to_owned));
+    let of_late = [
+        late_summaries::NEWEST_UNTOLD,
+        late_summaries::TELL,
+        late_summaries::NEWEST_TOLD,
+    ];
     statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
     let all = EventFilter {
@@ -195,7 +204,11 @@ fn statements() -> Vec<String> {
             ..all
         },
     ];
-    statements.extend(events.iter().map(|filter| lists::events_query(filter).sql));
+    statements.extend(
+        events
+            .iter()
+            .map(|filter| queries::events_query(filter).sql),
+    );
     let all = DeliveryFilter {
         limit: 9,
         ..Default::default()
@@ -218,14 +231,14 @@ fn statements() -> Vec<String> {
             ..all
         },
     ];
-    let queries = deliveries.iter().flat_map(lists::deliveries_queries);
+    let queries = deliveries.iter().flat_map(queries::deliveries_queries);
     statements.extend(queries.map(|query| query.sql));
     statements
 }
 
 #[test]
 fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
-    let conn = journal();
+    let conn = database();
     for sql in statements() {
         for line in plan(&conn, &sql) {
             // These indexes hold only what is not done, or was given up.
@@ -249,20 +262,20 @@ fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
 
 #[test]
 fn the_newest_rows_are_found_without_sorting() {
-    let conn = journal();
+    let conn = database();
     for sql in [
-        lists::events_query(&EventFilter {
+        queries::events_query(&EventFilter {
             limit: 9,
             ..Default::default()
         })
         .sql,
-        lists::events_query(&EventFilter {
+        queries::events_query(&EventFilter {
             via: Some("shop".into()),
             limit: 9,
             ..Default::default()
         })
         .sql,
-        lists::deliveries_queries(&DeliveryFilter {
+        queries::deliveries_queries(&DeliveryFilter {
             destination: Some("oncall".into()),
             states: vec![DeliveryState::Dead],
             limit: 9,
@@ -271,7 +284,7 @@ fn the_newest_rows_are_found_without_sorting() {
         .remove(0)
         .sql,
         // A person asks for it now and then: it goes back through all that was sent, until there are enough.
-        lists::deliveries_queries(&DeliveryFilter {
+        queries::deliveries_queries(&DeliveryFilter {
             destination: Some("oncall".into()),
             limit: 9,
             ..Default::default()
@@ -291,7 +304,7 @@ fn the_newest_rows_are_found_without_sorting() {
 /// An `IN` of more than two words in a `CHECK` does.
 #[test]
 fn no_row_that_is_written_costs_a_table_of_its_own() {
-    let conn = journal();
+    let conn = database();
     let tables: Vec<String> = conn
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .unwrap()

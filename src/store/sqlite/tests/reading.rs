@@ -1,6 +1,6 @@
 //! What the readers find, whatever the file holds.
 
-use super::super::Unawaited;
+use super::super::IfAbandoned;
 use crate::model::Severity;
 use crate::store::conformance::Bench;
 
@@ -12,9 +12,9 @@ async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
         bench.accept(arrival).await;
     }
     let spoil =
-        "UPDATE deliveries SET terms = 'no JSON' WHERE id = (SELECT min(id) FROM deliveries)";
-    let journal = &bench.store().journal;
-    let spoilt = journal.write(Unawaited::Run, move |tx| tx.execute(spoil, []));
+        "UPDATE deliveries SET spec = 'no JSON' WHERE id = (SELECT min(id) FROM deliveries)";
+    let database = &bench.store().database;
+    let spoilt = database.write(IfAbandoned::Run, move |tx| tx.execute(spoil, []));
     assert_eq!(spoilt.await, Ok(1));
     let leases = bench.lease("oncall", 2).await;
     let events = leases.iter().map(|lease| lease.item.event.id.as_str());

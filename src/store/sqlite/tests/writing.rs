@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::Unawaited;
-use super::super::queue::QUEUE_MAX;
-use super::super::writer::BATCH_MAX;
+use super::super::IfAbandoned;
+use super::super::engine::command_queue::QUEUE_MAX;
+use super::super::engine::writer::BATCH_MAX;
 use crate::model::Severity;
 use crate::store::conformance::{Bench, LEASE};
 use crate::store::{Accepted, EventFilter, Store, StoreError};
@@ -40,10 +40,10 @@ fn hold(
     impl Future<Output = Result<(), StoreError>> + use<>,
 ) {
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    let journal = Arc::clone(&store.journal);
+    let database = Arc::clone(&store.database);
     let held = async move {
-        journal
-            .write(Unawaited::Run, move |_| {
+        database
+            .write(IfAbandoned::Run, move |_| {
                 wait.recv().ok();
                 Ok(())
             })
@@ -104,16 +104,16 @@ async fn a_full_queue_answers_at_once() {
 #[tokio::test]
 async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
     let bench = Bench::new();
-    let journal = &bench.store().journal;
+    let database = &bench.store().database;
     let (go, held) = hold(bench.store());
     let arrivals = [bench.arrival("before", &[]), bench.arrival("after", &[])];
     let [before, after] = arrivals.map(|arrival| bench.store().accept(arrival));
     let half = "INSERT INTO meta (name, value) VALUES ('half', x'00')";
-    let fails = journal.write(Unawaited::Run, |tx| {
+    let fails = database.write(IfAbandoned::Run, |tx| {
         tx.execute(half, [])?;
         tx.execute("INSERT INTO meta (name, value) VALUES (NULL, NULL)", [])
     });
-    let panics = journal.write(Unawaited::Run, |tx| -> rusqlite::Result<()> {
+    let panics = database.write(IfAbandoned::Run, |tx| -> rusqlite::Result<()> {
         tx.execute(half, [])?;
         panic!("on purpose")
     });
@@ -128,7 +128,7 @@ async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
     assert!(matches!(fails, Err(StoreError::Unavailable(_))));
     assert!(matches!(panics, Err(StoreError::Unavailable(_))));
     assert_eq!(count_events(bench.store()).await, 2);
-    let halves = journal.read(|conn| {
+    let halves = database.read(|conn| {
         conn.query_row("SELECT count(*) FROM meta WHERE name = 'half'", [], |row| {
             row.get(0)
         })
@@ -139,11 +139,11 @@ async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
 #[tokio::test]
 async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
     let bench = Bench::new();
-    let journal = &bench.store().journal;
+    let database = &bench.store().database;
     let (go, held) = hold(bench.store());
     let accepted = bench.store().accept(bench.arrival("e1", &[]));
     // A promise that only COMMIT finds broken.
-    let breaks = journal.write(Unawaited::Run, |tx| {
+    let breaks = database.write(IfAbandoned::Run, |tx| {
         tx.execute_batch(
             "PRAGMA defer_foreign_keys = ON;
              INSERT INTO bodies (event_seq, body) VALUES (999, '')",
@@ -163,7 +163,7 @@ async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
 async fn a_full_disk_is_told_and_gone_when_there_is_room() {
     let bench = Bench::new();
     let limit = async |pages: &'static str| {
-        let set = bench.store().journal.write(Unawaited::Run, move |tx| {
+        let set = bench.store().database.write(IfAbandoned::Run, move |tx| {
             tx.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
         });
         set.await.unwrap();
@@ -181,7 +181,7 @@ async fn a_full_disk_is_told_and_gone_when_there_is_room() {
             break;
         }
     }
-    let (stored, error) = refused.expect("the journal is full at some time");
+    let (stored, error) = refused.expect("the store is full at some time");
     assert_eq!(
         error,
         StoreError::Unavailable("database or disk is full".into())
@@ -237,7 +237,7 @@ async fn erased_words_leave_the_log_when_the_last_reader_does() {
     let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (tell, begun) = tokio::sync::oneshot::channel();
-    let journal = Arc::clone(&bench.store().journal);
+    let database = Arc::clone(&bench.store().database);
     let mut reading = tokio::task::JoinSet::new();
     reading.spawn(async move {
         let reads = move |conn: &rusqlite::Connection| {
@@ -246,7 +246,7 @@ async fn erased_words_leave_the_log_when_the_last_reader_does() {
             wait.recv().ok();
             Ok(())
         };
-        journal.read(reads).await
+        database.read(reads).await
     });
     begun.await.unwrap();
     bench.store().erase(seq).await.unwrap();

@@ -1,0 +1,174 @@
+//! What every part stands on, and how each is set on it.
+
+use std::sync::{Arc, Mutex};
+
+use super::reloadable::Reloadable;
+use super::store_watch::StoreWatch;
+use super::{StartError, folders, log_watch};
+use crate::archive::Archive;
+use crate::config::Config;
+use crate::deliver::{self, Dispatcher};
+use crate::images::{self, ImageWorker};
+use crate::intake::Intake;
+use crate::intake::backfill::Backfill;
+use crate::intake::websocket::LongConnections;
+use crate::model::Clock;
+use crate::notices::Operator;
+use crate::retention::Sweeper;
+use crate::store::Store;
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+use crate::triage::{ButtonSigner, Closing, StatusSync};
+
+/// The name under which the store keeps the key that image links are signed with.
+const LINK_KEY: &str = "image links";
+
+/// The name under which it keeps the key that buttons are signed with.
+const BUTTON_KEY: &str = "buttons";
+
+/// What every part stands on. Clones share it.
+#[derive(Clone)]
+pub(super) struct Dependencies {
+    pub(super) tasks: Tasks,
+    pub(super) store: Store,
+    pub(super) archive: Archive,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) link_key: [u8; 32],
+    pub(super) buttons: ButtonSigner,
+}
+
+impl Dependencies {
+    pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let store = Store::open(&config.store, Arc::clone(&clock))?;
+        let archive = Archive::open(&config.images_dir).map_err(|source| StartError::Archive {
+            dir: config.images_dir.display().to_string(),
+            source,
+        })?;
+        folders::warn_of_open(config);
+        let link_key = store.secret(LINK_KEY).await?;
+        let buttons = ButtonSigner::new(store.secret(BUTTON_KEY).await?);
+        let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::new()));
+        Ok(Self {
+            tasks,
+            store,
+            archive,
+            metrics,
+            clock,
+            link_key,
+            buttons,
+        })
+    }
+
+    /// Who takes clicks, and who tells Feishu of them.
+    pub(super) fn closing(
+        &self,
+        in_force: &Reloadable,
+        operator: &Operator,
+        seed: u64,
+    ) -> (Closing, StatusSync) {
+        let settings = in_force.closing.clone();
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        let worker = StatusSync {
+            store: store.clone(),
+            settings: settings.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&self.clock),
+            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+        };
+        let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
+        (closing, worker)
+    }
+
+    /// The operator's ear.
+    pub(super) fn operator(&self, in_force: &Reloadable) -> Operator {
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        let clock = Arc::clone(&self.clock);
+        Operator::new(store, metrics, clock, in_force.notify.clone())
+    }
+
+    /// Starts the tasks that watch the store and the log.
+    pub(super) fn watch(&self, operator: &Operator) {
+        let (tasks, metrics) = (&self.tasks, Arc::clone(&self.metrics));
+        let store_watch = StoreWatch {
+            store: self.store.clone(),
+            metrics: Arc::clone(&metrics),
+            operator: operator.clone(),
+        };
+        tasks.spawn("store", store_watch.run(tasks.stopping()));
+        tasks.spawn("log", log_watch::watch(metrics, tasks.stopping()));
+    }
+
+    /// The way in.
+    pub(super) fn intake(
+        &self,
+        in_force: &Reloadable,
+        operator: &Operator,
+        closing: &Closing,
+    ) -> Intake {
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        let (clock, operator) = (Arc::clone(&self.clock), operator.clone());
+        Intake::new(store, metrics, clock, operator, in_force.intake.clone())
+            .with_clicks(closing.clone())
+    }
+
+    /// Who keeps the long connections.
+    pub(super) fn connections(
+        &self,
+        in_force: &Reloadable,
+        intake: &Intake,
+        backfill: &Backfill,
+        seed: u64,
+    ) -> LongConnections {
+        let (intake, backfill) = (intake.clone(), backfill.clone());
+        let (settings, tasks) = (in_force.connections.clone(), self.tasks.clone());
+        LongConnections::new(intake, backfill, settings, tasks, seed)
+    }
+
+    /// Who sends.
+    pub(super) fn dispatcher(
+        &self,
+        in_force: &Reloadable,
+        operator: &Operator,
+        seed: u64,
+    ) -> Dispatcher {
+        let means = deliver::Deps {
+            store: self.store.clone(),
+            archive: self.archive.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            tasks: self.tasks.clone(),
+            buttons: self.buttons.clone(),
+        };
+        Dispatcher::new(means, in_force.deliver.clone(), seed)
+    }
+
+    /// Who fetches images.
+    pub(super) fn image_worker(
+        &self,
+        in_force: &Reloadable,
+        operator: &Operator,
+        seed: u64,
+    ) -> ImageWorker {
+        ImageWorker::new(images::Parts {
+            store: self.store.clone(),
+            archive: self.archive.clone(),
+            client: in_force.images_client.clone(),
+            settings: in_force.images.clone(),
+            operator: operator.clone(),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            chance: fastrand::Rng::with_seed(seed),
+        })
+    }
+
+    /// Who sees to retention.
+    pub(super) fn sweeper(&self, in_force: &Reloadable) -> Sweeper {
+        let (store, archive) = (self.store.clone(), self.archive.clone());
+        let (settings, clock) = (in_force.upkeep.clone(), Arc::clone(&self.clock));
+        let metrics = Arc::clone(&self.metrics);
+        Sweeper::new(store, archive, settings, metrics, clock)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a reload replaces, all at once.
+
+use std::collections::BTreeMap;
+
+use super::service_settings::ServiceSettings;
+use crate::archive::LinkSigner;
+use crate::config::Config;
+use crate::destination::RateLimit;
+use crate::intake::{backfill, websocket};
+use crate::model::{Current, DestinationName};
+use crate::net::GuardedClient;
+use crate::{deliver, images, intake, retention, triage};
+
+/// The settings in force, one for each part, so that each of its steps sees one version whole.
+#[derive(Clone)]
+pub(super) struct Reloadable {
+    pub(super) config: Current<Config>,
+    pub(super) intake: Current<intake::Settings>,
+    pub(super) backfill: Current<backfill::Settings>,
+    pub(super) connections: Current<websocket::Settings>,
+    pub(super) deliver: Current<deliver::Settings>,
+    pub(super) images: Current<images::Settings>,
+    pub(super) images_client: Current<GuardedClient>,
+    pub(super) upkeep: Current<retention::Settings>,
+    pub(super) closing: Current<triage::Settings>,
+    pub(super) notify: Current<Option<DestinationName>>,
+    pub(super) links: Current<Option<LinkSigner>>,
+    pub(super) destinations: Current<Vec<DestinationName>>,
+    pub(super) paces: Current<BTreeMap<DestinationName, Vec<RateLimit>>>,
+    pub(super) reload_refused: Current<Option<String>>,
+}
+
+impl Reloadable {
+    pub(super) fn new(config: Config, parts: ServiceSettings) -> Self {
+        Self {
+            config: Current::new(config),
+            intake: Current::new(parts.intake),
+            backfill: Current::new(parts.backfill),
+            connections: Current::new(parts.connections),
+            deliver: Current::new(parts.deliver),
+            images: Current::new(parts.images),
+            images_client: Current::new(parts.images_client),
+            upkeep: Current::new(parts.upkeep),
+            closing: Current::new(parts.closing),
+            notify: Current::new(parts.notify),
+            links: Current::new(parts.links),
+            destinations: Current::new(parts.destinations),
+            paces: Current::new(parts.paces),
+            reload_refused: Current::new(None),
+        }
+    }
+
+    pub(super) fn replace(&self, config: Config, parts: ServiceSettings) {
+        self.config.set(config);
+        self.intake.set(parts.intake);
+        self.backfill.set(parts.backfill);
+        self.connections.set(parts.connections);
+        self.deliver.set(parts.deliver);
+        self.images.set(parts.images);
+        self.images_client.set(parts.images_client);
+        self.upkeep.set(parts.upkeep);
+        self.closing.set(parts.closing);
+        self.notify.set(parts.notify);
+        self.links.set(parts.links);
+        self.destinations.set(parts.destinations);
+        self.paces.set(parts.paces);
+        self.reload_refused.set(None);
+    }
+}

@@ -1,0 +1,130 @@
+//! `[images]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::sections::{period, size};
+use super::{Context, or, paths};
+use crate::config::codes;
+use crate::config::keys::RawImages;
+use crate::config::section::Section;
+use crate::config::spans::{Diagnostics, Location};
+use crate::images::Settings;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Where Feishu and Lark keep the images of feedback.
+const HOSTS: [&str; 3] = ["*.byteimg.com", "*.feishucdn.com", "*.larksuitecdn.com"];
+/// How long a critical message waits for its images, unless its rule says otherwise.
+const WAIT_CRITICAL: Duration = Duration::from_millis(800);
+
+pub(super) fn images(
+    section: Section<'_>,
+    store_retain: Duration,
+    context: &Context<'_>,
+    out: &mut Diagnostics,
+) -> (Settings, PathBuf) {
+    let at = section.at.clone();
+    let raw: RawImages = section.read(out);
+    let dir = folder(raw.store, &at, context, out);
+    let longest = HOUR * 24 * 3650;
+    let retain = period(
+        raw.retain,
+        store_retain,
+        HOUR..=longest,
+        "at least 1h",
+        (&at, "retain"),
+        out,
+    );
+    let link_ttl = period(
+        raw.link_ttl,
+        retain,
+        HOUR..=longest,
+        "at least 1h",
+        (&at, "link_ttl"),
+        out,
+    );
+    let bytes_range = 1 << 10..=100 << 20;
+    let shown = "from 1KiB to 100MiB";
+    let bytes_max = size(
+        raw.max_bytes,
+        10 << 20,
+        bytes_range,
+        shown,
+        (&at, "max_bytes"),
+        out,
+    );
+    let total_range = bytes_max..=u64::MAX;
+    let shown = "at least `max_bytes`";
+    let total = (&at, "max_total");
+    let total_bytes_max = size(raw.max_total, 20 << 30, total_range, shown, total, out);
+    let wait = period(
+        raw.wait,
+        Duration::from_secs(3),
+        Duration::ZERO..=HOUR,
+        "at most 1h",
+        (&at, "wait"),
+        out,
+    );
+    let allow_hosts = match raw.allow_hosts {
+        None => HOSTS.map(str::to_owned).into(),
+        Some(hosts) => hosts
+            .0
+            .iter()
+            .map(|host| allowed_host(host, &at, out))
+            .collect(),
+    };
+    let settings = Settings {
+        retain,
+        link_ttl,
+        bytes_max,
+        total_bytes_max,
+        wait,
+        wait_critical: wait.min(WAIT_CRITICAL),
+        allow_hosts,
+        allow_private_addresses: or(raw.allow_private_addresses, false),
+    };
+    (settings, dir)
+}
+
+fn folder(
+    written: Option<Spanned<String>>,
+    at: &Location,
+    context: &Context<'_>,
+    out: &mut Diagnostics,
+) -> PathBuf {
+    let Some(written) = written else {
+        return context.path("data/images");
+    };
+    let place = at.key("store", written.span());
+    if written.get_ref().contains("://") {
+        let message = "pictures in an object store are not built yet";
+        out.add_with_help(
+            codes::NOT_BUILT,
+            &place,
+            message,
+            "use a folder, like \"data/images\"",
+        );
+    } else if written.get_ref().is_empty() {
+        out.add(codes::WRONG_VALUE, &place, "`store` must name a folder");
+    } else if let Err(reason) = paths::plain(written.get_ref()) {
+        out.add(codes::WRONG_VALUE, &place, reason);
+    }
+    context.path(written.get_ref())
+}
+
+/// A host as it is compared: in lower case.
+fn allowed_host(written: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> String {
+    let host = written.get_ref().to_lowercase();
+    let name = host.strip_prefix("*.").unwrap_or(&host);
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let ends = |c: char| c == '.' || c == '-';
+    let plain = !name.is_empty() && name.chars().all(letter) && !name.contains("..");
+    if !plain || name.starts_with(ends) || name.ends_with(ends) {
+        let place = at.key("allow_hosts", written.span());
+        let help = "write a host's name, or `*.` and a name for any depth below it; no scheme, port or path";
+        out.add_with_help(codes::BAD_HOST, &place, "not a host", help);
+    }
+    host
+}

@@ -1,0 +1,310 @@
+//! From leased work to the subject that templates are given.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::read_event;
+use crate::destination::KeyOwner;
+use crate::model::{
+    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, MessageSpec, StoredEvent,
+    Summarised, Timestamp, Trigger,
+};
+use crate::render::{Mention, Shown, ShownBy, StatusView, Subject};
+
+/// The names that a message is told with.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    /// Names of apps by their id `cli_…`.
+    pub apps: BTreeMap<String, String>,
+    /// The ids of the apps of `[apps]`.
+    pub app_ids: BTreeMap<AppName, String>,
+    /// `[mentions]`.
+    pub mentions: BTreeMap<String, Mention>,
+    /// The zone of each app's feedback times.
+    pub feedback_timezones: BTreeMap<AppName, TimeZone>,
+}
+
+impl Directory {
+    /// What people call the app that the event is about.
+    pub fn app_name<'a>(&'a self, event: &'a Event) -> &'a str {
+        let app_id = match &event.content {
+            Content::Created(feedback) => feedback.app_id.as_deref(),
+            Content::Updated(change) => change.app_id.as_deref(),
+            Content::Notice(_) | Content::Summary(_) => return "feedback-relay",
+        };
+        let app_id = app_id.unwrap_or_else(|| event.via.as_str());
+        self.apps.get(app_id).map_or(app_id, String::as_str)
+    }
+
+    /// What the store knows the owner of keys by. An app's is its id: a name of `[apps]` can be given to
+    /// another app, and keys of the old one are none of the new one's.
+    pub fn key_owner<'a>(&'a self, owner: &'a KeyOwner) -> &'a str {
+        match owner {
+            KeyOwner::App(app) => self.app_ids.get(app).map_or(app.as_str(), String::as_str),
+            KeyOwner::Bot(name) => name,
+        }
+    }
+
+    /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a
+    /// reload has taken away.
+    pub fn feedback_timezone(&self, app: &AppName) -> TimeZone {
+        let known = self.feedback_timezones.get(app).cloned();
+        known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
+    }
+
+    /// The name of `[mentions]` that means this person and nobody else.
+    pub fn person(&self, id: &str) -> Option<&str> {
+        let means = |mention: &&Mention| match mention {
+            Mention::All | Mention::Shown(_) => false,
+            Mention::Person { feishu, slack, .. } => {
+                feishu.as_slice() == [id] || slack.as_slice() == [id]
+            }
+        };
+        match self.mentions.values().find(means)? {
+            Mention::All | Mention::Shown(_) => None,
+            Mention::Person { name, .. } => Some(name),
+        }
+    }
+
+    /// Who is meant by the names in an order. A name that a reload has taken away mentions nobody.
+    pub fn mentions(&self, spec: &MessageSpec) -> Vec<Mention> {
+        let resolve = |name: &String| match name.as_str() {
+            "all" => Some(Mention::All),
+            name => self.mentions.get(name).cloned(),
+        };
+        spec.mentions.iter().filter_map(resolve).collect()
+    }
+
+    /// The open ids of those whom a delivery's message mentions one by one. Late images mention
+    /// nobody, an edit calls nobody again, and a mention of all is of nobody in particular.
+    pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
+        match delivery.trigger {
+            Trigger::LateImages | Trigger::Edit => return Vec::new(),
+            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {}
+        }
+        let mut ids = Vec::new();
+        for mention in self.mentions(&delivery.spec) {
+            if let Mention::Person { feishu, .. } = mention {
+                ids.extend(feishu.into_iter().filter(|id| id.starts_with("ou_")));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+/// Everything that one message tells, owned, so that a [`Subject`] can borrow from it.
+#[derive(Debug)]
+pub struct MessageData {
+    /// The event.
+    pub event: Event,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The delivery it is told by.
+    pub delivery: DeliveryId,
+    /// Why it is told.
+    pub trigger: Trigger,
+    /// How the rule wants it told.
+    pub spec: MessageSpec,
+    /// What people call its app.
+    pub app_name: String,
+    /// Who is mentioned.
+    pub mentions: Vec<Mention>,
+    /// The images this message shows or counts.
+    pub images: Vec<Shown>,
+    /// How many images are still on their way.
+    pub images_pending: usize,
+    /// How many wait for a host to be allowed.
+    pub images_refused: usize,
+    /// How many images the report had in all.
+    pub images_total: usize,
+    /// How its feedback stands, and what can be done about it.
+    pub standing: StatusView,
+}
+
+impl MessageData {
+    /// What templates are given.
+    pub fn subject(&self, now: Timestamp) -> Subject<'_> {
+        Subject {
+            event: &self.event,
+            received_at: self.received_at,
+            app_name: &self.app_name,
+            delivery: self.delivery,
+            trigger: self.trigger,
+            spec: &self.spec,
+            mentions: &self.mentions,
+            images: &self.images,
+            images_pending: self.images_pending,
+            images_refused: self.images_refused,
+            images_total: self.images_total,
+            standing: &self.standing,
+            now,
+        }
+    }
+}
+
+/// How many images the report had, counting those beyond what is fetched.
+pub(super) fn images_total(event: &Event) -> usize {
+    match &event.content {
+        Content::Created(feedback) => feedback.images.len(),
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => 0,
+    }
+}
+
+/// The reports that a summary quotes; those whose words have been removed are left out.
+pub(super) fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
+    let read = stored.iter().filter_map(|stored| {
+        let event = read_event(stored, stored.body.as_ref()?, names)?;
+        let app_name = names.app_name(&event).to_owned();
+        match event.content {
+            Content::Created(feedback) => Some(Summarised {
+                app_name,
+                feedback: *feedback,
+            }),
+            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+        }
+    });
+    read.collect()
+}
+
+/// How many of these are still on their way.
+pub(super) fn images_pending(images: &[Image]) -> usize {
+    images
+        .iter()
+        .filter(|image| image.state == ImageState::Pending && !image.refused)
+        .count()
+}
+
+/// How many of these wait for a host to be allowed.
+pub(super) fn images_refused(images: &[Image]) -> usize {
+    images.iter().filter(|image| image.refused).count()
+}
+
+/// A kept image as a message shows it.
+pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
+    let kept = image.kept.as_ref()?;
+    Some(Shown {
+        ordinal: image.ordinal,
+        id: kept.id.clone(),
+        format: kept.format,
+        width: kept.width,
+        height: kept.height,
+        by,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        DeliveryState, EventId, EventSeq, Feedback, Form, Private, RuleName, Severity,
+    };
+
+    fn event(app_id: Option<&str>, images: usize) -> Event {
+        Event {
+            id: EventId::new("1"),
+            via: AppName::new("shop"),
+            created_at: None,
+            tenant_key: None,
+            content: Content::Created(Box::new(Feedback {
+                app_id: app_id.map(str::to_owned),
+                images: vec![Private::new("https://example.com/1"); images],
+                ..Feedback::default()
+            })),
+        }
+    }
+
+    #[test]
+    fn an_app_goes_by_its_name_else_its_id_else_by_who_received_it() {
+        let apps = BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]);
+        let names = Directory {
+            apps,
+            ..Directory::default()
+        };
+        for (id, name) in [
+            (Some("cli_1"), "order"),
+            (Some("cli_2"), "cli_2"),
+            (None, "shop"),
+        ] {
+            assert_eq!(names.app_name(&event(id, 0)), name);
+        }
+    }
+
+    #[test]
+    fn all_images_are_counted() {
+        assert_eq!(images_total(&event(None, 21)), 21);
+    }
+
+    #[test]
+    fn everyone_and_known_names_are_mentioned() {
+        let sre = Mention::Person {
+            name: "sre".into(),
+            feishu: vec!["ou_1".into()],
+            slack: Vec::new(),
+        };
+        let spec = MessageSpec {
+            rule: RuleName::new("r"),
+            severity: Severity::Info,
+            template: "alert".into(),
+            mentions: vec!["sre".into(), "gone".into(), "all".into()],
+            labels: BTreeMap::new(),
+            wait: None,
+            fell_from: Vec::new(),
+        };
+        let mentions = BTreeMap::from([("sre".to_owned(), sre.clone())]);
+        let names = Directory {
+            mentions,
+            ..Directory::default()
+        };
+        assert_eq!(names.mentions(&spec), [sre, Mention::All]);
+    }
+
+    #[test]
+    fn those_with_an_open_id_can_be_rung_but_not_for_late_images() {
+        let person = |name: &str, feishu: &[&str]| Mention::Person {
+            name: name.into(),
+            feishu: feishu.iter().map(|id| (*id).to_owned()).collect(),
+            slack: vec!["U1".into()],
+        };
+        let mentions = BTreeMap::from([
+            ("sre".to_owned(), person("sre", &["ou_2", "li@example.com"])),
+            ("lead".to_owned(), person("lead", &["ou_1", "ou_2"])),
+        ]);
+        let names = Directory {
+            mentions,
+            ..Directory::default()
+        };
+        let delivery = |trigger| Delivery {
+            id: DeliveryId::from_i64(1),
+            event: EventSeq(1),
+            event_id: EventId::new("1"),
+            destination: "room".into(),
+            spec: MessageSpec {
+                rule: RuleName::new("r"),
+                severity: Severity::Info,
+                template: "alert".into(),
+                mentions: vec!["sre".into(), "all".into(), "lead".into()],
+                labels: BTreeMap::new(),
+                wait: None,
+                fell_from: Vec::new(),
+            },
+            trigger,
+            state: DeliveryState::Sending,
+            form: Form::Full,
+            attempts: 0,
+            created_at: Timestamp::from_millis(0),
+            due_at: Timestamp::from_millis(0),
+            first_due_at: Timestamp::from_millis(0),
+            failures: 0,
+            unanswered: 0,
+            failed_at: None,
+            due_since: None,
+            reason: None,
+        };
+        assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
+        assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());
+        assert!(names.open_ids(&delivery(Trigger::Edit)).is_empty());
+    }
+}

@@ -1,0 +1,226 @@
+//! How the feedback stands that a message tells of, and the buttons that go with that.
+
+use super::message_data::Directory;
+use crate::destination::{Destination, KeyOwner, ShowsImages};
+use crate::model::{
+    AppName, ChangeSource, Content, Event, FeedbackState, FeedbackStatus, Private, Timestamp,
+    TriageAction, Trigger,
+};
+use crate::render::{Action, StatusView};
+use crate::store::Work;
+use crate::triage::{ButtonAction, MadeFor};
+
+/// What stands in the place of a signed value where nothing is sent.
+const UNSIGNED: &str = "signed-when-it-is-sent";
+
+/// How the feedback of `work` stands. `sign` makes the values of buttons.
+pub(super) fn of(
+    work: &Work,
+    event: &Event,
+    destination: &dyn Destination,
+    names: &Directory,
+    sign: &dyn Fn(&ButtonAction) -> String,
+    now: Timestamp,
+) -> StatusView {
+    let state = work.state.clone();
+    let acts = match destination.common().audience.buttons {
+        true => acts(event, work.delivery.trigger, state.as_ref(), now),
+        false => Vec::new(),
+    };
+    let action = |act: TriageAction| {
+        let press = ButtonAction {
+            act,
+            event: work.event.seq,
+            made_for: MadeFor::destination(&work.delivery.destination),
+            undoes: state
+                .as_ref()
+                .filter(|_| act == TriageAction::Undo)
+                .map(|state| state.changed_at),
+        };
+        Action {
+            act,
+            value: sign(&press),
+        }
+    };
+    StatusView {
+        actions: acts.into_iter().map(action).collect(),
+        by_name: by_name(event, state.as_ref(), names),
+        person: state
+            .as_ref()
+            .and_then(|state| person(state, app(destination)?)),
+        reporter: app(destination).and_then(|app| reporter(event, &app)),
+        state,
+    }
+}
+
+/// A feedback that nobody has moved, for messages that are only looked at.
+pub(super) fn unmoved(event: &Event, trigger: Trigger) -> StatusView {
+    let acts = acts(event, trigger, None, Timestamp::from_millis(0));
+    let action = |act| Action {
+        act,
+        value: UNSIGNED.to_owned(),
+    };
+    StatusView {
+        actions: acts.into_iter().map(action).collect(),
+        ..StatusView::default()
+    }
+}
+
+/// What can be done about the feedback that a message brings; nothing about one that was only tried out,
+/// and nothing by a message that comes after the first.
+fn acts(
+    event: &Event,
+    trigger: Trigger,
+    state: Option<&FeedbackState>,
+    now: Timestamp,
+) -> Vec<TriageAction> {
+    let known = matches!(&event.content, Content::Created(feedback) if feedback.id.is_some());
+    match trigger {
+        Trigger::LateImages | Trigger::Test => return Vec::new(),
+        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay => {}
+    }
+    if !known {
+        return Vec::new();
+    }
+    let status = state.map_or(FeedbackStatus::UNPROCESSED, |state| state.status);
+    let mut acts = TriageAction::next(status).to_vec();
+    if state
+        .and_then(|state| state.undo_until)
+        .is_some_and(|until| until > now)
+    {
+        acts.push(TriageAction::Undo);
+    }
+    acts
+}
+
+/// What people call whoever changed it: their name where the platform said it, else their name here.
+fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
+    let (name, id) = match &event.content {
+        Content::Updated(change) => (None, change.operator.open_id.as_ref()),
+        Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
+            let by = state.map(|state| &state.by);
+            (
+                by.and_then(|by| by.name.clone()),
+                by.and_then(|by| by.id.as_ref()),
+            )
+        }
+    };
+    let known_here = || Some(Private::new(names.person(id?.expose())?));
+    name.or_else(known_here)
+}
+
+/// The open id of whoever changed it, if it is one of `app`'s: another app's means nobody there.
+fn person(state: &FeedbackState, app: AppName) -> Option<String> {
+    match state.through {
+        ChangeSource::Slack => return None,
+        ChangeSource::Feishu | ChangeSource::Platform => {}
+    }
+    let id = state.by.id.as_ref().filter(|_| state.by.app == Some(app))?;
+    Some(id.expose().to_owned())
+}
+
+/// The reporter's open id, if it is one of `app`'s.
+fn reporter(event: &Event, app: &AppName) -> Option<String> {
+    match &event.content {
+        Content::Created(feedback) if event.via == *app => {
+            let id = feedback.user.open_id.as_ref()?;
+            Some(id.expose().to_owned())
+        }
+        Content::Created(_) | Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => {
+            None
+        }
+    }
+}
+
+/// The Feishu app that speaks at a destination.
+fn app(destination: &dyn Destination) -> Option<AppName> {
+    match destination.shows_images() {
+        ShowsImages::ByKey(KeyOwner::App(app)) => Some(app),
+        ShowsImages::ByKey(KeyOwner::Bot(_))
+        | ShowsImages::ByLink
+        | ShowsImages::ByPath
+        | ShowsImages::No => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, EventId, Feedback, StatusChange};
+
+    fn event(content: Content) -> Event {
+        Event {
+            id: EventId::new("1"),
+            via: AppName::new("shop"),
+            created_at: None,
+            tenant_key: None,
+            content,
+        }
+    }
+
+    fn created(id: Option<&str>) -> Event {
+        event(Content::Created(Box::new(Feedback {
+            id: id.map(str::to_owned),
+            ..Feedback::default()
+        })))
+    }
+
+    fn state(status: FeedbackStatus, through: ChangeSource) -> FeedbackState {
+        FeedbackState {
+            status,
+            changed_at: Timestamp::from_millis(1000),
+            by: Actor {
+                name: None,
+                id: Some(Private::new("ou_li")),
+                app: Some("shop".into()),
+            },
+            through,
+            undo_until: Some(Timestamp::from_millis(9000)),
+            local_only: false,
+        }
+    }
+
+    #[test]
+    fn buttons_are_what_can_sensibly_be_done_next() {
+        use TriageAction::{Claim, Done, NotOurs, Undo};
+        let at = Timestamp::from_millis;
+        let of = |status: FeedbackStatus, now| {
+            let state = state(status, ChangeSource::Feishu);
+            acts(&created(Some("1")), Trigger::Edit, Some(&state), at(now))
+        };
+        let fresh = acts(&created(Some("1")), Trigger::Event, None, at(0));
+        assert_eq!(fresh, [Claim, Done, NotOurs]);
+        assert_eq!(of(FeedbackStatus::PROCESSING, 8999), [Done, NotOurs, Undo]);
+        assert_eq!(of(FeedbackStatus::PROCESSING, 9000), [Done, NotOurs]);
+        assert_eq!(of(FeedbackStatus::PROCESSED, 0), [Claim, Undo]);
+        assert_eq!(of(FeedbackStatus::CLOSED, 9000), [Claim]);
+        assert_eq!(of(FeedbackStatus(7), 9000), [Claim, Done, NotOurs]);
+    }
+
+    #[test]
+    fn what_has_no_id_or_is_no_first_message_carries_none() {
+        let none = |event: &Event, trigger| {
+            acts(event, trigger, None, Timestamp::from_millis(0)).is_empty()
+        };
+        assert!(none(&created(None), Trigger::Event));
+        assert!(none(
+            &event(Content::Updated(StatusChange::default())),
+            Trigger::Event
+        ));
+        assert!(none(&created(Some("1")), Trigger::LateImages));
+        assert!(none(&created(Some("1")), Trigger::Test));
+        assert!(!none(&created(Some("1")), Trigger::Replay));
+    }
+
+    #[test]
+    fn a_person_is_shown_by_an_id_only_where_their_app_speaks() {
+        let state = state(FeedbackStatus::CLOSED, ChangeSource::Platform);
+        assert_eq!(person(&state, "shop".into()).as_deref(), Some("ou_li"));
+        assert_eq!(person(&state, "order".into()), None);
+        let slack = FeedbackState {
+            through: ChangeSource::Slack,
+            ..state
+        };
+        assert_eq!(person(&slack, "shop".into()), None);
+    }
+}

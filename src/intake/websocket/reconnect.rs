@@ -1,0 +1,218 @@
+//! When to try again. Pure: chance comes in.
+//!
+//! The platform's own clients wait up to 25 s and then try every 90 s: a blip costs them a minute and a
+//! half of events. Here the first attempt follows within a second, and only then ever more slowly. What
+//! no hurry mends (credentials, the wrong platform) is tried again in minutes, for ever: the operator is
+//! told, and a reload tries at once.
+
+use std::time::Duration;
+
+use crate::feishu::{ConnectionRefusal, LinkSettings, NoConnection};
+
+/// After a refusal: so long, then twice as long, up to the most.
+const REFUSED_FIRST: Duration = Duration::from_secs(60);
+const REFUSED_MOST: Duration = Duration::from_secs(10 * 60);
+
+/// Why there is no connection (any more).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DisconnectReason {
+    /// We ended it: a stop, or a reload.
+    Left,
+    /// The platform closed it, with this code if it gave one.
+    Closed(Option<u16>),
+    /// It broke.
+    Lost(String),
+    /// Nothing came, not even an answer to a ping.
+    Silent,
+    /// What we sent did not get away.
+    Stalled,
+    /// There never was one.
+    Missing(NoConnection),
+}
+
+impl DisconnectReason {
+    /// A fixed word for it.
+    pub(super) const fn cause(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Closed(_) => "closed",
+            Self::Lost(_) => "lost",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Missing(NoConnection::Unreachable { .. }) => "unreachable",
+            Self::Missing(NoConnection::Refused { refusal, .. }) => match refusal {
+                ConnectionRefusal::Credentials => "credentials",
+                ConnectionRefusal::Domain => "wrong_platform",
+                ConnectionRefusal::TooMany => "too_many",
+                ConnectionRefusal::Other => "refused",
+            },
+        }
+    }
+
+    /// In words fit for a log.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Left => "ended by the relay".into(),
+            Self::Closed(Some(code)) => format!("closed by the platform with code {code}"),
+            Self::Closed(None) => "closed by the platform".into(),
+            Self::Lost(reason) => format!("the connection broke: {reason}"),
+            Self::Silent => "nothing came, not even an answer to a ping".into(),
+            Self::Stalled => "what was sent did not get away".into(),
+            Self::Missing(why) => why.to_string(),
+        }
+    }
+
+    /// What somebody must act upon.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Missing(NoConnection::Refused { .. }))
+    }
+}
+
+/// Counts the attempts.
+#[derive(Debug, Default)]
+pub(super) struct ReconnectBackoff {
+    quick: u32,
+    refused: u32,
+    last: Duration,
+}
+
+impl ReconnectBackoff {
+    /// How long to wait after an end. A connection that `lasted` longer than the pause before it begins
+    /// the count anew. `chance` gives numbers from 0 to 1.
+    pub(super) fn after(
+        &mut self,
+        end: &DisconnectReason,
+        lasted: Duration,
+        settings: &LinkSettings,
+        mut chance: impl FnMut() -> f64,
+    ) -> Duration {
+        if !lasted.is_zero() && lasted >= self.last {
+            *self = Self::default();
+        }
+        self.last = if end.is_refusal() {
+            let whole = doubled(REFUSED_FIRST, self.refused, REFUSED_MOST);
+            self.refused += 1;
+            whole.mul_f64(1.0 - chance() / 10.0)
+        } else {
+            let spread = match end {
+                // A server that goes sends all its clients away at once.
+                DisconnectReason::Closed(Some(1001 | 1012)) => {
+                    settings.reconnect_nonce.mul_f64(chance())
+                }
+                _ => Duration::ZERO,
+            };
+            spread + self.quick(settings, chance())
+        };
+        self.last
+    }
+
+    fn quick(&mut self, settings: &LinkSettings, chance: f64) -> Duration {
+        let attempt = self.quick;
+        self.quick += 1;
+        match attempt.checked_sub(1) {
+            None => Duration::from_secs(1).mul_f64(chance),
+            Some(before) => {
+                let most = settings.reconnect_interval;
+                doubled(Duration::from_secs(2), before, most).mul_f64(1.0 - chance / 2.0)
+            }
+        }
+    }
+}
+
+fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    let factor = 2_u32.saturating_pow(times);
+    first.checked_mul(factor).unwrap_or(most).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(refusal: ConnectionRefusal) -> DisconnectReason {
+        let reason = String::new();
+        DisconnectReason::Missing(NoConnection::Refused { refusal, reason })
+    }
+
+    #[test]
+    fn every_cause_is_one_that_metrics_know_and_the_other_way_round() {
+        let reason = String::new;
+        let causes = [
+            DisconnectReason::Closed(None),
+            DisconnectReason::Lost(reason()),
+            DisconnectReason::Silent,
+            DisconnectReason::Stalled,
+            DisconnectReason::Missing(NoConnection::Unreachable { reason: reason() }),
+            refused(ConnectionRefusal::Credentials),
+            refused(ConnectionRefusal::Domain),
+            refused(ConnectionRefusal::TooMany),
+            refused(ConnectionRefusal::Other),
+        ]
+        .map(|end| end.cause());
+        assert_eq!(causes, crate::telemetry::words::CONNECTION_ENDS);
+    }
+
+    /// The pauses after these ends in a row, in milliseconds, with one chance throughout.
+    fn pauses(ends: &[(DisconnectReason, Duration)], chance: f64) -> Vec<u128> {
+        let mut pauses = ReconnectBackoff::default();
+        let settings = LinkSettings::default();
+        let after = |(end, lasted): &(DisconnectReason, Duration)| {
+            pauses.after(end, *lasted, &settings, || chance).as_millis()
+        };
+        ends.iter().map(after).collect()
+    }
+
+    #[test]
+    fn the_first_attempt_comes_within_a_second_and_the_others_ever_more_slowly() {
+        let end = (DisconnectReason::Silent, Duration::ZERO);
+        let ends = vec![end; 9];
+        let most = [1, 2, 4, 8, 16, 32, 64, 120, 120].map(|secs| secs * 1000);
+        assert_eq!(pauses(&ends, 0.0)[0], 0);
+        assert_eq!(pauses(&ends, 0.0)[1..], most[1..]);
+        assert_eq!(pauses(&ends, 1.0)[0], 1000);
+        let halves: Vec<u128> = most[1..].iter().map(|most| most / 2).collect();
+        assert_eq!(pauses(&ends, 1.0)[1..], halves);
+        let for_ever = vec![(DisconnectReason::Stalled, Duration::ZERO); 200];
+        assert_eq!(pauses(&for_ever, 0.0)[199], 120_000);
+    }
+
+    #[test]
+    fn a_connection_that_outlived_its_pause_begins_the_count_anew() {
+        let lost = |secs| {
+            (
+                DisconnectReason::Lost(String::new()),
+                Duration::from_secs(secs),
+            )
+        };
+        let ends = [lost(0), lost(0), lost(1), lost(9), lost(0)];
+        assert_eq!(pauses(&ends, 0.5), [500, 1500, 3000, 500, 1500]);
+    }
+
+    #[test]
+    fn what_no_hurry_mends_is_tried_again_in_minutes() {
+        for refusal in [
+            ConnectionRefusal::Credentials,
+            ConnectionRefusal::Domain,
+            ConnectionRefusal::TooMany,
+            ConnectionRefusal::Other,
+        ] {
+            let ends = vec![(refused(refusal), Duration::ZERO); 6];
+            let minutes = [1, 2, 4, 8, 10, 10].map(|minutes| minutes * 60_000);
+            assert_eq!(pauses(&ends, 0.0), minutes);
+            assert_eq!(pauses(&ends, 1.0)[0], 54_000);
+        }
+    }
+
+    #[test]
+    fn clients_spread_only_where_a_server_sends_all_of_them_away() {
+        let pause = |code| {
+            pauses(
+                &[(DisconnectReason::Closed(code), Duration::from_secs(60))],
+                1.0,
+            )[0]
+        };
+        assert_eq!(pause(Some(1001)), 31_000);
+        assert_eq!(pause(Some(1012)), 31_000);
+        assert_eq!(pause(Some(1000)), 1000);
+        assert_eq!(pause(None), 1000);
+    }
+}

@@ -1,0 +1,313 @@
+//! How many notices an hour may have. Strangers cause some kinds, so their number has a limit.
+//!
+//! At most [`SINGLE_MAX`] notices of a kind are given in an hour, whatever they are about. The others are counted
+//! and told together: first a short while after the first of them, then at most once an hour. Refused hosts
+//! of images are always told together, because a reporter chooses their names.
+//!
+//! The memory is bounded: a few names and at most [`SUBJECTS_MAX`] hashes for each kind.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use crate::model::{Notice, NoticeKind, Timestamp};
+
+/// Notices of one kind that are given one by one in an hour.
+pub(super) const SINGLE_MAX: usize = 5;
+/// Subjects that a summary names.
+const NAMED_MAX: usize = 3;
+/// Characters of a subject that a summary quotes: more than a host name has.
+const SUBJECT_CHARS_MAX: usize = 253;
+/// Subjects that are told apart when they are counted. Beyond that the count is a minimum.
+const SUBJECTS_MAX: usize = 4096;
+/// How long the first of several is waited with, so that the others are in the same summary.
+const GATHER: Duration = Duration::from_secs(60);
+/// The same for refused hosts: the operator has heard nothing of them yet.
+const GATHER_HOSTS: Duration = Duration::from_secs(3);
+/// A kind is told together at most once in this time.
+const SUMMARY_AFTER: Duration = Duration::from_secs(3600);
+
+/// What becomes of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It is given now.
+    Give,
+    /// It was given in this hour already.
+    Repeat,
+    /// It is counted and told with others.
+    Gather,
+}
+
+/// Several notices of one kind, told as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gathered {
+    pub(super) kind: NoticeKind,
+    /// How many different subjects there were; at least so many if `or_more`.
+    pub(super) count: usize,
+    pub(super) or_more: bool,
+    /// The first few of them.
+    pub(super) named: Vec<String>,
+    /// The text of the first.
+    pub(super) text: String,
+}
+
+/// What was given and what waits, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Budget(BTreeMap<NoticeKind, Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    hour: i64,
+    given: HashSet<u64>,
+    /// Given by an earlier process in the same hour.
+    given_before: usize,
+    waiting: Option<Waiting>,
+    /// When these were told together last.
+    told_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Timestamp,
+    seen: HashSet<u64>,
+    or_more: bool,
+    named: Vec<String>,
+    text: String,
+}
+
+impl Budget {
+    /// Decides on a notice in this hour, and counts it.
+    pub(super) fn ask(&mut self, notice: &Notice, hour: i64, now: Timestamp) -> Ruling {
+        let spent = self.0.entry(notice.kind).or_default();
+        if spent.hour != hour {
+            spent.hour = hour;
+            spent.given.clear();
+            spent.given_before = 0;
+        }
+        let subject = hash(&notice.subject);
+        if spent.given.contains(&subject) {
+            return Ruling::Repeat;
+        }
+        if spent.count() < single_max(notice.kind) {
+            spent.given.insert(subject);
+            return Ruling::Give;
+        }
+        spent.gather(notice, subject, now);
+        Ruling::Gather
+    }
+
+    /// Whether this kind was asked for since the start.
+    pub(super) fn knows(&self, kind: NoticeKind) -> bool {
+        self.0.contains_key(&kind)
+    }
+
+    /// Takes over how many notices of a kind an earlier process gave in this hour.
+    pub(super) fn resume(&mut self, kind: NoticeKind, hour: i64, given: usize) {
+        self.0.entry(kind).or_insert_with(|| Spent {
+            hour,
+            given_before: given,
+            ..Spent::default()
+        });
+    }
+
+    /// The store knew this notice: an earlier process gave it. So it is not one more.
+    pub(super) fn was_known(&mut self, kind: NoticeKind) {
+        if let Some(spent) = self.0.get_mut(&kind) {
+            spent.given_before = spent.given_before.saturating_sub(1);
+        }
+    }
+
+    /// How many notices of a kind this hour has had.
+    pub(super) fn given(&self, kind: NoticeKind) -> usize {
+        self.0.get(&kind).map_or(0, Spent::count)
+    }
+
+    /// Takes what is to be told together now.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<Gathered> {
+        self.take(|kind, spent, since| {
+            let quiet = spent.told_at.is_none_or(|at| {
+                // A clock that was set back must not silence a kind.
+                at > now || now.since(at) >= SUMMARY_AFTER
+            });
+            quiet && (now.since(since) >= gather(kind) || since > now)
+        })
+        .into_iter()
+        .inspect(|gathered| {
+            if let Some(spent) = self.0.get_mut(&gathered.kind) {
+                spent.told_at = Some(now);
+            }
+        })
+        .collect()
+    }
+
+    /// Everything that waits to be told: the relay stops.
+    pub(super) fn rest(&mut self) -> Vec<Gathered> {
+        self.take(|_, _, _| true)
+    }
+
+    fn take(&mut self, is_due: impl Fn(NoticeKind, &Spent, Timestamp) -> bool) -> Vec<Gathered> {
+        let mut taken = Vec::new();
+        for (kind, spent) in &mut self.0 {
+            let since = spent.waiting.as_ref().map(|waiting| waiting.since);
+            if !since.is_some_and(|since| is_due(*kind, spent, since)) {
+                continue;
+            }
+            let Some(waiting) = spent.waiting.take() else {
+                continue;
+            };
+            taken.push(Gathered {
+                kind: *kind,
+                count: waiting.seen.len(),
+                or_more: waiting.or_more,
+                named: waiting.named,
+                text: waiting.text,
+            });
+        }
+        taken
+    }
+}
+
+impl Spent {
+    fn count(&self) -> usize {
+        self.given.len() + self.given_before
+    }
+
+    fn gather(&mut self, notice: &Notice, subject: u64, now: Timestamp) {
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            since: now,
+            seen: HashSet::new(),
+            or_more: false,
+            named: Vec::new(),
+            text: notice.text.clone(),
+        });
+        if waiting.seen.len() >= SUBJECTS_MAX {
+            waiting.or_more |= !waiting.seen.contains(&subject);
+            return;
+        }
+        if waiting.seen.insert(subject) && waiting.named.len() < NAMED_MAX {
+            let name = notice.subject.chars().take(SUBJECT_CHARS_MAX);
+            waiting.named.push(name.collect());
+        }
+    }
+}
+
+const fn single_max(kind: NoticeKind) -> usize {
+    match kind {
+        NoticeKind::ImageHostRefused => 0,
+        _ => SINGLE_MAX,
+    }
+}
+
+const fn gather(kind: NoticeKind) -> Duration {
+    match kind {
+        NoticeKind::ImageHostRefused => GATHER_HOSTS,
+        _ => GATHER,
+    }
+}
+
+/// Tells subjects apart within one process. Nothing is lost if two collide but one of a count.
+fn hash(subject: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(10_000_000);
+
+    fn notice(kind: NoticeKind, subject: &str) -> Notice {
+        Notice {
+            kind,
+            subject: subject.into(),
+            text: format!("about {subject}"),
+        }
+    }
+
+    #[test]
+    fn sixth_subject_of_a_kind_is_counted_not_given() {
+        let mut budget = Budget::default();
+        let mut ask =
+            |subject: &str, hour| budget.ask(&notice(NoticeKind::ImageLost, subject), hour, NOW);
+        for subject in ["1", "2", "3", "4", "5"] {
+            assert_eq!(ask(subject, 2), Ruling::Give);
+            assert_eq!(ask(subject, 2), Ruling::Repeat);
+        }
+        assert_eq!(ask("6", 2), Ruling::Gather);
+        assert_eq!(ask("6", 3), Ruling::Give, "the next hour begins anew");
+    }
+
+    #[test]
+    fn other_kinds_have_their_own_budget() {
+        let mut budget = Budget::default();
+        for subject in 0..100 {
+            budget.ask(&notice(NoticeKind::ImageLost, &subject.to_string()), 2, NOW);
+        }
+        let stopped = notice(NoticeKind::DestinationStopped, "ops");
+        assert_eq!(budget.ask(&stopped, 2, NOW), Ruling::Give);
+    }
+
+    #[test]
+    fn refused_hosts_are_one_notice_an_hour_with_three_names() {
+        let mut budget = Budget::default();
+        let ask = |budget: &mut Budget, range: std::ops::Range<u32>, now| {
+            for host in range {
+                let host = format!("h{host}.example");
+                let ruling = budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, now);
+                assert_eq!(ruling, Ruling::Gather);
+            }
+        };
+        ask(&mut budget, 0..100, NOW);
+        assert_eq!(budget.due(NOW), [], "it waits for others");
+        let then = NOW + GATHER_HOSTS;
+        let told = budget.due(then);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].count, told[0].or_more), (100, false));
+        assert_eq!(told[0].named, ["h0.example", "h1.example", "h2.example"]);
+        ask(&mut budget, 100..150, then);
+        assert_eq!(budget.due(then + SUMMARY_AFTER - GATHER), []);
+        assert_eq!(budget.due(then + SUMMARY_AFTER)[0].count, 50);
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_invented_subjects() {
+        let mut budget = Budget::default();
+        for host in 0..20_000 {
+            let host = format!("{host}.{}", "x".repeat(300));
+            budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, NOW);
+        }
+        let told = budget.rest();
+        assert_eq!((told[0].count, told[0].or_more), (SUBJECTS_MAX, true));
+        assert_eq!(told[0].named.len(), NAMED_MAX);
+        assert!(told[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
+        assert_eq!(budget.rest(), []);
+    }
+
+    #[test]
+    fn restart_does_not_renew_the_budget() {
+        let mut budget = Budget::default();
+        budget.resume(NoticeKind::ImageLost, 2, 4);
+        let mut ask = |subject: &str| budget.ask(&notice(NoticeKind::ImageLost, subject), 2, NOW);
+        assert_eq!(ask("known"), Ruling::Give);
+        assert_eq!(ask("new"), Ruling::Gather);
+        budget.was_known(NoticeKind::ImageLost);
+        assert_eq!(
+            budget.ask(&notice(NoticeKind::ImageLost, "new"), 2, NOW),
+            Ruling::Give
+        );
+        assert_eq!(budget.given(NoticeKind::ImageLost), 5);
+    }
+
+    #[test]
+    fn clock_that_goes_back_silences_nothing() {
+        let mut budget = Budget::default();
+        let host = |name| notice(NoticeKind::ImageHostRefused, name);
+        budget.ask(&host("a.example"), 2, NOW);
+        assert_eq!(budget.due(NOW + GATHER_HOSTS).len(), 1);
+        let earlier = NOW - SUMMARY_AFTER * 2;
+        budget.ask(&host("b.example"), 0, earlier);
+        assert_eq!(budget.due(earlier + GATHER_HOSTS).len(), 1);
+    }
+}

@@ -1,0 +1,219 @@
+//! What is given, what is counted, and what the store remembers.
+
+use super::*;
+use crate::model::{EventSeq, ManualClock};
+use crate::store::{self, EventFilter};
+
+fn notice(kind: NoticeKind) -> Notice {
+    Notice {
+        kind,
+        subject: "ops".into(),
+        text: "it is \"gone\"".into(),
+    }
+}
+
+#[test]
+fn the_store_gives_the_same_notice_again() {
+    for kind in NoticeKind::ALL {
+        let arrival = arrival(&notice(*kind), "ops", None, Timestamp::from_millis(0));
+        let body = arrival.body.unwrap();
+        assert_eq!(read_notice(body.expose()), Some(notice(*kind)));
+    }
+    assert_eq!(
+        read_notice("{\"kind\":\"new\",\"subject\":\"\",\"text\":\"\"}"),
+        None
+    );
+    assert_eq!(read_notice("{}"), None);
+}
+
+#[test]
+fn within_the_hour_it_has_one_id() {
+    let id = |kind, millis| arrival(&notice(kind), "ops", None, Timestamp::from_millis(millis)).id;
+    let kind = NoticeKind::ImageLost;
+    assert_eq!(id(kind, 3_600_000), id(kind, 7_199_999));
+    assert_ne!(id(kind, 3_600_000), id(kind, 7_200_000));
+    assert_ne!(
+        id(kind, 3_600_000),
+        id(NoticeKind::ReloadRefused, 3_600_000)
+    );
+}
+
+#[test]
+fn it_goes_to_the_operator_unless_it_is_about_that_destination() {
+    let ops = DestinationName::from("ops");
+    for kind in NoticeKind::ALL {
+        let arrival = arrival(&notice(*kind), "ops", Some(&ops), Timestamp::from_millis(5));
+        let itself = matches!(
+            kind,
+            NoticeKind::DestinationStopped
+                | NoticeKind::DeliveryDead
+                | NoticeKind::DeliveryUnconfirmed
+        );
+        assert_eq!(arrival.deliveries.is_empty(), itself, "{kind}");
+        assert_eq!(arrival.state, EventState::Noted);
+    }
+}
+
+/// A store whose clock stands.
+struct Bench {
+    _dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    store: Store,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(7_200_000)));
+        let settings = store::Settings {
+            path: dir.path().join("relay.db"),
+            retain: Duration::from_secs(86_400),
+        };
+        let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+        let store = Store::open(&settings, as_clock).unwrap();
+        Self {
+            _dir: dir,
+            clock,
+            store,
+        }
+    }
+
+    /// As a process that has just started.
+    fn operator(&self) -> Operator {
+        Operator::new(
+            self.store.clone(),
+            Arc::new(Metrics::new()),
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            Current::new(Some(DestinationName::from("ops"))),
+        )
+    }
+
+    /// The notices of the store, oldest first.
+    async fn given(&self) -> Vec<Notice> {
+        let all = EventFilter {
+            limit: 999,
+            ..EventFilter::default()
+        };
+        let mut notices = Vec::new();
+        for row in self.store.events(all).await.unwrap().into_iter().rev() {
+            let event = self.store.event(row.id.as_str()).await.unwrap().unwrap();
+            notices.push(read_notice(event.body.unwrap().expose()).unwrap());
+        }
+        notices
+    }
+}
+
+fn about(kind: NoticeKind, subject: &str) -> Notice {
+    Notice {
+        kind,
+        subject: subject.to_owned(),
+        text: format!("It is about {subject}."),
+    }
+}
+
+#[tokio::test]
+async fn hundred_invented_hosts_are_one_notice() {
+    let bench = Bench::new();
+    let operator = bench.operator();
+    for host in 0..100 {
+        let host = format!("h{host}.example");
+        let notice = about(NoticeKind::ImageHostRefused, &host);
+        operator.notify(notice).await;
+    }
+    assert_eq!(bench.given().await, []);
+    operator.finish().await;
+    let given = bench.given().await;
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].subject, "100 hosts");
+    let names = "h0.example, h1.example, h2.example and 97 more";
+    assert!(given[0].text.contains(names), "{}", given[0].text);
+    let stopping = CancellationToken::new();
+    stopping.cancel();
+    for host in ["x.example", "y.example"] {
+        let notice = about(NoticeKind::ImageHostRefused, host);
+        operator.notify(notice).await;
+    }
+    operator.run(stopping).await;
+    assert_eq!(bench.given().await.len(), 1, "one in an hour");
+}
+
+#[tokio::test]
+async fn one_refused_host_is_told_with_the_line_to_add() {
+    let bench = Bench::new();
+    let operator = bench.operator();
+    let notice = about(NoticeKind::ImageHostRefused, "p3.example.com");
+    operator.notify(notice.clone()).await;
+    operator.finish().await;
+    assert_eq!(bench.given().await, [notice]);
+}
+
+#[tokio::test]
+async fn flood_of_one_kind_is_five_and_a_summary_even_across_restarts() {
+    let bench = Bench::new();
+    for event in 0..40 {
+        // A new process each time.
+        let operator = bench.operator();
+        let event = format!("event {event}");
+        operator.notify(about(NoticeKind::ImageLost, &event)).await;
+    }
+    assert_eq!(bench.given().await.len(), budget::SINGLE_MAX);
+    let operator = bench.operator();
+    for event in 0..40 {
+        let event = format!("other {event}");
+        operator.notify(about(NoticeKind::ImageLost, &event)).await;
+    }
+    operator.finish().await;
+    let given = bench.given().await;
+    assert_eq!(given.len(), budget::SINGLE_MAX + 1);
+    let last = &given[budget::SINGLE_MAX];
+    assert_eq!(last.subject, "40 more");
+    assert!(last.text.contains("other 0, other 1, other 2 and 37 more"));
+}
+
+#[tokio::test]
+async fn report_that_waits_is_sent_before_a_notice() {
+    let bench = Bench::new();
+    let ops = DestinationName::from("ops");
+    let mut report = arrival(
+        &about(NoticeKind::ImageLost, "x"),
+        "x",
+        None,
+        bench.clock.now(),
+    );
+    report.id = EventId::new("report");
+    report.deliveries = vec![NewDelivery {
+        destination: ops.clone(),
+        spec: MessageSpec {
+            severity: Severity::Info,
+            ..spec()
+        },
+        trigger: Trigger::Event,
+        due_at: bench.clock.now(),
+    }];
+    let Accepted::New(report) = bench.store.accept(report).await.unwrap() else {
+        panic!("it is new");
+    };
+    bench.clock.advance(Duration::from_secs(1));
+    let operator = bench.operator();
+    operator
+        .notify(about(NoticeKind::DeliveryDead, "other"))
+        .await;
+    let leases = bench
+        .store
+        .lease_due(&ops, 1, Duration::from_secs(60))
+        .await
+        .unwrap();
+    let due: Vec<EventSeq> = leases
+        .iter()
+        .map(|lease| lease.item.delivery.event)
+        .collect();
+    assert_eq!(due, [report]);
+}
+
+#[test]
+fn log_says_nothing_that_a_reporter_chose() {
+    let text = "Pictures are on evil.example";
+    let logged = log_text(NoticeKind::ImageHostRefused, text);
+    assert!(!logged.contains("evil"), "{logged}");
+    assert_eq!(log_text(NoticeKind::ReloadRefused, text), text);
+}

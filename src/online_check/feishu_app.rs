@@ -1,0 +1,299 @@
+//! An app: its credentials, the platform it is on, its permissions, and its long connection. Sources: doc
+//! "Get `tenant_access_token`", doc "查询租户授权状态" (which needs no permission itself), doc "获取应用反馈列表".
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Platforms;
+use super::open_api::{self, CREDENTIALS, EVENTS, PERMISSIONS, Question, RELEASE, Told, grant};
+use super::report::Report;
+use crate::destination::{KindSettings, Settings};
+use crate::feishu::messages::Said;
+use crate::feishu::{
+    App, ConnectionRefusal, FEEDBACK_SCOPE, FeishuClient, LinkSettings, NoConnection, Unanswered,
+};
+use crate::model::AppName;
+use crate::net::HttpClient;
+
+const SPEAK_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:send"];
+const IMAGE_SCOPES: &[&str] = &["im:resource", "im:resource:upload"];
+
+/// What the relay does as the app, beside receiving.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// It speaks.
+    speaks: bool,
+    /// It uploads images.
+    uploads: bool,
+    /// It rings people; the permissions for that.
+    rings: BTreeSet<&'static str>,
+}
+
+impl Needs {
+    /// What these destinations need of the app.
+    pub(super) fn of<'a>(app: &AppName, destinations: impl Iterator<Item = &'a Settings>) -> Self {
+        let mut needs = Self::default();
+        for settings in destinations.filter(|one| one.speaks_as() == Some(app)) {
+            needs.uploads = true;
+            if let KindSettings::FeishuApp { urgent, .. } = &settings.kind {
+                needs.speaks = true;
+                needs.rings.extend(urgent.map(|how| how.scope()));
+            }
+        }
+        needs
+    }
+
+    /// The permissions, each as the alternatives of which one is enough, and what for.
+    fn scopes(&self) -> Vec<(Vec<&'static str>, &'static str)> {
+        let mut scopes = Vec::new();
+        if self.speaks {
+            scopes.push((SPEAK_SCOPES.to_vec(), "to send messages"));
+        }
+        if self.uploads {
+            scopes.push((IMAGE_SCOPES.to_vec(), "to upload pictures"));
+        }
+        scopes.extend(
+            self.rings
+                .iter()
+                .map(|scope| (vec![*scope], "for `urgent`")),
+        );
+        scopes
+    }
+}
+
+/// What became of an app's credentials.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    Taken,
+    Refused,
+    /// The platform did not answer.
+    Untold,
+}
+
+/// See the module.
+pub(super) struct Check {
+    pub(super) app: App,
+    /// `None` without a secret.
+    pub(super) client: Option<FeishuClient>,
+    /// The way that a long connection takes, if the app has one: it heeds the machine's proxy, the other
+    /// calls do not.
+    pub(super) connecting: Option<FeishuClient>,
+    pub(super) needs: Needs,
+    pub(super) platforms: Platforms,
+    pub(super) direct: HttpClient,
+}
+
+impl Check {
+    pub(super) async fn run(self, report: &mut Report) {
+        let Some(client) = &self.client else {
+            report.not_checked("token", "the app has no `app_secret` to ask with");
+            return;
+        };
+        let credentials = self.token(client, report).await;
+        if let Some(connecting) = &self.connecting
+            && credentials != Credentials::Refused
+        {
+            connection(connecting, report).await;
+        }
+        if credentials != Credentials::Taken {
+            return;
+        }
+        self.feedback(client, report).await;
+        self.scopes(client, report).await;
+    }
+
+    /// Whether the credentials are taken; if not, nothing else can be asked under them.
+    async fn token(&self, client: &FeishuClient, report: &mut Report) -> Credentials {
+        let check = "token";
+        let answer = match client.try_credentials().await {
+            Ok(answer) => answer,
+            Err(Unanswered::NoToken(_)) => return Credentials::Untold,
+            Err(Unanswered::Net(error)) => {
+                report.unreachable(check, &error);
+                return Credentials::Untold;
+            }
+        };
+        report.compare_clocks(&answer);
+        let Some(said) = Said::of(&answer) else {
+            let says = format!(
+                "HTTP {}, an answer that is not the platform's",
+                answer.status
+            );
+            report.failed(check, says, "check `base_url` and what stands between");
+            return Credentials::Untold;
+        };
+        match said.code {
+            0 => {
+                report.good(check, "the platform takes the app's credentials");
+                return Credentials::Taken;
+            }
+            code @ (10003 | 10014 | 99_991_543) => self.refused(code, report).await,
+            code => {
+                if !open_api::general(check, code, report) {
+                    let says = format!("code {code}, which is unknown to us");
+                    report.failed(check, says, format!("compare with {CREDENTIALS}"));
+                }
+            }
+        }
+        Credentials::Refused
+    }
+
+    /// The credentials are refused: perhaps they are the other platform's.
+    async fn refused(&self, code: i64, report: &mut Report) {
+        let says = format!("code {code}: the app's credentials are refused");
+        let advice = format!("compare `app_id` and `app_secret` with {CREDENTIALS}");
+        let Some((platform, name, base_url)) = self.other_platform() else {
+            report.failed("token", says, advice);
+            return;
+        };
+        let app = App {
+            base_url: base_url.to_owned(),
+            ..self.app.clone()
+        };
+        let there = FeishuClient::new(&app, self.direct.clone());
+        let taken = match there.try_credentials().await {
+            Ok(answer) => Said::of(&answer).is_some_and(|said| said.code == 0),
+            Err(_) => false,
+        };
+        if taken {
+            let says = format!("{says} here, and taken by {name}: the app is {name}'s");
+            let section = &self.app.name;
+            let advice = format!("write `platform = \"{platform}\"` in [apps.{section}]");
+            report.failed("token", says, advice);
+        } else {
+            report.failed("token", format!("{says}, by {name} too"), advice);
+        }
+    }
+
+    /// The word for the platform that the app is not said to be on, its name and where it is; `None` for a
+    /// deployment of one's own.
+    fn other_platform(&self) -> Option<(&'static str, &'static str, &str)> {
+        let Platforms { feishu, lark, .. } = &self.platforms;
+        let base_url = self.app.base_url.as_str();
+        if base_url == feishu {
+            Some(("lark", "Lark", lark))
+        } else if base_url == lark {
+            Some(("feishu", "Feishu", feishu))
+        } else {
+            None
+        }
+    }
+
+    /// Whether feedback can be read: the permission is also that of its events.
+    async fn feedback(&self, client: &FeishuClient, report: &mut Report) {
+        let id = &self.app.app_id;
+        let path = format!("/open-apis/application/v6/applications/{id}/feedbacks?page_size=1");
+        let question = Question {
+            check: "feedback",
+            path,
+            lookup: None,
+            scopes: FEEDBACK_SCOPE,
+            needed: true,
+        };
+        match open_api::ask(client, question, report).await {
+            Told::Data(_) => report.good("feedback", "the list of feedback can be read"),
+            Told::Code(code) => {
+                let says = format!("code {code}: the list of feedback cannot be read");
+                let advice = format!(
+                    "it is there only for apps of the own tenant; the permission is {FEEDBACK_SCOPE}"
+                );
+                report.not_checkable("feedback", says, advice);
+            }
+            Told::Noted => {}
+        }
+    }
+
+    /// The permissions that the destinations need, by what the platform says was granted.
+    async fn scopes(&self, client: &FeishuClient, report: &mut Report) {
+        let wanted = self.needs.scopes();
+        if wanted.is_empty() {
+            return;
+        }
+        let question = Question {
+            check: "scopes",
+            path: "/open-apis/application/v6/scopes".into(),
+            lookup: None,
+            scopes: "what the call needs",
+            needed: false,
+        };
+        let data = match open_api::ask(client, question, report).await {
+            Told::Data(data) => data,
+            Told::Code(code) => {
+                let says = format!("code {code}: the platform does not say what was granted");
+                report.not_checked("scopes", says);
+                return;
+            }
+            Told::Noted => return,
+        };
+        let scopes = Scopes::of(&data);
+        for (names, purpose) in wanted {
+            scopes.judge(&names, purpose, report);
+        }
+    }
+}
+
+/// The permissions that the app asked for.
+struct Scopes<'a> {
+    granted: BTreeSet<&'a str>,
+    asked: BTreeSet<&'a str>,
+}
+
+impl<'a> Scopes<'a> {
+    fn of(data: &'a Value) -> Self {
+        let all = data["scopes"].as_array().map_or(&[][..], Vec::as_slice);
+        let name = |scope: &'a Value| scope["scope_name"].as_str();
+        let granted = all.iter().filter(|scope| scope["grant_status"] == 1);
+        Self {
+            granted: granted.filter_map(name).collect(),
+            asked: all.iter().filter_map(name).collect(),
+        }
+    }
+
+    fn judge(&self, names: &[&str], purpose: &str, report: &mut Report) {
+        if self.asked.is_empty() {
+            report.not_checked("scopes", "the platform names no permission of the app");
+            return;
+        }
+        let any = |set: &BTreeSet<&str>| names.iter().find(|name| set.contains(**name)).copied();
+        if let Some(name) = any(&self.granted) {
+            report.good("scopes", format!("{name} is granted, {purpose}"));
+        } else if let Some(name) = any(&self.asked) {
+            let says = format!("{name} is asked for and not granted, {purpose}");
+            let advice = format!(
+                "publish a version at {RELEASE}, and have the administrator approve it; see {PERMISSIONS}"
+            );
+            report.failed("scopes", says, advice);
+        } else {
+            let names = names.join(" or ");
+            let says = format!("the app has not been granted {names}, {purpose}");
+            report.failed("scopes", says, grant(&names));
+        }
+    }
+}
+
+/// Whether a long connection would be given. None is opened: it would take a share of the events.
+async fn connection(client: &FeishuClient, report: &mut Report) {
+    let check = "connection";
+    match client.endpoint(&mut LinkSettings::default()).await {
+        Ok(_) => report.good(check, "the platform offers a long connection"),
+        Err(NoConnection::Unreachable { reason }) => {
+            report.failed(
+                check,
+                reason,
+                "try again; check the firewall, and the proxy (`HTTPS_PROXY`) if there is one",
+            );
+        }
+        Err(NoConnection::Refused { refusal, reason }) => {
+            let advice = match refusal {
+                ConnectionRefusal::Credentials => format!("see {CREDENTIALS}"),
+                ConnectionRefusal::Domain => format!("see {CREDENTIALS} of either platform"),
+                ConnectionRefusal::TooMany => "end clients of the app that nobody needs".into(),
+                ConnectionRefusal::Other => {
+                    format!("see {EVENTS}, and whether a version is published at {RELEASE}")
+                }
+            };
+            report.failed(check, reason, advice);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Where an app's own bot speaks: whether the bot is in the chat, or knows the person. Sources: doc
+//! "判断用户或机器人是否在群里", doc "获取单个用户信息", and their tables of errors.
+
+use super::open_api::{self, Question, RELEASE, Told};
+use super::report::Report;
+use crate::feishu::{FeishuClient, To};
+use crate::model::AppName;
+
+const CHAT_SCOPES: &str = "im:chat:readonly or im:chat.members:read";
+/// What reading a person takes.
+pub(super) const PERSON_SCOPES: &str = "contact:contact.base:readonly";
+
+/// See the module.
+pub(super) struct Check {
+    pub(super) app: AppName,
+    /// `None` without a secret.
+    pub(super) client: Option<FeishuClient>,
+    pub(super) to: To,
+}
+
+/// How a person is known to an app.
+pub(super) enum Person {
+    /// Here, and in the tenant.
+    Known,
+    /// Has left the tenant.
+    Gone,
+    /// Nobody has the id, or it is another app's.
+    Unknown(String),
+    /// It could not be told.
+    Untold(String),
+    /// It is on the chart.
+    Noted,
+}
+
+impl Check {
+    pub(super) async fn run(self, report: &mut Report) {
+        let Some(client) = &self.client else {
+            let says = format!("the app {} has no `app_secret` to ask with", self.app);
+            report.not_checked("chat", says);
+            return;
+        };
+        match &self.to {
+            To::Chat(id) => in_chat(client, id, report).await,
+            To::Person(id) => {
+                reachable(client, id, report).await;
+            }
+        }
+    }
+}
+
+async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
+    let check = "chat";
+    let question = Question {
+        check,
+        path: format!("/open-apis/im/v1/chats/{id}/members/is_in_chat"),
+        lookup: None,
+        scopes: CHAT_SCOPES,
+        needed: false,
+    };
+    let add = "add the bot to the group: Settings → Bots → Add Bot / 设置 → 群机器人 → 添加机器人";
+    match open_api::ask(client, question, report).await {
+        Told::Data(data) => match data["is_in_chat"].as_bool() {
+            Some(true) => alive(client, id, report).await,
+            Some(false) => report.failed(check, "the bot is not in the chat", add),
+            None => report.not_checked(check, "the platform does not say whether the bot is in it"),
+        },
+        Told::Code(code @ (232_011 | 230_002)) => {
+            report.failed(
+                check,
+                format!("code {code}: the bot is not in the chat"),
+                add,
+            );
+        }
+        Told::Code(code @ (232_006 | 232_001)) => report.failed(
+            check,
+            format!("code {code}: there is no such chat"),
+            "check `chat_id`, and that it is of the platform and tenant of the app",
+        ),
+        Told::Code(code @ 232_009) => report.failed(
+            check,
+            format!("code {code}: the chat is dissolved"),
+            "set the `chat_id` of another",
+        ),
+        Told::Code(code @ 232_010) => report.failed(
+            check,
+            format!("code {code}: the chat is another tenant's"),
+            "speak as an app of that tenant, or in a chat of the app's own",
+        ),
+        Told::Code(code) => {
+            let says = format!("code {code}: the platform does not say whether the bot is in it");
+            report.not_checked(check, says);
+        }
+        Told::Noted => {}
+    }
+}
+
+/// The bot stays in a chat that was dissolved: whether anybody reads there is another question. Source: doc
+/// "获取群信息".
+async fn alive(client: &FeishuClient, id: &str, report: &mut Report) {
+    let check = "chat";
+    let question = Question {
+        check,
+        path: format!("/open-apis/im/v1/chats/{id}"),
+        lookup: None,
+        scopes: CHAT_SCOPES,
+        needed: false,
+    };
+    let dissolved = |says: String, report: &mut Report| {
+        report.failed(check, says, "set the `chat_id` of another");
+    };
+    match open_api::ask(client, question, report).await {
+        Told::Data(data) => match data["chat_status"].as_str() {
+            Some("dissolved" | "dissolved_save") => {
+                dissolved("the chat is dissolved".to_owned(), report);
+            }
+            Some(_) | None => report.good(check, "the bot is in the chat"),
+        },
+        Told::Code(code @ 232_009) => {
+            dissolved(format!("code {code}: the chat is dissolved"), report);
+        }
+        // That the bot is in it has been told.
+        Told::Code(_) => report.good(check, "the bot is in the chat"),
+        Told::Noted => {}
+    }
+}
+
+async fn reachable(client: &FeishuClient, id: &str, report: &mut Report) {
+    let check = "person";
+    match look_up(client, id, check, report).await {
+        Person::Known => report.good(check, "the app knows the person"),
+        Person::Gone => report.failed(
+            check,
+            "the person has left the tenant",
+            "set the `user` of somebody else",
+        ),
+        Person::Unknown(says) => report.failed(
+            check,
+            says,
+            "set the open id that this app knows the person by: each app has its own",
+        ),
+        Person::Untold(says) => {
+            let advice = format!("the app must be available to the person: see {RELEASE}");
+            report.not_checkable(check, says, advice);
+        }
+        Person::Noted => {}
+    }
+}
+
+/// Looks a person up by an open id.
+pub(super) async fn look_up(
+    client: &FeishuClient,
+    id: &str,
+    check: &'static str,
+    report: &mut Report,
+) -> Person {
+    let question = Question {
+        check,
+        path: format!("/open-apis/contact/v3/users/{id}?user_id_type=open_id"),
+        lookup: None,
+        scopes: PERSON_SCOPES,
+        needed: false,
+    };
+    match open_api::ask(client, question, report).await {
+        Told::Data(data) if data["user"]["status"]["is_resigned"] == true => Person::Gone,
+        Told::Data(_) => Person::Known,
+        Told::Code(code @ (41012 | 99_992_351)) => {
+            Person::Unknown(format!("code {code}: nobody has this open id"))
+        }
+        Told::Code(code @ 99_992_361) => {
+            Person::Unknown(format!("code {code}: the open id is another app's"))
+        }
+        Told::Code(code @ (41050 | 40004)) => Person::Untold(format!(
+            "code {code}: the app's data permissions do not reach the person"
+        )),
+        Told::Code(code) => Person::Untold(format!("code {code}, which is unknown to us")),
+        Told::Noted => Person::Noted,
+    }
+}

@@ -1,0 +1,147 @@
+//! Questions to the open API, and what their answers mean to every check. Sources: doc "Generic error
+//! codes", and the pages of the calls.
+
+use serde_json::Value;
+
+use super::CALL_TIMEOUT;
+use super::report::Report;
+use crate::feishu::messages::Said;
+use crate::feishu::{Call, FeishuClient, Unanswered};
+use crate::net::{Answer, Body, Method};
+
+/// Pages of the developer console, as it names them in English and in Chinese.
+pub(super) const CREDENTIALS: &str = "Credentials & Basic Info / 凭证与基础信息";
+pub(super) const PERMISSIONS: &str = "Permissions & Scopes / 权限管理";
+pub(super) const EVENTS: &str = "Events & Callbacks / 事件与回调";
+pub(super) const RELEASE: &str = "Version Management & Release / 版本管理与发布";
+pub(super) const SECURITY: &str = "Security Settings / 安全设置";
+pub(super) const FEATURES: &str = "Add Features / 添加应用能力";
+
+/// What is asked.
+pub(super) struct Question {
+    /// The name of the check.
+    pub(super) check: &'static str,
+    /// The path and query to read.
+    pub(super) path: String,
+    /// What is looked up, where that does not fit into a path. Nothing is changed by it.
+    pub(super) lookup: Option<Value>,
+    /// The permissions of which one is enough.
+    pub(super) scopes: &'static str,
+    /// Whether the relay needs such a permission itself, and not only this question.
+    pub(super) needed: bool,
+}
+
+/// What came of it.
+pub(super) enum Told {
+    /// The `data` of a success.
+    Data(Value),
+    /// A code that only the asker can read.
+    Code(i64),
+    /// What it means to every asker; it is on the chart.
+    Noted,
+}
+
+/// Asks as an app.
+pub(super) async fn ask(client: &FeishuClient, question: Question, report: &mut Report) -> Told {
+    let (method, body) = match &question.lookup {
+        None => (Method::Get, Body::Empty),
+        Some(lookup) => (Method::Post, Body::Bytes(lookup.to_string().into())),
+    };
+    let call = Call {
+        method,
+        path: question.path.clone(),
+        body,
+        timeout: CALL_TIMEOUT,
+    };
+    match client.call(call).await {
+        Ok(answer) => {
+            report.compare_clocks(&answer);
+            read(&answer, &question, report)
+        }
+        Err(Unanswered::NoToken(_)) => {
+            let says = format!("there is no token to ask with; see app {}", client.app());
+            report.not_checked(question.check, says);
+            Told::Noted
+        }
+        Err(Unanswered::Net(error)) => {
+            report.unreachable(question.check, &error);
+            Told::Noted
+        }
+    }
+}
+
+fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
+    let check = question.check;
+    let Some(said) = Said::of(answer) else {
+        let says = format!(
+            "HTTP {}, an answer that is not the platform's",
+            answer.status
+        );
+        report.not_checkable(check, says, "check `base_url` and what stands between");
+        return Told::Noted;
+    };
+    match said.code {
+        0 => {
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            return Told::Data(body["data"].clone());
+        }
+        code @ (99_991_672 | 99_991_676 | 99_991_679) => {
+            let scopes = said.scopes.as_deref().unwrap_or(question.scopes);
+            lacks_scope(code, scopes, question, report);
+        }
+        code => {
+            if !general(check, code, report) {
+                return Told::Code(code);
+            }
+        }
+    }
+    Told::Noted
+}
+
+fn lacks_scope(code: i64, scopes: &str, question: &Question, report: &mut Report) {
+    let says = format!("code {code}: the app lacks the permission");
+    if question.needed {
+        report.failed(question.check, says, grant(scopes));
+    } else {
+        let advice = format!("to have it checked, grant {scopes} at {PERMISSIONS}");
+        report.not_checkable(question.check, says, advice);
+    }
+}
+
+/// How a permission is granted.
+pub(super) fn grant(scopes: &str) -> String {
+    format!("grant {scopes} at {PERMISSIONS}, then publish a version at {RELEASE}")
+}
+
+/// Codes that mean the same everywhere. Tells whether it is one of them; then it is on the chart.
+pub(super) fn general(check: &'static str, code: i64, report: &mut Report) -> bool {
+    let says = |what: &str| format!("code {code}: {what}");
+    match code {
+        99_991_401 => report.failed(
+            check,
+            says("this machine's address is not in the app's IP allow list"),
+            format!("add it at {SECURITY}"),
+        ),
+        99_991_662 | 99_991_673 | 212_100 | 232_034 => report.failed(
+            check,
+            says("the app is disabled, not published or not installed"),
+            format!("publish a version at {RELEASE}, and have the administrator enable the app"),
+        ),
+        230_006 | 232_025 | 234_007 => report.failed(
+            check,
+            says("the app has no bot"),
+            format!("add the bot at {FEATURES}, then publish a version at {RELEASE}"),
+        ),
+        99_991_663 | 99_991_664 | 99_991_671 => report.failed(
+            check,
+            says("the platform granted a token and does not take it"),
+            "the app may belong to the other platform; check `platform` (\"feishu\" or \"lark\")",
+        ),
+        99_991_400 | 11232 => {
+            report.not_checked(check, says("the platform limits the rate; try again"));
+        }
+        1 | 2200 => report.not_checked(check, says("an error inside the platform; try again")),
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,250 @@
+//! Places that are only reached, or looked at: webhooks, Slack's incoming ones among them, files, and the
+//! relay's own address.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Access, access};
+use url::Url;
+
+use super::CALL_TIMEOUT;
+use super::report::Report;
+use crate::model::Secret;
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+
+/// Any receiver: it gets a `HEAD`, which asks for nothing to be done (RFC 9110, 9.2.1).
+pub(super) struct Receiver {
+    http: HttpClient,
+    url: Secret,
+    timeout: Duration,
+}
+
+impl Receiver {
+    pub(super) const fn new(http: HttpClient, url: Secret, timeout: Duration) -> Self {
+        Self { http, url, timeout }
+    }
+
+    pub(super) async fn run(self, report: &mut Report) {
+        match self.send(Method::Head, Vec::new(), Body::Empty).await {
+            Ok(Answer { status: 407, .. }) => report.failed(
+                "reach",
+                "HTTP 407: the proxy demands other credentials",
+                "check `proxy`",
+            ),
+            // Something in front sends people elsewhere, or signs them in: messages would end there too.
+            Ok(answer) if (300..=399).contains(&answer.status) => {
+                let to = answer.redirect_host();
+                let to = to.map_or_else(String::new, |host| format!(" to {host}"));
+                let says = format!(
+                    "HTTP {}, a redirect{to}; redirects are not followed",
+                    answer.status
+                );
+                report.warning(
+                    "reach",
+                    says,
+                    "check `url` and what stands before the receiver",
+                );
+            }
+            Ok(answer) if answer.is_success() && answer.is_page() => report.warning(
+                "reach",
+                format!(
+                    "HTTP {} with a page for people, not a receiver's answer",
+                    answer.status
+                ),
+                "check `url`; a sign-in or an error page may stand before the receiver",
+            ),
+            // What it says to a request of another kind tells nothing of a message.
+            Ok(answer) => report.good("reach", format!("answers (HTTP {})", answer.status)),
+            Err(error) => report.unreachable("reach", &error),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        headers: Vec<(String, Secret)>,
+        body: Body,
+    ) -> Result<Answer, NetError> {
+        let request = Request {
+            method,
+            url: &self.url,
+            headers,
+            body,
+            timeout: self.timeout,
+        };
+        self.http.send(request).await
+    }
+}
+
+/// An incoming webhook. One of Slack's own gets a message without words, which it refuses only if it lives:
+/// changelog 2016-05-17 for the statuses. Others of that form get a `HEAD`: who knows what they would make
+/// of an empty message.
+pub(super) struct SlackWebhook {
+    pub(super) receiver: Receiver,
+    /// The hosts, or parents of hosts, that are Slack's.
+    pub(super) slacks: Vec<String>,
+}
+
+impl SlackWebhook {
+    pub(super) async fn run(self, report: &mut Report) {
+        if !self.is_slacks() {
+            self.receiver.run(report).await;
+            return;
+        }
+        let json = Secret::new("application/json");
+        let headers = vec![("content-type".into(), json)];
+        let body = Body::Bytes(r#"{"text":""}"#.into());
+        match self.receiver.send(Method::Post, headers, body).await {
+            Ok(answer) => {
+                report.compare_clocks(&answer);
+                judge(&answer, report);
+            }
+            Err(error) => report.unreachable("webhook", &error),
+        }
+    }
+
+    fn is_slacks(&self) -> bool {
+        let url = Url::parse(self.receiver.url.expose()).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let under = |parent: &String| {
+            let rest = host.strip_suffix(parent.as_str());
+            rest.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        };
+        self.slacks.iter().any(under)
+    }
+}
+
+fn judge(answer: &Answer, report: &mut Report) {
+    let check = "webhook";
+    let word = String::from_utf8_lossy(&answer.body).trim().to_owned();
+    let status = answer.status;
+    let anew = "make a new one at api.slack.com/apps, Incoming Webhooks, and set its `url`";
+    match (status, word.as_str()) {
+        (_, "no_text" | "invalid_payload" | "missing_text_or_fallback_or_attachments") => {
+            report.good(check, "lives: it refused a message without words");
+        }
+        (_, "action_prohibited" | "posting_to_general_channel_denied") => report.failed(
+            check,
+            format!("HTTP {status}: an administrator of the workspace forbids it"),
+            "have it allowed, or use another channel",
+        ),
+        (_, "channel_is_archived") | (410, _) => report.failed(
+            check,
+            format!("HTTP {status}: the channel is archived"),
+            anew,
+        ),
+        (401 | 403 | 404, _) => report.failed(
+            check,
+            format!("HTTP {status}: the webhook, its app or its channel is gone"),
+            anew,
+        ),
+        (408 | 429 | 500..=599, _) => {
+            report.not_checked(check, format!("HTTP {status}: Slack is busy; try again"));
+        }
+        _ => report.warning(
+            check,
+            format!("HTTP {status}, an answer that is not an incoming webhook's"),
+            "check `url`",
+        ),
+    }
+}
+
+/// A file that lines are written to. Nothing is written, and no folder made.
+pub(super) struct File {
+    pub(super) path: PathBuf,
+}
+
+impl File {
+    pub(super) fn run(self, report: &mut Report) {
+        let check = "file";
+        if self.path.exists() {
+            if !self.path.is_file() {
+                report.failed(check, "it is not a file", "set another `path`");
+            } else if access(&self.path, Access::READ_OK | Access::WRITE_OK).is_err() {
+                let advice = "let the relay's user read and write it";
+                report.failed(check, "it cannot be written", advice);
+            } else {
+                report.good(check, "it can be written");
+            }
+            return;
+        }
+        let mut above = self.path.ancestors().skip(1).map(here);
+        let Some(folder) = above.find(|folder| folder.exists()) else {
+            report.failed(check, "there is no folder above it", "set another `path`");
+            return;
+        };
+        let may = Access::WRITE_OK | Access::EXEC_OK;
+        if folder.is_dir() && access(folder, may).is_ok() {
+            report.good(check, "it can be made");
+        } else {
+            let advice = "let the relay's user write the folder";
+            report.failed(check, "it cannot be made", advice);
+        }
+    }
+}
+
+/// Reports the folders of the store and the images, where the relay could not write them. Those that are good are not
+/// worth a line: `serve` has them open.
+pub(super) fn examine_stores(database: &Path, images: &Path, report: &mut Report) {
+    let may = Access::WRITE_OK | Access::EXEC_OK;
+    let folder = here(database.parent().unwrap_or(Path::new("")));
+    for (check, folder) in [("store", folder), ("images", images)] {
+        let Some(there) = folder.ancestors().map(here).find(|folder| folder.exists()) else {
+            continue;
+        };
+        if !there.is_dir() || access(there, may).is_err() {
+            let says = format!("the folder {} cannot be written", there.display());
+            report.failed(
+                check,
+                says,
+                "let the relay's user write it, or run this check as that user",
+            );
+        }
+    }
+    let written = Access::READ_OK | Access::WRITE_OK;
+    if database.exists() && access(database, written).is_err() {
+        let says = format!("{} cannot be written", database.display());
+        report.failed(
+            "store",
+            says,
+            "let the relay's user own it, or run this check as that user",
+        );
+    }
+}
+
+/// A folder's path; that of the current one is written as nothing.
+fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
+
+/// The address by which chats reach the relay.
+pub(super) struct PublicUrl {
+    pub(super) http: HttpClient,
+    pub(super) url: String,
+}
+
+impl PublicUrl {
+    pub(super) async fn run(self, report: &mut Report) {
+        let check = "public_url";
+        let url = Secret::new(format!("{}/healthz", self.url));
+        let receiver = Receiver::new(self.http, url, CALL_TIMEOUT);
+        let advice = "pictures and buttons come this way: start the relay, and have /images/, /apps/ and /destinations/ forwarded to it";
+        match receiver.send(Method::Get, Vec::new(), Body::Empty).await {
+            Ok(answer) if answer.status == 200 && answer.body.trim_ascii() == b"ok" => {
+                report.good(check, "leads to a running relay, seen from this machine");
+            }
+            Ok(answer) => {
+                let says = format!(
+                    "/healthz there answers HTTP {}, not as a relay",
+                    answer.status
+                );
+                report.warning(check, says, advice);
+            }
+            Err(error) => report.warning(check, format!("cannot be reached: {error}"), advice),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Closing leased work: the attempt and the state it leads to, together.
+
+use rusqlite::{OptionalExtension, params};
+
+use std::borrow::Cow;
+
+use super::engine::tx::Tx;
+use super::{deliveries, edits, failover, late_images, messages, status_history};
+use crate::model::*;
+use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease, NewDelivery};
+
+/// What closing a delivery needs of its row.
+struct Held {
+    event: EventSeq,
+    created_at: Timestamp,
+    rerouted: bool,
+    destination: DestinationName,
+    trigger: Trigger,
+    form: Form,
+    attempts: u32,
+}
+
+/// The delivery, if `token` still proves its lease.
+fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Option<Held>> {
+    tx.prepare_cached(
+        "SELECT event_seq, destination, trigger, form, attempts, created_at, rerouted FROM deliveries
+         WHERE id = ?1 AND state = 'sending' AND lease_token = ?2",
+    )?
+    .query_row(params![id, token], |row| {
+        Ok(Held {
+            event: row.get(0)?,
+            destination: row.get(1)?,
+            trigger: row.get(2)?,
+            form: row.get(3)?,
+            attempts: row.get(4)?,
+            created_at: row.get(5)?,
+            rerouted: row.get(6)?,
+        })
+    })
+    .optional()
+}
+
+/// What a delivery is once its lease is over, in one write of its row. `None`: as it was.
+struct After<'a> {
+    state: DeliveryState,
+    attempts: u32,
+    failure: Option<Failure>,
+    reason: Option<Cow<'a, str>>,
+    due_at: Option<Timestamp>,
+    form: Option<Form>,
+    shown: Option<u32>,
+}
+
+/// See [`crate::store::Store::finish_attempt`].
+pub(in crate::store) fn finish_attempt(
+    tx: &Tx<'_>,
+    token: LeaseToken,
+    finished: &CompletedAttempt,
+) -> rusqlite::Result<Recorded> {
+    let id = finished.id;
+    let Some(held) = held(tx, id, token)? else {
+        return Ok(Recorded::LeaseLost);
+    };
+    let mut attempts = held.attempts;
+    if let Some(attempt) = &finished.attempt {
+        // The store counts them itself, so that no two have one number.
+        attempts = attempts.saturating_add(1);
+        record(tx, id, attempts, attempt)?;
+    }
+    // Images that a destination was sent and did not show would be sent for ever.
+    let in_vain = held.trigger == Trigger::LateImages
+        && finished.verdict == Verdict::Done
+        && finished.shown & !late_images::shown(tx, held.event, &held.destination)? == 0;
+    let mut after = after(finished, &held, attempts);
+    if let Some(fallback) = &finished.fallback {
+        let how = reroute(tx, &held, fallback)?;
+        let why = after.reason.unwrap_or_default();
+        after.reason = Some(format!("{why}; {how}").into());
+    }
+    end_lease(tx, id, &after)?;
+    if held.trigger == Trigger::Edit {
+        // Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
+        if !matches!(finished.verdict, Verdict::RetryAt { .. }) {
+            edits::ended(tx, id)?;
+        }
+        return Ok(Recorded::Recorded);
+    }
+    match &finished.verdict {
+        Verdict::Done => {
+            if let Some(handle) = &finished.handle {
+                messages::keep(tx, id, handle)?;
+                // A status that changed while this was on its way is not in what was sent.
+                if status_history::changed_since_made(tx, id)? {
+                    edits::request_all(tx, held.event)?;
+                }
+            }
+            if !in_vain && finished.shown != ALL_SHOWN {
+                late_images::send_late_images(tx, held.event)?;
+            }
+        }
+        Verdict::RetryAt { .. } => tx.announce_delivery(&held.destination),
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
+    }
+    keep_or_drop_payload(tx, finished, &held)?;
+    Ok(Recorded::Recorded)
+}
+
+/// Hands a message that is given up to its fallback. Returns what became of it.
+fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
+    let has_it = held.rerouted || !failover::send(tx, held.event, new, held.created_at)?;
+    Ok(match has_it {
+        true => format!("{} has it", new.destination),
+        false => format!("sent to {} instead", new.destination),
+    })
+}
+
+/// A failure that the backoff counts.
+#[derive(Clone, Copy)]
+struct Failure {
+    /// The answer was lost.
+    unanswered: bool,
+}
+
+/// Whether the attempt counts for the backoff: neither a refused rate, nor a refused form, nor a stop says
+/// anything of the message.
+fn failure(finished: &CompletedAttempt, held: &Held) -> Option<Failure> {
+    let same_form = match &finished.verdict {
+        Verdict::RetryAt { form, .. } => *form == held.form,
+        Verdict::Done | Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => true,
+    };
+    let unanswered = match finished.attempt.as_ref()?.outcome {
+        OutcomeKind::Retry | OutcomeKind::Unknown => false,
+        OutcomeKind::Ambiguous => true,
+        OutcomeKind::Delivered
+        | OutcomeKind::SlowDown
+        | OutcomeKind::Degrade
+        | OutcomeKind::Rejected
+        | OutcomeKind::Stop => return None,
+    };
+    same_form.then_some(Failure { unanswered })
+}
+
+/// What follows for the row.
+fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> After<'a> {
+    let attempt = finished.attempt.as_ref();
+    let shown = Some(finished.shown);
+    let edit = held.trigger == Trigger::Edit;
+    let after = After {
+        state: DeliveryState::Delivered,
+        attempts,
+        failure: failure(finished, held),
+        reason: None,
+        due_at: None,
+        form: None,
+        shown: None,
+    };
+    match &finished.verdict {
+        Verdict::Done => After {
+            shown: shown.filter(|_| !edit),
+            ..after
+        },
+        Verdict::RetryAt { due_at, form } => After {
+            state: DeliveryState::Pending,
+            reason: attempt.and_then(|attempt| attempt.reason.as_deref().map(Cow::Borrowed)),
+            due_at: Some(*due_at),
+            form: Some(*form),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
+        Verdict::Dead { reason } => After {
+            state: match edit {
+                true => DeliveryState::Discarded,
+                false => DeliveryState::Dead,
+            },
+            reason: Some(reason.into()),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
+        Verdict::Unconfirmed { reason } => After {
+            state: match edit {
+                true => DeliveryState::Discarded,
+                false => DeliveryState::Unconfirmed,
+            },
+            reason: Some(reason.into()),
+            shown: shown.filter(|_| kept(finished, held).is_some()),
+            ..after
+        },
+    }
+}
+
+/// The rendering that is kept to be repeated: while its form is the one that is due.
+fn kept<'a>(finished: &'a CompletedAttempt, held: &Held) -> Option<&'a str> {
+    let payload = finished.payload.as_deref();
+    let payload = payload.filter(|_| held.trigger != Trigger::Edit);
+    match finished.verdict {
+        Verdict::Done => None,
+        Verdict::RetryAt { form, .. } => payload.filter(|_| form == held.form),
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => payload,
+    }
+}
+
+fn keep_or_drop_payload(
+    tx: &Tx<'_>,
+    finished: &CompletedAttempt,
+    held: &Held,
+) -> rusqlite::Result<()> {
+    let id = finished.id;
+    if let Some(payload) = kept(finished, held) {
+        return deliveries::keep_payload(tx, id, held.form, payload);
+    }
+    let useless = match finished.verdict {
+        Verdict::Done => true,
+        Verdict::RetryAt { form, .. } => form != held.form,
+        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => false,
+    };
+    // The first attempt finds none: an earlier one kept it.
+    if useless && held.attempts > 0 {
+        deliveries::drop_payload(tx, id)?;
+    }
+    Ok(())
+}
+
+/// Writes down an attempt.
+fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
+                               code, reason, excerpt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        id,
+        number,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.form,
+        attempt.outcome,
+        attempt.status,
+        attempt.code,
+        attempt.reason,
+        attempt.excerpt.as_deref().map(cut),
+    ])?;
+    Ok(())
+}
+
+/// At most [`EXCERPT_BYTES_MAX`] of an answer, whole characters.
+fn cut(excerpt: &str) -> &str {
+    let end = excerpt.floor_char_boundary(EXCERPT_BYTES_MAX);
+    excerpt.split_at(end).0
+}
+
+/// The row of a delivery that nobody holds any more. What waits again keeps the reason why it waited
+/// before, where there is no newer one.
+fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE deliveries SET state = ?2, attempts = ?3,
+                               reason = iif(?2 = 'pending', coalesce(?4, reason), ?4),
+                               due_at = coalesce(?5, due_at), form = coalesce(?6, form),
+                               shown = coalesce(?7, shown),
+                               failures = failures + ?8, unanswered = unanswered + ?9,
+                               tried = max(tried, ?8), failed_at = iif(?8, ?10, failed_at),
+                               due_since = coalesce(due_since, ?10),
+                               lease_token = NULL, lease_until = NULL
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
+        after.state,
+        after.attempts,
+        after.reason,
+        after.due_at,
+        after.form,
+        after.shown,
+        after.failure.is_some(),
+        after.failure.is_some_and(|failure| failure.unanswered),
+        tx.uptime,
+    ])?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::release_lease`].
+pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rusqlite::Result<()> {
+    for one in back {
+        let Some(held) = held(tx, one.id, one.token)? else {
+            continue;
+        };
+        let after = After {
+            state: DeliveryState::Pending,
+            attempts: held.attempts,
+            failure: None,
+            reason: None,
+            due_at: Some(one.due_at),
+            form: None,
+            shown: None,
+        };
+        end_lease(tx, one.id, &after)?;
+        tx.announce_delivery(&held.destination);
+    }
+    Ok(())
+}

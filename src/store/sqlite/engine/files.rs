@@ -1,0 +1,116 @@
+//! The files of a store: made for the owner alone, locked by the one relay that serves.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::file_watch::FileId;
+
+/// The first bytes of every SQLite database.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Symbolic links that are followed, as many as Linux follows (`path_resolution(7)`).
+const LINKS_MAX: usize = 40;
+
+/// The file beside `path` whose name is longer by `suffix`.
+pub(in crate::store::sqlite) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes the folder of the store, if it is not there.
+pub(in crate::store::sqlite) fn make_folder(path: &Path) -> io::Result<()> {
+    match folder(path) {
+        Some(folder) => DirBuilder::new().recursive(true).mode(0o700).create(folder),
+        None => Ok(()),
+    }
+}
+
+fn folder(path: &Path) -> Option<&Path> {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+}
+
+/// Makes a file that must not exist.
+pub(in crate::store::sqlite) fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Where the file is that `path` leads to: SQLite keeps its log beside that one. Only the last part of the path is
+/// followed, so that all else stays as it was typed.
+pub(in crate::store::sqlite) fn follow_link(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder(&path).unwrap_or(Path::new("")).join(target),
+            Err(_no_link) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("it is a symbolic link that leads nowhere"))
+}
+
+/// Makes the database file, empty, if it is not there. SQLite gives `-wal` and `-shm` its mode.
+pub(in crate::store::sqlite) fn ensure(path: &Path) -> io::Result<FileId> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    // One that was made by hand may be open to others. Where it is not ours to change, it works all the same.
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).ok();
+    Ok(FileId::of(&file.metadata()?))
+}
+
+/// Where the lock of the store at `path` is.
+pub(in crate::store::sqlite) fn lock_path(path: &Path) -> PathBuf {
+    beside(path, ".lock")
+}
+
+/// Why a file in the store's folder could not be opened. Where it is a matter of permissions, says whose the folder
+/// is: who once ran a command as the administrator finds it so.
+pub(in crate::store::sqlite) fn explain(path: &Path, error: &io::Error) -> String {
+    let folder = folder(path).unwrap_or(Path::new("."));
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    match std::fs::metadata(folder) {
+        Ok(found) if denied => format!(
+            "{error}; its folder {} belongs to user {} (mode {:03o}), and this is user {}: `chown` the folder and what is in it",
+            folder.display(),
+            found.uid(),
+            found.mode() & 0o777,
+            rustix::process::geteuid().as_raw(),
+        ),
+        Ok(_) | Err(_) => error.to_string(),
+    }
+}
+
+/// Takes the lock of the store at `path`, which holds while the file is open; `None`: somebody has it.
+pub(in crate::store::sqlite) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(lock_path(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether a file begins like a database, or is empty, which SQLite takes for a new one.
+pub(in crate::store::sqlite) fn looks_like_a_database(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::with_capacity(MAGIC.len());
+    File::open(path)?.take(16).read_to_end(&mut start)?;
+    Ok(start.is_empty() || start == MAGIC)
+}
+
+/// Makes sure that the name of a new file outlives a power cut.
+pub(in crate::store::sqlite) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder(path).unwrap_or(Path::new(".")))?.sync_all()
+}

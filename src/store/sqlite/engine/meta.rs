@@ -1,0 +1,112 @@
+//! What belongs to the store as a whole.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::connection::refusal;
+use super::tx::Tx;
+use crate::model::Timestamp;
+
+/// See [`crate::store::Store::probe`]. Goes the way of an event as well, and takes that back: a damaged
+/// page on it is met here too.
+pub(in crate::store) fn probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached("SAVEPOINT probe")?.execute([])?;
+    let taken = take_probe(tx);
+    let taken_back = tx.execute_batch("ROLLBACK TO probe; RELEASE probe");
+    // The first failure is the one to tell: SQLite may have taken everything back by itself.
+    taken.and(taken_back)?;
+    put(tx, "probed_at", &tx.now.as_millis().to_be_bytes())
+}
+
+fn take_probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO events (id, via, type, received_at, state)
+         VALUES (hex(randomblob(16)), '', 'probe', ?1, 'noted')",
+    )?
+    .execute([tx.now])?;
+    let event = tx.last_insert_rowid();
+    tx.prepare_cached("INSERT INTO bodies (event_seq, body) VALUES (?1, '')")?
+        .execute([event])?;
+    tx.prepare_cached("INSERT INTO event_ids (key, event_seq) VALUES (random(), ?1)")?
+        .execute([event])?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::secret`].
+pub(in crate::store) fn secret(tx: &Tx<'_>, name: &str) -> rusqlite::Result<[u8; 32]> {
+    let name = format!("secret:{name}");
+    if let Some(secret) = get(tx, &name)? {
+        return Ok(secret);
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| refusal(error.to_string()))?;
+    put(tx, &name, &secret)?;
+    Ok(secret)
+}
+
+/// See [`crate::store::Store::mark`].
+pub(in crate::store) fn mark(conn: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let millis = get(conn, &format!("mark:{name}"))?;
+    Ok(millis.map(|millis| Timestamp::from_millis(i64::from_be_bytes(millis))))
+}
+
+/// See [`crate::store::Store::put_mark`].
+pub(in crate::store) fn put_mark(tx: &Tx<'_>, name: &str, at: Timestamp) -> rusqlite::Result<()> {
+    put(tx, &format!("mark:{name}"), &at.as_millis().to_be_bytes())
+}
+
+/// See [`crate::store::Store::begin_mark`].
+pub(in crate::store) fn begin_mark(tx: &Tx<'_>, name: &str) -> rusqlite::Result<Timestamp> {
+    if let Some(at) = mark(tx, name)? {
+        return Ok(at);
+    }
+    put_mark(tx, name, tx.now)?;
+    Ok(tx.now)
+}
+
+/// The name of the debt of an erasure: words are erased, and may still stand in the log.
+const OWED: &str = "erasure_owed";
+
+/// Notes that the log is to be emptied. The value differs each time, so that a later debt is not forgotten with an
+/// earlier one.
+pub(in crate::store::sqlite) fn owe_erasure(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    let value = getrandom::u64().map_err(|error| refusal(error.to_string()))?;
+    put(tx, OWED, &value.to_be_bytes())
+}
+
+/// The debt, if there is one.
+pub(in crate::store) fn erasure_owed(conn: &Connection) -> rusqlite::Result<Option<[u8; 8]>> {
+    get(conn, OWED)
+}
+
+/// Forgets a debt that was paid, unless words were erased again meanwhile.
+pub(in crate::store::sqlite) fn erasure_paid(
+    conn: &Connection,
+    debt: [u8; 8],
+) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM meta WHERE name = ?1 AND value = ?2")?
+        .execute(params![OWED, debt])?;
+    Ok(())
+}
+
+/// A value that was put under this name.
+pub(in crate::store::sqlite) fn get<const N: usize>(
+    conn: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<[u8; N]>> {
+    conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+pub(in crate::store::sqlite) fn put(
+    conn: &Connection,
+    name: &str,
+    value: &[u8],
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! Opening: look before touching, and name what is wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::super::Database;
+use super::super::values::signed;
+use super::file_watch::{FileId, FileWatch};
+use super::migrations::{self, Found, STEPS};
+use super::readers::Readers;
+use super::tx::Makers;
+use super::uptime::UptimeClock;
+use super::writer::{Served, Writer};
+use super::{connection, files};
+use crate::model::{Clock, EventSeq, Timestamp};
+use crate::store::{OpenError, Settings};
+
+/// Up to this size a store is checked whole when it is opened, which takes well under a second. A
+/// larger one is checked where it is read.
+const CHECKED_BYTES_MAX: u64 = 32 << 20;
+
+/// See [`crate::store::Store::open`].
+pub(in crate::store) fn open(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Database, OpenError> {
+    let typed = settings.path.as_path();
+    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let path = &*files::follow_link(typed).map_err(io)?;
+    files::make_folder(path).map_err(io)?;
+    let Some(lock) = files::lock(path).map_err(io)? else {
+        return Err(OpenError::Held(path.to_owned()));
+    };
+    let lock_id = FileId::of(&lock.metadata().map_err(io)?);
+    let database = files::ensure(path).map_err(io)?;
+    let watch = FileWatch::new(typed, database, Some((files::lock_path(path), lock_id)));
+    let (conn, found) = connect_and_inspect(path)?;
+    let version = match found {
+        Found::Empty => 0,
+        Found::Version(version) => version,
+        Found::Foreign => return Err(foreign(path)),
+    };
+    let say = |error| explain(path, &error);
+    if let Some(copy) = migrations::migrate(&conn, path, version, STEPS).map_err(say)? {
+        tracing::info!(copy = %copy.display(), "the store was brought up to date; a copy was made before");
+    }
+    files::sync_folder(path).map_err(io)?;
+    check_whole(&conn, path)?;
+    move_log(&conn).map_err(say)?;
+    let interrupted = take_up(&conn, clock.now()).map_err(say)?;
+    let mut database = start(conn, path, clock, watch, Some(lock))?;
+    database.interrupted_images = interrupted;
+    Ok(database)
+}
+
+/// See [`crate::store::Store::open_beside`].
+pub(in crate::store) fn open_beside(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Database, OpenError> {
+    let typed = settings.path.as_path();
+    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let path = &*files::follow_link(typed).map_err(io)?;
+    let database = match std::fs::metadata(path) {
+        Ok(found) => FileId::of(&found),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing(typed.to_owned()));
+        }
+        Err(error) => return Err(io(error)),
+    };
+    let (conn, found) = connect_and_inspect(path)?;
+    match found {
+        Found::Empty => Err(OpenError::Missing(path.to_owned())),
+        Found::Foreign => Err(foreign(path)),
+        Found::Version(version) if version < newest() => Err(io_error(
+            path,
+            "an older feedback-relay wrote it; start `feedback-relay serve` once to bring it up to date",
+        )),
+        Found::Version(_) => {
+            let watch = FileWatch::new(typed, database, None);
+            start(conn, path, clock, watch, None)
+        }
+    }
+}
+
+fn newest() -> i64 {
+    signed(STEPS.len())
+}
+
+/// Opens the file without changing anything of a database that is not ours.
+fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
+    let ours =
+        files::looks_like_a_database(path).map_err(|error| io_error(path, &error.to_string()))?;
+    if !ours {
+        return Err(damaged(path, "it does not begin like a database"));
+    }
+    let found = connection::reader(path)
+        .and_then(|conn| migrations::inspect(&conn))
+        .map_err(|error| explain(path, &error))?;
+    match found {
+        Found::Foreign => return Err(foreign(path)),
+        Found::Version(found) if found > newest() => {
+            return Err(OpenError::Newer {
+                path: path.to_owned(),
+                found,
+                known: newest(),
+            });
+        }
+        Found::Empty | Found::Version(_) => {}
+    }
+    let conn = connection::writer(path).map_err(|error| explain(path, &error))?;
+    Ok((conn, found))
+}
+
+/// Checks a store that is small enough, and of a larger one that each table can be read.
+fn check_whole(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let say = |error| explain(path, &error);
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes <= CHECKED_BYTES_MAX {
+        let verdict: String = conn
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(say)?;
+        if verdict != "ok" {
+            return Err(damaged(
+                path,
+                "its check fails; restore a backup, or ask `sqlite3` to `.recover` it",
+            ));
+        }
+    }
+    let tables: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        .and_then(|mut names| names.query_map([], |row| row.get(0))?.collect())
+        .map_err(say)?;
+    for table in tables {
+        conn.prepare(&format!("SELECT * FROM \"{table}\" LIMIT 1"))
+            .and_then(|mut first| first.query([])?.next().map(|_| ()))
+            .map_err(say)?;
+    }
+    Ok(())
+}
+
+/// Moves what a dead relay left in the log into the database, which is synced: a sync of the log that failed may
+/// have left in memory alone what is read from it now, and another would not tell.
+fn move_log(conn: &Connection) -> rusqlite::Result<()> {
+    connection::checkpoint(conn, "PASSIVE").map(|_log| ())
+}
+
+/// What a dead relay held is due at once: same key, same payload. Returns the image jobs among it.
+fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(EventSeq, u8)>> {
+    conn.execute(
+        "UPDATE deliveries SET state = 'pending', due_at = ?1, lease_token = NULL, lease_until = NULL
+         WHERE state = 'sending'",
+        [now],
+    )?;
+    conn.execute(
+        "UPDATE status_jobs SET due_at = ?1, lease_token = NULL
+         WHERE state = 'pending' AND lease_token IS NOT NULL",
+        [now],
+    )?;
+    let images = conn
+        .prepare(
+            "SELECT event_seq, ordinal FROM image_jobs
+             WHERE state = 'pending' AND stage = 2 AND lease_token IS NOT NULL",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    conn.execute(
+        "UPDATE image_jobs SET stage = 1, due_at = ?1, lease_token = NULL
+         WHERE state = 'pending' AND stage = 2 AND lease_token IS NOT NULL",
+        [now],
+    )?;
+    Ok(images)
+}
+
+fn start(
+    conn: Connection,
+    path: &Path,
+    clock: Arc<dyn Clock>,
+    watch: FileWatch,
+    lock: Option<std::fs::File>,
+) -> Result<Database, OpenError> {
+    let watch = Arc::new(watch);
+    let seed = getrandom::u64().map_err(|error| io_error(path, &error.to_string()))?;
+    let say = |error: rusqlite::Error| explain(path, &error);
+    let uptime = UptimeClock::open(&conn, Arc::clone(&clock)).map_err(say)?;
+    let served = Served {
+        path: path.to_owned(),
+        watch: Arc::clone(&watch),
+        clock,
+        uptime: lock.is_some().then(|| uptime.clone()),
+    };
+    let writer = Writer::start(conn, served, Makers::new(seed)).map_err(say)?;
+    Ok(Database {
+        writer,
+        uptime,
+        readers: Arc::new(Readers::new(path.to_owned(), Arc::clone(&watch))),
+        watch,
+        interrupted_images: Vec::new(),
+        _lock: lock,
+    })
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            damaged(path, &error.to_string())
+        }
+        Some(_) | None => io_error(path, &error.to_string()),
+    }
+}
+
+fn io_error(path: &Path, reason: &str) -> OpenError {
+    OpenError::Io {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn damaged(path: &Path, reason: &str) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn foreign(path: &Path) -> OpenError {
+    damaged(path, "it is another program's database")
+}

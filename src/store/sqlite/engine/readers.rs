@@ -1,0 +1,105 @@
+//! Reading beside the writer: a few connections that only read, each used by one thread at a time.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::connection::{self, failure};
+use super::file_watch::FileWatch;
+use super::group_commit::FAULT;
+use crate::store::StoreError;
+
+/// More than this gains nothing on the disks the relay runs on, and each holds its own cache.
+const READERS: usize = 3;
+
+/// The connections.
+pub(in crate::store::sqlite) struct Readers {
+    path: PathBuf,
+    watch: Arc<FileWatch>,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens them when they are needed.
+    pub(in crate::store::sqlite) fn new(path: PathBuf, watch: Arc<FileWatch>) -> Self {
+        Self {
+            path,
+            watch,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Runs `act` on one state of the store, away from the async threads.
+    pub(in crate::store::sqlite) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with(|conn| {
+            conn.prepare_cached("BEGIN")?.execute([])?;
+            let value = act(conn)?;
+            conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `act` outside of a transaction.
+    pub(in crate::store::sqlite) async fn with<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = |reason: &str| StoreError::Unavailable(reason.to_owned());
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| gone("its readers have ended"))?;
+        let readers = Arc::clone(self);
+        let reading = move || {
+            let _permit = permit;
+            let conn = match readers.take() {
+                Some(conn) => conn,
+                None => readers.open()?,
+            };
+            // After a failure the connection is dropped, whatever state it is in.
+            let value = act(&conn)?;
+            readers
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(conn);
+            Ok(value)
+        };
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(read) => read.map_err(failure),
+            Err(_panicked) => Err(gone(FAULT)),
+        }
+    }
+
+    /// Opens one more, unless the path leads to another file by now.
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let conn = connection::reader(&self.path)?;
+        self.watch
+            .check_database()
+            .map_err(|error| connection::refusal(error.to_string()))?;
+        Ok(conn)
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+    }
+
+    /// Closes those that nobody uses, so that the writer is the last to close and tidies up.
+    pub(in crate::store::sqlite) fn close(&self) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}

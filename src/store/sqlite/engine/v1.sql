@@ -1,0 +1,279 @@
+-- The store, version 1. Times are milliseconds since 1970. What a state allows is said here a second
+-- time, by CHECKs, so that a wrong statement fails instead of leaving a row that nobody looks at. Written
+-- with OR: of an IN with more than two words SQLite makes a table, anew for each statement.
+
+CREATE TABLE meta (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Narrow and kept for long: by these rows repeats are known. A person's words stand in `bodies`.
+CREATE TABLE events (
+    seq          INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL,
+    via          TEXT    NOT NULL,
+    type         TEXT    NOT NULL,
+    feedback_id  TEXT,
+    feedback_app TEXT,
+    received_at  INTEGER NOT NULL,
+    state        TEXT    NOT NULL
+        CHECK (state = 'routed' OR state = 'unrouted' OR state = 'noted' OR state = 'ignored'
+           OR state = 'unreadable'),
+    -- Whose event it is: a hash of each of the reporter's ids, one after the other. That somebody's words
+    -- are erased is rare, and may go through all events.
+    users        BLOB,
+    CHECK ((feedback_id IS NULL) = (feedback_app IS NULL))
+) STRICT;
+-- By the receiving app too: what one app is told must not hide what another is.
+CREATE UNIQUE INDEX events_by_feedback ON events (feedback_id, feedback_app, via)
+    WHERE feedback_id IS NOT NULL;
+CREATE INDEX events_by_via ON events (via, seq);
+-- Nearly all events are routed. Written with OR, for SQLite sees that `state = 'noted'` implies this, and
+-- not that it implies `state <> 'routed'` or an IN.
+CREATE INDEX events_by_state ON events (state, seq)
+    WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
+CREATE INDEX events_by_time ON events (received_at);
+
+-- Ids of events, all but the newest (see ids.rs). `key` stands for an id: a part of a hash.
+CREATE TABLE event_ids (
+    key       INTEGER NOT NULL,
+    event_seq INTEGER NOT NULL,
+    PRIMARY KEY (key, event_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bodies (
+    event_seq INTEGER PRIMARY KEY REFERENCES events (seq) ON DELETE CASCADE,
+    body      TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE deliveries (
+    id               INTEGER PRIMARY KEY,
+    event_seq        INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination      TEXT    NOT NULL,
+    severity         TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    trigger          TEXT    NOT NULL
+        CHECK (trigger = 'event' OR trigger = 'late_images' OR trigger = 'edit' OR trigger = 'fallback'
+           OR trigger = 'replay' OR trigger = 'test'),
+    state            TEXT    NOT NULL
+        CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
+           OR state = 'discarded' OR state = 'unconfirmed'),
+    form             TEXT    NOT NULL
+        CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
+    attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    failures         INTEGER NOT NULL DEFAULT 0,  -- attempts that count for the backoff
+    unanswered       INTEGER NOT NULL DEFAULT 0,  -- those of them whose answer was lost
+    tried            INTEGER NOT NULL DEFAULT 0 CHECK (tried = 0 OR tried = 1),  -- whether one has failed
+    failed_at        INTEGER,                     -- uptime (see uptime.rs) of the last failure
+    created_at       INTEGER NOT NULL,
+    due_at           INTEGER NOT NULL,
+    first_due_at     INTEGER NOT NULL,
+    rerouted         INTEGER NOT NULL DEFAULT 0 CHECK (rerouted = 0 OR rerouted = 1),  -- its fallback has it
+    due_since        INTEGER,                     -- uptime when it was due first; NULL: a command made it due
+    waits_for_images INTEGER NOT NULL DEFAULT 0 CHECK (waits_for_images IN (0, 1)),
+    lease_token      INTEGER,
+    lease_until      INTEGER,
+    shown            INTEGER NOT NULL DEFAULT 0,  -- one bit for each picture
+    spec            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
+    reason           TEXT,
+    edits            INTEGER,                     -- the delivery whose message an edit changes
+    again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
+    CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
+    CHECK (again = 0 OR trigger = 'edit'),
+    CHECK (trigger <> 'edit' OR state <> 'dead'),
+    CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
+    CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
+    CHECK (waits_for_images = 0 OR state = 'pending')
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (destination, severity, tried, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_tried ON deliveries (destination, due_since) WHERE state = 'pending' AND tried = 1;
+CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
+CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
+    WHERE state = 'dead' OR state = 'discarded' OR state = 'unconfirmed';
+CREATE INDEX deliveries_by_event ON deliveries (event_seq, destination);
+-- One message has one open edit at most, so that no two are in flight for it.
+CREATE UNIQUE INDEX deliveries_editing ON deliveries (edits)
+    WHERE edits IS NOT NULL AND (state = 'pending' OR state = 'sending');
+
+-- What platforms call the messages they took, where they can be answered and changed later.
+CREATE TABLE messages (
+    delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    handle      TEXT    NOT NULL,
+    sent_at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX messages_by_event ON messages (event_seq, destination, delivery_id);
+
+-- Late reports that a destination hears of in a summary: in which one, once there is one.
+CREATE TABLE late (
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    rule        TEXT    NOT NULL,
+    severity    TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    spec       TEXT    NOT NULL,
+    reported_at INTEGER NOT NULL,
+    summary_seq INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    PRIMARY KEY (event_seq, destination)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX late_untold ON late (rule, destination, reported_at) WHERE summary_seq IS NULL;
+CREATE INDEX late_told ON late (summary_seq, reported_at) WHERE summary_seq IS NOT NULL;
+
+-- The rendering that is repeated, while there may be something to repeat.
+CREATE TABLE payloads (
+    delivery_id INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+    form        TEXT NOT NULL,
+    payload     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE attempts (
+    delivery_id INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL CHECK (number >= 1),
+    started_at  INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    form        TEXT    NOT NULL,
+    outcome     TEXT    NOT NULL
+        CHECK (outcome = 'delivered' OR outcome = 'ambiguous' OR outcome = 'retry' OR outcome = 'slow_down'
+           OR outcome = 'degrade' OR outcome = 'rejected' OR outcome = 'stop' OR outcome = 'unknown'),
+    status      INTEGER,
+    code        TEXT,
+    reason      TEXT,
+    excerpt     TEXT,
+    PRIMARY KEY (delivery_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- A pending job is ready for its first attempt (`stage` 0) or another one (1), or waits until `due_at` (2): for
+-- its next attempt, or for the end of its lease. `attempts` counts leases. `leases_lost` counts those in a row
+-- that nobody closed.
+CREATE TABLE image_jobs (
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    ordinal     INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 31),
+    url         TEXT,
+    host        TEXT    NOT NULL,
+    state       TEXT    NOT NULL
+        CHECK (state = 'pending' OR state = 'kept' OR state = 'lost' OR state = 'removed'),
+    stage       INTEGER NOT NULL DEFAULT 0 CHECK (stage BETWEEN 0 AND 2),
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    due_at      INTEGER NOT NULL,
+    deadline_at INTEGER NOT NULL,
+    lease_token INTEGER,
+    leases_lost INTEGER NOT NULL DEFAULT 0,
+    refused     INTEGER NOT NULL DEFAULT 0 CHECK (refused BETWEEN 0 AND 1),  -- not allowed: nothing waits for it
+    image_id    TEXT,
+    reason      TEXT,
+    PRIMARY KEY (event_seq, ordinal),
+    CHECK ((state = 'pending') = (url IS NOT NULL)),
+    CHECK (lease_token IS NULL OR (state = 'pending' AND stage = 2)),
+    CHECK ((state = 'kept') = (image_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_jobs_ready ON image_jobs (stage, host, deadline_at) WHERE state = 'pending';
+CREATE INDEX image_jobs_waiting ON image_jobs (due_at) WHERE state = 'pending' AND stage = 2;
+CREATE INDEX image_jobs_by_image ON image_jobs (image_id) WHERE image_id IS NOT NULL;
+
+CREATE TABLE images (
+    id      TEXT    NOT NULL PRIMARY KEY,
+    format  TEXT    NOT NULL
+        CHECK (format = 'jpeg' OR format = 'png' OR format = 'gif' OR format = 'webp' OR format = 'bmp'
+           OR format = 'heif' OR format = 'avif' OR format = 'tiff' OR format = 'ico' OR format = 'jp2'),
+    bytes   INTEGER NOT NULL,
+    width   INTEGER NOT NULL,
+    height  INTEGER NOT NULL,
+    kept_at INTEGER NOT NULL,
+    state   TEXT    NOT NULL CHECK (state IN ('kept', 'removed'))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX images_kept ON images (kept_at, bytes) WHERE state = 'kept';
+
+CREATE TABLE image_keys (
+    image_id TEXT NOT NULL,
+    app_id   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    PRIMARY KEY (image_id, app_id)
+) STRICT, WITHOUT ROWID;
+
+-- How each feedback stands: there is a row from the first change on. `event_seq` is the event that
+-- brought the feedback; NULL while only changes of it have come.
+CREATE TABLE feedback_states (
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    event_seq    INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    status       INTEGER NOT NULL,
+    previous     INTEGER NOT NULL,                -- where undoing leads
+    previous_here_only INTEGER NOT NULL DEFAULT 0 CHECK (previous_here_only IN (0, 1)),
+    changed_at   INTEGER NOT NULL,
+    through      TEXT    NOT NULL
+        CHECK (through = 'feishu' OR through = 'slack' OR through = 'platform'),
+    by_name      TEXT,
+    by_id        TEXT,
+    by_app       TEXT,
+    undo_until   INTEGER,
+    here_only    INTEGER NOT NULL DEFAULT 0 CHECK (here_only IN (0, 1)),
+    platform_at  INTEGER,                         -- the newest `update_time` of the platform
+    PRIMARY KEY (feedback_app, feedback_id),
+    CHECK (undo_until IS NULL OR through <> 'platform')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX feedback_states_by_event ON feedback_states (event_seq);
+CREATE INDEX feedback_states_undo ON feedback_states (undo_until) WHERE undo_until IS NOT NULL;
+CREATE INDEX feedback_states_unknown ON feedback_states (changed_at) WHERE event_seq IS NULL;
+
+-- What people did about a feedback and the platform said of it. `told_by` is the event that said so.
+CREATE TABLE feedback_acts (
+    id           INTEGER PRIMARY KEY,
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    told_by      INTEGER REFERENCES events (seq) ON DELETE CASCADE,
+    at           INTEGER NOT NULL,
+    act          TEXT
+        CHECK (act = 'claim' OR act = 'done' OR act = 'not_ours' OR act = 'undo'),
+    status       INTEGER NOT NULL,
+    through      TEXT    NOT NULL
+        CHECK (through = 'feishu' OR through = 'slack' OR through = 'platform'),
+    by_name      TEXT,
+    by_id        TEXT,
+    by_app       TEXT,
+    effect       TEXT    NOT NULL
+        CHECK (effect = 'changed' OR effect = 'known' OR effect = 'stale'),
+    FOREIGN KEY (feedback_app, feedback_id)
+        REFERENCES feedback_states (feedback_app, feedback_id) ON DELETE CASCADE,
+    CHECK ((act IS NULL) = (through = 'platform'))
+) STRICT;
+CREATE INDEX feedback_acts_by_feedback ON feedback_acts (feedback_app, feedback_id, id);
+CREATE INDEX feedback_acts_by_event ON feedback_acts (told_by) WHERE told_by IS NOT NULL;
+
+-- The status that the platform is to be told, one wish for each feedback. A leased job keeps its state;
+-- its `due_at` is then the end of the lease. `sent` is what the platform was asked for last.
+CREATE TABLE status_jobs (
+    feedback_app TEXT    NOT NULL,
+    feedback_id  TEXT    NOT NULL,
+    event_seq    INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    status       INTEGER NOT NULL,
+    operator     TEXT,
+    state        TEXT    NOT NULL
+        CHECK (state = 'pending' OR state = 'done' OR state = 'dead'),
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    due_at       INTEGER NOT NULL,
+    first_due_at INTEGER NOT NULL,
+    lease_token  INTEGER,
+    sent         INTEGER,
+    sent_at      INTEGER,
+    reason       TEXT,
+    PRIMARY KEY (feedback_app, feedback_id),
+    FOREIGN KEY (feedback_app, feedback_id)
+        REFERENCES feedback_states (feedback_app, feedback_id) ON DELETE CASCADE,
+    CHECK (lease_token IS NULL OR state = 'pending'),
+    CHECK ((state = 'pending') = (operator IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX status_jobs_due ON status_jobs (due_at) WHERE state = 'pending';
+CREATE INDEX status_jobs_dead ON status_jobs (feedback_app) WHERE state = 'dead';
+CREATE INDEX status_jobs_by_event ON status_jobs (event_seq);
+
+CREATE TABLE gates (
+    destination   TEXT NOT NULL PRIMARY KEY,
+    blocked_until INTEGER,
+    open_since    INTEGER,
+    stopped       TEXT,
+    failing_since INTEGER,
+    failing_from  INTEGER,                        -- the same moment as uptime
+    resumes       INTEGER NOT NULL DEFAULT 0,     -- how often `destinations resume` was called
+    missing_from  INTEGER                         -- uptime since when deliveries wait for it and it is not configured
+) STRICT, WITHOUT ROWID;

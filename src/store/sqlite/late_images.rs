@@ -1,0 +1,112 @@
+//! Images that come after the message: who has not seen them is sent them, several at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::engine::tx::Tx;
+use super::values::SpecColumn;
+use super::{deliveries, rows};
+use crate::model::*;
+use crate::store::NewDelivery;
+
+/// How long late images wait for those of their event that are still to come, so that they go together.
+const TOGETHER: Duration = Duration::from_secs(3);
+
+/// What one destination has heard of an event.
+struct Told {
+    /// How it was told first: late images go by the same order.
+    spec: Option<MessageSpec>,
+    /// Ordinals of the images it was shown, one bit each.
+    shown: u32,
+    /// Something is on its way that will show what there is; when it is done, it is looked again.
+    under_way: bool,
+}
+
+/// Makes a delivery for each destination that was told of the event and has not seen all that is kept.
+pub(super) fn send_late_images(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
+    let kept = kept_mask(tx, event)?;
+    if kept == 0 {
+        return Ok(());
+    }
+    let unsettled = rows::images_unsettled(tx, event)?;
+    for (destination, told) in told(tx, event)? {
+        let Some(spec) = told.spec else { continue };
+        if told.under_way || kept & !told.shown == 0 {
+            continue;
+        }
+        let new = NewDelivery {
+            destination,
+            // Who was called once is not called again for an image.
+            spec: MessageSpec {
+                mentions: Vec::new(),
+                ..spec
+            },
+            trigger: Trigger::LateImages,
+            due_at: tx.now + TOGETHER,
+        };
+        deliveries::insert(tx, event, &new, unsettled)?;
+    }
+    Ok(())
+}
+
+/// Ordinals of the event's images that are kept, one bit each; none once its words are removed.
+fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
+    let mut kept = conn.prepare_cached(
+        "SELECT j.ordinal FROM image_jobs j JOIN images i ON i.id = j.image_id
+         WHERE j.event_seq = ?1 AND j.state = 'kept' AND i.state = 'kept'
+           AND EXISTS (SELECT 1 FROM bodies WHERE event_seq = ?1)",
+    )?;
+    let mut mask = 0;
+    for ordinal in kept.query_map([event], |row| row.get::<_, u32>(0))? {
+        mask |= 1 << ordinal?;
+    }
+    Ok(mask)
+}
+
+fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
+    let mut all = BTreeMap::new();
+    let mut rows = conn.prepare_cached(
+        "SELECT destination, state, shown, spec, severity FROM deliveries
+         WHERE event_seq = ?1 AND trigger <> 'edit' ORDER BY id",
+    )?;
+    let mut rows = rows.query([event])?;
+    while let Some(row) = rows.next()? {
+        let told = all.entry(row.get("destination")?).or_insert(Told {
+            spec: None,
+            shown: 0,
+            under_way: false,
+        });
+        match row.get("state")? {
+            DeliveryState::Pending | DeliveryState::Sending => told.under_way = true,
+            DeliveryState::Delivered => {
+                told.shown |= row.get::<_, u32>("shown")?;
+                if told.spec.is_none() {
+                    let spec: SpecColumn = row.get("spec")?;
+                    told.spec = Some(spec.into_spec(row.get("severity")?));
+                }
+            }
+            DeliveryState::Dead | DeliveryState::Discarded | DeliveryState::Unconfirmed => {}
+        }
+    }
+    Ok(all)
+}
+
+/// What one destination was shown of an event.
+pub(super) const SHOWN: &str = "SELECT shown FROM deliveries
+     WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered' AND trigger <> 'edit'";
+
+/// Ordinals of the event's images that the destination was shown, one bit each.
+pub(super) fn shown(
+    conn: &Connection,
+    event: EventSeq,
+    destination: &DestinationName,
+) -> rusqlite::Result<u32> {
+    let mut masks = conn.prepare_cached(SHOWN)?;
+    let mut shown = 0;
+    for mask in masks.query_map(params![event, destination], |row| row.get::<_, u32>(0))? {
+        shown |= mask?;
+    }
+    Ok(shown)
+}

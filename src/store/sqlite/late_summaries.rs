@@ -1,0 +1,196 @@
+//! Late reports: taken in quietly, and told together.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::engine::tx::Tx;
+use super::values::{SpecColumn, signed, unsigned};
+use super::{accept, rows};
+use crate::model::*;
+use crate::store::{Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, write_summary};
+
+/// What stands in the place of the receiving app.
+const VIA: &str = "relay";
+
+/// See [`crate::store::Store::accept_late`].
+pub(in crate::store) fn accept_late(
+    tx: &Tx<'_>,
+    arrival: &Arrival,
+    late: &[LateTelling],
+) -> rusqlite::Result<Accepted> {
+    let accepted = accept(tx, arrival)?;
+    if let Accepted::New(event) = accepted {
+        let mut insert = tx.prepare_cached(
+            "INSERT INTO late (event_seq, destination, rule, severity, spec, reported_at)
+             VALUES (:event, :destination, :rule, :severity, :spec, :reported_at)",
+        )?;
+        for one in late {
+            insert.execute(named_params! {
+                ":event": event,
+                ":destination": one.destination,
+                ":rule": one.spec.rule.as_str(),
+                ":severity": one.spec.severity,
+                ":spec": SpecColumn::of(&one.spec),
+                ":reported_at": one.reported_at,
+            })?;
+        }
+    }
+    Ok(accepted)
+}
+
+/// What is to be told, by rule and destination, in the order of an index.
+pub(super) const UNTOLD: &str = "
+    SELECT rule, destination, count(*) AS count,
+           min(reported_at) AS first_at, max(reported_at) AS last_at
+    FROM late WHERE summary_seq IS NULL GROUP BY rule, destination";
+
+/// How the newest of one rule and destination is to be told.
+pub(super) const NEWEST_UNTOLD: &str = "
+    SELECT severity, spec FROM late
+    WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2
+    ORDER BY reported_at DESC LIMIT 1";
+
+pub(super) const TELL: &str = "
+    UPDATE late SET summary_seq = ?3
+    WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2";
+
+/// See [`crate::store::Store::summarise_late`].
+pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<EventId>> {
+    let untold: Vec<(String, DestinationName, Summary)> = tx
+        .prepare_cached(UNTOLD)?
+        .query_map([], |row| {
+            let summary = Summary {
+                count: unsigned(row.get("count")?),
+                first_at: row.get("first_at")?,
+                last_at: row.get("last_at")?,
+                newest: Vec::new(),
+            };
+            Ok((row.get("rule")?, row.get("destination")?, summary))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut made = Vec::with_capacity(untold.len());
+    for (rule, destination, summary) in untold {
+        let newest =
+            tx.prepare_cached(NEWEST_UNTOLD)?
+                .query_row(params![rule, destination], |row| {
+                    let spec: SpecColumn = row.get("spec")?;
+                    Ok(spec.into_spec(row.get("severity")?))
+                })?;
+        let arrival = arrival(tx, destination.clone(), newest, &summary);
+        let (Accepted::New(seq) | Accepted::Repeat(seq)) = accept(tx, &arrival)?;
+        tx.prepare_cached(TELL)?
+            .execute(params![rule, destination, seq])?;
+        made.push(arrival.id);
+    }
+    Ok(made)
+}
+
+/// A summary as an event of the relay's own, with its one delivery. It calls nobody.
+fn arrival(
+    tx: &Tx<'_>,
+    destination: DestinationName,
+    newest: MessageSpec,
+    summary: &Summary,
+) -> Arrival {
+    let id = tx
+        .makers
+        .delivery(tx.now)
+        .to_string()
+        .replace("dlv_", "summary:");
+    Arrival {
+        id: EventId::new(id),
+        via: AppName::from(VIA),
+        event_type: SUMMARY.to_owned(),
+        feedback: None,
+        users: Vec::new(),
+        change: None,
+        received_at: tx.now,
+        state: EventState::Noted,
+        body: Some(Private::new(write_summary(summary))),
+        deliveries: vec![NewDelivery {
+            destination,
+            spec: MessageSpec {
+                template: "summary".to_owned(),
+                mentions: Vec::new(),
+                wait: None,
+                ..newest
+            },
+            trigger: Trigger::Event,
+            due_at: tx.now,
+        }],
+        images: Vec::new(),
+        images_deadline_at: tx.now,
+    }
+}
+
+/// The newest reports of a summary.
+pub(super) const NEWEST_TOLD: &str =
+    "SELECT event_seq FROM late WHERE summary_seq = ?1 ORDER BY reported_at DESC LIMIT ?2";
+
+/// The newest reports that a summary tells of, newest first; nothing for any other event.
+pub(super) fn newest_told(
+    conn: &Connection,
+    event: &StoredEvent,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    if event.event_type != SUMMARY {
+        return Ok(Vec::new());
+    }
+    let newest: Vec<EventSeq> = conn
+        .prepare_cached(NEWEST_TOLD)?
+        .query_map(params![event.seq, signed(SUMMARY_NEWEST_MAX)], |row| {
+            row.get(0)
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut found = Vec::with_capacity(newest.len());
+    for seq in newest {
+        found.extend(rows::event_by_seq(conn, seq)?);
+    }
+    Ok(found)
+}
+
+/// See [`crate::store::Store::summaries_of`].
+pub(in crate::store) fn summaries_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<(DestinationName, Option<EventId>)>> {
+    conn.prepare_cached(
+        "SELECT l.destination, s.id FROM late l LEFT JOIN events s ON s.seq = l.summary_seq
+         WHERE l.event_seq = ?1 ORDER BY l.destination",
+    )?
+    .query_map([event], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
+}
+
+/// See [`crate::store::Store::known_feedback`].
+pub(in crate::store) fn known_feedback(
+    conn: &Connection,
+    via: &AppName,
+    feedback: &[(String, String)],
+) -> rusqlite::Result<Vec<Option<EventId>>> {
+    let mut find = conn.prepare_cached(
+        "SELECT id FROM events WHERE feedback_id = ?2 AND feedback_app = ?1 AND via = ?3",
+    )?;
+    feedback
+        .iter()
+        .map(|(app, id)| {
+            find.query_row(params![app, id, via], |row| row.get(0))
+                .optional()
+        })
+        .collect()
+}
+
+/// See [`crate::store::Store::feedback_events`].
+pub(in crate::store) fn feedback_events(
+    conn: &Connection,
+    feedback: &[(String, String)],
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let mut find =
+        conn.prepare_cached("SELECT seq FROM events WHERE feedback_id = ?2 AND feedback_app = ?1")?;
+    let mut events = Vec::new();
+    for (app, id) in feedback {
+        let seq = find.query_row([app, id], |row| row.get(0)).optional()?;
+        if let Some(seq) = seq {
+            events.extend(rows::event_by_seq(conn, seq)?);
+        }
+    }
+    Ok(events)
+}

@@ -1,0 +1,169 @@
+//! What was done about feedback, and said of it.
+
+use rusqlite::{Connection, named_params, params};
+
+use super::engine::tx::Tx;
+use super::feedback_status::{self, Key, actor};
+use super::values::unsigned;
+use crate::model::*;
+
+/// How a line of the history came about.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) event: Option<EventSeq>,
+    pub(super) act: Option<TriageAction>,
+    pub(super) effect: Effect,
+}
+
+pub(super) fn record(
+    tx: &Tx<'_>,
+    key: &Key,
+    state: &FeedbackState,
+    told: Told,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO feedback_acts (feedback_app, feedback_id, told_by, at, act, status, through,
+                                    by_name, by_id, by_app, effect)
+         VALUES (:app, :id, :told_by, :at, :act, :status, :through, :name, :by, :by_app, :effect)",
+    )?
+    .execute(named_params! {
+        ":app": key.app,
+        ":id": key.id,
+        ":told_by": told.event,
+        ":at": tx.now,
+        ":act": told.act,
+        ":status": state.status,
+        ":through": state.through,
+        ":name": state.by.name.as_ref().map(Private::expose),
+        ":by": state.by.id.as_ref().map(Private::expose),
+        ":by_app": state.by.app,
+        ":effect": told.effect,
+    })?;
+    Ok(())
+}
+
+/// The event that brought the feedback of which `event` tells a change, if that is one feedback.
+pub(super) fn followed_by(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Option<EventSeq>> {
+    let mut link_originating_event = conn.prepare_cached(
+        "SELECT s.event_seq FROM feedback_acts a
+         JOIN feedback_states s
+           ON s.feedback_app = a.feedback_app AND s.feedback_id = a.feedback_id
+         WHERE a.told_by = ?1 LIMIT 2",
+    )?;
+    let link_originating_event: Vec<Option<EventSeq>> = link_originating_event
+        .query_map([event], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(match link_originating_event.as_slice() {
+        [one] => *one,
+        _ => None,
+    })
+}
+
+/// Whether the status changed since a delivery was made, so that what it showed may be old.
+pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (
+             SELECT 1 FROM deliveries d
+             JOIN feedback_states s ON s.event_seq = d.event_seq
+             JOIN feedback_acts a
+               ON a.feedback_app = s.feedback_app AND a.feedback_id = s.feedback_id
+             WHERE d.id = ?1 AND a.effect = 'changed' AND a.at >= d.created_at)",
+    )?
+    .query_row([id], |row| row.get(0))
+}
+
+/// The history of the feedback that an event brought, oldest first.
+pub(in crate::store) fn acts_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<FeedbackAct>> {
+    conn.prepare_cached(
+        "SELECT a.at, a.act, a.status, a.through, a.by_name, a.by_id, a.by_app, a.effect
+         FROM feedback_states s JOIN feedback_acts a
+           ON a.feedback_app = s.feedback_app AND a.feedback_id = s.feedback_id
+         WHERE s.event_seq = ?1 ORDER BY a.id",
+    )?
+    .query_map([event], |row| {
+        Ok(FeedbackAct {
+            at: row.get("at")?,
+            act: row.get("act")?,
+            status: row.get("status")?,
+            by: actor(row)?,
+            through: row.get("through")?,
+            effect: row.get("effect")?,
+        })
+    })?
+    .collect()
+}
+
+/// Forgets who acted on the feedback that an event brought, and who made the changes it told of.
+pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
+    // Those who made the last change are named in the state as well.
+    tx.prepare_cached(
+        "UPDATE feedback_states SET by_name = NULL, by_id = NULL
+         WHERE event_seq = ?1
+            OR (through = 'platform' AND (feedback_app, feedback_id) IN
+                (SELECT feedback_app, feedback_id FROM feedback_acts WHERE told_by = ?1))",
+    )?
+    .execute([event])?;
+    tx.prepare_cached(
+        "UPDATE feedback_acts SET by_name = NULL, by_id = NULL
+         WHERE told_by = ?1 OR (feedback_app, feedback_id) IN
+               (SELECT feedback_app, feedback_id FROM feedback_states WHERE event_seq = ?1)",
+    )?
+    .execute([event])?;
+    tx.prepare_cached("DELETE FROM status_jobs WHERE event_seq = ?1")?
+        .execute([event])?;
+    Ok(())
+}
+
+/// See [`crate::store::Store::clicks_of`].
+pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL")?
+        .query_row([person], |row| row.get(0))
+        .map(unsigned)
+}
+
+/// Renderings and answers of events that this person acted on: they may name them.
+const MAY_NAME: &str = "
+    delivery_id IN (
+        SELECT d.id FROM feedback_acts a
+        JOIN feedback_states s ON s.feedback_app = a.feedback_app AND s.feedback_id = a.feedback_id
+        JOIN deliveries d ON d.event_seq = s.event_seq
+        WHERE a.by_id = ?1)";
+
+/// See [`crate::store::Store::forget_clicks`].
+pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
+    let clicks = clicks_of(tx, person)?;
+    tx.prepare_cached(&format!("DELETE FROM payloads WHERE {MAY_NAME}"))?
+        .execute([person])?;
+    tx.prepare_cached(&format!(
+        "UPDATE attempts SET excerpt = NULL WHERE excerpt IS NOT NULL AND {MAY_NAME}"
+    ))?
+    .execute([person])?;
+    for table in ["feedback_states", "feedback_acts"] {
+        tx.prepare_cached(&format!(
+            "UPDATE {table} SET by_name = NULL, by_id = NULL WHERE by_id = ?1"
+        ))?
+        .execute([person])?;
+    }
+    // What was still to be told in their name cannot be told without it.
+    let mut untold = tx.prepare_cached(
+        "DELETE FROM status_jobs WHERE operator = ?1
+         RETURNING feedback_app, feedback_id, event_seq",
+    )?;
+    let untold: Vec<(Key, EventSeq)> = untold
+        .query_map(params![person], |row| {
+            let (app, id) = (row.get(0)?, row.get(1)?);
+            Ok((Key { app, id }, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (key, event) in &untold {
+        feedback_status::is_local_only(tx, key, *event)?;
+    }
+    tx.scrub()?;
+    Ok(clicks)
+}

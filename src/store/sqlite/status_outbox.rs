@@ -1,0 +1,230 @@
+//! Statuses that the platform is still to be told: one wish for each feedback, the newest.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::engine::tx::Tx;
+use super::feedback_status::{self, Key};
+use super::values::signed;
+use crate::model::*;
+use crate::store::StatusVerdict;
+use crate::store::Topic;
+
+/// A job waits at longest as long as a refused one, twelve minutes. What is due later than this was
+/// written before the wall clock jumped back, and is due now.
+const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600);
+
+/// Those that are due; those that a clock which jumped back has left behind.
+pub(super) const DUE: [&str; 2] = [
+    "SELECT feedback_app, feedback_id FROM status_jobs WHERE state = 'pending' AND due_at <= ?1
+     ORDER BY due_at LIMIT ?2",
+    "SELECT feedback_app, feedback_id FROM status_jobs WHERE state = 'pending' AND due_at > ?1
+     ORDER BY due_at LIMIT ?2",
+];
+
+/// Wishes that the platform knew the status. A wish takes the place of an older one; where that is being
+/// told at this moment, this one follows when it has been.
+pub(super) fn enqueue(
+    tx: &Tx<'_>,
+    key: &Key,
+    event: EventSeq,
+    status: FeedbackStatus,
+    operator: &Private,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO status_jobs (feedback_app, feedback_id, event_seq, status, operator, state,
+                                  due_at, first_due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)
+         ON CONFLICT (feedback_app, feedback_id) DO UPDATE SET
+             status = excluded.status, operator = excluded.operator, state = 'pending',
+             attempts = 0, first_due_at = excluded.first_due_at, reason = NULL,
+             due_at = iif(lease_token IS NULL, excluded.due_at, due_at)",
+    )?
+    .execute(params![
+        key.app,
+        key.id,
+        event,
+        status,
+        operator.expose(),
+        tx.now
+    ])?;
+    tx.announce(Topic::Statuses);
+    Ok(())
+}
+
+/// Takes a wish back. One that is being told at this moment is not told again, whatever comes of it: most
+/// likely the platform takes it, so its echo is to be known.
+pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM status_jobs
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending' AND lease_token IS NULL",
+    )?
+    .execute([&key.app, &key.id])?;
+    tx.prepare_cached(
+        "UPDATE status_jobs SET state = 'done', operator = NULL, lease_token = NULL
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending'",
+    )?
+    .execute([&key.app, &key.id])?;
+    Ok(())
+}
+
+/// Whether the platform is still to be told of this feedback.
+pub(super) fn is_waiting(conn: &Connection, key: &Key) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM status_jobs
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending'",
+    )?
+    .exists([&key.app, &key.id])
+}
+
+/// The status that the platform was asked for last, and when.
+pub(super) fn sent(
+    conn: &Connection,
+    key: &Key,
+) -> rusqlite::Result<Option<(FeedbackStatus, Timestamp)>> {
+    conn.prepare_cached(
+        "SELECT sent, sent_at FROM status_jobs
+         WHERE feedback_app = ?1 AND feedback_id = ?2 AND sent IS NOT NULL",
+    )?
+    .query_row([&key.app, &key.id], |row| Ok((row.get(0)?, row.get(1)?)))
+    .optional()
+}
+
+/// See [`crate::store::Store::lease_status_jobs`].
+pub(in crate::store) fn lease_status_jobs(
+    tx: &Tx<'_>,
+    count: usize,
+    lease: Duration,
+) -> rusqlite::Result<Vec<Lease<StatusJob>>> {
+    let until = tx.now + lease;
+    let mut due: Vec<Key> = Vec::new();
+    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
+        let room = signed(count.saturating_sub(due.len()));
+        let mut rows = tx.prepare_cached(sql)?;
+        for key in rows.query_map(params![bound, room], |row| {
+            Ok(Key {
+                app: row.get(0)?,
+                id: row.get(1)?,
+            })
+        })? {
+            due.push(key?);
+        }
+    }
+    due.into_iter()
+        .map(|key| {
+            let token = tx.makers.token();
+            tx.prepare_cached(
+                "UPDATE status_jobs SET lease_token = ?3, due_at = ?4, attempts = attempts + 1,
+                                        sent = status, sent_at = ?5
+                 WHERE feedback_app = ?1 AND feedback_id = ?2",
+            )?
+            .execute(params![key.app, key.id, token, until, tx.now])?;
+            let item = job(tx, &key)?;
+            Ok(Lease { item, token, until })
+        })
+        .collect()
+}
+
+fn job(conn: &Connection, key: &Key) -> rusqlite::Result<StatusJob> {
+    conn.prepare_cached(
+        "SELECT j.event_seq, e.via, j.status, j.operator, j.attempts, j.first_due_at
+         FROM status_jobs j JOIN events e ON e.seq = j.event_seq
+         WHERE j.feedback_app = ?1 AND j.feedback_id = ?2",
+    )?
+    .query_row([&key.app, &key.id], |row| {
+        Ok(StatusJob {
+            event: row.get("event_seq")?,
+            via: row.get("via")?,
+            app_id: key.app.clone(),
+            feedback_id: key.id.clone(),
+            status: row.get("status")?,
+            operator: Private::new(row.get::<_, String>("operator")?),
+            attempts: row.get("attempts")?,
+            first_due_at: row.get("first_due_at")?,
+        })
+    })
+}
+
+/// See [`crate::store::Store::next_status_due_at`].
+pub(in crate::store) fn next_status_due_at(
+    conn: &Connection,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let end = |end: &str| -> rusqlite::Result<Option<Timestamp>> {
+        conn.prepare_cached(&format!(
+            "SELECT {end}(due_at) FROM status_jobs WHERE state = 'pending'"
+        ))?
+        .query_row([], |row| row.get(0))
+    };
+    let astray = end("max")?.is_some_and(|last| last > now + DUE_AHEAD_MAX);
+    let first = end("min")?;
+    Ok(first.map(|first| if astray { first.min(now) } else { first }))
+}
+
+/// See [`crate::store::Store::finish_status_job`].
+pub(in crate::store) fn finish_status_job(
+    tx: &Tx<'_>,
+    token: LeaseToken,
+    job: &StatusJob,
+    verdict: &StatusVerdict,
+) -> rusqlite::Result<Recorded> {
+    let key = Key {
+        app: job.app_id.clone(),
+        id: job.feedback_id.clone(),
+    };
+    let wished: Option<FeedbackStatus> = tx
+        .prepare_cached(
+            "SELECT status FROM status_jobs
+             WHERE feedback_app = ?1 AND feedback_id = ?2 AND lease_token = ?3",
+        )?
+        .query_row(params![key.app, key.id, token], |row| row.get(0))
+        .optional()?;
+    let Some(wished) = wished else {
+        return Ok(Recorded::LeaseLost);
+    };
+    // Somebody clicked again meanwhile: that is what is to be told now.
+    let newer = wished != job.status;
+    let (state, due_at, reason) = match verdict {
+        _ if newer => (StatusJobState::Pending, tx.now, None),
+        StatusVerdict::Done => (StatusJobState::Done, tx.now, None),
+        StatusVerdict::RetryAt { due_at, reason } => {
+            (StatusJobState::Pending, *due_at, Some(reason))
+        }
+        StatusVerdict::Dead { reason } => (StatusJobState::Dead, tx.now, Some(reason)),
+    };
+    tx.prepare_cached(
+        "UPDATE status_jobs SET state = ?3, due_at = ?4, reason = ?5, lease_token = NULL,
+                                operator = iif(?3 = 'pending', operator, NULL)
+         WHERE feedback_app = ?1 AND feedback_id = ?2",
+    )?
+    .execute(params![key.app, key.id, state, due_at, reason])?;
+    match state {
+        StatusJobState::Pending => tx.announce(Topic::Statuses),
+        StatusJobState::Done => {}
+        StatusJobState::Dead => feedback_status::is_local_only(tx, &key, job.event)?,
+    }
+    Ok(Recorded::Recorded)
+}
+
+/// How far the platform has been told of the feedback that an event brought.
+pub(in crate::store) fn status_job_of(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<Option<StatusJobRecord>> {
+    conn.prepare_cached(
+        "SELECT status, state, attempts, due_at, reason, lease_token FROM status_jobs
+         WHERE event_seq = ?1",
+    )?
+    .query_row([event], |row| {
+        Ok(StatusJobRecord {
+            status: row.get("status")?,
+            state: row.get("state")?,
+            attempts: row.get("attempts")?,
+            due_at: row.get("due_at")?,
+            reason: row.get("reason")?,
+            lease: row.get("lease_token")?,
+        })
+    })
+    .optional()
+}

@@ -1,0 +1,229 @@
+//! Tells Feishu of the statuses that people set, in their name.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Settings;
+use crate::feishu::ApiError;
+use crate::model::{
+    Clock, Current, Lease, Notice, NoticeKind, Recorded, STOPPED_PROBE, StatusJob, Timestamp,
+    backoff, lengthened,
+};
+use crate::notices::Operator;
+use crate::store::{StatusVerdict, Store, Topic};
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+use crate::telemetry::events::{PanicCaught, StatusTold};
+
+/// How many are told at once; the client itself keeps to the platform's pace.
+const CONCURRENCY: usize = 4;
+/// Longer than a call, its token and its place in the pace take.
+const LEASE: Duration = Duration::from_secs(120);
+/// How long a status is tried. After a day somebody may have set another in Feishu.
+const RETRY_FOR: Duration = Duration::from_secs(86_400);
+/// How long nothing is looked for where nothing is said to be due.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long at least, lest two clocks that disagree make us spin.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// Tells Feishu of statuses, and ends the time in which they can be undone.
+pub struct StatusSync {
+    /// The store.
+    pub store: Store,
+    /// Who can tell Feishu.
+    pub settings: Current<Settings>,
+    /// Who is told of what Feishu does not take.
+    pub operator: Operator,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What says the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where jitter comes from.
+    pub chance: Mutex<fastrand::Rng>,
+}
+
+impl StatusSync {
+    /// Works until the soft stop, then finishes what is in hand.
+    pub async fn run(self, tasks: Tasks) {
+        let worker = Arc::new(self);
+        let stopping = tasks.stopping();
+        let mut changes = worker.store.wakeups(Topic::Statuses);
+        while !stopping.is_cancelled() {
+            // What changes from here on wakes us, even while we look.
+            changes.mark_unchanged();
+            if let Err(error) = worker.store.end_undos().await {
+                tracing::warn!(%error, "messages offer to undo what is too old for it");
+            }
+            let told = worker.step().await;
+            let pause = match told {
+                0 => worker.pause().await,
+                _ => Duration::ZERO,
+            };
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                Ok(()) = changes.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Tells what is due now, as much as is told at once. Returns how much that was.
+    async fn step(self: &Arc<Self>) -> usize {
+        let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for statuses to tell Feishu");
+                return 0;
+            }
+        };
+        let count = leases.len();
+        let mut at_work = JoinSet::new();
+        for lease in leases {
+            let worker = Arc::clone(self);
+            at_work.spawn(async move { worker.work(lease).await });
+        }
+        while let Some(ended) = at_work.join_next().await {
+            if ended.is_err() {
+                // It is still leased, and comes again when that ends.
+                self.metrics.emit(PanicCaught { task: "status" });
+            }
+        }
+        count
+    }
+
+    async fn pause(&self) -> Duration {
+        match self.store.next_status_due_at().await {
+            Ok(Some(due_at)) => due_at.since(self.clock.now()).clamp(PAUSE_MIN, PAUSE_MAX),
+            Ok(None) | Err(_) => PAUSE_MAX,
+        }
+    }
+
+    async fn work(&self, lease: Lease<StatusJob>) {
+        let Lease {
+            item: job, token, ..
+        } = lease;
+        let client = self.settings.get().clients.get(&job.via).cloned();
+        let result = match client {
+            Some(client) => {
+                let (about, id) = (&job.app_id, &job.feedback_id);
+                let operator = job.operator.expose();
+                client
+                    .set_feedback_status(about, id, job.status.0, operator)
+                    .await
+            }
+            None => Err(ApiError::Rejected {
+                reason: format!("app {} is gone or has no `app_secret` any more", job.via),
+            }),
+        };
+        let chance = self
+            .chance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .f64();
+        let verdict = verdict(&job, result, self.clock.now(), chance);
+        self.metrics.emit(StatusTold {
+            app: &job.via,
+            feedback_id: &job.feedback_id,
+            verdict: match &verdict {
+                StatusVerdict::Done => ("done", None),
+                StatusVerdict::RetryAt { reason, .. } => ("retry", Some(reason.as_str())),
+                StatusVerdict::Dead { reason } => ("dead", Some(reason.as_str())),
+            },
+        });
+        let recorded = self
+            .store
+            .finish_status_job(token, job.clone(), verdict.clone())
+            .await;
+        match recorded {
+            Ok(Recorded::Recorded) => {
+                if let StatusVerdict::Dead { reason } = verdict {
+                    self.tell(&job, &reason).await;
+                }
+            }
+            Ok(Recorded::LeaseLost) => {}
+            Err(error) => {
+                // Setting it once more harms nobody.
+                tracing::warn!(%error, "what Feishu answered is not kept; it is told again");
+            }
+        }
+    }
+
+    async fn tell(&self, job: &StatusJob, reason: &str) {
+        let notice = Notice {
+            kind: NoticeKind::StatusNotSet,
+            subject: job.via.to_string(),
+            text: format!(
+                "Feishu did not take the status of feedback {}, which holds here only: {reason}. \
+                 `feedback-relay events show {}` tells who set it.",
+                job.feedback_id, job.feedback_id
+            ),
+        };
+        self.operator.notify(notice).await;
+    }
+}
+
+/// What follows from a call: retries as deliveries have them, for a day.
+fn verdict(
+    job: &StatusJob,
+    result: Result<(), ApiError>,
+    now: Timestamp,
+    jitter: f64,
+) -> StatusVerdict {
+    let (pause, reason) = match result {
+        Ok(()) => return StatusVerdict::Done,
+        Err(ApiError::Rejected { reason }) => return StatusVerdict::Dead { reason },
+        Err(ApiError::Retry { reason }) => (backoff(job.attempts, jitter), reason),
+        Err(ApiError::SlowDown { pause, reason }) => (
+            backoff(job.attempts, jitter).max(pause.unwrap_or_default()),
+            reason,
+        ),
+        Err(ApiError::Stop { reason }) => (lengthened(STOPPED_PROBE, jitter), reason),
+    };
+    if now.since(job.first_due_at) >= RETRY_FOR {
+        return StatusVerdict::Dead {
+            reason: format!("given up after a day of trying: {reason}"),
+        };
+    }
+    StatusVerdict::RetryAt {
+        due_at: now + pause,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EventSeq, FeedbackStatus, Private};
+
+    #[test]
+    fn retries_are_as_those_of_deliveries_and_last_a_day() {
+        let start = Timestamp::from_millis(1_711_111_111_000);
+        let job = StatusJob {
+            event: EventSeq(1),
+            via: "shop".into(),
+            app_id: "cli_1".into(),
+            feedback_id: "7".into(),
+            status: FeedbackStatus::CLOSED,
+            operator: Private::new("ou_1"),
+            attempts: 2,
+            first_due_at: start,
+        };
+        let reason = || "busy".to_owned();
+        let retry = || Err(ApiError::Retry { reason: reason() });
+        let at = |seconds: u64| StatusVerdict::RetryAt {
+            due_at: start + Duration::from_secs(seconds),
+            reason: reason(),
+        };
+        assert_eq!(verdict(&job, Ok(()), start, 0.0), StatusVerdict::Done);
+        assert_eq!(verdict(&job, retry(), start, 0.0), at(6));
+        let stop = Err(ApiError::Stop { reason: reason() });
+        assert_eq!(verdict(&job, stop, start, 0.0), at(600));
+        let rejected = Err(ApiError::Rejected { reason: reason() });
+        let dead = StatusVerdict::Dead { reason: reason() };
+        assert_eq!(verdict(&job, rejected, start, 0.0), dead);
+        let late = verdict(&job, retry(), start + RETRY_FOR, 0.0);
+        assert!(matches!(late, StatusVerdict::Dead { .. }), "{late:?}");
+    }
+}
