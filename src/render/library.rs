@@ -178,7 +178,10 @@ impl Templates {
                 }
             }
             if broken {
-                templates.keep_built_in(&name);
+                // A broken built-in template has nothing to give way to.
+                if templates.sources.values().any(|source| source.own) {
+                    templates.keep_built_in(&name);
+                }
                 continue;
             }
             let template = names::expand(template, &partials);

@@ -98,6 +98,7 @@ pub(super) struct Change<'a> {
     pub(super) by: User<'a>,
     pub(super) name: Option<Text<'a>>,
     pub(super) through: Option<&'static str>,
+    #[serde(rename = "here_only")]
     pub(super) local_only: bool,
 }
 
