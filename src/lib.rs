@@ -23,7 +23,7 @@
 //! (`tests/it/architecture.rs` holds them to it).
 //!
 //! ```text
-//! 10 cli   9 demo   8 app doctor   7 config   6 web   5 intake deliver images upkeep   4.7 closing   4.5 operator
+//! 10 cli   9 demo   8 app online_check   7 config   6 web   5 intake deliver images retention   4.7 triage   4.5 notices
 //! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry toml_reader   0 model
 //! ```
 

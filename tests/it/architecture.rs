@@ -438,9 +438,9 @@ const SAMPLES: &[(&str, &str, &[&str])] = &[
         &["1: `store` (4) must not know `web` (6)"],
     ),
     (
-        "src/operator/mod.rs",
+        "src/notices/mod.rs",
         "use crate::store::Store; use crate::retention::X;",
-        &["1: `operator` (4.5) must not know `upkeep` (5)"],
+        &["1: `notices` (4.5) must not know `retention` (5)"],
     ),
     (
         "src/attic/mod.rs",

@@ -78,9 +78,13 @@ pub(in crate::store) fn finish_attempt(
         after.reason = Some(format!("{why}; {how}").into());
     }
     end_lease(tx, id, &after)?;
+    let is_retried = matches!(finished.verdict, Verdict::RetryAt { .. });
+    if is_retried {
+        tx.announce_delivery(&held.destination);
+    }
     if held.trigger == Trigger::Edit {
         // Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
-        if !matches!(finished.verdict, Verdict::RetryAt { .. }) {
+        if !is_retried {
             edits::ended(tx, id)?;
         }
         return Ok(Recorded::Recorded);
@@ -98,8 +102,7 @@ pub(in crate::store) fn finish_attempt(
                 late_images::send_late_images(tx, held.event)?;
             }
         }
-        Verdict::RetryAt { .. } => tx.announce_delivery(&held.destination),
-        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
+        Verdict::RetryAt { .. } | Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
     }
     keep_or_drop_payload(tx, finished, &held)?;
     Ok(Recorded::Recorded)
