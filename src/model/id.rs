@@ -210,7 +210,7 @@ impl ImageId {
 
 /// The text is not an image id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a picture id: it is 64 lower-case hex digits")]
+#[error("not an image id: it is 64 lower-case hex digits")]
 pub struct BadImageId;
 
 impl FromStr for ImageId {

@@ -1,7 +1,8 @@
-//! Whether many events come in at one time.
+//! Detects intake overload: many events wait for the store at once.
 //!
-//! Taking in and sending share the processors. Whoever pushes an event waits for its answer, and gives up after
-//! seconds; what is to be sent waits in the store and is safe. So in a rush the senders hold back.
+//! Intake and sending share the processors. A client that pushes an event waits for the response and
+//! gives up after seconds, whereas messages to send are safe in the store. So during an overload the
+//! senders hold back.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,33 +10,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many events that wait for the store at one time are a rush.
+/// From this many waiting events on, intake is overloaded.
 const MANY: usize = 16;
 
-/// It is over when there have been fewer for so long: after each commit there are none for a moment.
+/// The overload ends after this long with fewer events. The delay is needed because each commit empties
+/// the queue for a moment.
 const OVER_AFTER: Duration = Duration::from_millis(20);
 
-/// The events that wait for the store.
+/// Counts the events that wait for the store.
 #[derive(Debug, Default)]
 pub(super) struct IntakePressure {
     waiting: AtomicUsize,
     crowd: Mutex<Option<Crowd>>,
 }
 
-/// When there were many.
+/// A recent overload.
 #[derive(Clone, Copy, Debug)]
 struct Crowd {
-    /// How many they were at most of late.
+    /// The recent maximum of waiting events.
     most: usize,
     most_at: Instant,
     last_at: Instant,
 }
 
-/// One of them. Dropped when it is answered.
+/// One waiting event. Dropped when the event is answered.
 pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl IntakePressure {
-    /// One more waits.
+    /// Counts one more waiting event.
     pub(super) fn begin(&self) -> Waiting<'_> {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         if waiting >= MANY {
@@ -57,10 +59,10 @@ impl IntakePressure {
         Waiting(&self.waiting)
     }
 
-    /// How many waited at most of late, if there is a rush.
+    /// Returns the recent maximum of waiting events; `None` if intake is not overloaded.
     pub(super) fn crowd(&self) -> Option<usize> {
         let crowd = (*self.lock())?;
-        // While the disk is slow nobody new comes, for all wait.
+        // While the disk is slow, the count does not rise, because every client is waiting.
         let is_on = self.waiting.load(Ordering::SeqCst) >= MANY
             || Instant::now() < crowd.last_at + OVER_AFTER;
         is_on.then_some(crowd.most)
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rush_lasts_a_little_longer_than_the_crowd() {
+    async fn overload_ends_shortly_after_the_peak() {
         let rush = IntakePressure::default();
         let mut few = crowd(&rush, MANY - 1);
         assert_eq!(rush.crowd(), None);
@@ -96,14 +98,14 @@ mod tests {
         few.clear();
         tokio::time::advance(OVER_AFTER / 2).await;
         assert_eq!(rush.crowd(), Some(MANY + 1));
-        // Fewer do not prolong it.
+        // One waiting event does not prolong it.
         let _one = rush.begin();
         tokio::time::advance(OVER_AFTER / 2).await;
         assert_eq!(rush.crowd(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rush_lasts_while_all_wait_for_a_slow_disk() {
+    async fn overload_lasts_while_the_disk_is_slow() {
         let rush = IntakePressure::default();
         let all = crowd(&rush, 3 * MANY);
         tokio::time::advance(OVER_AFTER * 50).await;
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_is_as_large_as_it_was_of_late() {
+    async fn overload_reports_the_recent_peak() {
         let rush = IntakePressure::default();
         drop(crowd(&rush, 4 * MANY));
         tokio::time::advance(OVER_AFTER / 2).await;

@@ -59,7 +59,7 @@ pub enum StoreError {
     #[error("the store cannot keep up")]
     Busy,
     /// The store cannot be read or written: disk full, read-only or damaged.
-    #[error("the store does not work: {0}")]
+    #[error("the store is unavailable: {0}")]
     Unavailable(String),
 }
 

@@ -1,4 +1,4 @@
-//! Taking an event in: once, however often it is pushed.
+//! Stores an event once, however often it is pushed.
 
 use rusqlite::params;
 
@@ -33,8 +33,8 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
     Ok(Accepted::New(event))
 }
 
-/// Writes down what the platform says of a status. Returns the destinations that have been told of it: by
-/// an edit of their message, when somebody clicked, of which the platform now only tells us back.
+/// Applies a status change reported by the platform. Returns the destinations that need no message: an
+/// edit already showed them the change, because the platform only reports back a button action.
 fn already_told(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -58,7 +58,7 @@ fn already_told(
     Ok(told.unwrap_or_default())
 }
 
-/// The event that brought this feedback through this app.
+/// Returns the event that created this feedback and was received through this app.
 fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let (app, feedback) = arrival
         .feedback
@@ -70,7 +70,7 @@ fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     .query_row(params![feedback, app, arrival.via], |row| row.get(0))
 }
 
-/// `None`: the feedback is known. Its unique index says so, which is looked at in any case.
+/// Inserts the event. Returns `None` if its feedback is already stored, which the unique index detects.
 fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<EventSeq>> {
     let (app, feedback) = arrival.feedback.as_ref().map(|(a, f)| (a, f)).unzip();
     let inserted = tx
@@ -100,18 +100,18 @@ fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<Event
     Ok(Some(event))
 }
 
-/// What stands for people in an event's row; `None`: it has nobody's words.
+/// Returns the hashes of people's ids for an event's row; `None` if the event has none.
 fn user_keys(users: &[Private]) -> Option<Vec<u8>> {
     let keys = users.iter().map(|user| user_key(user.expose()));
     let keys: Vec<u8> = keys.flatten().collect();
     Some(keys).filter(|keys| !keys.is_empty())
 }
 
-/// Bytes of a [`user_key`].
+/// The length of a [`user_key`] in bytes.
 pub(super) const USER_KEY_BYTES: usize = 16;
 
-/// What stands for a person's id in the store. Only a hash, for pages keep traces of what was moved
-/// within them; half of one, for it need not withstand forgers.
+/// Returns the key of a person's id. It is a hash, because pages keep traces of moved data. Half a hash
+/// is enough, because it does not have to resist forgery.
 pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
     use sha2::{Digest, Sha256};
     let hash: [u8; 32] = Sha256::digest(user.as_bytes()).into();

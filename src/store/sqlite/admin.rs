@@ -1,4 +1,4 @@
-//! What an operator, or a destination that works again, changes about deliveries.
+//! Changes to deliveries by an operator, or by a destination that works again.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -27,7 +27,7 @@ pub(in crate::store) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<A
             | DeliveryState::Unconfirmed,
         ) => {
             if let Some(message) = edits::message_of(tx, id)? {
-                // Another may be under way: the message is what is to be changed, by whichever.
+                // Request an edit of the message, because another edit may be in progress.
                 edits::request(tx, message)?;
                 return Ok(AdminResult::Done);
             }

@@ -1,4 +1,4 @@
-//! Late reports: taken in quietly, and told together.
+//! Late reports: stored without a message, then summarised.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -8,7 +8,7 @@ use super::{accept, rows};
 use crate::model::*;
 use crate::store::{Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, write_summary};
 
-/// What stands in the place of the receiving app.
+/// The `via` of a summary, in place of a receiving app.
 const VIA: &str = "relay";
 
 /// See [`crate::store::Store::accept_late`].
@@ -37,13 +37,13 @@ pub(in crate::store) fn accept_late(
     Ok(accepted)
 }
 
-/// What is to be told, by rule and destination, in the order of an index.
+/// Selects the reports without a summary, by rule and destination, in index order.
 pub(super) const UNTOLD: &str = "
     SELECT rule, destination, count(*) AS count,
            min(reported_at) AS first_at, max(reported_at) AS last_at
     FROM late WHERE summary_seq IS NULL GROUP BY rule, destination";
 
-/// How the newest of one rule and destination is to be told.
+/// Selects the message spec of the newest such report of one rule and destination.
 pub(super) const NEWEST_UNTOLD: &str = "
     SELECT severity, spec FROM late
     WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2
@@ -84,7 +84,7 @@ pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<Even
     Ok(made)
 }
 
-/// A summary as an event of the relay's own, with its one delivery. It calls nobody.
+/// Builds a summary as an event of the relay itself, with its one delivery. It mentions nobody.
 fn arrival(
     tx: &Tx<'_>,
     destination: DestinationName,
@@ -122,11 +122,11 @@ fn arrival(
     }
 }
 
-/// The newest reports of a summary.
+/// Selects the newest reports of a summary.
 pub(super) const NEWEST_TOLD: &str =
     "SELECT event_seq FROM late WHERE summary_seq = ?1 ORDER BY reported_at DESC LIMIT ?2";
 
-/// The newest reports that a summary tells of, newest first; nothing for any other event.
+/// Returns the newest reports of a summary, newest first; empty for any other event.
 pub(super) fn newest_told(
     conn: &Connection,
     event: &StoredEvent,

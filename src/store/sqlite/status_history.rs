@@ -1,4 +1,4 @@
-//! What was done about feedback, and said of it.
+//! The history of feedback statuses.
 
 use rusqlite::{Connection, named_params, params};
 
@@ -7,7 +7,7 @@ use super::feedback_status::{self, Key, actor};
 use super::values::unsigned;
 use crate::model::*;
 
-/// How a line of the history came about.
+/// The origin of a history entry.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
     pub(super) event: Option<EventSeq>,
@@ -42,7 +42,8 @@ pub(super) fn record(
     Ok(())
 }
 
-/// The event that brought the feedback of which `event` tells a change, if that is one feedback.
+/// Returns the event that created the feedback whose change `event` reports. `None` if it reports
+/// several.
 pub(super) fn followed_by(
     conn: &Connection,
     event: EventSeq,
@@ -62,7 +63,7 @@ pub(super) fn followed_by(
     })
 }
 
-/// Whether the status changed since a delivery was made, so that what it showed may be old.
+/// Returns whether the status changed after a delivery was created, so that its message may be outdated.
 pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (
@@ -75,7 +76,7 @@ pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite:
     .query_row([id], |row| row.get(0))
 }
 
-/// The history of the feedback that an event brought, oldest first.
+/// Returns the history of the feedback that an event created, oldest first.
 pub(in crate::store) fn acts_of(
     conn: &Connection,
     event: EventSeq,
@@ -99,9 +100,9 @@ pub(in crate::store) fn acts_of(
     .collect()
 }
 
-/// Forgets who acted on the feedback that an event brought, and who made the changes it told of.
+/// Removes the people who acted on the feedback that an event created, or made the changes it reported.
 pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
-    // Those who made the last change are named in the state as well.
+    // The person behind the last change is also in `feedback_states`.
     tx.prepare_cached(
         "UPDATE feedback_states SET by_name = NULL, by_id = NULL
          WHERE event_seq = ?1
@@ -127,7 +128,8 @@ pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::
         .map(unsigned)
 }
 
-/// Renderings and answers of events that this person acted on: they may name them.
+/// Selects renderings and responses of events that this person acted on, because they may contain the
+/// name.
 const MAY_NAME: &str = "
     delivery_id IN (
         SELECT d.id FROM feedback_acts a
@@ -150,7 +152,7 @@ pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Re
         ))?
         .execute([person])?;
     }
-    // What was still to be told in their name cannot be told without it.
+    // Without the person's id, a pending status cannot be written to the platform.
     let mut untold = tx.prepare_cached(
         "DELETE FROM status_jobs WHERE operator = ?1
          RETURNING feedback_app, feedback_id, event_seq",
