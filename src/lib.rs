@@ -23,12 +23,13 @@
 //!
 //! # Module layers
 //!
-//! A module depends only on modules with a lower number; modules with the same number do not depend on
-//! each other. `tests/it/architecture.rs` enforces this.
+//! A module depends only on modules with a lower number, never on one with the same number.
+//! `tests/it/architecture.rs` enforces this.
 //!
 //! ```text
-//! 10 cli   9 demo   8 app online_check   7 config   6 web   5 intake deliver images retention   4.7 triage   4.5 notices
-//! 4 store archive destination   3 feishu slack rules render   2 net tasks   1 diag telemetry toml_reader   0 model
+//! 10 cli   9 demo   8 app online_check   7 config   6 web   5 intake deliver images retention
+//! 4.7 triage   4.5 notices   4 store archive destination   3 feishu slack rules render
+//! 2 net tasks   1 diag telemetry toml_reader   0 model
 //! ```
 
 pub mod app;

@@ -1,8 +1,8 @@
 //! Long-lived named tasks that stop in two stages.
 //!
 //! A soft stop asks every task to finish its current work. After the grace period, or at a second
-//! signal, a hard stop drops the remaining tasks. A task that panics or ends before the soft stop is a
-//! failure: it stops the others, and the process exits with a failure status.
+//! signal, a hard stop drops the remaining tasks. A task fails if it panics or ends before the soft
+//! stop. It then stops the others, and the process exits with a failure status.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ pub fn backoff(failures: u32, jitter: f64) -> Duration {
     lengthened(pause, jitter)
 }
 
-/// Lengthens a pause by up to a fifth. `jitter` is a random number from 0 to 1; NaN counts as 0.
+/// Lengthens a pause by up to a fifth. `jitter` is a random number from 0 to 1; `NaN` counts as 0.
 pub fn lengthened(pause: Duration, jitter: f64) -> Duration {
     let jitter = if jitter.is_nan() {
         0.0

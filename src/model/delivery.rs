@@ -16,7 +16,7 @@ keyed!(
         Delivered => "delivered",
         /// Given up. It is kept, and an operator can retry it.
         Dead => "dead",
-        /// Discarded by the operator, or an edit that had nothing to change.
+        /// Discarded by the operator, or a failed edit, which nobody waits for.
         Discarded => "discarded",
         /// Possibly delivered: the responses were lost, and the destination cannot detect a repeat.
         Unconfirmed => "unconfirmed",
@@ -237,7 +237,7 @@ pub struct Attempt {
     /// The form that was sent.
     pub form: Form,
     pub outcome: OutcomeKind,
-    /// The HTTP status; `None` if there was no response.
+    /// The HTTP status; `None` if there was no response, or it was removed.
     pub status: Option<u16>,
     /// The platform's own code in the response; `None` if it has none.
     pub code: Option<String>,

@@ -1,4 +1,4 @@
-//! The content of an event. Every field may be absent and every enumeration may grow: unknown codes are
+//! The content of an event. Every field may be absent and every enumeration may grow. Unknown codes are
 //! kept as numbers, and ids are opaque text.
 
 use super::{AppName, EventId, EventSeq, Private, Timestamp};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::event::keyed;
 use super::{AppName, DestinationName, EventSeq, FeedbackStatus, LeaseToken, Private, Timestamp};
 
-/// How long after sending a message is edited: 14 days, Feishu's limit for cards (doc "更新应用发送的消息卡片"),
-/// less an hour for clock differences.
+/// How long after sending a message can be edited: 14 days less an hour for clock differences. Source:
+/// Feishu's limit for cards, doc "更新应用发送的消息卡片".
 pub const EDITABLE_FOR: Duration = Duration::from_secs(14 * 86_400 - 3600);
 
 keyed!(

@@ -1,8 +1,8 @@
 //! Detects intake overload: many events wait for the store at once.
 //!
 //! Intake and sending share the processors. A client that pushes an event waits for the response and
-//! gives up after seconds, whereas messages to send are safe in the store. So during an overload the
-//! senders hold back.
+//! gives up after seconds. Messages to send are safe in the store. So during an overload the senders
+//! hold back.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

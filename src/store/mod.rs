@@ -16,12 +16,11 @@
 //! Guarantees:
 //!
 //! - When a writing method returns `Ok`, its changes are on disk (`fsync`). When it returns an error, it
-//!   wrote nothing. The one exception is a log that cannot be synced: the store then writes nothing more
+//!   wrote nothing. The one exception is a log that cannot be synced. The store then writes nothing more
 //!   ([`Store::ended`]), and only a restart shows what was written. [`StoreError::Busy`] is returned at
 //!   once, not after a wait.
 //! - Data that is only read may not be on disk yet, so it must not be acknowledged.
-//! - Repeats are detected by event id or feedback id, and by the receiving app, for as long as ids are
-//!   kept.
+//! - Repeats are detected by the receiving app and event id or feedback id, while ids are kept.
 //! - Work is completed with its lease's token, or not at all ([`Recorded::LeaseLost`]).
 //! - A delivery waits until its event's images are settled, or until its due time. Images kept after a
 //!   destination was notified become a delivery of their own.
@@ -75,8 +74,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store for `serve`: locks it, migrates it after making a copy, and releases the leases
-    /// of a previous process.
+    /// Opens the store for `serve`: locks it, migrates it after a copy, and releases leases of a
+    /// previous process.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = sqlite::open(settings, Arc::clone(&clock))?;
         Ok(Self {

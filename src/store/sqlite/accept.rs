@@ -33,8 +33,8 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
     Ok(Accepted::New(event))
 }
 
-/// Applies a status change reported by the platform. Returns the destinations that need no message: an
-/// edit already showed them the change, because the platform only reports back a button action.
+/// Applies a status change reported by the platform. Returns the destinations that need no message. If
+/// the platform only echoes a button action, an edit has already shown them the change.
 fn already_told(
     tx: &Tx<'_>,
     event: EventSeq,

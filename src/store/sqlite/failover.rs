@@ -110,8 +110,8 @@ pub(in crate::store) fn fall_back(
     Ok(sent)
 }
 
-/// Whether a destination has or will have an event since the replaced message was created: by a rule, a
-/// replay or a fallback.
+/// Whether a destination has, or will get, an event by a rule, a replay or a fallback. Deliveries older
+/// than the replaced message do not count.
 pub(super) const HAS_IT: &str = "SELECT 1 FROM deliveries
      WHERE event_seq = ?1 AND destination = ?2 AND created_at >= ?3
        AND trigger <> 'late_images' AND trigger <> 'edit' AND trigger <> 'test'

@@ -130,7 +130,7 @@ pub(in crate::store) fn apply_action(
         },
     };
     let undo_until = acting.act.status().map(|_| tx.now + UNDO_FOR);
-    // Undoing a change that the platform never got leaves nothing to write: it has the previous status,
+    // Undoing a change that the platform never got leaves nothing to write. It has the previous status,
     // or never had that one either.
     let taken_back = before
         .as_ref()

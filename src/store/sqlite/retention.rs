@@ -13,8 +13,8 @@ use crate::store::Swept;
 const BITE: usize = 200;
 
 /// Selects events whose bodies are too old, in order of arrival, except those still to be delivered. The
-/// second condition ends the search. If the clock was set back, a later event may be older; it is found
-/// once it is too old itself.
+/// second condition ends the search. If the clock was set back, a later event may be older. A later run
+/// finds such an event.
 pub(super) const OLD_BODIES: &str = "
     SELECT b.event_seq FROM bodies b JOIN events e ON e.seq = b.event_seq
     WHERE e.received_at < ?1

@@ -1,5 +1,5 @@
-//! Converts values of `model` to columns: times as milliseconds, enumerations as keys, so that an
-//! operator can read the store with `sqlite3`.
+//! Converts values of `model` to columns: times as milliseconds, enumerations as keys. So an operator
+//! can read the store with `sqlite3`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,17 +81,17 @@ macro_rules! keyed {
 }
 
 keyed!(
-    TriageAction, "act";
+    TriageAction, "action";
     DeliveryState, "state of a delivery";
     Effect, "effect";
     EventState, "state of an event";
-    ImageState, "state of a picture";
-    ImageFormat, "format of a picture";
+    ImageState, "state of an image";
+    ImageFormat, "format of an image";
     Form, "form";
     OutcomeKind, "outcome";
     Severity, "severity";
-    StatusJobState, "state of a wished status";
-    ChangeSource, "way of a change";
+    StatusJobState, "state of a status outbox entry";
+    ChangeSource, "source of a change";
     Trigger, "trigger";
 );
 

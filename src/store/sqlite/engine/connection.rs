@@ -142,7 +142,7 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 /// Plans statements once, when they are prepared. Otherwise SQLite plans again at every binding where a
-/// partial index might apply, which takes a quarter of the writer's time.
+/// partial index might apply. That takes a quarter of the writer's time.
 pub(in crate::store::sqlite) fn plan_once(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())

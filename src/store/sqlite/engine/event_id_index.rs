@@ -3,9 +3,9 @@
 //! Ids come in random order. An ordinary index changed one page for nearly every event, which was half
 //! of all writes. So the newest ids wait in memory, sorted. For each new id, one waiting id moves to the
 //! table `event_ids`. Ids move in sorted order, so that one page takes several at once. When all have
-//! moved, a round has ended, and a mark is stored: no event up to it waits any more. The mark lags by
-//! two to four times the number of waiting ids. The ids of later events are read again at the start, and
-//! when another process has written.
+//! moved, the round ends and a mark is stored: no event up to it waits. The mark lags by two to four
+//! times the number of waiting ids. The ids of later events are read again at the start, and when
+//! another process has written.
 //!
 //! The key of an id is a part of its hash. Two ids may share a key, so the event itself is checked in
 //! the end.

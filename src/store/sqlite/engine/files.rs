@@ -62,7 +62,8 @@ pub(in crate::store::sqlite) fn ensure(path: &Path) -> io::Result<FileId> {
         .create(true)
         .mode(0o600)
         .open(path)?;
-    // A file created by hand may be open to others. If it belongs to another user, it is used unchanged.
+    // A file created manually may be open to others. If it belongs to another user, it is used
+    // unchanged.
     std::fs::set_permissions(path, Permissions::from_mode(0o600)).ok();
     Ok(FileId::of(&file.metadata()?))
 }

@@ -1,10 +1,10 @@
 //! The only thread that writes.
 //!
-//! Commands wait in a bounded queue. The thread runs the waiting ones, and those that arrive during the
-//! last sync, in one transaction of at most [`BATCH_MAX`] (see `group_commit`). It commits once and
-//! passes the batch to `wal_sync`, which answers after the sync. So one `fsync` serves many events, and
-//! no answer comes before it. If a commit fails, every command in it fails. The next batch uses a fresh
-//! connection, so the store recovers when the disk does.
+//! Commands wait in a bounded queue. One transaction runs the waiting ones and those that arrive during
+//! the last sync. It has at most [`BATCH_MAX`] commands (see `group_commit`). The thread commits once
+//! and passes the batch to `wal_sync`, which answers after the sync. So one `fsync` serves many events,
+//! and no answer comes before it. If a commit fails, every command in it fails. The next batch uses a
+//! fresh connection, so the store recovers when the disk does.
 //!
 //! Commands that write nothing leave no dirty page, so they need no `fsync`.
 

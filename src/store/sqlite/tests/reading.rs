@@ -1,11 +1,11 @@
-//! What the readers find, whatever the file holds.
+//! Reads of damaged or removed rows.
 
 use super::super::IfAbandoned;
 use crate::model::Severity;
 use crate::store::conformance::Bench;
 
 #[tokio::test]
-async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
+async fn unreadable_delivery_does_not_block_others() {
     let bench = Bench::new();
     for id in ["e1", "e2"] {
         let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
