@@ -8,7 +8,7 @@ impl Store {
     /// Commits an event with its deliveries and image jobs, or detects it as a repeat. When this returns
     /// `Ok`, the event is on disk.
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
-        let _waiting = self.rush.begin();
+        let _waiting = self.intake_pressure.begin();
         self.database
             .promise(move |tx| sqlite::accept(tx, &arrival))
             .await
@@ -25,7 +25,7 @@ impl Store {
     /// Returns how many events wait for the store, if they are enough for intake overload. Other work
     /// should wait then.
     pub fn rush(&self) -> Option<usize> {
-        self.rush.crowd()
+        self.intake_pressure.recent_peak()
     }
 
     /// Commits a late report like [`Self::accept`]. The destinations in `late` get it in a late summary,

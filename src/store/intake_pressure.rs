@@ -21,7 +21,7 @@ const OVER_AFTER: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct IntakePressure {
     waiting: AtomicUsize,
-    crowd: Mutex<Option<Crowd>>,
+    overload: Mutex<Option<Crowd>>,
 }
 
 /// A recent overload.
@@ -42,13 +42,15 @@ impl IntakePressure {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         if waiting >= MANY {
             let now = Instant::now();
-            let mut crowd = self.lock();
-            match crowd.as_mut() {
-                Some(crowd) if waiting < crowd.most && now < crowd.most_at + OVER_AFTER => {
-                    crowd.last_at = now;
+            let mut overload = self.lock();
+            match overload.as_mut() {
+                Some(overload)
+                    if waiting < overload.most && now < overload.most_at + OVER_AFTER =>
+                {
+                    overload.last_at = now;
                 }
                 _ => {
-                    *crowd = Some(Crowd {
+                    *overload = Some(Crowd {
                         most: waiting,
                         most_at: now,
                         last_at: now,
@@ -60,16 +62,16 @@ impl IntakePressure {
     }
 
     /// Returns the recent maximum of waiting events; `None` if intake is not overloaded.
-    pub(super) fn crowd(&self) -> Option<usize> {
-        let crowd = (*self.lock())?;
+    pub(super) fn recent_peak(&self) -> Option<usize> {
+        let overload = (*self.lock())?;
         // While the disk is slow, the count does not rise, because every client is waiting.
         let is_on = self.waiting.load(Ordering::SeqCst) >= MANY
-            || Instant::now() < crowd.last_at + OVER_AFTER;
-        is_on.then_some(crowd.most)
+            || Instant::now() < overload.last_at + OVER_AFTER;
+        is_on.then_some(overload.most)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Crowd>> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+        self.overload.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,46 +85,46 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    fn crowd(rush: &IntakePressure, size: usize) -> Vec<Waiting<'_>> {
-        (0..size).map(|_| rush.begin()).collect()
+    fn waiting(pressure: &IntakePressure, size: usize) -> Vec<Waiting<'_>> {
+        (0..size).map(|_| pressure.begin()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn overload_ends_shortly_after_the_peak() {
-        let rush = IntakePressure::default();
-        let mut few = crowd(&rush, MANY - 1);
-        assert_eq!(rush.crowd(), None);
-        few.push(rush.begin());
-        few.push(rush.begin());
-        assert_eq!(rush.crowd(), Some(MANY + 1));
+        let pressure = IntakePressure::default();
+        let mut few = waiting(&pressure, MANY - 1);
+        assert_eq!(pressure.recent_peak(), None);
+        few.push(pressure.begin());
+        few.push(pressure.begin());
+        assert_eq!(pressure.recent_peak(), Some(MANY + 1));
         few.clear();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert_eq!(rush.crowd(), Some(MANY + 1));
+        assert_eq!(pressure.recent_peak(), Some(MANY + 1));
         // One waiting event does not prolong it.
-        let _one = rush.begin();
+        let _one = pressure.begin();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert_eq!(rush.crowd(), None);
+        assert_eq!(pressure.recent_peak(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn overload_lasts_while_the_disk_is_slow() {
-        let rush = IntakePressure::default();
-        let all = crowd(&rush, 3 * MANY);
+        let pressure = IntakePressure::default();
+        let all = waiting(&pressure, 3 * MANY);
         tokio::time::advance(OVER_AFTER * 50).await;
-        assert_eq!(rush.crowd(), Some(3 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(3 * MANY));
         drop(all);
-        assert_eq!(rush.crowd(), None);
+        assert_eq!(pressure.recent_peak(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn overload_reports_the_recent_peak() {
-        let rush = IntakePressure::default();
-        drop(crowd(&rush, 4 * MANY));
+        let pressure = IntakePressure::default();
+        drop(waiting(&pressure, 4 * MANY));
         tokio::time::advance(OVER_AFTER / 2).await;
-        drop(crowd(&rush, 2 * MANY));
-        assert_eq!(rush.crowd(), Some(4 * MANY));
+        drop(waiting(&pressure, 2 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(4 * MANY));
         tokio::time::advance(OVER_AFTER / 2).await;
-        drop(crowd(&rush, 2 * MANY));
-        assert_eq!(rush.crowd(), Some(2 * MANY));
+        drop(waiting(&pressure, 2 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(2 * MANY));
     }
 }

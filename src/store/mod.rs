@@ -70,7 +70,7 @@ use sqlite::{Database, IfAbandoned};
 pub struct Store {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
-    rush: Arc<IntakePressure>,
+    intake_pressure: Arc<IntakePressure>,
 }
 
 impl Store {
@@ -81,7 +81,7 @@ impl Store {
         Ok(Self {
             database: Arc::new(database),
             clock,
-            rush: Arc::default(),
+            intake_pressure: Arc::default(),
         })
     }
 
@@ -91,7 +91,7 @@ impl Store {
         Ok(Self {
             database: Arc::new(database),
             clock,
-            rush: Arc::default(),
+            intake_pressure: Arc::default(),
         })
     }
 

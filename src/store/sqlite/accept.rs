@@ -18,16 +18,16 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
         return Ok(Accepted::Repeat(first));
     }
     let Some(event) = insert_event(tx, arrival)? else {
-        return with_feedback(tx, arrival).map(Accepted::Repeat);
+        return event_with_feedback(tx, arrival).map(Accepted::Repeat);
     };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
         feedback_status::link_originating_event(tx, event, &Key { app, id })?;
     }
-    let told = already_told(tx, event, arrival)?;
+    let notified = already_notified(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
-    let untold = |new: &&NewDelivery| !told.contains(&new.destination);
-    for new in arrival.deliveries.iter().filter(untold) {
+    let to_notify = |new: &&NewDelivery| !notified.contains(&new.destination);
+    for new in arrival.deliveries.iter().filter(to_notify) {
         deliveries::insert(tx, event, new, waits)?;
     }
     Ok(Accepted::New(event))
@@ -35,7 +35,7 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
 
 /// Applies a status change reported by the platform. Returns the destinations that need no message. If
 /// the platform only echoes a button action, an edit has already shown them the change.
-fn already_told(
+fn already_notified(
     tx: &Tx<'_>,
     event: EventSeq,
     arrival: &Arrival,
@@ -44,22 +44,25 @@ fn already_told(
         return Ok(Vec::new());
     };
     let effects = feedback_status::apply_platform_change(tx, event, change)?;
-    let mut told: Option<Vec<DestinationName>> = None;
+    let mut notified: Option<Vec<DestinationName>> = None;
     for (effect, brought_by) in effects {
         let Some(brought_by) = brought_by.filter(|_| effect == Effect::Known) else {
             return Ok(Vec::new());
         };
         let here = messages::editable_at(tx, brought_by)?;
-        told = Some(match told {
+        notified = Some(match notified {
             None => here,
-            Some(told) => told.into_iter().filter(|one| here.contains(one)).collect(),
+            Some(notified) => notified
+                .into_iter()
+                .filter(|one| here.contains(one))
+                .collect(),
         });
     }
-    Ok(told.unwrap_or_default())
+    Ok(notified.unwrap_or_default())
 }
 
 /// Returns the event that created this feedback and was received through this app.
-fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
+fn event_with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let (app, feedback) = arrival
         .feedback
         .as_ref()
@@ -135,7 +138,7 @@ fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::R
             tx.now,
             arrival.images_deadline_at,
         ])?;
-        tx.announce(Topic::Images);
+        tx.notify(Topic::Images);
     }
     Ok(())
 }

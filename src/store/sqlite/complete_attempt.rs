@@ -98,7 +98,7 @@ pub(in crate::store) fn finish_attempt(
                 late_images::send_late_images(tx, held.event)?;
             }
         }
-        Verdict::RetryAt { .. } => tx.announce_delivery(&held.destination),
+        Verdict::RetryAt { .. } => tx.notify_destination(&held.destination),
         Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
     }
     keep_or_drop_payload(tx, finished, &held)?;
@@ -293,7 +293,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
             shown: None,
         };
         end_lease(tx, one.id, &after)?;
-        tx.announce_delivery(&held.destination);
+        tx.notify_destination(&held.destination);
     }
     Ok(())
 }

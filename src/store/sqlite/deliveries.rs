@@ -38,7 +38,7 @@ pub(super) fn insert(
         waits,
         SpecColumn::of(&new.spec),
     ])?;
-    tx.announce_delivery(&new.destination);
+    tx.notify_destination(&new.destination);
     Ok(id)
 }
 

@@ -62,7 +62,7 @@ fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
         params![message, tx.makers.delivery(tx.now), tx.now, tx.uptime],
         |row| row.get(0),
     )
-    .map(|destination| tx.announce_delivery(&destination))
+    .map(|destination| tx.notify_destination(&destination))
 }
 
 /// Ends an edit, and starts the next one if it was requested meanwhile.

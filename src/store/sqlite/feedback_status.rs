@@ -19,7 +19,7 @@ const UNDO_FOR: Duration = Duration::from_secs(15 * 60);
 /// differences.
 const ECHO_WITHIN: Duration = Duration::from_secs(60);
 /// How many undo periods one command ends, so that other commands do not wait long.
-const BITE: u32 = 64;
+const BATCH: u32 = 64;
 
 /// The identity of a feedback: its app's id and its own id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,17 +144,17 @@ pub(in crate::store) fn apply_action(
         local_only: taken_back.map_or(acting.operator.is_none(), |known| known.previous_here_only),
     };
     write(tx, &key, Some(acting.event), before.as_ref(), &state)?;
-    let told = Told {
+    let entry = Told {
         event: None,
         act: Some(acting.act),
         effect: Effect::Changed,
     };
-    record(tx, &key, &state, told)?;
+    record(tx, &key, &state, entry)?;
     match &acting.operator {
         Some(operator) if taken_back.is_none() => {
             status_outbox::enqueue(tx, &key, acting.event, status, operator)?;
         }
-        Some(_) | None => status_outbox::give_up(tx, &key)?,
+        Some(_) | None => status_outbox::cancel(tx, &key)?,
     }
     edits::request_all(tx, acting.event)?;
     Ok(ActionOutcome::Changed(state))
@@ -206,7 +206,7 @@ fn apply_one_platform_change(
     };
     if effect == Effect::Changed || before.is_none() {
         write(tx, key, brought_by, before.as_ref(), &state)?;
-        status_outbox::give_up(tx, key)?;
+        status_outbox::cancel(tx, key)?;
     }
     if effect != Effect::Stale {
         tx.prepare_cached(
@@ -215,12 +215,12 @@ fn apply_one_platform_change(
         )?
         .execute(params![key.app, key.id, change.updated_at])?;
     }
-    let told = Told {
+    let entry = Told {
         event: told_by,
         act: None,
         effect,
     };
-    record(tx, key, &state, told)?;
+    record(tx, key, &state, entry)?;
     if let (Effect::Changed, Some(event)) = (effect, brought_by) {
         edits::request_all(tx, event)?;
     }
@@ -378,7 +378,7 @@ pub(super) fn link_originating_event(
 pub(in crate::store) fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let mut over = tx.prepare_cached(END_OF_UNDO)?;
     let over: Vec<(Key, Option<EventSeq>)> = over
-        .query_map(params![tx.now, BITE], |row| {
+        .query_map(params![tx.now, BATCH], |row| {
             let key = Key {
                 app: row.get(0)?,
                 id: row.get(1)?,
@@ -404,7 +404,7 @@ pub(super) const END_OF_UNDO: &str = "
     WHERE undo_until <= ?1 ORDER BY undo_until LIMIT ?2";
 
 /// Marks a status as local-only because the platform rejects it, and edits the messages.
-pub(super) fn is_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite::Result<()> {
+pub(super) fn mark_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE feedback_states SET here_only = 1 WHERE feedback_app = ?1 AND feedback_id = ?2",
     )?

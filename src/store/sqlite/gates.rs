@@ -57,7 +57,7 @@ pub(in crate::store) fn resume(tx: &Tx<'_>, destination: &DestinationName) -> ru
              failing_from = NULL, resumes = resumes + 1",
     )?
     .execute([destination])?;
-    tx.announce_delivery(destination);
+    tx.notify_destination(destination);
     Ok(())
 }
 

@@ -289,7 +289,7 @@ pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
         )?
         .execute([tx.now])?;
     if changed > 0 {
-        tx.announce(Topic::Images);
+        tx.notify(Topic::Images);
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }

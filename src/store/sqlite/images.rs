@@ -55,7 +55,7 @@ pub(in crate::store) fn finish_image(
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
         ImageVerdict::RetryAt { refused, .. } => {
-            tx.announce(Topic::Images);
+            tx.notify(Topic::Images);
             if *refused {
                 release_waiting(tx, event)?;
             }
@@ -96,7 +96,7 @@ pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     )?;
     let mut released = release.query(params![event, tx.now, tx.uptime])?;
     while let Some(row) = released.next()? {
-        tx.announce_delivery(&row.get(0)?);
+        tx.notify_destination(&row.get(0)?);
     }
     Ok(())
 }

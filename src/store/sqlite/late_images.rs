@@ -32,9 +32,9 @@ pub(super) fn send_late_images(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result
         return Ok(());
     }
     let unsettled = rows::images_unsettled(tx, event)?;
-    for (destination, told) in told(tx, event)? {
-        let Some(spec) = told.spec else { continue };
-        if told.under_way || kept & !told.shown == 0 {
+    for (destination, sent) in messages_by_destination(tx, event)? {
+        let Some(spec) = sent.spec else { continue };
+        if sent.under_way || kept & !sent.shown == 0 {
             continue;
         }
         let new = NewDelivery {
@@ -66,7 +66,10 @@ fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
     Ok(mask)
 }
 
-fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
+fn messages_by_destination(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
     let mut all = BTreeMap::new();
     let mut rows = conn.prepare_cached(
         "SELECT destination, state, shown, spec, severity FROM deliveries
@@ -74,18 +77,18 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     )?;
     let mut rows = rows.query([event])?;
     while let Some(row) = rows.next()? {
-        let told = all.entry(row.get("destination")?).or_insert(Told {
+        let sent = all.entry(row.get("destination")?).or_insert(Told {
             spec: None,
             shown: 0,
             under_way: false,
         });
         match row.get("state")? {
-            DeliveryState::Pending | DeliveryState::Sending => told.under_way = true,
+            DeliveryState::Pending | DeliveryState::Sending => sent.under_way = true,
             DeliveryState::Delivered => {
-                told.shown |= row.get::<_, u32>("shown")?;
-                if told.spec.is_none() {
+                sent.shown |= row.get::<_, u32>("shown")?;
+                if sent.spec.is_none() {
                     let spec: SpecColumn = row.get("spec")?;
-                    told.spec = Some(spec.into_spec(row.get("severity")?));
+                    sent.spec = Some(spec.into_spec(row.get("severity")?));
                 }
             }
             DeliveryState::Dead | DeliveryState::Discarded | DeliveryState::Unconfirmed => {}

@@ -38,13 +38,13 @@ pub(in crate::store) fn accept_late(
 }
 
 /// Selects the reports without a summary, by rule and destination, in index order.
-pub(super) const UNTOLD: &str = "
+pub(super) const UNSUMMARISED: &str = "
     SELECT rule, destination, count(*) AS count,
            min(reported_at) AS first_at, max(reported_at) AS last_at
     FROM late WHERE summary_seq IS NULL GROUP BY rule, destination";
 
 /// Selects the message spec of the newest such report of one rule and destination.
-pub(super) const NEWEST_UNTOLD: &str = "
+pub(super) const NEWEST_UNSUMMARISED: &str = "
     SELECT severity, spec FROM late
     WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2
     ORDER BY reported_at DESC LIMIT 1";
@@ -55,8 +55,8 @@ pub(super) const TELL: &str = "
 
 /// See [`crate::store::Store::summarise_late`].
 pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<EventId>> {
-    let untold: Vec<(String, DestinationName, Summary)> = tx
-        .prepare_cached(UNTOLD)?
+    let pending: Vec<(String, DestinationName, Summary)> = tx
+        .prepare_cached(UNSUMMARISED)?
         .query_map([], |row| {
             let summary = Summary {
                 count: unsigned(row.get("count")?),
@@ -67,14 +67,15 @@ pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<Even
             Ok((row.get("rule")?, row.get("destination")?, summary))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut made = Vec::with_capacity(untold.len());
-    for (rule, destination, summary) in untold {
-        let newest =
-            tx.prepare_cached(NEWEST_UNTOLD)?
-                .query_row(params![rule, destination], |row| {
-                    let spec: SpecColumn = row.get("spec")?;
-                    Ok(spec.into_spec(row.get("severity")?))
-                })?;
+    let mut made = Vec::with_capacity(pending.len());
+    for (rule, destination, summary) in pending {
+        let newest = tx.prepare_cached(NEWEST_UNSUMMARISED)?.query_row(
+            params![rule, destination],
+            |row| {
+                let spec: SpecColumn = row.get("spec")?;
+                Ok(spec.into_spec(row.get("severity")?))
+            },
+        )?;
         let arrival = arrival(tx, destination.clone(), newest, &summary);
         let (Accepted::New(seq) | Accepted::Repeat(seq)) = accept(tx, &arrival)?;
         tx.prepare_cached(TELL)?
@@ -123,11 +124,11 @@ fn arrival(
 }
 
 /// Selects the newest reports of a summary.
-pub(super) const NEWEST_TOLD: &str =
+pub(super) const NEWEST_REPORTS: &str =
     "SELECT event_seq FROM late WHERE summary_seq = ?1 ORDER BY reported_at DESC LIMIT ?2";
 
 /// Returns the newest reports of a summary, newest first; empty for any other event.
-pub(super) fn newest_told(
+pub(super) fn newest_reports(
     conn: &Connection,
     event: &StoredEvent,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
@@ -135,7 +136,7 @@ pub(super) fn newest_told(
         return Ok(Vec::new());
     }
     let newest: Vec<EventSeq> = conn
-        .prepare_cached(NEWEST_TOLD)?
+        .prepare_cached(NEWEST_REPORTS)?
         .query_map(params![event.seq, signed(SUMMARY_NEWEST_MAX)], |row| {
             row.get(0)
         })?

@@ -259,7 +259,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
             true => rows::images_of(conn, event.seq)?,
             false => Vec::new(),
         },
-        newest: super::late_summaries::newest_told(conn, &event)?,
+        newest: super::late_summaries::newest_reports(conn, &event)?,
         shown,
         // The first attempt has no earlier rendering.
         payload: match delivery.attempts {

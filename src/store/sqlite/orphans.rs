@@ -93,7 +93,7 @@ pub(in crate::store) fn rename_destination(
         )?
         .execute(params![old, new, tx.uptime])?;
     if renamed > 0 {
-        tx.announce_delivery(new);
+        tx.notify_destination(new);
     }
     Ok(u64::try_from(renamed).unwrap_or(u64::MAX))
 }

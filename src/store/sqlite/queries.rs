@@ -91,7 +91,7 @@ pub(in crate::store) fn events(
     conn.prepare_cached(&query.sql)?
         .query_map(params_from_iter(&query.values), |row| {
             let seq = row.get("seq")?;
-            let told = told(conn, seq)?;
+            let summary = deliveries_in_short(conn, seq)?;
             Ok(EventRow {
                 seq,
                 id: row.get("id")?,
@@ -100,8 +100,8 @@ pub(in crate::store) fn events(
                 feedback_id: row.get("feedback_id")?,
                 received_at: row.get("received_at")?,
                 state: row.get("state")?,
-                deliveries: told.by_state,
-                rules: told.rules,
+                deliveries: summary.by_state,
+                rules: summary.rules,
                 body: row.get::<_, Option<String>>("body")?.map(Private::new),
             })
         })?
@@ -114,7 +114,7 @@ struct Told {
     rules: Vec<(RuleName, Severity)>,
 }
 
-fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
+fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
     let mut deliveries = conn.prepare_cached(
         "SELECT state, severity, spec FROM deliveries WHERE event_seq = ?1 ORDER BY id",
     )?;

@@ -10,7 +10,7 @@ use crate::model::*;
 use crate::store::Swept;
 
 /// Events per batch. The limit holds the writer for milliseconds instead of the whole run.
-const BITE: usize = 200;
+const BATCH: usize = 200;
 
 /// Selects events whose bodies are too old, in order of arrival, except those still to be delivered. The
 /// second condition ends the search. If the clock was set back, a later event may be older. A later run
@@ -40,14 +40,14 @@ pub(in crate::store) fn sweep(
 ) -> rusqlite::Result<Swept> {
     let bodies = old(tx, OLD_BODIES, bodies_before)?;
     let mut swept = Swept {
-        more: bodies.len() >= BITE,
+        more: bodies.len() >= BATCH,
         ..Swept::default()
     };
     for event in bodies {
         swept.bodies += u64::from(erase::remove_words(tx, event)?);
     }
     let events = old(tx, OLD_EVENTS, ids_before)?;
-    swept.more |= events.len() >= BITE;
+    swept.more |= events.len() >= BATCH;
     for event in events {
         remove_event(tx, event)?;
         swept.events += 1;
@@ -61,7 +61,7 @@ pub(in crate::store) fn sweep(
 
 fn old(conn: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<EventSeq>> {
     conn.prepare_cached(sql)?
-        .query_map(params![before, signed(BITE)], |row| row.get(0))?
+        .query_map(params![before, signed(BATCH)], |row| row.get(0))?
         .collect()
 }
 

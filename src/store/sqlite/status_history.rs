@@ -19,7 +19,7 @@ pub(super) fn record(
     tx: &Tx<'_>,
     key: &Key,
     state: &FeedbackState,
-    told: Told,
+    entry: Told,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO feedback_acts (feedback_app, feedback_id, told_by, at, act, status, through,
@@ -29,15 +29,15 @@ pub(super) fn record(
     .execute(named_params! {
         ":app": key.app,
         ":id": key.id,
-        ":told_by": told.event,
+        ":told_by": entry.event,
         ":at": tx.now,
-        ":act": told.act,
+        ":act": entry.act,
         ":status": state.status,
         ":through": state.through,
         ":name": state.by.name.as_ref().map(Private::expose),
         ":by": state.by.id.as_ref().map(Private::expose),
         ":by_app": state.by.app,
-        ":effect": told.effect,
+        ":effect": entry.effect,
     })?;
     Ok(())
 }
@@ -153,18 +153,18 @@ pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Re
         .execute([person])?;
     }
     // Without the person's id, a pending status cannot be written to the platform.
-    let mut untold = tx.prepare_cached(
+    let mut cancelled = tx.prepare_cached(
         "DELETE FROM status_jobs WHERE operator = ?1
          RETURNING feedback_app, feedback_id, event_seq",
     )?;
-    let untold: Vec<(Key, EventSeq)> = untold
+    let cancelled: Vec<(Key, EventSeq)> = cancelled
         .query_map(params![person], |row| {
             let (app, id) = (row.get(0)?, row.get(1)?);
             Ok((Key { app, id }, row.get(2)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for (key, event) in &untold {
-        feedback_status::is_local_only(tx, key, *event)?;
+    for (key, event) in &cancelled {
+        feedback_status::mark_local_only(tx, key, *event)?;
     }
     tx.scrub()?;
     Ok(clicks)

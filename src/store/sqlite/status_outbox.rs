@@ -49,13 +49,13 @@ pub(super) fn enqueue(
         operator.expose(),
         tx.now
     ])?;
-    tx.announce(Topic::Statuses);
+    tx.notify(Topic::Statuses);
     Ok(())
 }
 
 /// Cancels an outbox entry. An entry being written now is not retried, whatever the result. The platform
 /// probably accepts it, so its echo must be recognised.
-pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
+pub(super) fn cancel(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM status_jobs
          WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending' AND lease_token IS NULL",
@@ -200,9 +200,9 @@ pub(in crate::store) fn finish_status_job(
     )?
     .execute(params![key.app, key.id, state, due_at, reason])?;
     match state {
-        StatusJobState::Pending => tx.announce(Topic::Statuses),
+        StatusJobState::Pending => tx.notify(Topic::Statuses),
         StatusJobState::Done => {}
-        StatusJobState::Dead => feedback_status::is_local_only(tx, &key, job.event)?,
+        StatusJobState::Dead => feedback_status::mark_local_only(tx, &key, job.event)?,
     }
     Ok(Recorded::Recorded)
 }

@@ -128,7 +128,7 @@ impl Queue {
     }
 
     /// Records that the last commit may not be on disk. No more commands run; queued ones fail.
-    pub(in crate::store::sqlite) fn lose(&self, error: &StoreError) {
+    pub(in crate::store::sqlite) fn fail(&self, error: &StoreError) {
         let mut state = self.lock();
         state.syncing = false;
         state.end = Some(End::Lost(error.clone()));
@@ -271,7 +271,7 @@ mod tests {
         let (queue, (told, answers)) = (Queue::default(), channel());
         queue.begin_sync();
         queue.push(Box::new(Told(told.clone()))).unwrap();
-        queue.lose(&lost());
+        queue.fail(&lost());
         assert_eq!(answers.try_recv(), Ok(Some(lost())));
         assert_eq!(queue.push(Box::new(Told(told))), Err(lost()));
         assert_eq!(queue.synced(), Err(lost()));

@@ -41,13 +41,13 @@ impl Marks {
 
 impl Tx<'_> {
     /// Notifies the workers of this topic after the commit.
-    pub(in crate::store::sqlite) fn announce(&self, topic: Topic) {
+    pub(in crate::store::sqlite) fn notify(&self, topic: Topic) {
         self.marks.borrow_mut().topics.insert(topic);
     }
 
     /// Notifies the workers of this destination after the commit.
-    pub(in crate::store::sqlite) fn announce_delivery(&self, destination: &DestinationName) {
-        self.announce(Topic::Destination(destination.clone()));
+    pub(in crate::store::sqlite) fn notify_destination(&self, destination: &DestinationName) {
+        self.notify(Topic::Destination(destination.clone()));
     }
 
     /// Requests that erased text is also removed from the log. The process that has the store open

@@ -66,7 +66,7 @@ impl Syncer {
         if let Err(SendError(Committed { acts, .. })) = handed {
             // The thread has panicked.
             answer(acts, Some(&ended()));
-            self.queue.lose(&ended());
+            self.queue.fail(&ended());
         }
     }
 
@@ -86,7 +86,7 @@ struct Falls<'a>(&'a Queue);
 impl Drop for Falls<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.lose(&ended());
+            self.0.fail(&ended());
         }
     }
 }
@@ -102,7 +102,7 @@ fn run(committed: &Receiver<Committed>, queue: &Queue, files: &FileWatch, wakeup
         } = one;
         if let Err(error) = log.map_or(Ok(()), |log| log.sync_data()) {
             let error = StoreError::Unavailable(format!("failed to sync its log: {error}"));
-            queue.lose(&error);
+            queue.fail(&error);
             answer(acts, Some(&error));
             tracing::error!(%error, "failed to sync committed data to disk; the relay exits, because only a restart shows what was written");
             return;

@@ -326,7 +326,7 @@ impl Thread {
                 });
             }
             Err(error) => {
-                self.give_up(&error);
+                self.drop_connection(&error);
                 for act in batch {
                     act.answer(Some(&error));
                 }
@@ -336,7 +336,7 @@ impl Thread {
 
     /// Drops the connection after a failure; the next batch opens a fresh one. Only the first failure in
     /// a row is logged, because a full disk fails every batch.
-    fn give_up(&mut self, error: &StoreError) {
+    fn drop_connection(&mut self, error: &StoreError) {
         if *error == StoreError::Busy || self.queue.is_lost() {
             return;
         }
@@ -421,6 +421,6 @@ impl Drop for Thread {
             std::mem::forget(self.open.take());
         }
         // Fail the commands that wait or arrive after a panic.
-        self.queue.lose(&ended());
+        self.queue.fail(&ended());
     }
 }

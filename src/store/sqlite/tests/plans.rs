@@ -172,9 +172,9 @@ fn statements() -> Vec<String> {
     statements
         .extend([event_id_index::IN_TABLE, event_id_index::NEWEST_WAITING].map(str::to_owned));
     let of_late = [
-        late_summaries::NEWEST_UNTOLD,
+        late_summaries::NEWEST_UNSUMMARISED,
         late_summaries::TELL,
-        late_summaries::NEWEST_TOLD,
+        late_summaries::NEWEST_REPORTS,
     ];
     statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
