@@ -6,7 +6,7 @@ use super::*;
 const APP: &str = "cli_9f5343c580712544";
 
 /// Accepts an event and delivers editable messages to two destinations.
-async fn told(bench: &Bench) -> EventSeq {
+async fn accept_and_deliver(bench: &Bench) -> EventSeq {
     let places = [("oncall", Severity::Critical), ("product", Severity::Info)];
     let seq = bench.accept(bench.arrival("e1", &places)).await;
     for (place, handle) in [("oncall", "om_1"), ("product", "C1:1.5")] {
@@ -88,7 +88,7 @@ fn change(bench: &Bench, id: &str, status: FeedbackStatus, after_s: u64) -> Arri
 #[tokio::test]
 async fn action_changes_status_messages_and_outbox_at_once() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(now) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -124,7 +124,7 @@ async fn action_changes_status_messages_and_outbox_at_once() {
 #[tokio::test]
 async fn repeated_action_changes_nothing() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(first) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -149,7 +149,7 @@ async fn repeated_action_changes_nothing() {
 #[tokio::test]
 async fn message_has_one_edit_in_progress_and_the_newest_follows() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let in_flight = bench.lease_one("oncall").await;
     click(&bench, seq, TriageAction::Done).await;
@@ -172,7 +172,7 @@ async fn message_has_one_edit_in_progress_and_the_newest_follows() {
 #[tokio::test]
 async fn edit_with_expired_lease_is_leased_again() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let lost = bench.lease_one("oncall").await;
     click(&bench, seq, TriageAction::Done).await;
@@ -186,7 +186,7 @@ async fn edit_with_expired_lease_is_leased_again() {
 #[tokio::test]
 async fn failed_edit_is_discarded_and_can_be_retried() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let lease = bench.lease_one("oncall").await;
     let gone = Verdict::Dead {
@@ -246,7 +246,7 @@ async fn messages_that_are_not_editable_get_no_edit() {
 #[tokio::test]
 async fn change_can_be_undone_once_within_the_undo_period() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let ActionOutcome::Changed(done) = click(&bench, seq, TriageAction::Done).await else {
         panic!("nothing changed");
@@ -283,7 +283,7 @@ async fn change_can_be_undone_once_within_the_undo_period() {
 #[tokio::test]
 async fn newest_status_is_written_to_platform_one_at_a_time() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let claim = lease_status(&bench).await;
     click(&bench, seq, TriageAction::Done).await;
@@ -318,7 +318,7 @@ async fn newest_status_is_written_to_platform_one_at_a_time() {
 #[tokio::test]
 async fn rejected_status_is_local_only_and_messages_show_it() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     bench
         .end(&bench.lease_one("oncall").await, Verdict::Done)
@@ -342,7 +342,7 @@ async fn rejected_status_is_local_only_and_messages_show_it() {
 #[tokio::test]
 async fn action_without_operator_is_not_written_to_platform() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = ApplyAction {
         operator: None,
         through: ChangeSource::Slack,
@@ -366,7 +366,7 @@ async fn action_without_operator_is_not_written_to_platform() {
 #[tokio::test]
 async fn undo_of_local_only_status_restores_local_only_status() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = |act| ApplyAction {
         operator: None,
         ..acting(seq, act)
@@ -394,7 +394,7 @@ async fn undo_of_local_only_status_restores_local_only_status() {
 #[tokio::test]
 async fn status_is_not_local_only_once_platform_reports_it() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = ApplyAction {
         operator: None,
         ..acting(seq, TriageAction::Done)
@@ -409,7 +409,7 @@ async fn status_is_not_local_only_once_platform_reports_it() {
 #[tokio::test]
 async fn entry_cancelled_during_its_attempt_is_not_retried() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let claim = lease_status(&bench).await;
     // Meanwhile somebody closes it in Feishu, and the relay's request fails.
@@ -445,7 +445,7 @@ fn listed(bench: &Bench, status: FeedbackStatus, after_s: u64) -> Vec<FeedbackCh
 #[tokio::test]
 async fn list_adds_missed_changes_and_reverts_no_action() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let says = |listed| bench.store().platform_lists(listed);
     let of = |status, after_s| listed(&bench, status, after_s);
     assert_eq!(says(of(FeedbackStatus::UNPROCESSED, 0)).await, Ok(0));
@@ -485,7 +485,7 @@ async fn list_adds_missed_changes_and_reverts_no_action() {
 #[tokio::test]
 async fn platform_report_changes_status_and_every_message() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     bench
         .accept(change(&bench, "u1", FeedbackStatus::CLOSED, 0))
         .await;
@@ -504,7 +504,7 @@ async fn platform_report_changes_status_and_every_message() {
 #[tokio::test]
 async fn newest_of_reordered_platform_reports_wins() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     bench.clock.advance(Duration::from_secs(100));
     let newer = change(&bench, "u2", FeedbackStatus::PROCESSED, 0);
     let mut older = change(&bench, "u1", FeedbackStatus::PROCESSING, 0);
@@ -525,7 +525,7 @@ async fn newest_of_reordered_platform_reports_wins() {
 #[tokio::test]
 async fn echo_of_own_request_causes_no_edit_or_message() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     for place in ["oncall", "product"] {
         bench
@@ -553,7 +553,7 @@ async fn echo_of_own_request_causes_no_edit_or_message() {
 #[tokio::test]
 async fn late_echo_of_undone_status_is_ignored() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(claimed) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -578,7 +578,7 @@ async fn platform_report_before_its_feedback_is_kept() {
     bench
         .accept(change(&bench, "u1", FeedbackStatus::PROCESSING, 0))
         .await;
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     assert_eq!(state(&bench, seq).await.status, FeedbackStatus::PROCESSING);
     assert_eq!(
         bench.lease("oncall", 9).await.len(),
@@ -590,7 +590,7 @@ async fn platform_report_before_its_feedback_is_kept() {
 #[tokio::test]
 async fn status_change_replies_to_the_first_message() {
     let bench = Bench::new();
-    told(&bench).await;
+    accept_and_deliver(&bench).await;
     let news = Arrival {
         deliveries: vec![
             bench.delivery("oncall", Severity::Warning),
@@ -625,7 +625,7 @@ async fn message_sent_during_a_status_change_is_edited() {
 #[tokio::test]
 async fn erased_event_has_no_actors() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     bench.store().erase(seq).await.unwrap();
     assert_eq!(bench.files_with("Li Lei marker"), Vec::<String>::new());
@@ -647,7 +647,7 @@ async fn erased_event_has_no_actors() {
 #[tokio::test]
 async fn actor_is_erased_from_all_their_actions() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(claimed) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -680,7 +680,7 @@ async fn actor_is_erased_from_all_their_actions() {
 #[tokio::test]
 async fn statuses_are_removed_with_their_events() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     for place in ["oncall", "product"] {
         bench
