@@ -1,22 +1,22 @@
-//! Complaints about configuration, each at its place: `relay.toml:6:17`, the line, a caret, and the
-//! name that was meant.
+//! Diagnostics about the configuration, each with a location: `relay.toml:6:17`, the line, a caret, and
+//! a suggested name.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Level as Title, Origin, Renderer, Snippet};
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// It works, and is probably not what was meant.
+    /// It works, but is probably a mistake.
     Warning,
-    /// It is refused.
+    /// The configuration is rejected.
     Error,
 }
 
 impl Level {
-    /// The word for it.
+    /// Returns the severity as text: `warning` or `error`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -25,49 +25,47 @@ impl Level {
     }
 }
 
-/// Where in the configuration something stands.
+/// The location of a value in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The file; `None` until the loader, which knows it, fills it in, and for what comes from the environment.
+    /// The file. `None` until the loader sets it, and for values from the environment.
     pub file: Option<PathBuf>,
-    /// The bytes in that file. Empty spans and `None` are shown by the path alone.
+    /// The byte range in that file. If it is `None` or empty, only the path is shown.
     pub span: Option<Range<usize>>,
-    /// The way to the value from the top, e.g. `rules[2].match.fault`.
+    /// The path to the value from the top, e.g. `rules[2].match.fault`.
     pub path: String,
-    /// The environment variable that set the value, if one did.
+    /// The environment variable that set the value; `None` if the file did.
     pub variable: Option<String>,
 }
 
-/// One complaint.
+/// One diagnostic about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad.
     pub level: Level,
-    /// What kind, e.g. `E012`; every kind is documented in `docs/diagnostics.md`.
+    /// The kind, e.g. `E012`. Every kind is documented in `docs/diagnostics.md`.
     pub code: &'static str,
-    /// What is wrong, in one sentence. Never holds a secret.
+    /// The problem, in one sentence. Never contains a secret.
     pub message: String,
-    /// Where.
     pub place: Place,
-    /// What to do, e.g. `did you mean "oncall-chat"?`.
+    /// The suggested fix, e.g. `did you mean "oncall-chat"?`; `None` if there is none.
     pub help: Option<String>,
 }
 
-/// The line of a file that a complaint is about, fit to be shown.
+/// The line of a file that a diagnostic refers to, ready for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Which line, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// The character in the line as it is written, from 1.
+    /// The character position in the unmasked line, from 1.
     pub column: usize,
-    /// The line with what may be secret masked.
+    /// The line, with possible secrets masked.
     pub text: String,
-    /// The bytes of `text` that the complaint is about.
+    /// The byte range of `text` to underline.
     pub mark: Range<usize>,
 }
 
 impl Diagnostic {
-    /// The complaint as people read it, without colours, without a newline at its end.
+    /// Renders the diagnostic for people: without colours and without a trailing newline.
     pub fn render(&self, excerpt: Option<&Excerpt>) -> String {
         let title = match self.level {
             Level::Warning => Title::WARNING,
@@ -90,8 +88,9 @@ impl Diagnostic {
         if let Some(help) = &self.help {
             group = group.element(Title::HELP.message(help));
         }
-        // The place stands by itself, for its column is that of the line as it is written. What the
-        // renderer puts between it and the line says that two places are shown; it is one.
+        // The origin has its own line, because its column refers to the unmasked line. The renderer
+        // separates it with `:::`, which suggests two locations; remove that separator because there is
+        // only one.
         let report = Renderer::plain().render(&[group]);
         let lines: Vec<&str> = report.lines().filter(|line| line.trim() != ":::").collect();
         lines.join("\n")

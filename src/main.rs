@@ -1,10 +1,10 @@
-//! The program: hands the command line and the environment to [`feedback_relay::cli`].
+//! Passes the command line and the environment to [`feedback_relay::cli`].
 
 use std::process::ExitCode;
 
-/// Reads arguments and environment; nothing else in the program does.
+/// Reads arguments and environment variables. No other code reads them.
 fn main() -> ExitCode {
-    // What is not UTF-8 cannot be named in relay.toml; `vars` would panic over it.
+    // Variables that are not UTF-8 are ignored, because relay.toml cannot name them. `vars` would panic.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

@@ -1,8 +1,8 @@
-//! Long-lived tasks: started under a name, stopped in two stages.
+//! Long-lived named tasks that stop in two stages.
 //!
-//! A soft stop asks every task to finish what is in hand; after the grace, or at a second signal, a
-//! hard stop drops what is left. A task that ends by itself before anyone asked, or panics, is a
-//! failure: it stops the others, and the process ends with a failing exit status.
+//! A soft stop asks every task to finish its current work. After the grace period, or at a second
+//! signal, a hard stop drops the remaining tasks. A task fails if it panics or ends before the soft
+//! stop. It then stops the others, and the process exits with a failure status.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// None yet.
+    /// Creates an empty set of tasks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts a task that runs until the soft stop. Ending earlier, or panicking, fails the whole.
+    /// Starts a task that runs until the soft stop. If it ends earlier or panics, the whole relay fails.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = self.clone();
         self.spawn_brief(async move {
@@ -37,7 +37,7 @@ impl Tasks {
                 tracing::error!(
                     task = name,
                     panicked,
-                    "a part of the relay ended by itself; stopping"
+                    "task ended unexpectedly; the relay is stopping"
                 );
                 tasks.failed.store(true, Ordering::SeqCst);
                 tasks.soft.cancel();
@@ -45,7 +45,8 @@ impl Tasks {
         });
     }
 
-    /// Starts a task that ends when its work is done: one connection, one send. A hard stop drops it.
+    /// Starts a task that ends when its work is done, e.g. one connection or one send. A hard stop drops
+    /// it.
     pub fn spawn_brief(
         &self,
         task: impl Future<Output = ()> + Send + 'static,
@@ -59,24 +60,25 @@ impl Tasks {
         })
     }
 
-    /// Resolves when tasks should finish what they have in hand and take nothing more.
+    /// Returns a token that is cancelled at the soft stop: tasks then finish current work and start no
+    /// more.
     pub fn stopping(&self) -> CancellationToken {
         self.soft.clone()
     }
 
-    /// Asks every task to finish.
+    /// Asks every task to finish (soft stop).
     pub fn stop(&self) {
         self.soft.cancel();
     }
 
-    /// Drops what is still running.
+    /// Drops all running tasks (hard stop).
     pub fn stop_now(&self) {
         self.soft.cancel();
         self.hard.cancel();
     }
 
-    /// Waits until all tasks have ended, at most for `grace`; what has not is dropped then.
-    /// Tells whether everything ended by itself.
+    /// Waits at most `grace` until all tasks have ended, then drops the remaining ones. Returns whether
+    /// all ended in time.
     pub async fn drain(&self, grace: Duration) -> bool {
         self.tracker.close();
         let in_time = tokio::select! {
@@ -88,7 +90,7 @@ impl Tasks {
         in_time
     }
 
-    /// Whether a task ended that should not have.
+    /// Returns whether a task failed: it panicked, or ended before the soft stop.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
@@ -99,18 +101,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_ends_by_itself_stops_the_others_and_fails_the_whole() {
+    async fn task_that_ends_early_stops_and_fails_the_relay() {
         let tasks = Tasks::new();
         let stopping = tasks.stopping();
-        tasks.spawn("patient", async move { stopping.cancelled().await });
-        tasks.spawn("fallen", async {});
+        tasks.spawn("waits for stop", async move { stopping.cancelled().await });
+        tasks.spawn("ends early", async {});
         tasks.stopping().cancelled().await;
         assert!(tasks.drain(Duration::from_secs(1)).await);
         assert!(tasks.failed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_is_a_failure() {
+    async fn panic_fails_the_relay() {
         let tasks = Tasks::new();
         tasks.spawn("panics", async { panic!("on purpose") });
         tasks.stopping().cancelled().await;
@@ -119,9 +121,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_outlasts_the_grace_is_dropped() {
+    async fn task_that_outlasts_the_grace_is_dropped() {
         let tasks = Tasks::new();
-        tasks.spawn("deaf", std::future::pending());
+        tasks.spawn("never ends", std::future::pending());
         tasks.stop();
         assert!(!tasks.drain(Duration::from_secs(5)).await);
         assert!(!tasks.failed());

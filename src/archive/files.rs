@@ -1,4 +1,4 @@
-//! The folder behind the archive. Everything here blocks.
+//! The folder of the archive. Every function here blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -11,14 +11,14 @@ use bytes::Bytes;
 
 use crate::model::ImageId;
 
-/// Where files are written before they have their name. It is on the same disk, so that a rename
-/// does not copy.
+/// The subfolder where files are written before they are renamed. It is on the same disk, so that a
+/// rename does not copy.
 const UNFINISHED: &str = "unfinished";
-/// Nobody is still at work on a file older than this: keeping and recording one takes seconds.
+/// Files older than this are not in use, because keeping and recording an image takes seconds.
 const IN_HAND_MAX: Duration = Duration::from_secs(60 * 60);
-/// What images leave free on their disk: the store may share it.
+/// Free bytes that images leave on their disk, because the store may share it.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
-/// The same as a share of the disk, in percent.
+/// The same limit as a percentage of the disk.
 const FREE_PERCENT_MIN: u64 = 2;
 
 /// An opened folder.
@@ -30,11 +30,11 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        // Who is told of an image's path need not be where we are.
+        // Make the path absolute, because its users may have another working directory.
         let dir = std::path::absolute(dir)?;
         let unfinished = dir.join(UNFINISHED);
         make_dir(&unfinished)?;
-        // A folder that is not ours to change (the root of a volume) works all the same.
+        // A folder of another user (e.g. the root of a volume) is used with its permissions unchanged.
         fs::set_permissions(&dir, Permissions::from_mode(0o700)).ok();
         for entry in fs::read_dir(&unfinished)? {
             let entry = entry?;
@@ -48,7 +48,7 @@ impl Folder {
         })
     }
 
-    /// The same without making or changing anything.
+    /// Opens the folder without creating or changing anything.
     pub(super) fn look(dir: &Path) -> io::Result<Self> {
         Ok(Self {
             dir: std::path::absolute(dir)?,
@@ -67,7 +67,7 @@ impl Folder {
             return Err(damaged(id));
         }
         let path = self.path(id);
-        // A file of the right name and another size was damaged after it was written: it is replaced.
+        // A file with the right name and another size was damaged after writing, so replace it.
         if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Folder {
         ));
         let written = write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path));
         if written.is_err() {
-            // The first failure is the one to tell; a file that stays is cleaned at a later start.
+            // Report the first failure. A remaining file is removed at a later start.
             remove_file(&unfinished).ok();
         }
         written?;
@@ -103,7 +103,7 @@ impl Folder {
         Ok(Some(bytes.into()))
     }
 
-    /// Opens a file for reading from its start, once its bytes were found to be what its name says.
+    /// Opens a file for reading from its start, after checking that its bytes match its name.
     pub(super) fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
         let mut file = match File::open(self.path(id)) {
             Ok(file) => file,
@@ -122,7 +122,7 @@ impl Folder {
         remove_file(&self.path(id))
     }
 
-    /// The images whose files are as wanted.
+    /// Returns the images whose files satisfy `wanted`.
     fn ids(&self, wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<Vec<ImageId>> {
         let mut ids = Vec::new();
         let levels = match fs::read_dir(&self.dir) {
@@ -161,7 +161,7 @@ impl Folder {
         Ok(copied)
     }
 
-    /// Tells whether there was anything to copy: retention may have removed it a moment ago.
+    /// Copies one image. Returns whether it existed, because retention may have just removed it.
     fn copy_one(&self, id: &ImageId, other: &Self) -> io::Result<bool> {
         if other.path(id).exists() {
             return Ok(false);
@@ -188,7 +188,7 @@ fn leaves_room(free: u64, total: u64, bytes: u64) -> bool {
 }
 
 fn damaged(id: &ImageId) -> io::Error {
-    let reason = format!("picture {id} is damaged: its bytes are not those it was kept with");
+    let reason = format!("image {id} is damaged: its bytes do not match its hash");
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
@@ -207,7 +207,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A rename is on the disk when its folder is.
+/// Syncs a folder, because a rename is only on disk after that.
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -221,7 +221,7 @@ fn remove_file(path: &Path) -> io::Result<()> {
 
 fn is_old(entry: &fs::DirEntry) -> bool {
     let modified = entry.metadata().and_then(|file| file.modified());
-    // A time in the future says nothing; such a file is left alone.
+    // A time in the future is unreliable, so leave such a file alone.
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > IN_HAND_MAX))
 }
 
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_put_is_got_and_only_the_owner_can_read_it() {
+    async fn stored_image_is_returned_and_private_to_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let archive = Archive::open(&dir.path().join("a/images")).unwrap();
         let bytes = Bytes::from_static(b"picture");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_put_changes_nothing_and_a_cut_file_is_replaced() {
+    fn repeated_put_keeps_good_file_and_replaces_cut_one() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
         let id = ImageId::of(b"picture");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn old_unfinished_files_are_cleaned_and_young_ones_left_to_their_writer() {
+    fn open_removes_only_old_unfinished_files() {
         let dir = tempfile::tempdir().unwrap();
         Folder::open(dir.path()).unwrap();
         let (old, young) = (

@@ -1,4 +1,4 @@
-//! Signed links to images: whoever has one may see the image until the link ends.
+//! Signed links to images. Anyone with a link can see the image until the link expires.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::model::{ImageId, Timestamp};
 
-/// Makes and checks links to images: `{public_url}/images/{id}?until=SECONDS&sig=BASE64URL`.
+/// Creates and checks links to images: `{public_url}/images/{id}?until=SECONDS&sig=BASE64URL`.
 #[derive(Clone)]
 pub struct LinkSigner {
     key: Arc<Zeroizing<[u8; 32]>>,
@@ -20,19 +20,19 @@ pub struct LinkSigner {
     ttl: Duration,
 }
 
-/// Whether a link is good.
+/// The result of checking a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkCheck {
-    /// It is.
+    /// The link is valid.
     Good,
-    /// It was, and has ended.
+    /// The link was valid and has expired.
     Ended,
-    /// We did not make it.
+    /// The relay did not sign the link.
     Wrong,
 }
 
 impl LinkSigner {
-    /// Signs with `key`; links begin with `public_url` and are good for `ttl`.
+    /// Creates a signer with `key`. Links begin with `public_url` and are valid for `ttl`.
     pub fn new(key: [u8; 32], public_url: &str, ttl: Duration) -> Self {
         Self {
             key: Arc::new(Zeroizing::new(key)),
@@ -41,7 +41,7 @@ impl LinkSigner {
         }
     }
 
-    /// A link to an image that is good for the time to live from `now`.
+    /// Returns a link to an image, valid from `now` for the signer's `ttl`.
     pub fn link(&self, id: &ImageId, now: Timestamp) -> String {
         let until = (now + self.ttl).as_secs().to_string();
         let signature = URL_SAFE_NO_PAD.encode(self.mac(id, &until).finalize().into_bytes());
@@ -51,8 +51,8 @@ impl LinkSigner {
         )
     }
 
-    /// Checks the query of a request for an image, in constant time. Parameters that are not ours
-    /// are let be: chats and proxies add some.
+    /// Checks the query of a request for an image, in constant time. Unknown parameters are ignored,
+    /// because chats and proxies add some.
     pub fn check(&self, id: &ImageId, query: &str, now: Timestamp) -> LinkCheck {
         let (Some(until), Some(signature)) = (parameter(query, "until"), parameter(query, "sig"))
         else {
@@ -90,7 +90,7 @@ impl fmt::Debug for LinkSigner {
     }
 }
 
-/// The value of a parameter that is there exactly once.
+/// Returns the value of a parameter that occurs exactly once.
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut values = query
         .split('&')
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_good_until_it_ends() {
+    fn link_is_valid_until_it_expires() {
         let id = ImageId::of(b"picture");
         let link = signer().link(&id, NOW);
         let start = format!("https://relay.example.com/images/{id}?until=1711111171&sig=");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_sign_is_wrong_even_when_it_has_ended() {
+    fn forged_link_is_wrong_even_after_it_expired() {
         let id = ImageId::of(b"picture");
         let link = signer().link(&id, NOW);
         let good = query(&link);

@@ -1,8 +1,8 @@
-//! The bytes of images, kept in a folder by the hash of their content, and the signed links to them.
+//! The bytes of images, stored in a folder by the hash of their content, and the signed links to them.
 //!
-//! An image with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name,
-//! synced and renamed, so that a name always has its whole content, whatever dies when. Nobody but
-//! the owner can read them.
+//! An image with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name, synced
+//! and renamed. So a final name always has its whole content, even after a crash. Only the owner can
+//! read the files.
 
 mod files;
 mod link;
@@ -26,70 +26,71 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens the folder, making it if need be, for the owner's eyes only. Unfinished files that a
-    /// process left behind more than an hour ago are removed.
+    /// Opens the folder, creating it if needed, accessible only to the owner. Removes unfinished files
+    /// older than an hour, left by other processes.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let folder = Arc::new(Folder::open(dir)?);
         Ok(Self { folder })
     }
 
-    /// The folder for a command beside a running relay: nothing is made, for it would belong to whoever runs the
-    /// command, and the relay could not use it.
+    /// Opens the folder for a command beside a running relay, without creating it. A created folder
+    /// would belong to the command's user, so the relay could not use it.
     pub fn look(dir: &Path) -> io::Result<Self> {
         let folder = Arc::new(Folder::look(dir)?);
         Ok(Self { folder })
     }
 
-    /// Keeps bytes under their hash: whole or not at all, on the disk when this returns.
+    /// Stores bytes under their hash: entirely or not at all. They are on disk when this returns.
     pub async fn put(&self, id: &ImageId, bytes: Bytes) -> io::Result<()> {
         let id = id.clone();
         self.blocking(move |folder| folder.put(&id, &bytes)).await
     }
 
-    /// The bytes, if they are there. Bytes that are no longer what their id says are an error.
+    /// Returns the bytes, if they exist. Bytes that no longer match their id are an error.
     pub async fn get(&self, id: &ImageId) -> io::Result<Option<Bytes>> {
         let id = id.clone();
         self.blocking(move |folder| folder.get(&id)).await
     }
 
-    /// An image's file, to be read piece by piece, and its length. Bytes that are no longer what their id
-    /// says are an error.
+    /// Opens an image's file for reading in pieces, and returns its length. Bytes that no longer match
+    /// their id are an error.
     pub async fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
         let id = id.clone();
         self.blocking(move |folder| folder.open_image(&id)).await
     }
 
-    /// Removes the bytes; that they are not there is no error.
+    /// Removes the bytes; missing files are ignored.
     pub async fn remove(&self, id: &ImageId) -> io::Result<()> {
         let id = id.clone();
         self.blocking(move |folder| folder.remove(&id)).await
     }
 
-    /// Where the bytes of `id` are, or would be.
+    /// Returns the path of the bytes of `id`, whether or not they exist.
     pub fn path(&self, id: &ImageId) -> PathBuf {
         self.folder.path(id)
     }
 
-    /// The images that are there for more than an hour, in no order: nobody is about to record
-    /// one of them.
+    /// Returns the images older than an hour, in no order. No worker is still about to record one of
+    /// them.
     pub async fn old_ids(&self) -> io::Result<Vec<ImageId>> {
         self.blocking(Folder::old_ids).await
     }
 
-    /// Copies every image to `dir`, skipping what is there already. Tells how many were copied.
+    /// Copies every image to `dir`, skipping those that exist there. Returns how many were copied.
     pub async fn copy_to(&self, dir: &Path) -> io::Result<u64> {
         let dir = dir.to_owned();
         self.blocking(move |folder| folder.copy_to(&Folder::open(&dir)?))
             .await
     }
 
-    /// Whether `bytes` more leave the disk enough room for the store: 512 MiB or 2 %, the larger.
+    /// Returns whether storing `bytes` more leaves enough disk space for the store: 512 MiB or 2 %,
+    /// whichever is larger.
     pub async fn has_room_for(&self, bytes: u64) -> io::Result<bool> {
         self.blocking(move |folder| folder.has_room_for(bytes))
             .await
     }
 
-    /// Runs file work where it may block.
+    /// Runs file operations on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Where the time comes from. Everything that asks for it takes a [`Clock`], so that tests move it by hand.
+//! The source of time. Code that needs the time takes a [`Clock`], so that tests can control it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::Timestamp;
 
-/// Tells the wall-clock time. The relay compares and stores it, and must survive its jumps; spans of
-/// waiting are measured by tokio's monotonic timer instead.
+/// Returns the wall-clock time, which the relay compares and stores. Callers must tolerate jumps of it.
+/// Waits use tokio's monotonic timer instead.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current wall-clock time.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment. Setting the wall clock does not change it.
+    /// Returns the time since a fixed moment. Setting the wall clock does not change it.
     fn monotonic(&self) -> Duration;
 }
 
@@ -39,7 +39,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved: for tests, and for `check`, whose samples must not age.
+/// A clock that moves only when it is set. For tests, and for `check`, whose samples must not age.
 #[derive(Debug)]
 pub struct ManualClock {
     wall: AtomicI64,
@@ -47,7 +47,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             wall: AtomicI64::new(now.as_millis()),
@@ -55,14 +55,14 @@ impl ManualClock {
         }
     }
 
-    /// Lets time pass.
+    /// Advances both clocks by `span`.
     pub fn advance(&self, span: Duration) {
         self.set(self.now() + span);
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         self.monotonic_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock, backwards too. No time passes.
+    /// Sets the wall clock, possibly backwards. The monotonic clock does not change.
     pub fn set(&self, now: Timestamp) {
         self.wall.store(now.as_millis(), Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! One event on its way to one destination: states, attempts, and what follows from each.
+//! One event on its way to one destination: its states, its attempts and their outcomes.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use super::event::keyed;
 use super::{DeliveryId, DestinationName, EventId, EventSeq, MessageSpec, Timestamp, Uptime};
 
 keyed!(
-    /// Where a delivery stands.
+    /// The state of a delivery.
     DeliveryState {
-        /// Waits for its time.
+        /// Waits until it is due.
         Pending => "pending",
         /// A worker holds its lease.
         Sending => "sending",
-        /// The platform said it has it.
+        /// The platform confirmed the message.
         Delivered => "delivered",
-        /// Given up; kept, and can be retried by hand.
+        /// Given up. It is kept, and an operator can retry it.
         Dead => "dead",
-        /// Thrown away by the operator; or an edit that came to nothing, which nobody misses.
+        /// Discarded by the operator, or a failed edit, which nobody waits for.
         Discarded => "discarded",
-        /// Perhaps delivered: the answers were lost, and the destination cannot recognise a repeat.
+        /// Possibly delivered: the responses were lost, and the destination cannot detect a repeat.
         Unconfirmed => "unconfirmed",
     }
 );
@@ -28,23 +28,23 @@ keyed!(
     Trigger {
         /// An event arrived.
         Event => "event",
-        /// Images came after the message had gone.
+        /// Images arrived after the message was sent.
         LateImages => "late_images",
-        /// A message that was sent is changed to show how its feedback stands now.
+        /// A sent message is edited to show the current status of its feedback.
         Edit => "edit",
-        /// Another destination gave up or failed for too long.
+        /// Another destination gave up the delivery, or failed for too long.
         Fallback => "fallback",
         /// The operator ran the event through the rules again.
         Replay => "replay",
-        /// The operator tries an event out.
+        /// The operator sent a test message.
         Test => "test",
     }
 );
 
 keyed!(
-    /// How rich a message is. A platform that refuses one form is sent the next plainer one.
+    /// How rich a message is. If a platform rejects one form, the next plainer one is sent.
     Form {
-        /// All there is.
+        /// With everything, images included.
         Full => "full",
         /// Without images.
         NoImages => "no_images",
@@ -55,100 +55,97 @@ keyed!(
     }
 );
 
-/// How a platform names a message that it took, so that it can be answered or changed later: text
-/// that only its own destination reads.
+/// The platform's id of a sent message, needed to reply to it or to edit it. Only its own destination
+/// can interpret the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageHandle(pub String);
 
 impl MessageHandle {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A delivery as the store has it.
+/// A delivery as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id, which is also the key against doubles.
+    /// The id, which is also the deduplication key.
     pub id: DeliveryId,
-    /// The event it tells of.
+    /// The event that the message is about.
     pub event: EventSeq,
     /// That event's id, for people and logs.
     pub event_id: EventId,
-    /// Where to.
     pub destination: DestinationName,
-    /// How the rule wants it told.
+    /// The message spec of the rule.
     pub spec: MessageSpec,
-    /// Why it exists.
     pub trigger: Trigger,
-    /// Where it stands.
     pub state: DeliveryState,
-    /// In which form it goes next.
+    /// The form of the next attempt.
     pub form: Form,
-    /// Attempts made so far.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// Attempts that count for the backoff. A refused rate, a refused form and a stop do not.
+    /// Attempts that count for the backoff. Rate limits, rejected forms and stops do not count.
     pub failures: u32,
-    /// Failed attempts whose answer was lost.
+    /// Failed attempts whose response was lost.
     pub unanswered: u32,
-    /// Uptime of the last failure.
+    /// The uptime at the last failure; `None` if there was none.
     pub failed_at: Option<Uptime>,
-    /// Uptime when it was due first, which `retry_for` counts from. `None`: a command made it due, and the
-    /// relay has not seen it since.
+    /// The uptime when it first became due; `retry_for` counts from here. `None` if a command made it
+    /// due and the relay has not seen it since.
     pub due_since: Option<Uptime>,
-    /// When it was made.
+    /// When the delivery was created.
     pub created_at: Timestamp,
     /// When the next attempt is due.
     pub due_at: Timestamp,
     /// When the first attempt was due.
     pub first_due_at: Timestamp,
-    /// Why the last attempt did not succeed, in words fit for a log.
+    /// Why the last attempt failed, fit for a log; `None` if it did not.
     pub reason: Option<String>,
 }
 
-/// What one attempt came to, as the destination's answer says (status and body). Every reason is
-/// fit for a log: no secret, no URL that is one, nothing a reporter typed.
+/// The outcome of one attempt, derived from the destination's response (status and body). Every reason
+/// is fit for a log: no secret, no secret URL, no text of a reporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The platform says it has it.
+    /// The platform confirmed the message.
     Delivered,
-    /// Sent, but the answer was lost: repeating it may double the message.
+    /// Sent, but the response was lost. A repeat may duplicate the message.
     Ambiguous {
         /// What happened.
         reason: String,
     },
-    /// It did not get through this time.
+    /// This attempt failed; a later one may succeed.
     Retry {
         /// What happened.
         reason: String,
     },
-    /// The whole destination is asked to wait; not this delivery's fault.
+    /// The platform asks the whole destination to wait. It does not count as a failure of this delivery.
     SlowDown {
-        /// How long, if the platform said so.
+        /// How long to wait; `None` if the platform did not say.
         pause: Option<Duration>,
-        /// What it said.
+        /// The platform's explanation.
         reason: String,
     },
-    /// This form was refused; the next plainer one is due at once.
+    /// The platform rejected this form; the next plainer one is due at once.
     Degrade {
-        /// What was wrong with it.
+        /// What was wrong with the form.
         reason: String,
     },
-    /// This message will never be taken.
+    /// The platform will never accept this message.
     Rejected {
         /// Why.
         reason: String,
     },
-    /// Nothing will get through until an operator acts.
+    /// No message can succeed until an operator acts.
     Stop {
-        /// What to do.
+        /// What the operator has to do.
         reason: String,
     },
-    /// Refused for a reason we do not know. A plainer form is tried first, because the form may be the
-    /// cause; in the plainest form it is retried.
+    /// Rejected for an unknown reason. A plainer form is tried first, because the form may be the cause.
+    /// The plainest form is retried.
     Unknown {
-        /// What the platform said.
+        /// The platform's explanation.
         reason: String,
     },
 }
@@ -176,7 +173,7 @@ keyed!(
 );
 
 impl Outcome {
-    /// Which kind this is.
+    /// Returns the kind of this outcome.
     pub const fn kind(&self) -> OutcomeKind {
         match self {
             Self::Delivered => OutcomeKind::Delivered,
@@ -190,7 +187,7 @@ impl Outcome {
         }
     }
 
-    /// Why it did not succeed.
+    /// Returns why the attempt failed; `None` if it succeeded.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Delivered => None,
@@ -205,26 +202,26 @@ impl Outcome {
     }
 }
 
-/// What follows from an attempt.
+/// The next step after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Delivered.
     Done,
-    /// Again later, in this form.
+    /// Retry later, in this form.
     RetryAt {
-        /// When.
+        /// When the retry is due.
         due_at: Timestamp,
-        /// In which form.
+        /// The form of the retry.
         form: Form,
     },
-    /// Given up; kept.
+    /// Given up; the delivery is kept.
     Dead {
         /// Why.
         reason: String,
     },
-    /// Perhaps delivered; not sent again.
+    /// Possibly delivered; not sent again.
     Unconfirmed {
-        /// What was answered.
+        /// What happened.
         reason: String,
     },
 }
@@ -232,25 +229,23 @@ pub enum Verdict {
 /// The record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Counted from 1.
+    /// The attempt's number, from 1.
     pub number: u32,
-    /// When it began.
     pub started_at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u32,
-    /// In which form it went.
+    /// The form that was sent.
     pub form: Form,
-    /// What it came to.
     pub outcome: OutcomeKind,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status; `None` if there was no response, or it was removed.
     pub status: Option<u16>,
-    /// The platform's own code in the answer, if it has such.
+    /// The platform's own code in the response; `None` if it has none.
     pub code: Option<String>,
-    /// Why it did not succeed.
+    /// Why the attempt failed; `None` if it succeeded.
     pub reason: Option<String>,
-    /// The beginning of the answer, at most [`EXCERPT_BYTES_MAX`].
+    /// The beginning of the response, at most [`EXCERPT_BYTES_MAX`]; `None` if there was no response.
     pub excerpt: Option<String>,
 }
 
-/// How much of an answer is kept with an attempt.
+/// How many bytes of a response are kept with an attempt.
 pub const EXCERPT_BYTES_MAX: usize = 1024;

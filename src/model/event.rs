@@ -1,26 +1,27 @@
-//! What an event says. Every field may be absent and every enumeration may grow: codes that are not
-//! known yet are kept as numbers, ids are opaque text.
+//! The content of an event. Every field may be absent and every enumeration may grow. Unknown codes are
+//! kept as numbers, and ids are opaque text.
 
 use super::{AppName, EventId, EventSeq, Private, Timestamp};
 
-/// One thing that happened, verified and read.
+/// One verified and parsed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The platform's id; the key by which a repeat is known. Where there is none: the feedback id,
-    /// else a hash of the body.
+    /// The platform's id, by which repeats are detected. If there is none: the feedback id, else a hash
+    /// of the body.
     pub id: EventId,
-    /// The app of `[apps]` that received it.
+    /// The app of `[apps]` that received the event.
     pub via: AppName,
-    /// When the platform says it happened (`header.create_time`).
+    /// When the event happened, according to the platform (`header.create_time`); `None` if it does not
+    /// say.
     pub created_at: Option<Timestamp>,
-    /// The tenant of the reporter.
+    /// The reporter's tenant; `None` if unknown.
     pub tenant_key: Option<String>,
     /// What happened.
     pub content: Content,
 }
 
 impl Event {
-    /// When it happened, by its envelope or else by what it says of itself.
+    /// Returns when the event happened: from the envelope, else from the content.
     pub fn happened_at(&self) -> Option<Timestamp> {
         let said = match &self.content {
             Content::Created(feedback) => feedback.reported_at,
@@ -31,33 +32,33 @@ impl Event {
     }
 }
 
-/// What happened.
+/// The content of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Somebody left feedback.
     Created(Box<Feedback>),
-    /// The state of feedback changed.
+    /// The status of feedback changed.
     Updated(StatusChange),
-    /// The relay itself has something to say to its operator.
+    /// The relay itself notifies its operator.
     Notice(Notice),
-    /// Reports that came late are told together.
+    /// Several late reports of one rule, summarised.
     Summary(Box<Summary>),
 }
 
-/// What a reporter said, and about what. Source: doc "新增应用反馈" (`feedback.created_v6`).
+/// A report: the reporter's text, and what it is about. Source: doc "新增应用反馈" (`feedback.created_v6`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
     /// The platform's id of this feedback: decimal digits, more than a double can hold.
     pub id: Option<String>,
-    /// The app the feedback is about; not always the app that received the event.
+    /// The app the feedback is about, which may differ from the app that received the event.
     pub app_id: Option<String>,
     /// Fault or suggestion.
     pub kind: Option<FeedbackKind>,
-    /// What went wrong; several at once are usual.
+    /// What went wrong; several values at once are usual.
     pub faults: Vec<FaultKind>,
     /// Where the app ran.
     pub source: Option<SourceKind>,
-    /// The reporter's own words.
+    /// The reporter's own text.
     pub description: Option<Private>,
     /// An e-mail address or telephone number, as typed.
     pub contact: Option<Private>,
@@ -65,99 +66,98 @@ pub struct Feedback {
     pub path: Option<Private>,
     /// The name of the reporter's tenant.
     pub tenant_name: Option<Private>,
-    /// Who reported.
+    /// The reporter.
     pub user: UserIds,
-    /// When it was reported. The platform gives no zone; the app's `feedback_timezone` was used.
+    /// When it was reported. The platform sends no time zone, so the app's `feedback_timezone` applies.
     pub reported_at: Option<Timestamp>,
-    /// When the fault happened, likewise.
+    /// When the fault happened, in the same time zone.
     pub fault_at: Option<Timestamp>,
-    /// Codes that no number here can hold, as the text they were.
+    /// Codes that do not fit the number type, as their original text.
     pub odd: OddCodes,
-    /// [`Self::reported_at`] as it was written, where it cannot be read.
+    /// The original text of [`Self::reported_at`] if it cannot be parsed.
     pub reported_raw: Option<Private>,
-    /// [`Self::fault_at`], likewise.
+    /// The original text of [`Self::fault_at`] if it cannot be parsed.
     pub fault_raw: Option<Private>,
-    /// Addresses of images, which end after three days. They are signed: never log one.
+    /// Image addresses, which expire after three days. They are signed: never log one.
     pub images: Vec<Private>,
 }
 
-/// Codes of a report that are beyond 64 bits, or no whole numbers.
+/// Codes of a report that exceed 64 bits or are not whole numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OddCodes {
-    /// What sort of feedback.
+    /// The feedback type.
     pub kind: Option<String>,
-    /// What went wrong.
+    /// The fault types.
     pub faults: Vec<String>,
     /// Where the app ran.
     pub source: Option<String>,
 }
 
-/// The ids by which the platform knows a person.
+/// The platform's ids of a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserIds {
-    /// The person within one app.
+    /// The person's id within one app.
     pub open_id: Option<Private>,
-    /// The person within all apps of one developer.
+    /// The person's id within all apps of one developer.
     pub union_id: Option<Private>,
-    /// The person within the tenant.
+    /// The person's id within the tenant.
     pub user_id: Option<Private>,
 }
 
-/// The state of one or several feedbacks changed. Source: `feedback.updated_v6`.
+/// A status change of one or more feedbacks. Source: `feedback.updated_v6`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusChange {
-    /// Which feedback.
+    /// The ids of the feedbacks.
     pub feedback_ids: Vec<String>,
-    /// The app it is about.
+    /// The app they are about.
     pub app_id: Option<String>,
-    /// What it is now.
+    /// The new status.
     pub status: Option<FeedbackStatus>,
     /// When it changed.
     pub updated_at: Option<Timestamp>,
     /// Who changed it.
     pub operator: UserIds,
-    /// The reports it is about, as far as the store knows them: rules can ask about them. The event
-    /// itself does not hold them.
+    /// The reports it is about, as far as the store has them, so that rules can match them. The event
+    /// itself does not contain them.
     pub reports: Vec<Feedback>,
 }
 
-/// A word of the relay to its operator: what stopped, died, is in danger or was refused.
+/// A notice to the operator: something stopped, was given up, is at risk or was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What kind of trouble; with `subject` it is the key by which a repeat is known.
+    /// The kind of problem. `kind` and `subject` together identify repeats.
     pub kind: NoticeKind,
-    /// What it is about: the name of a destination or app, an event id, a host.
+    /// What it is about: a destination, an app, an event id or a host.
     pub subject: String,
-    /// The whole message. It holds no secret and nothing a reporter typed.
+    /// The whole message, without secrets and without text of a reporter.
     pub text: String,
 }
 
-/// Late reports of one rule, told together.
+/// The late reports of one rule, in one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// How many.
+    /// The number of reports.
     pub count: u64,
-    /// When the first of them was reported.
+    /// When the first report was made.
     pub first_at: Timestamp,
-    /// When the last was.
+    /// When the last report was made.
     pub last_at: Timestamp,
-    /// The newest of them, newest first, at most [`SUMMARY_NEWEST_MAX`].
+    /// The newest reports, newest first, at most [`SUMMARY_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
 }
 
 /// A report in a summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summarised {
-    /// What people call the app it is about.
+    /// The display name of the app it is about.
     pub app_name: String,
-    /// What it says.
     pub feedback: Feedback,
 }
 
-/// How many reports a summary quotes.
+/// How many reports a summary quotes at most.
 pub const SUMMARY_NEWEST_MAX: usize = 5;
 
-/// Makes an enum of named codes with one lower-case key each.
+/// Defines an enum whose variants each have one lower-case key.
 macro_rules! keyed {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $key:literal,)+ }) => {
         $(#[$doc])*
@@ -165,15 +165,15 @@ macro_rules! keyed {
         pub enum $name { $($(#[$vdoc])* $variant,)+ }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word for it in configuration, store, metrics and output.
+            /// Returns the key used in configuration, store, metrics and output.
             pub const fn key(self) -> &'static str {
                 match self { $(Self::$variant => $key,)+ }
             }
 
-            /// The one with this key.
+            /// Returns the variant with this key.
             pub fn from_key(key: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.key() == key)
             }
@@ -188,7 +188,7 @@ macro_rules! keyed {
 }
 pub(crate) use keyed;
 
-/// Makes an open enumeration of the platform: a number, some of which have names.
+/// Defines an open enumeration of the platform: a number, for which some values have names.
 macro_rules! open_code {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal => $key:literal,)+ }) => {
         $(#[$doc])*
@@ -197,15 +197,15 @@ macro_rules! open_code {
 
         impl $name {
             $($(#[$vdoc])* pub const $variant: Self = Self($code);)+
-            /// Those that have a name.
+            /// The codes that have a name.
             pub const KNOWN: &[Self] = &[$(Self::$variant,)+];
 
-            /// The name, if this code has one.
+            /// Returns the code's name; `None` if it has none.
             pub const fn key(self) -> Option<&'static str> {
                 match self.0 { $($code => Some($key),)+ _ => None }
             }
 
-            /// The code with this name.
+            /// Returns the code with this name.
             pub fn from_key(key: &str) -> Option<Self> {
                 Self::KNOWN.iter().copied().find(|one| one.key() == Some(key))
             }
@@ -214,7 +214,7 @@ macro_rules! open_code {
 }
 
 open_code!(
-    /// What sort of feedback: `feedback_type`.
+    /// The kind of feedback: `feedback_type`.
     FeedbackKind {
         /// Something does not work.
         FAULT = 1 => "fault",
@@ -260,7 +260,7 @@ open_code!(
 );
 
 open_code!(
-    /// What is being done about a feedback: `status` of `feedback.updated_v6`.
+    /// The processing status of a feedback: `status` of `feedback.updated_v6`.
     FeedbackStatus {
         /// 未处理.
         UNPROCESSED = 0 => "unprocessed",
@@ -274,93 +274,93 @@ open_code!(
 );
 
 keyed!(
-    /// What of the platform's events a rule can take.
+    /// The platform events that a rule can match.
     EventKind {
         /// Somebody left feedback.
         Created => "created",
-        /// The state of feedback changed.
+        /// The status of feedback changed.
         Updated => "updated",
     }
 );
 
 keyed!(
-    /// What kind of trouble a notice tells of.
+    /// The kind of problem in a notice.
     NoticeKind {
-        /// A destination will not work until somebody acts.
+        /// A destination cannot work until somebody acts.
         DestinationStopped => "destination_stopped",
         /// A delivery was given up.
         DeliveryDead => "delivery_dead",
         /// Deliveries wait for a destination that is no longer configured.
         DestinationMissing => "destination_missing",
-        /// A message was perhaps delivered: its answers were lost.
+        /// A message was possibly delivered: the responses were lost.
         DeliveryUnconfirmed => "delivery_unconfirmed",
-        /// An image nears its deadline unfetched.
+        /// An image is not fetched and its deadline is near.
         ImageInDanger => "image_in_danger",
-        /// An image is on a host that `images.allow_hosts` does not name.
+        /// An image is on a host that `images.allow_hosts` does not list.
         ImageHostRefused => "image_host_refused",
         /// An image is lost.
         ImageLost => "image_lost",
-        /// The platform takes no images from an app until somebody acts.
+        /// The platform rejects an app's image uploads until somebody acts.
         ImageUploadRefused => "image_upload_refused",
-        /// A platform refuses people who are mentioned.
+        /// A platform rejects people who are mentioned.
         MentionRefused => "mention_refused",
-        /// A message could not be changed to show how its feedback stands.
+        /// A message could not be edited to show its feedback's status.
         MessageNotChanged => "message_not_changed",
-        /// An authentic event could not be read.
+        /// An authentic event could not be parsed.
         EventUnreadable => "event_unreadable",
-        /// A template failed and the built-in plain one took its place.
+        /// A template failed, so the built-in plain one was used.
         TemplateFailed => "template_failed",
-        /// The platform refuses an app's long connection until somebody acts.
+        /// The platform rejects an app's long connection until somebody acts.
         ConnectionRefused => "connection_refused",
-        /// An app has had no long connection for long.
+        /// An app has had no long connection for too long.
         ConnectionDown => "connection_down",
-        /// Feishu did not take a status that somebody set.
+        /// Feishu did not accept a status that somebody set.
         StatusNotSet => "status_not_set",
-        /// Reports are found in the platform's list, and none is pushed.
+        /// The platform's list has new reports, but none are pushed.
         NothingPushed => "nothing_pushed",
-        /// A new configuration was refused.
+        /// A new configuration was rejected.
         ReloadRefused => "reload_refused",
-        /// A file of the store was removed, moved or replaced while the relay had it open.
+        /// A store file was removed, moved or replaced while the relay had it open.
         StoreDisplaced => "store_displaced",
-        /// The list of what was reported cannot be asked for.
+        /// The platform's list of reports could not be queried.
         BackfillFailed => "backfill_failed",
     }
 );
 
 keyed!(
-    /// What became of an event at intake.
+    /// The result of intake for an event.
     EventState {
-        /// At least one rule took it for good.
+        /// At least one rule without `continue` matched.
         Routed => "routed",
-        /// Only `continue` rules took it, or none.
+        /// Only `continue` rules matched, or none.
         Unrouted => "unrouted",
-        /// It is kept, and nobody need hear of it: a notice, or a change of state that no rule took
-        /// for good.
+        /// Stored, but nobody has to be notified: a notice, or a status change that no rule without
+        /// `continue` matched.
         Noted => "noted",
-        /// Its type is one nobody asked for; its body is not kept.
+        /// The event type is not handled; its body is not kept.
         Ignored => "ignored",
-        /// It is authentic and cannot be read; its body is kept.
+        /// Authentic, but it cannot be parsed; its body is kept.
         Unreadable => "unreadable",
     }
 );
 
-/// An event as the store has it.
+/// An event as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its row.
+    /// The row id.
     pub seq: EventSeq,
-    /// The id by which repeats are known.
+    /// The id by which repeats are detected.
     pub id: EventId,
     /// The app that received it.
     pub via: AppName,
-    /// The platform's name of its type.
+    /// The platform's name of the event type.
     pub event_type: String,
-    /// The feedback it is about, if it is about one.
+    /// The feedback it is about; `None` if it is about none.
     pub feedback_id: Option<String>,
     /// When it was accepted.
     pub received_at: Timestamp,
-    /// What intake made of it.
+    /// The result of intake.
     pub state: EventState,
-    /// The decrypted body as it came; `None` once retention or `erase` has removed it.
+    /// The decrypted body as received; `None` once retention or `erase` has removed it.
     pub body: Option<Private>,
 }

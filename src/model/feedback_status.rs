@@ -1,30 +1,30 @@
-//! How a feedback stands, and who moved it: what people do about reports after they were told.
+//! The status of a feedback, who changed it, and the buttons that change it.
 
 use std::time::Duration;
 
 use super::event::keyed;
 use super::{AppName, DestinationName, EventSeq, FeedbackStatus, LeaseToken, Private, Timestamp};
 
-/// How long a message is changed: 14 days, as Feishu has it for cards (doc "更新应用发送的消息卡片"), less an
-/// hour for clocks that differ.
+/// How long after sending a message can be edited: 14 days less an hour for clock differences. Source:
+/// Feishu's limit for cards, doc "更新应用发送的消息卡片".
 pub const EDITABLE_FOR: Duration = Duration::from_secs(14 * 86_400 - 3600);
 
 keyed!(
-    /// What a button does.
+    /// The action of a button.
     TriageAction {
-        /// Somebody takes it.
+        /// Somebody takes the feedback.
         Claim => "claim",
-        /// It is done.
+        /// The feedback is done.
         Done => "done",
-        /// It is for others, and closed here.
+        /// The feedback is for another team, and closed here.
         NotOurs => "not_ours",
-        /// The last of these is taken back.
+        /// Reverts the last action.
         Undo => "undo",
     }
 );
 
 impl TriageAction {
-    /// The status that it leads to; [`TriageAction::Undo`] leads back to the one before.
+    /// Returns the resulting status; `None` for [`TriageAction::Undo`], which restores the previous one.
     pub const fn status(self) -> Option<FeedbackStatus> {
         match self {
             Self::Claim => Some(FeedbackStatus::PROCESSING),
@@ -34,11 +34,11 @@ impl TriageAction {
         }
     }
 
-    /// What can sensibly be done about a feedback with this status, beside undoing.
+    /// Returns the actions offered at this status, apart from undo.
     pub const fn next(status: FeedbackStatus) -> &'static [Self] {
         match status {
             FeedbackStatus::PROCESSING => &[Self::Done, Self::NotOurs],
-            // Whoever takes it again reopens it.
+            // Claiming it again reopens it.
             FeedbackStatus::PROCESSED | FeedbackStatus::CLOSED => &[Self::Claim],
             _ => &[Self::Claim, Self::Done, Self::NotOurs],
         }
@@ -46,7 +46,7 @@ impl TriageAction {
 }
 
 keyed!(
-    /// Through what a status changed.
+    /// How a status was changed.
     ChangeSource {
         /// A button of a card in Feishu.
         Feishu => "feishu",
@@ -57,139 +57,132 @@ keyed!(
     }
 );
 
-/// Who acted. All of it may be unknown.
+/// The person who acted. Every field may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
-    /// What people call them.
+    /// The display name.
     pub name: Option<Private>,
     /// Feishu's open id, or Slack's user id.
     pub id: Option<Private>,
-    /// The app that knows the open id as this person's.
+    /// The app in which the open id is valid; `None` for Slack.
     pub app: Option<AppName>,
 }
 
-/// How a feedback stands.
+/// The current status of a feedback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedbackState {
-    /// Its status.
     pub status: FeedbackStatus,
-    /// When it changed to that. It also tells one change from another.
+    /// When it changed to that status. The time also identifies the change.
     pub changed_at: Timestamp,
     /// Who changed it.
     pub by: Actor,
-    /// Through what.
     pub through: ChangeSource,
-    /// Until when it can be undone, if it can be.
+    /// Until when it can be undone; `None` if it cannot.
     pub undo_until: Option<Timestamp>,
-    /// The platform does not know of it and will not: it holds here alone.
+    /// Whether the status is local-only: the platform does not have it and will not get it.
     pub local_only: bool,
 }
 
-/// The platform says that feedback has another status.
+/// A status change reported by the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedbackChange {
-    /// The app it is about, by its id.
+    /// The id of the app it is about.
     pub app_id: String,
-    /// Which feedback.
+    /// The ids of the feedbacks.
     pub feedback_ids: Vec<String>,
-    /// The status now.
+    /// The new status.
     pub status: FeedbackStatus,
-    /// When it changed, as the platform says in a time without a zone.
+    /// When it changed, from a platform time without a zone.
     pub updated_at: Option<Timestamp>,
-    /// When the platform told of it.
+    /// When the platform reported it.
     pub told_at: Option<Timestamp>,
     /// Who changed it.
     pub by: Actor,
 }
 
 keyed!(
-    /// What came of a word about a status.
+    /// The effect of an action or a platform report on a status.
     Effect {
-        /// It changed.
+        /// The status changed.
         Changed => "changed",
-        /// It was so already; the platform may have told of what we had asked it for.
+        /// The status was the same already; the platform may be reporting the relay's own request.
         Known => "known",
-        /// A newer word was here before.
+        /// A newer change was stored already.
         Stale => "stale",
     }
 );
 
-/// What somebody did about a feedback, or the platform said of it.
+/// One entry of a feedback's history: an action, or a change reported by the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedbackAct {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// The button, if it was one.
+    /// The button; `None` if the platform reported the change.
     pub act: Option<TriageAction>,
-    /// The status it led, or would have led, to.
+    /// The resulting status, or the intended one if nothing changed.
     pub status: FeedbackStatus,
-    /// Who.
+    /// Who acted.
     pub by: Actor,
-    /// Through what.
     pub through: ChangeSource,
-    /// What came of it.
     pub effect: Effect,
 }
 
-/// A message that can be answered and perhaps changed.
+/// A sent message that can be answered and perhaps edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentMessage {
     /// The delivery that sent it.
     pub delivery: super::DeliveryId,
-    /// Where it is.
     pub destination: DestinationName,
-    /// What the platform calls it.
+    /// The platform's id of the message.
     pub handle: super::MessageHandle,
     /// When it was sent.
     pub sent_at: Timestamp,
 }
 
 keyed!(
-    /// How far the platform has been told of a status.
+    /// The progress of writing a status to the platform.
     StatusJobState {
-        /// It is still to be told.
+        /// Not written yet.
         Pending => "pending",
-        /// It knows.
+        /// Written.
         Done => "done",
-        /// It will not take it.
+        /// The platform rejects it.
         Dead => "dead",
     }
 );
 
-/// A status that the platform is to be told.
+/// A status outbox entry: a status to write to the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusJob {
-    /// The event that brought the feedback.
+    /// The event that created the feedback.
     pub event: EventSeq,
-    /// The app that received it, in whose name the platform is told.
+    /// The app that received the event; the request is made in its name.
     pub via: AppName,
-    /// The app the feedback is about, by its id.
+    /// The id of the app the feedback is about.
     pub app_id: String,
-    /// The feedback.
     pub feedback_id: String,
-    /// The status it is to have.
+    /// The status to write.
     pub status: FeedbackStatus,
     /// The open id of the person who acted.
     pub operator: Private,
-    /// Attempts made so far.
+    /// The number of attempts so far.
     pub attempts: u32,
     /// When the first attempt was due.
     pub first_due_at: Timestamp,
 }
 
-/// How far a [`StatusJob`] has come.
+/// The progress of a [`StatusJob`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusJobRecord {
-    /// The status the platform is to have.
+    /// The status to write.
     pub status: FeedbackStatus,
-    /// How far it has come.
     pub state: StatusJobState,
-    /// Attempts made.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When the next one is due, or the lease of this one ends.
+    /// When the next attempt is due, or when the current lease ends.
     pub due_at: Timestamp,
-    /// Why the last attempt did not succeed.
+    /// Why the last attempt failed; `None` if it did not.
     pub reason: Option<String>,
-    /// Held by whoever has this token.
+    /// The token of the lease; `None` if nobody holds one.
     pub lease: Option<LeaseToken>,
 }

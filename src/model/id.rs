@@ -1,4 +1,4 @@
-//! Names and ids. Each has a type of its own, so that one cannot stand where another is meant.
+//! Names and ids. Each has its own type, so that they cannot be confused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::Timestamp;
 
-/// A cheap-to-clone text type for one kind of name.
+/// Defines a text type that is cheap to clone.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -15,12 +15,12 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps the text as it is.
+            /// Wraps the text unchanged.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -53,7 +53,7 @@ macro_rules! name {
 }
 
 name!(
-    /// The platform's id of an event, or what stands for it where there is none: opaque text.
+    /// The id of an event: the platform's, or a substitute if it sends none. Opaque text.
     EventId
 );
 name!(
@@ -69,31 +69,31 @@ name!(
     DestinationName
 );
 
-/// The row of an event in the store: short, and in the order of arrival.
+/// The row id of an event in the store: short, and in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventSeq(pub i64);
 
-/// A delivery. Shown and sent as `dlv_` and 13 characters; it is the key against doubles that every
-/// attempt carries, so it never repeats, not even in a store made anew.
+/// The id of a delivery, written as `dlv_` and 13 characters. Every attempt carries it as the
+/// deduplication key, so it never repeats, not even in a new store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(i64);
 
-/// Crockford's base 32: no I, L, O, U, so that an id read aloud stays itself.
+/// Crockford's base 32 without I, L, O and U, so that an id cannot be misread.
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const DIGITS: usize = 13;
 
 impl DeliveryId {
-    /// From the number the store keeps.
+    /// Wraps the number from the store.
     pub const fn from_i64(number: i64) -> Self {
         Self(number)
     }
 
-    /// The number the store keeps: positive, and larger the later it was made.
+    /// Returns the number for the store: positive, and larger for later ids.
     pub const fn as_i64(self) -> i64 {
         self.0
     }
 
-    /// When it was made: what [`DeliveryIds::next`] was told, or later.
+    /// Returns when the id was generated: the time passed to [`DeliveryIds::next`], or later.
     pub const fn made_at(self) -> Timestamp {
         Timestamp::from_millis(self.0 >> RANDOM_BITS)
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for DeliveryId {
     }
 }
 
-/// The text is no delivery id.
+/// The text is not a delivery id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a delivery id: it is `dlv_` and 13 characters, as `deliveries list` shows it")]
 pub struct BadDeliveryId;
@@ -147,21 +147,21 @@ impl FromStr for DeliveryId {
     }
 }
 
-/// Makes delivery ids: 41 bits of milliseconds, then 22 bits that begin at random and count up
-/// within a process, so that neither a restart nor a new store repeats one.
+/// Generates delivery ids: 41 bits of milliseconds, then 22 bits that start at a random number and count
+/// up. So neither a restart nor a new store repeats an id.
 #[derive(Debug)]
 pub struct DeliveryIds(AtomicI64);
 
 const RANDOM_BITS: u32 = 22;
 
 impl DeliveryIds {
-    /// Ids whose random part starts at `seed`.
+    /// Creates a generator whose 22 bits start at `seed`.
     pub fn new(seed: u64) -> Self {
         let start = seed & ((1 << RANDOM_BITS) - 1);
         Self(AtomicI64::new(i64::try_from(start).unwrap_or_default()))
     }
 
-    /// The next id. Larger than all before it, even where the clock stands still or goes back.
+    /// Returns the next id. It is larger than all earlier ones, even if the clock stops or goes back.
     pub fn next(&self, now: Timestamp) -> DeliveryId {
         let time = now.as_millis().clamp(0, (1 << 41) - 1) << RANDOM_BITS;
         let step = |last: i64| {
@@ -177,18 +177,18 @@ impl DeliveryIds {
     }
 }
 
-/// A kept image: the SHA-256 of its bytes, in lower-case hex.
+/// The id of a kept image: the SHA-256 of its bytes, in lower-case hex.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageId(Arc<str>);
 
 impl ImageId {
-    /// The id of these bytes.
+    /// Returns the id of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest, Sha256};
         Self(hex(&Sha256::digest(bytes)).into())
     }
 
-    /// The id of bytes that come piece by piece.
+    /// Returns the id of bytes that are read in pieces.
     pub fn of_pieces<E>(mut next: impl FnMut(&mut [u8]) -> Result<usize, E>) -> Result<Self, E> {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
@@ -202,15 +202,15 @@ impl ImageId {
         }
     }
 
-    /// 64 lower-case hex digits.
+    /// Returns the 64 lower-case hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The text is no image id.
+/// The text is not an image id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a picture id: it is 64 lower-case hex digits")]
+#[error("not an image id: it is 64 lower-case hex digits")]
 pub struct BadImageId;
 
 impl FromStr for ImageId {
@@ -238,7 +238,7 @@ impl fmt::Debug for ImageId {
     }
 }
 
-/// Lower-case hex.
+/// Formats bytes as lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes

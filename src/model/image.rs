@@ -1,67 +1,65 @@
-//! An image of a report: from an address that ends to bytes that are kept.
+//! An image of a report: from an expiring address to kept bytes.
 
 use super::event::keyed;
 use super::{EventId, EventSeq, ImageId, Private, Timestamp};
 
-/// How many images of one event are fetched; the rest are counted and said.
+/// How many images of one event are fetched. Messages state how many more there are.
 pub const IMAGES_PER_EVENT_MAX: usize = 20;
 
 keyed!(
-    /// Where an image stands.
+    /// The state of an image.
     ImageState {
-        /// To be fetched.
+        /// Not fetched yet.
         Pending => "pending",
-        /// Kept.
+        /// Fetched and kept.
         Kept => "kept",
-        /// Not to be had: its address ended, or what was there is no image that we keep.
+        /// Unavailable: its address expired, or the response is not an accepted image.
         Lost => "lost",
-        /// Kept once; removed by retention, `images.max_total` or `erase`.
+        /// Kept earlier; removed by retention, `images.max_total` or `erase`.
         Removed => "removed",
     }
 );
 
-/// An image that is to be fetched.
+/// An image to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageJob {
     /// The event it belongs to.
     pub event: EventSeq,
     /// That event's id, for people and logs.
     pub event_id: EventId,
-    /// Its place among the event's images, from 0.
+    /// The image's position in the event, from 0.
     pub ordinal: u8,
-    /// Where it is. Signed: never log it.
+    /// The address. It is signed: never log it.
     pub url: Private,
-    /// The host of that address, with its port unless it is the usual one; `?` where there is none.
+    /// The host of that address, with its port unless it is the default; `?` if there is none.
     pub host: String,
-    /// Attempts made before this one.
+    /// The number of earlier attempts.
     pub attempts: u32,
-    /// After this its address has ended.
+    /// When the address expires.
     pub deadline_at: Timestamp,
 }
 
-/// One of an event's images, as the store has it.
+/// One image of an event, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Its place among the event's images, from 0.
+    /// The image's position in the event, from 0.
     pub ordinal: u8,
-    /// Where it stands.
     pub state: ImageState,
-    /// What is kept.
+    /// The kept bytes; `None` if none are kept.
     pub kept: Option<KeptImage>,
-    /// Whether it is pending and its host is not allowed.
+    /// Whether it is pending because its host is not allowed.
     pub refused: bool,
-    /// Why it is not kept (yet), in words fit for a log.
+    /// Why it is not kept (yet), fit for a log.
     pub reason: Option<String>,
 }
 
-/// Bytes that are kept.
+/// The description of kept bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptImage {
     /// The hash of the bytes.
     pub id: ImageId,
-    /// What they are.
     pub format: ImageFormat,
-    /// How many.
+    /// The size in bytes.
     pub bytes: u64,
     /// Width in pixels.
     pub width: u32,
@@ -70,7 +68,7 @@ pub struct KeptImage {
 }
 
 keyed!(
-    /// What a kept image really is.
+    /// The format of a kept image, detected from its bytes.
     ImageFormat {
         /// JPEG.
         Jpeg => "jpeg",
@@ -82,7 +80,7 @@ keyed!(
         Webp => "webp",
         /// Windows bitmap.
         Bmp => "bmp",
-        /// HEIC or HEIF, as telephones make them.
+        /// HEIC or HEIF, as telephones create them.
         Heif => "heif",
         /// AVIF.
         Avif => "avif",
@@ -96,7 +94,7 @@ keyed!(
 );
 
 impl ImageFormat {
-    /// What `Content-Type` says.
+    /// Returns the value for `Content-Type`.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",

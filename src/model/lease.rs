@@ -1,29 +1,29 @@
-//! The right to work on something until a time, proved by a token.
+//! Leases: exclusive rights to work on an item until a given time, proved by a token.
 
 use super::Timestamp;
 
-/// Something to work on, and the proof that it is ours. Whoever closes the work shows the token;
-/// if it is no longer the one in the store, somebody else has taken the work over.
+/// A leased item and its token. Completing the work requires the token. If the store has another token,
+/// another worker has taken the item over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease<T> {
-    /// What to work on.
     pub item: T,
-    /// The proof.
+    /// The token that proves the lease.
     pub token: LeaseToken,
-    /// Until when nobody else takes it.
+    /// When the lease ends; nobody else takes the item earlier.
     pub until: Timestamp,
 }
 
-/// Proves a lease. A new one is made each time.
+/// The proof of a lease. Each lease gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseToken(pub i64);
 
-/// What became of an attempt to close leased work.
+/// The result of completing leased work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Recorded {
-    /// It is in the store.
+    /// Stored.
     Recorded,
-    /// The lease had ended and somebody else holds the work, or an operator ended it: nothing was written.
+    /// Nothing was written: the lease had ended and another worker holds the item, or an operator ended
+    /// it.
     LeaseLost,
 }

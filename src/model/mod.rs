@@ -1,5 +1,5 @@
-//! What the relay talks about: values without I/O, async or framework. Every other module may name
-//! these; they name none of the others.
+//! Value types of the relay, without I/O, async or frameworks. Every other module may use them; they use
+//! no other module.
 
 mod backoff;
 mod clock;

@@ -1,4 +1,4 @@
-//! What the rules make of an event, before anything is written.
+//! The result of matching an event against the rules, before anything is written.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,61 +7,59 @@ use super::event::keyed;
 use super::{DestinationName, EventState, RuleName};
 
 keyed!(
-    /// How urgent a message is. Ordered: critical is the greatest.
+    /// The urgency of a message. Ordered: critical is the greatest.
     Severity {
-        /// Nobody needs to look now.
+        /// Nobody needs to act now.
         Info => "info",
-        /// Somebody should look.
+        /// Somebody should look at it.
         Warning => "warning",
-        /// Somebody must look now; goes first where a limit makes messages queue.
+        /// Somebody must act now. Sent first if a rate limit makes messages queue.
         Critical => "critical",
     }
 );
 
-/// What the rules make of one event.
+/// The result of matching one event against the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What becomes of the event.
+    /// The new state of the event.
     pub state: EventState,
-    /// The rules that took it, in order; the last one for good, if the event is routed.
+    /// The rules that matched, in order. If the event is routed, the last one has no `continue`.
     pub rules: Vec<RuleName>,
-    /// One for each destination that is told.
+    /// One delivery per destination to notify.
     pub deliveries: Vec<PlannedDelivery>,
 }
 
 /// A message that a rule wants sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedDelivery {
-    /// Where to.
     pub destination: DestinationName,
-    /// How it is to be told: what all of `rules` say, merged.
+    /// The message spec, merged from all of `rules`.
     pub spec: MessageSpec,
-    /// The rules that took the event and name this destination, in order.
+    /// The rules that matched and name this destination, in order.
     pub rules: Vec<RuleName>,
 }
 
-/// How a rule wants an event told. It is kept with the delivery, so that a reload changes nothing
-/// that was promised before it.
+/// How a rule wants an event presented. It is stored with the delivery, so a reload does not change
+/// existing deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageSpec {
-    /// The rule that says so.
+    /// The rule that defines this spec.
     pub rule: RuleName,
-    /// How urgent.
     pub severity: Severity,
     /// The template's name, without family and suffix.
     pub template: String,
     /// Names of `[mentions]`, or `all`.
     pub mentions: Vec<String>,
-    /// Free words for templates.
+    /// Free key-value pairs for templates.
     pub labels: BTreeMap<String, String>,
-    /// How long the message waits for images; `None`: what `images.wait` says for its severity.
+    /// How long the message waits for images; `None`: the value of `images.wait` for its severity.
     pub wait: Option<Duration>,
-    /// Destinations that the message fell back from: it shows no more than each of them would.
+    /// Destinations that the message fell back from. It shows no more than each of them would.
     pub fell_from: Vec<DestinationName>,
 }
 
 impl MessageSpec {
-    /// The order of the message that goes to a fallback of `from`.
+    /// Returns the spec of the message for a fallback of `from`.
     pub fn fallen_from(&self, from: &DestinationName) -> Self {
         let mut spec = self.clone();
         if !spec.fell_from.contains(from) {
@@ -71,46 +69,43 @@ impl MessageSpec {
     }
 }
 
-/// Why the plan is what it is: one entry for each rule, in order.
+/// The explanation of a plan: one entry per rule, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// What each rule said.
     pub rules: Vec<RuleTrace>,
 }
 
-/// What one rule said.
+/// The result of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleTrace {
-    /// Which rule.
     pub rule: RuleName,
-    /// What it said.
     pub finding: Finding,
 }
 
-/// What a rule found in an event.
+/// The result of matching one rule against an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It takes the event; `last` says that no later rule is asked.
+    /// The rule matches.
     Matched {
-        /// Whether the search ends here.
+        /// Whether later rules are skipped.
         last: bool,
     },
     /// A key of `match` does not hold: the first that fails.
     Failed(Condition),
     /// A key of `except` holds: the first that does.
     Excepted(Condition),
-    /// An earlier rule had taken the event for good.
+    /// Not evaluated, because an earlier rule without `continue` matched.
     NotReached,
 }
 
-/// A key of a rule beside the value it met.
+/// A key of a rule and the value compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The key of `match` or `except`.
     pub key: &'static str,
-    /// What the rule wants, as it is written.
+    /// The rule's value, as written in the configuration.
     pub wanted: String,
-    /// What the event has; empty where it has nothing. May hold what a reporter typed: show it to
-    /// the operator who asked, never log it.
+    /// The event's value; empty if it has none. It may contain text of a reporter: show it to the
+    /// operator who asked, never log it.
     pub found: super::Private,
 }

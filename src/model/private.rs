@@ -1,21 +1,21 @@
-//! Values that must not be shown by accident: what a reporter typed, and secrets.
+//! Values that must not be shown by accident: text of reporters, and secrets.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Words or data of a person. `Debug` shows the length alone, there is no `Display`: only code that
-/// asks with [`Private::expose`] sees the text.
+/// Text or data of a person. `Debug` shows only the length and there is no `Display`, so only
+/// [`Private::expose`] reveals the text.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Private(String);
 
 impl Private {
-    /// Wraps a person's words.
+    /// Wraps a person's text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself: for rendering, matching and storing, never for logs or errors.
+    /// Returns the text: for rendering, matching and storing, never for logs or errors.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -27,7 +27,7 @@ impl fmt::Debug for Private {
     }
 }
 
-/// A secret: a key, a token, or a URL that is one. Neither shown nor left in freed memory.
+/// A secret: a key, a token or a secret URL. It is never shown, and erased from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -37,12 +37,13 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The secret itself: for signing and sending, never for logs or errors.
+    /// Returns the secret: for signing and sending, never for logs or errors.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether `given` is this secret, in a time that does not tell how much of it was right.
+    /// Returns whether `given` is this secret, in constant time, so that timing does not reveal a
+    /// matching prefix.
     pub fn matches(&self, given: &str) -> bool {
         use subtle::ConstantTimeEq;
         self.0.as_bytes().ct_eq(given.as_bytes()).into()

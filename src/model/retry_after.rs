@@ -1,31 +1,31 @@
-//! How long a server asks us to wait.
+//! Parses how long a server asks its clients to wait.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// The longest pause that is believed: a foreign number must not silence a destination for a day.
+/// The longest accepted pause, because a server's number must not block a destination for a day.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// Longer values are not read: the longest date of the three formats has 33 characters.
+/// The longest value that is parsed. The longest date of the three formats has 33 characters.
 const VALUE_BYTES_MAX: usize = 64;
 
-/// The three formats of a date that a recipient must accept: RFC 9110 §5.6.7.
+/// The three date formats that a recipient must accept. Source: RFC 9110 §5.6.7.
 const DATE_FORMATS: [&str; 3] = [
     "%a, %d %b %Y %H:%M:%S GMT",
     "%A, %d-%b-%y %H:%M:%S GMT",
     "%a %b %e %H:%M:%S %Y",
 ];
 
-/// Reads a `Retry-After` header: whole seconds, or a date. At most [`RETRY_AFTER_MAX`], zero for a
-/// date that is past; `None` if it is neither.
+/// Parses a `Retry-After` header: whole seconds, or a date. Returns at most [`RETRY_AFTER_MAX`], zero
+/// for a past date, and `None` for anything else.
 pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if value.is_empty() || value.len() > VALUE_BYTES_MAX {
         return None;
     }
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits alone can only fail to be a number by being too many.
+        // Digits alone fail to parse only on overflow.
         let seconds = value.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_is_now_and_what_is_far_is_an_hour() {
+    fn past_date_is_zero_and_long_pause_is_capped() {
         let past = "Sun, 06 Nov 1994 08:49:37 GMT";
         let now = Timestamp::from_millis(EXAMPLE + 1);
         assert_eq!(parse_retry_after(past, now), Some(Duration::ZERO));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_nothing() {
+    fn malformed_value_is_none() {
         let long = "9".repeat(VALUE_BYTES_MAX + 1);
         for value in [
             "",

@@ -1,36 +1,36 @@
-//! Points in time, as milliseconds since 1970 in UTC: what the store stores and what is compared.
+//! Points in time, as milliseconds since 1970 in UTC, for storing and comparing.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time with millisecond precision. Arithmetic saturates: a hostile number from outside
-/// becomes the end of time, never a panic.
+/// A point in time with millisecond precision. Arithmetic saturates, so a hostile number from outside
+/// cannot cause a panic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since 1970, which may be negative.
+    /// Creates it from milliseconds since 1970, which may be negative.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since 1970, rounded down: what signatures are stamped with.
+    /// Returns the whole seconds since 1970, rounded down, as used in signatures.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the time from `earlier` to this moment; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same instant for calendars and zones; `None` outside the years −9999 to 9999.
+    /// Returns the same instant for calendars and time zones; `None` outside the years −9999 to 9999.
     pub fn to_jiff(self) -> Option<jiff::Timestamp> {
         jiff::Timestamp::from_millisecond(self.0).ok()
     }
@@ -63,7 +63,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, as logs and machine-readable output show it.
+/// Formats as RFC 3339 in UTC, for logs and machine-readable output.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_jiff() {

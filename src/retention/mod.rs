@@ -1,4 +1,4 @@
-//! What nobody waits for: removing what retention no longer allows.
+//! Removes data past its retention, in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,26 +9,26 @@ use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
-/// How often is swept.
+/// The pause between two runs.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How long ids and outcomes are kept at least: longer than Feishu's list of feedback goes back, so
-/// that whatever it names is known as a repeat.
+/// The shortest retention of ids and outcomes. Feishu's list of feedback goes back less far, so
+/// everything in it is recognised as a repeat.
 const IDS_RETAIN_MIN: Duration = Duration::from_secs(181 * 24 * 60 * 60);
-/// Between bites, so that accepting events never waits for a long row of them.
-const BREATH: Duration = Duration::from_millis(20);
+/// The pause between batches, so that accepting events does not wait for many batches in a row.
+const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long things are kept.
+/// Retention settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Bodies, payloads and excerpts.
+    /// How long bodies, payloads and excerpts are kept.
     pub retain: Duration,
-    /// Images.
+    /// How long images are kept.
     pub images_retain: Duration,
-    /// The most that all images may take, in bytes; the oldest go first.
+    /// The most bytes of all images together. Beyond it, the oldest images are removed first.
     pub images_total_max: u64,
 }
 
-/// Removes what retention no longer allows.
+/// Removes data past its retention.
 #[derive(Clone)]
 pub struct Sweeper {
     store: Store,
@@ -38,19 +38,19 @@ pub struct Sweeper {
     clock: Arc<dyn Clock>,
 }
 
-/// A round of sweeping did not come to its end; the next one goes on with it.
+/// A run failed; the next one continues its work.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The store.
-    #[error("cannot sweep the store")]
+    /// The store failed.
+    #[error("failed to remove old data from the store")]
     Store(#[from] StoreError),
-    /// The folder of images.
-    #[error("cannot list the pictures that are kept")]
+    /// The image folder could not be read.
+    #[error("failed to list kept images")]
     List(#[source] std::io::Error),
-    /// An image.
-    #[error("cannot remove the bytes of picture {id}")]
+    /// An image could not be removed.
+    #[error("failed to remove the bytes of image {id}")]
     Archive {
-        /// Which.
+        /// The image.
         id: ImageId,
         /// Why.
         source: std::io::Error,
@@ -58,7 +58,7 @@ pub enum SweepError {
 }
 
 impl Sweeper {
-    /// A sweeper that does nothing until it is run.
+    /// Creates a sweeper. It does nothing until it is run.
     pub fn new(
         store: Store,
         archive: Archive,
@@ -75,7 +75,7 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps at once and then each ten minutes, until the soft stop.
+    /// Runs at once and then every ten minutes, until the soft stop.
     pub async fn run(self, tasks: Tasks) {
         let stopping = tasks.stopping();
         let orphans = tokio::select! {
@@ -84,13 +84,13 @@ impl Sweeper {
         };
         report(orphans);
         while !stopping.is_cancelled() {
-            // The store's part may be long and is left anywhere; the images' part is short and
-            // must not be left between a row and its bytes.
+            // The store's part may take long and can be interrupted anywhere. The images' part is short
+            // and must not be interrupted between a row and its bytes.
             let swept = tokio::select! {
                 () = stopping.cancelled() => break,
-                swept = self.sweep_journal() => swept,
+                swept = self.sweep_store() => swept,
             };
-            for result in [swept, self.sweep_pictures().await] {
+            for result in [swept, self.sweep_images().await] {
                 report(result);
             }
             tokio::select! {
@@ -100,28 +100,27 @@ impl Sweeper {
         }
     }
 
-    /// One round.
+    /// Runs once.
     pub async fn step(&self) -> Result<(), SweepError> {
-        self.sweep_journal().await?;
-        self.sweep_pictures().await
+        self.sweep_store().await?;
+        self.sweep_images().await
     }
 
-    /// Removes bytes that no event needs: a process that died between the store and the archive
-    /// left them behind.
+    /// Removes bytes that no event uses, left by a crash between the changes of store and archive.
     async fn sweep_orphans(&self) -> Result<(), SweepError> {
         let ids = self.archive.old_ids().await.map_err(SweepError::List)?;
         self.remove(ids).await
     }
 
-    async fn sweep_journal(&self) -> Result<(), SweepError> {
+    async fn sweep_store(&self) -> Result<(), SweepError> {
         let (bodies_before, ids_before) = limits(&self.settings.get(), self.clock.now());
         while self.store.sweep(bodies_before, ids_before).await?.more {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(BATCH_PAUSE).await;
         }
         Ok(())
     }
 
-    async fn sweep_pictures(&self) -> Result<(), SweepError> {
+    async fn sweep_images(&self) -> Result<(), SweepError> {
         let settings = self.settings.get();
         let images_before = self.clock.now() - settings.images_retain;
         let removed = self
@@ -134,8 +133,8 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Removes bytes, all that can be, and then tells of the first that could not. An image that
-    /// came with a new event meanwhile stays.
+    /// Removes as many of the images' bytes as possible and then returns the first error. An image that
+    /// a new event uses meanwhile stays.
     async fn remove(&self, ids: Vec<ImageId>) -> Result<(), SweepError> {
         let mut first_error = None;
         for id in ids {
@@ -153,16 +152,16 @@ impl Sweeper {
 fn report(swept: Result<(), SweepError>) {
     if let Err(error) = swept {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(%error, cause, "retention is late");
+        tracing::warn!(%error, cause, "failed to finish a retention run; the next run continues");
     }
 }
 
-/// How long ids are kept where bodies are kept so long. A repeat that is older is not known as one.
+/// Returns how long ids are kept if bodies are kept for `retain`. Older repeats are not detected.
 pub fn ids_retain(retain: Duration) -> Duration {
     retain.max(IDS_RETAIN_MIN)
 }
 
-/// Before when bodies, and before when whole rows go.
+/// Returns the times before which bodies and whole rows are removed.
 fn limits(settings: &Settings, now: Timestamp) -> (Timestamp, Timestamp) {
     (now - settings.retain, now - ids_retain(settings.retain))
 }
@@ -172,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_outlive_bodies_and_are_kept_for_181_days_at_least() {
+    fn ids_outlive_bodies_and_are_kept_181_days() {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let now = Timestamp::from_millis(1_800_000_000_000);
         let limits_of = |days| {

@@ -1,18 +1,18 @@
-//! What the operator looks at and changes.
+//! Queries and admin actions of the operator.
 
 use super::sqlite::{self, IfAbandoned};
 use super::{AdminResult, DeliveryFilter, EventFilter, EventRow, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Events, newest first.
+    /// Returns events, newest first.
     pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, StoreError> {
         self.database
             .read(move |conn| sqlite::events(conn, &filter))
             .await
     }
 
-    /// An event by its id (or feedback id).
+    /// Returns an event by its event id or feedback id.
     pub async fn event(&self, id: &str) -> Result<Option<StoredEvent>, StoreError> {
         let id = id.to_owned();
         self.database
@@ -20,22 +20,21 @@ impl Store {
             .await
     }
 
-    /// An event by its row.
+    /// Returns an event by its row id.
     pub async fn event_by_seq(&self, seq: EventSeq) -> Result<Option<StoredEvent>, StoreError> {
         self.database
             .read(move |conn| sqlite::event_by_seq(conn, seq))
             .await
     }
 
-    /// An event's images in order.
+    /// Returns an event's images in order.
     pub async fn images_of(&self, event: EventSeq) -> Result<Vec<Image>, StoreError> {
         self.database
             .read(move |conn| sqlite::images_of(conn, event))
             .await
     }
 
-    /// Retries a delivery at another destination than the one it was for: there it is a new message, rendered
-    /// anew.
+    /// Resends a delivery to another destination. There it is a new message and is rendered anew.
     pub async fn retry_at(
         &self,
         id: DeliveryId,
@@ -49,50 +48,51 @@ impl Store {
             .await
     }
 
-    /// Deliveries, newest first.
+    /// Returns deliveries, newest first.
     pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         self.database
             .read(move |conn| sqlite::deliveries(conn, &filter))
             .await
     }
 
-    /// The attempts of a delivery in order.
+    /// Returns the attempts of a delivery in order.
     pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
         self.database
             .read(move |conn| sqlite::attempts(conn, delivery))
             .await
     }
 
-    /// Makes a dead (or waiting) delivery due now, with a fresh `retry_for`, under its old key.
+    /// Makes a dead or waiting delivery due now, with a fresh `retry_for` and the same deduplication
+    /// key.
     pub async fn retry(&self, delivery: DeliveryId) -> Result<AdminResult, StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::retry(tx, delivery))
             .await
     }
 
-    /// Ends a delivery that is not done.
+    /// Discards a delivery that is not finished.
     pub async fn discard(&self, delivery: DeliveryId) -> Result<AdminResult, StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::discard(tx, delivery))
             .await
     }
 
-    /// Removes a person's words and images from an event and keeps the bare record. Returns the
-    /// images that no event needs any more.
+    /// Removes a person's text and images from an event and keeps the bare record. Returns the images
+    /// that no event uses any more.
     pub async fn erase(&self, event: EventSeq) -> Result<Vec<ImageId>, StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::erase(tx, event))
             .await
     }
 
-    /// Whether words that were erased may still stand in the log, because somebody reads it. Whoever has the store
-    /// open removes them by itself, as soon as that is possible.
+    /// Returns whether erased text may still be in the log, because a reader holds it. The process that
+    /// has the store open removes it as soon as possible.
     pub async fn owes_erasure(&self) -> Result<bool, StoreError> {
         let owed = self.database.read(sqlite::erasure_owed).await?;
         Ok(owed.is_some())
     }
 
-    /// The events whose reporter has this open id (union id, user id).
+    /// Returns the events whose reporter has this open id, union id or user id.
     pub async fn events_of_user(&self, user: &str) -> Result<Vec<EventSeq>, StoreError> {
         let user = user.to_owned();
         self.database
@@ -100,7 +100,7 @@ impl Store {
             .await
     }
 
-    /// How many clicks the store knows to be this person's: an open id, or a Slack id.
+    /// Returns how many button actions of this person are stored. `person` is an open id or a Slack id.
     pub async fn clicks_of(&self, person: &str) -> Result<u64, StoreError> {
         let person = person.to_owned();
         self.database
@@ -108,8 +108,9 @@ impl Store {
             .await
     }
 
-    /// Forgets who made the clicks of this person: an open id, or a Slack id. What they led to holds; what
-    /// the platform was still to be told in their name holds here only. Returns how many clicks they were.
+    /// Removes the identity of this person from button actions; `person` is an open id or a Slack id.
+    /// The resulting statuses stay. Pending status writes in their name become local-only. Returns the
+    /// number of actions.
     pub async fn forget_clicks(&self, person: &str) -> Result<u64, StoreError> {
         let person = person.to_owned();
         self.database

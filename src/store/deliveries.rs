@@ -1,4 +1,4 @@
-//! What goes out.
+//! Leasing, completing and rerouting deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,8 @@ use super::{
 use crate::model::*;
 
 impl Store {
-    /// Leases at most `count` deliveries of `destination` that are due, critical first (the newest
-    /// of them first), then by due time. What was leased and never closed is due again, also with
-    /// a count of 0.
+    /// Leases at most `count` due deliveries of `destination`: critical first (newest first among them),
+    /// then by due time. Deliveries with an expired lease become due again, even if `count` is 0.
     pub async fn lease_due(
         &self,
         destination: &DestinationName,
@@ -27,17 +26,35 @@ impl Store {
                 sqlite::lease_due(tx, &destination, count, lease)
             })
             .await?;
+        self.work_of(leases).await
+    }
+
+    /// Reads the leased work on a reader, which keeps the writer free. If no reader can, because the file is not at
+    /// its path and no further connection can be opened, the writer reads it: otherwise it would wait until the leases
+    /// expire.
+    async fn work_of(
+        &self,
+        leases: Vec<Lease<DeliveryId>>,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        // Read beside the writer, whose time is everybody's. Should that fail, the leases end by themselves.
-        self.database
+        let again = leases.clone();
+        let work = self
+            .database
             .read(move |conn| sqlite::leased_work(conn, leases))
-            .await
+            .await;
+        match work {
+            Ok(work) => Ok(work),
+            Err(_) => {
+                let read = move |tx: &sqlite::Tx<'_>| sqlite::leased_work(tx, again.clone());
+                self.database.write(IfAbandoned::Run, read).await
+            }
+        }
     }
 
-    /// Leases the one delivery that finds out whether a failing `destination` works again. It is due whatever
-    /// its own due time says. `turn` counts probes: each begins with another severity.
+    /// Leases the one delivery that probes whether a failing `destination` works again. Its own due time
+    /// is ignored. `turn` counts probes: each one starts with another severity.
     pub async fn lease_probe(
         &self,
         destination: &DestinationName,
@@ -51,15 +68,10 @@ impl Store {
                 sqlite::lease_probe(tx, &destination, turn, lease)
             })
             .await?;
-        if leases.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.database
-            .read(move |conn| sqlite::leased_work(conn, leases))
-            .await
+        self.work_of(leases).await
     }
 
-    /// When the next pending delivery of `destination` is due.
+    /// Returns when the next pending delivery of `destination` is due.
     pub async fn next_due_at(
         &self,
         destination: &DestinationName,
@@ -71,9 +83,9 @@ impl Store {
             .await
     }
 
-    /// Records an attempt and the state it leads to, in one transaction. A rendering is kept for as long
-    /// as its form is the one that is due; no `payload` leaves an earlier one as it is. Where images were kept
-    /// meanwhile that this message did not show, a delivery of them is made.
+    /// Records an attempt and the resulting state in one transaction. A rendering is kept while its form
+    /// is the one that is due. Without a `payload`, an earlier rendering stays. If images arrived that
+    /// this message did not show, a delivery for them is created.
     pub async fn finish_attempt(
         &self,
         token: LeaseToken,
@@ -87,14 +99,14 @@ impl Store {
             .await
     }
 
-    /// Gives leased work back unattempted. What is no longer held is left as it is.
+    /// Releases leased work without an attempt. Items whose lease is lost are left unchanged.
     pub async fn release_lease(&self, back: Vec<LeaseRelease>) -> Result<(), StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::release_lease(tx, &back))
             .await
     }
 
-    /// Makes the retries of `destination` due now: it works again.
+    /// Makes the retries of `destination` due now, because it works again.
     pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         let destination = destination.clone();
         self.database
@@ -104,8 +116,8 @@ impl Store {
             .await
     }
 
-    /// The deliveries of one severity, tried or not, that wait for `from` behind `after` and were due by
-    /// `until`: a page of those that its fallback could send.
+    /// Returns a page of deliveries that the fallback of `from` could send. They have one severity, are
+    /// tried or untried, wait behind `after`, and were due by `until`.
     pub async fn failover_page(
         &self,
         from: &DestinationName,
@@ -119,8 +131,8 @@ impl Store {
             .await
     }
 
-    /// Hands those of `ids` that still wait to the fallback `to`, unless it has their event. Returns how many
-    /// deliveries that made.
+    /// Reroutes those of `ids` that still wait to the fallback `to`, unless `to` already has their
+    /// event. Returns the number of deliveries created.
     pub async fn fall_back(
         &self,
         ids: Vec<DeliveryId>,
@@ -135,8 +147,9 @@ impl Store {
             .await
     }
 
-    /// Ends deliveries that have been tried for `retry_for`, some hundred at most. Untried ones are ended too if
-    /// `untried_too`: the destination failed for so long. Their `fallback` gets them.
+    /// Ends deliveries that were tried for `retry_for`, a few hundred at most, and reroutes them to
+    /// `fallback`. With `untried_too`, untried ones end as well, because the destination failed for that
+    /// long.
     pub async fn expire(
         &self,
         destination: &DestinationName,
@@ -152,8 +165,8 @@ impl Store {
             .await
     }
 
-    /// Settles deliveries that are not done and whose destination is none of `known`: they wait so long, as uptime,
-    /// for it to come back; then they end for this reason.
+    /// Ends unfinished deliveries whose destination is not in `known`. They first wait for `wait` of
+    /// uptime, in case the destination returns; then they end for `reason`.
     pub async fn settle_orphans(
         &self,
         known: &[DestinationName],
@@ -168,8 +181,8 @@ impl Store {
             .await
     }
 
-    /// Hands what waits for the destination `old` to `new`, with a fresh `retry_for`. Returns how many deliveries
-    /// that were.
+    /// Moves deliveries waiting for the destination `old` to `new`, with a fresh `retry_for`. Returns
+    /// how many were moved.
     pub async fn rename_destination(
         &self,
         old: &DestinationName,
@@ -183,12 +196,13 @@ impl Store {
             .await
     }
 
-    /// What is known of the gate of each destination that ever had one.
+    /// Returns the stored gate state of every destination that has had one.
     pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
         self.database.read(sqlite::gates).await
     }
 
-    /// Frees a destination that is stopped, broken or paused; a running relay does so too when it sees this.
+    /// Resumes a destination that is stopped, broken or paused. A running relay resumes it when it sees
+    /// the change.
     pub async fn resume(&self, destination: &DestinationName) -> Result<(), StoreError> {
         let destination = destination.clone();
         self.database
@@ -196,7 +210,7 @@ impl Store {
             .await
     }
 
-    /// How often `destination` was resumed.
+    /// Returns how often `destination` was resumed.
     pub async fn resumes(&self, destination: &DestinationName) -> Result<u64, StoreError> {
         let destination = destination.clone();
         self.database
@@ -204,7 +218,7 @@ impl Store {
             .await
     }
 
-    /// Keeps what is known of a destination's gate.
+    /// Stores the gate state of a destination.
     pub async fn put_gate(&self, gate: GateRecord) -> Result<(), StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::put_gate(tx, &gate))

@@ -1,4 +1,4 @@
-//! How feedback stands, and what the platform is told of it.
+//! Feedback statuses, and the outbox that writes them to the platform.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::{ActionOutcome, ApplyAction, StatusVerdict, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Moves a feedback, with all that follows: its history, an edit of every message that can be changed,
-    /// and the wish that the platform be told. Doing again what was done changes nothing.
+    /// Applies an action to a feedback. It adds a history entry, an edit of every editable message, and
+    /// a status outbox entry. Repeating an action changes nothing.
     pub async fn apply_action(&self, acting: ApplyAction) -> Result<ActionOutcome, StoreError> {
         self.database
             .promise(move |tx| sqlite::apply_action(tx, &acting))
             .await
     }
 
-    /// Ends the time in which a change could be undone, where it is over: messages no longer offer it.
+    /// Ends expired undo periods, so that messages no longer offer undo. Returns how many ended.
     pub async fn end_undos(&self) -> Result<u64, StoreError> {
         self.database
             .write(IfAbandoned::Skip, sqlite::end_undos)
             .await
     }
 
-    /// Leases at most `count` statuses that the platform is to be told now.
+    /// Leases at most `count` due status outbox entries.
     pub async fn lease_status_jobs(
         &self,
         count: usize,
@@ -35,7 +35,7 @@ impl Store {
             .await
     }
 
-    /// When the platform is next to be told of a status.
+    /// Returns when the next status outbox entry is due.
     pub async fn next_status_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         self.database
@@ -43,8 +43,8 @@ impl Store {
             .await
     }
 
-    /// Records what became of it. Where somebody moved the feedback again meanwhile, that is due at once;
-    /// where the platform will not have it, messages say that it holds here alone.
+    /// Records the result of a status outbox entry. If the status changed again meanwhile, the new one
+    /// is due at once. If the platform rejects the status, messages show it as local-only.
     pub async fn finish_status_job(
         &self,
         token: LeaseToken,
@@ -58,7 +58,7 @@ impl Store {
             .await
     }
 
-    /// How the feedback stands that an event brought; `None`: nobody has moved it.
+    /// Returns the status of the feedback that an event created; `None` if nobody has changed it.
     pub async fn feedback_state(
         &self,
         event: EventSeq,
@@ -68,21 +68,21 @@ impl Store {
             .await
     }
 
-    /// What was done about the feedback that an event brought, oldest first.
+    /// Returns the history of the feedback that an event created, oldest first.
     pub async fn feedback_acts(&self, event: EventSeq) -> Result<Vec<FeedbackAct>, StoreError> {
         self.database
             .read(move |conn| sqlite::acts_of(conn, event))
             .await
     }
 
-    /// How far the platform has been told of its status.
+    /// Returns the progress of writing the feedback's status to the platform.
     pub async fn status_job(&self, event: EventSeq) -> Result<Option<StatusJobRecord>, StoreError> {
         self.database
             .read(move |conn| sqlite::status_job_of(conn, event))
             .await
     }
 
-    /// The messages that told of an event, where they can be answered or changed.
+    /// Returns the messages about an event that can be answered or edited.
     pub async fn messages(&self, event: EventSeq) -> Result<Vec<SentMessage>, StoreError> {
         self.database
             .read(move |conn| sqlite::messages_of(conn, event))

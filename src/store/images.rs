@@ -1,4 +1,4 @@
-//! Images: what is to be fetched, and what is kept.
+//! Image jobs and kept images.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::{ImageHosts, ImageVerdict, LeasedImages, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Leases at most `count` image jobs that are due: first attempts before others, nearest deadline
-    /// first, and of each host no more than `hosts` has room for.
+    /// Leases at most `count` due image jobs: first attempts before retries, nearest deadline first.
+    /// Each host gets at most the capacity given in `hosts`.
     pub async fn lease_images(
         &self,
         count: usize,
@@ -51,13 +51,14 @@ impl Store {
             .await
     }
 
-    /// The image jobs that were in hand when the relay that had the store last ended without a word: one
-    /// of them may have ended it.
+    /// Returns the image jobs that were leased when the previous relay process crashed. One of them may
+    /// have caused the crash.
     pub fn interrupted_images(&self) -> &[(EventSeq, u8)] {
         &self.database.interrupted_images
     }
 
-    /// Counts a lease as lost ahead of a check that may end the process. Closing the job takes that back.
+    /// Counts a lease as lost before a check that may crash the process. Completing the job reverts
+    /// that.
     pub async fn mark_image_check(
         &self,
         token: LeaseToken,
@@ -71,7 +72,7 @@ impl Store {
             .await
     }
 
-    /// When the next image job is due.
+    /// Returns when the next image job is due.
     pub async fn next_image_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         self.database
@@ -79,9 +80,8 @@ impl Store {
             .await
     }
 
-    /// Records what became of an image job. When the event's last image is settled, deliveries
-    /// that wait for images are due at once; an image kept after a message had gone makes a
-    /// delivery of its own.
+    /// Records the result of an image job. When the event's last image is settled, deliveries that wait
+    /// for images become due. An image kept after a message was sent creates a delivery of its own.
     pub async fn finish_image(
         &self,
         token: LeaseToken,
@@ -96,15 +96,15 @@ impl Store {
             .await
     }
 
-    /// Makes all pending image jobs due now: the configuration has changed.
+    /// Makes all pending image jobs due now, because the configuration changed.
     pub async fn make_images_due(&self) -> Result<u64, StoreError> {
         self.database
             .write(IfAbandoned::Run, sqlite::make_images_due)
             .await
     }
 
-    /// The key the platform gave for an image uploaded by the app with this `app_id`, or by the bot that
-    /// has this name instead of one.
+    /// Returns the platform's key of an uploaded image. `app_id` is the uploading app's id, or a bot's
+    /// name.
     pub async fn image_key(
         &self,
         app_id: &str,
@@ -116,7 +116,7 @@ impl Store {
             .await
     }
 
-    /// Keeps such a key.
+    /// Stores the platform's key of an uploaded image.
     pub async fn put_image_key(
         &self,
         app_id: &str,
@@ -132,8 +132,8 @@ impl Store {
             .await
     }
 
-    /// Forgets the keys of these images, which the platform no longer knows, and the rendering of
-    /// `delivery` that shows them: the next attempt uploads and renders anew.
+    /// Deletes keys that the platform no longer knows, and the rendering of `delivery` that uses them.
+    /// The next attempt uploads and renders anew.
     pub async fn forget_image_keys(
         &self,
         app_id: &str,
@@ -148,7 +148,7 @@ impl Store {
             .await
     }
 
-    /// What is known of a kept image, by its id: for serving it.
+    /// Returns the description of a kept image, for serving it.
     pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
         let id = id.clone();
         self.database

@@ -1,34 +1,35 @@
-//! What comes in.
+//! Accepting events, late reports and status changes.
 
 use super::sqlite::{self, IfAbandoned};
 use super::{Accepted, Arrival, LateTelling, NewDelivery, Store, StoreError};
 use crate::model::*;
 
 impl Store {
-    /// Commits an event with its deliveries and image jobs, or knows it as a repeat.
-    /// When this returns `Ok`, it is on the disk.
+    /// Commits an event with its deliveries and image jobs, or detects it as a repeat. When this returns
+    /// `Ok`, the event is on disk.
     pub async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
-        let _waiting = self.rush.begin();
+        let _waiting = self.intake_pressure.begin();
         self.database
             .promise(move |tx| sqlite::accept(tx, &arrival))
             .await
     }
 
-    /// The same for an event of the relay's own, which nobody outside is promised: it is taken even where the
-    /// files are not in their place any more, for the operator is to hear just that.
+    /// Commits an event of the relay itself. Unlike [`Self::accept`], it works even if the store's files
+    /// were moved, because the operator must be notified of that.
     pub async fn accept_notice(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::accept(tx, &arrival))
             .await
     }
 
-    /// How many events wait for the store, if they are so many right now that what can wait should.
+    /// Returns how many events wait for the store, if they are enough for intake overload. Other work
+    /// should wait then.
     pub fn rush(&self) -> Option<usize> {
-        self.rush.crowd()
+        self.intake_pressure.recent_peak()
     }
 
-    /// [`Self::accept`] for a report that came late: who is in `late` hears of it in a summary, which is still
-    /// to be made when this returns. See [`Self::summarise_late`].
+    /// Commits a late report like [`Self::accept`]. The destinations in `late` get it in a late summary,
+    /// which [`Self::summarise_late`] creates.
     pub async fn accept_late(
         &self,
         arrival: Arrival,
@@ -39,15 +40,15 @@ impl Store {
             .await
     }
 
-    /// Makes one summary for each rule and destination that has late reports to hear of, in one
-    /// transaction, so that each report is told of once whatever happens. Returns the summaries' ids.
+    /// Creates one summary for each rule and destination that has late reports. One transaction ensures
+    /// that each report is in one summary only. Returns the summaries' ids.
     pub async fn summarise_late(&self) -> Result<Vec<EventId>, StoreError> {
         self.database
             .write(IfAbandoned::Run, sqlite::summarise_late)
             .await
     }
 
-    /// Which summary told each destination of a late event; `None`: it is still to be made.
+    /// Returns each destination's summary of a late event; `None` if it is not created yet.
     pub async fn summaries_of(
         &self,
         event: EventSeq,
@@ -57,7 +58,8 @@ impl Store {
             .await
     }
 
-    /// For each feedback (the app it is about, and its id) the event by which the store knows it through `via`.
+    /// Returns the stored event for each feedback, given by app id and feedback id. Only events received
+    /// through `via` count.
     pub async fn known_feedback(
         &self,
         via: AppName,
@@ -68,8 +70,8 @@ impl Store {
             .await
     }
 
-    /// The events that brought these feedbacks (the app each is about, and its id), as far as they are
-    /// kept.
+    /// Returns the events that created these feedbacks, as far as they are kept. Each is given by app id
+    /// and feedback id.
     pub async fn feedback_events(
         &self,
         feedback: Vec<(String, String)>,
@@ -82,8 +84,8 @@ impl Store {
             .await
     }
 
-    /// What a list of the platform says of the statuses of kept feedback, in one transaction with an edit of
-    /// every message that shows one. Returns how many were not known.
+    /// Applies the statuses from a platform's list to kept feedback, in one transaction with the edits
+    /// of every message. Returns how many were new.
     pub async fn platform_lists(&self, listed: Vec<FeedbackChange>) -> Result<u64, StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| {
@@ -92,7 +94,7 @@ impl Store {
             .await
     }
 
-    /// A point in time that is kept under this name.
+    /// Returns the time stored under this name.
     pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let name = name.to_owned();
         self.database
@@ -100,7 +102,7 @@ impl Store {
             .await
     }
 
-    /// The same; at the first call with this name it is now.
+    /// Returns the time stored under this name. The first call with a name stores the current time.
     pub async fn begin_mark(&self, name: &str) -> Result<Timestamp, StoreError> {
         let name = name.to_owned();
         self.database
@@ -108,7 +110,7 @@ impl Store {
             .await
     }
 
-    /// Keeps a point in time under this name.
+    /// Stores a time under this name.
     pub async fn put_mark(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.database
@@ -116,8 +118,8 @@ impl Store {
             .await
     }
 
-    /// Adds the deliveries of a replay, and settles the event: it is in the state `now` from then on. Does
-    /// nothing if the event is no longer in the state `before`: somebody else has replayed it.
+    /// Adds the deliveries of a replay and sets the event's state to `now`. Does nothing if the state is
+    /// no longer `before`, because somebody else replayed it.
     pub async fn replay(
         &self,
         event: EventSeq,
@@ -132,7 +134,7 @@ impl Store {
             .await
     }
 
-    /// Adds deliveries to an event that is kept: a replay, a fallback, a test.
+    /// Adds deliveries to a kept event: a replay, a fallback or a test.
     pub async fn add_deliveries(
         &self,
         event: EventSeq,

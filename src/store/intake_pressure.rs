@@ -1,7 +1,8 @@
-//! Whether many events come in at one time.
+//! Detects intake overload: many events wait for the store at once.
 //!
-//! Taking in and sending share the processors. Whoever pushes an event waits for its answer, and gives up after
-//! seconds; what is to be sent waits in the store and is safe. So in a rush the senders hold back.
+//! Intake and sending share the processors. A client that pushes an event waits for the response and
+//! gives up after seconds. Messages to send are safe in the store. So during an overload the senders
+//! hold back.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,44 +10,47 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many events that wait for the store at one time are a rush.
+/// From this many waiting events on, intake is overloaded.
 const MANY: usize = 16;
 
-/// It is over when there have been fewer for so long: after each commit there are none for a moment.
+/// The overload ends after this long with fewer events. The delay is needed because each commit empties
+/// the queue for a moment.
 const OVER_AFTER: Duration = Duration::from_millis(20);
 
-/// The events that wait for the store.
+/// Counts the events that wait for the store.
 #[derive(Debug, Default)]
 pub(super) struct IntakePressure {
     waiting: AtomicUsize,
-    crowd: Mutex<Option<Crowd>>,
+    overload: Mutex<Option<Crowd>>,
 }
 
-/// When there were many.
+/// A recent overload.
 #[derive(Clone, Copy, Debug)]
 struct Crowd {
-    /// How many they were at most of late.
+    /// The recent maximum of waiting events.
     most: usize,
     most_at: Instant,
     last_at: Instant,
 }
 
-/// One of them. Dropped when it is answered.
+/// One waiting event. Dropped when the event is answered.
 pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl IntakePressure {
-    /// One more waits.
+    /// Counts one more waiting event.
     pub(super) fn begin(&self) -> Waiting<'_> {
         let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
         if waiting >= MANY {
             let now = Instant::now();
-            let mut crowd = self.lock();
-            match crowd.as_mut() {
-                Some(crowd) if waiting < crowd.most && now < crowd.most_at + OVER_AFTER => {
-                    crowd.last_at = now;
+            let mut overload = self.lock();
+            match overload.as_mut() {
+                Some(overload)
+                    if waiting < overload.most && now < overload.most_at + OVER_AFTER =>
+                {
+                    overload.last_at = now;
                 }
                 _ => {
-                    *crowd = Some(Crowd {
+                    *overload = Some(Crowd {
                         most: waiting,
                         most_at: now,
                         last_at: now,
@@ -57,17 +61,17 @@ impl IntakePressure {
         Waiting(&self.waiting)
     }
 
-    /// How many waited at most of late, if there is a rush.
-    pub(super) fn crowd(&self) -> Option<usize> {
-        let crowd = (*self.lock())?;
-        // While the disk is slow nobody new comes, for all wait.
+    /// Returns the recent maximum of waiting events; `None` if intake is not overloaded.
+    pub(super) fn recent_peak(&self) -> Option<usize> {
+        let overload = (*self.lock())?;
+        // While the disk is slow, the count does not rise, because every client is waiting.
         let is_on = self.waiting.load(Ordering::SeqCst) >= MANY
-            || Instant::now() < crowd.last_at + OVER_AFTER;
-        is_on.then_some(crowd.most)
+            || Instant::now() < overload.last_at + OVER_AFTER;
+        is_on.then_some(overload.most)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Crowd>> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+        self.overload.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,46 +85,46 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    fn crowd(rush: &IntakePressure, size: usize) -> Vec<Waiting<'_>> {
-        (0..size).map(|_| rush.begin()).collect()
+    fn waiting(pressure: &IntakePressure, size: usize) -> Vec<Waiting<'_>> {
+        (0..size).map(|_| pressure.begin()).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rush_lasts_a_little_longer_than_the_crowd() {
-        let rush = IntakePressure::default();
-        let mut few = crowd(&rush, MANY - 1);
-        assert_eq!(rush.crowd(), None);
-        few.push(rush.begin());
-        few.push(rush.begin());
-        assert_eq!(rush.crowd(), Some(MANY + 1));
+    async fn overload_ends_shortly_after_the_peak() {
+        let pressure = IntakePressure::default();
+        let mut few = waiting(&pressure, MANY - 1);
+        assert_eq!(pressure.recent_peak(), None);
+        few.push(pressure.begin());
+        few.push(pressure.begin());
+        assert_eq!(pressure.recent_peak(), Some(MANY + 1));
         few.clear();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert_eq!(rush.crowd(), Some(MANY + 1));
-        // Fewer do not prolong it.
-        let _one = rush.begin();
+        assert_eq!(pressure.recent_peak(), Some(MANY + 1));
+        // One waiting event does not prolong it.
+        let _one = pressure.begin();
         tokio::time::advance(OVER_AFTER / 2).await;
-        assert_eq!(rush.crowd(), None);
+        assert_eq!(pressure.recent_peak(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rush_lasts_while_all_wait_for_a_slow_disk() {
-        let rush = IntakePressure::default();
-        let all = crowd(&rush, 3 * MANY);
+    async fn overload_lasts_while_the_disk_is_slow() {
+        let pressure = IntakePressure::default();
+        let all = waiting(&pressure, 3 * MANY);
         tokio::time::advance(OVER_AFTER * 50).await;
-        assert_eq!(rush.crowd(), Some(3 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(3 * MANY));
         drop(all);
-        assert_eq!(rush.crowd(), None);
+        assert_eq!(pressure.recent_peak(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_is_as_large_as_it_was_of_late() {
-        let rush = IntakePressure::default();
-        drop(crowd(&rush, 4 * MANY));
+    async fn overload_reports_the_recent_peak() {
+        let pressure = IntakePressure::default();
+        drop(waiting(&pressure, 4 * MANY));
         tokio::time::advance(OVER_AFTER / 2).await;
-        drop(crowd(&rush, 2 * MANY));
-        assert_eq!(rush.crowd(), Some(4 * MANY));
+        drop(waiting(&pressure, 2 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(4 * MANY));
         tokio::time::advance(OVER_AFTER / 2).await;
-        drop(crowd(&rush, 2 * MANY));
-        assert_eq!(rush.crowd(), Some(2 * MANY));
+        drop(waiting(&pressure, 2 * MANY));
+        assert_eq!(pressure.recent_peak(), Some(2 * MANY));
     }
 }

@@ -1,9 +1,8 @@
-//! The store: what came, what became of it, what is still to do.
+//! The store: received events, their results, and pending work.
 //!
-//! The row is the state. An **event** is accepted once, with its **deliveries** and **image jobs**,
-//! in one transaction; workers look for rows that are due, **lease** them, and close each with what
-//! came of it, in one transaction again. A restart, a second look and a lost wake-up are therefore
-//! one code path.
+//! The rows are the only state. An **event** is accepted once, with its **deliveries** and **image
+//! jobs**, in one transaction. Workers poll for due rows, **lease** them, and complete each in one more
+//! transaction. So a restart, a repeated poll and a lost wake-up share one code path.
 //!
 //! ```text
 //!            accept, retry            lease_due                finish_attempt
@@ -11,31 +10,33 @@
 //!                  └──→ pending ──────────┴→ sending ──┼──→ dead ──── retry ──→ pending
 //!                        ↑  │                          │
 //!                        │  └──→ discarded             └──→ pending, due later
-//!                        └─── the lease ended, or the relay was started again
+//!                        └─── the lease ended, or the relay was restarted
 //! ```
 //!
-//! What is promised:
+//! Guarantees:
 //!
-//! - When a writing method returns `Ok`, what it did is on the disk (`fsync`); when it returns an
-//!   error, nothing of it was written, but for a log that could not be synced: then nothing more is written
-//!   ([`Store::ended`]), and only a new start tells what is there. [`StoreError::Busy`] comes at once, not after a wait.
-//! - What is only read may not be on the disk yet: nothing is acknowledged for it alone.
-//! - A repeat is known by event id or feedback id, and the app that received it, for as long as ids are kept.
-//! - Work is closed by its lease's token, or not at all ([`Recorded::LeaseLost`]).
-//! - While images of its event are not settled, a delivery waits, until its due time at the latest.
-//!   Images that are kept after a destination was told are a delivery of their own.
-//! - A report that came late is in the store together with who is to hear of it in a summary; making
-//!   the summaries is one transaction.
-//! - What the configuration said when an event came stands with its deliveries ([`MessageSpec`]); a reload
-//!   changes nothing that was promised before it.
-//! - `erase` leaves no word of a person in any file of the store; where somebody reads the log, as soon as they end
-//!   ([`Store::owes_erasure`]). Copies and backups are other files.
+//! - When a writing method returns `Ok`, its changes are on disk (`fsync`). When it returns an error, it
+//!   wrote nothing. The one exception is a log that cannot be synced. The store then writes nothing more
+//!   ([`Store::ended`]), and only a restart shows what was written. [`StoreError::Busy`] is returned at
+//!   once, not after a wait.
+//! - Data that is only read may not be on disk yet, so it must not be acknowledged.
+//! - Repeats are detected by the receiving app and event id or feedback id, while ids are kept.
+//! - Work is completed with its lease's token, or not at all ([`Recorded::LeaseLost`]).
+//! - A delivery waits until its event's images are settled, or until its due time. Images kept after a
+//!   destination was notified become a delivery of their own.
+//! - A late report is stored together with the destinations of its late summary. The summaries are
+//!   created in one transaction.
+//! - The configuration at arrival is stored with the deliveries ([`MessageSpec`]), so a reload does not
+//!   change existing deliveries.
+//! - `erase` removes a person's text from every file of the store. If a reader holds the log, this
+//!   happens as soon as the reader ends ([`Store::owes_erasure`]). Copies and backups are separate
+//!   files.
 //!
-//! Deliberately not: the order of events is not that of messages (critical goes first); there is no
-//! second writer at a time, and no network file system.
+//! Not supported: messages in the order of events (critical ones go first), a second concurrent writer,
+//! and network file systems.
 //!
-//! Everything that knows SQL is below `sqlite`. One thread writes and commits for many at once, a few
-//! connections read; see the headers there.
+//! All SQL is in `sqlite`. One thread writes and commits many changes at once; a few connections read.
+//! See the module comments there.
 
 mod admin;
 #[cfg(test)]
@@ -69,68 +70,70 @@ use sqlite::{Database, IfAbandoned};
 pub struct Store {
     database: Arc<Database>,
     clock: Arc<dyn Clock>,
-    rush: Arc<IntakePressure>,
+    intake_pressure: Arc<IntakePressure>,
 }
 
 impl Store {
-    /// Opens the store for `serve`: takes its lock, migrates it (after making a copy), and makes
-    /// due at once what a dead relay held.
+    /// Opens the store for `serve`: locks it, migrates it after a copy, and releases leases of a
+    /// previous process.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = sqlite::open(settings, Arc::clone(&clock))?;
         Ok(Self {
             database: Arc::new(database),
             clock,
-            rush: Arc::default(),
+            intake_pressure: Arc::default(),
         })
     }
 
-    /// Opens the store for a command beside a running relay: neither locks nor migrates nor makes it.
+    /// Opens the store for a command beside a running relay, without locking, migrating or creating it.
     pub fn open_beside(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = sqlite::open_beside(settings, Arc::clone(&clock))?;
         Ok(Self {
             database: Arc::new(database),
             clock,
-            rush: Arc::default(),
+            intake_pressure: Arc::default(),
         })
     }
 
-    /// Changes whenever there may be new work of this topic, whoever made it; another process's within a
-    /// second. A hint.
+    /// Returns a counter that changes when there may be new work of this topic. Changes of another
+    /// process appear within a second. It is only a hint.
     pub fn wakeups(&self, topic: Topic) -> watch::Receiver<u64> {
         self.database.wakeups(topic)
     }
 
-    /// For how long the relay has run with this store. Beside a running relay: when it last wrote.
+    /// Returns how long the relay has run with this store. Beside a running relay: the value of its last
+    /// write.
     pub fn uptime(&self) -> Uptime {
         self.database.uptime()
     }
 
-    /// Resolves when nothing is written any more, because a sync failed or the writer fell. The store is to be
-    /// opened anew, by a new process: this one holds what may not be on the disk.
+    /// Resolves when the store stops writing, because a sync failed or the writer panicked. A new
+    /// process has to open the store, because this one may hold data that is not on disk.
     pub async fn ended(&self) {
         let mut works = self.database.works();
         while works.changed().await.is_ok() {}
     }
 
-    /// Whether that is so.
+    /// Returns whether the store has stopped writing.
     pub fn has_ended(&self) -> bool {
         self.database.works().has_changed().is_err()
     }
 
-    /// Fails unless the store's files are where they were opened. Looks at the disk.
+    /// Checks on disk that the store's files are where they were opened.
     ///
     /// # Errors
-    /// One was removed, moved or replaced; says which. What is taken in then is not acknowledged.
+    /// Fails if a file was removed, moved or replaced, and names it. Events must not be acknowledged
+    /// then.
     pub fn check_place(&self) -> Result<(), StoreError> {
         self.database.check_place()
     }
 
-    /// Whether the store can be written to now: for `readyz`.
+    /// Checks whether the store is writable now, for `readyz`.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.database.promise(sqlite::probe).await
     }
 
-    /// A secret of 32 random bytes that belongs to this store, made at the first call with this name.
+    /// Returns this store's secret of 32 random bytes for `name`. The first call creates it.
     pub async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
         self.database
             .write(IfAbandoned::Run, move |tx| sqlite::secret(tx, name))

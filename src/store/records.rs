@@ -1,4 +1,4 @@
-//! What goes into the store and what comes out.
+//! The input and output types of the store.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::*;
 
-/// The checked `[store]`.
+/// The validated `[store]` section.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The database file.
@@ -15,139 +15,135 @@ pub struct Settings {
     pub retain: Duration,
 }
 
-/// Why the store could not be opened, in words for the operator.
+/// Why the store could not be opened, worded for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another `serve` has it.
+    /// Another `serve` has the store open.
     #[error("another feedback-relay is already serving {}; stop it first", .0.display())]
     Held(PathBuf),
-    /// A later version of the program made it.
+    /// A newer version of the program created it.
     #[error("{} was written by a newer feedback-relay (store version {found}, this program knows {known}); use that version", .path.display())]
     Newer {
-        /// Which file.
+        /// The database file.
         path: PathBuf,
-        /// Its version.
+        /// The file's version.
         found: i64,
-        /// The newest we know.
+        /// The newest version that this program supports.
         known: i64,
     },
-    /// There is none, and this command does not make one.
+    /// There is no store, and this command does not create one.
     #[error("there is no store at {}; start `feedback-relay serve` first", .0.display())]
     Missing(PathBuf),
-    /// It is another program's database, or damaged.
+    /// The file is another program's database, or damaged.
     #[error("{} is not a store of feedback-relay, or is damaged: {reason}", .path.display())]
     Damaged {
-        /// Which file.
+        /// The database file.
         path: PathBuf,
         /// What was found.
         reason: String,
     },
-    /// The disk does not let us.
+    /// The operating system denied access.
     #[error("cannot open the store {}: {reason}", .path.display())]
     Io {
-        /// Which file.
+        /// The database file.
         path: PathBuf,
         /// What happened.
         reason: String,
     },
 }
 
-/// The store did not do what was asked; nothing of it was written.
+/// The operation failed and wrote nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// More is waiting than can be written in time.
+    /// The queue is too long to be written in time.
     #[error("the store cannot keep up")]
     Busy,
-    /// It cannot be written or read: disk full, read-only, damaged.
-    #[error("the store does not work: {0}")]
+    /// The store cannot be read or written: disk full, read-only or damaged.
+    #[error("the store is unavailable: {0}")]
     Unavailable(String),
 }
 
-/// An event on its way into the store.
+/// An event to be stored.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// The id by which repeats are known, together with `via`.
+    /// The id that, together with `via`, identifies repeats.
     pub id: EventId,
     /// The app that received it.
     pub via: AppName,
-    /// The platform's name of its type.
+    /// The platform's name of the event type.
     pub event_type: String,
-    /// For new feedback: the app it is about and its id, by which repeats are known as well.
+    /// For new feedback: its app's id and its own id, which also identify repeats.
     pub feedback: Option<(String, String)>,
-    /// The reporter's ids, by which `erase --user` finds it.
+    /// The reporter's ids, by which `erase --user` finds the event.
     pub users: Vec<Private>,
     /// When it was received.
     pub received_at: Timestamp,
-    /// What is made of it.
+    /// The result of intake.
     pub state: EventState,
-    /// The decrypted body as it came; `None` for what is ignored.
+    /// The decrypted body as received; `None` for ignored events.
     pub body: Option<Private>,
-    /// Who is told.
+    /// The deliveries to create.
     pub deliveries: Vec<NewDelivery>,
     /// The images to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
     pub images: Vec<Private>,
-    /// When the images' addresses end.
+    /// When the images' addresses expire.
     pub images_deadline_at: Timestamp,
-    /// What it says of the status of feedback that came before.
+    /// The status change of earlier feedback that it reports; `None` if it reports none.
     pub change: Option<FeedbackChange>,
 }
 
-/// A delivery to be made.
+/// A delivery to be created.
 #[derive(Clone, Debug)]
 pub struct NewDelivery {
-    /// Where to.
     pub destination: DestinationName,
-    /// How the rule wants it told.
+    /// The message spec of the rule.
     pub spec: MessageSpec,
-    /// Why.
     pub trigger: Trigger,
-    /// When it is due at the latest. While the event's images are not settled it waits until then.
+    /// The latest time at which it is due. Until then it waits for the event's images.
     pub due_at: Timestamp,
 }
 
-/// A destination that hears of a late arrival in a summary.
+/// A destination that gets a late report in a late summary.
 #[derive(Clone, Debug)]
 pub struct LateTelling {
-    /// Who hears of it.
     pub destination: DestinationName,
-    /// How the rule wants it told.
+    /// The message spec of the rule.
     pub spec: MessageSpec,
-    /// When it was reported: what the summary's span is made of.
+    /// When the report was made. The summary shows the span of these times.
     pub reported_at: Timestamp,
 }
 
-/// What became of an arrival.
+/// The result of accepting an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is in the store now.
+    /// Stored now.
     New(EventSeq),
-    /// It was there already; nothing was written.
+    /// Stored before; nothing was written.
     Repeat(EventSeq),
 }
 
-/// A leased delivery with all that sending it needs.
+/// A leased delivery with everything needed to send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The delivery.
     pub delivery: Delivery,
-    /// Its event.
     pub event: StoredEvent,
     /// The event's images in order.
     pub images: Vec<Image>,
-    /// For a summary: the newest reports it tells of, newest first.
+    /// For a summary: the newest reports in it, newest first.
     pub newest: Vec<StoredEvent>,
-    /// For [`Trigger::LateImages`]: ordinals of images that the destination has been shown already, one bit each.
+    /// For [`Trigger::LateImages`]: ordinals of the images that the destination already got, one bit
+    /// each.
     pub shown: u32,
-    /// The rendering that earlier attempts sent, in the form that is due.
+    /// The rendering that earlier attempts sent, in the form that is due; `None` if there is none.
     pub payload: Option<KeptPayload>,
-    /// The message it belongs to, where the destination kept its handle: for [`Trigger::Edit`] the one
-    /// to change, otherwise the first that told of the event (or of the feedback whose status changed).
+    /// The related message, if the destination stored its handle. For [`Trigger::Edit`], the message to
+    /// edit; otherwise, the first message about the event or the changed feedback.
     pub message: Option<MessageHandle>,
-    /// How the feedback stands that the event brought; `None`: nobody has moved it.
+    /// The status of the feedback that the event created; `None` if nobody has changed it.
     pub state: Option<FeedbackState>,
 }
 
-/// A rendering that is kept, so that retries repeat it.
+/// A stored rendering, so that retries send the same message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptPayload {
     /// The message, before links and requests are signed.
@@ -156,19 +152,18 @@ pub struct KeptPayload {
     pub shown: u32,
 }
 
-/// Leased work that goes back unattempted.
+/// Leased work to release without an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseRelease {
-    /// The delivery.
     pub id: DeliveryId,
-    /// Proves its lease.
+    /// The proof of the lease.
     pub token: LeaseToken,
     /// When it is due again.
     pub due_at: Timestamp,
 }
 
 impl LeaseRelease {
-    /// What is leased, to be due again at `due_at`.
+    /// Releases a leased delivery, to be due again at `due_at`.
     pub fn of(lease: &Lease<Work>, due_at: Timestamp) -> Self {
         Self {
             id: lease.item.delivery.id,
@@ -178,68 +173,67 @@ impl LeaseRelease {
     }
 }
 
-/// No images need follow: the event has none, or the destination shows none.
+/// No images need to follow: the event has none, or the destination shows none.
 pub const ALL_SHOWN: u32 = u32::MAX;
 
-/// An attempt and what it leads to.
+/// An attempt and its result.
 #[derive(Clone, Debug)]
 pub struct CompletedAttempt {
-    /// The delivery.
     pub id: DeliveryId,
-    /// The attempt; `None` if none was made (it could not be rendered, its event is erased).
+    /// The attempt; `None` if there was none, e.g. because rendering failed or the event is erased.
     pub attempt: Option<Attempt>,
-    /// What follows.
+    /// The next step.
     pub verdict: Verdict,
-    /// The rendering to repeat; `None`: nothing (new) to keep.
+    /// The rendering to repeat; `None` if there is no new one.
     pub payload: Option<String>,
     /// Ordinals of the images that this message showed, one bit each, or [`ALL_SHOWN`].
     pub shown: u32,
-    /// Deliveries that follow from it: a fallback.
+    /// The delivery to the fallback; `None` if there is none.
     pub fallback: Option<NewDelivery>,
-    /// What the platform calls the message that it took.
+    /// The platform's id of the sent message; `None` if it sent none.
     pub handle: Option<MessageHandle>,
 }
 
-/// What became of an image job.
+/// The result of an image job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageVerdict {
-    /// Kept.
+    /// The image is kept.
     Kept(KeptImage),
-    /// Again later.
+    /// The job is retried later.
     RetryAt {
-        /// When.
+        /// When it is retried.
         due_at: Timestamp,
         /// Why.
         reason: String,
-        /// Whether its host is not allowed: until somebody acts, no message waits for it.
+        /// Whether its host is not allowed. Messages do not wait for such an image.
         refused: bool,
     },
-    /// Not to be had.
+    /// The image is unavailable.
     Lost {
         /// Why.
         reason: String,
     },
 }
 
-/// What a look for image jobs leaves to each host, and where it begins.
+/// The capacity of each host in one poll for image jobs, and where the poll starts.
 #[derive(Clone, Debug)]
 pub struct ImageHosts {
-    /// How many jobs a host may have in hand that is not listed in `rooms`.
+    /// How many jobs a host that is not in `rooms` may have in progress.
     pub room: usize,
-    /// What other hosts may have, by name.
+    /// The capacity of other hosts, by name.
     pub rooms: HashMap<String, HostRoom>,
-    /// Whether jobs that were tried before go first: now and then they must.
+    /// Whether retries go before first attempts. Some polls need this, so that retries are not starved.
     pub retries_first: bool,
-    /// As in [`LeasedImages`], of the look before.
+    /// The value of [`LeasedImages::after`] from the previous poll.
     pub after: [String; 2],
 }
 
-/// What a look leaves to one host.
+/// The capacity of one host in a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoom {
-    /// How many jobs more it may have in hand.
+    /// How many more jobs it may have in progress.
     pub free: usize,
-    /// Whether only jobs may be taken whose deadline has passed: the host is paused, and they must end.
+    /// Whether to lease only jobs past their deadline. The host is paused, and these jobs must end.
     pub overdue_only: bool,
 }
 
@@ -255,7 +249,7 @@ impl Default for ImageHosts {
 }
 
 impl ImageHosts {
-    /// How many jobs of `host` may be taken, the first of which ends at `deadline_at`.
+    /// Returns how many jobs of `host` may be leased. `deadline_at` is the earliest deadline among them.
     pub fn room(&self, host: &str, deadline_at: Timestamp, now: Timestamp) -> usize {
         match self.rooms.get(host) {
             None => self.room,
@@ -264,7 +258,7 @@ impl ImageHosts {
         }
     }
 
-    /// Counts a job of `host` as taken.
+    /// Counts one job of `host` as leased.
     pub fn take(&mut self, host: &str) {
         let room = self.room;
         let room = self.rooms.entry(host.to_owned()).or_insert(HostRoom {
@@ -275,102 +269,100 @@ impl ImageHosts {
     }
 }
 
-/// Image jobs to work on.
+/// The image jobs leased by one poll.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeasedImages {
-    /// The jobs.
+    /// The leased jobs.
     pub leases: Vec<Lease<ImageJob>>,
-    /// Leases that nobody closed in time.
+    /// Leases that expired without being completed.
     pub lost: Vec<LostImageLease>,
-    /// When the first of the jobs that wait is due.
+    /// When the next waiting job is due; `None` if none waits.
     pub next_due_at: Option<Timestamp>,
-    /// Where the next look is to begin, for first attempts and for others; empty: all hosts were looked at.
+    /// Where the next poll starts, for first attempts and for retries. Empty if the poll covered all
+    /// hosts.
     pub after: [String; 2],
 }
 
-/// Somebody had an image job in hand and did not close it.
+/// An image job whose lease expired without being completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostImageLease {
     /// The event it belongs to.
     pub event: EventSeq,
     /// That event's id, for people and logs.
     pub event_id: EventId,
-    /// Its place among the event's images.
+    /// The image's position in the event, from 0.
     pub ordinal: u8,
-    /// Whether it was the third in a row: the job is given up.
+    /// Whether the job is given up, because this was the third lost lease in a row.
     pub given_up: bool,
 }
 
-/// What somebody wants done about a feedback.
+/// A button action on a feedback.
 #[derive(Clone, Debug)]
 pub struct ApplyAction {
-    /// The event that brought it.
+    /// The event that created the feedback.
     pub event: EventSeq,
-    /// What.
     pub act: TriageAction,
-    /// For [`TriageAction::Undo`]: when the change was made that is taken back.
+    /// For [`TriageAction::Undo`]: the time of the change to revert.
     pub undoes: Option<Timestamp>,
-    /// Who.
     pub by: Actor,
-    /// Through what.
     pub through: ChangeSource,
-    /// The open id in whose name the platform is told; `None`: it cannot be.
+    /// The open id for the platform's status change; `None` if it cannot be written to the platform.
     pub operator: Option<Private>,
 }
 
-/// What came of it.
+/// The result of a button action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionOutcome {
-    /// The feedback stands so now; every message that can be changed will show it.
+    /// The status changed; every editable message will show it.
     Changed(FeedbackState),
-    /// It stood so before; nothing was done. Of an undo: the change is no longer the last.
+    /// Nothing changed, because the status was the same already. For an undo: the change is no longer
+    /// the last.
     Already(FeedbackState),
-    /// It can no longer be undone.
+    /// The undo period is over.
     TooLate(FeedbackState),
-    /// There is no such feedback (any more).
+    /// The feedback does not exist (any more).
     Unknown,
 }
 
-/// What became of telling the platform of a status.
+/// The result of writing a status to the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatusVerdict {
-    /// It knows.
+    /// Written.
     Done,
-    /// Again later.
+    /// Retry later.
     RetryAt {
-        /// When.
+        /// When the retry is due.
         due_at: Timestamp,
         /// Why.
         reason: String,
     },
-    /// It will not take it.
+    /// The platform rejects it.
     Dead {
         /// Why.
         reason: String,
     },
 }
 
-/// What is known of a destination's gate, beyond a restart.
+/// The gate state of a destination, kept across restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateRecord {
-    /// Which destination.
     pub destination: DestinationName,
-    /// Nothing is sent before this: the platform said so.
+    /// Nothing is sent before this time, because the platform asked for a pause.
     pub blocked_until: Option<Timestamp>,
-    /// Since when its breaker is open.
+    /// When its circuit breaker opened; `None` if it is closed.
     pub open_since: Option<Timestamp>,
-    /// Why it is stopped until an operator acts.
+    /// Why it is stopped until an operator acts; `None` if it is not stopped.
     pub stopped: Option<String>,
-    /// Since when it fails or asks to wait, without one success between.
+    /// Since when every attempt has failed or was rate-limited; `None` after a success.
     pub failing_since: Option<Timestamp>,
-    /// The same moment as uptime: for `fallback_after`.
+    /// The uptime at that moment, for `fallback_after`.
     pub failing_from: Option<Uptime>,
-    /// How often `destinations resume` was called for it.
+    /// How often `destinations resume` was run for it.
     pub resumes: u64,
 }
 
 impl GateRecord {
-    /// Nothing holds it back.
+    /// Returns a gate that is open.
     pub const fn open(destination: DestinationName) -> Self {
         Self {
             destination,
@@ -384,186 +376,179 @@ impl GateRecord {
     }
 }
 
-/// What a sweep did.
+/// The result of a retention step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Events whose bodies were removed.
+    /// The number of events whose bodies were removed.
     pub bodies: u64,
-    /// Events removed whole.
+    /// The number of events removed entirely.
     pub events: u64,
-    /// Whether there is more to do.
+    /// Whether there is more to remove.
     pub more: bool,
 }
 
-/// What became of a change by hand.
+/// The result of an admin action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminResult {
     /// Done.
     Done,
     /// There is no such delivery.
     NotFound,
-    /// Its state does not allow it.
+    /// The delivery's state does not allow it.
     Refused(DeliveryState),
 }
 
 /// Numbers for `status` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// For each destination with deliveries that are pending, sending or dead.
+    /// One entry per destination that has pending, sending or dead deliveries.
     pub queues: Vec<QueueStats>,
-    /// Images still to be fetched.
+    /// The number of images not fetched yet.
     pub images_pending: u64,
-    /// The deadline of the one that ends first.
+    /// The earliest deadline of these images.
     pub image_deadline_at: Option<Timestamp>,
-    /// Authentic events that could not be read.
+    /// The number of authentic events that could not be parsed.
     pub unreadable: u64,
-    /// Statuses that the platform is still to be told.
+    /// The number of status outbox entries not written yet.
     pub statuses_pending: u64,
-    /// When the first of them was to be told first.
+    /// When the oldest of them was first due.
     pub status_oldest_at: Option<Timestamp>,
-    /// Statuses that the platform did not take.
+    /// The number of statuses that the platform rejected.
     pub statuses_dead: u64,
     /// When each app's last event was accepted.
     pub last_events: Vec<(AppName, Timestamp)>,
 }
 
-/// One destination's queue.
+/// The queue of one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStats {
-    /// Which destination.
     pub destination: DestinationName,
-    /// Deliveries that wait.
+    /// The number of waiting deliveries.
     pub pending: u64,
-    /// Deliveries in flight.
+    /// The number of leased deliveries.
     pub sending: u64,
-    /// Deliveries given up.
+    /// The number of dead deliveries.
     pub dead: u64,
-    /// When the oldest that waits or is in flight was made.
+    /// When the oldest waiting or leased delivery was created.
     pub oldest_at: Option<Timestamp>,
 }
 
-/// Which events to list.
+/// The filter of an event list. `None` means no restriction.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Only those received by this app.
+    /// Only events received by this app.
     pub via: Option<AppName>,
-    /// Only those in this state.
+    /// Only events in this state.
     pub state: Option<EventState>,
-    /// Only those received since then.
+    /// Only events received at this time or later.
     pub since: Option<Timestamp>,
-    /// Only those received before then.
+    /// Only events received before this time.
     pub until: Option<Timestamp>,
-    /// Only those before this row: the next page.
+    /// Only events before this row, for the next page.
     pub before: Option<EventSeq>,
-    /// At most so many.
+    /// The maximum number of events.
     pub limit: usize,
 }
 
 /// An event in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
-    /// Its row.
+    /// The row id.
     pub seq: EventSeq,
-    /// Its id.
     pub id: EventId,
     /// The app that received it.
     pub via: AppName,
-    /// The platform's name of its type.
+    /// The platform's name of the event type.
     pub event_type: String,
-    /// The feedback it is about.
+    /// The feedback it is about; `None` if it is about none.
     pub feedback_id: Option<String>,
     /// When it was received.
     pub received_at: Timestamp,
-    /// What became of it.
     pub state: EventState,
-    /// Its deliveries by state.
+    /// The number of deliveries by state.
     pub deliveries: Vec<(DeliveryState, u64)>,
-    /// The rules that its deliveries go by, each once, with the highest severity.
+    /// The rules of its deliveries, each once, with the highest severity.
     pub rules: Vec<(RuleName, Severity)>,
-    /// The decrypted body; `None` once it is removed, or where none was kept.
+    /// The decrypted body; `None` if it was removed or not kept.
     pub body: Option<Private>,
 }
 
-/// Which deliveries to list.
+/// The filter of a delivery list. `None` means no restriction.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// Only those to this destination.
+    /// Only deliveries to this destination.
     pub destination: Option<DestinationName>,
-    /// Only those in one of these states; empty: all.
+    /// Only deliveries in one of these states; empty means all.
     pub states: Vec<DeliveryState>,
-    /// Only those of this event.
+    /// Only deliveries of this event.
     pub event: Option<EventSeq>,
-    /// Only this one.
+    /// Only this delivery.
     pub id: Option<DeliveryId>,
-    /// Only those made since then.
+    /// Only deliveries created at this time or later.
     pub since: Option<Timestamp>,
-    /// Only those made before then.
+    /// Only deliveries created before this time.
     pub until: Option<Timestamp>,
-    /// Only those of this rule.
+    /// Only deliveries of this rule.
     pub rule: Option<RuleName>,
-    /// Only those before this one: the next page.
+    /// Only deliveries before this one, for the next page.
     pub before: Option<DeliveryId>,
-    /// At most so many.
+    /// The maximum number of deliveries.
     pub limit: usize,
 }
 
-/// A place in the order of waiting deliveries: by due time, then by id.
+/// A position in the order of waiting deliveries: by due time, then by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The due time.
     pub due_at: Timestamp,
-    /// The delivery.
     pub id: DeliveryId,
 }
 
 impl Position {
-    /// Before everything.
+    /// The position before all deliveries.
     pub const START: Self = Self {
         due_at: Timestamp::from_millis(i64::MIN),
         id: DeliveryId::from_i64(i64::MIN),
     };
 }
 
-/// Deliveries that may be handed to a fallback.
+/// A page of deliveries that may be rerouted to a fallback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailoverPage {
-    /// Which.
     pub ids: Vec<DeliveryId>,
     /// Where the next page begins.
     pub next: Position,
-    /// Whether there may be more.
+    /// Whether there may be another page.
     pub full: bool,
 }
 
 /// Deliveries whose destination is not configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orphaned {
-    /// Destinations that were found missing now, and how many deliveries wait for each.
+    /// Destinations found missing just now, with the number of deliveries waiting for each.
     pub missing: Vec<(DestinationName, u64)>,
-    /// Deliveries that have ended.
+    /// Deliveries that ended.
     pub ended: Vec<(DeliveryId, DestinationName)>,
 }
 
-/// A delivery that was tried for too long.
+/// A delivery that ended because it was tried for `retry_for`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expired {
-    /// Which.
     pub id: DeliveryId,
     /// The type of its event.
     pub event_type: String,
-    /// Why it existed.
     pub trigger: Trigger,
     /// Why it ended.
     pub reason: String,
-    /// Whether its fallback has it.
+    /// Whether it was rerouted to its fallback.
     pub rerouted: bool,
 }
 
-/// What goes from a destination that does not deliver to its fallback.
+/// Which deliveries a failing destination reroutes to its fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FallBack {
-    /// All that waits: the destination is stopped. It is given up here.
+    /// All waiting deliveries, because the destination is stopped. They end here.
     Everything,
-    /// What is critical: the destination has failed for too long. It stays here too and is tried on.
+    /// Critical deliveries, because the destination failed for too long. They also stay here and are
+    /// retried.
     Critical,
 }

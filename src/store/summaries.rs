@@ -1,11 +1,11 @@
-//! A summary as the store keeps it: numbers alone. The reports it tells of are looked up when it is
-//! sent, so that what was erased meanwhile is in none.
+//! The stored form of a late summary: only numbers. The reports are looked up when the summary is sent,
+//! so that erased ones are not shown.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Summary, Timestamp};
 
-/// The type of a summary in the store.
+/// The event type of a summary in the store.
 pub const SUMMARY: &str = "feedback_relay.summary";
 
 #[derive(Serialize, Deserialize)]
@@ -15,7 +15,7 @@ struct Body {
     last_at_ms: i64,
 }
 
-/// The body of a summary.
+/// Serializes the body of a summary.
 pub(super) fn write_summary(summary: &Summary) -> String {
     let body = Body {
         count: summary.count,
@@ -25,7 +25,7 @@ pub(super) fn write_summary(summary: &Summary) -> String {
     serde_json::to_string(&body).expect("three numbers are JSON")
 }
 
-/// Reads the body of an event whose type is [`SUMMARY`], without the reports it tells of.
+/// Parses the body of an event of type [`SUMMARY`], without its reports.
 pub fn read_summary(body: &str) -> Option<Summary> {
     let body: Body = serde_json::from_str(body).ok()?;
     Some(Summary {

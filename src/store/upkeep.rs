@@ -1,4 +1,4 @@
-//! What is kept for how long, and the store itself.
+//! Retention, statistics and backups.
 
 use super::sqlite::{self, IfAbandoned};
 use super::{Stats, Store, StoreError, Swept};
@@ -6,8 +6,8 @@ use crate::model::*;
 use std::path::Path;
 
 impl Store {
-    /// Removes what retention no longer allows: bodies, payloads and excerpts older than
-    /// `bodies_before`, rows older than `ids_before`. Works in small bites; call again while `more`.
+    /// Removes data past its retention: bodies, payloads and excerpts older than `bodies_before`, rows
+    /// older than `ids_before`. Works in small batches; call again while `more` is set.
     pub async fn sweep(
         &self,
         bodies_before: Timestamp,
@@ -20,8 +20,8 @@ impl Store {
             .await
     }
 
-    /// Marks kept images removed: those older than `before`, and the oldest beyond `bytes_max` in
-    /// all. Returns the ids that no event needs any more, whose bytes are to be deleted.
+    /// Marks kept images as removed: those older than `before`, and the oldest ones beyond `bytes_max`
+    /// in total. Returns the ids that no event uses any more; the caller deletes their bytes.
     pub async fn remove_images(
         &self,
         before: Timestamp,
@@ -34,17 +34,18 @@ impl Store {
             .await
     }
 
-    /// Bytes of all kept images. Looks at each of them: not for every question.
+    /// Returns the total bytes of all kept images. It reads every image row, so call it rarely.
     pub async fn image_bytes(&self) -> Result<u64, StoreError> {
         self.database.read(sqlite::kept_bytes).await
     }
 
-    /// Numbers for `status` and metrics.
+    /// Returns the numbers for `status` and metrics.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.database.read(sqlite::stats).await
     }
 
-    /// Writes a consistent copy of the store to `file`, which must not exist, while the relay runs.
+    /// Writes a consistent copy of the database to `file`, which must not exist. The relay may be
+    /// running.
     pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
         self.database.backup(file).await
     }

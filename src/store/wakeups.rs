@@ -1,4 +1,4 @@
-//! Wakes the workers that a commit has brought work for, and no others.
+//! Wakes only the workers for which a commit created work.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,31 +7,32 @@ use tokio::sync::watch;
 
 use crate::model::DestinationName;
 
-/// What a worker waits for.
+/// The work that a worker waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Deliveries to this destination.
     Destination(DestinationName),
     /// Images to fetch.
     Images,
-    /// Statuses to write back to the platform.
+    /// Statuses to write to the platform.
     Statuses,
 }
 
-/// One counter for each topic that somebody waits for. Clones share them.
+/// One counter per topic that has a subscriber. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wakeups(Arc<Mutex<HashMap<Topic, watch::Sender<u64>>>>);
 
 impl Wakeups {
-    /// Changes when there may be new work of this topic. A hint: it may come too often.
+    /// Returns a counter that changes when there may be new work of this topic. It is a hint and may
+    /// change too often.
     pub(super) fn subscribe(&self, topic: Topic) -> watch::Receiver<u64> {
         let mut counters = self.counters();
-        // Destinations come and go with reloads: counters that nobody reads any more are dropped.
+        // Remove counters without readers, because reloads add and remove destinations.
         counters.retain(|_, counter| counter.receiver_count() > 0);
         counters.entry(topic).or_default().subscribe()
     }
 
-    /// Wakes those who wait for one of `topics`.
+    /// Wakes the subscribers of `topics`.
     pub(super) fn notify(&self, topics: &HashSet<Topic>) {
         if topics.is_empty() {
             return;
@@ -44,7 +45,7 @@ impl Wakeups {
         }
     }
 
-    /// Wakes everyone: another process has changed something.
+    /// Wakes all subscribers, because another process changed something.
     pub(super) fn notify_all(&self) {
         for counter in self.counters().values() {
             counter.send_modify(|count| *count = count.wrapping_add(1));

@@ -64,7 +64,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
         push(relay) == 503
     });
     let took = assert_refused(relay, &Feedback::fault(20_000));
-    relay.wait_for_log("the store did not commit");
+    relay.wait_for_log("failed to commit to the store");
     wait_until("readyz says so", || {
         fill(relay);
         readiness(relay).status == 503

@@ -1,9 +1,9 @@
-//! Retrying and discarding by hand.
+//! Manual retries and discards.
 
 use super::*;
 
 #[tokio::test]
-async fn a_dead_delivery_is_retried_under_its_key_with_its_payload_and_fresh_patience() {
+async fn retried_delivery_keeps_key_and_payload_with_new_retry_for() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -49,7 +49,7 @@ async fn a_dead_delivery_is_retried_under_its_key_with_its_payload_and_fresh_pat
 }
 
 #[tokio::test]
-async fn what_is_discarded_is_not_sent_and_may_be_wanted_again() {
+async fn discarded_delivery_is_not_sent_and_can_be_retried() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -76,7 +76,7 @@ async fn what_is_discarded_is_not_sent_and_may_be_wanted_again() {
 }
 
 #[tokio::test]
-async fn a_dead_delivery_goes_to_another_destination_anew() {
+async fn dead_delivery_can_be_resent_to_another_destination() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("old", Severity::Info)]))

@@ -1,18 +1,18 @@
-//! Messages that wait for a destination that does not deliver.
+//! Messages that wait for a failing destination.
 
 use super::*;
 
-/// What `destination` has of the event, oldest first.
-async fn told(bench: &Bench, event: EventSeq, destination: &str) -> Vec<Delivery> {
+/// Returns the deliveries of the event to `destination`, oldest first.
+async fn sent_to(bench: &Bench, event: EventSeq, destination: &str) -> Vec<Delivery> {
     let filter = DeliveryFilter {
         destination: Some(destination.into()),
         event: Some(event),
         limit: 9,
         ..DeliveryFilter::default()
     };
-    let mut told = bench.store().deliveries(filter).await.unwrap();
-    told.reverse();
-    told
+    let mut sent = bench.store().deliveries(filter).await.unwrap();
+    sent.reverse();
+    sent
 }
 
 fn dead(reason: &str) -> Verdict {
@@ -27,17 +27,17 @@ async fn fallback_that_a_rule_notified_gets_nothing_twice() {
     let both = [("a", Severity::Critical), ("b", Severity::Critical)];
     let event = bench.accept(bench.arrival("e1", &both)).await;
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 0);
-    let of_a = told(&bench, event, "a").await.remove(0);
+    let of_a = sent_to(&bench, event, "a").await.remove(0);
     let why = "its destination is stopped; b has it";
     assert_eq!(
         (of_a.state, of_a.reason.as_deref()),
         (DeliveryState::Dead, Some(why))
     );
-    assert_eq!(told(&bench, event, "b").await.len(), 1);
+    assert_eq!(sent_to(&bench, event, "b").await.len(), 1);
 }
 
 #[tokio::test]
-async fn retry_after_the_fallback_refused_goes_to_the_fallback_again() {
+async fn retry_after_fallback_failure_is_rerouted_again() {
     let bench = Bench::new();
     let event = bench
         .accept(bench.arrival("e1", &[("a", Severity::Info)]))
@@ -45,19 +45,19 @@ async fn retry_after_the_fallback_refused_goes_to_the_fallback_again() {
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
     let refused = bench.lease_one("b").await;
     bench.end(&refused, dead("no")).await;
-    let of_a = told(&bench, event, "a").await.remove(0);
+    let of_a = sent_to(&bench, event, "a").await.remove(0);
     assert_eq!(bench.store().retry(of_a.id).await, Ok(AdminResult::Done));
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
     let second = bench.lease_one("b").await;
     assert_ne!(second.item.delivery.id, refused.item.delivery.id);
     bench.end(&second, Verdict::Done).await;
-    // Once more: now it is there.
+    // Repeat after the fallback delivered it.
     assert_eq!(bench.store().retry(of_a.id).await, Ok(AdminResult::Done));
     assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 0);
 }
 
 #[tokio::test]
-async fn critical_message_that_was_rerouted_stays_and_is_not_rerouted_again() {
+async fn rerouted_critical_message_stays_and_is_not_rerouted_twice() {
     let bench = Bench::new();
     let event = bench
         .accept(bench.arrival("e1", &[("a", Severity::Critical)]))
@@ -76,12 +76,12 @@ async fn critical_message_that_was_rerouted_stays_and_is_not_rerouted_again() {
     };
     let recorded = bench.store().finish_attempt(lease.token, finished).await;
     assert_eq!(recorded, Ok(Recorded::Recorded));
-    let of_a = told(&bench, event, "a").await.remove(0);
+    let of_a = sent_to(&bench, event, "a").await.remove(0);
     assert_eq!(of_a.reason.as_deref(), Some("gone; b has it"));
 }
 
 #[tokio::test]
-async fn each_message_ends_at_its_own_time_of_trying() {
+async fn each_message_expires_after_its_own_retry_for() {
     let retry_for = Duration::from_secs(10);
     let bench = Bench::new();
     let oncall = "oncall".into();
@@ -91,7 +91,7 @@ async fn each_message_ends_at_its_own_time_of_trying() {
         events.push(bench.accept(arrival).await);
         bench.clock.advance(Duration::from_secs(4));
     }
-    // The newest is tried first, and fails.
+    // The newest is tried first and fails.
     let lease = bench.lease("oncall", 1).await.remove(0);
     bench.end(&lease, bench.retry_at(2, Form::Full)).await;
     let expire = async |untried_too| {
@@ -101,21 +101,21 @@ async fn each_message_ends_at_its_own_time_of_trying() {
         let expired = expired.await.unwrap();
         expired.into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
-    let id = async |event| told(&bench, event, "oncall").await[0].id;
+    let id = async |event| sent_to(&bench, event, "oncall").await[0].id;
     assert_eq!(expire(false).await, []);
     assert_eq!(expire(true).await, [id(events[0]).await]);
     bench.clock.advance(Duration::from_secs(4));
     assert_eq!(expire(true).await, [id(events[1]).await]);
     bench.clock.advance(Duration::from_secs(4));
     assert_eq!(expire(false).await, [id(events[2]).await]);
-    let ended = told(&bench, events[2], "oncall").await.remove(0);
+    let ended = sent_to(&bench, events[2], "oncall").await.remove(0);
     let why = "given up after 10 s of trying: too many requests; sent to b instead";
     assert_eq!(ended.reason.as_deref(), Some(why));
     assert_eq!(bench.lease("b", 9).await.len(), 3);
 }
 
 #[tokio::test]
-async fn neither_down_time_nor_a_clock_that_is_set_ends_a_message() {
+async fn downtime_and_clock_changes_do_not_expire_messages() {
     let mut bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -137,7 +137,7 @@ async fn neither_down_time_nor_a_clock_that_is_set_ends_a_message() {
 }
 
 #[tokio::test]
-async fn untried_message_goes_before_one_that_failed_and_a_refused_rate_is_no_failure() {
+async fn untried_message_precedes_failed_and_rate_limit_is_no_failure() {
     let bench = Bench::new();
     for id in ["e1", "e2", "e3"] {
         bench
@@ -160,7 +160,7 @@ async fn untried_message_goes_before_one_that_failed_and_a_refused_rate_is_no_fa
 }
 
 #[tokio::test]
-async fn probes_rotate_over_severities_and_prefer_what_was_not_tried() {
+async fn probes_rotate_over_severities_and_prefer_untried() {
     let bench = Bench::new();
     for (id, severity) in [
         ("c1", Severity::Critical),

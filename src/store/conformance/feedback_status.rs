@@ -1,12 +1,12 @@
-//! Closing the loop: clicks, what the platform says of statuses, the edits and the wish that follow.
+//! Button actions, platform reports, and the resulting edits and outbox entries.
 
 use super::messages::send;
 use super::*;
 
 const APP: &str = "cli_9f5343c580712544";
 
-/// An event told at two places, whose messages can be changed.
-async fn told(bench: &Bench) -> EventSeq {
+/// Accepts an event and delivers editable messages to two destinations.
+async fn accept_and_deliver(bench: &Bench) -> EventSeq {
     let places = [("oncall", Severity::Critical), ("product", Severity::Info)];
     let seq = bench.accept(bench.arrival("e1", &places)).await;
     for (place, handle) in [("oncall", "om_1"), ("product", "C1:1.5")] {
@@ -52,7 +52,7 @@ async fn state(bench: &Bench, event: EventSeq) -> FeedbackState {
 
 async fn lease_status(bench: &Bench) -> Lease<StatusJob> {
     let mut jobs = bench.store().lease_status_jobs(9, LEASE).await.unwrap();
-    assert_eq!(jobs.len(), 1, "one status is to be told");
+    assert_eq!(jobs.len(), 1, "one status is due");
     jobs.remove(0)
 }
 
@@ -64,7 +64,7 @@ async fn finish_status(bench: &Bench, lease: &Lease<StatusJob>, verdict: StatusV
     assert_eq!(recorded, Ok(Recorded::Recorded));
 }
 
-/// The platform says that the feedback of event `e1` has a status.
+/// Builds a platform report of a new status for the feedback of event `e1`.
 fn change(bench: &Bench, id: &str, status: FeedbackStatus, after_s: u64) -> Arrival {
     let at = bench.now() + Duration::from_secs(after_s);
     Arrival {
@@ -86,9 +86,9 @@ fn change(bench: &Bench, id: &str, status: FeedbackStatus, after_s: u64) -> Arri
 }
 
 #[tokio::test]
-async fn a_click_changes_the_state_every_copy_and_the_platform_in_one_act() {
+async fn action_changes_status_messages_and_outbox_at_once() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(now) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -122,9 +122,9 @@ async fn a_click_changes_the_state_every_copy_and_the_platform_in_one_act() {
 }
 
 #[tokio::test]
-async fn the_same_click_again_changes_nothing() {
+async fn repeated_action_changes_nothing() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(first) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -147,14 +147,14 @@ async fn the_same_click_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn one_message_has_one_edit_in_flight_and_the_newest_follows() {
+async fn message_has_one_edit_in_progress_and_the_newest_follows() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let in_flight = bench.lease_one("oncall").await;
     click(&bench, seq, TriageAction::Done).await;
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
-    // At the other place the waiting edit is rendered when it goes.
+    // At the other destination, the waiting edit is rendered when it is sent.
     let other = bench.lease_one("product").await;
     let shown = other.item.state.as_ref().map(|state| state.status);
     assert_eq!(shown, Some(FeedbackStatus::PROCESSED));
@@ -170,9 +170,9 @@ async fn one_message_has_one_edit_in_flight_and_the_newest_follows() {
 }
 
 #[tokio::test]
-async fn an_edit_whose_worker_died_is_taken_up_again() {
+async fn edit_with_expired_lease_is_leased_again() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let lost = bench.lease_one("oncall").await;
     click(&bench, seq, TriageAction::Done).await;
@@ -184,9 +184,9 @@ async fn an_edit_whose_worker_died_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn an_edit_that_comes_to_nothing_is_discarded_and_can_be_asked_for_by_hand() {
+async fn failed_edit_is_discarded_and_can_be_retried() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let lease = bench.lease_one("oncall").await;
     let gone = Verdict::Dead {
@@ -203,7 +203,7 @@ async fn an_edit_that_comes_to_nothing_is_discarded_and_can_be_asked_for_by_hand
         bench.lease_one("oncall").await.item.delivery.trigger,
         Trigger::Edit
     );
-    // It goes nowhere else, whatever becomes of its destination.
+    // It is not rerouted, even if its destination is stopped.
     let all = FallBack::Everything;
     assert_eq!(bench.fall_back("product", "ops", all).await, 0);
     let known = ["oncall".into()];
@@ -221,12 +221,12 @@ async fn an_edit_that_comes_to_nothing_is_discarded_and_can_be_asked_for_by_hand
 }
 
 #[tokio::test]
-async fn messages_that_can_no_longer_be_changed_are_left_alone() {
+async fn messages_that_are_not_editable_get_no_edit() {
     let bench = Bench::new();
     let places = [("oncall", Severity::Info), ("plain", Severity::Info)];
     let seq = bench.accept(bench.arrival("e1", &places)).await;
     send(&bench, &bench.lease_one("oncall").await, "om_1").await;
-    // A message that went as text is no card.
+    // A message sent as text is not a card.
     let plain = bench.lease_one("plain").await;
     bench.end(&plain, bench.retry_at(0, Form::Text)).await;
     send(&bench, &bench.lease_one("plain").await, "om_2").await;
@@ -244,9 +244,9 @@ async fn messages_that_can_no_longer_be_changed_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_change_is_undone_once_and_only_for_a_while() {
+async fn change_can_be_undone_once_within_the_undo_period() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let ActionOutcome::Changed(done) = click(&bench, seq, TriageAction::Done).await else {
         panic!("nothing changed");
@@ -281,14 +281,14 @@ async fn a_change_is_undone_once_and_only_for_a_while() {
 }
 
 #[tokio::test]
-async fn the_platform_is_told_the_newest_wish_and_one_at_a_time() {
+async fn newest_status_is_written_to_platform_one_at_a_time() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let claim = lease_status(&bench).await;
     click(&bench, seq, TriageAction::Done).await;
     let none = bench.store().lease_status_jobs(9, LEASE).await.unwrap();
-    assert_eq!(none.len(), 0, "the first is being told");
+    assert_eq!(none.len(), 0, "the first is in progress");
     let until = Some(bench.now() + LEASE);
     assert_eq!(bench.store().next_status_due_at().await, Ok(until));
     finish_status(&bench, &claim, StatusVerdict::Done).await;
@@ -316,9 +316,9 @@ async fn the_platform_is_told_the_newest_wish_and_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn what_the_platform_does_not_take_holds_here_alone_and_messages_say_so() {
+async fn rejected_status_is_local_only_and_messages_show_it() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     bench
         .end(&bench.lease_one("oncall").await, Verdict::Done)
@@ -340,9 +340,9 @@ async fn what_the_platform_does_not_take_holds_here_alone_and_messages_say_so() 
 }
 
 #[tokio::test]
-async fn without_anyone_to_act_there_the_platform_is_not_told() {
+async fn action_without_operator_is_not_written_to_platform() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = ApplyAction {
         operator: None,
         through: ChangeSource::Slack,
@@ -354,7 +354,7 @@ async fn without_anyone_to_act_there_the_platform_is_not_told() {
     assert!(claimed.local_only);
     let none = bench.store().lease_status_jobs(9, LEASE).await.unwrap();
     assert_eq!(none.len(), 0);
-    // Taking it back leaves nothing that the platform would have to know.
+    // Undo leaves nothing to write to the platform.
     let ActionOutcome::Changed(back) = undo(&bench, seq, claimed.changed_at).await else {
         panic!("nothing changed");
     };
@@ -364,9 +364,9 @@ async fn without_anyone_to_act_there_the_platform_is_not_told() {
 }
 
 #[tokio::test]
-async fn undoing_what_held_here_only_leads_to_what_held_here_only_before() {
+async fn undo_of_local_only_status_restores_local_only_status() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = |act| ApplyAction {
         operator: None,
         ..acting(seq, act)
@@ -392,9 +392,9 @@ async fn undoing_what_held_here_only_leads_to_what_held_here_only_before() {
 }
 
 #[tokio::test]
-async fn what_held_here_only_does_not_when_the_platform_says_the_same() {
+async fn status_is_not_local_only_once_platform_reports_it() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let here = ApplyAction {
         operator: None,
         ..acting(seq, TriageAction::Done)
@@ -407,12 +407,12 @@ async fn what_held_here_only_does_not_when_the_platform_says_the_same() {
 }
 
 #[tokio::test]
-async fn a_wish_that_was_given_up_while_it_was_told_is_not_told_again() {
+async fn entry_cancelled_during_its_attempt_is_not_retried() {
     let mut bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     let claim = lease_status(&bench).await;
-    // Meanwhile somebody closes it in Feishu, and our call fails.
+    // Meanwhile somebody closes it in Feishu, and the relay's request fails.
     bench
         .accept(change(&bench, "u1", FeedbackStatus::CLOSED, 120))
         .await;
@@ -433,7 +433,7 @@ async fn a_wish_that_was_given_up_while_it_was_told_is_not_told_again() {
     assert_eq!(state(&bench, seq).await.status, FeedbackStatus::CLOSED);
 }
 
-/// What the platform's list says.
+/// Builds the platform's list.
 fn listed(bench: &Bench, status: FeedbackStatus, after_s: u64) -> Vec<FeedbackChange> {
     let change = change(bench, "x", status, after_s).change.unwrap();
     vec![FeedbackChange {
@@ -443,9 +443,9 @@ fn listed(bench: &Bench, status: FeedbackStatus, after_s: u64) -> Vec<FeedbackCh
 }
 
 #[tokio::test]
-async fn a_list_tells_of_changes_whose_events_were_missed_and_takes_no_click_back() {
+async fn list_adds_missed_changes_and_reverts_no_action() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let says = |listed| bench.store().platform_lists(listed);
     let of = |status, after_s| listed(&bench, status, after_s);
     assert_eq!(says(of(FeedbackStatus::UNPROCESSED, 0)).await, Ok(0));
@@ -483,9 +483,9 @@ async fn a_list_tells_of_changes_whose_events_were_missed_and_takes_no_click_bac
 }
 
 #[tokio::test]
-async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
+async fn platform_report_changes_status_and_every_message() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     bench
         .accept(change(&bench, "u1", FeedbackStatus::CLOSED, 0))
         .await;
@@ -502,9 +502,9 @@ async fn the_platforms_word_changes_the_state_and_every_copy_with_the_event() {
 }
 
 #[tokio::test]
-async fn of_words_out_of_order_the_newest_holds() {
+async fn newest_of_reordered_platform_reports_wins() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     bench.clock.advance(Duration::from_secs(100));
     let newer = change(&bench, "u2", FeedbackStatus::PROCESSED, 0);
     let mut older = change(&bench, "u1", FeedbackStatus::PROCESSING, 0);
@@ -523,9 +523,9 @@ async fn of_words_out_of_order_the_newest_holds() {
 }
 
 #[tokio::test]
-async fn the_echo_of_our_own_wish_edits_and_tells_nobody_twice() {
+async fn echo_of_own_request_causes_no_edit_or_message() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     for place in ["oncall", "product"] {
         bench
@@ -534,7 +534,8 @@ async fn the_echo_of_our_own_wish_edits_and_tells_nobody_twice() {
     }
     let job = lease_status(&bench).await;
     finish_status(&bench, &job, StatusVerdict::Done).await;
-    // Whose message shows it has been told; others, that asked for changes, have not.
+    // The destination whose message shows the change needs no delivery; others that asked for changes
+    // do.
     let echo = Arrival {
         deliveries: vec![
             bench.delivery("oncall", Severity::Info),
@@ -550,9 +551,9 @@ async fn the_echo_of_our_own_wish_edits_and_tells_nobody_twice() {
 }
 
 #[tokio::test]
-async fn the_late_echo_of_what_was_undone_does_not_bring_it_back() {
+async fn late_echo_of_undone_status_is_ignored() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(claimed) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -560,7 +561,7 @@ async fn the_late_echo_of_what_was_undone_does_not_bring_it_back() {
     finish_status(&bench, &job, StatusVerdict::Done).await;
     bench.clock.advance(Duration::from_secs(2));
     undo(&bench, seq, claimed.changed_at).await;
-    // The platform's clock is a little ahead of ours.
+    // The platform's clock is slightly ahead.
     bench
         .accept(change(&bench, "u1", FeedbackStatus::PROCESSING, 1))
         .await;
@@ -572,12 +573,12 @@ async fn the_late_echo_of_what_was_undone_does_not_bring_it_back() {
 }
 
 #[tokio::test]
-async fn a_word_that_comes_before_its_feedback_is_kept_for_it() {
+async fn platform_report_before_its_feedback_is_kept() {
     let bench = Bench::new();
     bench
         .accept(change(&bench, "u1", FeedbackStatus::PROCESSING, 0))
         .await;
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     assert_eq!(state(&bench, seq).await.status, FeedbackStatus::PROCESSING);
     assert_eq!(
         bench.lease("oncall", 9).await.len(),
@@ -587,9 +588,9 @@ async fn a_word_that_comes_before_its_feedback_is_kept_for_it() {
 }
 
 #[tokio::test]
-async fn news_of_a_feedback_go_under_its_first_message() {
+async fn status_change_replies_to_the_first_message() {
     let bench = Bench::new();
-    told(&bench).await;
+    accept_and_deliver(&bench).await;
     let news = Arrival {
         deliveries: vec![
             bench.delivery("oncall", Severity::Warning),
@@ -606,7 +607,7 @@ async fn news_of_a_feedback_go_under_its_first_message() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_on_its_way_while_the_status_changed_is_edited_after_it() {
+async fn message_sent_during_a_status_change_is_edited() {
     let bench = Bench::new();
     let seq = bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -622,9 +623,9 @@ async fn a_message_that_was_on_its_way_while_the_status_changed_is_edited_after_
 }
 
 #[tokio::test]
-async fn erasing_an_event_forgets_who_acted_on_it() {
+async fn erased_event_has_no_actors() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     bench.store().erase(seq).await.unwrap();
     assert_eq!(bench.files_with("Li Lei marker"), Vec::<String>::new());
@@ -635,7 +636,7 @@ async fn erasing_an_event_forgets_who_acted_on_it() {
     );
     let none = bench.store().lease_status_jobs(9, LEASE).await.unwrap();
     assert_eq!(none.len(), 0);
-    // Nothing can be shown any more, and still it can be moved.
+    // Nothing can be shown any more, but the status can still be changed.
     assert!(matches!(
         click(&bench, seq, TriageAction::Done).await,
         ActionOutcome::Changed(_)
@@ -644,9 +645,9 @@ async fn erasing_an_event_forgets_who_acted_on_it() {
 }
 
 #[tokio::test]
-async fn a_clickers_name_can_be_erased_wherever_they_clicked() {
+async fn actor_is_erased_from_all_their_actions() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     let ActionOutcome::Changed(claimed) = click(&bench, seq, TriageAction::Claim).await else {
         panic!("nothing changed");
     };
@@ -663,7 +664,8 @@ async fn a_clickers_name_can_be_erased_wherever_they_clicked() {
     assert_eq!(bench.files_with("Li Lei marker"), [""; 0]);
     assert_eq!(bench.files_with("ou_li"), [""; 0]);
     assert_eq!(bench.store().clicks_of("ou_li").await, Ok(0));
-    // What it led to holds, here: Feishu was not told yet, and now is not told in this name.
+    // The status stays, but only locally: it was not written to Feishu yet, and now cannot be in this
+    // name.
     let now = state(&bench, seq).await;
     assert_eq!((now.status, now.by.id), (claimed.status, None));
     assert!(now.local_only);
@@ -676,9 +678,9 @@ async fn a_clickers_name_can_be_erased_wherever_they_clicked() {
 }
 
 #[tokio::test]
-async fn states_end_with_their_events() {
+async fn statuses_are_removed_with_their_events() {
     let bench = Bench::new();
-    let seq = told(&bench).await;
+    let seq = accept_and_deliver(&bench).await;
     click(&bench, seq, TriageAction::Claim).await;
     for place in ["oncall", "product"] {
         bench

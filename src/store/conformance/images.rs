@@ -1,14 +1,14 @@
-//! Images: fetched in time, waited for briefly, sent after the message where they came late.
+//! Images: fetched in time, awaited briefly, and sent after the message if they are late.
 
 use super::*;
 
-async fn with_pictures(bench: &Bench, count: usize) -> EventSeq {
+async fn accept_with_images(bench: &Bench, count: usize) -> EventSeq {
     let arrival = bench.arrival("e1", &[("oncall", Severity::Critical)]);
     bench.accept(bench.with_images(arrival, count)).await
 }
 
 #[tokio::test]
-async fn the_nearest_deadline_is_fetched_first_and_again_when_its_lease_ends() {
+async fn nearest_deadline_is_leased_first_and_again_after_expiry() {
     let bench = Bench::new();
     for (id, hours) in [("far", 72), ("near", 1), ("middle", 9)] {
         let arrival = bench.with_images(bench.arrival(id, &[]), 1);
@@ -44,9 +44,9 @@ async fn the_nearest_deadline_is_fetched_first_and_again_when_its_lease_ends() {
 }
 
 #[tokio::test]
-async fn an_image_is_tried_again_when_it_is_due_or_the_configuration_changed() {
+async fn image_is_retried_when_due_or_after_a_reload() {
     let bench = Bench::new();
-    let seq = with_pictures(&bench, 1).await;
+    let seq = accept_with_images(&bench, 1).await;
     let lease = bench.lease_image().await;
     let due_at = bench.now() + Duration::from_secs(70 * 3600);
     let reason = "img.example.com is not in images.allow_hosts".to_owned();
@@ -76,9 +76,9 @@ async fn an_image_is_tried_again_when_it_is_due_or_the_configuration_changed() {
 }
 
 #[tokio::test]
-async fn a_message_waits_for_its_images_until_they_are_settled() {
+async fn message_waits_until_its_images_are_settled() {
     let bench = Bench::new();
-    with_pictures(&bench, 2).await;
+    accept_with_images(&bench, 2).await;
     assert_eq!(bench.lease("oncall", 1).await.len(), 0);
     let due_at = bench.now() + Duration::from_secs(3);
     assert_eq!(
@@ -102,9 +102,9 @@ async fn a_message_waits_for_its_images_until_they_are_settled() {
 }
 
 #[tokio::test]
-async fn a_message_waits_no_longer_than_its_due_time_and_late_images_follow_together() {
+async fn message_is_sent_when_due_and_late_images_follow_together() {
     let bench = Bench::new();
-    let seq = with_pictures(&bench, 3).await;
+    let seq = accept_with_images(&bench, 3).await;
     bench.clock.advance(Duration::from_secs(3));
     let message = bench.lease_one("oncall").await;
     let jobs = bench.lease_images(3).await;
@@ -138,9 +138,9 @@ async fn a_message_waits_no_longer_than_its_due_time_and_late_images_follow_toge
 }
 
 #[tokio::test]
-async fn late_images_wait_three_seconds_at_most_for_the_others() {
+async fn late_images_wait_at_most_three_seconds_for_others() {
     let bench = Bench::new();
-    with_pictures(&bench, 2).await;
+    accept_with_images(&bench, 2).await;
     bench.clock.advance(Duration::from_secs(3));
     let message = bench.lease_one("oncall").await;
     bench.deliver(&message, 0).await;
@@ -163,9 +163,9 @@ async fn late_images_wait_three_seconds_at_most_for_the_others() {
 }
 
 #[tokio::test]
-async fn an_image_that_came_between_rendering_and_record_follows_too() {
+async fn image_kept_between_rendering_and_record_follows() {
     let bench = Bench::new();
-    with_pictures(&bench, 1).await;
+    accept_with_images(&bench, 1).await;
     bench.clock.advance(Duration::from_secs(3));
     let message = bench.lease_one("oncall").await;
     let job = bench.lease_image().await;
@@ -177,12 +177,12 @@ async fn an_image_that_came_between_rendering_and_record_follows_too() {
     assert_eq!(
         bench.lease("oncall", 9).await.len(),
         0,
-        "pictures that are refused are not sent for ever"
+        "rejected images are not resent forever"
     );
 }
 
 #[tokio::test]
-async fn who_shows_no_images_or_never_got_the_message_gets_none_late() {
+async fn late_images_skip_destinations_without_images_or_message() {
     let bench = Bench::new();
     let to = [("archive", Severity::Info), ("dead", Severity::Info)];
     bench
@@ -207,7 +207,7 @@ async fn who_shows_no_images_or_never_got_the_message_gets_none_late() {
 }
 
 #[tokio::test]
-async fn a_key_is_kept_for_each_app_and_image() {
+async fn image_key_is_stored_per_app_and_image() {
     let mut bench = Bench::new();
     let (one, two) = (ImageId::of(b"one"), ImageId::of(b"two"));
     bench
@@ -230,7 +230,7 @@ async fn a_key_is_kept_for_each_app_and_image() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_longer_valid_is_forgotten_with_the_rendering_that_shows_it() {
+async fn invalid_image_key_is_deleted_with_its_rendering() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -261,8 +261,8 @@ async fn a_key_that_is_no_longer_valid_is_forgotten_with_the_rendering_that_show
     assert!(key("cli_a", &two).await.is_some() && key("cli_b", &one).await.is_some());
 }
 
-/// Accepts an event with one image on this host, that ends after so many hours.
-async fn with_picture_on(bench: &Bench, id: &str, host: &str, hours: u64) {
+/// Accepts an event with one image on this host, whose address expires in `hours` hours.
+async fn accept_with_image_on(bench: &Bench, id: &str, host: &str, hours: u64) {
     let arrival = Arrival {
         images: vec![Private::new(format!("https://{host}/p.png"))],
         images_deadline_at: bench.now() + Duration::from_secs(hours * 3600),
@@ -271,7 +271,7 @@ async fn with_picture_on(bench: &Bench, id: &str, host: &str, hours: u64) {
     bench.accept(arrival).await;
 }
 
-/// The ids of the events whose images are leased.
+/// Leases image jobs and returns the ids of their events.
 async fn leased(bench: &Bench, count: usize, hosts: &ImageHosts) -> Vec<String> {
     let leased = bench.store().lease_images(count, LEASE, hosts).await;
     let leases = leased.unwrap().leases.into_iter();
@@ -285,12 +285,12 @@ fn room(free: usize, overdue_only: bool) -> HostRoom {
 }
 
 #[tokio::test]
-async fn image_of_another_host_goes_before_the_many_of_one() {
+async fn host_with_many_images_does_not_delay_another() {
     let bench = Bench::new();
     for number in 0..20 {
-        with_picture_on(&bench, &format!("old-{number}"), "hangs.example.com:81", 1).await;
+        accept_with_image_on(&bench, &format!("old-{number}"), "hangs.example.com:81", 1).await;
     }
-    with_picture_on(&bench, "new", "answers.example.com", 72).await;
+    accept_with_image_on(&bench, "new", "answers.example.com", 72).await;
     let hosts = ImageHosts {
         room: 2,
         ..ImageHosts::default()
@@ -304,9 +304,9 @@ async fn image_of_another_host_goes_before_the_many_of_one() {
 }
 
 #[tokio::test]
-async fn first_attempts_go_before_others_but_for_their_turn() {
+async fn first_attempts_precede_retries_except_on_their_turn() {
     let bench = Bench::new();
-    with_picture_on(&bench, "tried", "a.example.com", 1).await;
+    accept_with_image_on(&bench, "tried", "a.example.com", 1).await;
     let lease = bench.lease_image().await;
     let verdict = ImageVerdict::RetryAt {
         due_at: bench.now(),
@@ -317,8 +317,8 @@ async fn first_attempts_go_before_others_but_for_their_turn() {
         bench.finish_image(&lease, verdict).await,
         Recorded::Recorded
     );
-    with_picture_on(&bench, "new", "a.example.com", 72).await;
-    with_picture_on(&bench, "newer", "b.example.com", 72).await;
+    accept_with_image_on(&bench, "new", "a.example.com", 72).await;
+    accept_with_image_on(&bench, "newer", "b.example.com", 72).await;
     let hosts = ImageHosts::default();
     assert_eq!(leased(&bench, 1, &hosts).await, ["new"]);
     let turn = ImageHosts {
@@ -329,10 +329,10 @@ async fn first_attempts_go_before_others_but_for_their_turn() {
 }
 
 #[tokio::test]
-async fn paused_host_is_asked_only_for_what_must_end() {
+async fn paused_host_gets_only_overdue_jobs() {
     let bench = Bench::new();
-    with_picture_on(&bench, "ends", "dead.example.com", 1).await;
-    with_picture_on(&bench, "lives", "dead.example.com", 72).await;
+    accept_with_image_on(&bench, "ends", "dead.example.com", 1).await;
+    accept_with_image_on(&bench, "lives", "dead.example.com", 72).await;
     let hosts = ImageHosts {
         rooms: [("dead.example.com".to_owned(), room(1, true))].into(),
         ..ImageHosts::default()
@@ -342,13 +342,13 @@ async fn paused_host_is_asked_only_for_what_must_end() {
     assert_eq!(leased(&bench, 9, &hosts).await, ["ends"]);
 }
 
-/// Strangers can name any number of hosts: no look goes through all of them, and none is left out.
+/// A reporter can name any number of hosts. No poll visits all of them, and none is left out.
 #[tokio::test]
-async fn many_hosts_are_gone_through_in_several_looks() {
+async fn many_hosts_are_covered_by_several_polls() {
     let bench = Bench::new();
     let names: Vec<_> = (0..150).map(|n| format!("h{n:03}.example.com")).collect();
     for name in &names {
-        with_picture_on(&bench, name, name, 72).await;
+        accept_with_image_on(&bench, name, name, 72).await;
     }
     let dead = names.iter().take(149).cloned();
     let mut hosts = ImageHosts {
@@ -366,7 +366,7 @@ async fn many_hosts_are_gone_through_in_several_looks() {
 }
 
 #[tokio::test]
-async fn third_lease_lost_in_a_row_ends_the_image() {
+async fn third_lost_lease_in_a_row_gives_the_image_up() {
     let bench = Bench::new();
     let arrival = bench.arrival("e1", &[("oncall", Severity::Info)]);
     let event = bench.accept(bench.with_images(arrival, 1)).await;
@@ -394,7 +394,7 @@ async fn third_lease_lost_in_a_row_ends_the_image() {
 }
 
 #[tokio::test]
-async fn attempt_that_comes_to_an_end_forgives_lost_leases() {
+async fn completed_attempt_resets_lost_leases() {
     let bench = Bench::new();
     let arrival = bench.arrival("e1", &[]);
     bench.accept(bench.with_images(arrival, 1)).await;
@@ -414,9 +414,9 @@ async fn attempt_that_comes_to_an_end_forgives_lost_leases() {
     }
 }
 
-/// An image that ends the process at each check would end it for ever.
+/// Otherwise an image that crashes the process at each check would crash it forever.
 #[tokio::test]
-async fn check_that_ends_the_process_is_remembered_by_the_next_one() {
+async fn check_that_crashes_the_process_counts_as_lost_lease() {
     let mut bench = Bench::new();
     let arrival = bench.arrival("e1", &[]);
     let event = bench.accept(bench.with_images(arrival, 1)).await;
@@ -434,9 +434,9 @@ async fn check_that_ends_the_process_is_remembered_by_the_next_one() {
 }
 
 #[tokio::test]
-async fn image_on_a_refused_host_holds_no_message_up() {
+async fn image_on_a_refused_host_does_not_delay_messages() {
     let bench = Bench::new();
-    let event = with_pictures(&bench, 2).await;
+    let event = accept_with_images(&bench, 2).await;
     let (one, two) = (bench.lease_image().await, bench.lease_image().await);
     let refused = ImageVerdict::RetryAt {
         due_at: bench.now() + Duration::from_secs(600),
@@ -453,7 +453,7 @@ async fn image_on_a_refused_host_holds_no_message_up() {
     let message = bench.lease_one("oncall").await;
     assert!(message.item.images[0].refused);
     bench.deliver(&message, 0b10).await;
-    // The operator adds the host.
+    // The operator allows the host.
     assert_eq!(bench.store().make_images_due().await, Ok(1));
     let again = bench.lease_image().await;
     bench.keep(&again, "one").await;

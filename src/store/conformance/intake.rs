@@ -1,9 +1,9 @@
-//! Accepting: once, whole, and known again.
+//! Accepting events: once, completely, and detected when repeated.
 
 use super::*;
 
 #[tokio::test]
-async fn what_was_accepted_comes_back_as_it_was() {
+async fn accepted_event_is_read_back_unchanged() {
     let mut bench = Bench::new();
     let arrival = bench.arrival("e1", &[("oncall", Severity::Critical)]);
     let spec = arrival.deliveries[0].spec.clone();
@@ -45,7 +45,7 @@ async fn what_was_accepted_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
+async fn repeat_by_event_id_or_feedback_id_writes_nothing() {
     let mut bench = Bench::new();
     let first = bench.arrival("e1", &[("oncall", Severity::Info)]);
     let seq = bench.accept(first.clone()).await;
@@ -70,7 +70,7 @@ async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
         feedback: Some(("cli_other".into(), "fb-e1".into())),
         ..first.clone()
     };
-    // What one app is told hides nothing of another, whatever it says it is about.
+    // The events of one app must not hide those of another, even about the same feedback.
     let of_another = Arrival {
         id: "e3".into(),
         via: "mall".into(),
@@ -88,7 +88,7 @@ async fn a_repeat_is_known_by_event_id_and_by_feedback_id_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn an_ignored_event_is_kept_without_a_body() {
+async fn ignored_event_is_kept_without_body() {
     let bench = Bench::new();
     let arrival = Arrival {
         state: EventState::Ignored,
@@ -116,7 +116,7 @@ async fn no_more_images_are_fetched_than_the_limit() {
 }
 
 #[tokio::test]
-async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
+async fn workers_are_woken_by_accepts_and_not_by_polls() {
     let bench = Bench::new();
     let mut changes = bench.store().wakeups(Topic::Destination("oncall".into()));
     let mut others = bench.store().wakeups(Topic::Destination("other".into()));
@@ -124,7 +124,7 @@ async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
     others.mark_unchanged();
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
     bench.accept(bench.arrival("e0", &[])).await;
-    assert!(!changes.has_changed().unwrap(), "nobody is told of it");
+    assert!(!changes.has_changed().unwrap(), "no worker is woken");
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
         .await;
@@ -133,7 +133,7 @@ async fn workers_are_told_of_what_was_accepted_and_not_of_looking() {
 }
 
 #[tokio::test]
-async fn a_secret_is_made_once_and_outlives_a_restart() {
+async fn secret_is_created_once_and_survives_a_restart() {
     let mut bench = Bench::new();
     let secret = bench.store().secret("links").await.unwrap();
     assert_ne!(secret, [0; 32]);
@@ -144,7 +144,7 @@ async fn a_secret_is_made_once_and_outlives_a_restart() {
 }
 
 #[tokio::test]
-async fn deliveries_of_a_kept_event_are_due_at_once_and_of_no_event_refused() {
+async fn deliveries_are_added_only_to_kept_events_and_due_at_once() {
     let bench = Bench::new();
     let seq = bench.accept(bench.arrival("e1", &[])).await;
     let replay = NewDelivery {
@@ -168,7 +168,7 @@ async fn deliveries_of_a_kept_event_are_due_at_once_and_of_no_event_refused() {
 }
 
 #[tokio::test]
-async fn lists_show_the_newest_first_page_by_page() {
+async fn event_list_is_paged_newest_first() {
     let bench = Bench::new();
     for n in 0..5 {
         let arrival = bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]);
@@ -240,7 +240,7 @@ async fn lists_show_the_newest_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_listed_event_has_its_words_and_the_rules_of_its_messages() {
+async fn listed_event_has_its_body_and_its_rules() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival(
@@ -261,7 +261,7 @@ async fn a_listed_event_has_its_words_and_the_rules_of_its_messages() {
 }
 
 #[tokio::test]
-async fn a_replay_settles_an_event_once() {
+async fn event_is_replayed_once() {
     let bench = Bench::new();
     let mut arrival = bench.arrival("e1", &[]);
     arrival.state = EventState::Unrouted;
@@ -285,7 +285,7 @@ async fn a_replay_settles_an_event_once() {
 }
 
 #[tokio::test]
-async fn the_events_of_feedbacks_are_found_as_far_as_they_are_kept() {
+async fn kept_events_of_feedbacks_are_found() {
     let bench = Bench::new();
     let mut arrival = bench.arrival("e1", &[]);
     arrival.feedback = Some(("cli_1".into(), "70".into()));

@@ -1,8 +1,8 @@
-//! Late reports: kept quietly, told once, together.
+//! Late reports: stored without a message, and summarised once.
 
 use super::*;
 
-/// A late event whose chats are these, reported so many minutes ago.
+/// Accepts a late report for these chats, reported `minutes_ago`.
 async fn late(bench: &Bench, id: &str, chats: &[&str], minutes_ago: u64) -> Accepted {
     let late = chats.iter().map(|chat| LateTelling {
         destination: (*chat).into(),
@@ -14,7 +14,7 @@ async fn late(bench: &Bench, id: &str, chats: &[&str], minutes_ago: u64) -> Acce
     accepted.unwrap()
 }
 
-fn told(lease: &Lease<Work>) -> (u64, Vec<String>) {
+fn summarised(lease: &Lease<Work>) -> (u64, Vec<String>) {
     let event = &lease.item.event;
     assert_eq!(event.event_type, SUMMARY);
     let summary = read_summary(event.body.as_ref().unwrap().expose()).unwrap();
@@ -23,14 +23,18 @@ fn told(lease: &Lease<Work>) -> (u64, Vec<String>) {
 }
 
 #[tokio::test]
-async fn each_chat_hears_of_a_rules_late_reports_in_one_summary_even_after_a_crash() {
+async fn chat_gets_one_summary_per_rule_even_after_a_crash() {
     let mut bench = Bench::new();
     for (id, minutes_ago) in [("e1", 90), ("e2", 500), ("e3", 70)] {
         late(&bench, id, &["oncall", "product"], minutes_ago).await;
     }
     late(&bench, "e4", &["oncall"], 80).await;
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
-    assert_eq!(bench.lease("warehouse", 9).await.len(), 4, "told singly");
+    assert_eq!(
+        bench.lease("warehouse", 9).await.len(),
+        4,
+        "each has a message of its own"
+    );
     bench.reopen();
 
     let made = bench.store().summarise_late().await.unwrap();
@@ -39,7 +43,7 @@ async fn each_chat_hears_of_a_rules_late_reports_in_one_summary_even_after_a_cra
     bench.reopen();
     let oncall = bench.lease_one("oncall").await;
     let newest = ["e3", "e4", "e1", "e2"].map(String::from).to_vec();
-    assert_eq!(told(&oncall), (4, newest));
+    assert_eq!(summarised(&oncall), (4, newest));
     let spec = &oncall.item.delivery.spec;
     assert_eq!(spec.rule.as_str(), "blank screen");
     assert_eq!(
@@ -47,7 +51,7 @@ async fn each_chat_hears_of_a_rules_late_reports_in_one_summary_even_after_a_cra
         ("summary", 0)
     );
     let product = bench.lease_one("product").await;
-    assert_eq!(told(&product).0, 3);
+    assert_eq!(summarised(&product).0, 3);
     let seq = bench.store().event("e4").await.unwrap().unwrap().seq;
     let summary = Some(oncall.item.event.id.clone());
     let summaries = bench.store().summaries_of(seq).await;
@@ -57,11 +61,11 @@ async fn each_chat_hears_of_a_rules_late_reports_in_one_summary_even_after_a_cra
     late(&bench, "e5", &["oncall"], 61).await;
     bench.store().summarise_late().await.unwrap();
     let again = bench.lease_one("oncall").await;
-    assert_eq!(told(&again), (1, vec!["e5".to_owned()]));
+    assert_eq!(summarised(&again), (1, vec!["e5".to_owned()]));
 }
 
 #[tokio::test]
-async fn a_repeat_is_not_told_late_and_newest_are_few() {
+async fn repeat_is_not_summarised_and_newest_are_limited() {
     let bench = Bench::new();
     bench.accept(bench.arrival("e0", &[])).await;
     let repeat = late(&bench, "e0", &["oncall"], 90).await;
@@ -71,13 +75,13 @@ async fn a_repeat_is_not_told_late_and_newest_are_few() {
         late(&bench, &format!("e{n}"), &["oncall"], 60 + n).await;
     }
     bench.store().summarise_late().await.unwrap();
-    let (count, newest) = told(&bench.lease_one("oncall").await);
+    let (count, newest) = summarised(&bench.lease_one("oncall").await);
     assert_eq!((count, newest.len()), (9, SUMMARY_NEWEST_MAX));
     assert_eq!(newest[0], "e1");
 }
 
 #[tokio::test]
-async fn what_is_erased_is_quoted_in_no_summary() {
+async fn erased_report_is_not_quoted_in_a_summary() {
     let bench = Bench::new();
     for n in 1..=3 {
         late(&bench, &format!("e{n}"), &["oncall"], 60 + n).await;
@@ -87,13 +91,16 @@ async fn what_is_erased_is_quoted_in_no_summary() {
     bench.store().summarise_late().await.unwrap();
     bench.store().erase(seq("e2").await).await.unwrap();
     let lease = bench.lease_one("oncall").await;
-    assert_eq!(told(&lease), (2, vec!["e2".to_owned(), "e3".to_owned()]));
+    assert_eq!(
+        summarised(&lease),
+        (2, vec!["e2".to_owned(), "e3".to_owned()])
+    );
     assert_eq!(lease.item.newest[0].body, None);
     assert!(lease.item.newest[1].body.is_some());
 }
 
 #[tokio::test]
-async fn feedback_is_known_by_the_event_it_came_with() {
+async fn known_feedback_returns_its_event() {
     let bench = Bench::new();
     bench.accept(bench.arrival("e1", &[])).await;
     let app = "cli_9f5343c580712544";
@@ -112,7 +119,7 @@ async fn feedback_is_known_by_the_event_it_came_with() {
 }
 
 #[tokio::test]
-async fn a_mark_begins_now_and_stays() {
+async fn mark_is_set_once() {
     let mut bench = Bench::new();
     let began = bench.now();
     assert_eq!(bench.store().mark("a").await, Ok(None));

@@ -1,9 +1,9 @@
-//! Leasing and closing: in what order, by whom, and what is left behind.
+//! Leasing and completing deliveries: their order, their owner, and what is stored.
 
 use super::*;
 
 #[tokio::test]
-async fn critical_goes_first_and_newest_first_then_the_others_as_they_came() {
+async fn critical_is_leased_newest_first_then_others_in_order() {
     let bench = Bench::new();
     use Severity::{Critical, Info, Warning};
     let arrivals = [
@@ -33,7 +33,7 @@ async fn critical_goes_first_and_newest_first_then_the_others_as_they_came() {
 }
 
 #[tokio::test]
-async fn looking_without_taking_ends_what_was_never_closed() {
+async fn poll_with_count_zero_ends_expired_leases() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -51,7 +51,7 @@ async fn looking_without_taking_ends_what_was_never_closed() {
 }
 
 #[tokio::test]
-async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
+async fn expired_lease_is_taken_over_and_old_owner_writes_nothing() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -86,7 +86,7 @@ async fn a_lease_is_held_until_it_ends_and_its_late_owner_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_restart_takes_up_at_once_what_was_in_flight_with_the_same_key_and_payload() {
+async fn restart_makes_leases_due_with_same_key_and_payload() {
     let mut bench = Bench::new();
     let arrival = bench.arrival("e1", &[("oncall", Severity::Info)]);
     bench.accept(bench.with_images(arrival, 1)).await;
@@ -125,7 +125,7 @@ async fn a_restart_takes_up_at_once_what_was_in_flight_with_the_same_key_and_pay
 }
 
 #[tokio::test]
-async fn an_attempt_is_recorded_with_what_follows_from_it() {
+async fn attempt_is_recorded_with_its_verdict() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -187,7 +187,7 @@ async fn an_attempt_is_recorded_with_what_follows_from_it() {
 }
 
 #[tokio::test]
-async fn of_several_that_are_put_back_those_that_are_held_go() {
+async fn release_affects_only_held_leases() {
     let bench = Bench::new();
     for id in ["e1", "e2", "e3"] {
         let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
@@ -214,7 +214,7 @@ async fn of_several_that_are_put_back_those_that_are_held_go() {
 }
 
 #[tokio::test]
-async fn work_that_is_put_back_has_made_no_attempt() {
+async fn released_lease_counts_no_attempt() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -232,7 +232,7 @@ async fn work_that_is_put_back_has_made_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_dead_delivery_is_followed_by_its_fallback() {
+async fn dead_delivery_is_rerouted_to_its_fallback() {
     let bench = Bench::new();
     let seq = bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Critical)]))
@@ -267,7 +267,7 @@ async fn a_dead_delivery_is_followed_by_its_fallback() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_back_holds_nothing_back() {
+async fn clock_jump_back_delays_no_delivery() {
     let bench = Bench::new();
     let arrival = bench.arrival("e1", &[("oncall", Severity::Info)]);
     bench.accept(bench.with_images(arrival, 1)).await;
@@ -287,13 +287,13 @@ async fn a_clock_that_jumps_back_holds_nothing_back() {
 }
 
 #[tokio::test]
-async fn what_is_due_soon_is_not_due_yet() {
+async fn delivery_due_soon_is_not_leased() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
         .await;
     let mut lease = bench.lease_one("oncall").await;
-    // What a stopped destination waits for its probe, with all its jitter; then the longest pause of all.
+    // The longest wait of a stopped destination's probe with jitter; then the longest pause of all.
     for seconds in [720, 3600] {
         bench.end(&lease, bench.retry_at(seconds, Form::Full)).await;
         assert_eq!(
@@ -307,7 +307,7 @@ async fn what_is_due_soon_is_not_due_yet() {
 }
 
 #[tokio::test]
-async fn a_destination_that_works_again_has_all_its_deliveries_due_newest_critical_first() {
+async fn recovered_destination_sends_newest_critical_first() {
     let bench = Bench::new();
     for (id, severity) in [
         ("c1", Severity::Critical),
@@ -333,7 +333,7 @@ async fn a_destination_that_works_again_has_all_its_deliveries_due_newest_critic
 }
 
 #[tokio::test]
-async fn deliveries_to_a_destination_that_is_gone_are_dead_and_say_why() {
+async fn orphaned_deliveries_are_dead_with_a_reason() {
     let bench = Bench::new();
     let to = [
         ("oncall", Severity::Info),
@@ -361,7 +361,7 @@ async fn deliveries_to_a_destination_that_is_gone_are_dead_and_say_why() {
 }
 
 #[tokio::test]
-async fn orphaned_deliveries_wait_a_while_for_their_destination_and_follow_its_new_name() {
+async fn orphaned_deliveries_wait_and_follow_a_rename() {
     let bench = Bench::new();
     let to = [("old", Severity::Info), ("gone", Severity::Info)];
     bench.accept(bench.arrival("e1", &to)).await;
@@ -378,7 +378,7 @@ async fn orphaned_deliveries_wait_a_while_for_their_destination_and_follow_its_n
     let (old, new) = ("old".into(), "new".into());
     assert_eq!(bench.store().rename_destination(&old, &new).await, Ok(1));
     assert_eq!(bench.lease("new", 9).await.len(), 1);
-    // It comes back for a moment, so the day begins anew.
+    // The destination returns for a moment, so the day begins again.
     bench.clock.advance(day - Duration::from_secs(1));
     assert_eq!(
         settle(&["gone".into(), "new".into()]).await,
@@ -392,7 +392,7 @@ async fn orphaned_deliveries_wait_a_while_for_their_destination_and_follow_its_n
 }
 
 #[tokio::test]
-async fn gates_outlive_a_restart() {
+async fn gates_survive_a_restart() {
     let mut bench = Bench::new();
     let mut gate = GateRecord {
         destination: "oncall".into(),
@@ -420,7 +420,7 @@ async fn gates_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn stats_count_what_waits_is_in_flight_and_dead() {
+async fn stats_count_pending_leased_and_dead_deliveries() {
     let bench = Bench::new();
     let start = bench.now();
     for n in 0..4 {

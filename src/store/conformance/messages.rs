@@ -1,8 +1,8 @@
-//! What platforms call our messages: kept, so that they can be answered and changed.
+//! The platforms' ids of sent messages, kept for replies and edits.
 
 use super::*;
 
-/// Delivers what is leased; the platform calls its message `handle`.
+/// Completes a leased delivery. The platform's id of its message is `handle`.
 pub(super) async fn send(bench: &Bench, lease: &Lease<Work>, handle: &str) {
     let finished = CompletedAttempt {
         handle: Some(MessageHandle(handle.into())),
@@ -13,7 +13,7 @@ pub(super) async fn send(bench: &Bench, lease: &Lease<Work>, handle: &str) {
 }
 
 #[tokio::test]
-async fn late_images_know_the_first_message_of_their_event_at_their_destination() {
+async fn late_images_reply_to_the_first_message() {
     let mut bench = Bench::new();
     let places = [
         ("oncall", Severity::Critical),
@@ -25,7 +25,7 @@ async fn late_images_know_the_first_message_of_their_event_at_their_destination(
     bench.clock.advance(Duration::from_secs(3));
     for (place, handle) in [("oncall", "om_1"), ("product", "C1:1.5")] {
         let lease = bench.lease_one(place).await;
-        assert_eq!(lease.item.message, None, "nothing was told before");
+        assert_eq!(lease.item.message, None, "there is no earlier message");
         send(&bench, &lease, handle).await;
     }
     bench.deliver(&bench.lease_one("archive").await, 0).await;
@@ -44,7 +44,7 @@ async fn late_images_know_the_first_message_of_their_event_at_their_destination(
 }
 
 #[tokio::test]
-async fn an_erased_event_has_no_messages() {
+async fn erased_event_has_no_messages() {
     let bench = Bench::new();
     let arrival = bench.with_images(bench.arrival("e1", &[("oncall", Severity::Info)]), 1);
     let seq = bench.accept(arrival).await;

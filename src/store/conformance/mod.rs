@@ -1,4 +1,4 @@
-//! What the store promises, as tests of its public face: any other store would have to pass them too.
+//! The store's guarantees as tests of its public interface. Any other store would have to pass them too.
 
 mod admin;
 mod failover;
@@ -18,7 +18,7 @@ use super::*;
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
-/// A store in a folder of its own, on a clock that is moved by hand.
+/// A store in its own folder, with a manual clock.
 pub(super) struct Bench {
     pub(super) dir: tempfile::TempDir,
     pub(super) clock: Arc<ManualClock>,
@@ -55,7 +55,7 @@ impl Bench {
         self.store = None;
     }
 
-    /// As after a crash: nothing but the file is left.
+    /// Reopens the store as after a crash: only the file is left.
     pub(super) fn reopen(&mut self) {
         self.close();
         self.store = Some(Store::open(&self.settings(), self.clock()).unwrap());
@@ -69,7 +69,7 @@ impl Bench {
         self.clock.now()
     }
 
-    /// An event whose deliveries, if it has images, wait three seconds for them.
+    /// Builds an event. If it has images, its deliveries wait three seconds for them.
     pub(super) fn arrival(&self, id: &str, deliveries: &[(&str, Severity)]) -> Arrival {
         Arrival {
             id: id.into(),
@@ -148,7 +148,7 @@ impl Bench {
         self.store().release_lease(back).await.unwrap();
     }
 
-    /// Closes what is leased, in time.
+    /// Completes a leased delivery in time.
     pub(super) async fn end(&self, lease: &Lease<Work>, verdict: Verdict) {
         assert_eq!(self.finish(lease, verdict).await, Recorded::Recorded);
     }
@@ -180,7 +180,7 @@ impl Bench {
         }
     }
 
-    /// Delivers what is leased, showing these images.
+    /// Delivers a leased delivery, showing these images.
     pub(super) async fn deliver(&self, lease: &Lease<Work>, shown: u32) {
         let finished = CompletedAttempt {
             shown,
@@ -205,14 +205,14 @@ impl Bench {
         self.lease_images(1).await.remove(0)
     }
 
-    /// Leases so many image jobs, of whatever host.
+    /// Leases `count` image jobs of any host.
     pub(super) async fn lease_images(&self, count: usize) -> Vec<Lease<ImageJob>> {
         let hosts = ImageHosts::default();
         let leased = self.store().lease_images(count, LEASE, &hosts).await;
         leased.unwrap().leases
     }
 
-    /// Keeps the image of the job, whose bytes are `bytes`.
+    /// Completes the image job with an image whose bytes are `bytes`.
     pub(super) async fn keep(&self, lease: &Lease<ImageJob>, bytes: &str) -> ImageId {
         let kept = kept(bytes);
         let id = kept.id.clone();
@@ -233,7 +233,7 @@ impl Bench {
             .unwrap()
     }
 
-    /// The files of the store that hold `marker`.
+    /// Returns the store's files that contain `marker`.
     pub(super) fn files_with(&self, marker: &str) -> Vec<String> {
         let files = std::fs::read_dir(self.path().parent().unwrap()).unwrap();
         files
@@ -243,7 +243,7 @@ impl Bench {
             .collect()
     }
 
-    /// Ends deliveries to destinations that are not known, at once.
+    /// Ends deliveries to unknown destinations at once.
     pub(super) async fn end_orphans(
         &self,
         known: &[DestinationName],
@@ -254,7 +254,7 @@ impl Bench {
         settle().await.unwrap().ended
     }
 
-    /// Hands all that waits for `from` to the fallback `to`.
+    /// Reroutes everything that waits for `from` to the fallback `to`.
     pub(super) async fn fall_back(&self, from: &str, to: &str, which: FallBack) -> u64 {
         let (from, to) = (from.into(), to.into());
         let mut sent = 0;

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// An event that says `marker` wherever a person's words can get to, delivered but for one.
+/// Accepts an event with `marker` in every place for a person's text. All deliveries but one are
+/// delivered.
 async fn talkative(bench: &Bench, id: &str, marker: &str, times: usize) -> EventSeq {
     let arrival = bench.arrival(id, &[("oncall", Severity::Info), ("dead", Severity::Info)]);
     let seq = bench
@@ -44,7 +45,7 @@ async fn talkative(bench: &Bench, id: &str, marker: &str, times: usize) -> Event
 }
 
 #[tokio::test]
-async fn erasing_leaves_no_word_in_any_file_and_keeps_the_bare_record() {
+async fn erase_leaves_no_text_in_any_file_and_keeps_the_record() {
     let bench = Bench::new();
     let marker = "wörter-eines-menschen";
     let seq = talkative(&bench, "e1", marker, 100).await;
@@ -92,9 +93,9 @@ async fn erasing_leaves_no_word_in_any_file_and_keeps_the_bare_record() {
     assert_eq!(bench.store().erase(seq).await, Ok(Vec::new()));
 }
 
-/// Pages are rearranged as rows come and go; nothing of a row may be left where it was.
+/// SQLite rearranges pages as rows come and go. No data of a row may stay at its old place.
 #[tokio::test]
-async fn erasing_leaves_no_word_after_much_has_come_and_gone() {
+async fn erase_leaves_no_text_after_many_changes() {
     let bench = Bench::new();
     let mut events = Vec::new();
     for n in 0..20 {
@@ -108,7 +109,7 @@ async fn erasing_leaves_no_word_after_much_has_come_and_gone() {
     chance.shuffle(&mut events);
     for (seq, marker) in events {
         bench.store().erase(seq).await.unwrap();
-        // A long log is emptied beside the writer, a moment later.
+        // Another thread empties a long log, a moment later.
         while bench.store().owes_erasure().await.unwrap() {
             tokio::task::yield_now().await;
         }
@@ -117,7 +118,7 @@ async fn erasing_leaves_no_word_after_much_has_come_and_gone() {
 }
 
 #[tokio::test]
-async fn an_image_that_another_event_shows_stays() {
+async fn image_used_by_another_event_is_kept() {
     let bench = Bench::new();
     let mut events = Vec::new();
     for id in ["e1", "e2"] {
@@ -141,7 +142,7 @@ async fn an_image_that_another_event_shows_stays() {
 }
 
 #[tokio::test]
-async fn a_sweep_removes_words_first_and_ids_later_and_never_what_is_to_be_delivered() {
+async fn retention_removes_bodies_then_ids_and_spares_open_deliveries() {
     let bench = Bench::new();
     let start = bench.now();
     let old = bench
@@ -201,9 +202,9 @@ async fn a_sweep_removes_words_first_and_ids_later_and_never_what_is_to_be_deliv
     assert_eq!(store.deliveries(all).await.unwrap().len(), 1);
 }
 
-/// Wherever it ends, and though one event is of a clock that was a year ahead.
+/// Tries limits in many positions, although the clock of one event was a year ahead.
 #[tokio::test]
-async fn a_sweep_and_a_list_know_exactly_what_is_older() {
+async fn retention_and_lists_apply_limits_exactly() {
     const AHEAD: u32 = 70;
     let bench = Bench::new();
     let minute = Duration::from_secs(60);
@@ -236,7 +237,7 @@ async fn a_sweep_and_a_list_know_exactly_what_is_older() {
         let before = start + minutes * minute;
         let newer: Vec<_> = times.iter().copied().filter(|at| *at >= before).collect();
         let in_order = |times: &[Timestamp]| -> Vec<Timestamp> {
-            // A list looks no further back than a clock that was a day ahead.
+            // A list searches back by at most a day of clock difference.
             times
                 .iter()
                 .copied()
@@ -251,7 +252,7 @@ async fn a_sweep_and_a_list_know_exactly_what_is_older() {
 }
 
 #[tokio::test]
-async fn a_sweep_is_taken_in_bites() {
+async fn retention_works_in_batches() {
     let bench = Bench::new();
     let mut accepting = tokio::task::JoinSet::new();
     for n in 0..450 {
@@ -274,7 +275,7 @@ async fn a_sweep_is_taken_in_bites() {
 }
 
 #[tokio::test]
-async fn images_go_when_they_are_old_or_too_many_the_oldest_first() {
+async fn old_or_excess_images_are_removed_oldest_first() {
     let bench = Bench::new();
     let mut events = Vec::new();
     for id in ["one", "two", "three", "four"] {
@@ -312,7 +313,7 @@ async fn images_go_when_they_are_old_or_too_many_the_oldest_first() {
     let old = store.remove_images(before, u64::MAX).await.unwrap();
     assert_eq!(old, [ImageId::of(b"two"), ImageId::of(b"three")]);
 
-    // The same bytes come again.
+    // An image with the same bytes arrives again.
     bench
         .accept(bench.with_images(bench.arrival("again", &[]), 1))
         .await;
@@ -323,7 +324,7 @@ async fn images_go_when_they_are_old_or_too_many_the_oldest_first() {
         ImageState::Kept
     );
 
-    // Events go before their images' bytes: these are handed out all the same.
+    // Events are removed before their images' bytes, which are still returned.
     store.sweep(bench.now(), bench.now()).await.unwrap();
     let left = store.remove_images(bench.now() + LEASE, 0).await.unwrap();
     assert_eq!(left, [ImageId::of(b"four"), ImageId::of(b"one")]);

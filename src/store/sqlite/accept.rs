@@ -1,4 +1,4 @@
-//! Taking an event in: once, however often it is pushed.
+//! Stores an event once, however often it is pushed.
 
 use rusqlite::params;
 
@@ -18,24 +18,24 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
         return Ok(Accepted::Repeat(first));
     }
     let Some(event) = insert_event(tx, arrival)? else {
-        return with_feedback(tx, arrival).map(Accepted::Repeat);
+        return event_with_feedback(tx, arrival).map(Accepted::Repeat);
     };
     insert_images(tx, event, arrival)?;
     if let Some((app, id)) = arrival.feedback.clone() {
         feedback_status::link_originating_event(tx, event, &Key { app, id })?;
     }
-    let told = already_told(tx, event, arrival)?;
+    let notified = already_notified(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
-    let untold = |new: &&NewDelivery| !told.contains(&new.destination);
-    for new in arrival.deliveries.iter().filter(untold) {
+    let to_notify = |new: &&NewDelivery| !notified.contains(&new.destination);
+    for new in arrival.deliveries.iter().filter(to_notify) {
         deliveries::insert(tx, event, new, waits)?;
     }
     Ok(Accepted::New(event))
 }
 
-/// Writes down what the platform says of a status. Returns the destinations that have been told of it: by
-/// an edit of their message, when somebody clicked, of which the platform now only tells us back.
-fn already_told(
+/// Applies a status change reported by the platform. Returns the destinations that need no message. If
+/// the platform only echoes a button action, an edit has already shown them the change.
+fn already_notified(
     tx: &Tx<'_>,
     event: EventSeq,
     arrival: &Arrival,
@@ -44,22 +44,25 @@ fn already_told(
         return Ok(Vec::new());
     };
     let effects = feedback_status::apply_platform_change(tx, event, change)?;
-    let mut told: Option<Vec<DestinationName>> = None;
+    let mut notified: Option<Vec<DestinationName>> = None;
     for (effect, brought_by) in effects {
         let Some(brought_by) = brought_by.filter(|_| effect == Effect::Known) else {
             return Ok(Vec::new());
         };
         let here = messages::editable_at(tx, brought_by)?;
-        told = Some(match told {
+        notified = Some(match notified {
             None => here,
-            Some(told) => told.into_iter().filter(|one| here.contains(one)).collect(),
+            Some(notified) => notified
+                .into_iter()
+                .filter(|one| here.contains(one))
+                .collect(),
         });
     }
-    Ok(told.unwrap_or_default())
+    Ok(notified.unwrap_or_default())
 }
 
-/// The event that brought this feedback through this app.
-fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
+/// Returns the event that created this feedback and was received through this app.
+fn event_with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     let (app, feedback) = arrival
         .feedback
         .as_ref()
@@ -70,7 +73,7 @@ fn with_feedback(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<EventSeq> {
     .query_row(params![feedback, app, arrival.via], |row| row.get(0))
 }
 
-/// `None`: the feedback is known. Its unique index says so, which is looked at in any case.
+/// Inserts the event. Returns `None` if its feedback is already stored, which the unique index detects.
 fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<EventSeq>> {
     let (app, feedback) = arrival.feedback.as_ref().map(|(a, f)| (a, f)).unzip();
     let inserted = tx
@@ -100,18 +103,18 @@ fn insert_event(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Option<Event
     Ok(Some(event))
 }
 
-/// What stands for people in an event's row; `None`: it has nobody's words.
+/// Returns the hashes of people's ids for an event's row; `None` if the event has none.
 fn user_keys(users: &[Private]) -> Option<Vec<u8>> {
     let keys = users.iter().map(|user| user_key(user.expose()));
     let keys: Vec<u8> = keys.flatten().collect();
     Some(keys).filter(|keys| !keys.is_empty())
 }
 
-/// Bytes of a [`user_key`].
+/// The length of a [`user_key`] in bytes.
 pub(super) const USER_KEY_BYTES: usize = 16;
 
-/// What stands for a person's id in the store. Only a hash, for pages keep traces of what was moved
-/// within them; half of one, for it need not withstand forgers.
+/// Returns the key of a person's id. It is a hash, because pages keep traces of moved data. Half a hash
+/// is enough, because it does not have to resist forgery.
 pub(super) fn user_key(user: &str) -> [u8; USER_KEY_BYTES] {
     use sha2::{Digest, Sha256};
     let hash: [u8; 32] = Sha256::digest(user.as_bytes()).into();
@@ -135,7 +138,7 @@ fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::R
             tx.now,
             arrival.images_deadline_at,
         ])?;
-        tx.announce(Topic::Images);
+        tx.notify(Topic::Images);
     }
     Ok(())
 }

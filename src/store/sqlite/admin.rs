@@ -1,4 +1,4 @@
-//! What an operator, or a destination that works again, changes about deliveries.
+//! Changes to deliveries by an operator, or by a destination that works again.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -27,7 +27,7 @@ pub(in crate::store) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<A
             | DeliveryState::Unconfirmed,
         ) => {
             if let Some(message) = edits::message_of(tx, id)? {
-                // Another may be under way: the message is what is to be changed, by whichever.
+                // Request an edit of the message, because another edit may be in progress.
                 edits::request(tx, message)?;
                 return Ok(AdminResult::Done);
             }
@@ -46,7 +46,7 @@ fn start_anew(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
          WHERE id = ?1 RETURNING destination",
     )?
     .query_row(params![id, tx.now, tx.uptime], |row| row.get(0))
-    .map(|destination| tx.announce_delivery(&destination))
+    .map(|destination| tx.notify_destination(&destination))
 }
 
 /// See [`crate::store::Store::discard`].
@@ -83,7 +83,7 @@ pub(in crate::store) fn make_due(
             .execute(params![destination, severity, tx.now])?;
     }
     if changed > 0 {
-        tx.announce_delivery(destination);
+        tx.notify_destination(destination);
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }

@@ -1,4 +1,4 @@
-//! Closing leased work: the attempt and the state it leads to, together.
+//! Completes leased deliveries: records the attempt and the resulting state together.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -9,7 +9,7 @@ use super::{deliveries, edits, failover, late_images, messages, status_history};
 use crate::model::*;
 use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease, NewDelivery};
 
-/// What closing a delivery needs of its row.
+/// The columns needed to complete a delivery.
 struct Held {
     event: EventSeq,
     created_at: Timestamp,
@@ -20,7 +20,7 @@ struct Held {
     attempts: u32,
 }
 
-/// The delivery, if `token` still proves its lease.
+/// Returns the delivery if `token` still proves its lease.
 fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Option<Held>> {
     tx.prepare_cached(
         "SELECT event_seq, destination, trigger, form, attempts, created_at, rerouted FROM deliveries
@@ -40,7 +40,7 @@ fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Opti
     .optional()
 }
 
-/// What a delivery is once its lease is over, in one write of its row. `None`: as it was.
+/// The new values of a delivery after its lease, written at once. `None` leaves a column unchanged.
 struct After<'a> {
     state: DeliveryState,
     attempts: u32,
@@ -63,11 +63,11 @@ pub(in crate::store) fn finish_attempt(
     };
     let mut attempts = held.attempts;
     if let Some(attempt) = &finished.attempt {
-        // The store counts them itself, so that no two have one number.
+        // The store numbers the attempts itself, so that no two share a number.
         attempts = attempts.saturating_add(1);
         record(tx, id, attempts, attempt)?;
     }
-    // Images that a destination was sent and did not show would be sent for ever.
+    // Without this check, images that a destination cannot show would be resent forever.
     let in_vain = held.trigger == Trigger::LateImages
         && finished.verdict == Verdict::Done
         && finished.shown & !late_images::shown(tx, held.event, &held.destination)? == 0;
@@ -80,10 +80,10 @@ pub(in crate::store) fn finish_attempt(
     end_lease(tx, id, &after)?;
     let is_retried = matches!(finished.verdict, Verdict::RetryAt { .. });
     if is_retried {
-        tx.announce_delivery(&held.destination);
+        tx.notify_destination(&held.destination);
     }
     if held.trigger == Trigger::Edit {
-        // Nothing of an edit is kept to be repeated, and nothing follows from it but another edit.
+        // The rendering of an edit is not kept, and only another edit can follow it.
         if !is_retried {
             edits::ended(tx, id)?;
         }
@@ -93,7 +93,7 @@ pub(in crate::store) fn finish_attempt(
         Verdict::Done => {
             if let Some(handle) = &finished.handle {
                 messages::keep(tx, id, handle)?;
-                // A status that changed while this was on its way is not in what was sent.
+                // The sent message does not show a status that changed during the attempt.
                 if status_history::changed_since_made(tx, id)? {
                     edits::request_all(tx, held.event)?;
                 }
@@ -108,7 +108,7 @@ pub(in crate::store) fn finish_attempt(
     Ok(Recorded::Recorded)
 }
 
-/// Hands a message that is given up to its fallback. Returns what became of it.
+/// Reroutes a message that is given up to its fallback. Returns the result as text.
 fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
     let has_it = held.rerouted || !failover::send(tx, held.event, new, held.created_at)?;
     Ok(match has_it {
@@ -117,15 +117,15 @@ fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<Stri
     })
 }
 
-/// A failure that the backoff counts.
+/// A failure that counts for the backoff.
 #[derive(Clone, Copy)]
 struct Failure {
-    /// The answer was lost.
+    /// Whether the response was lost.
     unanswered: bool,
 }
 
-/// Whether the attempt counts for the backoff: neither a refused rate, nor a refused form, nor a stop says
-/// anything of the message.
+/// Returns the failure if the attempt counts for the backoff. Rate limits, rejected forms and stops do
+/// not count, because they say nothing about the message.
 fn failure(finished: &CompletedAttempt, held: &Held) -> Option<Failure> {
     let same_form = match &finished.verdict {
         Verdict::RetryAt { form, .. } => *form == held.form,
@@ -143,7 +143,7 @@ fn failure(finished: &CompletedAttempt, held: &Held) -> Option<Failure> {
     same_form.then_some(Failure { unanswered })
 }
 
-/// What follows for the row.
+/// Computes the new values of the row.
 fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> After<'a> {
     let attempt = finished.attempt.as_ref();
     let shown = Some(finished.shown);
@@ -191,7 +191,7 @@ fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> Afte
     }
 }
 
-/// The rendering that is kept to be repeated: while its form is the one that is due.
+/// Returns the rendering to keep for retries, if its form is the one that is due.
 fn kept<'a>(finished: &'a CompletedAttempt, held: &Held) -> Option<&'a str> {
     let payload = finished.payload.as_deref();
     let payload = payload.filter(|_| held.trigger != Trigger::Edit);
@@ -216,14 +216,14 @@ fn keep_or_drop_payload(
         Verdict::RetryAt { form, .. } => form != held.form,
         Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => false,
     };
-    // The first attempt finds none: an earlier one kept it.
+    // The first attempt has no earlier rendering to drop.
     if useless && held.attempts > 0 {
         deliveries::drop_payload(tx, id)?;
     }
     Ok(())
 }
 
-/// Writes down an attempt.
+/// Inserts the record of an attempt.
 fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
@@ -245,14 +245,14 @@ fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqli
     Ok(())
 }
 
-/// At most [`EXCERPT_BYTES_MAX`] of an answer, whole characters.
+/// Cuts a response to at most [`EXCERPT_BYTES_MAX`], without splitting a character.
 fn cut(excerpt: &str) -> &str {
     let end = excerpt.floor_char_boundary(EXCERPT_BYTES_MAX);
     excerpt.split_at(end).0
 }
 
-/// The row of a delivery that nobody holds any more. What waits again keeps the reason why it waited
-/// before, where there is no newer one.
+/// Ends the lease and writes the new values. A delivery that waits again keeps its old reason if there
+/// is no new one.
 fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = ?2, attempts = ?3,
@@ -296,7 +296,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
             shown: None,
         };
         end_lease(tx, one.id, &after)?;
-        tx.announce_delivery(&held.destination);
+        tx.notify_destination(&held.destination);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What several acts do to a delivery.
+//! Changes to a delivery that several commands share.
 
 use rusqlite::params;
 
@@ -7,8 +7,8 @@ use super::values::SpecColumn;
 use crate::model::*;
 use crate::store::NewDelivery;
 
-/// Makes a delivery. `unsettled`: images of its event are still to be fetched, so it waits until its
-/// due time at the latest; otherwise there is nothing to wait for.
+/// Inserts a delivery. If `unsettled`, images of its event are not fetched yet, so it waits until its
+/// due time at the latest. Otherwise it is due now.
 pub(super) fn insert(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -38,18 +38,18 @@ pub(super) fn insert(
         waits,
         SpecColumn::of(&new.spec),
     ])?;
-    tx.announce_delivery(&new.destination);
+    tx.notify_destination(&new.destination);
     Ok(id)
 }
 
-/// Forgets the rendering that would be repeated.
+/// Deletes the rendering kept for retries.
 pub(super) fn drop_payload(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM payloads WHERE delivery_id = ?1")?
         .execute([id])?;
     Ok(())
 }
 
-/// Keeps the rendering that will be repeated.
+/// Keeps a rendering for retries.
 pub(super) fn keep_payload(
     tx: &Tx<'_>,
     id: DeliveryId,

@@ -1,22 +1,22 @@
-//! Changing what was sent, so that it shows how its feedback stands now.
+//! Edits sent messages, so that they show the current status of their feedback.
 //!
-//! An edit is a delivery like others, but for this: nothing of it is kept to be repeated, for each
-//! attempt shows what holds then; a message has one open edit at most; and one that comes to nothing is
-//! discarded, for nobody waits for it.
+//! An edit is a delivery with three differences. Its rendering is not kept, because each attempt shows
+//! the current status. A message has at most one open edit. A failed edit is discarded, because nobody
+//! waits for it.
 
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
 use crate::model::*;
 
-/// The messages of event `?1` that are changed with its feedback: those sent after `?2` as a card or
-/// blocks, for plainer forms show no status.
+/// Selects the editable messages of event `?1`: those sent after `?2` as a card or blocks. Plainer forms
+/// show no status.
 pub(super) const EDITABLE: &str = "
     FROM messages m JOIN deliveries d ON d.id = m.delivery_id
     WHERE m.event_seq = ?1 AND m.sent_at > ?2
       AND d.trigger IN ('event', 'fallback', 'replay') AND d.form IN ('full', 'no_images')";
 
-/// Asks for an edit of every message of the event that can still be changed.
+/// Requests an edit of every message of the event that is still editable.
 pub(super) fn request_all(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<u64> {
     let sql = format!("SELECT m.delivery_id {EDITABLE} ORDER BY m.delivery_id");
     let mut messages = tx.prepare_cached(&sql)?;
@@ -29,8 +29,8 @@ pub(super) fn request_all(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<u64>
     Ok(u64::try_from(messages.len()).unwrap_or(u64::MAX))
 }
 
-/// Asks for an edit of the message that the delivery `message` sent. One that waits will do; one in
-/// flight may have been rendered before now, so another follows it.
+/// Requests an edit of the message that the delivery `message` sent. A waiting edit is reused. An edit
+/// in progress may have an old rendering, so another one follows it.
 pub(super) fn request(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
     let open = tx
         .prepare_cached(
@@ -62,10 +62,10 @@ fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
         params![message, tx.makers.delivery(tx.now), tx.now, tx.uptime],
         |row| row.get(0),
     )
-    .map(|destination| tx.announce_delivery(&destination))
+    .map(|destination| tx.notify_destination(&destination))
 }
 
-/// An edit has ended. If another was asked for meanwhile, it follows.
+/// Ends an edit, and starts the next one if it was requested meanwhile.
 pub(super) fn ended(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
     let again: Option<DeliveryId> = tx
         .prepare_cached("SELECT edits FROM deliveries WHERE id = ?1 AND again = 1")?
@@ -77,7 +77,7 @@ pub(super) fn ended(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
     }
 }
 
-/// The message that the delivery changes, if it is an edit.
+/// Returns the message that the delivery edits, if it is an edit.
 pub(super) fn message_of(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<DeliveryId>> {
     let edits = tx
         .prepare_cached("SELECT edits FROM deliveries WHERE id = ?1")?

@@ -1,4 +1,4 @@
-//! Removing a person's words and images.
+//! Erases a person's text and images.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,13 +7,13 @@ use super::engine::tx::Tx;
 use super::{messages, status_history};
 use crate::model::*;
 
-/// What the bare record says.
+/// The reason shown by the bare record.
 const REASON: &str = "erased by the operator";
 
 /// See [`crate::store::Store::erase`].
 pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     let images = image_ids(tx, event)?;
-    // A delivery in flight is ended as well: its worker may not write the words down once more.
+    // Also end a leased delivery, so that its worker cannot store the text again.
     tx.prepare_cached(
         "UPDATE deliveries SET state = 'discarded', reason = ?2, waits_for_images = 0,
                                lease_token = NULL, lease_until = NULL
@@ -35,8 +35,8 @@ pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     remove_unneeded(tx, images)
 }
 
-/// Removes body, payloads and excerpts of an event, what its messages are called,
-/// and who acted on it. Tells whether there was a body.
+/// Removes an event's body, payloads, excerpts, message handles and the people who acted on it. Returns
+/// whether there was a body.
 pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "DELETE FROM payloads
@@ -57,7 +57,7 @@ pub(super) fn remove_words(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<boo
     Ok(bodies > 0)
 }
 
-/// The kept images of an event.
+/// Returns the kept images of an event.
 pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     conn.prepare_cached(
         "SELECT DISTINCT image_id FROM image_jobs WHERE event_seq = ?1 AND image_id IS NOT NULL",
@@ -66,7 +66,7 @@ pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<
     .collect()
 }
 
-/// Forgets those images that no event has any more, and returns them.
+/// Deletes the images that no event uses any more, and returns them.
 pub(super) fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Result<Vec<ImageId>> {
     let mut unneeded = Vec::new();
     for image in images {

@@ -1,5 +1,5 @@
-//! Messages that wait for a destination that does not deliver: they are handed to its fallback, and they end
-//! when they have been tried for too long.
+//! Messages that wait for a failing destination: rerouting to the fallback, and ending those tried for
+//! too long.
 
 use rusqlite::{Connection, Row, params};
 
@@ -9,11 +9,11 @@ use super::{deliveries, rows};
 use crate::model::*;
 use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position};
 
-/// How many are handled in one command, so that others do not wait long for it.
+/// How many deliveries one command handles, so that other commands do not wait long.
 const PAGE: u32 = 256;
 
-/// Waiting deliveries of one severity, those that were never tried or those that were. Late images stay, since
-/// the fallback sends those that it has not shown by itself. So do edits, whose message is nowhere else.
+/// Selects waiting deliveries of one severity, either tried or untried. Late images stay, because the
+/// fallback creates its own. Edits stay, because their message exists only here.
 pub(super) const WAITING: &str = "SELECT id, due_at FROM deliveries
      WHERE destination = ?1 AND severity = ?2 AND tried = ?3 AND state = 'pending'
        AND (due_at, id) > (?4, ?5) AND due_at <= ?6
@@ -51,7 +51,7 @@ struct Waiting {
     spec: MessageSpec,
 }
 
-/// The delivery, if it still waits.
+/// Returns the delivery if it still waits.
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     use rusqlite::OptionalExtension;
     tx.prepare_cached(
@@ -63,7 +63,7 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
         Ok(Waiting {
             event: row.get(0)?,
             created_at: row.get(1)?,
-            // It shows no more there than it would here.
+            // The fallback may show no more than this destination would.
             spec: spec.into_spec(row.get(2)?).fallen_from(&row.get(4)?),
         })
     })
@@ -110,14 +110,14 @@ pub(in crate::store) fn fall_back(
     Ok(sent)
 }
 
-/// Whether a destination has an event, or will have it: told by a rule, a replay or as a fallback, since the
-/// message that it stands in for was made.
+/// Whether a destination has, or will get, an event by a rule, a replay or a fallback. Deliveries older
+/// than the replaced message do not count.
 pub(super) const HAS_IT: &str = "SELECT 1 FROM deliveries
      WHERE event_seq = ?1 AND destination = ?2 AND created_at >= ?3
        AND trigger <> 'late_images' AND trigger <> 'edit' AND trigger <> 'test'
        AND state <> 'dead' AND state <> 'discarded'";
 
-/// Makes the fallback's delivery, unless the fallback has the event. Returns whether it was made.
+/// Creates the fallback's delivery, unless the fallback has the event. Returns whether it was created.
 pub(super) fn send(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -134,13 +134,13 @@ pub(super) fn send(
     Ok(!has_it)
 }
 
-/// Messages that have failed for too long, oldest first.
+/// Selects messages that have failed for too long, oldest first.
 pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE destination = ?1 AND d.state = 'pending' AND tried = 1 AND due_since <= ?2
      ORDER BY due_since LIMIT ?3";
 
-/// Messages that were never tried because their destination failed all the time. The wall clock only narrows the
+/// Selects messages never tried because their destination kept failing. The wall clock only narrows the
 /// search; uptime decides.
 pub(super) const EXPIRED_UNTRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
@@ -185,7 +185,7 @@ pub(in crate::store) fn expire(
     }
     for one in &mut found {
         if one.reason.is_empty() {
-            one.reason = "its destination failed all the time".into();
+            one.reason = "its destination kept failing".into();
         }
         one.reason = format!(
             "given up after {} s of trying: {}",

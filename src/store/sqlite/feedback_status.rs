@@ -1,7 +1,7 @@
-//! How feedback stands: moved by buttons, and by what the platform says.
+//! Feedback statuses, changed by button actions and by platform reports.
 //!
-//! Whoever moves it does all of it in one transaction: the status, a line of its history, an edit of
-//! every message that shows it, and the wish that the platform be told.
+//! Each change is one transaction. It contains the status, a history entry, an edit of every message
+//! that shows it, and a status outbox entry.
 
 use std::time::Duration;
 
@@ -13,14 +13,15 @@ use super::{edits, status_outbox};
 use crate::model::*;
 use crate::store::{ActionOutcome, ApplyAction};
 
-/// How long a click can be undone.
+/// How long a button action can be undone.
 const UNDO_FOR: Duration = Duration::from_secs(15 * 60);
-/// How long after we asked for a status the platform may tell of it, by clocks that differ a little.
+/// A platform report within this time of the relay's request is its echo. The margin covers clock
+/// differences.
 const ECHO_WITHIN: Duration = Duration::from_secs(60);
-/// Feedback whose undoing ends in one act, so that other acts do not wait long for it.
-const BITE: u32 = 64;
+/// How many undo periods one command ends, so that other commands do not wait long.
+const BATCH: u32 = 64;
 
-/// Which feedback: the app it is about, and its id.
+/// The identity of a feedback: its app's id and its own id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) app: String,
@@ -32,7 +33,7 @@ struct Known {
     state: FeedbackState,
     event: Option<EventSeq>,
     previous: FeedbackStatus,
-    /// Whether that held here only.
+    /// Whether the previous status was local-only.
     previous_here_only: bool,
     platform_at: Option<Timestamp>,
 }
@@ -77,7 +78,7 @@ fn read(conn: &Connection, key: &Key) -> rusqlite::Result<Option<Known>> {
     .optional()
 }
 
-/// How the feedback stands that an event brought.
+/// Returns the status of the feedback that an event created.
 pub(in crate::store) fn state_of(
     conn: &Connection,
     event: EventSeq,
@@ -90,7 +91,7 @@ pub(in crate::store) fn state_of(
     .map(|found| found.map(|known| known.state))
 }
 
-/// The feedback that an event brought.
+/// Returns the feedback that an event created.
 pub(super) fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Option<Key>> {
     conn.prepare_cached(
         "SELECT feedback_app, feedback_id FROM events
@@ -105,7 +106,7 @@ pub(super) fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Opt
     .optional()
 }
 
-/// See [`crate::store::Store::act`].
+/// See [`crate::store::Store::apply_action`].
 pub(in crate::store) fn apply_action(
     tx: &Tx<'_>,
     acting: &ApplyAction,
@@ -129,8 +130,8 @@ pub(in crate::store) fn apply_action(
         },
     };
     let undo_until = acting.act.status().map(|_| tx.now + UNDO_FOR);
-    // Taking back what the platform never heard of leaves nothing to tell it: it knows what was before,
-    // or did not know that either.
+    // Undoing a change that the platform never got leaves nothing to write. It has the previous status,
+    // or never had that one either.
     let taken_back = before
         .as_ref()
         .filter(|known| undo_until.is_none() && known.state.local_only);
@@ -143,29 +144,29 @@ pub(in crate::store) fn apply_action(
         local_only: taken_back.map_or(acting.operator.is_none(), |known| known.previous_here_only),
     };
     write(tx, &key, Some(acting.event), before.as_ref(), &state)?;
-    let told = Told {
+    let entry = Told {
         event: None,
         act: Some(acting.act),
         effect: Effect::Changed,
     };
-    record(tx, &key, &state, told)?;
+    record(tx, &key, &state, entry)?;
     match &acting.operator {
         Some(operator) if taken_back.is_none() => {
             status_outbox::enqueue(tx, &key, acting.event, status, operator)?;
         }
-        Some(_) | None => status_outbox::give_up(tx, &key)?,
+        Some(_) | None => status_outbox::cancel(tx, &key)?,
     }
     edits::request_all(tx, acting.event)?;
     Ok(ActionOutcome::Changed(state))
 }
 
-/// A time for a change that no other change of this feedback has.
+/// Returns a time for a change that differs from the previous change's time.
 fn after(before: Option<&Known>, now: Timestamp) -> Timestamp {
     let last = before.map(|known| known.state.changed_at + Duration::from_millis(1));
     last.map_or(now, |last| last.max(now))
 }
 
-/// What the platform said of several feedbacks: what came of each.
+/// Applies a platform report about one or more feedbacks. Returns the effect on each.
 pub(super) fn apply_platform_change(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -205,7 +206,7 @@ fn apply_one_platform_change(
     };
     if effect == Effect::Changed || before.is_none() {
         write(tx, key, brought_by, before.as_ref(), &state)?;
-        status_outbox::give_up(tx, key)?;
+        status_outbox::cancel(tx, key)?;
     }
     if effect != Effect::Stale {
         tx.prepare_cached(
@@ -214,12 +215,12 @@ fn apply_one_platform_change(
         )?
         .execute(params![key.app, key.id, change.updated_at])?;
     }
-    let told = Told {
+    let entry = Told {
         event: told_by,
         act: None,
         effect,
     };
-    record(tx, key, &state, told)?;
+    record(tx, key, &state, entry)?;
     if let (Effect::Changed, Some(event)) = (effect, brought_by) {
         edits::request_all(tx, event)?;
     }
@@ -247,9 +248,9 @@ pub(in crate::store) fn platform_lists(
     Ok(changed)
 }
 
-/// Whether a list says of kept feedback what is not known. A list is as old as its answer: what somebody
-/// clicked gives way only to what the platform dates later, and never while it is still to be told. A date in
-/// the future means that its zone is another than we take it for, so it says nothing.
+/// Returns whether a platform list has news about kept feedback. A button action is only replaced by a
+/// later platform date, and never while it is in the outbox. A date in the future means an unexpected
+/// time zone, so it is ignored.
 fn is_newer(tx: &Tx<'_>, change: &FeedbackChange, key: &Key) -> rusqlite::Result<bool> {
     let before = read(tx, key)?;
     let kept = match &before {
@@ -268,7 +269,8 @@ fn is_newer(tx: &Tx<'_>, change: &FeedbackChange, key: &Key) -> rusqlite::Result
     Ok(effect(tx, key, before.as_ref(), change)? == Effect::Changed)
 }
 
-/// The platform's words come late and out of order, and tell of what we asked for as well.
+/// Returns the effect of a platform report. Reports come late, out of order, and also echo the relay's
+/// own requests.
 fn effect(
     tx: &Tx<'_>,
     key: &Key,
@@ -289,7 +291,7 @@ fn effect(
         return Ok(Effect::Stale);
     }
     if change.status == before.state.status {
-        // What held here only holds there too now, and messages say otherwise.
+        // The platform now has a status that messages show as local-only.
         return Ok(match before.state.local_only {
             true => Effect::Changed,
             false => Effect::Known,
@@ -298,7 +300,8 @@ fn effect(
     if before.state.through == ChangeSource::Platform {
         return Ok(Effect::Changed);
     }
-    // Here somebody clicked. `told_at` has a zone and milliseconds, so it can be compared with our clock.
+    // The last change was a button action. `told_at` has a zone and milliseconds, so it is comparable
+    // with the relay's clock.
     let told_at = change.told_at.or(change.updated_at);
     if let (Some(at), Some((status, sent_at))) = (told_at, status_outbox::sent(tx, key)?)
         && status == change.status
@@ -314,7 +317,7 @@ fn effect(
 }
 
 fn event_of(conn: &Connection, key: &Key) -> rusqlite::Result<Option<EventSeq>> {
-    // Where several apps were told of it: the first that brought it.
+    // If several apps received it: the first event.
     conn.prepare_cached("SELECT min(seq) FROM events WHERE feedback_id = ?1 AND feedback_app = ?2")?
         .query_row([&key.id, &key.app], |row| row.get(0))
 }
@@ -357,7 +360,7 @@ fn write(
     Ok(())
 }
 
-/// The event that brought a feedback of which changes had come before.
+/// Links a feedback to its originating event, if status changes came first.
 pub(super) fn link_originating_event(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -375,7 +378,7 @@ pub(super) fn link_originating_event(
 pub(in crate::store) fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let mut over = tx.prepare_cached(END_OF_UNDO)?;
     let over: Vec<(Key, Option<EventSeq>)> = over
-        .query_map(params![tx.now, BITE], |row| {
+        .query_map(params![tx.now, BATCH], |row| {
             let key = Key {
                 app: row.get(0)?,
                 id: row.get(1)?,
@@ -400,8 +403,8 @@ pub(super) const END_OF_UNDO: &str = "
     SELECT feedback_app, feedback_id, event_seq FROM feedback_states
     WHERE undo_until <= ?1 ORDER BY undo_until LIMIT ?2";
 
-/// The platform will not hear of the status: it holds here alone, and messages say so.
-pub(super) fn is_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite::Result<()> {
+/// Marks a status as local-only because the platform rejects it, and edits the messages.
+pub(super) fn mark_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE feedback_states SET here_only = 1 WHERE feedback_app = ?1 AND feedback_id = ?2",
     )?
@@ -410,7 +413,7 @@ pub(super) fn is_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite
     Ok(())
 }
 
-/// Removes what is known of feedback that never came itself.
+/// Removes statuses of feedback that never arrived itself.
 pub(super) fn remove_unknown(tx: &Tx<'_>, before: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM feedback_states WHERE event_seq IS NULL AND changed_at < ?1")?
         .execute([before])?;

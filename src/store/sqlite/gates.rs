@@ -1,4 +1,4 @@
-//! What is known of each destination's gate, beyond a restart.
+//! The gate state of each destination, kept across restarts.
 
 use rusqlite::{Connection, params};
 
@@ -27,7 +27,7 @@ pub(in crate::store) fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRec
     .collect()
 }
 
-/// See [`crate::store::Store::put_gate`]. `resumes` belongs to commands.
+/// See [`crate::store::Store::put_gate`]. It does not change `resumes`, which only commands write.
 pub(in crate::store) fn put_gate(tx: &Tx<'_>, gate: &GateRecord) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO gates (destination, blocked_until, open_since, stopped, failing_since, failing_from)
@@ -57,7 +57,7 @@ pub(in crate::store) fn resume(tx: &Tx<'_>, destination: &DestinationName) -> ru
              failing_from = NULL, resumes = resumes + 1",
     )?
     .execute([destination])?;
-    tx.announce_delivery(destination);
+    tx.notify_destination(destination);
     Ok(())
 }
 

@@ -1,10 +1,9 @@
-//! Which image jobs are worked on next: found by ranges of indexes, so that looking costs the same
-//! however many wait.
+//! Selects the next image jobs by ranges of indexes, so that a poll costs the same however many jobs
+//! wait.
 //!
-//! Jobs that are ready are ordered by stage, host and deadline. A look goes from host to host, skips those
-//! that have enough in hand or are paused without touching their rows, and takes the nearest deadlines of
-//! the others. Jobs that wait are ordered by their time; those whose time has come are made ready first, a
-//! number at a time.
+//! Ready jobs are ordered by stage, host and deadline. A poll goes from host to host and takes the
+//! nearest deadlines. It skips hosts that are paused or at capacity without reading their rows. Waiting
+//! jobs are ordered by due time; a limited number of due ones becomes ready first.
 
 use std::time::Duration;
 
@@ -16,27 +15,27 @@ use super::values::signed;
 use crate::model::*;
 use crate::store::{ImageHosts, LeasedImages, LostImageLease, Topic};
 
-/// A job waits at longest for its image's deadline, 72 hours, and an hour for clocks that differ. What
-/// is due later than this was written before the wall clock jumped back, and is due now.
+/// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences. A later
+/// due time was written before the wall clock jumped back, so the job is due now.
 const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
-/// How many hosts one look asks for. The next look goes on from there.
+/// How many hosts one poll visits. The next poll continues from there.
 const HOSTS_MAX: usize = 64;
 /// How many waiting jobs become ready at once.
 const READY_MAX: usize = 256;
-/// After so many leases in a row that nobody closed a job is given up: it harms the relay.
+/// A job is given up after this many lost leases in a row, because it may crash the relay.
 const LEASES_LOST_MAX: u32 = 3;
 
-/// The first host from a name on that has ready jobs, and its nearest deadline.
+/// Selects the first host from a name on that has ready jobs, and its nearest deadline.
 pub(super) const NEXT_HOST: &str = "
     SELECT host, deadline_at FROM image_jobs INDEXED BY image_jobs_ready
     WHERE state = 'pending' AND stage = ?1 AND host > ?2 ORDER BY host, deadline_at LIMIT 1";
 
-/// A host's ready jobs, nearest deadline first.
+/// Selects a host's ready jobs, nearest deadline first.
 pub(super) const OF_HOST: &str = "
     SELECT deadline_at, event_seq, ordinal FROM image_jobs INDEXED BY image_jobs_ready
     WHERE state = 'pending' AND stage = ?1 AND host = ?2 ORDER BY deadline_at LIMIT ?3";
 
-/// Jobs whose waiting is over, by the clock or because the clock jumped back.
+/// Selects jobs whose wait is over, by the clock or because the clock jumped back.
 pub(super) const DUE: [&str; 2] = [
     "SELECT event_seq, ordinal, lease_token IS NOT NULL FROM image_jobs INDEXED BY image_jobs_waiting
      WHERE state = 'pending' AND stage = 2 AND due_at <= ?1 ORDER BY due_at LIMIT ?2",
@@ -44,24 +43,24 @@ pub(super) const DUE: [&str; 2] = [
      WHERE state = 'pending' AND stage = 2 AND due_at > ?1 ORDER BY due_at LIMIT ?2",
 ];
 
-/// Whether any job is ready.
+/// Selects whether any job is ready.
 pub(super) const ANY_READY: &str = "
     SELECT 1 FROM image_jobs INDEXED BY image_jobs_ready WHERE state = 'pending' AND stage < 2 LIMIT 1";
 
-/// What a look found.
+/// The result of a poll.
 #[derive(Debug, Default)]
 pub(in crate::store) struct ImageLook {
     /// The jobs to lease.
     pub(in crate::store) jobs: Vec<(EventSeq, u8)>,
-    /// Whether jobs wait whose time has come.
+    /// Whether some waiting jobs are due.
     pub(in crate::store) due: bool,
-    /// When the first of those that wait is due.
+    /// When the next waiting job is due; `None` if none waits.
     pub(in crate::store) next_due_at: Option<Timestamp>,
-    /// Where the next look begins, for each stage; empty: at the first host.
+    /// Where the next poll begins, for each stage. Empty means the first host.
     pub(in crate::store) after: [String; 2],
 }
 
-/// Looks for at most `count` jobs. Only reads.
+/// Polls for at most `count` jobs. It only reads.
 pub(in crate::store) fn look_for_images(
     conn: &Connection,
     now: Timestamp,
@@ -92,7 +91,7 @@ pub(in crate::store) fn look_for_images(
     Ok(look)
 }
 
-/// The nearest deadlines of a stage, among the hosts behind `after` that have room.
+/// Returns the nearest deadlines of a stage, among the hosts behind `after` that have capacity.
 fn of_stage(
     conn: &Connection,
     now: Timestamp,
@@ -132,7 +131,7 @@ fn of_stage(
     Ok((jobs.collect(), host))
 }
 
-/// When the first and the last of the waiting jobs are due.
+/// Returns when the first and the last waiting job are due.
 fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
     let end = |spec: &str| -> rusqlite::Result<Option<Timestamp>> {
         conn.prepare_cached(&format!(
@@ -144,7 +143,7 @@ fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Optio
     Ok((end("min")?, end("max")?))
 }
 
-/// Makes jobs ready whose waiting is over. Returns leases that nobody closed.
+/// Makes waiting jobs ready when they are due. Returns expired leases.
 pub(in crate::store) fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
     let mut due: Vec<(EventSeq, u8, bool)> = Vec::new();
     for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
@@ -187,7 +186,7 @@ fn lost_lease(
     })
 }
 
-/// Leases these jobs, as far as they are still ready, and counts the attempt. One that has cost too many
+/// Leases these jobs, as far as they are still ready, and counts the attempt. A job with too many lost
 /// leases is given up instead.
 pub(in crate::store) fn lease_images(
     tx: &Tx<'_>,
@@ -226,8 +225,8 @@ pub(in crate::store) fn lease_images(
     Ok(leased)
 }
 
-/// What is said of a job that was given up.
-const REASON: &str = "fetching or checking it did not come to an end three times in a row";
+/// The reason stored for a job that is given up.
+const REASON: &str = "fetching or checking was interrupted three times in a row";
 
 const SELECT_JOB: &str = "
     SELECT j.event_seq, e.id AS event_id, j.ordinal, j.url, j.host, j.attempts, j.deadline_at
@@ -290,7 +289,7 @@ pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
         )?
         .execute([tx.now])?;
     if changed > 0 {
-        tx.announce(Topic::Images);
+        tx.notify(Topic::Images);
     }
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }

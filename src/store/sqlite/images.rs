@@ -1,4 +1,4 @@
-//! What becomes of image jobs, and what is known of kept images.
+//! The results of image jobs, and the kept images.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -55,7 +55,7 @@ pub(in crate::store) fn finish_image(
         }
         ImageVerdict::Lost { .. } => release_waiting(tx, event)?,
         ImageVerdict::RetryAt { refused, .. } => {
-            tx.announce(Topic::Images);
+            tx.notify(Topic::Images);
             if *refused {
                 release_waiting(tx, event)?;
             }
@@ -64,7 +64,7 @@ pub(in crate::store) fn finish_image(
     Ok(Recorded::Recorded)
 }
 
-/// Writes down what the bytes are. Bytes that retention removed and that came again are kept anew.
+/// Stores the description of kept bytes. Bytes that retention removed earlier are marked as kept again.
 fn keep(tx: &Tx<'_>, kept: &KeptImage) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO images (id, format, bytes, width, height, kept_at, state)
@@ -84,7 +84,7 @@ fn keep(tx: &Tx<'_>, kept: &KeptImage) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// When the last image is settled or refused, nothing is left to wait for.
+/// Makes waiting deliveries due when the event's last image is settled or refused.
 pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     if rows::images_unsettled(tx, event)? {
         return Ok(());
@@ -96,7 +96,7 @@ pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     )?;
     let mut released = release.query(params![event, tx.now, tx.uptime])?;
     while let Some(row) = released.next()? {
-        tx.announce_delivery(&row.get(0)?);
+        tx.notify_destination(&row.get(0)?);
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Images that come after the message: who has not seen them is sent them, several at once.
+//! Sends images that arrive after the message, several at once, to destinations that have not shown
+//! them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,34 +12,34 @@ use super::{deliveries, rows};
 use crate::model::*;
 use crate::store::NewDelivery;
 
-/// How long late images wait for those of their event that are still to come, so that they go together.
+/// How long late images wait for other images of their event, so that they are sent together.
 const TOGETHER: Duration = Duration::from_secs(3);
 
-/// What one destination has heard of an event.
+/// The messages that one destination got about an event.
 struct Told {
-    /// How it was told first: late images go by the same order.
+    /// The spec of the first delivered message, which late images reuse; `None` if none was delivered.
     spec: Option<MessageSpec>,
     /// Ordinals of the images it was shown, one bit each.
     shown: u32,
-    /// Something is on its way that will show what there is; when it is done, it is looked again.
+    /// Whether a delivery is in progress. When it ends, this check runs again.
     under_way: bool,
 }
 
-/// Makes a delivery for each destination that was told of the event and has not seen all that is kept.
+/// Creates a delivery for each destination that was notified of the event and misses kept images.
 pub(super) fn send_late_images(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     let kept = kept_mask(tx, event)?;
     if kept == 0 {
         return Ok(());
     }
     let unsettled = rows::images_unsettled(tx, event)?;
-    for (destination, told) in told(tx, event)? {
-        let Some(spec) = told.spec else { continue };
-        if told.under_way || kept & !told.shown == 0 {
+    for (destination, sent) in messages_by_destination(tx, event)? {
+        let Some(spec) = sent.spec else { continue };
+        if sent.under_way || kept & !sent.shown == 0 {
             continue;
         }
         let new = NewDelivery {
             destination,
-            // Who was called once is not called again for an image.
+            // People who were mentioned once are not mentioned again for an image.
             spec: MessageSpec {
                 mentions: Vec::new(),
                 ..spec
@@ -51,7 +52,7 @@ pub(super) fn send_late_images(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result
     Ok(())
 }
 
-/// Ordinals of the event's images that are kept, one bit each; none once its words are removed.
+/// Returns the ordinals of the event's kept images, one bit each. Returns none once its text is removed.
 fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
     let mut kept = conn.prepare_cached(
         "SELECT j.ordinal FROM image_jobs j JOIN images i ON i.id = j.image_id
@@ -65,7 +66,10 @@ fn kept_mask(conn: &Connection, event: EventSeq) -> rusqlite::Result<u32> {
     Ok(mask)
 }
 
-fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
+fn messages_by_destination(
+    conn: &Connection,
+    event: EventSeq,
+) -> rusqlite::Result<BTreeMap<DestinationName, Told>> {
     let mut all = BTreeMap::new();
     let mut rows = conn.prepare_cached(
         "SELECT destination, state, shown, spec, severity FROM deliveries
@@ -73,18 +77,18 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     )?;
     let mut rows = rows.query([event])?;
     while let Some(row) = rows.next()? {
-        let told = all.entry(row.get("destination")?).or_insert(Told {
+        let sent = all.entry(row.get("destination")?).or_insert(Told {
             spec: None,
             shown: 0,
             under_way: false,
         });
         match row.get("state")? {
-            DeliveryState::Pending | DeliveryState::Sending => told.under_way = true,
+            DeliveryState::Pending | DeliveryState::Sending => sent.under_way = true,
             DeliveryState::Delivered => {
-                told.shown |= row.get::<_, u32>("shown")?;
-                if told.spec.is_none() {
+                sent.shown |= row.get::<_, u32>("shown")?;
+                if sent.spec.is_none() {
                     let spec: SpecColumn = row.get("spec")?;
-                    told.spec = Some(spec.into_spec(row.get("severity")?));
+                    sent.spec = Some(spec.into_spec(row.get("severity")?));
                 }
             }
             DeliveryState::Dead | DeliveryState::Discarded | DeliveryState::Unconfirmed => {}
@@ -93,11 +97,11 @@ fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<BTreeMap<Destina
     Ok(all)
 }
 
-/// What one destination was shown of an event.
+/// Selects the images that one destination was shown.
 pub(super) const SHOWN: &str = "SELECT shown FROM deliveries
      WHERE event_seq = ?1 AND destination = ?2 AND state = 'delivered' AND trigger <> 'edit'";
 
-/// Ordinals of the event's images that the destination was shown, one bit each.
+/// Returns the ordinals of the event's images that the destination was shown, one bit each.
 pub(super) fn shown(
     conn: &Connection,
     event: EventSeq,

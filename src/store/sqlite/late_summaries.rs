@@ -1,4 +1,4 @@
-//! Late reports: taken in quietly, and told together.
+//! Late reports: stored without a message, then summarised.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -8,7 +8,7 @@ use super::{accept, rows};
 use crate::model::*;
 use crate::store::{Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, write_summary};
 
-/// What stands in the place of the receiving app.
+/// The `via` of a summary, in place of a receiving app.
 const VIA: &str = "relay";
 
 /// See [`crate::store::Store::accept_late`].
@@ -37,14 +37,14 @@ pub(in crate::store) fn accept_late(
     Ok(accepted)
 }
 
-/// What is to be told, by rule and destination, in the order of an index.
-pub(super) const UNTOLD: &str = "
+/// Selects the reports without a summary, by rule and destination, in index order.
+pub(super) const UNSUMMARISED: &str = "
     SELECT rule, destination, count(*) AS count,
            min(reported_at) AS first_at, max(reported_at) AS last_at
     FROM late WHERE summary_seq IS NULL GROUP BY rule, destination";
 
-/// How the newest of one rule and destination is to be told.
-pub(super) const NEWEST_UNTOLD: &str = "
+/// Selects the message spec of the newest such report of one rule and destination.
+pub(super) const NEWEST_UNSUMMARISED: &str = "
     SELECT severity, spec FROM late
     WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2
     ORDER BY reported_at DESC LIMIT 1";
@@ -55,8 +55,8 @@ pub(super) const TELL: &str = "
 
 /// See [`crate::store::Store::summarise_late`].
 pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<EventId>> {
-    let untold: Vec<(String, DestinationName, Summary)> = tx
-        .prepare_cached(UNTOLD)?
+    let pending: Vec<(String, DestinationName, Summary)> = tx
+        .prepare_cached(UNSUMMARISED)?
         .query_map([], |row| {
             let summary = Summary {
                 count: unsigned(row.get("count")?),
@@ -67,14 +67,15 @@ pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<Even
             Ok((row.get("rule")?, row.get("destination")?, summary))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut made = Vec::with_capacity(untold.len());
-    for (rule, destination, summary) in untold {
-        let newest =
-            tx.prepare_cached(NEWEST_UNTOLD)?
-                .query_row(params![rule, destination], |row| {
-                    let spec: SpecColumn = row.get("spec")?;
-                    Ok(spec.into_spec(row.get("severity")?))
-                })?;
+    let mut made = Vec::with_capacity(pending.len());
+    for (rule, destination, summary) in pending {
+        let newest = tx.prepare_cached(NEWEST_UNSUMMARISED)?.query_row(
+            params![rule, destination],
+            |row| {
+                let spec: SpecColumn = row.get("spec")?;
+                Ok(spec.into_spec(row.get("severity")?))
+            },
+        )?;
         let arrival = arrival(tx, destination.clone(), newest, &summary);
         let (Accepted::New(seq) | Accepted::Repeat(seq)) = accept(tx, &arrival)?;
         tx.prepare_cached(TELL)?
@@ -84,7 +85,7 @@ pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<Even
     Ok(made)
 }
 
-/// A summary as an event of the relay's own, with its one delivery. It calls nobody.
+/// Builds a summary as an event of the relay itself, with its one delivery. It mentions nobody.
 fn arrival(
     tx: &Tx<'_>,
     destination: DestinationName,
@@ -122,12 +123,12 @@ fn arrival(
     }
 }
 
-/// The newest reports of a summary.
-pub(super) const NEWEST_TOLD: &str =
+/// Selects the newest reports of a summary.
+pub(super) const NEWEST_REPORTS: &str =
     "SELECT event_seq FROM late WHERE summary_seq = ?1 ORDER BY reported_at DESC LIMIT ?2";
 
-/// The newest reports that a summary tells of, newest first; nothing for any other event.
-pub(super) fn newest_told(
+/// Returns the newest reports of a summary, newest first; empty for any other event.
+pub(super) fn newest_reports(
     conn: &Connection,
     event: &StoredEvent,
 ) -> rusqlite::Result<Vec<StoredEvent>> {
@@ -135,7 +136,7 @@ pub(super) fn newest_told(
         return Ok(Vec::new());
     }
     let newest: Vec<EventSeq> = conn
-        .prepare_cached(NEWEST_TOLD)?
+        .prepare_cached(NEWEST_REPORTS)?
         .query_map(params![event.seq, signed(SUMMARY_NEWEST_MAX)], |row| {
             row.get(0)
         })?

@@ -1,4 +1,4 @@
-//! Who works on what: leasing deliveries that are due.
+//! Leases due deliveries to workers.
 
 use std::time::Duration;
 
@@ -11,19 +11,18 @@ use super::{feedback_status, messages, status_history};
 use crate::model::*;
 use crate::store::{KeptPayload, Work};
 
-/// Nothing waits longer than this: a platform's `Retry-After` and a rule's `wait` for images are an
-/// hour at most, and every other pause is shorter. What is due later was written before the wall clock
-/// jumped back, and is due now. The minute is for a clock that is merely set right between the two looks
-/// at it.
+/// The longest possible wait. A platform's `Retry-After` and a rule's `wait` for images are an hour at
+/// most; other pauses are shorter. A later due time was written before the wall clock jumped back, so
+/// the delivery is due now. The extra minute allows for small clock corrections between two polls.
 pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600 + 60);
 
-/// How one part of the waiting deliveries is found, by one range of an index.
+/// One part of the waiting deliveries, found by one index range.
 struct Range {
     severity: Severity,
     tried: bool,
     due: &'static str,
     astray: &'static str,
-    /// The one whose retry is due first.
+    /// Selects the delivery whose retry is due first.
     first: &'static str,
 }
 
@@ -61,8 +60,8 @@ macro_rules! range {
     };
 }
 
-/// In the order in which deliveries are leased: a message that was never tried comes before those of its
-/// severity that failed. Of critical ones the newest comes first, since it shows what happens now.
+/// The order of leasing. Within a severity, untried messages come before failed ones. The newest
+/// critical message comes first, because it shows the current situation.
 const RANGES: [Range; 6] = [
     range!(Critical, "critical", false, "0", "due_at DESC, id DESC"),
     range!(Critical, "critical", true, "1", "due_at DESC, id DESC"),
@@ -120,8 +119,8 @@ fn take(
         .collect()
 }
 
-/// What sending the leased deliveries needs. Those that were removed meanwhile are left out, and so are those of which
-/// a row does not say what it should: their leases end by themselves, and the others are sent.
+/// Returns everything needed to send the leased deliveries. Removed deliveries and unreadable rows are
+/// left out: their leases expire, and the others are sent.
 pub(in crate::store) fn leased_work(
     conn: &Connection,
     leases: Vec<Lease<DeliveryId>>,
@@ -132,7 +131,7 @@ pub(in crate::store) fn leased_work(
             Ok(item) => item,
             Err(rusqlite::Error::QueryReturnedNoRows) => continue,
             Err(error) if error.sqlite_error().is_none() => {
-                tracing::error!(delivery.id = %lease.item, %error, "it cannot be read");
+                tracing::error!(delivery.id = %lease.item, %error, "failed to read delivery; it is not sent");
                 continue;
             }
             Err(error) => return Err(error),
@@ -146,7 +145,7 @@ pub(in crate::store) fn leased_work(
     Ok(works)
 }
 
-/// What was leased and never closed is due again.
+/// Makes deliveries with expired leases due again.
 fn end_leases(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = 'pending', lease_token = NULL, lease_until = NULL,
@@ -179,9 +178,9 @@ fn due_ids(
     Ok(ids)
 }
 
-/// The delivery that finds out whether the destination works again: one that was never tried, if there is one,
-/// else the one whose retry is due first, even if that is later. Each turn begins at another severity, so that
-/// messages that always fail cannot stand in for all others.
+/// Returns the delivery that probes the destination. It prefers an untried one, else the one whose retry
+/// is due first, even if that is later. Each turn begins at another severity, so that messages that
+/// always fail do not block the probe.
 fn probe_id(
     tx: &Tx<'_>,
     destination: &DestinationName,
@@ -193,7 +192,7 @@ fn probe_id(
             let Some(range) = ranges.get((turn + step) % ranges.len()) else {
                 continue;
             };
-            // An untried message may still wait for its images.
+            // An untried message may still be waiting for its images.
             let bounds = match tried {
                 true => &[(range.first, Timestamp::from_millis(i64::MAX))][..],
                 false => &[(range.due, tx.now), (range.astray, tx.now + DUE_AHEAD_MAX)],
@@ -212,8 +211,8 @@ fn probe_id(
     Ok(None)
 }
 
-/// A delivery, its event, and whether there is more to read: in one statement, for each has its price, and most
-/// deliveries have none of it.
+/// Selects a delivery, its event, and whether more must be read. One statement is cheaper, and most
+/// deliveries need no more.
 pub(super) const WORK: &str = concat!(
     "SELECT ",
     delivery_columns!(),
@@ -226,12 +225,12 @@ pub(super) const WORK: &str = concat!(
      WHERE d.id = ?1"
 );
 
-/// What else there is to read of an event.
+/// What else must be read for an event.
 struct More {
     images: bool,
-    /// Somebody has moved the feedback that it brought.
+    /// Whether somebody has changed the status of its feedback.
     state: bool,
-    /// It tells of a change.
+    /// Whether the event reports a status change.
     change: bool,
 }
 
@@ -260,9 +259,9 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
             true => rows::images_of(conn, event.seq)?,
             false => Vec::new(),
         },
-        newest: super::late_summaries::newest_told(conn, &event)?,
+        newest: super::late_summaries::newest_reports(conn, &event)?,
         shown,
-        // The first attempt finds none: an earlier one kept it.
+        // The first attempt has no earlier rendering.
         payload: match delivery.attempts {
             0 => None,
             _ => kept_payload(conn, &delivery)?,
@@ -277,7 +276,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
     })
 }
 
-/// What the last attempt sent, if it is in the form that is due.
+/// Returns the rendering of the last attempt, if it is in the form that is due.
 fn kept_payload(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Option<KeptPayload>> {
     conn.prepare_cached(
         "SELECT p.payload, d.shown FROM payloads p JOIN deliveries d ON d.id = p.delivery_id
@@ -292,7 +291,7 @@ fn kept_payload(conn: &Connection, delivery: &Delivery) -> rusqlite::Result<Opti
     .optional()
 }
 
-/// The message that a delivery belongs to. `change`: its event tells of one.
+/// Returns the message that a delivery belongs to. `change`: its event reports a status change.
 fn message(
     conn: &Connection,
     delivery: &Delivery,
@@ -319,7 +318,8 @@ pub(in crate::store) fn next_due_at(
 ) -> rusqlite::Result<Option<Timestamp>> {
     let mut next: Option<Timestamp> = None;
     for range in &RANGES {
-        // Two statements: SQLite finds one end of an index at once, but not both in one go.
+        // Two statements, because SQLite finds one end of an index at once, but not both in one
+        // statement.
         for end in ["min", "max"] {
             let found: Option<Timestamp> = conn
                 .prepare_cached(&format!(
@@ -341,7 +341,7 @@ pub(in crate::store) fn next_due_at(
     Ok(next)
 }
 
-/// How deliveries that are due are found.
+/// Returns the statements that find due deliveries.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     RANGES

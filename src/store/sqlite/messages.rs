@@ -1,4 +1,4 @@
-//! What platforms call the messages they took.
+//! The platforms' ids of sent messages.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,7 +6,7 @@ use super::edits;
 use super::engine::tx::Tx;
 use crate::model::*;
 
-/// Keeps what the platform calls the message of a delivery.
+/// Stores the platform's id of a delivery's message.
 pub(super) fn keep(tx: &Tx<'_>, id: DeliveryId, handle: &MessageHandle) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO messages (delivery_id, event_seq, destination, handle, sent_at)
@@ -18,7 +18,7 @@ pub(super) fn keep(tx: &Tx<'_>, id: DeliveryId, handle: &MessageHandle) -> rusql
     Ok(())
 }
 
-/// The first message that told `destination` of the event. Ids of deliveries grow with time.
+/// Returns the first message to `destination` about the event. Delivery ids grow with time.
 pub(super) fn first(
     conn: &Connection,
     event: EventSeq,
@@ -32,7 +32,7 @@ pub(super) fn first(
     .optional()
 }
 
-/// The message that the edit `id` changes.
+/// Returns the message that the edit `id` changes.
 pub(super) fn edited_by(
     conn: &Connection,
     id: DeliveryId,
@@ -45,7 +45,7 @@ pub(super) fn edited_by(
     .optional()
 }
 
-/// The destinations whose message of the event is changed when its feedback is.
+/// Returns the destinations whose messages of the event are edited when its feedback changes.
 pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<DestinationName>> {
     tx.prepare_cached(&format!(
         "SELECT DISTINCT m.destination {}",
@@ -55,7 +55,7 @@ pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<
     .collect()
 }
 
-/// The messages that told of an event, in the order in which they were made.
+/// Returns the messages about an event, in the order of creation.
 pub(in crate::store) fn messages_of(
     conn: &Connection,
     event: EventSeq,
@@ -75,7 +75,7 @@ pub(in crate::store) fn messages_of(
     .collect()
 }
 
-/// Forgets the messages of an event: without its words they cannot be made again.
+/// Deletes the handles of an event's messages. Without its text they cannot be rendered again.
 pub(super) fn forget(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM messages WHERE event_seq = ?1")?
         .execute([event])?;

@@ -82,7 +82,7 @@ pub(super) struct Database {
     writer: Writer,
     readers: Arc<Readers>,
     watch: Arc<FileWatch>,
-    /// Image jobs that were in hand when the relay that had the store last ended without a word.
+    /// Image jobs that were leased when the previous relay process crashed.
     pub(super) interrupted_images: Vec<(EventSeq, u8)>,
     uptime: UptimeClock,
     /// Held while the store is open; `None` beside a running relay.
@@ -90,7 +90,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Runs an act that may write, and answers when it is on the disk.
+    /// Runs a command that may write, and returns when it is on disk.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         unawaited: IfAbandoned,
@@ -99,8 +99,8 @@ impl Database {
         self.writer.call(unawaited, act).await
     }
 
-    /// The same for an act whose answer is a promise: it fails where the files are not in their place any more,
-    /// even if it was written.
+    /// Runs a command whose success is acknowledged. It fails if the files are no longer in place, even
+    /// if it was written.
     pub(super) async fn promise<T: Send + 'static>(
         &self,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -108,12 +108,12 @@ impl Database {
         self.writer.promise(act).await
     }
 
-    /// Fails unless all files are where they were opened.
+    /// Checks that all files are where they were opened.
     pub(super) fn check_place(&self) -> Result<(), StoreError> {
         self.watch.check()
     }
 
-    /// Runs an act that only reads, on one state of the store.
+    /// Runs a query on one snapshot of the store.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -129,17 +129,17 @@ impl Database {
             .await
     }
 
-    /// Closed when nothing is written any more.
+    /// Returns a channel that closes when the store stops writing.
     pub(super) fn works(&self) -> watch::Receiver<()> {
         self.writer.works()
     }
 
-    /// Changes when there may be new work of this topic.
+    /// Returns a counter that changes when there may be new work of this topic.
     pub(super) fn wakeups(&self, topic: Topic) -> watch::Receiver<u64> {
         self.writer.wakeups().subscribe(topic)
     }
 
-    /// For how long the relay has run.
+    /// Returns how long the relay has run.
     pub(super) fn uptime(&self) -> Uptime {
         self.uptime.now()
     }

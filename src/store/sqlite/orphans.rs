@@ -93,13 +93,13 @@ pub(in crate::store) fn rename_destination(
         )?
         .execute(params![old, new, tx.uptime])?;
     if renamed > 0 {
-        tx.announce_delivery(new);
+        tx.notify_destination(new);
     }
     Ok(u64::try_from(renamed).unwrap_or(u64::MAX))
 }
 
-/// Destinations of deliveries that are pending or in flight: from one to the next by an index, so
-/// that their number counts, not that of their deliveries.
+/// Returns the destinations of pending or leased deliveries. It steps through an index, so the cost
+/// depends on the number of destinations only.
 fn destinations_with_work(tx: &Tx<'_>) -> rusqlite::Result<Vec<DestinationName>> {
     let mut found = Vec::new();
     for state in ["pending", "sending"] {

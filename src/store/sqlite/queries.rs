@@ -1,4 +1,4 @@
-//! What the operator looks at.
+//! Queries of the operator.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::values::{SpecColumn, signed};
 use crate::model::*;
 use crate::store::{DeliveryFilter, EventFilter, EventRow};
 
-/// Rows in one page at most, whatever is asked for.
+/// The most rows in one page, whatever limit is requested.
 const PAGE_MAX: usize = 1000;
 
-/// How far the order of arrival and the clock may differ, where the clock was set back.
+/// How far the order of arrival and the clock may differ after the clock was set back.
 const DISORDER: Duration = Duration::from_secs(86_400);
 
-/// A SELECT under way: conditions, each with its value.
+/// A SELECT statement being built: conditions, each with its value.
 pub(super) struct Query {
     pub(super) sql: String,
     pub(super) values: Vec<Box<dyn ToSql>>,
@@ -54,14 +54,14 @@ pub(super) fn events_query(filter: &EventFilter) -> Query {
         query.and("e.via = ?", via.clone());
     }
     if let Some(state) = filter.state {
-        // No parameter, for SQLite would not see that an index of such events alone holds them.
+        // Not a parameter, because SQLite could then not use the partial index for this state.
         query
             .sql
             .push_str(&format!(" AND e.state = '{}'", state.key()));
     }
     if let Some(since) = filter.since {
         query.and("e.received_at >= ?", since);
-        // Rows are in the order of arrival: this is where the search may end.
+        // Rows are in the order of arrival, so the search may end here.
         query.and(
             "e.seq >= (SELECT seq FROM events WHERE received_at >= ? ORDER BY received_at LIMIT 1)",
             since - DISORDER,
@@ -69,7 +69,7 @@ pub(super) fn events_query(filter: &EventFilter) -> Query {
     }
     if let Some(until) = filter.until {
         query.and("e.received_at < ?", until);
-        // Likewise where it may begin.
+        // For the same reason, the search may begin here.
         query.and(
             "e.seq < coalesce((SELECT seq FROM events WHERE received_at >= ? ORDER BY received_at LIMIT 1),
                               9223372036854775807)",
@@ -91,7 +91,7 @@ pub(in crate::store) fn events(
     conn.prepare_cached(&query.sql)?
         .query_map(params_from_iter(&query.values), |row| {
             let seq = row.get("seq")?;
-            let told = told(conn, seq)?;
+            let summary = deliveries_in_short(conn, seq)?;
             Ok(EventRow {
                 seq,
                 id: row.get("id")?,
@@ -100,21 +100,21 @@ pub(in crate::store) fn events(
                 feedback_id: row.get("feedback_id")?,
                 received_at: row.get("received_at")?,
                 state: row.get("state")?,
-                deliveries: told.by_state,
-                rules: told.rules,
+                deliveries: summary.by_state,
+                rules: summary.rules,
                 body: row.get::<_, Option<String>>("body")?.map(Private::new),
             })
         })?
         .collect()
 }
 
-/// The deliveries of an event, in short.
+/// A summary of an event's deliveries.
 struct Told {
     by_state: Vec<(DeliveryState, u64)>,
     rules: Vec<(RuleName, Severity)>,
 }
 
-fn told(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
+fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
     let mut deliveries = conn.prepare_cached(
         "SELECT state, severity, spec FROM deliveries WHERE event_seq = ?1 ORDER BY id",
     )?;
@@ -156,8 +156,8 @@ pub(in crate::store) fn event_by_id(
     seq.map_or(Ok(None), |seq| rows::event_by_seq(conn, seq))
 }
 
-/// One query for each state asked for, so that each goes by an index; states are no parameters there,
-/// for SQLite would not see that an index of such deliveries alone holds them.
+/// Builds one query for each requested state, so that each uses an index. States are not parameters,
+/// because SQLite could then not use the partial indexes.
 pub(super) fn deliveries_queries(filter: &DeliveryFilter) -> Vec<Query> {
     match filter.states.as_slice() {
         [] => vec![deliveries_query(filter, None)],
@@ -203,7 +203,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
         query.and("d.id < ?", before);
     }
     let spec = match state {
-        // By no index in order of ids: else SQLite goes through all deliveries, of which few are open.
+        // Prevent the index in id order: SQLite would scan all deliveries, of which few are open.
         Some(DeliveryState::Pending | DeliveryState::Sending) => "+d.id DESC",
         Some(
             DeliveryState::Delivered

@@ -1,4 +1,4 @@
-//! What a command makes of what is kept: an event through the rules once more, a delivery to another destination.
+//! Replays an event through the rules, and resends a delivery to another destination.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -37,13 +37,13 @@ pub(in crate::store) fn retry_at(
     let Some((state, trigger)) = found else {
         return Ok(AdminResult::NotFound);
     };
-    // An edit changes a message that stands elsewhere.
+    // An edit changes a message that exists elsewhere.
     if matches!(state, DeliveryState::Sending | DeliveryState::Delivered)
         || trigger == Trigger::Edit
     {
         return Ok(AdminResult::Refused(state));
     }
-    // What was rendered for the other destination has another form, and other fields.
+    // A rendering for another destination has another form and other fields.
     deliveries::drop_payload(tx, id)?;
     tx.prepare_cached(
         "UPDATE deliveries SET destination = ?2, form = 'full', reason = NULL WHERE id = ?1",

@@ -1,4 +1,4 @@
-//! Retention: what is too old, or too much, goes.
+//! Retention: removes data that is too old or too large.
 
 use rusqlite::{Connection, params};
 
@@ -9,12 +9,12 @@ use super::{erase, feedback_status};
 use crate::model::*;
 use crate::store::Swept;
 
-/// Events in one bite: the writer is held for milliseconds, not for the whole sweep.
-const BITE: usize = 200;
+/// Events per batch. The limit holds the writer for milliseconds instead of the whole run.
+const BATCH: usize = 200;
 
-/// Events whose bodies are too old, in the order in which they came. What is still to be delivered is left
-/// until it is. The second condition says where to stop looking: what came later and is older, by a clock that
-/// was set back, is found when that has become too old as well.
+/// Selects events whose bodies are too old, in order of arrival, except those still to be delivered. The
+/// second condition ends the search. If the clock was set back, a later event may be older. A later run
+/// finds such an event.
 pub(super) const OLD_BODIES: &str = "
     SELECT b.event_seq FROM bodies b JOIN events e ON e.seq = b.event_seq
     WHERE e.received_at < ?1
@@ -24,7 +24,7 @@ pub(super) const OLD_BODIES: &str = "
                       AND (d.state = 'pending' OR d.state = 'sending'))
     ORDER BY b.event_seq LIMIT ?2";
 
-/// Events that are too old altogether, likewise.
+/// Selects events that are too old entirely, by the same method.
 pub(super) const OLD_EVENTS: &str = "
     SELECT e.seq FROM events e
     WHERE e.received_at < ?1
@@ -40,14 +40,14 @@ pub(in crate::store) fn sweep(
 ) -> rusqlite::Result<Swept> {
     let bodies = old(tx, OLD_BODIES, bodies_before)?;
     let mut swept = Swept {
-        more: bodies.len() >= BITE,
+        more: bodies.len() >= BATCH,
         ..Swept::default()
     };
     for event in bodies {
         swept.bodies += u64::from(erase::remove_words(tx, event)?);
     }
     let events = old(tx, OLD_EVENTS, ids_before)?;
-    swept.more |= events.len() >= BITE;
+    swept.more |= events.len() >= BATCH;
     for event in events {
         remove_event(tx, event)?;
         swept.events += 1;
@@ -61,12 +61,12 @@ pub(in crate::store) fn sweep(
 
 fn old(conn: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<EventSeq>> {
     conn.prepare_cached(sql)?
-        .query_map(params![before, signed(BITE)], |row| row.get(0))?
+        .query_map(params![before, signed(BATCH)], |row| row.get(0))?
         .collect()
 }
 
-/// Removes an event with all that hangs on it. Its images' rows stay until `remove_images` hands
-/// them out, for their bytes are there still; those that are removed already go with it.
+/// Deletes an event and everything that belongs to it. Image rows stay until `remove_images` returns
+/// them, because their bytes still exist. Rows of removed images are deleted.
 fn remove_event(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     let images = erase::image_ids(tx, event)?;
     event_id_index::remove(tx, event)?;

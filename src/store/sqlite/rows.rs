@@ -1,11 +1,11 @@
-//! Rows that more than one act reads.
+//! Rows that several commands read.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::values::{SpecColumn, unsigned};
 use crate::model::*;
 
-/// The columns of a delivery `d` with its event `e`, as [`delivery`] reads them.
+/// The columns of a delivery `d` with its event `e`, as read by [`delivery`].
 macro_rules! delivery_columns {
     () => {
         "d.id, d.event_seq, e.id AS event_id, d.destination, d.spec, d.severity, d.trigger, d.state,
@@ -14,7 +14,7 @@ macro_rules! delivery_columns {
     };
 }
 
-/// The columns of an event `e` with its body `b`, as [`event`] reads them.
+/// The columns of an event `e` with its body `b`, as read by [`event`].
 macro_rules! event_columns {
     () => {
         "e.seq, e.id, e.via, e.type, e.feedback_id, e.received_at, e.state, b.body"
@@ -23,14 +23,15 @@ macro_rules! event_columns {
 
 pub(super) use {delivery_columns, event_columns};
 
-/// Every delivery with its event's id; conditions follow.
+/// Selects deliveries with their event's id; conditions follow.
 pub(super) const SELECT_DELIVERY: &str = concat!(
     "SELECT ",
     delivery_columns!(),
     " FROM deliveries d JOIN events e ON e.seq = d.event_seq "
 );
 
-/// Reads the first columns of a row: by place, for looking up fourteen names takes longer than the query.
+/// Reads the first columns of a row by position, because looking up fourteen names takes longer than the
+/// query.
 pub(super) fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let spec: SpecColumn = row.get(4)?;
     Ok(Delivery {
@@ -74,7 +75,7 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {
 /// How many columns [`event`] reads.
 pub(super) const EVENT_COLUMNS: usize = 8;
 
-/// An event by its row.
+/// Returns an event by its row id.
 pub(in crate::store) fn event_by_seq(
     conn: &Connection,
     seq: EventSeq,
@@ -88,7 +89,7 @@ pub(in crate::store) fn event_by_seq(
     .optional()
 }
 
-/// An event's images in order.
+/// Returns an event's images in order.
 pub(in crate::store) fn images_of(
     conn: &Connection,
     event: EventSeq,
@@ -102,7 +103,7 @@ pub(in crate::store) fn images_of(
     .query_map([event], |row| {
         let job: ImageState = row.get("job_state")?;
         let kept = row.get::<_, Option<ImageState>>("image_state")? == Some(ImageState::Kept);
-        // Retention marks the bytes, which several events may share, not each event's job.
+        // Retention marks the bytes, which several events may share, and not each event's job.
         let state = match job {
             ImageState::Kept if !kept => ImageState::Removed,
             ImageState::Kept | ImageState::Pending | ImageState::Lost | ImageState::Removed => job,
@@ -132,7 +133,7 @@ pub(super) fn kept_image_row(row: &Row<'_>) -> rusqlite::Result<KeptImage> {
     })
 }
 
-/// Whether images of the event are still to be fetched, and can be.
+/// Returns whether images of the event are still to be fetched, and can be.
 pub(super) fn images_unsettled(conn: &Connection, event: EventSeq) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM image_jobs

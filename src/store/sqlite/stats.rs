@@ -42,7 +42,8 @@ pub(in crate::store) fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     })
 }
 
-/// Counts deliveries of one state. Ids grow with time, so the smallest is the oldest.
+/// Builds the query that counts deliveries of one state. The smallest id is the oldest, because ids grow
+/// with time.
 pub(super) fn count_sql(state: DeliveryState) -> String {
     format!(
         "SELECT destination, count(*), min(id) FROM deliveries
@@ -94,7 +95,7 @@ fn created_at(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Timestamp> 
         .query_row([id], |row| row.get(0))
 }
 
-/// From app to app by an index, for apps are few and events are not.
+/// Steps from app to app by an index, because there are few apps and many events.
 pub(super) const LAST_EVENTS: &str = "
     WITH RECURSIVE apps (via) AS (
         SELECT min(via) FROM events

@@ -1,4 +1,4 @@
-//! What was done about feedback, and said of it.
+//! The history of feedback statuses.
 
 use rusqlite::{Connection, named_params, params};
 
@@ -7,7 +7,7 @@ use super::feedback_status::{self, Key, actor};
 use super::values::unsigned;
 use crate::model::*;
 
-/// How a line of the history came about.
+/// The origin of a history entry.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
     pub(super) event: Option<EventSeq>,
@@ -19,7 +19,7 @@ pub(super) fn record(
     tx: &Tx<'_>,
     key: &Key,
     state: &FeedbackState,
-    told: Told,
+    entry: Told,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO feedback_acts (feedback_app, feedback_id, told_by, at, act, status, through,
@@ -29,20 +29,21 @@ pub(super) fn record(
     .execute(named_params! {
         ":app": key.app,
         ":id": key.id,
-        ":told_by": told.event,
+        ":told_by": entry.event,
         ":at": tx.now,
-        ":act": told.act,
+        ":act": entry.act,
         ":status": state.status,
         ":through": state.through,
         ":name": state.by.name.as_ref().map(Private::expose),
         ":by": state.by.id.as_ref().map(Private::expose),
         ":by_app": state.by.app,
-        ":effect": told.effect,
+        ":effect": entry.effect,
     })?;
     Ok(())
 }
 
-/// The event that brought the feedback of which `event` tells a change, if that is one feedback.
+/// Returns the event that created the feedback whose change `event` reports. `None` if it reports
+/// several.
 pub(super) fn followed_by(
     conn: &Connection,
     event: EventSeq,
@@ -62,7 +63,7 @@ pub(super) fn followed_by(
     })
 }
 
-/// Whether the status changed since a delivery was made, so that what it showed may be old.
+/// Returns whether the status changed after a delivery was created, so that its message may be outdated.
 pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT EXISTS (
@@ -75,7 +76,7 @@ pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite:
     .query_row([id], |row| row.get(0))
 }
 
-/// The history of the feedback that an event brought, oldest first.
+/// Returns the history of the feedback that an event created, oldest first.
 pub(in crate::store) fn acts_of(
     conn: &Connection,
     event: EventSeq,
@@ -99,9 +100,9 @@ pub(in crate::store) fn acts_of(
     .collect()
 }
 
-/// Forgets who acted on the feedback that an event brought, and who made the changes it told of.
+/// Removes the people who acted on the feedback that an event created, or made the changes it reported.
 pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
-    // Those who made the last change are named in the state as well.
+    // The person behind the last change is also in `feedback_states`.
     tx.prepare_cached(
         "UPDATE feedback_states SET by_name = NULL, by_id = NULL
          WHERE event_seq = ?1
@@ -127,7 +128,8 @@ pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::
         .map(unsigned)
 }
 
-/// Renderings and answers of events that this person acted on: they may name them.
+/// Selects renderings and responses of events that this person acted on, because they may contain the
+/// name.
 const MAY_NAME: &str = "
     delivery_id IN (
         SELECT d.id FROM feedback_acts a
@@ -150,19 +152,19 @@ pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Re
         ))?
         .execute([person])?;
     }
-    // What was still to be told in their name cannot be told without it.
-    let mut untold = tx.prepare_cached(
+    // Without the person's id, a pending status cannot be written to the platform.
+    let mut cancelled = tx.prepare_cached(
         "DELETE FROM status_jobs WHERE operator = ?1
          RETURNING feedback_app, feedback_id, event_seq",
     )?;
-    let untold: Vec<(Key, EventSeq)> = untold
+    let cancelled: Vec<(Key, EventSeq)> = cancelled
         .query_map(params![person], |row| {
             let (app, id) = (row.get(0)?, row.get(1)?);
             Ok((Key { app, id }, row.get(2)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    for (key, event) in &untold {
-        feedback_status::is_local_only(tx, key, *event)?;
+    for (key, event) in &cancelled {
+        feedback_status::mark_local_only(tx, key, *event)?;
     }
     tx.scrub()?;
     Ok(clicks)

@@ -1,4 +1,4 @@
-//! Statuses that the platform is still to be told: one wish for each feedback, the newest.
+//! The status outbox: statuses to write to the platform, one entry per feedback, the newest.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::model::*;
 use crate::store::StatusVerdict;
 use crate::store::Topic;
 
-/// A job waits at longest as long as a refused one, twelve minutes. What is due later than this was
-/// written before the wall clock jumped back, and is due now.
+/// An upper bound of a job's wait, which is twelve minutes after a rejection. A later due time was
+/// written before the wall clock jumped back, so the job is due now.
 const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
-/// Those that are due; those that a clock which jumped back has left behind.
+/// Selects due entries, and entries left behind by a clock that jumped back.
 pub(super) const DUE: [&str; 2] = [
     "SELECT feedback_app, feedback_id FROM status_jobs WHERE state = 'pending' AND due_at <= ?1
      ORDER BY due_at LIMIT ?2",
@@ -23,8 +23,8 @@ pub(super) const DUE: [&str; 2] = [
      ORDER BY due_at LIMIT ?2",
 ];
 
-/// Wishes that the platform knew the status. A wish takes the place of an older one; where that is being
-/// told at this moment, this one follows when it has been.
+/// Adds a status outbox entry, replacing an older one. If the older one is being written now, the new
+/// one follows it.
 pub(super) fn enqueue(
     tx: &Tx<'_>,
     key: &Key,
@@ -49,13 +49,13 @@ pub(super) fn enqueue(
         operator.expose(),
         tx.now
     ])?;
-    tx.announce(Topic::Statuses);
+    tx.notify(Topic::Statuses);
     Ok(())
 }
 
-/// Takes a wish back. One that is being told at this moment is not told again, whatever comes of it: most
-/// likely the platform takes it, so its echo is to be known.
-pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
+/// Cancels an outbox entry. An entry being written now is not retried, whatever the result. The platform
+/// probably accepts it, so its echo must be recognised.
+pub(super) fn cancel(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM status_jobs
          WHERE feedback_app = ?1 AND feedback_id = ?2 AND state = 'pending' AND lease_token IS NULL",
@@ -69,7 +69,7 @@ pub(super) fn give_up(tx: &Tx<'_>, key: &Key) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether the platform is still to be told of this feedback.
+/// Returns whether this feedback has a pending outbox entry.
 pub(super) fn is_waiting(conn: &Connection, key: &Key) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT 1 FROM status_jobs
@@ -78,7 +78,7 @@ pub(super) fn is_waiting(conn: &Connection, key: &Key) -> rusqlite::Result<bool>
     .exists([&key.app, &key.id])
 }
 
-/// The status that the platform was asked for last, and when.
+/// Returns the status last sent to the platform, and when.
 pub(super) fn sent(
     conn: &Connection,
     key: &Key,
@@ -183,7 +183,7 @@ pub(in crate::store) fn finish_status_job(
     let Some(wished) = wished else {
         return Ok(Recorded::LeaseLost);
     };
-    // Somebody clicked again meanwhile: that is what is to be told now.
+    // Somebody changed the status meanwhile, so the new one is written next.
     let newer = wished != job.status;
     let (state, due_at, reason) = match verdict {
         _ if newer => (StatusJobState::Pending, tx.now, None),
@@ -200,14 +200,14 @@ pub(in crate::store) fn finish_status_job(
     )?
     .execute(params![key.app, key.id, state, due_at, reason])?;
     match state {
-        StatusJobState::Pending => tx.announce(Topic::Statuses),
+        StatusJobState::Pending => tx.notify(Topic::Statuses),
         StatusJobState::Done => {}
-        StatusJobState::Dead => feedback_status::is_local_only(tx, &key, job.event)?,
+        StatusJobState::Dead => feedback_status::mark_local_only(tx, &key, job.event)?,
     }
     Ok(Recorded::Recorded)
 }
 
-/// How far the platform has been told of the feedback that an event brought.
+/// Returns the progress of writing the status of the feedback that an event created.
 pub(in crate::store) fn status_job_of(
     conn: &Connection,
     event: EventSeq,

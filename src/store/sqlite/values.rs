@@ -1,5 +1,5 @@
-//! How the values of `model` stand in a row: times as milliseconds, enumerations by their key, so that
-//! an operator with `sqlite3` can read the store.
+//! Converts values of `model` to columns: times as milliseconds, enumerations as keys. So an operator
+//! can read the store with `sqlite3`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::*;
 
-/// What a row holds is no value we know. It never quotes the value.
+/// A column has an unknown value. The error never quotes the value.
 #[derive(Debug, thiserror::Error)]
-#[error("a value that is no {0}")]
+#[error("not a valid {0}")]
 struct Unknown(&'static str);
 
 fn unknown(what: &'static str) -> FromSqlError {
@@ -61,7 +61,7 @@ text!(
     EventId, |text| Ok(EventId::from(text));
     AppName, |text| Ok(AppName::from(text));
     DestinationName, |text| Ok(DestinationName::from(text));
-    ImageId, |text: &str| text.parse().map_err(|BadImageId| unknown("picture id"));
+    ImageId, |text: &str| text.parse().map_err(|BadImageId| unknown("image id"));
     MessageHandle, |text: &str| Ok(MessageHandle(text.to_owned()));
 );
 
@@ -81,21 +81,21 @@ macro_rules! keyed {
 }
 
 keyed!(
-    TriageAction, "act";
+    TriageAction, "action";
     DeliveryState, "state of a delivery";
     Effect, "effect";
     EventState, "state of an event";
-    ImageState, "state of a picture";
-    ImageFormat, "format of a picture";
+    ImageState, "state of an image";
+    ImageFormat, "format of an image";
     Form, "form";
     OutcomeKind, "outcome";
     Severity, "severity";
-    StatusJobState, "state of a wished status";
-    ChangeSource, "way of a change";
+    StatusJobState, "state of a status outbox entry";
+    ChangeSource, "source of a change";
     Trigger, "trigger";
 );
 
-/// What of an [`MessageSpec`] has no column of its own.
+/// The parts of a [`MessageSpec`] that have no column of their own.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SpecColumn {
     rule: String,
@@ -159,12 +159,12 @@ impl FromSql for SpecColumn {
     }
 }
 
-/// SQLite counts in `i64`; what is larger than that is as good as endless.
+/// Converts to `i64`, SQLite's integer type. Larger values become `i64::MAX`.
 pub(super) fn signed(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-/// What SQLite counted is never negative.
+/// Converts an SQLite count, which is never negative.
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Keeping the write-ahead log short, and free of what was erased.
+//! Keeps the write-ahead log short and free of erased text.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,36 +11,37 @@ use tokio::time::Instant;
 use super::file_watch::FileWatch;
 use super::{connection, meta};
 
-/// A log of so many pages is moved into the database: so many that a page which is written again and again is
-/// moved once.
+/// The log is moved into the database from this many pages on. A high number means that a page written
+/// repeatedly is moved only once.
 const LOG_PAGES: i64 = 8000;
 
-/// After so many transactions it is looked how long the log is.
+/// The length of the log is checked after this many transactions.
 const LOG_LOOK: u32 = 8;
 
-/// Pages given back in one go, so that an act that comes meanwhile waits for milliseconds only.
+/// Free pages released at once. The limit keeps the delay of a command to milliseconds.
 const VACUUM_PAGES: u32 = 500;
 
-/// After this, and then after twice as long each time, it is tried again to empty the log of erased words.
+/// The first wait before retrying to remove erased text from the log. Each later wait is twice as long.
 const DEBT_WAIT: Duration = Duration::from_millis(500);
 
-/// The longest of these waits: a reader may hold the log for hours.
+/// The longest of these waits. A reader may hold the log for hours.
 const DEBT_WAIT_MAX: Duration = Duration::from_secs(8);
 
-/// What the writing thread does about the log, between transactions.
+/// Maintains the log for the writing thread, between transactions.
 pub(in crate::store::sqlite) struct LogKeeper {
     path: PathBuf,
     watch: Arc<FileWatch>,
-    /// Since the start.
+    /// The number of transactions since the start.
     transactions: u32,
-    /// Moves the log into the database.
+    /// The thread that moves the log into the database; `None` if there is none.
     mover: Option<JoinHandle<rusqlite::Result<()>>>,
-    /// Something was written since the log was last emptied.
+    /// Whether something was written since the log was last emptied.
     untidy: bool,
     debt: Debt,
 }
 
-/// Erased words that may still stand in the log. The store itself knows; this is when to look.
+/// When to check for erased text that may still be in the log. The `meta` table records whether there is
+/// any.
 struct Debt {
     may_be: bool,
     look_at: Instant,
@@ -48,7 +49,7 @@ struct Debt {
 }
 
 impl Debt {
-    /// There may be one: words were erased, or another process wrote.
+    /// Assumes erased text in the log, because text was erased or another process wrote.
     fn new() -> Self {
         Self {
             may_be: true,
@@ -64,7 +65,7 @@ impl Debt {
 }
 
 impl LogKeeper {
-    /// For the store at `path`.
+    /// Creates the maintenance state for the store at `path`.
     pub(in crate::store::sqlite) fn new(path: PathBuf, watch: Arc<FileWatch>) -> Self {
         Self {
             path,
@@ -76,25 +77,25 @@ impl LogKeeper {
         }
     }
 
-    /// Something was written.
+    /// Records that something was written.
     pub(in crate::store::sqlite) fn wrote(&mut self) {
         self.untidy = true;
     }
 
-    /// Words were erased, by this process or perhaps by another.
+    /// Records that text was erased, by this process or possibly by another.
     pub(in crate::store::sqlite) fn may_owe(&mut self) {
         self.debt.may_be = true;
         self.debt.look_at = self.debt.look_at.min(Instant::now() + DEBT_WAIT);
     }
 
-    /// Words were erased just now: they leave the log at once, if nobody reads it.
+    /// Removes just erased text from the log at once, unless a reader holds the log.
     pub(in crate::store::sqlite) fn erased(&mut self, conn: &Connection) {
         self.debt = Debt::new();
         self.pay_erasure(conn);
     }
 
-    /// Empties the log of erased words, where that is owed. It waits for nobody, and a long log is moved beside the
-    /// writer first, so that nothing else waits for it either.
+    /// Empties the log if it may contain erased text. It never waits for readers. A long log is first
+    /// moved by another thread, so that the writer is not delayed.
     pub(in crate::store::sqlite) fn pay_erasure(&mut self, conn: &Connection) {
         if !self.debt.may_be || Instant::now() < self.debt.look_at {
             return;
@@ -111,12 +112,13 @@ impl LogKeeper {
                     self.debt.put_off();
                 }
             }
-            // The next act tells what is wrong with the store.
+            // The next command reports the store's error.
             Err(_) => self.debt.put_off(),
         }
     }
 
-    /// Whether so little is in the log that moving it delays nobody. If not, it is moved beside the writer.
+    /// Returns whether the log is short enough to move without delay. If not, starts moving it in
+    /// another thread.
     fn is_short(&mut self, conn: &Connection) -> bool {
         if self.is_moving() {
             return false;
@@ -135,7 +137,7 @@ impl LogKeeper {
             .is_some_and(|mover| !mover.is_finished())
     }
 
-    /// Opens the file by its path, so it must be the same file still.
+    /// The mover opens the file by its path, so the path must still lead to the same file.
     fn begin_to_move(&mut self) {
         if self.watch.check().is_ok() {
             let path = self.path.clone();
@@ -144,15 +146,15 @@ impl LogKeeper {
         }
     }
 
-    /// A transaction is over. Moves a long log into the database beside the writer, then what came meanwhile,
-    /// which is little: so the next transaction begins the log anew, and none waits for the whole.
+    /// Handles the end of a transaction. Another thread moves a long log into the database; this one
+    /// then moves the short rest. So the next transaction restarts the log without a long wait.
     pub(in crate::store::sqlite) fn shorten(&mut self, conn: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
         if self.is_moving() {
             return;
         }
         if self.mover.take().is_some() {
-            // What stays in the log is in no danger; SQLite's own limit shortens it.
+            // Ignore errors: the rest stays safely in the log, and SQLite's own limit shortens it.
             connection::checkpoint(conn, "PASSIVE").ok();
         } else if self.is_long(conn) {
             self.begin_to_move();
@@ -164,7 +166,7 @@ impl LogKeeper {
             && connection::checkpoint(conn, "NOOP").is_ok_and(|log| log.pages >= LOG_PAGES)
     }
 
-    /// Empties the log and gives free pages back, while nobody waits.
+    /// Empties the log and releases free pages while the writer is idle.
     pub(in crate::store::sqlite) fn tidy(&mut self, conn: &Connection) {
         if !self.untidy {
             return;
@@ -178,11 +180,11 @@ impl LogKeeper {
         self.untidy = !(emptied && left.is_ok_and(|pages| pages == 0));
     }
 
-    /// Moves the log into the database and cuts it to nothing, unless a reader needs it: a long one, such as a backup,
-    /// must not hold the writer up. Tells whether it did.
+    /// Moves the log into the database and truncates it, unless a reader needs it. A long reader, such
+    /// as a backup, must not delay the writer. Returns whether the log is empty.
     fn empty(&mut self, conn: &Connection) -> bool {
         self.untidy = true;
-        // Others can write meanwhile, as they cannot while it is cut.
+        // Move it first, because others can write meanwhile. They cannot write while it is truncated.
         let moved = connection::checkpoint(conn, "PASSIVE");
         if !moved.is_ok_and(|log| !log.busy && log.moved == log.pages) {
             return false;

@@ -1,4 +1,4 @@
-//! Acts that wait for the writing thread, and what it waits for itself: the end of a sync.
+//! The queue of commands for the writing thread, and its wait for the end of a sync.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,58 +7,59 @@ use std::time::Duration;
 use super::group_commit::Command;
 use crate::store::StoreError;
 
-/// Acts that wait. At a few thousand a second this is well under the second within which intake answers.
+/// The longest queue. At a few thousand commands a second it drains well within the second that intake
+/// has.
 pub(in crate::store::sqlite) const QUEUE_MAX: usize = 1024;
 
-/// The queue. Many put something in, the writing thread alone takes it out.
+/// The queue. Many threads push; only the writing thread takes.
 #[derive(Default)]
 pub(in crate::store::sqlite) struct Queue {
     state: Mutex<State>,
-    /// Told to the writing thread alone.
+    /// Notifies the writing thread only.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Box<dyn Command>>,
-    /// What was committed last is being synced.
+    /// Whether the last commit is being synced.
     syncing: bool,
-    /// What the writing thread sleeps for. `None`: it is awake, and to wake it would cost for nothing.
+    /// What the writing thread sleeps for. `None` if it is awake and needs no notification.
     asleep: Option<WaitReason>,
     end: Option<End>,
 }
 
-/// What the writing thread sleeps for, and for what ends it all.
+/// What the writing thread sleeps for. The end of the queue always wakes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitReason {
-    /// An act.
+    /// A command.
     Command,
     /// The end of the sync.
     Sync,
-    /// Either.
+    /// Either of them.
     Both,
 }
 
-/// Why nothing more comes in.
+/// Why the queue accepts no more commands.
 #[derive(Clone, Debug)]
 enum End {
-    /// The store is being closed; what waits is still run.
+    /// The store is being closed; queued commands still run.
     Closed,
-    /// A sync failed; nothing more is run.
+    /// A sync failed; no more commands run.
     Lost(StoreError),
 }
 
-/// What the writing thread finds.
+/// The result of waiting for a command.
 pub(in crate::store::sqlite) enum Next {
     Command(Box<dyn Command>),
-    /// Nothing came for so long.
+    /// No command came in time.
     Nothing,
-    /// Nothing will come.
+    /// No more commands will come.
     End,
 }
 
 impl Queue {
-    /// Puts an act in. It is answered, or dropped.
+    /// Queues a command. It is later answered or dropped.
     pub(in crate::store::sqlite) fn push(&self, act: Box<dyn Command>) -> Result<(), StoreError> {
         let mut state = self.lock();
         match &state.end {
@@ -74,7 +75,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for an act, at most for `patience`.
+    /// Waits for a command, at most for `patience`.
     pub(in crate::store::sqlite) fn take(&self, patience: Duration) -> Next {
         let mut state = self.lock();
         if state.waiting.is_empty() && state.end.is_none() {
@@ -87,8 +88,8 @@ impl Queue {
         }
     }
 
-    /// Waits for one more act while a sync is under way, if there is room for one. `None`: none is under way,
-    /// and none waits.
+    /// Waits for one more command during a sync, if the batch has room. Returns `None` if no sync is
+    /// running and no command waits.
     ///
     /// # Errors
     /// The sync failed.
@@ -112,12 +113,12 @@ impl Queue {
         }
     }
 
-    /// What was committed is about to be synced.
+    /// Records that a sync of the last commit starts.
     pub(in crate::store::sqlite) fn begin_sync(&self) {
         self.lock().syncing = true;
     }
 
-    /// It is on the disk.
+    /// Records that the last commit is on disk.
     pub(in crate::store::sqlite) fn end_sync(&self) {
         let mut state = self.lock();
         state.syncing = false;
@@ -126,8 +127,8 @@ impl Queue {
         }
     }
 
-    /// It is not, or may not be. Nothing more is taken in or run; what waits is told so.
-    pub(in crate::store::sqlite) fn lose(&self, error: &StoreError) {
+    /// Records that the last commit may not be on disk. No more commands run; queued ones fail.
+    pub(in crate::store::sqlite) fn fail(&self, error: &StoreError) {
         let mut state = self.lock();
         state.syncing = false;
         state.end = Some(End::Lost(error.clone()));
@@ -138,7 +139,7 @@ impl Queue {
         }
     }
 
-    /// Waits until no sync is under way.
+    /// Waits until no sync is running.
     ///
     /// # Errors
     /// The sync failed.
@@ -146,19 +147,19 @@ impl Queue {
         self.take_more(false).map(|_none| ())
     }
 
-    /// Whether a sync failed, or the thread that syncs or writes fell.
+    /// Returns whether a sync failed, or the syncing or writing thread panicked.
     pub(in crate::store::sqlite) fn is_lost(&self) -> bool {
         matches!(self.lock().end, Some(End::Lost(_)))
     }
 
-    /// Takes nothing more in.
+    /// Accepts no more commands.
     pub(in crate::store::sqlite) fn close(&self) {
         let mut state = self.lock();
         state.end.get_or_insert(End::Closed);
         self.wake(state);
     }
 
-    /// Sleeps until it is woken, or `patience` is over.
+    /// Sleeps until notified, or until `patience` is over.
     fn sleep<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
@@ -188,7 +189,7 @@ impl Queue {
     }
 }
 
-/// Whoever asks comes too late.
+/// Returns the error for commands that come after the end.
 pub(in crate::store::sqlite) fn ended() -> StoreError {
     StoreError::Unavailable("its writer has ended".into())
 }
@@ -200,7 +201,7 @@ mod tests {
     use super::super::tx::Tx;
     use super::*;
 
-    /// Says how it was answered.
+    /// A command that sends its answer to a channel.
     struct Told(Sender<Option<StoreError>>);
 
     impl Command for Told {
@@ -224,11 +225,11 @@ mod tests {
     }
 
     fn lost() -> StoreError {
-        StoreError::Unavailable("its log could not be synced".into())
+        StoreError::Unavailable("failed to sync its log".into())
     }
 
     #[test]
-    fn while_a_sync_is_under_way_more_is_taken_and_nothing_is_committed() {
+    fn commands_are_taken_but_not_committed_during_a_sync() {
         let (queue, (told, _)) = (Queue::default(), channel());
         queue.begin_sync();
         queue.push(Box::new(Told(told))).unwrap();
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_transaction_waits_for_the_sync_alone() {
+    fn full_batch_waits_only_for_the_sync() {
         let (queue, (told, _)) = (Queue::default(), channel());
         queue.push(Box::new(Told(told))).unwrap();
         assert!(matches!(queue.take_more(false), Ok(None)));
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_sync_wakes_nobody_who_waits_for_an_act() {
+    fn end_of_sync_does_not_wake_a_wait_for_commands() {
         let queue = Queue::default();
         queue.begin_sync();
         std::thread::scope(|scope| {
@@ -266,11 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_failed_is_told_to_all_that_wait_and_come() {
+    fn failed_sync_fails_queued_and_later_commands() {
         let (queue, (told, answers)) = (Queue::default(), channel());
         queue.begin_sync();
         queue.push(Box::new(Told(told.clone()))).unwrap();
-        queue.lose(&lost());
+        queue.fail(&lost());
         assert_eq!(answers.try_recv(), Ok(Some(lost())));
         assert_eq!(queue.push(Box::new(Told(told))), Err(lost()));
         assert_eq!(queue.synced(), Err(lost()));
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_when_it_is_closed_is_still_run() {
+    fn queued_commands_run_after_close() {
         let (queue, (told, _)) = (Queue::default(), channel());
         queue.push(Box::new(Told(told.clone()))).unwrap();
         queue.close();

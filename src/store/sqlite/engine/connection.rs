@@ -1,4 +1,4 @@
-//! Connections to the file, and how they are set.
+//! Opens and configures connections to the database file.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,18 +9,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
 
-/// How long a connection waits for another process's lock: a command beside the relay, or the relay itself.
+/// How long a connection waits for another process's lock: a command beside the relay, or the relay
+/// itself.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Statements that a connection keeps prepared; there are fewer different ones than this.
+/// The number of prepared statements per connection. There are fewer distinct statements than this.
 const STATEMENTS: usize = 128;
 
-/// A connection that writes. The file must exist.
+/// Opens a connection that writes. The file must exist.
 ///
-/// `synchronous = FULL`: with NORMAL a power cut may take the last commits, unless somebody else syncs them
-/// ([`sync_apart`]). `secure_delete`: what is erased is overwritten. `temp_store`: no words in temporary files.
-/// `auto_vacuum` counts only before the first table is made, so it comes first. `wal_autocheckpoint`, in
-/// pages, is for when the thread that moves the log into the database does not keep up.
+/// `synchronous = FULL`: with NORMAL, a power cut may lose the last commits unless the log is synced
+/// separately ([`sync_apart`]). `secure_delete`: erased data is overwritten. `temp_store`: no text in
+/// temporary files. `auto_vacuum` comes first, because it only works before the first table is created.
+/// `wal_autocheckpoint`, in pages, applies if the thread that moves the log does not keep up.
 pub(in crate::store::sqlite) fn writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     give_pages_back(&conn)?;
@@ -41,24 +42,24 @@ pub(in crate::store::sqlite) fn writer(path: &Path) -> rusqlite::Result<Connecti
     Ok(conn)
 }
 
-/// From now on a commit is not synced by SQLite but by whoever gets the log, which is the file that is synced.
-/// With NORMAL, SQLite still syncs the log before it moves it, and where it begins anew; what is not synced yet
-/// is whole or ignored after a power cut, for each page of the log has a checksum over all before it. Source:
-/// SQLite's "PRAGMA synchronous" and "WAL-mode File Format".
+/// Disables SQLite's sync at commit and returns the log file, which the caller must sync. With NORMAL,
+/// SQLite still syncs the log before moving it and where it restarts. After a power cut, unsynced parts
+/// are whole or ignored, because each page has a checksum over everything before it. Source: SQLite's
+/// "PRAGMA synchronous" and "WAL-mode File Format".
 pub(in crate::store::sqlite) fn sync_apart(
     conn: &Connection,
     path: &Path,
 ) -> rusqlite::Result<File> {
     conn.execute_batch("PRAGMA synchronous = NORMAL")?;
-    // Reading opens it.
+    // The first read opens the log.
     data_version(conn)?;
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    File::open(log).map_err(|error| refusal(format!("cannot open its log: {error}")))
+    File::open(log).map_err(|error| refusal(format!("failed to open its log: {error}")))
 }
 
-/// Makes it possible to give free pages back. SQLite writes the setting anew each time, even where it
-/// stands already, and a store that turns out to be damaged is to stay as it is.
+/// Enables the release of free pages. SQLite rewrites the setting even if it is already set. A store
+/// found damaged must stay unchanged, so check first.
 fn give_pages_back(conn: &Connection) -> rusqlite::Result<()> {
     const INCREMENTAL: i64 = 2;
     let mode: i64 = conn.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
@@ -68,7 +69,7 @@ fn give_pages_back(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A failure that is not SQLite's own, told the same way.
+/// Wraps an error from outside SQLite in SQLite's error type.
 pub(in crate::store::sqlite) fn refusal(reason: impl Into<String>) -> rusqlite::Error {
     use rusqlite::ffi;
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(reason.into()))
@@ -77,11 +78,12 @@ pub(in crate::store::sqlite) fn refusal(reason: impl Into<String>) -> rusqlite::
 /// Pages of the log that may be left for the writer to move.
 pub(in crate::store::sqlite) const LEFT_PAGES: i64 = 300;
 
-/// How often what came meanwhile is moved as well. Each time it is less, unless the disk does not keep up.
+/// How often newly written pages are moved as well. Each pass is shorter, unless the disk does not keep
+/// up.
 const MOVES_MAX: usize = 6;
 
-/// Moves the log into the database, while others go on reading and writing, until little is left of it. On a
-/// connection of its own, so that the writer does not wait for it.
+/// Moves most of the log into the database while others read and write. It uses its own connection, so
+/// that the writer does not wait.
 pub(in crate::store::sqlite) fn move_log(path: &Path) -> rusqlite::Result<()> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut moved = 0;
@@ -95,18 +97,18 @@ pub(in crate::store::sqlite) fn move_log(path: &Path) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What stands in the log.
+/// The state of the log.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store::sqlite) struct Log {
-    /// Somebody else needs it.
+    /// Whether another connection needs it.
     pub(in crate::store::sqlite) busy: bool,
-    /// Pages in it.
+    /// The number of pages in it.
     pub(in crate::store::sqlite) pages: i64,
-    /// Of these, pages that stand in the database as well.
+    /// How many of these pages are in the database as well.
     pub(in crate::store::sqlite) moved: i64,
 }
 
-/// Moves the log into the database, as far as `mode` goes; `NOOP` only tells how long it is.
+/// Moves the log into the database, as far as `mode` allows; `NOOP` only returns its length.
 pub(in crate::store::sqlite) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Log> {
     conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
         .query_row([], |row| {
@@ -118,12 +120,13 @@ pub(in crate::store::sqlite) fn checkpoint(conn: &Connection, mode: &str) -> rus
         })
 }
 
-/// Changes when another connection has written, and only then. Says nothing to another connection.
+/// Returns a number that changes only when another connection has written. It is not comparable between
+/// connections.
 pub(in crate::store::sqlite) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
-/// A connection that only reads.
+/// Opens a connection that only reads.
 pub(in crate::store::sqlite) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     conn.execute_batch("PRAGMA temp_store = MEMORY;")?;
@@ -138,14 +141,14 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// Statements are planned when they are prepared, whatever is bound to them later. Without this SQLite
-/// plans anew with every binding where a partial index could serve: a quarter of the writer's time.
+/// Plans statements once, when they are prepared. Otherwise SQLite plans again at every binding where a
+/// partial index might apply. That takes a quarter of the writer's time.
 pub(in crate::store::sqlite) fn plan_once(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
-/// What a failure of SQLite means to whoever asked. Its messages name tables and columns, never values.
+/// Converts an SQLite error for the caller. SQLite's messages name tables and columns, never values.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is handed to `map_err`, which gives the error away"
@@ -157,7 +160,7 @@ pub(in crate::store::sqlite) fn failure(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Lets a connection wait for locks as usual, after it was told not to.
+/// Restores the usual wait for locks after it was disabled.
 pub(in crate::store::sqlite) fn wait_for_locks(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)
 }

@@ -1,13 +1,14 @@
-//! By its id an event is known.
+//! Finds events by their id.
 //!
-//! Ids come in no order. An index that takes each with its event changes a page of its own for nearly every
-//! event, and that was half of all that was written. So the newest ids wait in memory, in order, and for each that
-//! comes one goes into the table `event_ids`: in turn, with its neighbours, so that a page takes several at
-//! once. When all have had their turn, a round has ended and a mark is set: no event up to it waits any more. It
-//! lags two to four times behind what waits. The ids of the events above it are read again at the start, and
-//! when another process has written.
+//! Ids come in random order. An ordinary index changed one page for nearly every event, which was half
+//! of all writes. So the newest ids wait in memory, sorted. For each new id, one waiting id moves to the
+//! table `event_ids`. Ids move in sorted order, so that one page takes several at once. When all have
+//! moved, the round ends and a mark is stored: no event up to it waits. The mark lags by two to four
+//! times the number of waiting ids. The ids of later events are read again at the start, and when
+//! another process has written.
 //!
-//! What stands for an id is a part of a hash. Two ids may have the same, so the event itself is asked in the end.
+//! The key of an id is a part of its hash. Two ids may share a key, so the event itself is checked in
+//! the end.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeSet;
@@ -20,16 +21,16 @@ use super::meta;
 use super::tx::Tx;
 use crate::model::{AppName, EventId, EventSeq};
 
-/// So many ids wait: with a million in the table, five go into each of its pages at once.
+/// The number of waiting ids. With a million ids in the table, five ids go into each page at once.
 const WAITING: usize = 16_384;
 
-/// How many more than that may go into the table with one transaction.
+/// How many ids beyond that may move to the table in one transaction.
 const AT_ONCE: usize = 256;
 
-/// Under this name in `meta`: up to this event none waits.
+/// The name of the mark in `meta`: no event up to it waits.
 const MARK: &str = "ids_up_to";
 
-/// What stands for an id, and its event.
+/// The key of an id, and its event.
 type Entry = (i64, EventSeq);
 
 /// The ids that are not in the table yet.
@@ -37,21 +38,22 @@ type Entry = (i64, EventSeq);
 pub(in crate::store::sqlite) struct NewIds {
     waiting: BTreeSet<Entry>,
     waiting_max: usize,
-    /// The one that went last in this round.
+    /// The last id that moved in this round; `None` at its start.
     last: Option<Entry>,
     /// The newest event when this round began.
     round_up_to: EventSeq,
     /// The newest event.
     newest: EventSeq,
-    /// So many waited when they were read that this round is to end soon, else the next reading takes longer still.
+    /// Whether so many ids were read that this round must end soon. Otherwise the next read would take
+    /// even longer.
     behind: bool,
-    /// What `PRAGMA data_version` said when they were read; `None`: they are to be read.
+    /// The value of `PRAGMA data_version` when the ids were read; `None` if they must be read.
     seen: Option<i64>,
-    /// They are as this transaction finds them.
+    /// Whether the ids are valid for this transaction.
     current: bool,
 }
 
-/// What transactions share of them.
+/// The ids shared by all transactions.
 pub(in crate::store::sqlite) type Shared = RefCell<NewIds>;
 
 impl NewIds {
@@ -72,18 +74,18 @@ impl NewIds {
         }
     }
 
-    /// A transaction begins. Another process may have written since the last one.
+    /// Begins a transaction. Another process may have written since the last one.
     pub(in crate::store::sqlite) fn begin(&mut self) {
         self.current = false;
     }
 
-    /// Something was taken back, or may have been: they are read again before the next use.
+    /// Discards the ids after a possible rollback, so that the next use reads them again.
     pub(in crate::store::sqlite) fn forget(&mut self) {
         self.seen = None;
         self.current = false;
     }
 
-    /// Only what asks for an id pays for this.
+    /// Reads the ids again if needed. Only commands that look up an id pay for this.
     fn catch_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         if self.current {
             return Ok(());
@@ -111,7 +113,7 @@ impl NewIds {
         Ok(())
     }
 
-    /// Puts those whose turn it is into the table. To be called before the commit.
+    /// Moves the ids that are due to the table. Call it before the commit.
     pub(in crate::store::sqlite) fn put_away(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         if !self.current {
             return Ok(());
@@ -143,7 +145,7 @@ impl NewIds {
         self.waiting.range((from, Unbounded)).next().is_none()
     }
 
-    /// All that were there when it began are in the table.
+    /// Ends the round: all events up to its start are in the table.
     fn end_round(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         set_mark(conn, self.round_up_to)?;
         self.round_up_to = self.newest;
@@ -165,7 +167,7 @@ fn current<'a>(tx: &Tx<'a>) -> rusqlite::Result<RefMut<'a, NewIds>> {
     Ok(ids)
 }
 
-/// The event that came through `via` with this id.
+/// Returns the event received through `via` with this id.
 pub(in crate::store::sqlite) fn find(
     tx: &Tx<'_>,
     id: &EventId,
@@ -183,7 +185,7 @@ pub(in crate::store::sqlite) fn find(
     Ok(None)
 }
 
-/// Takes the id of a new event.
+/// Adds the id of a new event.
 pub(in crate::store::sqlite) fn add(
     tx: &Tx<'_>,
     id: &EventId,
@@ -195,7 +197,7 @@ pub(in crate::store::sqlite) fn add(
     Ok(())
 }
 
-/// Forgets the id of an event that is about to be removed; [`free_numbers`] is to follow.
+/// Removes the id of an event that is about to be deleted. Call [`free_numbers`] afterwards.
 pub(in crate::store::sqlite) fn remove(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     let id: Option<String> = tx
         .prepare_cached("SELECT id FROM events WHERE seq = ?1")?
@@ -209,7 +211,8 @@ pub(in crate::store::sqlite) fn remove(tx: &Tx<'_>, event: EventSeq) -> rusqlite
     Ok(())
 }
 
-/// To be called when events were removed: the numbers of the newest are given again, and who gets them waits.
+/// Adjusts the round after events were deleted. The numbers of the newest are reused, and their new
+/// events wait again.
 pub(in crate::store::sqlite) fn free_numbers(tx: &Tx<'_>) -> rusqlite::Result<()> {
     let newest = newest(tx)?;
     if mark(tx)? > newest {
@@ -221,7 +224,7 @@ pub(in crate::store::sqlite) fn free_numbers(tx: &Tx<'_>) -> rusqlite::Result<()
     Ok(())
 }
 
-/// The newest event with this id, through whatever it came. For connections that only read.
+/// Returns the newest event with this id, received through any app. For connections that only read.
 pub(in crate::store::sqlite) fn newest_with(
     conn: &Connection,
     id: &str,
@@ -239,11 +242,11 @@ pub(in crate::store::sqlite) fn newest_with(
     Ok(found)
 }
 
-/// Of those that may not be in the table yet.
+/// Searches events whose ids may not be in the table yet.
 pub(in crate::store::sqlite) const NEWEST_WAITING: &str =
     "SELECT seq FROM events WHERE seq > ?1 AND id = ?2 ORDER BY seq DESC LIMIT 1";
 
-/// What the table has under a key.
+/// Searches the table for a key.
 pub(in crate::store::sqlite) const IN_TABLE: &str =
     "SELECT event_seq FROM event_ids WHERE key = ?1";
 
@@ -258,7 +261,7 @@ fn newest(conn: &Connection) -> rusqlite::Result<EventSeq> {
         .query_row([], |row| row.get(0))
 }
 
-/// Up to which event none waits.
+/// Returns the event up to which no id waits.
 pub(in crate::store::sqlite) fn mark(conn: &Connection) -> rusqlite::Result<EventSeq> {
     let kept = meta::get(conn, MARK)?;
     Ok(EventSeq(kept.map_or(0, i64::from_be_bytes)))
@@ -268,7 +271,7 @@ fn set_mark(conn: &Connection, event: EventSeq) -> rusqlite::Result<()> {
     meta::put(conn, MARK, &event.0.to_be_bytes())
 }
 
-/// What stands for an id.
+/// Returns the key of an id.
 fn key(id: &str) -> i64 {
     use sha2::{Digest, Sha256};
     let hash: [u8; 32] = Sha256::digest(id).into();

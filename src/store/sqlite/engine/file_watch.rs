@@ -1,10 +1,10 @@
-//! Compares the files that this process has open with the files at their paths.
+//! Compares the open files of this process with the files at their paths.
 //!
-//! SQLite in WAL mode goes on writing to a file that was removed, moved or replaced, and reports success. Whatever is
-//! committed then is gone for the next process. So nothing is acknowledged before this comparison.
+//! SQLite in WAL mode keeps writing to a file that was removed, moved or replaced, and reports success.
+//! The next process does not see such commits. So events are acknowledged only after this comparison.
 //!
-//! The files are only looked at, never opened: closing any descriptor of the database would drop SQLite's locks
-//! (`fcntl(2)`, "record locks").
+//! Only the files' metadata is read; they are never opened. Closing any descriptor of the database would
+//! drop SQLite's locks (`fcntl(2)`, "record locks").
 
 use std::fs::Metadata;
 use std::io;
@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use super::files;
 use crate::store::StoreError;
 
-/// Which file it is, whatever its name is now.
+/// The identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::sqlite) struct FileId {
     device: u64,
@@ -31,7 +31,7 @@ impl FileId {
     }
 }
 
-/// A file that is open, and the path where it was found.
+/// An open file and its path.
 #[derive(Debug)]
 struct OpenedFile {
     path: PathBuf,
@@ -39,7 +39,7 @@ struct OpenedFile {
 }
 
 impl OpenedFile {
-    /// Fails unless the path still leads to this file. Says why not.
+    /// Checks that the path still leads to this file. Returns the reason if not.
     fn check(&self) -> Result<(), String> {
         let path = self.path.display();
         match std::fs::metadata(&self.path) {
@@ -48,7 +48,7 @@ impl OpenedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(format!("{path} was removed or moved away"))
             }
-            Err(error) => Err(format!("{path} cannot be looked at: {error}")),
+            Err(error) => Err(format!("cannot read the metadata of {path}: {error}")),
         }
     }
 }
@@ -58,12 +58,13 @@ impl OpenedFile {
 pub(in crate::store::sqlite) struct FileWatch {
     database: OpenedFile,
     lock: Option<OpenedFile>,
-    /// The log and its index, which SQLite makes anew with a new connection.
+    /// The log and its index. SQLite may recreate them with a new connection.
     log: Mutex<Vec<OpenedFile>>,
 }
 
 impl FileWatch {
-    /// Watches the database that was opened as `typed`, and its lock file. `typed` may be a symbolic link.
+    /// Watches the database that was opened as `typed`, and its lock file. `typed` may be a symbolic
+    /// link.
     pub(in crate::store::sqlite) fn new(
         typed: &Path,
         database: FileId,
@@ -79,7 +80,7 @@ impl FileWatch {
         }
     }
 
-    /// Watches the log of a new connection to the database at `path`, too.
+    /// Also watches the log of a new connection to the database at `path`.
     pub(in crate::store::sqlite) fn set_log(&self, path: &Path, log: FileId) {
         let mut files = vec![OpenedFile {
             path: files::beside(path, "-wal"),
@@ -95,12 +96,12 @@ impl FileWatch {
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
-    /// Fails unless the path still leads to the database that was opened first.
+    /// Checks that the path still leads to the database opened first.
     pub(in crate::store::sqlite) fn check_database(&self) -> Result<(), StoreError> {
         self.database.check().map_err(|what| out_of_place(&what))
     }
 
-    /// Fails unless all files are where they were opened.
+    /// Checks that all files are where they were opened.
     pub(in crate::store::sqlite) fn check(&self) -> Result<(), StoreError> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let files = std::iter::once(&self.database)

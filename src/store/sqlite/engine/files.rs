@@ -1,4 +1,4 @@
-//! The files of a store: made for the owner alone, locked by the one relay that serves.
+//! The files of a store: accessible only to their owner, and locked by the one serving relay.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read};
@@ -10,17 +10,17 @@ use super::file_watch::FileId;
 /// The first bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Symbolic links that are followed, as many as Linux follows (`path_resolution(7)`).
+/// How many symbolic links are followed, like Linux (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
-/// The file beside `path` whose name is longer by `suffix`.
+/// Returns `path` with `suffix` appended to the file name.
 pub(in crate::store::sqlite) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Makes the folder of the store, if it is not there.
+/// Creates the folder of the store if it does not exist.
 pub(in crate::store::sqlite) fn make_folder(path: &Path) -> io::Result<()> {
     match folder(path) {
         Some(folder) => DirBuilder::new().recursive(true).mode(0o700).create(folder),
@@ -33,7 +33,7 @@ fn folder(path: &Path) -> Option<&Path> {
         .filter(|folder| !folder.as_os_str().is_empty())
 }
 
-/// Makes a file that must not exist.
+/// Creates a file that must not exist.
 pub(in crate::store::sqlite) fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -42,8 +42,8 @@ pub(in crate::store::sqlite) fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Where the file is that `path` leads to: SQLite keeps its log beside that one. Only the last part of the path is
-/// followed, so that all else stays as it was typed.
+/// Returns the file that `path` leads to, because SQLite keeps its log beside that file. Only links in
+/// the last component are followed; the rest stays as typed.
 pub(in crate::store::sqlite) fn follow_link(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -55,31 +55,32 @@ pub(in crate::store::sqlite) fn follow_link(path: &Path) -> io::Result<PathBuf> 
     Err(io::Error::other("it is a symbolic link that leads nowhere"))
 }
 
-/// Makes the database file, empty, if it is not there. SQLite gives `-wal` and `-shm` its mode.
+/// Creates an empty database file if it does not exist. SQLite gives `-wal` and `-shm` the same mode.
 pub(in crate::store::sqlite) fn ensure(path: &Path) -> io::Result<FileId> {
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .open(path)?;
-    // One that was made by hand may be open to others. Where it is not ours to change, it works all the same.
+    // A file created manually may be open to others. If it belongs to another user, it is used
+    // unchanged.
     std::fs::set_permissions(path, Permissions::from_mode(0o600)).ok();
     Ok(FileId::of(&file.metadata()?))
 }
 
-/// Where the lock of the store at `path` is.
+/// Returns the path of the lock file of the store at `path`.
 pub(in crate::store::sqlite) fn lock_path(path: &Path) -> PathBuf {
     beside(path, ".lock")
 }
 
-/// Why a file in the store's folder could not be opened. Where it is a matter of permissions, says whose the folder
-/// is: who once ran a command as the administrator finds it so.
+/// Explains why a file in the store's folder could not be opened. For permission errors, it names the
+/// folder's owner. A typical cause is an earlier command run as administrator.
 pub(in crate::store::sqlite) fn explain(path: &Path, error: &io::Error) -> String {
     let folder = folder(path).unwrap_or(Path::new("."));
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match std::fs::metadata(folder) {
         Ok(found) if denied => format!(
-            "{error}; its folder {} belongs to user {} (mode {:03o}), and this is user {}: `chown` the folder and what is in it",
+            "{error}; its folder {} belongs to user {} (mode {:03o}), and this is user {}: `chown` the folder and its contents",
             folder.display(),
             found.uid(),
             found.mode() & 0o777,
@@ -89,7 +90,8 @@ pub(in crate::store::sqlite) fn explain(path: &Path, error: &io::Error) -> Strin
     }
 }
 
-/// Takes the lock of the store at `path`, which holds while the file is open; `None`: somebody has it.
+/// Takes the lock of the store at `path`, held while the file is open. Returns `None` if another process
+/// has it.
 pub(in crate::store::sqlite) fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
         .append(true)
@@ -103,14 +105,15 @@ pub(in crate::store::sqlite) fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether a file begins like a database, or is empty, which SQLite takes for a new one.
+/// Returns whether a file begins like a database, or is empty. SQLite treats an empty file as a new
+/// database.
 pub(in crate::store::sqlite) fn looks_like_a_database(path: &Path) -> io::Result<bool> {
     let mut start = Vec::with_capacity(MAGIC.len());
     File::open(path)?.take(16).read_to_end(&mut start)?;
     Ok(start.is_empty() || start == MAGIC)
 }
 
-/// Makes sure that the name of a new file outlives a power cut.
+/// Syncs the folder, so that the name of a new file survives a power cut.
 pub(in crate::store::sqlite) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path).unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,8 +1,8 @@
-//! Many acts in one transaction.
+//! Commits many commands in one transaction.
 //!
-//! They run one after the other, as they come, and are committed once. Where an act fails or panics, all is rolled back
-//! and run again, each act in a savepoint of its own, so that it fails alone; for that is rare, and savepoints
-//! cost copies of every page.
+//! Commands run one after the other, in order, and are committed once. If one fails or panics,
+//! everything is rolled back. Then each runs again in its own savepoint, so that it fails alone.
+//! Savepoints are only used then, because they copy every page.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,44 +15,44 @@ use super::uptime::UptimeClock;
 use crate::model::Clock;
 use crate::store::StoreError;
 
-/// What is said of an act that panicked.
-pub(in crate::store::sqlite) const FAULT: &str = "a fault of the program; the log has its place";
+/// The error text for a command that panicked.
+pub(in crate::store::sqlite) const FAULT: &str = "internal error; see the log for its location";
 
-/// An act in the queue.
+/// A command in the queue.
 pub(in crate::store::sqlite) trait Command: Send {
-    /// Whether it is to be run.
+    /// Returns whether the command should still run.
     fn wanted(&self) -> bool;
-    /// Runs it and keeps its result until the commit. It is run again after a rollback.
+    /// Runs the command and keeps its result until the commit. It runs again after a rollback.
     fn run(&mut self, tx: &Tx<'_>) -> rusqlite::Result<()>;
-    /// Whether a success is a promise to somebody outside, which only files in their place can keep.
+    /// Returns whether a success is acknowledged to an outside client. Then the files must be in place.
     fn promises(&self) -> bool;
-    /// It alone failed.
+    /// Records that this command alone failed.
     fn fail(&mut self, error: StoreError);
-    /// Gives the answer; `failed`: what befell the whole transaction.
+    /// Sends the answer. `failed` is the error of the whole transaction, if any.
     fn answer(self: Box<Self>, failed: Option<&StoreError>);
 }
 
-/// What a transaction works with.
+/// The dependencies of a transaction.
 pub(in crate::store::sqlite) struct Batch<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
     pub(in crate::store::sqlite) makers: &'a Makers,
     pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
     pub(in crate::store::sqlite) clock: &'a dyn Clock,
-    /// The files are not in their place: what promises is not run.
+    /// The error if the files are not in place. Commands that promise something are not run then.
     pub(in crate::store::sqlite) out_of_place: Option<StoreError>,
-    /// `None` beside the relay that holds the database.
+    /// `None` in a command beside a running relay.
     pub(in crate::store::sqlite) uptime: Option<&'a UptimeClock>,
-    /// What `total_changes` of the connection was before the transaction.
+    /// The connection's `total_changes` before the transaction.
     pub(in crate::store::sqlite) changes_before: u64,
 }
 
-/// One act of a batch failed.
+/// Why a command of a batch failed.
 enum Failed {
-    /// It alone.
+    /// Only this command failed.
     Alone(StoreError),
-    /// The whole transaction is gone, by SQLite itself: disk full, I/O error.
+    /// SQLite rolled back the whole transaction: disk full, I/O error.
     All(rusqlite::Error),
-    /// What was committed before is not on the disk.
+    /// The previous commit is not on disk.
     Lost(StoreError),
 }
 
@@ -71,12 +71,12 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-/// Gives the next act of a transaction of which so many have run, or says that it is time to commit.
+/// Returns the next command of a transaction, given how many have run. `None` means commit now.
 pub(in crate::store::sqlite) type Next<'a> =
     dyn FnMut(usize) -> Result<Option<Box<dyn Command>>, StoreError> + 'a;
 
 impl Batch<'_> {
-    /// Runs the acts that are there and those that come, and commits them, or nothing of it.
+    /// Runs the waiting commands and those that arrive meanwhile. Commits all of them, or nothing.
     pub(in crate::store::sqlite) fn commit(
         &self,
         acts: &mut Vec<Box<dyn Command>>,
@@ -92,7 +92,7 @@ impl Batch<'_> {
         })
     }
 
-    /// All in one.
+    /// Runs all commands without savepoints.
     fn together(
         &self,
         acts: &mut Vec<Box<dyn Command>>,
@@ -110,7 +110,7 @@ impl Batch<'_> {
         Ok(marks)
     }
 
-    /// Each in a savepoint of its own.
+    /// Runs each command in its own savepoint.
     fn apart(
         &self,
         acts: &mut Vec<Box<dyn Command>>,
@@ -139,7 +139,7 @@ impl Batch<'_> {
         Ok(marks)
     }
 
-    /// A damaged page of their table must not hold up all the rest.
+    /// Moves ids to their table. A damaged page of that table must not block everything else.
     fn put_ids_away(&self) -> Result<(), Failed> {
         match self.ids.borrow_mut().put_away(self.conn) {
             Ok(()) => Ok(()),
@@ -148,12 +148,12 @@ impl Batch<'_> {
         }
     }
 
-    /// Those that cannot be put away wait on, in memory.
+    /// Moves ids to their table in a savepoint. If that fails, they stay in memory.
     fn put_ids_away_apart(&self) -> rusqlite::Result<()> {
         self.execute("SAVEPOINT act")?;
         let put_away = self.ids.borrow_mut().put_away(self.conn);
         if let Err(error) = put_away {
-            tracing::error!(%error, "ids of events stay out of their table");
+            tracing::error!(%error, "failed to move event ids to their table; they stay in memory");
             self.execute("ROLLBACK TO act")?;
             self.ids.borrow_mut().forget();
         }
@@ -173,12 +173,12 @@ impl Batch<'_> {
             Ok(Ok(())) => Ok(tx.marks.into_inner()),
             Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
             Ok(Err(error)) => Err(Failed::Alone(failure(error))),
-            // The panic's own words are left out: they may quote what an event says.
+            // Omit the panic's text, because it may quote an event.
             Err(_panic) => Err(Failed::Alone(StoreError::Unavailable(FAULT.into()))),
         }
     }
 
-    /// Only where something is written anyway: an idle relay writes nothing.
+    /// Saves the uptime only if the transaction writes anyway, so that an idle relay writes nothing.
     fn save_uptime(&self) -> rusqlite::Result<()> {
         match self.uptime {
             Some(uptime) if self.conn.total_changes() != self.changes_before => {
@@ -201,12 +201,12 @@ impl Batch<'_> {
     fn roll_back(&self) {
         self.ids.borrow_mut().forget();
         if !self.conn.is_autocommit() {
-            // The first failure is the one to tell. The connection is given up if this fails too.
+            // Report the first failure. If the rollback fails too, the connection is dropped.
             self.conn.execute_batch("ROLLBACK").ok();
         }
     }
 
-    /// Runs the acts that are there and those that come, until it is time to commit.
+    /// Runs the waiting commands and those that arrive meanwhile, until it is time to commit.
     fn each(
         &self,
         acts: &mut Vec<Box<dyn Command>>,
@@ -216,7 +216,7 @@ impl Batch<'_> {
         let mut seen = 0;
         loop {
             while let Some(act) = acts.get_mut(seen) {
-                // Asked anew for each: who waited may have gone while the acts before it ran.
+                // Check again for each command, because its caller may have gone meanwhile.
                 match &self.out_of_place {
                     Some(error) if act.promises() => act.fail(error.clone()),
                     Some(_) | None if act.wanted() => run(act.as_mut())?,

@@ -1,4 +1,4 @@
-//! What belongs to the store as a whole.
+//! Values that belong to the store as a whole.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -6,13 +6,13 @@ use super::connection::refusal;
 use super::tx::Tx;
 use crate::model::Timestamp;
 
-/// See [`crate::store::Store::probe`]. Goes the way of an event as well, and takes that back: a damaged
-/// page on it is met here too.
+/// See [`crate::store::Store::probe`]. It also inserts an event and rolls that back, so that damaged
+/// pages are detected.
 pub(in crate::store) fn probe(tx: &Tx<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached("SAVEPOINT probe")?.execute([])?;
     let taken = take_probe(tx);
     let taken_back = tx.execute_batch("ROLLBACK TO probe; RELEASE probe");
-    // The first failure is the one to tell: SQLite may have taken everything back by itself.
+    // Report the first failure, because SQLite may have rolled back by itself.
     taken.and(taken_back)?;
     put(tx, "probed_at", &tx.now.as_millis().to_be_bytes())
 }
@@ -63,22 +63,22 @@ pub(in crate::store) fn begin_mark(tx: &Tx<'_>, name: &str) -> rusqlite::Result<
     Ok(tx.now)
 }
 
-/// The name of the debt of an erasure: words are erased, and may still stand in the log.
+/// The name of the pending erasure in `meta`: text was erased and may still be in the log.
 const OWED: &str = "erasure_owed";
 
-/// Notes that the log is to be emptied. The value differs each time, so that a later debt is not forgotten with an
-/// earlier one.
+/// Records that the log must be emptied. The value differs each time, so that completing one erasure
+/// does not cancel a later one.
 pub(in crate::store::sqlite) fn owe_erasure(tx: &Tx<'_>) -> rusqlite::Result<()> {
     let value = getrandom::u64().map_err(|error| refusal(error.to_string()))?;
     put(tx, OWED, &value.to_be_bytes())
 }
 
-/// The debt, if there is one.
+/// Returns the pending erasure, if there is one.
 pub(in crate::store) fn erasure_owed(conn: &Connection) -> rusqlite::Result<Option<[u8; 8]>> {
     get(conn, OWED)
 }
 
-/// Forgets a debt that was paid, unless words were erased again meanwhile.
+/// Removes a completed erasure, unless text was erased again meanwhile.
 pub(in crate::store::sqlite) fn erasure_paid(
     conn: &Connection,
     debt: [u8; 8],
@@ -88,7 +88,7 @@ pub(in crate::store::sqlite) fn erasure_paid(
     Ok(())
 }
 
-/// A value that was put under this name.
+/// Returns the value stored under this name.
 pub(in crate::store::sqlite) fn get<const N: usize>(
     conn: &Connection,
     name: &str,

@@ -1,4 +1,4 @@
-//! The shape of the file: its marks, its versions, and how an older one becomes a newer one.
+//! The file format: its markers, its versions and the migrations between them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use rusqlite::Connection;
 use super::connection::refusal;
 use super::files;
 
-/// `fbrl`: by this in its header a store of ours is known (`PRAGMA application_id`).
+/// `fbrl`: the marker of a store of this program in the file header (`PRAGMA application_id`).
 pub(in crate::store::sqlite) const APPLICATION_ID: i64 = 0x6662_726c;
 
-/// Step `n` makes version `n + 1` of version `n`. A step that has been released is never changed.
+/// Step `n` migrates version `n` to `n + 1`. A released step is never changed.
 pub(in crate::store::sqlite) const STEPS: &[&str] = &[include_str!("v1.sql")];
 
-/// What a file is, as far as its header and its list of tables tell.
+/// The kind of a file, judging by its header and its list of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::sqlite) enum Found {
-    /// A database without anything in it.
+    /// A database without content.
     Empty,
     /// A store of this version.
     Version(i64),
-    /// Somebody else's.
+    /// Another program's database.
     Foreign,
 }
 
-/// Looks at the marks of an open database.
+/// Reads the markers of an open database.
 pub(in crate::store::sqlite) fn inspect(conn: &Connection) -> rusqlite::Result<Found> {
     let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -36,8 +36,8 @@ pub(in crate::store::sqlite) fn inspect(conn: &Connection) -> rusqlite::Result<F
     })
 }
 
-/// Brings a store of version `from` to the newest, one transaction a step. A store that holds
-/// something is copied first; where to is returned.
+/// Migrates a store from version `from` to the newest, one transaction per step. A store that is not
+/// empty is copied first; the path of the copy is returned.
 pub(in crate::store::sqlite) fn migrate(
     conn: &Connection,
     path: &Path,
@@ -62,15 +62,15 @@ pub(in crate::store::sqlite) fn migrate(
              COMMIT;"
         ))
         .inspect_err(|_| {
-            // The error of the step is the one to tell; the connection is given up after it.
+            // Report the error of the step. The connection is dropped after it.
             conn.execute_batch("ROLLBACK").ok();
         })?;
     }
     Ok(copy)
 }
 
-/// Copies the store to a file beside it, named with its version. A copy that an earlier, broken
-/// migration left is kept: the new one gets a number.
+/// Copies the store to a file beside it, named after its version. A copy left by an earlier failed
+/// migration is kept; the new one gets a number.
 fn copy_before(conn: &Connection, path: &Path, version: i64) -> rusqlite::Result<PathBuf> {
     let mut copy = files::beside(path, &format!(".version-{version}"));
     let mut number = 1;
@@ -82,10 +82,10 @@ fn copy_before(conn: &Connection, path: &Path, version: i64) -> rusqlite::Result
     Ok(copy)
 }
 
-/// Writes a whole and consistent copy to `file`, which must not exist, for the owner's eyes only, and
-/// waits until it is on the disk.
+/// Writes a consistent copy to `file`, which must not exist, and syncs it to disk. Only the owner can
+/// read it.
 pub(in crate::store::sqlite) fn copy_to(conn: &Connection, file: &Path) -> rusqlite::Result<()> {
-    let failed = |reason: &str| refusal(format!("cannot write {}: {reason}", file.display()));
+    let failed = |reason: &str| refusal(format!("failed to write {}: {reason}", file.display()));
     let name = file
         .to_str()
         .ok_or_else(|| failed("its name is not UTF-8"))?;
@@ -96,7 +96,7 @@ pub(in crate::store::sqlite) fn copy_to(conn: &Connection, file: &Path) -> rusql
             .map_err(|error| failed(&error.to_string()))
     });
     if copied.is_err() {
-        // Half a copy is worse than none; that it cannot be removed changes nothing of the error.
+        // Remove the partial copy. A failure to remove it does not change the error.
         std::fs::remove_file(file).ok();
     }
     copied

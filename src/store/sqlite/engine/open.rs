@@ -1,4 +1,4 @@
-//! Opening: look before touching, and name what is wrong.
+//! Opens a store: inspects it before changing it, and names the problem.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use super::{connection, files};
 use crate::model::{Clock, EventSeq, Timestamp};
 use crate::store::{OpenError, Settings};
 
-/// Up to this size a store is checked whole when it is opened, which takes well under a second. A
-/// larger one is checked where it is read.
+/// Up to this size, a store is checked in full at opening, which takes well under a second. A larger one
+/// is only checked where it is read.
 const CHECKED_BYTES_MAX: u64 = 32 << 20;
 
 /// See [`crate::store::Store::open`].
@@ -44,7 +44,7 @@ pub(in crate::store) fn open(
     };
     let say = |error| explain(path, &error);
     if let Some(copy) = migrations::migrate(&conn, path, version, STEPS).map_err(say)? {
-        tracing::info!(copy = %copy.display(), "the store was brought up to date; a copy was made before");
+        tracing::info!(copy = %copy.display(), "migrated the store to the current version after copying it");
     }
     files::sync_folder(path).map_err(io)?;
     check_whole(&conn, path)?;
@@ -89,7 +89,7 @@ fn newest() -> i64 {
     signed(STEPS.len())
 }
 
-/// Opens the file without changing anything of a database that is not ours.
+/// Opens the file without changing a database of another program.
 fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
     let ours =
         files::looks_like_a_database(path).map_err(|error| io_error(path, &error.to_string()))?;
@@ -114,7 +114,7 @@ fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
     Ok((conn, found))
 }
 
-/// Checks a store that is small enough, and of a larger one that each table can be read.
+/// Checks small stores in full; for large ones only that every table is readable.
 fn check_whole(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let say = |error| explain(path, &error);
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -141,13 +141,14 @@ fn check_whole(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Moves what a dead relay left in the log into the database, which is synced: a sync of the log that failed may
-/// have left in memory alone what is read from it now, and another would not tell.
+/// Moves the log of a crashed relay into the database, which is synced. After a failed log sync, the
+/// log's data may exist only in memory, and another sync would not report that.
 fn move_log(conn: &Connection) -> rusqlite::Result<()> {
     connection::checkpoint(conn, "PASSIVE").map(|_log| ())
 }
 
-/// What a dead relay held is due at once: same key, same payload. Returns the image jobs among it.
+/// Makes the leases of a crashed relay due at once, with the same key and payload. Returns its image
+/// jobs.
 fn take_up(conn: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(EventSeq, u8)>> {
     conn.execute(
         "UPDATE deliveries SET state = 'pending', due_at = ?1, lease_token = NULL, lease_until = NULL

@@ -1,4 +1,4 @@
-//! Reading beside the writer: a few connections that only read, each used by one thread at a time.
+//! A pool of a few read-only connections beside the writer. One thread at a time uses each.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use super::file_watch::FileWatch;
 use super::group_commit::FAULT;
 use crate::store::StoreError;
 
-/// More than this gains nothing on the disks the relay runs on, and each holds its own cache.
+/// The most connections. More gain nothing on the relay's disks, and each has its own cache.
 const READERS: usize = 3;
 
-/// The connections.
+/// The pool of connections.
 pub(in crate::store::sqlite) struct Readers {
     path: PathBuf,
     watch: Arc<FileWatch>,
@@ -23,7 +23,7 @@ pub(in crate::store::sqlite) struct Readers {
 }
 
 impl Readers {
-    /// Opens them when they are needed.
+    /// Creates an empty pool. Connections are opened when needed.
     pub(in crate::store::sqlite) fn new(path: PathBuf, watch: Arc<FileWatch>) -> Self {
         Self {
             path,
@@ -33,7 +33,7 @@ impl Readers {
         }
     }
 
-    /// Runs `act` on one state of the store, away from the async threads.
+    /// Runs `act` on one snapshot of the store, outside the async threads.
     pub(in crate::store::sqlite) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -64,7 +64,7 @@ impl Readers {
                 Some(conn) => conn,
                 None => readers.open()?,
             };
-            // After a failure the connection is dropped, whatever state it is in.
+            // After a failure, the connection is dropped, because its state is unknown.
             let value = act(&conn)?;
             readers
                 .idle
@@ -79,7 +79,7 @@ impl Readers {
         }
     }
 
-    /// Opens one more, unless the path leads to another file by now.
+    /// Opens a connection, unless the path now leads to another file.
     fn open(&self) -> rusqlite::Result<Connection> {
         let conn = connection::reader(&self.path)?;
         self.watch
@@ -95,7 +95,7 @@ impl Readers {
             .pop()
     }
 
-    /// Closes those that nobody uses, so that the writer is the last to close and tidies up.
+    /// Closes idle connections, so that the writer closes last and cleans up.
     pub(in crate::store::sqlite) fn close(&self) {
         self.idle
             .lock()

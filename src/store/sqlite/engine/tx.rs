@@ -1,4 +1,4 @@
-//! What an act on the store works with.
+//! The transaction that a command works with.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -11,28 +11,28 @@ use super::{event_id_index, meta};
 use crate::model::*;
 use crate::store::wakeups::Topic;
 
-/// A transaction that is under way. It is the connection, the time, and fresh ids.
+/// An open transaction: the connection, the time, and fresh ids.
 pub(in crate::store) struct Tx<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
     pub(in crate::store::sqlite) makers: &'a Makers,
     pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
     pub(in crate::store::sqlite) now: Timestamp,
-    /// `None` in a command beside the relay, which does not know for how long the relay has run.
+    /// `None` in a command beside a running relay, which does not know the uptime.
     pub(in crate::store::sqlite) uptime: Option<Uptime>,
     pub(in crate::store::sqlite) marks: RefCell<Marks>,
 }
 
-/// What is to be done once the transaction is committed.
+/// The effects to apply after the commit.
 #[derive(Debug, Default)]
 pub(in crate::store::sqlite) struct Marks {
-    /// There may be new work of these topics.
+    /// Topics that may have new work.
     pub(in crate::store::sqlite) topics: HashSet<Topic>,
-    /// Words were erased: empty the write-ahead log too.
+    /// Whether text was erased, so that the write-ahead log must be emptied.
     pub(in crate::store::sqlite) erased: bool,
 }
 
 impl Marks {
-    /// What one more act left to be done.
+    /// Adds the effects of another command.
     pub(in crate::store::sqlite) fn add(&mut self, more: Self) {
         self.topics.extend(more.topics);
         self.erased |= more.erased;
@@ -40,18 +40,18 @@ impl Marks {
 }
 
 impl Tx<'_> {
-    /// There may be new work of this topic when the transaction is committed.
-    pub(in crate::store::sqlite) fn announce(&self, topic: Topic) {
+    /// Notifies the workers of this topic after the commit.
+    pub(in crate::store::sqlite) fn notify(&self, topic: Topic) {
         self.marks.borrow_mut().topics.insert(topic);
     }
 
-    /// There may be new deliveries for this destination when the transaction is committed.
-    pub(in crate::store::sqlite) fn announce_delivery(&self, destination: &DestinationName) {
-        self.announce(Topic::Destination(destination.clone()));
+    /// Notifies the workers of this destination after the commit.
+    pub(in crate::store::sqlite) fn notify_destination(&self, destination: &DestinationName) {
+        self.notify(Topic::Destination(destination.clone()));
     }
 
-    /// Words were erased: they must be gone from the log as well. That is owed, by whoever has the store open, until
-    /// it is done.
+    /// Requests that erased text is also removed from the log. The process that has the store open
+    /// retries until it succeeds.
     pub(in crate::store::sqlite) fn scrub(&self) -> rusqlite::Result<()> {
         meta::owe_erasure(self)?;
         self.marks.borrow_mut().erased = true;
@@ -66,7 +66,7 @@ impl Deref for Tx<'_> {
     }
 }
 
-/// Makes ids and tokens that no other run of the program has made.
+/// Generates ids and tokens that no other run of the program has generated.
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct Makers {
     deliveries: DeliveryIds,
@@ -74,9 +74,9 @@ pub(in crate::store::sqlite) struct Makers {
 }
 
 impl Makers {
-    /// `seed` is random.
+    /// Creates the generators. `seed` is a random number.
     pub(in crate::store::sqlite) fn new(seed: u64) -> Self {
-        // Half of the numbers are left for counting up.
+        // Half of the range is left for counting up.
         let start = i64::try_from(seed >> 2).unwrap_or_default();
         Self {
             deliveries: DeliveryIds::new(seed),

@@ -1,4 +1,4 @@
-//! The clock that counts the relay's running time. The `meta` table continues it from run to run.
+//! The clock of the relay's running time. The `meta` table continues it from run to run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,10 +12,10 @@ use crate::model::{Clock, Uptime};
 /// The name of the value in `meta`.
 const NAME: &str = "uptime_ms";
 
-/// A crash loses at most this much running time: saving it costs a page of the log.
+/// A crash loses at most this much running time. Saving more often costs a log page each time.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// Running time of the relay that holds the database. Clones share it.
+/// The running time of the relay that holds the database. Clones share it.
 #[derive(Clone)]
 pub(in crate::store) struct UptimeClock {
     clock: Arc<dyn Clock>,
@@ -25,7 +25,7 @@ pub(in crate::store) struct UptimeClock {
 }
 
 impl UptimeClock {
-    /// Continues the clock that the database has saved.
+    /// Continues from the value stored in the database.
     pub(in crate::store::sqlite) fn open(
         conn: &Connection,
         clock: Arc<dyn Clock>,
@@ -39,13 +39,13 @@ impl UptimeClock {
         })
     }
 
-    /// The time on it now.
+    /// Returns the current running time.
     pub(in crate::store) fn now(&self) -> Uptime {
         let run = self.clock.monotonic().saturating_sub(self.started);
         self.before.after(run)
     }
 
-    /// Saves it in a transaction that writes anyway, at most once a second.
+    /// Saves the value in a transaction that writes anyway, at most once a second.
     pub(in crate::store::sqlite) fn save(&self, conn: &Connection) -> rusqlite::Result<()> {
         let now = self.now();
         let saved = Uptime::from_millis(self.saved_ms.load(Ordering::SeqCst));

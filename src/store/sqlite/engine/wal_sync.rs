@@ -1,12 +1,12 @@
-//! The thread that brings what was committed to the disk, and then answers.
+//! The thread that syncs commits to disk and then answers the callers.
 //!
-//! A commit writes to the log's end, and the kernel keeps that in memory. While it is synced, the writing thread
-//! runs the next acts, so that neither waits for the other; it commits them when the sync has ended. So whatever
-//! an act has seen is on the disk before the act is answered.
+//! A commit writes to the end of the log, which the kernel first keeps in memory. While the log is
+//! synced, the writing thread runs the next commands, so neither thread waits for the other. It commits
+//! them after the sync. So all data that a command has seen is on disk before the command is answered.
 //!
-//! A sync that fails may have lost what it was to write, and a later one would not tell: then nothing more is
-//! run, and the relay is to be started anew, for the start reads the log up to where it is whole and moves it
-//! into the database, where it is synced anew. Source: "Fsync Errors" in the PostgreSQL wiki, and `fsync(2)`.
+//! A failed sync may have lost data, and a later sync would not report it. So no more commands run, and
+//! the relay must restart. The start reads the intact part of the log and moves it into the database,
+//! which is synced again. Source: "Fsync Errors" in the PostgreSQL wiki, and `fsync(2)`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,18 +20,18 @@ use super::group_commit::Command;
 use crate::store::StoreError;
 use crate::store::wakeups::{Topic, Wakeups};
 
-/// What one transaction did.
+/// The results of one transaction.
 pub(in crate::store::sqlite) struct Committed {
     pub(in crate::store::sqlite) acts: Vec<Box<dyn Command>>,
-    /// The log, if there may be something in it to sync.
+    /// The log; `None` if there is nothing to sync.
     pub(in crate::store::sqlite) log: Option<Arc<File>>,
-    /// There may be new work of these topics.
+    /// Topics that may have new work.
     pub(in crate::store::sqlite) topics: HashSet<Topic>,
-    /// Another process has changed something.
+    /// Whether another process has changed the store.
     pub(in crate::store::sqlite) others_wrote: bool,
 }
 
-/// The way to the thread.
+/// The handle of the syncing thread.
 pub(in crate::store::sqlite) struct Syncer {
     queue: Arc<Queue>,
     hand_over: Option<SyncSender<Committed>>,
@@ -56,7 +56,7 @@ impl Syncer {
         })
     }
 
-    /// Syncs and answers, beside the caller. To be called when the last sync has ended.
+    /// Syncs and answers in the other thread. Call it after the previous sync has ended.
     pub(in crate::store::sqlite) fn hand_over(&self, committed: Committed) {
         self.queue.begin_sync();
         let handed = match &self.hand_over {
@@ -64,29 +64,29 @@ impl Syncer {
             None => Err(SendError(committed)),
         };
         if let Err(SendError(Committed { acts, .. })) = handed {
-            // The thread has fallen.
+            // The thread has panicked.
             answer(acts, Some(&ended()));
-            self.queue.lose(&ended());
+            self.queue.fail(&ended());
         }
     }
 
-    /// Waits until all are answered.
+    /// Waits until all callers are answered.
     pub(in crate::store::sqlite) fn finish(&mut self) {
         drop(self.hand_over.take());
         if let Some(thread) = self.thread.take() {
-            // What it left undone when it fell has been told.
+            // A panic of the thread has already been reported.
             thread.join().ok();
         }
     }
 }
 
-/// Tells whoever waits, should the thread fall.
+/// Fails all waiting commands if the thread panics.
 struct Falls<'a>(&'a Queue);
 
 impl Drop for Falls<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.lose(&ended());
+            self.0.fail(&ended());
         }
     }
 }
@@ -101,10 +101,10 @@ fn run(committed: &Receiver<Committed>, queue: &Queue, files: &FileWatch, wakeup
             others_wrote,
         } = one;
         if let Err(error) = log.map_or(Ok(()), |log| log.sync_data()) {
-            let error = StoreError::Unavailable(format!("its log could not be synced: {error}"));
-            queue.lose(&error);
+            let error = StoreError::Unavailable(format!("failed to sync its log: {error}"));
+            queue.fail(&error);
             answer(acts, Some(&error));
-            tracing::error!(%error, "what was committed could not be brought to the disk; the relay ends, for only a new start tells what is there");
+            tracing::error!(%error, "failed to sync committed data to disk; the relay exits, because only a restart shows what was written");
             return;
         }
         queue.end_sync();
@@ -112,7 +112,7 @@ fn run(committed: &Receiver<Committed>, queue: &Queue, files: &FileWatch, wakeup
             true => wakeups.notify_all(),
             false => wakeups.notify(&topics),
         }
-        // Asked after the sync: what was in its place then is found by the next start.
+        // Check after the sync: files in place at that time are found by the next start.
         let promised = acts.iter().any(|act| act.promises());
         let out_of_place = promised.then(|| files.check().err()).flatten();
         for act in acts {

@@ -1,12 +1,12 @@
-//! The one thread that writes.
+//! The only thread that writes.
 //!
-//! Acts wait in a bounded queue. The thread runs those that wait, and those that come while the last transaction
-//! is being synced (at most [`BATCH_MAX`]), in one transaction (see `batch`), commits once, and hands all to the
-//! `syncer`, which answers them when they are on the disk: one `fsync` serves many events, and no answer comes
-//! before it. A commit that fails is told to everyone in it, and the next batch starts on a fresh connection, so
-//! that the store works again when the disk does.
+//! Commands wait in a bounded queue. One transaction runs the waiting ones and those that arrive during
+//! the last sync. It has at most [`BATCH_MAX`] commands (see `group_commit`). The thread commits once
+//! and passes the batch to `wal_sync`, which answers after the sync. So one `fsync` serves many events,
+//! and no answer comes before it. If a commit fails, every command in it fails. The next batch uses a
+//! fresh connection, so the store recovers when the disk does.
 //!
-//! Acts that write nothing leave no page dirty, so they cost no `fsync`.
+//! Commands that write nothing leave no dirty page, so they need no `fsync`.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -33,22 +33,22 @@ use crate::model::Clock;
 use crate::store::StoreError;
 use crate::store::wakeups::{Topic, Wakeups};
 
-/// Acts in one transaction: enough that the `fsync` is a small part of its time, and so few that whoever is
-/// answered works on while the next commits.
+/// The most commands in one transaction. It is large enough that the `fsync` is a small part of the
+/// time. It is small enough that answered callers work while the next batch commits.
 pub(in crate::store::sqlite) const BATCH_MAX: usize = 128;
 
-/// How often it is looked whether another process changed the store.
+/// How often to check whether another process changed the store.
 const POLL: Duration = Duration::from_millis(500);
 
-/// After so many polls in which nothing was written the write-ahead log is emptied and free pages are given back.
+/// After this many polls without writes, the write-ahead log is emptied and free pages are released.
 const IDLE_POLLS: u32 = 2;
 
-/// Whether an act is run although nobody waits for its answer any more.
+/// Whether a command runs although its caller no longer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum IfAbandoned {
     /// It records what has happened.
     Run,
-    /// It takes something for somebody who is gone.
+    /// It would lease something for a caller that is gone.
     Skip,
 }
 
@@ -88,7 +88,7 @@ where
             (None, Some(result)) => result,
             (None, None) => Err(StoreError::Unavailable("the act was not run".into())),
         };
-        // Whoever asked may be gone.
+        // The caller may be gone.
         self.reply.send(result).ok();
     }
 }
@@ -98,11 +98,11 @@ pub(in crate::store::sqlite) struct Served {
     pub(in crate::store::sqlite) path: PathBuf,
     pub(in crate::store::sqlite) watch: Arc<FileWatch>,
     pub(in crate::store::sqlite) clock: Arc<dyn Clock>,
-    /// `None` beside the relay that holds the database.
+    /// `None` in a command beside a running relay.
     pub(in crate::store::sqlite) uptime: Option<UptimeClock>,
 }
 
-/// The way to the writing thread.
+/// The handle of the writing thread.
 pub(in crate::store::sqlite) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
@@ -143,7 +143,7 @@ impl Writer {
             clock,
             uptime,
             wakeups: wakeups.clone(),
-            // What was changed before this is seen by the workers' first look.
+            // Workers see earlier changes at their first poll.
             data_version,
             polled_at: Instant::now(),
             idle_polls: 0,
@@ -162,17 +162,17 @@ impl Writer {
         })
     }
 
-    /// Wakes workers.
+    /// Returns the counters that wake workers.
     pub(in crate::store::sqlite) const fn wakeups(&self) -> &Wakeups {
         &self.wakeups
     }
 
-    /// Closed when nothing is written any more.
+    /// Returns a channel that closes when the store stops writing.
     pub(in crate::store::sqlite) fn works(&self) -> watch::Receiver<()> {
         self.works.clone()
     }
 
-    /// Runs an act and answers when it is on the disk.
+    /// Runs a command and returns when it is on disk.
     pub(in crate::store::sqlite) async fn call<T: Send + 'static>(
         &self,
         unawaited: IfAbandoned,
@@ -181,7 +181,8 @@ impl Writer {
         self.queue(unawaited, false, act).await
     }
 
-    /// The same for an act whose success is a promise to somebody outside: the files must be in their place.
+    /// Runs a command whose success is acknowledged to an outside client. It fails unless the files are
+    /// in place.
     pub(in crate::store::sqlite) async fn promise<T: Send + 'static>(
         &self,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -209,25 +210,25 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits until what is in the queue is written: who drops the store may open it again at once.
+    /// Waits until the queue is written, so that the store can be reopened at once.
     fn drop(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been told already, by every answer since.
+            // Every answer since a panic of the thread has reported it.
             thread.join().ok();
         }
     }
 }
 
-/// The store as the thread has it open.
+/// The thread's open database.
 struct OpenFile {
     conn: Connection,
-    /// While the connection is open this is the log it writes to.
+    /// The log that this connection writes to.
     log: Arc<File>,
 }
 
 impl OpenFile {
-    /// Takes a new connection, unless the path leads to another database than at the start.
+    /// Wraps a new connection, unless the path leads to another database than at the start.
     fn new(conn: Connection, path: &Path, watch: &FileWatch) -> rusqlite::Result<Self> {
         let refused = |error: StoreError| connection::refusal(error.to_string());
         let log = connection::sync_apart(&conn, path)?;
@@ -243,11 +244,11 @@ impl OpenFile {
     }
 }
 
-/// What a committed transaction leaves to be done.
+/// The effects to apply after a committed transaction.
 struct Done {
     topics: HashSet<Topic>,
     others_wrote: bool,
-    /// The log, if there may be something in it to sync.
+    /// The log; `None` if there is nothing to sync.
     log: Option<Arc<File>>,
 }
 
@@ -262,15 +263,15 @@ struct Thread {
     makers: Makers,
     ids: event_id_index::Shared,
     clock: Arc<dyn Clock>,
-    /// `None` beside the relay that holds the database.
+    /// `None` in a command beside a running relay.
     uptime: Option<UptimeClock>,
     wakeups: Wakeups,
-    /// What `PRAGMA data_version` said last; it changes when another process commits. `None` after a
-    /// failure: others may have changed anything.
+    /// The last value of `PRAGMA data_version`, which changes when another process commits. `None` after
+    /// a failure, because others may have changed anything.
     data_version: Option<i64>,
     polled_at: Instant,
     idle_polls: u32,
-    /// The last batch did not commit.
+    /// Whether the last batch failed to commit.
     failing: bool,
     _ends: watch::Sender<()>,
 }
@@ -289,15 +290,15 @@ impl Thread {
         }
     }
 
-    /// What is to be done now and then. Tells whether it goes on.
+    /// Runs periodic work. Returns whether the thread goes on.
     fn poll(&mut self) -> bool {
         self.polled_at = Instant::now();
-        // What may be lost must not be moved into the database.
+        // Unsynced data must not be moved into the database.
         if self.queue.synced().is_err() {
             return false;
         }
         self.look_for_others();
-        // Acts that only look for work come all the time; what counts is what is written.
+        // Commands that only poll for work are frequent, so count polls without writes instead.
         self.idle_polls += 1;
         if self.idle_polls > IDLE_POLLS {
             self.idle_polls = 0;
@@ -325,7 +326,7 @@ impl Thread {
                 });
             }
             Err(error) => {
-                self.give_up(&error);
+                self.drop_connection(&error);
                 for act in batch {
                     act.answer(Some(&error));
                 }
@@ -333,25 +334,25 @@ impl Thread {
         }
     }
 
-    /// After a failure the next batch starts on a fresh connection. Only the first of a row is logged:
-    /// a full disk fails every batch.
-    fn give_up(&mut self, error: &StoreError) {
+    /// Drops the connection after a failure; the next batch opens a fresh one. Only the first failure in
+    /// a row is logged, because a full disk fails every batch.
+    fn drop_connection(&mut self, error: &StoreError) {
         if *error == StoreError::Busy || self.queue.is_lost() {
             return;
         }
         self.open = None;
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(error = %error, "the store did not commit; trying again with every batch");
+            tracing::error!(error = %error, "failed to commit to the store; retrying with every batch");
         }
     }
 
-    /// Runs and commits a batch, or nothing of it. Returns the log, if there may be something in it to sync.
+    /// Runs and commits a batch, or nothing of it. Returns the log if there may be something to sync.
     fn transact(&mut self, batch: &mut Vec<Box<dyn Command>>) -> Result<Done, StoreError> {
         let open = match self.open.take() {
             Some(open) => self.open.insert(open),
             None => {
                 self.data_version = None;
-                // Connecting writes to an empty file.
+                // Check first, because connecting would write to an empty file.
                 self.watch.check_database()?;
                 let conn = connection::writer(&self.path).map_err(failure)?;
                 let open = OpenFile::new(conn, &self.path, &self.watch).map_err(failure)?;
@@ -377,7 +378,7 @@ impl Thread {
         if erased {
             self.log.erased(&open.conn);
         }
-        // What another process has just written, and an act has seen, may not be synced either.
+        // A command may have seen another process's recent write, which may not be synced either.
         let log = Arc::clone(&open.log);
         let others_wrote = self.others_wrote();
         if others_wrote {
@@ -390,7 +391,7 @@ impl Thread {
         })
     }
 
-    /// Tells the workers when another process has changed the store.
+    /// Wakes the workers when another process has changed the store.
     fn look_for_others(&mut self) {
         if let Some(open) = &self.open {
             self.log.pay_erasure(&open.conn);
@@ -401,8 +402,8 @@ impl Thread {
         }
     }
 
-    /// Whether another process has changed the store since this was asked last. A store that cannot be read is
-    /// told by the next act.
+    /// Returns whether another process has changed the store since the last call. If the store cannot be
+    /// read, the next command reports it.
     fn others_wrote(&mut self) -> bool {
         let Some(open) = &self.open else { return false };
         let seen = data_version(&open.conn).ok();
@@ -415,10 +416,11 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.syncer.finish();
         if self.queue.is_lost() {
-            // Closing it would move into the database what may not be in the log.
+            // Do not close it: closing would move data into the database that may be missing from the
+            // log.
             std::mem::forget(self.open.take());
         }
-        // Whoever still waits, or comes, after a panic.
-        self.queue.lose(&ended());
+        // Fail the commands that wait or arrive after a panic.
+        self.queue.fail(&ended());
     }
 }

@@ -1,4 +1,4 @@
-//! Every id is known, wherever it waits, whatever was taken back, and whoever wrote it.
+//! Every event id is found, wherever it waits, after any rollback, and whichever process wrote it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use super::super::{accept, sweep};
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
 use crate::store::{Accepted, Arrival};
 
-/// So few that most rounds end within a test.
+/// A small number, so that most rounds end within a test.
 const WAITING: usize = 6;
 
-/// One of several that write to the same store.
+/// One of several processes that write to the same store.
 struct Process {
     conn: Connection,
     ids: RefCell<NewIds>,
@@ -34,7 +34,7 @@ impl Process {
         }
     }
 
-    /// One transaction, as `batch` makes them.
+    /// Runs one transaction in the way of `group_commit`.
     fn transact<T>(&self, kept: bool, act: impl FnOnce(&Tx<'_>) -> T) -> T {
         self.ids.borrow_mut().begin();
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -80,7 +80,7 @@ fn arrival(id: &str, via: &str, at: i64) -> Arrival {
     }
 }
 
-/// Takes the events `e0`, `e1` and so on, each in a transaction of its own.
+/// Accepts the events `e0`, `e1` and so on, each in its own transaction.
 fn accept_each(process: &Process, numbers: Range<i64>) {
     for number in numbers {
         process.transact(true, |tx| {
@@ -98,10 +98,10 @@ fn database() -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, path)
 }
 
-/// What the store must say.
+/// The expected content of the store.
 type Known = HashMap<(String, String), EventSeq>;
 
-/// Takes some events, new ones and repeats, and compares with what is known.
+/// Accepts some events, new ones and repeats, and compares the results with `known`.
 fn take(process: &Process, chance: &mut fastrand::Rng, kept: bool, known: &mut Known, at: i64) {
     let names: Vec<(String, String)> = (0..chance.usize(1..8))
         .map(|_| {
@@ -127,7 +127,7 @@ fn take(process: &Process, chance: &mut fastrand::Rng, kept: bool, known: &mut K
     }
 }
 
-/// Removes what came before `before`.
+/// Removes the events that arrived before `before`.
 fn remove(process: &Process, known: &mut Known, before: i64, at: &HashMap<EventSeq, i64>) {
     let before_at = Timestamp::from_millis(before);
     let sweep = |tx: &Tx<'_>| sweep(tx, before_at, before_at).unwrap();
@@ -156,7 +156,7 @@ fn all_are_found(process: &Process, known: &Known) {
 }
 
 #[test]
-fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes() {
+fn ids_are_found_after_rollbacks_removals_and_other_writers() {
     for seed in 0..16 {
         let mut chance = fastrand::Rng::with_seed(seed);
         let (_folder, path) = database();
@@ -164,12 +164,12 @@ fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes(
         let mut known = Known::new();
         let mut at = HashMap::new();
         for now in 0..150 {
-            // In half of the stores the other one hardly ever writes.
+            // In half of the stores, the second process hardly ever writes.
             let which = usize::from(chance.u8(..20) < if seed % 2 == 0 { 10 } else { 1 });
             match chance.u8(..20) {
                 0 => processes[which] = Process::open(&path),
                 1 => {
-                    // Now and then all of them go, and the numbers begin anew.
+                    // Sometimes all events are removed, and the numbers start again.
                     let before = if chance.bool() { now } else { now - 40 };
                     remove(&processes[which], &mut known, before, &at);
                 }
@@ -189,9 +189,9 @@ fn ids_are_known_through_rounds_rollbacks_removals_restarts_and_other_processes(
     }
 }
 
-/// A few events between two starts, and never as many as wait: what is read at the start stays little.
+/// Accepts fewer events between two starts than can wait. Each start must still read few ids.
 #[test]
-fn what_is_read_again_has_a_bound() {
+fn ids_read_at_start_are_bounded() {
     let (_folder, path) = database();
     for start in 0..60 {
         let process = Process::open(&path);
@@ -208,7 +208,7 @@ fn what_is_read_again_has_a_bound() {
 }
 
 #[test]
-fn what_needs_no_id_reads_none_and_puts_none_away() {
+fn command_without_lookup_reads_and_moves_no_ids() {
     let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..10);
@@ -221,7 +221,7 @@ fn what_needs_no_id_reads_none_and_puts_none_away() {
 }
 
 #[test]
-fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
+fn only_newest_ids_wait_and_removed_events_leave_none() {
     let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..100);
@@ -230,7 +230,7 @@ fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
     again.transact(true, |tx| {
         event_id_index::find(tx, &EventId::new("e1"), &AppName::from("shop")).unwrap()
     });
-    // Those above the mark: some are in the table already.
+    // Some events above the mark are in the table already.
     assert!(process.in_table() >= 100 - WAITING);
     let all = Timestamp::from_millis(1000);
     again.transact(true, |tx| sweep(tx, all, all).unwrap());
@@ -238,7 +238,7 @@ fn only_the_newest_wait_and_a_removed_event_leaves_nothing() {
 }
 
 #[test]
-fn numbers_that_are_given_again_are_of_new_events() {
+fn reused_numbers_belong_to_new_events() {
     let (_folder, path) = database();
     let process = Process::open(&path);
     accept_each(&process, 0..60);
@@ -246,7 +246,7 @@ fn numbers_that_are_given_again_are_of_new_events() {
     process.transact(true, |tx| sweep(tx, all, all).unwrap());
     for number in 100..140 {
         accept_each(&process, number..number + 1);
-        // As after a crash; it leaves nothing that the first would see.
+        // As after a crash; it leaves nothing that the first process would see.
         Process::open(&path).transact(false, |tx| {
             for known in 100..=number {
                 let id = EventId::new(format!("e{known}"));
@@ -257,9 +257,9 @@ fn numbers_that_are_given_again_are_of_new_events() {
     }
 }
 
-/// As `batch` goes on after an act that failed alone.
+/// Continues in the way of `group_commit` after a command that failed alone.
 #[test]
-fn what_is_taken_back_within_a_transaction_is_known_in_the_rest_of_it() {
+fn rolled_back_command_leaves_ids_correct() {
     let (_folder, path) = database();
     let process = Process::open(&path);
     let (id, via) = (EventId::new("e1"), AppName::from("shop"));
@@ -281,7 +281,7 @@ fn what_is_taken_back_within_a_transaction_is_known_in_the_rest_of_it() {
 }
 
 #[test]
-fn two_ids_under_one_key_are_two() {
+fn two_ids_with_one_key_are_distinct() {
     let (_folder, path) = database();
     let process = Process::open(&path);
     process.transact(true, |tx| {
@@ -289,7 +289,7 @@ fn two_ids_under_one_key_are_two() {
         let Accepted::New(first) = first else {
             panic!("it is new")
         };
-        // As if the hash of another id were the same.
+        // Pretend that another id has the same hash.
         event_id_index::add(tx, &EventId::new("e2"), first).unwrap();
         let found = event_id_index::find(tx, &EventId::new("e2"), &AppName::from("shop"));
         assert_eq!(found.unwrap(), None);

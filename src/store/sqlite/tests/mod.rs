@@ -1,4 +1,4 @@
-//! What is particular to this store: its file, its writing thread, its statements.
+//! Tests specific to the SQLite store: its file, its writing thread and its statements.
 
 mod ids;
 mod opening;

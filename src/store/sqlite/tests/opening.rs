@@ -1,4 +1,4 @@
-//! Opening, refusing to open, migrating, copying.
+//! Opening, refusing to open, migrating and copying.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -72,9 +72,9 @@ async fn only_one_relay_serves_a_store_and_commands_work_beside_it() {
     Store::open(&bench.settings(), bench.clock()).unwrap();
 }
 
-/// The files as a process leaves them that is killed: nothing was closed.
+/// The files are left as by a killed process: nothing was closed.
 #[tokio::test]
-async fn what_was_acknowledged_outlives_the_process() {
+async fn acknowledged_events_survive_a_killed_process() {
     let bench = Bench::new();
     for n in 0..20 {
         bench
@@ -101,7 +101,7 @@ async fn what_was_acknowledged_outlives_the_process() {
 }
 
 #[test]
-fn a_command_makes_no_store() {
+fn command_creates_no_store() {
     let mut bench = Bench::new();
     bench.close();
     std::fs::remove_file(bench.path()).unwrap();
@@ -112,7 +112,7 @@ fn a_command_makes_no_store() {
     assert!(matches!(open(), Err(OpenError::Missing(_))));
 }
 
-/// Both ways of opening refuse, and the file is not touched.
+/// Asserts that both ways of opening fail, and that the file is unchanged.
 fn refused(bench: &Bench, expected: impl Fn(&OpenError) -> bool) {
     let before = std::fs::read(bench.path()).unwrap();
     for open in [Store::open, Store::open_beside] {
@@ -161,7 +161,7 @@ fn a_command_migrates_no_store() {
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn file_that_is_not_a_store_is_refused() {
     let mut bench = Bench::new();
     bench.close();
     std::fs::write(bench.path(), "a file that is no database at all").unwrap();
@@ -197,7 +197,7 @@ async fn a_damaged_store_is_refused() {
 }
 
 #[test]
-fn an_older_store_is_copied_and_then_brought_up_to_date() {
+fn older_store_is_copied_and_then_migrated() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("relay.db");
     let steps = [
@@ -238,7 +238,7 @@ fn an_older_store_is_copied_and_then_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
+async fn backup_is_complete_during_intake_and_overwrites_nothing() {
     let bench = Bench::new();
     let copy = bench.dir.path().join("copy.db");
     let producing = async {
@@ -277,7 +277,7 @@ async fn a_backup_is_whole_while_events_come_in_and_overwrites_nothing() {
 }
 
 #[test]
-fn the_file_is_set_as_promised() {
+fn connection_pragmas_have_their_values() {
     let bench = Bench::new();
     let conn = connection::writer(&bench.path()).unwrap();
     let pragma = |name: &str| -> String {
@@ -296,7 +296,7 @@ fn the_file_is_set_as_promised() {
     ] {
         assert_eq!(pragma(name), format!("Integer({value})"), "{name}");
     }
-    // From then on the log is synced by whoever has it.
+    // After this, the owner of the log file syncs it.
     let log = connection::sync_apart(&conn, &bench.path()).unwrap();
     assert_eq!(pragma("synchronous"), "Integer(1)");
     let mut path = bench.path().into_os_string();

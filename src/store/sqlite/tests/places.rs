@@ -17,7 +17,7 @@ async fn accept(bench: &Bench, id: &str) -> Result<Accepted, StoreError> {
     bench.store().accept(arrival).await
 }
 
-/// Nothing is acknowledged, and the reason names the file.
+/// Asserts that an event is not acknowledged, and that the error names the file.
 async fn assert_refused(bench: &Bench, id: &str, path: &Path) {
     let file = path.file_name().unwrap().to_str().unwrap();
     for refused in [
@@ -31,7 +31,7 @@ async fn assert_refused(bench: &Bench, id: &str, path: &Path) {
 }
 
 #[tokio::test]
-async fn a_store_whose_files_moved_acknowledges_nothing() {
+async fn store_with_moved_files_acknowledges_nothing() {
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let bench = Bench::new();
         accept(&bench, "e1").await.unwrap();
@@ -47,10 +47,10 @@ async fn a_store_whose_files_moved_acknowledges_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_whose_folder_moved_still_works_off_its_queue() {
+async fn store_with_moved_folder_still_completes_deliveries() {
     let bench = Bench::new();
     accept(&bench, "e1").await.unwrap();
-    // Opens a connection that reads, as the relay's workers have.
+    // Opens a reader connection, as the relay's workers have.
     bench.store().stats().await.unwrap();
     let folder = bench.path().parent().unwrap().to_owned();
     std::fs::rename(&folder, bench.dir.path().join("moved")).unwrap();
@@ -77,7 +77,7 @@ async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
     assert!(matches!(repeat, Ok(Accepted::Repeat(_))), "{repeat:?}");
     let names: Vec<_> = std::fs::read_dir(bench.dir.path()).unwrap().collect();
     assert_eq!(names.len(), 2, "nothing is made beside the link");
-    // By its own name it is held as well.
+    // It is also locked under its real name.
     assert!(Store::open(&bench.settings(), bench.clock()).is_err());
     Store::open_beside(&settings, bench.clock()).unwrap();
     std::fs::remove_file(&link).unwrap();

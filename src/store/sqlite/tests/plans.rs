@@ -1,4 +1,4 @@
-//! How SQLite goes about what workers and lists live on: by an index, not through a table.
+//! Query plans: frequent queries use an index and never scan a table.
 
 use rusqlite::Connection;
 
@@ -30,7 +30,7 @@ fn plan(conn: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_lease_is_one_range_of_an_index_for_each_severity() {
+fn lease_uses_one_index_range_per_severity() {
     let conn = database();
     for sql in lease::statements() {
         let plan = plan(&conn, sql);
@@ -45,7 +45,7 @@ fn a_lease_is_one_range_of_an_index_for_each_severity() {
 }
 
 #[test]
-fn what_a_send_needs_is_found_by_its_delivery_and_event() {
+fn send_reads_rows_by_delivery_and_event() {
     let conn = database();
     let plan = plan(&conn, lease::WORK);
     assert!(
@@ -59,7 +59,7 @@ fn what_a_send_needs_is_found_by_its_delivery_and_event() {
 }
 
 #[test]
-fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
+fn messages_to_a_destination_are_found_by_event() {
     let conn = database();
     for sql in [late_images::SHOWN, failover::HAS_IT] {
         let plan = plan(&conn, sql);
@@ -69,7 +69,7 @@ fn what_a_destination_was_told_of_one_event_is_found_by_that_event() {
 }
 
 #[test]
-fn waiting_messages_are_found_by_place_and_by_age() {
+fn waiting_messages_are_found_by_position_and_by_age() {
     let conn = database();
     for (sql, index) in [
         (
@@ -94,9 +94,9 @@ fn waiting_messages_are_found_by_place_and_by_age() {
     }
 }
 
-/// However many jobs wait: of another host, of a paused one, for a later time.
+/// However many jobs wait: for another host, for a paused host, or for a later time.
 #[test]
-fn looking_for_images_is_ranges_of_indexes_and_sorts_nothing() {
+fn image_poll_uses_index_ranges_without_sorting() {
     let conn = database();
     let ready = "COVERING INDEX image_jobs_ready (stage=? AND host";
     let waiting = "INDEX image_jobs_waiting (due_at";
@@ -117,7 +117,7 @@ fn looking_for_images_is_ranges_of_indexes_and_sorts_nothing() {
     }
 }
 
-/// Steps of SQLite's machine that a statement takes.
+/// Returns the virtual machine steps that a statement takes.
 fn steps(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> i32 {
     let mut statement = conn.prepare(sql).unwrap();
     let mut rows = statement.query(params).unwrap();
@@ -127,7 +127,7 @@ fn steps(conn: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql]) -> i32 {
 }
 
 #[test]
-fn looking_for_images_takes_as_many_steps_with_a_hundred_thousand_due() {
+fn image_poll_cost_is_constant_with_100_000_due_jobs() {
     let taken = |rows: i64| {
         let conn = database();
         conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
@@ -148,7 +148,7 @@ fn looking_for_images_takes_as_many_steps_with_a_hundred_thousand_due() {
     assert_eq!(taken(100), taken(100_000));
 }
 
-/// What is asked of the store for every answer to a monitor, beside counts of deliveries.
+/// The queries behind every answer to a monitor, apart from delivery counts.
 const OF_STATS: [&str; 5] = [
     stats::IMAGES_PENDING,
     stats::UNREADABLE,
@@ -157,7 +157,7 @@ const OF_STATS: [&str; 5] = [
     stats::LAST_EVENTS,
 ];
 
-/// Statements that lists and upkeep live on.
+/// Returns the statements of lists and background work.
 fn statements() -> Vec<String> {
     use DeliveryState::{Dead, Pending, Sending};
     let mut statements = vec![
@@ -172,9 +172,9 @@ fn statements() -> Vec<String> {
     statements
         .extend([event_id_index::IN_TABLE, event_id_index::NEWEST_WAITING].map(str::to_owned));
     let of_late = [
-        late_summaries::NEWEST_UNTOLD,
+        late_summaries::NEWEST_UNSUMMARISED,
         late_summaries::TELL,
-        late_summaries::NEWEST_TOLD,
+        late_summaries::NEWEST_REPORTS,
     ];
     statements.extend(of_late.map(str::to_owned));
     let since = Some(Timestamp::from_millis(0));
@@ -237,11 +237,11 @@ fn statements() -> Vec<String> {
 }
 
 #[test]
-fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
+fn frequent_queries_scan_no_table() {
     let conn = database();
     for sql in statements() {
         for line in plan(&conn, &sql) {
-            // These indexes hold only what is not done, or was given up.
+            // These indexes contain only unfinished or dead rows.
             let few = [
                 "deliveries_due",
                 "deliveries_leased",
@@ -253,7 +253,7 @@ fn nothing_that_is_asked_for_often_goes_through_a_whole_table() {
             let by_few = few
                 .iter()
                 .any(|index| line.contains(&format!("INDEX {index}")));
-            // And apps, found one after the other, are few.
+            // Apps are few and are read one after the other.
             let whole = line.starts_with("SCAN") && !by_few && line != "SCAN apps";
             assert!(!whole, "{line}\n{sql}");
         }
@@ -283,7 +283,7 @@ fn the_newest_rows_are_found_without_sorting() {
         })
         .remove(0)
         .sql,
-        // A person asks for it now and then: it goes back through all that was sent, until there are enough.
+        // An operator's rare query: it goes back through all sent deliveries until it has enough.
         queries::deliveries_queries(&DeliveryFilter {
             destination: Some("oncall".into()),
             limit: 9,
@@ -301,9 +301,9 @@ fn the_newest_rows_are_found_without_sorting() {
     }
 }
 
-/// An `IN` of more than two words in a `CHECK` does.
+/// An `IN` with more than two values in a `CHECK` creates such a table.
 #[test]
-fn no_row_that_is_written_costs_a_table_of_its_own() {
+fn insert_creates_no_temporary_table() {
     let conn = database();
     let tables: Vec<String> = conn
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")

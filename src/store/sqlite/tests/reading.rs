@@ -1,11 +1,11 @@
-//! What the readers find, whatever the file holds.
+//! Reads of damaged or removed rows.
 
 use super::super::IfAbandoned;
 use crate::model::Severity;
-use crate::store::conformance::Bench;
+use crate::store::conformance::{Bench, LEASE};
 
 #[tokio::test]
-async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
+async fn unreadable_delivery_does_not_block_others() {
     let bench = Bench::new();
     for id in ["e1", "e2"] {
         let arrival = bench.arrival(id, &[("oncall", Severity::Info)]);
@@ -19,4 +19,20 @@ async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
     let leases = bench.lease("oncall", 2).await;
     let events = leases.iter().map(|lease| lease.item.event.id.as_str());
     assert_eq!(events.collect::<Vec<_>>(), ["e2"]);
+}
+
+/// A lease whose work nobody can read would block its delivery until the lease expires.
+#[tokio::test]
+async fn leased_work_is_read_by_the_writer_where_no_reader_opens() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    bench.store().database.readers.close();
+    let moved = bench.path().with_extension("moved");
+    std::fs::rename(bench.path(), &moved).unwrap();
+    assert!(bench.store().next_due_at(&"oncall".into()).await.is_err());
+    let leases = bench.store().lease_due(&"oncall".into(), 1, LEASE).await;
+    assert_eq!(leases.unwrap().len(), 1);
+    std::fs::rename(moved, bench.path()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The writing thread: many at once, each alone in its failure.
+//! The writing thread: many commands per commit, and each failure on its own.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ fn log(bench: &Bench) -> Vec<u8> {
     std::fs::read(log).unwrap()
 }
 
-/// How many commits the write-ahead log holds: after its header of 32 bytes, frames of 24 bytes and a
-/// page, of which the last of a commit says how large the database is then. Source: SQLite's
-/// "WAL-mode File Format".
+/// Returns the number of commits in the write-ahead log. After a header of 32 bytes it has frames of 24
+/// bytes and a page. The last frame of a commit holds the database size. Source: SQLite's "WAL-mode File
+/// Format".
 fn commits(bench: &Bench) -> usize {
     let log = log(bench);
     let frames = log.get(32..).unwrap_or_default().chunks_exact(24 + 4096);
@@ -86,7 +86,8 @@ async fn a_full_queue_answers_at_once() {
         let store = bench.store().clone();
         acts.spawn(async move { store.probe().await });
     }
-    // While the writer is held only refusals are answered: of all but those that its batch and the queue hold.
+    // While the writer is held, only refusals are answered: all commands except those in its batch and
+    // the queue.
     const REFUSED: usize = QUEUE_MAX - BATCH_MAX;
     for _ in 0..REFUSED {
         let answer = acts.join_next().await.unwrap().unwrap();
@@ -102,7 +103,7 @@ async fn a_full_queue_answers_at_once() {
 }
 
 #[tokio::test]
-async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
+async fn failing_or_panicking_command_fails_alone() {
     let bench = Bench::new();
     let database = &bench.store().database;
     let (go, held) = hold(bench.store());
@@ -137,12 +138,12 @@ async fn an_act_that_fails_or_panics_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
+async fn failed_commit_fails_its_batch_and_the_next_works() {
     let bench = Bench::new();
     let database = &bench.store().database;
     let (go, held) = hold(bench.store());
     let accepted = bench.store().accept(bench.arrival("e1", &[]));
-    // A promise that only COMMIT finds broken.
+    // A constraint that fails only at COMMIT.
     let breaks = database.write(IfAbandoned::Run, |tx| {
         tx.execute_batch(
             "PRAGMA defer_foreign_keys = ON;
@@ -151,7 +152,7 @@ async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
     });
     let release = async { drop(go) };
     let (held, accepted, breaks, ()) = tokio::join!(held, accepted, breaks, release);
-    // The held act may have had a commit of its own; the two behind it share theirs.
+    // The held command may have its own commit; the two behind it share one.
     drop(held);
     assert!(matches!(accepted, Err(StoreError::Unavailable(_))));
     assert!(matches!(breaks, Err(StoreError::Unavailable(_))));
@@ -160,7 +161,7 @@ async fn a_commit_that_fails_is_told_to_all_and_the_next_works() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_gone_when_there_is_room() {
+async fn full_disk_is_reported_and_recovers() {
     let bench = Bench::new();
     let limit = async |pages: &'static str| {
         let set = bench.store().database.write(IfAbandoned::Run, move |tx| {
@@ -168,7 +169,7 @@ async fn a_full_disk_is_told_and_gone_when_there_is_room() {
         });
         set.await.unwrap();
     };
-    // The limit cannot be less than the file has, so it is filled up to it.
+    // The limit cannot be below the file's size, so fill the file up to it.
     limit("1").await;
     let mut refused = None;
     for n in 0..200 {
@@ -194,7 +195,7 @@ async fn a_full_disk_is_told_and_gone_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn looking_for_work_in_vain_writes_nothing() {
+async fn poll_without_work_writes_nothing() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -206,12 +207,12 @@ async fn looking_for_work_in_vain_writes_nothing() {
         assert_eq!(bench.lease("oncall", 9).await.len(), 0);
         assert_eq!(bench.lease_images(9).await, []);
     }
-    // Not equal: on a slow machine the log may have been emptied meanwhile.
+    // Not equal, because on a slow machine the log may have been emptied meanwhile.
     assert!(log(&bench).len() <= before);
 }
 
 #[tokio::test]
-async fn nothing_is_leased_for_a_worker_that_is_gone() {
+async fn nothing_is_leased_for_an_abandoned_call() {
     let bench = Bench::new();
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -230,9 +231,10 @@ async fn nothing_is_leased_for_a_worker_that_is_gone() {
     assert_eq!(held, Ok(()));
     bench.lease_one("oncall").await;
 }
-/// A backup, or any long reader, keeps the log from being emptied: it is made up for, idle or not.
+/// A long reader, such as a backup, prevents emptying the log. It is emptied afterwards, whether the
+/// writer is idle or busy.
 #[tokio::test]
-async fn erased_words_leave_the_log_when_the_last_reader_does() {
+async fn erased_text_leaves_the_log_with_the_last_reader() {
     let bench = Bench::new();
     let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
     let (go, wait) = std::sync::mpsc::channel::<()>();
@@ -267,9 +269,9 @@ async fn erased_words_leave_the_log_when_the_last_reader_does() {
     tokio::time::timeout(limit, gone).await.unwrap();
 }
 
-/// A command ends before it can empty the log: the relay does so, though it never was without an act to run.
+/// A command ends before it can empty the log, so the relay does it even while it is busy.
 #[tokio::test]
-async fn what_a_command_erased_leaves_the_log_by_the_relay() {
+async fn relay_removes_text_erased_by_a_command_from_the_log() {
     let bench = Bench::new();
     let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
     let reader = rusqlite::Connection::open(bench.path()).unwrap();
@@ -294,9 +296,9 @@ async fn what_a_command_erased_leaves_the_log_by_the_relay() {
     assert_eq!(bench.files_with("menschenwort\"}"), [""; 0]);
 }
 
-/// Workers look for work all the time, and write nothing.
+/// Workers poll all the time and write nothing.
 #[tokio::test]
-async fn a_log_is_emptied_though_workers_look_for_work() {
+async fn log_is_emptied_while_workers_poll() {
     let bench = Bench::new();
     bench.accept(bench.arrival("e1", &[])).await;
     let emptied = async {
@@ -308,9 +310,10 @@ async fn a_log_is_emptied_though_workers_look_for_work() {
     tokio::time::timeout(limit, emptied).await.unwrap();
 }
 
-/// SQLite alone begins the log anew after 128 MB. The relay does so earlier; how much earlier depends on the disk.
+/// SQLite alone restarts the log after 128 MB. The relay does so earlier; how much earlier depends on
+/// the disk.
 #[tokio::test]
-async fn a_log_is_shortened_while_events_come_in() {
+async fn log_is_restarted_during_intake() {
     let bench = Bench::new();
     let mut before = [0; 8];
     for number in 0..700 {
@@ -318,7 +321,7 @@ async fn a_log_is_shortened_while_events_come_in() {
         arrival.body = Some(crate::model::Private::new("x".repeat(128 << 10)));
         bench.accept(arrival).await;
         let (salts, length) = log_start(&bench);
-        // An idle writer cuts the log to nothing, which is another way to begin it anew.
+        // An idle writer truncates the log, which also restarts it.
         if salts != before && length > 30 << 20 {
             return;
         }
@@ -327,7 +330,8 @@ async fn a_log_is_shortened_while_events_come_in() {
     panic!("the log was never begun anew in 90 MB");
 }
 
-/// The two salts of the log's header, which are new whenever the log begins anew, and the length of its file in bytes.
+/// Returns the two salts of the log's header, which change when the log restarts, and the file's length
+/// in bytes.
 fn log_start(bench: &Bench) -> ([u8; 8], u64) {
     use std::os::unix::fs::FileExt as _;
     let mut path = bench.path().into_os_string();
