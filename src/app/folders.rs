@@ -1,11 +1,11 @@
-//! Warns of folders that others on this machine may enter: the relay works in them all the same.
+//! Warns of folders that other users of this machine can access. The relay uses them nevertheless.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::config::Config;
 
-/// Looks at the folders of the store and of the images.
+/// Checks the folders of the store and of the images.
 pub(super) fn warn_of_open(config: &Config) {
     let store = config.store.path.parent().unwrap_or(Path::new(""));
     let here = Path::new(".");
@@ -25,7 +25,7 @@ pub(super) fn warn_of_open(config: &Config) {
     }
 }
 
-/// Describes a folder that others may enter.
+/// Returns a warning if others can access a folder with this mode.
 fn judge(mode: u32) -> Option<&'static str> {
     if mode & 0o002 != 0 {
         return Some(

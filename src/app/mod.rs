@@ -1,8 +1,8 @@
-//! The wiring: which part gets what, read from top to bottom, and nowhere else.
+//! Wires the services together. All wiring is in this module.
 //!
-//! [`App::build`] opens the store and the images, binds the sockets and connects the parts;
-//! [`App::start`] lets them run; [`Process`] is the life of the process around that. A reload builds
-//! new settings whole and only then puts them in force.
+//! [`App::build`] opens the store and the images, binds the sockets and connects the services. [`App::start`]
+//! starts them. [`Process`] is the life of the process around them. A reload builds the new settings completely
+//! before it applies them.
 
 mod dependencies;
 mod fd_limit;
@@ -45,36 +45,37 @@ use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
 use crate::triage::{Closing, StatusSync};
 use crate::web::{self, WebState};
 
-/// Connections that may wait to be accepted; the system allows 4,096 by itself (`net.core.somaxconn`). One that
-/// finds no room comes again a second later, so that a burst of new ones would miss its time.
+/// Connections that may wait to be accepted; the system's own maximum is 4,096 (`net.core.somaxconn`). A client
+/// that finds the queue full retries after one second, so an event in a burst of new connections could miss its
+/// deadline.
 const BACKLOG: u32 = 4096;
 
-/// The relay could not start. Each says what was being done.
+/// Why the relay could not start. Each variant says which step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// It was opened and does not work.
+    /// The store was opened and then failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder of images cannot be used.
     #[error("cannot use the folder of pictures {dir}: {source}")]
     Archive {
-        /// Which folder.
+        /// Path of the folder.
         dir: String,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// An address cannot be listened on.
+    /// The relay cannot listen on an address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Which.
+        /// The configured address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A part cannot be set up.
+    /// A service cannot be set up.
     #[error(transparent)]
     ServiceSettings(#[from] PartsError),
     /// The process cannot listen for signals.
@@ -82,16 +83,16 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
-/// How an app's events come in.
+/// How the relay receives an app's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventSource {
-    /// The platform calls this URL, which people paste into its console.
+    /// The platform calls this URL, which people paste into the platform's console.
     Url(String),
-    /// The relay calls the platform; there is nothing to paste.
+    /// The relay connects to the platform, so no URL has to be pasted.
     LongConnection,
 }
 
-/// A relay that is wired and bound, and does not run yet.
+/// A relay that is wired and bound, but does not run yet.
 pub struct App {
     ground: Dependencies,
     in_force: Reloadable,
@@ -109,7 +110,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens, binds and connects everything. `seed` is where its chance (jitter) begins.
+    /// Opens, binds and connects everything. `seed` seeds the random generators (jitter).
     pub async fn build(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -147,7 +148,7 @@ impl App {
         })
     }
 
-    /// How each app's events come in.
+    /// Returns how the relay receives each app's events.
     pub fn entrances(&self) -> Vec<(AppName, EventSource)> {
         let config = self.in_force.config.get();
         let base = config.server.public_url.clone().unwrap_or_else(|| {
@@ -162,7 +163,7 @@ impl App {
         apps.map(|app| (app.name.clone(), entrance(app))).collect()
     }
 
-    /// Where the relay listens: the port is the system's choice where the configuration says 0.
+    /// Returns the address on which the relay listens. The system chooses the port if the configuration says 0.
     pub fn address(&self) -> SocketAddr {
         let configured = self.in_force.config.get().server.listen;
         self.listener.local_addr().unwrap_or(configured)
@@ -191,7 +192,7 @@ impl App {
         }
     }
 
-    /// Lets every part run.
+    /// Starts every service.
     pub async fn start(self) -> Running {
         let web = self.web_state();
         let (ground, config) = (self.ground, self.in_force.config.get());
@@ -255,7 +256,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let listening = socket.and_then(|socket| {
-        // Who restarts a relay need not wait until the old connections are forgotten.
+        // Allows a restart while old connections of the port are still in `TIME_WAIT`.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)

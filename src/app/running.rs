@@ -1,4 +1,4 @@
-//! A relay that runs, and how it takes up a new configuration.
+//! A running relay, and how it applies a new configuration.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Looks after deliveries whose destination is gone.
+    /// Returns the handler of deliveries whose destination was removed.
     pub(super) fn orphans(&self) -> Orphans {
         Orphans {
             ground: self.ground.clone(),
@@ -37,7 +37,8 @@ impl Running {
         }
     }
 
-    /// Puts a new configuration in force, all or nothing, and says what changed. Whether it is in force.
+    /// Applies a new configuration completely or not at all, and logs the changes. Returns whether it was
+    /// applied.
     pub async fn reload(&self, loaded: Loaded) -> bool {
         let mistakes = loaded.diagnostics.len();
         let report = loaded.report();
@@ -86,8 +87,8 @@ impl Running {
         true
     }
 
-    /// Why the new configuration is refused though it has no mistakes: it takes away what is in use. An emptied
-    /// or half-written file does so, and what waits would then wait in vain.
+    /// Returns why a valid new configuration is refused: it removes an app or a destination that is in use. An
+    /// emptied or half-written file does so, and waiting deliveries would then never be sent.
     async fn takes_away(&self, new: &Config) -> Option<String> {
         let old = self.in_force.config.get();
         if let Some(reason) = config::takes_away(&old, new) {
@@ -151,22 +152,23 @@ impl Running {
         self.operator.notify(notice).await;
     }
 
-    /// The relay's tasks: to stop them and to wait for their end.
+    /// Returns the relay's tasks, to stop them and to wait for their end.
     pub fn tasks(&self) -> &Tasks {
         &self.ground.tasks
     }
 
-    /// Resolves when that is so: see [`Self::journal_has_ended`].
+    /// Resolves when the store has ended: see [`Self::journal_has_ended`].
     pub async fn journal_ends(&self) {
         self.ground.store.ended().await;
     }
 
-    /// Whether the store writes nothing any more. What was sent last may then not be recorded.
+    /// Returns whether the store writes nothing any more. The results of the latest sends may then not be
+    /// recorded.
     pub fn journal_has_ended(&self) -> bool {
         self.ground.store.has_ended()
     }
 
-    /// How long a stop may take.
+    /// Returns how long a stop may take.
     pub fn shutdown_grace(&self) -> Duration {
         self.in_force.config.get().server.shutdown_grace
     }

@@ -1,4 +1,4 @@
-//! One line for each destination of the configuration in force.
+//! Runs one lane for each configured destination.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use super::{Deps, Settings};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
 
-/// Keeps a line to each destination. Clones share it.
+/// Runs a lane for each destination. Clones share it.
 #[derive(Clone)]
 pub struct Dispatcher {
     settings: Current<Settings>,
@@ -26,7 +26,7 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Not running yet. `seed` is where the chance for jitter begins.
+    /// Builds a dispatcher that does not run yet. `seed` seeds the random generator for jitter.
     pub fn new(means: Deps, settings: Current<Settings>, seed: u64) -> Self {
         let uploader = Uploader::new(
             means.store.clone(),
@@ -58,17 +58,17 @@ impl Dispatcher {
         }
     }
 
-    /// The destinations whose last image was refused.
+    /// Returns the destinations whose last image upload was refused.
     pub fn refused_uploads(&self) -> RefusedUploads {
         self.sender.preparer.uploader.refused()
     }
 
-    /// The settings have been replaced: lines begin and end accordingly.
+    /// Starts and ends lanes after the settings were replaced.
     pub fn reloaded(&self) {
         self.reloaded.notify_one();
     }
 
-    /// Runs the lines until `stopping`, then until their sends in flight have ended.
+    /// Runs the lanes until `stopping`, then until their sends in flight have ended.
     pub async fn run(self, stopping: CancellationToken) {
         let mut lines = Lines::default();
         while !stopping.is_cancelled() {
@@ -88,7 +88,7 @@ impl Dispatcher {
         while lines.tasks.join_next().await.is_some() {}
     }
 
-    /// Begins a line for each destination that has none, and ends those of destinations that are gone.
+    /// Starts a lane for each new destination, and ends the lanes of removed ones.
     async fn match_lines(&self, lines: &mut Lines, stopping: &CancellationToken) {
         let settings = self.settings.get();
         lines.running.retain(|name, line| {
@@ -117,7 +117,7 @@ impl Dispatcher {
     }
 }
 
-/// The lines there are.
+/// The running lanes.
 #[derive(Default)]
 struct Lines {
     tasks: JoinSet<()>,

@@ -1,4 +1,4 @@
-//! A dispatcher with a store, and a chat whose answers the tests give.
+//! Tests of a dispatcher with a store and a fake chat, whose answers the tests give.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::store::{Arrival, DeliveryFilter, NewDelivery};
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const CHAT: &str = "chat";
-/// How long what is to come may take.
+/// The longest time that a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A message that has come to the chat and is not answered yet.
+/// A message that the chat has received and not answered yet.
 struct Heard {
     text: String,
-    /// Dropped: the send panics.
+    /// Answers the send. If it is dropped, the send panics.
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -84,7 +84,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A dispatcher that runs.
+    /// Starts a dispatcher.
     fn new(concurrency: usize) -> Self {
         Self::of(common(concurrency))
     }
@@ -103,7 +103,7 @@ impl Bench {
         bench
     }
 
-    /// Nothing runs.
+    /// Builds a bench that runs nothing.
     fn idle(common: Common) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let manual = Arc::new(ManualClock::new(NOW));
@@ -161,7 +161,7 @@ impl Bench {
         heard.expect("it is sent").unwrap()
     }
 
-    /// Stops it, and waits until all is written down.
+    /// Stops the dispatcher, and waits until everything is recorded.
     async fn stop(mut self) -> Store {
         self.stopping.cancel();
         let ended = timeout(PATIENCE, self.run.join_next()).await;
@@ -212,7 +212,7 @@ fn arrival(id: &str) -> Arrival {
     }
 }
 
-/// States and numbers of attempts, in the order of the events.
+/// Returns states and numbers of attempts, in the order of the events.
 async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
     let filter = DeliveryFilter {
         limit: 1000,
@@ -270,7 +270,7 @@ async fn kept_payload_is_rendered_anew_for_another_audience() {
         assert_eq!(heard.text.contains("their words"), shows, "{}", heard.text);
         let reason = "it is away".to_owned();
         heard.answer.send(Outcome::Retry { reason }).unwrap();
-        // The record of the attempt, and then its backoff.
+        // Wait for the record of the attempt, and then for its backoff.
         wait_for_attempt(&bench).await;
         bench.clock.advance(Duration::from_secs(600));
     }
@@ -338,7 +338,7 @@ async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
     let ready = leasing.take_stale(NOW + Duration::from_secs(60));
     assert_eq!(ready.len(), READY_FOR_EACH, "for the one that ended");
 
-    // The destination is not what it was: no more is leased than may start.
+    // After `take_stale` the lane counts as slow, so it leases no more than may start.
     look(&mut leasing, 1);
     leasing.answered().await;
     assert_eq!(leasing.take_all().len(), 1);
@@ -396,7 +396,7 @@ async fn good_message_goes_while_bad_ones_fail() {
         heard.answer.send(outcome).unwrap();
         good
     };
-    // The breaker opens at the fifth.
+    // The breaker opens at the fifth failure.
     for _ in 0..5 {
         answer(bench.hear().await);
     }

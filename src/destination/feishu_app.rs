@@ -1,11 +1,12 @@
-//! An app's own bot in Feishu or Lark: it speaks in a chat or to a person, answers in threads, changes its
-//! cards, shows images by its own keys, and can ring people. Sources: doc "发送消息", "回复消息",
+//! An app's own bot in Feishu or Lark. It sends to a chat or to a person, replies in threads, updates its
+//! cards, shows images by its own keys, and sends urgent notifications. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
-//! A message carries the delivery's id as its `uuid`: the platform makes at most one message of it in
-//! an hour, so that a lost answer is asked for again at once. A retry later than that can double it.
+//! A message carries the delivery's id as its `uuid`. The platform makes at most one message of a `uuid` within
+//! an hour, so a send whose answer was lost is repeated at once. A later retry can duplicate the message.
 //!
-//! Messages are the feishu family's, whose shape is the custom bots'; `content` makes the API's of it.
+//! Messages are rendered for the feishu family, in the shape for custom bots; `content` converts them to the
+//! API's shape.
 
 mod content;
 mod read;
@@ -32,7 +33,7 @@ use crate::net::{Answer, Body, Redactor};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// A little below "5 次/秒" to one chat, whichever bots speak there, and to one person.
+/// A little below "5 次/秒" to one chat, for all bots in it together, and to one person.
 pub(super) const PER_CHAT: RateLimit = RateLimit {
     count: 4,
     per: Duration::from_secs(1),
@@ -47,17 +48,18 @@ pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
     count: 950,
     per: Duration::from_secs(60),
 };
-/// How much of an answer is read: it repeats the message, every character of it escaped twice.
+/// The part of an answer that is read, in bytes. An answer repeats the message with every character escaped
+/// twice.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// How long ringing people may take: the message has been taken, and its record waits.
+/// The time limit of urgent notifications. The message has been accepted, and its record waits.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the API is given of a rendered message; `None` if it is no message of the feishu family.
+/// Converts a rendered message to the API's content; `None` if it is no message of the feishu family.
 pub(super) fn content_of(payload: &str) -> Option<Content> {
     content::of(payload)
 }
 
-/// See the module.
+/// A destination of kind `feishu-app`. See the module.
 pub(super) struct FeishuApp {
     common: Common,
     client: FeishuClient,
@@ -84,7 +86,7 @@ impl FeishuApp {
         self.client.redactor()
     }
 
-    /// The call that puts `content` in its place; `None` where that cannot be.
+    /// Returns the call that sends `content` to its place; `None` if the content cannot go there.
     fn call(&self, message: &Message<'_>, place: Place<'_>, content: &Content) -> Option<Call> {
         let (uuid, timeout) = (message.key.to_string(), self.common.timeout);
         Some(match place {
@@ -97,7 +99,7 @@ impl FeishuApp {
         })
     }
 
-    /// Sends the message of the feishu family `body` once.
+    /// Sends `body`, a message of the feishu family, once.
     async fn put(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let form = message.payload.form;
         let Some(content) = content::of(body) else {
@@ -145,7 +147,7 @@ impl FeishuApp {
         }
     }
 
-    /// Sends once, and where people in it were refused, once more without them.
+    /// Sends once. If people in the message were refused, sends once more without them.
     async fn put_mending(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let put = self.put(message, place, body).await;
         let Some(body) = unmentioned(put.class, &put.sent.outcome, body) else {
@@ -181,7 +183,7 @@ impl FeishuApp {
                 )
             };
         }
-        // The answer repeats the message, a reporter's words in it: only the ids are kept.
+        // The answer repeats the message with a reporter's words, so only the ids are kept.
         let ids = json!({
             "message_id": said.message_id, "chat_id": said.chat_id, "thread_id": said.thread_id,
         });
@@ -197,7 +199,8 @@ impl FeishuApp {
         }
     }
 
-    /// Without a token nothing was sent, and it is no fault of the message.
+    /// Returns the result of a call without an answer. Without a token nothing was sent, and the message is not
+    /// at fault.
     fn unanswered(&self, error: &Unanswered) -> Sent {
         let reason = || error.to_string();
         unsent(match error {
@@ -213,7 +216,8 @@ impl FeishuApp {
         })
     }
 
-    /// Rings those whom a message that was taken mentions. What comes of it changes nothing of that.
+    /// Sends urgent notifications to the people that an accepted message mentions. A failure does not change
+    /// the message's outcome.
     async fn ring(&self, how: Urgent, handle: &MessageHandle, people: &[String]) -> Rang {
         let timeout = self.common.timeout.min(RING_TIMEOUT);
         let call = messages::ring(&handle.0, how, people, timeout);
@@ -235,12 +239,12 @@ impl FeishuApp {
     }
 }
 
-/// What one call came to.
+/// The result of one call.
 struct Put {
     sent: Sent,
-    /// Whether the message that it was to answer or change is gone.
+    /// Whether the message to reply to or to update is gone.
     gone: bool,
-    /// What the platform's code means, if it refused.
+    /// The class of the platform's code, if it refused.
     class: Option<Class>,
 }
 
@@ -311,7 +315,7 @@ impl Destination for FeishuApp {
         let body = message.payload.with_links(message.link);
         let mut put = self.put_mending(&message, message.place, &body).await;
         if put.gone && matches!(message.place, Place::Under(_)) {
-            // What it was to answer has been taken back; it is still to be said.
+            // The message to reply to was recalled, so this one goes without a thread.
             put = self.put_mending(&message, Place::New, &body).await;
         }
         let mut sent = put.sent;

@@ -1,7 +1,7 @@
-//! Members put in front of a JSON object's own without rendering it anew, so that what a retry
-//! repeats stays byte for byte what was rendered first.
+//! Inserts members at the front of a JSON object without rendering it anew. So a retry repeats the first
+//! rendering byte for byte.
 
-/// `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
+/// Returns `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
 /// `None` if `object` is no JSON object.
 pub(super) fn splice(object: &str, members: &str) -> Option<String> {
     let rest = object.trim_start().strip_prefix('{')?;

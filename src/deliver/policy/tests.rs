@@ -9,7 +9,7 @@ const POLICY: RetryPolicy = RetryPolicy {
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
-/// Before attempt number `attempt`, if all before it failed.
+/// Returns the state before attempt number `attempt` if all before it failed.
 fn tried(attempt: u32) -> Tried<'static> {
     Tried {
         failures: attempt - 1,

@@ -1,4 +1,4 @@
-//! What is sent, what each code means, and who is rung.
+//! Tests of the requests, the meaning of each code, and urgent notifications.
 
 use jiff::tz::TimeZone;
 
@@ -30,7 +30,7 @@ fn kind(to: To, urgent: Option<Urgent>) -> Settings {
     })
 }
 
-/// The platform, which first grants a token, and the destination.
+/// Starts a fake platform, which first grants a token, and builds the destination.
 fn at(replies: Vec<Reply>, settings: &Settings) -> (Fake, std::sync::Arc<dyn Destination>) {
     let token = r#"{"code":0,"msg":"ok","tenant_access_token":"t-secret","expire":7200}"#;
     let mut all = vec![Reply::of(200, token)];
@@ -68,7 +68,7 @@ async fn put(
     destination.send(message).await
 }
 
-/// Sends one message to a platform that replies so.
+/// Sends one message to a platform that answers with `reply`.
 async fn ask(to: To, place: Place<'_>, form: Form, reply: Reply) -> Sent {
     let (_fake, destination) = at(vec![reply], &kind(to, None));
     let body = if form == Form::Text { TEXT } else { CARD };
@@ -145,7 +145,7 @@ async fn a_message_to_a_person_an_answer_and_a_change() {
     assert_eq!(fake.got().len(), 4, "text cannot take the place of a card");
 }
 
-/// Code, and what it means for a new rich message and for plain text.
+/// Code, and its outcome for a new rich message and for plain text.
 const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),

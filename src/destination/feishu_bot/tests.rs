@@ -1,4 +1,4 @@
-//! Signatures against the vectors, and what each code means.
+//! Tests of signatures against the vectors, and of the meaning of each code.
 
 use jiff::tz::TimeZone;
 
@@ -54,7 +54,7 @@ async fn a_message_is_signed_when_it_is_sent_and_otherwise_as_it_was() {
     );
 }
 
-/// Code, and what it means for a rich message and for plain text.
+/// Code, and its outcome for a rich message and for plain text.
 const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),

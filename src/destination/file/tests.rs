@@ -1,4 +1,4 @@
-//! On a real disk.
+//! Tests on a real disk.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -105,7 +105,7 @@ async fn what_the_disk_refuses_is_tried_again() {
         kind_of_send(&file.join("below"), "{}").await,
         OutcomeKind::Retry
     );
-    // Not the file's fault.
+    // The file is not at fault.
     assert_eq!(kind_of_send(&file, "[]").await, OutcomeKind::Rejected);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
 }

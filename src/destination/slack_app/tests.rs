@@ -1,4 +1,4 @@
-//! What each answer means, and how images get to where they can be shown.
+//! Tests of the meaning of each answer, and of uploads and conversions of images.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn kind(url: &str) -> KindSettings {
     }
 }
 
-/// A delivery that was made so long before [`NOW`].
+/// Returns a delivery that was made `age_secs` before [`NOW`].
 fn key(age_secs: u64) -> DeliveryId {
     DeliveryIds::new(0).next(NOW - Duration::from_secs(age_secs))
 }
@@ -76,7 +76,7 @@ async fn a_message_is_posted_and_its_handle_kept() {
     );
     assert_eq!(body(&fake, 0)["channel"], "C0123ABCD");
 
-    // Slack repeats the message in its answer; of that nothing is kept but what it is called.
+    // Slack repeats the message in its answer. Only the handle is kept.
     assert_eq!(sent.excerpt.as_deref(), Some(handle.as_str()));
 
     send_at(&fake, Form::Full, Place::Under(&handle), key(5)).await;
@@ -87,7 +87,7 @@ async fn a_message_is_posted_and_its_handle_kept() {
     assert_eq!(changed.handle, Some(handle));
 }
 
-/// Slack's word, and what it means for a rich message and for a plain one.
+/// Slack's error, and its outcome for a rich message and for a plain one.
 const ERRORS: &[(&str, OutcomeKind, OutcomeKind)] = &[
     ("ratelimited", SlowDown, SlowDown),
     ("rate_limited", SlowDown, SlowDown),
@@ -275,7 +275,7 @@ async fn without_a_whole_answer_it_may_have_been_taken() {
     assert!(!sent.excerpt.unwrap().contains("SECRETPART"));
 }
 
-/// The answers to an upload, the file ready at the second look; `{url}` is the fake's own.
+/// Returns the answers to an upload; the file is ready at the second poll. `{url}` is the fake's own.
 fn upload_answers(address: &str) -> Vec<Reply> {
     let place = json!({"ok": true, "upload_url": address, "file_id": "F0123ABCD"});
     let file =
@@ -289,7 +289,7 @@ fn upload_answers(address: &str) -> Vec<Reply> {
     ]
 }
 
-/// A fake whose first answer names an address of another one that plays the rest.
+/// Uploads through a fake whose first answer names the address of another fake, which answers the rest.
 async fn upload(
     fake: &Fake,
     format: ImageFormat,
@@ -381,7 +381,7 @@ async fn what_each_failed_step_of_an_upload_means() {
         assert!(!text.contains("reporter"), "{text}");
         assert_eq!(fake.got().len(), step + 1, "{step} {reply:?}");
     }
-    // Who may not look at files shows them all the same.
+    // A bot without the scope to read files can still show them.
     let fake = Fake::start_knowing_itself(|url| {
         let mut replies = upload_answers(&format!("{url}/upload"));
         replies[3] = error("missing_scope");

@@ -1,4 +1,4 @@
-//! Signatures against the vectors, and what each answer means.
+//! Tests of signatures against the vectors, and of the meaning of each answer.
 
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ fn keys(secret: &serde_json::Value) -> Vec<Key> {
     list.iter().map(|secret| key(secret).unwrap()).collect()
 }
 
-/// A receiver, as the specification describes it: any signature of the list, five minutes.
+/// Returns whether a receiver accepts the vector by the specification: any signature of the list, five minutes.
 fn accepts(vector: &Vector) -> bool {
     let at = vector.timestamp.unwrap();
     let (id, body) = (
@@ -51,8 +51,8 @@ fn accepts(vector: &Vector) -> bool {
     (vector.now.unwrap() - at).abs() <= 300 && given.any(|signature| signature == right)
 }
 
-/// `v1a` (ed25519), `slack/v0`, `dingtalk`, `wecom` and the plain HMAC header are not built; Feishu's
-/// own schemes are tested where they live.
+/// Tests the vectors of Standard Webhooks. `v1a` (ed25519), `slack/v0`, `dingtalk`, `wecom` and the plain HMAC
+/// header are not built. Feishu's own schemes are tested in their modules.
 #[test]
 fn the_vectors_of_standard_webhooks_hold() {
     let mut checked = 0;

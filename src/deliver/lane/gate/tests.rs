@@ -63,13 +63,13 @@ fn begin(gate: &mut Gate, count: usize, now: Now) -> Vec<Begun> {
     (0..count).map(|_| gate.begin(now)).collect()
 }
 
-/// Sends once; it ends at once.
+/// Begins a send and settles it at once.
 fn send(gate: &mut Gate, signal: &Signal, now: Now) -> GateUpdate {
     let begun = gate.begin(now);
     gate.settle(begun, signal, now, 0.0)
 }
 
-/// How many may start, and in how many seconds to ask again.
+/// Returns how many may start, and in how many seconds to ask again.
 fn allowed(gate: &Gate, now: Now) -> (usize, Option<f64>) {
     let permits = gate.permits(now);
     let wait = permits.next_at.map(|at| (at - now.mono).as_secs_f64());
@@ -136,7 +136,7 @@ fn what_was_not_sent_after_all_costs_no_pace() {
     gate.abandon(second);
     assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
     begin(&mut gate, 1, t.at(0.2));
-    // What was sent counts still, and no longer than it would have.
+    // Earlier sends still count, and no longer than they would have.
     assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
 
@@ -215,7 +215,7 @@ fn sends_refused_together_are_one_refusal() {
     assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(2.0)));
 }
 
-/// Five failures at second 0.
+/// Returns a gate with five failures at second 0.
 fn broken(t: Start) -> Gate {
     let mut gate = open_gate(4);
     for n in 1..=5 {
@@ -298,7 +298,7 @@ fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
     let _changed = send(&mut gate, &fail(), t.at(0.0));
     let changed = send(&mut gate, &rejected, t.at(2.0));
     assert!(changed.persist);
-    // Or a critical message an hour later would go to the fallback before it was tried.
+    // Otherwise a critical message an hour later would go to the fallback before it was tried.
     assert_eq!(gate.failing_for(t.at(3600.0)), Duration::ZERO);
     let _changed = send(&mut gate, &stop(), t.at(0.0));
     let _changed = send(&mut gate, &rejected, t.at(2.0));
@@ -445,7 +445,7 @@ fn probe_that_may_be_at_fault_lengthens_no_wait() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Steps are milliseconds between questions; each takes all that is allowed.
+    /// Steps are milliseconds between calls; each takes all permits.
     #[test]
     fn no_window_holds_more_than_its_pace(
         paces in prop::collection::vec((1..6_u32, 1..2000_u64), 1..4),
