@@ -1,4 +1,4 @@
-//! What is given, what is counted, and what the store remembers.
+//! Tests of which notices are sent, which are counted, and what the store keeps.
 
 use super::*;
 use crate::model::{EventSeq, ManualClock};
@@ -54,7 +54,7 @@ fn it_goes_to_the_operator_unless_it_is_about_that_destination() {
     }
 }
 
-/// A store whose clock stands.
+/// A store whose clock stands still.
 struct Bench {
     _dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
@@ -78,7 +78,7 @@ impl Bench {
         }
     }
 
-    /// As a process that has just started.
+    /// Returns a sender as in a process that has just started.
     fn operator(&self) -> Operator {
         Operator::new(
             self.store.clone(),
@@ -88,7 +88,7 @@ impl Bench {
         )
     }
 
-    /// The notices of the store, oldest first.
+    /// Returns the notices of the store, oldest first.
     async fn given(&self) -> Vec<Notice> {
         let all = EventFilter {
             limit: 999,
@@ -151,7 +151,7 @@ async fn one_refused_host_is_told_with_the_line_to_add() {
 async fn flood_of_one_kind_is_five_and_a_summary_even_across_restarts() {
     let bench = Bench::new();
     for event in 0..40 {
-        // A new process each time.
+        // Each iteration is a new process.
         let operator = bench.operator();
         let event = format!("event {event}");
         operator.notify(about(NoticeKind::ImageLost, &event)).await;

@@ -1,10 +1,10 @@
-//! What a click is answered with, in both languages: who reads it is only known to the platform.
+//! Texts that answer a button action, in both languages, because only the platform knows the reader's language.
 
 use super::{ActionResult, Holder};
 use crate::model::TriageAction;
 
 impl ActionResult {
-    /// A fixed word for it, for the metrics.
+    /// Returns its fixed word, for the metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
@@ -16,7 +16,7 @@ impl ActionResult {
         }
     }
 
-    /// Feishu's types of a toast.
+    /// Returns the type of Feishu's toast.
     pub(super) const fn tone(&self) -> &'static str {
         match self {
             Self::Done {
@@ -30,7 +30,7 @@ impl ActionResult {
         }
     }
 
-    /// In Chinese and in English.
+    /// Returns the text in Chinese and in English.
     pub(super) fn says(&self) -> (String, String) {
         let (zh, en) = match self {
             Self::Done {
@@ -64,7 +64,7 @@ impl ActionResult {
     }
 }
 
-/// Whoever comes second is told who was first: the message itself may not show it yet.
+/// Returns the text for a repeated action. It names who was first, because the message may not show it yet.
 fn already(act: TriageAction, by: &Holder) -> (String, String) {
     let (zh, en) = match by {
         Holder::ButtonUser => ("你", "you"),

@@ -1,4 +1,4 @@
-//! Tells Feishu of the statuses that people set, in their name.
+//! Sends the statuses that people set to Feishu, in their name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,41 +17,38 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{PanicCaught, StatusTold};
 
-/// How many are told at once; the client itself keeps to the platform's pace.
+/// The number of concurrent calls; the client itself keeps to the platform's rate limit.
 const CONCURRENCY: usize = 4;
-/// Longer than a call, its token and its place in the pace take.
+/// The length of a lease. It is longer than a call, its token and its wait for the rate limit take.
 const LEASE: Duration = Duration::from_secs(120);
-/// How long a status is tried. After a day somebody may have set another in Feishu.
+/// How long a status is retried. After a day somebody may have set another status in Feishu.
 const RETRY_FOR: Duration = Duration::from_secs(86_400);
-/// How long nothing is looked for where nothing is said to be due.
+/// The longest pause between two polls.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How long at least, lest two clocks that disagree make us spin.
+/// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// Tells Feishu of statuses, and ends the time in which they can be undone.
+/// Sends statuses to Feishu, and ends the time in which they can be undone.
 pub struct StatusSync {
-    /// The store.
     pub store: Store,
-    /// Who can tell Feishu.
+    /// Clients and names; a reload replaces them.
     pub settings: Current<Settings>,
-    /// Who is told of what Feishu does not take.
+    /// Receives notices of statuses that Feishu refuses.
     pub operator: Operator,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What says the time.
     pub clock: Arc<dyn Clock>,
-    /// Where jitter comes from.
+    /// The random generator for jitter.
     pub chance: Mutex<fastrand::Rng>,
 }
 
 impl StatusSync {
-    /// Works until the soft stop, then finishes what is in hand.
+    /// Runs until the soft stop, then finishes the calls in progress.
     pub async fn run(self, tasks: Tasks) {
         let worker = Arc::new(self);
         let stopping = tasks.stopping();
         let mut changes = worker.store.wakeups(Topic::Statuses);
         while !stopping.is_cancelled() {
-            // What changes from here on wakes us, even while we look.
+            // A change from here on wakes the worker, even during the poll.
             changes.mark_unchanged();
             if let Err(error) = worker.store.end_undos().await {
                 tracing::warn!(%error, "messages offer to undo what is too old for it");
@@ -69,7 +66,7 @@ impl StatusSync {
         }
     }
 
-    /// Tells what is due now, as much as is told at once. Returns how much that was.
+    /// Sends due statuses, at most [`CONCURRENCY`] at once. Returns their number.
     async fn step(self: &Arc<Self>) -> usize {
         let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
             Ok(leases) => leases,
@@ -86,7 +83,7 @@ impl StatusSync {
         }
         while let Some(ended) = at_work.join_next().await {
             if ended.is_err() {
-                // It is still leased, and comes again when that ends.
+                // The entry is still leased, and is retried after the lease.
                 self.metrics.emit(PanicCaught { task: "status" });
             }
         }
@@ -144,7 +141,7 @@ impl StatusSync {
             }
             Ok(Recorded::LeaseLost) => {}
             Err(error) => {
-                // Setting it once more harms nobody.
+                // Setting the same status again has no effect.
                 tracing::warn!(%error, "what Feishu answered is not kept; it is told again");
             }
         }
@@ -164,7 +161,7 @@ impl StatusSync {
     }
 }
 
-/// What follows from a call: retries as deliveries have them, for a day.
+/// Decides what follows from a call: retries as for deliveries, for a day.
 fn verdict(
     job: &StatusJob,
     result: Result<(), ApiError>,

@@ -117,10 +117,10 @@ fn feishu_is_told_in_the_name_of_a_person_that_the_receiving_app_knows() {
     let settings = settings(&["shop", "order"]);
     let li = Some("ou_li".to_owned());
     assert_eq!(operator(&in_feishu("shop"), &settings), li);
-    // Another app's open id means nobody here.
+    // An open id of another app means nobody here.
     assert_eq!(operator(&in_feishu("order"), &settings), None);
     assert_eq!(operator(&in_slack("U1"), &settings), li);
-    // One of several, and one who could be several.
+    // An entry for several people, and an id in several entries.
     for user in ["U2", "U3", "U4", "U5", "U6"] {
         assert_eq!(operator(&in_slack(user), &settings), None, "{user}");
     }

@@ -1,30 +1,30 @@
-//! When an app's list is asked for next. Pure: it is told the time and the chance.
+//! Decides when an app's list is read next. It is pure: time and random numbers are arguments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// However often an app is woken, the rounds that it is woken for are so far apart.
+/// The shortest time between two passes that [`Turn::wake`] causes.
 const WAKE_APART: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// Failures in a row that are worth a word to the operator.
+/// The number of consecutive failures after which the operator is notified.
 const FAILURES_TOLD: u32 = 3;
-/// While it goes on failing, the operator hears so again.
+/// The time between notices while passes keep failing.
 const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 
-/// One app's place in the order of rounds.
+/// The schedule of one app's passes.
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
     due_at: Instant,
-    /// When the last round was due for which it was woken.
+    /// When the last pass that a wake caused was due.
     woken_for: Option<Instant>,
     failures: u32,
     told_at: Option<Instant>,
 }
 
 impl Turn {
-    /// The first round is due then.
+    /// Builds a schedule whose first pass is due at `due_at`.
     pub(super) const fn at(due_at: Instant) -> Self {
         Self {
             due_at,
@@ -38,7 +38,7 @@ impl Turn {
         self.due_at
     }
 
-    /// Something may have been missed.
+    /// Makes a pass due soon, because events may have been missed.
     pub(super) fn wake(&mut self, now: Instant) {
         let soon = self.woken_for.map_or(now, |at| now.max(at + WAKE_APART));
         if soon < self.due_at {
@@ -47,12 +47,13 @@ impl Turn {
         }
     }
 
-    /// The next round is due within the time between two: a reload may have shortened it.
+    /// Makes the next pass due within `every` (plus jitter), because a reload may have shortened the interval.
     pub(super) fn at_most(&mut self, now: Instant, every: Duration) {
         self.due_at = self.due_at.min(now + every + every / 10);
     }
 
-    /// A round was good. `chance` is from 0 to 1: many relays should not ask in the same second.
+    /// Schedules the next pass after a success. `chance` in [0, 1) is for jitter, so that many relays do not
+    /// ask in the same second.
     pub(super) fn succeeded(&mut self, now: Instant, every: Duration, chance: f64) {
         *self = Self {
             woken_for: self.woken_for,
@@ -60,7 +61,8 @@ impl Turn {
         };
     }
 
-    /// A round failed, `for_good` if only an operator can mend it. Tells whether he is to hear of it.
+    /// Schedules the next pass after a failure, `for_good` if only an operator can fix it. Returns whether the
+    /// operator has to be notified.
     pub(super) fn failed(
         &mut self,
         now: Instant,

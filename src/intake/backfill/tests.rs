@@ -1,4 +1,4 @@
-//! Rounds against a platform on a loopback socket.
+//! Tests of passes against a platform on a loopback socket.
 
 use jiff::tz::{Offset, TimeZone};
 

@@ -1,4 +1,4 @@
-//! An outage that lasts. Pure: the time comes in.
+//! Detects lasting outages. It is pure: time is an argument.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use super::connection_states::Down;
 use crate::model::{AppName, Notice, NoticeKind};
 
-/// An outage this long is a notice.
+/// The duration after which an outage causes a notice.
 const LASTING: Duration = Duration::from_secs(5 * 60);
-/// And again after each such span.
+/// The time between further notices of the same outage.
 const TOLD_EVERY: Duration = Duration::from_secs(3600);
 
-/// Watches one app. By the monotonic clock: a wall clock that jumps makes no outage.
+/// Watches one app. It uses the monotonic clock, so a jump of the wall clock causes no outage.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     down_since: Option<Instant>,
@@ -20,7 +20,7 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Looks at how it stands, and says what the operator is to hear now. Of a refusal he has heard.
+    /// Checks the status and returns a notice if one is due. A refusal has a notice of its own.
     pub(super) fn look(
         &mut self,
         app: &AppName,
@@ -53,7 +53,7 @@ impl Outage {
 mod tests {
     use super::*;
 
-    /// The minutes, of these many, after which there was a notice.
+    /// Returns the minutes, of `minutes` in all, after which there was a notice.
     fn told(minutes: u64, down: impl Fn(u64) -> Option<Down>) -> Vec<u64> {
         let (mut outage, begin) = (Outage::default(), Instant::now());
         let app = AppName::from("shop");

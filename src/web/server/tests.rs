@@ -1,4 +1,4 @@
-//! Over real sockets on the loopback; the limits are short, so that nothing has to sleep.
+//! Tests over real sockets on the loopback; the limits are short, so that no test has to sleep.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 
-/// Far more than anything here takes: reaching it fails a test.
+/// Far longer than anything here takes: reaching it fails a test.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(3600);
@@ -19,7 +19,7 @@ struct Served {
     tasks: Tasks,
     /// Lets `/slow` answer.
     go: Arc<Notify>,
-    /// Told when `/slow` has begun.
+    /// Notified when `/slow` has begun.
     begun: Arc<Notify>,
 }
 
@@ -61,7 +61,7 @@ impl Served {
     }
 }
 
-/// Reads until something ends with `end`.
+/// Reads until the received text ends with `end`.
 async fn read_to(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {

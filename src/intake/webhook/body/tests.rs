@@ -9,7 +9,7 @@ use super::*;
 
 const MAX: usize = 100;
 
-/// A body that gives one frame again and again, or one once and then keeps its reader waiting.
+/// A body that repeats one frame forever, or gives one frame and then stalls.
 struct Endless {
     frame: Bytes,
     floods: bool,
@@ -85,7 +85,7 @@ async fn a_body_that_does_not_end_is_given_up_in_time() {
     assert_eq!(started.elapsed().as_secs(), 30);
 }
 
-/// What senders hold who have begun to send and do not go on.
+/// Returns the bytes held by senders that have begun to send and stalled.
 async fn stalled(
     bodies: &Bodies,
     count: usize,
@@ -101,7 +101,7 @@ async fn stalled(
             read.map(|read| read.bytes().len())
         });
     }
-    // Each takes its first frame.
+    // Each sender delivers its first frame.
     for _ in 0..4 {
         tokio::task::yield_now().await;
     }

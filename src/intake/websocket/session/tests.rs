@@ -1,4 +1,4 @@
-//! Over a connection in memory, with time that the tests move.
+//! Tests over a connection in memory, with paused time.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use crate::feishu::frame::Header;
 use crate::model::{ManualClock, Timestamp};
 use crate::telemetry::{Format, Names};
 
-/// A link, and what its metrics say.
+/// Returns a link, and its metrics.
 fn link(room: usize) -> Link {
     let metrics = Metrics::new();
     metrics.name(Names {
@@ -58,7 +58,7 @@ fn pong(payload: &str) -> Bytes {
     frame.bytes()
 }
 
-/// The next frame that the server gets; `None` at the end of the connection.
+/// Returns the next frame that the server gets; `None` at the end of the connection.
 async fn next(server: &mut WebSocket) -> Option<Frame> {
     loop {
         match server.hear().await {
@@ -69,7 +69,7 @@ async fn next(server: &mut WebSocket) -> Option<Frame> {
     }
 }
 
-/// Code and message of an acknowledgement.
+/// Returns code and message of an acknowledgement.
 fn acknowledged(frame: &Frame) -> (u64, String) {
     let said: Value = serde_json::from_slice(frame.payload.as_ref().unwrap()).unwrap();
     let id = frame.header("message_id").unwrap().to_owned();
@@ -80,7 +80,7 @@ async fn at_once(_payload: Bytes, _arrived: Instant) -> Ack {
     Ack::Taken(json!({}))
 }
 
-/// Runs a session beside what the server does; tells how it ended and how long it lasted.
+/// Runs a session beside a server. Returns how the session ended and how long it lasted.
 async fn run<H, F>(
     link: &Link,
     ping_secs: u64,
@@ -107,12 +107,12 @@ where
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_noticed_ten_seconds_after_a_ping() {
     let never = CancellationToken::new();
-    // It takes what is sent and says nothing at all.
+    // The server reads frames and sends nothing at all.
     let mute = async |mut server: WebSocket| while next(&mut server).await.is_some() {};
     let (end, lasted) = run(&link(8), 90, at_once, &never, mute).await;
     assert_eq!((end, lasted), (DisconnectReason::Silent, ANSWER_WITHIN));
 
-    // It falls silent after its second pong: noticed within an interval and ten seconds.
+    // The server is silent after its second pong. That is detected within an interval and ten seconds.
     let falls_silent = async |mut server: WebSocket| {
         for _ping in 0..2 {
             next(&mut server).await.unwrap();
