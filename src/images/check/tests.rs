@@ -1,4 +1,4 @@
-//! Every format: markers gone, pixels there, bombs and strangers refused, nothing panics.
+//! Tests of every format: markers removed, pixels kept, bombs and other files refused, no panics.
 
 use proptest::prelude::*;
 
@@ -24,12 +24,12 @@ fn every_format_is_kept_without_its_metadata() {
         assert_eq!((kept.format, kept.width, kept.height), (format, 1, 1));
         assert_eq!(kept.id, ImageId::of(&picture.bytes));
         assert_eq!(kept.bytes, picture.bytes.len() as u64);
-        // What is kept is what would be kept again: nothing was left half done.
+        // A second pass changes nothing, so the first was complete.
         assert_eq!(inspected(&picture.bytes).unwrap(), picture, "{format}");
     }
 }
 
-/// What is left of a HEIF: pixels, what says how they are shown, and that alpha is alpha.
+/// The parts that remain of a HEIF: pixels, the properties that show, and the role of the alpha image.
 const HEIF: &[&[u8]] = &[
     PIXELS,
     b"ispe",
@@ -187,7 +187,7 @@ proptest! {
         }
     }
 
-    /// Changed samples either are refused or are kept as something that stays what it is.
+    /// Mutated samples are either refused or kept as something that a second pass does not change.
     #[test]
     fn mutations_never_panic(
         which in 0_usize..10,
@@ -205,14 +205,14 @@ proptest! {
     }
 }
 
-/// Checks a file and tells how many parts of it were read.
+/// Checks a file and returns how many parts of it were read.
 fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAnImage>, u32) {
     let mut budget = Budget::new(Arc::default());
     let result = inspect_within(bytes, &mut budget);
     (result, budget.spent())
 }
 
-/// A HEIF that ends with a whole box.
+/// A HEIF that ends with a complete box.
 fn heif_boxes() -> Vec<u8> {
     let mut heif = samples::heif(1, 1);
     heif.truncate(heif.len() - samples::TRAILER.len() - MARKER.len());
@@ -265,7 +265,7 @@ fn many_parts_cost_one_step_each_and_too_many_are_refused() {
     for (name, bytes, count) in hostile() {
         let (result, parts) = parts_read(&bytes);
         assert!(result.is_ok(), "{name}: {result:?}");
-        // The boxes of HEIF are walked twice: where is what, and then what goes.
+        // The boxes of HEIF are walked twice: first to find the images, then to blank the rest.
         let twice = if name == "HEIF boxes" { 2 } else { 1 };
         let expected = u32::try_from(count * twice).unwrap();
         assert!(
@@ -279,7 +279,7 @@ fn many_parts_cost_one_step_each_and_too_many_are_refused() {
     assert_eq!(parts, 1_000_000);
 }
 
-/// Data boxes and places of data were once compared each with each.
+/// Data boxes and data locations were once compared each with each.
 #[test]
 fn many_data_boxes_and_many_places_are_gone_through_once() {
     let heif = heif_boxes();

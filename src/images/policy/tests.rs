@@ -96,7 +96,7 @@ fn three_attempts_are_made_whatever_the_clock_says() {
     }
 }
 
-/// Such an answer may come from a firewall, a page to sign in or a network that lags.
+/// Such an answer may come from a firewall, a login page or a network that lags.
 #[test]
 fn answer_that_is_no_image_is_asked_for_until_the_deadline() {
     for failure in [

@@ -1,4 +1,4 @@
-//! Fetching and checking against a real socket; what needs the store is tested with it.
+//! Tests of fetching and checking over a real socket. Tests with a store are in the store's tests.
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,7 @@ fn settings(bytes_max: u64) -> Settings {
     }
 }
 
-/// Fetches from a host that gives one answer and says that it is text.
+/// Fetches from a host that gives one answer and declares it as text.
 async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Private::new(format!("http://{}/a.svg", listener.local_addr().unwrap()));
