@@ -138,7 +138,7 @@ impl Operator {
         let given = i64::try_from(self.budget().given(kind)).unwrap_or(0);
         let at = Timestamp::from_millis(hour.saturating_mul(HOUR_MILLIS).saturating_add(given));
         if let Err(error) = self.store.put_mark(&mark(kind), at).await {
-            tracing::debug!(%error, "failed to keep how many notices were given");
+            tracing::debug!(%error, "failed to store the number of notices");
         }
     }
 
@@ -153,7 +153,7 @@ impl Operator {
             Err(error) => tracing::error!(
                 notice = %notice.kind,
                 error = &error as &dyn std::error::Error,
-                "a notice could not be kept"
+                "failed to store a notice"
             ),
         }
         self.metrics.emit(NoticeGiven {
@@ -169,7 +169,7 @@ impl Operator {
 fn log_text(kind: NoticeKind, text: &str) -> &str {
     match kind {
         NoticeKind::ImageHostRefused => {
-            "pictures are on hosts that images.allow_hosts does not name; the notice names them"
+            "images are on hosts that images.allow_hosts does not name; the notice names them"
         }
         _ => text,
     }
@@ -204,15 +204,15 @@ fn together(gathered: &Gathered) -> Notice {
     let text = match (kind, *count) {
         (_, 1) => text.clone(),
         (NoticeKind::ImageHostRefused, _) => format!(
-            "Pictures of feedback are on {} hosts that are not allowed: {}. If you trust one, add it to \
-             allow_hosts under [images] and reload; its pictures are fetched then, unless their addresses have \
-             ended. A host on an internal address also needs allow_private_addresses = true.",
+            "Images of feedback are on {} hosts that are not allowed: {}. If you trust one, add it to \
+             allow_hosts under [images] and reload; its images are then fetched, unless their addresses have \
+             expired. A host on an internal address also needs allow_private_addresses = true.",
             number(*count, *or_more),
             list(named, *count)
         ),
         _ => format!(
-            "And {} more of this kind, beyond those told one by one: {}. The log has them all; \
-             `events list`, `deliveries list` and /status show how things are now. The first of them: {text}",
+            "{} more notices of this kind, beyond those sent individually: {}. The log has them all; \
+             `events list`, `deliveries list` and /status show the current state. The first notice: {text}",
             number(*count, *or_more),
             list(named, *count)
         ),

@@ -25,7 +25,7 @@ pub(super) fn fit(mut config: Config) -> Config {
             limit,
             max_connections = wanted,
             connections = fitting,
-            "few open files are allowed, so fewer connections are taken than server.max_connections; raise the limit (ulimit -n, LimitNOFILE=)"
+            "the limit of open files is low, so fewer connections are accepted than server.max_connections; raise the limit (ulimit -n, LimitNOFILE=)"
         );
         config.server.max_connections = fitting;
     }

@@ -29,11 +29,11 @@ pub(super) fn warn_of_open(config: &Config) {
 fn judge(mode: u32) -> Option<&'static str> {
     if mode & 0o002 != 0 {
         return Some(
-            "everybody on this machine may replace the files in this folder; `chmod 700` it",
+            "every user of this machine can replace the files in this folder; run `chmod 700` on it",
         );
     }
     let others = mode & 0o077 != 0;
-    others.then_some("others than its owner may enter this folder, which holds what people wrote; `chmod 700` it if that is not meant")
+    others.then_some("other users can enter this folder, which contains reporters' texts; run `chmod 700` on it unless that is intended")
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder of images cannot be used.
-    #[error("cannot use the folder of pictures {dir}: {source}")]
+    #[error("cannot use the image folder {dir}: {source}")]
     Archive {
         /// Path of the folder.
         dir: String,

@@ -84,7 +84,7 @@ impl Orphans {
                 match self.ground.store.rename_destination(old, name).await {
                     Ok(0) => {}
                     Ok(count) => {
-                        tracing::info!(old = %old, destination = %name, count, "deliveries follow their destination's new name");
+                        tracing::info!(old = %old, destination = %name, count, "moved deliveries to their destination's new name");
                     }
                     Err(error) => {
                         tracing::error!(old = %old, destination = %name, %error, "failed to rename deliveries");
@@ -99,7 +99,7 @@ impl Orphans {
         let settled = match self.ground.store.settle_orphans(known, WAIT, reason).await {
             Ok(settled) => settled,
             Err(error) => {
-                tracing::error!(%error, "failed to look for deliveries to unknown destinations");
+                tracing::error!(%error, "failed to find deliveries to unknown destinations");
                 return;
             }
         };
@@ -116,7 +116,7 @@ impl Orphans {
         for (destination, count) in settled.missing {
             let text = format!(
                 "{count} deliveries wait for {destination}, which is no longer in the configuration. They wait a \
-                 day for it to come back, then they are given up. If it has a new name, write \
+                 day for it to return, then they are dead. If it has a new name, write \
                  `was = \"{destination}\"` there; `feedback-relay deliveries list --destination {destination}` \
                  shows them."
             );

@@ -79,7 +79,7 @@ impl Running {
         self.backfill.reloaded();
         self.orphans().on_reload().await;
         if let Err(error) = self.ground.store.make_images_due().await {
-            tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
+            tracing::warn!(%error, "failed to make images due after the reload; they keep their times");
         }
         metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
@@ -101,7 +101,7 @@ impl Running {
             Ok(stats) => stats,
             Err(error) => {
                 return Some(format!(
-                    "the store does not say what waits for whom: {error}"
+                    "the store cannot list the waiting deliveries: {error}"
                 ));
             }
         };
@@ -133,7 +133,7 @@ impl Running {
         let waiting = waiting.join(", ");
         let force = config::FORCE;
         Some(format!(
-            "messages wait for destinations that it does not have: {waiting}; deliver or discard them first, name the successor's old name (`was`), or {force}"
+            "messages wait for destinations that it removes: {waiting}; deliver or discard them first, set the old name as `was` of the successor, or {force}"
         ))
     }
 

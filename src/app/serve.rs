@@ -148,7 +148,7 @@ async fn take_up(running: &Running, reload: Arc<dyn Fn() -> Loaded + Send + Sync
     match tokio::task::spawn_blocking(move || reload()).await {
         Ok(loaded) => running.reload(loaded).await,
         Err(error) => {
-            tracing::error!(%error, "the configuration could not be read");
+            tracing::error!(%error, "failed to read the configuration");
             false
         }
     }
@@ -158,7 +158,7 @@ async fn take_up(running: &Running, reload: Arc<dyn Fn() -> Loaded + Send + Sync
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
-    tracing::info!("stopping: no more events are taken");
+    tracing::info!("stopping: no more events are accepted");
     let tasks = running.tasks().clone();
     tasks.stop();
     let in_time = tokio::select! {
@@ -175,9 +175,9 @@ async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
         () = tokio::time::sleep(CLOSE_TIMEOUT) => false,
     };
     if !closed {
-        tracing::warn!("the store was not closed in time; the next start reads its log");
+        tracing::warn!("failed to close the store in time; the next start recovers from its log");
     }
-    tracing::info!(in_time, "stopped; what was not finished is in the store");
+    tracing::info!(in_time, "stopped; unfinished work is in the store");
     if failed {
         ExitCode::FAILURE
     } else {

@@ -56,7 +56,7 @@ impl StoreWatch {
         let notice = Notice {
             kind: NoticeKind::StoreDisplaced,
             subject: "store".into(),
-            text: format!("Events are refused, and Feishu is told to send them again: {reason}."),
+            text: format!("Events are refused, so that Feishu resends them: {reason}."),
         };
         self.operator.notify(notice).await;
     }

@@ -55,7 +55,7 @@ impl ServiceManager {
 
     /// Reports that the relay takes no more events.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=stopping: what is in hand is being finished");
+        self.tell("STOPPING=1\nSTATUS=stopping: finishing the work in progress");
     }
 
     /// Starts a task that reports the relay as alive at half the watchdog's interval, if there is a watchdog.
@@ -80,7 +80,7 @@ impl ServiceManager {
             return;
         };
         if let Err(error) = send(socket, lines) {
-            tracing::warn!(%error, "the service manager could not be told");
+            tracing::warn!(%error, "failed to notify the service manager");
         }
     }
 }

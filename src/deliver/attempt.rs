@@ -126,7 +126,7 @@ impl Sender {
     /// Records that the attempt's own code panicked. The retry schedule applies.
     async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
         let outcome = Outcome::Retry {
-            reason: "the relay failed over this message".into(),
+            reason: "the relay panicked while sending this message".into(),
         };
         let attempt = Attempt {
             number: lease.item.delivery.attempts.saturating_add(1),
@@ -171,7 +171,7 @@ impl Sender {
                 let back = vec![LeaseRelease::of(lease, due_at)];
                 if let Err(error) = self.store.release_lease(back).await {
                     // The lease expires by itself, and the delivery is leased again.
-                    tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
+                    tracing::warn!(delivery.id = %delivery.id, %error, "failed to release the lease; it expires by itself");
                 }
             }
         }
@@ -355,9 +355,9 @@ impl Sender {
             return;
         };
         let (kind, ended) = match verdict {
-            Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not sent again"),
+            Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not retried"),
             Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. } => {
-                (NoticeKind::DeliveryDead, "was given up")
+                (NoticeKind::DeliveryDead, "is dead")
             }
         };
         let notice = Notice {
@@ -387,15 +387,15 @@ impl Sender {
             {
                 Ok(Recorded::Recorded) => return Some(Recorded::Recorded),
                 Ok(Recorded::LeaseLost) => {
-                    tracing::warn!(delivery.id = %finished.id, "lease lost; another holds the delivery");
+                    tracing::warn!(delivery.id = %finished.id, "lost the lease; another process has the delivery");
                     return Some(Recorded::LeaseLost);
                 }
                 Err(error) if self.clock.now() < lease.until => {
-                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded yet");
+                    tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; retrying");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 Err(error) => {
-                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded");
+                    tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; the message may be repeated");
                     return None;
                 }
             }
@@ -432,7 +432,7 @@ fn excerpt(sent: &Sent) -> Option<String> {
     let rang = match &sent.rang {
         None => return sent.excerpt.clone(),
         Some(Rang::People(count)) => format!("rang {count}"),
-        Some(Rang::Failed { reason }) => format!("not all were rung: {reason}"),
+        Some(Rang::Failed { reason }) => format!("some urgent notifications failed: {reason}"),
     };
     let answer = sent.excerpt.as_deref().unwrap_or_default();
     Some(format!("{rang}; {answer}"))

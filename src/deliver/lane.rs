@@ -222,7 +222,7 @@ impl Lane {
             Ok(()) => self.returning.clear(),
             Err(error) => {
                 self.return_at = Instant::now() + STORE_PAUSE;
-                tracing::warn!(destination = %self.name, %error, "failed to release leases; trying again");
+                tracing::warn!(destination = %self.name, %error, "failed to release leases; retrying");
             }
         }
     }

@@ -99,7 +99,7 @@ impl Dispatcher {
             stays
         });
         let gates = self.sender.store.gates().await.unwrap_or_else(|error| {
-            tracing::error!(%error, "what held destinations back before is not known");
+            tracing::error!(%error, "failed to read gate states; lanes start with open gates");
             Vec::new()
         });
         for (name, destination) in &settings.destinations {

@@ -94,9 +94,9 @@ impl Preparer {
             });
         }
         let body = work.event.body.as_ref();
-        let body = body.ok_or(NotSent::Permanent("the event's words have been removed"))?;
+        let body = body.ok_or(NotSent::Permanent("the event's text was erased"))?;
         let mut event = read_event(&work.event, body, &settings.names)
-            .ok_or(NotSent::Permanent("the kept event cannot be read"))?;
+            .ok_or(NotSent::Permanent("the stored event cannot be parsed"))?;
         if let Content::Summary(summary) = &mut event.content {
             summary.newest = message_data::newest(&work.newest, &settings.names);
         }
@@ -166,7 +166,7 @@ impl Preparer {
                     kind: NoticeKind::TemplateFailed,
                     subject: common.name.to_string(),
                     text: format!(
-                        "{error}. Messages to {} go by the built-in plain template until it is mended.",
+                        "{error}. Messages to {} use the built-in plain template until it is fixed.",
                         common.name
                     ),
                 };

@@ -36,7 +36,7 @@ fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
         kind: NoticeKind::MentionRefused,
         subject: delivery.destination.to_string(),
         text: format!(
-            "{} refused {whom} ({reason}), so the message of rule {} went without its mentions. Check their ids \
+            "{} refused {whom} ({reason}), so the message of rule {} was sent without its mentions. Check their ids \
              there; `feedback-relay check --online` looks each of them up.",
             delivery.destination, delivery.spec.rule
         ),
@@ -57,8 +57,8 @@ fn not_changed(delivery: &Delivery, outcome: &Outcome, verdict: &Verdict) -> Opt
         kind: NoticeKind::MessageNotChanged,
         subject: delivery.destination.to_string(),
         text: format!(
-            "A message in {} does not show how its feedback stands: changing it was refused ({reason}). \
-             `feedback-relay events show {}` tells who did what.",
+            "A message in {} does not show its feedback's status: the edit was refused ({reason}). \
+             `feedback-relay events show {}` shows who did what.",
             delivery.destination, delivery.event_id
         ),
     })

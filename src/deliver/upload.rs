@@ -158,7 +158,7 @@ impl Uploader {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Key::Refused,
             Err(error) => {
-                tracing::error!(image = %image.id, %error, "cannot read a kept picture");
+                tracing::error!(image = %image.id, %error, "failed to read a stored image");
                 return Key::Later;
             }
         };
@@ -167,12 +167,12 @@ impl Uploader {
             Ok(key) => {
                 self.refused.taken(name);
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
-                    tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
+                    tracing::warn!(image = %image.id, %error, "failed to store the key of an upload");
                 }
                 Key::Fresh(key)
             }
             Err(error) => {
-                tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
+                tracing::warn!(destination = %name, image = %image.id, %error, "failed to upload an image");
                 match error {
                     ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
                     ApiError::Rejected { reason } | ApiError::Stop { reason } => {
@@ -224,7 +224,7 @@ fn refused(destination: &DestinationName, reason: &str) -> Notice {
         kind: NoticeKind::ImageUploadRefused,
         subject: destination.to_string(),
         text: format!(
-            "A picture was not taken for {destination}: {reason}. Messages link to pictures that are not taken, or \
+            "{destination} refused an image: {reason}. Messages link to refused images, or \
              count them where there is no public_url."
         ),
     }

@@ -153,7 +153,7 @@ impl Reading<'_> {
                 Some(host) => format!(", a redirect to {host}; redirects are not followed"),
                 None => "; redirects are not followed".to_owned(),
             },
-            405 | 501 => ": this address takes no messages".to_owned(),
+            405 | 501 => ": this address accepts no messages".to_owned(),
             _ if answer.is_page() => match quote(&title(answer), self.sent) {
                 Some(title) => format!(", a page in front of the receiver: \"{title}\""),
                 None => ", a page in front of the receiver".to_owned(),

@@ -103,16 +103,16 @@ impl FeishuApp {
     async fn put(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let form = message.payload.form;
         let Some(content) = content::of(body) else {
-            let reason = "the message is none of Feishu's".into();
+            let reason = "the message is not in Feishu's format".into();
             return Put::not_sent(refused(form, FORMS, reason));
         };
         let Some(call) = self.call(message, place, &content) else {
-            let reason = "only a card can take the place of a card".into();
+            let reason = "only a card can replace a card".into();
             return Put::not_sent(Outcome::Rejected { reason });
         };
         let bytes = size(&call.body);
         if bytes > MESSAGE_BYTES_MAX {
-            let reason = format!("not sent: {bytes} bytes, and Feishu takes {MESSAGE_BYTES_MAX}");
+            let reason = format!("not sent: {bytes} bytes, and Feishu accepts {MESSAGE_BYTES_MAX}");
             return Put::not_sent(refused(form, FORMS, reason));
         }
         let asked = Asked {
@@ -226,7 +226,7 @@ impl FeishuApp {
             Ok(answer) => match Said::of(&answer) {
                 Some(said) if said.code == 0 && said.not_rung == 0 => Rang::People(people.len()),
                 Some(said) if said.code == 0 => failed(format!(
-                    "{} of {} people were not rung: they are not in the chat, or have left",
+                    "{} of {} people were not notified: they are not in the chat, or have left",
                     said.not_rung,
                     people.len()
                 )),

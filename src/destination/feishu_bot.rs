@@ -119,7 +119,7 @@ impl FeishuBot {
         };
         let bytes = signed.len();
         if bytes > REQUEST_BYTES_MAX {
-            let reason = format!("not sent: {bytes} bytes, and a bot takes {REQUEST_BYTES_MAX}");
+            let reason = format!("not sent: {bytes} bytes, and a bot accepts {REQUEST_BYTES_MAX}");
             return Ok(Put::not_sent(refused(form, FORMS, reason)));
         }
         let json = Secret::new("application/json; charset=utf-8");
@@ -171,7 +171,7 @@ impl FeishuBot {
             Class::Stop(Cause::Signature) => self.bad_sign(answer, &refusal, reading),
             Class::Stop(Cause::Chat) => Outcome::Stop {
                 reason: refusal.reason_saying(
-                    "the bot may not speak in this chat (removed, switched off, or dissolved)",
+                    "the bot cannot send to this chat (removed, switched off, or dissolved)",
                     reading,
                 ),
             },
@@ -193,7 +193,7 @@ impl FeishuBot {
         let side = if ahead > 0 { "ahead" } else { "behind" };
         let clock = format!("this machine's clock is {off} s off ({side} of the platform's)");
         let says = if self.secret.is_none() {
-            "the bot demands signed messages; set `secret`".to_owned()
+            "the bot requires signed messages; set `secret`".to_owned()
         } else if off >= CLOCK_OFF_MAX_SECS {
             format!("the signature is refused because {clock}; set the clock")
         } else if off >= CLOCK_OFF_MIN_SECS {

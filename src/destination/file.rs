@@ -115,8 +115,7 @@ impl Destination for JsonLines {
 }
 
 /// The reason for a path to another kind of file.
-const WRITABLE_KINDS: &str =
-    "lines go to a regular file or a character device, and this is neither";
+const WRITABLE_KINDS: &str = "the path must be a regular file or a character device";
 
 /// Checks that lines can be appended to a file of this kind. Others (a pipe, a socket, a folder) have no end to
 /// append to, and may block until there is a reader.
@@ -214,7 +213,7 @@ fn write(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     if written < bytes.len() {
         return Err(io::Error::new(
             io::ErrorKind::StorageFull,
-            "only a part of the line could be written",
+            "only part of the line was written",
         ));
     }
     Ok(())

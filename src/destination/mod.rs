@@ -407,7 +407,7 @@ pub enum BuildError {
         header: String,
     },
     /// Images have to be uploaded, and no client for that was given.
-    #[error("destination {name}: the app {app} of `upload_images_as` cannot upload pictures")]
+    #[error("destination {name}: the app {app} of `upload_images_as` cannot upload images")]
     NoUploader {
         /// Name of the destination.
         name: DestinationName,
@@ -415,7 +415,7 @@ pub enum BuildError {
         app: AppName,
     },
     /// No client was given for the app that sends.
-    #[error("destination {name}: there is no app {app} with an `app_secret` to speak as")]
+    #[error("destination {name}: there is no app {app} with an `app_secret`")]
     NoSpeaker {
         /// Name of the destination.
         name: DestinationName,

@@ -156,7 +156,7 @@ fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
     }
     reading.patience.restore();
     if speaks_of_error(&answer.body) {
-        let reason = format!("HTTP {}, and the answer speaks of an error", answer.status);
+        let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
         let reason = reading.quoting(reason, &words(answer));
         return Outcome::Unknown { reason };
     }

@@ -203,7 +203,7 @@ impl Webhook {
             // 409 is how a receiver reports that it has this id already.
             (200..=299 | 409, _) => Outcome::Delivered,
             (410, _) => Outcome::Stop {
-                reason: "HTTP 410: the receiver wants no more".into(),
+                reason: "HTTP 410: the receiver accepts no more messages".into(),
             },
             _ => return (reading.by_status(answer), None),
         };

@@ -28,10 +28,10 @@ pub struct Picture {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnImage {
     /// The bytes are something else, or damaged. A later answer of the same address may be the image.
-    #[error("not a picture that is kept: {0}")]
+    #[error("not an acceptable image: {0}")]
     Other(String),
     /// The bytes are an image that no attempt can make acceptable.
-    #[error("not a picture that is kept: {0}")]
+    #[error("not an acceptable image: {0}")]
     Unfit(String),
 }
 
@@ -51,7 +51,7 @@ pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Pictur
         }
     })?;
     if sniff(&bytes)? != format {
-        return Err(NotAnImage::Unfit("it reads as two formats".into()));
+        return Err(NotAnImage::Unfit("it is valid in two formats".into()));
     }
     let (width, height) = dimensions(format, &bytes, size)?;
     let kept = KeptImage {
@@ -69,7 +69,7 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAnImage> {
         return Ok(format);
     }
     let Some(kind) = infer::get(bytes) else {
-        return Err(NotAnImage::Other("its bytes are of no known type".into()));
+        return Err(NotAnImage::Other("its type is unknown".into()));
     };
     match kind.mime_type() {
         "image/jpeg" => Ok(ImageFormat::Jpeg),

@@ -139,7 +139,7 @@ pub(super) fn after_failure(
     }
     let ended = now >= job.deadline_at;
     if ended && attempt >= ATTEMPTS_MIN {
-        let reason = format!("its address has ended; last: {reason}");
+        let reason = format!("its address has expired; last error: {reason}");
         return ImageVerdict::Lost { reason };
     }
     let doubled = failure
@@ -179,16 +179,16 @@ pub(super) fn notices(
             kind: NoticeKind::ImageHostRefused,
             subject: host.clone(),
             text: format!(
-                "Pictures of feedback are on the host {host}, which is not allowed. If you trust it, \
+                "Images of feedback are on the host {host}, which is not allowed. If you trust it, \
                  add \"{host}\" to allow_hosts under [images] and reload; they are fetched then, \
-                 unless their addresses have ended."
+                 unless their addresses have expired."
             ),
         }),
         Failure::AddressRefused(host) => notices.push(Notice {
             kind: NoticeKind::ImageHostRefused,
             subject: host.clone(),
             text: format!(
-                "Pictures of feedback are on the host {host}, which is on an internal address. If \
+                "Images of feedback are on the host {host}, which is on an internal address. If \
                  it is your own, set allow_private_addresses = true and add \"{host}\" to \
                  allow_hosts under [images] and reload."
             ),
@@ -204,7 +204,7 @@ pub(super) fn notices(
         ImageVerdict::Lost { reason } => (
             NoticeKind::ImageLost,
             format!(
-                "A picture of event {} is lost: {}.",
+                "An image of event {} is lost: {}.",
                 job.event_id,
                 failure.log_reason().unwrap_or(reason)
             ),
@@ -212,7 +212,7 @@ pub(super) fn notices(
         ImageVerdict::RetryAt { reason, .. } if in_danger(job, now) => (
             NoticeKind::ImageInDanger,
             format!(
-                "A picture of event {} is not fetched yet and its address ends at {}: {}.",
+                "An image of event {} is not fetched yet and its address expires at {}: {}.",
                 job.event_id,
                 job.deadline_at,
                 failure.log_reason().unwrap_or(reason)

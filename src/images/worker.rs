@@ -153,7 +153,7 @@ impl ImageWorker {
             .store
             .lease_images(free, LEASE, &hosts)
             .await
-            .inspect_err(|error| tracing::warn!(%error, "cannot look for pictures to fetch"))?;
+            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to fetch"))?;
         for lost in leased.lost {
             self.0.note_lost_lease(&lost).await;
         }
@@ -216,7 +216,7 @@ impl Drop for InHand<'_> {
             let seconds = pause.as_secs();
             tracing::warn!(
                 seconds,
-                "an image host does not answer; all its pictures wait"
+                "an image host does not answer; all its images wait"
             );
         }
     }
@@ -236,7 +236,7 @@ impl Inner {
         if lost.given_up {
             self.caution.tried(lost.event, lost.ordinal);
             let text = format!(
-                "A picture of event {} is lost: fetching or checking it did not come to an end three times.",
+                "An image of event {} is lost: fetching or checking it was interrupted three times.",
                 lost.event_id
             );
             let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
@@ -298,7 +298,7 @@ impl Inner {
             }
             Ok(Recorded::LeaseLost) => self.forget(&verdict).await,
             Err(error) => {
-                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "picture not recorded; it is fetched again");
+                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "failed to record an image; it is fetched again");
             }
         }
     }
@@ -333,11 +333,11 @@ impl Inner {
     }
 
     async fn keep(&self, picture: Picture) -> Result<Picture, Failure> {
-        let disk = |error: std::io::Error| Failure::Disk(format!("it cannot be kept: {error}"));
+        let disk = |error: std::io::Error| Failure::Disk(format!("it cannot be stored: {error}"));
         let (id, bytes) = (&picture.kept.id, picture.bytes.clone());
         let room = self.archive.has_room_for(picture.kept.bytes).await;
         if !room.map_err(disk)? {
-            return Err(Failure::Disk("the disk is too full to keep it".into()));
+            return Err(Failure::Disk("the disk is too full to store it".into()));
         }
         self.archive.put(id, bytes).await.map_err(disk)?;
         Ok(picture)
@@ -350,7 +350,7 @@ impl Inner {
             return;
         };
         if let Err(error) = self.archive.put(&kept.id, bytes).await {
-            tracing::error!(image.id = %kept.id, %error, "a picture is recorded but cannot be kept");
+            tracing::error!(image.id = %kept.id, %error, "failed to store a recorded image");
         }
     }
 
@@ -364,7 +364,7 @@ impl Inner {
         if needed.is_ok_and(|image| image.is_none())
             && let Err(error) = self.archive.remove(&kept.id).await
         {
-            tracing::warn!(image.id = %kept.id, %error, "a picture that no event needs cannot be removed");
+            tracing::warn!(image.id = %kept.id, %error, "failed to remove an unused image");
         }
     }
 

@@ -217,7 +217,7 @@ impl Backfill {
             }
             if let Err(error) = self.intake.store.begin_mark(&source.known_since()).await {
                 // It is recorded with the first pass, or at the next start.
-                tracing::warn!(app = %name, %error, "since when the app is known is not noted yet");
+                tracing::warn!(app = %name, %error, "failed to record since when the app is known; retrying with the first pass");
             }
             if source.every.is_some() {
                 turns.insert(name.clone(), Turn::at(now));
@@ -253,7 +253,7 @@ impl Backfill {
                 kind: NoticeKind::BackfillFailed,
                 subject: app.to_string(),
                 text: format!(
-                    "The feedback list of app {app} cannot be asked for, so that what is not pushed is not found: {reason}. \
+                    "The feedback list of app {app} cannot be read, so unpushed reports are not found: {reason}. \
                      `feedback-relay backfill {app} --dry-run` tries it."
                 ),
             };
@@ -324,7 +324,7 @@ impl Backfill {
     /// Makes the summaries of late reports, including those of a pass that was cut short.
     async fn summarise(&self) {
         if let Err(error) = self.intake.store.summarise_late().await {
-            tracing::error!(%error, "late reports are told after the next round");
+            tracing::error!(%error, "failed to summarise late reports; the next pass retries");
         }
     }
 }
@@ -335,7 +335,7 @@ fn nothing_pushed(app: &AppName, state: &State) -> Notice {
         subject: app.to_string(),
         text: format!(
             "The last {} comparisons with the feedback list of app {app} found reports that Feishu never pushed, and nothing was \
-             pushed meanwhile: they arrive late. In Feishu's console, Events & Callbacks, look whether the event \
+             pushed meanwhile. So reports arrive late. In Feishu's console, Events & Callbacks, check whether the event \
              \"application feedback created\" is subscribed, by the way this app receives (request URL or long connection), and a \
              version with it is published; and whether another client takes its events.",
             state.unpushed

@@ -172,7 +172,7 @@ impl Intake {
         let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &plan, accepted, arrived);
         if about_another_app {
-            tracing::info!(%app, event.id = %event_id, "the event is about another app than the one that received it");
+            tracing::info!(%app, event.id = %event_id, "the event is about a different app than the one that received it");
         }
         if let Some(notice) = notice {
             // The operator is notified of a repeat too, because a crash may have lost the first notice.
@@ -247,7 +247,7 @@ fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
             kind: NoticeKind::EventUnreadable,
             subject: app.to_string(),
             text: format!(
-                "An authentic event of app {app} cannot be read. It is kept as it came: feedback-relay events show {}",
+                "An authentic event of app {app} cannot be parsed. It is stored unchanged: feedback-relay events show {}",
                 reading.id
             ),
         }),

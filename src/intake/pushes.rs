@@ -68,7 +68,7 @@ impl Pushes {
             due
         };
         if due && let Err(error) = store.put_mark(&mark(app), at).await {
-            tracing::debug!(app = %app, %error, "failed to keep when an event was pushed");
+            tracing::debug!(app = %app, %error, "failed to record the time of a push");
         }
     }
 

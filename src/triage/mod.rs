@@ -170,7 +170,7 @@ impl Closing {
                 match tokio::time::timeout(COMMIT_WITHIN, self.act(press, clicker)).await {
                     Ok(Ok(pressed)) => pressed,
                     Ok(Err(error)) => {
-                        tracing::error!(%error, "a click is not kept");
+                        tracing::error!(%error, "failed to commit a button action");
                         ActionResult::NotSaved
                     }
                     // It may be committed nevertheless; the message then shows it.

@@ -136,10 +136,10 @@ impl EphemeralReply {
         match sent.await {
             Ok(Ok(answer)) if answer.status == 200 => {}
             Ok(Ok(answer)) => {
-                tracing::info!(status = answer.status, "the clicker was not told");
+                tracing::info!(status = answer.status, "failed to send the ephemeral reply");
             }
-            Ok(Err(error)) => tracing::info!(%error, "the clicker was not told"),
-            Err(foreign) => tracing::warn!(error = %foreign, "the clicker was not told"),
+            Ok(Err(error)) => tracing::info!(%error, "failed to send the ephemeral reply"),
+            Err(foreign) => tracing::warn!(error = %foreign, "failed to send the ephemeral reply"),
         }
     }
 }

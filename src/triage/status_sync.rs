@@ -51,7 +51,7 @@ impl StatusSync {
             // A change from here on wakes the worker, even during the poll.
             changes.mark_unchanged();
             if let Err(error) = worker.store.end_undos().await {
-                tracing::warn!(%error, "messages offer to undo what is too old for it");
+                tracing::warn!(%error, "failed to end undo periods; messages still offer an undo");
             }
             let told = worker.step().await;
             let pause = match told {
@@ -71,7 +71,7 @@ impl StatusSync {
         let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
             Ok(leases) => leases,
             Err(error) => {
-                tracing::warn!(%error, "cannot look for statuses to tell Feishu");
+                tracing::warn!(%error, "failed to poll for statuses to send to Feishu");
                 return 0;
             }
         };
@@ -142,7 +142,7 @@ impl StatusSync {
             Ok(Recorded::LeaseLost) => {}
             Err(error) => {
                 // Setting the same status again has no effect.
-                tracing::warn!(%error, "what Feishu answered is not kept; it is told again");
+                tracing::warn!(%error, "failed to record Feishu's answer; the status is sent again");
             }
         }
     }
@@ -152,8 +152,8 @@ impl StatusSync {
             kind: NoticeKind::StatusNotSet,
             subject: job.via.to_string(),
             text: format!(
-                "Feishu did not take the status of feedback {}, which holds here only: {reason}. \
-                 `feedback-relay events show {}` tells who set it.",
+                "Feishu refused the status of feedback {}, so the change is local-only: {reason}. \
+                 `feedback-relay events show {}` shows who set it.",
                 job.feedback_id, job.feedback_id
             ),
         };

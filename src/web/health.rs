@@ -170,7 +170,7 @@ fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value>
 fn connection_problem((app, standing): (&AppName, &ConnectionStatus)) -> Option<Value> {
     let down = standing.down.as_ref()?;
     let reason = format!(
-        "it has no long connection since {}: {}",
+        "it has had no long connection since {}: {}",
         standing.since, down.reason
     );
     Some(problem("connection_down", app.as_str(), &reason))
@@ -220,7 +220,7 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
         return Some(problem(
             "destination_failing",
             name,
-            &format!("it fails since {since}"),
+            &format!("it has failed since {since}"),
         ));
     }
     let until = gate.blocked_until.filter(|until| *until > now)?;
@@ -257,7 +257,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
     for queue in &stats.queues {
         let name = queue.destination.as_str();
         if queue.dead > 0 {
-            let reason = format!("{} deliveries were given up and can be retried", queue.dead);
+            let reason = format!("{} deliveries are dead and can be retried", queue.dead);
             problems.push(problem("deliveries_dead", name, &reason));
         }
         if let Some(oldest) = queue.oldest_at.filter(|at| now.since(*at) > QUEUE_AGE_MAX) {
@@ -272,7 +272,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
         .image_deadline_at
         .filter(|at| at.since(now) < IMAGE_DANGER)
     {
-        let reason = format!("a picture is not fetched yet and its address ends at {deadline}");
+        let reason = format!("an image is not fetched yet and its address expires at {deadline}");
         problems.push(problem("image_in_danger", "images", &reason));
     }
     if let Some(oldest) = stats
@@ -280,14 +280,14 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
         .filter(|at| now.since(*at) > QUEUE_AGE_MAX)
     {
         let reason = format!(
-            "{} statuses that people set wait to be told to Feishu, the oldest since {oldest}",
+            "{} statuses that people set are not in Feishu yet, the oldest since {oldest}",
             stats.statuses_pending
         );
         problems.push(problem("statuses_old", "feishu", &reason));
     }
     if stats.unreadable > 0 {
         let reason = format!(
-            "{} authentic events could not be read; they are kept",
+            "{} authentic events could not be parsed; they are stored",
             stats.unreadable
         );
         problems.push(problem("events_unreadable", "store", &reason));

@@ -35,7 +35,7 @@ pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: U
         // The link is authentic, so the image existed: retention or `erase` removed it.
         Ok(None) => StatusCode::GONE.into_response(),
         Err(error) => {
-            tracing::error!(image = %id, %error, "cannot read a kept picture");
+            tracing::error!(image = %id, %error, "failed to read a stored image");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }

@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, tasks:
                     drop(tasks.spawn_brief(connection(stream, slot, shared.clone())));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

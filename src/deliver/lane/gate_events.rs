@@ -120,8 +120,8 @@ impl Lane {
             Change::Stopped(reason) => {
                 self.emit_gate_state();
                 let text = format!(
-                    "Destination {} is stopped: {reason}. It is tried again every ten minutes; \
-                     `feedback-relay destinations resume {}` tries at once.",
+                    "Destination {} is stopped: {reason}. It is retried every ten minutes; \
+                     `feedback-relay destinations resume {}` retries at once.",
                     self.name, self.name
                 );
                 let subject = self.name.to_string();
@@ -247,7 +247,7 @@ impl Lane {
             match store.fall_back(page.ids, &to, which).await {
                 Ok(0) => {}
                 Ok(count) => {
-                    tracing::warn!(destination = %self.name, fallback = %to, count, "sent to the fallback");
+                    tracing::warn!(destination = %self.name, fallback = %to, count, "rerouted deliveries to the fallback");
                 }
                 Err(error) => {
                     tracing::error!(destination = %self.name, %error, "failed to reroute deliveries to fallback");
@@ -309,7 +309,7 @@ impl Lane {
         let mut lost = expired.iter().filter(lost);
         let Some(first) = lost.next() else { return };
         let text = format!(
-            "{} deliveries to {} were given up, the first of them {}: {}. \
+            "{} deliveries to {} are dead, the first of them {}: {}. \
              `feedback-relay deliveries list --state dead` shows all such.",
             lost.count() + 1,
             self.name,

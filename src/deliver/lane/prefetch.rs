@@ -336,7 +336,7 @@ impl Poll {
             }),
             Ok(leases) => Ok(leases),
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
+                tracing::error!(destination = %self.name, %error, "failed to poll for due deliveries");
                 Err(STORE_PAUSE)
             }
         }

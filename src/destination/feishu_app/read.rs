@@ -79,14 +79,14 @@ impl Asked<'_> {
             }
             (Class::Receiver, To::Chat(_)) => stop("there is no such chat; check `chat_id`"),
             (Class::Receiver, To::Person(_)) => {
-                stop("there is no such person; `user` is the open id that this very app knows")
+                stop("there is no such person; `user` must be an open id of this app")
             }
             // A person as the receiver is not mentioned, so the destination is wrong and not the message.
             (Class::Person, To::Person(_)) if code == 230_013 => stop(
                 "the person is outside the app's availability; widen it in the console and publish a version",
             ),
             (Class::Person, To::Person(_)) if meaning.inner.is_none() => stop(&format!(
-                "{}; `user` is the open id that this very app knows",
+                "{}; `user` must be an open id of this app",
                 meaning.says
             )),
             _ => refusal.outcome(answer, &self.reading),
@@ -98,7 +98,7 @@ impl Asked<'_> {
 pub(super) fn why_not_rung(said: &Said, how: Urgent, redactor: &Redactor) -> String {
     let says = match said.meaning.class {
         Class::Stop(Cause::Scope) => format!(
-            "the app lacks a permission, or the chat lets only its managers ring people; add {} in the console \
+            "the app lacks a permission, or the chat allows urgent messages by its managers only; add {} in the console \
              and publish a version",
             said.scopes.as_deref().unwrap_or_else(|| how.scope())
         ),

@@ -30,7 +30,7 @@ pub(super) struct Showable {
 
 /// Why an image cannot be converted for Slack. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the picture cannot be made into one that Slack shows: {0}")]
+#[error("the image cannot be converted for Slack: {0}")]
 pub(super) struct NotShowable(&'static str);
 
 /// Returns the image itself if Slack shows its format (png, jpeg, gif), else a conversion that looks the same.
@@ -90,7 +90,7 @@ fn convert(codec: Codec, bytes: &[u8]) -> Result<Showable, NotShowable> {
     reader.limits(limits);
     let picture = reader
         .decode()
-        .map_err(|_detail| NotShowable("it is damaged, or larger than is decoded"))?;
+        .map_err(|_detail| NotShowable("it is damaged or too large"))?;
     encode(&picture).ok_or(NotShowable("it cannot be encoded"))
 }
 

@@ -198,7 +198,7 @@ async fn answers_of_its_own() {
     assert_eq!(sent.outcome, Outcome::Delivered);
     let sent = ask(webhook, Form::Full, Reply::of(410, "")).await;
     assert!(matches!(sent.outcome, Outcome::Stop { .. }));
-    assert!(reason(&sent).contains("wants no more"));
+    assert!(reason(&sent).contains("accepts no more messages"));
     let sent = ask(webhook, Form::Full, Reply::of(404, "")).await;
     assert!(matches!(sent.outcome, Outcome::Retry { .. }));
     for status in [413, 415, 422] {

@@ -87,7 +87,7 @@ impl Layout {
                 row_bytes.checked_mul(usize::try_from(height).ok()?)?
             }
             1 | 2 => coded_bytes,
-            _ => return Some(Err(Malformed("the BMP is coded in an unknown way"))),
+            _ => return Some(Err(Malformed("the BMP has an unknown encoding"))),
         };
         let end = pixels.checked_add(pixel_bytes)?;
         if header_end > pixels || end > bytes.len() || pixel_bytes == 0 {

@@ -10,8 +10,7 @@ use super::Malformed;
 const PARTS_MAX: u32 = 1_000_000;
 
 /// The file has more parts than any image needs.
-pub(in crate::images) const TOO_MANY_PARTS: Malformed =
-    Malformed("it has more parts than a picture needs");
+pub(in crate::images) const TOO_MANY_PARTS: Malformed = Malformed("it has too many parts");
 /// The caller of the check no longer waits for it.
 const CANCELLED: Malformed = Malformed("its check took too long");
 

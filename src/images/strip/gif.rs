@@ -39,7 +39,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         }
     }
     if frames == 0 {
-        return Err(Malformed("the GIF holds no picture"));
+        return Err(Malformed("the GIF contains no image"));
     }
     picture.push(END);
     Ok(picture)

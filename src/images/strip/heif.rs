@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the HEIF is cut short");
-const NESTED: Malformed = Malformed("the HEIF is laid out in a way that is not known");
+const NESTED: Malformed = Malformed("the HEIF has an unknown layout");
 
 /// Items that are images or parts of them, or that combine them.
 const KEPT_ITEMS: [&[u8; 4]; 7] = [
@@ -84,7 +84,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
             true => (height, width),
             false => (width, height),
         })
-        .ok_or(Malformed("the HEIF does not say how large it is"))?;
+        .ok_or(Malformed("the HEIF has no size"))?;
     Ok((file.picture, Some(size)))
 }
 

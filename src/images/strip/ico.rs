@@ -5,7 +5,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, png};
 
 const CUT_SHORT: Malformed = Malformed("the ICO is cut short");
-const UNKNOWN: Malformed = Malformed("the ICO is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the ICO has an unknown layout");
 const ENTRY_BYTES: usize = 16;
 const HEADER_BYTES: usize = 6;
 const BITMAP_HEADER_BYTES: usize = 40;

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the JPEG 2000 is cut short");
-const UNKNOWN: Malformed = Malformed("the JPEG 2000 is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the JPEG 2000 has an unknown layout");
 
 /// Boxes of the header: size, depths, palette, channels. Colours are handled separately.
 const KEPT_HEADER: [&[u8; 4]; 5] = [b"ihdr", b"bpcc", b"pclr", b"cmap", b"cdef"];

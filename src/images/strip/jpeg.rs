@@ -34,7 +34,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
             EOI => break,
             // These markers carry no data, and have no meaning between segments.
             0x01 | 0xd0..=0xd7 => continue,
-            0x00 | 0xd8 => return Err(Malformed("the JPEG has a marker where none can be")),
+            0x00 | 0xd8 => return Err(Malformed("the JPEG has a misplaced marker")),
             _ => {}
         }
         let length = reader.be16().ok_or(CUT_SHORT)?;
@@ -59,7 +59,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         }
     }
     if frames != 1 || scans == 0 {
-        return Err(Malformed("the JPEG does not hold exactly one picture"));
+        return Err(Malformed("the JPEG does not contain exactly one image"));
     }
     Ok(assemble(orientation, &profile, &body))
 }

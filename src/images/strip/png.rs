@@ -11,7 +11,7 @@ use super::{Budget, Malformed, icc};
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const CUT_SHORT: Malformed = Malformed("the PNG is cut short");
 const DAMAGED: Malformed = Malformed("the PNG is damaged");
-const NOT_ONE: Malformed = Malformed("the PNG does not hold exactly one picture");
+const NOT_ONE: Malformed = Malformed("the PNG does not contain exactly one image");
 /// The size of the largest colour profile that is unpacked, in bytes. Those of printers have half of that.
 const PROFILE_BYTES_MAX: usize = 2 << 20;
 
@@ -69,7 +69,7 @@ fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, 
         b"iCCP" => return Ok(colours(content).map(Cow::Owned)),
         // The fifth bit of the first letter says whether a decoder may skip the chunk.
         [first, ..] if first & 0x20 == 0 => {
-            return Err(Malformed("the PNG has a part that nobody knows"));
+            return Err(Malformed("the PNG has an unknown critical chunk"));
         }
         _ => false,
     };

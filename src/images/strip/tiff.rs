@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the TIFF is cut short");
-const UNKNOWN: Malformed = Malformed("the TIFF is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the TIFF has an unknown layout");
 
 /// Tags that decoding and colours need, in order.
 const KEPT: [u16; 37] = [

@@ -62,7 +62,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         }
     }
     if pictures == 0 {
-        return Err(Malformed("the WebP holds no picture"));
+        return Err(Malformed("the WebP contains no image"));
     }
     if let Some(at) = flags_at
         && colours

@@ -16,8 +16,8 @@ const CHECKS_MAX: u32 = 2;
 /// The time limit of a check with the wait for its turn: well below the lease.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
 
-pub(super) const PANICKED: Failure = Failure::Unchecked("checking it failed in an unforeseen way");
-const TOO_LONG: Failure = Failure::Unchecked("checking it took too long");
+pub(super) const PANICKED: Failure = Failure::Unchecked("its check panicked");
+const TOO_LONG: Failure = Failure::Unchecked("its check took too long");
 
 pub(super) struct Checker {
     turns: Arc<Semaphore>,

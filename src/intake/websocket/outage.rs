@@ -43,7 +43,7 @@ impl Outage {
             kind: NoticeKind::ConnectionDown,
             subject: app.to_string(),
             text: format!(
-                "No events of app {app} come in: it has had no long connection for {minutes} minutes. {reason}."
+                "App {app} receives no events: it has had no long connection for {minutes} minutes. {reason}."
             ),
         })
     }

@@ -56,8 +56,8 @@ impl DisconnectReason {
             Self::Closed(Some(code)) => format!("closed by the platform with code {code}"),
             Self::Closed(None) => "closed by the platform".into(),
             Self::Lost(reason) => format!("the connection broke: {reason}"),
-            Self::Silent => "nothing came, not even an answer to a ping".into(),
-            Self::Stalled => "what was sent did not get away".into(),
+            Self::Silent => "nothing was received, not even an answer to a ping".into(),
+            Self::Stalled => "sending took too long".into(),
             Self::Missing(why) => why.to_string(),
         }
     }

@@ -175,7 +175,7 @@ where
             Received::Pong(settings) => {
                 self.link.received("pong");
                 if !settings.is_empty() && !self.settings.update(&settings) {
-                    tracing::debug!(app = %self.link.app, "the settings in a pong cannot be read");
+                    tracing::debug!(app = %self.link.app, "failed to parse the settings in a pong");
                 }
             }
             Received::Event(message) => {

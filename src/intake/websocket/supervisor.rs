@@ -138,7 +138,7 @@ impl Supervisor {
                 kind: NoticeKind::ConnectionRefused,
                 subject: link.app.to_string(),
                 text: format!(
-                    "No events of app {} come in. {reason}. It is tried again every few minutes, and at a reload.",
+                    "App {} receives no events. {reason}. The connection is retried every few minutes, and at a reload.",
                     link.app
                 ),
             };
