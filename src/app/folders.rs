@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_others_may_write_is_worse_than_one_they_may_enter() {
+    fn folder_warning_depends_on_mode() {
         assert_eq!(judge(0o700), None);
         assert!(judge(0o2770).is_some_and(|said| said.contains("enter")));
         assert!(judge(0o1777).is_some_and(|said| said.contains("replace")));

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_lines_are_reported_once_the_log_flows_again() {
+    fn dropped_lines_are_reported_after_the_log_recovers() {
         let mut seen = Seen::default();
         let mut look = |written, dropped| seen.look(LogProgress { written, dropped });
         assert_eq!(look(10, 0), (0, None));

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watchdog_is_heeded_if_it_is_ours() {
+    fn watchdog_of_another_process_is_ignored() {
         let of = |pairs: &[(&str, &str)]| watchdog(&environment(pairs), 7);
         let second = Some(Duration::from_secs(1));
         assert_eq!(of(&[("WATCHDOG_USEC", "1000000")]), second);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_socket_is_reached_and_nobody_is_no_trouble() {
+    fn abstract_socket_is_notified_and_missing_one_ignored() {
         let name = format!("feedback-relay-test-{}", fastrand::u64(..));
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let heard = UnixDatagram::bind_addr(&address).unwrap();

@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_one() {
+    fn sends_in_overload_grow_with_waiting_events_from_one() {
         assert_eq!(sends_in_rush(16), 1);
         assert_eq!(sends_in_rush(SMALL_CROWD), 1);
         assert_eq!(sends_in_rush(256), 24);

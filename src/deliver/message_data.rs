@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_goes_by_its_name_else_its_id_else_by_who_received_it() {
+    fn app_name_falls_back_to_id_then_to_receiving_app() {
         let apps = BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]);
         let names = Directory {
             apps,
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn those_with_an_open_id_can_be_rung_but_not_for_late_images() {
+    fn open_ids_are_empty_for_late_images() {
         let person = |name: &str, feishu: &[&str]| Mention::Person {
             name: name.into(),
             feishu: feishu.iter().map(|id| (*id).to_owned()).collect(),

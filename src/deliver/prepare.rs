@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn fetching_and_uploading_together_take_no_longer_than_a_message_may_wait() {
+    fn uploads_wait_only_for_the_rest_of_the_image_wait() {
         let ms = Duration::from_millis;
         let waits = |trigger, wait, fetched| {
             let mut delivery = delivery(trigger, Some(ms(wait)));

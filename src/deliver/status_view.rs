@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn buttons_are_what_can_sensibly_be_done_next() {
+    fn buttons_follow_the_current_status() {
         use TriageAction::{Claim, Done, NotOurs, Undo};
         let at = Timestamp::from_millis;
         let of = |status: FeedbackStatus, now| {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_id_or_is_no_first_message_carries_none() {
+    fn buttons_require_an_id_and_a_first_message() {
         let none = |event: &Event, trigger| {
             acts(event, trigger, None, Timestamp::from_millis(0)).is_empty()
         };
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_shown_by_an_id_only_where_their_app_speaks() {
+    fn person_id_is_shown_only_by_their_own_app() {
         let state = state(FeedbackStatus::CLOSED, ChangeSource::Platform);
         assert_eq!(person(&state, "shop".into()).as_deref(), Some("ou_li"));
         assert_eq!(person(&state, "order".into()), None);

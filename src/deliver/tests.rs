@@ -225,7 +225,7 @@ async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
 }
 
 #[tokio::test]
-async fn a_send_that_panics_was_an_attempt_and_the_next_one_follows() {
+async fn panicking_send_counts_as_attempt_and_lane_continues() {
     let mut bench = Bench::new(1);
     bench.accept("e1").await;
     bench.accept("e2").await;
@@ -289,7 +289,7 @@ async fn wait_for_attempt(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn each_is_sent_once_and_what_was_leased_ahead_goes_back_at_a_stop() {
+async fn stop_releases_prefetched_deliveries() {
     let mut bench = Bench::new(2);
     for n in 0..200 {
         bench.accept(&format!("e{n}")).await;
@@ -310,7 +310,7 @@ async fn each_is_sent_once_and_what_was_leased_ahead_goes_back_at_a_stop() {
 }
 
 #[tokio::test]
-async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
+async fn prefetched_delivery_is_released_before_its_lease_ends() {
     let bench = Bench::idle(common(1));
     for n in 0..9 {
         bench.accept(&format!("e{n}")).await;
@@ -345,7 +345,7 @@ async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
 }
 
 #[tokio::test]
-async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
+async fn send_that_ends_during_a_stop_updates_the_gate() {
     let mut bench = Bench::new(1);
     bench.accept("e1").await;
     let heard = bench.hear().await;
@@ -359,7 +359,7 @@ async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
+async fn unsendable_message_uses_no_rate_limit() {
     let mut bench = Bench::paced(RateLimit {
         count: 1,
         per: Duration::from_secs(3600),
@@ -381,7 +381,7 @@ async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
 }
 
 #[tokio::test]
-async fn good_message_goes_while_bad_ones_fail() {
+async fn good_message_is_sent_while_bad_ones_fail() {
     let mut bench = Bench::new(1);
     for n in 0..6 {
         bench.accept(&format!("poison{n}")).await;

@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_go_first_and_the_rest_stays_as_it_was() {
+    fn members_are_inserted_first_and_the_rest_is_unchanged() {
         let spliced = |object| splice(object, r#""id":"x""#);
         assert_eq!(
             spliced(r#"{"a":{"b":1}}"#).as_deref(),

@@ -107,7 +107,7 @@ pub(super) fn reason(sent: &Sent) -> &str {
 }
 
 #[tokio::test]
-async fn without_a_whole_answer() {
+async fn missing_or_partial_answer_is_classified() {
     for kind in KINDS {
         for reply in [Reply::CloseAtOnce, Reply::CloseAfterRequest] {
             let sent = ask(kind, Form::Full, reply.clone()).await;
@@ -143,7 +143,7 @@ async fn without_a_whole_answer() {
 }
 
 #[test]
-fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destination() {
+fn unsent_request_is_retried_and_bad_certificate_stops() {
     use crate::net::NetError;
     let redactor = crate::net::Redactor::new([&Secret::new("http://x/")], [], []);
     let of = |error| answer::unanswered(&error, &redactor).outcome;
@@ -163,7 +163,7 @@ fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destin
 }
 
 #[tokio::test]
-async fn statuses_that_mean_the_same_everywhere() {
+async fn common_statuses_have_the_same_outcome_for_all_kinds() {
     use Outcome::{Retry, SlowDown, Stop};
     let secs = |n| Some(Duration::from_secs(n));
     for kind in KINDS {
@@ -286,7 +286,7 @@ async fn every_class_of_answer_by_kind() {
 }
 
 #[tokio::test]
-async fn what_stands_in_front_for_long_stops_the_destination_and_says_where_it_leads() {
+async fn lasting_proxy_page_stops_the_destination() {
     for kind in KINDS {
         let to = "https://login.example.com/x";
         let fake = Fake::start(vec![
@@ -314,7 +314,7 @@ async fn what_stands_in_front_for_long_stops_the_destination_and_says_where_it_l
 }
 
 #[tokio::test]
-async fn an_excerpt_is_short_and_hides_what_the_answer_echoes() {
+async fn excerpt_is_short_and_without_secrets() {
     for kind in KINDS {
         let body = format!("no POST to /hook/SECRETPART\x07 {}", "あ".repeat(50_000));
         let sent = ask(kind, Form::Full, Reply::of(500, body)).await;

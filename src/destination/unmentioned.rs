@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn mentions_leave_markup_and_a_reporters_words_stay() {
+    fn mentions_are_removed_from_markup_only() {
         let card = |mention: Vec<Value>, first: &str| {
             let mut elements = mention;
             elements.push(json!({"tag": "markdown", "content": first}));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_and_texts_lose_theirs_too() {
+    fn mentions_are_removed_from_posts_and_texts() {
         let post = |nodes: Value| json!({"msg_type": "post", "content": {"post": {"zh_cn": {"content": [nodes]}}}});
         let text = json!({"tag": "text", "text": "<at id=typed>"});
         let with = post(json!([{"tag": "at", "user_id": "ou_1"}, text]));

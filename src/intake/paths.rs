@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_path_leads_to_the_nearest_right_one() {
+    fn unknown_path_names_the_nearest_valid_one() {
         let apps = ["order", "shop"];
         for (path, wanted) in [
             ("/apps/shop/events/", "/apps/shop/events"),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_path_has_known_words_and_nothing_that_a_stranger_wrote() {
+    fn shown_path_contains_known_words_only() {
         for (path, wanted) in [
             ("/apps/shop/event", "/apps/shop/event"),
             ("/apps/shpo/events/", "/apps/shpo/events/"),

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_goes_back_silences_nothing() {
+    fn clock_set_back_silences_no_notice() {
         let mut budget = Budget::default();
         let host = |name| notice(NoticeKind::ImageHostRefused, name);
         budget.ask(&host("a.example"), 2, NOW);

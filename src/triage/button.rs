@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_reads_as_what_it_was_made_of() {
+    fn button_value_round_trips() {
         let signer = ButtonSigner::new([7; 32]);
         for act in TriageAction::ALL {
             for undoes in [None, Some(Timestamp::from_millis(1_711_111_111_000))] {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_make_is_nothing() {
+    fn forged_button_value_is_rejected() {
         let press = ButtonAction {
             act: TriageAction::Claim,
             event: EventSeq(12),

@@ -116,7 +116,7 @@ mod tests {
     use crate::telemetry::words::{CLICKS, FORGED};
 
     #[test]
-    fn what_comes_of_a_click_is_one_that_metrics_know_and_the_other_way_round() {
+    fn action_results_match_the_metric_labels() {
         let act = TriageAction::Claim;
         let local_only = false;
         let ours = [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_second_is_told_who_was_first() {
+    fn repeated_action_names_the_first_actor() {
         let says = |act, by| ActionResult::Already { act, by }.says();
         let (zh, en) = says(TriageAction::Claim, Holder::Named("li".into()));
         assert_eq!(

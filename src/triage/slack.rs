@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_clicks_on_a_message_that_is_no_longer_changed_is_told_in_words() {
+    fn message_is_old_after_its_editable_period() {
         let sent_at = Timestamp::from_millis(1_548_426_417_000);
         let is_old = |ts: Option<&str>, later| {
             let click = ButtonClick {

@@ -195,7 +195,7 @@ mod tests {
     use crate::model::{EventSeq, FeedbackStatus, Private};
 
     #[test]
-    fn retries_are_as_those_of_deliveries_and_last_a_day() {
+    fn status_retries_follow_the_delivery_schedule_for_a_day() {
         let start = Timestamp::from_millis(1_711_111_111_000);
         let job = StatusJob {
             event: EventSeq(1),

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_questions_is_one_write() {
+    async fn concurrent_probes_cause_one_write() {
         let (probed, asked) = (Probed::default(), AtomicU32::new(0));
         let slow = || async {
             asked.fetch_add(1, Ordering::SeqCst);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn destinations_on_one_chat_share_its_pace_and_others_do_not_wait_for_it() {
+    async fn rate_limit_is_shared_by_destinations_on_one_chat_only() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let (one, other) = ([pace("chat oc_1", 2, 1)], [pace("chat oc_2", 2, 1)]);
         assert_eq!(shared.begin(&one, start), Ok(()));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_paces_hold_and_a_refusal_uses_none_of_them() {
+    async fn all_shared_limits_apply_and_a_refusal_takes_none() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let both = [
             pace("chat oc_1", 1, 1),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_may_start_again() {
+    async fn returned_permit_may_be_taken_again() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let one = [pace("chat oc_1", 1, 1)];
         assert_eq!(shared.begin(&one, start), Ok(()));

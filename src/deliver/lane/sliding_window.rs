@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_huge_pace_is_kept_in_a_short_memory_and_not_loosened() {
+    fn huge_rate_limit_is_kept_compactly_and_not_loosened() {
         let hour = Duration::from_secs(3600);
         let pace = remembered(RateLimit {
             count: 1_000_001,

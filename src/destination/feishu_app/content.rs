@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_as_the_api_takes_it() {
+    fn each_form_is_converted_to_the_api_shape() {
         for (payload, msg_type, content) in [
             (
                 r#"{"msg_type":"interactive","card":{"schema":"2.0","b":"白\n\"屏\""}}"#,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_none() {
+    fn invalid_message_is_rejected() {
         for payload in [
             "[]",
             "{}",

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_slack_shows_stays_as_it_is() {
+    async fn supported_format_is_not_converted() {
         for (format, suffix) in [
             (ImageFormat::Png, "png"),
             (ImageFormat::Jpeg, "jpg"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_slack_does_not_show_becomes_what_it_does_and_looks_the_same() {
+    async fn unsupported_format_is_converted_and_looks_the_same() {
         let clear: DynamicImage = RgbaImage::from_pixel(8, 6, Rgba([10, 20, 30, 40])).into();
         for (format, codec, picture, suffix, becomes) in [
             (
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversion_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+    fn abandoned_conversion_keeps_its_permit_until_it_ends() {
         static TURNS_OF_TEST: Semaphore = Semaphore::const_new(2);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bombs_and_rubbish_are_refused_unopened() {
+    async fn bombs_and_rubbish_are_refused_before_decoding() {
         // A complete BMP header that promises pixels: 20000 × 1, and 9000 × 9000.
         let header = |width: u32, height: u32| {
             let mut bytes = encoded(&opaque(2), Codec::Bmp).to_vec();

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_cut_to_what_it_may_hold_and_takes_old_blocks_away() {
+    fn update_is_truncated_and_removes_old_blocks() {
         let over = Address::Over {
             channel: "C2",
             ts: "1.2",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_a_text() {
+    fn message_without_text_gets_one() {
         let header = json!({"type": "header", "text": {"type": "plain_text", "text": "A <b> & c"}});
         for (payload, wanted) in [
             (json!({"text": "x"}), "x"),

@@ -6,7 +6,7 @@ use crate::feishu::client::fake::{Fake, Reply};
 use crate::model::OutcomeKind;
 
 #[tokio::test]
-async fn a_message_goes_as_it_was_rendered() {
+async fn message_is_sent_unchanged() {
     let fake = Fake::start(vec![Reply::of(200, "ok")]);
     let destination = build(&settings(slack(&fake.url("/services/T/B/X"))), None).unwrap();
     let body = r#"{"text":"白屏","blocks":[]}"#;
@@ -94,7 +94,7 @@ async fn what_each_answer_means() {
 /// Receivers of Slack's messages confirm them in words of their own; an answer that mentions an error is no
 /// success.
 #[tokio::test]
-async fn a_short_answer_that_is_no_error_is_a_yes() {
+async fn short_answer_without_error_is_a_success() {
     use OutcomeKind::{Delivered, Unknown};
     for (status, body, wanted) in [
         (200, "", Delivered),

@@ -43,7 +43,7 @@ const HEIF: &[&[u8]] = &[
 ];
 
 #[test]
-fn what_a_viewer_needs_is_left() {
+fn stripping_keeps_parts_that_viewers_need() {
     let needed: [(_, &[&[u8]]); 10] = [
         (
             samples::jpeg(1, 1),
@@ -123,7 +123,7 @@ fn bombs_are_refused_by_their_headers() {
 }
 
 #[test]
-fn strangers_are_refused_and_named() {
+fn other_file_types_are_refused_and_named() {
     let strangers: [&[u8]; 10] = [
         b"",
         b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
@@ -148,7 +148,7 @@ fn strangers_are_refused_and_named() {
 }
 
 #[test]
-fn an_image_that_is_cut_anywhere_is_refused_or_still_whole() {
+fn truncated_image_is_refused_or_still_complete() {
     for (format, bytes) in samples::all() {
         let whole = inspected(&bytes).unwrap();
         for end in 0..bytes.len() {
@@ -261,7 +261,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, usize)> {
 }
 
 #[test]
-fn many_parts_cost_one_step_each_and_too_many_are_refused() {
+fn work_is_linear_in_parts_and_too_many_are_refused() {
     for (name, bytes, count) in hostile() {
         let (result, parts) = parts_read(&bytes);
         assert!(result.is_ok(), "{name}: {result:?}");
@@ -281,7 +281,7 @@ fn many_parts_cost_one_step_each_and_too_many_are_refused() {
 
 /// Data boxes and data locations were once compared each with each.
 #[test]
-fn many_data_boxes_and_many_places_are_gone_through_once() {
+fn data_boxes_and_locations_are_read_once() {
     let heif = heif_boxes();
     let films = samples::atom(b"mdat", MARKER).repeat(100_000);
     let (result, parts) = parts_read(&[heif, films].concat());
@@ -290,7 +290,7 @@ fn many_data_boxes_and_many_places_are_gone_through_once() {
 }
 
 #[test]
-fn a_check_that_nobody_waits_for_ends_at_its_next_part() {
+fn cancelled_check_ends_at_its_next_part() {
     let cancelled = Arc::new(AtomicBool::new(true));
     let mut budget = Budget::new(cancelled);
     let error = inspect_within(&samples::png(1, 1), &mut budget).unwrap_err();
@@ -300,7 +300,7 @@ fn a_check_that_nobody_waits_for_ends_at_its_next_part() {
 
 /// A small file must not become a large one, however often its parts name the same bytes.
 #[test]
-fn parts_that_share_their_bytes_make_nothing_larger() {
+fn shared_parts_do_not_enlarge_the_file() {
     let mut icon = b"\0\0\x01\0\x40\0".to_vec();
     let picture = samples::png(1, 1);
     let start = u32::try_from(6 + 64 * 16).unwrap();

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_host_has_a_quarter_and_others_are_free() {
+    fn busy_host_is_limited_to_a_quarter_of_the_workers() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         for _ in 0..4 {
             book.began("hangs:1");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_host_is_paused_as_a_whole_and_asked_by_one_image() {
+    fn failing_host_is_paused_and_probed_with_one_image() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let fail = |book: &mut HostBook, at| {
             book.began("dead");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_failing_hosts_is_remembered_in_little_room() {
+    fn memory_for_failing_hosts_is_bounded() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         for number in 0..5000 {
             let host = format!("{number}.example.com");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn images_tried_before_have_every_fourth_look() {
+    fn every_fourth_poll_takes_retried_images_first() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let first = (0..8).map(|_| book.ask(now).retries_first);
         assert_eq!(first.filter(|first| *first).count(), 2);

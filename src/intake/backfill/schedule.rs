@@ -93,7 +93,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[tokio::test(start_paused = true)]
-    async fn a_good_round_is_followed_by_the_next_after_the_time_that_is_asked_for_and_jitter() {
+    async fn next_pass_follows_after_the_interval_and_jitter() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         turn.succeeded(now, HOUR, 0.0);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_drops_every_second_makes_a_round_a_minute() {
+    async fn frequent_wakes_cause_one_pass_a_minute() {
         let now = Instant::now();
         let mut turn = Turn::at(now + HOUR);
         turn.wake(now);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_are_tried_again_ever_later_and_told_when_they_persist() {
+    async fn persistent_failures_back_off_and_cause_a_notice() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         let mut pauses = Vec::new();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_only_an_operator_can_mend_is_told_at_once_and_not_hurried() {
+    async fn permanent_failure_is_reported_and_retried_after_interval() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         assert!(turn.failed(now, HOUR, true, 0.0));

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_begins_once_however_often_its_reason_changes() {
+    fn outage_start_is_kept_when_its_reason_changes() {
         let (board, app) = (ConnectionStates::default(), AppName::from("shop"));
         let at = Timestamp::from_millis;
         let standing = || board.standings().remove(&app).unwrap();

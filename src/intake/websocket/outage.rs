@@ -70,12 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_lasts_is_told_and_told_again_each_hour() {
+    fn lasting_outage_causes_hourly_notices() {
         assert_eq!(told(130, |_| down(false)), [5, 65, 125]);
     }
 
     #[test]
-    fn what_recovers_begins_anew_and_a_refusal_is_told_elsewhere() {
+    fn recovery_resets_the_outage_and_refusal_is_ignored() {
         let flaps = |minute| down(false).filter(|_| minute % 5 != 4);
         assert!(told(60, flaps).is_empty());
         assert_eq!(

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_one_that_metrics_know_and_the_other_way_round() {
+    fn causes_match_the_metric_labels() {
         let reason = String::new;
         let causes = [
             DisconnectReason::Closed(None),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_attempt_comes_within_a_second_and_the_others_ever_more_slowly() {
+    fn first_retry_is_within_a_second_and_pauses_grow() {
         let end = (DisconnectReason::Silent, Duration::ZERO);
         let ends = vec![end; 9];
         let most = [1, 2, 4, 8, 16, 32, 64, 120, 120].map(|secs| secs * 1000);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_outlived_its_pause_begins_the_count_anew() {
+    fn connection_longer_than_its_pause_resets_backoff() {
         let lost = |secs| {
             (
                 DisconnectReason::Lost(String::new()),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_hurry_mends_is_tried_again_in_minutes() {
+    fn refusal_is_retried_after_minutes() {
         for refusal in [
             ConnectionRefusal::Credentials,
             ConnectionRefusal::Domain,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_spread_only_where_a_server_sends_all_of_them_away() {
+    fn nonce_delay_applies_only_to_server_shutdown() {
         let pause = |code| {
             pauses(
                 &[(DisconnectReason::Closed(code), Duration::from_secs(60))],

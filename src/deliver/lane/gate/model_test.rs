@@ -342,7 +342,7 @@ proptest! {
     #![proptest_config(schedules())]
 
     #[test]
-    fn no_request_leaves_inside_a_pause(schedule in schedule()) {
+    fn no_request_is_sent_during_a_pause(schedule in schedule()) {
         let mut model = Model::new(schedule);
         model.run(400);
         for (from, to) in &model.seen.pauses {
@@ -353,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn good_message_waits_for_no_bad_one(arrivals in arrivals(true), concurrency in 1..6_usize) {
+    fn good_message_is_not_delayed_by_bad_ones(arrivals in arrivals(true), concurrency in 1..6_usize) {
         let schedule = Schedule {
             arrivals,
             moods: Vec::new(),
@@ -413,7 +413,7 @@ proptest! {
     }
 
     #[test]
-    fn down_time_and_outages_kill_no_message_before_its_time(schedule in schedule()) {
+    fn downtime_and_outages_shorten_no_retry_time(schedule in schedule()) {
         let retry_for = schedule.retry_for;
         let mut model = Model::new(schedule);
         let mut before: Vec<bool> = Vec::new();
