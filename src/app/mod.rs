@@ -46,7 +46,7 @@ use crate::triage::{Closing, StatusSync};
 use crate::web::{self, WebState};
 
 /// Connections that may wait to be accepted; the system's own maximum is 4,096 (`net.core.somaxconn`). A client
-/// that finds the queue full retries after one second, so an event in a burst of new connections could miss its
+/// that finds the queue full retries after one second. So an event in a burst of connections could miss its
 /// deadline.
 const BACKLOG: u32 = 4096;
 

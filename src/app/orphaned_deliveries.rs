@@ -41,7 +41,7 @@ impl Orphans {
     /// Renames or reports orphaned deliveries at a start.
     pub(super) async fn settle(&self) {
         self.rename().await;
-        self.settle_beside(&self.in_force.destinations.get()).await;
+        self.settle_unknown(&self.in_force.destinations.get()).await;
     }
 
     /// Handles orphaned deliveries after a reload, and once more for deliveries that the old rules create late.
@@ -69,7 +69,7 @@ impl Orphans {
             let orphans = Arc::clone(&orphans);
             async move {
                 orphans.rename().await;
-                orphans.settle_beside(&known).await;
+                orphans.settle_unknown(&known).await;
             }
         };
         let watch = watch(destinations, tasks.stopping(), settle);
@@ -94,7 +94,7 @@ impl Orphans {
         }
     }
 
-    async fn settle_beside(&self, known: &[DestinationName]) {
+    async fn settle_unknown(&self, known: &[DestinationName]) {
         let reason = "the destination is no longer in the configuration";
         let settled = match self.ground.store.settle_orphans(known, WAIT, reason).await {
             Ok(settled) => settled,

@@ -87,7 +87,7 @@ impl Running {
         true
     }
 
-    /// Returns why a valid new configuration is refused: it removes an app or a destination that is in use. An
+    /// Returns why a valid new configuration is refused: it removes parts that are in use. An
     /// emptied or half-written file does so, and waiting deliveries would then never be sent.
     async fn takes_away(&self, new: &Config) -> Option<String> {
         let old = self.in_force.config.get();

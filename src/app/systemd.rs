@@ -43,19 +43,19 @@ impl ServiceManager {
 
     /// Reports that the relay takes events. `status` is the line that `systemctl status` shows.
     pub fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}"));
+        self.notify(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// Reports that the configuration is being read again; [`ready`](Self::ready) reports the end of that.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
     /// Reports that the relay takes no more events.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=stopping: finishing the work in progress");
+        self.notify("STOPPING=1\nSTATUS=stopping: finishing the work in progress");
     }
 
     /// Starts a task that reports the relay as alive at half the watchdog's interval, if there is a watchdog.
@@ -69,13 +69,13 @@ impl ServiceManager {
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = tokio::time::sleep(watchdog / 2) => manager.tell("WATCHDOG=1"),
+                    () = tokio::time::sleep(watchdog / 2) => manager.notify("WATCHDOG=1"),
                 }
             }
         });
     }
 
-    fn tell(&self, lines: &str) {
+    fn notify(&self, lines: &str) {
         let Some(socket) = &self.socket else {
             return;
         };

@@ -23,9 +23,9 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PanicCaught, PeopleRung};
 
 /// The pause before another try to record an attempt, while the store fails.
-const RECORD_AGAIN: Duration = Duration::from_millis(500);
+const RECORD_RETRY: Duration = Duration::from_millis(500);
 /// The shortest and longest delay before late images that cannot be shown yet are retried.
-const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+const IMAGES_RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// Sends messages and records attempts. Clones share their dependencies.
 #[derive(Clone)]
@@ -165,7 +165,7 @@ impl Sender {
             }
             NotSent::NotYet => {
                 let now = self.clock.now();
-                let [soonest, latest] = IMAGES_AGAIN;
+                let [soonest, latest] = IMAGES_RETRY;
                 // The next retry is due after as much time as has passed since the first due time.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
                 let back = vec![LeaseRelease::of(lease, due_at)];
@@ -392,7 +392,7 @@ impl Sender {
                 }
                 Err(error) if self.clock.now() < lease.until => {
                     tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; retrying");
-                    tokio::time::sleep(RECORD_AGAIN).await;
+                    tokio::time::sleep(RECORD_RETRY).await;
                 }
                 Err(error) => {
                     tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; the message may be repeated");

@@ -35,7 +35,7 @@ const UNRECORDED_FOR_EACH: usize = 2;
 
 /// While at most this many events wait for the store, a lane has one send in flight. Small batches cost as much
 /// per commit as large ones, so they leave little CPU time for sends.
-const SMALL_CROWD: usize = 64;
+const OVERLOAD_SMALL: usize = 64;
 
 /// Beyond that, each further group of this many events allows one more send in flight. A larger group would
 /// delay messages for too long; a smaller one would delay those who push events.
@@ -156,8 +156,8 @@ impl Lane {
         let (mut may_start, mut may_follow) = (permits.count.min(room), permits.ahead);
         // While many events wait to be stored, intake has priority. Waiting deliveries are already safe in the
         // store.
-        if let Some(crowd) = self.sender.store.rush() {
-            let sends = sends_in_rush(crowd);
+        if let Some(waiting) = self.sender.store.rush() {
+            let sends = sends_in_overload(waiting);
             may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
             may_follow = may_follow.min(sends * READY_FOR_EACH);
         }
@@ -263,8 +263,8 @@ fn limits(destination: &dyn Destination) -> Limits {
 
 /// Returns the number of concurrent sends while this many events wait to be stored. It is at least one, because
 /// critical messages have priority.
-fn sends_in_rush(crowd: usize) -> usize {
-    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(1)
+fn sends_in_overload(waiting: usize) -> usize {
+    (waiting.saturating_sub(OVERLOAD_SMALL) / EVENTS_FOR_EACH_SEND).max(1)
 }
 
 #[cfg(test)]
@@ -273,8 +273,8 @@ mod tests {
 
     #[test]
     fn sends_in_overload_grow_with_waiting_events_from_one() {
-        assert_eq!(sends_in_rush(16), 1);
-        assert_eq!(sends_in_rush(SMALL_CROWD), 1);
-        assert_eq!(sends_in_rush(256), 24);
+        assert_eq!(sends_in_overload(16), 1);
+        assert_eq!(sends_in_overload(OVERLOAD_SMALL), 1);
+        assert_eq!(sends_in_overload(256), 24);
     }
 }

@@ -37,8 +37,8 @@ impl Directory {
         self.apps.get(app_id).map_or(app_id, String::as_str)
     }
 
-    /// Returns the owner under which the store keeps image keys. For an app that is its id, because a name in
-    /// `[apps]` can be given to another app, whose image keys are different.
+    /// Returns the owner under which the store keeps image keys. For an app that is its id. Its name in `[apps]`
+    /// can be given to another app, whose image keys are different.
     pub fn key_owner<'a>(&'a self, owner: &'a KeyOwner) -> &'a str {
         match owner {
             KeyOwner::App(app) => self.app_ids.get(app).map_or(app.as_str(), String::as_str),

@@ -58,8 +58,8 @@ pub(super) enum NotSent {
 }
 
 /// Returns the first line of a stored payload, which identifies what the payload was rendered for. A
-/// destination of another kind or with other `fields` renders it anew, because the stored one may show what
-/// this audience must not see.
+/// destination of another kind or with other `fields` renders it anew. The stored one may show data that this
+/// audience must not see.
 pub(super) fn fingerprint(destination: &dyn Destination) -> String {
     use sha2::{Digest, Sha256};
     let made_for = format!("{} {:?}", destination.kind(), destination.common().audience);

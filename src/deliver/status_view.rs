@@ -66,8 +66,7 @@ pub(super) fn unmoved(event: &Event, trigger: Trigger) -> StatusView {
     }
 }
 
-/// Returns the actions that a message offers. A test event has none, and only the first message of an event has
-/// actions.
+/// Returns the actions that a message offers. Test messages and late images have none.
 fn acts(
     event: &Event,
     trigger: Trigger,

@@ -1,9 +1,9 @@
-//! An app's own bot in Feishu or Lark. It sends to a chat or to a person, replies in threads, updates its
-//! cards, shows images by its own keys, and sends urgent notifications. Sources: doc "发送消息", "回复消息",
+//! An app's own bot in Feishu or Lark. It sends to a chat or to a person, replies in threads and updates its
+//! cards. It shows images by its own keys and sends urgent notifications. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
 //! A message carries the delivery's id as its `uuid`. The platform makes at most one message of a `uuid` within
-//! an hour, so a send whose answer was lost is repeated at once. A later retry can duplicate the message.
+//! an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the message.
 //!
 //! Messages are rendered for the feishu family, in the shape for custom bots; `content` converts them to the
 //! API's shape.
@@ -148,7 +148,7 @@ impl FeishuApp {
     }
 
     /// Sends once. If people in the message were refused, sends once more without them.
-    async fn put_mending(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
+    async fn put_or_unmention(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let put = self.put(message, place, body).await;
         let Some(body) = unmentioned(put.class, &put.sent.outcome, body) else {
             return put;
@@ -313,10 +313,10 @@ impl Destination for FeishuApp {
 
     async fn send(&self, message: Message<'_>) -> Sent {
         let body = message.payload.with_links(message.link);
-        let mut put = self.put_mending(&message, message.place, &body).await;
+        let mut put = self.put_or_unmention(&message, message.place, &body).await;
         if put.gone && matches!(message.place, Place::Under(_)) {
             // The message to reply to was recalled, so this one goes without a thread.
-            put = self.put_mending(&message, Place::New, &body).await;
+            put = self.put_or_unmention(&message, Place::New, &body).await;
         }
         let mut sent = put.sent;
         let told = sent.outcome == Outcome::Delivered && !matches!(message.place, Place::Over(_));

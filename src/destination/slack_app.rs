@@ -34,8 +34,8 @@ pub(super) const PER_CHANNEL: RateLimit = RateLimit {
     per: Duration::from_millis(1100),
 };
 
-/// An image that Slack has not processed within this time after the message was made is left out, so that no
-/// alert waits for an image forever.
+/// The time, counted from the message's creation, in which Slack must have processed an image. After that the
+/// image is left out, so that no alert waits for it forever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is no JSON object.

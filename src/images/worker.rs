@@ -42,7 +42,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The number of sent notices that the worker remembers; the operator's own memory has the rest.
-const TOLD_MAX: usize = 1024;
+const NOTIFIED_MAX: usize = 1024;
 
 /// Dependencies of an [`ImageWorker`].
 pub struct Parts {
@@ -74,7 +74,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     chance: Mutex<fastrand::Rng>,
-    told: Mutex<HashSet<(NoticeKind, String)>>,
+    notified: Mutex<HashSet<(NoticeKind, String)>>,
     hosts: Mutex<HostBook>,
     checker: Checker,
     caution: Caution,
@@ -93,7 +93,7 @@ impl ImageWorker {
             metrics: parts.metrics,
             clock: parts.clock,
             chance: Mutex::new(parts.chance),
-            told: Mutex::default(),
+            notified: Mutex::default(),
             hosts: Mutex::new(HostBook::new(PER_HOST)),
             checker: Checker::default(),
             caution,
@@ -240,7 +240,7 @@ impl Inner {
                 lost.event_id
             );
             let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
-            self.tell(Notice {
+            self.send_once(Notice {
                 kind,
                 subject,
                 text,
@@ -293,7 +293,7 @@ impl Inner {
                 self.emit(job, &verdict, log_reason);
                 self.ensure_kept(picture).await;
                 for notice in notices {
-                    self.tell(notice).await;
+                    self.send_once(notice).await;
                 }
             }
             Ok(Recorded::LeaseLost) => self.forget(&verdict).await,
@@ -383,13 +383,13 @@ impl Inner {
         });
     }
 
-    async fn tell(&self, notice: Notice) {
+    async fn send_once(&self, notice: Notice) {
         let first = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() >= TOLD_MAX {
-                told.clear();
+            let mut notified = self.notified.lock().unwrap_or_else(PoisonError::into_inner);
+            if notified.len() >= NOTIFIED_MAX {
+                notified.clear();
             }
-            told.insert((notice.kind, notice.subject.clone()))
+            notified.insert((notice.kind, notice.subject.clone()))
         };
         if first {
             self.operator.notify(notice).await;

@@ -18,7 +18,7 @@
 //!
 //! Guarantees:
 //!
-//! - A report is taken in once, even if it is pushed too, because both ways identify it by app and feedback id.
+//! - A report is taken in once, even if it is pushed too. Both ways identify it by app and feedback id.
 //! - A late report is delivered once. It is accepted in one transaction with its deliveries, and summaries are
 //!   made in one transaction.
 //!
@@ -50,7 +50,7 @@ use crate::telemetry::events::{BackfillFailed, BackfillMade};
 pub const REACH: Duration = Duration::from_secs(180 * 86_400);
 
 /// The number of consecutive comparisons with unpushed reports after which the operator is notified.
-const UNPUSHED_TOLD: u32 = 3;
+const UNPUSHED_NOTIFY: u32 = 3;
 
 /// How long after its creation a report may first appear in a list.
 const OVERLAP: Duration = Duration::from_secs(86_400);
@@ -102,7 +102,7 @@ pub struct State {
 impl State {
     /// Returns whether enough comparisons found unpushed reports that pushes must be broken.
     pub const fn nothing_is_pushed(&self) -> bool {
-        self.unpushed >= UNPUSHED_TOLD
+        self.unpushed >= UNPUSHED_NOTIFY
     }
 
     /// Returns the count of [`Self::unpushed`] after another comparison, which took in `taken` reports.
@@ -299,9 +299,9 @@ impl Backfill {
             unpushed: before.unpushed_after(report.taken.len(), last_push),
             failing: None,
         };
-        let tell = state.nothing_is_pushed() && state.unpushed > before.unpushed;
+        let report_missing = state.nothing_is_pushed() && state.unpushed > before.unpushed;
         lock(&self.states).insert(name.clone(), state.clone());
-        if tell {
+        if report_missing {
             self.intake
                 .operator
                 .notify(nothing_pushed(name, &state))

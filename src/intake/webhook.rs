@@ -6,7 +6,7 @@
 //! | 200 `{"challenge": …}` | the platform verified the URL |
 //! | 400, 401, 404, 408, 413 `{"error": …}` | refused; strangers see only this word |
 //! | 503 `too_many_bodies` | other bodies use up the memory budget ([`body`]); the platform retries |
-//! | 503 with `Retry-After` | not committed in time; the platform retries. If it was committed after all, the next push is a repeat |
+//! | 503 with `Retry-After` | not committed in time; the platform retries. After a late commit that is a repeat |
 //!
 //! The platform counts a 200 within 3 s as success. Otherwise it retries after 15 s, 5 min, 1 h and 6 h.
 //! Source: doc "Handle events".

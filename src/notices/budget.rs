@@ -63,7 +63,7 @@ struct Spent {
     given_before: usize,
     waiting: Option<Waiting>,
     /// When the last summary was sent; `None`: there was none.
-    told_at: Option<Timestamp>,
+    summarised_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Budget {
     /// Takes the summaries that are due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Gathered> {
         self.take(|kind, spent, since| {
-            let quiet = spent.told_at.is_none_or(|at| {
+            let quiet = spent.summarised_at.is_none_or(|at| {
                 // A clock that was set back must not silence a kind.
                 at > now || now.since(at) >= SUMMARY_AFTER
             });
@@ -134,7 +134,7 @@ impl Budget {
         .into_iter()
         .inspect(|gathered| {
             if let Some(spent) = self.0.get_mut(&gathered.kind) {
-                spent.told_at = Some(now);
+                spent.summarised_at = Some(now);
             }
         })
         .collect()
@@ -262,10 +262,13 @@ mod tests {
         ask(&mut budget, 0..100, NOW);
         assert_eq!(budget.due(NOW), [], "it waits for others");
         let then = NOW + GATHER_HOSTS;
-        let told = budget.due(then);
-        assert_eq!(told.len(), 1);
-        assert_eq!((told[0].count, told[0].or_more), (100, false));
-        assert_eq!(told[0].named, ["h0.example", "h1.example", "h2.example"]);
+        let summaries = budget.due(then);
+        assert_eq!(summaries.len(), 1);
+        assert_eq!((summaries[0].count, summaries[0].or_more), (100, false));
+        assert_eq!(
+            summaries[0].named,
+            ["h0.example", "h1.example", "h2.example"]
+        );
         ask(&mut budget, 100..150, then);
         assert_eq!(budget.due(then + SUMMARY_AFTER - GATHER), []);
         assert_eq!(budget.due(then + SUMMARY_AFTER)[0].count, 50);
@@ -278,10 +281,13 @@ mod tests {
             let host = format!("{host}.{}", "x".repeat(300));
             budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, NOW);
         }
-        let told = budget.rest();
-        assert_eq!((told[0].count, told[0].or_more), (SUBJECTS_MAX, true));
-        assert_eq!(told[0].named.len(), NAMED_MAX);
-        assert!(told[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
+        let summaries = budget.rest();
+        assert_eq!(
+            (summaries[0].count, summaries[0].or_more),
+            (SUBJECTS_MAX, true)
+        );
+        assert_eq!(summaries[0].named.len(), NAMED_MAX);
+        assert!(summaries[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
         assert_eq!(budget.rest(), []);
     }
 

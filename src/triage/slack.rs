@@ -13,7 +13,7 @@ use crate::telemetry::events::ButtonPressed;
 use crate::telemetry::words::CLICK_REFUSED;
 
 /// The time limit of an ephemeral reply.
-const TELL_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A destination in Slack whose messages carry buttons.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ impl EphemeralReply {
         let body = body.to_string().into();
         let sent = self
             .client
-            .post_to(&self.address, media_type, body, TELL_TIMEOUT);
+            .post_to(&self.address, media_type, body, REPLY_TIMEOUT);
         match sent.await {
             Ok(Ok(answer)) if answer.status == 200 => {}
             Ok(Ok(answer)) => {

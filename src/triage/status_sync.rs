@@ -136,7 +136,7 @@ impl StatusSync {
         match recorded {
             Ok(Recorded::Recorded) => {
                 if let StatusVerdict::Dead { reason } = verdict {
-                    self.tell(&job, &reason).await;
+                    self.notify_refused(&job, &reason).await;
                 }
             }
             Ok(Recorded::LeaseLost) => {}
@@ -147,7 +147,7 @@ impl StatusSync {
         }
     }
 
-    async fn tell(&self, job: &StatusJob, reason: &str) {
+    async fn notify_refused(&self, job: &StatusJob, reason: &str) {
         let notice = Notice {
             kind: NoticeKind::StatusNotSet,
             subject: job.via.to_string(),

@@ -3,7 +3,7 @@
 //! | answer | meaning |
 //! | --- | --- |
 //! | 200, empty | accepted; the message shows it a moment later, or an ephemeral reply says why not |
-//! | 401, 404, 408, 413, 503 `{"error": …}` | not signed by Slack; no such destination; too slow; too large; too many others |
+//! | 401, 404, 408, 413, 503 `{"error": …}` | unsigned; no such destination; too slow; too large; too many others |
 //!
 //! Slack requires an answer within 3 s and resends an action without one. Source: docs.slack.dev "Handling user
 //! interaction".

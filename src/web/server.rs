@@ -62,7 +62,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The time in which an arriving request must be complete after a soft stop.
-const LAST_CALL: Duration = Duration::from_secs(1);
+const STOP_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// State that all connections share.
 #[derive(Clone)]
@@ -71,25 +71,25 @@ struct Shared {
     limits: Limits,
     tasks: Tasks,
     /// True while a new connection waits for another to end.
-    crowded: watch::Receiver<bool>,
+    full: watch::Receiver<bool>,
 }
 
 /// Serves until the soft stop. Run it by [`Tasks::spawn`]; its connections are tasks of their own.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, tasks: Tasks) {
     let slots = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
     let slots = Arc::new(Semaphore::new(slots));
-    let (crowding, crowded) = watch::channel(false);
+    let (full_sender, full) = watch::channel(false);
     let shared = Shared {
         router: TowerToHyperService::new(router),
         limits,
         tasks: tasks.clone(),
-        crowded,
+        full,
     };
     let accepting = async {
         loop {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
-                    let slot = slot(&slots, &crowding).await;
+                    let slot = slot(&slots, &full_sender).await;
                     // The task ends with its connection or at the hard stop, so no one waits for it.
                     drop(tasks.spawn_brief(connection(stream, slot, shared.clone())));
                 }
@@ -107,13 +107,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, tasks:
 }
 
 /// Waits for room for one more connection. While there is none, idle connections are asked to close.
-async fn slot(slots: &Arc<Semaphore>, crowding: &watch::Sender<bool>) -> OwnedSemaphorePermit {
+async fn slot(slots: &Arc<Semaphore>, full_sender: &watch::Sender<bool>) -> OwnedSemaphorePermit {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
         return slot;
     }
-    crowding.send_replace(true);
+    full_sender.send_replace(true);
     let slot = Arc::clone(slots).acquire_owned().await;
-    crowding.send_replace(false);
+    full_sender.send_replace(false);
     slot.expect("the semaphore is never closed")
 }
 
@@ -157,28 +157,28 @@ async fn exchange(stream: TcpStream, activity: &Activity, shared: Shared) {
         // The connection broke, or either side closed it; nothing can be done about that.
         _ended = serving.as_mut() => return,
         () = stopping.cancelled() => {}
-        () = crowd(shared.crowded, activity) => {}
+        () = room_needed(shared.full, activity) => {}
     }
     // Closes at once if it is idle between two requests, else after its next answer.
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         _ended = serving.as_mut() => {}
-        () = last_call(&stopping, activity) => {}
+        () = incomplete_after_stop(&stopping, activity) => {}
     }
 }
 
 /// Resolves when a new connection waits and this one can close. While a (first) request is arriving, the
 /// connection is kept until that is answered.
-async fn crowd(mut crowded: watch::Receiver<bool>, activity: &Activity) {
+async fn room_needed(mut full: watch::Receiver<bool>, activity: &Activity) {
     // An error means that the accept loop has ended, at the stop: no more requests then either.
-    crowded.wait_for(|&crowded| crowded).await.ok();
+    full.wait_for(|&full| full).await.ok();
     activity.begun().await;
 }
 
 /// Resolves some time after the soft stop if no request is complete by then.
-async fn last_call(stopping: &CancellationToken, activity: &Activity) {
+async fn incomplete_after_stop(stopping: &CancellationToken, activity: &Activity) {
     stopping.cancelled().await;
-    sleep(LAST_CALL).await;
+    sleep(STOP_HEAD_TIMEOUT).await;
     if !activity.awaits_request() {
         std::future::pending::<()>().await;
     }

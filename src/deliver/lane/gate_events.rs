@@ -1,5 +1,5 @@
-//! Acts on what changes at a lane's gate: stores and reports it, applies reloads and `destinations resume`,
-//! hands waiting messages to the fallback, and ends those that were tried for too long.
+//! Handles the changes of a lane's gate: stores and reports them, applies reloads and `destinations resume`.
+//! Reroutes waiting messages to the fallback, and ends those that were tried for too long.
 
 use std::sync::Arc;
 use std::time::Duration;

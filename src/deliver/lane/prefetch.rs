@@ -157,9 +157,9 @@ impl Prefetcher {
         self.ready.drain(..count).collect()
     }
 
-    /// Starts a poll unless one is running. It leases as many deliveries as may start and, of those that may
-    /// follow, as many as a fast destination uses until the next answer. Returns after how long to call it
-    /// again at the latest.
+    /// Starts a poll unless one is running. It leases as many deliveries as may start. Of those that may follow,
+    /// it leases what a fast destination uses until the next answer. Returns after how long to call it again at
+    /// the latest.
     pub(in crate::deliver) fn look(
         &mut self,
         wanted: Wanted,

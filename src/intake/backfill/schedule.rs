@@ -9,9 +9,9 @@ const WAKE_APART: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The number of consecutive failures after which the operator is notified.
-const FAILURES_TOLD: u32 = 3;
+const FAILURES_NOTIFY: u32 = 3;
 /// The time between notices while passes keep failing.
-const TELL_AGAIN: Duration = Duration::from_secs(86_400);
+const NOTIFY_AGAIN: Duration = Duration::from_secs(86_400);
 
 /// The schedule of one app's passes.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Turn {
     /// When the last pass that a wake caused was due.
     woken_for: Option<Instant>,
     failures: u32,
-    told_at: Option<Instant>,
+    notified_at: Option<Instant>,
 }
 
 impl Turn {
@@ -30,7 +30,7 @@ impl Turn {
             due_at,
             woken_for: None,
             failures: 0,
-            told_at: None,
+            notified_at: None,
         }
     }
 
@@ -77,12 +77,12 @@ impl Turn {
             false => every.min(FIRST_PAUSE * 2_u32.pow(doublings)),
         };
         self.due_at = now + pause + pause.mul_f64(chance / 10.0);
-        let tell = (for_good || self.failures >= FAILURES_TOLD)
-            && self.told_at.is_none_or(|at| now >= at + TELL_AGAIN);
-        if tell {
-            self.told_at = Some(now);
+        let notify = (for_good || self.failures >= FAILURES_NOTIFY)
+            && self.notified_at.is_none_or(|at| now >= at + NOTIFY_AGAIN);
+        if notify {
+            self.notified_at = Some(now);
         }
-        tell
+        notify
     }
 }
 
@@ -127,15 +127,15 @@ mod tests {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         let mut pauses = Vec::new();
-        let mut told = Vec::new();
+        let mut notified = Vec::new();
         for _ in 0..9 {
-            told.push(turn.failed(now, HOUR, false, 0.0));
+            notified.push(turn.failed(now, HOUR, false, 0.0));
             pauses.push((turn.due_at() - now).as_secs());
         }
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        assert_eq!(told.iter().position(|told| *told), Some(2));
-        assert_eq!(told.iter().filter(|told| **told).count(), 1);
-        assert!(turn.failed(now + TELL_AGAIN, HOUR, false, 0.0));
+        assert_eq!(notified.iter().position(|notified| *notified), Some(2));
+        assert_eq!(notified.iter().filter(|notified| **notified).count(), 1);
+        assert!(turn.failed(now + NOTIFY_AGAIN, HOUR, false, 0.0));
         turn.succeeded(now, HOUR, 0.0);
         assert!(!turn.failed(now, HOUR, false, 0.0), "a new row begins");
     }

@@ -45,7 +45,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::events::PanicCaught;
 
 /// The pause after a panic of a supervisor.
-const BREATH: Duration = Duration::from_secs(1);
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// The apps to connect, each with its client; a reload replaces them.
 pub type Settings = BTreeMap<AppName, (App, FeishuClient)>;
@@ -111,7 +111,7 @@ impl LongConnections {
                     if ended.is_err() {
                         let task = "long connection";
                         self.intake.metrics.emit(PanicCaught { task });
-                        tokio::time::sleep(BREATH).await;
+                        tokio::time::sleep(PANIC_PAUSE).await;
                     }
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     links.running.retain(|_, link| link.id != id);

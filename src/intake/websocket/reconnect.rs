@@ -1,6 +1,6 @@
 //! Decides when to reconnect. It is pure: random numbers are an argument.
 //!
-//! The platform's own clients wait up to 25 s and then retry every 90 s, so a short fault costs them a minute
+//! The platform's own clients wait up to 25 s and then retry every 90 s. So a short fault costs them a minute
 //! and a half of events. Here the first attempt follows within a second, and further ones after growing pauses.
 //! Faults that need an operator (credentials, the wrong platform) are retried every few minutes, forever. The
 //! operator is notified, and a reload retries at once.

@@ -24,7 +24,7 @@ use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened
 /// "Use long connection".
 const STORE_WITHIN: Duration = Duration::from_millis(2500);
 /// The time between two checks for an outage.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+const CHECK_EVERY: Duration = Duration::from_secs(15);
 
 /// Keeps one app connected.
 pub(super) struct Supervisor {
@@ -179,6 +179,6 @@ async fn alarm(operator: Operator, app: AppName, board: ConnectionStates) {
         if let Some(notice) = outage.look(&app, down.as_ref(), Instant::now()) {
             operator.notify(notice).await;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }
