@@ -133,7 +133,7 @@ impl Dependencies {
         operator: &Operator,
         seed: u64,
     ) -> Dispatcher {
-        let means = deliver::Deps {
+        let deps = deliver::Deps {
             store: self.store.clone(),
             archive: self.archive.clone(),
             operator: operator.clone(),
@@ -142,7 +142,7 @@ impl Dependencies {
             tasks: self.tasks.clone(),
             buttons: self.buttons.clone(),
         };
-        Dispatcher::new(means, in_force.deliver.clone(), seed)
+        Dispatcher::new(deps, in_force.deliver.clone(), seed)
     }
 
     /// Builds the worker that fetches images.

@@ -94,7 +94,7 @@ pub enum EventSource {
 
 /// A relay that is wired and bound, but does not run yet.
 pub struct App {
-    ground: Dependencies,
+    deps: Dependencies,
     in_force: Reloadable,
     operator: Operator,
     intake: Intake,
@@ -116,27 +116,27 @@ impl App {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Result<Self, StartError> {
-        let ground = Dependencies::open(&config, clock).await?;
+        let deps = Dependencies::open(&config, clock).await?;
         let listener = bind(config.server.listen)?;
         let admin_listener = match config.server.admin_listen {
             Some(address) => Some(bind(address)?),
             None => None,
         };
-        let parts = ServiceSettings::build(&config, ground.link_key)?;
+        let parts = ServiceSettings::build(&config, deps.link_key)?;
         let in_force = Reloadable::new(config, parts);
 
-        let operator = ground.operator(&in_force);
-        let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
-        let intake = ground.intake(&in_force, &operator, &closing);
+        let operator = deps.operator(&in_force);
+        let (closing, status_worker) = deps.closing(&in_force, &operator, seed);
+        let intake = deps.intake(&in_force, &operator, &closing);
         let apps: Vec<AppName> = in_force.intake.get().apps.keys().cloned().collect();
-        intake.pushes().read(&ground.store, &apps).await?;
+        intake.pushes().read(&deps.store, &apps).await?;
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         Ok(Self {
-            connections: ground.connections(&in_force, &intake, &backfill, seed),
-            dispatcher: ground.dispatcher(&in_force, &operator, seed),
-            image_worker: ground.image_worker(&in_force, &operator, seed),
-            sweeper: ground.sweeper(&in_force),
-            ground,
+            connections: deps.connections(&in_force, &intake, &backfill, seed),
+            dispatcher: deps.dispatcher(&in_force, &operator, seed),
+            image_worker: deps.image_worker(&in_force, &operator, seed),
+            sweeper: deps.sweeper(&in_force),
+            deps,
             in_force,
             operator,
             intake,
@@ -171,15 +171,15 @@ impl App {
 
     fn web_state(&self) -> WebState {
         WebState {
-            store: self.ground.store.clone(),
-            archive: self.ground.archive.clone(),
+            store: self.deps.store.clone(),
+            archive: self.deps.archive.clone(),
             probed: web::health::Probed::default(),
             links: self.in_force.links.clone(),
-            metrics: Arc::clone(&self.ground.metrics),
-            clock: Arc::clone(&self.ground.clock),
+            metrics: Arc::clone(&self.deps.metrics),
+            clock: Arc::clone(&self.deps.clock),
             closing: self.closing.clone(),
-            tasks: self.ground.tasks.clone(),
-            stopping: self.ground.tasks.stopping(),
+            tasks: self.deps.tasks.clone(),
+            stopping: self.deps.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
             paces: self.in_force.paces.clone(),
@@ -195,8 +195,8 @@ impl App {
     /// Starts every service.
     pub async fn start(self) -> Running {
         let web = self.web_state();
-        let (ground, config) = (self.ground, self.in_force.config.get());
-        let (metrics, at) = (&ground.metrics, ground.clock.now());
+        let (deps, config) = (self.deps, self.in_force.config.get());
+        let (metrics, at) = (&deps.metrics, deps.clock.now());
         metrics.name(service_settings::names_counted(&config));
         metrics.emit(RelayStarted { at });
         metrics.emit(ConfigurationTaken {
@@ -208,11 +208,11 @@ impl App {
             connections,
             ..Default::default()
         };
-        let tasks = &ground.tasks;
+        let tasks = &deps.tasks;
         let mut public =
             intake::webhook::routes(self.intake).merge(web::public_routes(web.clone()));
         let serve = |name, listener, routes| {
-            let routes = web::caught(routes, Arc::clone(&ground.metrics));
+            let routes = web::caught(routes, Arc::clone(&deps.metrics));
             let server = web::server::serve(listener, routes, limits, tasks.clone());
             tasks.spawn(name, server);
         };
@@ -224,19 +224,19 @@ impl App {
             None => public = public.merge(web::admin_routes(web)),
         }
         serve("server", self.listener, public);
-        ground.watch(&self.operator);
+        deps.watch(&self.operator);
         tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
-        let (paced, until) = (Arc::clone(&ground.metrics), tasks.stopping());
+        let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("log", async move { paced.write_left_out(until).await });
         tasks.spawn("notices", self.operator.clone().run(tasks.stopping()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {
-            ground,
+            deps,
             in_force,
             operator,
             connections: self.connections,

@@ -32,7 +32,7 @@ const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 /// Finds orphaned deliveries. Clones share their dependencies.
 #[derive(Clone)]
 pub(super) struct Orphans {
-    pub(super) ground: Dependencies,
+    pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
 }
@@ -47,7 +47,7 @@ impl Orphans {
     /// Handles orphaned deliveries after a reload, and once more for deliveries that the old rules create late.
     pub(super) async fn on_reload(&self) {
         self.settle().await;
-        let (orphans, tasks) = (self.clone(), self.ground.tasks.clone());
+        let (orphans, tasks) = (self.clone(), self.deps.tasks.clone());
         let stopping = tasks.stopping();
         let late = async move {
             tokio::select! {
@@ -62,7 +62,7 @@ impl Orphans {
 
     /// Starts a task that searches for orphaned deliveries until the soft stop.
     pub(super) fn begin(self) {
-        let tasks = self.ground.tasks.clone();
+        let tasks = self.deps.tasks.clone();
         let destinations = self.in_force.destinations.clone();
         let orphans = Arc::new(self);
         let settle = move |known: Vec<DestinationName>| {
@@ -81,7 +81,7 @@ impl Orphans {
         let settings = self.in_force.deliver.get();
         for (name, destination) in &settings.destinations {
             for old in &destination.common().was {
-                match self.ground.store.rename_destination(old, name).await {
+                match self.deps.store.rename_destination(old, name).await {
                     Ok(0) => {}
                     Ok(count) => {
                         tracing::info!(old = %old, destination = %name, count, "moved deliveries to their destination's new name");
@@ -96,7 +96,7 @@ impl Orphans {
 
     async fn settle_unknown(&self, known: &[DestinationName]) {
         let reason = "the destination is no longer in the configuration";
-        let settled = match self.ground.store.settle_orphans(known, WAIT, reason).await {
+        let settled = match self.deps.store.settle_orphans(known, WAIT, reason).await {
             Ok(settled) => settled,
             Err(error) => {
                 tracing::error!(%error, "failed to find deliveries to unknown destinations");
@@ -111,7 +111,7 @@ impl Orphans {
                 reason: Some(reason),
                 latency: None,
             };
-            self.ground.metrics.emit(ended);
+            self.deps.metrics.emit(ended);
         }
         for (destination, count) in settled.missing {
             let text = format!(

@@ -19,7 +19,7 @@ use crate::telemetry::events::{ConfigurationTaken, Reloaded};
 
 /// A running relay.
 pub struct Running {
-    pub(super) ground: Dependencies,
+    pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
     pub(super) connections: LongConnections,
@@ -31,7 +31,7 @@ impl Running {
     /// Returns the handler of deliveries whose destination was removed.
     pub(super) fn orphans(&self) -> Orphans {
         Orphans {
-            ground: self.ground.clone(),
+            deps: self.deps.clone(),
             in_force: self.in_force.clone(),
             operator: self.operator.clone(),
         }
@@ -51,7 +51,7 @@ impl Running {
             .await;
             return false;
         };
-        let parts = match ServiceSettings::build(&config, self.ground.link_key) {
+        let parts = match ServiceSettings::build(&config, self.deps.link_key) {
             Ok(parts) => parts,
             Err(error) => {
                 self.refuse(1, &error.to_string()).await;
@@ -67,18 +67,18 @@ impl Running {
         }
         let changes = config::changes(&self.in_force.config.get(), &config);
         telemetry::set_level(config.log.level);
-        let metrics = &self.ground.metrics;
+        let metrics = &self.deps.metrics;
         metrics.name(names_counted(&config));
         metrics.emit(ConfigurationTaken {
             hash: &config.hash,
-            at: self.ground.clock.now(),
+            at: self.deps.clock.now(),
         });
         self.in_force.replace(config, parts);
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         self.orphans().on_reload().await;
-        if let Err(error) = self.ground.store.make_images_due().await {
+        if let Err(error) = self.deps.store.make_images_due().await {
             tracing::warn!(%error, "failed to make images due after the reload; they keep their times");
         }
         metrics.emit(Reloaded {
@@ -97,7 +97,7 @@ impl Running {
         if new.server.allow_empty {
             return None;
         }
-        let stats = match self.ground.store.stats().await {
+        let stats = match self.deps.store.stats().await {
             Ok(stats) => stats,
             Err(error) => {
                 return Some(format!(
@@ -138,7 +138,7 @@ impl Running {
     }
 
     async fn refuse(&self, mistakes: usize, reason: &str) {
-        self.ground.metrics.emit(Reloaded {
+        self.deps.metrics.emit(Reloaded {
             result: Err(mistakes),
         });
         self.in_force.reload_refused.set(Some(reason.to_owned()));
@@ -154,18 +154,18 @@ impl Running {
 
     /// Returns the relay's tasks, to stop them and to wait for their end.
     pub fn tasks(&self) -> &Tasks {
-        &self.ground.tasks
+        &self.deps.tasks
     }
 
     /// Resolves when the store has ended: see [`Self::journal_has_ended`].
     pub async fn journal_ends(&self) {
-        self.ground.store.ended().await;
+        self.deps.store.ended().await;
     }
 
     /// Returns whether the store writes nothing any more. The results of the latest sends may then not be
     /// recorded.
     pub fn journal_has_ended(&self) -> bool {
-        self.ground.store.has_ended()
+        self.deps.store.has_ended()
     }
 
     /// Returns how long a stop may take.

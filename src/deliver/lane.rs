@@ -21,7 +21,7 @@ use self::gate::{Gate, Limits};
 use self::gate_events::Failover;
 use self::limits::SharedLimits;
 use self::permit::SharedGate;
-use self::prefetch::{LOOK_AGAIN, Prefetched, Prefetcher, READY_FOR_EACH, STORE_PAUSE, Wanted};
+use self::prefetch::{POLL_AGAIN, Prefetched, Prefetcher, READY_FOR_EACH, STORE_PAUSE, Wanted};
 use super::Settings;
 use super::attempt::Sender;
 use crate::destination::Destination;
@@ -117,7 +117,7 @@ impl Lane {
                 Ok(()) = self.wakeups.changed() => {
                     self.news = true;
                     self.failover.on_news();
-                    self.prefetcher.look_now();
+                    self.prefetcher.poll_now();
                 }
                 () = tokio::time::sleep(pause) => {}
             }
@@ -177,13 +177,13 @@ impl Lane {
                     probe: permits.probe,
                 };
                 self.prefetcher
-                    .look(wanted, destination.as_ref(), &self.sender.clock)
+                    .poll(wanted, destination.as_ref(), &self.sender.clock)
             }
         };
         let failing = self.gate.with(|gate| gate.is_failing());
         match (busy, failing || !self.is_idle()) {
             (true, _) => Duration::ZERO,
-            (false, true) => pause.min(LOOK_AGAIN),
+            (false, true) => pause.min(POLL_AGAIN),
             (false, false) => pause,
         }
     }

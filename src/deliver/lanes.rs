@@ -27,26 +27,26 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Builds a dispatcher that does not run yet. `seed` seeds the random generator for jitter.
-    pub fn new(means: Deps, settings: Current<Settings>, seed: u64) -> Self {
+    pub fn new(deps: Deps, settings: Current<Settings>, seed: u64) -> Self {
         let uploader = Uploader::new(
-            means.store.clone(),
-            means.archive.clone(),
-            means.operator.clone(),
-            means.tasks.clone(),
+            deps.store.clone(),
+            deps.archive.clone(),
+            deps.operator.clone(),
+            deps.tasks.clone(),
         );
         let preparer = Preparer {
-            archive: means.archive,
-            operator: means.operator.clone(),
-            metrics: Arc::clone(&means.metrics),
-            clock: Arc::clone(&means.clock),
+            archive: deps.archive,
+            operator: deps.operator.clone(),
+            metrics: Arc::clone(&deps.metrics),
+            clock: Arc::clone(&deps.clock),
             uploader,
-            buttons: means.buttons,
+            buttons: deps.buttons,
         };
         let sender = Sender {
-            store: means.store,
-            operator: means.operator,
-            metrics: means.metrics,
-            clock: means.clock,
+            store: deps.store,
+            operator: deps.operator,
+            metrics: deps.metrics,
+            clock: deps.clock,
             preparer,
             chance: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
         };
@@ -70,31 +70,31 @@ impl Dispatcher {
 
     /// Runs the lanes until `stopping`, then until their sends in flight have ended.
     pub async fn run(self, stopping: CancellationToken) {
-        let mut lines = Lines::default();
+        let mut lanes = Lines::default();
         while !stopping.is_cancelled() {
-            self.match_lines(&mut lines, &stopping).await;
+            self.match_lanes(&mut lanes, &stopping).await;
             tokio::select! {
                 () = stopping.cancelled() => break,
                 () = self.reloaded.notified() => {}
-                Some(ended) = lines.tasks.join_next_with_id() => {
+                Some(ended) = lanes.tasks.join_next_with_id() => {
                     if ended.is_err() {
                         self.sender.metrics.emit(PanicCaught { task: "line" });
                     }
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    lines.running.retain(|_, line| line.id != id);
+                    lanes.running.retain(|_, lane| lane.id != id);
                 }
             }
         }
-        while lines.tasks.join_next().await.is_some() {}
+        while lanes.tasks.join_next().await.is_some() {}
     }
 
     /// Starts a lane for each new destination, and ends the lanes of removed ones.
-    async fn match_lines(&self, lines: &mut Lines, stopping: &CancellationToken) {
+    async fn match_lanes(&self, lanes: &mut Lines, stopping: &CancellationToken) {
         let settings = self.settings.get();
-        lines.running.retain(|name, line| {
+        lanes.running.retain(|name, lane| {
             let stays = settings.destinations.contains_key(name);
             if !stays {
-                line.ending.cancel();
+                lane.ending.cancel();
             }
             stays
         });
@@ -103,7 +103,7 @@ impl Dispatcher {
             Vec::new()
         });
         for (name, destination) in &settings.destinations {
-            if lines.running.contains_key(name) {
+            if lanes.running.contains_key(name) {
                 continue;
             }
             let record = gates.iter().find(|gate| gate.destination == *name).cloned();
@@ -111,8 +111,8 @@ impl Dispatcher {
             let shared = self.shared.clone();
             let lane = Lane::new(Arc::clone(destination), settings, sender, shared, record);
             let ending = stopping.child_token();
-            let id = lines.tasks.spawn(lane.run(ending.clone())).id();
-            lines.running.insert(name.clone(), Running { id, ending });
+            let id = lanes.tasks.spawn(lane.run(ending.clone())).id();
+            lanes.running.insert(name.clone(), Running { id, ending });
         }
     }
 }

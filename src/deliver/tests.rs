@@ -128,7 +128,7 @@ impl Bench {
     fn dispatcher(&self) -> Dispatcher {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
-        let means = Deps {
+        let deps = Deps {
             operator: Operator::new(
                 store.clone(),
                 Arc::clone(&metrics),
@@ -148,7 +148,7 @@ impl Bench {
             names: Directory::default(),
             links: None,
         });
-        Dispatcher::new(means, settings, 1)
+        Dispatcher::new(deps, settings, 1)
     }
 
     async fn accept(&self, id: &str) {
@@ -318,30 +318,30 @@ async fn prefetched_delivery_is_released_before_its_lease_ends() {
     let chat = Arc::clone(&bench.chat);
     let clock: Arc<dyn Clock> = Arc::clone(&bench.clock) as Arc<dyn Clock>;
     let shared = SharedLimits::default();
-    let mut leasing = Prefetcher::new(CHAT.into(), bench.store.clone(), shared);
-    let look = |leasing: &mut Prefetcher, may_start| {
+    let mut prefetcher = Prefetcher::new(CHAT.into(), bench.store.clone(), shared);
+    let poll = |prefetcher: &mut Prefetcher, may_start| {
         let wanted = Wanted {
             may_start,
             may_follow: usize::MAX,
             probe: false,
         };
-        leasing.look(wanted, chat.as_ref(), &clock);
+        prefetcher.poll(wanted, chat.as_ref(), &clock);
     };
 
-    look(&mut leasing, 1);
-    leasing.sends_ended(1);
-    leasing.answered().await;
-    assert!(leasing.take_next().is_some() && leasing.take_next().is_none());
-    look(&mut leasing, 0);
-    leasing.answered().await;
-    assert_eq!(leasing.take_stale(NOW).len(), 0);
-    let ready = leasing.take_stale(NOW + Duration::from_secs(60));
+    poll(&mut prefetcher, 1);
+    prefetcher.sends_ended(1);
+    prefetcher.answered().await;
+    assert!(prefetcher.take_next().is_some() && prefetcher.take_next().is_none());
+    poll(&mut prefetcher, 0);
+    prefetcher.answered().await;
+    assert_eq!(prefetcher.take_stale(NOW).len(), 0);
+    let ready = prefetcher.take_stale(NOW + Duration::from_secs(60));
     assert_eq!(ready.len(), READY_FOR_EACH, "for the one that ended");
 
     // After `take_stale` the lane counts as slow, so it leases no more than may start.
-    look(&mut leasing, 1);
-    leasing.answered().await;
-    assert_eq!(leasing.take_all().len(), 1);
+    poll(&mut prefetcher, 1);
+    prefetcher.answered().await;
+    assert_eq!(prefetcher.take_all().len(), 1);
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ impl ImageWorker {
         }
     }
 
-    /// Works on due images, at most [`CONCURRENCY`] at once. Returns their number.
+    /// Works on due images, at most `CONCURRENCY` at once. Returns their number.
     pub async fn step(&self) -> Result<usize, StoreError> {
         let mut at_work = JoinSet::new();
         let look = self.start_due(&mut at_work).await?;

@@ -66,7 +66,7 @@ impl StatusSync {
         }
     }
 
-    /// Sends due statuses, at most [`CONCURRENCY`] at once. Returns their number.
+    /// Sends due statuses, at most `CONCURRENCY` at once. Returns their number.
     async fn step(self: &Arc<Self>) -> usize {
         let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
             Ok(leases) => leases,

@@ -134,7 +134,7 @@ impl Lane {
             }
             Change::WorksAgain => {
                 self.emit_gate_state();
-                self.prefetcher.look_now();
+                self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
                     tracing::warn!(destination = %self.name, %error, "failed to make retries due; they keep their times");
                 }

@@ -19,7 +19,7 @@ use crate::store::{Store, Work};
 
 /// A lane that has work polls at least this often, because due times are wall times and the wall clock may
 /// jump.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const POLL_AGAIN: Duration = Duration::from_secs(1);
 /// A lane without work polls this often. Wakeups announce new work; the poll finds leases that were never
 /// closed.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -65,9 +65,9 @@ pub(in crate::deliver) struct Prefetcher {
     shared: SharedLimits,
     ready: VecDeque<Prefetched>,
     /// The running poll, at most one.
-    looking: JoinSet<Looked>,
+    polling: JoinSet<Looked>,
     /// The next poll is not before this time.
-    look_at: Instant,
+    poll_at: Instant,
     /// Number of sends that ended during the current poll.
     ended: usize,
     /// Number of sends that ended during the last poll.
@@ -93,8 +93,8 @@ impl Prefetcher {
             store,
             shared,
             ready: VecDeque::new(),
-            looking: JoinSet::new(),
-            look_at: Instant::now(),
+            polling: JoinSet::new(),
+            poll_at: Instant::now(),
             ended: 0,
             ended_last: 0,
             bytes_each: 0,
@@ -105,14 +105,14 @@ impl Prefetcher {
     }
 
     /// Polls at once, because there may be new work.
-    pub(in crate::deliver) fn look_now(&mut self) {
-        self.look_at = Instant::now();
+    pub(in crate::deliver) fn poll_now(&mut self) {
+        self.poll_at = Instant::now();
         self.news = true;
     }
 
     /// Counts sends that have ended.
     pub(in crate::deliver) fn sends_ended(&mut self, count: usize) {
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             self.ended += count;
         }
     }
@@ -138,7 +138,7 @@ impl Prefetcher {
 
     /// Ends the prefetching. Waits for a running poll and returns all deliveries, none of which will begin.
     pub(super) async fn end(&mut self) -> Vec<Prefetched> {
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             self.answered().await;
         }
         self.take_all()
@@ -160,7 +160,7 @@ impl Prefetcher {
     /// Starts a poll unless one is running. It leases as many deliveries as may start. Of those that may follow,
     /// it leases what a fast destination uses until the next answer. Returns after how long to call it again at
     /// the latest.
-    pub(in crate::deliver) fn look(
+    pub(in crate::deliver) fn poll(
         &mut self,
         wanted: Wanted,
         destination: &dyn Destination,
@@ -171,7 +171,7 @@ impl Prefetcher {
             may_follow,
             probe,
         } = wanted;
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             return IDLE;
         }
         let ahead = (self.ended_last * READY_FOR_EACH)
@@ -183,12 +183,12 @@ impl Prefetcher {
         if count == 0 || count < self.ready.len() {
             return IDLE;
         }
-        let pause = self.look_at.saturating_duration_since(Instant::now());
+        let pause = self.poll_at.saturating_duration_since(Instant::now());
         if !pause.is_zero() {
             return pause;
         }
         self.turn = self.turn.wrapping_add(usize::from(probe));
-        let look = Poll {
+        let poll = Poll {
             probe: probe.then_some(self.turn),
             // Only time has passed, and reading the due times is cheaper than a lease.
             due_first: !std::mem::take(&mut self.news) && self.idle_for < IDLE,
@@ -201,31 +201,31 @@ impl Prefetcher {
         };
         self.ended = 0;
         // Wakeups during this poll cause another poll afterwards.
-        self.look_at = Instant::now() + IDLE;
-        self.looking.spawn(async move { look.run(count).await });
+        self.poll_at = Instant::now() + IDLE;
+        self.polling.spawn(async move { poll.run(count).await });
         IDLE
     }
 
     /// Resolves when the store has answered; never while no poll runs.
     pub(in crate::deliver) async fn answered(&mut self) {
-        let Some(looked) = self.looking.join_next().await else {
+        let Some(polled) = self.polling.join_next().await else {
             return std::future::pending().await;
         };
         let now = Instant::now();
-        let Ok(looked) = looked else {
-            self.look_at = now + STORE_PAUSE;
+        let Ok(polled) = polled else {
+            self.poll_at = now + STORE_PAUSE;
             return;
         };
         let Looked {
             leases,
             limits,
             pause,
-        } = looked;
+        } = polled;
         self.idle_for = pause;
         self.ended_last = self.ended;
         self.bytes_each = mean_bytes(&leases);
-        let news = self.look_at <= now;
-        self.look_at = match leases.is_empty() && !news {
+        let news = self.poll_at <= now;
+        self.poll_at = match leases.is_empty() && !news {
             true => now + pause,
             false => now,
         };
@@ -311,7 +311,7 @@ impl Poll {
         // turn.
         self.shared
             .begin(&self.paces, at)
-            .map_err(|next_at| next_at.duration_since(at).min(LOOK_AGAIN))?;
+            .map_err(|next_at| next_at.duration_since(at).min(POLL_AGAIN))?;
         let leases = self.lease_due(1).await;
         if leases.is_err() {
             self.shared.give_back(&self.paces, at);
@@ -345,7 +345,7 @@ impl Poll {
     /// Returns the time until the next delivery is due; zero if one is due. `Err`: the store does not answer.
     async fn until_next_due(&self) -> Result<Duration, Duration> {
         match self.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) => Ok(due_at.since(self.clock.now()).min(LOOK_AGAIN)),
+            Ok(Some(due_at)) => Ok(due_at.since(self.clock.now()).min(POLL_AGAIN)),
             Ok(None) => Ok(IDLE),
             Err(_) => Err(STORE_PAUSE),
         }
