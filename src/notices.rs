@@ -1,12 +1,11 @@
-//! The relay's own word to its operator: what stopped, died, is in danger or was refused.
+//! Sends operator notices: what was stopped, failed, is at risk or was refused.
 //!
-//! A notice is an event of the relay's own in the store, with at most one delivery, to the
-//! destination that `operator.notify` names. Its id is its kind, its subject and the hour: the store
-//! knows it as a repeat within that hour, whoever gives it and however often, and so a notice about
-//! a notice ends where it began.
+//! A notice is stored as an event of the relay itself. It has at most one delivery, to the destination that
+//! `operator.notify` names. Its id consists of its kind, its subject and the hour. So the store recognises a
+//! repeat within that hour, and a notice about a failed notice does not cause further ones.
 //!
-//! Strangers cause some of them, so their number is limited (`budget`): what is beyond that is counted and told
-//! together. A notice never goes before a report.
+//! Strangers can cause some notices, so their number is limited (`budget`). Notices beyond the limit are
+//! counted and summarised. A notice never has priority over a report.
 
 mod budget;
 
@@ -25,23 +24,23 @@ use crate::model::{
 use crate::store::{Accepted, Arrival, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
 
-/// The type of a notice in the store.
+/// The event type of a notice in the store.
 pub const NOTICE: &str = "feedback_relay.notice";
 
-/// What stands in the place of the receiving app.
+/// The value of a notice event in place of the receiving app.
 const VIA: &str = "relay";
 
-/// One notice of a kind and subject is given in so many seconds.
+/// The time in seconds within which a notice of the same kind and subject is a repeat.
 const REPEAT_AFTER_SECS: i64 = 3600;
 const HOUR_MILLIS: i64 = REPEAT_AFTER_SECS * 1000;
 
-/// What stands for the subject in the id of notices that are told together.
+/// The id of a summary contains this word in place of a subject.
 const TOGETHER: &str = "together";
 
-/// How often it is looked for notices that wait to be told together.
+/// The time between two checks for summaries that are due.
 const GATHERED_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells the operator. Clones share everything.
+/// Sends operator notices. Clones share everything.
 #[derive(Clone)]
 pub struct Operator {
     budget: Arc<Mutex<Budget>>,
@@ -52,7 +51,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Tells through `notify`, or through log and store alone where that is `None`.
+    /// Builds a sender that delivers to `notify`; if that is `None`, notices go to the log and the store alone.
     pub fn new(
         store: Store,
         metrics: Arc<Metrics>,
@@ -68,8 +67,8 @@ impl Operator {
         }
     }
 
-    /// Gives a notice, unless it was given within the hour. If its kind has had its share of this hour, it is
-    /// counted and told with others later. Where the store does not take it, it is in the log.
+    /// Sends a notice, unless it was sent within the hour. If its kind has used up its limit for this hour, it
+    /// is counted and summarised later. If the store fails, it is in the log.
     pub async fn notify(&self, notice: Notice) {
         let now = self.clock.now();
         let hour = hour(now);
@@ -90,7 +89,7 @@ impl Operator {
         }
     }
 
-    /// Gives what is told together when its time has come, until the soft stop; then all of it.
+    /// Sends summaries when they are due, until the soft stop; then all that are left.
     pub async fn run(self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
             tokio::select! {
@@ -103,7 +102,7 @@ impl Operator {
         self.finish().await;
     }
 
-    /// Gives all that waits to be told together.
+    /// Sends a summary of all gathered notices.
     pub async fn finish(&self) {
         let rest = self.budget().rest();
         self.give_gathered(rest).await;
@@ -114,7 +113,7 @@ impl Operator {
             let notice = together(&one);
             let (kind, text) = (notice.kind, notice.text.clone());
             if !self.give(notice, TOGETHER, self.clock.now()).await {
-                // Told together once in this hour, by a process before this one.
+                // An earlier process sent a summary within this hour, so this one is in the log alone.
                 tracing::warn!(notice = %kind, "{}", log_text(kind, &text));
             }
         }
@@ -124,7 +123,7 @@ impl Operator {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many notices of a kind an earlier process gave in this hour.
+    /// Returns how many notices of a kind an earlier process sent in this hour.
     async fn given_before(&self, kind: NoticeKind, hour: i64) -> usize {
         let kept = self.store.mark(&mark(kind)).await.ok().flatten();
         let millis = kept.map_or(0, Timestamp::as_millis);
@@ -134,16 +133,17 @@ impl Operator {
         }
     }
 
-    /// Keeps that number for the next process: the hour, and as its milliseconds how many.
+    /// Stores that number for the next process as a time: the hour, and the number as its milliseconds.
     async fn keep_given(&self, kind: NoticeKind, hour: i64) {
         let given = i64::try_from(self.budget().given(kind)).unwrap_or(0);
         let at = Timestamp::from_millis(hour.saturating_mul(HOUR_MILLIS).saturating_add(given));
         if let Err(error) = self.store.put_mark(&mark(kind), at).await {
-            tracing::debug!(%error, "failed to keep how many notices were given");
+            tracing::debug!(%error, "failed to store the number of notices");
         }
     }
 
-    /// Puts a notice into the store and the log. Whether it was new: by `key` it is known within its hour.
+    /// Writes a notice to the store and the log. Returns whether it was new; `key` identifies it within its
+    /// hour.
     async fn give(&self, notice: Notice, key: &str, now: Timestamp) -> bool {
         let to = self.notify.get();
         let arrival = arrival(&notice, key, (*to).as_ref(), now);
@@ -153,7 +153,7 @@ impl Operator {
             Err(error) => tracing::error!(
                 notice = %notice.kind,
                 error = &error as &dyn std::error::Error,
-                "a notice could not be kept"
+                "failed to store a notice"
             ),
         }
         self.metrics.emit(NoticeGiven {
@@ -165,11 +165,11 @@ impl Operator {
     }
 }
 
-/// What the log says of a notice: a reporter chooses the names of hosts, and they stay out of it.
+/// Returns the log text of a notice. Host names are left out, because reporters choose them.
 fn log_text(kind: NoticeKind, text: &str) -> &str {
     match kind {
         NoticeKind::ImageHostRefused => {
-            "pictures are on hosts that images.allow_hosts does not name; the notice names them"
+            "images are on hosts that images.allow_hosts does not name; the notice names them"
         }
         _ => text,
     }
@@ -182,17 +182,17 @@ fn log_subject(notice: &Notice) -> &str {
     }
 }
 
-/// Under this name is kept how many notices of a kind were given, and in which hour.
+/// Returns the name under which the store keeps the hour and number of notices of a kind.
 fn mark(kind: NoticeKind) -> String {
     format!("notices:{kind}")
 }
 
-/// The hour that a notice's id names.
+/// Returns the hour for a notice's id.
 fn hour(now: Timestamp) -> i64 {
     now.as_secs().div_euclid(REPEAT_AFTER_SECS)
 }
 
-/// Several notices of one kind as one.
+/// Summarises several notices of one kind as one notice.
 fn together(gathered: &Gathered) -> Notice {
     let Gathered {
         kind,
@@ -204,21 +204,21 @@ fn together(gathered: &Gathered) -> Notice {
     let text = match (kind, *count) {
         (_, 1) => text.clone(),
         (NoticeKind::ImageHostRefused, _) => format!(
-            "Pictures of feedback are on {} hosts that are not allowed: {}. If you trust one, add it to \
-             allow_hosts under [images] and reload; its pictures are fetched then, unless their addresses have \
-             ended. A host on an internal address also needs allow_private_addresses = true.",
+            "Images of feedback are on {} hosts that are not allowed: {}. If you trust one, add it to \
+             allow_hosts under [images] and reload; its images are then fetched, unless their addresses have \
+             expired. A host on an internal address also needs allow_private_addresses = true.",
             number(*count, *or_more),
             list(named, *count)
         ),
         _ => format!(
-            "And {} more of this kind, beyond those told one by one: {}. The log has them all; \
-             `events list`, `deliveries list` and /status show how things are now. The first of them: {text}",
+            "{} more notices of this kind, beyond those sent individually: {}. The log has them all; \
+             `events list`, `deliveries list` and /status show the current state. The first notice: {text}",
             number(*count, *or_more),
             list(named, *count)
         ),
     };
     let subject = match (kind, named.as_slice()) {
-        // It stands in the title.
+        // The host is the title.
         (NoticeKind::ImageHostRefused, [host]) => host.clone(),
         (NoticeKind::ImageHostRefused, _) => format!("{} hosts", number(*count, *or_more)),
         _ => format!("{} more", number(*count, *or_more)),
@@ -234,7 +234,7 @@ fn number(count: usize, or_more: bool) -> String {
     format!("{}{count}", if or_more { "at least " } else { "" })
 }
 
-/// The first names, and how many more there are.
+/// Lists the first names and the number of further ones.
 fn list(named: &[String], count: usize) -> String {
     let names = named.join(", ");
     match count.saturating_sub(named.len()) {
@@ -243,7 +243,7 @@ fn list(named: &[String], count: usize) -> String {
     }
 }
 
-/// A notice as an event on its way into the store.
+/// Converts a notice to an event for the store.
 fn arrival(
     notice: &Notice,
     key: &str,
@@ -275,7 +275,7 @@ fn arrival(
     }
 }
 
-/// Whether the notice says that this very destination does not deliver.
+/// Returns whether the notice says that this destination does not deliver.
 fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
     match notice.kind {
         NoticeKind::DestinationStopped
@@ -303,7 +303,7 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
 fn spec() -> MessageSpec {
     MessageSpec {
         rule: RuleName::from("operator"),
-        // Reports that wait go first.
+        // Waiting reports have priority.
         severity: Severity::Info,
         template: "notice".to_owned(),
         mentions: Vec::new(),
@@ -313,7 +313,7 @@ fn spec() -> MessageSpec {
     }
 }
 
-/// A notice as the store keeps it.
+/// The stored form of a notice.
 #[derive(Serialize, Deserialize)]
 struct Body {
     kind: String,
@@ -330,8 +330,8 @@ fn write_notice(notice: &Notice) -> String {
     serde_json::to_string(&body).expect("three strings are JSON")
 }
 
-/// Reads the body of an event whose type is [`NOTICE`]; `None` if it is no notice, or of a kind that
-/// this version does not know.
+/// Parses the body of an event of type [`NOTICE`]; `None` if it is no notice, or of a kind that this version
+/// does not know.
 pub fn read_notice(body: &str) -> Option<Notice> {
     let body: Body = serde_json::from_str(body).ok()?;
     Some(Notice {

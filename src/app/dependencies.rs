@@ -1,4 +1,4 @@
-//! What every part stands on, and how each is set on it.
+//! Shared dependencies of all services, and the constructors of the services that use them.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,13 +20,13 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::triage::{ButtonSigner, Closing, StatusSync};
 
-/// The name under which the store keeps the key that image links are signed with.
+/// The name under which the store keeps the key that signs image links.
 const LINK_KEY: &str = "image links";
 
-/// The name under which it keeps the key that buttons are signed with.
+/// The name under which the store keeps the key that signs buttons.
 const BUTTON_KEY: &str = "buttons";
 
-/// What every part stands on. Clones share it.
+/// Dependencies that all services share. Clones share them too.
 #[derive(Clone)]
 pub(super) struct Dependencies {
     pub(super) tasks: Tasks,
@@ -60,7 +60,7 @@ impl Dependencies {
         })
     }
 
-    /// Who takes clicks, and who tells Feishu of them.
+    /// Builds the handler of button actions and the worker that sends status changes to Feishu.
     pub(super) fn closing(
         &self,
         in_force: &Reloadable,
@@ -81,7 +81,7 @@ impl Dependencies {
         (closing, worker)
     }
 
-    /// The operator's ear.
+    /// Builds the sender of operator notices.
     pub(super) fn operator(&self, in_force: &Reloadable) -> Operator {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let clock = Arc::clone(&self.clock);
@@ -100,7 +100,7 @@ impl Dependencies {
         tasks.spawn("log", log_watch::watch(metrics, tasks.stopping()));
     }
 
-    /// The way in.
+    /// Builds the intake of events.
     pub(super) fn intake(
         &self,
         in_force: &Reloadable,
@@ -113,7 +113,7 @@ impl Dependencies {
             .with_clicks(closing.clone())
     }
 
-    /// Who keeps the long connections.
+    /// Builds the keeper of the long connections.
     pub(super) fn connections(
         &self,
         in_force: &Reloadable,
@@ -126,14 +126,14 @@ impl Dependencies {
         LongConnections::new(intake, backfill, settings, tasks, seed)
     }
 
-    /// Who sends.
+    /// Builds the dispatcher, which sends messages.
     pub(super) fn dispatcher(
         &self,
         in_force: &Reloadable,
         operator: &Operator,
         seed: u64,
     ) -> Dispatcher {
-        let means = deliver::Deps {
+        let deps = deliver::Deps {
             store: self.store.clone(),
             archive: self.archive.clone(),
             operator: operator.clone(),
@@ -142,10 +142,10 @@ impl Dependencies {
             tasks: self.tasks.clone(),
             buttons: self.buttons.clone(),
         };
-        Dispatcher::new(means, in_force.deliver.clone(), seed)
+        Dispatcher::new(deps, in_force.deliver.clone(), seed)
     }
 
-    /// Who fetches images.
+    /// Builds the worker that fetches images.
     pub(super) fn image_worker(
         &self,
         in_force: &Reloadable,
@@ -164,7 +164,7 @@ impl Dependencies {
         })
     }
 
-    /// Who sees to retention.
+    /// Builds the worker that applies retention limits.
     pub(super) fn sweeper(&self, in_force: &Reloadable) -> Sweeper {
         let (store, archive) = (self.store.clone(), self.archive.clone());
         let (settings, clock) = (in_force.upkeep.clone(), Arc::clone(&self.clock));

@@ -1,21 +1,22 @@
-//! How many files the process may have open: every connection is one.
+//! Raises the limit of open files, because every connection uses one.
 //!
-//! Most systems start a process with a soft limit of 1,024 and let it raise that as far as the hard
-//! one; the low number is for programs that use `select` (`man systemd.exec`, `LimitNOFILE=`). Where the
-//! hard limit is low too, connections must not use up what deliveries, the store and images need:
-//! then a crowd at the door would stop what was acknowledged long ago.
+//! Most systems start a process with a soft limit of 1,024 and let it raise that limit up to the hard limit.
+//! The low default is for programs that use `select` (`man systemd.exec`, `LimitNOFILE=`). If the hard limit is
+//! low too, the relay reserves files for deliveries, the store and images. Otherwise too many connections would
+//! stop the delivery of acknowledged events.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// What the store, its readers, images and sends to destinations may have open at one time.
+/// Number of files reserved for the store, its readers, images and sends to destinations.
 const RESERVED: u64 = 256;
 
-/// Raises the soft limit, and takes no more connections than leave room for everything else.
+/// Raises the soft limit, and lowers `server.max_connections` if the limit leaves too few files for everything
+/// else.
 pub(super) fn fit(mut config: Config) -> Config {
     let Some(limit) = raised() else {
-        return config; // There is none.
+        return config; // The system sets no limit.
     };
     let wanted = config.server.max_connections;
     let fitting = usize::try_from(connections_max(limit)).unwrap_or(usize::MAX);
@@ -24,14 +25,14 @@ pub(super) fn fit(mut config: Config) -> Config {
             limit,
             max_connections = wanted,
             connections = fitting,
-            "few open files are allowed, so fewer connections are taken than server.max_connections; raise the limit (ulimit -n, LimitNOFILE=)"
+            "the limit of open files is low, so fewer connections are accepted than server.max_connections; raise the limit (ulimit -n, LimitNOFILE=)"
         );
         config.server.max_connections = fitting;
     }
     config
 }
 
-/// The limit that is in force after it was raised as far as that goes; `None`: there is none.
+/// Raises the limit as far as possible and returns it; `None` if there is no limit.
 fn raised() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     let soft = limit.current;
@@ -42,7 +43,7 @@ fn raised() -> Option<u64> {
     }
 }
 
-/// How many connections leave the reserve free, or half of all files where there are few.
+/// Returns the number of connections that leave the reserve free, but at least half of all files.
 fn connections_max(limit: u64) -> u64 {
     limit.saturating_sub(RESERVED).max(limit / 2).max(1)
 }

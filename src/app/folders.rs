@@ -1,11 +1,11 @@
-//! Warns of folders that others on this machine may enter: the relay works in them all the same.
+//! Warns of folders that other users of this machine can access. The relay uses them nevertheless.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::config::Config;
 
-/// Looks at the folders of the store and of the images.
+/// Checks the folders of the store and of the images.
 pub(super) fn warn_of_open(config: &Config) {
     let store = config.store.path.parent().unwrap_or(Path::new(""));
     let here = Path::new(".");
@@ -25,15 +25,15 @@ pub(super) fn warn_of_open(config: &Config) {
     }
 }
 
-/// Describes a folder that others may enter.
+/// Returns a warning if others can access a folder with this mode.
 fn judge(mode: u32) -> Option<&'static str> {
     if mode & 0o002 != 0 {
         return Some(
-            "everybody on this machine may replace the files in this folder; `chmod 700` it",
+            "every user of this machine can replace the files in this folder; run `chmod 700` on it",
         );
     }
     let others = mode & 0o077 != 0;
-    others.then_some("others than its owner may enter this folder, which holds what people wrote; `chmod 700` it if that is not meant")
+    others.then_some("other users can enter this folder, which contains reporters' texts; run `chmod 700` on it unless that is intended")
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_others_may_write_is_worse_than_one_they_may_enter() {
+    fn folder_warning_depends_on_mode() {
         assert_eq!(judge(0o700), None);
         assert!(judge(0o2770).is_some_and(|said| said.contains("enter")));
         assert!(judge(0o1777).is_some_and(|said| said.contains("replace")));

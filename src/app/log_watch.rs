@@ -1,4 +1,4 @@
-//! Counts the lines that the log had to drop, and reports them once it flows again.
+//! Counts dropped log lines, and reports them once the log can be written again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::telemetry::events::LogLinesDropped;
 use crate::telemetry::{LogProgress, Metrics, log_progress};
 
-/// The time between two looks.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks now and then, until the soft stop.
+/// Checks at regular intervals until the soft stop.
 pub(super) async fn watch(metrics: Arc<Metrics>, stopping: CancellationToken) {
     let mut seen = Seen::default();
     loop {
@@ -27,7 +27,7 @@ pub(super) async fn watch(metrics: Arc<Metrics>, stopping: CancellationToken) {
     }
 }
 
-/// The state at the last look.
+/// The state at the last check.
 #[derive(Default)]
 struct Seen {
     progress: LogProgress,
@@ -35,10 +35,10 @@ struct Seen {
 }
 
 impl Seen {
-    /// Returns the lines dropped since the last look, and those to be reported now.
+    /// Returns the lines dropped since the last check, and the number of lines to report now.
     fn look(&mut self, now: LogProgress) -> (u64, Option<u64>) {
         let before = std::mem::replace(&mut self.progress, now);
-        // While it is stuck, the report would be dropped as well.
+        // While the log is stuck, the report would be dropped as well.
         let flows = now.written > before.written;
         let due = flows && now.dropped > self.reported;
         let report = due.then(|| now.dropped - std::mem::replace(&mut self.reported, now.dropped));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_lines_are_reported_once_the_log_flows_again() {
+    fn dropped_lines_are_reported_after_the_log_recovers() {
         let mut seen = Seen::default();
         let mut look = |written, dropped| seen.look(LogProgress { written, dropped });
         assert_eq!(look(10, 0), (0, None));

@@ -1,8 +1,8 @@
-//! The wiring: which part gets what, read from top to bottom, and nowhere else.
+//! Wires the services together. All wiring is in this module.
 //!
-//! [`App::build`] opens the store and the images, binds the sockets and connects the parts;
-//! [`App::start`] lets them run; [`Process`] is the life of the process around that. A reload builds
-//! new settings whole and only then puts them in force.
+//! [`App::build`] opens the store and the images, binds the sockets and connects the services. [`App::start`]
+//! starts them. [`Process`] is the life of the process around them. A reload builds the new settings completely
+//! before it applies them.
 
 mod dependencies;
 mod fd_limit;
@@ -45,36 +45,37 @@ use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
 use crate::triage::{Closing, StatusSync};
 use crate::web::{self, WebState};
 
-/// Connections that may wait to be accepted; the system allows 4,096 by itself (`net.core.somaxconn`). One that
-/// finds no room comes again a second later, so that a burst of new ones would miss its time.
+/// Connections that may wait to be accepted; the system's own maximum is 4,096 (`net.core.somaxconn`). A client
+/// that finds the queue full retries after one second. So an event in a burst of connections could miss its
+/// deadline.
 const BACKLOG: u32 = 4096;
 
-/// The relay could not start. Each says what was being done.
+/// Why the relay could not start. Each variant says which step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// It was opened and does not work.
+    /// The store was opened and then failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder of images cannot be used.
-    #[error("cannot use the folder of pictures {dir}: {source}")]
+    #[error("cannot use the image folder {dir}: {source}")]
     Archive {
-        /// Which folder.
+        /// Path of the folder.
         dir: String,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// An address cannot be listened on.
+    /// The relay cannot listen on an address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Which.
+        /// The configured address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A part cannot be set up.
+    /// A service cannot be set up.
     #[error(transparent)]
     ServiceSettings(#[from] PartsError),
     /// The process cannot listen for signals.
@@ -82,18 +83,18 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
-/// How an app's events come in.
+/// How the relay receives an app's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventSource {
-    /// The platform calls this URL, which people paste into its console.
+    /// The platform calls this URL, which people paste into the platform's console.
     Url(String),
-    /// The relay calls the platform; there is nothing to paste.
+    /// The relay connects to the platform, so no URL has to be pasted.
     LongConnection,
 }
 
-/// A relay that is wired and bound, and does not run yet.
+/// A relay that is wired and bound, but does not run yet.
 pub struct App {
-    ground: Dependencies,
+    deps: Dependencies,
     in_force: Reloadable,
     operator: Operator,
     intake: Intake,
@@ -109,33 +110,33 @@ pub struct App {
 }
 
 impl App {
-    /// Opens, binds and connects everything. `seed` is where its chance (jitter) begins.
+    /// Opens, binds and connects everything. `seed` seeds the random generators (jitter).
     pub async fn build(
         config: Config,
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Result<Self, StartError> {
-        let ground = Dependencies::open(&config, clock).await?;
+        let deps = Dependencies::open(&config, clock).await?;
         let listener = bind(config.server.listen)?;
         let admin_listener = match config.server.admin_listen {
             Some(address) => Some(bind(address)?),
             None => None,
         };
-        let parts = ServiceSettings::build(&config, ground.link_key)?;
+        let parts = ServiceSettings::build(&config, deps.link_key)?;
         let in_force = Reloadable::new(config, parts);
 
-        let operator = ground.operator(&in_force);
-        let (closing, status_worker) = ground.closing(&in_force, &operator, seed);
-        let intake = ground.intake(&in_force, &operator, &closing);
+        let operator = deps.operator(&in_force);
+        let (closing, status_worker) = deps.closing(&in_force, &operator, seed);
+        let intake = deps.intake(&in_force, &operator, &closing);
         let apps: Vec<AppName> = in_force.intake.get().apps.keys().cloned().collect();
-        intake.pushes().read(&ground.store, &apps).await?;
+        intake.pushes().read(&deps.store, &apps).await?;
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
         Ok(Self {
-            connections: ground.connections(&in_force, &intake, &backfill, seed),
-            dispatcher: ground.dispatcher(&in_force, &operator, seed),
-            image_worker: ground.image_worker(&in_force, &operator, seed),
-            sweeper: ground.sweeper(&in_force),
-            ground,
+            connections: deps.connections(&in_force, &intake, &backfill, seed),
+            dispatcher: deps.dispatcher(&in_force, &operator, seed),
+            image_worker: deps.image_worker(&in_force, &operator, seed),
+            sweeper: deps.sweeper(&in_force),
+            deps,
             in_force,
             operator,
             intake,
@@ -147,7 +148,7 @@ impl App {
         })
     }
 
-    /// How each app's events come in.
+    /// Returns how the relay receives each app's events.
     pub fn entrances(&self) -> Vec<(AppName, EventSource)> {
         let config = self.in_force.config.get();
         let base = config.server.public_url.clone().unwrap_or_else(|| {
@@ -162,7 +163,7 @@ impl App {
         apps.map(|app| (app.name.clone(), entrance(app))).collect()
     }
 
-    /// Where the relay listens: the port is the system's choice where the configuration says 0.
+    /// Returns the address on which the relay listens. The system chooses the port if the configuration says 0.
     pub fn address(&self) -> SocketAddr {
         let configured = self.in_force.config.get().server.listen;
         self.listener.local_addr().unwrap_or(configured)
@@ -170,15 +171,15 @@ impl App {
 
     fn web_state(&self) -> WebState {
         WebState {
-            store: self.ground.store.clone(),
-            archive: self.ground.archive.clone(),
+            store: self.deps.store.clone(),
+            archive: self.deps.archive.clone(),
             probed: web::health::Probed::default(),
             links: self.in_force.links.clone(),
-            metrics: Arc::clone(&self.ground.metrics),
-            clock: Arc::clone(&self.ground.clock),
+            metrics: Arc::clone(&self.deps.metrics),
+            clock: Arc::clone(&self.deps.clock),
             closing: self.closing.clone(),
-            tasks: self.ground.tasks.clone(),
-            stopping: self.ground.tasks.stopping(),
+            tasks: self.deps.tasks.clone(),
+            stopping: self.deps.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),
             destinations: self.in_force.destinations.clone(),
             paces: self.in_force.paces.clone(),
@@ -191,11 +192,11 @@ impl App {
         }
     }
 
-    /// Lets every part run.
+    /// Starts every service.
     pub async fn start(self) -> Running {
         let web = self.web_state();
-        let (ground, config) = (self.ground, self.in_force.config.get());
-        let (metrics, at) = (&ground.metrics, ground.clock.now());
+        let (deps, config) = (self.deps, self.in_force.config.get());
+        let (metrics, at) = (&deps.metrics, deps.clock.now());
         metrics.name(service_settings::names_counted(&config));
         metrics.emit(RelayStarted { at });
         metrics.emit(ConfigurationTaken {
@@ -207,11 +208,11 @@ impl App {
             connections,
             ..Default::default()
         };
-        let tasks = &ground.tasks;
+        let tasks = &deps.tasks;
         let mut public =
             intake::webhook::routes(self.intake).merge(web::public_routes(web.clone()));
         let serve = |name, listener, routes| {
-            let routes = web::caught(routes, Arc::clone(&ground.metrics));
+            let routes = web::caught(routes, Arc::clone(&deps.metrics));
             let server = web::server::serve(listener, routes, limits, tasks.clone());
             tasks.spawn(name, server);
         };
@@ -223,19 +224,19 @@ impl App {
             None => public = public.merge(web::admin_routes(web)),
         }
         serve("server", self.listener, public);
-        ground.watch(&self.operator);
+        deps.watch(&self.operator);
         tasks.spawn("long connections", self.connections.clone().run());
         tasks.spawn("deliver", self.dispatcher.clone().run(tasks.stopping()));
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
-        let (paced, until) = (Arc::clone(&ground.metrics), tasks.stopping());
+        let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("log", async move { paced.write_left_out(until).await });
         tasks.spawn("notices", self.operator.clone().run(tasks.stopping()));
         let (in_force, operator) = (self.in_force, self.operator);
         let running = Running {
-            ground,
+            deps,
             in_force,
             operator,
             connections: self.connections,
@@ -255,7 +256,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let listening = socket.and_then(|socket| {
-        // Who restarts a relay need not wait until the old connections are forgotten.
+        // Allows a restart while old connections of the port are still in `TIME_WAIT`.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)

@@ -1,9 +1,11 @@
-//! Deliveries to destinations that are no longer in the configuration. They wait a day for their destination to come
-//! back, under its name or as the `was` of another, and the operator is notified once. Then they are dead-lettered.
+//! Handles orphaned deliveries: deliveries to destinations that are no longer in the configuration.
 //!
-//! Some are made after their destination went. An event that was planned by the old rules may have been on
-//! its way into the store. A click asks for an edit of every message of a report, and a late image follows every message, also
-//! those where the destination has been taken out of the configuration meanwhile.
+//! Orphaned deliveries wait a day for their destination to return, under its name or as the `was` of another.
+//! The operator is notified once. Then the deliveries are dead-lettered.
+//!
+//! Some are created after their destination was removed. An event planned by the old rules may still be on its
+//! way into the store. A button action edits every message of a report, and late images follow every message.
+//! Both include messages at destinations that have been removed since.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,66 +25,66 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The time that orphaned deliveries wait for their destination, as uptime.
 const WAIT: Duration = Duration::from_secs(86_400);
 
-/// How long after a reload an event may still come into the store that was planned before it: longer
-/// than the store's queue takes.
+/// How long after a reload an event that was planned before it may still enter the store. It is longer than the
+/// delay of the store's queue.
 const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 
-/// Finds them. Clones share what they need.
+/// Finds orphaned deliveries. Clones share their dependencies.
 #[derive(Clone)]
 pub(super) struct Orphans {
-    pub(super) ground: Dependencies,
+    pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
 }
 
 impl Orphans {
-    /// Settles them at a start.
+    /// Renames or reports orphaned deliveries at a start.
     pub(super) async fn settle(&self) {
         self.rename().await;
-        self.settle_beside(&self.in_force.destinations.get()).await;
+        self.settle_unknown(&self.in_force.destinations.get()).await;
     }
 
-    /// Settles them after a reload, now and once more for those that the old rules still make.
+    /// Handles orphaned deliveries after a reload, and once more for deliveries that the old rules create late.
     pub(super) async fn on_reload(&self) {
         self.settle().await;
-        let (orphans, tasks) = (self.clone(), self.ground.tasks.clone());
+        let (orphans, tasks) = (self.clone(), self.deps.tasks.clone());
         let stopping = tasks.stopping();
         let late = async move {
             tokio::select! {
-                // The next start settles them too.
+                // The next start handles them too.
                 () = stopping.cancelled() => {}
                 () = tokio::time::sleep(PLANNED_BEFORE) => orphans.settle().await,
             }
         };
-        // Ends by itself: nobody waits for it.
+        // The task ends by itself, so no one waits for it.
         drop(tasks.spawn_brief(late));
     }
 
-    /// Looks for them until the soft stop.
+    /// Starts a task that searches for orphaned deliveries until the soft stop.
     pub(super) fn begin(self) {
-        let tasks = self.ground.tasks.clone();
+        let tasks = self.deps.tasks.clone();
         let destinations = self.in_force.destinations.clone();
         let orphans = Arc::new(self);
         let settle = move |known: Vec<DestinationName>| {
             let orphans = Arc::clone(&orphans);
             async move {
                 orphans.rename().await;
-                orphans.settle_beside(&known).await;
+                orphans.settle_unknown(&known).await;
             }
         };
         let watch = watch(destinations, tasks.stopping(), settle);
         tasks.spawn("orphans", watch);
     }
 
-    /// Hands over what waits for a destination under its old name.
+    /// Moves deliveries that wait under a destination's old name to its new name.
     async fn rename(&self) {
         let settings = self.in_force.deliver.get();
         for (name, destination) in &settings.destinations {
             for old in &destination.common().was {
-                match self.ground.store.rename_destination(old, name).await {
+                match self.deps.store.rename_destination(old, name).await {
                     Ok(0) => {}
                     Ok(count) => {
-                        tracing::info!(old = %old, destination = %name, count, "deliveries follow their destination's new name");
+                        tracing::info!(old = %old, destination = %name, count, "moved deliveries to their destination's new name");
                     }
                     Err(error) => {
                         tracing::error!(old = %old, destination = %name, %error, "failed to rename deliveries");
@@ -92,12 +94,12 @@ impl Orphans {
         }
     }
 
-    async fn settle_beside(&self, known: &[DestinationName]) {
+    async fn settle_unknown(&self, known: &[DestinationName]) {
         let reason = "the destination is no longer in the configuration";
-        let settled = match self.ground.store.settle_orphans(known, WAIT, reason).await {
+        let settled = match self.deps.store.settle_orphans(known, WAIT, reason).await {
             Ok(settled) => settled,
             Err(error) => {
-                tracing::error!(%error, "failed to look for deliveries to unknown destinations");
+                tracing::error!(%error, "failed to find deliveries to unknown destinations");
                 return;
             }
         };
@@ -109,12 +111,12 @@ impl Orphans {
                 reason: Some(reason),
                 latency: None,
             };
-            self.ground.metrics.emit(ended);
+            self.deps.metrics.emit(ended);
         }
         for (destination, count) in settled.missing {
             let text = format!(
                 "{count} deliveries wait for {destination}, which is no longer in the configuration. They wait a \
-                 day for it to come back, then they are given up. If it has a new name, write \
+                 day for it to return, then they are dead. If it has a new name, write \
                  `was = \"{destination}\"` there; `feedback-relay deliveries list --destination {destination}` \
                  shows them."
             );
@@ -128,7 +130,7 @@ impl Orphans {
     }
 }
 
-/// Settles, every so often, what goes to no destination that is known.
+/// Calls `settle` at regular intervals with the names of all known destinations.
 async fn watch<F>(
     destinations: Current<Vec<DestinationName>>,
     stopping: CancellationToken,
@@ -142,7 +144,7 @@ async fn watch<F>(
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        // Known before or now: a reload may be putting another list in force at this moment.
+        // Includes the previous names, because a reload may be replacing the list at this moment.
         let now = destinations.get();
         settle(before.iter().chain(now.iter()).cloned().collect()).await;
         before = now;

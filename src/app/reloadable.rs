@@ -1,4 +1,4 @@
-//! What a reload replaces, all at once.
+//! Settings that a reload replaces, all at once.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::{Current, DestinationName};
 use crate::net::GuardedClient;
 use crate::{deliver, images, intake, retention, triage};
 
-/// The settings in force, one for each part, so that each of its steps sees one version whole.
+/// The live settings of each service. Each step of a service reads one version of its settings as a whole.
 #[derive(Clone)]
 pub(super) struct Reloadable {
     pub(super) config: Current<Config>,

@@ -1,4 +1,4 @@
-//! A relay that runs, and how it takes up a new configuration.
+//! A running relay, and how it applies a new configuration.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::telemetry::events::{ConfigurationTaken, Reloaded};
 
 /// A running relay.
 pub struct Running {
-    pub(super) ground: Dependencies,
+    pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
     pub(super) operator: Operator,
     pub(super) connections: LongConnections,
@@ -28,16 +28,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Looks after deliveries whose destination is gone.
+    /// Returns the handler of deliveries whose destination was removed.
     pub(super) fn orphans(&self) -> Orphans {
         Orphans {
-            ground: self.ground.clone(),
+            deps: self.deps.clone(),
             in_force: self.in_force.clone(),
             operator: self.operator.clone(),
         }
     }
 
-    /// Puts a new configuration in force, all or nothing, and says what changed. Whether it is in force.
+    /// Applies a new configuration completely or not at all, and logs the changes. Returns whether it was
+    /// applied.
     pub async fn reload(&self, loaded: Loaded) -> bool {
         let mistakes = loaded.diagnostics.len();
         let report = loaded.report();
@@ -50,7 +51,7 @@ impl Running {
             .await;
             return false;
         };
-        let parts = match ServiceSettings::build(&config, self.ground.link_key) {
+        let parts = match ServiceSettings::build(&config, self.deps.link_key) {
             Ok(parts) => parts,
             Err(error) => {
                 self.refuse(1, &error.to_string()).await;
@@ -66,19 +67,19 @@ impl Running {
         }
         let changes = config::changes(&self.in_force.config.get(), &config);
         telemetry::set_level(config.log.level);
-        let metrics = &self.ground.metrics;
+        let metrics = &self.deps.metrics;
         metrics.name(names_counted(&config));
         metrics.emit(ConfigurationTaken {
             hash: &config.hash,
-            at: self.ground.clock.now(),
+            at: self.deps.clock.now(),
         });
         self.in_force.replace(config, parts);
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         self.orphans().on_reload().await;
-        if let Err(error) = self.ground.store.make_images_due().await {
-            tracing::warn!(%error, "pictures that wait for a reload wait for their next time instead");
+        if let Err(error) = self.deps.store.make_images_due().await {
+            tracing::warn!(%error, "failed to make images due after the reload; they keep their times");
         }
         metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
@@ -86,8 +87,8 @@ impl Running {
         true
     }
 
-    /// Why the new configuration is refused though it has no mistakes: it takes away what is in use. An emptied
-    /// or half-written file does so, and what waits would then wait in vain.
+    /// Returns why a valid new configuration is refused: it removes parts that are in use. An
+    /// emptied or half-written file does so, and waiting deliveries would then never be sent.
     async fn takes_away(&self, new: &Config) -> Option<String> {
         let old = self.in_force.config.get();
         if let Some(reason) = config::takes_away(&old, new) {
@@ -96,11 +97,11 @@ impl Running {
         if new.server.allow_empty {
             return None;
         }
-        let stats = match self.ground.store.stats().await {
+        let stats = match self.deps.store.stats().await {
             Ok(stats) => stats,
             Err(error) => {
                 return Some(format!(
-                    "the store does not say what waits for whom: {error}"
+                    "the store cannot list the waiting deliveries: {error}"
                 ));
             }
         };
@@ -132,12 +133,12 @@ impl Running {
         let waiting = waiting.join(", ");
         let force = config::FORCE;
         Some(format!(
-            "messages wait for destinations that it does not have: {waiting}; deliver or discard them first, name the successor's old name (`was`), or {force}"
+            "messages wait for destinations that it removes: {waiting}; deliver or discard them first, set the old name as `was` of the successor, or {force}"
         ))
     }
 
     async fn refuse(&self, mistakes: usize, reason: &str) {
-        self.ground.metrics.emit(Reloaded {
+        self.deps.metrics.emit(Reloaded {
             result: Err(mistakes),
         });
         self.in_force.reload_refused.set(Some(reason.to_owned()));
@@ -151,22 +152,23 @@ impl Running {
         self.operator.notify(notice).await;
     }
 
-    /// The relay's tasks: to stop them and to wait for their end.
+    /// Returns the relay's tasks, to stop them and to wait for their end.
     pub fn tasks(&self) -> &Tasks {
-        &self.ground.tasks
+        &self.deps.tasks
     }
 
-    /// Resolves when that is so: see [`Self::journal_has_ended`].
+    /// Resolves when the store has ended: see [`Self::journal_has_ended`].
     pub async fn journal_ends(&self) {
-        self.ground.store.ended().await;
+        self.deps.store.ended().await;
     }
 
-    /// Whether the store writes nothing any more. What was sent last may then not be recorded.
+    /// Returns whether the store writes nothing any more. The results of the latest sends may then not be
+    /// recorded.
     pub fn journal_has_ended(&self) -> bool {
-        self.ground.store.has_ended()
+        self.deps.store.has_ended()
     }
 
-    /// How long a stop may take.
+    /// Returns how long a stop may take.
     pub fn shutdown_grace(&self) -> Duration {
         self.in_force.config.get().server.shutdown_grace
     }

@@ -14,27 +14,28 @@ use crate::model::{AppName, SystemClock};
 use crate::tasks::Tasks;
 use crate::telemetry;
 
-/// The process of `serve`, from its first moment on: signals are heeded before anything else is done.
+/// The process of `serve`. It handles signals from its first moment on.
 ///
-/// SIGHUP reloads. SIGTERM and SIGINT stop taking events and finish what is in hand within
-/// `server.shutdown_grace`; a second one ends it at once.
+/// SIGHUP reloads the configuration. SIGTERM and SIGINT stop intake and finish the work in progress within
+/// `server.shutdown_grace`; a second one ends the process at once.
 pub struct Process {
     runtime: Runtime,
     signals: Signals,
 }
 
-/// What is asked of the world around the relay.
+/// What the relay needs from its caller.
 pub struct Surroundings<R, A> {
-    /// Is told how the relay stands.
+    /// The service manager that is notified of the relay's state.
     pub manager: ServiceManager,
     /// Reads the configuration again.
     pub reload: R,
-    /// Is given the address once the relay listens, and how the events of each app come in. Must not wait.
+    /// Receives the address once the relay listens, and how the relay receives each app's events. It must not
+    /// block.
     pub announce: A,
 }
 
 impl Process {
-    /// Listens for signals from now on. A reload that is asked for before the relay runs is made then.
+    /// Starts to listen for signals. A reload that is requested before the relay runs is made once it runs.
     ///
     /// # Errors
     /// The process cannot listen for signals.
@@ -49,8 +50,8 @@ impl Process {
         Ok(Self { runtime, signals })
     }
 
-    /// Does what comes before the relay runs and may take long: reading files, printing. `None`: the process is asked
-    /// to stop meanwhile, and nobody waits for the work any more.
+    /// Runs slow work before the relay starts: reading files, printing. Returns `None` if the process is asked
+    /// to stop meanwhile; the work is then abandoned.
     pub fn unless_stopped<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -64,13 +65,13 @@ impl Process {
         })
     }
 
-    /// Ends before the relay ran. Waits for no work that was left.
+    /// Ends the process before the relay has run. Does not wait for abandoned work.
     pub fn end(self) {
         self.runtime.shutdown_background();
     }
 
-    /// Runs the relay until it is told to stop. `warnings` is the report of what its configuration could do
-    /// better, empty if there is nothing; it goes where the log goes, and in its format.
+    /// Runs the relay until it is asked to stop. `warnings` is the report of the configuration's warnings,
+    /// empty if there are none. It is written to the log, in the log's format.
     pub fn serve<R, A>(
         mut self,
         config: Config,
@@ -91,7 +92,7 @@ impl Process {
             tracing::error!("{error}");
             ExitCode::FAILURE
         });
-        // Work that cannot be cancelled (a lock that somebody holds, a disk that hangs) is left where it is.
+        // Work that cannot be cancelled (a held lock, a disk that hangs) is abandoned.
         self.runtime.shutdown_background();
         code
     }
@@ -141,42 +142,42 @@ where
     Ok(stop(running, signals).await)
 }
 
-/// Puts the configuration in force as it is now. Whether it could be.
+/// Reads the configuration and applies it. Returns whether it was applied.
 async fn take_up(running: &Running, reload: Arc<dyn Fn() -> Loaded + Send + Sync>) -> bool {
-    // Reads files, which may be slow.
+    // Reading files may be slow.
     match tokio::task::spawn_blocking(move || reload()).await {
         Ok(loaded) => running.reload(loaded).await,
         Err(error) => {
-            tracing::error!(%error, "the configuration could not be read");
+            tracing::error!(%error, "failed to read the configuration");
             false
         }
     }
 }
 
-/// How long the store may take to close when all else has ended.
+/// How long the store may take to close after everything else has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
-    tracing::info!("stopping: no more events are taken");
+    tracing::info!("stopping: no more events are accepted");
     let tasks = running.tasks().clone();
     tasks.stop();
     let in_time = tokio::select! {
         in_time = tasks.drain(running.shutdown_grace()) => in_time,
         () = signals.stop() => drop_all(&tasks).await,
-        // What is sent from now on cannot be recorded.
+        // The results of further sends could not be recorded.
         () = running.journal_ends() => drop_all(&tasks).await,
     };
     let failed = tasks.failed() || running.journal_has_ended();
-    // Closing writes, and a disk may hang.
+    // Closing writes to the disk, which may hang.
     let closed = tokio::select! {
         closed = tokio::task::spawn_blocking(move || drop(running)) => closed.is_ok(),
         () = signals.stop() => false,
         () = tokio::time::sleep(CLOSE_TIMEOUT) => false,
     };
     if !closed {
-        tracing::warn!("the store was not closed in time; the next start reads its log");
+        tracing::warn!("failed to close the store in time; the next start recovers from its log");
     }
-    tracing::info!(in_time, "stopped; what was not finished is in the store");
+    tracing::info!(in_time, "stopped; unfinished work is in the store");
     if failed {
         ExitCode::FAILURE
     } else {
@@ -189,7 +190,7 @@ async fn drop_all(tasks: &Tasks) -> bool {
     tasks.drain(Duration::ZERO).await
 }
 
-/// The signals the relay heeds.
+/// The signals that the relay handles.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
@@ -213,7 +214,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one that asks to stop. A reload that is asked for meanwhile is remembered.
+    /// Waits for a signal that asks to stop. A reload that is requested meanwhile is remembered.
     async fn stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! The settings of every part, made whole from one configuration before any of them is put in force.
+//! The settings of every service, built completely from one configuration before any of them is applied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::telemetry::Names;
 use crate::triage::SlackTarget;
 use crate::{deliver, destination, images, intake, retention, triage};
 
-/// The settings of every part, made from one configuration: what a reload replaces.
+/// The settings of every service, built from one configuration. A reload replaces them.
 pub(super) struct ServiceSettings {
     pub(super) intake: intake::Settings,
     pub(super) backfill: backfill::Settings,
@@ -66,7 +66,7 @@ impl ServiceSettings {
     }
 }
 
-/// What intake makes of events.
+/// Returns the settings of intake.
 pub fn intake_settings(config: &Config) -> intake::Settings {
     let for_programs = config
         .destinations
@@ -83,7 +83,7 @@ pub fn intake_settings(config: &Config) -> intake::Settings {
     }
 }
 
-/// The apps whose lists of feedback can be asked for.
+/// Returns the apps whose lists of feedback can be read.
 pub fn sources(config: &Config, clients: &Clients) -> BTreeMap<AppName, backfill::Source> {
     let source = |(name, client): (&AppName, &FeishuClient)| {
         let source = backfill::Source {
@@ -96,7 +96,7 @@ pub fn sources(config: &Config, clients: &Clients) -> BTreeMap<AppName, backfill
     clients.apps.iter().filter_map(source).collect()
 }
 
-/// The apps with a long connection, each with its client.
+/// Returns the apps with a long connection, each with its client.
 fn connections(config: &Config, clients: &Clients) -> websocket::Settings {
     let connects = |app: &&App| app.receive == Receive::Websocket;
     let connection = |app: &App| {
@@ -107,7 +107,7 @@ fn connections(config: &Config, clients: &Clients) -> websocket::Settings {
     apps.filter_map(connection).collect()
 }
 
-/// The names that labels of metrics may hold.
+/// Returns the names that metric labels may hold.
 pub(super) fn names_counted(config: &Config) -> Names {
     let connected = |app: &&App| app.receive == Receive::Websocket;
     let connected = config.apps.values().filter(connected);
@@ -119,7 +119,7 @@ pub(super) fn names_counted(config: &Config) -> Names {
     }
 }
 
-/// The names that messages are told with.
+/// Returns the names that messages show.
 pub fn names(config: &Config) -> deliver::Directory {
     let apps = config.apps.values();
     deliver::Directory {
@@ -135,7 +135,7 @@ pub fn names(config: &Config) -> deliver::Directory {
     }
 }
 
-/// Who hears clicks, and who tells Feishu of them.
+/// Returns the settings of triage: who handles button actions and sends status changes to Feishu.
 fn closing(config: &Config, clients: &Clients) -> Result<triage::Settings, PartsError> {
     let has_secret = |name: &AppName| {
         let app = config.apps.get(name);
@@ -179,26 +179,26 @@ fn closing(config: &Config, clients: &Clients) -> Result<triage::Settings, Parts
     })
 }
 
-/// A configuration that is right cannot be put to work on this machine.
+/// Why a valid configuration cannot be used on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum PartsError {
-    /// No HTTP client can be made.
+    /// An HTTP client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A destination cannot be made.
+    /// A destination cannot be built.
     #[error(transparent)]
     Destination(#[from] destination::BuildError),
 }
 
-/// The clients that all parts share: one HTTP client, and one of the open API for each app, so that an
-/// app has one token and one pace whoever calls for it.
+/// Clients that all services share: one HTTP client, and one client of the open API for each app. So all
+/// callers share an app's token and rate limit.
 pub struct Clients {
     http: HttpClient,
     apps: BTreeMap<AppName, FeishuClient>,
 }
 
 impl Clients {
-    /// A client for each app; calls of one without a secret say so.
+    /// Builds a client for each app. Calls by an app without a secret return an error that says so.
     pub fn build(config: &Config) -> Result<Self, PartsError> {
         let http = HttpClient::by(&config.proxies)?;
         let client = |app: &App| (app.name.clone(), FeishuClient::new(app, http.clone()));
@@ -213,7 +213,7 @@ fn paces(config: &Config) -> BTreeMap<DestinationName, Vec<RateLimit>> {
         .collect()
 }
 
-/// Builds every destination. Those without a proxy share `clients`.
+/// Builds every destination. Destinations without a proxy share `clients`.
 pub fn destinations(
     config: &Config,
     clients: &Clients,
@@ -225,7 +225,7 @@ pub fn destinations(
             None => clients.http.clone(),
         };
         let client = settings.speaks_as().and_then(|app| match &settings.proxy {
-            // Behind a proxy the platform's API is reached the same way.
+            // A destination with a proxy reaches the platform's API through it too.
             Some(_) => config
                 .apps
                 .get(app)

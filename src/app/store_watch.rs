@@ -1,4 +1,4 @@
-//! Watches the store for what only a person can mend: a disk that lost writes, files that were moved away.
+//! Watches the store for faults that only a person can repair: a disk that lost writes, files that were moved.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{StoreDisplaced, StoreInPlace};
 
-/// How often the files are compared with those at their paths, besides before each acknowledgement.
+/// The time between two comparisons of the open files with those at their paths. Each acknowledgement compares
+/// them as well.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// Watches the store. See the module.
 pub(super) struct StoreWatch {
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
@@ -22,7 +23,8 @@ pub(super) struct StoreWatch {
 }
 
 impl StoreWatch {
-    /// Ends, and so stops the relay, when the store has ended before it.
+    /// Runs until `stopping`, or until the store ends. If the store ends first, the relay stops because this
+    /// task has ended.
     pub(super) async fn run(self, stopping: CancellationToken) {
         tokio::select! {
             () = stopping.cancelled() => {}
@@ -35,7 +37,7 @@ impl StoreWatch {
         let mut in_place = true;
         loop {
             let store = self.store.clone();
-            // A task that fell has no answer; the next one has.
+            // A task that panicked returns no answer; the next check does.
             if let Ok(found) = tokio::task::spawn_blocking(move || store.check_place()).await {
                 match &found {
                     Ok(()) if !in_place => self.metrics.emit(StoreInPlace),
@@ -54,7 +56,7 @@ impl StoreWatch {
         let notice = Notice {
             kind: NoticeKind::StoreDisplaced,
             subject: "store".into(),
-            text: format!("Events are refused, and Feishu is told to send them again: {reason}."),
+            text: format!("Events are refused, so that Feishu resends them: {reason}."),
         };
         self.operator.notify(notice).await;
     }

@@ -1,8 +1,8 @@
-//! What systemd is told, and whoever else speaks its protocol: ready, reloading, stopping, alive.
+//! Notifies systemd, or another manager that uses its protocol: ready, reloading, stopping, alive.
 //!
-//! The protocol is `sd_notify(3)`: lines in one datagram to the socket that `NOTIFY_SOCKET` names, a path or, behind an `@`,
-//! an abstract name. It is written out here because the crate for it knows no abstract names, and reads the
-//! environment by itself. Where there is no such variable, nothing happens.
+//! The protocol is `sd_notify(3)`: lines in one datagram to the socket that `NOTIFY_SOCKET` names. The name is
+//! a path or, after an `@`, an abstract name. The protocol is implemented here because the crate for it does
+//! not support abstract names and reads the environment by itself. Without the variable, nothing is sent.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,19 +14,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::tasks::Tasks;
 
-/// How long a message may wait for room in the manager's queue: the relay has other things to do.
+/// How long a message may wait for room in the manager's queue. The wait is short because it blocks the relay.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whoever started the relay and wants to know how it stands.
+/// The service manager that started the relay. Without a socket, nothing is sent.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceManager {
     socket: Option<SocketAddr>,
-    /// It ends the relay when it hears nothing for so long.
+    /// The manager ends the relay if it receives no message for this long; `None`: no watchdog.
     watchdog: Option<Duration>,
 }
 
 impl ServiceManager {
-    /// The one that these environment variables name, or nobody.
+    /// Returns the manager that these environment variables name; without them, one that sends nothing.
     pub fn of(environment: &BTreeMap<String, String>) -> Self {
         let socket = environment.get("NOTIFY_SOCKET").and_then(|name| {
             let address = match name.strip_prefix('@') {
@@ -41,25 +41,25 @@ impl ServiceManager {
         }
     }
 
-    /// Events are taken; `status` is the line that `systemctl status` shows.
+    /// Reports that the relay takes events. `status` is the line that `systemctl status` shows.
     pub fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}"));
+        self.notify(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// The configuration is being read again; `ready` says when that is over.
+    /// Reports that the configuration is being read again; [`ready`](Self::ready) reports the end of that.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// No more events are taken.
+    /// Reports that the relay takes no more events.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=stopping: what is in hand is being finished");
+        self.notify("STOPPING=1\nSTATUS=stopping: finishing the work in progress");
     }
 
-    /// Says again and again that the relay is alive, if somebody wants to hear it: at twice the pace that is asked
-    /// for, and as a task like the others, so that it falls silent when nothing moves any more.
+    /// Starts a task that reports the relay as alive at half the watchdog's interval, if there is a watchdog.
+    /// It is an ordinary task, so the reports stop if the runtime hangs.
     pub fn watch(&self, tasks: &Tasks) {
         let Some(watchdog) = self.watchdog else {
             return;
@@ -69,23 +69,23 @@ impl ServiceManager {
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = tokio::time::sleep(watchdog / 2) => manager.tell("WATCHDOG=1"),
+                    () = tokio::time::sleep(watchdog / 2) => manager.notify("WATCHDOG=1"),
                 }
             }
         });
     }
 
-    fn tell(&self, lines: &str) {
+    fn notify(&self, lines: &str) {
         let Some(socket) = &self.socket else {
             return;
         };
         if let Err(error) = send(socket, lines) {
-            tracing::warn!(%error, "the service manager could not be told");
+            tracing::warn!(%error, "failed to notify the service manager");
         }
     }
 }
 
-/// The span of `WATCHDOG_USEC`, if `WATCHDOG_PID` does not say that it is meant for another process.
+/// Returns the interval of `WATCHDOG_USEC`, unless `WATCHDOG_PID` names another process.
 fn watchdog(environment: &BTreeMap<String, String>, own: u32) -> Option<Duration> {
     let number = |name: &str| environment.get(name)?.parse::<u64>().ok();
     let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(own));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watchdog_is_heeded_if_it_is_ours() {
+    fn watchdog_of_another_process_is_ignored() {
         let of = |pairs: &[(&str, &str)]| watchdog(&environment(pairs), 7);
         let second = Some(Duration::from_secs(1));
         assert_eq!(of(&[("WATCHDOG_USEC", "1000000")]), second);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_socket_is_reached_and_nobody_is_no_trouble() {
+    fn abstract_socket_is_notified_and_missing_one_ignored() {
         let name = format!("feedback-relay-test-{}", fastrand::u64(..));
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let heard = UnixDatagram::bind_addr(&address).unwrap();

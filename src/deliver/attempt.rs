@@ -1,4 +1,4 @@
-//! One attempt: what was sent, what came of it, what follows, and the record of all that.
+//! Makes one attempt at a delivery and records its outcome with what follows from it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +22,12 @@ use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery, Store, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PanicCaught, PeopleRung};
 
-/// How long to wait before trying again to record what came of a send, while the store fails.
-const RECORD_AGAIN: Duration = Duration::from_millis(500);
-/// How soon, and how late, late images that cannot be shown yet are tried again.
-const IMAGES_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+/// The pause before another try to record an attempt, while the store fails.
+const RECORD_RETRY: Duration = Duration::from_millis(500);
+/// The shortest and longest delay before late images that cannot be shown yet are retried.
+const IMAGES_RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
-/// Sends and records. Clones share what they need.
+/// Sends messages and records attempts. Clones share their dependencies.
 #[derive(Clone)]
 pub(super) struct Sender {
     pub(super) store: Store,
@@ -65,7 +65,7 @@ impl Sender {
         }
     }
 
-    /// Sends one message; `None`: there was nothing to send, and that is recorded.
+    /// Sends one message. Returns `None` if there was nothing to send; that is then recorded already.
     async fn attempt(
         &self,
         settings: &Settings,
@@ -123,10 +123,10 @@ impl Sender {
         })
     }
 
-    /// Records that the attempt's own code panicked: the message is tried again by the schedule.
+    /// Records that the attempt's own code panicked. The retry schedule applies.
     async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
         let outcome = Outcome::Retry {
-            reason: "the relay failed over this message".into(),
+            reason: "the relay panicked while sending this message".into(),
         };
         let attempt = Attempt {
             number: lease.item.delivery.attempts.saturating_add(1),
@@ -165,13 +165,13 @@ impl Sender {
             }
             NotSent::NotYet => {
                 let now = self.clock.now();
-                let [soonest, latest] = IMAGES_AGAIN;
-                // Twice as long after they were due as now.
+                let [soonest, latest] = IMAGES_RETRY;
+                // The next retry is due after as much time as has passed since the first due time.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
                 let back = vec![LeaseRelease::of(lease, due_at)];
                 if let Err(error) = self.store.release_lease(back).await {
-                    // The lease ends by itself and the delivery is taken up again.
-                    tracing::warn!(delivery.id = %delivery.id, %error, "not put back");
+                    // The lease expires by itself, and the delivery is leased again.
+                    tracing::warn!(delivery.id = %delivery.id, %error, "failed to release the lease; it expires by itself");
                 }
             }
         }
@@ -200,7 +200,7 @@ impl Sender {
         };
         let stopped = matches!(sent.outcome, Outcome::Stop { .. });
         let fallback = destination.common().fallback.as_ref();
-        // An edit is of a message that is nowhere else, and late images follow the message that they belong to.
+        // Edits and late images do not reroute, because they belong to a message at this destination.
         let own_message = !matches!(delivery.trigger, Trigger::Edit | Trigger::LateImages);
         let fallback = fallback.filter(|_| own_message);
         let fallback = match (&verdict, fallback) {
@@ -213,7 +213,8 @@ impl Sender {
                 reason: sent.outcome.reason().unwrap_or_default().to_owned(),
             };
         }
-        // Words of reports stand with those reports alone, where `erase` finds them.
+        // Reporters' words stay with their own events, where `erase` finds them. So a summary's payload is not
+        // stored.
         let quotes = is_summary(&lease.item.event);
         let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),
@@ -245,8 +246,8 @@ impl Sender {
             .await;
     }
 
-    /// The platform does not know an image's key that an earlier upload gave: the keys of all of the
-    /// event's images are forgotten, so that the next attempt has new ones. Tells whether they are.
+    /// Forgets the image keys of the event, because the platform does not know a key of an earlier upload. The
+    /// next attempt then uploads again. Returns whether the keys were forgotten.
     async fn forget_keys(
         &self,
         settings: &Settings,
@@ -300,7 +301,7 @@ impl Sender {
         }
     }
 
-    /// A random number in [0, 1), for jitter.
+    /// Returns a random number in [0, 1), for jitter.
     pub(super) fn chance(&self) -> f64 {
         self.chance
             .lock()
@@ -308,7 +309,7 @@ impl Sender {
             .f64()
     }
 
-    /// The time, by all clocks.
+    /// Returns the current time by all three clocks.
     pub(super) fn now(&self) -> Now {
         Now {
             wall: self.clock.now(),
@@ -326,8 +327,9 @@ impl Sender {
         }
     }
 
-    /// Counts a delivery that has ended, and tells the operator of one that was given up, unless it
-    /// was itself a word to the operator, went elsewhere, or was an edit: its message was told.
+    /// Counts a delivery that has ended, and notifies the operator of one that failed for good. There is no
+    /// notice if the delivery was itself an operator notice, was rerouted, or was an edit of a delivered
+    /// message.
     async fn report_end(&self, lease: &Lease<Work>, verdict: &Verdict, went_elsewhere: bool) {
         let (delivery, event) = (&lease.item.delivery, &lease.item.event);
         let (how, reason) = match verdict {
@@ -353,9 +355,9 @@ impl Sender {
             return;
         };
         let (kind, ended) = match verdict {
-            Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not sent again"),
+            Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not retried"),
             Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. } => {
-                (NoticeKind::DeliveryDead, "was given up")
+                (NoticeKind::DeliveryDead, "is dead")
             }
         };
         let notice = Notice {
@@ -370,8 +372,8 @@ impl Sender {
         self.operator.notify(notice).await;
     }
 
-    /// Writes the end of an attempt into the store, again and again while that fails and the
-    /// lease lasts: a send that is not recorded will be repeated.
+    /// Records the end of an attempt, and retries while the store fails and the lease lasts. A send that is not
+    /// recorded would be repeated.
     async fn record(
         &self,
         lease: &Lease<Work>,
@@ -385,15 +387,15 @@ impl Sender {
             {
                 Ok(Recorded::Recorded) => return Some(Recorded::Recorded),
                 Ok(Recorded::LeaseLost) => {
-                    tracing::warn!(delivery.id = %finished.id, "lease lost; another holds the delivery");
+                    tracing::warn!(delivery.id = %finished.id, "lost the lease; another process has the delivery");
                     return Some(Recorded::LeaseLost);
                 }
                 Err(error) if self.clock.now() < lease.until => {
-                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded yet");
-                    tokio::time::sleep(RECORD_AGAIN).await;
+                    tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; retrying");
+                    tokio::time::sleep(RECORD_RETRY).await;
                 }
                 Err(error) => {
-                    tracing::error!(delivery.id = %finished.id, %error, "attempt not recorded");
+                    tracing::error!(delivery.id = %finished.id, %error, "failed to record the attempt; the message may be repeated");
                     return None;
                 }
             }
@@ -401,7 +403,7 @@ impl Sender {
     }
 }
 
-/// Where in the chat a message goes.
+/// Returns where in the chat a message goes.
 fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
     match (&work.message, work.delivery.trigger) {
         (Some(message), Trigger::Edit) => Place::Over(message),
@@ -410,33 +412,33 @@ fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
     }
 }
 
-/// The forms that a platform can put in the place of a message: Feishu changes cards into cards only.
+/// Returns the forms that can replace a message: Feishu replaces cards with cards only.
 fn cards(forms: &'static [Form]) -> &'static [Form] {
     let cards = forms.iter().take_while(|form| **form <= Form::NoImages);
     forms.split_at(cards.count()).0
 }
 
-/// An attempt that was made: what it came to, and what it was made of.
+/// The result of an attempt, with what it sent.
 pub(super) struct AttemptResult {
     attempt: Attempt,
     pub(super) sent: Sent,
     prepared: Prepared,
-    /// Whether the images' keys have been forgotten, so that the same form is made anew at once.
+    /// Whether the image keys were forgotten, so that the same form is rendered again at once.
     again: bool,
 }
 
-/// What is kept of the answer, and of ringing people.
+/// Returns the part of the answer that is stored, with the result of urgent notifications.
 fn excerpt(sent: &Sent) -> Option<String> {
     let rang = match &sent.rang {
         None => return sent.excerpt.clone(),
         Some(Rang::People(count)) => format!("rang {count}"),
-        Some(Rang::Failed { reason }) => format!("not all were rung: {reason}"),
+        Some(Rang::Failed { reason }) => format!("some urgent notifications failed: {reason}"),
     };
     let answer = sent.excerpt.as_deref().unwrap_or_default();
     Some(format!("{rang}; {answer}"))
 }
 
-/// The rendering is kept where it may be needed again: by a retry, or by a person.
+/// Returns the rendering if a retry or a person may need it again.
 fn keep(destination: &dyn Destination, verdict: &Verdict, prepared: &Prepared) -> Option<String> {
     let again = match verdict {
         Verdict::Done => false,
@@ -449,7 +451,7 @@ fn keep(destination: &dyn Destination, verdict: &Verdict, prepared: &Prepared) -
     })
 }
 
-/// A record without an attempt.
+/// Returns the record of a delivery that ended without an attempt.
 fn unsent(delivery: &Delivery, verdict: Verdict) -> CompletedAttempt {
     CompletedAttempt {
         id: delivery.id,

@@ -1,5 +1,6 @@
-//! The lane to one destination: leases due deliveries as its gate permits, sends them, and acts on what changes at
-//! the gate (`gate_events`). Each destination has a lane of its own, so that a dead one costs the others nothing.
+//! The lane to one destination: leases due deliveries as its gate permits, sends them, and acts on what changes
+//! at the gate (`gate_events`). Each destination has its own lane, so a failing destination does not delay the
+//! others.
 
 pub(super) mod gate;
 mod gate_events;
@@ -20,7 +21,7 @@ use self::gate::{Gate, Limits};
 use self::gate_events::Failover;
 use self::limits::SharedLimits;
 use self::permit::SharedGate;
-use self::prefetch::{LOOK_AGAIN, Prefetched, Prefetcher, READY_FOR_EACH, STORE_PAUSE, Wanted};
+use self::prefetch::{POLL_AGAIN, Prefetched, Prefetcher, READY_FOR_EACH, STORE_PAUSE, Wanted};
 use super::Settings;
 use super::attempt::Sender;
 use crate::destination::Destination;
@@ -28,19 +29,19 @@ use crate::model::{Current, DestinationName};
 use crate::store::{GateRecord, LeaseRelease, Topic};
 use crate::telemetry::events::PanicCaught;
 
-/// Attempts that may wait for the store, for each send that may be in flight: this bounds what a crash would
-/// repeat, and a send's place is taken again before its commit.
+/// Attempts that may wait for the store, for each send that may be in flight. A permit is free again before the
+/// commit, so this number bounds how many messages a crash would repeat.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// While at most so many events wait for the store, a lane has one send in flight: the commits are small and each
-/// costs the same, so that they leave little of the processors.
-const SMALL_CROWD: usize = 64;
+/// While at most this many events wait for the store, a lane has one send in flight. Small batches cost as much
+/// per commit as large ones, so they leave little CPU time for sends.
+const OVERLOAD_SMALL: usize = 64;
 
-/// Beyond that it has one send in flight for so many more events: with more of them, those who push would wait
-/// too long; with fewer, the messages.
+/// Beyond that, each further group of this many events allows one more send in flight. A larger group would
+/// delay messages for too long; a smaller one would delay those who push events.
 const EVENTS_FOR_EACH_SEND: usize = 8;
 
-/// A send that has taken longer waits for its destination, and leaves the processors alone.
+/// A send that has taken longer waits for its destination, and uses no CPU time.
 const AT_WORK: Duration = Duration::from_millis(100);
 
 /// The lane to one destination.
@@ -49,26 +50,26 @@ pub(super) struct Lane {
     settings: Current<Settings>,
     sender: Arc<Sender>,
     gate: SharedGate,
-    /// The gate's limits are of this one; a reload replaces it.
+    /// The destination whose limits the gate has; a reload replaces it.
     destination: Arc<dyn Destination>,
     prefetcher: Prefetcher,
-    /// Released leases that the store has not taken back yet.
+    /// Released leases that the store has not recorded yet.
     returning: Vec<LeaseRelease>,
-    /// When to try that again.
+    /// When to try again to record them.
     return_at: Instant,
-    /// Each sends one message, settles its permit, and records the attempt: others go out meanwhile.
+    /// Tasks that each send one message, settle its permit and record the attempt. They run concurrently.
     tasks: JoinSet<()>,
     /// Changes when there may be new work.
     wakeups: watch::Receiver<u64>,
-    /// Whether it has changed since the gate was looked up in the store.
+    /// Whether there was a wakeup since the lane last read its gate from the store.
     news: bool,
-    /// How often it was resumed, as far as this lane has heeded it.
+    /// The count of `destinations resume` that this lane has applied.
     resumes: u64,
     failover: Failover,
 }
 
 impl Lane {
-    /// A lane whose gate is as the store remembers it.
+    /// Builds a lane whose gate has the state that the store remembers.
     pub(super) fn new(
         destination: Arc<dyn Destination>,
         settings: Current<Settings>,
@@ -101,7 +102,7 @@ impl Lane {
         }
     }
 
-    /// Works until `stopping`, then finishes the sends in flight.
+    /// Runs until `stopping`, then finishes the sends in flight.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
         if self.gate.with(|gate| gate.is_failing()) {
             self.emit_gate_state();
@@ -116,7 +117,7 @@ impl Lane {
                 Ok(()) = self.wakeups.changed() => {
                     self.news = true;
                     self.failover.on_news();
-                    self.prefetcher.look_now();
+                    self.prefetcher.poll_now();
                 }
                 () = tokio::time::sleep(pause) => {}
             }
@@ -130,7 +131,7 @@ impl Lane {
         self.on_gate_change().await;
     }
 
-    /// Starts what may start now. Returns when to look again at the latest.
+    /// Starts the sends that may start now. Returns after how long to call it again at the latest.
     async fn step(&mut self) -> Duration {
         let settings = self.settings.get();
         self.apply_reload(&settings).await;
@@ -153,9 +154,10 @@ impl Lane {
         let recording = self.tasks.len().saturating_sub(in_flight);
         let room = unrecorded.saturating_sub(recording);
         let (mut may_start, mut may_follow) = (permits.count.min(room), permits.ahead);
-        // While many events wait to be taken in, that goes first. What waits here is safe.
-        if let Some(crowd) = self.sender.store.rush() {
-            let sends = sends_in_rush(crowd);
+        // While many events wait to be stored, intake has priority. Waiting deliveries are already safe in the
+        // store.
+        if let Some(waiting) = self.sender.store.rush() {
+            let sends = sends_in_overload(waiting);
             may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
             may_follow = may_follow.min(sends * READY_FOR_EACH);
         }
@@ -175,23 +177,23 @@ impl Lane {
                     probe: permits.probe,
                 };
                 self.prefetcher
-                    .look(wanted, destination.as_ref(), &self.sender.clock)
+                    .poll(wanted, destination.as_ref(), &self.sender.clock)
             }
         };
         let failing = self.gate.with(|gate| gate.is_failing());
         match (busy, failing || !self.is_idle()) {
             (true, _) => Duration::ZERO,
-            (false, true) => pause.min(LOOK_AGAIN),
+            (false, true) => pause.min(POLL_AGAIN),
             (false, false) => pause,
         }
     }
 
-    /// Whether nothing is in hand that time alone can change.
+    /// Returns whether the lane has no work that becomes ready by time alone.
     fn is_idle(&self) -> bool {
         self.prefetcher.is_empty() && self.returning.is_empty() && self.tasks.is_empty()
     }
 
-    /// How many sends are at work.
+    /// Returns the number of sends that use CPU time.
     fn at_work(&self, now: Instant) -> usize {
         self.gate.with(|gate| {
             let in_flight = gate.in_flight().iter();
@@ -199,8 +201,8 @@ impl Lane {
         })
     }
 
-    /// Releases leases of deliveries that cannot start, due as they were. If the store does not take them, it is
-    /// asked again later; a lease that ends meanwhile is taken up by the store itself.
+    /// Releases leases of deliveries that cannot start, with their due times unchanged. If the store fails, it
+    /// is retried later; a lease that expires meanwhile is released by the store itself.
     async fn release(&mut self, ready: Vec<Prefetched>) {
         let again = !self.returning.is_empty() && self.return_at <= Instant::now();
         if ready.is_empty() && !again {
@@ -220,7 +222,7 @@ impl Lane {
             Ok(()) => self.returning.clear(),
             Err(error) => {
                 self.return_at = Instant::now() + STORE_PAUSE;
-                tracing::warn!(destination = %self.name, %error, "failed to release leases; trying again");
+                tracing::warn!(destination = %self.name, %error, "failed to release leases; retrying");
             }
         }
     }
@@ -237,7 +239,8 @@ impl Lane {
     }
 
     fn on_task_end(&self, ended: &Result<(), JoinError>) {
-        // A panic while sending is caught and recorded; this one was in the recording. The lease ends by itself.
+        // A panic while sending is caught and recorded, so this one was in the recording. The lease expires by
+        // itself.
         if ended.is_err() {
             self.sender.metrics.emit(PanicCaught { task: "deliver" });
         }
@@ -258,10 +261,10 @@ fn limits(destination: &dyn Destination) -> Limits {
     }
 }
 
-/// The number of sends that may be at work while so many events wait to be taken in. There is always one, because
-/// critical messages go first.
-fn sends_in_rush(crowd: usize) -> usize {
-    (crowd.saturating_sub(SMALL_CROWD) / EVENTS_FOR_EACH_SEND).max(1)
+/// Returns the number of concurrent sends while this many events wait to be stored. It is at least one, because
+/// critical messages have priority.
+fn sends_in_overload(waiting: usize) -> usize {
+    (waiting.saturating_sub(OVERLOAD_SMALL) / EVENTS_FOR_EACH_SEND).max(1)
 }
 
 #[cfg(test)]
@@ -269,9 +272,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_rush_leaves_more_for_sends_and_the_smallest_one() {
-        assert_eq!(sends_in_rush(16), 1);
-        assert_eq!(sends_in_rush(SMALL_CROWD), 1);
-        assert_eq!(sends_in_rush(256), 24);
+    fn sends_in_overload_grow_with_waiting_events_from_one() {
+        assert_eq!(sends_in_overload(16), 1);
+        assert_eq!(sends_in_overload(OVERLOAD_SMALL), 1);
+        assert_eq!(sends_in_overload(256), 24);
     }
 }

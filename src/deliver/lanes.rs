@@ -1,4 +1,4 @@
-//! One line for each destination of the configuration in force.
+//! Runs one lane for each configured destination.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use super::{Deps, Settings};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
 
-/// Keeps a line to each destination. Clones share it.
+/// Runs a lane for each destination. Clones share it.
 #[derive(Clone)]
 pub struct Dispatcher {
     settings: Current<Settings>,
@@ -26,27 +26,27 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Not running yet. `seed` is where the chance for jitter begins.
-    pub fn new(means: Deps, settings: Current<Settings>, seed: u64) -> Self {
+    /// Builds a dispatcher that does not run yet. `seed` seeds the random generator for jitter.
+    pub fn new(deps: Deps, settings: Current<Settings>, seed: u64) -> Self {
         let uploader = Uploader::new(
-            means.store.clone(),
-            means.archive.clone(),
-            means.operator.clone(),
-            means.tasks.clone(),
+            deps.store.clone(),
+            deps.archive.clone(),
+            deps.operator.clone(),
+            deps.tasks.clone(),
         );
         let preparer = Preparer {
-            archive: means.archive,
-            operator: means.operator.clone(),
-            metrics: Arc::clone(&means.metrics),
-            clock: Arc::clone(&means.clock),
+            archive: deps.archive,
+            operator: deps.operator.clone(),
+            metrics: Arc::clone(&deps.metrics),
+            clock: Arc::clone(&deps.clock),
             uploader,
-            buttons: means.buttons,
+            buttons: deps.buttons,
         };
         let sender = Sender {
-            store: means.store,
-            operator: means.operator,
-            metrics: means.metrics,
-            clock: means.clock,
+            store: deps.store,
+            operator: deps.operator,
+            metrics: deps.metrics,
+            clock: deps.clock,
             preparer,
             chance: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
         };
@@ -58,52 +58,52 @@ impl Dispatcher {
         }
     }
 
-    /// The destinations whose last image was refused.
+    /// Returns the destinations whose last image upload was refused.
     pub fn refused_uploads(&self) -> RefusedUploads {
         self.sender.preparer.uploader.refused()
     }
 
-    /// The settings have been replaced: lines begin and end accordingly.
+    /// Starts and ends lanes after the settings were replaced.
     pub fn reloaded(&self) {
         self.reloaded.notify_one();
     }
 
-    /// Runs the lines until `stopping`, then until their sends in flight have ended.
+    /// Runs the lanes until `stopping`, then until their sends in flight have ended.
     pub async fn run(self, stopping: CancellationToken) {
-        let mut lines = Lines::default();
+        let mut lanes = Lines::default();
         while !stopping.is_cancelled() {
-            self.match_lines(&mut lines, &stopping).await;
+            self.match_lanes(&mut lanes, &stopping).await;
             tokio::select! {
                 () = stopping.cancelled() => break,
                 () = self.reloaded.notified() => {}
-                Some(ended) = lines.tasks.join_next_with_id() => {
+                Some(ended) = lanes.tasks.join_next_with_id() => {
                     if ended.is_err() {
                         self.sender.metrics.emit(PanicCaught { task: "line" });
                     }
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    lines.running.retain(|_, line| line.id != id);
+                    lanes.running.retain(|_, lane| lane.id != id);
                 }
             }
         }
-        while lines.tasks.join_next().await.is_some() {}
+        while lanes.tasks.join_next().await.is_some() {}
     }
 
-    /// Begins a line for each destination that has none, and ends those of destinations that are gone.
-    async fn match_lines(&self, lines: &mut Lines, stopping: &CancellationToken) {
+    /// Starts a lane for each new destination, and ends the lanes of removed ones.
+    async fn match_lanes(&self, lanes: &mut Lines, stopping: &CancellationToken) {
         let settings = self.settings.get();
-        lines.running.retain(|name, line| {
+        lanes.running.retain(|name, lane| {
             let stays = settings.destinations.contains_key(name);
             if !stays {
-                line.ending.cancel();
+                lane.ending.cancel();
             }
             stays
         });
         let gates = self.sender.store.gates().await.unwrap_or_else(|error| {
-            tracing::error!(%error, "what held destinations back before is not known");
+            tracing::error!(%error, "failed to read gate states; lanes start with open gates");
             Vec::new()
         });
         for (name, destination) in &settings.destinations {
-            if lines.running.contains_key(name) {
+            if lanes.running.contains_key(name) {
                 continue;
             }
             let record = gates.iter().find(|gate| gate.destination == *name).cloned();
@@ -111,13 +111,13 @@ impl Dispatcher {
             let shared = self.shared.clone();
             let lane = Lane::new(Arc::clone(destination), settings, sender, shared, record);
             let ending = stopping.child_token();
-            let id = lines.tasks.spawn(lane.run(ending.clone())).id();
-            lines.running.insert(name.clone(), Running { id, ending });
+            let id = lanes.tasks.spawn(lane.run(ending.clone())).id();
+            lanes.running.insert(name.clone(), Running { id, ending });
         }
     }
 }
 
-/// The lines there are.
+/// The running lanes.
 #[derive(Default)]
 struct Lines {
     tasks: JoinSet<()>,

@@ -1,4 +1,4 @@
-//! From leased work to the subject that templates are given.
+//! Builds the template context of a message from leased work.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use crate::model::{
 };
 use crate::render::{Mention, Shown, ShownBy, StatusView, Subject};
 
-/// The names that a message is told with.
+/// The names that messages show.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     /// Names of apps by their id `cli_…`.
     pub apps: BTreeMap<String, String>,
-    /// The ids of the apps of `[apps]`.
+    /// The ids of the apps in `[apps]`.
     pub app_ids: BTreeMap<AppName, String>,
-    /// `[mentions]`.
+    /// The entries of `[mentions]`.
     pub mentions: BTreeMap<String, Mention>,
-    /// The zone of each app's feedback times.
+    /// The time zone of each app's feedback times.
     pub feedback_timezones: BTreeMap<AppName, TimeZone>,
 }
 
 impl Directory {
-    /// What people call the app that the event is about.
+    /// Returns the display name of the app that the event is about.
     pub fn app_name<'a>(&'a self, event: &'a Event) -> &'a str {
         let app_id = match &event.content {
             Content::Created(feedback) => feedback.app_id.as_deref(),
@@ -37,8 +37,8 @@ impl Directory {
         self.apps.get(app_id).map_or(app_id, String::as_str)
     }
 
-    /// What the store knows the owner of keys by. An app's is its id: a name of `[apps]` can be given to
-    /// another app, and keys of the old one are none of the new one's.
+    /// Returns the owner under which the store keeps image keys. For an app that is its id. Its name in `[apps]`
+    /// can be given to another app, whose image keys are different.
     pub fn key_owner<'a>(&'a self, owner: &'a KeyOwner) -> &'a str {
         match owner {
             KeyOwner::App(app) => self.app_ids.get(app).map_or(app.as_str(), String::as_str),
@@ -46,14 +46,14 @@ impl Directory {
         }
     }
 
-    /// The zone of an app's feedback times; UTC+8, where the platform is at home, for an app that a
-    /// reload has taken away.
+    /// Returns the time zone of an app's feedback times. For an app that a reload has removed it is UTC+8, the
+    /// platform's own zone.
     pub fn feedback_timezone(&self, app: &AppName) -> TimeZone {
         let known = self.feedback_timezones.get(app).cloned();
         known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
     }
 
-    /// The name of `[mentions]` that means this person and nobody else.
+    /// Returns the name in `[mentions]` that means this person alone.
     pub fn person(&self, id: &str) -> Option<&str> {
         let means = |mention: &&Mention| match mention {
             Mention::All | Mention::Shown(_) => false,
@@ -67,7 +67,7 @@ impl Directory {
         }
     }
 
-    /// Who is meant by the names in an order. A name that a reload has taken away mentions nobody.
+    /// Returns the people that a message spec mentions. A name that a reload has removed mentions nobody.
     pub fn mentions(&self, spec: &MessageSpec) -> Vec<Mention> {
         let resolve = |name: &String| match name.as_str() {
             "all" => Some(Mention::All),
@@ -76,8 +76,8 @@ impl Directory {
         spec.mentions.iter().filter_map(resolve).collect()
     }
 
-    /// The open ids of those whom a delivery's message mentions one by one. Late images mention
-    /// nobody, an edit calls nobody again, and a mention of all is of nobody in particular.
+    /// Returns the open ids of the people that a delivery's message mentions individually. Late images mention
+    /// nobody, an edit notifies nobody again, and a mention of everybody names no individual.
     pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
         match delivery.trigger {
             Trigger::LateImages | Trigger::Edit => return Vec::new(),
@@ -95,37 +95,36 @@ impl Directory {
     }
 }
 
-/// Everything that one message tells, owned, so that a [`Subject`] can borrow from it.
+/// The data of one message, owned, so that a [`Subject`] can borrow from it.
 #[derive(Debug)]
 pub struct MessageData {
-    /// The event.
     pub event: Event,
-    /// When it was accepted.
+    /// When the event was accepted.
     pub received_at: Timestamp,
-    /// The delivery it is told by.
+    /// The delivery that carries the message.
     pub delivery: DeliveryId,
-    /// Why it is told.
+    /// Why the message is sent.
     pub trigger: Trigger,
-    /// How the rule wants it told.
+    /// What the rule asks for: template, mentions and the like.
     pub spec: MessageSpec,
-    /// What people call its app.
+    /// The display name of the event's app.
     pub app_name: String,
-    /// Who is mentioned.
+    /// The people that are mentioned.
     pub mentions: Vec<Mention>,
-    /// The images this message shows or counts.
+    /// The images that this message shows or counts.
     pub images: Vec<Shown>,
-    /// How many images are still on their way.
+    /// Number of images that are not fetched yet.
     pub images_pending: usize,
-    /// How many wait for a host to be allowed.
+    /// Number of images whose host is not allowed.
     pub images_refused: usize,
-    /// How many images the report had in all.
+    /// Number of images that the report had in all.
     pub images_total: usize,
-    /// How its feedback stands, and what can be done about it.
+    /// The status of the feedback, and the actions on it.
     pub standing: StatusView,
 }
 
 impl MessageData {
-    /// What templates are given.
+    /// Returns the template context.
     pub fn subject(&self, now: Timestamp) -> Subject<'_> {
         Subject {
             event: &self.event,
@@ -145,7 +144,7 @@ impl MessageData {
     }
 }
 
-/// How many images the report had, counting those beyond what is fetched.
+/// Returns the number of images in the report, including those beyond the fetch limit.
 pub(super) fn images_total(event: &Event) -> usize {
     match &event.content {
         Content::Created(feedback) => feedback.images.len(),
@@ -153,7 +152,7 @@ pub(super) fn images_total(event: &Event) -> usize {
     }
 }
 
-/// The reports that a summary quotes; those whose words have been removed are left out.
+/// Returns the reports that a summary quotes, without those whose text was erased.
 pub(super) fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
     let read = stored.iter().filter_map(|stored| {
         let event = read_event(stored, stored.body.as_ref()?, names)?;
@@ -169,7 +168,7 @@ pub(super) fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarise
     read.collect()
 }
 
-/// How many of these are still on their way.
+/// Returns the number of images that are not fetched yet.
 pub(super) fn images_pending(images: &[Image]) -> usize {
     images
         .iter()
@@ -177,12 +176,12 @@ pub(super) fn images_pending(images: &[Image]) -> usize {
         .count()
 }
 
-/// How many of these wait for a host to be allowed.
+/// Returns the number of images whose host is not allowed.
 pub(super) fn images_refused(images: &[Image]) -> usize {
     images.iter().filter(|image| image.refused).count()
 }
 
-/// A kept image as a message shows it.
+/// Returns a stored image as a message shows it.
 pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
     let kept = image.kept.as_ref()?;
     Some(Shown {
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_goes_by_its_name_else_its_id_else_by_who_received_it() {
+    fn app_name_falls_back_to_id_then_to_receiving_app() {
         let apps = BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]);
         let names = Directory {
             apps,
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn those_with_an_open_id_can_be_rung_but_not_for_late_images() {
+    fn open_ids_are_empty_for_late_images() {
         let person = |name: &str, feishu: &[&str]| Mention::Person {
             name: name.into(),
             feishu: feishu.iter().map(|id| (*id).to_owned()).collect(),

@@ -1,15 +1,23 @@
-//! Deliveries on their way.
+//! Sends deliveries to their destinations.
 //!
-//! The [`Dispatcher`] keeps one lane for each destination. A lane asks its [`Gate`] how many sends may start,
-//! leases so many due deliveries from the store (and, where sends end fast, those that follow: `prefetch`), and
-//! makes an attempt at each: the payload is prepared (images, template, or the payload of an earlier attempt), the
-//! destination sends it and reports the outcome, the [`RetryPolicy`] decides what follows, and attempt and state are
-//! recorded in one transaction, beside the next sends.
+//! The [`Dispatcher`] runs one lane for each destination. A lane asks its [`Gate`] how many sends may start. It
+//! leases that many due deliveries from the store and, where sends end fast, prefetches those that follow
+//! (`prefetch`). Then it makes one attempt at each:
 //!
-//! Promised: an attempt is made only under a lease; a delivery is repeated only if its send was not recorded; every
-//! attempt of a delivery carries the same key; a lane that waits or fails affects no other, except for the limits
-//! that a platform counts over several of them (`limits`). Not promised: an order between messages, or one between
-//! destinations that share a limit.
+//! - The payload is prepared: images, template, or the payload of an earlier attempt.
+//! - The destination sends it and returns the outcome.
+//! - The [`RetryPolicy`] decides what follows.
+//! - Attempt and state are recorded in one transaction, while the next sends run.
+//!
+//! Guarantees:
+//!
+//! - An attempt is made only under a lease.
+//! - A delivery is repeated only if its send was not recorded.
+//! - Every attempt of a delivery carries the same key.
+//! - A lane that waits or fails affects no other lane, except through limits that a platform counts over
+//!   several lanes (`limits`).
+//!
+//! There is no guaranteed order between messages, nor between destinations that share a limit.
 //!
 //! Gate and policy are pure: time is an argument. `docs/delivery.md` has their tables.
 
@@ -48,47 +56,44 @@ use crate::triage::ButtonSigner;
 /// Every destination by its name.
 pub type Destinations = BTreeMap<DestinationName, Arc<dyn Destination>>;
 
-/// What a reload replaces.
+/// The settings that a reload replaces.
 pub struct Settings {
-    /// Where messages go.
+    /// The destinations, which messages are sent to.
     pub destinations: Destinations,
-    /// How they are rendered.
+    /// The templates that render messages.
     pub templates: Arc<Templates>,
-    /// The names they are told with.
+    /// The names that messages show.
     pub names: Directory,
     /// Signs links to images; `None` without a `public_url`.
     pub links: Option<LinkSigner>,
 }
 
-/// What delivering works with.
+/// Dependencies of the dispatcher.
 pub struct Deps {
-    /// The store.
     pub store: Store,
     /// The bytes of images.
     pub archive: Archive,
-    /// Hears of what stopped or died.
+    /// Receives notices of stopped destinations and dead deliveries.
     pub operator: Operator,
-    /// The numbers.
     pub metrics: Arc<Metrics>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// For uploads that outlast the message they began for.
+    /// Runs uploads that outlast the message for which they started.
     pub tasks: Tasks,
-    /// Signs what buttons stand for.
+    /// Signs the values of buttons.
     pub buttons: ButtonSigner,
 }
 
-/// Whether a kept event is a word of the relay's own.
+/// Returns whether a stored event is an operator notice.
 fn is_notice(event: &StoredEvent) -> bool {
     event.event_type == notices::NOTICE
 }
 
-/// Whether a kept event is a summary, which quotes other events.
+/// Returns whether a stored event is a summary, which quotes other events.
 fn is_summary(event: &StoredEvent) -> bool {
     event.event_type == store::SUMMARY
 }
 
-/// A word of the relay's own as an event.
+/// Builds an event from a notice or summary of the relay itself.
 fn own(stored: &StoredEvent, content: Content) -> Event {
     Event {
         id: stored.id.clone(),
@@ -99,7 +104,7 @@ fn own(stored: &StoredEvent, content: Content) -> Event {
     }
 }
 
-/// A kept event, read again; `None` where it cannot be read.
+/// Parses a stored event; `None` if it cannot be parsed.
 pub fn read_event(stored: &StoredEvent, body: &Private, names: &Directory) -> Option<Event> {
     if is_notice(stored) {
         let notice = notices::read_notice(body.expose())?;

@@ -1,48 +1,49 @@
-//! Decides what follows from an attempt, for its message and for the gate of its destination. Pure: no clock, no
-//! randomness of its own.
+//! Decides what follows from an attempt, for its message and for the gate of its destination. The policy is
+//! pure: it reads no clock and no random numbers.
 
 use std::time::Duration;
 
 use super::lane::gate::Signal;
 use crate::model::{Form, Outcome, Timestamp, Uptime, Verdict, backoff, lengthened};
 
-/// The time after which a message whose answer was lost is repeated, if the destination recognises a repeat.
+/// The delay before a message whose answer was lost is repeated, if the destination recognises repeats.
 const RECOGNISED_REPEAT: Duration = Duration::from_millis(500);
 
-/// A message whose answer was lost is sent at most so often, if the destination cannot recognise a repeat.
+/// The number of sends of a message whose answer was lost, if the destination cannot recognise repeats.
 const UNANSWERED_MAX: u32 = 3;
 
-/// How long, and how, a destination's deliveries are tried.
+/// Decides for how long and how often deliveries to a destination are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The time spent trying, as uptime from the first due time; then a delivery is dead.
+    /// The time spent trying, as uptime from the first due time. After that the delivery is dead.
     pub retry_for: Duration,
     /// Whether the destination recognises a repeat by its key.
     pub recognises_repeats: bool,
 }
 
-/// A delivery before the attempt that has just ended.
+/// The state of a delivery before the attempt that has just ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried<'a> {
-    /// Attempts that failed. Refused rates, refused forms and stops do not count.
+    /// Number of failed attempts. Rate limits, refused forms and stops do not count.
     pub failures: u32,
-    /// Failed attempts whose answer was lost.
+    /// Number of failed attempts whose answer was lost.
     pub unanswered: u32,
-    /// When it failed last.
+    /// When the last failure was; `None` if no attempt has failed.
     pub failed_at: Option<Uptime>,
-    /// The uptime since it was due first.
+    /// The uptime since the first due time.
     pub spent: Duration,
     /// The form of the attempt.
     pub form: Form,
-    /// The forms that the destination can be sent, richest first.
+    /// The forms that the destination supports, richest first.
     pub forms: &'a [Form],
 }
 
 impl RetryPolicy {
-    /// Decides what becomes of the message. `jitter` in [0, 1) only lengthens pauses.
+    /// Decides what happens to the message. `jitter` in [0, 1) only lengthens pauses.
     ///
-    /// A refused form is followed by the next plainer one at once. A destination that is stopped or asks for a
-    /// pause holds its messages back by its gate; each is due as before, until `retry_for` has been spent.
+    /// After a refused form, the next plainer one follows at once. A destination that is stopped or asks for a
+    /// pause holds its messages back at its gate. Their due times stay unchanged until `retry_for` has been
+    /// spent.
     pub fn verdict(
         &self,
         outcome: &Outcome,
@@ -93,13 +94,13 @@ impl RetryPolicy {
     }
 }
 
-/// What the outcome says about the destination.
+/// Returns what the outcome says about the destination.
 pub(super) fn signal(outcome: &Outcome, tried: Tried<'_>) -> Signal {
     match outcome {
         Outcome::Delivered => Signal::Worked,
         Outcome::Rejected { .. } | Outcome::Degrade { .. } => Signal::Answered,
         Outcome::SlowDown { pause, .. } => Signal::Paused(*pause),
-        // It may be the form's fault.
+        // The form may be the cause.
         Outcome::Unknown { .. } if next_form(tried).is_some() => Signal::Unclear,
         Outcome::Retry { .. } | Outcome::Ambiguous { .. } | Outcome::Unknown { .. } => {
             Signal::Failed {
@@ -110,7 +111,8 @@ pub(super) fn signal(outcome: &Outcome, tried: Tried<'_>) -> Signal {
     }
 }
 
-/// The next plainer form, at once. By rank, not by place: a reload may have changed the forms.
+/// Retries at once in the next plainer form. Forms are compared by rank, because a reload may have changed the
+/// list.
 fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
     match next_form(tried) {
         Some(form) => Verdict::RetryAt { due_at: now, form },

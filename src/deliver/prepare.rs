@@ -1,4 +1,4 @@
-//! What an attempt sends: the rendering that was kept, or a first one.
+//! Prepares the payload of an attempt: the stored rendering of an earlier attempt, or a new one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::TemplateFailed;
 use crate::triage::ButtonSigner;
 
-/// How long a message waits for uploads at most, however much of its wait for images is left: it
-/// holds up others meanwhile.
+/// The longest time that a message waits for uploads, even if its rule lets it wait longer for images. The
+/// message blocks others meanwhile.
 const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 
-/// Makes payloads. Clones share what they need.
+/// Prepares payloads. Clones share their dependencies.
 #[derive(Clone)]
 pub(super) struct Preparer {
     pub(super) archive: Archive,
@@ -34,31 +34,32 @@ pub(super) struct Preparer {
     pub(super) buttons: ButtonSigner,
 }
 
-/// What is sent.
+/// A prepared payload.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The message.
     pub(super) payload: Payload,
-    /// Ordinals of the images it shows, one bit each; all ones where none need follow.
+    /// Ordinals of the images that the message shows, one bit each. All bits are set if no late images need to
+    /// follow.
     pub(super) shown: u32,
-    /// Whether it may show images by keys that an earlier upload gave: such a key can have become
-    /// invalid, and another upload may mend that.
+    /// Whether the message may show images by keys of an earlier upload. The platform may have dropped such a
+    /// key; a new upload then replaces it.
     pub(super) old_keys: bool,
 }
 
 /// Why nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotSent {
-    /// There is nothing (left) to say.
+    /// There is nothing (left) to send.
     NothingToSend,
-    /// What there was to say is gone.
+    /// The content was removed or cannot be read.
     Permanent(&'static str),
-    /// Images cannot be shown yet, and they are all there is to say.
+    /// The message consists of images alone, and they cannot be shown yet.
     NotYet,
 }
 
-/// Stands before a kept payload: what it was rendered for. With another kind of destination, or other `fields`, it is
-/// rendered anew: the old one may show what this audience must not see.
+/// Returns the first line of a stored payload, which identifies what the payload was rendered for. A
+/// destination of another kind or with other `fields` renders it anew. The stored one may show data that this
+/// audience must not see.
 pub(super) fn fingerprint(destination: &dyn Destination) -> String {
     use sha2::{Digest, Sha256};
     let made_for = format!("{} {:?}", destination.kind(), destination.common().audience);
@@ -67,7 +68,7 @@ pub(super) fn fingerprint(destination: &dyn Destination) -> String {
 }
 
 impl Preparer {
-    /// What `work` sends to `destination`.
+    /// Prepares the payload of `work` for `destination`.
     pub(super) async fn prepare(
         &self,
         settings: &Settings,
@@ -93,9 +94,9 @@ impl Preparer {
             });
         }
         let body = work.event.body.as_ref();
-        let body = body.ok_or(NotSent::Permanent("the event's words have been removed"))?;
+        let body = body.ok_or(NotSent::Permanent("the event's text was erased"))?;
         let mut event = read_event(&work.event, body, &settings.names)
-            .ok_or(NotSent::Permanent("the kept event cannot be read"))?;
+            .ok_or(NotSent::Permanent("the stored event cannot be parsed"))?;
         if let Content::Summary(summary) = &mut event.content {
             summary.newest = message_data::newest(&work.newest, &settings.names);
         }
@@ -129,8 +130,8 @@ impl Preparer {
         let payload = self
             .render(settings, destination, delivery.form, &message_data)
             .await;
-        // A plainer form than the full one tells how many images there are; the platform has
-        // refused to show them, so none follow.
+        // A plainer form than the full one only counts images, because the platform has refused to show them.
+        // So no late images follow.
         let shown = if delivery.form == Form::Full {
             mask
         } else {
@@ -165,7 +166,7 @@ impl Preparer {
                     kind: NoticeKind::TemplateFailed,
                     subject: common.name.to_string(),
                     text: format!(
-                        "{error}. Messages to {} go by the built-in plain template until it is mended.",
+                        "{error}. Messages to {} use the built-in plain template until it is fixed.",
                         common.name
                     ),
                 };
@@ -175,7 +176,7 @@ impl Preparer {
         }
     }
 
-    /// The images this message shows or counts.
+    /// Returns the images that this message shows or counts.
     async fn images(
         &self,
         settings: &Settings,
@@ -194,7 +195,7 @@ impl Preparer {
         if kept.is_empty() {
             return match late {
                 true => Err(NotSent::NothingToSend),
-                // Where the event has none at all, none follow either.
+                // An event without images has no late images.
                 false if work.images.is_empty() => Ok(Pictures {
                     mask: ALL_SHOWN,
                     ..Pictures::default()
@@ -214,8 +215,8 @@ impl Preparer {
                 Default::default()
             }
         };
-        // An upload that has failed for so long gives way to a link, or a count; so does one for a form
-        // that shows no images.
+        // An upload that has failed for `retry_for` is replaced by a link or a count. So is an upload for a
+        // form that shows no images.
         let spent = now.since(work.delivery.first_due_at);
         let given_up = late && spent >= destination.common().retry_for;
         let comes_later = work.delivery.form == Form::Full && !given_up;
@@ -253,7 +254,8 @@ impl Preparer {
     }
 }
 
-/// For whom a message is rendered. One that fell back shows no more than it would have where it was first for.
+/// Returns the audience for which a message is rendered. A rerouted message shows no more than its first
+/// destination would show.
 fn audience(settings: &Settings, own: &Audience, spec: &MessageSpec) -> Audience {
     let mut audience = own.clone();
     for name in &spec.fell_from {
@@ -264,22 +266,21 @@ fn audience(settings: &Settings, own: &Audience, spec: &MessageSpec) -> Audience
     audience
 }
 
-/// A message's images.
+/// The images of a message.
 #[derive(Debug, Default)]
 struct Pictures {
-    /// Those it shows or counts.
+    /// Images that the message shows or counts.
     images: Vec<Shown>,
-    /// How many are kept and cannot be shown yet.
+    /// Number of stored images that cannot be shown yet.
     later: usize,
-    /// The mask of those that need not follow.
+    /// The mask of images that do not need to follow later.
     mask: u32,
     /// As in [`Prepared`].
     old_keys: bool,
 }
 
-/// How long `delivery` waits for uploads: what is left of the time that its rule lets it wait for images,
-/// whatever else it waited for. Where they are all there is to say it does not wait here, in the way of
-/// others; it comes again.
+/// Returns how long `delivery` waits for uploads: the rest of the time that its rule lets it wait for images.
+/// Late images do not wait here, because that would block other messages. They are retried.
 fn uploads_wait(delivery: &Delivery) -> Duration {
     if delivery.trigger == Trigger::LateImages {
         return Duration::ZERO;
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn fetching_and_uploading_together_take_no_longer_than_a_message_may_wait() {
+    fn uploads_wait_only_for_the_rest_of_the_image_wait() {
         let ms = Duration::from_millis;
         let waits = |trigger, wait, fetched| {
             let mut delivery = delivery(trigger, Some(ms(wait)));

@@ -1,4 +1,4 @@
-//! What would be sent, without a store and without sending: for `try`.
+//! Renders the messages of an event without a store and without sending, for `try`.
 
 use std::collections::BTreeMap;
 
@@ -12,49 +12,49 @@ use crate::model::{
 use crate::render::{Mention, Payload, RenderError, Templates};
 use crate::rules::RuleSet;
 
-/// The parts of a configuration that a message is made of.
+/// The parts of a configuration that a preview needs.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
-    /// `[[rules]]`.
+    /// The rules of `[[rules]]`.
     pub rules: &'a RuleSet,
-    /// `[destinations]`.
+    /// The destinations of `[destinations]`.
     pub destinations: &'a BTreeMap<DestinationName, Settings>,
-    /// The names messages are told with.
+    /// The names that messages show.
     pub names: &'a Directory,
     /// All templates.
     pub templates: &'a Templates,
 }
 
-/// What the rules make of an event, and what each destination would be sent.
+/// The result of the rules for an event, and the message for each destination.
 #[derive(Clone, Debug)]
 pub struct Previews {
-    /// What would become of the event.
+    /// The state that the event would have.
     pub state: EventState,
     /// Each rule: matched, or why not.
     pub trace: Trace,
-    /// The messages.
     pub messages: Vec<Preview>,
 }
 
 /// A message that would be sent.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// The delivery it is rendered as.
+    /// The delivery as which it is rendered.
     pub id: DeliveryId,
-    /// Where to.
+    /// The destination of the message.
     pub destination: DestinationName,
-    /// How the rules want it told.
+    /// What the rules ask for: template, mentions and the like.
     pub spec: MessageSpec,
     /// The rules that name the destination.
     pub rules: Vec<RuleName>,
-    /// The message in its first form. Where the template fails, the built-in plain one, as in earnest.
+    /// The message in its first form. If the template fails, it is the built-in plain one, as in a real
+    /// delivery.
     pub payload: Payload,
-    /// How the template failed, if it did.
+    /// The template's error, if it failed.
     pub fault: Option<RenderError>,
 }
 
-/// Plans `event` and renders each message as it would go if no image had been fetched yet. With
-/// [`Trigger::Test`] none is announced either: nobody fetches the images of a test.
+/// Plans `event` and renders each message as if no image had been fetched yet. With [`Trigger::Test`] the
+/// messages announce no images either, because a test fetches none.
 pub fn preview(
     parts: Parts<'_>,
     event: &Event,
@@ -64,7 +64,7 @@ pub fn preview(
 ) -> Previews {
     let (plan, trace) = parts.rules.explain(event);
     let told = plan.deliveries.into_iter().filter_map(|planned| {
-        // Rules can name configured destinations only; `RuleSet::build` holds them to it.
+        // Rules can name configured destinations only; `RuleSet::build` enforces that.
         let settings = parts.destinations.get(&planned.destination)?;
         Some((settings, planned))
     });
@@ -94,7 +94,7 @@ pub fn preview(
     }
 }
 
-/// The event as it would be told if no image had been fetched yet.
+/// Returns the data of a message for which no image has been fetched yet.
 fn message_data(
     names: &Directory,
     event: &Event,
@@ -134,7 +134,7 @@ fn message_data(
     }
 }
 
-/// Whom the order mentions, by name alone: a test calls nobody.
+/// Returns the people that the message spec mentions, by name alone, so that a test notifies nobody.
 fn shown(spec: &MessageSpec) -> Vec<Mention> {
     spec.mentions.iter().cloned().map(Mention::Shown).collect()
 }

@@ -1,5 +1,4 @@
-//! What people hear of a message beside its outcome: of mentions that were refused, of pages in the place of
-//! answers, and of edits that came to nothing.
+//! Reports side effects of an attempt: refused mentions, HTML pages instead of answers, and edits that failed.
 
 use super::attempt::Sender;
 use crate::destination::Sent;
@@ -7,7 +6,7 @@ use crate::model::{Delivery, Notice, NoticeKind, Outcome, Trigger, Verdict};
 use crate::telemetry::events::PageAnswered;
 
 impl Sender {
-    /// Says what there is to say of an attempt that is recorded.
+    /// Reports the side effects of a recorded attempt.
     pub(super) async fn remark(&self, delivery: &Delivery, sent: &Sent, verdict: &Verdict) {
         let destination = &delivery.destination;
         if sent.page {
@@ -37,15 +36,16 @@ fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
         kind: NoticeKind::MentionRefused,
         subject: delivery.destination.to_string(),
         text: format!(
-            "{} refused {whom} ({reason}), so the message of rule {} went without its mentions. Check their ids \
+            "{} refused {whom} ({reason}), so the message of rule {} was sent without its mentions. Check their ids \
              there; `feedback-relay check --online` looks each of them up.",
             delivery.destination, delivery.spec.rule
         ),
     }
 }
 
-/// Whoever clicked read that it is done, and the message does not show it. One that was recalled, or is too old
-/// to be changed, is no surprise: that is [`Outcome::Rejected`].
+/// Returns a notice of an edit that failed for good: the actor read that the action succeeded, but the message
+/// does not show it. A recalled message, or one too old to edit, is expected and causes no notice
+/// ([`Outcome::Rejected`]).
 fn not_changed(delivery: &Delivery, outcome: &Outcome, verdict: &Verdict) -> Option<Notice> {
     let given_up = matches!(verdict, Verdict::Dead { .. });
     if !given_up || delivery.trigger != Trigger::Edit || matches!(outcome, Outcome::Rejected { .. })
@@ -57,8 +57,8 @@ fn not_changed(delivery: &Delivery, outcome: &Outcome, verdict: &Verdict) -> Opt
         kind: NoticeKind::MessageNotChanged,
         subject: delivery.destination.to_string(),
         text: format!(
-            "A message in {} does not show how its feedback stands: changing it was refused ({reason}). \
-             `feedback-relay events show {}` tells who did what.",
+            "A message in {} does not show its feedback's status: the edit was refused ({reason}). \
+             `feedback-relay events show {}` shows who did what.",
             delivery.destination, delivery.event_id
         ),
     })

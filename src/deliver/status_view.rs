@@ -1,4 +1,4 @@
-//! How the feedback stands that a message tells of, and the buttons that go with that.
+//! Builds the status of a message's feedback, and the buttons that go with it.
 
 use super::message_data::Directory;
 use crate::destination::{Destination, KeyOwner, ShowsImages};
@@ -10,10 +10,10 @@ use crate::render::{Action, StatusView};
 use crate::store::Work;
 use crate::triage::{ButtonAction, MadeFor};
 
-/// What stands in the place of a signed value where nothing is sent.
+/// The placeholder for a signed value where nothing is sent.
 const UNSIGNED: &str = "signed-when-it-is-sent";
 
-/// How the feedback of `work` stands. `sign` makes the values of buttons.
+/// Builds the status of the feedback of `work`. `sign` makes the values of buttons.
 pub(super) fn of(
     work: &Work,
     event: &Event,
@@ -53,7 +53,7 @@ pub(super) fn of(
     }
 }
 
-/// A feedback that nobody has moved, for messages that are only looked at.
+/// Builds the status of feedback that nobody has changed, for previews.
 pub(super) fn unmoved(event: &Event, trigger: Trigger) -> StatusView {
     let acts = acts(event, trigger, None, Timestamp::from_millis(0));
     let action = |act| Action {
@@ -66,8 +66,7 @@ pub(super) fn unmoved(event: &Event, trigger: Trigger) -> StatusView {
     }
 }
 
-/// What can be done about the feedback that a message brings; nothing about one that was only tried out,
-/// and nothing by a message that comes after the first.
+/// Returns the actions that a message offers. Test messages and late images have none.
 fn acts(
     event: &Event,
     trigger: Trigger,
@@ -93,7 +92,8 @@ fn acts(
     acts
 }
 
-/// What people call whoever changed it: their name where the platform said it, else their name here.
+/// Returns the display name of whoever changed the status: the platform's name for them, else the name in
+/// `[mentions]`.
 fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
     let (name, id) = match &event.content {
         Content::Updated(change) => (None, change.operator.open_id.as_ref()),
@@ -109,7 +109,8 @@ fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> O
     name.or_else(known_here)
 }
 
-/// The open id of whoever changed it, if it is one of `app`'s: another app's means nobody there.
+/// Returns the open id of whoever changed the status if it belongs to `app`. Open ids of another app are
+/// unknown there.
 fn person(state: &FeedbackState, app: AppName) -> Option<String> {
     match state.through {
         ChangeSource::Slack => return None,
@@ -119,7 +120,7 @@ fn person(state: &FeedbackState, app: AppName) -> Option<String> {
     Some(id.expose().to_owned())
 }
 
-/// The reporter's open id, if it is one of `app`'s.
+/// Returns the reporter's open id if it belongs to `app`.
 fn reporter(event: &Event, app: &AppName) -> Option<String> {
     match &event.content {
         Content::Created(feedback) if event.via == *app => {
@@ -132,7 +133,7 @@ fn reporter(event: &Event, app: &AppName) -> Option<String> {
     }
 }
 
-/// The Feishu app that speaks at a destination.
+/// Returns the Feishu app that sends at a destination.
 fn app(destination: &dyn Destination) -> Option<AppName> {
     match destination.shows_images() {
         ShowsImages::ByKey(KeyOwner::App(app)) => Some(app),
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn buttons_are_what_can_sensibly_be_done_next() {
+    fn buttons_follow_the_current_status() {
         use TriageAction::{Claim, Done, NotOurs, Undo};
         let at = Timestamp::from_millis;
         let of = |status: FeedbackStatus, now| {
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_id_or_is_no_first_message_carries_none() {
+    fn buttons_require_an_id_and_a_first_message() {
         let none = |event: &Event, trigger| {
             acts(event, trigger, None, Timestamp::from_millis(0)).is_empty()
         };
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_shown_by_an_id_only_where_their_app_speaks() {
+    fn person_id_is_shown_only_by_their_own_app() {
         let state = state(FeedbackStatus::CLOSED, ChangeSource::Platform);
         assert_eq!(person(&state, "shop".into()).as_deref(), Some("ou_li"));
         assert_eq!(person(&state, "order".into()), None);

@@ -1,4 +1,4 @@
-//! A dispatcher with a store, and a chat whose answers the tests give.
+//! Tests of a dispatcher with a store and a fake chat, whose answers the tests give.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::store::{Arrival, DeliveryFilter, NewDelivery};
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const CHAT: &str = "chat";
-/// How long what is to come may take.
+/// The longest time that a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A message that has come to the chat and is not answered yet.
+/// A message that the chat has received and not answered yet.
 struct Heard {
     text: String,
-    /// Dropped: the send panics.
+    /// Answers the send. If it is dropped, the send panics.
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -84,7 +84,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A dispatcher that runs.
+    /// Starts a dispatcher.
     fn new(concurrency: usize) -> Self {
         Self::of(common(concurrency))
     }
@@ -103,7 +103,7 @@ impl Bench {
         bench
     }
 
-    /// Nothing runs.
+    /// Builds a bench that runs nothing.
     fn idle(common: Common) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let manual = Arc::new(ManualClock::new(NOW));
@@ -128,7 +128,7 @@ impl Bench {
     fn dispatcher(&self) -> Dispatcher {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
-        let means = Deps {
+        let deps = Deps {
             operator: Operator::new(
                 store.clone(),
                 Arc::clone(&metrics),
@@ -148,7 +148,7 @@ impl Bench {
             names: Directory::default(),
             links: None,
         });
-        Dispatcher::new(means, settings, 1)
+        Dispatcher::new(deps, settings, 1)
     }
 
     async fn accept(&self, id: &str) {
@@ -161,7 +161,7 @@ impl Bench {
         heard.expect("it is sent").unwrap()
     }
 
-    /// Stops it, and waits until all is written down.
+    /// Stops the dispatcher, and waits until everything is recorded.
     async fn stop(mut self) -> Store {
         self.stopping.cancel();
         let ended = timeout(PATIENCE, self.run.join_next()).await;
@@ -212,7 +212,7 @@ fn arrival(id: &str) -> Arrival {
     }
 }
 
-/// States and numbers of attempts, in the order of the events.
+/// Returns states and numbers of attempts, in the order of the events.
 async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
     let filter = DeliveryFilter {
         limit: 1000,
@@ -225,7 +225,7 @@ async fn states(store: &Store) -> Vec<(DeliveryState, u32)> {
 }
 
 #[tokio::test]
-async fn a_send_that_panics_was_an_attempt_and_the_next_one_follows() {
+async fn panicking_send_counts_as_attempt_and_lane_continues() {
     let mut bench = Bench::new(1);
     bench.accept("e1").await;
     bench.accept("e2").await;
@@ -270,7 +270,7 @@ async fn kept_payload_is_rendered_anew_for_another_audience() {
         assert_eq!(heard.text.contains("their words"), shows, "{}", heard.text);
         let reason = "it is away".to_owned();
         heard.answer.send(Outcome::Retry { reason }).unwrap();
-        // The record of the attempt, and then its backoff.
+        // Wait for the record of the attempt, and then for its backoff.
         wait_for_attempt(&bench).await;
         bench.clock.advance(Duration::from_secs(600));
     }
@@ -289,7 +289,7 @@ async fn wait_for_attempt(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn each_is_sent_once_and_what_was_leased_ahead_goes_back_at_a_stop() {
+async fn stop_releases_prefetched_deliveries() {
     let mut bench = Bench::new(2);
     for n in 0..200 {
         bench.accept(&format!("e{n}")).await;
@@ -310,7 +310,7 @@ async fn each_is_sent_once_and_what_was_leased_ahead_goes_back_at_a_stop() {
 }
 
 #[tokio::test]
-async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
+async fn prefetched_delivery_is_released_before_its_lease_ends() {
     let bench = Bench::idle(common(1));
     for n in 0..9 {
         bench.accept(&format!("e{n}")).await;
@@ -318,34 +318,34 @@ async fn what_is_ready_is_given_up_when_its_lease_would_end_before_its_send() {
     let chat = Arc::clone(&bench.chat);
     let clock: Arc<dyn Clock> = Arc::clone(&bench.clock) as Arc<dyn Clock>;
     let shared = SharedLimits::default();
-    let mut leasing = Prefetcher::new(CHAT.into(), bench.store.clone(), shared);
-    let look = |leasing: &mut Prefetcher, may_start| {
+    let mut prefetcher = Prefetcher::new(CHAT.into(), bench.store.clone(), shared);
+    let poll = |prefetcher: &mut Prefetcher, may_start| {
         let wanted = Wanted {
             may_start,
             may_follow: usize::MAX,
             probe: false,
         };
-        leasing.look(wanted, chat.as_ref(), &clock);
+        prefetcher.poll(wanted, chat.as_ref(), &clock);
     };
 
-    look(&mut leasing, 1);
-    leasing.sends_ended(1);
-    leasing.answered().await;
-    assert!(leasing.take_next().is_some() && leasing.take_next().is_none());
-    look(&mut leasing, 0);
-    leasing.answered().await;
-    assert_eq!(leasing.take_stale(NOW).len(), 0);
-    let ready = leasing.take_stale(NOW + Duration::from_secs(60));
+    poll(&mut prefetcher, 1);
+    prefetcher.sends_ended(1);
+    prefetcher.answered().await;
+    assert!(prefetcher.take_next().is_some() && prefetcher.take_next().is_none());
+    poll(&mut prefetcher, 0);
+    prefetcher.answered().await;
+    assert_eq!(prefetcher.take_stale(NOW).len(), 0);
+    let ready = prefetcher.take_stale(NOW + Duration::from_secs(60));
     assert_eq!(ready.len(), READY_FOR_EACH, "for the one that ended");
 
-    // The destination is not what it was: no more is leased than may start.
-    look(&mut leasing, 1);
-    leasing.answered().await;
-    assert_eq!(leasing.take_all().len(), 1);
+    // After `take_stale` the lane counts as slow, so it leases no more than may start.
+    poll(&mut prefetcher, 1);
+    prefetcher.answered().await;
+    assert_eq!(prefetcher.take_all().len(), 1);
 }
 
 #[tokio::test]
-async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
+async fn send_that_ends_during_a_stop_updates_the_gate() {
     let mut bench = Bench::new(1);
     bench.accept("e1").await;
     let heard = bench.hear().await;
@@ -359,7 +359,7 @@ async fn the_gate_hears_of_what_lands_while_the_relay_stops() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
+async fn unsendable_message_uses_no_rate_limit() {
     let mut bench = Bench::paced(RateLimit {
         count: 1,
         per: Duration::from_secs(3600),
@@ -381,7 +381,7 @@ async fn what_cannot_be_sent_takes_nothing_of_the_pace() {
 }
 
 #[tokio::test]
-async fn good_message_goes_while_bad_ones_fail() {
+async fn good_message_is_sent_while_bad_ones_fail() {
     let mut bench = Bench::new(1);
     for n in 0..6 {
         bench.accept(&format!("poison{n}")).await;
@@ -396,7 +396,7 @@ async fn good_message_goes_while_bad_ones_fail() {
         heard.answer.send(outcome).unwrap();
         good
     };
-    // The breaker opens at the fifth.
+    // The breaker opens at the fifth failure.
     for _ in 0..5 {
         answer(bench.hear().await);
     }

@@ -1,4 +1,5 @@
-//! Keys for images: each is given to a platform once per app or bot, however many destinations show it.
+//! Uploads images and keeps their keys. Each image is uploaded once per app or bot, however many destinations
+//! show it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,28 +18,28 @@ use crate::notices::Operator;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
-/// How much memory the images that are uploaded at one time may take, in KiB.
+/// The memory that concurrent uploads may use for images, in KiB.
 const UPLOADS_KIB: u32 = 24 * 1024;
 
-/// What came of asking for a key.
+/// The result of a request for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The image can be shown by this key, which an earlier upload gave.
+    /// The key of an earlier upload, which shows the image.
     Kept(String),
-    /// The image can be shown by this key, which the platform gave just now.
+    /// A key that the platform has just returned.
     Fresh(String),
-    /// Not yet: the upload is slow or failed for now.
+    /// There is no key yet: the upload is slow or failed temporarily.
     Later,
-    /// The platform does not take this image, or takes none from this app until somebody acts.
+    /// The platform refuses this image, or all images of this app until somebody fixes it.
     Refused,
 }
 
-/// Why the last upload for a destination was refused, until one is taken. Clones share it.
+/// Reasons why the last upload for each destination was refused, until one succeeds. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct RefusedUploads(Arc<Mutex<BTreeMap<DestinationName, String>>>);
 
 impl RefusedUploads {
-    /// The destinations whose last upload was refused, each with the reason.
+    /// Returns the destinations whose last upload was refused, each with the reason.
     pub fn all(&self) -> BTreeMap<DestinationName, String> {
         self.lock().clone()
     }
@@ -56,7 +57,7 @@ impl RefusedUploads {
     }
 }
 
-/// Uploads images and remembers their keys. Clones share the work.
+/// Uploads images and stores their keys. Clones share the work.
 #[derive(Clone)]
 pub(super) struct Uploader {
     store: Store,
@@ -84,13 +85,13 @@ impl Uploader {
         }
     }
 
-    /// The destinations whose last upload was refused.
+    /// Returns the destinations whose last upload was refused.
     pub(super) fn refused(&self) -> RefusedUploads {
         self.refused.clone()
     }
 
-    /// Keys for the kept images: those that are known, and those that come within `wait` for all of
-    /// them together. What takes longer goes on meanwhile, so that the keys are there for late images.
+    /// Returns keys of stored images: the known ones, and those that arrive within `wait` for all of them
+    /// together. Slower uploads continue, so that their keys are ready for late images.
     pub(super) async fn keys(
         &self,
         destination: &Arc<dyn Destination>,
@@ -139,7 +140,8 @@ impl Uploader {
         let _turn = turn.lock().await;
         match self.store.image_key(owner, &image.id).await {
             Ok(Some(key)) => return Key::Kept(key),
-            // While another tried in vain, whoever asked for this went on: those who ask again try again.
+            // Another request failed meanwhile and this caller has stopped waiting, so there is no new upload.
+            // A caller that asks again starts one.
             Ok(None) if !is_first && asked.is_closed() => return Key::Later,
             Ok(None) => {}
             Err(_) => return Key::Later,
@@ -156,7 +158,7 @@ impl Uploader {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Key::Refused,
             Err(error) => {
-                tracing::error!(image = %image.id, %error, "cannot read a kept picture");
+                tracing::error!(image = %image.id, %error, "failed to read a stored image");
                 return Key::Later;
             }
         };
@@ -165,12 +167,12 @@ impl Uploader {
             Ok(key) => {
                 self.refused.taken(name);
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
-                    tracing::warn!(image = %image.id, %error, "the key of an upload is not kept");
+                    tracing::warn!(image = %image.id, %error, "failed to store the key of an upload");
                 }
                 Key::Fresh(key)
             }
             Err(error) => {
-                tracing::warn!(destination = %name, image = %image.id, %error, "picture not uploaded");
+                tracing::warn!(destination = %name, image = %image.id, %error, "failed to upload an image");
                 match error {
                     ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
                     ApiError::Rejected { reason } | ApiError::Stop { reason } => {
@@ -183,7 +185,7 @@ impl Uploader {
         }
     }
 
-    /// The right to upload this image, so that two destinations do not at once.
+    /// Returns the lock for an upload of this image, so that two destinations do not upload it at once.
     fn turn(&self, owner: &str, image: &KeptImage) -> Arc<tokio::sync::Mutex<()>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.retain(|_, turn| turn.strong_count() > 0);
@@ -198,7 +200,8 @@ impl Uploader {
     }
 }
 
-/// Whether the platform shows images of this format. Others are linked or counted, and nobody need act.
+/// Returns whether the platform shows images of this format. Other formats are linked or counted, without a
+/// notice.
 const fn takes(ways: &ShowsImages, format: ImageFormat) -> bool {
     match (ways, format) {
         // Source: doc "上传图片".
@@ -215,13 +218,13 @@ const fn takes(ways: &ShowsImages, format: ImageFormat) -> bool {
     }
 }
 
-/// What the operator is told where an app's images are not taken.
+/// Returns the operator notice for a refused image.
 fn refused(destination: &DestinationName, reason: &str) -> Notice {
     Notice {
         kind: NoticeKind::ImageUploadRefused,
         subject: destination.to_string(),
         text: format!(
-            "A picture was not taken for {destination}: {reason}. Messages link to pictures that are not taken, or \
+            "{destination} refused an image: {reason}. Messages link to refused images, or \
              count them where there is no public_url."
         ),
     }

@@ -1,8 +1,8 @@
-//! What an exchange came to where the platform has no words of its own: by HTTP status, and by the way it
-//! failed.
+//! Classifies an exchange for which the platform has no codes of its own: by HTTP status, and by the kind of
+//! failure.
 //!
-//! Only 413, 415, 422 and the receiver's own words judge a message. What speaks of the address or the method
-//! (a redirect, a page of something in front) is tried again, and after a while stops the destination.
+//! Only 413, 415, 422 and the receiver's own text judge a message. Answers about the address or the method (a
+//! redirect, a page of a proxy) are retried. After a while they stop the destination.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::Sent;
 use crate::model::{Form, Outcome, Timestamp, parse_retry_after};
 use crate::net::{Answer, NetError, Patience, Redactor, quote, with_quote};
 
-/// What an exchange without a (whole) answer came to.
+/// Returns the result of an exchange without a (complete) answer.
 pub(super) fn unanswered(error: &NetError, redactor: &Redactor) -> Sent {
     let reason = redactor.clean(&error.to_string());
     let outcome = match error {
         NetError::Unsent(_) => Outcome::Retry { reason },
-        // Nothing will get through until somebody renews it, or says another address or header.
+        // Nothing will get through until somebody renews the certificate or corrects the address or header.
         NetError::Certificate(_) | NetError::Refused(_) => Outcome::Stop { reason },
         NetError::Lost(_) => Outcome::Ambiguous { reason },
     };
     unsent(outcome)
 }
 
-/// What a message came to that was not sent, or to which nothing was answered.
+/// Returns the result of a message that was not sent or not answered.
 pub(crate) const fn unsent(outcome: Outcome) -> Sent {
     Sent {
         outcome,
@@ -39,7 +39,7 @@ pub(crate) const fn unsent(outcome: Outcome) -> Sent {
     }
 }
 
-/// What an answered message came to.
+/// Returns the result of an answered message.
 pub(super) fn answered(
     answer: &Answer,
     redactor: &Redactor,
@@ -54,7 +54,8 @@ pub(super) fn answered(
     }
 }
 
-/// This form was refused: the next plainer one may be taken, and after the plainest none is.
+/// Returns the outcome of a refused form: the next plainer one may be accepted. After the plainest there is
+/// none.
 pub(super) fn refused(form: Form, forms: &[Form], reason: String) -> Outcome {
     if forms.last() == Some(&form) {
         Outcome::Rejected { reason }
@@ -66,41 +67,41 @@ pub(super) fn refused(form: Form, forms: &[Form], reason: String) -> Outcome {
 /// How an answer is read.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
-    /// In which form the message went.
+    /// The form in which the message was sent.
     pub(super) form: Form,
-    /// The forms of its kind.
+    /// The forms of the destination's kind.
     pub(super) forms: &'a [Form],
     /// The time of the attempt.
     pub(super) now: Timestamp,
-    /// What was sent: no quote repeats it.
+    /// The body that was sent. No quote repeats it.
     pub(super) sent: &'a str,
-    /// Knows the destination's secrets.
+    /// Removes the destination's secrets from texts.
     pub(super) redactor: &'a Redactor,
-    /// How long answers about the address are tried again.
+    /// How long answers about the address are retried.
     pub(super) patience: &'a Patience,
-    /// Whether an address that is not found is gone for good, as a platform's own hooks are.
+    /// Whether an address that is not found is gone for good, as with a platform's own hooks.
     pub(super) gone_if_not_found: bool,
-    /// Whether any receiver may stand there, so that a text in its 400 is its own word about the message.
+    /// Whether any receiver may use the address, so that the text of its 400 is about the message.
     pub(super) any_receiver: bool,
 }
 
 impl Reading<'_> {
-    /// This form was refused.
+    /// Returns the outcome of a refusal of this form.
     pub(super) fn refused(&self, reason: String) -> Outcome {
         refused(self.form, self.forms, reason)
     }
 
-    /// A reason with what the receiver said, as far as that is safe to repeat.
+    /// Returns a reason with the receiver's text, as far as that is safe to repeat.
     pub(super) fn quoting(&self, reason: String, said: &str) -> String {
         with_quote(reason, &self.redactor.clean(said), self.sent)
     }
 
-    /// How long the answer asks to wait.
+    /// Returns how long the answer asks to wait; `None` if it does not.
     pub(super) fn pause(&self, answer: &Answer) -> Option<Duration> {
         parse_retry_after(answer.header("retry-after")?, self.now)
     }
 
-    /// What `answer`, which is no success, comes to.
+    /// Returns the outcome of `answer`, which is no success.
     pub(super) fn by_status(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
         let page = answer.is_page();
@@ -142,8 +143,9 @@ impl Reading<'_> {
         outcome
     }
 
-    /// The answer says nothing of the message: something stands in front, or the address is wrong. For a few
-    /// seconds that is a restart; then somebody must look.
+    /// Returns the outcome of an answer that is not about the message: it comes from a proxy, or the address is
+    /// wrong. For a few seconds that may be a restart, so it is retried. After that the destination stops,
+    /// because somebody must look at it.
     pub(super) fn about_the_address(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
         let what = match status {
@@ -151,7 +153,7 @@ impl Reading<'_> {
                 Some(host) => format!(", a redirect to {host}; redirects are not followed"),
                 None => "; redirects are not followed".to_owned(),
             },
-            405 | 501 => ": this address takes no messages".to_owned(),
+            405 | 501 => ": this address accepts no messages".to_owned(),
             _ if answer.is_page() => match quote(&title(answer), self.sent) {
                 Some(title) => format!(", a page in front of the receiver: \"{title}\""),
                 None => ", a page in front of the receiver".to_owned(),
@@ -167,7 +169,7 @@ impl Reading<'_> {
     }
 }
 
-/// What a receiver says in the members that such words stand in, or in plain text.
+/// Returns the receiver's text: the usual members of a JSON answer, or plain text.
 pub(super) fn words(answer: &Answer) -> String {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -179,7 +181,7 @@ pub(super) fn words(answer: &Answer) -> String {
         error_description: Text,
         detail: Text,
     }
-    /// A text, or anything else, which says nothing.
+    /// A text, or any other value, which is ignored.
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Text {
@@ -215,7 +217,7 @@ pub(super) fn words(answer: &Answer) -> String {
         .unwrap_or_default()
 }
 
-/// The title of a page.
+/// Returns the title of a page.
 fn title(answer: &Answer) -> String {
     let page = String::from_utf8_lossy(&answer.body);
     let found = page

@@ -1,4 +1,4 @@
-//! What custom bots and apps' bots read alike in the platform's answers, by its table of codes.
+//! Reads the parts of Feishu's answers that custom bots and apps' bots share, by the platform's table of codes.
 
 use std::time::Duration;
 
@@ -8,27 +8,28 @@ use crate::feishu::pause;
 use crate::model::Outcome;
 use crate::net::Answer;
 
-/// A chat or a message that is sent to too often is free again after about so long.
+/// A chat or a message with too many sends accepts more after about this time.
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the platform said.
+/// A refusal by the platform.
 #[derive(Clone, Copy)]
 pub(super) struct Refusal<'a> {
-    /// Its code, which is no success.
+    /// The platform's code, which is no success.
     pub(super) code: i64,
-    /// What the code means.
+    /// The meaning of the code.
     pub(super) meaning: Meaning,
-    /// Its words.
+    /// The platform's text.
     pub(super) msg: &'a str,
 }
 
 impl Refusal<'_> {
-    /// The reason, with what the platform said.
+    /// Returns the reason with the platform's text.
     pub(super) fn reason(&self, reading: &Reading<'_>) -> String {
         self.reason_saying(self.meaning.says, reading)
     }
 
-    /// The same where more is known of what mends it.
+    /// Returns the reason with `says` in place of the code's usual explanation, where more is known about the
+    /// fix.
     pub(super) fn reason_saying(&self, says: &str, reading: &Reading<'_>) -> String {
         let code = self.code;
         let reason = match self.meaning.inner {
@@ -38,7 +39,7 @@ impl Refusal<'_> {
         reading.quoting(reason, self.msg)
     }
 
-    /// What the message comes to.
+    /// Returns the outcome for the message.
     pub(super) fn outcome(&self, answer: &Answer, reading: &Reading<'_>) -> Outcome {
         let reason = self.reason(reading);
         let pause = pause(answer, reading.now);

@@ -1,11 +1,12 @@
-//! An app's own bot in Feishu or Lark: it speaks in a chat or to a person, answers in threads, changes its
-//! cards, shows images by its own keys, and can ring people. Sources: doc "发送消息", "回复消息",
+//! An app's own bot in Feishu or Lark. It sends to a chat or to a person, replies in threads and updates its
+//! cards. It shows images by its own keys and sends urgent notifications. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
-//! A message carries the delivery's id as its `uuid`: the platform makes at most one message of it in
-//! an hour, so that a lost answer is asked for again at once. A retry later than that can double it.
+//! A message carries the delivery's id as its `uuid`. The platform makes at most one message of a `uuid` within
+//! an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the message.
 //!
-//! Messages are the feishu family's, whose shape is the custom bots'; `content` makes the API's of it.
+//! Messages are rendered for the feishu family, in the shape for custom bots; `content` converts them to the
+//! API's shape.
 
 mod content;
 mod read;
@@ -32,7 +33,7 @@ use crate::net::{Answer, Body, Redactor};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// A little below "5 次/秒" to one chat, whichever bots speak there, and to one person.
+/// A little below "5 次/秒" to one chat, for all bots in it together, and to one person.
 pub(super) const PER_CHAT: RateLimit = RateLimit {
     count: 4,
     per: Duration::from_secs(1),
@@ -47,17 +48,18 @@ pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
     count: 950,
     per: Duration::from_secs(60),
 };
-/// How much of an answer is read: it repeats the message, every character of it escaped twice.
+/// The part of an answer that is read, in bytes. An answer repeats the message with every character escaped
+/// twice.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// How long ringing people may take: the message has been taken, and its record waits.
+/// The time limit of urgent notifications. The message has been accepted, and its record waits.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the API is given of a rendered message; `None` if it is no message of the feishu family.
+/// Converts a rendered message to the API's content; `None` if it is no message of the feishu family.
 pub(super) fn content_of(payload: &str) -> Option<Content> {
     content::of(payload)
 }
 
-/// See the module.
+/// A destination of kind `feishu-app`. See the module.
 pub(super) struct FeishuApp {
     common: Common,
     client: FeishuClient,
@@ -84,7 +86,7 @@ impl FeishuApp {
         self.client.redactor()
     }
 
-    /// The call that puts `content` in its place; `None` where that cannot be.
+    /// Returns the call that sends `content` to its place; `None` if the content cannot go there.
     fn call(&self, message: &Message<'_>, place: Place<'_>, content: &Content) -> Option<Call> {
         let (uuid, timeout) = (message.key.to_string(), self.common.timeout);
         Some(match place {
@@ -97,20 +99,20 @@ impl FeishuApp {
         })
     }
 
-    /// Sends the message of the feishu family `body` once.
+    /// Sends `body`, a message of the feishu family, once.
     async fn put(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let form = message.payload.form;
         let Some(content) = content::of(body) else {
-            let reason = "the message is none of Feishu's".into();
+            let reason = "the message is not in Feishu's format".into();
             return Put::not_sent(refused(form, FORMS, reason));
         };
         let Some(call) = self.call(message, place, &content) else {
-            let reason = "only a card can take the place of a card".into();
+            let reason = "only a card can replace a card".into();
             return Put::not_sent(Outcome::Rejected { reason });
         };
         let bytes = size(&call.body);
         if bytes > MESSAGE_BYTES_MAX {
-            let reason = format!("not sent: {bytes} bytes, and Feishu takes {MESSAGE_BYTES_MAX}");
+            let reason = format!("not sent: {bytes} bytes, and Feishu accepts {MESSAGE_BYTES_MAX}");
             return Put::not_sent(refused(form, FORMS, reason));
         }
         let asked = Asked {
@@ -145,8 +147,8 @@ impl FeishuApp {
         }
     }
 
-    /// Sends once, and where people in it were refused, once more without them.
-    async fn put_mending(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
+    /// Sends once. If people in the message were refused, sends once more without them.
+    async fn put_or_unmention(&self, message: &Message<'_>, place: Place<'_>, body: &str) -> Put {
         let put = self.put(message, place, body).await;
         let Some(body) = unmentioned(put.class, &put.sent.outcome, body) else {
             return put;
@@ -181,7 +183,7 @@ impl FeishuApp {
                 )
             };
         }
-        // The answer repeats the message, a reporter's words in it: only the ids are kept.
+        // The answer repeats the message with a reporter's words, so only the ids are kept.
         let ids = json!({
             "message_id": said.message_id, "chat_id": said.chat_id, "thread_id": said.thread_id,
         });
@@ -197,7 +199,8 @@ impl FeishuApp {
         }
     }
 
-    /// Without a token nothing was sent, and it is no fault of the message.
+    /// Returns the result of a call without an answer. Without a token nothing was sent, and the message is not
+    /// at fault.
     fn unanswered(&self, error: &Unanswered) -> Sent {
         let reason = || error.to_string();
         unsent(match error {
@@ -213,7 +216,8 @@ impl FeishuApp {
         })
     }
 
-    /// Rings those whom a message that was taken mentions. What comes of it changes nothing of that.
+    /// Sends urgent notifications to the people that an accepted message mentions. A failure does not change
+    /// the message's outcome.
     async fn ring(&self, how: Urgent, handle: &MessageHandle, people: &[String]) -> Rang {
         let timeout = self.common.timeout.min(RING_TIMEOUT);
         let call = messages::ring(&handle.0, how, people, timeout);
@@ -222,7 +226,7 @@ impl FeishuApp {
             Ok(answer) => match Said::of(&answer) {
                 Some(said) if said.code == 0 && said.not_rung == 0 => Rang::People(people.len()),
                 Some(said) if said.code == 0 => failed(format!(
-                    "{} of {} people were not rung: they are not in the chat, or have left",
+                    "{} of {} people were not notified: they are not in the chat, or have left",
                     said.not_rung,
                     people.len()
                 )),
@@ -235,12 +239,12 @@ impl FeishuApp {
     }
 }
 
-/// What one call came to.
+/// The result of one call.
 struct Put {
     sent: Sent,
-    /// Whether the message that it was to answer or change is gone.
+    /// Whether the message to reply to or to update is gone.
     gone: bool,
-    /// What the platform's code means, if it refused.
+    /// The class of the platform's code, if it refused.
     class: Option<Class>,
 }
 
@@ -309,10 +313,10 @@ impl Destination for FeishuApp {
 
     async fn send(&self, message: Message<'_>) -> Sent {
         let body = message.payload.with_links(message.link);
-        let mut put = self.put_mending(&message, message.place, &body).await;
+        let mut put = self.put_or_unmention(&message, message.place, &body).await;
         if put.gone && matches!(message.place, Place::Under(_)) {
-            // What it was to answer has been taken back; it is still to be said.
-            put = self.put_mending(&message, Place::New, &body).await;
+            // The message to reply to was recalled, so this one goes without a thread.
+            put = self.put_or_unmention(&message, Place::New, &body).await;
         }
         let mut sent = put.sent;
         let told = sent.outcome == Outcome::Delivered && !matches!(message.place, Place::Over(_));

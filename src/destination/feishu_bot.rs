@@ -1,8 +1,7 @@
-//! A Feishu or Lark group's custom bot. Source: doc "自定义机器人使用指南".
+//! A custom bot of a Feishu or Lark group. Source: doc "自定义机器人使用指南".
 //!
-//! The URL is the secret. The bot answers HTTP 200 even to what it refuses: the code in the body
-//! counts. It knows no key against doubles, takes 20 KB, and shows images by keys that an
-//! app of the same tenant uploaded.
+//! The URL is the secret. The bot answers HTTP 200 even to a refusal, so the code in the body decides. It does
+//! not recognise repeats, takes 20 KB, and shows images by keys that an app of the same tenant uploaded.
 
 #[cfg(test)]
 mod tests;
@@ -40,16 +39,16 @@ pub(super) const PACES: &[RateLimit] = &[
     },
 ];
 
-/// The largest request a bot takes.
+/// The largest request that a bot takes, in bytes.
 const REQUEST_BYTES_MAX: usize = 20 * 1024;
-/// A difference of clocks that is worth a word; less is the way of the answer.
+/// The smallest clock difference that is reported. A smaller one may be network latency.
 const CLOCK_OFF_MIN_SECS: i64 = 60;
 
-/// How a bot gets to show images.
+/// How a bot shows images.
 pub(super) enum Images {
-    /// An app of the same tenant turns them into keys.
+    /// By keys that an app of the same tenant uploads.
     ByKey(AppName, FeishuClient),
-    /// It cannot: a link is shown, or the count.
+    /// Not in the message: as links, or counted.
     Plain(ShowsImages),
 }
 
@@ -70,7 +69,7 @@ impl Images {
     }
 }
 
-/// See the module.
+/// A destination of kind `feishu-bot`. See the module.
 pub(super) struct FeishuBot {
     common: Common,
     http: HttpClient,
@@ -120,7 +119,7 @@ impl FeishuBot {
         };
         let bytes = signed.len();
         if bytes > REQUEST_BYTES_MAX {
-            let reason = format!("not sent: {bytes} bytes, and a bot takes {REQUEST_BYTES_MAX}");
+            let reason = format!("not sent: {bytes} bytes, and a bot accepts {REQUEST_BYTES_MAX}");
             return Ok(Put::not_sent(refused(form, FORMS, reason)));
         }
         let json = Secret::new("application/json; charset=utf-8");
@@ -172,7 +171,7 @@ impl FeishuBot {
             Class::Stop(Cause::Signature) => self.bad_sign(answer, &refusal, reading),
             Class::Stop(Cause::Chat) => Outcome::Stop {
                 reason: refusal.reason_saying(
-                    "the bot may not speak in this chat (removed, switched off, or dissolved)",
+                    "the bot cannot send to this chat (removed, switched off, or dissolved)",
                     reading,
                 ),
             },
@@ -187,14 +186,14 @@ impl FeishuBot {
         }
     }
 
-    /// 19021 has three causes: no signature, a wrong clock, a wrong secret.
+    /// Explains code 19021, which has three causes: no signature, a wrong clock, a wrong secret.
     fn bad_sign(&self, answer: &Answer, refusal: &Refusal<'_>, reading: &Reading<'_>) -> Outcome {
         let ahead = answer.clock_ahead_secs(reading.now).unwrap_or_default();
         let off = ahead.saturating_abs();
         let side = if ahead > 0 { "ahead" } else { "behind" };
         let clock = format!("this machine's clock is {off} s off ({side} of the platform's)");
         let says = if self.secret.is_none() {
-            "the bot demands signed messages; set `secret`".to_owned()
+            "the bot requires signed messages; set `secret`".to_owned()
         } else if off >= CLOCK_OFF_MAX_SECS {
             format!("the signature is refused because {clock}; set the clock")
         } else if off >= CLOCK_OFF_MIN_SECS {
@@ -208,10 +207,10 @@ impl FeishuBot {
     }
 }
 
-/// What one request came to.
+/// The result of one request.
 struct Put {
     sent: Sent,
-    /// What the platform's code means, if it refused.
+    /// The class of the platform's code, if it refused.
     class: Option<Class>,
 }
 
@@ -267,7 +266,7 @@ impl Destination for FeishuBot {
         let Some(body) = unmentioned(put.class, &put.sent.outcome, &body) else {
             return put.sent;
         };
-        // It was refused, so it is nowhere yet: the people in it may be the cause.
+        // The message was refused and so is not in the chat. The people in it may be the cause.
         let mentions_refused = put.sent.outcome.reason().map(str::to_owned);
         let again = match self.put(&body, form, message.now).await {
             Ok(again) => again.sent,

@@ -1,9 +1,8 @@
-//! JSON lines in a file: one object a line, the delivery's id first, so that a repeat after a crash
-//! is seen.
+//! Writes JSON lines to a file: one object a line, with the delivery's id first, so that a repeat after a crash
+//! is visible.
 //!
-//! The file is opened for each line, so that it can be moved away by whoever rotates it. A line is
-//! delivered when the disk has it. Other writers of ours (an older configuration's, `try --send`)
-//! are kept apart by the file's lock.
+//! The file is opened for each line, so that log rotation can move it. A line is delivered when the disk has
+//! it. The file's lock keeps the relay's writers apart (an older configuration's, `try --send`).
 
 use std::fs::{DirBuilder, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -23,11 +22,11 @@ use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, no_uploa
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome};
 
-/// See the module.
+/// A destination of kind `file`. See the module.
 pub(super) struct JsonLines {
     common: Common,
     path: PathBuf,
-    /// Held by the thread that writes, even if nobody waits for it any more.
+    /// Held by the thread that writes, even after its caller has given up.
     writing: Arc<Mutex<()>>,
 }
 
@@ -40,7 +39,7 @@ impl JsonLines {
         }
     }
 
-    /// Appends a line when it is its turn; what takes longer than the time limit is let go.
+    /// Appends a line after earlier ones have been written. A write beyond the time limit is abandoned.
     async fn append(&self, line: String) -> Outcome {
         let limit = self.common.timeout;
         let turn = Arc::clone(&self.writing).lock_owned();
@@ -115,18 +114,17 @@ impl Destination for JsonLines {
     }
 }
 
-/// What a path must lead to, if to anything.
-const WRITABLE_KINDS: &str =
-    "lines go to a regular file or a character device, and this is neither";
+/// The reason for a path to another kind of file.
+const WRITABLE_KINDS: &str = "the path must be a regular file or a character device";
 
-/// Whether lines can be put at the end of such a file. Others (a pipe, a socket, a folder) have no end to put them at,
-/// and may wait for a reader who never comes.
+/// Checks that lines can be appended to a file of this kind. Others (a pipe, a socket, a folder) have no end to
+/// append to, and may block until there is a reader.
 pub(crate) fn takes_lines(kind: FileType) -> Result<(), &'static str> {
     let takes = kind.is_file() || kind.is_char_device();
     takes.then_some(()).ok_or(WRITABLE_KINDS)
 }
 
-/// How often a lock that somebody holds is tried again. Waiting for it could not be cancelled.
+/// The time between two tries to take a held lock. A blocking wait could not be cancelled.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Takes the file's lock within `limit`.
@@ -157,25 +155,25 @@ fn append(path: &Path, line: &str, limit: Duration) -> io::Result<()> {
     let length = file.metadata()?.len();
     let torn = length > 0 && last_byte(&mut file)? != b'\n';
     let line = if torn {
-        // A crash cut the last line: it ends here, so that it spoils no other.
+        // A crash cut the last line. A line break ends it, so that this line is not appended to it.
         format!("\n{line}")
     } else {
         line.to_owned()
     };
     let written = write(&mut file, line.as_bytes()).and_then(|()| file.sync_data());
     if written.is_err() {
-        // Half a line is worse than none. If this fails too, the next line mends it.
+        // Removes the partial line. If this fails too, the next append ends it.
         file.set_len(length).ok();
     }
     written?;
     if made && let Some(folder) = path.parent() {
-        // A new file outlasts a power cut only if its name does.
+        // A new file survives a power failure only if its folder entry does.
         File::open(folder_or_here(folder))?.sync_all()?;
     }
     Ok(())
 }
 
-/// Opens the file, makes it if it is not there, and says whether it did.
+/// Opens the file, or creates it. Returns whether it was created.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     let made = !path.try_exists()?;
     if made && let Some(folder) = path.parent() {
@@ -192,7 +190,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         takes_lines(kind).map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))?;
     }
     let file = OpenOptions::new()
-        // Who may write to a device may not read it; of a file the last byte is read.
+        // A device may be writable and not readable. Of a file the last byte is read.
         .read(kind.is_none_or(|kind| kind.is_file()))
         .append(true)
         .create(true)
@@ -209,13 +207,13 @@ fn folder_or_here(folder: &Path) -> &Path {
     }
 }
 
-/// Writes all at once, so that lines of several writers never mix.
+/// Writes all bytes in one call, so that lines of several writers never mix.
 fn write(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     let written = file.write(bytes)?;
     if written < bytes.len() {
         return Err(io::Error::new(
             io::ErrorKind::StorageFull,
-            "only a part of the line could be written",
+            "only part of the line was written",
         ));
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! The places that are told. One file per kind; each says what a send came to, none decides what follows.
+//! The destinations of messages, one file per kind. Each returns the outcome of a send; none decides what
+//! follows.
 //!
-//! A destination is given a rendered [`Payload`], puts the links into it, signs it, sends it once and
-//! reads the answer, status and body, as its platform means it. `answer` holds what all platforms
-//! mean by a status; what is kept of its words, without the secrets in them, is `net`'s `Redactor`'s.
+//! A destination takes a rendered [`Payload`], inserts the links, signs it and sends it once. Then it reads the
+//! answer, status and body, as its platform defines them. `answer` holds what a status means on all platforms.
+//! The `Redactor` of `net` removes secrets from the parts of an answer that are kept.
 
 mod answer;
 mod feishu_answer;
@@ -36,17 +37,17 @@ use crate::render::{Audience, Payload};
 pub(crate) use file::takes_lines;
 pub use request::Request;
 
-/// At most `count` sends in `per`.
+/// A rate limit: at most `count` sends in `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many.
+    /// The number of sends.
     pub count: u32,
-    /// In which span.
+    /// The length of the window.
     pub per: Duration,
 }
 
 impl RateLimit {
-    /// How long sending so many takes at this pace, when it is used up.
+    /// Returns how long sending `count` messages takes once the limit is used up.
     pub fn time_for(self, count: u64) -> Duration {
         let spans = count.div_ceil(u64::from(self.count.max(1)));
         self.per
@@ -54,7 +55,7 @@ impl RateLimit {
     }
 }
 
-/// As people write it: `95/min`.
+/// Writes the limit as people do: `95/min`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.per.as_millis() {
@@ -66,45 +67,46 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// The pace that makes so many messages wait the longest, and that time.
+/// Returns the rate limit under which `waiting` messages take the longest, and that time.
 pub fn slowest(paces: &[RateLimit], waiting: u64) -> Option<(RateLimit, Duration)> {
     let times = paces.iter().map(|pace| (*pace, pace.time_for(waiting)));
     times.max_by_key(|(_, time)| *time)
 }
 
-/// A pace that the platform counts over several destinations together.
+/// A rate limit that the platform counts over several destinations together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPace {
-    /// What is counted: all destinations that name it share one pace.
+    /// Identifies the limit: all destinations with this key share it.
     pub key: String,
-    /// The pace.
+    /// The rate limit.
     pub pace: RateLimit,
 }
 
-/// What every kind takes.
+/// Settings that every kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Common {
     /// Its name in the configuration.
     pub name: DestinationName,
-    /// Narrows the platform's own limit.
+    /// Narrows the platform's own limit; `None`: only that one applies.
     pub rate: Option<RateLimit>,
-    /// How many sends may be in flight.
+    /// The number of sends that may be in flight.
     pub concurrency: usize,
-    /// How long one send may take.
+    /// The time limit of one send.
     pub timeout: Duration,
-    /// The time spent trying before a delivery is given up.
+    /// The time spent trying before a delivery is dead.
     pub retry_for: Duration,
-    /// Where a message goes when this destination is stopped or has given up.
+    /// Receives the messages of this destination when it is stopped or a delivery is dead; `None`: no
+    /// rerouting.
     pub fallback: Option<DestinationName>,
-    /// If critical, also when it has failed for so long.
+    /// Critical messages are also rerouted after this destination has failed for this long; `None`: never.
     pub fallback_after: Option<Duration>,
-    /// Its old names: what waits for them goes to it.
+    /// Its old names. Deliveries that wait under an old name move to this destination.
     pub was: Vec<DestinationName>,
-    /// For whom messages are rendered.
+    /// The audience for which messages are rendered.
     pub audience: Audience,
 }
 
-/// Whose keys of images are: a key is good for nobody else.
+/// The owner of image keys. A key works for its owner alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
     /// A Feishu app.
@@ -118,148 +120,150 @@ pub enum KeyOwner {
 pub enum ShowsImages {
     /// By a key that [`Destination::upload`] gets from the platform; keys belong to this owner.
     ByKey(KeyOwner),
-    /// By a signed link of ours.
+    /// By a link that the relay signs.
     ByLink,
     /// By the path in the archive.
     ByPath,
-    /// Not at all; they are counted.
+    /// Images are counted, not shown.
     No,
 }
 
 /// Where in a chat a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// It is a message of its own.
+    /// As a new message.
     New,
-    /// Under this message, as a reply in its thread.
+    /// As a reply in the thread of this message.
     Under(&'a MessageHandle),
-    /// In the place of this message.
+    /// As an update of this message.
     Over(&'a MessageHandle),
 }
 
-/// What is sent, once.
+/// A message that is sent once.
 pub struct Message<'a> {
-    /// What to say.
+    /// The rendered content.
     pub payload: &'a Payload,
-    /// Where. Anything but [`Place::New`] only where the destination [keeps](Destination::keeps_handles) handles.
+    /// Where in the chat. Anything but [`Place::New`] only where the destination
+    /// [keeps](Destination::keeps_handles) handles.
     pub place: Place<'a>,
-    /// The key against doubles: the same for every attempt.
+    /// The idempotency key: the same for every attempt.
     pub key: DeliveryId,
     /// The time of this attempt.
     pub now: Timestamp,
-    /// The open ids of Feishu's people whom it mentions: those a destination may ring about it.
+    /// The Feishu open ids of the people that the message mentions. They may receive urgent notifications.
     pub rings: &'a [String],
-    /// Makes signed links of images.
+    /// Signs links to images.
     pub link: &'a (dyn Fn(&ImageId) -> String + Send + Sync),
 }
 
-/// What a send came to.
+/// The result of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// What the answer means.
     pub outcome: Outcome,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status; `None` if there was no answer.
     pub status: Option<u16>,
-    /// The platform's own code, if it has such.
+    /// The platform's own code; `None` if it has none.
     pub code: Option<String>,
     /// The beginning of the answer, at most [`crate::model::EXCERPT_BYTES_MAX`].
     pub excerpt: Option<String>,
-    /// How the platform names the message that it took, where the destination keeps that.
+    /// The platform's id of the accepted message, where the destination keeps that.
     pub handle: Option<MessageHandle>,
-    /// Whether an image's key was refused as not valid (any more): it is to be uploaded again.
+    /// Whether an image key was refused as not valid (any more), so that the image has to be uploaded again.
     pub stale_images: bool,
-    /// Why the platform refused the people whom the message mentions. It went without them, if it went.
+    /// Why the platform refused the people that the message mentions. The message was then sent without
+    /// mentions.
     pub mentions_refused: Option<String>,
-    /// Whether a page for people came where a receiver of our messages should be: it was taken for a yes.
+    /// Whether a page for people came from an address where a receiver was expected. The page counted as a
+    /// success.
     pub page: bool,
-    /// What came of ringing people about the message, where that was to be done. The message itself
-    /// was taken.
+    /// The result of urgent notifications, if any were due. The message itself was accepted.
     pub rang: Option<Rang>,
 }
 
-/// What came of ringing people about a message.
+/// The result of urgent notifications about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rang {
-    /// So many people.
+    /// This many people were notified.
     People(usize),
-    /// Not all of them, or nobody.
+    /// Some or all notifications failed.
     Failed {
-        /// Why, in words fit for a log.
+        /// The reason, in words fit for a log.
         reason: String,
     },
 }
 
-/// A place that is told.
+/// A destination of messages.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// What every kind takes.
+    /// Returns the settings that every kind has.
     fn common(&self) -> &Common;
 
-    /// The word for its kind in the configuration.
+    /// Returns the word for its kind in the configuration.
     fn kind(&self) -> &'static str;
 
-    /// The forms it can be sent, richest first.
+    /// Returns the forms that it supports, richest first.
     fn forms(&self) -> &'static [Form];
 
-    /// The platform's own limits on this destination alone.
+    /// Returns the platform's own limits on this destination alone.
     fn paces(&self) -> &'static [RateLimit];
 
-    /// The platform's limits that it shares with other destinations.
+    /// Returns the platform's limits that it shares with other destinations.
     fn shared_paces(&self) -> Vec<SharedPace> {
         Vec::new()
     }
 
-    /// How it shows images.
+    /// Returns how it shows images.
     fn shows_images(&self) -> ShowsImages;
 
-    /// Whether it recognises a repeat by the message's key, so that a lost answer may be asked for again
-    /// at once.
+    /// Returns whether it recognises a repeat by the message's key. A send whose answer was lost may then be
+    /// repeated at once.
     fn recognises_repeats(&self) -> bool {
         false
     }
 
-    /// Whether its messages can be answered in a thread and changed later, by the handle that
-    /// [`Sent::handle`] carries.
+    /// Returns whether its messages can be replied to in a thread and updated later, by the handle in
+    /// [`Sent::handle`].
     fn keeps_handles(&self) -> bool {
         false
     }
 
-    /// Gives the platform an image and gets the key it is shown by. Only where
-    /// [`shows_images`](Self::shows_images) is [`ShowsImages::ByKey`].
+    /// Uploads an image and returns the platform's key for it. Only where [`shows_images`](Self::shows_images)
+    /// is [`ShowsImages::ByKey`].
     async fn upload(&self, format: ImageFormat, bytes: Bytes) -> Result<String, ApiError>;
 
-    /// Sends a message once and says what came of it.
+    /// Sends a message once and returns the result.
     async fn send(&self, message: Message<'_>) -> Sent;
 }
 
-/// What in a receiver's answer says that it took a message.
+/// The part of a receiver's answer that says whether it accepted a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Success {
-    /// Where it stands in the JSON (RFC 6901), e.g. `/errcode`.
+    /// The position in the JSON (RFC 6901), e.g. `/errcode`.
     pub pointer: String,
-    /// What must stand there.
+    /// The value that means success.
     pub equals: serde_json::Value,
 }
 
-/// What each kind takes beyond the common.
+/// Settings of each kind beyond the common ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KindSettings {
-    /// A Feishu group's custom bot.
+    /// A custom bot of a Feishu group.
     FeishuBot {
         /// Its URL, which is its secret.
         url: Secret,
-        /// Signs messages, if the bot demands it.
+        /// Signs messages; `None` if the bot does not require signatures.
         secret: Option<Secret>,
-        /// Whose credentials turn images into keys.
+        /// The app whose credentials upload images; `None`: images are not uploaded.
         upload_images_as: Option<AppName>,
     },
     /// An app's own bot in Feishu.
     FeishuApp {
-        /// Who speaks.
+        /// The app that sends.
         app: AppName,
-        /// Where.
+        /// The chat or person that receives.
         to: To,
-        /// Whether, and how, the mentioned are rung.
+        /// How mentioned people receive urgent notifications; `None`: they do not.
         urgent: Option<Urgent>,
         /// Whether its cards carry buttons.
         buttons: bool,
@@ -271,37 +275,37 @@ pub enum KindSettings {
     },
     /// A Slack app's bot.
     SlackApp {
-        /// Speaks as the bot, `xoxb-…`.
+        /// The token of the bot, `xoxb-…`.
         token: Secret,
-        /// Tells Slack's clicks on buttons from others'.
+        /// Verifies that button actions come from Slack; `None`: there are no buttons.
         signing_secret: Option<Secret>,
-        /// Where it speaks: `C…`, `G…` or `D…`.
+        /// The channel that receives: `C…`, `G…` or `D…`.
         channel: String,
         /// Whether its messages carry buttons. Only with a signing secret.
         buttons: bool,
-        /// Where the Web API is, without a trailing slash.
+        /// The address of the Web API, without a trailing slash.
         base_url: String,
     },
-    /// Standard Webhooks.
+    /// A receiver of Standard Webhooks.
     Webhook {
-        /// Where to.
+        /// The URL that messages are sent to.
         url: Secret,
         /// Signing secrets, newest first; empty: unsigned.
         secrets: Vec<Secret>,
         /// The operator's own headers.
         headers: Vec<(String, Secret)>,
-        /// What in the answer says yes; `None`: any 2xx.
+        /// What in the answer means success; `None`: any 2xx.
         success: Option<Success>,
     },
     /// JSON lines in a file.
     File {
-        /// Which.
+        /// Path of the file.
         path: std::path::PathBuf,
     },
 }
 
 impl KindSettings {
-    /// The word for the kind in the configuration.
+    /// Returns the word for the kind in the configuration.
     pub const fn key(&self) -> &'static str {
         match self {
             Self::FeishuBot { .. } => "feishu-bot",
@@ -313,7 +317,7 @@ impl KindSettings {
         }
     }
 
-    /// Whether its messages carry buttons: where clicks come back to us, and the operator wants them.
+    /// Returns whether its messages carry buttons: actions reach the relay, and the operator wants them.
     pub const fn has_buttons(&self) -> bool {
         match self {
             Self::FeishuApp { buttons, .. } | Self::SlackApp { buttons, .. } => *buttons,
@@ -328,18 +332,18 @@ impl KindSettings {
 /// A checked `[destinations.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What every kind takes.
+    /// Settings that every kind has.
     pub common: Common,
-    /// Reaches the destination through this proxy; may hold a password.
+    /// The proxy for this destination; may hold a password. `None`: the configuration's common one.
     pub proxy: Option<Secret>,
-    /// What its kind takes.
+    /// Settings of its kind.
     pub kind: KindSettings,
     /// Whether images can be linked to: `server.public_url` is set.
     pub links: bool,
 }
 
 impl Settings {
-    /// All rates that hold for it: the platform's and the configured one.
+    /// Returns all rate limits that apply: the platform's and the configured one.
     pub fn paces(&self) -> Vec<RateLimit> {
         let of_kind = match &self.kind {
             KindSettings::FeishuBot { .. } => feishu_bot::PACES,
@@ -355,7 +359,7 @@ impl Settings {
         of_kind.iter().copied().chain(self.common.rate).collect()
     }
 
-    /// The app of `[apps]` that it speaks to the platform as, if it does.
+    /// Returns the app of `[apps]` as which it calls the platform, if any.
     pub const fn speaks_as(&self) -> Option<&AppName> {
         match &self.kind {
             KindSettings::FeishuBot {
@@ -370,7 +374,7 @@ impl Settings {
     }
 }
 
-/// A destination's settings cannot work.
+/// Why a destination's settings cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A signing secret is no key.
@@ -379,17 +383,17 @@ pub enum BuildError {
          (24 to 64 bytes by Standard Webhooks)"
     )]
     Key {
-        /// Which destination.
+        /// Name of the destination.
         name: DestinationName,
-        /// Which secret, counted from 1.
+        /// Number of the secret, counted from 1.
         number: usize,
     },
     /// A header that the relay sets itself.
     #[error("destination {name}: the header {header} is set by the relay itself")]
     ReservedHeader {
-        /// Which destination.
+        /// Name of the destination.
         name: DestinationName,
-        /// Which header.
+        /// Name of the header.
         header: String,
     },
     /// A header that HTTP cannot carry.
@@ -397,31 +401,31 @@ pub enum BuildError {
         "destination {name}: the header {header:?} has a name or a value that HTTP does not allow"
     )]
     BadHeader {
-        /// Which destination.
+        /// Name of the destination.
         name: DestinationName,
-        /// Which header.
+        /// Name of the header.
         header: String,
     },
-    /// Images are to be uploaded, and nobody was given who can.
-    #[error("destination {name}: the app {app} of `upload_images_as` cannot upload pictures")]
+    /// Images have to be uploaded, and no client for that was given.
+    #[error("destination {name}: the app {app} of `upload_images_as` cannot upload images")]
     NoUploader {
-        /// Which destination.
+        /// Name of the destination.
         name: DestinationName,
-        /// Which app.
+        /// Name of the app.
         app: AppName,
     },
-    /// The app that speaks cannot.
-    #[error("destination {name}: there is no app {app} with an `app_secret` to speak as")]
+    /// No client was given for the app that sends.
+    #[error("destination {name}: there is no app {app} with an `app_secret`")]
     NoSpeaker {
-        /// Which destination.
+        /// Name of the destination.
         name: DestinationName,
-        /// Which app.
+        /// Name of the app.
         app: AppName,
     },
 }
 
-/// Makes a destination that sends over `http`, which goes through [`Settings::proxy`] where there is
-/// one. `client` speaks as the app of [`Settings::speaks_as`]. Touches neither network nor disk.
+/// Builds a destination that sends over `http`, which uses [`Settings::proxy`] if that is set. `client` calls
+/// the platform as the app of [`Settings::speaks_as`]. Uses neither network nor disk.
 pub fn build(
     settings: &Settings,
     http: HttpClient,
@@ -492,7 +496,7 @@ pub fn build(
     })
 }
 
-/// How images are shown where the platform fetches them by address.
+/// Returns how images are shown where the platform fetches them by URL.
 const fn by_link(links: bool) -> ShowsImages {
     if links {
         ShowsImages::ByLink
@@ -501,7 +505,7 @@ const fn by_link(links: bool) -> ShowsImages {
     }
 }
 
-/// What a kind without uploads answers to one.
+/// Returns the error of an upload to a kind that takes none.
 fn no_upload(kind: &str) -> ApiError {
     ApiError::Rejected {
         reason: format!("a {kind} destination takes no uploads"),

@@ -1,5 +1,5 @@
-//! What a destination would be asked, for people to look at: the message in the words of its platform's API,
-//! without the credentials and signatures that go beside it.
+//! Shows the request that a destination would send: the message in the shape of its platform's API, without
+//! credentials and signatures.
 
 use std::time::Duration;
 
@@ -10,22 +10,21 @@ use crate::feishu::{To, messages};
 use crate::model::DeliveryId;
 use crate::net::Body;
 
-/// A request as it would go.
+/// A request as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The word for the destination's kind.
     pub kind: &'static str,
-    /// Where it goes, without what is secret: the URL of a bot is its secret.
+    /// The receiver, without secrets: the URL of a bot is its secret.
     pub to: String,
-    /// The JSON that goes; where JSON goes as a string inside, it is written out. Text that is no JSON
-    /// stays text.
+    /// The JSON body. JSON inside a string is expanded. A body that is no JSON stays text.
     pub body: Value,
-    /// How large it is, in bytes as it goes.
+    /// The size of the body as it is sent, in bytes.
     pub bytes: usize,
 }
 
 impl Settings {
-    /// The request that `payload`, links in their places, would become as the delivery `key`.
+    /// Returns the request for `payload`, in which links are in their places, as the delivery `key`.
     pub fn request(&self, payload: &str, key: DeliveryId) -> Request {
         let plain = |to: String| Request {
             kind: self.kind.key(),
@@ -68,10 +67,11 @@ impl Settings {
     }
 }
 
-/// The call that makes a message, and its size; the card, which goes as a string, is written out.
+/// Returns the call that makes a message, and its size in bytes. The card, which is sent as a string, is
+/// expanded.
 fn of_feishu(to: &To, payload: &str, key: DeliveryId) -> Option<(Value, usize)> {
     let content = feishu_app::content_of(payload)?;
-    // No call is made, so no time limit matters.
+    // No call is made, so the time limit is unused.
     let call = messages::create(to, &content, &key.to_string(), Duration::ZERO);
     let Body::Bytes(sent) = &call.body else {
         return None;

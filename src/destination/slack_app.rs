@@ -1,10 +1,10 @@
-//! A Slack app's bot in one channel. Source: docs.slack.dev `chat.postMessage`, `chat.update`, "Rate
-//! limits", and the lists of errors of both methods.
+//! A Slack app's bot in one channel. Source: docs.slack.dev `chat.postMessage`, `chat.update`, "Rate limits",
+//! and the lists of errors of both methods.
 //!
-//! Slack answers HTTP 200 even to what it refuses: `ok` and `error` count. It knows no key against doubles,
-//! so that a lost answer stays ambiguous. A message is named by its channel and time, by which it can be
-//! answered in a thread and changed. Images are uploaded with the bot's own token, made into a format
-//! that Slack shows where they are in none (`convert`), and shown by their file's id.
+//! Slack answers HTTP 200 even to a refusal, so `ok` and `error` decide. It does not recognise repeats, so a
+//! lost answer stays ambiguous. A message is identified by its channel and time, by which it can be replied to
+//! and updated. Images are uploaded with the bot's own token and shown by their file's id. Images in formats
+//! that Slack does not show are converted first (`convert`).
 
 mod convert;
 mod request;
@@ -26,24 +26,24 @@ use crate::slack::{ApiResponse, Arguments, Class, SlackClient, SlackError, Uploa
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
-/// A little below "one message per second per channel". Of the channel, so all destinations that
-/// speak there share it. Changes have a limit of their own, 50 a minute for the whole workspace
-/// (tier 3), which so few changes as these do not reach.
+/// A little below "one message per second per channel". The limit is the channel's, so all destinations with
+/// that channel share it. Updates have a limit of their own, 50 a minute for the whole workspace (tier 3). The
+/// relay's few updates do not reach it.
 pub(super) const PER_CHANNEL: RateLimit = RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 };
 
-/// An image that Slack does not have ready within this time after the message was made is left out: no
-/// alert waits for its image for ever.
+/// The time, counted from the message's creation, in which Slack must have processed an image. After that the
+/// image is left out, so that no alert waits for it forever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// What `chat.postMessage` is given of a rendered message; `None` if that is no JSON object.
+/// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is no JSON object.
 pub(super) fn posted(payload: &str, channel: &str) -> Option<serde_json::Value> {
     Some(Asked::of(payload, &Address::Channel(channel))?.body)
 }
 
-/// See the module.
+/// A destination of kind `slack-app`. See the module.
 pub(super) struct SlackApp {
     common: Common,
     client: SlackClient,
@@ -142,7 +142,7 @@ impl Destination for SlackApp {
             && problem.class() == Class::Thread
             && asked.leave_thread()
         {
-            // Refused, so it is nowhere yet: it goes as a message of its own.
+            // The reply was refused and so is not in the channel. It is sent again as a message of its own.
             exchange = self.ask(&asked).await;
         }
         let (answer, said) = match exchange {
@@ -167,7 +167,7 @@ impl Destination for SlackApp {
             matches!(&said, ApiResponse::Refused(problem) if judge.is_stale(problem));
         let sent = answered(&answer, &self.redactor, code, outcome);
         match &said {
-            // The answer repeats the message, a reporter's words in it: only what it is called is kept.
+            // The answer repeats the message with a reporter's words, so only its handle is kept.
             ApiResponse::Ok(members) => {
                 let handle = handle(members.text("channel"), members.text("ts"));
                 let name = handle.as_ref().map(MessageHandle::as_str);
@@ -190,7 +190,7 @@ fn handle(channel: Option<String>, ts: Option<String>) -> Option<MessageHandle> 
     Some(MessageHandle(format!("{}:{}", channel?, ts?)))
 }
 
-/// What an answer is judged by.
+/// The facts by which an answer is judged.
 #[derive(Clone, Copy)]
 struct Judge<'a> {
     reading: Reading<'a>,
@@ -199,7 +199,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// What an answer comes to, and Slack's word for what was wrong.
+    /// Returns the outcome of an answer, and Slack's word for the error.
     fn outcome(&self, answer: &Answer, said: &ApiResponse) -> (Outcome, Option<String>) {
         match said {
             ApiResponse::Ok(_) => {
@@ -214,7 +214,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether an image is no more in Slack: one that was given to it lately may only not be ready yet.
+    /// Returns whether an image is no longer in Slack. A recent upload may only be unprocessed.
     fn is_stale(&self, problem: &SlackError) -> bool {
         problem.class() == Class::File && self.reading.now.since(self.made_at) >= FILE_WAIT_MAX
     }

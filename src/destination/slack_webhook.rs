@@ -1,8 +1,8 @@
-//! A Slack incoming webhook. Source: docs.slack.dev "Sending messages using incoming webhooks" and
-//! "Rate limits", and the changelog of 2016-05-17 for statuses and words.
+//! A Slack incoming webhook. Source: docs.slack.dev "Sending messages using incoming webhooks" and "Rate
+//! limits", and the changelog of 2016-05-17 for statuses and words.
 //!
 //! Many receivers take Slack's messages and answer in words of their own (`alertmanager#3546`,
-//! `grafana#64079`): a short 2xx that speaks of no error is a yes.
+//! `grafana#64079`). So a short 2xx that mentions no error is a success.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ pub(super) const PACES: &[RateLimit] = &[RateLimit {
     per: Duration::from_millis(1100),
 }];
 
-/// A longer answer is no receiver's yes: Slack's own has two letters.
+/// The longest answer that counts as a receiver's success, in bytes. Slack's own answer has two letters.
 const YES_BYTES_MAX: usize = 1024;
 
-/// See the module.
+/// A destination of kind `slack-webhook`. See the module.
 pub(super) struct SlackWebhook {
     common: Common,
     http: HttpClient,
@@ -114,7 +114,7 @@ impl Destination for SlackWebhook {
     }
 }
 
-/// The word Slack answers with: the whole body, or the `error` of a JSON object.
+/// Returns the word that Slack answers with: the whole body, or the `error` of a JSON object.
 fn word(answer: &Answer) -> Option<String> {
     let text = std::str::from_utf8(&answer.body).ok()?.trim();
     let word = match serde_json::from_str::<Value>(text) {
@@ -125,7 +125,7 @@ fn word(answer: &Answer) -> Option<String> {
     (!word.is_empty() && word.len() <= 64 && word.bytes().all(plain)).then_some(word)
 }
 
-/// The words count before the status: a refused message has come with 400, 500 and 200.
+/// Returns the outcome. The word counts before the status, because refusals have come with 400, 500 and 200.
 fn outcome(answer: &Answer, word: Option<&str>, reading: &Reading<'_>) -> Outcome {
     let status = answer.status;
     let problem = word.map(|word| SlackError::of_word(word.to_owned()));
@@ -149,14 +149,14 @@ fn outcome(answer: &Answer, word: Option<&str>, reading: &Reading<'_>) -> Outcom
     }
 }
 
-/// What an answer comes to whose word is not one of Slack's.
+/// Returns the outcome of an answer whose word is not one of Slack's.
 fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
     if !answer.is_success() || answer.is_page() || answer.truncated {
         return reading.by_status(answer);
     }
     reading.patience.restore();
     if speaks_of_error(&answer.body) {
-        let reason = format!("HTTP {}, and the answer speaks of an error", answer.status);
+        let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
         let reason = reading.quoting(reason, &words(answer));
         return Outcome::Unknown { reason };
     }
@@ -166,7 +166,7 @@ fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
     Outcome::Delivered
 }
 
-/// Whether an answer says no: by the member that says so in JSON, else by its words.
+/// Returns whether an answer reports an error: by the member for that in JSON, else by its words.
 fn speaks_of_error(body: &[u8]) -> bool {
     const WORDS: [&str; 18] = [
         "err",

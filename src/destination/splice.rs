@@ -1,7 +1,7 @@
-//! Members put in front of a JSON object's own without rendering it anew, so that what a retry
-//! repeats stays byte for byte what was rendered first.
+//! Inserts members at the front of a JSON object without rendering it anew. So a retry repeats the first
+//! rendering byte for byte.
 
-/// `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
+/// Returns `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
 /// `None` if `object` is no JSON object.
 pub(super) fn splice(object: &str, members: &str) -> Option<String> {
     let rest = object.trim_start().strip_prefix('{')?;
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_go_first_and_the_rest_stays_as_it_was() {
+    fn members_are_inserted_first_and_the_rest_is_unchanged() {
         let spliced = |object| splice(object, r#""id":"x""#);
         assert_eq!(
             spliced(r#"{"a":{"b":1}}"#).as_deref(),

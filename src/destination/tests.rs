@@ -1,4 +1,4 @@
-//! What the tests of all kinds share, and what holds for all that speak HTTP.
+//! Helpers for the tests of all kinds, and tests that apply to all kinds that use HTTP.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(super) fn bot(url: &str, secret: Option<&str>) -> KindSettings {
     }
 }
 
-/// Shadows [`super::build`] for all that needs no proxy: tests share one HTTP client.
+/// Shadows [`super::build`] for tests without a proxy, which share one HTTP client.
 pub(super) fn build(
     settings: &Settings,
     uploader: Option<FeishuClient>,
@@ -89,7 +89,7 @@ pub(super) async fn send(destination: &dyn Destination, form: Form, body: &str) 
     destination.send(message).await
 }
 
-/// Sends once to a receiver that replies so.
+/// Sends once to a receiver that answers with `reply`.
 pub(super) async fn ask(kind: fn(&str) -> KindSettings, form: Form, reply: Reply) -> Sent {
     let fake = Fake::start(vec![reply]);
     let destination = build(&settings(kind(&fake.url("/hook/SECRETPART"))), None).unwrap();
@@ -98,7 +98,7 @@ pub(super) async fn ask(kind: fn(&str) -> KindSettings, form: Form, reply: Reply
 
 const KINDS: [fn(&str) -> KindSettings; 3] = [webhook, slack, |url| bot(url, Some("demo"))];
 
-/// The reason, which must not tell a part of the URL.
+/// Returns the reason, which must not contain a part of the URL.
 pub(super) fn reason(sent: &Sent) -> &str {
     let reason = sent.outcome.reason().unwrap_or_default();
     assert!(!reason.contains("SECRETPART"), "{reason}");
@@ -107,7 +107,7 @@ pub(super) fn reason(sent: &Sent) -> &str {
 }
 
 #[tokio::test]
-async fn without_a_whole_answer() {
+async fn missing_or_partial_answer_is_classified() {
     for kind in KINDS {
         for reply in [Reply::CloseAtOnce, Reply::CloseAfterRequest] {
             let sent = ask(kind, Form::Full, reply.clone()).await;
@@ -143,7 +143,7 @@ async fn without_a_whole_answer() {
 }
 
 #[test]
-fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destination() {
+fn unsent_request_is_retried_and_bad_certificate_stops() {
     use crate::net::NetError;
     let redactor = crate::net::Redactor::new([&Secret::new("http://x/")], [], []);
     let of = |error| answer::unanswered(&error, &redactor).outcome;
@@ -163,7 +163,7 @@ fn failures_before_the_request_are_safe_and_a_wrong_certificate_stops_the_destin
 }
 
 #[tokio::test]
-async fn statuses_that_mean_the_same_everywhere() {
+async fn common_statuses_have_the_same_outcome_for_all_kinds() {
     use Outcome::{Retry, SlowDown, Stop};
     let secs = |n| Some(Duration::from_secs(n));
     for kind in KINDS {
@@ -210,8 +210,8 @@ async fn statuses_that_mean_the_same_everywhere() {
     }
 }
 
-/// What each kind makes of every class of answer: status, media type and body, then webhook, slack-webhook,
-/// feishu-bot. No row ends a message but those that judge it.
+/// Tests the outcome of every class of answer for each kind: status, media type and body, then webhook,
+/// slack-webhook, feishu-bot. Only answers that judge a message end it.
 #[tokio::test]
 async fn every_class_of_answer_by_kind() {
     use crate::model::OutcomeKind::{
@@ -272,7 +272,7 @@ async fn every_class_of_answer_by_kind() {
     for (status, (media_type, body), wanted) in rows {
         for (kind, wanted) in KINDS.into_iter().zip(wanted) {
             let reply = Reply::with(status, "content-type", media_type, body);
-            // The plainest form: what it comes to is the end or a retry.
+            // In the plainest form, the outcome is the end or a retry.
             let form = if kind as usize == KINDS[0] as usize {
                 Form::Full
             } else {
@@ -286,7 +286,7 @@ async fn every_class_of_answer_by_kind() {
 }
 
 #[tokio::test]
-async fn what_stands_in_front_for_long_stops_the_destination_and_says_where_it_leads() {
+async fn lasting_proxy_page_stops_the_destination() {
     for kind in KINDS {
         let to = "https://login.example.com/x";
         let fake = Fake::start(vec![
@@ -307,14 +307,14 @@ async fn what_stands_in_front_for_long_stops_the_destination_and_says_where_it_l
             reason(&sent).contains("a redirect to login.example.com"),
             "{sent:?}"
         );
-        // An answer of the receiver's own begins it anew.
+        // An answer of the receiver itself restarts the time limit.
         assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
         assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
     }
 }
 
 #[tokio::test]
-async fn an_excerpt_is_short_and_hides_what_the_answer_echoes() {
+async fn excerpt_is_short_and_without_secrets() {
     for kind in KINDS {
         let body = format!("no POST to /hook/SECRETPART\x07 {}", "あ".repeat(50_000));
         let sent = ask(kind, Form::Full, Reply::of(500, body)).await;

@@ -1,4 +1,4 @@
-//! A message of the feishu family without its mentions: for one that was refused because of a person in it.
+//! Removes the mentions from a message of the feishu family that was refused because of a person in it.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use super::Sent;
 use crate::feishu::codes::Class;
 use crate::model::Outcome;
 
-/// What is sent once more after a refusal: the message without its mentions, where a person in it is the cause.
-/// Nothing says so of the plainest form: before that is given up, it is tried.
+/// Returns the message to send again after a refusal: without its mentions, if a person in it is the cause. The
+/// plainest form has no code for that, so it is tried before the message is given up.
 pub(super) fn unmentioned(class: Option<Class>, outcome: &Outcome, body: &str) -> Option<String> {
     let given_up = matches!(outcome, Outcome::Rejected { .. });
     match class? {
@@ -17,8 +17,8 @@ pub(super) fn unmentioned(class: Option<Class>, outcome: &Outcome, body: &str) -
     }
 }
 
-/// What a message came to that was refused with its mentions and sent again without. The people are at fault
-/// only if it was taken without them.
+/// Returns the result of a message that was refused with its mentions and sent again without. The people are at
+/// fault only if it was accepted without them.
 pub(super) fn with_mentions_refused(with: Sent, without: Sent, reason: Option<String>) -> Sent {
     match without.outcome {
         Outcome::Delivered => Sent {
@@ -34,7 +34,7 @@ pub(super) fn with_mentions_refused(with: Sent, without: Sent, reason: Option<St
     }
 }
 
-/// `body` without mentions; `None` where it has none.
+/// Returns `body` without mentions; `None` if it has none.
 pub(super) fn without_mentions(body: &str) -> Option<String> {
     let mut message: Value = serde_json::from_str(body).ok()?;
     let mut found = false;
@@ -48,7 +48,7 @@ pub(super) fn without_mentions(body: &str) -> Option<String> {
     found.then(|| message.to_string())
 }
 
-/// Only markup holds mentions: in `plain_text` the same characters are a reporter's.
+/// Removes mentions from markup alone, because the same characters in `plain_text` are a reporter's.
 fn strip(value: &mut Value, found: &mut bool) {
     match value {
         Value::Array(items) => {
@@ -76,7 +76,7 @@ fn strip(value: &mut Value, found: &mut bool) {
     }
 }
 
-/// Takes `<at …>…</at>` out of a text.
+/// Removes `<at …>…</at>` from a text.
 fn strip_text(value: &mut Value, found: &mut bool) {
     let Value::String(text) = value else {
         return;
@@ -92,7 +92,7 @@ fn strip_text(value: &mut Value, found: &mut bool) {
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
     out.push_str(rest);
-    // What stood behind the mentions on their line may be nothing.
+    // The line may be empty without its mentions.
     *text = if out.trim().is_empty() {
         String::new()
     } else {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn mentions_leave_markup_and_a_reporters_words_stay() {
+    fn mentions_are_removed_from_markup_only() {
         let card = |mention: Vec<Value>, first: &str| {
             let mut elements = mention;
             elements.push(json!({"tag": "markdown", "content": first}));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_and_texts_lose_theirs_too() {
+    fn mentions_are_removed_from_posts_and_texts() {
         let post = |nodes: Value| json!({"msg_type": "post", "content": {"post": {"zh_cn": {"content": [nodes]}}}});
         let text = json!({"tag": "text", "text": "<at id=typed>"});
         let with = post(json!([{"tag": "at", "user_id": "ou_1"}, text]));

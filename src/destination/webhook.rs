@@ -1,8 +1,8 @@
-//! A receiver of Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks, spec):
-//! JSON, signed with HMAC-SHA256 under the key against doubles and the time of the attempt.
+//! A receiver of Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks, spec). The message is
+//! JSON, signed with HMAC-SHA256 over the idempotency key, the time of the attempt and the body.
 //!
-//! There is no limit of the platform's own: `rate` is the operator's word. Any 2xx is a yes, whatever becomes of
-//! the body, unless the destination says what in the answer is one ([`Success`]).
+//! The platform has no limit of its own; `rate` is the operator's. Any 2xx is a success, even if the body is
+//! lost, unless the destination defines what in the answer is one ([`Success`]).
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -25,10 +25,10 @@ const FORMS: &[Form] = &[Form::Full];
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
-/// What is kept before the beginning of a page that came as the answer.
+/// The prefix of a stored excerpt whose answer was a page.
 const PAGE: &str = "a page for people, not a receiver's answer: ";
 
-/// What a webhook's settings say.
+/// The settings of a webhook.
 pub(super) struct Given<'a> {
     pub(super) url: &'a Secret,
     pub(super) secrets: &'a [Secret],
@@ -38,7 +38,7 @@ pub(super) struct Given<'a> {
     pub(super) proxy: Option<&'a Secret>,
 }
 
-/// See the module.
+/// A destination of kind `webhook`. See the module.
 pub(super) struct Webhook {
     common: Common,
     http: HttpClient,
@@ -52,7 +52,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// Fails if a secret is no key, or a header is one of ours or none of HTTP's.
+    /// Builds the destination. Fails if a secret is no key, or if a header is reserved or invalid.
     pub(super) fn build(
         common: Common,
         http: HttpClient,
@@ -105,7 +105,7 @@ impl Webhook {
         })
     }
 
-    /// The headers of one attempt.
+    /// Returns the headers of one attempt.
     fn headers(&self, id: &str, timestamp: i64, body: &str) -> Vec<(String, Secret)> {
         let mut headers = self.headers.clone();
         let typed = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("content-type");
@@ -196,14 +196,14 @@ impl Destination for Webhook {
 }
 
 impl Webhook {
-    /// What the answer comes to, and the receiver's own code in it.
+    /// Returns the outcome of the answer, and the receiver's own code in it.
     fn outcome(&self, answer: &Answer, reading: &Reading<'_>) -> (Outcome, Option<String>) {
         let outcome = match (answer.status, &self.success) {
             (200..=299, Some(success)) => return self.by_body(success, answer, reading),
-            // 409 is how a receiver that knows the id says that it has it.
+            // 409 is how a receiver reports that it has this id already.
             (200..=299 | 409, _) => Outcome::Delivered,
             (410, _) => Outcome::Stop {
-                reason: "HTTP 410: the receiver wants no more".into(),
+                reason: "HTTP 410: the receiver accepts no more messages".into(),
             },
             _ => return (reading.by_status(answer), None),
         };
@@ -211,7 +211,8 @@ impl Webhook {
         (outcome, None)
     }
 
-    /// A receiver whose status says yes to everything: what stands at the pointer counts. A page is not its own.
+    /// Returns the outcome for a receiver that answers 2xx to everything: the value at the pointer decides. A
+    /// page is not the receiver's answer.
     fn by_body(
         &self,
         success: &Success,
@@ -258,7 +259,7 @@ impl Webhook {
     }
 }
 
-/// Whether HTTP can carry the header (RFC 9110, 5.1 and 5.5).
+/// Returns whether HTTP can carry the header (RFC 9110, 5.1 and 5.5).
 fn is_valid((name, value): &(String, Secret)) -> bool {
     let in_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let in_value = |b: u8| b == b'\t' || (b >= b' ' && b != 0x7f);
@@ -269,7 +270,7 @@ fn is_valid((name, value): &(String, Secret)) -> bool {
 struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
-    /// From `whsec_` and base64; the prefix may be missing.
+    /// Decodes a key from `whsec_` and base64; the prefix may be missing.
     fn decode(secret: &Secret) -> Option<Self> {
         let secret = secret.expose().trim();
         let key = secret.strip_prefix("whsec_").unwrap_or(secret);
@@ -278,7 +279,7 @@ impl Key {
     }
 }
 
-/// The value of `webhook-signature`: one signature for each key, in their order.
+/// Returns the value of `webhook-signature`: one signature for each key, in their order.
 fn sign(keys: &[Key], id: &str, timestamp: i64, body: &str) -> String {
     let signatures: Vec<_> = keys
         .iter()

@@ -1,5 +1,5 @@
-//! What fetched bytes really are, and whether they are an image that is kept. Neither the address nor
-//! the header that came with them is asked, and nothing is ever decoded.
+//! Checks whether fetched bytes are an image that can be kept. The check uses the bytes alone, not their
+//! address or header. It never decodes pixels.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,37 +9,38 @@ use bytes::Bytes;
 use super::strip::{Budget, Size, TOO_MANY_PARTS, strip};
 use crate::model::{ImageFormat, ImageId, KeptImage};
 
-/// The widest and highest that Feishu takes (GIF: less, and checked where it is uploaded).
+/// The largest width and height that Feishu takes (GIF: less, checked at the upload).
 const SIDE_MAX: u32 = 12_000;
-/// More than any screen or telephone makes; what a viewer must decode at once.
+/// The largest number of pixels, more than any screen or phone produces. A viewer must decode all of them at
+/// once.
 const PIXELS_MAX: u64 = 100_000_000;
 
-/// An image fit to be kept.
+/// An image that can be kept.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Its bytes, with nothing but the image in them.
+    /// Its bytes, without metadata.
     pub bytes: Bytes,
-    /// What is known of them.
+    /// Format, size and id of these bytes.
     pub kept: KeptImage,
 }
 
-/// The bytes are no image that is kept. Fit for a log.
+/// Why the bytes are no image that can be kept. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnImage {
-    /// They are something else, or damaged: the next answer of the same address may be the image.
-    #[error("not a picture that is kept: {0}")]
+    /// The bytes are something else, or damaged. A later answer of the same address may be the image.
+    #[error("not an acceptable image: {0}")]
     Other(String),
-    /// They are an image, and one that no attempt can make fit.
-    #[error("not a picture that is kept: {0}")]
+    /// The bytes are an image that no attempt can make acceptable.
+    #[error("not an acceptable image: {0}")]
     Unfit(String),
 }
 
-/// Checks and strips. What is kept was measured after stripping: it is what everyone will be served.
+/// Checks and strips an image. The result is measured after stripping, because the stripped bytes are served.
 pub fn inspect(bytes: &Bytes) -> Result<Picture, NotAnImage> {
     inspect_within(bytes, &mut Budget::new(Arc::new(AtomicBool::new(false))))
 }
 
-/// The same, within a budget of the caller's.
+/// Checks and strips an image within the caller's budget.
 pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Picture, NotAnImage> {
     let format = sniff(bytes)?;
     let (bytes, size) = strip(format, bytes, budget).map_err(|error| {
@@ -50,7 +51,7 @@ pub(super) fn inspect_within(bytes: &[u8], budget: &mut Budget) -> Result<Pictur
         }
     })?;
     if sniff(&bytes)? != format {
-        return Err(NotAnImage::Unfit("it reads as two formats".into()));
+        return Err(NotAnImage::Unfit("it is valid in two formats".into()));
     }
     let (width, height) = dimensions(format, &bytes, size)?;
     let kept = KeptImage {
@@ -68,7 +69,7 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAnImage> {
         return Ok(format);
     }
     let Some(kind) = infer::get(bytes) else {
-        return Err(NotAnImage::Other("its bytes are of no known type".into()));
+        return Err(NotAnImage::Other("its type is unknown".into()));
     };
     match kind.mime_type() {
         "image/jpeg" => Ok(ImageFormat::Jpeg),
@@ -83,7 +84,7 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, NotAnImage> {
     }
 }
 
-/// HEIF and AVIF, by the first of their brands that says what is coded in them.
+/// Distinguishes HEIF and AVIF by the first brand that names the coding.
 fn sniff_brand(bytes: &[u8]) -> Option<ImageFormat> {
     if bytes.get(4..8) != Some(b"ftyp") {
         return None;
@@ -100,7 +101,7 @@ fn sniff_brand(bytes: &[u8]) -> Option<ImageFormat> {
     })
 }
 
-/// `size` is what stripping met; the other formats are measured here.
+/// Returns width and height. `size` comes from stripping; other formats are measured here.
 fn dimensions(format: ImageFormat, bytes: &[u8], size: Size) -> Result<(u32, u32), NotAnImage> {
     let (width, height) = match size {
         Some(size) => size,

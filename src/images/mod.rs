@@ -1,13 +1,12 @@
-//! Images: fetched through the guarded client before their addresses end, checked, stripped of
-//! metadata, kept.
+//! Images: fetched through the guarded client before their addresses expire, checked, stripped of metadata, and
+//! stored.
 //!
-//! Each image of an event is a job in the store. A [`ImageWorker`] leases those that are due,
-//! nearest deadline first, and settles each as kept, again later, or lost. Whatever an address leads
-//! to is hostile until it was checked: the bytes alone say what they are, only the image in them is
-//! kept, and none is ever decoded.
+//! Each image of an event is a job in the store. An [`ImageWorker`] leases due jobs, nearest deadline first. It
+//! settles each as kept, retried, or lost. Everything behind an address counts as hostile until it is checked.
+//! The bytes alone decide what a file is, only the image in them is kept, and no image is ever decoded.
 //!
-//! A host that is not allowed is no failure of the image: it waits, the operator is told which line
-//! to add, and it is fetched after the reload.
+//! A refused host is no failure of the image: the image waits, and a notice names the line to add. It is
+//! fetched after the reload.
 
 mod check;
 mod policy;
@@ -24,17 +23,17 @@ use std::time::Duration;
 pub struct Settings {
     /// How long images are kept.
     pub retain: Duration,
-    /// How long links to them are good.
+    /// How long links to images are valid.
     pub link_ttl: Duration,
-    /// The largest image, in bytes.
+    /// The size of the largest image, in bytes.
     pub bytes_max: u64,
-    /// The most that all images may take; the oldest go first.
+    /// The total size of all images, in bytes; the oldest are removed first.
     pub total_bytes_max: u64,
     /// How long a message waits for its images.
     pub wait: Duration,
-    /// The same for critical ones.
+    /// How long a critical message waits for its images.
     pub wait_critical: Duration,
-    /// Hosts images may be on: names, or `*.` and a name for any depth below it.
+    /// Allowed image hosts: names, or `*.` and a name for any depth below it.
     pub allow_hosts: Vec<String>,
     /// Whether hosts on private addresses, and plain http, are allowed.
     pub allow_private_addresses: bool,

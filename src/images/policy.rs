@@ -1,5 +1,5 @@
-//! What follows an attempt to fetch an image, and what the operator is told of it. Pure: time and
-//! chance come in.
+//! Decides what follows an attempt to fetch an image, and which notices it causes. It is pure: time and random
+//! numbers are arguments.
 
 use std::time::Duration;
 
@@ -7,15 +7,16 @@ use crate::model::{ImageJob, Notice, NoticeKind, Timestamp};
 use crate::net::GuardError;
 use crate::store::ImageVerdict;
 
-/// However the clock jumps, an image is tried so often before it is lost to its deadline.
+/// The number of attempts before an image is lost to its deadline, even if the clock jumps.
 const ATTEMPTS_MIN: u32 = 3;
-/// How often an image is tried whose check panics or takes too long.
+/// The number of attempts for an image whose check panics or takes too long.
 const ATTEMPTS_UNCHECKED_MAX: u32 = 3;
-/// Nothing waits longer than this for its next attempt.
+/// The longest pause between two attempts.
 const WAIT_MAX: Duration = Duration::from_secs(600);
-/// But for this: an answer that is no image may change while the address lives, and seldom does.
+/// The longest pause after an answer that is no image. Such an answer rarely changes while the address is
+/// valid.
 const WAIT_ANSWERED_MAX: Duration = Duration::from_secs(3600);
-/// An image with less time left than this is in danger.
+/// An image with less time left than this is at risk.
 const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Why an attempt did not keep the image. The texts are fit for a log.
@@ -23,19 +24,19 @@ const DANGER: Duration = Duration::from_secs(12 * 60 * 60);
 pub(super) enum Failure {
     /// The host could not be reached, was busy or had a fault.
     Transient(String),
-    /// The host says that there is no such image, or not for us, or something odd.
+    /// The host answered that the image does not exist or is forbidden, or with an unusual status.
     Absent(u16),
-    /// The host gave other bytes than an image: a page to sign in, half of it, an error.
+    /// The host returned other bytes than an image: a login page, a partial image, an error.
     NotAnImage(String),
-    /// The host is none that is allowed.
+    /// The host is not allowed.
     HostRefused(String),
-    /// The host is on an internal address.
+    /// The host has an internal address.
     AddressRefused(String),
-    /// The disk is full, or does not work.
+    /// The disk is full or has failed.
     Disk(String),
-    /// Checking the bytes made our own code panic, or took too long.
+    /// The check of the bytes panicked or took too long.
     Unchecked(&'static str),
-    /// It will never be kept: too large, an address that is none.
+    /// The image can never be kept: it is too large, or its address is invalid.
     Hopeless(String),
 }
 
@@ -53,7 +54,7 @@ impl From<GuardError> for Failure {
 }
 
 impl Failure {
-    /// What an HTTP status other than 200 means.
+    /// Classifies an HTTP status other than 200.
     pub(super) fn of_status(status: u16) -> Self {
         match status {
             408 | 425 | 429 | 500..=599 => Self::Transient(format!("the host answered {status}")),
@@ -61,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// The reason as the log may have it, where it is not the same: a reporter chooses the names of hosts.
+    /// Returns the log's reason if it differs from the notice's, because reporters choose host names.
     pub(super) const fn log_reason(&self) -> Option<&'static str> {
         match self {
             Self::HostRefused(_) => Some("images.allow_hosts does not name its host"),
@@ -88,7 +89,7 @@ impl Failure {
         }
     }
 
-    /// After how many attempts it is believed; `None`: only the deadline ends it.
+    /// Returns the number of attempts after which the image is lost; `None`: only the deadline ends it.
     fn attempts_max(&self) -> Option<u32> {
         match self {
             Self::Hopeless(_) => Some(1),
@@ -102,19 +103,19 @@ impl Failure {
         }
     }
 
-    /// How long to wait after the first attempt; it doubles from there.
+    /// Returns the pause after the first attempt; it doubles from there.
     fn first_wait(&self) -> Duration {
         match self {
             Self::Transient(_) => Duration::from_secs(5),
             Self::Absent(_) | Self::NotAnImage(_) | Self::Disk(_) | Self::Unchecked(_) => {
                 Duration::from_secs(30)
             }
-            // Only a reload changes anything, and that makes the image due by itself.
+            // Only a reload changes the result, and a reload makes the image due.
             Self::HostRefused(_) | Self::AddressRefused(_) | Self::Hopeless(_) => WAIT_MAX,
         }
     }
 
-    /// How long it waits at longest between two attempts.
+    /// Returns the longest pause between two attempts.
     fn wait_max(&self) -> Duration {
         match self {
             Self::Absent(_) | Self::NotAnImage(_) => WAIT_ANSWERED_MAX,
@@ -123,8 +124,8 @@ impl Failure {
     }
 }
 
-/// Decides what follows a failed attempt at `job`, whose `attempts` do not count this one. `jitter`,
-/// from 0 to 1, lengthens the wait by up to a quarter.
+/// Decides what follows a failed attempt at `job`, whose `attempts` do not count this one. `jitter`, from 0 to
+/// 1, lengthens the pause by up to a quarter.
 pub(super) fn after_failure(
     job: &ImageJob,
     failure: &Failure,
@@ -138,7 +139,7 @@ pub(super) fn after_failure(
     }
     let ended = now >= job.deadline_at;
     if ended && attempt >= ATTEMPTS_MIN {
-        let reason = format!("its address has ended; last: {reason}");
+        let reason = format!("its address has expired; last error: {reason}");
         return ImageVerdict::Lost { reason };
     }
     let doubled = failure
@@ -147,7 +148,7 @@ pub(super) fn after_failure(
     let wait = doubled
         .min(failure.wait_max())
         .mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
-    // The last chance is taken just when the address ends, not after it.
+    // The last attempt is made exactly when the address expires, not after it.
     let due_at = if ended {
         now + wait
     } else {
@@ -164,8 +165,8 @@ pub(super) fn after_failure(
     }
 }
 
-/// What the operator is told of a failed attempt. Telling the same again is harmless: a notice is
-/// known by its kind and subject.
+/// Returns the notices of a failed attempt. A repeated notice is harmless, because it is recognised by its kind
+/// and subject.
 pub(super) fn notices(
     job: &ImageJob,
     failure: &Failure,
@@ -178,16 +179,16 @@ pub(super) fn notices(
             kind: NoticeKind::ImageHostRefused,
             subject: host.clone(),
             text: format!(
-                "Pictures of feedback are on the host {host}, which is not allowed. If you trust it, \
+                "Images of feedback are on the host {host}, which is not allowed. If you trust it, \
                  add \"{host}\" to allow_hosts under [images] and reload; they are fetched then, \
-                 unless their addresses have ended."
+                 unless their addresses have expired."
             ),
         }),
         Failure::AddressRefused(host) => notices.push(Notice {
             kind: NoticeKind::ImageHostRefused,
             subject: host.clone(),
             text: format!(
-                "Pictures of feedback are on the host {host}, which is on an internal address. If \
+                "Images of feedback are on the host {host}, which is on an internal address. If \
                  it is your own, set allow_private_addresses = true and add \"{host}\" to \
                  allow_hosts under [images] and reload."
             ),
@@ -203,7 +204,7 @@ pub(super) fn notices(
         ImageVerdict::Lost { reason } => (
             NoticeKind::ImageLost,
             format!(
-                "A picture of event {} is lost: {}.",
+                "An image of event {} is lost: {}.",
                 job.event_id,
                 failure.log_reason().unwrap_or(reason)
             ),
@@ -211,7 +212,7 @@ pub(super) fn notices(
         ImageVerdict::RetryAt { reason, .. } if in_danger(job, now) => (
             NoticeKind::ImageInDanger,
             format!(
-                "A picture of event {} is not fetched yet and its address ends at {}: {}.",
+                "An image of event {} is not fetched yet and its address expires at {}: {}.",
                 job.event_id,
                 job.deadline_at,
                 failure.log_reason().unwrap_or(reason)
@@ -222,7 +223,7 @@ pub(super) fn notices(
     notices.push(Notice {
         kind,
         subject: match failure {
-            // Whoever reports can name any host: those that wait for a reload are one subject.
+            // Reporters can name any host, so all hosts that wait for a reload share one subject.
             Failure::HostRefused(_) | Failure::AddressRefused(_) => "refused hosts".to_owned(),
             _ => job.event_id.to_string(),
         },
@@ -231,8 +232,8 @@ pub(super) fn notices(
     notices
 }
 
-/// Whether the end is near. Images that come late are near it at once; they get a few attempts
-/// before anyone is alarmed.
+/// Returns whether the deadline is near. A late image is near it from the start, so it gets a few attempts
+/// before the first notice.
 fn in_danger(job: &ImageJob, now: Timestamp) -> bool {
     job.attempts + 1 >= ATTEMPTS_MIN && job.deadline_at.since(now) < DANGER
 }

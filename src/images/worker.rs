@@ -1,4 +1,4 @@
-//! Fetches what is due.
+//! Fetches, checks and stores due images.
 
 mod caution;
 mod checking;
@@ -28,42 +28,40 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ImageAttempted, ImageLeaseLost, PanicCaught};
 
-/// How many images are fetched at once. What large ones take of memory is bounded by the client, and what
-/// checks take by the checker.
+/// The number of concurrent fetches. The client limits the memory for large images, and the checker that for
+/// checks.
 const CONCURRENCY: usize = 16;
-/// How many of them may be one host's, so that slow hosts do not hold up the others.
+/// The number of concurrent fetches from one host, so that slow hosts do not delay the others.
 const PER_HOST: usize = CONCURRENCY / 4;
-/// Longer than fetching (30 s), checking (40 s with the wait for a turn) and keeping an image take.
+/// The length of a lease. It is longer than fetching (30 s), checking (40 s with the wait for a turn) and
+/// storing take.
 const LEASE: Duration = Duration::from_secs(120);
-/// How long nothing is looked for where nothing is said to be due. A wall clock that jumps makes
-/// images due early or late by no more than this.
+/// The longest pause between two polls. A wall clock that jumps makes images early or late by no more than
+/// this.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How long at least, lest two clocks that disagree make us spin.
+/// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// How many notices are remembered as told; the operator's own memory holds the rest.
-const TOLD_MAX: usize = 1024;
+/// The number of sent notices that the worker remembers; the operator's own memory has the rest.
+const NOTIFIED_MAX: usize = 1024;
 
-/// What an [`ImageWorker`] works with.
+/// Dependencies of an [`ImageWorker`].
 pub struct Parts {
-    /// The store.
     pub store: Store,
-    /// Where images are kept.
+    /// Stores the bytes of images.
     pub archive: Archive,
-    /// What fetches them.
+    /// Fetches images.
     pub client: Current<GuardedClient>,
     /// The checked `[images]`.
     pub settings: Current<Settings>,
-    /// Who is told of trouble.
+    /// Receives notices of images that are lost or at risk.
     pub operator: Operator,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What says the time.
     pub clock: Arc<dyn Clock>,
-    /// Where jitter comes from.
+    /// The random generator for jitter.
     pub chance: fastrand::Rng,
 }
 
-/// Fetches, checks and keeps the images that are due. Clones share their work.
+/// Fetches, checks and stores due images. Clones share their work.
 #[derive(Clone)]
 pub struct ImageWorker(Arc<Inner>);
 
@@ -76,14 +74,14 @@ struct Inner {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     chance: Mutex<fastrand::Rng>,
-    told: Mutex<HashSet<(NoticeKind, String)>>,
+    notified: Mutex<HashSet<(NoticeKind, String)>>,
     hosts: Mutex<HostBook>,
     checker: Checker,
     caution: Caution,
 }
 
 impl ImageWorker {
-    /// A worker that does nothing until it is run.
+    /// Builds a worker that does not run yet.
     pub fn new(parts: Parts) -> Self {
         let caution = Caution::after(parts.store.interrupted_images());
         Self(Arc::new(Inner {
@@ -95,20 +93,20 @@ impl ImageWorker {
             metrics: parts.metrics,
             clock: parts.clock,
             chance: Mutex::new(parts.chance),
-            told: Mutex::default(),
+            notified: Mutex::default(),
             hosts: Mutex::new(HostBook::new(PER_HOST)),
             checker: Checker::default(),
             caution,
         }))
     }
 
-    /// Works until the soft stop, then finishes what is in hand.
+    /// Runs until the soft stop, then finishes the images in progress.
     pub async fn run(self, tasks: Tasks) {
         let stopping = tasks.stopping();
         let mut changes = self.0.store.wakeups(Topic::Images);
         let mut at_work = JoinSet::new();
         while !stopping.is_cancelled() {
-            // What changes from here on wakes us, even while we look.
+            // A change from here on wakes the worker, even during the poll.
             changes.borrow_and_update();
             let look = self.start_due(&mut at_work).await;
             let pause = look.map_or(PAUSE_MAX, |look| look.pause);
@@ -117,13 +115,13 @@ impl ImageWorker {
                 Some(ended) = at_work.join_next() => self.note_panic(ended.is_err()),
                 changed = changes.changed(), if at_work.len() < CONCURRENCY => {
                     if changed.is_err() {
-                        break; // the store is gone, and so is the relay
+                        break; // the store has ended, and so does the relay
                     }
                 }
                 () = tokio::time::sleep(pause), if at_work.len() < CONCURRENCY => {}
             }
             if pause > Duration::ZERO {
-                // However many events come in, no more is looked than so often in vain.
+                // Limits the rate of polls that find nothing, however many events arrive.
                 tokio::time::sleep(PAUSE_MIN).await;
             }
         }
@@ -132,7 +130,7 @@ impl ImageWorker {
         }
     }
 
-    /// Works on what is due now, as much as is worked on at once. Tells how much that was.
+    /// Works on due images, at most `CONCURRENCY` at once. Returns their number.
     pub async fn step(&self) -> Result<usize, StoreError> {
         let mut at_work = JoinSet::new();
         let look = self.start_due(&mut at_work).await?;
@@ -142,8 +140,8 @@ impl ImageWorker {
         Ok(look.started)
     }
 
-    /// Leases no more than can start at once, and starts it. The set is dropped with its owner, so a
-    /// hard stop reaches what it holds.
+    /// Leases as many images as can start at once, and starts them. The set is dropped with its owner, so a
+    /// hard stop ends its tasks.
     async fn start_due(&self, at_work: &mut JoinSet<()>) -> Result<Look, StoreError> {
         let free = CONCURRENCY.saturating_sub(at_work.len());
         if free == 0 {
@@ -155,7 +153,7 @@ impl ImageWorker {
             .store
             .lease_images(free, LEASE, &hosts)
             .await
-            .inspect_err(|error| tracing::warn!(%error, "cannot look for pictures to fetch"))?;
+            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to fetch"))?;
         for lost in leased.lost {
             self.0.note_lost_lease(&lost).await;
         }
@@ -174,7 +172,7 @@ impl ImageWorker {
         Ok(Look { started, pause })
     }
 
-    /// How long there is nothing to do, unless something changes.
+    /// Returns how long nothing will be due unless something changes.
     fn pause(&self, next_due_at: Option<Timestamp>) -> Duration {
         let now = self.0.clock.now();
         let due = next_due_at.map(|due_at| due_at.since(now));
@@ -183,7 +181,7 @@ impl ImageWorker {
         first.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
-    /// An image whose work panicked outside the checks is still leased; it comes again when that ends.
+    /// Records a panic outside the checks. The image is still leased, and is retried after the lease.
     fn note_panic(&self, panicked: bool) {
         if panicked {
             self.0.metrics.emit(PanicCaught { task: "images" });
@@ -191,16 +189,16 @@ impl ImageWorker {
     }
 }
 
-/// What a look for work came to.
+/// The result of a poll.
 #[derive(Default)]
 struct Look {
-    /// How many images it started to work on.
+    /// The number of images that it started to work on.
     started: usize,
-    /// How long there is nothing to look for.
+    /// How long nothing will be due.
     pause: Duration,
 }
 
-/// Counts an image as in hand of its host for as long as it is worked on, whatever ends that.
+/// Counts an image as in progress for its host until this value is dropped.
 struct InHand<'a> {
     inner: &'a Inner,
     host: &'a str,
@@ -214,11 +212,11 @@ impl Drop for InHand<'_> {
             .hosts()
             .ended(self.host, self.sign, Instant::now());
         if let Some(pause) = ended {
-            // A reporter may have chosen its name.
+            // The host's name is not logged, because a reporter may have chosen it.
             let seconds = pause.as_secs();
             tracing::warn!(
                 seconds,
-                "an image host does not answer; all its pictures wait"
+                "an image host does not answer; all its images wait"
             );
         }
     }
@@ -238,11 +236,11 @@ impl Inner {
         if lost.given_up {
             self.caution.tried(lost.event, lost.ordinal);
             let text = format!(
-                "A picture of event {} is lost: fetching or checking it did not come to an end three times.",
+                "An image of event {} is lost: fetching or checking it was interrupted three times.",
                 lost.event_id
             );
             let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
-            self.tell(Notice {
+            self.send_once(Notice {
                 kind,
                 subject,
                 text,
@@ -265,7 +263,7 @@ impl Inner {
             Ok(_) => HostSign::Answered,
             Err(failure) => HostSign::of(failure),
         };
-        // The host's part is done; what follows is between us and the store.
+        // The host's part is done; only the relay and its store are involved from here on.
         drop(in_hand);
         let (verdict, notices, picture) = match fetched {
             Ok(picture) => {
@@ -295,12 +293,12 @@ impl Inner {
                 self.emit(job, &verdict, log_reason);
                 self.ensure_kept(picture).await;
                 for notice in notices {
-                    self.tell(notice).await;
+                    self.send_once(notice).await;
                 }
             }
             Ok(Recorded::LeaseLost) => self.forget(&verdict).await,
             Err(error) => {
-                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "picture not recorded; it is fetched again");
+                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "failed to record an image; it is fetched again");
             }
         }
     }
@@ -312,7 +310,7 @@ impl Inner {
     ) -> Result<Picture, Failure> {
         let job = &lease.item;
         let careful = self.caution.is_on();
-        // Its place in memory is given back when the image is on the disk.
+        // Its memory permit is released when the image is on the disk.
         let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
         if careful {
             let marked = self
@@ -335,29 +333,29 @@ impl Inner {
     }
 
     async fn keep(&self, picture: Picture) -> Result<Picture, Failure> {
-        let disk = |error: std::io::Error| Failure::Disk(format!("it cannot be kept: {error}"));
+        let disk = |error: std::io::Error| Failure::Disk(format!("it cannot be stored: {error}"));
         let (id, bytes) = (&picture.kept.id, picture.bytes.clone());
         let room = self.archive.has_room_for(picture.kept.bytes).await;
         if !room.map_err(disk)? {
-            return Err(Failure::Disk("the disk is too full to keep it".into()));
+            return Err(Failure::Disk("the disk is too full to store it".into()));
         }
         self.archive.put(id, bytes).await.map_err(disk)?;
         Ok(picture)
     }
 
-    /// Between keeping and recording, a sweep may have removed the same bytes of an older event. From
-    /// now on the store protects them.
+    /// Stores the bytes again if they are missing: before the image was recorded, retention may have removed
+    /// the same bytes of an older event. From now on the record protects them.
     async fn ensure_kept(&self, picture: Option<Picture>) {
         let Some(Picture { bytes, kept }) = picture else {
             return;
         };
         if let Err(error) = self.archive.put(&kept.id, bytes).await {
-            tracing::error!(image.id = %kept.id, %error, "a picture is recorded but cannot be kept");
+            tracing::error!(image.id = %kept.id, %error, "failed to store a recorded image");
         }
     }
 
-    /// The event was erased, or another relay settled the image: bytes that no event needs must not
-    /// stay behind.
+    /// Removes stored bytes that no event needs, because the event was erased or another relay settled the
+    /// image.
     async fn forget(&self, verdict: &ImageVerdict) {
         let ImageVerdict::Kept(kept) = verdict else {
             return;
@@ -366,7 +364,7 @@ impl Inner {
         if needed.is_ok_and(|image| image.is_none())
             && let Err(error) = self.archive.remove(&kept.id).await
         {
-            tracing::warn!(image.id = %kept.id, %error, "a picture that no event needs cannot be removed");
+            tracing::warn!(image.id = %kept.id, %error, "failed to remove an unused image");
         }
     }
 
@@ -385,13 +383,13 @@ impl Inner {
         });
     }
 
-    async fn tell(&self, notice: Notice) {
+    async fn send_once(&self, notice: Notice) {
         let first = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() >= TOLD_MAX {
-                told.clear();
+            let mut notified = self.notified.lock().unwrap_or_else(PoisonError::into_inner);
+            if notified.len() >= NOTIFIED_MAX {
+                notified.clear();
             }
-            told.insert((notice.kind, notice.subject.clone()))
+            notified.insert((notice.kind, notice.subject.clone()))
         };
         if first {
             self.operator.notify(notice).await;

@@ -1,25 +1,29 @@
-//! Asking the platform for what never arrived.
+//! Takes in reports that never arrived as events, by reading the platform's list of feedback.
 //!
-//! An event that was pushed in vain five times is gone, and so is one that another client of the same
-//! app took. The platform's list of feedback has them all. A **round** goes through the list of one
-//! app, page by page, skips what the store knows, and takes in the rest as if it had been pushed:
+//! An event is lost if five pushes failed or another client of the same app took it. The platform's list of
+//! feedback contains all reports. A **pass** reads the list of one app page by page. It skips reports that the
+//! store knows and takes in the rest as if they had been pushed:
 //!
-//! | reported | it is |
+//! | reported | effect |
 //! | --- | --- |
-//! | before the relay first knew the app | not ours, and left alone; `backfill --since` can ask for it |
-//! | at most an hour ago | told as always |
-//! | earlier | told quietly: nobody is mentioned, and chats get one summary for each rule |
-//! | and is processed or closed already | kept, and told to nobody |
+//! | before the relay first knew the app | ignored; `backfill --since` can ask for it |
+//! | at most an hour ago | delivered as usual |
+//! | earlier | delivered without mentions; chats get one summary for each rule |
+//! | and is processed or closed already | stored, not delivered |
 //!
-//! Rounds are made one app at a time: when the relay starts, when somebody thinks that events may have
-//! been missed ([`Backfill::wake`]), and every so often (`backfill = "1h"`). A round begins a day before
-//! the last good one began, for a list may show a report late. It never reaches back further than the
-//! platform's list does, 180 days, which is a day less than the store keeps ids.
+//! Passes run for one app at a time: when the relay starts, when events may have been missed
+//! ([`Backfill::wake`]), and at the configured interval (`backfill = "1h"`). A pass starts a day before the
+//! last successful one began, because a list may show a report late. It never reaches further back than the
+//! platform's list does, 180 days. The store keeps ids a day longer than that.
 //!
-//! What is promised: a report is taken in once, whether it is pushed as well or not, for both ways know
-//! it by app and feedback id; and a late one is told once, for it is accepted together with who is to
-//! hear of it, and summaries are made in one transaction. The status that a listed report has shows in its
-//! messages, though the event that told of it was missed; rules on changes of status hear of events alone.
+//! Guarantees:
+//!
+//! - A report is taken in once, even if it is pushed too. Both ways identify it by app and feedback id.
+//! - A late report is delivered once. It is accepted in one transaction with its deliveries, and summaries are
+//!   made in one transaction.
+//!
+//! Messages show the status of a listed report even if the event of that change was missed. Rules on changes of
+//! status apply to events alone.
 
 mod pass;
 mod schedule;
@@ -45,69 +49,68 @@ use crate::telemetry::events::{BackfillFailed, BackfillMade};
 /// How far back the platform's list reaches. Source: doc page of the list. The store keeps ids a day longer.
 pub const REACH: Duration = Duration::from_secs(180 * 86_400);
 
-/// Comparisons in a row that find what was never pushed, until the operator is notified.
-const UNPUSHED_TOLD: u32 = 3;
+/// The number of consecutive comparisons with unpushed reports after which the operator is notified.
+const UNPUSHED_NOTIFY: u32 = 3;
 
-/// A list may show a report later than it was made.
+/// How long after its creation a report may first appear in a list.
 const OVERLAP: Duration = Duration::from_secs(86_400);
 
-/// What backfill needs of the configuration; a reload replaces it.
+/// Settings of backfill; a reload replaces them.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The apps.
+    /// Apps whose lists can be read.
     pub sources: BTreeMap<AppName, Source>,
 }
 
-/// An app whose list can be asked for.
+/// An app whose list can be read.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The app.
     pub app: App,
-    /// Speaks as it.
+    /// Calls the platform as this app.
     pub client: FeishuClient,
-    /// How often to ask; `None`: only when a person does.
+    /// The time between two passes; `None`: only a person starts a pass.
     pub every: Option<Duration>,
 }
 
 impl Source {
-    /// The name under which the store keeps since when the relay knows the app.
+    /// Returns the name under which the store keeps since when the relay knows the app.
     pub fn known_since(&self) -> String {
         format!("backfill from {}", self.app.app_id)
     }
 
-    /// The name under which it keeps when the last good round began.
+    /// Returns the name under which the store keeps when the last successful pass began.
     fn asked_at(&self) -> String {
         format!("backfill asked {}", self.app.app_id)
     }
 }
 
-/// What the last round of an app came to.
+/// The result of an app's last passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// When the last good one began.
+    /// When the last successful pass began; `None`: there was none.
     pub asked_at: Option<Timestamp>,
-    /// Reports in its list that had come as events.
+    /// Reports in the list that had arrived as events.
     pub by_event: u64,
-    /// Reports in its list that had not.
+    /// Reports in the list that had not arrived as events.
     pub only_in_list: u64,
-    /// Comparisons in a row that found reports which were never pushed, while nothing was.
+    /// Consecutive comparisons that found unpushed reports, while nothing was pushed.
     pub unpushed: u32,
-    /// Why there was no good one since.
+    /// The error of the last pass; `None` if it succeeded.
     pub failing: Option<String>,
 }
 
 impl State {
-    /// Whether so much was found and nothing pushed that something is wrong.
+    /// Returns whether enough comparisons found unpushed reports that pushes must be broken.
     pub const fn nothing_is_pushed(&self) -> bool {
-        self.unpushed >= UNPUSHED_TOLD
+        self.unpushed >= UNPUSHED_NOTIFY
     }
 
-    /// The count after another comparison: one that began at `began`, and took in `taken` reports. `before` is
-    /// when the one before it began.
+    /// Returns the count of [`Self::unpushed`] after another comparison, which took in `taken` reports.
+    /// `last_push` is when an event of the app was last pushed.
     fn unpushed_after(&self, taken: usize, last_push: Option<Timestamp>) -> u32 {
         let pushed_since = match (last_push, self.asked_at) {
             (Some(push), Some(asked_at)) => push >= asked_at,
-            // The first comparison finds what came while the relay was down.
+            // The first comparison finds the reports of the time when the relay was down.
             (_, None) => true,
             (None, Some(_)) => false,
         };
@@ -119,10 +122,10 @@ impl State {
     }
 }
 
-/// What the last rounds came to, by app. Clones share it.
+/// The results of the last passes, by app. Clones share them.
 pub type States = Arc<Mutex<BTreeMap<AppName, State>>>;
 
-/// Makes rounds. Clones share everything.
+/// Runs passes. Clones share everything.
 #[derive(Clone)]
 pub struct Backfill {
     intake: Intake,
@@ -134,7 +137,7 @@ pub struct Backfill {
 }
 
 impl Backfill {
-    /// Not running yet. `seed` is where the chance for jitter begins.
+    /// Builds a backfill that does not run yet. `seed` seeds the random generator for jitter.
     pub fn new(intake: Intake, settings: Current<Settings>, seed: u64) -> Self {
         Self {
             intake,
@@ -146,14 +149,14 @@ impl Backfill {
         }
     }
 
-    /// Events of `app` may have been missed: a round is made soon. Cheap, and a hint: many within a
-    /// minute are one.
+    /// Requests a pass soon, because events of `app` may have been missed. The call is cheap. Many calls within
+    /// a minute cause one pass.
     pub fn wake(&self, app: &AppName) {
         lock(&self.woken).insert(app.clone());
         self.news.notify_one();
     }
 
-    /// The settings have been replaced: what failed may work now.
+    /// Retries failed passes, because the settings were replaced.
     pub fn reloaded(&self) {
         let states = lock(&self.states);
         let failing = states.iter().filter(|(_, state)| state.failing.is_some());
@@ -161,12 +164,12 @@ impl Backfill {
         self.news.notify_one();
     }
 
-    /// What the last rounds came to.
+    /// Returns the results of the last passes.
     pub fn states(&self) -> States {
         Arc::clone(&self.states)
     }
 
-    /// Makes rounds until `stopping`. One that is cut short is made again after the next start.
+    /// Runs passes until `stopping`. A pass that is cut short is repeated after the next start.
     pub async fn run(self, stopping: CancellationToken) {
         let mut chance = fastrand::Rng::with_seed(self.seed);
         let mut turns = BTreeMap::new();
@@ -197,8 +200,8 @@ impl Backfill {
         }
     }
 
-    /// Gives each app that is asked for by itself a turn, at once if it is new or was woken, and notes
-    /// since when each app is known.
+    /// Adds a turn for each app with an interval, due at once if the app is new or was woken. Records since
+    /// when each app is known.
     async fn match_turns(&self, settings: &Settings, turns: &mut BTreeMap<AppName, Turn>) {
         let by_itself = |app: &AppName| {
             let source = settings.sources.get(app);
@@ -213,8 +216,8 @@ impl Backfill {
                 continue;
             }
             if let Err(error) = self.intake.store.begin_mark(&source.known_since()).await {
-                // It is noted with the first round, or at the next start.
-                tracing::warn!(app = %name, %error, "since when the app is known is not noted yet");
+                // It is recorded with the first pass, or at the next start.
+                tracing::warn!(app = %name, %error, "failed to record since when the app is known; retrying with the first pass");
             }
             if source.every.is_some() {
                 turns.insert(name.clone(), Turn::at(now));
@@ -227,7 +230,7 @@ impl Backfill {
         }
     }
 
-    /// One round of one app, and what follows from it.
+    /// Runs one pass of one app and handles its result.
     async fn take_turn(&self, source: &Source, turn: &mut Turn, chance: f64) {
         let (report, failure) = self.round(source).await;
         self.summarise().await;
@@ -250,7 +253,7 @@ impl Backfill {
                 kind: NoticeKind::BackfillFailed,
                 subject: app.to_string(),
                 text: format!(
-                    "The feedback list of app {app} cannot be asked for, so that what is not pushed is not found: {reason}. \
+                    "The feedback list of app {app} cannot be read, so unpushed reports are not found: {reason}. \
                      `feedback-relay backfill {app} --dry-run` tries it."
                 ),
             };
@@ -296,9 +299,9 @@ impl Backfill {
             unpushed: before.unpushed_after(report.taken.len(), last_push),
             failing: None,
         };
-        let tell = state.nothing_is_pushed() && state.unpushed > before.unpushed;
+        let report_missing = state.nothing_is_pushed() && state.unpushed > before.unpushed;
         lock(&self.states).insert(name.clone(), state.clone());
-        if tell {
+        if report_missing {
             self.intake
                 .operator
                 .notify(nothing_pushed(name, &state))
@@ -307,7 +310,7 @@ impl Backfill {
         (report, None)
     }
 
-    /// What a round asks for.
+    /// Returns the window of a pass.
     async fn window(&self, source: &Source) -> Result<Window, StoreError> {
         let (store, now) = (&self.intake.store, self.intake.clock.now());
         let known_since = store.begin_mark(&source.known_since()).await?;
@@ -318,10 +321,10 @@ impl Backfill {
         Ok(Window::new(since, now))
     }
 
-    /// Tells what a round took in late, and what one that was cut short had taken in.
+    /// Makes the summaries of late reports, including those of a pass that was cut short.
     async fn summarise(&self) {
         if let Err(error) = self.intake.store.summarise_late().await {
-            tracing::error!(%error, "late reports are told after the next round");
+            tracing::error!(%error, "failed to summarise late reports; the next pass retries");
         }
     }
 }
@@ -332,7 +335,7 @@ fn nothing_pushed(app: &AppName, state: &State) -> Notice {
         subject: app.to_string(),
         text: format!(
             "The last {} comparisons with the feedback list of app {app} found reports that Feishu never pushed, and nothing was \
-             pushed meanwhile: they arrive late. In Feishu's console, Events & Callbacks, look whether the event \
+             pushed meanwhile. So reports arrive late. In Feishu's console, Events & Callbacks, check whether the event \
              \"application feedback created\" is subscribed, by the way this app receives (request URL or long connection), and a \
              version with it is published; and whether another client takes its events.",
             state.unpushed

@@ -1,10 +1,13 @@
-//! The way in: an authentic event is planned and committed, and only then acknowledged.
+//! Intake: plans an authentic event and commits it, and only then acknowledges it.
 //!
-//! Whoever receives events hands each one to [`Intake::take`] and gives the platform the answer that
-//! comes back: [`webhook`] in its 200, [`websocket`] in its acknowledgement. What never came is asked for
-//! by [`backfill`]. What is made of them: new feedback and changes of its state go through the rules; a type nobody asked for is
-//! ignored and its body forgotten; what is authentic and cannot be read is kept raw, and the operator
-//! is told. All three are events in the store, so that a repeat of any of them is known.
+//! Each receiver passes its events to [`Intake::take`] and returns the result to the platform: [`webhook`] in
+//! its 200, [`websocket`] in its acknowledgement. [`backfill`] reads reports that never arrived.
+//!
+//! - New feedback and changes of its status go through the rules.
+//! - An event of another type is ignored, and its body is dropped.
+//! - An authentic event that cannot be parsed is kept raw, and the operator is notified.
+//!
+//! All three are stored as events, so that a repeat of any of them is recognised.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,33 +43,33 @@ pub use reports::attach_reports;
 /// How long the addresses of images last. Source: doc "新增应用反馈": three days.
 pub const IMAGES_LAST: Duration = Duration::from_secs(72 * 3600);
 
-/// What intake needs of the configuration; a reload replaces it.
+/// Settings of intake; a reload replaces them.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The apps whose events come in.
+    /// Apps whose events are accepted.
     pub apps: BTreeMap<AppName, App>,
-    /// Who hears of what.
+    /// The rules, which select the destinations of an event.
     pub rules: RuleSet,
-    /// Destinations that get every report by itself, however late it is: those for programs.
+    /// Destinations that get every report as a message of its own, however late it is: those for programs.
     pub singly: BTreeSet<DestinationName>,
     /// How long a message waits for its images.
     pub wait: Duration,
-    /// How long a critical one does.
+    /// How long a critical message waits for its images.
     pub wait_critical: Duration,
     /// The largest request body, in bytes on the wire.
     pub body_bytes_max: usize,
-    /// How long ids are kept. An event that was made before is not taken from a push: it may be a repeat.
+    /// How long ids are kept. A pushed event that is older is refused, because it may be a repeat.
     pub ids_retain: Duration,
 }
 
-/// The way in. Clones share everything.
+/// The intake of events. Clones share everything.
 #[derive(Clone)]
 pub struct Intake {
     store: Store,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     operator: Operator,
-    /// Takes clicks; `None` where none come in.
+    /// Handles button actions; `None` if there are none.
     closing: Option<Closing>,
     settings: Current<Settings>,
     bodies: Bodies,
@@ -74,7 +77,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A way into `store`.
+    /// Builds an intake that writes to `store`.
     pub fn new(
         store: Store,
         metrics: Arc<Metrics>,
@@ -94,17 +97,17 @@ impl Intake {
         }
     }
 
-    /// When each app's last event was pushed.
+    /// Returns when each app's last event was pushed.
     pub fn pushes(&self) -> Pushes {
         self.pushes.clone()
     }
 
-    /// What reads the bodies of requests: one budget for all of them.
+    /// Returns the reader of request bodies, which has one budget for all of them.
     pub fn bodies(&self) -> Bodies {
         self.bodies.clone()
     }
 
-    /// The same, with clicks on cards taken by `closing`.
+    /// Returns the same intake, with button actions handled by `closing`.
     pub fn with_clicks(self, closing: Closing) -> Self {
         Self {
             closing: Some(closing),
@@ -112,9 +115,9 @@ impl Intake {
         }
     }
 
-    /// Takes an authentic event of `app` in. The answer is what the platform is to be told, as JSON; an
-    /// event's is `{}`, that to a click on a card a few words for whoever clicked. When it is there the
-    /// event is on the disk. `arrived` is when the event came, for the metrics.
+    /// Takes in an authentic event of `app`. Returns the platform's answer as JSON once the event is on the
+    /// disk. It is `{}` for an event, and a reply to the actor for a button action. `arrived` is when the event
+    /// came, for the metrics.
     pub async fn take(
         &self,
         app: &App,
@@ -140,15 +143,16 @@ impl Intake {
             return Ok(serde_json::json!({}));
         }
         let _new_or_repeat = self.accept(&app.name, reading, arrived).await?;
-        // Another app's status or message is a push as well: it shows that the platform reaches the relay.
+        // An ignored event (another app's status, a message) counts as a push, because it shows that pushes
+        // reach the relay.
         self.pushes
             .note(&self.store, &app.name, self.clock.now())
             .await;
         Ok(serde_json::json!({}))
     }
 
-    /// Commits what `app` received, with everything the rules make of it. When this returns `Ok` it is
-    /// on the disk, and may be acknowledged. `arrived` is when the request came, for the metrics.
+    /// Commits an event of `app` with all its deliveries. After `Ok` it is on the disk and may be acknowledged.
+    /// `arrived` is when the request came, for the metrics.
     pub async fn accept(
         &self,
         app: &AppName,
@@ -168,16 +172,16 @@ impl Intake {
         let accepted = self.store.accept(arrival).await?;
         self.count(app, &event_id, &plan, accepted, arrived);
         if about_another_app {
-            tracing::info!(%app, event.id = %event_id, "the event is about another app than the one that received it");
+            tracing::info!(%app, event.id = %event_id, "the event is about a different app than the one that received it");
         }
         if let Some(notice) = notice {
-            // Of a repeat too: the first push may have been cut off between the event and its notice.
+            // The operator is notified of a repeat too, because a crash may have lost the first notice.
             self.operator.notify(notice).await;
         }
         Ok(accepted)
     }
 
-    /// Logs and counts what was accepted.
+    /// Logs and counts an accepted event.
     fn count(
         &self,
         app: &AppName,
@@ -198,18 +202,18 @@ impl Intake {
     }
 }
 
-/// Whether new feedback says that it is about another app than the one that received it.
+/// Returns whether new feedback is about another app than the one that received it.
 fn is_about_another(via: &AppName, reading: &Reading, settings: &Settings) -> bool {
     let about = reading.feedback.as_ref().map(|(about, _id)| about);
     let own = settings.apps.get(via).map(|app| &app.app_id);
     about.zip(own).is_some_and(|(about, own)| about != own)
 }
 
-/// Times before this are seconds, or nonsense, in a field of milliseconds: of 1973 there is no feedback.
+/// The smallest plausible time in milliseconds. A smaller number means seconds, or a date before 1973.
 const MILLIS_MIN: i64 = 100_000_000_000;
 
-/// The age of an event that is older than ids are kept, by its own time. Its repeat would be taken as new. An event
-/// without a time is of no known age.
+/// Returns the age of an event that is older than the kept ids, by its own time. A repeat of it would be taken
+/// as new. An event without a time has no known age.
 fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Duration> {
     let created_at = match &reading.found {
         Found::Event(event) => event.created_at?,
@@ -221,7 +225,7 @@ fn too_old(reading: &Reading, ids_retain: Duration, now: Timestamp) -> Option<Du
     Some(now.since(created_at)).filter(|age| *age > ids_retain)
 }
 
-/// What is made of an event.
+/// Applies the rules to an event.
 fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     let state = match &reading.found {
         Found::Event(event) => return rules.plan(event),
@@ -235,15 +239,15 @@ fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
     }
 }
 
-/// The notice that an unreadable event is worth. Its subject is the app, not the event, so that a
-/// flood of them is one notice an hour.
+/// Returns the notice of an unreadable event. Its subject is the app and not the event, so that many of them
+/// cause one notice an hour.
 fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
     match reading.found {
         Found::Unreadable => Some(Notice {
             kind: NoticeKind::EventUnreadable,
             subject: app.to_string(),
             text: format!(
-                "An authentic event of app {app} cannot be read. It is kept as it came: feedback-relay events show {}",
+                "An authentic event of app {app} cannot be parsed. It is stored unchanged: feedback-relay events show {}",
                 reading.id
             ),
         }),
@@ -251,7 +255,7 @@ fn unreadable(app: &AppName, reading: &Reading) -> Option<Notice> {
     }
 }
 
-/// An event on its way into the store.
+/// Builds the stored form of an event.
 fn arrival(
     app: &AppName,
     reading: Reading,
@@ -288,12 +292,12 @@ fn arrival(
         state: plan.state,
         body: Some(reading.body).filter(|_| plan.state != EventState::Ignored),
         images,
-        // An event from the future means that our clock is behind, not that its images last longer.
+        // An event from the future means that the local clock is behind, not that its images last longer.
         images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
     }
 }
 
-/// What the event says of the status of feedback, if it does.
+/// Returns the change of status in an event, if there is one.
 fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Option<FeedbackChange> {
     let Found::Event(event) = &reading.found else {
         return None;
@@ -319,7 +323,7 @@ fn status_change(app: &AppName, reading: &Reading, settings: &Settings) -> Optio
     })
 }
 
-/// Who can be found by `erase --user`, and which images are to be fetched.
+/// Returns the people that `erase --user` can find, and the images to fetch.
 fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
     let ids = |user: &UserIds| {
         let ids = [&user.open_id, &user.union_id, &user.user_id];

@@ -1,11 +1,11 @@
-//! Requests to paths that the relay does not serve: which URL was probably meant.
+//! Finds the URL that was probably meant by a request to an unknown path.
 
-/// Segments of a path that the log shows.
+/// The number of path segments that the log shows.
 const SEGMENTS_MAX: usize = 6;
-/// Names that are listed where none is near.
+/// The number of names that are listed if none is similar.
 const LISTED_MAX: usize = 5;
 
-/// Words that people expect in the path of a callback.
+/// Words that are common in the path of a callback.
 const WORDS: &[&str] = &[
     "actions",
     "api",
@@ -27,8 +27,8 @@ const WORDS: &[&str] = &[
     "webhook",
 ];
 
-/// A path as the log shows it: words that are expected there and words like the configured `names`. A stranger
-/// chose all others, so each of them is `…`.
+/// Returns a path as the log shows it: common words, and words that resemble the configured `names`. All other
+/// segments become `…`, because a stranger chose them.
 pub fn shown(path: &str, names: &[&str]) -> String {
     let shown = |segment: &str| {
         let lower = segment.to_ascii_lowercase();
@@ -50,7 +50,7 @@ pub fn shown(path: &str, names: &[&str]) -> String {
     segments.join("/")
 }
 
-/// The path that was probably meant. `apps` receive events, `destinations` receive clicks.
+/// Returns the path that was probably meant. `apps` receive events, `destinations` receive button actions.
 pub fn nearest(path: &str, apps: &[&str], destinations: &[&str]) -> String {
     let path = path.to_ascii_lowercase();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_path_leads_to_the_nearest_right_one() {
+    fn unknown_path_names_the_nearest_valid_one() {
         let apps = ["order", "shop"];
         for (path, wanted) in [
             ("/apps/shop/events/", "/apps/shop/events"),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_path_has_known_words_and_nothing_that_a_stranger_wrote() {
+    fn shown_path_contains_known_words_only() {
         for (path, wanted) in [
             ("/apps/shop/event", "/apps/shop/event"),
             ("/apps/shpo/events/", "/apps/shpo/events/"),

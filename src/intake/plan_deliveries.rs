@@ -1,4 +1,4 @@
-//! From what the rules make of an event to the deliveries that are stored: one planner for an arrival and a replay.
+//! Plans the stored deliveries from the result of the rules. Arrivals and replays share this planner.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::NewDelivery;
 pub struct ImageWaits {
     /// How long a message waits.
     pub wait: Duration,
-    /// How long a critical one does.
+    /// How long a critical message waits.
     pub wait_critical: Duration,
 }
 
@@ -23,19 +23,19 @@ impl ImageWaits {
     }
 }
 
-/// The images of an event.
+/// The state of an event's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventImages {
-    /// It has none.
+    /// The event has none.
     None,
-    /// Each is kept or lost.
+    /// Each image is stored or lost.
     Settled,
-    /// Some are still to be fetched.
+    /// Some images still have to be fetched.
     Pending,
 }
 
-/// Plans one delivery for each destination. A message waits only for images that are still to be fetched;
-/// its order keeps the wait, because uploads of images are bounded by it too.
+/// Plans one delivery for each destination. A message waits only for images that still have to be fetched. Its
+/// message spec keeps the wait, because uploads of images are limited by it too.
 pub fn plan_deliveries(
     plan: &Plan,
     images: EventImages,

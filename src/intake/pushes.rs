@@ -1,7 +1,7 @@
-//! When each app's last event was pushed. Events that were found in the platform's list do not count: with those alone
-//! an app looks alive whose events nobody pushes.
+//! Keeps when each app's last event was pushed. Events found in the platform's list do not count. Otherwise an
+//! app whose pushes are broken would look alive.
 //!
-//! The store keeps the time too, written at most once a minute, so that a restart forgets at most that.
+//! The store keeps the time too, written at most once a minute, so a restart loses at most that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::model::{AppName, Timestamp};
 use crate::store::{Store, StoreError};
 
-/// How often the store is told.
+/// The shortest time between two writes to the store.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// The last pushes, by app. Clones share them.
@@ -24,12 +24,12 @@ struct Push {
 }
 
 impl Pushes {
-    /// When the app's last event was pushed; `None`: never, as far as is known.
+    /// Returns when the app's last event was pushed; `None`: no push is known.
     pub fn last(&self, app: &AppName) -> Option<Timestamp> {
         self.lock().get(app).map(|push| push.at)
     }
 
-    /// All of them.
+    /// Returns the last push of every app.
     pub fn all(&self) -> Vec<(AppName, Timestamp)> {
         let pushes = self.lock();
         pushes
@@ -38,7 +38,7 @@ impl Pushes {
             .collect()
     }
 
-    /// Reads what the store kept of these apps.
+    /// Reads the last pushes of these apps from the store.
     pub async fn read(&self, store: &Store, apps: &[AppName]) -> Result<(), StoreError> {
         for app in apps {
             let kept = store.mark(&mark(app)).await?;
@@ -51,7 +51,7 @@ impl Pushes {
         Ok(())
     }
 
-    /// An event was pushed. Tells the store, unless it was told lately.
+    /// Records a push. Writes it to the store unless there was a write in the last minute.
     pub(super) async fn note(&self, store: &Store, app: &AppName, at: Timestamp) {
         let due = {
             let mut pushes = self.lock();
@@ -68,7 +68,7 @@ impl Pushes {
             due
         };
         if due && let Err(error) = store.put_mark(&mark(app), at).await {
-            tracing::debug!(app = %app, %error, "failed to keep when an event was pushed");
+            tracing::debug!(app = %app, %error, "failed to record the time of a push");
         }
     }
 
@@ -77,7 +77,7 @@ impl Pushes {
     }
 }
 
-/// Under this name the store keeps an app's last push.
+/// Returns the name under which the store keeps an app's last push.
 fn mark(app: &AppName) -> String {
     format!("pushed {app}")
 }

@@ -1,4 +1,5 @@
-//! The reports that a change of status is of. The event names their ids only; rules also ask what they say.
+//! Adds the reports to a change of status. The event contains only their ids, and rules also ask for their
+//! text.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +9,11 @@ use crate::feishu::{self, App};
 use crate::model::{AppName, Content, Event, Feedback, StoredEvent};
 use crate::store::{Store, StoreError};
 
-/// How many reports of one change are looked up.
+/// The largest number of reports that are looked up for one change.
 const REPORTS_MAX: usize = 100;
 
-/// Puts into a change of status the reports it is of, as far as the store has their words. Does
-/// nothing to other events.
+/// Adds to a change of status those reports that the store still has the text of. Leaves other events
+/// unchanged.
 pub async fn attach_reports(
     store: &Store,
     apps: &BTreeMap<AppName, App>,

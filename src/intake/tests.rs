@@ -82,7 +82,7 @@ fn arrive(found: Found, plan: &Plan) -> Arrival {
 }
 
 #[test]
-fn a_message_waits_for_images_and_only_for_them() {
+fn message_waits_only_for_its_images() {
     let half = Duration::from_millis(500);
     let plan = routed(&[
         (Severity::Critical, None),
@@ -111,7 +111,7 @@ fn the_first_twenty_images_are_fetched() {
 }
 
 #[test]
-fn images_end_three_days_after_the_event_however_the_clocks_go() {
+fn image_deadline_is_three_days_despite_clock_skew() {
     let ends = |at| arrive(created(1, at), &routed(&[])).images_deadline_at;
     let hour = Duration::from_secs(3600);
     assert_eq!(ends(None), NOW + IMAGES_LAST);
@@ -120,7 +120,7 @@ fn images_end_three_days_after_the_event_however_the_clocks_go() {
 }
 
 #[test]
-fn only_what_nobody_asked_for_loses_its_body() {
+fn only_ignored_event_loses_its_body() {
     let updated = event(Content::Updated(StatusChange::default()), None);
     for (found, state, kept) in [
         (updated, EventState::Noted, true),
@@ -135,7 +135,7 @@ fn only_what_nobody_asked_for_loses_its_body() {
 }
 
 #[test]
-fn the_operator_hears_of_the_app_whose_event_cannot_be_read() {
+fn unreadable_event_notice_names_the_app() {
     let shop = AppName::from("shop");
     let notice = unreadable(&shop, &reading(Found::Unreadable)).unwrap();
     assert_eq!(

@@ -1,15 +1,15 @@
-//! Events over HTTP: `POST /apps/{name}/events`.
+//! Receives events over HTTP: `POST /apps/{name}/events`.
 //!
-//! | answer | means |
+//! | answer | meaning |
 //! | --- | --- |
 //! | 200 `{}` | committed, now or before |
-//! | 200 `{"challenge": …}` | the platform asked whether we are there |
-//! | 400, 401, 404, 408, 413 `{"error": …}` | refused; the word is all a stranger is told |
-//! | 503 `too_many_bodies` | too much of other bodies is held ([`body`]); the platform sends again |
-//! | 503 with `Retry-After` | not committed in time; the platform sends again. It may be committed after all: then the next push is a repeat |
+//! | 200 `{"challenge": …}` | the platform verified the URL |
+//! | 400, 401, 404, 408, 413 `{"error": …}` | refused; strangers see only this word |
+//! | 503 `too_many_bodies` | other bodies use up the memory budget ([`body`]); the platform retries |
+//! | 503 with `Retry-After` | not committed in time; the platform retries. After a late commit that is a repeat |
 //!
-//! The platform counts a 200 within 3 s as success and otherwise sends again after 15 s, 5 min, 1 h
-//! and 6 h. Source: doc "Handle events".
+//! The platform counts a 200 within 3 s as success. Otherwise it retries after 15 s, 5 min, 1 h and 6 h.
+//! Source: doc "Handle events".
 
 pub mod body;
 
@@ -36,14 +36,14 @@ use crate::store::StoreError;
 use crate::telemetry::events::{ChallengeAnswered, RequestRefused};
 use crate::telemetry::words::{OLD_CARD, OLD_CARD_HINT};
 
-/// How long the store may take: a 503 then still comes within a second, and well before the 3 s
-/// after which the platform gives up waiting.
+/// The time limit of a commit. A 503 is then sent within a second, well before the platform's time limit of 3
+/// s.
 const COMMIT_WITHIN: Duration = Duration::from_millis(900);
 
-/// In how many seconds to come again: when the platform does so by itself.
+/// The `Retry-After` in seconds: when the platform retries anyway.
 const RETRY_AFTER_SECS: &str = "15";
 
-/// The routes by which events come in.
+/// Returns the routes that receive events.
 pub fn routes(intake: Intake) -> Router {
     Router::new()
         .route("/apps/{name}/events", post(receive))
@@ -76,7 +76,7 @@ async fn receive(
 }
 
 impl Intake {
-    /// What the log says of a URL whose app is none.
+    /// Returns the log text for a URL with an unknown app.
     fn no_such_app(&self, name: &str) -> String {
         let settings = self.settings.get();
         let apps: Vec<&str> = settings.apps.keys().map(AppName::as_str).collect();
@@ -97,8 +97,8 @@ impl Intake {
     ) -> Result<serde_json::Value, Refused> {
         let settings = self.settings.get();
         let app = settings.apps.get(name).ok_or(Refused::NoSuchApp);
-        // The body first, whatever follows: an answer sent under a half-read request may get lost.
-        // Who does not even know an app's name is not lent memory for it.
+        // The body is read before any answer, because an answer to a half-read request may get lost. A request
+        // for an unknown app gets no memory for it.
         let bytes_max = app.as_ref().map_or(0, |_known| settings.body_bytes_max);
         let body = self.bodies.read(headers, body, bytes_max).await;
         let app = app?;
@@ -123,7 +123,7 @@ impl Intake {
                     false => Refused::Protocol(refusal),
                 }
             })?;
-        // Its sender is known now.
+        // The sender is verified, so the body no longer counts against the budget.
         drop(body);
         match verified {
             Verified::Challenge(challenge) => {
@@ -140,25 +140,25 @@ impl Intake {
     }
 }
 
-/// Why a request got no 200.
+/// Why a request did not get a 200.
 #[derive(Debug)]
 enum Refused {
-    /// It is not an authentic event.
+    /// The request is not an authentic event.
     Protocol(Refusal),
     /// No app of this name is configured.
     NoSuchApp,
-    /// Its body is compressed, which the platform never does; a small one could unpack to any size.
+    /// The body is compressed, which the platform never does. A small one could unpack to any size.
     Encoded,
-    /// A click that came by the old callback for cards.
+    /// A button action by the old callback for cards.
     OldCard(Refusal),
-    /// Its body was not read.
+    /// The body was not read.
     Body(Unread),
-    /// The store did not take it in time.
+    /// The store did not commit it in time.
     Store(StoreError),
 }
 
 impl Refused {
-    /// A fixed word for it: in the answer, the log and the metrics.
+    /// Returns its fixed word, for the answer, the log and the metrics.
     fn kind(&self) -> &'static str {
         match self {
             Self::Protocol(refusal) => refusal.kind(),
@@ -187,7 +187,7 @@ impl Refused {
         }
     }
 
-    /// What the operator can do about it.
+    /// Returns what the operator can do about it.
     fn hint(&self) -> Option<String> {
         match self {
             Self::Protocol(refusal) => refusal.hint().map(str::to_owned),

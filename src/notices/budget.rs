@@ -1,8 +1,8 @@
-//! How many notices an hour may have. Strangers cause some kinds, so their number has a limit.
+//! Limits the number of notices per hour, because strangers can cause some kinds.
 //!
-//! At most [`SINGLE_MAX`] notices of a kind are given in an hour, whatever they are about. The others are counted
-//! and told together: first a short while after the first of them, then at most once an hour. Refused hosts
-//! of images are always told together, because a reporter chooses their names.
+//! At most [`SINGLE_MAX`] notices of a kind are sent in an hour, whatever their subjects. The others are
+//! counted and summarised: first a short time after the first of them, then at most once an hour. Refused image
+//! hosts are always summarised, because reporters choose their names.
 //!
 //! The memory is bounded: a few names and at most [`SUBJECTS_MAX`] hashes for each kind.
 
@@ -12,46 +12,46 @@ use std::time::Duration;
 
 use crate::model::{Notice, NoticeKind, Timestamp};
 
-/// Notices of one kind that are given one by one in an hour.
+/// The number of notices of one kind that are sent individually in an hour.
 pub(super) const SINGLE_MAX: usize = 5;
-/// Subjects that a summary names.
+/// The number of subjects that a summary names.
 const NAMED_MAX: usize = 3;
-/// Characters of a subject that a summary quotes: more than a host name has.
+/// The longest quote of a subject in a summary, in characters. A host name is shorter.
 const SUBJECT_CHARS_MAX: usize = 253;
-/// Subjects that are told apart when they are counted. Beyond that the count is a minimum.
+/// The number of subjects that are distinguished when they are counted. Beyond that the count is a minimum.
 const SUBJECTS_MAX: usize = 4096;
-/// How long the first of several is waited with, so that the others are in the same summary.
+/// The delay before the first summary, so that more notices are included.
 const GATHER: Duration = Duration::from_secs(60);
-/// The same for refused hosts: the operator has heard nothing of them yet.
+/// The same for refused hosts. It is shorter, because no single notice comes before the summary.
 const GATHER_HOSTS: Duration = Duration::from_secs(3);
-/// A kind is told together at most once in this time.
+/// The shortest time between two summaries of a kind.
 const SUMMARY_AFTER: Duration = Duration::from_secs(3600);
 
-/// What becomes of a notice.
+/// The decision on a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// It is given now.
+    /// Send it now.
     Give,
-    /// It was given in this hour already.
+    /// It was sent in this hour already.
     Repeat,
-    /// It is counted and told with others.
+    /// Count it and summarise it with others.
     Gather,
 }
 
-/// Several notices of one kind, told as one.
+/// Several notices of one kind, which are summarised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gathered {
     pub(super) kind: NoticeKind,
-    /// How many different subjects there were; at least so many if `or_more`.
+    /// The number of different subjects; a minimum if `or_more`.
     pub(super) count: usize,
     pub(super) or_more: bool,
-    /// The first few of them.
+    /// The first few subjects.
     pub(super) named: Vec<String>,
-    /// The text of the first.
+    /// The text of the first notice.
     pub(super) text: String,
 }
 
-/// What was given and what waits, by kind.
+/// Sent and waiting notices, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Budget(BTreeMap<NoticeKind, Spent>);
 
@@ -59,11 +59,11 @@ pub(super) struct Budget(BTreeMap<NoticeKind, Spent>);
 struct Spent {
     hour: i64,
     given: HashSet<u64>,
-    /// Given by an earlier process in the same hour.
+    /// The number that an earlier process sent in the same hour.
     given_before: usize,
     waiting: Option<Waiting>,
-    /// When these were told together last.
-    told_at: Option<Timestamp>,
+    /// When the last summary was sent; `None`: there was none.
+    summarised_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -96,12 +96,12 @@ impl Budget {
         Ruling::Gather
     }
 
-    /// Whether this kind was asked for since the start.
+    /// Returns whether there was a notice of this kind since the start.
     pub(super) fn knows(&self, kind: NoticeKind) -> bool {
         self.0.contains_key(&kind)
     }
 
-    /// Takes over how many notices of a kind an earlier process gave in this hour.
+    /// Sets how many notices of a kind an earlier process sent in this hour.
     pub(super) fn resume(&mut self, kind: NoticeKind, hour: i64, given: usize) {
         self.0.entry(kind).or_insert_with(|| Spent {
             hour,
@@ -110,22 +110,22 @@ impl Budget {
         });
     }
 
-    /// The store knew this notice: an earlier process gave it. So it is not one more.
+    /// Corrects the count, because the store knew this notice from an earlier process.
     pub(super) fn was_known(&mut self, kind: NoticeKind) {
         if let Some(spent) = self.0.get_mut(&kind) {
             spent.given_before = spent.given_before.saturating_sub(1);
         }
     }
 
-    /// How many notices of a kind this hour has had.
+    /// Returns how many notices of a kind were sent in this hour.
     pub(super) fn given(&self, kind: NoticeKind) -> usize {
         self.0.get(&kind).map_or(0, Spent::count)
     }
 
-    /// Takes what is to be told together now.
+    /// Takes the summaries that are due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Gathered> {
         self.take(|kind, spent, since| {
-            let quiet = spent.told_at.is_none_or(|at| {
+            let quiet = spent.summarised_at.is_none_or(|at| {
                 // A clock that was set back must not silence a kind.
                 at > now || now.since(at) >= SUMMARY_AFTER
             });
@@ -134,13 +134,13 @@ impl Budget {
         .into_iter()
         .inspect(|gathered| {
             if let Some(spent) = self.0.get_mut(&gathered.kind) {
-                spent.told_at = Some(now);
+                spent.summarised_at = Some(now);
             }
         })
         .collect()
     }
 
-    /// Everything that waits to be told: the relay stops.
+    /// Takes all waiting notices, because the relay stops.
     pub(super) fn rest(&mut self) -> Vec<Gathered> {
         self.take(|_, _, _| true)
     }
@@ -205,7 +205,7 @@ const fn gather(kind: NoticeKind) -> Duration {
     }
 }
 
-/// Tells subjects apart within one process. Nothing is lost if two collide but one of a count.
+/// Returns a hash that distinguishes subjects within one process. A collision makes the count one too small.
 fn hash(subject: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     subject.hash(&mut hasher);
@@ -262,10 +262,13 @@ mod tests {
         ask(&mut budget, 0..100, NOW);
         assert_eq!(budget.due(NOW), [], "it waits for others");
         let then = NOW + GATHER_HOSTS;
-        let told = budget.due(then);
-        assert_eq!(told.len(), 1);
-        assert_eq!((told[0].count, told[0].or_more), (100, false));
-        assert_eq!(told[0].named, ["h0.example", "h1.example", "h2.example"]);
+        let summaries = budget.due(then);
+        assert_eq!(summaries.len(), 1);
+        assert_eq!((summaries[0].count, summaries[0].or_more), (100, false));
+        assert_eq!(
+            summaries[0].named,
+            ["h0.example", "h1.example", "h2.example"]
+        );
         ask(&mut budget, 100..150, then);
         assert_eq!(budget.due(then + SUMMARY_AFTER - GATHER), []);
         assert_eq!(budget.due(then + SUMMARY_AFTER)[0].count, 50);
@@ -278,10 +281,13 @@ mod tests {
             let host = format!("{host}.{}", "x".repeat(300));
             budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, NOW);
         }
-        let told = budget.rest();
-        assert_eq!((told[0].count, told[0].or_more), (SUBJECTS_MAX, true));
-        assert_eq!(told[0].named.len(), NAMED_MAX);
-        assert!(told[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
+        let summaries = budget.rest();
+        assert_eq!(
+            (summaries[0].count, summaries[0].or_more),
+            (SUBJECTS_MAX, true)
+        );
+        assert_eq!(summaries[0].named.len(), NAMED_MAX);
+        assert!(summaries[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
         assert_eq!(budget.rest(), []);
     }
 
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_goes_back_silences_nothing() {
+    fn clock_set_back_silences_no_notice() {
         let mut budget = Budget::default();
         let host = |name| notice(NoticeKind::ImageHostRefused, name);
         budget.ask(&host("a.example"), 2, NOW);

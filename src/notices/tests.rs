@@ -1,4 +1,4 @@
-//! What is given, what is counted, and what the store remembers.
+//! Tests of which notices are sent, which are counted, and what the store keeps.
 
 use super::*;
 use crate::model::{EventSeq, ManualClock};
@@ -13,7 +13,7 @@ fn notice(kind: NoticeKind) -> Notice {
 }
 
 #[test]
-fn the_store_gives_the_same_notice_again() {
+fn stored_notice_round_trips() {
     for kind in NoticeKind::ALL {
         let arrival = arrival(&notice(*kind), "ops", None, Timestamp::from_millis(0));
         let body = arrival.body.unwrap();
@@ -27,7 +27,7 @@ fn the_store_gives_the_same_notice_again() {
 }
 
 #[test]
-fn within_the_hour_it_has_one_id() {
+fn notice_id_is_stable_within_the_hour() {
     let id = |kind, millis| arrival(&notice(kind), "ops", None, Timestamp::from_millis(millis)).id;
     let kind = NoticeKind::ImageLost;
     assert_eq!(id(kind, 3_600_000), id(kind, 7_199_999));
@@ -39,7 +39,7 @@ fn within_the_hour_it_has_one_id() {
 }
 
 #[test]
-fn it_goes_to_the_operator_unless_it_is_about_that_destination() {
+fn notice_is_not_sent_to_the_destination_it_is_about() {
     let ops = DestinationName::from("ops");
     for kind in NoticeKind::ALL {
         let arrival = arrival(&notice(*kind), "ops", Some(&ops), Timestamp::from_millis(5));
@@ -54,7 +54,7 @@ fn it_goes_to_the_operator_unless_it_is_about_that_destination() {
     }
 }
 
-/// A store whose clock stands.
+/// A store whose clock stands still.
 struct Bench {
     _dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
@@ -78,7 +78,7 @@ impl Bench {
         }
     }
 
-    /// As a process that has just started.
+    /// Returns a sender as in a process that has just started.
     fn operator(&self) -> Operator {
         Operator::new(
             self.store.clone(),
@@ -88,7 +88,7 @@ impl Bench {
         )
     }
 
-    /// The notices of the store, oldest first.
+    /// Returns the notices of the store, oldest first.
     async fn given(&self) -> Vec<Notice> {
         let all = EventFilter {
             limit: 999,
@@ -112,7 +112,7 @@ fn about(kind: NoticeKind, subject: &str) -> Notice {
 }
 
 #[tokio::test]
-async fn hundred_invented_hosts_are_one_notice() {
+async fn hundred_hosts_cause_one_notice() {
     let bench = Bench::new();
     let operator = bench.operator();
     for host in 0..100 {
@@ -138,7 +138,7 @@ async fn hundred_invented_hosts_are_one_notice() {
 }
 
 #[tokio::test]
-async fn one_refused_host_is_told_with_the_line_to_add() {
+async fn refused_host_notice_names_the_line_to_add() {
     let bench = Bench::new();
     let operator = bench.operator();
     let notice = about(NoticeKind::ImageHostRefused, "p3.example.com");
@@ -148,10 +148,10 @@ async fn one_refused_host_is_told_with_the_line_to_add() {
 }
 
 #[tokio::test]
-async fn flood_of_one_kind_is_five_and_a_summary_even_across_restarts() {
+async fn notice_flood_is_five_and_a_summary_across_restarts() {
     let bench = Bench::new();
     for event in 0..40 {
-        // A new process each time.
+        // Each iteration is a new process.
         let operator = bench.operator();
         let event = format!("event {event}");
         operator.notify(about(NoticeKind::ImageLost, &event)).await;
@@ -171,7 +171,7 @@ async fn flood_of_one_kind_is_five_and_a_summary_even_across_restarts() {
 }
 
 #[tokio::test]
-async fn report_that_waits_is_sent_before_a_notice() {
+async fn waiting_report_is_sent_before_a_notice() {
     let bench = Bench::new();
     let ops = DestinationName::from("ops");
     let mut report = arrival(
@@ -211,7 +211,7 @@ async fn report_that_waits_is_sent_before_a_notice() {
 }
 
 #[test]
-fn log_says_nothing_that_a_reporter_chose() {
+fn log_text_contains_no_reporter_chosen_host() {
     let text = "Pictures are on evil.example";
     let logged = log_text(NoticeKind::ImageHostRefused, text);
     assert!(!logged.contains("evil"), "{logged}");

@@ -1,9 +1,9 @@
-//! What a button stands for: a text that only we can have made.
+//! The signed value of a button, which only this relay can make.
 //!
-//! It says what is done about which event of our store and for which destination it was made, under a key of that
-//! store. A value made for another workspace or another app is refused. Who presses
-//! is the platform's word and stands nowhere in it: a forwarded message keeps its buttons, and whoever
-//! sees them may press them.
+//! The value contains the action, the event in this store and the destination that it was made for. The
+//! signature key belongs to this store. A value that was made for another workspace or another app is refused.
+//! The actor is not part of the value; the platform names them. A forwarded message keeps its buttons, and
+//! whoever sees them may use them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use zeroize::Zeroizing;
 
 use crate::model::{DestinationName, EventSeq, Timestamp, TriageAction};
 
-/// How much of the signature stands in a value: 128 bits cannot be guessed.
+/// The length of the signature in a value: 128 bits cannot be guessed.
 const SIGNATURE_BYTES: usize = 16;
 
-/// What pressing a button asks for.
+/// The action of a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ButtonAction {
-    /// What is done.
+    /// The action.
     pub act: TriageAction,
-    /// About the feedback that this event brought.
+    /// The event that brought the feedback.
     pub event: EventSeq,
-    /// The destination whose message carries it.
+    /// The destination whose message carries the button.
     pub made_for: MadeFor,
-    /// For [`TriageAction::Undo`]: when the change was made that is taken back, so that an old button does not take
-    /// back a later one.
+    /// For [`TriageAction::Undo`]: the time of the change to undo. So an old button does not undo a later
+    /// change.
     pub undoes: Option<Timestamp>,
 }
 
-/// What stands for a destination in a value: a part of a hash of its name.
+/// Identifies a destination in a value: a part of a hash of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MadeFor(u64);
 
 impl MadeFor {
-    /// The destination with this name.
+    /// Returns the identifier of the destination with this name.
     pub fn destination(name: &DestinationName) -> Self {
         let hash: [u8; 32] = Sha256::digest(name.as_str()).into();
         let (first, _rest) = hash.split_first_chunk().expect("a hash is longer");
@@ -57,12 +57,12 @@ impl fmt::Debug for ButtonSigner {
 }
 
 impl ButtonSigner {
-    /// Signs with `key`.
+    /// Builds a signer with `key`.
     pub fn new(key: [u8; 32]) -> Self {
         Self(Arc::new(Zeroizing::new(key)))
     }
 
-    /// What the button carries: `ACT.EVENT.TIME.DESTINATION.SIGNATURE`, ASCII and short.
+    /// Returns the value of a button: `ACT.EVENT.TIME.DESTINATION.SIGNATURE`, ASCII and short.
     pub fn value(&self, press: &ButtonAction) -> String {
         let undoes = press.undoes.map_or(0, Timestamp::as_millis);
         let said = format!(
@@ -74,7 +74,7 @@ impl ButtonSigner {
         format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// What a value stands for; `None` if we did not make it. In constant time.
+    /// Reads a value; `None` if this relay did not make it. Takes constant time.
     pub fn read(&self, value: &str) -> Option<ButtonAction> {
         let (said, signature) = value.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_reads_as_what_it_was_made_of() {
+    fn button_value_round_trips() {
         let signer = ButtonSigner::new([7; 32]);
         for act in TriageAction::ALL {
             for undoes in [None, Some(Timestamp::from_millis(1_711_111_111_000))] {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_make_is_nothing() {
+    fn forged_button_value_is_rejected() {
         let press = ButtonAction {
             act: TriageAction::Claim,
             event: EventSeq(12),

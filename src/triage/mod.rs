@@ -1,18 +1,21 @@
-//! Closing the loop: what people do about a report where they were told of it.
+//! Triage: people change the status of feedback with buttons on its messages.
 //!
-//! A message carries **buttons**; each stands for a [`ButtonAction`] that we signed ([`ButtonSigner`]). Whoever
-//! receives a click (a card's callback in `intake`, Slack's in `web`) has checked that the platform sent
-//! it, and hands it to [`Closing::press`]. That moves the feedback in the store, in one transaction with
-//! an edit of every message that can be changed and the wish that Feishu be told; `deliver` makes the
-//! edits, and the [`StatusSync`] tells Feishu, in the name of whoever clicked.
+//! Each **button** of a message stands for a signed [`ButtonAction`] ([`ButtonSigner`]). The receiver of a
+//! button action (a card's callback in `intake`, Slack's in `web`) verifies that the platform sent it, and
+//! passes it to [`Closing::press`]. That changes the status in the store. The same transaction enqueues an edit
+//! of every message that can be changed, and a status outbox entry for Feishu. `deliver` makes the edits.
+//! [`StatusSync`] sends the status to Feishu, in the actor's name.
 //!
-//! What is promised: a click is answered well within the platform's 3 s; what was answered is on the
-//! disk; the same click again, by anyone, changes nothing and says so. The message changes by its edit a
-//! moment later, alike in Feishu and Slack; an answer carries words only.
+//! Guarantees:
 //!
-//! In Feishu's own record a change needs a person of Feishu behind it. Who clicks in Slack is found by
-//! `[mentions]`: the entry with exactly that Slack id and one open id. Without one, or without the secret of
-//! the app that received the feedback, the state changes here alone, and the message says so.
+//! - A button action is answered well within the platform's 3 s.
+//! - A confirmed action is on the disk.
+//! - A repeated action, by anyone, changes nothing, and the reply says so.
+//! - The message changes a moment later by its edit, alike in Feishu and Slack. The reply contains text only.
+//!
+//! Feishu's own record requires a Feishu person for each change. A Slack user is found by `[mentions]`: the
+//! entry with exactly that Slack id and one open id. The change is local-only without such an entry, or without
+//! the secret of the app that received the feedback. The message then says so.
 
 mod button;
 mod replies;
@@ -40,24 +43,24 @@ use crate::store::{ActionOutcome, ApplyAction, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::ButtonPressed;
 
-/// How long the store may take: the platforms wait 3 s for an answer, and the webhook gives up after 900 ms,
-/// with an answer that says nothing to whoever clicked.
+/// The time limit of a commit. The platforms wait 3 s for an answer. The webhook gives up after 900 ms with an
+/// answer that explains nothing to the actor.
 const COMMIT_WITHIN: Duration = Duration::from_millis(800);
 
-/// What a reload replaces.
+/// Settings of triage; a reload replaces them.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Who can tell Feishu of a status: the apps that have a secret.
+    /// Clients that can send statuses to Feishu: those of the apps that have a secret.
     pub clients: BTreeMap<AppName, FeishuClient>,
-    /// `[mentions]`: people by their names.
+    /// The people of `[mentions]` by their names.
     pub mentions: BTreeMap<String, Mention>,
-    /// The destinations in Feishu at which an app speaks, and which one.
+    /// Destinations in Feishu with an app's own bot, each with the app.
     pub feishu: BTreeMap<DestinationName, AppName>,
     /// The destinations in Slack whose messages carry buttons.
     pub slack: BTreeMap<DestinationName, SlackTarget>,
 }
 
-/// Takes clicks. Clones share everything.
+/// Handles button actions. Clones share everything.
 #[derive(Clone)]
 pub struct Closing {
     store: Store,
@@ -66,67 +69,67 @@ pub struct Closing {
     settings: Current<Settings>,
 }
 
-/// Who clicked, as the platform says.
+/// The actor, as the platform names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ButtonUser {
-    /// In a card of this app.
+    /// In a card of a Feishu app.
     Feishu {
-        /// Which.
+        /// Name of the app.
         app: AppName,
-        /// The person, as that app knows them.
+        /// The person, as that app knows them; `None` if the platform does not say.
         open_id: Option<Private>,
     },
     /// In Slack.
     Slack {
-        /// The destination whose address Slack called. Several destinations of one Slack app share one address.
+        /// The destination whose URL Slack called. Several destinations of one Slack app share one URL.
         destination: DestinationName,
-        /// `U…` or `W…`.
+        /// The user's id, `U…` or `W…`; `None` if Slack does not say.
         user: Option<String>,
-        /// The name that the workspace shows.
+        /// The name that the workspace shows; `None` if Slack does not say.
         name: Option<String>,
     },
 }
 
-/// Who brought a feedback to its state, as whoever clicks later is told.
+/// Who made an earlier change, as the reply to a later action names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Whoever clicks now.
+    /// The actor of this action.
     ButtonUser,
     /// Somebody of this name.
     Named(String),
-    /// Somebody whose name we do not know.
+    /// Somebody whose name is unknown.
     Somebody,
 }
 
-/// What came of a click.
+/// The result of a button action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionResult {
-    /// It is done.
+    /// The action was applied.
     Done {
-        /// What.
+        /// The applied action.
         act: TriageAction,
-        /// Feishu is not told.
+        /// Whether the change is local-only, so that Feishu does not get it.
         local_only: bool,
     },
-    /// It was so before.
+    /// The action had been applied before.
     Already {
-        /// What was to be done.
+        /// The requested action.
         act: TriageAction,
-        /// Who had done it.
+        /// Who had applied it.
         by: Holder,
     },
-    /// It can no longer be undone.
+    /// The time for an undo is over.
     TooLate,
-    /// The feedback is not kept any more.
+    /// The feedback is not stored any more.
     Unknown,
-    /// The button is none of ours.
+    /// This relay did not make the button.
     Forged,
-    /// The store did not take it in time.
+    /// The store did not commit the action in time.
     NotSaved,
 }
 
 impl Closing {
-    /// Takes clicks on buttons that `buttons` signed.
+    /// Builds the handler of actions by buttons that `buttons` signed.
     pub fn new(
         store: Store,
         metrics: Arc<Metrics>,
@@ -141,7 +144,7 @@ impl Closing {
         }
     }
 
-    /// What Feishu is to be told about a click on a card of `app`: JSON for the callback's answer.
+    /// Handles an action on a card of `app`. Returns the JSON answer of the callback.
     pub async fn card_pressed(&self, app: &AppName, action: CardAction) -> Value {
         let clicker = ButtonUser::Feishu {
             app: app.clone(),
@@ -156,7 +159,7 @@ impl Closing {
         }})
     }
 
-    /// Does what a button stands for, once.
+    /// Applies the action of a button, once.
     pub async fn press(&self, value: Option<&str>, clicker: &ButtonUser) -> ActionResult {
         let press = value.and_then(|value| self.buttons.read(value));
         let settings = self.settings.get();
@@ -167,10 +170,10 @@ impl Closing {
                 match tokio::time::timeout(COMMIT_WITHIN, self.act(press, clicker)).await {
                     Ok(Ok(pressed)) => pressed,
                     Ok(Err(error)) => {
-                        tracing::error!(%error, "a click is not kept");
+                        tracing::error!(%error, "failed to commit a button action");
                         ActionResult::NotSaved
                     }
-                    // It may be kept after all: then the message will show it.
+                    // It may be committed nevertheless; the message then shows it.
                     Err(_elapsed) => ActionResult::NotSaved,
                 }
             }
@@ -241,8 +244,8 @@ impl ButtonUser {
         }
     }
 
-    /// In whose name Feishu is told by the app that received the event, if it can be. An open id is good
-    /// for one app alone.
+    /// Returns the person in whose name the receiving app sends the status to Feishu, if it can. An open id is
+    /// valid for one app alone.
     fn operator(&self, settings: &Settings, event: &StoredEvent) -> Option<Private> {
         if !settings.clients.contains_key(&event.via) {
             return None;
@@ -258,7 +261,7 @@ impl ButtonUser {
 }
 
 impl Settings {
-    /// Whether a button that was made for a destination can have been clicked there: in a card of the app that speaks
+    /// Returns whether a button for a destination can have been used there: in a card of the app that sends
     /// there, or in the workspace of the Slack app that does.
     fn fits(&self, made_for: MadeFor, clicker: &ButtonUser) -> bool {
         let is_it = |name: &DestinationName| MadeFor::destination(name) == made_for;
@@ -277,7 +280,7 @@ impl Settings {
         }
     }
 
-    /// Who acted before: by the name that Slack gave, else by that of `[mentions]`.
+    /// Returns who acted before: by the name from Slack, else by that in `[mentions]`.
     fn holder(&self, by: &Actor, clicker: &Actor) -> Holder {
         let Some(id) = &by.id else {
             return Holder::Somebody;
@@ -300,7 +303,7 @@ impl Settings {
                 Mention::All | Mention::Shown(_) => None,
             }
         };
-        // In Slack a name stands in mrkdwn.
+        // In Slack a name becomes part of mrkdwn.
         let plain = |c: &char| !c.is_control() && !"<>&*_~`".contains(*c);
         let name = by.name.as_ref().map(Private::expose).or_else(known);
         let name: String = name
@@ -316,7 +319,8 @@ impl Settings {
         }
     }
 
-    /// The name and open id of whoever has this Slack id, where `[mentions]` has an entry for them alone.
+    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for them
+    /// alone.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {
             Mention::All | Mention::Shown(_) => None,

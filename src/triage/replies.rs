@@ -1,10 +1,10 @@
-//! What a click is answered with, in both languages: who reads it is only known to the platform.
+//! Texts that answer a button action, in both languages, because only the platform knows the reader's language.
 
 use super::{ActionResult, Holder};
 use crate::model::TriageAction;
 
 impl ActionResult {
-    /// A fixed word for it, for the metrics.
+    /// Returns its fixed word, for the metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
@@ -16,7 +16,7 @@ impl ActionResult {
         }
     }
 
-    /// Feishu's types of a toast.
+    /// Returns the type of Feishu's toast.
     pub(super) const fn tone(&self) -> &'static str {
         match self {
             Self::Done {
@@ -30,7 +30,7 @@ impl ActionResult {
         }
     }
 
-    /// In Chinese and in English.
+    /// Returns the text in Chinese and in English.
     pub(super) fn says(&self) -> (String, String) {
         let (zh, en) = match self {
             Self::Done {
@@ -64,7 +64,7 @@ impl ActionResult {
     }
 }
 
-/// Whoever comes second is told who was first: the message itself may not show it yet.
+/// Returns the text for a repeated action. It names who was first, because the message may not show it yet.
 fn already(act: TriageAction, by: &Holder) -> (String, String) {
     let (zh, en) = match by {
         Holder::ButtonUser => ("你", "you"),
@@ -116,7 +116,7 @@ mod tests {
     use crate::telemetry::words::{CLICKS, FORGED};
 
     #[test]
-    fn what_comes_of_a_click_is_one_that_metrics_know_and_the_other_way_round() {
+    fn action_results_match_the_metric_labels() {
         let act = TriageAction::Claim;
         let local_only = false;
         let ours = [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_second_is_told_who_was_first() {
+    fn repeated_action_names_the_first_actor() {
         let says = |act, by| ActionResult::Already { act, by }.says();
         let (zh, en) = says(TriageAction::Claim, Holder::Named("li".into()));
         assert_eq!(

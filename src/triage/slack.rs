@@ -1,4 +1,5 @@
-//! Clicks in Slack: checked, answered, and where nothing shows in the channel, told to the clicker alone.
+//! Handles button actions in Slack: verifies and answers them. Results that the channel does not show go to the
+//! actor in an ephemeral reply.
 
 use std::time::Duration;
 
@@ -11,21 +12,21 @@ use crate::slack::{ButtonClick, Refusal, SlackClient, Unverified};
 use crate::telemetry::events::ButtonPressed;
 use crate::telemetry::words::CLICK_REFUSED;
 
-/// How long the word to the clicker may take.
-const TELL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit of an ephemeral reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A destination in Slack whose messages carry buttons.
 #[derive(Clone, Debug)]
 pub struct SlackTarget {
-    /// Tells Slack's clicks from others'.
+    /// Verifies that button actions come from Slack.
     pub signing_secret: Secret,
-    /// Speaks to the clicker.
+    /// Sends ephemeral replies.
     pub client: SlackClient,
-    /// In this language.
+    /// The language of ephemeral replies.
     pub locale: Locale,
 }
 
-/// A word for one person.
+/// An ephemeral reply to one person.
 #[derive(Debug)]
 pub struct EphemeralReply {
     client: SlackClient,
@@ -33,28 +34,28 @@ pub struct EphemeralReply {
     text: String,
 }
 
-/// Why a request is not taken.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
-    /// No such destination has buttons.
+    /// No destination of this name has buttons.
     NoSuchPlace,
-    /// It is not Slack's.
+    /// The request is not authentic.
     Refused(Refusal),
 }
 
 impl Closing {
-    /// Whether clicks come in for this destination.
+    /// Returns whether this destination receives button actions.
     pub fn has_slack(&self, name: &DestinationName) -> bool {
         self.settings.get().slack.contains_key(name)
     }
 
-    /// The destinations for which clicks come in.
+    /// Returns the destinations that receive button actions.
     pub fn slack_names(&self) -> Vec<DestinationName> {
         self.settings.get().slack.keys().cloned().collect()
     }
 
-    /// Takes what Slack sent about the messages of a destination. Where the outcome does not show in the
-    /// channel, the word to the clicker is returned, to be sent once Slack has its answer.
+    /// Handles a request from Slack about the messages of a destination. If the channel does not show the
+    /// result, an ephemeral reply is returned, to be sent after Slack has its answer.
     pub async fn slack_pressed(
         &self,
         name: &DestinationName,
@@ -73,7 +74,7 @@ impl Closing {
                 });
                 NotTaken::Refused(refusal)
             })?;
-        // Slack sends other things to the same address: buttons that only open a link, for one.
+        // Slack sends other requests to the same URL, for example for buttons that only open a link.
         let Some(click) = interaction.click().filter(|click| click.value.is_some()) else {
             return Ok(None);
         };
@@ -106,7 +107,7 @@ fn whisper(
     })
 }
 
-/// Whether the message is no longer changed. It is called by its time, in seconds since 1970.
+/// Returns whether the message is too old to be edited. Its `ts` is its time in seconds since 1970.
 fn is_old(click: &ButtonClick, now: Timestamp) -> bool {
     let whole = click
         .message_ts
@@ -120,7 +121,7 @@ fn is_old(click: &ButtonClick, now: Timestamp) -> bool {
 }
 
 impl EphemeralReply {
-    /// Says it. Where that fails the clicker sees the message as it is, which is the truth as well.
+    /// Sends the reply. If that fails, the actor sees the message unchanged, which is correct too.
     pub async fn send(self) {
         let body = json!({
             "response_type": "ephemeral",
@@ -131,14 +132,14 @@ impl EphemeralReply {
         let body = body.to_string().into();
         let sent = self
             .client
-            .post_to(&self.address, media_type, body, TELL_TIMEOUT);
+            .post_to(&self.address, media_type, body, REPLY_TIMEOUT);
         match sent.await {
             Ok(Ok(answer)) if answer.status == 200 => {}
             Ok(Ok(answer)) => {
-                tracing::info!(status = answer.status, "the clicker was not told");
+                tracing::info!(status = answer.status, "failed to send the ephemeral reply");
             }
-            Ok(Err(error)) => tracing::info!(%error, "the clicker was not told"),
-            Err(foreign) => tracing::warn!(error = %foreign, "the clicker was not told"),
+            Ok(Err(error)) => tracing::info!(%error, "failed to send the ephemeral reply"),
+            Err(foreign) => tracing::warn!(error = %foreign, "failed to send the ephemeral reply"),
         }
     }
 }
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_clicks_on_a_message_that_is_no_longer_changed_is_told_in_words() {
+    fn message_is_old_after_its_editable_period() {
         let sent_at = Timestamp::from_millis(1_548_426_417_000);
         let is_old = |ts: Option<&str>, later| {
             let click = ButtonClick {

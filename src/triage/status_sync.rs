@@ -1,4 +1,4 @@
-//! Tells Feishu of the statuses that people set, in their name.
+//! Sends the statuses that people set to Feishu, in their name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,44 +17,41 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{PanicCaught, StatusTold};
 
-/// How many are told at once; the client itself keeps to the platform's pace.
+/// The number of concurrent calls; the client itself keeps to the platform's rate limit.
 const CONCURRENCY: usize = 4;
-/// Longer than a call, its token and its place in the pace take.
+/// The length of a lease. It is longer than a call, its token and its wait for the rate limit take.
 const LEASE: Duration = Duration::from_secs(120);
-/// How long a status is tried. After a day somebody may have set another in Feishu.
+/// How long a status is retried. After a day somebody may have set another status in Feishu.
 const RETRY_FOR: Duration = Duration::from_secs(86_400);
-/// How long nothing is looked for where nothing is said to be due.
+/// The longest pause between two polls.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How long at least, lest two clocks that disagree make us spin.
+/// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// Tells Feishu of statuses, and ends the time in which they can be undone.
+/// Sends statuses to Feishu, and ends the time in which they can be undone.
 pub struct StatusSync {
-    /// The store.
     pub store: Store,
-    /// Who can tell Feishu.
+    /// Clients and names; a reload replaces them.
     pub settings: Current<Settings>,
-    /// Who is told of what Feishu does not take.
+    /// Receives notices of statuses that Feishu refuses.
     pub operator: Operator,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What says the time.
     pub clock: Arc<dyn Clock>,
-    /// Where jitter comes from.
+    /// The random generator for jitter.
     pub chance: Mutex<fastrand::Rng>,
 }
 
 impl StatusSync {
-    /// Works until the soft stop, then finishes what is in hand.
+    /// Runs until the soft stop, then finishes the calls in progress.
     pub async fn run(self, tasks: Tasks) {
         let worker = Arc::new(self);
         let stopping = tasks.stopping();
         let mut changes = worker.store.wakeups(Topic::Statuses);
         while !stopping.is_cancelled() {
-            // What changes from here on wakes us, even while we look.
+            // A change from here on wakes the worker, even during the poll.
             changes.mark_unchanged();
             if let Err(error) = worker.store.end_undos().await {
-                tracing::warn!(%error, "messages offer to undo what is too old for it");
+                tracing::warn!(%error, "failed to end undo periods; messages still offer an undo");
             }
             let told = worker.step().await;
             let pause = match told {
@@ -69,12 +66,12 @@ impl StatusSync {
         }
     }
 
-    /// Tells what is due now, as much as is told at once. Returns how much that was.
+    /// Sends due statuses, at most `CONCURRENCY` at once. Returns their number.
     async fn step(self: &Arc<Self>) -> usize {
         let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
             Ok(leases) => leases,
             Err(error) => {
-                tracing::warn!(%error, "cannot look for statuses to tell Feishu");
+                tracing::warn!(%error, "failed to poll for statuses to send to Feishu");
                 return 0;
             }
         };
@@ -86,7 +83,7 @@ impl StatusSync {
         }
         while let Some(ended) = at_work.join_next().await {
             if ended.is_err() {
-                // It is still leased, and comes again when that ends.
+                // The entry is still leased, and is retried after the lease.
                 self.metrics.emit(PanicCaught { task: "status" });
             }
         }
@@ -139,24 +136,24 @@ impl StatusSync {
         match recorded {
             Ok(Recorded::Recorded) => {
                 if let StatusVerdict::Dead { reason } = verdict {
-                    self.tell(&job, &reason).await;
+                    self.notify_refused(&job, &reason).await;
                 }
             }
             Ok(Recorded::LeaseLost) => {}
             Err(error) => {
-                // Setting it once more harms nobody.
-                tracing::warn!(%error, "what Feishu answered is not kept; it is told again");
+                // Setting the same status again has no effect.
+                tracing::warn!(%error, "failed to record Feishu's answer; the status is sent again");
             }
         }
     }
 
-    async fn tell(&self, job: &StatusJob, reason: &str) {
+    async fn notify_refused(&self, job: &StatusJob, reason: &str) {
         let notice = Notice {
             kind: NoticeKind::StatusNotSet,
             subject: job.via.to_string(),
             text: format!(
-                "Feishu did not take the status of feedback {}, which holds here only: {reason}. \
-                 `feedback-relay events show {}` tells who set it.",
+                "Feishu refused the status of feedback {}, so the change is local-only: {reason}. \
+                 `feedback-relay events show {}` shows who set it.",
                 job.feedback_id, job.feedback_id
             ),
         };
@@ -164,7 +161,7 @@ impl StatusSync {
     }
 }
 
-/// What follows from a call: retries as deliveries have them, for a day.
+/// Decides what follows from a call: retries as for deliveries, for a day.
 fn verdict(
     job: &StatusJob,
     result: Result<(), ApiError>,
@@ -198,7 +195,7 @@ mod tests {
     use crate::model::{EventSeq, FeedbackStatus, Private};
 
     #[test]
-    fn retries_are_as_those_of_deliveries_and_last_a_day() {
+    fn status_retries_follow_the_delivery_schedule_for_a_day() {
         let start = Timestamp::from_millis(1_711_111_111_000);
         let job = StatusJob {
             event: EventSeq(1),

@@ -113,28 +113,28 @@ fn operator(clicker: &ButtonUser, settings: &Settings) -> Option<String> {
 }
 
 #[test]
-fn feishu_is_told_in_the_name_of_a_person_that_the_receiving_app_knows() {
+fn status_is_sent_in_the_name_of_a_known_person() {
     let settings = settings(&["shop", "order"]);
     let li = Some("ou_li".to_owned());
     assert_eq!(operator(&in_feishu("shop"), &settings), li);
-    // Another app's open id means nobody here.
+    // An open id of another app means nobody here.
     assert_eq!(operator(&in_feishu("order"), &settings), None);
     assert_eq!(operator(&in_slack("U1"), &settings), li);
-    // One of several, and one who could be several.
+    // An entry for several people, and an id in several entries.
     for user in ["U2", "U3", "U4", "U5", "U6"] {
         assert_eq!(operator(&in_slack(user), &settings), None, "{user}");
     }
 }
 
 #[test]
-fn without_the_receiving_apps_secret_feishu_is_not_told() {
+fn change_is_local_only_without_the_app_secret() {
     let settings = settings(&["order"]);
     assert_eq!(operator(&in_feishu("shop"), &settings), None);
     assert_eq!(operator(&in_slack("U1"), &settings), None);
 }
 
 #[test]
-fn who_clicked_goes_by_the_name_that_slack_shows_else_by_ours() {
+fn actor_name_is_from_slack_else_from_mentions() {
     let settings = settings(&[]);
     let name = |clicker: &ButtonUser| {
         let actor = clicker.actor(&settings);
@@ -155,7 +155,7 @@ fn who_clicked_goes_by_the_name_that_slack_shows_else_by_ours() {
 }
 
 #[test]
-fn a_holder_is_named_by_slack_or_by_the_mentions() {
+fn holder_name_is_from_slack_or_mentions() {
     let settings = settings(&[]);
     let actor = |name: Option<&str>, id: &str, app: Option<&str>| Actor {
         name: name.map(Private::new),

@@ -1,12 +1,12 @@
-//! Clicks in Slack: `POST /destinations/{name}/actions`.
+//! Receives button actions from Slack: `POST /destinations/{name}/actions`.
 //!
-//! | answer | means |
+//! | answer | meaning |
 //! | --- | --- |
-//! | 200, empty | taken; the message shows it a moment later, or the clicker alone is told why not |
-//! | 401, 404, 408, 413, 503 `{"error": …}` | not signed by Slack; no such destination; too slow; too large; too many others |
+//! | 200, empty | accepted; the message shows it a moment later, or an ephemeral reply says why not |
+//! | 401, 404, 408, 413, 503 `{"error": …}` | unsigned; no such destination; too slow; too large; too many others |
 //!
-//! Slack wants its answer within 3 s and sends a click again where it gets none. Source: docs.slack.dev
-//! "Handling user interaction".
+//! Slack requires an answer within 3 s and resends an action without one. Source: docs.slack.dev "Handling user
+//! interaction".
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -21,10 +21,10 @@ use crate::telemetry::events::ButtonPressed;
 use crate::telemetry::words::CLICK_REFUSED;
 use crate::triage::NotTaken;
 
-/// Slack sends the whole message along: some tens of kilobytes.
+/// The largest body in bytes. Slack sends the whole message along, which is some tens of kilobytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// A click, or whatever else Slack sends there.
+/// Handles a button action, or any other request of Slack.
 pub async fn pressed(
     State(state): State<WebState>,
     Path(name): Path<String>,
@@ -32,7 +32,7 @@ pub async fn pressed(
     body: Body,
 ) -> Response {
     let name = DestinationName::from(name.as_str());
-    // Who does not even know a destination's name is not lent memory for it.
+    // A request for an unknown destination gets no memory for its body.
     let bytes_max = match state.closing.has_slack(&name) {
         true => BODY_BYTES_MAX,
         false => 0,
@@ -71,7 +71,7 @@ pub async fn pressed(
     }
 }
 
-/// What the operator can do about it.
+/// Returns what the operator can do about it.
 const fn hint(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Unsigned => "if this is Slack: let the X-Slack-* headers through every proxy",
@@ -82,7 +82,7 @@ const fn hint(refusal: Refusal) -> &'static str {
     }
 }
 
-/// A body that was not read, counted as a click that was refused.
+/// Counts and answers a request whose body was not read.
 fn unread_body(state: &WebState, name: &DestinationName, unread: Unread) -> Response {
     let (status, word) = match unread {
         Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),

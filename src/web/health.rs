@@ -1,4 +1,4 @@
-//! Is it alive, can it store events, and what is not as it should be.
+//! Health: whether the relay is alive, whether it can store events, and which problems it has.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,31 +19,31 @@ use crate::intake::websocket::ConnectionStatus;
 use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats, Stats, StoreError};
 
-/// A delivery older than this that is still not done is worth a word.
+/// The age from which an unfinished delivery is a problem.
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
-/// An image whose address ends sooner than this is in danger.
+/// The remaining time of an image's address below which the image is at risk.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
-/// A queue that its rate keeps for longer than this is worth a word.
+/// The longest wait for a rate limit that is no problem.
 const PACED_MAX: Duration = Duration::from_secs(10);
-/// How long the store may take to answer before it counts as not working.
+/// The time limit of the store's answer. After that it counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an answer of the store is good for. Everybody may ask, and each question is a write: a
-/// flood of them must not take the store's time from events.
+/// How long an answer of the store is reused. Everybody may ask, and each probe is a write. Many requests must
+/// not take the store's time from events.
 const PROBE_FRESH: Duration = Duration::from_secs(1);
 
-/// What the store answered last. Clones share it.
+/// The store's last answer. Clones share it.
 #[derive(Clone, Default)]
 pub struct Probed(Arc<Mutex<Option<Answer>>>);
 
-/// Whether it could be written to, and when that was asked.
+/// Whether the store could be written to, and when that was probed.
 struct Answer {
     at: Instant,
     result: Result<(), StoreError>,
 }
 
 impl Probed {
-    /// The last answer, if it is fresh; else asks. Who comes meanwhile waits for the same answer.
+    /// Returns the last answer if it is fresh; else probes. Concurrent callers wait for the same answer.
     async fn or_ask(
         &self,
         ask: impl Future<Output = Result<(), StoreError>>,
@@ -65,12 +65,12 @@ impl Probed {
     }
 }
 
-/// Alive: the process answers.
+/// Answers that the process is alive.
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Able to store events; 503 only when it is not, or while draining.
+/// Answers whether the store can take events; 503 if it cannot, or while the relay stops.
 pub async fn readyz(State(state): State<WebState>) -> Response {
     if state.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
@@ -85,7 +85,7 @@ pub(super) async fn probe(state: &WebState) -> Result<(), StoreError> {
     state.probed.or_ask(state.store.probe()).await
 }
 
-/// Everything that is not as it should be, with reasons.
+/// Returns all problems with their reasons.
 pub async fn status(State(state): State<WebState>) -> Response {
     let mut problems = Vec::new();
     if let Err(error) = probe(&state).await {
@@ -170,13 +170,13 @@ fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value>
 fn connection_problem((app, standing): (&AppName, &ConnectionStatus)) -> Option<Value> {
     let down = standing.down.as_ref()?;
     let reason = format!(
-        "it has no long connection since {}: {}",
+        "it has had no long connection since {}: {}",
         standing.since, down.reason
     );
     Some(problem("connection_down", app.as_str(), &reason))
 }
 
-/// When each app was last heard of.
+/// Returns when each app's last event was received.
 fn apps_json(
     stats: &Stats,
     connections: &BTreeMap<AppName, ConnectionStatus>,
@@ -220,7 +220,7 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
         return Some(problem(
             "destination_failing",
             name,
-            &format!("it fails since {since}"),
+            &format!("it has failed since {since}"),
         ));
     }
     let until = gate.blocked_until.filter(|until| *until > now)?;
@@ -233,7 +233,7 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
 
 type Paces = BTreeMap<DestinationName, Vec<RateLimit>>;
 
-/// How long what waits for a destination waits for its rate.
+/// Returns how long the deliveries of a queue wait for their rate limit.
 fn wait(queue: &QueueStats, paces: &Paces) -> Option<(RateLimit, Duration)> {
     slowest(paces.get(&queue.destination)?, queue.pending)
 }
@@ -257,7 +257,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
     for queue in &stats.queues {
         let name = queue.destination.as_str();
         if queue.dead > 0 {
-            let reason = format!("{} deliveries were given up and can be retried", queue.dead);
+            let reason = format!("{} deliveries are dead and can be retried", queue.dead);
             problems.push(problem("deliveries_dead", name, &reason));
         }
         if let Some(oldest) = queue.oldest_at.filter(|at| now.since(*at) > QUEUE_AGE_MAX) {
@@ -272,7 +272,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
         .image_deadline_at
         .filter(|at| at.since(now) < IMAGE_DANGER)
     {
-        let reason = format!("a picture is not fetched yet and its address ends at {deadline}");
+        let reason = format!("an image is not fetched yet and its address expires at {deadline}");
         problems.push(problem("image_in_danger", "images", &reason));
     }
     if let Some(oldest) = stats
@@ -280,14 +280,14 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
         .filter(|at| now.since(*at) > QUEUE_AGE_MAX)
     {
         let reason = format!(
-            "{} statuses that people set wait to be told to Feishu, the oldest since {oldest}",
+            "{} statuses that people set are not in Feishu yet, the oldest since {oldest}",
             stats.statuses_pending
         );
         problems.push(problem("statuses_old", "feishu", &reason));
     }
     if stats.unreadable > 0 {
         let reason = format!(
-            "{} authentic events could not be read; they are kept",
+            "{} authentic events could not be parsed; they are stored",
             stats.unreadable
         );
         problems.push(problem("events_unreadable", "store", &reason));
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_questions_is_one_write() {
+    async fn concurrent_probes_cause_one_write() {
         let (probed, asked) = (Probed::default(), AtomicU32::new(0));
         let slow = || async {
             asked.fetch_add(1, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Kept images, at links that we signed and that end.
+//! Serves stored images by signed links that expire.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,10 +13,10 @@ use crate::archive::LinkCheck;
 use crate::model::{ImageId, KeptImage};
 use crate::store::StoreError;
 
-/// How much of an image is in memory for each of its readers.
+/// The memory for each reader of an image, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Serves an image, or 404 for a link we did not make and 410 for one that has ended.
+/// Serves an image. Answers 404 for a link that this relay did not sign and 410 for an expired one.
 pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: Uri) -> Response {
     let Ok(id) = id.parse::<ImageId>() else {
         return StatusCode::NOT_FOUND.into_response();
@@ -32,10 +32,10 @@ pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: U
     }
     match fetch(&state, &id).await {
         Ok(Some((image, file, bytes))) => answer(&image, file, bytes),
-        // The link is ours, so the image was here once: retention or `erase` took it.
+        // The link is authentic, so the image existed: retention or `erase` removed it.
         Ok(None) => StatusCode::GONE.into_response(),
         Err(error) => {
-            tracing::error!(image = %id, %error, "cannot read a kept picture");
+            tracing::error!(image = %id, %error, "failed to read a stored image");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
@@ -60,7 +60,7 @@ async fn fetch(
     Ok(opened.map(|(file, bytes)| (image, file, bytes)))
 }
 
-/// A file piece by piece: however many read it, and however slowly, each takes one piece of memory.
+/// Streams a file in pieces, so that each reader takes one piece of memory, however slow it is.
 fn pieces(file: std::fs::File) -> Body {
     let file = tokio::fs::File::from_std(file);
     Body::from_stream(unfold(file, async |mut file| {
@@ -73,7 +73,8 @@ fn pieces(file: std::fs::File) -> Body {
     }))
 }
 
-/// The bytes came from a stranger: a browser must neither guess what they are nor run anything in them.
+/// Returns the response. A stranger made the bytes, so a browser must neither guess their type nor run anything
+/// in them.
 fn answer(image: &KeptImage, file: std::fs::File, bytes: u64) -> Response {
     let disposition = format!(
         "inline; filename=\"{}.{}\"",

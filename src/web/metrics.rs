@@ -1,4 +1,4 @@
-//! The numbers, for Prometheus. What the store knows is read for each answer.
+//! Serves the metrics for Prometheus. Numbers from the store are read for each answer.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::model::{DeliveryState, Timestamp};
 use crate::store::{GateRecord, QueueStats, Stats};
 use crate::telemetry::{Format, GateStands};
 
-/// All numbers, in the text that the request asks for.
+/// Returns all metrics, in the format that the request asks for.
 pub async fn metrics(State(state): State<WebState>, headers: HeaderMap) -> Response {
     let (probed, stats, gates) = tokio::join!(
         health::probe(&state),
@@ -34,7 +34,7 @@ pub async fn metrics(State(state): State<WebState>, headers: HeaderMap) -> Respo
     (media_type, state.metrics.encode(format)).into_response()
 }
 
-/// Destinations without a queue stand at zero.
+/// Publishes queue sizes; a destination without a queue has zero.
 fn publish_queues(state: &WebState, stats: &Stats, now: Timestamp) {
     for name in state.destinations.get().iter() {
         let queue = stats.queues.iter().find(|queue| queue.destination == *name);
@@ -54,7 +54,7 @@ const fn in_state(queue: &QueueStats, state: DeliveryState) -> u64 {
     }
 }
 
-/// Destinations that never had a gate shut stand at zero.
+/// Publishes gate states; a destination whose gate was never shut has zero.
 fn publish_gates(state: &WebState, gates: &[GateRecord], now: Timestamp) {
     for name in state.destinations.get().iter() {
         let gate = gates.iter().find(|gate| gate.destination == *name);

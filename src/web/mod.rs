@@ -1,4 +1,4 @@
-//! HTTP in: the routes that are not the intake's, and the server that carries them all.
+//! HTTP routes other than those of intake, and the server for all routes.
 //!
 //! | path | serves |
 //! | --- | --- |
@@ -39,48 +39,45 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::PanicCaught;
 use crate::triage::Closing;
 
-/// What the routes need. Clones share it.
+/// Dependencies of the routes. Clones share it.
 #[derive(Clone)]
 pub struct WebState {
-    /// The store.
     pub store: Store,
     /// The bytes of images.
     pub archive: Archive,
-    /// Whether it can be written to, as it said last.
+    /// Whether the store can be written to, by its last answer.
     pub probed: health::Probed,
-    /// Checks links to images; `None` where `server.public_url` is not set.
+    /// Verifies links to images; `None` if `server.public_url` is not set.
     pub links: Current<Option<LinkSigner>>,
-    /// The numbers.
     pub metrics: Arc<Metrics>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Takes clicks.
+    /// Handles button actions.
     pub closing: Closing,
-    /// For what is done after an answer.
+    /// Runs work that follows an answer.
     pub tasks: Tasks,
-    /// Cancelled once the relay drains.
+    /// Cancelled once the relay stops.
     pub stopping: CancellationToken,
-    /// Why the last reload was refused, if it was.
+    /// Why the last reload was refused; `None` if it was not.
     pub reload_refused: Current<Option<String>>,
-    /// The destinations' names: a gate or queue of any other is history.
+    /// Names of the configured destinations. Gates and queues of others are ignored.
     pub destinations: Current<Vec<crate::model::DestinationName>>,
-    /// The rates of each destination.
+    /// The rate limits of each destination.
     pub paces: Current<BTreeMap<crate::model::DestinationName, Vec<crate::destination::RateLimit>>>,
-    /// What came of comparing with the platform's lists.
+    /// The results of comparing with the platform's lists.
     pub backfills: backfill::States,
-    /// The destinations that took no image last.
+    /// The destinations whose last image upload was refused.
     pub refused_uploads: RefusedUploads,
-    /// The apps that events come in for.
+    /// The settings of intake, with the apps that receive events.
     pub intake: Current<intake::Settings>,
     /// When each app's last event was pushed.
     pub pushes: Pushes,
     /// Reads the bodies of requests.
     pub bodies: Bodies,
-    /// How the apps' long connections stand.
+    /// The status of the apps' long connections.
     pub connections: ConnectionStates,
 }
 
-/// What everyone may ask: images by signed link, and whether the relay is well.
+/// Returns the routes for everyone: images by signed link, and health.
 pub fn public_routes(state: WebState) -> Router {
     Router::new()
         .route("/destinations/{name}/actions", post(actions::pressed))
@@ -91,7 +88,7 @@ pub fn public_routes(state: WebState) -> Router {
         .with_state(state)
 }
 
-/// What operators ask: numbers, and what is not as it should be.
+/// Returns the routes for operators: metrics and problems.
 pub fn admin_routes(state: WebState) -> Router {
     Router::new()
         .route("/status", get(health::status))
@@ -99,7 +96,7 @@ pub fn admin_routes(state: WebState) -> Router {
         .with_state(state)
 }
 
-/// A handler that panics answers 500 and is counted; the connection and the relay live on.
+/// Catches panics of handlers: the client gets 500, the panic is counted, and connection and relay continue.
 pub fn caught(routes: Router, metrics: Arc<Metrics>) -> Router {
     routes.layer(CatchPanicLayer::custom(
         move |_panic: Box<dyn Any + Send>| {

@@ -1,12 +1,12 @@
-//! The accept loop: HTTP/1.1 over TCP, with a limit on everything a stranger could keep open.
+//! The accept loop: HTTP/1.1 over TCP, with a limit on everything that a stranger could keep open.
 //!
-//! `axum::serve` has no time limit for headers, so this stands in its place. One connection is one
-//! task. A request's head must be whole in time, and a connection on which no byte moves is closed. Only while a handler works on a
-//! request is there no limit here; handlers have their own.
+//! It replaces `axum::serve`, which has no time limit for headers. Each connection is one task. A request's
+//! head must be complete in time, and a connection on which no byte moves is closed. There is no limit here
+//! while a handler works on a request, because handlers have their own.
 //!
-//! When all connections are taken, those that rest between two requests are closed to make room, the
-//! others after their next answer, and nobody new is accepted until one has ended. At a soft stop resting connections are closed,
-//! requests in hand are finished; a hard stop drops what is left.
+//! When all connections are taken, those that are idle between two requests are closed to make room. The others
+//! are closed after their next answer. No connection is accepted until one has ended. A soft stop closes idle
+//! connections and finishes requests in progress; a hard stop drops the rest.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -30,14 +30,15 @@ use crate::tasks::Tasks;
 mod activity;
 use activity::{Activity, Watched};
 
-/// What a stranger may keep open, and for how long.
+/// Limits on what a stranger may keep open, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at one time.
+    /// The largest number of connections.
     pub connections: usize,
-    /// For the head of a request, from its first byte to its last; for a new connection, from the start.
+    /// The time for the head of a request, from its first byte to its last; for a new connection, from the
+    /// start.
     pub header: Duration,
-    /// For a connection on which no byte moves.
+    /// The time for a connection on which no byte moves.
     pub idle: Duration,
 }
 
@@ -51,49 +52,49 @@ impl Default for Limits {
     }
 }
 
-/// How many headers a request may have; Feishu sends a dozen, proxies add some.
+/// The largest number of headers in a request. Feishu sends a dozen, and proxies add some.
 const HEADERS_MAX: usize = 64;
 
-/// How large the head of a request may be; also what one connection can make us buffer.
+/// The largest head of a request, in bytes. It also limits the buffer of a connection.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// How long we wait after a failed accept: out of file descriptors, trying at once would only spin.
+/// The pause after a failed accept. Without it, a lack of file descriptors would cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long, at a soft stop, a request that is just arriving has to become whole.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// The time in which an arriving request must be complete after a soft stop.
+const STOP_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What every connection is told.
+/// State that all connections share.
 #[derive(Clone)]
 struct Shared {
     router: TowerToHyperService<Router>,
     limits: Limits,
     tasks: Tasks,
-    /// True while somebody waits for a connection to end.
-    crowded: watch::Receiver<bool>,
+    /// True while a new connection waits for another to end.
+    full: watch::Receiver<bool>,
 }
 
 /// Serves until the soft stop. Run it by [`Tasks::spawn`]; its connections are tasks of their own.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, tasks: Tasks) {
     let slots = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
     let slots = Arc::new(Semaphore::new(slots));
-    let (crowding, crowded) = watch::channel(false);
+    let (full_sender, full) = watch::channel(false);
     let shared = Shared {
         router: TowerToHyperService::new(router),
         limits,
         tasks: tasks.clone(),
-        crowded,
+        full,
     };
     let accepting = async {
         loop {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
-                    let slot = slot(&slots, &crowding).await;
-                    // Ends with its connection or the hard stop: nobody waits for it.
+                    let slot = slot(&slots, &full_sender).await;
+                    // The task ends with its connection or at the hard stop, so no one waits for it.
                     drop(tasks.spawn_brief(connection(stream, slot, shared.clone())));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
+                    tracing::warn!(%error, "failed to accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -105,18 +106,18 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, tasks:
     }
 }
 
-/// The right to one more connection. While there is none, resting connections are asked to close.
-async fn slot(slots: &Arc<Semaphore>, crowding: &watch::Sender<bool>) -> OwnedSemaphorePermit {
+/// Waits for room for one more connection. While there is none, idle connections are asked to close.
+async fn slot(slots: &Arc<Semaphore>, full_sender: &watch::Sender<bool>) -> OwnedSemaphorePermit {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
         return slot;
     }
-    crowding.send_replace(true);
+    full_sender.send_replace(true);
     let slot = Arc::clone(slots).acquire_owned().await;
-    crowding.send_replace(false);
+    full_sender.send_replace(false);
     slot.expect("the semaphore is never closed")
 }
 
-/// Serves one connection to its end, or until it has had its time.
+/// Serves one connection to its end, or until its time limit.
 async fn connection(stream: TcpStream, _slot: OwnedSemaphorePermit, shared: Shared) {
     // Without it an answer of two writes would wait for the peer's delayed ACK.
     stream.set_nodelay(true).ok();
@@ -144,7 +145,7 @@ async fn exchange(stream: TcpStream, activity: &Activity, shared: Shared) {
     let mut http = http1::Builder::new();
     http.max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        // Who sends no more may still wait for the answer, and a handler that is halfway is not dropped.
+        // A client that sends no more may still wait for the answer, and a handler in progress is not dropped.
         .half_close(true);
     let socket = Watched {
         stream,
@@ -153,31 +154,31 @@ async fn exchange(stream: TcpStream, activity: &Activity, shared: Shared) {
     let mut serving = pin!(http.serve_connection(TokioIo::new(socket), service));
     let stopping = shared.tasks.stopping();
     tokio::select! {
-        // It broke, or was closed by either side: nothing that anyone could do about it.
+        // The connection broke, or either side closed it; nothing can be done about that.
         _ended = serving.as_mut() => return,
         () = stopping.cancelled() => {}
-        () = crowd(shared.crowded, activity) => {}
+        () = room_needed(shared.full, activity) => {}
     }
-    // Closes at once if it rests between two requests, else after its next answer.
+    // Closes at once if it is idle between two requests, else after its next answer.
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         _ended = serving.as_mut() => {}
-        () = last_call(&stopping, activity) => {}
+        () = incomplete_after_stop(&stopping, activity) => {}
     }
 }
 
-/// Resolves when somebody waits for a place that this connection could leave. One whose (first)
-/// request is just arriving keeps it until that is answered.
-async fn crowd(mut crowded: watch::Receiver<bool>, activity: &Activity) {
+/// Resolves when a new connection waits and this one can close. While a (first) request is arriving, the
+/// connection is kept until that is answered.
+async fn room_needed(mut full: watch::Receiver<bool>, activity: &Activity) {
     // An error means that the accept loop has ended, at the stop: no more requests then either.
-    crowded.wait_for(|&crowded| crowded).await.ok();
+    full.wait_for(|&full| full).await.ok();
     activity.begun().await;
 }
 
-/// Resolves some time after the soft stop if no request has become whole by then.
-async fn last_call(stopping: &CancellationToken, activity: &Activity) {
+/// Resolves some time after the soft stop if no request is complete by then.
+async fn incomplete_after_stop(stopping: &CancellationToken, activity: &Activity) {
     stopping.cancelled().await;
-    sleep(LAST_CALL).await;
+    sleep(STOP_HEAD_TIMEOUT).await;
     if !activity.awaits_request() {
         std::future::pending::<()>().await;
     }

@@ -1,5 +1,4 @@
-//! Requests to paths that are not served. A URL that was pasted with a slash too many gets 404 from Feishu's view, so
-//! the log says which URL is right.
+//! Answers requests to unknown paths. A wrong URL in Feishu's console gets 404, so the log names the right URL.
 
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};

@@ -131,7 +131,7 @@ fn image(relay: &Relay, number: usize) -> Value {
 /// Whether the bytes were looked at and are none that are kept: the address is asked again later.
 fn refused(image: &Value) -> bool {
     let reason = image["reason"].as_str().unwrap_or_default();
-    image["state"] == "pending" && reason.starts_with("not a picture that is kept")
+    image["state"] == "pending" && reason.starts_with("not an acceptable image")
 }
 
 fn peak_kib(relay: &Relay) -> u64 {

@@ -314,7 +314,7 @@ fn the_mentioned_are_rung_and_a_ring_that_fails_is_known_and_harmless() {
     assert_eq!(held[1].rung, [("urgent_phone".to_owned(), people)]);
     let said = words(&attempts(&relay, "ev-1"), "excerpt");
     assert!(
-        said[0].starts_with("not all were rung: code 230024"),
+        said[0].starts_with("some urgent notifications failed: code 230024"),
         "{said:?}"
     );
     let said = words(&attempts(&relay, "ev-2"), "excerpt");

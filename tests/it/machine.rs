@@ -54,7 +54,7 @@ fn a_folder_that_others_may_enter_is_used_and_warned_of() {
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(relay.path("data"), open).expect("ours");
     relay.start();
-    relay.wait_for_log("everybody on this machine may replace the files");
+    relay.wait_for_log("every user of this machine can replace the files");
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
 }
 

@@ -35,7 +35,7 @@ fn a_second_sigterm_ends_it_at_once() {
     assert_eq!(
         relay.deliveries()[0]["state"],
         "sending",
-        "what was not finished is in the store"
+        "unfinished work is in the store"
     );
 }
 

@@ -351,7 +351,7 @@ fn a_half_open_connection_is_noticed_and_replaced() {
     assert!(
         relay
             .log()
-            .contains("nothing came, not even an answer to a ping")
+            .contains("nothing was received, not even an answer to a ping")
     );
 }
 

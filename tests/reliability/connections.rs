@@ -138,5 +138,5 @@ fn a_crowd_leaves_files_for_deliveries_where_few_may_be_open() {
             .try_push(&Feedback::fault(2))
             .is_ok_and(|a| a.status == 200)
     });
-    assert!(!relay.log().contains("could not accept"), "{}", relay.log());
+    assert!(!relay.log().contains("failed to accept"), "{}", relay.log());
 }

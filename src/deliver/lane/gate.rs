@@ -1,9 +1,9 @@
 //! Decides whether a destination may be sent to: its rates, sends in flight, a pause it asked for, an open
-//! breaker, a stop. One gate for each destination. It is pure: time comes in, updates go out. The state table is
-//! in `docs/delivery.md`.
+//! breaker, a stop. There is one gate for each destination. The gate is pure: time is an argument, and changes
+//! are returned as updates. The state table is in `docs/delivery.md`.
 //!
-//! Spans are measured on tokio's monotonic clock, so that a wall clock that jumps neither opens a gate nor holds it
-//! shut. Wall time is what the store keeps and people read; uptime is what limits are measured with.
+//! Durations are measured on tokio's monotonic clock, so a jump of the wall clock neither opens nor closes a
+//! gate. Wall time is stored and shown to people. Uptime measures limits that outlive a restart.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::model::{
 };
 use crate::store::GateRecord;
 
-/// The breaker opens after so many failures in a row that are the destination's.
+/// The number of consecutive failures of the destination after which the breaker opens.
 const FAILURES_MAX: u32 = 5;
 /// The time from the opening of a breaker to its first probe.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
-/// The time between probes grows by this part of itself. So the wait after an outage is at most this part of the
-/// outage, or [`PROBE_FIRST`].
+/// The time between probes grows by one part in this many. So the wait after an outage is at most this part of
+/// the outage, or [`PROBE_FIRST`].
 const PROBE_GROWS: u32 = 4;
 /// The longest time between probes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
@@ -29,85 +29,85 @@ const PROBE_MAX: Duration = Duration::from_secs(30);
 /// The time by three clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// For what is kept and shown.
+    /// Wall time, which is stored and shown.
     pub wall: Timestamp,
-    /// For spans.
+    /// Monotonic time, for durations.
     pub mono: Instant,
-    /// For limits that outlive a restart.
+    /// Uptime, for limits that outlive a restart.
     pub uptime: Uptime,
 }
 
 /// The limits of a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// All of them hold: the platform's own and the narrower one of the configuration.
+    /// Rate limits, all of which apply: the platform's own and the narrower one of the configuration.
     pub paces: Vec<RateLimit>,
     /// The largest number of sends in flight.
     pub concurrency: usize,
 }
 
-/// How many sends may start now.
+/// The number of sends that may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permits {
     /// The number of sends.
     pub count: usize,
-    /// The number of sends that may follow when others have ended, within the rates.
+    /// The number of sends that may follow when others have ended, within the rate limits.
     pub ahead: usize,
     /// Whether the one send is a probe.
     pub probe: bool,
-    /// If there are none: when to ask again. `None` if the end of a send in flight decides that.
+    /// When to ask again if `count` is zero; `None` if the end of a send in flight decides that.
     pub next_at: Option<Instant>,
 }
 
-/// A send that the gate let through.
+/// A send that the gate has permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begun {
-    /// When.
+    /// When the send began.
     pub at: Instant,
-    /// Whether it probes a destination that fails.
+    /// Whether the send probes a failing destination.
     pub probe: bool,
 }
 
 /// What the end of a send says about the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// It took the message.
+    /// The destination took the message.
     Worked,
-    /// It answered, and refused this message or its form.
+    /// The destination answered, and refused this message or its form.
     Answered,
-    /// It says nothing: the next form of the message will.
+    /// The outcome says nothing about the destination. The message's next form will.
     Unclear,
-    /// It asked for a pause; of this length if it named one.
+    /// The destination asked for a pause, of this length if it named one.
     Paused(Option<Duration>),
-    /// It failed. `failed_before` is when the same message failed last.
+    /// The destination failed. `failed_before` is when the same message failed last.
     Failed {
-        /// Uptime of that failure.
+        /// Uptime of the message's last failure; `None` if it has not failed before.
         failed_before: Option<Uptime>,
     },
     /// Nothing will get through until an operator acts.
     Stopped(String),
 }
 
-/// A change of the gate that telemetry and people want to know.
+/// A change of the gate that is reported to telemetry and operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The breaker opened.
     Opened,
-    /// The destination works again: its breaker closed, its stop ended. All that waits for it is due.
+    /// The destination works again: its breaker closed or its stop ended. All waiting deliveries are due.
     WorksAgain,
-    /// It is stopped, for this reason.
+    /// The destination is stopped, for this reason.
     Stopped(String),
-    /// It asked for a pause.
+    /// The destination asked for a pause of this length.
     Paused(Duration),
 }
 
-/// What is to be done after a signal.
+/// What has to be done after a signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct GateUpdate {
-    /// In order.
+    /// Changes in the order in which they happened.
     pub changes: Vec<Change>,
-    /// Whether [`Gate::record`] has changed and is to be stored.
+    /// Whether [`Gate::record`] has changed and has to be stored.
     pub persist: bool,
 }
 
@@ -147,14 +147,14 @@ struct Pause {
     ends_at: Instant,
 }
 
-/// Since when there was no success.
+/// The time since the last success, by two clocks.
 #[derive(Clone, Copy, Debug)]
 struct Failing {
     since: Timestamp,
     from: Uptime,
 }
 
-/// See the module's header.
+/// The gate of a destination. See the module's header.
 #[derive(Clone, Debug)]
 pub struct Gate {
     destination: DestinationName,
@@ -162,9 +162,9 @@ pub struct Gate {
     windows: Vec<Window>,
     /// When each send in flight began.
     in_flight: Vec<Instant>,
-    /// Failures of the destination in a row.
+    /// Number of consecutive failures of the destination.
     failures: u32,
-    /// Pauses asked for in a row.
+    /// Number of consecutive pauses that the destination asked for.
     pauses: u32,
     pause: Option<Pause>,
     breaker: Option<Breaker>,
@@ -172,12 +172,12 @@ pub struct Gate {
     failing: Option<Failing>,
     /// When the destination answered last.
     answered_at: Option<Uptime>,
-    /// When an operator or a reload freed it last. What began before says nothing about it.
+    /// When an operator or a reload last released the gate. The results of earlier sends are then ignored.
     released_at: Option<Instant>,
 }
 
 impl Gate {
-    /// An open gate.
+    /// Builds an open gate.
     pub fn new(destination: DestinationName, limits: &Limits) -> Self {
         let mut gate = Self {
             destination,
@@ -197,7 +197,8 @@ impl Gate {
         gate
     }
 
-    /// The gate that the store remembers. An open breaker and a stop are probed at once; a pause lasts.
+    /// Builds the gate that the store remembers. An open breaker and a stop are probed at once; a pause
+    /// continues.
     pub fn restore(record: GateRecord, limits: &Limits, now: Now) -> Self {
         let mut gate = Self::new(record.destination, limits);
         if let Some(until) = record.blocked_until.filter(|until| *until > now.wall) {
@@ -221,7 +222,7 @@ impl Gate {
         gate
     }
 
-    /// The part of the gate that the store keeps.
+    /// Returns the part of the gate that the store keeps.
     pub fn record(&self) -> GateRecord {
         GateRecord {
             blocked_until: self.pause.map(|pause| pause.until),
@@ -233,7 +234,7 @@ impl Gate {
         }
     }
 
-    /// Takes new limits after a reload. Earlier sends still count against rates that stay.
+    /// Applies new limits after a reload. Earlier sends still count against rate limits that stay.
     pub fn set_limits(&mut self, limits: &Limits) {
         self.concurrency = limits.concurrency.max(1);
         let mut old = std::mem::take(&mut self.windows);
@@ -245,8 +246,8 @@ impl Gate {
         }
     }
 
-    /// The number of sends that may start now: one if the destination is only being probed, and one at a time
-    /// after a pause until the destination takes a message.
+    /// Returns the number of sends that may start now. It is one while the destination is probed. After a pause
+    /// it is one at a time until the destination takes a message.
     pub fn permits(&self, now: Now) -> Permits {
         let probe_at = self.probe_at();
         let free = match probe_at {
@@ -290,7 +291,7 @@ impl Gate {
         }
     }
 
-    /// Starts one send. At most as many as [`permits`](Self::permits) said.
+    /// Begins one send. Call it at most as often as [`permits`](Self::permits) allows.
     pub fn begin(&mut self, now: Now) -> Begun {
         self.in_flight.push(now.mono);
         for window in &mut self.windows {
@@ -302,7 +303,7 @@ impl Gate {
         }
     }
 
-    /// Ends a send that was not made after all: another may go in its place.
+    /// Ends a send that was not made. Another may start instead.
     pub fn abandon(&mut self, begun: Begun) {
         self.land(begun);
         for window in &mut self.windows {
@@ -310,7 +311,7 @@ impl Gate {
         }
     }
 
-    /// Ends a send. `jitter` in [0, 1) lengthens a pause that the platform did not measure.
+    /// Ends a send. `jitter` in [0, 1) lengthens a pause whose length the platform did not state.
     pub fn settle(&mut self, begun: Begun, signal: &Signal, now: Now, jitter: f64) -> GateUpdate {
         self.land(begun);
         match signal {
@@ -323,8 +324,8 @@ impl Gate {
         }
     }
 
-    /// Ends a stop and closes the breaker, because the configuration has changed. A pause lasts: the platform
-    /// asked for it.
+    /// Ends a stop and closes the breaker, because the configuration has changed. A pause continues, because
+    /// the platform asked for it.
     pub fn release(&mut self, now: Now) -> GateUpdate {
         self.failures = 0;
         self.released_at = Some(now.mono);
@@ -335,7 +336,7 @@ impl Gate {
         GateUpdate::of(was_shut.then_some(Change::WorksAgain), was_shut)
     }
 
-    /// Frees it of everything, a pause too, because an operator says so.
+    /// Ends a stop and a pause and closes the breaker, because an operator says so.
     pub fn resume(&mut self, now: Now) -> GateUpdate {
         self.pause = None;
         self.pauses = 0;
@@ -350,28 +351,28 @@ impl Gate {
         }
     }
 
-    /// Why it is stopped, if it is.
+    /// Returns why the destination is stopped; `None` if it is not.
     pub fn stop_reason(&self) -> Option<&str> {
         self.stop.as_ref().map(|stop| stop.reason.as_str())
     }
 
-    /// Whether its breaker is open.
+    /// Returns whether the breaker is open.
     pub const fn is_open(&self) -> bool {
         self.breaker.is_some()
     }
 
-    /// Whether anything but a rate holds messages back.
+    /// Returns whether anything but a rate limit holds messages back.
     pub fn is_failing(&self) -> bool {
         self.failing.is_some() || self.stop.is_some() || self.breaker.is_some()
     }
 
-    /// How long it has failed or paused without one success between; zero if it does not.
+    /// Returns how long the destination has failed or paused without a success; zero if it has not.
     pub fn failing_for(&self, now: Now) -> Duration {
         self.failing
             .map_or(Duration::ZERO, |failing| now.uptime.since(failing.from))
     }
 
-    /// When each send in flight began.
+    /// Returns when each send in flight began.
     pub fn in_flight(&self) -> &[Instant] {
         &self.in_flight
     }
@@ -388,7 +389,7 @@ impl Gate {
         stop.or(self.breaker.as_ref().map(|breaker| breaker.probe_at))
     }
 
-    /// Whether a send began before this moment: then it says nothing about what happened then.
+    /// Returns whether a send began before this moment. Its result then says nothing about what happened since.
     fn before(begun: Begun, moment: Option<Instant>) -> bool {
         moment.is_some_and(|moment| begun.at < moment)
     }
@@ -406,7 +407,7 @@ impl Gate {
         self.answered_at = Some(now.uptime);
         self.failures = 0;
         if Self::before(begun, self.pause.map(|pause| pause.set_at)) {
-            // It left before the pause was asked for. The pause ends when it ends.
+            // The send began before the pause was requested, so it does not end the pause.
             return GateUpdate::default();
         }
         self.pauses = 0;
@@ -423,7 +424,7 @@ impl Gate {
         )
     }
 
-    /// A refusal of one message shows that the destination works. It does not end a stop.
+    /// Handles a refusal of one message, which shows that the destination works. It does not end a stop.
     fn answered(&mut self, begun: Begun, now: Now) -> GateUpdate {
         self.answered_at = Some(now.uptime);
         self.failures = 0;
@@ -462,7 +463,7 @@ impl Gate {
         now: Now,
         jitter: f64,
     ) -> GateUpdate {
-        // Sends that left together are refused together: that is one refusal.
+        // Concurrent sends are refused together, so they count as one refusal.
         if !Self::before(begun, self.pause.map(|pause| pause.set_at)) {
             self.pauses = self.pauses.saturating_add(1);
         }
@@ -481,12 +482,12 @@ impl Gate {
         {
             stop.probe_at = now.mono + STOPPED_PROBE;
         }
-        // The destination has answered others since this message failed: the message may be the cause.
+        // The destination has answered others since this message failed, so the message may be the cause.
         let own_fault = failed_before
             .zip(self.answered_at)
             .is_some_and(|(failed, answered)| failed < answered);
         if let Some(breaker) = &mut self.breaker {
-            // Sends that were in flight when it opened end here too; they are no probes.
+            // Sends that were in flight when the breaker opened end here too; they are no probes.
             if begun.probe {
                 if !own_fault {
                     breaker.pause = (breaker.pause + breaker.pause / PROBE_GROWS).min(PROBE_MAX);
@@ -529,7 +530,7 @@ impl Gate {
         )
     }
 
-    /// Holds everything back for `pause`, an hour at most; a longer pause that is running stays.
+    /// Holds all messages back for `pause`, an hour at most. A longer pause that is running continues.
     fn pause_for(&mut self, pause: Duration, now: Now) -> Duration {
         let pause = pause.min(RETRY_AFTER_MAX);
         let ends_at = now.mono + pause;

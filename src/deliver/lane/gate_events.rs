@@ -1,5 +1,5 @@
-//! Acts on what changes at a lane's gate: stores and reports it, applies reloads and `destinations resume`, hands
-//! waiting messages to the fallback, and ends those that were tried for too long.
+//! Handles the changes of a lane's gate: stores and reports them, applies reloads and `destinations resume`.
+//! Reroutes waiting messages to the fallback, and ends those that were tried for too long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,20 @@ use crate::notices;
 use crate::store::{Expired, FallBack, Position};
 use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
-/// A failing lane looks again at messages that were tried, and so may have missed an earlier pass, this often.
+/// How often a failing lane checks messages again that were tried, because an earlier pass may have missed
+/// them.
 const PASS_EVERY: Duration = Duration::from_secs(10);
-/// Expiry is checked so many times within `retry_for`, but neither more often nor less often than these.
+/// Number of expiry checks within `retry_for`, with the shortest and longest time between two checks.
 const EXPIRY_CHECKS: u32 = 20;
 const EXPIRY_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// A pass begins again so much before the due time where the last one ended: ids of one millisecond are random.
+/// How long before the last due time of the previous pass a pass starts, because ids of one millisecond are
+/// random.
 const OVERLAP: Duration = Duration::from_secs(1);
 
-/// How far handing messages to the fallback has come.
+/// The progress of handing messages to the fallback.
 pub(super) struct Failover {
     which: Option<FallBack>,
-    /// Ranges of waiting messages that the pass under way has still to go through: severity, whether tried.
+    /// Ranges of waiting messages that the current pass has not read yet: severity, whether tried.
     ranges: Vec<(Severity, bool)>,
     position: Position,
     /// Where the last pass through untried critical messages ended.
@@ -47,7 +49,7 @@ impl Failover {
         }
     }
 
-    /// New messages may be waiting.
+    /// Starts a pass at once, because new messages may be waiting.
     pub(super) fn on_news(&mut self) {
         self.pass_at = Instant::now();
     }
@@ -69,7 +71,8 @@ impl Failover {
     }
 
     fn begin_range(&mut self) {
-        // What a stopped destination hands over waits no longer, so that each pass begins at the start.
+        // Messages of a stopped destination no longer wait after the handover, so each pass begins at the
+        // start.
         let continues = self.which == Some(FallBack::Critical)
             && self.ranges.last() == Some(&(Severity::Critical, false));
         self.position = match continues {
@@ -91,7 +94,7 @@ impl Failover {
 }
 
 impl Lane {
-    /// Handles what has changed at the gate since this was called last.
+    /// Handles the gate's changes since the last call.
     pub(super) async fn on_gate_change(&mut self) {
         let update = self.gate.take_update();
         if update.persist
@@ -117,8 +120,8 @@ impl Lane {
             Change::Stopped(reason) => {
                 self.emit_gate_state();
                 let text = format!(
-                    "Destination {} is stopped: {reason}. It is tried again every ten minutes; \
-                     `feedback-relay destinations resume {}` tries at once.",
+                    "Destination {} is stopped: {reason}. It is retried every ten minutes; \
+                     `feedback-relay destinations resume {}` retries at once.",
                     self.name, self.name
                 );
                 let subject = self.name.to_string();
@@ -131,7 +134,7 @@ impl Lane {
             }
             Change::WorksAgain => {
                 self.emit_gate_state();
-                self.prefetcher.look_now();
+                self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
                     tracing::warn!(destination = %self.name, %error, "failed to make retries due; they keep their times");
                 }
@@ -149,7 +152,7 @@ impl Lane {
         });
     }
 
-    /// A reload may have mended what was wrong: new limits, and a fresh start.
+    /// Applies new limits and releases the gate, because a reload may have fixed the fault.
     pub(super) async fn apply_reload(&mut self, settings: &Settings) {
         let Some(destination) = settings.destinations.get(&self.name) else {
             return;
@@ -166,7 +169,7 @@ impl Lane {
         self.on_gate_change().await;
     }
 
-    /// Applies `destinations resume`, which counts up in the store.
+    /// Applies `destinations resume`, which increments a counter in the store.
     pub(super) async fn check_resume(&mut self) {
         if !std::mem::take(&mut self.news) || !self.gate.with(|gate| gate.is_failing()) {
             return;
@@ -181,8 +184,8 @@ impl Lane {
         }
     }
 
-    /// Hands waiting messages over: while stopped all of them, while failing for too long the critical ones. Ends
-    /// those that were tried for too long. Returns whether there is more to do at once.
+    /// Reroutes waiting messages to the fallback: all while stopped, critical ones while failing for too long.
+    /// Ends messages that were tried for too long. Returns whether there is more to do at once.
     pub(super) async fn hand_over_waiting(&mut self) -> bool {
         if !self.gate.with(|gate| gate.is_failing()) {
             self.failover.which = None;
@@ -212,7 +215,8 @@ impl Lane {
         {
             FallBack::Critical
         } else {
-            // What a stopped destination may be probed with stays, or nothing would show that it works again.
+            // A stopped destination keeps a message to be probed with; otherwise nothing would show that it
+            // works again.
             return false;
         };
         let failover = &mut self.failover;
@@ -243,7 +247,7 @@ impl Lane {
             match store.fall_back(page.ids, &to, which).await {
                 Ok(0) => {}
                 Ok(count) => {
-                    tracing::warn!(destination = %self.name, fallback = %to, count, "sent to the fallback");
+                    tracing::warn!(destination = %self.name, fallback = %to, count, "rerouted deliveries to the fallback");
                 }
                 Err(error) => {
                     tracing::error!(destination = %self.name, %error, "failed to reroute deliveries to fallback");
@@ -305,7 +309,7 @@ impl Lane {
         let mut lost = expired.iter().filter(lost);
         let Some(first) = lost.next() else { return };
         let text = format!(
-            "{} deliveries to {} were given up, the first of them {}: {}. \
+            "{} deliveries to {} are dead, the first of them {}: {}. \
              `feedback-relay deliveries list --state dead` shows all such.",
             lost.count() + 1,
             self.name,

@@ -1,5 +1,5 @@
-//! Paces that several destinations share, because the platform counts what they send together: all that
-//! goes to one chat, all that one app sends. They outlive lines and reloads.
+//! Rate limits that several destinations share, because the platform counts their sends together: everything
+//! sent to one chat, everything that one app sends. They outlive lanes and reloads.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +9,15 @@ use tokio::time::Instant;
 use super::sliding_window::Window;
 use crate::destination::SharedPace;
 
-/// The windows of all shared paces by key. Clones share them.
+/// The windows of all shared rate limits by key. Clones share them.
 ///
-/// A key that no destination has any more keeps its window: they are as few as the chats that were
-/// ever configured while the process lives.
+/// A key without destinations keeps its window. There are at most as many keys as chats were configured during
+/// the life of the process.
 #[derive(Clone, Debug, Default)]
 pub(in crate::deliver) struct SharedLimits(Arc<Mutex<HashMap<String, Vec<Window>>>>);
 
 impl SharedLimits {
-    /// Begins one send within all of `paces`, or says when to ask again.
+    /// Begins one send within all of `paces`, or returns when to ask again.
     pub(super) fn begin(&self, paces: &[SharedPace], now: Instant) -> Result<(), Instant> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next_at = None;
@@ -33,7 +33,7 @@ impl SharedLimits {
         Ok(())
     }
 
-    /// What was begun was not sent after all.
+    /// Returns the permits of a send that was not made.
     pub(super) fn give_back(&self, paces: &[SharedPace], began: Instant) {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for pace in paces {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn destinations_on_one_chat_share_its_pace_and_others_do_not_wait_for_it() {
+    async fn rate_limit_is_shared_by_destinations_on_one_chat_only() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let (one, other) = ([pace("chat oc_1", 2, 1)], [pace("chat oc_2", 2, 1)]);
         assert_eq!(shared.begin(&one, start), Ok(()));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_paces_hold_and_a_refusal_uses_none_of_them() {
+    async fn all_shared_limits_apply_and_a_refusal_takes_none() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let both = [
             pace("chat oc_1", 1, 1),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_may_start_again() {
+    async fn returned_permit_may_be_taken_again() {
         let (shared, start) = (SharedLimits::default(), Instant::now());
         let one = [pace("chat oc_1", 1, 1)];
         assert_eq!(shared.begin(&one, start), Ok(()));

@@ -1,5 +1,6 @@
-//! The right to make one send. The sending task holds it and settles it with what the destination's answer says;
-//! dropped unsettled (nothing was sent, or the task panicked), it is as if the send had not begun.
+//! The permit for one send. The sending task holds it and settles it with what the answer says about the
+//! destination. If it is dropped unsettled (nothing was sent, or the task panicked), the send counts as not
+//! begun.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +23,7 @@ struct Inner {
 struct State {
     gate: Gate,
     update: GateUpdate,
-    /// Sends that ended since this was asked last.
+    /// Number of sends that ended since the last call of `take_ended`.
     ended: usize,
 }
 
@@ -39,7 +40,7 @@ impl SharedGate {
         }))
     }
 
-    /// Looks at the gate, or changes it.
+    /// Reads or changes the gate.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Gate) -> T) -> T {
         act(&mut self.state().gate)
     }
@@ -51,7 +52,7 @@ impl SharedGate {
         state.update.add(update);
     }
 
-    /// Begins one send. Its part of the limits shared with other lanes is taken.
+    /// Begins one send. Its share of the limits that lanes share has already been taken.
     pub(super) fn permit(&self, now: Now, limits: &LimitsTaken) -> Permit {
         Permit {
             begun: self.with(|gate| gate.begin(now)),
@@ -91,7 +92,7 @@ impl SharedGate {
     }
 }
 
-/// A part of the limits that several lanes share, taken for one send.
+/// A share of the limits that several lanes share, taken for one send.
 #[derive(Clone)]
 pub(in crate::deliver) struct LimitsTaken {
     pub(super) limits: SharedLimits,
@@ -100,13 +101,13 @@ pub(in crate::deliver) struct LimitsTaken {
 }
 
 impl LimitsTaken {
-    /// Returns it: nothing is sent.
+    /// Returns the share, because nothing is sent.
     pub(super) fn give_back(&self) {
         self.limits.give_back(&self.paces, self.at);
     }
 }
 
-/// See the module's header.
+/// The permit for one send. See the module's header.
 pub(in crate::deliver) struct Permit {
     gate: SharedGate,
     begun: Begun,
@@ -115,7 +116,7 @@ pub(in crate::deliver) struct Permit {
 }
 
 impl Permit {
-    /// The send has ended, and the answer says this about the destination.
+    /// Ends the send. `signal` is what the answer says about the destination.
     pub(in crate::deliver) fn settle(mut self, signal: &Signal, now: Now, jitter: f64) {
         self.settled = true;
         let begun = self.begun;

@@ -1,9 +1,8 @@
-//! What a line holds and has not begun: asked of the store beside the sends, so that these need not wait for
-//! a commit.
+//! Prefetches deliveries for a lane from the store while sends run, so that no send has to wait for a commit.
 //!
-//! As many are leased as may start, and the more beyond that the more ended during the last lease: a fast
-//! destination always finds the next one ready, and for a slow one nothing waits in memory that could wait in the
-//! store.
+//! A lane leases as many deliveries as may start. If sends ended during the last lease, it leases that many
+//! times [`READY_FOR_EACH`] more. So a fast destination always finds the next delivery ready. A slow one keeps
+//! nothing in memory that could wait in the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,65 +17,68 @@ use crate::destination::{Destination, SharedPace};
 use crate::model::{Clock, DestinationName, Lease, Timestamp};
 use crate::store::{Store, Work};
 
-/// A lane that has work polls at least this often: due times are by the wall clock, which may jump.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// A lane without work polls this often: wakeups bring it news, and this finds leases that were never closed.
+/// A lane that has work polls at least this often, because due times are wall times and the wall clock may
+/// jump.
+pub(super) const POLL_AGAIN: Duration = Duration::from_secs(1);
+/// A lane without work polls this often. Wakeups announce new work; the poll finds leases that were never
+/// closed.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
-/// A lease lasts at least this long; longer where two time limits of a send are longer.
+/// The shortest lease. It is longer where two time limits of a send are longer.
 const LEASE_MIN: Duration = Duration::from_secs(60);
 /// The shortest pause after a poll that found nothing.
 const SOON: Duration = Duration::from_millis(20);
-/// How long a lane pauses when the store does not answer.
+/// The pause of a lane after the store has failed to answer.
 pub(super) const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// What was not begun within this is given back: it may have been erased since, or another be more urgent.
+/// Prefetched deliveries that were not begun within this time are released. They may have been erased since, or
+/// another delivery may be more urgent.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// For each send that ended during a look so many are made ready: what ends during this one and, because the next
-/// begins when half has gone, during that, and as much again because the store answers by fits and starts.
+/// Deliveries to prefetch for each send that ended during a poll. Two cover this poll and the next, which
+/// starts when half are used. Two more are for varying commit latency.
 pub(in crate::deliver) const READY_FOR_EACH: usize = 4;
-/// No more than this.
+/// The largest number of prefetched deliveries.
 const READY_MAX: usize = 256;
-/// No more than have so many bytes of words, by the mean of what came last.
+/// The largest size of prefetched events in bytes, estimated by the mean size of the last poll.
 const READY_BYTES_MAX: usize = 4 << 20;
 
-/// A delivery that may start.
+/// A prefetched delivery, which may start.
 pub(in crate::deliver) struct Prefetched {
     pub(in crate::deliver) lease: Arc<Lease<Work>>,
-    /// Its part of the limits that lanes share.
+    /// Its share of the limits that lanes share.
     pub(in crate::deliver) limits: LimitsTaken,
-    /// When it came.
+    /// When it was leased.
     since: Instant,
 }
 
-/// What a look brought.
+/// The result of a poll.
 struct Looked {
     leases: Vec<Lease<Work>>,
     limits: LimitsTaken,
-    /// If nothing: how long there will be nothing.
+    /// If there are no leases: how long nothing will be due.
     pause: Duration,
 }
 
-/// Leases for one line.
+/// Prefetches deliveries for one lane.
 pub(in crate::deliver) struct Prefetcher {
     name: DestinationName,
     store: Store,
     shared: SharedLimits,
     ready: VecDeque<Prefetched>,
-    /// At most one.
-    looking: JoinSet<Looked>,
-    /// There is nothing to look for before this.
-    look_at: Instant,
-    /// Sends that ended while the store was asked.
+    /// The running poll, at most one.
+    polling: JoinSet<Looked>,
+    /// The next poll is not before this time.
+    poll_at: Instant,
+    /// Number of sends that ended during the current poll.
     ended: usize,
-    /// The same of the last time.
+    /// Number of sends that ended during the last poll.
     ended_last: usize,
-    /// The mean size of what came last.
+    /// The mean size of the events of the last poll, in bytes.
     bytes_each: usize,
     /// Whether something may have changed since the last poll found nothing.
     news: bool,
     /// Counts probes.
     turn: usize,
-    /// How long the last poll said there would be nothing.
+    /// How long nothing was due according to the last poll.
     idle_for: Duration,
 }
 
@@ -91,8 +93,8 @@ impl Prefetcher {
             store,
             shared,
             ready: VecDeque::new(),
-            looking: JoinSet::new(),
-            look_at: Instant::now(),
+            polling: JoinSet::new(),
+            poll_at: Instant::now(),
             ended: 0,
             ended_last: 0,
             bytes_each: 0,
@@ -102,31 +104,31 @@ impl Prefetcher {
         }
     }
 
-    /// There may be new work.
-    pub(in crate::deliver) fn look_now(&mut self) {
-        self.look_at = Instant::now();
+    /// Polls at once, because there may be new work.
+    pub(in crate::deliver) fn poll_now(&mut self) {
+        self.poll_at = Instant::now();
         self.news = true;
     }
 
-    /// So many sends have ended.
+    /// Counts sends that have ended.
     pub(in crate::deliver) fn sends_ended(&mut self, count: usize) {
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             self.ended += count;
         }
     }
 
-    /// Whether anything waits here, which goes stale.
+    /// Returns whether no prefetched delivery waits, which could become stale.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
 
-    /// The next that may start, if it is there.
+    /// Returns the next delivery that may start, if there is one.
     pub(in crate::deliver) fn take_next(&mut self) -> Option<Prefetched> {
         self.ready.pop_front()
     }
 
-    /// What waits here in vain: for too long, or under a lease that does not last until `until`. That is asked too,
-    /// for leases end by the wall clock, which may jump.
+    /// Removes stale deliveries: those that have waited for too long or whose lease ends before `until`. The
+    /// lease is checked too, because leases end by the wall clock, which may jump.
     pub(in crate::deliver) fn take_stale(&mut self, until: Timestamp) -> Vec<Prefetched> {
         let now = Instant::now();
         let fresh = |one: &Prefetched| now < one.since + FRESH_FOR && one.lease.until > until;
@@ -134,20 +136,20 @@ impl Prefetcher {
         self.take(stale)
     }
 
-    /// Ends the work: what the store answers still comes too, and nobody will begin any of it.
+    /// Ends the prefetching. Waits for a running poll and returns all deliveries, none of which will begin.
     pub(super) async fn end(&mut self) -> Vec<Prefetched> {
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             self.answered().await;
         }
         self.take_all()
     }
 
-    /// All that waits here.
+    /// Removes all prefetched deliveries.
     pub(in crate::deliver) fn take_all(&mut self) -> Vec<Prefetched> {
         self.take(self.ready.len())
     }
 
-    /// The first ones, which were not begun: the destination is not as fast as it was.
+    /// Removes the first `count` deliveries. They were not begun, so the destination now counts as slow.
     fn take(&mut self, count: usize) -> Vec<Prefetched> {
         if count > 0 {
             self.ended_last = 0;
@@ -155,9 +157,10 @@ impl Prefetcher {
         self.ready.drain(..count).collect()
     }
 
-    /// Asks the store, unless it is being asked, for as many as may start, and of those that may follow
-    /// for what a fast destination will be ready for until the next answer. Returns when to do so again at the latest.
-    pub(in crate::deliver) fn look(
+    /// Starts a poll unless one is running. It leases as many deliveries as may start. Of those that may follow,
+    /// it leases what a fast destination uses until the next answer. Returns after how long to call it again at
+    /// the latest.
+    pub(in crate::deliver) fn poll(
         &mut self,
         wanted: Wanted,
         destination: &dyn Destination,
@@ -168,7 +171,7 @@ impl Prefetcher {
             may_follow,
             probe,
         } = wanted;
-        if !self.looking.is_empty() {
+        if !self.polling.is_empty() {
             return IDLE;
         }
         let ahead = (self.ended_last * READY_FOR_EACH)
@@ -176,18 +179,18 @@ impl Prefetcher {
             .min(READY_BYTES_MAX / self.bytes_each.max(1));
         let count = may_start + ahead.min(may_follow);
         let count = count.saturating_sub(self.ready.len());
-        // Not before half of what was ready has gone: several at once, rather than one after the other.
+        // The lane waits until half of the prefetched deliveries are used, so that each poll leases several.
         if count == 0 || count < self.ready.len() {
             return IDLE;
         }
-        let pause = self.look_at.saturating_duration_since(Instant::now());
+        let pause = self.poll_at.saturating_duration_since(Instant::now());
         if !pause.is_zero() {
             return pause;
         }
         self.turn = self.turn.wrapping_add(usize::from(probe));
-        let look = Poll {
+        let poll = Poll {
             probe: probe.then_some(self.turn),
-            // Only time has passed: a look at the due times is cheaper than a lease.
+            // Only time has passed, and reading the due times is cheaper than a lease.
             due_first: !std::mem::take(&mut self.news) && self.idle_for < IDLE,
             name: self.name.clone(),
             store: self.store.clone(),
@@ -197,32 +200,32 @@ impl Prefetcher {
             clock: Arc::clone(clock),
         };
         self.ended = 0;
-        // News that comes while it polls is polled afterwards.
-        self.look_at = Instant::now() + IDLE;
-        self.looking.spawn(async move { look.run(count).await });
+        // Wakeups during this poll cause another poll afterwards.
+        self.poll_at = Instant::now() + IDLE;
+        self.polling.spawn(async move { poll.run(count).await });
         IDLE
     }
 
-    /// Resolves when the store has answered; never while it is not being asked.
+    /// Resolves when the store has answered; never while no poll runs.
     pub(in crate::deliver) async fn answered(&mut self) {
-        let Some(looked) = self.looking.join_next().await else {
+        let Some(polled) = self.polling.join_next().await else {
             return std::future::pending().await;
         };
         let now = Instant::now();
-        let Ok(looked) = looked else {
-            self.look_at = now + STORE_PAUSE;
+        let Ok(polled) = polled else {
+            self.poll_at = now + STORE_PAUSE;
             return;
         };
         let Looked {
             leases,
             limits,
             pause,
-        } = looked;
+        } = polled;
         self.idle_for = pause;
         self.ended_last = self.ended;
         self.bytes_each = mean_bytes(&leases);
-        let news = self.look_at <= now;
-        self.look_at = match leases.is_empty() && !news {
+        let news = self.poll_at <= now;
+        self.poll_at = match leases.is_empty() && !news {
             true => now + pause,
             false => now,
         };
@@ -236,7 +239,7 @@ impl Prefetcher {
     }
 }
 
-/// The mean size of the events' words.
+/// Returns the mean size of the events' bodies in bytes.
 fn mean_bytes(leases: &[Lease<Work>]) -> usize {
     let bodies = leases
         .iter()
@@ -245,12 +248,12 @@ fn mean_bytes(leases: &[Lease<Work>]) -> usize {
     bytes / leases.len().max(1)
 }
 
-/// How much a lane can use.
+/// How many deliveries a lane can use.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::deliver) struct Wanted {
-    /// Sends that may start now.
+    /// Number of sends that may start now.
     pub(in crate::deliver) may_start: usize,
-    /// Sends that may follow them.
+    /// Number of sends that may follow them.
     pub(in crate::deliver) may_follow: usize,
     /// Whether the one send is a probe.
     pub(in crate::deliver) probe: bool,
@@ -264,7 +267,7 @@ struct Poll {
     paces: Vec<SharedPace>,
     lasts: Duration,
     clock: Arc<dyn Clock>,
-    /// The turn of a probe.
+    /// The number of the probe; `None` if this is no probe.
     probe: Option<usize>,
     /// Whether to lease only if something is due.
     due_first: bool,
@@ -288,15 +291,15 @@ impl Poll {
         }
     }
 
-    /// Leases at most `count` due deliveries, or says when to poll again.
+    /// Leases at most `count` due deliveries, or returns when to poll again.
     async fn lease(&self, count: usize, at: Instant) -> Result<Vec<Lease<Work>>, Duration> {
         if self.due_first || !self.paces.is_empty() {
             let pause = self.until_next_due().await?;
-            // A probe is due whatever its due time says.
+            // A probe may start whatever the due times are.
             if !pause.is_zero() && (self.probe.is_none() || pause == IDLE) {
                 return match self.due_first {
                     true => Err(pause),
-                    // Leases nothing, but what was leased and never closed becomes due again.
+                    // Leases nothing, but makes expired leases due again.
                     false => self.lease_due(0).await,
                 };
             }
@@ -304,10 +307,11 @@ impl Poll {
         if self.paces.is_empty() {
             return self.lease_due(count).await;
         }
-        // Only what is due takes from what is shared; one by one, so that other lanes get their turn.
+        // Only due deliveries take from shared limits. They take one by one, so that other lanes get their
+        // turn.
         self.shared
             .begin(&self.paces, at)
-            .map_err(|next_at| next_at.duration_since(at).min(LOOK_AGAIN))?;
+            .map_err(|next_at| next_at.duration_since(at).min(POLL_AGAIN))?;
         let leases = self.lease_due(1).await;
         if leases.is_err() {
             self.shared.give_back(&self.paces, at);
@@ -315,7 +319,7 @@ impl Poll {
         leases
     }
 
-    /// As [`lease`](Self::lease), whatever other lanes send.
+    /// Leases as [`lease`](Self::lease) does, regardless of other lanes.
     async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
         let leased = match self.probe {
             Some(turn) if count > 0 => {
@@ -326,22 +330,22 @@ impl Poll {
         };
         match leased {
             Ok(leases) if leases.is_empty() => Err(match self.until_next_due().await {
-                // It was due, and another took it; or the clock moved.
+                // Another lane took the due delivery, or the clock moved.
                 Ok(pause) => pause.max(SOON),
                 Err(pause) => pause,
             }),
             Ok(leases) => Ok(leases),
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "cannot look for due deliveries");
+                tracing::error!(destination = %self.name, %error, "failed to poll for due deliveries");
                 Err(STORE_PAUSE)
             }
         }
     }
 
-    /// Zero if something is due. `Err`: the store does not answer.
+    /// Returns the time until the next delivery is due; zero if one is due. `Err`: the store does not answer.
     async fn until_next_due(&self) -> Result<Duration, Duration> {
         match self.store.next_due_at(&self.name).await {
-            Ok(Some(due_at)) => Ok(due_at.since(self.clock.now()).min(LOOK_AGAIN)),
+            Ok(Some(due_at)) => Ok(due_at.since(self.clock.now()).min(POLL_AGAIN)),
             Ok(None) => Ok(IDLE),
             Err(_) => Err(STORE_PAUSE),
         }

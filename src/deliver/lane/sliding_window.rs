@@ -1,4 +1,4 @@
-//! How many sends may still start within one pace: a window that slides over the latest starts.
+//! A sliding window over the latest sends: counts how many may still start within one rate limit.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use tokio::time::Instant;
 
 use crate::destination::RateLimit;
 
-/// The most sends that one pace remembers; a pace of more is kept as an equal one over a shorter span.
+/// The most sends that one window remembers. A larger rate limit is kept as an equal one over a shorter time.
 const REMEMBERED_MAX: u32 = 1000;
 
-/// Sends within one pace.
+/// The sends within one rate limit.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     pace: RateLimit,
-    /// Starts within the last span, oldest first, at most as many as the pace allows.
+    /// Starts within the last window, oldest first, at most as many as the rate limit allows.
     starts: VecDeque<Instant>,
 }
 
 impl Window {
-    /// Nothing has started yet.
+    /// Builds an empty window.
     pub(super) fn new(pace: RateLimit) -> Self {
         Self {
             pace: remembered(pace),
@@ -27,7 +27,7 @@ impl Window {
         }
     }
 
-    /// The pace as it is kept.
+    /// Returns the rate limit as it is kept.
     pub(super) const fn pace(&self) -> RateLimit {
         self.pace
     }
@@ -43,12 +43,12 @@ impl Window {
             .count()
     }
 
-    /// How many may start now.
+    /// Returns the number of sends that may start now.
     pub(super) fn free(&self, now: Instant) -> usize {
         self.limit().saturating_sub(self.used(now))
     }
 
-    /// When the next send may start, if not now.
+    /// Returns when the next send may start; `None` if it may start now.
     pub(super) fn next_at(&self, now: Instant) -> Option<Instant> {
         if self.free(now) > 0 {
             return None;
@@ -58,7 +58,7 @@ impl Window {
         Some(*oldest + self.pace.per)
     }
 
-    /// So many start now.
+    /// Counts `count` sends that start now.
     pub(super) fn add(&mut self, count: usize, now: Instant) {
         self.starts
             .extend(std::iter::repeat_n(now, count.min(self.limit())));
@@ -66,7 +66,7 @@ impl Window {
         self.starts.drain(..surplus);
     }
 
-    /// One that was to start at `began` does not.
+    /// Removes a send that was to start at `began` and did not.
     pub(super) fn give_back(&mut self, began: Instant) {
         if let Some(own) = self.starts.iter().rposition(|start| *start == began) {
             self.starts.remove(own);
@@ -74,8 +74,8 @@ impl Window {
     }
 }
 
-/// The pace as it is kept: never looser, and with a short memory. A million an hour becomes a
-/// thousand each 3.6 s.
+/// Returns the rate limit as it is kept: never looser, and with few sends to remember. A million an hour
+/// becomes a thousand each 3.6 s.
 fn remembered(pace: RateLimit) -> RateLimit {
     let count = pace.count.max(1);
     let parts = count.div_ceil(REMEMBERED_MAX);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_huge_pace_is_kept_in_a_short_memory_and_not_loosened() {
+    fn huge_rate_limit_is_kept_compactly_and_not_loosened() {
         let hour = Duration::from_secs(3600);
         let pace = remembered(RateLimit {
             count: 1_000_001,

@@ -9,7 +9,7 @@ const POLICY: RetryPolicy = RetryPolicy {
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
-/// Before attempt number `attempt`, if all before it failed.
+/// Returns the state before attempt number `attempt` if all before it failed.
 fn tried(attempt: u32) -> Tried<'static> {
     Tried {
         failures: attempt - 1,
@@ -41,7 +41,7 @@ fn in_ms(millis: u64, form: Form) -> Verdict {
 }
 
 #[test]
-fn the_schedule_is_two_seconds_then_thrice_as_long_up_to_five_minutes() {
+fn backoff_starts_at_two_seconds_and_triples_to_five_minutes() {
     for (attempt, seconds) in [
         (1, 2),
         (2, 6),
@@ -69,7 +69,7 @@ fn the_schedule_is_two_seconds_then_thrice_as_long_up_to_five_minutes() {
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_at_once_only_where_a_repeat_is_recognised() {
+fn lost_answer_is_repeated_at_once_if_repeats_are_recognised() {
     assert_eq!(
         POLICY.verdict(&ambiguous(), tried(1), NOW, 0.0),
         in_ms(2000, Form::Full)
@@ -89,7 +89,7 @@ fn a_lost_answer_is_asked_for_again_at_once_only_where_a_repeat_is_recognised() 
 }
 
 #[test]
-fn a_refused_form_is_followed_by_the_next_plainer_one_at_once_and_after_the_last_by_death() {
+fn refused_form_degrades_at_once_until_none_is_left() {
     let refused = Outcome::Degrade {
         reason: "bad card".into(),
     };
@@ -120,7 +120,7 @@ fn a_refused_form_is_followed_by_the_next_plainer_one_at_once_and_after_the_last
 }
 
 #[test]
-fn an_unknown_refusal_is_degraded_and_in_the_plainest_form_retried() {
+fn unknown_refusal_degrades_and_plainest_form_is_retried() {
     let unknown = Outcome::Unknown {
         reason: "code 230101".into(),
     };
@@ -180,7 +180,7 @@ fn lost_answers_end_as_unconfirmed_where_no_repeat_is_recognised() {
 }
 
 #[test]
-fn outcome_of_one_message_is_told_from_that_of_its_destination() {
+fn signal_distinguishes_message_and_destination_faults() {
     let reason = || "no".to_owned();
     let of = |outcome: &Outcome, form| signal(outcome, Tried { form, ..tried(1) });
     let failed = Signal::Failed {
@@ -202,7 +202,7 @@ fn outcome_of_one_message_is_told_from_that_of_its_destination() {
 }
 
 #[test]
-fn what_is_done_is_done_and_what_was_tried_for_too_long_is_dead() {
+fn verdict_is_done_after_success_and_dead_after_retry_for() {
     assert_eq!(
         POLICY.verdict(&Outcome::Delivered, tried(9), NOW, 0.0),
         Verdict::Done

@@ -1,12 +1,12 @@
-//! From a message as custom bots take it to what the API takes: the card or content as a string, and a
-//! post without the envelope that only bots know.
+//! Converts a message for custom bots to the API's shape: the card or content as a string, and a post without
+//! the envelope that only bots use.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::feishu::messages::Content;
 
-/// The API's form of a message; `None` if it is no message of the feishu family.
+/// Returns the API's form of a message; `None` if it is no message of the feishu family.
 pub(super) fn of(payload: &str) -> Option<Content> {
     #[derive(Deserialize)]
     struct Written<'a> {
@@ -21,7 +21,7 @@ pub(super) fn of(payload: &str) -> Option<Content> {
         #[serde(borrow)]
         post: &'a RawValue,
     }
-    // Raw, so that what a retry repeats is byte for byte what was rendered first.
+    // Raw, so that a retry repeats the first rendering byte for byte.
     let written: Written<'_> = serde_json::from_str(payload).ok()?;
     let content = match written.msg_type.as_str() {
         "interactive" => written.card?,
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_as_the_api_takes_it() {
+    fn each_form_is_converted_to_the_api_shape() {
         for (payload, msg_type, content) in [
             (
                 r#"{"msg_type":"interactive","card":{"schema":"2.0","b":"白\n\"屏\""}}"#,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_none() {
+    fn invalid_message_is_rejected() {
         for payload in [
             "[]",
             "{}",

@@ -1,5 +1,4 @@
-//! What an answer to an app's message comes to: the platform's table of codes, and what this destination knows
-//! beyond it of the place it speaks in.
+//! Reads the answer to an app's message: by the platform's table of codes, and by where this destination sends.
 
 use super::super::Place;
 use super::super::answer::Reading;
@@ -10,14 +9,14 @@ use crate::feishu::{To, Urgent};
 use crate::model::Outcome;
 use crate::net::{Answer, Redactor, with_quote};
 
-/// What a call does.
+/// The purpose of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// It makes a message.
+    /// Creates a message.
     Create,
-    /// It answers one.
+    /// Replies to a message.
     Reply,
-    /// It changes a card.
+    /// Updates a card.
     Update,
 }
 
@@ -31,24 +30,24 @@ impl Doing {
     }
 }
 
-/// What was asked of the platform, as far as its answer is judged by it.
+/// The facts about a call that its answer is judged by.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     /// How the answer is read.
     pub(super) reading: Reading<'a>,
-    /// What the call does.
+    /// The purpose of the call.
     pub(super) doing: Doing,
-    /// Where the destination speaks.
+    /// Where the destination sends.
     pub(super) to: &'a To,
 }
 
 impl Asked<'_> {
-    /// Whether the message that was to be answered or changed is gone: recalled, deleted, unknown.
+    /// Returns whether the message to reply to or to update is gone: recalled, deleted or unknown.
     pub(super) fn target_is_gone(&self, said: &Said) -> bool {
         said.code != 0 && said.meaning.class == Class::Gone && self.doing != Doing::Create
     }
 
-    /// What the answer means.
+    /// Returns the outcome that the answer means.
     pub(super) fn outcome(&self, answer: &Answer, said: Option<&Said>) -> Outcome {
         let Some(said) = said else {
             return self.reading.by_status(answer);
@@ -80,14 +79,14 @@ impl Asked<'_> {
             }
             (Class::Receiver, To::Chat(_)) => stop("there is no such chat; check `chat_id`"),
             (Class::Receiver, To::Person(_)) => {
-                stop("there is no such person; `user` is the open id that this very app knows")
+                stop("there is no such person; `user` must be an open id of this app")
             }
-            // Whom it speaks to is not mentioned: it is the destination that is wrong.
+            // A person as the receiver is not mentioned, so the destination is wrong and not the message.
             (Class::Person, To::Person(_)) if code == 230_013 => stop(
                 "the person is outside the app's availability; widen it in the console and publish a version",
             ),
             (Class::Person, To::Person(_)) if meaning.inner.is_none() => stop(&format!(
-                "{}; `user` is the open id that this very app knows",
+                "{}; `user` must be an open id of this app",
                 meaning.says
             )),
             _ => refusal.outcome(answer, &self.reading),
@@ -95,11 +94,11 @@ impl Asked<'_> {
     }
 }
 
-/// Why people were not rung. Source: doc "发送应用内加急", "发送短信加急".
+/// Returns why urgent notifications failed. Source: doc "发送应用内加急", "发送短信加急".
 pub(super) fn why_not_rung(said: &Said, how: Urgent, redactor: &Redactor) -> String {
     let says = match said.meaning.class {
         Class::Stop(Cause::Scope) => format!(
-            "the app lacks a permission, or the chat lets only its managers ring people; add {} in the console \
+            "the app lacks a permission, or the chat allows urgent messages by its managers only; add {} in the console \
              and publish a version",
             said.scopes.as_deref().unwrap_or_else(|| how.scope())
         ),

@@ -1,4 +1,4 @@
-//! What is sent, what each code means, and who is rung.
+//! Tests of the requests, the meaning of each code, and urgent notifications.
 
 use jiff::tz::TimeZone;
 
@@ -30,7 +30,7 @@ fn kind(to: To, urgent: Option<Urgent>) -> Settings {
     })
 }
 
-/// The platform, which first grants a token, and the destination.
+/// Starts a fake platform, which first grants a token, and builds the destination.
 fn at(replies: Vec<Reply>, settings: &Settings) -> (Fake, std::sync::Arc<dyn Destination>) {
     let token = r#"{"code":0,"msg":"ok","tenant_access_token":"t-secret","expire":7200}"#;
     let mut all = vec![Reply::of(200, token)];
@@ -68,7 +68,7 @@ async fn put(
     destination.send(message).await
 }
 
-/// Sends one message to a platform that replies so.
+/// Sends one message to a platform that answers with `reply`.
 async fn ask(to: To, place: Place<'_>, form: Form, reply: Reply) -> Sent {
     let (_fake, destination) = at(vec![reply], &kind(to, None));
     let body = if form == Form::Text { TEXT } else { CARD };
@@ -80,7 +80,7 @@ fn json(got: &Got) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_card_goes_as_a_string_under_the_deliverys_id() {
+async fn card_is_sent_as_string_with_delivery_id() {
     let (fake, destination) = at(vec![Reply::of(200, MADE)], &kind(chat(), None));
     let sent = put(destination.as_ref(), (Form::Full, CARD), Place::New, &[]).await;
     assert_eq!(sent.outcome, Outcome::Delivered);
@@ -106,7 +106,7 @@ async fn a_card_goes_as_a_string_under_the_deliverys_id() {
 }
 
 #[tokio::test]
-async fn a_message_to_a_person_an_answer_and_a_change() {
+async fn message_reply_and_update_use_their_own_calls() {
     let handle = MessageHandle("om_9".into());
     let person = kind(To::Person("ou_1".into()), None);
     let (fake, destination) = at(vec![Reply::of(200, MADE)], &person);
@@ -145,7 +145,7 @@ async fn a_message_to_a_person_an_answer_and_a_change() {
     assert_eq!(fake.got().len(), 4, "text cannot take the place of a card");
 }
 
-/// Code, and what it means for a new rich message and for plain text.
+/// Code, and its outcome for a new rich message and for plain text.
 const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),
@@ -216,7 +216,7 @@ async fn what_each_code_means() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_twice_is_for_a_later_try() {
+async fn token_refused_twice_is_retried_later() {
     for code in [99_991_663, 99_991_664, 99_991_671] {
         let body = format!(r#"{{"code":{code}}}"#);
         let token = r#"{"code":0,"tenant_access_token":"t-2","expire":7200}"#;
@@ -301,7 +301,7 @@ async fn reasons_say_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_changed_any_more_is_let_go() {
+async fn update_of_an_old_message_is_rejected() {
     let handle = MessageHandle("om_9".into());
     for (code, kind) in [
         (230_001, Rejected),
@@ -321,7 +321,7 @@ async fn what_cannot_be_changed_any_more_is_let_go() {
 }
 
 #[tokio::test]
-async fn an_answer_to_what_is_gone_is_said_anew() {
+async fn reply_to_a_recalled_message_is_sent_as_new() {
     let handle = MessageHandle("om_9".into());
     for body in [
         r#"{"code":230011}"#,
@@ -340,7 +340,7 @@ async fn an_answer_to_what_is_gone_is_said_anew() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_the_platforms_and_answers_that_are_lost() {
+async fn foreign_and_lost_answers_are_classified() {
     for (reply, kind) in [
         (Reply::of(502, "<html>"), Retry),
         (Reply::of(500, r#"{"code":0}"#), Retry),
@@ -429,7 +429,7 @@ fn people(ids: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_mentioned_are_rung_once_the_message_is_made() {
+async fn urgent_notification_follows_the_message() {
     let rung = Reply::of(200, r#"{"code":0,"data":{"invalid_user_id_list":[]}}"#);
     let replies = vec![Reply::of(200, MADE), rung];
     let (fake, destination) = at(replies, &kind(chat(), Some(Urgent::Phone)));
@@ -445,7 +445,7 @@ async fn the_mentioned_are_rung_once_the_message_is_made() {
 }
 
 #[tokio::test]
-async fn a_ring_that_fails_changes_nothing_of_the_message() {
+async fn failed_urgent_notification_keeps_the_outcome() {
     for (reply, words) in [
         (Reply::of(400, r#"{"code":230024,"msg":"x"}"#), "quota"),
         (Reply::of(400, r#"{"code":230023}"#), "200 unread"),
@@ -477,7 +477,7 @@ async fn a_ring_that_fails_changes_nothing_of_the_message() {
 }
 
 #[tokio::test]
-async fn nobody_is_rung_without_cause() {
+async fn urgent_notification_needs_setting_mentions_and_success() {
     let handle = MessageHandle("om_9".into());
     let one = people(&["ou_1"]);
     for (urgent, place, rings, reply) in [
@@ -493,7 +493,7 @@ async fn nobody_is_rung_without_cause() {
 }
 
 #[tokio::test]
-async fn what_it_says_of_itself() {
+async fn properties_are_as_documented() {
     let (_fake, destination) = at(Vec::new(), &kind(chat(), None));
     assert_eq!(destination.kind(), "feishu-app");
     assert!(destination.recognises_repeats() && destination.keeps_handles());

@@ -1,4 +1,4 @@
-//! Signatures against the vectors, and what each code means.
+//! Tests of signatures against the vectors, and of the meaning of each code.
 
 use jiff::tz::TimeZone;
 
@@ -31,7 +31,7 @@ fn the_vectors_of_the_custom_bot_hold() {
 const OK: &str = r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#;
 
 #[tokio::test]
-async fn a_message_is_signed_when_it_is_sent_and_otherwise_as_it_was() {
+async fn message_is_signed_at_send_and_otherwise_unchanged() {
     let fake = Fake::start(vec![Reply::of(200, OK)]);
     let body = r#"{"msg_type":"text","content":{"text":"白屏 \u4e00"}}"#;
     for secret in [None, Some("demo")] {
@@ -54,7 +54,7 @@ async fn a_message_is_signed_when_it_is_sent_and_otherwise_as_it_was() {
     );
 }
 
-/// Code, and what it means for a rich message and for plain text.
+/// Code, and its outcome for a rich message and for plain text.
 const CODES: &[(i64, OutcomeKind, OutcomeKind)] = &[
     (0, Delivered, Delivered),
     (1, Retry, Retry),
@@ -216,7 +216,7 @@ async fn hints_are_read_from_the_answer() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_no_object_is_not_sent() {
+async fn oversized_or_invalid_message_is_not_sent() {
     let fake = Fake::start(vec![Reply::of(200, OK)]);
     let destination = build(&settings(unsigned(&fake.url("/"))), None).unwrap();
     let body = |bytes: usize| format!(r#"{{"x":"{}"}}"#, "x".repeat(bytes - 8));
@@ -235,7 +235,7 @@ async fn what_is_too_large_or_no_object_is_not_sent() {
 }
 
 #[tokio::test]
-async fn images_become_keys_by_an_apps_credentials() {
+async fn images_are_uploaded_by_the_configured_app() {
     let kind = KindSettings::FeishuBot {
         url: Secret::new("http://x/"),
         secret: None,

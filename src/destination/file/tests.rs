@@ -1,4 +1,4 @@
-//! On a real disk.
+//! Tests on a real disk.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -19,7 +19,7 @@ async fn kind_of_send(path: &Path, body: &str) -> OutcomeKind {
 }
 
 #[tokio::test]
-async fn a_line_is_an_object_with_the_deliverys_id_in_a_file_of_the_owners() {
+async fn line_starts_with_delivery_id_in_an_owner_only_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/feedback.jsonl");
     for body in [
@@ -45,7 +45,7 @@ async fn a_line_is_an_object_with_the_deliverys_id_in_a_file_of_the_owners() {
 }
 
 #[tokio::test]
-async fn a_line_that_a_crash_cut_spoils_no_other() {
+async fn line_cut_by_a_crash_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("feedback.jsonl");
     std::fs::write(&path, "{\"id\":\"dlv_1\"}\n{\"id\":\"dlv_2\",\"da").unwrap();
@@ -56,7 +56,7 @@ async fn a_line_that_a_crash_cut_spoils_no_other() {
 }
 
 #[tokio::test]
-async fn many_writers_mix_no_lines() {
+async fn concurrent_writers_do_not_mix_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("feedback.jsonl");
     // Two destinations on one file, as an old and a new configuration are for a while.
@@ -80,7 +80,7 @@ async fn many_writers_mix_no_lines() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_moved_away_is_made_anew() {
+async fn moved_file_is_created_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("feedback.jsonl");
     let destination = at(&path);
@@ -93,7 +93,7 @@ async fn a_file_that_is_moved_away_is_made_anew() {
 }
 
 #[tokio::test]
-async fn what_the_disk_refuses_is_tried_again() {
+async fn disk_error_is_retried() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(
         kind_of_send(Path::new("/dev/full"), "{}").await,
@@ -105,13 +105,13 @@ async fn what_the_disk_refuses_is_tried_again() {
         kind_of_send(&file.join("below"), "{}").await,
         OutcomeKind::Retry
     );
-    // Not the file's fault.
+    // The file is not at fault.
     assert_eq!(kind_of_send(&file, "[]").await, OutcomeKind::Rejected);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
 }
 
 #[test]
-fn half_a_line_is_a_failure() {
+fn partial_write_is_an_error() {
     let mut room = [0; 4];
     let error = write(&mut room.as_mut_slice(), b"12345").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -135,7 +135,7 @@ async fn a_lock_that_another_program_holds_is_retried() {
 }
 
 #[tokio::test]
-async fn a_path_that_takes_no_lines_stops_the_destination() {
+async fn unwritable_kind_of_file_stops_the_destination() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

@@ -1,6 +1,6 @@
-//! Makes an image that Slack cannot show into one that it can. This is the one place where images are
-//! decoded, and a stranger made them: so within limits that are looked at before anything is, few at a
-//! time, and aside from the threads that serve.
+//! Converts images that Slack cannot show. This is the only place where images are decoded, and strangers made
+//! them. So limits are checked before decoding, few images are decoded at a time, and the work runs on threads
+//! of its own.
 
 use std::io::Cursor;
 
@@ -11,30 +11,29 @@ use tokio::sync::Semaphore;
 
 use crate::model::ImageFormat;
 
-/// The widest and highest that is decoded.
+/// The largest width and height that is decoded, in pixels.
 const SIDE_MAX: u32 = 10_000;
-/// What decoding may take of memory. A PNG of 190 kB can unfold to 200 MB.
+/// The memory that decoding may use, in bytes. A PNG of 190 kB can decode to 200 MB.
 const DECODED_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Below this, text on a screen shows what JPEG does to it.
+/// Below this quality, JPEG artefacts are visible in text of screenshots.
 const JPEG_QUALITY: u8 = 90;
 
-/// Two at once, in the whole process: each takes a thread and its memory.
+/// Allows two conversions at once in the whole process, because each takes a thread and its memory.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// An image that Slack shows, and the end of its name.
+/// An image that Slack can show, and its file name extension.
 #[derive(Debug)]
 pub(super) struct Showable {
     pub(super) bytes: Bytes,
     pub(super) suffix: &'static str,
 }
 
-/// The image is none that Slack could be shown. Fit for a log.
+/// Why an image cannot be converted for Slack. Fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the picture cannot be made into one that Slack shows: {0}")]
+#[error("the image cannot be converted for Slack: {0}")]
 pub(super) struct NotShowable(&'static str);
 
-/// The image itself where Slack shows its format (png, jpeg, gif), another of the same look where it can
-/// be made.
+/// Returns the image itself if Slack shows its format (png, jpeg, gif), else a conversion that looks the same.
 pub(super) async fn showable(format: ImageFormat, bytes: Bytes) -> Result<Showable, NotShowable> {
     let codec = match format {
         ImageFormat::Png => {
@@ -72,7 +71,7 @@ async fn in_turn(
 ) -> Result<Showable, NotShowable> {
     let turn = turns.acquire().await;
     let work = move || {
-        // The turn goes with the work: whoever waits may give up, and the thread works on all the same.
+        // The permit moves into the work, because the thread continues even if the caller gives up.
         let _turn = turn;
         convert(codec, &bytes)
     };
@@ -91,11 +90,11 @@ fn convert(codec: Codec, bytes: &[u8]) -> Result<Showable, NotShowable> {
     reader.limits(limits);
     let picture = reader
         .decode()
-        .map_err(|_detail| NotShowable("it is damaged, or larger than is decoded"))?;
+        .map_err(|_detail| NotShowable("it is damaged or too large"))?;
     encode(&picture).ok_or(NotShowable("it cannot be encoded"))
 }
 
-/// JPEG, or PNG where one can see through.
+/// Encodes as JPEG, or as PNG if the image is transparent.
 fn encode(picture: &DynamicImage) -> Option<Showable> {
     let mut encoded = Cursor::new(Vec::new());
     let suffix = if picture.color().has_alpha() {
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_slack_shows_stays_as_it_is() {
+    async fn supported_format_is_not_converted() {
         for (format, suffix) in [
             (ImageFormat::Png, "png"),
             (ImageFormat::Jpeg, "jpg"),
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_slack_does_not_show_becomes_what_it_does_and_looks_the_same() {
+    async fn unsupported_format_is_converted_and_looks_the_same() {
         let clear: DynamicImage = RgbaImage::from_pixel(8, 6, Rgba([10, 20, 30, 40])).into();
         for (format, codec, picture, suffix, becomes) in [
             (
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversion_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+    fn abandoned_conversion_keeps_its_permit_until_it_ends() {
         static TURNS_OF_TEST: Semaphore = Semaphore::const_new(2);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
@@ -194,8 +193,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bombs_and_rubbish_are_refused_unopened() {
-        // A whole BMP header that promises pixels: 20000 × 1, and 9000 × 9000.
+    async fn bombs_and_rubbish_are_refused_before_decoding() {
+        // A complete BMP header that promises pixels: 20000 × 1, and 9000 × 9000.
         let header = |width: u32, height: u32| {
             let mut bytes = encoded(&opaque(2), Codec::Bmp).to_vec();
             bytes[18..22].copy_from_slice(&width.to_le_bytes());

@@ -1,12 +1,12 @@
-//! From a rendered message to the call that puts it where it belongs.
+//! Converts a rendered message to the call that sends it to its place.
 
 use serde_json::{Map, Value, json};
 
 use super::super::Place;
 
-/// What `chat.update` takes of a text, in characters; `chat.postMessage` takes ten times as much.
+/// The longest text that `chat.update` takes, in characters; `chat.postMessage` takes ten times as much.
 const UPDATE_TEXT_CHARS_MAX: usize = 4000;
-/// Where a message of one's own template has no text, so much of its first words is one.
+/// The length, in characters, of the text that is made from the blocks of a custom template without a text.
 const FALLBACK_CHARS_MAX: usize = 150;
 
 /// Where a message goes.
@@ -14,15 +14,15 @@ const FALLBACK_CHARS_MAX: usize = 150;
 pub(super) enum Address<'a> {
     /// Into a channel.
     Channel(&'a str),
-    /// Under a message.
+    /// Under a message, as a reply.
     Thread { channel: &'a str, ts: &'a str },
-    /// In the place of a message.
+    /// Over a message, as an update.
     Over { channel: &'a str, ts: &'a str },
 }
 
 impl<'a> Address<'a> {
-    /// A handle is ours, as [`super::handle`] made it. One that is not is another destination's, and its
-    /// message is not found here: what would go under it goes by itself.
+    /// Reads a handle as [`super::handle`] made it. Any other handle belongs to another destination, so its
+    /// message is not found here and a reply is sent without a thread.
     pub(super) fn of(place: Place<'a>, channel: &'a str) -> Self {
         let read = |handle: &'a crate::model::MessageHandle| handle.0.split_once(':');
         match place {
@@ -39,7 +39,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// A call.
+/// A call of the Web API.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Asked {
     pub(super) method: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// `None` if `payload` is no JSON object.
+    /// Builds the call; `None` if `payload` is no JSON object.
     pub(super) fn of(payload: &str, address: &Address<'_>) -> Option<Self> {
         let mut message: Map<String, Value> = serde_json::from_str(payload).ok()?;
         ensure_text(&mut message);
@@ -63,7 +63,7 @@ impl Asked {
 
     fn post(mut message: Map<String, Value>, channel: &str) -> Self {
         message.insert("channel".into(), channel.into());
-        // A link that a reporter typed must not open in the channel.
+        // A link that a reporter typed must not unfurl in the channel.
         for unfurl in ["unfurl_links", "unfurl_media"] {
             message.entry(unfurl).or_insert(Value::Bool(false));
         }
@@ -77,7 +77,7 @@ impl Asked {
         if let Some(Value::String(text)) = message.get_mut("text") {
             *text = cut(text, UPDATE_TEXT_CHARS_MAX);
         }
-        // Left out, the blocks that were there would stay.
+        // Without this member the old blocks would stay.
         message.entry("blocks").or_insert_with(|| json!([]));
         message.insert("channel".into(), channel.into());
         message.insert("ts".into(), ts.into());
@@ -87,14 +87,14 @@ impl Asked {
         }
     }
 
-    /// Makes a reply a message of its own. False if it was no reply.
+    /// Turns a reply into a message of its own. Returns false if it was no reply.
     pub(super) fn leave_thread(&mut self) -> bool {
         let members = self.body.as_object_mut();
         members.is_some_and(|members| members.remove("thread_ts").is_some())
     }
 }
 
-/// A notification shows the text, and where blocks cannot be shown it is all there is.
+/// Adds a text if there is none. Notifications show the text, and so do clients that cannot show blocks.
 fn ensure_text(message: &mut Map<String, Value>) {
     let text = message.get("text").and_then(Value::as_str);
     if text.is_some_and(|text| !text.trim().is_empty()) {
@@ -102,7 +102,7 @@ fn ensure_text(message: &mut Map<String, Value>) {
     }
     let words = message.get("blocks").and_then(first_words).unwrap_or("…");
     let words = cut(words, FALLBACK_CHARS_MAX);
-    // What was plain there would be read as mrkdwn here.
+    // Plain text of a block would be read as mrkdwn here, so it is escaped.
     let words = words
         .replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -121,7 +121,7 @@ fn first_words(value: &Value) -> Option<&str> {
     }
 }
 
-/// The first `chars_max` characters, the last of them `…` if there were more.
+/// Returns the first `chars_max` characters; the last is `…` if there were more.
 fn cut(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_owned();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_cut_to_what_it_may_hold_and_takes_old_blocks_away() {
+    fn update_is_truncated_and_removes_old_blocks() {
         let over = Address::Over {
             channel: "C2",
             ts: "1.2",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_a_text() {
+    fn message_without_text_gets_one() {
         let header = json!({"type": "header", "text": {"type": "plain_text", "text": "A <b> & c"}});
         for (payload, wanted) in [
             (json!({"text": "x"}), "x"),

@@ -1,4 +1,4 @@
-//! What each answer means, and how images get to where they can be shown.
+//! Tests of the meaning of each answer, and of uploads and conversions of images.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn kind(url: &str) -> KindSettings {
     }
 }
 
-/// A delivery that was made so long before [`NOW`].
+/// Returns a delivery that was made `age_secs` before [`NOW`].
 fn key(age_secs: u64) -> DeliveryId {
     DeliveryIds::new(0).next(NOW - Duration::from_secs(age_secs))
 }
@@ -76,7 +76,7 @@ async fn a_message_is_posted_and_its_handle_kept() {
     );
     assert_eq!(body(&fake, 0)["channel"], "C0123ABCD");
 
-    // Slack repeats the message in its answer; of that nothing is kept but what it is called.
+    // Slack repeats the message in its answer. Only the handle is kept.
     assert_eq!(sent.excerpt.as_deref(), Some(handle.as_str()));
 
     send_at(&fake, Form::Full, Place::Under(&handle), key(5)).await;
@@ -87,7 +87,7 @@ async fn a_message_is_posted_and_its_handle_kept() {
     assert_eq!(changed.handle, Some(handle));
 }
 
-/// Slack's word, and what it means for a rich message and for a plain one.
+/// Slack's error, and its outcome for a rich message and for a plain one.
 const ERRORS: &[(&str, OutcomeKind, OutcomeKind)] = &[
     ("ratelimited", SlowDown, SlowDown),
     ("rate_limited", SlowDown, SlowDown),
@@ -169,7 +169,7 @@ async fn what_each_error_means() {
 }
 
 #[tokio::test]
-async fn what_an_operator_can_do_is_said() {
+async fn reason_names_the_fix() {
     let scope =
         r#"{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"im:read"}"#;
     let sent = ask(Form::Full, Reply::of(200, scope)).await;
@@ -182,7 +182,7 @@ async fn what_an_operator_can_do_is_said() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_ready_is_waited_for_and_not_for_ever() {
+async fn unprocessed_image_is_awaited_for_a_limited_time() {
     let unready = r#"{"ok":false,"error":"invalid_blocks",
         "errors":["invalid slack file [json-pointer:/blocks/0/slack_file]"]}"#;
     for (age_secs, wanted) in [(0, Retry), (59, Retry), (60, Degrade), (86_400, Degrade)] {
@@ -193,7 +193,7 @@ async fn an_image_that_is_not_ready_is_waited_for_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_reply_goes_by_itself() {
+async fn refused_reply_is_sent_as_new() {
     let handle = MessageHandle("C0123ABCD:1.2".into());
     for word in [
         "thread_not_found",
@@ -251,7 +251,7 @@ async fn status_and_body_together() {
 }
 
 #[tokio::test]
-async fn a_long_answer_to_what_was_taken_is_a_success() {
+async fn long_answer_to_an_accepted_message_is_a_success() {
     let message = format!(r#""message":{{"text":"{}"}}}}"#, r"\u767d".repeat(20_000));
     let long = OK.replace(r#""message":{}}"#, &message);
     let sent = ask(Form::Full, Reply::of(200, long)).await;
@@ -260,7 +260,7 @@ async fn a_long_answer_to_what_was_taken_is_a_success() {
 }
 
 #[tokio::test]
-async fn without_a_whole_answer_it_may_have_been_taken() {
+async fn incomplete_answer_is_ambiguous() {
     for reply in [
         Reply::CloseAtOnce,
         Reply::CloseAfterRequest,
@@ -275,7 +275,7 @@ async fn without_a_whole_answer_it_may_have_been_taken() {
     assert!(!sent.excerpt.unwrap().contains("SECRETPART"));
 }
 
-/// The answers to an upload, the file ready at the second look; `{url}` is the fake's own.
+/// Returns the answers to an upload; the file is ready at the second poll. `{url}` is the fake's own.
 fn upload_answers(address: &str) -> Vec<Reply> {
     let place = json!({"ok": true, "upload_url": address, "file_id": "F0123ABCD"});
     let file =
@@ -289,7 +289,7 @@ fn upload_answers(address: &str) -> Vec<Reply> {
     ]
 }
 
-/// A fake whose first answer names an address of another one that plays the rest.
+/// Uploads through a fake whose first answer names the address of another fake, which answers the rest.
 async fn upload(
     fake: &Fake,
     format: ImageFormat,
@@ -300,7 +300,7 @@ async fn upload(
 }
 
 #[tokio::test]
-async fn an_image_is_uploaded_in_steps_and_waited_for() {
+async fn image_upload_polls_until_processed() {
     let fake = Fake::start_knowing_itself(|url| upload_answers(&format!("{url}/upload/v1/x")));
     let id = upload(&fake, ImageFormat::Png, b"\x89PNG").await;
     assert_eq!(id, Ok("F0123ABCD".into()));
@@ -328,7 +328,7 @@ async fn an_image_is_uploaded_in_steps_and_waited_for() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_slack_s_gets_no_bytes() {
+async fn upload_to_a_foreign_address_is_refused() {
     let inside = Fake::start(vec![Reply::of(200, "secret of the inside")]);
     let fake = Fake::start(upload_answers(&inside.url("/metadata")));
     let error = upload(&fake, ImageFormat::Png, b"\x89PNG")
@@ -381,7 +381,7 @@ async fn what_each_failed_step_of_an_upload_means() {
         assert!(!text.contains("reporter"), "{text}");
         assert_eq!(fake.got().len(), step + 1, "{step} {reply:?}");
     }
-    // Who may not look at files shows them all the same.
+    // A bot without the scope to read files can still show them.
     let fake = Fake::start_knowing_itself(|url| {
         let mut replies = upload_answers(&format!("{url}/upload"));
         replies[3] = error("missing_scope");
@@ -392,7 +392,7 @@ async fn what_each_failed_step_of_an_upload_means() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_shown_is_not_sent() {
+async fn unconvertible_image_is_not_uploaded() {
     let fake = Fake::start(vec![error("x")]);
     for (format, bytes) in [
         (ImageFormat::Heif, &b"heic"[..]),
@@ -409,7 +409,7 @@ async fn what_cannot_be_shown_is_not_sent() {
 }
 
 #[tokio::test]
-async fn it_says_what_it_is() {
+async fn properties_are_as_documented() {
     let destination = build(&settings(kind("https://slack.com")), fake::http(), None).unwrap();
     assert_eq!(destination.kind(), "slack-app");
     assert_eq!(destination.forms(), FORMS);

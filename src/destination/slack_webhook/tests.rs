@@ -1,4 +1,4 @@
-//! What each answer means.
+//! Tests of the meaning of each answer.
 
 use super::super::tests::{ask, build, send, settings, slack};
 use super::*;
@@ -6,7 +6,7 @@ use crate::feishu::client::fake::{Fake, Reply};
 use crate::model::OutcomeKind;
 
 #[tokio::test]
-async fn a_message_goes_as_it_was_rendered() {
+async fn message_is_sent_unchanged() {
     let fake = Fake::start(vec![Reply::of(200, "ok")]);
     let destination = build(&settings(slack(&fake.url("/services/T/B/X"))), None).unwrap();
     let body = r#"{"text":"白屏","blocks":[]}"#;
@@ -24,7 +24,7 @@ async fn a_message_goes_as_it_was_rendered() {
 #[tokio::test]
 async fn what_each_answer_means() {
     use OutcomeKind::{Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop};
-    // Status, body, and what it means for a rich message and for a plain one.
+    // Status, body, and the outcome for a rich message and for a plain one.
     let rows = [
         (200, "ok", Delivered, Delivered),
         (200, "ok\n", Delivered, Delivered),
@@ -91,9 +91,10 @@ async fn what_each_answer_means() {
     assert_eq!(sent.outcome.kind(), Ambiguous);
 }
 
-/// Receivers that take Slack's messages say yes in words of their own; what speaks of an error is no yes.
+/// Receivers of Slack's messages confirm them in words of their own; an answer that mentions an error is no
+/// success.
 #[tokio::test]
-async fn a_short_answer_that_is_no_error_is_a_yes() {
+async fn short_answer_without_error_is_a_success() {
     use OutcomeKind::{Delivered, Unknown};
     for (status, body, wanted) in [
         (200, "", Delivered),

@@ -1,4 +1,4 @@
-//! Signatures against the vectors, and what each answer means.
+//! Tests of signatures against the vectors, and of the meaning of each answer.
 
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ fn keys(secret: &serde_json::Value) -> Vec<Key> {
     list.iter().map(|secret| key(secret).unwrap()).collect()
 }
 
-/// A receiver, as the specification describes it: any signature of the list, five minutes.
+/// Returns whether a receiver accepts the vector by the specification: any signature of the list, five minutes.
 fn accepts(vector: &Vector) -> bool {
     let at = vector.timestamp.unwrap();
     let (id, body) = (
@@ -51,8 +51,8 @@ fn accepts(vector: &Vector) -> bool {
     (vector.now.unwrap() - at).abs() <= 300 && given.any(|signature| signature == right)
 }
 
-/// `v1a` (ed25519), `slack/v0`, `dingtalk`, `wecom` and the plain HMAC header are not built; Feishu's
-/// own schemes are tested where they live.
+/// Tests the vectors of Standard Webhooks. `v1a` (ed25519), `slack/v0`, `dingtalk`, `wecom` and the plain HMAC
+/// header are not built. Feishu's own schemes are tested in their modules.
 #[test]
 fn the_vectors_of_standard_webhooks_hold() {
     let mut checked = 0;
@@ -87,7 +87,7 @@ fn signed(url: &str) -> KindSettings {
 }
 
 #[tokio::test]
-async fn a_request_carries_key_time_signatures_and_own_headers() {
+async fn request_has_id_time_signatures_and_custom_headers() {
     let fake = Fake::start(vec![Reply::of(202, "")]);
     let destination = build(&settings(signed(&fake.url("/hooks"))), None).unwrap();
     let body = r#"{"type":"feedback.created","data":{"description":"白屏"}}"#;
@@ -121,7 +121,7 @@ async fn a_request_carries_key_time_signatures_and_own_headers() {
 }
 
 #[tokio::test]
-async fn without_secrets_nothing_is_signed_and_an_own_content_type_holds() {
+async fn request_without_secrets_is_unsigned() {
     let fake = Fake::start(vec![Reply::of(204, "")]);
     let kind = KindSettings::Webhook {
         url: Secret::new(fake.url("/")),
@@ -139,7 +139,7 @@ async fn without_secrets_nothing_is_signed_and_an_own_content_type_holds() {
 }
 
 #[test]
-fn wrong_secrets_and_reserved_headers_are_refused_without_being_shown() {
+fn bad_secret_and_reserved_header_are_refused_unshown() {
     for secret in ["whsec_", "whsec_!!!!", "not base64 at all"] {
         let kind = KindSettings::Webhook {
             url: Secret::new("http://x/"),
@@ -189,7 +189,7 @@ fn headers_that_http_cannot_carry_are_refused() {
 }
 
 #[tokio::test]
-async fn answers_of_its_own() {
+async fn webhook_specific_statuses_are_classified() {
     for status in [200, 201, 202, 204, 299, 409] {
         let sent = ask(webhook, Form::Full, Reply::of(status, "<html>")).await;
         assert_eq!(sent.outcome, Outcome::Delivered, "{status}");
@@ -198,7 +198,7 @@ async fn answers_of_its_own() {
     assert_eq!(sent.outcome, Outcome::Delivered);
     let sent = ask(webhook, Form::Full, Reply::of(410, "")).await;
     assert!(matches!(sent.outcome, Outcome::Stop { .. }));
-    assert!(reason(&sent).contains("wants no more"));
+    assert!(reason(&sent).contains("accepts no more messages"));
     let sent = ask(webhook, Form::Full, Reply::of(404, "")).await;
     assert!(matches!(sent.outcome, Outcome::Retry { .. }));
     for status in [413, 415, 422] {
@@ -208,7 +208,7 @@ async fn answers_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_2xx_is_a_yes_whatever_becomes_of_the_body() {
+async fn success_status_counts_even_if_the_body_is_lost() {
     for reply in [
         Reply::CutShort,
         Reply::Answer(200, vec![("x-filler", "v".into()); 900], b"ok".to_vec()),
@@ -219,7 +219,7 @@ async fn the_head_of_a_2xx_is_a_yes_whatever_becomes_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_page_for_people_is_a_yes_that_is_said() {
+async fn html_page_is_a_success_that_is_reported() {
     let page = Reply::with(200, "content-type", "text/html; charset=utf-8", "Sign in");
     let sent = ask(webhook, Form::Full, page).await;
     assert!(sent.page && sent.outcome == Outcome::Delivered);
@@ -244,7 +244,7 @@ fn dingtalk(url: &str) -> KindSettings {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_answer_says_yes_or_no() {
+async fn configured_success_value_decides() {
     use crate::model::OutcomeKind::{Ambiguous, Delivered, Rejected, Retry, SlowDown, Unknown};
     for (status, body, wanted, code) in [
         (200, r#"{"errcode":0,"errmsg":"ok"}"#, Delivered, None),

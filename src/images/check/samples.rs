@@ -1,8 +1,8 @@
-//! Small images made by hand, each with a marker wherever its format lets metadata stand.
+//! Small handmade images, with a marker wherever their format allows metadata.
 
 use crate::model::ImageFormat;
 
-/// Must be gone from what is kept.
+/// The marker, which must be missing from the stripped image.
 pub(in crate::images) const MARKER: &[u8] = b"HOME-ADDRESS";
 
 pub(in crate::images) fn all() -> Vec<(ImageFormat, Vec<u8>)> {
@@ -29,7 +29,7 @@ fn marked(before: &[u8]) -> Vec<u8> {
     [before, MARKER].concat()
 }
 
-/// A progressive JPEG of two scans that lies on its side, with metadata before, between and behind them.
+/// A progressive JPEG of two scans, rotated by 90 degrees, with metadata before, between and behind them.
 pub(in crate::images) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let [[w0, w1], [h0, h1]] = [width.to_be_bytes(), height.to_be_bytes()];
     // Little-endian TIFF: one directory at 8 with two entries, orientation 6 the second.
@@ -183,7 +183,7 @@ fn riff_chunk(id: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&id[..], &length, content, &padding].concat()
 }
 
-/// An animation of one frame that has an unknown chunk within it.
+/// An animation of one frame that contains an unknown chunk.
 pub(in crate::images) fn webp(width: u32, height: u32) -> Vec<u8> {
     let (w, h) = ((width - 1).to_le_bytes(), (height - 1).to_le_bytes());
     let canvas = [&[0x02 | 0x08 | 0x04 | 0x20, 0, 0, 0][..], &w[..3], &h[..3]].concat();
@@ -245,8 +245,8 @@ pub(in crate::images) fn avif(width: u32, height: u32) -> Vec<u8> {
     with_brand(b"avif", b"av01", width, height)
 }
 
-/// One image item and one Exif item, their data in `mdat` with a gap between them, the film of a motion
-/// photo and makers' boxes behind it, and names and descriptions wherever they can stand.
+/// One image item and one Exif item, with their data in `mdat` and a gap between them. Behind it are the film
+/// of a motion photo and vendors' boxes. Names and descriptions are wherever the format allows them.
 fn with_brand(brand: &[u8; 4], coded: &[u8; 4], width: u32, height: u32) -> Vec<u8> {
     let meta_of = |data_start: usize| {
         let place = |id: u8, start: usize, length: usize| {
@@ -334,7 +334,7 @@ fn properties(width: u32, height: u32) -> Vec<u8> {
     [atom(b"ipco", &properties.concat()), ipma].concat()
 }
 
-/// Two strips, a description, a place, and a profile.
+/// Two strips, a description, a location, and a profile.
 pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
     let profile = icc();
     let entries: usize = 10;
@@ -464,7 +464,7 @@ pub(in crate::images) fn jp2(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-/// What some telephones write behind the boxes of a HEIF.
+/// Bytes that some phones write behind the boxes of a HEIF.
 pub(in crate::images) const TRAILER: &[u8] = b"SEFH";
 
 /// Stands for coded pixels.

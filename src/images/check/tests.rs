@@ -1,4 +1,4 @@
-//! Every format: markers gone, pixels there, bombs and strangers refused, nothing panics.
+//! Tests of every format: markers removed, pixels kept, bombs and other files refused, no panics.
 
 use proptest::prelude::*;
 
@@ -24,12 +24,12 @@ fn every_format_is_kept_without_its_metadata() {
         assert_eq!((kept.format, kept.width, kept.height), (format, 1, 1));
         assert_eq!(kept.id, ImageId::of(&picture.bytes));
         assert_eq!(kept.bytes, picture.bytes.len() as u64);
-        // What is kept is what would be kept again: nothing was left half done.
+        // A second pass changes nothing, so the first was complete.
         assert_eq!(inspected(&picture.bytes).unwrap(), picture, "{format}");
     }
 }
 
-/// What is left of a HEIF: pixels, what says how they are shown, and that alpha is alpha.
+/// The parts that remain of a HEIF: pixels, the properties that show, and the role of the alpha image.
 const HEIF: &[&[u8]] = &[
     PIXELS,
     b"ispe",
@@ -43,7 +43,7 @@ const HEIF: &[&[u8]] = &[
 ];
 
 #[test]
-fn what_a_viewer_needs_is_left() {
+fn stripping_keeps_parts_that_viewers_need() {
     let needed: [(_, &[&[u8]]); 10] = [
         (
             samples::jpeg(1, 1),
@@ -123,7 +123,7 @@ fn bombs_are_refused_by_their_headers() {
 }
 
 #[test]
-fn strangers_are_refused_and_named() {
+fn other_file_types_are_refused_and_named() {
     let strangers: [&[u8]; 10] = [
         b"",
         b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
@@ -148,7 +148,7 @@ fn strangers_are_refused_and_named() {
 }
 
 #[test]
-fn an_image_that_is_cut_anywhere_is_refused_or_still_whole() {
+fn truncated_image_is_refused_or_still_complete() {
     for (format, bytes) in samples::all() {
         let whole = inspected(&bytes).unwrap();
         for end in 0..bytes.len() {
@@ -187,7 +187,7 @@ proptest! {
         }
     }
 
-    /// Changed samples either are refused or are kept as something that stays what it is.
+    /// Mutated samples are either refused or kept as something that a second pass does not change.
     #[test]
     fn mutations_never_panic(
         which in 0_usize..10,
@@ -205,14 +205,14 @@ proptest! {
     }
 }
 
-/// Checks a file and tells how many parts of it were read.
+/// Checks a file and returns how many parts of it were read.
 fn parts_read(bytes: &[u8]) -> (Result<Picture, NotAnImage>, u32) {
     let mut budget = Budget::new(Arc::default());
     let result = inspect_within(bytes, &mut budget);
     (result, budget.spent())
 }
 
-/// A HEIF that ends with a whole box.
+/// A HEIF that ends with a complete box.
 fn heif_boxes() -> Vec<u8> {
     let mut heif = samples::heif(1, 1);
     heif.truncate(heif.len() - samples::TRAILER.len() - MARKER.len());
@@ -261,11 +261,11 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, usize)> {
 }
 
 #[test]
-fn many_parts_cost_one_step_each_and_too_many_are_refused() {
+fn work_is_linear_in_parts_and_too_many_are_refused() {
     for (name, bytes, count) in hostile() {
         let (result, parts) = parts_read(&bytes);
         assert!(result.is_ok(), "{name}: {result:?}");
-        // The boxes of HEIF are walked twice: where is what, and then what goes.
+        // The boxes of HEIF are walked twice: first to find the images, then to blank the rest.
         let twice = if name == "HEIF boxes" { 2 } else { 1 };
         let expected = u32::try_from(count * twice).unwrap();
         assert!(
@@ -275,13 +275,13 @@ fn many_parts_cost_one_step_each_and_too_many_are_refused() {
     }
     let endless = samples::atom(b"free", &[]).repeat(1_100_000);
     let (result, parts) = parts_read(&[heif_boxes(), endless].concat());
-    assert!(matches!(result, Err(NotAnImage::Unfit(reason)) if reason.contains("more parts")));
+    assert!(matches!(result, Err(NotAnImage::Unfit(reason)) if reason.contains("too many parts")));
     assert_eq!(parts, 1_000_000);
 }
 
-/// Data boxes and places of data were once compared each with each.
+/// Data boxes and data locations were once compared each with each.
 #[test]
-fn many_data_boxes_and_many_places_are_gone_through_once() {
+fn data_boxes_and_locations_are_read_once() {
     let heif = heif_boxes();
     let films = samples::atom(b"mdat", MARKER).repeat(100_000);
     let (result, parts) = parts_read(&[heif, films].concat());
@@ -290,7 +290,7 @@ fn many_data_boxes_and_many_places_are_gone_through_once() {
 }
 
 #[test]
-fn a_check_that_nobody_waits_for_ends_at_its_next_part() {
+fn cancelled_check_ends_at_its_next_part() {
     let cancelled = Arc::new(AtomicBool::new(true));
     let mut budget = Budget::new(cancelled);
     let error = inspect_within(&samples::png(1, 1), &mut budget).unwrap_err();
@@ -300,7 +300,7 @@ fn a_check_that_nobody_waits_for_ends_at_its_next_part() {
 
 /// A small file must not become a large one, however often its parts name the same bytes.
 #[test]
-fn parts_that_share_their_bytes_make_nothing_larger() {
+fn shared_parts_do_not_enlarge_the_file() {
     let mut icon = b"\0\0\x01\0\x40\0".to_vec();
     let picture = samples::png(1, 1);
     let start = u32::try_from(6 + 64 * 16).unwrap();

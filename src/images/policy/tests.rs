@@ -42,7 +42,7 @@ fn wait(verdict: &ImageVerdict) -> Duration {
 }
 
 #[test]
-fn waits_double_from_five_seconds_to_ten_minutes_and_jitter_only_lengthens() {
+fn pause_doubles_to_ten_minutes_and_jitter_lengthens() {
     let waits = |jitter| {
         let wait_after = |n| {
             wait(&after_failure(
@@ -70,7 +70,7 @@ fn waits_double_from_five_seconds_to_ten_minutes_and_jitter_only_lengthens() {
 }
 
 #[test]
-fn an_image_is_retried_until_its_deadline_and_a_last_time_at_it() {
+fn last_attempt_is_made_at_the_deadline() {
     let near = job(50, NOW + Duration::from_secs(90));
     assert_eq!(
         wait(&after_failure(&near, &transient(), NOW, 1.0)),
@@ -81,7 +81,7 @@ fn an_image_is_retried_until_its_deadline_and_a_last_time_at_it() {
 }
 
 #[test]
-fn three_attempts_are_made_whatever_the_clock_says() {
+fn clock_jump_leaves_three_attempts() {
     for failure in all() {
         let verdicts: Vec<_> = (0..3)
             .map(|n| after_failure(&job(n, NOW - HOUR * 1000), &failure, NOW, 0.0))
@@ -96,9 +96,9 @@ fn three_attempts_are_made_whatever_the_clock_says() {
     }
 }
 
-/// Such an answer may come from a firewall, a page to sign in or a network that lags.
+/// Such an answer may come from a firewall, a login page or a network that lags.
 #[test]
-fn answer_that_is_no_image_is_asked_for_until_the_deadline() {
+fn non_image_answer_is_retried_until_the_deadline() {
     for failure in [
         Failure::of_status(404),
         Failure::of_status(451),
@@ -121,7 +121,7 @@ fn answer_that_is_no_image_is_asked_for_until_the_deadline() {
 }
 
 #[test]
-fn statuses_say_whether_it_is_worth_trying_again() {
+fn http_status_decides_whether_to_retry() {
     for status in [408, 425, 429, 500, 502, 503, 504, 599] {
         assert!(
             matches!(Failure::of_status(status), Failure::Transient(_)),
@@ -134,7 +134,7 @@ fn statuses_say_whether_it_is_worth_trying_again() {
 }
 
 #[test]
-fn a_refused_host_waits_and_the_operator_gets_the_line_to_add() {
+fn refused_host_waits_and_the_notice_names_the_line() {
     let failure = Failure::from(GuardError::HostRefused {
         host: "p3.example.com".into(),
     });
@@ -155,7 +155,7 @@ fn a_refused_host_waits_and_the_operator_gets_the_line_to_add() {
 }
 
 #[test]
-fn danger_is_told_before_the_loss_and_the_loss_when_it_comes() {
+fn notice_of_risk_precedes_notice_of_loss() {
     let kinds = |attempts, deadline_at, failure: &Failure| {
         let job = job(attempts, deadline_at);
         let verdict = after_failure(&job, failure, NOW, 0.0);
@@ -177,7 +177,7 @@ fn danger_is_told_before_the_loss_and_the_loss_when_it_comes() {
 }
 
 #[test]
-fn failures_of_the_network_are_tried_again_and_refusals_are_not() {
+fn network_failure_is_retried_and_refusal_is_not() {
     let lost = Failure::from(GuardError::Net(NetError::Lost("reset".into())));
     assert!(matches!(lost, Failure::Transient(_)));
     let large = Failure::from(GuardError::TooLarge { bytes_max: 10 });

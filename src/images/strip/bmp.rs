@@ -1,4 +1,4 @@
-//! BMP: headers, palette and pixels are kept. Bytes between and behind them are not.
+//! BMP: headers, palette and pixels are kept. Bytes between and behind them are removed.
 
 use super::Malformed;
 use super::reader::Reader;
@@ -7,9 +7,9 @@ const CUT_SHORT: Malformed = Malformed("the BMP is cut short");
 const FILE_HEADER_BYTES: usize = 14;
 /// The headers in use: Windows 3 (40), with masks (52, 56), V4 (108), V5 (124).
 const HEADER_BYTES: [usize; 5] = [40, 52, 56, 108, 124];
-/// Where a V4 or V5 header says what its colours mean.
+/// Where a V4 or V5 header defines the colour space.
 const COLOUR_SPACE: std::ops::Range<usize> = 56..60;
-/// Where a V5 header says where its colour profile is, which is cut off.
+/// Where a V5 header locates its colour profile, which is removed.
 const PROFILE: std::ops::Range<usize> = 112..120;
 
 pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
@@ -30,7 +30,7 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     Ok(picture)
 }
 
-/// Where things are, counted from the start of the file.
+/// The layout of the file, in offsets from its start.
 struct Layout {
     /// Bytes of the second header.
     header: usize,
@@ -38,7 +38,7 @@ struct Layout {
     header_end: usize,
     /// Where the pixels begin.
     pixels: usize,
-    /// Where they end.
+    /// Where the pixels end.
     end: usize,
 }
 
@@ -47,7 +47,7 @@ impl Layout {
         Self::parse(bytes).ok_or(CUT_SHORT)?
     }
 
-    /// `None`: something is missing.
+    /// Returns the layout; `None` if a part is missing.
     fn parse(bytes: &[u8]) -> Option<Result<Self, Malformed>> {
         let mut reader = Reader::new(bytes);
         if reader.take(2)? != b"BM" {
@@ -87,7 +87,7 @@ impl Layout {
                 row_bytes.checked_mul(usize::try_from(height).ok()?)?
             }
             1 | 2 => coded_bytes,
-            _ => return Some(Err(Malformed("the BMP is coded in an unknown way"))),
+            _ => return Some(Err(Malformed("the BMP has an unknown encoding"))),
         };
         let end = pixels.checked_add(pixel_bytes)?;
         if header_end > pixels || end > bytes.len() || pixel_bytes == 0 {

@@ -1,4 +1,4 @@
-//! Boxes of ISO/IEC 14496-12, in which HEIF, AVIF and JPEG 2000 keep what they hold.
+//! Boxes of ISO/IEC 14496-12, which HEIF, AVIF and JPEG 2000 consist of.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The bytes of the content.
+    /// Returns the bytes of the content.
     pub(super) fn content<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.content.clone()).unwrap_or_default()
     }
@@ -30,12 +30,12 @@ impl<'a> Parts<'a> {
         Self { bytes, rest: range }
     }
 
-    /// Where the next box begins.
+    /// Returns where the next box begins.
     pub(super) fn at(&self) -> usize {
         self.rest.start
     }
 
-    /// The next box; `None` at the end. `cut_short` is the error of one that does not fit.
+    /// Returns the next box; `None` at the end. `cut_short` is the error of a box that does not fit.
     pub(super) fn next(
         &mut self,
         budget: &mut Budget,

@@ -5,23 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Malformed;
 
-/// Twice the blocks of the busiest animation that was ever seen. Reading so many takes well under a second.
+/// The number of parts: twice the blocks of the largest animation seen so far. Reading them takes well under a
+/// second.
 const PARTS_MAX: u32 = 1_000_000;
 
 /// The file has more parts than any image needs.
-pub(in crate::images) const TOO_MANY_PARTS: Malformed =
-    Malformed("it has more parts than a picture needs");
-/// Whoever asked for the check no longer waits for it.
+pub(in crate::images) const TOO_MANY_PARTS: Malformed = Malformed("it has too many parts");
+/// The caller of the check no longer waits for it.
 const CANCELLED: Malformed = Malformed("its check took too long");
 
-/// How many parts of a file may still be read: boxes, chunks, segments, blocks, directory entries.
+/// The number of parts of a file that may still be read: boxes, chunks, segments, blocks, directory entries.
 pub(in crate::images) struct Budget {
     left: u32,
     cancelled: Arc<AtomicBool>,
 }
 
 impl Budget {
-    /// A full budget. Setting the flag ends the check at its next part.
+    /// Builds a full budget. Setting the flag ends the check at its next part.
     pub(in crate::images) fn new(cancelled: Arc<AtomicBool>) -> Self {
         Self {
             left: PARTS_MAX,
@@ -38,7 +38,7 @@ impl Budget {
         Ok(())
     }
 
-    /// How many parts were read.
+    /// Returns the number of parts that were read.
     #[cfg(test)]
     pub(in crate::images) fn spent(&self) -> u32 {
         PARTS_MAX - self.left

@@ -1,5 +1,5 @@
-//! GIF (89a): frames and how they follow each other are kept; comments, texts, other programs' data
-//! and whatever stands behind the end are not.
+//! GIF (89a): frames and their timing are kept. Comments, texts, other programs' data and bytes behind the end
+//! are removed.
 
 use super::reader::Reader;
 use super::{Budget, Malformed};
@@ -10,7 +10,7 @@ const FRAME: u8 = 0x2c;
 const END: u8 = 0x3b;
 const GRAPHIC_CONTROL: u8 = 0xf9;
 const APPLICATION: u8 = 0xff;
-/// The name of a block that says how often an animation repeats.
+/// Bytes of the name of the block that says how often an animation repeats.
 const NAME_BYTES: usize = 11;
 
 pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
@@ -33,19 +33,19 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
                 frame(&mut reader, &mut picture, budget)?;
             }
             Some(EXTENSION) => extension(&mut reader, &mut picture, budget)?,
-            // Where nothing is left, the end is meant: every program shows such an image.
+            // A file that ends here counts as complete, because every program shows such an image.
             Some(END) | None => break,
             Some(_) => return Err(Malformed("the GIF has bytes between its blocks")),
         }
     }
     if frames == 0 {
-        return Err(Malformed("the GIF holds no picture"));
+        return Err(Malformed("the GIF contains no image"));
     }
     picture.push(END);
     Ok(picture)
 }
 
-/// A colour table, if the flags announce one.
+/// Reads a colour table, if the flags announce one.
 fn colours<'a>(reader: &mut Reader<'a>, flags: u8) -> Result<&'a [u8], Malformed> {
     if flags & 0x80 == 0 {
         return Ok(&[]);
@@ -68,7 +68,7 @@ fn frame(
     Ok(())
 }
 
-/// Keeps what shows of an extension: nothing, mostly.
+/// Keeps the visible part of an extension; most have none.
 fn extension(
     reader: &mut Reader<'_>,
     picture: &mut Vec<u8>,
@@ -76,10 +76,10 @@ fn extension(
 ) -> Result<(), Malformed> {
     let label = reader.u8().ok_or(CUT_SHORT)?;
     let blocks = blocks(reader, budget)?;
-    // Each begins with its length.
+    // Each block begins with its length.
     let kept = match (label, blocks) {
         (GRAPHIC_CONTROL, [4, ..]) => blocks.get(..5),
-        // How often an animation repeats: the one application extension that all programs read.
+        // The number of repeats of an animation, in the one application extension that all programs read.
         (APPLICATION, [11, rest @ ..])
             if rest.starts_with(b"NETSCAPE2.0") || rest.starts_with(b"ANIMEXTS1.0") =>
         {
@@ -97,7 +97,7 @@ fn extension(
     Ok(())
 }
 
-/// Blocks of up to 255 bytes each, as they stand, with the empty one that ends them.
+/// Reads blocks of up to 255 bytes each, unchanged, with the empty one that ends them.
 fn blocks<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Result<&'a [u8], Malformed> {
     let start = *reader;
     let mut bytes = 0;

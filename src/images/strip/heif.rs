@@ -1,9 +1,9 @@
-//! HEIF with HEVC inside, as telephones make it, and AVIF (ISO/IEC 23008-12, boxes of ISO/IEC 14496-12).
+//! HEIF with HEVC inside, as phones produce it, and AVIF (ISO/IEC 23008-12, boxes of ISO/IEC 14496-12).
 //!
-//! Places of data are counted from the start of the file, so nothing can be taken out; it is blanked
-//! where it stands instead. The `meta` box says which bytes belong to images: all other bytes of the
-//! data boxes become zeros, Exif and XMP among them. Boxes, items, references and properties that are in
-//! no list here become empty space: films of motion photos, makers' trailers, names, descriptions.
+//! Data locations are offsets from the start of the file, so nothing can be cut out. Instead it is blanked in
+//! place. The `meta` box says which bytes belong to images. All other bytes of the data boxes become zeros,
+//! including Exif and XMP. Boxes, items, references and properties that are in no list here become empty space:
+//! films of motion photos, vendors' trailers, names, descriptions.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -13,21 +13,21 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the HEIF is cut short");
-const NESTED: Malformed = Malformed("the HEIF is laid out in a way that is not known");
+const NESTED: Malformed = Malformed("the HEIF has an unknown layout");
 
-/// Items that are images, parts of them, or put them together.
+/// Items that are images or parts of them, or that combine them.
 const KEPT_ITEMS: [&[u8; 4]; 7] = [
     b"hvc1", b"hev1", b"av01", b"grid", b"iovl", b"iden", b"tmap",
 ];
-/// Names of items that readers may go on seeing; their data is blanked.
+/// Types of items that readers may still see; their data is blanked.
 const KNOWN_ITEMS: [&[u8; 4]; 3] = [b"Exif", b"mime", b"uri "];
-/// Boxes within `meta` that describe the items. They hold numbers, or are cleaned on their own.
+/// Boxes within `meta` that describe the items. They contain numbers, or are cleaned individually.
 const KEPT_META: [&[u8; 4]; 7] = [
     b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat",
 ];
-/// How items refer to each other where that shows.
+/// Types of references between items that affect the visible image.
 const KEPT_REFERENCES: [&[u8; 4]; 6] = [b"dimg", b"thmb", b"auxl", b"cdsc", b"prem", b"base"];
-/// Properties that show, and how many bytes of each say so.
+/// Properties that affect the visible image, with the number of bytes to keep of each.
 const KEPT_PROPERTIES: [(&[u8; 4], usize); 16] = [
     (b"ispe", 12),
     (b"pixi", 12),
@@ -46,7 +46,7 @@ const KEPT_PROPERTIES: [(&[u8; 4], usize); 16] = [
     (b"hvcC", usize::MAX),
     (b"av1C", usize::MAX),
 ];
-/// What auxiliary images may be: alpha, depth, the gain of bright screens.
+/// Types of auxiliary images that are kept: alpha, depth, the gain of bright screens.
 const KEPT_AUXILIARIES: [&[u8]; 5] = [
     b"urn:mpeg:hevc:2015:auxid:1\0",
     b"urn:mpeg:hevc:2015:auxid:2\0",
@@ -54,9 +54,9 @@ const KEPT_AUXILIARIES: [&[u8]; 5] = [
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth\0",
     b"urn:com:apple:photo:2020:aux:hdrgainmap\0",
 ];
-/// An image of a telephone has dozens of tiles, not thousands.
+/// The largest number of items. An image of a phone has dozens of tiles, not thousands.
 const ITEMS_MAX: usize = 4096;
-/// Brands: one of four bytes each.
+/// The size of the list of brands, four bytes each.
 const BRANDS_BYTES_MAX: usize = 256;
 
 pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size), Malformed> {
@@ -84,11 +84,11 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
             true => (height, width),
             false => (width, height),
         })
-        .ok_or(Malformed("the HEIF does not say how large it is"))?;
+        .ok_or(Malformed("the HEIF has no size"))?;
     Ok((file.picture, Some(size)))
 }
 
-/// Finds the one `meta`, and where the file's boxes end: what follows them is cut off.
+/// Finds the only `meta` box, and where the file's boxes end. Bytes behind them are removed.
 fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed> {
     let mut parts = Parts::new(bytes, 0..bytes.len());
     let first = parts.next(budget, CUT_SHORT)?;
@@ -105,7 +105,7 @@ fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed
                 }
             }
             Ok(Some(_)) => {}
-            // Whether all of the image stands before the end shows when its places are read.
+            // Whether the image is complete before the end is checked when its data locations are read.
             Err(CUT_SHORT) if meta.is_some() => return meta.map(|meta| (meta, end)).ok_or(NESTED),
             Err(error) => return Err(error),
             Ok(None) => return meta.map(|meta| (meta, end)).ok_or(NESTED),
@@ -113,7 +113,7 @@ fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed
     }
 }
 
-/// The file as it was, and as it is kept.
+/// The original file, and its stripped copy.
 struct File<'a> {
     bytes: &'a [u8],
     picture: Vec<u8>,
@@ -122,8 +122,8 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// Blanks in `meta` what does not describe images, and tells which bytes of the file are images'
-    /// data: in order, none of them twice.
+    /// Blanks the parts of `meta` that do not describe images. Returns the ranges of the images' data: in
+    /// order, without duplicates.
     fn clean_meta(
         &mut self,
         meta: &Part,
@@ -170,7 +170,7 @@ impl File<'_> {
         Ok(kept)
     }
 
-    /// The boxes within a box, behind version, flags and `more` bytes.
+    /// Returns the range of the boxes within a box, behind version, flags and `more` bytes.
     fn after_version(&self, part: &Part, more: usize) -> Result<Range<usize>, Malformed> {
         let start = part.content.start + 4 + more;
         if start > part.content.end {
@@ -179,13 +179,13 @@ impl File<'_> {
         Ok(start..part.content.end)
     }
 
-    /// Whether it is the `dinf` that says in the only usual way that all data is in this file.
+    /// Returns whether this is the usual `dinf`, which says that all data is in this file.
     fn is_plain_reference(&self, part: &Part) -> bool {
         const PLAIN: &[u8] = b"\0\0\0\x1cdref\0\0\0\0\0\0\0\x01\0\0\0\x0curl \0\0\0\x01";
         part.kind == *b"dinf" && part.content(self.bytes) == PLAIN
     }
 
-    /// Keeps that it is about images, without a name.
+    /// Keeps the handler type of images, and removes its name.
     fn clean_handler(&mut self, part: &Part) -> Result<(), Malformed> {
         let content = &mut self.picture[part.content.clone()];
         if content.get(8..12) != Some(b"pict") {
@@ -196,7 +196,7 @@ impl File<'_> {
         Ok(())
     }
 
-    /// Takes the names off the items. Returns the ids of those that are images.
+    /// Removes the names of the items. Returns the ids of the images.
     fn clean_items(
         &mut self,
         items: &Part,
@@ -249,7 +249,7 @@ impl File<'_> {
             if part.kind != *b"ipco" {
                 continue;
             }
-            // A property is known by its place: one that goes leaves empty space there.
+            // Properties are identified by their position, so a removed one leaves empty space there.
             let mut each = Parts::new(self.bytes, part.content.clone());
             while let Some(property) = each.next(budget, CUT_SHORT)? {
                 self.clean_property(&property);
@@ -284,7 +284,7 @@ impl File<'_> {
         }
     }
 
-    /// Reduces a colour profile where it stands. Returns how many bytes of the property it takes then.
+    /// Reduces a colour profile in place. Returns how many bytes of the property it takes then.
     fn clean_profile(&mut self, property: &Part) -> Option<usize> {
         let space = property.content.start + 4..property.content.end;
         let reduced = icc::reduce(self.bytes.get(space.clone())?)?;
@@ -294,7 +294,7 @@ impl File<'_> {
         Some(4 + reduced.len())
     }
 
-    /// The largest of the images is the one that is shown.
+    /// Records the size of the largest image, which is the one that is shown.
     fn measure(&mut self, kind: [u8; 4], content: &[u8]) {
         let number = |at: usize| {
             content
@@ -320,13 +320,13 @@ impl File<'_> {
         }
     }
 
-    /// Makes a box empty space.
+    /// Turns a box into empty space.
     fn blank(&mut self, part: &Part) {
         self.picture[part.content.clone()].fill(0);
         self.picture[part.start + 4..part.start + 8].copy_from_slice(b"free");
     }
 
-    /// Blanks what of `space` is in none of `kept`.
+    /// Blanks the bytes of `space` that are in none of `kept`.
     fn blank_between(&mut self, space: &Range<usize>, kept: &[Range<usize>]) {
         let first = kept.partition_point(|range| range.end <= space.start);
         let mut done = space.start;
@@ -343,7 +343,7 @@ impl File<'_> {
     }
 }
 
-/// Id and type of an `infe`, and where the type ends; older versions than 2 have no type.
+/// Returns id and type of an `infe`, and where the type ends. Versions before 2 have no type.
 fn item(content: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     let mut reader = Reader::new(content);
     let id_bytes = match reader.be32()? >> 24 {
@@ -356,7 +356,7 @@ fn item(content: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     Some((id, reader.array()?, 4 + id_bytes + 2 + 4))
 }
 
-/// Which bytes of the file are the images' data, from `iloc`: in order, and none of them twice.
+/// Returns the ranges of the images' data in the file, from `iloc`: in order, without duplicates.
 fn kept_ranges(
     bytes: &[u8],
     places: &Part,
@@ -383,9 +383,9 @@ fn kept_ranges(
 /// One piece of an item's data.
 struct Place {
     item: usize,
-    /// Whether it is counted from the start of `idat` instead of the file.
+    /// Whether the offset is counted from the start of `idat` instead of the file.
     in_idat: bool,
-    /// Whether it is anywhere else: another item, another file.
+    /// Whether the data is anywhere else: in another item or file.
     elsewhere: bool,
     offset: usize,
     length: usize,
@@ -412,7 +412,7 @@ impl Place {
     }
 }
 
-/// Where the items' data is, from `iloc`; `None` if it ends too soon.
+/// Returns the data locations of all items, from `iloc`; `None` if it is cut short.
 fn read_places(iloc: &[u8], budget: &mut Budget) -> Option<Result<Vec<Place>, Malformed>> {
     let mut reader = Reader::new(iloc);
     let version = reader.be32()? >> 24;

@@ -1,13 +1,13 @@
-//! Colour profiles (ICC.1): reduced to the header's colour fields and the tags that colours are computed
-//! from. Descriptions, copyrights, device names, dates and vendors' own tags are dropped.
+//! Colour profiles (ICC.1): reduced to the header's colour fields and the tags that colours are computed from.
+//! Descriptions, copyrights, device names, dates and vendors' own tags are dropped.
 
 use super::reader::Reader;
 
 const HEADER_BYTES: usize = 128;
-/// Real profiles have at most some thirty tags.
+/// The largest number of tags. Real profiles have at most about thirty.
 const TAGS_MAX: usize = 100;
-/// Fields of the header that say how colours are meant: size (rewritten), version, class, spaces;
-/// the signature; the rendering intent and the illuminant. All other bytes become zeros.
+/// Header fields that define the colours: size (rewritten), version, class, spaces; the signature; the
+/// rendering intent and the illuminant. All other bytes become zeros.
 const KEPT_HEADER: [std::ops::Range<usize>; 3] = [8..24, 36..40, 64..80];
 /// Tags that colours are computed from.
 const KEPT_TAGS: [&[u8; 4]; 17] = [
@@ -15,7 +15,7 @@ const KEPT_TAGS: [&[u8; 4]; 17] = [
     b"cicp", b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2",
 ];
 
-/// Reduces a profile. `None`: it is damaged, and the image is better off without it.
+/// Reduces a profile. Returns `None` if it is damaged; the image is then kept without a profile.
 pub(super) fn reduce(profile: &[u8]) -> Option<Vec<u8>> {
     let header = profile.get(..HEADER_BYTES)?;
     if header.get(36..40)? != b"acsp" {
@@ -50,7 +50,7 @@ pub(super) fn reduce(profile: &[u8]) -> Option<Vec<u8>> {
     reduced.extend(data);
     let size = number(reduced.len())?;
     reduced[..4].copy_from_slice(&size);
-    // Overlapping tags could make a small profile a large one.
+    // Overlapping tags could turn a small profile into a large one.
     (reduced.len() <= profile.len() + 16).then_some(reduced)
 }
 
@@ -73,7 +73,7 @@ fn kept_tags(profile: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
     Some(kept)
 }
 
-/// An element without what follows its data. `None`: it is of a type that holds no colours.
+/// Returns an element without the bytes behind its data; `None` if its type contains no colours.
 fn trimmed(element: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::new(element);
     let kind: [u8; 4] = reader.array()?;
@@ -90,7 +90,7 @@ fn trimmed(element: &[u8]) -> Option<&[u8]> {
             let parameters = [1, 3, 4, 5, 7].get(reader.be16()?)?;
             12 + 4 * parameters
         }
-        // Tables: nothing but numbers, addressed from within.
+        // Tables contain numbers only, with offsets inside the table.
         b"mft1" | b"mft2" | b"mAB " | b"mBA " => element.len(),
         _ => return None,
     };

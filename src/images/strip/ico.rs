@@ -1,15 +1,15 @@
 //! ICO: the same icon in several sizes, each a PNG or a bitmap without its file header. Each is stripped
-//! on its own, and the directory is written anew.
+//! individually, and the directory is written anew.
 
 use super::reader::Reader;
 use super::{Budget, Malformed, Size, png};
 
 const CUT_SHORT: Malformed = Malformed("the ICO is cut short");
-const UNKNOWN: Malformed = Malformed("the ICO is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the ICO has an unknown layout");
 const ENTRY_BYTES: usize = 16;
 const HEADER_BYTES: usize = 6;
 const BITMAP_HEADER_BYTES: usize = 40;
-/// Icons have a dozen sizes at most.
+/// The largest number of icons in a file. Real files have a dozen at most.
 const ICONS_MAX: usize = 64;
 
 pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size), Malformed> {
@@ -41,7 +41,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
         directory.extend(number(start)?);
         data.extend(icon);
         size = size.max(icon_size);
-        // Entries that share their data could make a small file a large one.
+        // Entries that share their data could turn a small file into a large one.
         if data.len() > bytes.len() {
             return Err(UNKNOWN);
         }
@@ -69,7 +69,8 @@ fn icon(bytes: &[u8], budget: &mut Budget) -> Result<Icon, Malformed> {
     bitmap(bytes).ok_or(CUT_SHORT)?
 }
 
-/// A bitmap of twice its height: the lower half says where it is transparent. `None`: it is cut short.
+/// Reads a bitmap of twice its height: the lower half is the transparency mask. Returns `None` if it is cut
+/// short.
 fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     let mut reader = Reader::new(bytes);
     if reader.le32()? != BITMAP_HEADER_BYTES {
@@ -90,7 +91,7 @@ fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     let row = |bits: usize| width.checked_mul(bits).map(|bits| bits.div_ceil(32) * 4);
     let head = BITMAP_HEADER_BYTES.checked_add(palette.checked_mul(4)?)?;
     let pixels = row(depth)?.checked_mul(height)?.checked_add(head)?;
-    // The mask is sometimes left out where pixels have an alpha of their own.
+    // The mask may be missing if pixels have an alpha of their own.
     let end = pixels
         .checked_add(row(1)?.checked_mul(height)?)?
         .min(bytes.len());

@@ -1,14 +1,14 @@
-//! JPEG 2000 (ISO/IEC 15444-1): the image's header boxes and its code stream, without comments and
-//! indexes. Nothing in what is kept counts places from the start of the file.
+//! JPEG 2000 (ISO/IEC 15444-1): the image's header boxes and its code stream, without comments and indexes. No
+//! kept part contains offsets from the start of the file.
 
 use super::boxes::Parts;
 use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the JPEG 2000 is cut short");
-const UNKNOWN: Malformed = Malformed("the JPEG 2000 is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the JPEG 2000 has an unknown layout");
 
-/// Boxes of the header: size, depths, palette, channels. Colours are kept apart.
+/// Boxes of the header: size, depths, palette, channels. Colours are handled separately.
 const KEPT_HEADER: [&[u8; 4]; 5] = [b"ihdr", b"bpcc", b"pclr", b"cmap", b"cdef"];
 const SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 const FILE_TYPE: &[u8] = b"\0\0\0\x14ftypjp2 \0\0\0\0jp2 ";
@@ -59,7 +59,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     Ok((picture, Some(size)))
 }
 
-/// A colour box: a number, or a profile.
+/// Returns the kept part of a colour box: a number, or a profile.
 fn colours(content: &[u8]) -> Option<Vec<u8>> {
     match content {
         [1, ..] => content.get(..7).map(<[u8]>::to_vec),
@@ -80,7 +80,8 @@ fn push_box(out: &mut Vec<u8>, kind: &[u8; 4], content: &[u8]) -> Result<(), Mal
     Ok(())
 }
 
-/// Whether a segment is needed to decode: not comments (0x64), registration or lists of lengths.
+/// Returns whether decoding needs a segment. It does not need comments (0x64), registration or lists of
+/// lengths.
 fn is_kept(marker: u8) -> bool {
     matches!(
         marker,
@@ -118,7 +119,7 @@ fn code_stream(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, (u32, u32)
     Ok((stream, size.ok_or(CUT_SHORT)?))
 }
 
-/// A segment with its length in front.
+/// Reads a segment with its length in front.
 fn segment<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
     let length = *reader;
     let bytes = reader.be16().ok_or(CUT_SHORT)?;
@@ -132,7 +133,8 @@ fn push_segment(out: &mut Vec<u8>, marker: u8, content: &[u8]) {
     out.extend(content);
 }
 
-/// Keeps a part of a tile. `before` begins with its marker; its length is counted from there.
+/// Keeps a part of a tile. `before` begins with the tile part's marker; the part's length is counted from
+/// there.
 fn tile_part<'a>(
     before: &'a [u8],
     reader: &mut Reader<'a>,
@@ -144,7 +146,7 @@ fn tile_part<'a>(
     let [_, _, _, _, a, b, c, d, _, _] = content;
     let stated = usize::try_from(u32::from_be_bytes([a, b, c, d])).map_err(|_large| CUT_SHORT)?;
     let bytes = match stated {
-        // The last part may say that it goes to the end.
+        // The last part may state that it extends to the end.
         0 => before.strip_suffix(&EOC).ok_or(CUT_SHORT)?.len(),
         stated => stated,
     };
@@ -173,7 +175,7 @@ fn tile_part<'a>(
     Ok(())
 }
 
-/// Width and height, from the segment that begins with its length and two bytes of capabilities.
+/// Returns width and height, from the segment that begins with its length and two bytes of capabilities.
 fn measure(content: &[u8]) -> Option<(u32, u32)> {
     let mut reader = Reader::new(content.get(4..)?);
     let mut number = || reader.array().map(u32::from_be_bytes);

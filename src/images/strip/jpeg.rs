@@ -1,5 +1,5 @@
-//! JPEG (ITU T.81). Walked to its very end, scans included: `img-parts` stops at the first scan, and
-//! behind it a file may hold more metadata, a second image or another file.
+//! JPEG (ITU T.81). The file is read to its end, including scans. `img-parts` stops at the first scan, and a
+//! file may contain more metadata, a second image or another file behind it.
 
 use super::reader::Reader;
 use super::{Budget, Malformed, icc};
@@ -10,9 +10,9 @@ const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
-/// What the segments begin with that hold a colour profile, before their number and how many there are.
+/// The prefix of segments that contain a colour profile. The number of the segment and their count follow.
 const ICC: &[u8] = b"ICC_PROFILE\0";
-/// How much of a profile fits into one segment.
+/// The bytes of a profile that fit into one segment.
 const ICC_PIECE_BYTES_MAX: usize = 65_000;
 
 const CUT_SHORT: Malformed = Malformed("the JPEG is cut short");
@@ -32,9 +32,9 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         let marker = next_marker(&mut reader)?;
         match marker {
             EOI => break,
-            // These carry nothing, and mean nothing between segments.
+            // These markers carry no data, and have no meaning between segments.
             0x01 | 0xd0..=0xd7 => continue,
-            0x00 | 0xd8 => return Err(Malformed("the JPEG has a marker where none can be")),
+            0x00 | 0xd8 => return Err(Malformed("the JPEG has a misplaced marker")),
             _ => {}
         }
         let length = reader.be16().ok_or(CUT_SHORT)?;
@@ -59,7 +59,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         }
     }
     if frames != 1 || scans == 0 {
-        return Err(Malformed("the JPEG does not hold exactly one picture"));
+        return Err(Malformed("the JPEG does not contain exactly one image"));
     }
     Ok(assemble(orientation, &profile, &body))
 }
@@ -106,7 +106,7 @@ impl<'a> Profile<'a> {
         }
     }
 
-    /// `None`: there is none, or it is damaged.
+    /// Returns the reduced profile; `None` if there is none, or it is damaged.
     fn reduced(&self) -> Option<Vec<u8>> {
         let pieces: Option<Vec<&[u8]>> = self.pieces.iter().copied().collect();
         icc::reduce(&pieces?.concat())
@@ -121,8 +121,8 @@ fn push_segment(out: &mut Vec<u8>, marker: u8, content: &[u8]) {
     out.extend(content);
 }
 
-/// The next marker; any number of 0xff may stand before it. Where nothing is left, the end is meant:
-/// every program shows such an image.
+/// Returns the next marker; any number of 0xff may precede it. At the end of the file it returns the end
+/// marker, because every program shows such an image.
 fn next_marker(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
     if reader.is_empty() {
         return Ok(EOI);
@@ -138,19 +138,19 @@ fn next_marker(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
     }
 }
 
-/// A start of frame: 0xc4, 0xc8 and 0xcc are tables and such.
+/// Returns whether a marker starts a frame: 0xc4, 0xc8 and 0xcc are tables and such.
 fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-/// What is kept of a segment: all that decoding needs. The colour profile is kept apart.
+/// Returns the part of a segment that decoding needs. The colour profile is handled separately.
 fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
     // JFIF of version 1.02, 1:1 pixels, without the thumbnail that may follow.
     const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
     let byte = |at: usize| content.get(at).copied().map(usize::from);
     let bytes = match marker {
         APP0 => return content.starts_with(b"JFIF\0").then_some(JFIF),
-        // Without Adobe's word on colours CMYK images are shown inverted. It is 12 bytes long.
+        // Without Adobe's colour marker CMYK images are shown inverted. It is 12 bytes long.
         APP14 if content.starts_with(b"Adobe") => 12,
         // Depth, height, width, and three bytes for each component.
         marker if is_frame(marker) => 6 + 3 * byte(5)?,
@@ -171,7 +171,7 @@ fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
     content.get(..bytes)
 }
 
-/// How many bytes whole tables take that follow each other.
+/// Returns the number of bytes of complete consecutive tables.
 fn tables_bytes(content: &[u8], size: impl Fn(&[u8]) -> Option<usize>) -> usize {
     let mut end = 0;
     while let Some(next) = content.get(end..).and_then(&size) {
@@ -183,7 +183,7 @@ fn tables_bytes(content: &[u8], size: impl Fn(&[u8]) -> Option<usize>) -> usize 
     end
 }
 
-/// The coded pixels of a scan, up to the next marker that is neither stuffing nor a restart.
+/// Reads the coded pixels of a scan, up to the next marker that is neither stuffing nor a restart.
 fn entropy<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
     let rest = reader.rest();
     let end = rest
@@ -193,7 +193,7 @@ fn entropy<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
     reader.take(end).unwrap_or_default()
 }
 
-/// The orientation tag (0x0112) of an Exif segment, unless it says upright.
+/// Returns the orientation tag (0x0112) of an Exif segment, unless the image is upright.
 fn exif_orientation(content: &[u8]) -> Option<u8> {
     let tiff = content.strip_prefix(b"Exif\0\0")?;
     let big_endian = match tiff.get(..4)? {
@@ -229,7 +229,7 @@ fn exif_orientation(content: &[u8]) -> Option<u8> {
     None
 }
 
-/// An Exif segment that says how the image is turned, and nothing else.
+/// Returns an Exif segment that contains the orientation and nothing else.
 fn minimal_exif(orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);

@@ -1,10 +1,10 @@
-//! Takes out of an image whatever is not the image: positions, names of devices, comments,
-//! thumbnails, and anything after its end, where a second file would hide.
+//! Removes everything from an image file that is not the image: positions, names of devices, comments,
+//! thumbnails, and bytes after its end, where a second file could hide.
 //!
-//! Each format has a list of what is kept; everything else goes, known or not. Nothing is decoded:
-//! pixels are copied as they are. An image that does not hold together is refused rather than guessed
-//! at, for what two programs read differently is how a polyglot works. Each file is read in passes whose
-//! work grows with its length alone; a [`Budget`] bounds how many parts are read.
+//! Each format has a list of the parts to keep; everything else is removed, known or not. Pixels are copied
+//! without decoding. An inconsistent file is refused, because a polyglot is a file that two programs read
+//! differently. Each file is read in passes whose work grows linearly with its length; a [`Budget`] limits the
+//! number of parts that are read.
 
 mod bmp;
 mod boxes;
@@ -26,15 +26,15 @@ pub(super) use budget::{Budget, TOO_MANY_PARTS};
 
 use crate::model::ImageFormat;
 
-/// Why an image is not one that can be kept. Fit for a log.
+/// Why an image cannot be kept. Fit for a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// Width and height in pixels, where stripping meets them.
+/// Width and height in pixels; `None` if stripping does not read them.
 pub(super) type Size = Option<(u32, u32)>;
 
-/// The image alone.
+/// Returns the image alone, and its size.
 pub(super) fn strip(
     format: ImageFormat,
     bytes: &[u8],

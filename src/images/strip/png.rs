@@ -11,8 +11,8 @@ use super::{Budget, Malformed, icc};
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const CUT_SHORT: Malformed = Malformed("the PNG is cut short");
 const DAMAGED: Malformed = Malformed("the PNG is damaged");
-const NOT_ONE: Malformed = Malformed("the PNG does not hold exactly one picture");
-/// The largest colour profile that is unpacked. Those of printers have half of that.
+const NOT_ONE: Malformed = Malformed("the PNG does not contain exactly one image");
+/// The size of the largest colour profile that is unpacked, in bytes. Those of printers have half of that.
 const PROFILE_BYTES_MAX: usize = 2 << 20;
 
 pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
@@ -48,7 +48,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
     if data { Ok(picture) } else { Err(NOT_ONE) }
 }
 
-/// What is kept of a chunk: all that decoding, colours, transparency and animation need.
+/// Returns the part of a chunk that decoding, colours, transparency and animation need.
 fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Malformed> {
     let fits = match &kind {
         b"IHDR" if content.len() == 13 => true,
@@ -69,17 +69,17 @@ fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, 
         b"iCCP" => return Ok(colours(content).map(Cow::Owned)),
         // The fifth bit of the first letter says whether a decoder may skip the chunk.
         [first, ..] if first & 0x20 == 0 => {
-            return Err(Malformed("the PNG has a part that nobody knows"));
+            return Err(Malformed("the PNG has an unknown critical chunk"));
         }
         _ => false,
     };
     Ok(fits.then_some(Cow::Borrowed(content)))
 }
 
-/// A colour profile, unpacked, reduced and packed again, without its name. `None`: it is damaged.
+/// Returns a colour profile, unpacked, reduced and packed again, without its name; `None` if it is damaged.
 fn colours(content: &[u8]) -> Option<Vec<u8>> {
     let name_bytes = content.iter().take(80).position(|byte| *byte == 0)?;
-    // One byte says how it is packed; there is one way.
+    // One byte names the compression method; there is only one.
     let packed = content.get(name_bytes + 2..)?;
     let profile = decompress_to_vec_zlib_with_limit(packed, PROFILE_BYTES_MAX).ok()?;
     let reduced = icc::reduce(&profile)?;
@@ -97,7 +97,7 @@ fn push_chunk(out: &mut Vec<u8>, kind: [u8; 4], content: &[u8]) -> Result<(), Ma
     Ok(())
 }
 
-/// The check sum of a chunk (ISO 3309), as it is written.
+/// Returns the checksum of a chunk (ISO 3309) in its written form.
 fn crc(kind: [u8; 4], content: &[u8]) -> [u8; 4] {
     let step =
         |sum: u32, byte: &u8| CRC_TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8);

@@ -1,6 +1,6 @@
 //! Reads numbers and slices from the front of bytes that may end anywhere.
 
-/// What is left to read.
+/// The bytes that are left to read.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         usize::try_from(number).ok()
     }
 
-    /// A big-endian number of 0, 2, 4 or 8 bytes.
+    /// Reads a big-endian number of 0, 2, 4 or 8 bytes.
     pub(super) fn be(&mut self, bytes: usize) -> Option<usize> {
         match bytes {
             0 => Some(0),

@@ -1,5 +1,5 @@
-//! TIFF 6.0. Places are counted from the start of the file, so nothing is moved: what a list here does not
-//! keep becomes zeros where it stands, and directories are written anew without its entries.
+//! TIFF 6.0. Data locations are offsets from the start of the file, so nothing is moved. Bytes that no list
+//! here keeps become zeros in place, and directories are rewritten without their entries.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
 
 const CUT_SHORT: Malformed = Malformed("the TIFF is cut short");
-const UNKNOWN: Malformed = Malformed("the TIFF is laid out in a way that is not known");
+const UNKNOWN: Malformed = Malformed("the TIFF has an unknown layout");
 
 /// Tags that decoding and colours need, in order.
 const KEPT: [u16; 37] = [
@@ -57,11 +57,11 @@ const STRIP_BYTES: u16 = 279;
 const TILE_PLACES: u16 = 324;
 const TILE_BYTES: u16 = 325;
 const COLOURS: u16 = 34_675;
-/// The JPEG within TIFF that was withdrawn, whose tables stand anywhere.
+/// The withdrawn JPEG compression of TIFF, whose tables can be anywhere.
 const OLD_JPEG: usize = 6;
-/// Pages of one file.
+/// The largest number of pages in a file.
 const PAGES_MAX: usize = 256;
-/// A page of 12,000 lines may have a strip for each.
+/// The largest number of data ranges. A page of 12,000 lines may have a strip for each.
 const RANGES_MAX: usize = 200_000;
 const ENTRY_BYTES: usize = 12;
 
@@ -97,9 +97,9 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
 struct File<'a> {
     bytes: &'a [u8],
     little: bool,
-    /// What is kept as it stands.
+    /// Ranges that are kept unchanged.
     kept: Vec<Range<usize>>,
-    /// What is written over it, and where.
+    /// Offsets and bytes that are written over the file.
     changes: Vec<(usize, Vec<u8>)>,
     size: (u32, u32),
 }
@@ -111,7 +111,7 @@ struct Entry<'a> {
     /// Bytes of each value, and where the values are.
     width: usize,
     values: Range<usize>,
-    /// Whether the values stand in the entry itself.
+    /// Whether the values are in the entry itself.
     inline: bool,
 }
 
@@ -139,7 +139,8 @@ impl<'a> File<'a> {
         bytes
     }
 
-    /// Reads a page's directory and keeps what it lists. Returns where the next one is, or 0.
+    /// Reads a page's directory and keeps the data that it lists. Returns the offset of the next directory; 0
+    /// if there is none.
     fn page(&mut self, place: usize, budget: &mut Budget) -> Result<usize, Malformed> {
         let count = self.number(place, 2)?;
         let mut directory = Vec::new();
@@ -260,7 +261,7 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// Reduces the colour profile where it stands. Returns its entry with the new length.
+    /// Reduces the colour profile in place. Returns its entry with the new length.
     fn colours(&mut self, entry: &Entry<'_>) -> Option<Vec<u8>> {
         let reduced = icc::reduce(self.bytes.get(entry.values.clone())?)?;
         if reduced.len() > entry.values.len() {
@@ -280,7 +281,7 @@ impl<'a> File<'a> {
         let kept = self.kept.iter().map(|range| range.end);
         let end = kept.chain(changed).max().unwrap_or(0);
         let mut picture = vec![0; end];
-        // In order, so that each byte is copied once however often it is listed.
+        // The ranges are in order, so that each byte is copied once however often it is listed.
         self.kept.sort_unstable_by_key(|range| range.start);
         let mut done = 0;
         for range in self.kept {

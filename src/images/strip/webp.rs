@@ -4,7 +4,7 @@ use super::reader::Reader;
 use super::{Budget, Malformed, icc};
 
 const CUT_SHORT: Malformed = Malformed("the WebP is cut short");
-/// `VP8X` flags of what is kept: animation and alpha. Colours are added where their profile is kept.
+/// `VP8X` flags that are kept: animation and alpha. The colour flag is added if the profile is kept.
 const KEPT_FLAGS: u8 = 0x02 | 0x10;
 const COLOURS_FLAG: u8 = 0x20;
 /// `VP8X`: flags, three reserved bytes, the canvas.
@@ -62,7 +62,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         }
     }
     if pictures == 0 {
-        return Err(Malformed("the WebP holds no picture"));
+        return Err(Malformed("the WebP contains no image"));
     }
     if let Some(at) = flags_at
         && colours
@@ -74,7 +74,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
     Ok(picture)
 }
 
-/// Keeps a frame without chunks that are no part of it. Its length is written when it is known.
+/// Keeps a frame without foreign chunks. Its length is written at the end.
 fn push_frame(picture: &mut Vec<u8>, content: &[u8], budget: &mut Budget) -> Result<(), Malformed> {
     let mut reader = Reader::new(content);
     let start = picture.len();
@@ -93,8 +93,8 @@ fn push_frame(picture: &mut Vec<u8>, content: &[u8], budget: &mut Budget) -> Res
 /// A chunk's name and content.
 type Chunk<'a> = ([u8; 4], &'a [u8]);
 
-/// The next chunk; `None` at the end. An odd one is padded, except that the last one's padding is
-/// often forgotten.
+/// Reads the next chunk; `None` at the end. A chunk of odd length is padded, but the padding of the last one is
+/// often missing.
 fn chunk<'a>(reader: &mut Reader<'a>, budget: &mut Budget) -> Result<Option<Chunk<'a>>, Malformed> {
     if reader.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Runs checks where they may take their time, a few at once, and gives up those that take too long.
+//! Runs image checks on blocking threads, a few at once, and abandons those that take too long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,13 @@ use super::super::check::{NotAnImage, Picture, inspect_within};
 use super::super::policy::Failure;
 use super::super::strip::Budget;
 
-/// How many checks run at once. Each may hold a second copy of the largest image.
+/// The number of concurrent checks. Each may need memory for a second copy of the largest image.
 const CHECKS_MAX: u32 = 2;
-/// How long a check and the wait for its turn may take: well below the lease.
+/// The time limit of a check with the wait for its turn: well below the lease.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(40);
 
-pub(super) const PANICKED: Failure = Failure::Unchecked("checking it failed in an unforeseen way");
-const TOO_LONG: Failure = Failure::Unchecked("checking it took too long");
+pub(super) const PANICKED: Failure = Failure::Unchecked("its check panicked");
+const TOO_LONG: Failure = Failure::Unchecked("its check took too long");
 
 pub(super) struct Checker {
     turns: Arc<Semaphore>,
@@ -33,7 +33,7 @@ impl Default for Checker {
 }
 
 impl Checker {
-    /// Checks bytes, `alone` or beside others. A panic over them ends nothing else.
+    /// Checks bytes, `alone` or beside other checks. A panic in the check is caught.
     pub(super) async fn check(&self, bytes: Bytes, alone: bool) -> Result<Picture, Failure> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let check = self.check_in_turn(bytes, alone, Arc::clone(&cancelled));
@@ -55,7 +55,7 @@ impl Checker {
         let turns = if alone { CHECKS_MAX } else { 1 };
         let turn = Arc::clone(&self.turns).acquire_many_owned(turns).await;
         let work = move || {
-            // The turn goes with the work: whoever waits may give up, and the thread works on all the same.
+            // The permit moves into the work, because the thread continues even if the caller gives up.
             let _turn = turn;
             inspect_within(&bytes, &mut Budget::new(cancelled))
         };

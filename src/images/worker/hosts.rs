@@ -1,8 +1,8 @@
-//! Keeps image hosts apart: each has at most a quarter of the workers, and one that fails is left alone
-//! for a while, whatever number of images it has.
+//! Limits each image host to a quarter of the workers, and pauses a host that fails, however many images it
+//! has.
 //!
-//! Only what a host does counts. An image whose address is refused before any connection says nothing of
-//! its host. The book is in memory: after a restart every host is trusted anew.
+//! Only the host's own failures count. An image whose address is refused before any connection says nothing
+//! about its host. The state is in memory, so every host is trusted again after a restart.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,17 +12,18 @@ use tokio::time::Instant;
 use super::super::policy::Failure;
 use crate::store::{HostRoom, ImageHosts};
 
-/// After so many failures in a row a host is paused: one bad address must not hold up good ones.
+/// The number of consecutive failures after which a host is paused. A single bad address must not delay good
+/// ones.
 const FAILURES_MAX: u32 = 3;
 /// The first pause; it doubles from there.
 const PAUSE_FIRST: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// How many hosts are remembered. Strangers can name any number of them.
+/// The number of hosts that are remembered, because strangers can name any number of them.
 const HOSTS_MAX: usize = 1024;
-/// One look in so many takes images first that were tried before, so that they are never forgotten.
+/// One poll in this many takes retried images first, so that they are never forgotten.
 const RETRIES_TURN: u32 = 4;
 
-/// What is known of the hosts that have work in hand or have failed.
+/// State of the hosts that have images in progress or have failed.
 pub(super) struct HostBook {
     room: usize,
     hosts: HashMap<String, Host>,
@@ -43,14 +44,14 @@ impl Host {
     }
 }
 
-/// What an image's attempt says of its host.
+/// What an image's attempt says about its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HostSign {
-    /// It answers.
+    /// The host answers.
     Answered,
-    /// It cannot be reached, is busy or does not answer in time.
+    /// The host cannot be reached, is busy or does not answer in time.
     Failed,
-    /// Nothing: it was not asked, or what failed was not the host.
+    /// Nothing: the host was not asked, or something else failed.
     Nothing,
 }
 
@@ -69,7 +70,7 @@ impl HostSign {
 }
 
 impl HostBook {
-    /// Each host may have `room` images in hand.
+    /// Builds the state; each host may have `room` images in progress.
     pub(super) fn new(room: usize) -> Self {
         Self {
             room,
@@ -79,12 +80,12 @@ impl HostBook {
         }
     }
 
-    /// What the next look leaves to each host.
+    /// Returns how many images of each host the next poll may take.
     pub(super) fn ask(&mut self, now: Instant) -> ImageHosts {
         self.looks = self.looks.wrapping_add(1);
         let room_of = |host: &Host| {
             let paused = host.is_paused(now);
-            // A host that has failed is asked for one image, until it answers.
+            // After enough failures a host gets one image at a time, until it answers.
             let most = match paused || host.failures < FAILURES_MAX {
                 true => self.room,
                 false => 1,
@@ -105,7 +106,7 @@ impl HostBook {
         }
     }
 
-    /// Notes where the next look goes on. Tells whether hosts are left that this one did not ask for.
+    /// Records where the next poll continues. Returns whether there are hosts that this poll did not include.
     pub(super) fn looked(&mut self, after: [String; 2]) -> bool {
         self.after = after;
         self.after.iter().any(|host| !host.is_empty())
@@ -115,7 +116,7 @@ impl HostBook {
         self.hosts.entry(host.to_owned()).or_default().in_hand += 1;
     }
 
-    /// Notes how an attempt ended. Returns how long the host is paused where that is new.
+    /// Records how an attempt ended. Returns the length of a new pause of the host.
     pub(super) fn ended(&mut self, name: &str, sign: HostSign, now: Instant) -> Option<Duration> {
         let host = self.hosts.entry(name.to_owned()).or_default();
         host.in_hand = host.in_hand.saturating_sub(1);
@@ -125,7 +126,7 @@ impl HostBook {
                 host.failures = 0;
                 host.paused_until = None;
             }
-            // What was in hand when the pause began belongs to the same failure.
+            // Images that were in progress when the pause began belong to the same failure.
             HostSign::Failed if !host.is_paused(now) => {
                 host.failures = host.failures.saturating_add(1);
                 if let Some(pauses) = host.failures.checked_sub(FAILURES_MAX) {
@@ -146,14 +147,14 @@ impl HostBook {
         paused
     }
 
-    /// How long until a paused host may be asked again.
+    /// Returns how long until a paused host may be asked again.
     pub(super) fn next_pause_end(&self, now: Instant) -> Option<Duration> {
         let ends = self.hosts.values().filter_map(|host| host.paused_until);
         let ahead = ends.filter_map(|until| until.checked_duration_since(now));
         ahead.filter(|left| !left.is_zero()).min()
     }
 
-    /// Keeps the book small: idle hosts whose pause ends first go.
+    /// Limits the memory by dropping idle hosts whose pause ends first.
     fn forget_some(&mut self, now: Instant) {
         if self.hosts.len() <= HOSTS_MAX {
             return;
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_host_has_a_quarter_and_others_are_free() {
+    fn busy_host_is_limited_to_a_quarter_of_the_workers() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         for _ in 0..4 {
             book.began("hangs:1");
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_host_is_paused_as_a_whole_and_asked_by_one_image() {
+    fn failing_host_is_paused_and_probed_with_one_image() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let fail = |book: &mut HostBook, at| {
             book.began("dead");
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_failing_hosts_is_remembered_in_little_room() {
+    fn memory_for_failing_hosts_is_bounded() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         for number in 0..5000 {
             let host = format!("{number}.example.com");
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn images_tried_before_have_every_fourth_look() {
+    fn every_fourth_poll_takes_retried_images_first() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
         let first = (0..8).map(|_| book.ask(now).retries_first);
         assert_eq!(first.filter(|first| *first).count(), 2);

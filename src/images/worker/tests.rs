@@ -1,4 +1,4 @@
-//! Fetching and checking against a real socket; what needs the store is tested with it.
+//! Tests of fetching and checking over a real socket. Tests with a store are in the store's tests.
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,7 @@ fn settings(bytes_max: u64) -> Settings {
     }
 }
 
-/// Fetches from a host that gives one answer and says that it is text.
+/// Fetches from a host that gives one answer and declares it as text.
 async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Private::new(format!("http://{}/a.svg", listener.local_addr().unwrap()));
@@ -44,7 +44,7 @@ async fn fetched(status: &str, body: &[u8], bytes_max: u64) -> Result<Bytes, Fai
 }
 
 #[tokio::test]
-async fn an_image_is_what_its_bytes_say_whatever_address_and_type_say() {
+async fn bytes_decide_the_type_not_address_or_header() {
     let bytes = fetched("200 OK", &samples::png(3, 2), 10_000)
         .await
         .unwrap();
@@ -56,7 +56,7 @@ async fn an_image_is_what_its_bytes_say_whatever_address_and_type_say() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_lost_and_a_page_or_a_busy_host_is_not() {
+async fn oversized_image_is_lost_and_a_page_is_retried() {
     let page = fetched("200 OK", b"<html></html>", 100).await.unwrap();
     let checked = Checker::default().check(page, false).await;
     assert!(

@@ -1,4 +1,4 @@
-//! One round: through the list of an app, page by page.
+//! One pass through the list of an app, page by page.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,38 +13,39 @@ use crate::intake::{IMAGES_LAST, Intake, arrival, plan};
 use crate::model::{Actor, AppName, EventState, FeedbackChange, FeedbackStatus, Plan, Timestamp};
 use crate::store::{Accepted, LateTelling, StoreError};
 
-/// What was reported longer ago is told quietly.
+/// The age from which a report is delivered without mentions, in a summary.
 const LATE: Duration = Duration::from_secs(3600);
-/// Pages of one list at most: 200,000 reports in 180 days.
+/// The most pages of one list: 200,000 reports in 180 days.
 const PAGES_MAX: u32 = 2000;
-/// How often a list is begun anew because its page tokens expired, which takes two hours.
+/// How often a list is restarted because its page tokens expired. They expire after two hours.
 const RESTARTS_MAX: u32 = 3;
-/// While the store cannot keep up, events go first.
+/// The pause while the store is busy, because events have priority.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 const BUSY_TRIES: u32 = 40;
 
-/// Which reports are asked for.
+/// The time range of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Those from then on, at most [`REACH`] ago.
+    /// Reports from this time on are read; at most [`REACH`] ago.
     pub since: Timestamp,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
 impl Window {
-    /// From `since`, or from as far back as the list reaches.
+    /// Builds a window from `since`, or from as far back as the list reaches.
     pub fn new(since: Timestamp, now: Timestamp) -> Self {
-        // A clock that was set back makes the window short, not one that ends before it begins.
+        // A clock that was set back must not make the window end before it begins.
         let since = since.max(now - REACH).min(now);
         Self {
-            // The platform's times are whole seconds: what came in this very second counts.
+            // The platform's times are whole seconds, so a report of this very second counts.
             since: Timestamp::from_millis(since.as_secs().saturating_mul(1000)),
             now,
         }
     }
 
-    /// A day wider at both ends: whose days the platform counts is not documented.
+    /// Returns the days of the window, one day wider at both ends. The time zone of the platform's days is not
+    /// documented.
     pub(super) fn days(self, timezone: &TimeZone) -> Option<Days> {
         let day = |at: Timestamp| -> Option<Date> {
             Some(at.to_jiff()?.to_zoned(timezone.clone()).date())
@@ -56,19 +57,19 @@ impl Window {
     }
 }
 
-/// How a report that never arrived is told.
+/// How a report that never arrived is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notified {
-    /// As always.
+    /// As usual.
     AtOnce,
-    /// It is late: nobody is mentioned, and chats hear of it in a summary.
+    /// The report is late: nobody is mentioned, and chats get a summary.
     Quietly,
-    /// Not at all: it is processed or closed.
+    /// Not at all, because the report is processed or closed.
     Not,
 }
 
 impl Notified {
-    /// A word for it.
+    /// Returns its word.
     pub const fn key(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",
@@ -77,7 +78,7 @@ impl Notified {
         }
     }
 
-    /// `status` is 0 unprocessed, 1 processed, 2 processing, 3 closed.
+    /// Decides by status and age. `status` is 0 unprocessed, 1 processed, 2 processing, 3 closed.
     fn of(status: Option<i64>, reported_at: Timestamp, now: Timestamp) -> Self {
         match status {
             Some(1 | 3) => Self::Not,
@@ -90,28 +91,28 @@ impl Notified {
 /// A report that never arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Its feedback id, which is its event's id too.
+    /// Its feedback id, which is also its event id.
     pub id: String,
     /// When it was reported.
     pub reported_at: Timestamp,
-    /// How it is told.
+    /// How it is delivered.
     pub telling: Notified,
 }
 
-/// What a round found.
+/// The result of a pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Pages that were read.
+    /// Number of pages that were read.
     pub pages: u32,
-    /// Reports of the window that had come as events.
+    /// Number of reports that had arrived as events.
     pub by_event: u64,
-    /// Reports of the window that an earlier round had taken in.
+    /// Number of reports that an earlier pass had taken in.
     pub by_list: u64,
-    /// Reports of the window that were not known. In a dry run they still are not.
+    /// Reports that were unknown. After a dry run they still are.
     pub taken: Vec<Taken>,
-    /// Items without an id or a time.
+    /// Number of items without an id or a time.
     pub unreadable: u64,
-    /// The times of the first and the last report of the window that were met.
+    /// The times of the first and the last report that were read; `None`: there was none.
     pub span: Option<(Timestamp, Timestamp)>,
 }
 
@@ -121,25 +122,25 @@ impl Report {
         self.span = Some((first.min(at), last.max(at)));
     }
 
-    /// Reports of the window that never came as events.
+    /// Returns the number of reports that never arrived as events.
     pub fn only_in_list(&self) -> u64 {
         let taken = u64::try_from(self.taken.len()).unwrap_or(u64::MAX);
         self.by_list.saturating_add(taken)
     }
 
-    /// Reports of the window.
+    /// Returns the number of reports in the window.
     pub fn listed(&self) -> u64 {
         self.by_event.saturating_add(self.only_in_list())
     }
 }
 
-/// Why a round was not made to its end. What it had taken in by then stays.
+/// Why a pass did not finish. Reports that it had taken in stay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The platform did not give the list.
+    /// The platform did not return the list.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The store did not take a report.
+    /// The store did not accept a report.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The list has no end, or its page tokens expire as fast as they are given.
@@ -148,7 +149,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether only an operator can mend it.
+    /// Returns whether only an operator can fix it.
     pub const fn is_for_good(&self) -> bool {
         match self {
             Self::Api(ApiError::Stop { .. } | ApiError::Rejected { .. }) => true,
@@ -163,18 +164,19 @@ impl Failure {
 #[derive(Clone)]
 struct Candidate {
     reading: Reading,
-    /// The app it is about, and its id.
+    /// The id of the app that it is about, and its feedback id.
     feedback: (String, String),
     reported_at: Timestamp,
     telling: Notified,
-    /// How it stands.
+    /// Its status; `None` if the list states none.
     change: Option<FeedbackChange>,
 }
 
 impl Intake {
-    /// Goes through the list of `source` and takes in what never arrived; in a dry run it only says
-    /// what that is. `progress` hears of each page. Late reports still have to be
-    /// [summarised](crate::store::Store::summarise_late). With a failure the report is of what was done until then.
+    /// Reads the list of `source` and takes in reports that never arrived; a dry run only returns them.
+    /// `progress` is called after each page. Late reports still have to be
+    /// [summarised](crate::store::Store::summarise_late). After a failure the report covers the part that was
+    /// done.
     pub async fn backfill(
         &self,
         source: &Source,
@@ -195,7 +197,8 @@ impl Intake {
         (report, failure)
     }
 
-    /// Commits a report that never arrived. The addresses of its images are as old as the list.
+    /// Commits a report that never arrived. The list gives new addresses of its images, which last from
+    /// `listed_at` on.
     async fn accept_listed(
         &self,
         app: &AppName,
@@ -245,14 +248,14 @@ impl Intake {
     }
 }
 
-/// A round under way.
+/// A running pass.
 struct Round<'a> {
     intake: &'a Intake,
     source: &'a Source,
     window: Window,
     dry_run: bool,
     report: &'a mut Report,
-    /// The ids of what it took in, for a list that is begun anew shows them again.
+    /// Feedback ids that the pass has taken in, because a restarted list shows them again.
     taken: HashSet<String>,
 }
 
@@ -279,7 +282,7 @@ impl Round<'_> {
                 Err(ListError::PageTokenExpired) => return Err(Failure::Endless),
                 Err(ListError::Api(error)) => return Err(error.into()),
             };
-            // From the beginning what is met again is known, and would be counted twice.
+            // A restarted list shows the same reports as known, and they would be counted twice.
             if token.is_none() {
                 *self.report = Report {
                     taken: std::mem::take(&mut self.report.taken),
@@ -329,7 +332,7 @@ impl Round<'_> {
                 Some(_) => self.report.by_list += 1,
             }
         }
-        // A change whose event was missed shows as well, also of what was just taken in.
+        // Changes of status whose events were missed are applied, also to reports that were just taken in.
         if !self.dry_run && !listed.is_empty() {
             let store = &self.intake.store;
             while_busy(|| store.platform_lists(listed.clone())).await?;
@@ -353,7 +356,7 @@ impl Round<'_> {
                     self.report.taken.push(taken);
                 }
             }
-            // It was pushed in this very moment.
+            // The event was pushed at this very moment.
             Some(Accepted::Repeat(_)) => self.report.by_event += 1,
         }
         Ok(())
@@ -365,7 +368,7 @@ impl Round<'_> {
     }
 }
 
-/// Asks the store again while it cannot keep up.
+/// Repeats a call to the store while it is busy.
 async fn while_busy<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -379,7 +382,7 @@ where
     ask().await
 }
 
-/// A report as it would be taken in; `None` without an id or a time.
+/// Returns a report as it would be taken in; `None` without an id or a time.
 fn candidate(item: ListedFeedback, source: &Source, window: Window) -> Option<Candidate> {
     let status = item.status;
     let (updated_at, operator) = (item.updated_at, item.operator.clone());

@@ -1,36 +1,36 @@
-//! When an app's list is asked for next. Pure: it is told the time and the chance.
+//! Decides when an app's list is read next. It is pure: time and random numbers are arguments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// However often an app is woken, the rounds that it is woken for are so far apart.
+/// The shortest time between two passes that [`Turn::wake`] causes.
 const WAKE_APART: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// Failures in a row that are worth a word to the operator.
-const FAILURES_TOLD: u32 = 3;
-/// While it goes on failing, the operator hears so again.
-const TELL_AGAIN: Duration = Duration::from_secs(86_400);
+/// The number of consecutive failures after which the operator is notified.
+const FAILURES_NOTIFY: u32 = 3;
+/// The time between notices while passes keep failing.
+const NOTIFY_AGAIN: Duration = Duration::from_secs(86_400);
 
-/// One app's place in the order of rounds.
+/// The schedule of one app's passes.
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
     due_at: Instant,
-    /// When the last round was due for which it was woken.
+    /// When the last pass that a wake caused was due.
     woken_for: Option<Instant>,
     failures: u32,
-    told_at: Option<Instant>,
+    notified_at: Option<Instant>,
 }
 
 impl Turn {
-    /// The first round is due then.
+    /// Builds a schedule whose first pass is due at `due_at`.
     pub(super) const fn at(due_at: Instant) -> Self {
         Self {
             due_at,
             woken_for: None,
             failures: 0,
-            told_at: None,
+            notified_at: None,
         }
     }
 
@@ -38,7 +38,7 @@ impl Turn {
         self.due_at
     }
 
-    /// Something may have been missed.
+    /// Makes a pass due soon, because events may have been missed.
     pub(super) fn wake(&mut self, now: Instant) {
         let soon = self.woken_for.map_or(now, |at| now.max(at + WAKE_APART));
         if soon < self.due_at {
@@ -47,12 +47,13 @@ impl Turn {
         }
     }
 
-    /// The next round is due within the time between two: a reload may have shortened it.
+    /// Makes the next pass due within `every` (plus jitter), because a reload may have shortened the interval.
     pub(super) fn at_most(&mut self, now: Instant, every: Duration) {
         self.due_at = self.due_at.min(now + every + every / 10);
     }
 
-    /// A round was good. `chance` is from 0 to 1: many relays should not ask in the same second.
+    /// Schedules the next pass after a success. `chance` in [0, 1) is for jitter, so that many relays do not
+    /// ask in the same second.
     pub(super) fn succeeded(&mut self, now: Instant, every: Duration, chance: f64) {
         *self = Self {
             woken_for: self.woken_for,
@@ -60,7 +61,8 @@ impl Turn {
         };
     }
 
-    /// A round failed, `for_good` if only an operator can mend it. Tells whether he is to hear of it.
+    /// Schedules the next pass after a failure, `for_good` if only an operator can fix it. Returns whether the
+    /// operator has to be notified.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -75,12 +77,12 @@ impl Turn {
             false => every.min(FIRST_PAUSE * 2_u32.pow(doublings)),
         };
         self.due_at = now + pause + pause.mul_f64(chance / 10.0);
-        let tell = (for_good || self.failures >= FAILURES_TOLD)
-            && self.told_at.is_none_or(|at| now >= at + TELL_AGAIN);
-        if tell {
-            self.told_at = Some(now);
+        let notify = (for_good || self.failures >= FAILURES_NOTIFY)
+            && self.notified_at.is_none_or(|at| now >= at + NOTIFY_AGAIN);
+        if notify {
+            self.notified_at = Some(now);
         }
-        tell
+        notify
     }
 }
 
@@ -91,7 +93,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[tokio::test(start_paused = true)]
-    async fn a_good_round_is_followed_by_the_next_after_the_time_that_is_asked_for_and_jitter() {
+    async fn next_pass_follows_after_the_interval_and_jitter() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         turn.succeeded(now, HOUR, 0.0);
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_drops_every_second_makes_a_round_a_minute() {
+    async fn frequent_wakes_cause_one_pass_a_minute() {
         let now = Instant::now();
         let mut turn = Turn::at(now + HOUR);
         turn.wake(now);
@@ -121,25 +123,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_are_tried_again_ever_later_and_told_when_they_persist() {
+    async fn persistent_failures_back_off_and_cause_a_notice() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         let mut pauses = Vec::new();
-        let mut told = Vec::new();
+        let mut notified = Vec::new();
         for _ in 0..9 {
-            told.push(turn.failed(now, HOUR, false, 0.0));
+            notified.push(turn.failed(now, HOUR, false, 0.0));
             pauses.push((turn.due_at() - now).as_secs());
         }
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        assert_eq!(told.iter().position(|told| *told), Some(2));
-        assert_eq!(told.iter().filter(|told| **told).count(), 1);
-        assert!(turn.failed(now + TELL_AGAIN, HOUR, false, 0.0));
+        assert_eq!(notified.iter().position(|notified| *notified), Some(2));
+        assert_eq!(notified.iter().filter(|notified| **notified).count(), 1);
+        assert!(turn.failed(now + NOTIFY_AGAIN, HOUR, false, 0.0));
         turn.succeeded(now, HOUR, 0.0);
         assert!(!turn.failed(now, HOUR, false, 0.0), "a new row begins");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_only_an_operator_can_mend_is_told_at_once_and_not_hurried() {
+    async fn permanent_failure_is_reported_and_retried_after_interval() {
         let now = Instant::now();
         let mut turn = Turn::at(now);
         assert!(turn.failed(now, HOUR, true, 0.0));

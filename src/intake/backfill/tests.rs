@@ -1,4 +1,4 @@
-//! Rounds against a platform on a loopback socket.
+//! Tests of passes against a platform on a loopback socket.
 
 use jiff::tz::{Offset, TimeZone};
 
@@ -131,7 +131,7 @@ fn found(report: &Report) -> Vec<(&str, Notified)> {
 }
 
 #[test]
-fn a_window_is_asked_for_a_day_wider_and_reaches_no_further_than_the_list() {
+fn window_is_one_day_wider_and_within_the_list() {
     let whole = Window::new(Timestamp::from_millis(0), NOW);
     assert_eq!(NOW.since(whole.since).as_secs(), REACH.as_secs());
     let window = Window::new(NOW, NOW);
@@ -144,7 +144,7 @@ fn a_window_is_asked_for_a_day_wider_and_reaches_no_further_than_the_list() {
 }
 
 #[tokio::test]
-async fn what_never_arrived_is_taken_in_once_and_told_by_its_age_and_state() {
+async fn missing_report_is_taken_in_once_by_age_and_status() {
     let bench = Bench::new();
     let list = vec![
         token(),
@@ -193,7 +193,7 @@ async fn what_never_arrived_is_taken_in_once_and_told_by_its_age_and_state() {
 }
 
 #[tokio::test]
-async fn a_list_that_begins_anew_counts_nothing_twice() {
+async fn restarted_list_counts_nothing_twice() {
     let bench = Bench::new();
     let first = page(&[item(1, "2026-03-01 02:00:00", 0)], Some(1));
     let last = page(&[item(2, "2026-03-01 02:00:00", 0)], None);
@@ -211,7 +211,7 @@ async fn a_list_that_begins_anew_counts_nothing_twice() {
 }
 
 #[test]
-fn comparisons_that_find_what_nobody_pushed_are_counted_until_a_push() {
+fn unpushed_reports_are_counted_until_a_push() {
     let mut state = State {
         asked_at: Some(NOW),
         ..State::default()
@@ -288,7 +288,7 @@ async fn last_push_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn what_was_taken_in_before_a_failure_stays() {
+async fn reports_taken_in_before_a_failure_stay() {
     let bench = Bench::new();
     let first = page(&[item(1, "2026-03-01 02:00:00", 0)], Some(1));
     let refused = Reply::of(400, r#"{"code":99991672,"msg":"no scope"}"#);
@@ -301,7 +301,7 @@ async fn what_was_taken_in_before_a_failure_stays() {
 }
 
 #[tokio::test]
-async fn images_last_from_when_the_list_was_asked_for() {
+async fn image_deadline_counts_from_the_list_request() {
     let bench = Bench::new();
     let item =
         r#"{"feedback_id":1,"feedback_time":"2026-02-28 12:00:00","images":["https://x/1"]}"#;

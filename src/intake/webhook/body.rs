@@ -1,8 +1,9 @@
-//! Bodies of requests that nobody has verified yet: how much memory and time they get.
+//! Limits the memory and time for request bodies that are not verified yet.
 //!
-//! Everybody can send a body, so all of them together share one budget of bytes ([`HELD_BYTES_MAX`]). A body counts for what
-//! has arrived of it, until its sender is known. Large bodies may use half of the budget: a real event has a few
-//! kilobytes and must find room. The more bodies are on their way, the less time each of them gets.
+//! Everybody can send a body, so all bodies together share one budget of bytes ([`HELD_BYTES_MAX`]). The bytes
+//! of a body that have arrived count until its sender is verified. Large bodies may use half of the budget, so
+//! that real events, which have a few kilobytes, find room. The more bodies are arriving, the less time each of
+//! them gets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,19 +15,19 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 
-/// Bytes of all bodies that are not verified yet; twice the largest body where that is more.
+/// Bytes of all unverified bodies; twice the largest body if that is more.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
-/// A larger body may use half of the budget only. 4,096 connections of such bodies fill it.
+/// A larger body may use only half of the budget. 4,096 connections with bodies of this size fill the budget.
 const SMALL_BYTES_MAX: usize = 8 << 10;
-/// A body grows by at least this much.
+/// The smallest step by which a body grows, in bytes.
 const GROWTH_BYTES_MIN: usize = 2 << 10;
-/// How often a body that does not move is looked at: others may have come meanwhile.
+/// How often the deadline of a stalled body is computed anew, because other bodies may have begun.
 const TICK: Duration = Duration::from_millis(500);
-/// How much of a body that is too large is read and thrown away, so that the sender sees the answer
-/// rather than a connection that breaks under its hands.
+/// The part of an oversized body that is read and discarded, in bytes. Otherwise the connection would break and
+/// the sender would not see the answer.
 pub(super) const DISCARD_BYTES_MAX: usize = 4 << 20;
 
-/// How many bodies are on their way and what they hold. Clones share it.
+/// The number of arriving bodies and the bytes that they hold. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Bodies(Arc<Held>);
 
@@ -44,7 +45,7 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// The raw bytes.
+    /// Returns the raw bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -53,17 +54,17 @@ impl Arrived {
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It is larger than allowed.
+    /// The body is larger than allowed.
     TooLarge,
-    /// It did not arrive in time.
+    /// The body did not arrive in time.
     TooSlow,
-    /// The connection broke, or the body breaks HTTP's rules.
+    /// The connection broke, or the body violates HTTP.
     Broken,
-    /// Too much of other bodies is held.
+    /// Other bodies use up the budget.
     NoRoom,
 }
 
-/// What one body holds of the budget.
+/// The share of the budget that one body holds.
 #[derive(Debug)]
 struct Share {
     all: Arc<Held>,
@@ -76,7 +77,7 @@ impl Drop for Share {
     }
 }
 
-/// Counts one body as being on its way.
+/// Counts one arriving body.
 struct Reader(Arc<Held>);
 
 impl Drop for Reader {
@@ -86,7 +87,7 @@ impl Drop for Reader {
 }
 
 impl Bodies {
-    /// Reads a body of at most `bytes_max`. Whoever it is for must be known: for nobody `bytes_max` is 0.
+    /// Reads a body of at most `bytes_max`. The receiver must be known; for an unknown one pass 0.
     pub async fn read(
         &self,
         headers: &HeaderMap,
@@ -133,7 +134,7 @@ impl Bodies {
                 continue;
             }
             discarded += data.len();
-            // Nothing of it is needed any more.
+            // Its bytes are no longer needed.
             read.give_back();
             if discarded > DISCARD_BYTES_MAX {
                 break;
@@ -145,7 +146,7 @@ impl Bodies {
         }
     }
 
-    /// How long a whole body may take to arrive.
+    /// Returns how long a whole body may take to arrive.
     fn patience(&self, limit: usize) -> Duration {
         let bytes = self.0.bytes.load(Ordering::Relaxed);
         let readers = self.0.readers.load(Ordering::Relaxed);
@@ -183,7 +184,7 @@ impl Arrived {
 }
 
 impl Share {
-    /// Takes `more` of the budget for a body that then has `whole` bytes.
+    /// Takes `more` bytes of the budget for a body that then has `whole` bytes.
     fn grow(&mut self, more: usize, whole: usize, limit: usize) -> Result<(), Unread> {
         let most = if whole > SMALL_BYTES_MAX {
             limit / 2

@@ -3,7 +3,7 @@ use http_body_util::BodyExt;
 use super::*;
 
 #[tokio::test]
-async fn a_stranger_is_told_one_word() {
+async fn refusal_contains_one_word_only() {
     for (refused, status, kind) in [
         (
             Refused::Protocol(Refusal::MalformedJson),
@@ -47,7 +47,7 @@ async fn a_stranger_is_told_one_word() {
 }
 
 #[test]
-fn every_reason_is_one_that_metrics_know_and_the_other_way_round() {
+fn reasons_match_the_metric_labels() {
     use crate::telemetry::words::{NO_SUCH_APP, REFUSALS};
 
     let swapped = false;

@@ -1,22 +1,22 @@
-//! How each app's long connection stands, for those who ask.
+//! Keeps the status of each app's long connection.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{AppName, Timestamp};
 
-/// How the long connections stand. Clones share it.
+/// The status of all long connections. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionStates(Arc<Mutex<BTreeMap<AppName, ConnectionStatus>>>);
 
-/// How one app's long connection stands.
+/// The status of one app's long connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionStatus {
-    /// Why there is none; `None` while there is one.
+    /// Why there is no connection; `None` while there is one.
     pub down: Option<Down>,
-    /// Since when.
+    /// Since when it has been connected, or disconnected.
     pub since: Timestamp,
-    /// When something last came over this connection or one before it.
+    /// When a frame was last received, over this connection or one before it; `None`: never.
     pub last_frame_at: Option<Timestamp>,
 }
 
@@ -30,7 +30,7 @@ pub struct Down {
 }
 
 impl ConnectionStates {
-    /// How each stands.
+    /// Returns the status of each connection.
     pub fn standings(&self) -> BTreeMap<AppName, ConnectionStatus> {
         self.lock().clone()
     }
@@ -43,7 +43,7 @@ impl ConnectionStates {
         self.change(app, Some(down), now);
     }
 
-    /// A new reason for what was down before does not make it begin anew.
+    /// A new reason during an outage does not restart the outage.
     fn change(&self, app: &AppName, down: Option<Down>, now: Timestamp) {
         let mut board = self.lock();
         let before = board.get(app);
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_begins_once_however_often_its_reason_changes() {
+    fn outage_start_is_kept_when_its_reason_changes() {
         let (board, app) = (ConnectionStates::default(), AppName::from("shop"));
         let at = Timestamp::from_millis;
         let standing = || board.standings().remove(&app).unwrap();

@@ -1,24 +1,24 @@
-//! Events over the long connection: for apps with `receive = "websocket"`. Outbound TLS, so no public
-//! address, key or token is needed; the connection itself is what is authentic.
+//! Receives events over the long connection, for apps with `receive = "websocket"`. It is outbound TLS, so it
+//! needs no public address, key or token. The connection itself is authentic.
 //!
-//! [`LongConnections`] keeps a supervisor for each such app of the configuration in force, and follows a
-//! reload. A supervisor asks the platform where to connect, connects, and lets a session run; when that
-//! ends, whatever the reason, it begins again. A **session** is one connection: it pings, hands
-//! each event to the intake, and acknowledges it once the store has it.
+//! [`LongConnections`] runs a supervisor for each such app of the live configuration, and follows a reload. A
+//! supervisor asks the platform for an address, connects, and runs a session. When the session ends, for
+//! whatever reason, it starts again. A **session** is one connection: it pings, passes each event to the
+//! intake, and acknowledges the event once the store has it.
 //!
-//! What is promised:
+//! Guarantees:
 //!
-//! - An event is acknowledged with 200 only when it is on the disk, and with 500 only when it could not be
-//!   put there within 2.5 s; the platform sends it again after that, as it does after silence.
-//! - A peer that says nothing for 10 s after a ping is dropped, and another connection made. Nothing else
-//!   tells of a connection that is half open, which is the fault that clients of this kind die of.
-//! - No failure ends the process or the attempts. What an operator must mend is tried again in minutes,
-//!   and at a reload at once.
-//! - A stop finishes and acknowledges what is in hand, and closes the connection, within seconds.
+//! - An event is acknowledged with 200 only when it is on the disk. It is acknowledged with 500 only when it
+//!   could not be written within 2.5 s. The platform resends it after that, as it does after silence.
+//! - A peer that sends nothing for 10 s after a ping is dropped and reconnected. Nothing else detects a
+//!   half-open connection, which is the usual fault of such clients.
+//! - No failure ends the process or the retries. A fault that an operator must fix is retried every few
+//!   minutes, and at once after a reload.
+//! - A stop finishes and acknowledges the events in progress, and closes the connection, within seconds.
 //!
-//! Deliberately not: several connections of one process. Each event goes to one of an app's connections,
-//! chosen by chance (at most 50, doc "Use long connection"), so another relay, or somebody's laptop,
-//! that is connected as the same app takes its share of the events.
+//! One process deliberately opens one connection per app. The platform sends each event to one random
+//! connection of an app (at most 50, doc "Use long connection"). So another relay, or somebody's laptop, that
+//! connects as the same app takes its share of the events.
 
 mod connection_states;
 mod outage;
@@ -44,13 +44,13 @@ use crate::model::{AppName, Current};
 use crate::tasks::Tasks;
 use crate::telemetry::events::PanicCaught;
 
-/// After a panic of a supervisor.
-const BREATH: Duration = Duration::from_secs(1);
+/// The pause after a panic of a supervisor.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
-/// The apps that are to be connected, each with the client that speaks as it; a reload replaces it.
+/// The apps to connect, each with its client; a reload replaces them.
 pub type Settings = BTreeMap<AppName, (App, FeishuClient)>;
 
-/// Keeps a long connection for each app that wants one. Clones share it.
+/// Keeps a long connection for each app that has one configured. Clones share it.
 #[derive(Clone)]
 pub struct LongConnections {
     intake: Intake,
@@ -63,7 +63,8 @@ pub struct LongConnections {
 }
 
 impl LongConnections {
-    /// Not running yet. `backfill` hears of each gap; `seed` is where the chance for jitter begins.
+    /// Builds an instance that does not run yet. `backfill` is woken after each gap; `seed` seeds the random
+    /// generator for jitter.
     pub fn new(
         intake: Intake,
         backfill: Backfill,
@@ -82,13 +83,12 @@ impl LongConnections {
         }
     }
 
-    /// How the connections stand.
+    /// Returns the status of the connections.
     pub fn board(&self) -> &ConnectionStates {
         &self.board
     }
 
-    /// The settings have been replaced: apps that came are connected, those that went or changed are
-    /// left, and who waits to try again tries now.
+    /// Applies replaced settings: connects new apps, disconnects removed and changed ones, and ends pauses.
     pub fn reloaded(&self) {
         self.reloaded.notify_one();
     }
@@ -111,7 +111,7 @@ impl LongConnections {
                     if ended.is_err() {
                         let task = "long connection";
                         self.intake.metrics.emit(PanicCaught { task });
-                        tokio::time::sleep(BREATH).await;
+                        tokio::time::sleep(PANIC_PAUSE).await;
                     }
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     links.running.retain(|_, link| link.id != id);
@@ -121,8 +121,8 @@ impl LongConnections {
         while links.tasks.join_next().await.is_some() {}
     }
 
-    /// Ends the links of apps that are gone or not as they were, and begins one for each that has none.
-    /// A changed app gets its new link when the old one has ended.
+    /// Ends the links of removed or changed apps, and starts one for each app that has none. A changed app gets
+    /// its new link after the old one has ended.
     fn match_links(
         &self,
         links: &mut Links,
@@ -174,7 +174,7 @@ impl LongConnections {
     }
 }
 
-/// The links there are.
+/// The running links.
 #[derive(Default)]
 struct Links {
     tasks: JoinSet<()>,

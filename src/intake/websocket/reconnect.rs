@@ -1,37 +1,37 @@
-//! When to try again. Pure: chance comes in.
+//! Decides when to reconnect. It is pure: random numbers are an argument.
 //!
-//! The platform's own clients wait up to 25 s and then try every 90 s: a blip costs them a minute and a
-//! half of events. Here the first attempt follows within a second, and only then ever more slowly. What
-//! no hurry mends (credentials, the wrong platform) is tried again in minutes, for ever: the operator is
-//! told, and a reload tries at once.
+//! The platform's own clients wait up to 25 s and then retry every 90 s. So a short fault costs them a minute
+//! and a half of events. Here the first attempt follows within a second, and further ones after growing pauses.
+//! Faults that need an operator (credentials, the wrong platform) are retried every few minutes, forever. The
+//! operator is notified, and a reload retries at once.
 
 use std::time::Duration;
 
 use crate::feishu::{ConnectionRefusal, LinkSettings, NoConnection};
 
-/// After a refusal: so long, then twice as long, up to the most.
+/// The first pause after a refusal. It doubles up to the maximum.
 const REFUSED_FIRST: Duration = Duration::from_secs(60);
 const REFUSED_MOST: Duration = Duration::from_secs(10 * 60);
 
 /// Why there is no connection (any more).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DisconnectReason {
-    /// We ended it: a stop, or a reload.
+    /// The relay ended it: a stop, or a reload.
     Left,
     /// The platform closed it, with this code if it gave one.
     Closed(Option<u16>),
-    /// It broke.
+    /// The connection broke.
     Lost(String),
-    /// Nothing came, not even an answer to a ping.
+    /// Nothing was received, not even an answer to a ping.
     Silent,
-    /// What we sent did not get away.
+    /// Sent data could not be transmitted.
     Stalled,
-    /// There never was one.
+    /// There was no connection yet.
     Missing(NoConnection),
 }
 
 impl DisconnectReason {
-    /// A fixed word for it.
+    /// Returns its fixed word.
     pub(super) const fn cause(&self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -49,20 +49,20 @@ impl DisconnectReason {
         }
     }
 
-    /// In words fit for a log.
+    /// Returns the reason in words fit for a log.
     pub(super) fn reason(&self) -> String {
         match self {
             Self::Left => "ended by the relay".into(),
             Self::Closed(Some(code)) => format!("closed by the platform with code {code}"),
             Self::Closed(None) => "closed by the platform".into(),
             Self::Lost(reason) => format!("the connection broke: {reason}"),
-            Self::Silent => "nothing came, not even an answer to a ping".into(),
-            Self::Stalled => "what was sent did not get away".into(),
+            Self::Silent => "nothing was received, not even an answer to a ping".into(),
+            Self::Stalled => "sending took too long".into(),
             Self::Missing(why) => why.to_string(),
         }
     }
 
-    /// What somebody must act upon.
+    /// Returns whether an operator must act.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Missing(NoConnection::Refused { .. }))
     }
@@ -77,8 +77,8 @@ pub(super) struct ReconnectBackoff {
 }
 
 impl ReconnectBackoff {
-    /// How long to wait after an end. A connection that `lasted` longer than the pause before it begins
-    /// the count anew. `chance` gives numbers from 0 to 1.
+    /// Returns how long to wait before the next attempt. A connection that `lasted` longer than the pause
+    /// before it resets the count. `chance` returns random numbers in [0, 1).
     pub(super) fn after(
         &mut self,
         end: &DisconnectReason,
@@ -95,7 +95,7 @@ impl ReconnectBackoff {
             whole.mul_f64(1.0 - chance() / 10.0)
         } else {
             let spread = match end {
-                // A server that goes sends all its clients away at once.
+                // A server that shuts down disconnects all its clients at once.
                 DisconnectReason::Closed(Some(1001 | 1012)) => {
                     settings.reconnect_nonce.mul_f64(chance())
                 }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_one_that_metrics_know_and_the_other_way_round() {
+    fn causes_match_the_metric_labels() {
         let reason = String::new;
         let causes = [
             DisconnectReason::Closed(None),
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(causes, crate::telemetry::words::CONNECTION_ENDS);
     }
 
-    /// The pauses after these ends in a row, in milliseconds, with one chance throughout.
+    /// Returns the pauses after these ends in a row, in milliseconds, with one random number throughout.
     fn pauses(ends: &[(DisconnectReason, Duration)], chance: f64) -> Vec<u128> {
         let mut pauses = ReconnectBackoff::default();
         let settings = LinkSettings::default();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_attempt_comes_within_a_second_and_the_others_ever_more_slowly() {
+    fn first_retry_is_within_a_second_and_pauses_grow() {
         let end = (DisconnectReason::Silent, Duration::ZERO);
         let ends = vec![end; 9];
         let most = [1, 2, 4, 8, 16, 32, 64, 120, 120].map(|secs| secs * 1000);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_outlived_its_pause_begins_the_count_anew() {
+    fn connection_longer_than_its_pause_resets_backoff() {
         let lost = |secs| {
             (
                 DisconnectReason::Lost(String::new()),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_hurry_mends_is_tried_again_in_minutes() {
+    fn refusal_is_retried_after_minutes() {
         for refusal in [
             ConnectionRefusal::Credentials,
             ConnectionRefusal::Domain,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_spread_only_where_a_server_sends_all_of_them_away() {
+    fn nonce_delay_applies_only_to_server_shutdown() {
         let pause = |code| {
             pauses(
                 &[(DisconnectReason::Closed(code), Duration::from_secs(60))],

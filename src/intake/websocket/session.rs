@@ -1,8 +1,8 @@
 //! One long connection, from its first ping to its end.
 //!
-//! One task reads and writes: there is one writer by construction. Each event is handled by a task of
-//! its own, at most [`IN_HAND_MAX`] per app; what more comes waits in the socket. Acknowledgements go
-//! out in the order in which events are stored.
+//! One task reads and writes, so there is one writer by construction. Each event is handled by a task of its
+//! own, at most [`IN_HAND_MAX`] per app; further events wait in the socket. Acknowledgements are sent in the
+//! order in which events are stored.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use crate::telemetry::events::{
     CardFrameIgnored, FrameAcknowledged, FrameReceived, FrameRefused, PanicCaught,
 };
 
-/// How many events of one app are handled at once.
+/// The number of events of one app that are handled concurrently.
 pub(super) const IN_HAND_MAX: usize = 64;
-/// Nothing heard for so long after a ping: the peer is gone, whatever TCP believes.
+/// A peer that sends nothing for this long after a ping is gone, whatever TCP reports.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How long what we send may take to get away.
+/// The time limit of sending a frame.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// How long a stop waits for what is in hand.
+/// How long a stop waits for events in progress.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
-/// How long a close waits for the peer's.
+/// How long a close waits for the peer's close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the connections of one app have in common.
+/// State that all connections of one app share.
 pub(super) struct Link {
     pub(super) app: AppName,
     pub(super) board: ConnectionStates,
@@ -47,7 +47,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Something came.
+    /// Records that a frame was received.
     fn received(&self, kind: &'static str) {
         let at = self.clock.now();
         self.board.frame(&self.app, at);
@@ -56,11 +56,11 @@ impl Link {
     }
 }
 
-/// An event that was handled.
+/// A handled event.
 struct Handled {
     frame: Frame,
     kept: bool,
-    /// The message's id, if it could not be kept.
+    /// The id of a message that could not be stored; `None` if it was stored.
     failed: Option<String>,
 }
 
@@ -72,9 +72,9 @@ pub(super) struct Session<'a, H> {
     settings: &'a mut LinkSettings,
     handle: H,
     reader: FrameReader,
-    /// When the last ping went out.
+    /// When the last ping was sent.
     pinged_at: Option<Instant>,
-    /// By when something must come.
+    /// The deadline for the next frame; `None` if no ping is unanswered.
     answer_by: Option<Instant>,
 }
 
@@ -83,7 +83,8 @@ where
     H: Fn(Bytes, Instant) -> F,
     F: Future<Output = Ack> + Send + 'static,
 {
-    /// A session over `socket`. `handle` keeps the payload of an event, and is given when it came.
+    /// Builds a session over `socket`. `handle` stores the payload of an event, and receives the time of its
+    /// arrival.
     pub(super) fn new(
         link: &'a Link,
         socket: WebSocket,
@@ -103,14 +104,14 @@ where
         }
     }
 
-    /// Runs until the connection ends, or until `ending`: then what is in hand is finished and
-    /// acknowledged, and the connection closed. On any other end it is dropped, with no word to a peer
-    /// that may not be there.
+    /// Runs until the connection ends, or until `ending`. At `ending` the events in progress are finished and
+    /// acknowledged, and the connection is closed. After any other end it is dropped without a close, because
+    /// the peer may be gone.
     pub(super) async fn run(mut self, ending: &CancellationToken) -> DisconnectReason {
         let (done, mut handled) = mpsc::channel(IN_HAND_MAX);
         loop {
             let ping_at = self.ping_at();
-            // What is due comes before what is new; silence is judged last, when nothing is there.
+            // Due work comes before new frames. Silence is checked last, when no frame is there.
             let went_on = tokio::select! {
                 biased;
                 () = ending.cancelled() => {
@@ -135,7 +136,7 @@ where
         }
     }
 
-    /// The first ping goes out at once, each further one an interval after the last.
+    /// Returns when the next ping is due: at once for the first, else one interval after the last.
     fn ping_at(&self) -> Instant {
         self.pinged_at
             .map_or_else(Instant::now, |at| at + self.settings.ping_interval)
@@ -144,14 +145,14 @@ where
     async fn ping(&mut self) -> Result<(), DisconnectReason> {
         let now = Instant::now();
         self.pinged_at = Some(now);
-        // One that is not answered yet keeps its time.
+        // An unanswered ping keeps its deadline.
         self.answer_by.get_or_insert(now + ANSWER_WITHIN);
         self.send(Frame::ping(self.service)).await
     }
 
     fn silent(&mut self) -> Result<(), DisconnectReason> {
         if self.link.room.available_permits() == 0 {
-            // It is we who did not listen.
+            // The session itself did not read frames, so the peer gets a new deadline.
             self.answer_by = Some(Instant::now() + ANSWER_WITHIN);
             return Ok(());
         }
@@ -174,7 +175,7 @@ where
             Received::Pong(settings) => {
                 self.link.received("pong");
                 if !settings.is_empty() && !self.settings.update(&settings) {
-                    tracing::debug!(app = %self.link.app, "the settings in a pong cannot be read");
+                    tracing::debug!(app = %self.link.app, "failed to parse the settings in a pong");
                 }
             }
             Received::Event(message) => {
@@ -207,7 +208,7 @@ where
         Ok(())
     }
 
-    /// Handles an event beside everything else.
+    /// Handles an event in a task of its own.
     fn begin(
         &self,
         message: Message,
@@ -229,7 +230,7 @@ where
                     kept: ack != Ack::Failed,
                     failed,
                 };
-                // The connection may be gone: then the event comes again, and is known.
+                // If the connection is gone, the platform sends the event again and it is recognised.
                 done.send(handled).await.ok();
             });
             if work.await.is_err_and(|error| error.is_panic()) {
@@ -259,7 +260,7 @@ where
         }
     }
 
-    /// Acknowledges what is in hand, and closes.
+    /// Acknowledges the events in progress, and closes the connection.
     async fn finish(mut self, mut handled: mpsc::Receiver<Handled>) -> DisconnectReason {
         let finishing = async {
             while let Some(one) = handled.recv().await {
@@ -275,7 +276,7 @@ where
     }
 }
 
-/// What comes next, once there is room for it.
+/// Receives the next frame, once there is room for an event.
 async fn hear(
     socket: &mut WebSocket,
     room: &Arc<Semaphore>,

@@ -1,4 +1,4 @@
-//! Keeps one app connected, for ever: no failure ends it, and every step has a deadline.
+//! Keeps one app connected, forever: no failure ends it, and every step has a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::notices::Operator;
 use crate::store::StoreError;
 use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
 
-/// How long the store may take: the acknowledgement must be there within 3 s of the push. Source:
-/// doc "Use long connection".
+/// The time limit of a commit, because the acknowledgement must be sent within 3 s of the push. Source: doc
+/// "Use long connection".
 const STORE_WITHIN: Duration = Duration::from_millis(2500);
-/// How often an outage is looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// The time between two checks for an outage.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
 
 /// Keeps one app connected.
 pub(super) struct Supervisor {
@@ -33,15 +33,15 @@ pub(super) struct Supervisor {
     pub(super) link: Link,
     pub(super) intake: Intake,
     pub(super) operator: Operator,
-    /// Finds what was pushed while there was no connection.
+    /// Finds events that were pushed while there was no connection.
     pub(super) backfill: Backfill,
-    /// Cuts a pause short.
+    /// Ends a pause early.
     pub(super) wake: Arc<Notify>,
     pub(super) chance: fastrand::Rng,
 }
 
 impl Supervisor {
-    /// Runs until `ending`, and not before.
+    /// Runs until `ending`.
     pub(super) async fn run(mut self, ending: CancellationToken) {
         let link = &self.link;
         let connecting = Down {
@@ -81,8 +81,8 @@ impl Supervisor {
         }
     }
 
-    /// One connection, from the question where to its end. Tells how long it was open. `was_missing`: events
-    /// may have been pushed while there was none.
+    /// Makes one connection, from the request for an address to its end. Returns how long it was open.
+    /// `was_missing`: an earlier connection has ended, so events may have been missed.
     async fn connection(
         &self,
         settings: &mut LinkSettings,
@@ -138,7 +138,7 @@ impl Supervisor {
                 kind: NoticeKind::ConnectionRefused,
                 subject: link.app.to_string(),
                 text: format!(
-                    "No events of app {} come in. {reason}. It is tried again every few minutes, and at a reload.",
+                    "App {} receives no events. {reason}. The connection is retried every few minutes, and at a reload.",
                     link.app
                 ),
             };
@@ -147,8 +147,8 @@ impl Supervisor {
     }
 }
 
-/// Takes the payload of an event in. It may be committed after all when this says that it failed: then
-/// the next push is a repeat.
+/// Takes in the payload of an event. After an error it may be committed nevertheless; the next push is then a
+/// repeat.
 async fn take(intake: &Intake, app: &App, payload: bytes::Bytes, arrived: Instant) -> Ack {
     let take = intake.take(app, Envelope::of_connection(&payload), arrived);
     let taken = timeout(STORE_WITHIN, take).await;
@@ -170,7 +170,7 @@ async fn take(intake: &Intake, app: &App, payload: bytes::Bytes, arrived: Instan
     )
 }
 
-/// Tells the operator of an outage that lasts.
+/// Notifies the operator of an outage that lasts.
 async fn alarm(operator: Operator, app: AppName, board: ConnectionStates) {
     let mut outage = Outage::default();
     loop {
@@ -179,6 +179,6 @@ async fn alarm(operator: Operator, app: AppName, board: ConnectionStates) {
         if let Some(notice) = outage.look(&app, down.as_ref(), Instant::now()) {
             operator.notify(notice).await;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_EVERY).await;
     }
 }

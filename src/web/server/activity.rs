@@ -1,4 +1,4 @@
-//! What a connection is about right now, and how long it may go on with that.
+//! Tracks the phase of a connection, and how long that phase may last.
 
 use std::io;
 use std::pin::Pin;
@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
 
-/// What a connection is about.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The head of a request is arriving, or a new connection has not begun with it.
+    /// The head of a request is arriving, or a new connection has not sent a byte yet.
     Arriving { since: Instant },
     /// A handler works on a request.
     Handling,
-    /// An answer is being sent or has been; nothing of a next request has come.
+    /// An answer is being sent or has been sent; nothing of a next request has arrived.
     Resting { moved_at: Instant },
 }
 
@@ -36,23 +36,23 @@ impl Phase {
     }
 }
 
-/// The phase of one connection, told by its socket and its service. Clones share it.
+/// The phase of one connection, updated by its socket and its service. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(watch::Sender<Phase>);
 
 impl Activity {
-    /// Of a connection that begins now.
+    /// Builds the state of a connection that begins now.
     pub(super) fn new() -> Self {
         let since = Instant::now();
         Self(watch::Sender::new(Phase::Arriving { since }))
     }
 
-    /// The head of a request is whole.
+    /// Records that the head of a request is complete.
     pub(super) fn handling(&self) {
         self.0.send_replace(Phase::Handling);
     }
 
-    /// The handler is done; the answer goes out from here on.
+    /// Records that the handler is done; the answer is sent from here on.
     pub(super) fn answered(&self) {
         let moved_at = Instant::now();
         self.0.send_replace(Phase::Resting { moved_at });
@@ -70,7 +70,7 @@ impl Activity {
     }
 
     fn sent(&self) {
-        // Puts the deadline off, which nobody needs to hear before the old one.
+        // This delays the deadline. Waiters check it again at the old deadline, so they need no wakeup.
         self.0.send_if_modified(|phase| {
             if let Phase::Resting { moved_at } = phase {
                 *moved_at = Instant::now();
@@ -79,20 +79,20 @@ impl Activity {
         });
     }
 
-    /// Whether nothing but (part of) the head of a request has come.
+    /// Returns whether nothing but (part of) the head of a request has arrived.
     pub(super) fn awaits_request(&self) -> bool {
         self.0.borrow().arriving()
     }
 
-    /// Resolves when there is no head of a request to wait for.
+    /// Resolves when no head of a request is awaited.
     pub(super) async fn begun(&self) {
         let mut phases = self.0.subscribe();
-        // No error can be: this holds the sender.
+        // The sender lives in `self`, so there is no error.
         phases.wait_for(|phase| !phase.arriving()).await.ok();
     }
 
-    /// Resolves when the connection has had its time. It looks again when the time can be up at the earliest, not
-    /// with each request: whatever begins after a look has until after the next one.
+    /// Resolves when the connection has exceeded a time limit. It checks when that is possible at the earliest,
+    /// not with each request. A phase that begins after a check lasts until the check after the next one.
     pub(super) async fn overdue(&self, limits: Limits) {
         let shortest = limits.header.min(limits.idle);
         loop {
@@ -111,7 +111,7 @@ impl Activity {
     }
 }
 
-/// A socket that tells when bytes move.
+/// A socket that records when bytes move.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) stream: TcpStream,

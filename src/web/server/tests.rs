@@ -1,4 +1,4 @@
-//! Over real sockets on the loopback; the limits are short, so that nothing has to sleep.
+//! Tests over real sockets on the loopback; the limits are short, so that no test has to sleep.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 
-/// Far more than anything here takes: reaching it fails a test.
+/// Far longer than anything here takes: reaching it fails a test.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(3600);
@@ -19,7 +19,7 @@ struct Served {
     tasks: Tasks,
     /// Lets `/slow` answer.
     go: Arc<Notify>,
-    /// Told when `/slow` has begun.
+    /// Notified when `/slow` has begun.
     begun: Arc<Notify>,
 }
 
@@ -61,7 +61,7 @@ impl Served {
     }
 }
 
-/// Reads until something ends with `end`.
+/// Reads until the received text ends with `end`.
 async fn read_to(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
@@ -95,7 +95,7 @@ fn limits(header: Duration, idle: Duration) -> Limits {
 }
 
 #[tokio::test]
-async fn half_a_head_or_none_is_closed_after_its_limit() {
+async fn incomplete_head_is_closed_after_its_limit() {
     let served = served(limits(SHORT, LONG)).await;
     for sends in ["", "GET / HTTP/1.1\r\nhost:"] {
         let started = Instant::now();
@@ -106,7 +106,7 @@ async fn half_a_head_or_none_is_closed_after_its_limit() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_has_no_more_time() {
+async fn slow_head_is_closed_after_its_limit() {
     let served = served(limits(SHORT, LONG)).await;
     let mut stream = served.connect(GET).await;
     read_to(&mut stream, "ok").await;
@@ -127,7 +127,7 @@ async fn a_head_that_comes_byte_by_byte_has_no_more_time() {
 }
 
 #[tokio::test]
-async fn a_connection_that_rests_is_kept_for_its_own_limit() {
+async fn idle_connection_is_kept_for_the_idle_limit() {
     let served = served(limits(LONG, SHORT)).await;
     let mut stream = served.connect(GET).await;
     read_to(&mut stream, "ok").await;
@@ -154,7 +154,7 @@ async fn a_reader_that_stops_reading_is_closed() {
 }
 
 #[tokio::test]
-async fn a_handler_has_all_the_time_it_wants() {
+async fn handler_has_no_time_limit() {
     let served = served(limits(SHORT, SHORT)).await;
     let mut stream = served.connect(SLOW).await;
     served.begun.notified().await;
@@ -166,7 +166,7 @@ async fn a_handler_has_all_the_time_it_wants() {
 }
 
 #[tokio::test]
-async fn a_full_house_makes_room_by_closing_those_who_rest() {
+async fn full_server_closes_idle_connections() {
     let served = served(Limits {
         connections: 2,
         ..limits(LONG, LONG)
@@ -185,7 +185,7 @@ async fn a_full_house_makes_room_by_closing_those_who_rest() {
 }
 
 #[tokio::test]
-async fn heads_have_a_size() {
+async fn oversized_head_is_refused() {
     let served = served(limits(LONG, LONG)).await;
     let many = "a: b\r\n".repeat(HEADERS_MAX + 1);
     let long = format!("a: {}\r\n", "b".repeat(2 * HEAD_BYTES_MAX));
@@ -202,7 +202,7 @@ async fn heads_have_a_size() {
 }
 
 #[tokio::test]
-async fn a_soft_stop_closes_who_rests_and_finishes_what_is_in_hand() {
+async fn soft_stop_closes_idle_and_finishes_requests() {
     let served = served(limits(LONG, LONG)).await;
     let mut resting = served.connect(GET).await;
     read_to(&mut resting, "ok").await;
@@ -227,7 +227,7 @@ async fn a_soft_stop_closes_who_rests_and_finishes_what_is_in_hand() {
 }
 
 #[tokio::test]
-async fn a_hard_stop_drops_what_is_in_hand() {
+async fn hard_stop_drops_requests_in_progress() {
     let served = served(limits(LONG, LONG)).await;
     let mut working = served.connect(SLOW).await;
     served.begun.notified().await;
@@ -248,7 +248,7 @@ async fn bodies_and_connections_are_reused() {
 }
 
 #[tokio::test]
-async fn who_has_said_all_still_gets_the_answer() {
+async fn half_closed_client_still_gets_the_answer() {
     let served = served(limits(LONG, LONG)).await;
     let mut stream = served.connect(SLOW).await;
     stream.shutdown().await.unwrap();

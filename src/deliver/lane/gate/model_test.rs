@@ -1,5 +1,5 @@
-//! A gate, the retry policy and the order of leases against a simulated destination, over random schedules of
-//! answers, arrivals and restarts. `SCHEDULES=1000 cargo test --lib model_test` runs more of them.
+//! Tests a gate, the retry policy and the order of leases against a simulated destination. Answers, arrivals
+//! and restarts follow random schedules. `SCHEDULES=1000 cargo test --lib model_test` runs more of them.
 
 use proptest::prelude::*;
 
@@ -14,11 +14,11 @@ const START: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     Works,
-    /// It fails, as a gateway without a backend does.
+    /// The destination fails, as a gateway without a backend does.
     Fails,
-    /// It asks for a pause of so many seconds.
+    /// The destination asks for a pause of this many seconds.
     Pauses(u64),
-    /// It refuses the credentials.
+    /// The destination refuses the credentials.
     Stops,
 }
 
@@ -26,7 +26,7 @@ enum Mood {
 struct Arrival {
     at_s: u64,
     severity: Severity,
-    /// It makes the receiver fail, whatever its mood.
+    /// Whether the message makes the receiver fail, whatever its mood.
     poison: bool,
 }
 
@@ -56,9 +56,9 @@ struct Waiting {
 struct Seen {
     /// Milliseconds of each request, and the message.
     requests: Vec<(u64, usize)>,
-    /// Pauses asked for, in milliseconds: from, to.
+    /// Requested pauses, in milliseconds: from, to.
     pauses: Vec<(u64, u64)>,
-    /// When each message was delivered, in milliseconds.
+    /// When each message was delivered, in milliseconds; `None` if it was not.
     delivered: Vec<Option<u64>>,
 }
 
@@ -69,7 +69,7 @@ struct Model {
     queue: Vec<Waiting>,
     seen: Seen,
     turn: usize,
-    /// Milliseconds since the start, by the wall, and of running.
+    /// Milliseconds since the start, by the wall clock and by uptime.
     now_ms: u64,
     uptime_ms: i64,
 }
@@ -145,7 +145,7 @@ impl Model {
         }
     }
 
-    /// The index of the message that is leased next: as `store/sqlite/lease.rs` orders them.
+    /// Returns the index of the message that is leased next, in the order of `store/sqlite/lease.rs`.
     fn lease(&mut self, probe: bool) -> Option<usize> {
         let wall = self.now().wall;
         let waits = |one: &&(usize, &Waiting)| one.1.ended.is_none();
@@ -189,7 +189,7 @@ impl Model {
                 };
                 let begun = self.gate.begin(self.now());
                 self.seen.requests.push((self.now_ms, index));
-                // Not leased twice.
+                // A message is not leased twice.
                 self.queue[index].ended = Some(Verdict::Done);
                 flights.push((index, begun));
             }
@@ -259,7 +259,7 @@ impl Model {
         }
     }
 
-    /// As `store/sqlite/failover.rs` does while the gate is failing.
+    /// Ends messages as `store/sqlite/failover.rs` does while the gate is failing.
     fn expire(&mut self) {
         if !self.gate.is_failing() {
             return;
@@ -342,7 +342,7 @@ proptest! {
     #![proptest_config(schedules())]
 
     #[test]
-    fn no_request_leaves_inside_a_pause(schedule in schedule()) {
+    fn no_request_is_sent_during_a_pause(schedule in schedule()) {
         let mut model = Model::new(schedule);
         model.run(400);
         for (from, to) in &model.seen.pauses {
@@ -353,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn good_message_waits_for_no_bad_one(arrivals in arrivals(true), concurrency in 1..6_usize) {
+    fn good_message_is_not_delayed_by_bad_ones(arrivals in arrivals(true), concurrency in 1..6_usize) {
         let schedule = Schedule {
             arrivals,
             moods: Vec::new(),
@@ -363,8 +363,8 @@ proptest! {
         };
         let mut model = Model::new(schedule);
         model.run(400);
-        // Bad messages that were never tried look like good ones: each of them may cost one probe. The
-        // relay has no other way to tell them from an outage.
+        // Bad messages that were never tried look like good ones, so each of them may cost one probe. The relay
+        // has no other way to distinguish them from an outage.
         let poison = model.queue.iter().filter(|one| one.arrival.poison).count();
         let most = (PROBE_MAX + SECOND) * u32::try_from(poison + 1).unwrap();
         for (one, delivered) in model.queue.iter().zip(&model.seen.delivered) {
@@ -392,7 +392,7 @@ proptest! {
         };
         let mut model = Model::new(schedule);
         model.run(600);
-        // Those that were in flight when it was found out, and probes.
+        // The sends in flight when the fault appeared, and probes.
         let most = concurrency + 5 + 12;
         for minute in 0..10_u64 {
             let window = minute * 60_000..(minute + 1) * 60_000;
@@ -413,7 +413,7 @@ proptest! {
     }
 
     #[test]
-    fn down_time_and_outages_kill_no_message_before_its_time(schedule in schedule()) {
+    fn downtime_and_outages_shorten_no_retry_time(schedule in schedule()) {
         let retry_for = schedule.retry_for;
         let mut model = Model::new(schedule);
         let mut before: Vec<bool> = Vec::new();

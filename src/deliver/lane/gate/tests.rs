@@ -63,13 +63,13 @@ fn begin(gate: &mut Gate, count: usize, now: Now) -> Vec<Begun> {
     (0..count).map(|_| gate.begin(now)).collect()
 }
 
-/// Sends once; it ends at once.
+/// Begins a send and settles it at once.
 fn send(gate: &mut Gate, signal: &Signal, now: Now) -> GateUpdate {
     let begun = gate.begin(now);
     gate.settle(begun, signal, now, 0.0)
 }
 
-/// How many may start, and in how many seconds to ask again.
+/// Returns how many may start, and in how many seconds to ask again.
 fn allowed(gate: &Gate, now: Now) -> (usize, Option<f64>) {
     let permits = gate.permits(now);
     let wait = permits.next_at.map(|at| (at - now.mono).as_secs_f64());
@@ -77,7 +77,7 @@ fn allowed(gate: &Gate, now: Now) -> (usize, Option<f64>) {
 }
 
 #[test]
-fn as_many_start_as_may_be_in_flight() {
+fn permits_are_limited_by_concurrency() {
     let t = Start::new();
     let mut gate = open_gate(3);
     assert_eq!(allowed(&gate, t.at(0.0)), (3, None));
@@ -92,7 +92,7 @@ fn as_many_start_as_may_be_in_flight() {
 }
 
 #[test]
-fn as_many_follow_as_the_paces_allow() {
+fn permits_ahead_are_limited_by_rate_limits() {
     let t = Start::new();
     let ahead = |gate: &Gate, now| {
         let allowance = gate.permits(now);
@@ -115,7 +115,7 @@ fn as_many_follow_as_the_paces_allow() {
 }
 
 #[test]
-fn all_paces_hold_at_once() {
+fn all_rate_limits_apply_at_once() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000), (3, 10_000)], 9));
     assert_eq!(allowed(&gate, t.at(0.0)), (2, None));
@@ -128,7 +128,7 @@ fn all_paces_hold_at_once() {
 }
 
 #[test]
-fn what_was_not_sent_after_all_costs_no_pace() {
+fn abandoned_send_is_not_counted_by_rate_limits() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
     begin(&mut gate, 1, t.at(0.0));
@@ -136,12 +136,12 @@ fn what_was_not_sent_after_all_costs_no_pace() {
     gate.abandon(second);
     assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
     begin(&mut gate, 1, t.at(0.2));
-    // What was sent counts still, and no longer than it would have.
+    // Earlier sends still count, and no longer than they would have.
     assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
 
 #[test]
-fn new_limits_remember_what_was_sent() {
+fn new_limits_count_earlier_sends() {
     let t = Start::new();
     let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
     begin(&mut gate, 2, t.at(0.0));
@@ -178,7 +178,7 @@ fn success_that_began_before_a_pause_does_not_end_it() {
 }
 
 #[test]
-fn after_a_pause_one_send_at_a_time_until_one_is_taken() {
+fn pause_is_followed_by_single_sends_until_a_success() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let _paused = send(&mut gate, &slow(30), t.at(0.0));
@@ -191,7 +191,7 @@ fn after_a_pause_one_send_at_a_time_until_one_is_taken() {
 }
 
 #[test]
-fn pause_is_never_shorter_than_the_backoff_of_refusals_in_a_row() {
+fn pause_is_at_least_the_backoff_of_consecutive_refusals() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let pauses = [Signal::Paused(None), slow(0), slow(1), slow(60)];
@@ -206,7 +206,7 @@ fn pause_is_never_shorter_than_the_backoff_of_refusals_in_a_row() {
 }
 
 #[test]
-fn sends_refused_together_are_one_refusal() {
+fn concurrent_refusals_count_as_one() {
     let t = Start::new();
     let mut gate = open_gate(4);
     for begun in begin(&mut gate, 4, t.at(0.0)) {
@@ -215,7 +215,7 @@ fn sends_refused_together_are_one_refusal() {
     assert_eq!(allowed(&gate, t.at(1.0)), (0, Some(2.0)));
 }
 
-/// Five failures at second 0.
+/// Returns a gate with five failures at second 0.
 fn broken(t: Start) -> Gate {
     let mut gate = open_gate(4);
     for n in 1..=5 {
@@ -227,7 +227,7 @@ fn broken(t: Start) -> Gate {
 }
 
 #[test]
-fn an_open_breaker_probes_ever_more_slowly_and_a_success_closes_it() {
+fn open_breaker_probes_at_growing_intervals_until_a_success() {
     let t = Start::new();
     let mut gate = broken(t);
     assert!(gate.is_open());
@@ -291,14 +291,14 @@ fn only_failures_of_the_destination_in_a_row_open_the_breaker() {
 }
 
 #[test]
-fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
+fn refusal_of_one_message_ends_failing() {
     let t = Start::new();
     let rejected = Signal::Answered;
     let mut gate = open_gate(4);
     let _changed = send(&mut gate, &fail(), t.at(0.0));
     let changed = send(&mut gate, &rejected, t.at(2.0));
     assert!(changed.persist);
-    // Or a critical message an hour later would go to the fallback before it was tried.
+    // Otherwise a critical message an hour later would go to the fallback before it was tried.
     assert_eq!(gate.failing_for(t.at(3600.0)), Duration::ZERO);
     let _changed = send(&mut gate, &stop(), t.at(0.0));
     let _changed = send(&mut gate, &rejected, t.at(2.0));
@@ -310,7 +310,7 @@ fn a_destination_that_refuses_one_message_does_not_fail_any_more() {
 }
 
 #[test]
-fn a_stopped_destination_is_probed_each_ten_minutes_until_it_succeeds() {
+fn stopped_destination_is_probed_every_ten_minutes() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let changed = send(&mut gate, &stop(), t.at(0.0));
@@ -344,7 +344,7 @@ fn reload_ends_a_stop_but_not_a_pause() {
 }
 
 #[test]
-fn a_restart_keeps_what_is_known_and_may_probe_at_once() {
+fn restart_restores_gate_and_probes_at_once() {
     let t = Start::new();
     let mut gate = broken(t);
     let _changed = send(&mut gate, &stop(), t.at(1.0));
@@ -356,7 +356,7 @@ fn a_restart_keeps_what_is_known_and_may_probe_at_once() {
 }
 
 #[test]
-fn a_wall_clock_that_jumps_neither_opens_a_gate_nor_holds_it_for_more_than_an_hour() {
+fn wall_clock_jump_extends_pause_to_one_hour_at_most() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let _changed = send(&mut gate, &slow(30), t.at(0.0));
@@ -377,7 +377,7 @@ fn a_wall_clock_that_jumps_neither_opens_a_gate_nor_holds_it_for_more_than_an_ho
 }
 
 #[test]
-fn operator_frees_a_pause_too() {
+fn resume_ends_a_pause() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let _paused = send(&mut gate, &slow(3600), t.at(0.0));
@@ -388,7 +388,7 @@ fn operator_frees_a_pause_too() {
 }
 
 #[test]
-fn answer_to_what_left_before_a_resume_does_not_stop_it_again() {
+fn stop_of_a_send_before_resume_is_ignored() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let old = begin(&mut gate, 2, t.at(0.0));
@@ -410,7 +410,7 @@ fn success_that_began_before_a_stop_does_not_end_it() {
 }
 
 #[test]
-fn message_that_fails_while_others_are_taken_opens_no_breaker() {
+fn failing_message_among_successes_opens_no_breaker() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let mut failed_before = Some(t.at(0.5).uptime);
@@ -426,7 +426,7 @@ fn message_that_fails_while_others_are_taken_opens_no_breaker() {
 }
 
 #[test]
-fn probe_that_may_be_at_fault_lengthens_no_wait() {
+fn failed_probe_of_a_suspect_message_keeps_the_interval() {
     let t = Start::new();
     let mut gate = open_gate(4);
     let _worked = send(&mut gate, &Signal::Worked, t.at(0.0));
@@ -445,7 +445,7 @@ fn probe_that_may_be_at_fault_lengthens_no_wait() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Steps are milliseconds between questions; each takes all that is allowed.
+    /// Steps are milliseconds between calls; each takes all permits.
     #[test]
     fn no_window_holds_more_than_its_pace(
         paces in prop::collection::vec((1..6_u32, 1..2000_u64), 1..4),

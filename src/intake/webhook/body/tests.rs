@@ -9,7 +9,7 @@ use super::*;
 
 const MAX: usize = 100;
 
-/// A body that gives one frame again and again, or one once and then keeps its reader waiting.
+/// A body that repeats one frame forever, or gives one frame and then stalls.
 struct Endless {
     frame: Bytes,
     floods: bool,
@@ -62,7 +62,7 @@ async fn a_body_may_have_exactly_the_limit() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_too_large_is_refused_before_the_body_where_that_is_safe() {
+async fn oversized_length_is_refused_before_the_body() {
     // A body that never comes: waiting for it would hang this test.
     let declared = |length: usize| HeaderMap::from_iter([(CONTENT_LENGTH, length.into())]);
     let mut asks_first = declared(MAX + 1);
@@ -76,7 +76,7 @@ async fn a_length_that_is_too_large_is_refused_before_the_body_where_that_is_saf
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_end_is_given_up_in_time() {
+async fn endless_body_is_refused_in_time() {
     let started = Instant::now();
     let refused = Bodies::default()
         .read(&HeaderMap::new(), endless(10, false), MAX)
@@ -85,7 +85,7 @@ async fn a_body_that_does_not_end_is_given_up_in_time() {
     assert_eq!(started.elapsed().as_secs(), 30);
 }
 
-/// What senders hold who have begun to send and do not go on.
+/// Returns the bytes held by senders that have begun to send and stalled.
 async fn stalled(
     bodies: &Bodies,
     count: usize,
@@ -101,7 +101,7 @@ async fn stalled(
             read.map(|read| read.bytes().len())
         });
     }
-    // Each takes its first frame.
+    // Each sender delivers its first frame.
     for _ in 0..4 {
         tokio::task::yield_now().await;
     }
@@ -134,7 +134,7 @@ async fn large_bodies_share_half_of_the_budget_and_small_ones_find_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_has_less_time_the_more_bodies_are_on_their_way() {
+async fn time_per_body_shrinks_with_concurrent_bodies() {
     for (others, secs) in [(0, 30), (300, 10), (2000, 3)] {
         let bodies = Bodies::default();
         let _senders = stalled(&bodies, others, 10).await;

@@ -1,4 +1,4 @@
-//! Over a connection in memory, with time that the tests move.
+//! Tests over a connection in memory, with paused time.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use crate::feishu::frame::Header;
 use crate::model::{ManualClock, Timestamp};
 use crate::telemetry::{Format, Names};
 
-/// A link, and what its metrics say.
+/// Returns a link, and its metrics.
 fn link(room: usize) -> Link {
     let metrics = Metrics::new();
     metrics.name(Names {
@@ -58,7 +58,7 @@ fn pong(payload: &str) -> Bytes {
     frame.bytes()
 }
 
-/// The next frame that the server gets; `None` at the end of the connection.
+/// Returns the next frame that the server gets; `None` at the end of the connection.
 async fn next(server: &mut WebSocket) -> Option<Frame> {
     loop {
         match server.hear().await {
@@ -69,7 +69,7 @@ async fn next(server: &mut WebSocket) -> Option<Frame> {
     }
 }
 
-/// Code and message of an acknowledgement.
+/// Returns code and message of an acknowledgement.
 fn acknowledged(frame: &Frame) -> (u64, String) {
     let said: Value = serde_json::from_slice(frame.payload.as_ref().unwrap()).unwrap();
     let id = frame.header("message_id").unwrap().to_owned();
@@ -80,7 +80,7 @@ async fn at_once(_payload: Bytes, _arrived: Instant) -> Ack {
     Ack::Taken(json!({}))
 }
 
-/// Runs a session beside what the server does; tells how it ended and how long it lasted.
+/// Runs a session beside a server. Returns how the session ended and how long it lasted.
 async fn run<H, F>(
     link: &Link,
     ping_secs: u64,
@@ -107,12 +107,12 @@ where
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_noticed_ten_seconds_after_a_ping() {
     let never = CancellationToken::new();
-    // It takes what is sent and says nothing at all.
+    // The server reads frames and sends nothing at all.
     let mute = async |mut server: WebSocket| while next(&mut server).await.is_some() {};
     let (end, lasted) = run(&link(8), 90, at_once, &never, mute).await;
     assert_eq!((end, lasted), (DisconnectReason::Silent, ANSWER_WITHIN));
 
-    // It falls silent after its second pong: noticed within an interval and ten seconds.
+    // The server is silent after its second pong. That is detected within an interval and ten seconds.
     let falls_silent = async |mut server: WebSocket| {
         for _ping in 0..2 {
             next(&mut server).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_peer_that_reads_nothing_is_noticed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_frame_is_a_sign_of_life_without_a_single_pong() {
+async fn any_frame_counts_as_sign_of_life() {
     let (never, link) = (CancellationToken::new(), link(8));
     let chatty = async |mut server: WebSocket| {
         for n in 0..30 {
@@ -190,7 +190,7 @@ async fn pings_begin_at_once_and_follow_the_settings_of_a_pong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_event_is_acknowledged_when_it_is_kept_and_not_before() {
+async fn event_is_acknowledged_after_commit() {
     let never = CancellationToken::new();
     let handle = |payload: Bytes, _arrived: Instant| async move {
         let text = String::from_utf8(payload.to_vec()).unwrap();
@@ -228,7 +228,7 @@ async fn each_event_is_acknowledged_when_it_is_kept_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_is_in_hand_than_there_is_room_for_and_that_is_no_silence() {
+async fn concurrency_limit_is_not_mistaken_for_silence() {
     let (never, link) = (CancellationToken::new(), link(2));
     let most = Arc::new(Mutex::new((0, 0)));
     let counted = Arc::clone(&most);
@@ -264,7 +264,7 @@ async fn no_more_is_in_hand_than_there_is_room_for_and_that_is_no_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_finishes_what_is_in_hand_takes_no_more_and_closes() {
+async fn stop_finishes_events_in_progress_and_closes() {
     let ending = CancellationToken::new();
     let handle = |_payload, _arrived| async {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -288,7 +288,7 @@ async fn a_stop_finishes_what_is_in_hand_takes_no_more_and_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_is_held_up_neither_by_a_stuck_store_nor_by_a_dead_peer() {
+async fn stop_is_not_delayed_by_stuck_store_or_dead_peer() {
     let ending = CancellationToken::new();
     let stuck = |_payload, _arrived| std::future::pending();
     let server = async |mut server: WebSocket| {
@@ -306,7 +306,7 @@ async fn a_stop_is_held_up_neither_by_a_stuck_store_nor_by_a_dead_peer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_costs_one_event_and_no_more() {
+async fn panicking_handler_fails_one_event_only() {
     let (never, link) = (CancellationToken::new(), link(1));
     let handle = |payload: Bytes, _arrived: Instant| async move {
         assert_ne!(payload, "boom", "on purpose");
@@ -328,7 +328,7 @@ async fn a_handler_that_panics_costs_one_event_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fragmented_message_that_failed_is_no_repeat_when_it_comes_again() {
+async fn failed_fragmented_message_is_handled_when_resent() {
     let never = CancellationToken::new();
     let times = Arc::new(Mutex::new(0));
     let handle = move |_payload, _arrived| {
