@@ -1,47 +1,47 @@
-//! What the platform's codes mean, in one place for every call: tokens, messages, answers in threads, edits,
-//! uploads, statuses, lists, connections and custom bots.
+//! The meanings of the platform's codes, for every call: tokens, messages, answers in threads,
+//! edits, uploads, statuses, lists, connections and custom bots.
 //!
-//! Sources: doc "Generic error codes" for 9999xxxx, doc "发送消息" and its neighbours for 230xxx, doc
+//! Sources: doc "Generic error codes" for 9999xxxx, doc "发送消息" and related pages for 230xxx, doc
 //! "上传图片" for 234xxx, the feedback API for 2105xx, doc "自定义机器人使用指南" for 19xxx; 9499 by
 //! `nightingale#1437` and `notification-manager#126`, 11232, 11246 and 19036 by users.
 
-/// What is to be done about a code.
+/// How to react to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Wait, then the same again.
+    /// Wait, then retry.
     SlowDown,
-    /// The same for one chat or message, which is free again after about a second.
+    /// Wait about a second, then retry. The limit applies to one chat or message.
     SlowDownBriefly,
-    /// The platform failed: try again.
+    /// The platform failed: retry.
     Retry,
-    /// The token is refused: with another one, try again.
+    /// The token is rejected: retry with a new one.
     Token,
-    /// The token of a page is too old: ask from the beginning.
+    /// The page token has expired: list again from the first page.
     PageToken,
-    /// This form of what was sent is wrong.
+    /// The format of the message is not accepted.
     Form,
-    /// An image's key is wrong.
+    /// An image key is not valid.
     ImageKey,
-    /// A person is wrong who is mentioned, or spoken to.
+    /// A mentioned or addressed person is not valid.
     Person,
-    /// The chat or person spoken to is not known.
+    /// The receiving chat or person is unknown.
     Receiver,
-    /// The message that is answered or changed is gone.
+    /// The message to answer or update no longer exists.
     Gone,
-    /// The message cannot be changed (any more).
+    /// The message can no longer be updated.
     Unchangeable,
-    /// What was sent is never taken.
+    /// The message is rejected for good.
     Message,
-    /// Nothing works until somebody acts.
+    /// Every call fails until somebody acts.
     Stop(Cause),
-    /// No table has it.
+    /// The code is in no table.
     Unknown,
 }
 
-/// Why nothing works until somebody acts.
+/// Why every call fails until somebody acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The id or the secret of the app.
+    /// The app's id or secret is wrong.
     Credentials,
     /// A permission is missing.
     Scope,
@@ -49,34 +49,34 @@ pub enum Cause {
     App,
     /// The app has no bot.
     Bot,
-    /// Our address is not allowed.
+    /// The relay's IP address is not allowed.
     OurAddress,
-    /// A quota that is paid for is used up.
+    /// A paid quota is used up.
     Quota,
-    /// The bot is not in the chat, or may not speak there.
+    /// The bot is not in the chat, or may not write there.
     Chat,
-    /// The custom bot is gone.
+    /// The custom bot was removed.
     CustomBot,
-    /// The custom bot refuses the signature.
+    /// The custom bot rejects the signature.
     Signature,
-    /// The custom bot demands a keyword.
+    /// The custom bot requires a keyword.
     Keyword,
-    /// The platform is the other one.
+    /// The app belongs to the other platform.
     Domain,
-    /// Too many long connections.
+    /// The app has too many long connections.
     Connections,
-    /// Something else.
+    /// Any other cause.
     Other,
 }
 
-/// What a code means.
+/// The meaning of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// What is to be done.
+    /// How to react.
     pub class: Class,
-    /// What happened, and what mends it.
+    /// What happened, and how to repair it.
     pub says: &'static str,
-    /// The code inside the words of a refused card.
+    /// The code inside the message of a rejected card.
     pub inner: Option<u32>,
 }
 
@@ -90,8 +90,8 @@ const fn is(class: Class, says: &'static str) -> Meaning {
 
 const UNKNOWN: Meaning = is(Class::Unknown, "unknown to us");
 
-/// What `code` means, `msg` beside it. The words count only where a code has several meanings; none of them is
-/// repeated.
+/// Returns the meaning of `code`. `msg` decides only where a code has several meanings, and the
+/// result repeats none of it.
 pub fn meaning(code: i64, msg: &str) -> Meaning {
     match code {
         9499 => bad_request(msg),
@@ -107,7 +107,8 @@ pub fn meaning(code: i64, msg: &str) -> Meaning {
     }
 }
 
-/// What a code means to a long connection. Source: `ws/const.go` and `ws/client_session.go` of the Go SDK.
+/// Returns the meaning of a code for a long connection. Source: `ws/const.go` and
+/// `ws/client_session.go` of the Go SDK.
 pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
     match code {
         1_000_040_343 => is(Class::Retry, "the platform is busy"),
@@ -124,7 +125,8 @@ pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
     }
 }
 
-/// Whether words speak of too many requests. Only the beginning counts: later ones may be a reporter's.
+/// Returns whether a message reports a rate limit. Only its beginning is searched because the rest
+/// may be a reporter's text.
 pub fn speaks_of_rate(msg: &str) -> bool {
     const WORDS: [&str; 14] = [
         "too many request",
@@ -147,7 +149,7 @@ pub fn speaks_of_rate(msg: &str) -> bool {
     WORDS.iter().any(|word| head.contains(word))
 }
 
-/// 9499 has two meanings, which its words alone tell apart.
+/// Returns the meaning of 9499. It has two, which only the message tells apart.
 fn bad_request(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
         return is(Class::SlowDown, "rate limited");
@@ -171,7 +173,7 @@ fn bad_request(msg: &str) -> Meaning {
     UNKNOWN
 }
 
-/// Source: doc "如何解决 230001 错误".
+/// Returns the meaning of 230001. Source: doc "如何解决 230001 错误".
 fn bad_parameter(msg: &str) -> Meaning {
     let ext = msg.split_once("ext=").map_or("", |(_, ext)| ext);
     if ext.starts_with("invalid receive_id") {
@@ -190,8 +192,8 @@ fn names_a_person(msg: &str) -> bool {
     msg.contains("(at/person)") || msg.contains("invalid user resource")
 }
 
-/// A refused card says inside `msg`, among words that may be a reporter's, which rule it broke. So the code
-/// inside can say which part of the card is wrong, and nothing more.
+/// Returns the meaning of a rejected card. The broken rule is named inside `msg`, among words that
+/// may be a reporter's. So the inner code decides only which part of the card is wrong.
 fn card(msg: &str) -> Meaning {
     let inner = inner_code(msg);
     let (class, says) = match inner {
@@ -223,7 +225,7 @@ fn card(msg: &str) -> Meaning {
     Meaning { class, says, inner }
 }
 
-/// `ErrCode: n`; where several stand, the platform's own comes behind `ext=`.
+/// Returns the number in `ErrCode: n`. If there are several, the platform's own follows `ext=`.
 fn inner_code(msg: &str) -> Option<u32> {
     let own = msg
         .split_once("ext=ErrCode:")
@@ -238,7 +240,7 @@ fn inner_code(msg: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// The platform is busy, or fails.
+/// Returns the meaning of codes for a busy or failing platform.
 const fn of_the_platform(code: i64) -> Option<Meaning> {
     Some(match code {
         11232 | 99_991_400 => is(Class::SlowDown, "rate limited"),
@@ -251,7 +253,7 @@ const fn of_the_platform(code: i64) -> Option<Meaning> {
     })
 }
 
-/// The app may not, whatever it says and where.
+/// Returns the meaning of codes for an app without permission, which hold for every call.
 const fn of_the_app(code: i64) -> Option<Meaning> {
     let (cause, says) = match code {
         10003 | 10014 | 99_991_543 => (
@@ -287,7 +289,7 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
     Some(is(Class::Stop(cause), says))
 }
 
-/// A message, the chat it goes to, or the person.
+/// Returns the meaning of codes for a message, its chat or a person.
 const fn of_a_message(code: i64) -> Option<Meaning> {
     Some(match code {
         99_992_402 => is(Class::Form, "the platform cannot read what was sent"),
@@ -404,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn two_meanings_of_9499_are_told_apart_by_its_words() {
+    fn code_9499_meaning_depends_on_message() {
         for msg in ["too many request", "Too Many Requests", "请求过于频繁"] {
             assert_eq!(class(9499, msg), Class::SlowDown, "{msg}");
         }
@@ -417,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_inside_a_refused_card_says_which_part_is_wrong() {
+    fn inner_code_of_rejected_card_names_wrong_part() {
         for code in [11246, 230_099] {
             let person =
                 "ErrCode: 100290; ErrMsg: invalid user resource (at/person); ErrorValue: x;";
@@ -429,7 +431,7 @@ mod tests {
             );
             assert_eq!(class(code, "Failed, ext=ErrCode: 11310; x"), Class::Form);
             assert_eq!(class(code, ""), Class::Form);
-            // What a reporter typed cannot stop a destination, nor make it wait.
+            // A reporter's text must neither stop a destination nor delay it.
             for typed in [
                 "ErrCode: 19001",
                 "ErrCode: 99991672",
@@ -444,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_not_known_are_told_from_a_bad_form() {
+    fn unknown_ids_differ_from_bad_format() {
         assert_eq!(
             class(230_001, "x, ext=invalid receive_id."),
             Class::Receiver
@@ -454,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_no_table_is_unknown_unless_it_speaks_of_the_rate() {
+    fn unlisted_code_is_unknown_unless_message_reports_rate_limit() {
         assert_eq!(class(424_242, "no idea"), Class::Unknown);
         assert_eq!(
             class(424_242, "request trigger frequency limit"),
