@@ -168,7 +168,7 @@ impl FeishuClient {
     ) -> Result<String, ApiError> {
         if bytes.is_empty() || bytes.len() > IMAGE_BYTES_MAX {
             let reason = format!(
-                "the picture has {} bytes; Feishu takes 1 to {IMAGE_BYTES_MAX}",
+                "the image has {} bytes; Feishu takes 1 to {IMAGE_BYTES_MAX}",
                 bytes.len()
             );
             return Err(ApiError::Rejected { reason });
@@ -200,7 +200,7 @@ impl FeishuClient {
         let answer = self.ask(call).await?;
         match serde_json::from_slice(&answer) {
             Ok(Uploaded { data }) if !data.image_key.is_empty() => Ok(data.image_key),
-            Ok(_) | Err(_) => Err(self.0.retry("no image_key is in the answer")),
+            Ok(_) | Err(_) => Err(self.0.retry("the response has no image_key")),
         }
     }
 
@@ -269,7 +269,7 @@ impl Inner {
                 Secret::new(tenant_access_token),
                 Duration::from_secs(expire),
             )),
-            Ok(_) | Err(_) => Err(self.retry("no token is in the answer")),
+            Ok(_) | Err(_) => Err(self.retry("the response has no token")),
         }
     }
 

@@ -88,7 +88,7 @@ const fn is(class: Class, says: &'static str) -> Meaning {
     }
 }
 
-const UNKNOWN: Meaning = is(Class::Unknown, "unknown to us");
+const UNKNOWN: Meaning = is(Class::Unknown, "unknown code");
 
 /// Returns the meaning of `code`. `msg` decides only where a code has several meanings, and the
 /// result repeats none of it.
@@ -101,7 +101,7 @@ pub fn meaning(code: i64, msg: &str) -> Meaning {
             .or_else(|| of_the_app(code))
             .or_else(|| of_a_message(code))
             .or_else(|| of_a_custom_bot(code))
-            .or_else(|| of_a_picture(code))
+            .or_else(|| of_an_image(code))
             .or_else(|| of_feedback(code))
             .unwrap_or_else(|| by_words(msg)),
     }
@@ -118,7 +118,7 @@ pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
         ),
         1_000_040_350 => is(
             Class::Stop(Cause::Connections),
-            "the app has too many long connections (50 at most); end a client of it that nobody needs",
+            "the app has too many long connections (50 at most); stop a client that is not needed",
         ),
         1_000_040_351 => is(Class::Stop(Cause::Domain), "the app is on another platform"),
         _ => meaning(code, msg),
@@ -168,7 +168,7 @@ fn bad_request(msg: &str) -> Meaning {
         "type",
     ];
     if words.iter().any(|word| msg.contains(word)) {
-        return is(Class::Form, "the platform cannot read what was sent");
+        return is(Class::Form, "the platform cannot read the message");
     }
     UNKNOWN
 }
@@ -181,9 +181,9 @@ fn bad_parameter(msg: &str) -> Meaning {
     } else if ext.starts_with("invalid message_id") {
         is(Class::Gone, "the message was recalled or deleted")
     } else if names_a_person(msg) {
-        is(Class::Person, "a person who is not known")
+        is(Class::Person, "an unknown person")
     } else {
-        is(Class::Form, "the platform cannot read what was sent")
+        is(Class::Form, "the platform cannot read the message")
     }
 }
 
@@ -201,7 +201,7 @@ fn card(msg: &str) -> Meaning {
             Class::Form,
             "the card is not valid: too many tables or elements",
         ),
-        Some(200_570) => (Class::ImageKey, "the card is not valid: a picture's key"),
+        Some(200_570) => (Class::ImageKey, "the card is not valid: an image key"),
         Some(200_380 | 200_381 | 200_732 | 200_737) => {
             (Class::Form, "the card is not valid: a template's variable")
         }
@@ -215,11 +215,11 @@ fn card(msg: &str) -> Meaning {
         ),
         Some(200_914) => (Class::Form, "the card is not valid: a table"),
         Some(100_290 | 230_013 | 99_992_361 | 99_992_364) => {
-            (Class::Person, "the card mentions a person who is not known")
+            (Class::Person, "the card mentions an unknown person")
         }
         Some(300_301) => (Class::Form, "the card is not valid: an `element_id` twice"),
         Some(300_305) => (Class::Form, "the card is not valid: more than 200 elements"),
-        _ if names_a_person(msg) => (Class::Person, "the card mentions a person who is not known"),
+        _ if names_a_person(msg) => (Class::Person, "the card mentions an unknown person"),
         _ => (Class::Form, "the card is not valid"),
     };
     Meaning { class, says, inner }
@@ -245,7 +245,7 @@ const fn of_the_platform(code: i64) -> Option<Meaning> {
     Some(match code {
         11232 | 99_991_400 => is(Class::SlowDown, "rate limited"),
         230_020 => is(Class::SlowDownBriefly, "rate limited"),
-        1 | 2200 => is(Class::Retry, "an error inside the platform"),
+        1 | 2200 => is(Class::Retry, "an internal error of the platform"),
         230_049 => is(Class::Retry, "the platform is still sending this message"),
         230_101 => is(Class::Retry, "sending to people is not possible for now"),
         99_991_663 | 99_991_664 | 99_991_671 => is(Class::Token, "the token is refused"),
@@ -262,7 +262,7 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
         ),
         99_991_661 => (
             Cause::Other,
-            "the call came without its token; a proxy between us may take it away",
+            "the call arrived without its token; a proxy may have removed it",
         ),
         99_991_662 | 99_991_673 | 212_100 | 232_034 => (
             Cause::App,
@@ -270,7 +270,7 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
         ),
         99_991_401 => (
             Cause::OurAddress,
-            "our address is not in the app's IP allow list",
+            "the relay's address is not in the app's IP allow list",
         ),
         99_991_403 => (
             Cause::Quota,
@@ -292,14 +292,14 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
 /// Returns the meaning of codes for a message, its chat or a person.
 const fn of_a_message(code: i64) -> Option<Meaning> {
     Some(match code {
-        99_992_402 => is(Class::Form, "the platform cannot read what was sent"),
+        99_992_402 => is(Class::Form, "the platform cannot read the message"),
         230_025 => is(Class::Form, "the message is too large"),
         11310 | 200_000..=200_569 | 200_571..=200_999 | 300_000..=300_999 => {
             is(Class::Form, "the card is not valid")
         }
-        200_570 => is(Class::ImageKey, "a picture's key is not valid"),
-        230_017 => is(Class::ImageKey, "a picture's key is another app's"),
-        100_290 => is(Class::Person, "a person who is not known"),
+        200_570 => is(Class::ImageKey, "an image key is not valid"),
+        230_017 => is(Class::ImageKey, "an image key belongs to another app"),
+        100_290 => is(Class::Person, "an unknown person"),
         230_013 => is(Class::Person, "a person is outside the app's availability"),
         99_992_361 => is(Class::Person, "an open id is another app's"),
         99_992_364 => is(Class::Person, "an id is another tenant's"),
@@ -324,11 +324,11 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         ),
         230_018 | 230_035 => is(
             Class::Stop(Cause::Chat),
-            "the chat's settings do not let the bot speak",
+            "the chat's settings do not let the bot write",
         ),
         230_053 => is(
             Class::Stop(Cause::Chat),
-            "the person has stopped messages of this bot",
+            "the person has blocked messages of this bot",
         ),
         232_009 => is(
             Class::Stop(Cause::Chat),
@@ -337,7 +337,7 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         232_001 | 232_006 => is(Class::Receiver, "there is no such chat; check `chat_id`"),
         232_010 => is(
             Class::Stop(Cause::Chat),
-            "the chat is another tenant's; speak as an app of that tenant",
+            "the chat is another tenant's; use an app of that tenant",
         ),
         _ => return None,
     })
@@ -353,7 +353,7 @@ const fn of_a_custom_bot(code: i64) -> Option<Meaning> {
         19021 => is(Class::Stop(Cause::Signature), "the signature is refused"),
         19022 => is(
             Class::Stop(Cause::OurAddress),
-            "our address is not in the bot's IP allow list",
+            "the relay's address is not in the bot's IP allow list",
         ),
         19024 => is(
             Class::Stop(Cause::Keyword),
@@ -364,13 +364,13 @@ const fn of_a_custom_bot(code: i64) -> Option<Meaning> {
     })
 }
 
-const fn of_a_picture(code: i64) -> Option<Meaning> {
+const fn of_an_image(code: i64) -> Option<Meaning> {
     Some(match code {
         234_001 => is(Class::Form, "the platform cannot read the request"),
-        234_006 => is(Class::Message, "the picture is too large"),
-        234_010 => is(Class::Message, "the picture is empty"),
-        234_011 => is(Class::Message, "the picture's format is not known there"),
-        234_039 => is(Class::Message, "the picture has too many pixels"),
+        234_006 => is(Class::Message, "the image is too large"),
+        234_010 => is(Class::Message, "the image is empty"),
+        234_011 => is(Class::Message, "the image format is not supported"),
+        234_039 => is(Class::Message, "the image has too many pixels"),
         _ => return None,
     })
 }
@@ -380,7 +380,7 @@ fn of_feedback(code: i64) -> Option<Meaning> {
     Some(match code {
         210_500 => is(Class::PageToken, "the page token has expired"),
         210_501 => is(Class::PageToken, "the page token is of another app"),
-        210_502 => is(Class::Message, "the page size is not taken"),
+        210_502 => is(Class::Message, "the page size is not accepted"),
         210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
         210_504 => stop("the app is not of this tenant"),
         210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
@@ -391,7 +391,7 @@ fn of_feedback(code: i64) -> Option<Meaning> {
 
 fn by_words(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
-        is(Class::SlowDown, "rate limited, by its words")
+        is(Class::SlowDown, "rate limited, according to the message")
     } else {
         UNKNOWN
     }

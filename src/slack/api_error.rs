@@ -151,14 +151,14 @@ impl SlackError {
     fn advice(&self) -> Option<String> {
         Some(match self.error.as_str() {
             "invalid_auth" | "not_authed" | "token_revoked" | "account_inactive" => {
-                "the token is refused; check `token`, or install the app anew".into()
+                "the token is refused; check `token`, or reinstall the app".into()
             }
             "token_expired" => {
                 "the token has expired; set a new `token`, of an app without token rotation".into()
             }
             "not_allowed_token_type" => "`token` must be a bot's, `xoxb-…`".into(),
             "missing_scope" => format!(
-                "the app lacks a scope; grant it {} and install it anew",
+                "the app lacks a scope; grant it {} and reinstall it",
                 self.needed.as_deref().unwrap_or("what the call needs")
             ),
             "no_permission"
@@ -181,8 +181,8 @@ impl SlackError {
             "action_prohibited" | "posting_to_general_channel_denied" => {
                 "an administrator of the workspace forbids it".into()
             }
-            "file_uploads_disabled" => "the workspace takes no files".into(),
-            "team_not_found" => "the workspace is not there".into(),
+            "file_uploads_disabled" => "the workspace does not accept files".into(),
+            "team_not_found" => "the workspace does not exist".into(),
             "messages_tab_disabled" => {
                 "the app's Messages Tab is off; switch it on under App Home".into()
             }
@@ -202,15 +202,15 @@ impl SlackError {
         }
         let what = match self.class() {
             Class::SlowDown => "rate limited",
-            Class::WaitLong => "the workspace's plan takes no more messages for now",
+            Class::WaitLong => "the workspace's plan accepts no more messages for now",
             Class::Retry => "not now",
-            Class::Perhaps => "an error inside Slack, perhaps after the work was done",
-            Class::Stop => "it will not work until somebody acts",
-            Class::Payload => "Slack does not take the message in this form",
-            Class::File => "a picture is not ready in Slack yet",
-            Class::Thread => "it cannot be a reply there",
-            Class::Unchangeable => "the message cannot be changed (any more)",
-            Class::Unknown => "unknown to us; it may be the form",
+            Class::Perhaps => "an internal error of Slack, perhaps after completing the call",
+            Class::Stop => "calls fail until somebody acts",
+            Class::Payload => "Slack does not accept the message in this format",
+            Class::File => "an image is not ready in Slack yet",
+            Class::Thread => "the message cannot be a reply there",
+            Class::Unchangeable => "the message can no longer be changed",
+            Class::Unknown => "unknown error; the format may be wrong",
         };
         if self.places.is_empty() {
             format!("{error}: {what}")
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(problem.class(), Class::Payload);
         assert_eq!(
             problem.says(),
-            "invalid_blocks: Slack does not take the message in this form (/blocks/0/text/text)"
+            "invalid_blocks: Slack does not accept the message in this format (/blocks/0/text/text)"
         );
     }
 

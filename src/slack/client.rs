@@ -47,7 +47,7 @@ pub enum Arguments {
 
 /// An address in Slack's data does not belong to Slack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the address that Slack gave is not Slack's own")]
+#[error("the address is not Slack's")]
 pub struct ForeignAddress;
 
 impl SlackClient {

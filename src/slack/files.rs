@@ -72,7 +72,7 @@ impl SlackClient {
         let address = answer.text("upload_url").map(Secret::new);
         match (address, answer.text("file_id").filter(|id| is_file_id(id))) {
             (Some(address), Some(id)) => Ok((address, id)),
-            _ => Err(retry(method, "no address or file is in the answer")),
+            _ => Err(retry(method, "the response has no address or file")),
         }
     }
 
@@ -118,7 +118,7 @@ impl SlackClient {
             }
             let pause = answer.as_ref().map_or(READY_STEP, pause);
             if Instant::now() + pause > deadline {
-                return Err(retry(method, "Slack has not made the file ready in time"));
+                return Err(retry(method, "Slack did not process the file in time"));
             }
             sleep(pause).await;
         }

@@ -263,7 +263,7 @@ fn a_stopped_destination_shows_by_its_probe_that_it_works_again_though_it_has_a_
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert!(bot.wait_for(2)[1].text().contains("blank page number 2"));
-    relay.wait_for_log("destination works again");
+    relay.wait_for_log("destination recovered");
     assert_eq!(spare.received().len(), 1);
 }
 

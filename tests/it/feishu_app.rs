@@ -319,7 +319,7 @@ fn the_mentioned_are_rung_and_a_ring_that_fails_is_known_and_harmless() {
     );
     let said = words(&attempts(&relay, "ev-2"), "excerpt");
     assert!(said[0].starts_with("rang 2; "), "{said:?}");
-    relay.wait_for_log("not all of the mentioned were rung");
+    relay.wait_for_log("some urgent notifications failed");
     let metrics = relay.get("/metrics").text();
     for outcome in ["rung", "failed"] {
         let line =

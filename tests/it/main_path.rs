@@ -212,8 +212,8 @@ fn a_hostile_image_url_reaches_nothing() {
     );
     assert_eq!(relay.push(&event).status, 200);
     assert_eq!(hook.wait_for(1)[0].json()["type"], "feedback.created");
-    wait_until("the pictures are looked at", || {
-        relay.log().matches("picture").count() >= 2
+    wait_until("the images are tried", || {
+        relay.log().matches("image attempt").count() >= 2
     });
     assert!(inside.received().is_empty());
 }

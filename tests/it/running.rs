@@ -61,7 +61,7 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 
     relay.write("relay.toml", &config("\"secnod\""));
     relay.signal(Signal::HUP);
-    relay.wait_for_log("new configuration refused");
+    relay.wait_for_log("failed to reload configuration");
     assert_eq!(relay.push(&Feedback::fault(3)).status, 200);
     second.wait_for(2);
     assert_eq!(first.received().len(), 1);

@@ -114,7 +114,7 @@ fn wrong_path_is_logged_with_the_right_one_and_counted() {
             "{path}"
         );
     }
-    relay.wait_for_log("a request came to a path that is not served");
+    relay.wait_for_log("request to a path that is not served");
     assert!(
         relay.log().contains("nearest=\"/apps/shop/events\""),
         "{}",

@@ -136,7 +136,7 @@ impl Inner {
                 self.refused(Refusal::Other, &format!("{error}; check `base_url`"))
             }
             NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
-                self.unreachable("asking where to connect", &error.to_string())
+                self.unreachable("requesting the connection address", &error.to_string())
             }
         })
     }
@@ -159,8 +159,8 @@ impl Inner {
         }
         let url = data.and_then(|data| data.url);
         url.and_then(|url| self.place(&url)).ok_or_else(|| {
-            let what = format!("the answer names no address to connect to{log_id}");
-            self.unreachable("asking where to connect", &what)
+            let what = format!("the response has no address to connect to{log_id}");
+            self.unreachable("requesting the connection address", &what)
         })
     }
 
@@ -197,7 +197,7 @@ impl Inner {
         let what = format!("HTTP {status}{log_id}");
         match status {
             300..=399 | 404 => self.refused(Refusal::Other, &format!("{what}; check `base_url`")),
-            _ => self.unreachable("asking where to connect", &what),
+            _ => self.unreachable("requesting the connection address", &what),
         }
     }
 
@@ -219,7 +219,7 @@ impl Inner {
         let what = format!("code {code}: {says}{}{log_id}", self.quoted(msg));
         match refusal {
             Some(refusal) => self.refused(refusal, &what),
-            None => self.unreachable("asking where to connect", &what),
+            None => self.unreachable("requesting the connection address", &what),
         }
     }
 

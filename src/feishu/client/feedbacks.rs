@@ -119,7 +119,7 @@ impl FeishuClient {
             &self.0.app_id,
             &self.0.feedback_timezone,
         );
-        page.ok_or_else(|| self.0.retry("no list is in the answer").into())
+        page.ok_or_else(|| self.0.retry("the response has no list").into())
     }
 
     /// Sets the status of a feedback in the name of the acting person, by that person's open id.
@@ -156,7 +156,7 @@ impl FeishuClient {
         self.0.feedback_pace.turn().await;
         match self.call_up_to(call, PAGE_BYTES_MAX).await {
             Ok(answer) if answer.truncated => {
-                let what = format!("the answer has more than {PAGE_BYTES_MAX} bytes");
+                let what = format!("the response has more than {PAGE_BYTES_MAX} bytes");
                 Err(self.0.retry(&what))
             }
             Ok(answer) => Ok(answer),
@@ -184,7 +184,7 @@ impl FeishuClient {
         if !id.is_empty() && id.bytes().all(good) {
             return Ok(id);
         }
-        Err(self.0.rejected("an id cannot stand in a URL"))
+        Err(self.0.rejected("an id is not safe in a URL"))
     }
 }
 

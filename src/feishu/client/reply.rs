@@ -141,7 +141,9 @@ impl Inner {
                     .redirect_host()
                     .filter(|_| (300..=399).contains(&status));
                 let to = to.map_or_else(String::new, |host| format!(", a redirect to {host}"));
-                let what = says(&format!("{to}; check `base_url` and what stands between"));
+                let what = says(&format!(
+                    "{to}; check `base_url` and the proxies in between"
+                ));
                 if self.patience.is_over() {
                     self.stop(&what)
                 } else {

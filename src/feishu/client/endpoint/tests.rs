@@ -56,7 +56,7 @@ async fn settings_and_ids_may_be_absent() {
 
 /// Status and body of a response, the refusal, and a part of the reason.
 const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
-    (200, r#"{"code":1,"msg":"x"}"#, None, "inside"),
+    (200, r#"{"code":1,"msg":"x"}"#, None, "internal error"),
     (
         200,
         r#"{"code":1000040343,"msg":"come back at noon"}"#,
