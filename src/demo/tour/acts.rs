@@ -1,4 +1,4 @@
-//! What a visitor of the page does: change `relay.toml`, report, press buttons, break chats, ask for quiet.
+//! Actions of a visitor on the page: edit `relay.toml`, report, click buttons, break chats, pause.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::reports::{Report, pictures};
 use super::settings::Read;
 use crate::model::{FaultKind, SourceKind};
 
-/// The longest text of a report.
+/// The longest text of a report, in characters.
 const TEXT_CHARS_MAX: usize = 4000;
 
 pub(super) fn routes() -> Router<Arc<Board>> {
@@ -32,7 +32,7 @@ pub(super) fn routes() -> Router<Arc<Board>> {
         .route("/api/pause", post(pause))
 }
 
-/// A request that cannot be served, in words for the page.
+/// A request that cannot be served. Holds the message for the page.
 struct Bad(&'static str);
 
 impl IntoResponse for Bad {
@@ -81,13 +81,13 @@ async fn save(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response, 
 
 #[derive(Deserialize)]
 struct NewReport {
-    /// `suggestion`, or what went wrong.
+    /// `suggestion`, or the kind of fault.
     kind: String,
     text: String,
     contact: String,
-    /// In base64.
+    /// The image in base64, if any.
     picture: Option<String>,
-    /// Whether one of the demo's images goes along.
+    /// Whether to attach one of the demo's images.
     sample: bool,
 }
 
@@ -141,7 +141,7 @@ async fn press(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response,
         .world
         .press(pressed.chat, &pressed.message, &pressed.button);
     let heard = pressing.await.or(Err(Bad("the relay was not reached")))?;
-    // Feishu shows the clicker a toast; Slack shows nothing but the changed message.
+    // Feishu shows the actor a toast; Slack only updates the message.
     let said: Value = serde_json::from_slice(&heard.body).unwrap_or_default();
     Ok(answer(
         &json!({"status": heard.status, "toast": said["toast"]["i18n"]}),

@@ -1,17 +1,18 @@
-//! The page, and what it asks for.
+//! The demo's page and its API.
 //!
-//! | path | is |
+//! | path | content |
 //! | --- | --- |
 //! | `GET /`, `/page.css`, … | the page |
-//! | `GET /api/state` | everything it shows |
-//! | `GET /api/live` | the same whenever it changes: server-sent events |
-//! | `GET /api/pictures/{platform}/{key}` | an image as a platform keeps it |
-//! | `GET /api/config`, `POST` | `relay.toml`, and a new one |
-//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | what a visitor does |
+//! | `GET /api/state` | the whole state of the page |
+//! | `GET /api/live` | the state after each change, as server-sent events |
+//! | `GET /api/pictures/{platform}/{key}` | an image stored by a platform |
+//! | `GET /api/config`, `POST` | reads and replaces `relay.toml` |
+//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | the visitor's actions |
 //!
-//! All of it is below a key that only the page's address has: whoever else works on this machine could write files
-//! by a rule otherwise. It is for the browser of this machine alone: requests for another host are refused (a name that
-//! somebody points here), and what changes something must be JSON, which no other site's page can send.
+//! All paths are below a key that only the page's address contains, because other users of this machine could
+//! otherwise write files through a rule. The server is only for the browser of this machine: requests for another host
+//! name are refused, because somebody could point a name here. Requests that change something must be JSON, which no
+//! other site's page can send.
 
 use std::convert::Infallible;
 use std::sync::Arc;

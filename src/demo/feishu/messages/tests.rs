@@ -1,4 +1,4 @@
-//! As a client sees it.
+//! Tests through a client.
 
 use super::super::{FakeApp, FakeFeishu};
 use super::*;
