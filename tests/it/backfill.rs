@@ -1,4 +1,5 @@
-//! What never arrived: found in the list, told as its age asks for, and never twice.
+//! Tests of the backfill: missed feedback is found in the list, notified according to its age, and
+//! never twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::harness::{Feedback, Receiver, Relay, wait_until};
 
 const APP_ID: &str = "cli_9f5343c580712544";
 
-/// The platform, with threads of its own.
+/// The fake platform, with its own threads.
 struct Feishu {
     runtime: Runtime,
     fake: FakeFeishu,
@@ -37,7 +38,7 @@ impl Feishu {
         Self { runtime, fake }
     }
 
-    /// Feedback that was left so many minutes ago and never pushed.
+    /// Adds feedback that was reported some minutes ago and never pushed.
     fn left(&self, number: u64, minutes_ago: i64, status: i64) {
         self.fake.list_feedback(item(number, minutes_ago, status));
     }
@@ -55,7 +56,7 @@ fn id(number: u64) -> String {
     format!("70578880182{number:08}")
 }
 
-/// An entry of the platform's list.
+/// Returns an item of the platform's list.
 pub fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago);
     let beijing = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
@@ -71,7 +72,7 @@ pub fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
     })
 }
 
-/// One rule for a chat and one for a program, as rules that call people.
+/// Returns a configuration with a rule for a chat and a rule for a webhook.
 fn config(feishu: &Feishu, chat: &Receiver, hook: &Receiver, more: &str) -> String {
     Relay::config(&format!(
         r#"
@@ -98,7 +99,7 @@ mention = "sre"
     ))
 }
 
-/// Makes the relay know the app for so many days, as if it had been served since.
+/// Backdates the relay's first contact with the app by some days.
 fn served_for(relay: &Relay, days: u64) {
     let settings = Settings {
         path: relay.path("data/relay.db"),
@@ -206,7 +207,8 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
     the_chat_heard_of_one_and_of_seven_together(&chat);
     the_program_heard_of_each(&hook);
 
-    // Nine of the list, and the summary; the tenth was left before the relay knew the app.
+    // Nine items of the list and the summary; the tenth is older than the relay's first contact
+    // with the app.
     assert_eq!(events(&relay).len(), 11);
     let shown = relay.run(&["events", "show", &id(3)]).stdout;
     assert!(shown.contains("in summary:"), "{shown}");
@@ -242,7 +244,7 @@ fn the_first_start_begins_at_now() {
     let mut relay = Relay::started(&config(&feishu, &chat, &hook, ""));
     wait_for_a_round(&relay);
     assert_eq!(events(&relay).len(), 0);
-    // Left while the relay was down, and pushed in vain.
+    // Reported while the relay was down; its pushes failed.
     relay.stop();
     feishu.left(3, 0, 0);
     relay.start();
@@ -334,7 +336,7 @@ fn a_missing_scope_is_named_to_everyone_who_asks() {
     let failed = relay.run(&["backfill", "shop"]);
     assert_eq!(failed.code(), 1, "{failed:?}");
     assert!(failed.stderr.contains(scope), "{}", failed.stderr);
-    // It works without: events are taken as ever.
+    // Intake works without the scope.
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(1);
 }
@@ -385,7 +387,7 @@ fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
         })
         .sum();
     assert_eq!(counted, 60, "each is told of once: {summaries:?}");
-    // A message may come twice where the kill fell between send and record, and no summary is missing.
+    // A message may be repeated if the kill came between send and record; no summary is missing.
     assert!(chat.received().len() >= summaries.len());
     drop(feishu.runtime);
 }

@@ -1,4 +1,4 @@
-//! Commands, beside a running relay and without one.
+//! Tests of the commands, beside a running relay and without one.
 
 use serde_json::{Value, json};
 
@@ -107,10 +107,10 @@ mention = ["sre", "all"]
     }
     let body: Value = serde_json::from_slice(&hook.received()[0].body).expect("JSON");
     assert_eq!(body["data"]["event"]["late"], false, "{body}");
-    // Without sending it is shown as it would go.
+    // Without sending, the message is shown as it would be sent.
     let tried = relay.run(&["try", "old.json"]);
     assert!(tried.stdout.contains("<at id=ou_1234></at>"), "{tried:?}");
-    // What a sample says happened now, and so is pushed in time.
+    // A stamped sample happens now and so is sent like a current event.
     let stamped = relay.run(&["events", "sample", "white-screen"]).json();
     assert_ne!(stamped["header"]["create_time"], "1772302211000");
 }

@@ -1,5 +1,5 @@
-//! `kill -9` at any instant: what was answered with 200 is delivered, what was in flight goes again
-//! under the same key.
+//! Tests of `kill -9` at any moment: every event answered with 200 is delivered, and sends in
+//! flight are repeated with the same key.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

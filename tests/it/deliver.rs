@@ -1,4 +1,4 @@
-//! What follows from each answer, through the real binary.
+//! Tests of the effects of each response, with the real binary.
 
 use serde_json::json;
 
@@ -104,7 +104,7 @@ fn a_secret_url_shows_nowhere() {
     for secret in ["bot-id-is-secret", "sign-secret", "test-encrypt-key"] {
         assert!(!seen.contains(secret), "{secret} in: {seen}");
     }
-    // A reporter's words are for `events show --body`, never for logs.
+    // A reporter's words appear in `events show --body`, never in logs.
     assert!(!relay.log().contains("blank page") && !relay.log().contains("li@example.com"));
 }
 
@@ -122,7 +122,7 @@ fn a_dead_destination_costs_the_others_nothing() {
         assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
     }
     alive.wait_for(30);
-    // The breaker keeps the attempts at a dead destination few.
+    // The breaker limits the attempts at a failing destination.
     assert!(
         dead.received().len() < 30,
         "{} attempts",
@@ -180,7 +180,7 @@ fn what_dies_goes_to_the_fallback_and_the_operator_hears_of_what_has_none() {
         .expect("a notice");
     assert!(notice.text().contains("lonely"), "{}", notice.text());
 
-    // A dead letter is kept and can be retried by hand, under its old key.
+    // A dead letter is kept and can be retried manually, with its old key.
     gone.always(Reply::status(200));
     let list = relay
         .run(&[
@@ -259,7 +259,7 @@ fn a_stopped_destination_shows_by_its_probe_that_it_works_again_though_it_has_a_
     });
     relay.stop();
     bot.always(Reply::ok(BOT_OK));
-    // A restart may probe at once; otherwise it is ten minutes after the stop.
+    // A restart may probe at once; otherwise the probe comes ten minutes after the stop.
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert!(bot.wait_for(2)[1].text().contains("blank page number 2"));
@@ -338,7 +338,7 @@ fn an_answer_that_breaks_off_is_a_lost_one() {
     assert_eq!(first["outcome"], "ambiguous", "{shown}");
 }
 
-/// Along a chain of two, and whether it died or its destination is stopped.
+/// Tests a chain of two fallbacks, for a dead delivery and for a stopped destination.
 #[test]
 fn what_falls_back_shows_no_more_than_where_it_was_first_for() {
     let (first, second, last) = (

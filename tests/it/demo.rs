@@ -1,4 +1,4 @@
-//! The `demo` command: the real binary, asked what its page would ask.
+//! Tests of the `demo` command: the real binary, with the requests of its page.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::harness::demo::{Demo, command, wait_until};
 use crate::harness::http::{get, post};
 
-/// Whether some part of a value is this text, or has it.
+/// Returns whether some part of a value is this text, or contains it.
 fn says(value: &Value, text: &str) -> bool {
     value.to_string().contains(text)
 }
@@ -210,7 +210,8 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
     let id = demo.report("suggestion", "by the old rules");
     demo.wait_for_delivery(&id, "product", "delivered", 1);
 
-    // As an editor does. The relay may read the file while it is half written, and count that as a version too.
+    // Writes like an editor. The relay may read a half-written file and count that as a version
+    // too.
     let right = text.replace("send_to = [\"product\", \"slack\"]", "send_to = \"oncall\"");
     std::fs::write(path, right).expect("it can be written");
     wait_until("the new rules are in force", || {
@@ -240,7 +241,7 @@ fn only_its_own_page_is_served() {
     let page = demo.get("/");
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'self';"), "{policy}");
-    // What a browser asks for where somebody points a name of theirs at this machine.
+    // A browser sends this if somebody points a foreign name at this machine.
     let mut stream = TcpStream::connect(&demo.page).expect("it listens");
     let asked = format!(
         "GET {}/api/state HTTP/1.1\r\nHost: demo.example\r\nConnection: close\r\n\r\n",

@@ -1,5 +1,5 @@
-//! `check --online`, through the real binary and against the stand-ins: what it finds, and that nobody is
-//! told anything.
+//! Tests of `check --online` with the real binary and the fakes: its findings, and that it sends no
+//! message.
 
 use feedback_relay::demo::feishu::Api;
 use feedback_relay::demo::slack;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::harness::{Feishu, Output, Receiver, Relay, Reply, Slack};
 
-/// A bot that finds the message missing, whatever the signature.
+/// The answer of a bot that lacks the message, whatever the signature.
 const NO_MESSAGE: &str = r#"{"code":19002,"data":{},"msg":"params error, msg_type need"}"#;
 
-/// The findings about one check of one subject.
+/// Returns the findings of one check about one subject.
 fn found(output: &Output, name: &str, check: &str) -> Vec<Value> {
     let all = output.json()["online"].as_array().cloned();
     let all = all.unwrap_or_else(|| panic!("{output:?}"));
@@ -182,7 +182,8 @@ fn what_is_mended_is_good_and_what_lacks_is_named() {
         "{scopes:?}"
     );
 
-    // Once they are granted and the bot takes the signature, what is not checked and warnings are no failure.
+    // The scopes are granted and the bot accepts the signature. Skipped checks and warnings are no
+    // failure.
     let feishu = Feishu::with_chats(&["oc_room", "oc_gone"]);
     feishu.take_scope("contact:contact.base:readonly");
     bot.always(Reply::ok(NO_MESSAGE));

@@ -1,4 +1,4 @@
-//! An app's own bot, through the real binary and against the stand-in for Feishu.
+//! Tests of an app's own bot, with the real binary and the fake Feishu.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::harness::{Feedback, Feishu, Receiver, Relay, Reply, wait_until};
 use crate::main_path::png;
 
-/// A destination for each of `names`, which speaks in a chat `oc_NAME`; every event goes to all.
+/// Returns a configuration with one destination per name, in the chat `oc_NAME`; every event goes
+/// to all.
 fn to_chats(feishu: &Feishu, names: &[&str], more: &str) -> String {
     let mut rest = feishu.app_keys();
     for name in names {
@@ -44,7 +45,7 @@ fn words(attempts: &[Value], key: &str) -> Vec<String> {
     attempts.iter().map(word).collect()
 }
 
-/// All objects of a card that have this tag.
+/// Collects all objects of a card with this tag.
 fn tagged<'a>(value: &'a Value, tag: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(members) => {
@@ -229,7 +230,7 @@ fn a_lost_answer_does_not_double_the_message() {
     assert_eq!(bodies[0], bodies[1], "the same message under the same uuid");
     let held = feishu.messages("oc_room");
     assert_eq!(held.len(), 1);
-    // The attempt that learns the message's id rings.
+    // The attempt that learns the message's id sends the urgent notification.
     assert_eq!(held[0].rung.len(), 1);
     assert_eq!(
         words(&attempts(&relay, "ev-1"), "outcome"),
@@ -250,7 +251,7 @@ fn destinations_on_one_chat_share_its_pace() {
     assert_eq!(held.len(), 16);
     for six in held.windows(6) {
         let span = six[5].posted_at.duration_since(six[0].posted_at);
-        // A second at the relay; on its way a message may lose some of that.
+        // The relay spaces messages by a second; delays on the way can shorten that.
         assert!(span > Duration::from_millis(600), "six in {span:?}");
     }
 }
@@ -361,7 +362,7 @@ fn what_is_long_is_shortened_to_what_the_platform_takes_after_encoding() {
     let held = feishu.messages("oc_room");
     assert_eq!(held.len(), 2);
     for message in &held {
-        // Not far below the limit, or more was cut than need be.
+        // The content is close to the limit, so no more was cut than necessary.
         let encoded = json!(message.content.to_string()).to_string().len();
         assert!(encoded > 28_000 && encoded <= 30 * 1024, "{encoded}");
     }

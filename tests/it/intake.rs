@@ -1,5 +1,5 @@
-//! The way in, through the real binary: every vector of the platform's own libraries, and every way
-//! a request can be wrong.
+//! Tests of the intake with the real binary: every vector of the platform's own libraries, and
+//! every kind of wrong request.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::harness::sealed::now_ms;
 use crate::harness::{Feedback, Relay, TOKEN, post, sealed};
 
-/// Where a vector's outcome shows: in the store, once the answer has come.
+/// Returns the outcome of a vector by the response and the store.
 fn outcome_of(status: u16, body: &Value, stored: &[Value]) -> String {
     if status != 200 {
         return "reject".into();
@@ -40,7 +40,7 @@ fn events(relay: &Relay) -> Vec<Value> {
         .stdout
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON lines"));
-    // What the relay says to its own operator is no event of the platform's.
+    // Operator notices are no events of the platform.
     lines
         .filter(|event: &Value| event["via"] != "relay")
         .collect()
@@ -48,7 +48,7 @@ fn events(relay: &Relay) -> Vec<Value> {
 
 fn one_app(key: &str, token: &str) -> String {
     let quoted = |text: &str| Value::from(text).to_string(); // JSON's strings are TOML's too
-    // The vectors' images are on real hosts, which no test asks for anything.
+    // The vectors' images are on real hosts, which no test may contact.
     let mut config = "images.allow_hosts = [\"127.0.0.1\"]\nimages.wait = \"0s\"\nserver.listen = \"127.0.0.1:0\"\n[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nreceive = \"webhook\"\n".to_owned();
     if !key.is_empty() {
         config.push_str(&format!("encrypt_key = {}\n", quoted(key)));
@@ -72,10 +72,10 @@ fn allowed(recommended: &Value, field: &str, either: &str) -> Vec<Value> {
     allowed
 }
 
-/// When the vectors were made, and an hour.
+/// The time of the vectors, and one hour more, in milliseconds.
 const THEN_MS: i64 = 1_711_112_222_000 + 3_600_000;
 
-/// A clock that stands at the time of the vectors: today they would be too old.
+/// A clock at the time of the vectors, which would be too old today.
 struct Then(Instant);
 
 impl Clock for Then {
@@ -150,7 +150,7 @@ fn every_vector_comes_out_as_recommended() {
         if key.is_empty() && token.is_empty() {
             continue; // such an app does not start; the verifier's own tests have these
         }
-        // Each on a store of its own, but for the pair that is one event pushed twice.
+        // Each vector has its own store, except for the pair that is one event pushed twice.
         let relay = match first_of_pair.take() {
             Some(relay) if name == "enc_redelivery_second" => relay,
             _ => RelayThen::started(&one_app(key, token)),
@@ -238,7 +238,7 @@ fn nothing_of_an_event_is_lost() {
     assert_eq!(feedback["description"], "half \u{fffd} of an emoji");
 }
 
-/// Its id may have been swept, so that it would be taken as new: whoever kept a signed body could push it again.
+/// The id of an old event may have been removed, so a repeat of a signed body would count as new.
 #[test]
 fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
     const DAY_MS: u128 = 86_400_000;
@@ -259,13 +259,13 @@ fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
     let counted = "feedback_relay_events_too_old_total{app=\"shop\"} 2\n";
     assert!(metrics.contains(counted), "{metrics}");
     relay.wait_for_log("older than ids are kept");
-    // Without a time its age is not known.
+    // Without a time the age is unknown.
     let ageless = Feedback::fault(4).with_header("create_time", Value::Null);
     assert_eq!(relay.push(&ageless).status, 200);
     assert_eq!(events(&relay).len(), 2);
 }
 
-/// Whoever may push to one app must not make another's reports look like repeats.
+/// A sender with access to one app must not make another app's reports look like repeats.
 #[test]
 fn a_feedback_is_known_by_the_app_that_received_it() {
     let hook = crate::harness::Receiver::answering("{}");
@@ -286,7 +286,7 @@ fn a_feedback_is_known_by_the_app_that_received_it() {
     hook.wait_for(1);
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(2);
-    // By its own app it is a repeat, under whatever id.
+    // For its own app it is a repeat, whatever its event id.
     let again = Feedback::fault(1).with_header("event_id", "again".into());
     assert_eq!(relay.push(&again).status, 200);
     relay.wait_for_log("event repeated");
@@ -385,7 +385,7 @@ fn half_a_header_holds_up_nobody() {
         post(relay.address(), "/apps/shop/events", &[], event.as_bytes()).status,
         200
     );
-    // The connection that never finished its header is closed by the relay, not by us.
+    // The relay closes the connection that never finished its header.
     slow.set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a socket");
     let mut rest = Vec::new();

@@ -1,11 +1,11 @@
-//! Machines that lack something, and folders that are somebody else's.
+//! Tests on machines with missing parts, and with foreign folders.
 
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Feedback, Receiver, Relay};
 use crate::main_path::to_hook;
 
-/// A relay on a machine without CA certificates.
+/// Prepares a relay on a machine without CA certificates.
 fn without_certificates(config: &str) -> Relay {
     let mut relay = Relay::prepared(config);
     relay.set("SSL_CERT_FILE", "/nonexistent/bundle.pem");

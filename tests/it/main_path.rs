@@ -1,4 +1,4 @@
-//! The main path: an event in, and out to all four kinds, with its image.
+//! Tests of the main path: an event with an image is delivered to all four kinds of destination.
 
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +10,7 @@ use crate::harness::{Feedback, Received, Receiver, Relay, Reply, wait_until};
 const BOT_OK: &str =
     r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#;
 
-/// The smallest PNG: one grey pixel.
+/// Returns the smallest PNG: one grey pixel.
 pub fn png() -> Vec<u8> {
     let encoded = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
     base64::engine::general_purpose::STANDARD
@@ -31,7 +31,7 @@ fn with_public_url(rest: &str) -> String {
     )
 }
 
-/// The platform's API: gives a token and takes images.
+/// Starts a fake open API that grants tokens and accepts images.
 fn open_api() -> Receiver {
     let feishu = Receiver::answering("{}");
     let token = json!({"code": 0, "msg": "ok", "tenant_access_token": "t-1", "expire": 7200});
@@ -130,7 +130,7 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
     let kept = std::fs::read(relay.folder().join(&path)).expect("the picture is there");
     assert!(kept.starts_with(b"\x89PNG"), "{path}");
 
-    // The link in the webhook is good; one with another signature is not.
+    // The link in the webhook works; one with another signature does not.
     let link = body["data"]["feedback"]["images"][0]["link"]
         .as_str()
         .expect("a link")
@@ -163,7 +163,7 @@ fn a_repeat_is_acknowledged_and_told_once() {
     let event = Feedback::fault(1);
     assert_eq!(relay.push(&event).status, 200);
     assert_eq!(relay.push(&event).status, 200);
-    // The same feedback under another event id is the same feedback.
+    // The same feedback with another event id is a repeat.
     assert_eq!(
         relay
             .push(&event.with_header("event_id", "another".into()))
@@ -174,7 +174,7 @@ fn a_repeat_is_acknowledged_and_told_once() {
     assert_eq!(hook.received().len(), 1);
 }
 
-/// A relay's configuration with one webhook that every event goes to.
+/// Returns a configuration with one webhook that receives every event.
 pub fn to_hook(hook: &Receiver, more: &str) -> String {
     Relay::config(&format!(
         "[destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n{more}\n[[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",

@@ -1,4 +1,4 @@
-//! The numbers: which there are, that they begin at zero and leave with their names, and what they say.
+//! Tests of the metrics: their names, their start at zero, their removal, and their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::harness::{Exposition, Family, Feedback, Receiver, Relay, Reply, post, wait_until};
 use crate::main_path::{png, to_hook};
 
-/// A relay that has every metric there is: nobody answers its long connection.
+/// Starts a relay that has every metric. Nothing answers its long connection.
 pub fn with_everything() -> Relay {
     Relay::started(&Relay::config(
         "[apps.chat]\napp_id = \"cli_0f5343c580712544\"\nreceive = \"websocket\"\n\
@@ -20,7 +20,7 @@ pub fn with_everything() -> Relay {
     ))
 }
 
-/// One webhook, and a rule that takes faults alone.
+/// Returns a configuration with one webhook, and a rule that matches only faults.
 fn faults_to(hook: &Receiver) -> String {
     to_hook(hook, "").replace(
         "name = \"all\"",
@@ -28,7 +28,7 @@ fn faults_to(hook: &Receiver) -> String {
     )
 }
 
-/// A metric as `docs/metrics.md` has it.
+/// Returns the metric's row in `docs/metrics.md`.
 fn row(name: &str, family: &Family) -> String {
     let labels = family.labels.keys().filter(|label| *label != "le");
     let label = |label: &String| match family.words(label) {
@@ -95,7 +95,7 @@ fn names_are_as_prometheus_wants_them() {
         ] {
             assert!(!words.contains(&other_unit), "{name}");
         }
-        // What is a time or a span says its unit.
+        // Times and durations have their unit in the name.
         let of_time = [
             "timestamp",
             "oldest",
@@ -135,7 +135,7 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
         );
     }
 
-    // One of each that can come in, and a destination that has its troubles.
+    // One request of each kind, and a destination with failures.
     hook.next(Reply::status(500));
     let with_picture = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
     assert_eq!(relay.push(&with_picture).status, 200);

@@ -1,4 +1,4 @@
-//! `[[tests]]` in the configuration, run by the real `check`; sample events of the real `events sample`.
+//! Tests of `[[tests]]` in the configuration with the real `check`, and of `events sample`.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ match = { type = "suggestion", app = "shop" }
 send_to = []
 "#;
 
-/// A folder with these tests and a sample event of a crash at `pages/pay/confirm`.
+/// Prepares a folder with these tests and a sample event of a crash at `pages/pay/confirm`.
 fn relay(tests: &str) -> Relay {
     let config = Relay::config(RULES).replace(
         "[apps.shop]",
@@ -203,7 +203,7 @@ name = "last"
 send_to = []
 "#;
 
-/// What `try` shows is what the platforms' API would be asked, a card written out.
+/// `try` shows the requests to the platforms' API, with a readable card.
 #[test]
 fn try_shows_conditions_in_a_table_and_requests_as_they_would_go() {
     let relay = Relay::prepared(&Relay::config(APPS));

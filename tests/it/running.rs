@@ -1,4 +1,4 @@
-//! Signals, reload, and what monitors see.
+//! Tests of signals, reload and monitoring.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
     relay.write("relay.toml", &other);
     relay.signal(Signal::HUP);
     relay.wait_for_log("configuration reloaded");
-    // In the place of an event that was in the store's queue meanwhile.
+    // This replaces an event that waited in the store's queue.
     let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
     assert_eq!(late.code(), 0, "{late:?}");
     let told = "feedback_relay_notices_total{kind=\"destination_missing\"} 1";
@@ -136,7 +136,7 @@ fn reload_that_would_strand_messages_is_refused() {
     relay.signal(Signal::HUP);
     refused(emptied.len() + 1);
     ops.wait_for(1);
-    // The old configuration is in force: the app takes events, and what waits is delivered.
+    // The old configuration is active: the app accepts events, and waiting deliveries are sent.
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     relay.write("relay.toml", &good);
     relay.signal(Signal::HUP);
@@ -147,7 +147,7 @@ fn reload_that_would_strand_messages_is_refused() {
     let deliveries = relay.deliveries();
     let states = deliveries.iter().filter(of_hook).map(|one| &one["state"]);
     assert!(states.clone().count() == 2 && states.clone().all(|state| state == "delivered"));
-    // Whoever means it can.
+    // The operator can force the change.
     relay.write(
         "relay.toml",
         &format!("server.allow_empty = true\n{without_hook}"),
@@ -182,7 +182,7 @@ fn monitors_see_what_is_not_as_it_should_be() {
         "{metrics}"
     );
 
-    // Mended, and told so: what waited goes at once.
+    // The receiver works again and the relay is notified, so waiting deliveries are sent at once.
     hook.always(Reply::status(200));
     assert_eq!(relay.run(&["destinations", "resume", "hook"]).code(), 0);
     hook.wait_for(2);
@@ -216,7 +216,7 @@ fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
         Relay::config(&rest)
     };
     let mut relay = Relay::started(&config("info"));
-    // The secrets stand in the file, which is worth a warning.
+    // The file contains secrets, which causes a warning.
     relay.wait_for_log("warning[W003]");
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     relay.wait_for_log("event accepted");

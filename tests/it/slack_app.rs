@@ -1,4 +1,4 @@
-//! A Slack app's bot, through the real binary, against the stand-in.
+//! Tests of a Slack app's bot, with the real binary and the fake Slack.
 
 use std::io::Cursor;
 
@@ -36,7 +36,7 @@ fn calls(slack: &Slack, api: Api) -> usize {
     slack.calls().iter().filter(|call| call.api == api).count()
 }
 
-/// The files that a message shows.
+/// Returns the files that a message shows.
 fn shown(message: &Posted) -> Vec<String> {
     let blocks = message.blocks.as_array().cloned().unwrap_or_default();
     let ids = blocks
@@ -72,7 +72,7 @@ fn an_image_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
     let picture = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg);
     assert_eq!(picture.expect("a JPEG").width(), 32);
 
-    // The same image in another report is known by its content.
+    // The same image in another report is recognised by its content.
     assert_eq!(relay.push(&report(2)).status, 200);
     wait_until("both show it", || {
         slack.messages().iter().flat_map(shown).count() >= 2
@@ -103,7 +103,7 @@ fn a_storm_goes_as_fast_as_the_channel_takes_it_and_no_faster() {
     }
     wait_for_messages(&slack, 8);
     relay.wait_until_idle();
-    // What comes too fast is refused, and would have been sent again.
+    // Rate-limited messages would have been sent again.
     assert_eq!(calls(&slack, Api::PostMessage), 8);
 }
 

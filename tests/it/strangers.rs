@@ -1,4 +1,4 @@
-//! Whoever can reach the port and knows no secret: how much memory, log and attention that costs.
+//! Tests of requests without any secret: their cost in memory, log lines and attention.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -7,12 +7,12 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::harness::{Feedback, Relay, post, wait_until};
 
-/// Connections that owe the rest of a body. The relay takes 4,096 by default; memory is counted in bytes, not in
-/// connections, so fewer show the same.
+/// The number of connections with unfinished bodies. The relay allows 4,096 by default. Memory is
+/// counted in bytes, so fewer connections show the same.
 const SLOW: usize = 1500;
-/// Bytes that each of them sends of its megabyte.
+/// The bytes that each connection sends of its megabyte.
 const SENT: usize = 200 << 10;
-/// What the relay may hold at its worst, in the build for tests.
+/// The largest memory of the relay, in a test build.
 const MEMORY_MAX_KIB: u64 = 150 * 1024;
 
 fn relay() -> Relay {
@@ -46,7 +46,7 @@ fn slow_bodies_of_strangers_hold_bounded_memory() {
     for _ in 0..SLOW {
         let mut stream = TcpStream::connect(relay.address()).expect("it listens");
         stream.set_nonblocking(true).expect("a socket");
-        // As much as goes in at once. Some are refused meanwhile, which is what they should be.
+        // Writes as much as possible at once. Some requests are refused meanwhile, as intended.
         match stream.write(&part) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -1,4 +1,4 @@
-//! Images that a platform shows by keys, where giving them to it is slow or does not work.
+//! Tests of platforms that show images by keys, with slow or failing uploads.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::main_path::png;
 const BOT_OK: &str = r#"{"code":0,"msg":"success"}"#;
 const UPLOADED: &str = r#"{"code":0,"data":{"image_key":"img_v3_test"}}"#;
 
-/// The open API, which gives a token to whoever asks; how it takes images is up to the test.
+/// Starts a fake open API that grants tokens; the test sets its response to images.
 fn open_api() -> Receiver {
     let api = Receiver::answering(UPLOADED);
     let token = json!({"code": 0, "tenant_access_token": "t-1", "expire": 7200});
@@ -18,7 +18,8 @@ fn open_api() -> Receiver {
     api
 }
 
-/// A bot that shows images by keys; `more` is its own, `top` stands before everything.
+/// Returns a configuration with a bot that shows images by keys. `more` extends the bot; `top`
+/// comes first.
 fn to_bot(api: &Receiver, bot: &Receiver, more: &str, top: &str) -> String {
     let rest = format!(
         r#"

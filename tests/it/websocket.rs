@@ -1,4 +1,4 @@
-//! The long connection, through the real binary and a stand-in for the platform that misbehaves.
+//! Tests of the long connection, with the real binary and a misbehaving fake platform.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn events(relay: &Relay) -> Vec<Value> {
     assert_eq!(output.code(), 0, "{output:?}");
     let lines = output.stdout.lines();
     let events = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
-    // What the relay says to its own operator is no event of the platform's.
+    // Operator notices are no events of the platform.
     events.filter(|event| event["via"] != "relay").collect()
 }
 
@@ -27,7 +27,7 @@ fn ids(events: &[Value]) -> BTreeSet<String> {
     events.iter().map(id).collect()
 }
 
-/// The ids of the events that messages tell of, in order.
+/// Returns the event ids of the sent messages in order.
 fn told(relay: &Relay) -> Vec<String> {
     let lines = relay.read("out.jsonl");
     let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON lines");
@@ -147,7 +147,7 @@ fn a_thousand_events_survive_a_connection_that_breaks_each_second() {
             platform.push_event(&Feedback::fault(second * 1000 + number));
             std::thread::sleep(Duration::from_millis(4)); // 250 a second is what the test is about
         }
-        // It may take a second to come back, in which events are pushed at nobody.
+        // Reconnecting may take a second, in which pushes reach nobody.
         platform.wait_for_connection();
         platform.break_connections();
     }
@@ -338,7 +338,7 @@ fn a_half_open_connection_is_noticed_and_replaced() {
     platform.push_event(&Feedback::fault(1));
     platform.withhold_pongs(false);
     let frozen = tokio::time::Instant::now();
-    // Ten real seconds: that a socket of the system's, too, is dropped in time is the point.
+    // Takes ten real seconds because the system's own socket must be dropped in time too.
     wait_until("another connection", || platform.connections_opened() == 2);
     assert!(
         frozen.elapsed() < Duration::from_secs(13),
@@ -370,7 +370,7 @@ fn a_reload_follows_apps_that_come_change_and_go() {
     };
     assert_eq!(platform.connections_opened(), 0);
 
-    // Both ways at once while one takes the place of the other.
+    // Both ways work while one replaces the other.
     let both = by_webhook.replace("\"webhook\"", "\"websocket\"");
     reload(&both, "app shop changed");
     platform.wait_for_connection();
