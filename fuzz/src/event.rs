@@ -1,4 +1,4 @@
-//! Whatever an authentic event holds is read as far as it goes, and the same each time.
+//! Any authentic event is parsed as far as possible, with the same result each time.
 
 use feedback_relay::feishu::{App, Envelope, Found, Receive, read_body, read_sample, shown_body};
 use feedback_relay::model::AppName;

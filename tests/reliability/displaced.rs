@@ -1,13 +1,14 @@
-//! The store's files are removed, moved or replaced under a running relay: what it answers for from then on would
-//! be lost, so it answers for nothing.
+//! Tests of store files that are removed, moved or replaced under a running relay. Later events
+//! would be lost, so the relay acknowledges none.
 
 use std::path::Path;
 
 use crate::harness::{Feedback, Receiver, Relay, wait_until};
 use crate::parts::to_hook;
 
-/// Does `harm` to the files of a relay, and sees that nothing is acknowledged and everybody is told. The
-/// relay goes on running; whether what it had in hand is still sent is up to the harm.
+/// Applies `harm` to the files of a relay, and checks that nothing is acknowledged and everybody is
+/// notified. The relay keeps running; whether it still sends current deliveries depends on the
+/// harm.
 fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&format!(
@@ -38,7 +39,7 @@ fn a_store_that_was_removed_acknowledges_nothing() {
         std::fs::remove_dir_all(folder.join("data")).expect("a folder");
     });
     assert_eq!(relay.stop().code(), Some(0));
-    // The next start has a new store, and takes what was refused.
+    // The next start creates a new store and accepts the refused events.
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert_eq!(relay.stop().code(), Some(0));
