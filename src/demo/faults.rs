@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_used_up_and_a_lasting_one_stays_until_it_is_lifted() {
+    fn single_fault_is_used_once_and_lasting_fault_stays() {
         let faults = Faults::default();
         faults.add("a", Fault::Lost);
         faults.set_lasting("a", Some(Fault::Slow(Duration::ZERO)));

@@ -144,7 +144,7 @@ fn guarded() -> String {
 }
 
 #[test]
-fn no_way_to_write_this_machines_address_reaches_it() {
+fn no_form_of_local_address_is_reached() {
     let (wires, port) = Tripwires::laid();
     let urls: Vec<_> = HOSTS.iter().flat_map(|host| urls(host, port)).collect();
     assert!(urls.len() >= 300, "{}", urls.len());
@@ -167,7 +167,7 @@ fn no_way_to_write_this_machines_address_reaches_it() {
 }
 
 #[test]
-fn a_tripwire_would_have_told() {
+fn tripwire_detects_connections() {
     let (wires, port) = Tripwires::laid();
     let relay = Relay::started(&Relay::config(""));
     let url = format!("http://127.0.0.1:{port}/picture.png");
@@ -178,7 +178,7 @@ fn a_tripwire_would_have_told() {
 
 /// Private addresses are allowed here, but only one host: a redirect target must be in the list.
 #[test]
-fn no_redirect_leads_to_a_host_that_is_not_allowed() {
+fn redirect_to_disallowed_host_is_not_followed() {
     let (wires, port) = Tripwires::laid();
     let hop = Receiver::answering("");
     let canonical = |host: &&&str| {

@@ -349,7 +349,7 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 #[test]
-fn arrows_point_down_and_fences_hold() {
+fn modules_depend_only_on_lower_levels_and_allowed_crates() {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
     assert!(files.len() > 20, "the sources were not found");
@@ -361,7 +361,7 @@ fn arrows_point_down_and_fences_hold() {
 }
 
 #[test]
-fn the_map_in_the_crate_s_documentation_names_every_module_at_its_level() {
+fn crate_documentation_lists_every_module_at_its_level() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs can be read");
     let map = lib.split("```").nth(1).expect("there is a map");
     let mut level_here = f64::NAN;
@@ -501,7 +501,7 @@ const SAMPLES: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_found_and_named() {
+fn violations_are_found_and_named() {
     for (file, source, wanted) in SAMPLES {
         let wanted: Vec<String> = wanted.iter().map(|one| format!("{file}:{one}")).collect();
         assert_eq!(violations(file, source), wanted, "{source}");

@@ -143,7 +143,7 @@ fn texts(receiver: &Receiver) -> Vec<String> {
     receiver.received().iter().map(|one| one.text()).collect()
 }
 
-fn the_chat_heard_of_one_and_of_seven_together(chat: &Receiver) {
+fn assert_chat_got_one_and_summary_of_seven(chat: &Receiver) {
     let told = texts(chat);
     assert_eq!(told.len(), 2, "one at once and one summary: {told:?}");
     let fresh = told
@@ -167,7 +167,7 @@ fn the_chat_heard_of_one_and_of_seven_together(chat: &Receiver) {
     assert!(!summary.contains("number 7"), "the newest few: {summary}");
 }
 
-fn the_program_heard_of_each(hook: &Receiver) {
+fn assert_webhook_got_each(hook: &Receiver) {
     let ids: Vec<Value> = hook
         .received()
         .iter()
@@ -180,7 +180,7 @@ fn the_program_heard_of_each(hook: &Receiver) {
 }
 
 #[test]
-fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a_repeat() {
+fn missed_feedback_is_notified_by_age_and_later_push_is_repeat() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -204,8 +204,8 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
     hook.wait_for(8);
     relay.wait_until_idle();
 
-    the_chat_heard_of_one_and_of_seven_together(&chat);
-    the_program_heard_of_each(&hook);
+    assert_chat_got_one_and_summary_of_seven(&chat);
+    assert_webhook_got_each(&hook);
 
     // Nine items of the list and the summary; the tenth is older than the relay's first contact
     // with the app.
@@ -233,7 +233,7 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
 }
 
 #[test]
-fn the_first_start_begins_at_now() {
+fn first_start_ignores_older_feedback() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -255,7 +255,7 @@ fn the_first_start_begins_at_now() {
 }
 
 #[test]
-fn the_command_works_beside_a_relay_and_a_dry_run_writes_nothing() {
+fn command_works_beside_relay_and_dry_run_writes_nothing() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -307,7 +307,7 @@ fn the_command_works_beside_a_relay_and_a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn a_missing_scope_is_named_to_everyone_who_asks() {
+fn missing_scope_is_reported_everywhere() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -342,7 +342,7 @@ fn a_missing_scope_is_named_to_everyone_who_asks() {
 }
 
 #[test]
-fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
+fn kill_during_backfill_loses_and_repeats_no_summary() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -393,7 +393,7 @@ fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
 }
 
 #[test]
-fn a_status_whose_event_was_missed_is_found_in_the_list() {
+fn missed_status_change_is_found_in_list() {
     let feishu = Feishu::start();
     feishu.fake.open_chat("oc_room");
     let relay = Relay::started(&Relay::config(&format!(

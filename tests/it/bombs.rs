@@ -156,7 +156,7 @@ fn cpu_ticks(relay: &Relay) -> u64 {
 }
 
 #[test]
-fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
+fn hostile_images_do_not_delay_alerts() {
     let acts = acts();
     let host = evil::host(
         acts.iter()

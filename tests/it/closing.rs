@@ -150,7 +150,7 @@ fn updated(number: u64, status: i64, operator: &str) -> Value {
 }
 
 #[test]
-fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
+fn feishu_click_updates_every_message_and_sets_status_once() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let claim = value(&world.card().content, "claim").expect("a button");
@@ -191,7 +191,7 @@ fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
 }
 
 #[test]
-fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
+fn slack_click_sets_feishu_status_and_can_be_undone() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let press = |button: &str, user| {
@@ -241,7 +241,7 @@ fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
 }
 
 #[test]
-fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
+fn foreign_and_forged_clicks_change_nothing() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let ours = value(&world.card().content, "claim").expect("a button");
@@ -283,7 +283,7 @@ fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
 
 /// The card cannot show the assignee, so the toast of the next click and the operator notice do.
 #[test]
-fn refused_edit_is_notified_and_next_press_names_who_has_it() {
+fn refused_edit_is_notified_and_next_click_names_assignee() {
     let world = World::new();
     let ops = Receiver::answering("{}");
     let with_ops = format!(
@@ -308,7 +308,7 @@ fn refused_edit_is_notified_and_next_press_names_who_has_it() {
 }
 
 #[test]
-fn a_kill_between_click_and_edit_loses_nothing() {
+fn kill_between_click_and_edit_loses_nothing() {
     let world = World::new();
     let mut relay = world.told(&world.config(""));
     let slow = Fault::Slow(Duration::from_secs(30));
@@ -341,7 +341,7 @@ fn a_kill_between_click_and_edit_loses_nothing() {
 }
 
 #[test]
-fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
+fn platform_status_change_updates_messages_and_thread() {
     let world = World::new();
     let rules = "[[rules]]\nname = \"news\"\nmatch = { event = \"updated\" }\nsend_to = [\"room\", \"hook\"]\n";
     let relay = world.told(&world.config(rules));
@@ -375,7 +375,7 @@ fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
 }
 
 #[test]
-fn late_images_go_into_the_thread_and_edits_show_all() {
+fn late_images_are_sent_to_thread_and_edits_show_all() {
     let world = World::new();
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));
@@ -400,7 +400,7 @@ fn late_images_go_into_the_thread_and_edits_show_all() {
 }
 
 #[test]
-fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
+fn refused_status_is_kept_locally_and_notified() {
     let world = World::new();
     let refused = Fault::json(
         400,
@@ -421,7 +421,7 @@ fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
 }
 
 #[test]
-fn who_clicked_can_be_erased_and_the_report_stays() {
+fn actor_can_be_erased_without_report() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let claim = value(&world.card().content, "claim").expect("a button");
@@ -457,7 +457,7 @@ fn who_clicked_can_be_erased_and_the_report_stays() {
 }
 
 #[test]
-fn without_buttons_nothing_can_be_clicked_and_copies_still_change() {
+fn messages_without_buttons_are_still_updated() {
     let world = World::new();
     let config = world
         .config("")

@@ -46,7 +46,7 @@ fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
 }
 
 #[test]
-fn promtool_finds_nothing_to_say_about_the_metrics() {
+fn promtool_accepts_metrics() {
     let relay = with_everything();
     let (content, said) = promtool(&["check", "metrics"], &relay.get("/metrics").text());
     assert!(content && said.is_empty(), "{said}");
@@ -56,7 +56,7 @@ fn promtool_finds_nothing_to_say_about_the_metrics() {
 }
 
 #[test]
-fn the_rules_are_good_and_each_alert_has_its_test() {
+fn alert_rules_are_valid_and_each_has_a_test() {
     for arguments in [
         ["check", "rules", "alerts.yml"],
         ["test", "rules", "alerts_test.yml"],
@@ -83,7 +83,7 @@ fn the_rules_are_good_and_each_alert_has_its_test() {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
+fn alerts_and_dashboard_use_existing_metrics_and_labels() {
     let there = Exposition::of(&with_everything());
     let mut asked = BTreeSet::new();
     let expressions = ALERTS
@@ -93,7 +93,7 @@ fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
         .map(str::to_owned)
         .chain(expressions_of_dashboard())
     {
-        asked.extend(asks_for_what_there_is(&expression, &there));
+        asked.extend(check_expression(&expression, &there));
     }
     let unseen: Vec<_> = there
         .families
@@ -110,7 +110,7 @@ fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
 }
 
 /// Checks an expression and returns the metric families that it uses.
-fn asks_for_what_there_is(expression: &str, there: &Exposition) -> Vec<String> {
+fn check_expression(expression: &str, there: &Exposition) -> Vec<String> {
     let pattern = |text: &str| Regex::new(text).expect("a good pattern");
     let selector = pattern(r"(feedback_relay_\w+)(?:\{([^}]*)\})?");
     let matcher = pattern(r#"(\w+)(=~|!~|!=|=)"([^"]*)""#);
@@ -185,7 +185,7 @@ fn expressions_of_dashboard() -> Vec<String> {
 }
 
 #[test]
-fn the_dashboard_stands_in_any_grafana() {
+fn dashboard_is_portable() {
     let panels = panels();
     let rows = panels.iter().filter(|panel| panel["type"] == "row");
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();

@@ -19,7 +19,7 @@ fn says(value: &Value, text: &str) -> bool {
 }
 
 #[test]
-fn a_card_with_images_is_there_at_once_and_nothing_is_left_at_the_end() {
+fn demo_shows_card_with_images_and_cleans_up() {
     let mut demo = Demo::started();
     wait_until("a card with a picture", || {
         demo.messages("oncall")
@@ -89,7 +89,7 @@ fn a_card_with_images_is_there_at_once_and_nothing_is_left_at_the_end() {
 }
 
 #[test]
-fn a_repeat_is_told_once_and_a_report_of_the_visitor_s_own_goes_its_way() {
+fn repeat_is_sent_once_and_visitor_report_is_delivered() {
     let demo = Demo::started();
     let id = demo.report("crash", "mine <b>&amp;</b> *x*");
     let event = || demo.event(&id).unwrap_or_default();
@@ -125,7 +125,7 @@ fn a_repeat_is_told_once_and_a_report_of_the_visitor_s_own_goes_its_way() {
 }
 
 #[test]
-fn a_broken_chat_holds_nobody_else_up_and_gets_what_it_missed() {
+fn broken_chat_delays_no_other_and_catches_up() {
     let demo = Demo::started();
     for (chat, condition, said) in [
         ("oncall", "fails", "503"),
@@ -161,7 +161,7 @@ fn a_broken_chat_holds_nobody_else_up_and_gets_what_it_missed() {
 }
 
 #[test]
-fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
+fn click_goes_through_relay_and_updates_every_message() {
     let demo = Demo::started();
     let id = demo.report("crash", "press me");
     demo.wait_for_delivery(&id, "oncall", "delivered", 1);
@@ -190,7 +190,7 @@ fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
 }
 
 #[test]
-fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused() {
+fn relay_toml_edits_are_applied_and_invalid_ones_refused() {
     let demo = Demo::started();
     let config = demo.get("/api/config").json();
     let text = config["text"].as_str().expect("a text");
@@ -228,7 +228,7 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
 }
 
 #[test]
-fn only_its_own_page_is_served() {
+fn requests_of_other_pages_are_refused() {
     let demo = Demo::started();
     for path in [
         "/",
@@ -269,7 +269,7 @@ fn only_its_own_page_is_served() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn occupied_port_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let temporary = TempDir::new().expect("a temporary folder");

@@ -8,7 +8,7 @@ use crate::harness::demo::Demo;
 /// Counts the drawn images of a chat.
 const DRAWN: &str = "[...document.querySelectorAll('[data-chat=oncall] .card img')].filter((one) => one.naturalWidth > 0).length";
 
-fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {
+fn assert_no_errors_and_no_foreign_requests(browser: &mut Browser, demo: &Demo) {
     let own = format!("http://{}/", demo.page);
     let requests = browser.requests();
     assert!(requests.len() > 6, "{requests:?}");
@@ -21,7 +21,7 @@ fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {
 }
 
 #[test]
-fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
+fn page_draws_cards_and_sends_visitor_actions() {
     let demo = Demo::started();
     let mut browser = Browser::start(1440, 900);
     browser.open(&format!("http://{}{}/", demo.page, demo.key));
@@ -72,11 +72,11 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
         browser.eval("document.documentElement.scrollWidth <= innerWidth"),
         true
     );
-    must_be_quiet_and_at_home(&mut browser, &demo);
+    assert_no_errors_and_no_foreign_requests(&mut browser, &demo);
 }
 
 #[test]
-fn a_phone_shows_one_chat_at_a_time_and_scrolls_down_only() {
+fn phone_shows_one_chat_and_scrolls_only_vertically() {
     let demo = Demo::started();
     let mut browser = Browser::start(390, 844);
     browser.open(&format!("http://{}{}/", demo.page, demo.key));
@@ -91,5 +91,5 @@ fn a_phone_shows_one_chat_at_a_time_and_scrolls_down_only() {
     }
     let small = "[...document.querySelectorAll('button, select')].filter((one) => one.offsetHeight > 0 && one.offsetHeight < 32).map((one) => one.textContent)";
     assert_eq!(browser.eval(small), json!([]), "too small for a thumb");
-    must_be_quiet_and_at_home(&mut browser, &demo);
+    assert_no_errors_and_no_foreign_requests(&mut browser, &demo);
 }

@@ -71,7 +71,7 @@ fn lock() -> Vec<toml::Table> {
 }
 
 #[test]
-fn cargo_deny_is_given_the_same_lists() {
+fn cargo_deny_has_same_lists() {
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml"));
     let deny: toml::Table = file.expect("a file").parse().expect("TOML");
     let list = |table: &str, key: &str| -> Vec<String> {
@@ -108,7 +108,7 @@ fn every_package_comes_from_the_registry_with_a_checksum() {
 }
 
 #[test]
-fn nothing_banned_is_in_it_and_every_double_is_named() {
+fn no_banned_package_and_no_unlisted_duplicate() {
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
     for package in &lock() {
         *versions
@@ -166,7 +166,7 @@ fn one_tls_stack_is_built() {
 }
 
 #[test]
-fn every_license_is_one_that_asks_for_no_more_than_a_name() {
+fn every_license_requires_at_most_attribution() {
     let metadata = cargo(&[
         "metadata",
         "--locked",
@@ -237,7 +237,7 @@ fn one<'w>(words: &'w [&'w str]) -> (bool, &'w [&'w str]) {
 }
 
 #[test]
-fn expressions_of_licenses_are_read_as_they_are_meant() {
+fn license_expressions_are_evaluated() {
     for (expression, expected) in [
         ("MIT", true),
         ("GPL-3.0", false),

@@ -140,7 +140,7 @@ fn completed(sample: &str) -> String {
 }
 
 #[test]
-fn every_configuration_in_the_documents_is_good() {
+fn every_documented_configuration_is_valid() {
     let mut checked = 0;
     for (page, text) in pages() {
         let blocks = blocks(&text).into_iter();
@@ -227,7 +227,7 @@ fn run(relay: &Relay, script: &str) -> std::process::Output {
 }
 
 #[test]
-fn the_commands_in_the_documents_do_what_they_should() {
+fn documented_commands_succeed() {
     let hook = Receiver::answering("{\"code\":0}");
     let mut ran = 0;
     for (page, text) in pages() {
@@ -261,7 +261,7 @@ fn the_commands_in_the_documents_do_what_they_should() {
 }
 
 #[test]
-fn the_tutorial_s_slip_is_found_where_it_says() {
+fn tutorial_error_is_reported_as_documented() {
     for page in ["docs/tutorial.md", "docs/tutorial.zh.md"] {
         let text = &pages()[Path::new(page)];
         let blocks = blocks(text);
@@ -312,7 +312,7 @@ fn written_commands(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn commands_that_are_only_shown_are_ones_there_are() {
+fn shown_commands_exist() {
     let relay = Relay::prepared("");
     let mut known: BTreeSet<String> = BTreeSet::new();
     for (page, text) in pages() {
@@ -333,7 +333,7 @@ fn commands_that_are_only_shown_are_ones_there_are() {
 }
 
 #[test]
-fn every_block_is_in_a_language_that_somebody_looks_at() {
+fn every_block_has_a_tested_language() {
     for (page, text) in pages() {
         for block in blocks(&text) {
             let (language, page) = (block.language.as_str(), page.display());
@@ -382,7 +382,7 @@ fn links(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_link_between_the_documents_leads_somewhere() {
+fn every_link_between_documents_resolves() {
     let pages = pages();
     for (page, text) in &pages {
         let folder = page.parent().unwrap_or(Path::new(""));
@@ -422,7 +422,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_document_is_found_from_the_index() {
+fn every_document_is_reachable_from_index() {
     let pages = pages();
     let index = Path::new("docs/README.md");
     let linked: BTreeSet<PathBuf> = links(&pages[index])
@@ -439,7 +439,7 @@ fn every_document_is_found_from_the_index() {
 }
 
 #[test]
-fn the_changelog_knows_the_version() {
+fn changelog_contains_version() {
     let pages = pages();
     let changelog = &pages[Path::new("CHANGELOG.md")];
     let version = env!("CARGO_PKG_VERSION");

@@ -47,7 +47,7 @@ fn peak_kib(relay: &Relay) -> u64 {
 
 /// Forty images without an answer once took all workers, oldest deadline first.
 #[test]
-fn hanging_host_holds_up_no_image_of_another() {
+fn hanging_host_delays_no_other_image() {
     let host = evil::host(vec![("silent.png", Act::Silent)]);
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     pictures.always(Reply::bytes("image/png", &png()));
@@ -66,7 +66,7 @@ fn hanging_host_holds_up_no_image_of_another() {
 }
 
 #[test]
-fn page_to_sign_in_is_asked_again_and_then_gives_the_image() {
+fn sign_in_page_is_retried_until_image_arrives() {
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     for odd in [
         Reply::bytes("text/html", b"<!doctype html><form>sign in</form>"),
@@ -90,7 +90,7 @@ fn page_to_sign_in_is_asked_again_and_then_gives_the_image() {
 }
 
 #[test]
-fn refused_host_and_surplus_images_make_no_wait_and_are_named() {
+fn refused_and_surplus_images_are_reported_without_wait() {
     let hook = Receiver::answering("{}");
     let rest = format!(
         "[destinations.room]\nkind = \"feishu-bot\"\nurl = \"{}\"\nlocale = \"en\"\n\
@@ -116,7 +116,7 @@ fn refused_host_and_surplus_images_make_no_wait_and_are_named() {
 
 /// Tests eight files of about ten megabytes that consist only of parts.
 #[test]
-fn files_of_a_million_parts_cost_neither_memory_nor_the_images_of_others() {
+fn files_with_million_parts_use_little_memory() {
     let header = [&[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0][..]].concat();
     let chunks = [
         b"\x89PNG\r\n\x1a\n".to_vec(),

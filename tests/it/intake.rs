@@ -137,7 +137,7 @@ fn push(address: &str, vector: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn every_vector_comes_out_as_recommended() {
+fn every_vector_has_recommended_outcome() {
     let vectors: Value =
         serde_json::from_str(include_str!("../vectors/feishu-webhook.json")).expect("JSON");
     let vectors = vectors["vectors"].as_array().expect("a list");
@@ -209,7 +209,7 @@ fn every_vector_comes_out_as_recommended() {
 }
 
 #[test]
-fn nothing_of_an_event_is_lost() {
+fn event_is_stored_completely() {
     let relay = Relay::started(&one_app("", TOKEN));
     let text = r#"{"schema":"2.0","header":{"event_id":"e1","event_type":"application.application.feedback.created_v6","create_time":"1711111111000","token":"TOKEN","app_id":"cli_9f5343c580712544","new_member":{"a":[1,2]}},"event":{"app_id":"cli_9b445f5258795107","feedback_type":7,"fault_type":9,"source":null,"description":"half \ud83d of an emoji","feedback_id":7057888018203574291,"images":null,"surprise":1e400}}"#
         .replace("TOKEN", TOKEN)
@@ -240,7 +240,7 @@ fn nothing_of_an_event_is_lost() {
 
 /// The id of an old event may have been removed, so a repeat of a signed body would count as new.
 #[test]
-fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
+fn event_older_than_kept_ids_is_ignored() {
     const DAY_MS: u128 = 86_400_000;
     let relay = Relay::started(&Relay::config(
         "[destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n[[rules]]\nname = \"all\"\nsend_to = \"archive\"\n",
@@ -267,7 +267,7 @@ fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
 
 /// A sender with access to one app must not make another app's reports look like repeats.
 #[test]
-fn a_feedback_is_known_by_the_app_that_received_it() {
+fn feedback_id_is_unique_per_receiving_app() {
     let hook = crate::harness::Receiver::answering("{}");
     let other = format!(
         "[apps.other]\napp_id = \"cli_9b445f5258795107\"\nreceive = \"webhook\"\nencrypt_key = \"another key\"\n\
@@ -293,7 +293,7 @@ fn a_feedback_is_known_by_the_app_that_received_it() {
 }
 
 #[test]
-fn a_request_that_is_wrong_is_refused_and_leaves_nothing() {
+fn invalid_request_is_refused_and_not_stored() {
     let relay = Relay::started(&format!(
         "server.max_body = \"4KiB\"\n{}",
         Relay::config("")
@@ -330,7 +330,7 @@ fn a_request_that_is_wrong_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn swapped_key_and_token_are_named() {
+fn swapped_key_and_token_are_reported() {
     let swapped = one_app(TOKEN, "the-encrypt-key");
     let relay = Relay::started(&swapped);
     let (headers, body) = sealed("the-encrypt-key", &Feedback::fault(1).envelope.to_string());
@@ -375,7 +375,7 @@ fn key_and_token_rotate_without_a_gap() {
 }
 
 #[test]
-fn half_a_header_holds_up_nobody() {
+fn unfinished_header_delays_nobody() {
     let relay = Relay::started(&one_app("", TOKEN));
     let mut slow = TcpStream::connect(relay.address()).expect("it listens");
     slow.write_all(b"POST /apps/shop/events HTTP/1.1\r\nHost: x\r\nX-Slow")

@@ -321,10 +321,10 @@ fn private_files(path: &Path, seen: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn neither_secrets_nor_words_reach_a_log_a_metric_or_an_answer() {
+fn no_secret_or_report_text_in_logs_metrics_or_responses() {
     let trace = "log.level = \"trace\"";
     let (_world, relay) = eventful(trace);
-    commands_tell_no_secret(&relay);
+    assert_commands_show_no_secret(&relay);
     let mut seen = BTreeSet::new();
     private_files(&relay.path("data"), &mut seen);
     private_files(&relay.path("copy"), &mut seen);
@@ -346,7 +346,7 @@ fn neither_secrets_nor_words_reach_a_log_a_metric_or_an_answer() {
 }
 
 #[test]
-fn neither_secrets_nor_words_reach_a_log_of_json_lines() {
+fn no_secret_or_report_text_in_json_logs() {
     let (_world, relay) = eventful("log.level = \"trace\"\nlog.format = \"json\"");
     let log = relay.log();
     assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
@@ -354,7 +354,7 @@ fn neither_secrets_nor_words_reach_a_log_of_json_lines() {
 }
 
 /// Checks the commands: their output may contain people's words if requested, but never a secret.
-fn commands_tell_no_secret(relay: &Relay) {
+fn assert_commands_show_no_secret(relay: &Relay) {
     relay.write(
         "event.json",
         &report(7, &["https://x/MARKIMAGEURL".to_owned()])
@@ -394,7 +394,7 @@ fn commands_tell_no_secret(relay: &Relay) {
 
 /// Tests a file in which every value is a secret in a wrong place, or beside an error.
 #[test]
-fn complaints_about_a_configuration_show_no_secret() {
+fn diagnostics_show_no_secret() {
     let world = World::new();
     let good = world.config("");
     let relay = Relay::prepared(&good);

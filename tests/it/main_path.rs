@@ -74,7 +74,7 @@ severity = "critical"
     ))
 }
 
-fn is_a_signed_card_with_the_image(card: &Value) {
+fn assert_signed_card_with_image(card: &Value) {
     assert_eq!(card["msg_type"], "interactive");
     let timestamp = card["timestamp"].as_str().expect("signed");
     assert_eq!(
@@ -88,7 +88,7 @@ fn is_a_signed_card_with_the_image(card: &Value) {
     );
 }
 
-fn is_signed_as_standard_webhooks_say(hooked: &Received) {
+fn assert_standard_webhooks_signature(hooked: &Received) {
     let id = hooked.header("webhook-id").expect("an id");
     let stamp = hooked.header("webhook-timestamp").expect("a timestamp");
     let signed = [format!("{id}.{stamp}.").as_bytes(), &hooked.body].concat();
@@ -110,14 +110,14 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
     assert_eq!(relay.push(&event).text(), "{}");
     relay.wait_until_idle();
 
-    is_a_signed_card_with_the_image(&bot.wait_for(1)[0].json());
+    assert_signed_card_with_image(&bot.wait_for(1)[0].json());
     let blocks = slack.wait_for(1)[0].json().to_string();
     assert!(
         blocks.contains("https://relay.example.com/images/"),
         "{blocks}"
     );
     let hooked = hook.wait_for(1)[0].clone();
-    is_signed_as_standard_webhooks_say(&hooked);
+    assert_standard_webhooks_signature(&hooked);
     let body = hooked.json();
     assert_eq!(body["type"], "feedback.created");
     assert_eq!(body["data"]["feedback"]["faults"][0]["key"], "white_screen");
@@ -157,7 +157,7 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
 }
 
 #[test]
-fn a_repeat_is_acknowledged_and_told_once() {
+fn repeat_is_acknowledged_and_delivered_once() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let event = Feedback::fault(1);
@@ -183,7 +183,7 @@ pub fn to_hook(hook: &Receiver, more: &str) -> String {
 }
 
 #[test]
-fn a_late_image_follows_as_its_own_message() {
+fn late_image_follows_in_its_own_message() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));
@@ -201,7 +201,7 @@ fn a_late_image_follows_as_its_own_message() {
 }
 
 #[test]
-fn a_hostile_image_url_reaches_nothing() {
+fn hostile_image_url_is_not_fetched() {
     let hook = Receiver::answering("{}");
     let inside = Receiver::answering("secret of the inside");
     let config = to_hook(&hook, "").replace("images.allow_private_addresses = true\n", "");

@@ -44,7 +44,7 @@ fn row(name: &str, family: &Family) -> String {
 }
 
 #[test]
-fn the_reference_has_each_metric_as_the_program_has_it_and_no_other() {
+fn reference_lists_exactly_the_metrics() {
     let there = Exposition::of(&with_everything()).families;
     let there: BTreeSet<String> = there.iter().map(|(name, one)| row(name, one)).collect();
     let reference = include_str!("../../docs/metrics.md");
@@ -63,7 +63,7 @@ fn the_reference_has_each_metric_as_the_program_has_it_and_no_other() {
 }
 
 #[test]
-fn names_are_as_prometheus_wants_them() {
+fn names_follow_prometheus_conventions() {
     let there = Exposition::of(&with_everything()).families;
     assert!(there.len() > 30, "{there:?}");
     for (name, family) in &there {
@@ -117,7 +117,7 @@ fn names_are_as_prometheus_wants_them() {
 }
 
 #[test]
-fn every_series_is_there_before_anything_happens_and_none_comes_later() {
+fn every_series_exists_from_the_start() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -175,10 +175,10 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
             .collect()
     };
     assert_eq!(names(&after), names(&before), "all were there");
-    tells_what_happened(&after);
+    assert_counts(&after);
 }
 
-fn tells_what_happened(after: &Exposition) {
+fn assert_counts(after: &Exposition) {
     for (sample, value) in [
         ("events_total{app=\"shop\",state=\"routed\"}", 2.0),
         ("events_total{app=\"shop\",state=\"unrouted\"}", 1.0),
@@ -226,7 +226,7 @@ fn tells_what_happened(after: &Exposition) {
 }
 
 #[test]
-fn series_leave_with_their_names_and_do_not_come_back() {
+fn series_of_removed_names_disappear() {
     let hook = Receiver::answering("{}");
     let old = faults_to(&hook);
     let relay = Relay::started(&old);
@@ -274,7 +274,7 @@ fn series_leave_with_their_names_and_do_not_come_back() {
 }
 
 #[test]
-fn the_configuration_in_force_is_told_by_its_hash_and_a_refused_one_shows() {
+fn metrics_show_configuration_hash_and_refused_reload() {
     let hook = Receiver::answering("{}");
     let config = faults_to(&hook);
     let relay = Relay::started(&config);

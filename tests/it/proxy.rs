@@ -96,7 +96,7 @@ fn unavailable() {
 }
 
 #[test]
-fn what_is_signed_arrives_through_nginx_and_the_rest_does_not() {
+fn only_signed_requests_pass_through_nginx() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let Some(nginx) = Nginx::before(&relay) else {

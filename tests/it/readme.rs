@@ -42,7 +42,7 @@ fn with_file(relay: &Relay, name: &str) {
 }
 
 #[test]
-fn the_first_minutes_go_as_they_are_told() {
+fn first_steps_work_as_documented() {
     let told: Vec<String> = blocks("sh").concat().lines().map(str::to_owned).collect();
     let [demo, serve, curl, show, cat, try_it, tests] = told.as_slice() else {
         panic!("another set of commands: {told:?}");
@@ -85,7 +85,7 @@ fn the_first_minutes_go_as_they_are_told() {
 }
 
 #[test]
-fn every_configuration_is_good() {
+fn every_configuration_is_valid() {
     let blocks = blocks("toml");
     assert_eq!(blocks.len(), 2, "another set of samples");
     let whole = blocks.first().expect("the ten lines");

@@ -148,7 +148,7 @@ fn deliver(example: &Example) -> Received {
 }
 
 /// Checks that the relay's message and a similar one are accepted, and foreign or old ones refused.
-fn takes_the_relays_messages_and_no_others(example: &Example) {
+fn assert_accepts_only_the_relay(example: &Example) {
     let received = deliver(example);
     let line = "feedback.created shop 白屏 \"<&>\" 👍";
     wait_until("it is told", || example.told() == [line]);
@@ -204,14 +204,14 @@ fn takes_the_relays_messages_and_no_others(example: &Example) {
 }
 
 #[test]
-fn the_receiver_in_python() {
+fn python_receiver_accepts_only_the_relay() {
     let python = libraries().join("python/bin/python");
     let example = Example::started(&python, "receiver.py", "python");
-    takes_the_relays_messages_and_no_others(&example);
+    assert_accepts_only_the_relay(&example);
 }
 
 #[test]
-fn the_receiver_in_node() {
+fn node_receiver_accepts_only_the_relay() {
     let example = Example::started(Path::new("node"), "receiver.mjs", "js");
-    takes_the_relays_messages_and_no_others(&example);
+    assert_accepts_only_the_relay(&example);
 }

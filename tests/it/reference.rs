@@ -144,7 +144,7 @@ fn sections(schema: &Value, page: &mut String) {
 }
 
 #[test]
-fn the_page_of_the_configuration_is_fresh() {
+fn configuration_reference_is_current() {
     let schema = Relay::prepared("").run(&["schema"]).json();
     let mut fresh = HEAD.to_owned();
     sections(&schema, &mut fresh);

@@ -8,7 +8,7 @@ use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::main_path::to_hook;
 
 #[test]
-fn sigterm_finishes_what_is_in_hand_and_ends_cleanly() {
+fn sigterm_finishes_current_work_and_exits_cleanly() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_millis(500)));
     let mut relay = Relay::started(&to_hook(&hook, ""));
@@ -23,7 +23,7 @@ fn sigterm_finishes_what_is_in_hand_and_ends_cleanly() {
 }
 
 #[test]
-fn a_second_sigterm_ends_it_at_once() {
+fn second_sigterm_ends_relay_at_once() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(40)));
     let mut relay = Relay::started(&to_hook(&hook, "timeout = \"60s\""));
@@ -40,7 +40,7 @@ fn a_second_sigterm_ends_it_at_once() {
 }
 
 #[test]
-fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
+fn sighup_applies_changed_rule_and_refuses_invalid_one() {
     let (first, second) = (Receiver::answering("{}"), Receiver::answering("{}"));
     let config = |send_to: &str| {
         Relay::config(&format!(
@@ -71,7 +71,7 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 }
 
 #[test]
-fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
+fn orphaned_delivery_follows_renamed_destination() {
     let hook = Receiver::answering("{}");
     let old = to_hook(&hook, "");
     let relay = Relay::started(&old);
@@ -159,7 +159,7 @@ fn reload_that_would_strand_messages_is_refused() {
 }
 
 #[test]
-fn monitors_see_what_is_not_as_it_should_be() {
+fn monitoring_endpoints_report_problems() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     assert_eq!(relay.get("/healthz").status, 200);
@@ -191,7 +191,7 @@ fn monitors_see_what_is_not_as_it_should_be() {
 }
 
 #[test]
-fn a_second_serve_on_the_same_store_is_refused_in_plain_words() {
+fn second_serve_on_same_store_is_refused() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let second = relay.run(&["serve"]);
@@ -206,7 +206,7 @@ fn a_second_serve_on_the_same_store_is_refused_in_plain_words() {
 }
 
 #[test]
-fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
+fn log_is_json_from_first_line_and_level_follows_reload() {
     let config = |level: &str| {
         let rest = format!(
             "[log]\nformat = \"json\"\nlevel = \"{level}\"\n\
@@ -244,7 +244,7 @@ fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
 }
 
 #[test]
-fn a_soft_limit_on_open_files_is_raised_at_start() {
+fn open_file_limit_is_raised_at_start() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let command = "ulimit -S -n 200; exec \"$0\" \"$@\"";

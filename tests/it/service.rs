@@ -52,7 +52,7 @@ impl Manager {
 }
 
 #[test]
-fn systemd_hears_when_the_relay_is_ready_reloads_and_stops() {
+fn systemd_is_notified_of_ready_reload_and_stop() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let manager = Manager::of(&mut relay);
@@ -90,7 +90,7 @@ fn systemd_hears_when_the_relay_is_ready_reloads_and_stops() {
 }
 
 #[test]
-fn a_watchdog_hears_a_sign_of_life_at_twice_its_pace_until_the_stop() {
+fn watchdog_is_notified_at_half_its_interval() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let manager = Manager::of(&mut relay);
@@ -119,7 +119,7 @@ fn listening(address: &str) -> Relay {
 }
 
 #[test]
-fn a_healthcheck_asks_the_relay_wherever_it_listens() {
+fn healthcheck_finds_listen_address() {
     for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
         let mut relay = listening(address);
         for (arguments, said) in [
@@ -145,7 +145,7 @@ fn a_healthcheck_asks_the_relay_wherever_it_listens() {
 }
 
 #[test]
-fn a_healthcheck_that_finds_the_relay_unwell_says_why() {
+fn failing_healthcheck_reports_reason() {
     let mut relay = Relay::prepared("[server]\nlisten = \"nowhere\"\n");
     let output = relay.run(&["healthcheck"]);
     assert_eq!(output.code(), 1);
@@ -210,7 +210,7 @@ fn arguments(command: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_unit_starts_checks_and_reloads_what_there_is() {
+fn unit_commands_exist() {
     assert_eq!(unit("Type"), ["notify"]);
     let start = unit("ExecStart");
     let reload = unit("ExecReload");
@@ -236,7 +236,7 @@ fn the_unit_starts_checks_and_reloads_what_there_is() {
 }
 
 #[test]
-fn the_container_runs_as_nobody_and_asks_itself() {
+fn container_runs_unprivileged_and_checks_health() {
     let line = |start: &str| {
         let mut lines = CONTAINERFILE.lines();
         lines

@@ -49,7 +49,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nothing_up() {
+fn unread_log_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
@@ -79,7 +79,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
-fn a_relay_without_stdout_and_stderr_serves() {
+fn relay_without_stdout_and_stderr_serves() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
@@ -119,7 +119,7 @@ fn waiting_for_its_configuration(relay: &Relay) -> Child {
 }
 
 #[test]
-fn a_reload_that_is_asked_for_too_early_is_made_later() {
+fn early_reload_signal_is_applied_later() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
@@ -147,7 +147,7 @@ fn a_reload_that_is_asked_for_too_early_is_made_later() {
 }
 
 #[test]
-fn a_stop_before_the_configuration_is_read_ends_it_at_once() {
+fn stop_before_configuration_is_read_ends_relay_at_once() {
     let relay = Relay::prepared("");
     let mut child = waiting_for_its_configuration(&relay);
     signal(&child, Signal::TERM);
@@ -176,7 +176,7 @@ fn behind_a_lock(grace: &str) -> (Relay, File) {
 }
 
 #[test]
-fn a_lock_that_another_program_holds_delays_no_stop() {
+fn foreign_lock_does_not_delay_stop() {
     let (mut relay, held) = behind_a_lock("1s");
     assert_eq!(relay.stop().code(), Some(0));
     assert!(relay.log().contains("in_time=false"), "{}", relay.log());
@@ -184,7 +184,7 @@ fn a_lock_that_another_program_holds_delays_no_stop() {
 }
 
 #[test]
-fn a_second_signal_ends_a_relay_behind_a_lock() {
+fn second_signal_ends_relay_waiting_for_lock() {
     let (mut relay, held) = behind_a_lock("10m");
     relay.signal(Signal::TERM);
     relay.wait_for_log("stopping");
@@ -193,7 +193,7 @@ fn a_second_signal_ends_a_relay_behind_a_lock() {
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_holds_nothing_up() {
+fn unresponsive_name_server_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let mut config = Relay::config("");
     let mut names = vec!["\"hook\"".to_owned()];

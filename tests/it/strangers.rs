@@ -35,7 +35,7 @@ fn metric(relay: &Relay, name: &str) -> u64 {
 }
 
 #[test]
-fn slow_bodies_of_strangers_hold_bounded_memory() {
+fn slow_unauthorized_bodies_use_bounded_memory() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("up to the hard limit");
@@ -66,7 +66,7 @@ fn slow_bodies_of_strangers_hold_bounded_memory() {
 }
 
 #[test]
-fn body_for_nobody_is_not_kept() {
+fn body_for_unknown_app_is_not_kept() {
     let relay = relay();
     for path in ["/apps/nobody/events", "/destinations/nobody/actions"] {
         let before = peak_kib(&relay);
@@ -82,7 +82,7 @@ fn body_for_nobody_is_not_kept() {
 }
 
 #[test]
-fn thousand_refused_requests_are_a_line_and_a_count() {
+fn thousand_refused_requests_give_one_line_and_count() {
     let mut relay = relay();
     for _ in 0..1000 {
         let refused = post(relay.address(), "/apps/shop/events", &[], b"{}");
@@ -128,7 +128,7 @@ fn wrong_path_is_logged_with_the_right_one_and_counted() {
 }
 
 #[test]
-fn old_card_callback_is_told_which_page_to_change() {
+fn old_card_callback_gets_advice() {
     let relay = relay();
     let headers = [
         ("X-Lark-Request-Timestamp", "1700000000"),

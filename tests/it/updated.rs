@@ -52,7 +52,7 @@ fn state_of(relay: &Relay, id: &str) -> Value {
 }
 
 #[test]
-fn a_changed_status_is_told_once_to_whom_the_rules_say() {
+fn status_change_is_sent_once_by_rules() {
     let (hook, bot) = (Receiver::answering("{}"), Receiver::answering(BOT_OK));
     let relay = Relay::started(&config(&hook, &bot));
     let closed = updated(1, 3);
@@ -110,7 +110,7 @@ fn a_changed_status_is_told_once_to_whom_the_rules_say() {
 }
 
 #[test]
-fn try_shows_what_a_changed_status_would_say_and_check_what_could_never_match() {
+fn try_shows_status_change_and_check_reports_unmatchable_rule() {
     let (hook, bot) = (Receiver::answering("{}"), Receiver::answering(BOT_OK));
     let good = config(&hook, &bot);
     let relay = Relay::prepared(&good);

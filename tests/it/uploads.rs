@@ -55,7 +55,7 @@ fn card(bot: &Receiver, index: usize) -> Value {
 }
 
 #[test]
-fn an_image_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
+fn slow_upload_is_announced_and_image_follows() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.next(Reply::After(Duration::from_secs(2))); // and then without a key
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));
@@ -71,7 +71,7 @@ fn an_image_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
 }
 
 #[test]
-fn where_an_app_may_not_upload_images_are_linked_and_the_operator_hears_of_it() {
+fn forbidden_upload_gives_link_and_notice() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::ok(r#"{"code":99991672,"msg":"need im:resource"}"#));
     let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
@@ -87,7 +87,7 @@ fn where_an_app_may_not_upload_images_are_linked_and_the_operator_hears_of_it() 
 }
 
 #[test]
-fn refused_upload_is_linked_notified_once_and_shown_in_status_until_one_is_taken() {
+fn refused_upload_gives_link_and_one_notice() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
     let relay = Relay::started(&to_bot(&api, &bot, "", top));
@@ -125,7 +125,7 @@ fn refused_upload_is_linked_notified_once_and_shown_in_status_until_one_is_taken
 }
 
 #[test]
-fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
+fn upload_failing_too_long_is_replaced_by_link() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::status(500));
     let top = "server.public_url = \"https://relay.example.com\"";
@@ -138,7 +138,7 @@ fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
 }
 
 #[test]
-fn a_card_that_may_hold_no_images_says_that_they_are_kept() {
+fn card_without_images_says_that_they_are_stored() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));

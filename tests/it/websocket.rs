@@ -50,7 +50,7 @@ fn metric(relay: &Relay, series: &str) -> f64 {
 }
 
 #[test]
-fn events_come_in_are_acknowledged_and_repeats_are_known() {
+fn events_are_acknowledged_and_repeats_detected() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -97,7 +97,7 @@ fn events_come_in_are_acknowledged_and_repeats_are_known() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_acknowledged_and_old_clicks_get_a_hint() {
+fn unknown_frames_are_acknowledged_and_old_clicks_give_hint() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -138,7 +138,7 @@ fn what_nobody_asked_for_is_acknowledged_and_old_clicks_get_a_hint() {
 }
 
 #[test]
-fn a_thousand_events_survive_a_connection_that_breaks_each_second() {
+fn thousand_events_survive_repeated_disconnects() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -172,7 +172,7 @@ fn a_thousand_events_survive_a_connection_that_breaks_each_second() {
 }
 
 #[test]
-fn kill_9_loses_nothing_that_was_acknowledged() {
+fn kill_9_loses_no_acknowledged_event() {
     let platform = Platform::started();
     let mut relay = Relay::started(&platform.config(TO_FILE));
     for round in 0..2_u64 {
@@ -195,7 +195,7 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_stop_acknowledges_what_is_in_hand_and_closes() {
+fn stop_acknowledges_current_events_and_closes() {
     let platform = Platform::started();
     let mut relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -221,7 +221,7 @@ fn a_stop_acknowledges_what_is_in_hand_and_closes() {
 }
 
 #[test]
-fn refusals_are_named_the_process_goes_on_and_a_reload_tries_at_once() {
+fn refusals_are_reported_and_reload_retries_at_once() {
     let platform = Platform::started();
     let refused = |code: u64| {
         Fault::json(
@@ -282,7 +282,7 @@ fn refusals_are_named_the_process_goes_on_and_a_reload_tries_at_once() {
 }
 
 #[test]
-fn closes_and_slow_answers_are_followed_by_another_connection() {
+fn close_and_slow_response_lead_to_new_connection() {
     let platform = Platform::started();
     platform
         .faults()
@@ -312,7 +312,7 @@ fn closes_and_slow_answers_are_followed_by_another_connection() {
 }
 
 #[test]
-fn what_was_reported_while_there_was_no_connection_is_found_in_the_list() {
+fn feedback_missed_while_disconnected_is_found_in_list() {
     let platform = Platform::started();
     platform
         .set_client_config(json!({"PingInterval": 5, "ReconnectInterval": 1, "ReconnectNonce": 0}));
@@ -329,7 +329,7 @@ fn what_was_reported_while_there_was_no_connection_is_found_in_the_list() {
 }
 
 #[test]
-fn a_half_open_connection_is_noticed_and_replaced() {
+fn half_open_connection_is_replaced() {
     let platform = Platform::started();
     platform.withhold_pongs(true);
     let relay = Relay::started(&platform.config(TO_FILE));
@@ -356,7 +356,7 @@ fn a_half_open_connection_is_noticed_and_replaced() {
 }
 
 #[test]
-fn a_reload_follows_apps_that_come_change_and_go() {
+fn reload_adds_changes_and_removes_apps() {
     let platform = Platform::started();
     let by_webhook = platform.config(TO_FILE).replace(
         "\"websocket\"",

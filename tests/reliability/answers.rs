@@ -232,7 +232,7 @@ pub fn seen(relay: &Relay) -> Seen {
 }
 
 #[test]
-fn each_class_of_answer_leads_to_its_verdict() {
+fn every_response_class_gives_expected_outcome() {
     let cases: Vec<Case> = [by_status(), without_words(), by_body()]
         .into_iter()
         .flatten()

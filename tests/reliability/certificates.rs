@@ -118,7 +118,7 @@ fn assert_outcomes(relay: &Relay, expected: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn a_wrong_certificate_stops_the_destination_and_a_name_that_leads_nowhere_is_tried_again() {
+fn wrong_certificate_stops_and_unknown_name_is_retried() {
     let (right, expired) = (
         Secured::showing("localhost.pem"),
         Secured::showing("expired.pem"),
@@ -152,7 +152,7 @@ fn a_wrong_certificate_stops_the_destination_and_a_name_that_leads_nowhere_is_tr
 }
 
 #[test]
-fn a_certificate_of_an_authority_that_the_machine_does_not_know_stops_the_destination() {
+fn certificate_of_unknown_authority_stops_destination() {
     let unknown = Secured::showing("localhost.pem");
     let places = [("unknown", format!("https://localhost:{}/", unknown.port))];
     let relay = told(&places, None);

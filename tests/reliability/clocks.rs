@@ -51,7 +51,7 @@ fn jump(relay: &Relay, to: &str) {
 }
 
 #[test]
-fn a_day_forward_and_back_holds_nothing_up() {
+fn wall_clock_jump_of_a_day_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let Some(relay) = with_clock(&to_hook(&hook, ""), "+0") else {
         unavailable("libfaketime is missing (tests/run installs it)");
@@ -89,7 +89,7 @@ fn a_day_forward_and_back_holds_nothing_up() {
 }
 
 #[test]
-fn the_hour_that_summer_time_takes_or_gives_is_no_hour_of_ours() {
+fn daylight_saving_changes_do_not_affect_delivery() {
     let hook = Receiver::answering("{}");
     // In spring New York's clocks change from 01:59:59 to 03:00:00, and in autumn from 01:59:59 to
     // 01:00:00.
@@ -129,7 +129,7 @@ fn with_zone(config: &str, clock: &str) -> Option<Relay> {
 }
 
 #[test]
-fn a_process_that_stood_still_goes_on_and_repeats_only_under_the_same_key() {
+fn suspended_process_repeats_only_with_same_key() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(2)));
     let relay = Relay::started(&to_hook(&hook, ""));

@@ -75,7 +75,7 @@ fn raise_own_limit() {
 }
 
 #[test]
-fn two_thousand_connections_that_only_wait_delay_nobody() {
+fn two_thousand_idle_connections_delay_nobody() {
     const COUNT: usize = 2_000;
     let _alone = alone();
     raise_own_limit();
@@ -115,7 +115,7 @@ fn two_thousand_connections_that_only_wait_delay_nobody() {
 }
 
 #[test]
-fn a_crowd_leaves_files_for_deliveries_where_few_may_be_open() {
+fn idle_connections_leave_file_descriptors_for_deliveries() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let command = "ulimit -n 150; exec \"$0\" \"$@\"";

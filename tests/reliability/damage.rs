@@ -109,7 +109,7 @@ fn assert_plain_refusal(relay: &Relay, words: &[&str]) {
 }
 
 #[test]
-fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
+fn damaged_log_tail_loses_only_later_events() {
     let killed = Killed::new();
     let log = killed.log();
     let mut chance = fastrand::Rng::with_seed(7);
@@ -151,7 +151,7 @@ fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
 }
 
 #[test]
-fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
+fn damaged_database_is_refused_and_unchanged() {
     let _alone = alone();
     let mut killed = Killed::new();
     killed.relay.start();
@@ -188,7 +188,7 @@ fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_back() {
+fn damage_while_running_is_reported_and_backup_restores() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));

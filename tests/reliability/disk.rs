@@ -93,7 +93,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
 }
 
 #[test]
-fn a_store_whose_file_may_not_grow_refuses_and_comes_back() {
+fn store_at_file_size_limit_refuses_and_recovers() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(500));
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
@@ -136,7 +136,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_refused_at_once_and_is_over_when_there_is_room() {
+fn full_disk_is_refused_at_once_and_recovers() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(500));
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
@@ -161,7 +161,7 @@ fn a_full_disk_is_refused_at_once_and_is_over_when_there_is_room() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_written_is_refused_in_plain_words() {
+fn read_only_folder_is_refused_with_plain_error() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let Some(disk) = SmallDisk::mounted(&relay.path("data"), "size=8m") else {
@@ -184,7 +184,7 @@ fn a_folder_that_may_not_be_written_is_refused_in_plain_words() {
 }
 
 #[test]
-fn a_store_that_another_process_holds_is_refused_in_time_and_goes_on_after() {
+fn locked_store_is_refused_in_time_and_recovers() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));

@@ -34,7 +34,7 @@ fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
 }
 
 #[test]
-fn a_store_that_was_removed_acknowledges_nothing() {
+fn removed_store_acknowledges_nothing() {
     let (mut relay, _hook) = refuses_after(|folder| {
         std::fs::remove_dir_all(folder.join("data")).expect("a folder");
     });
@@ -46,7 +46,7 @@ fn a_store_that_was_removed_acknowledges_nothing() {
 }
 
 #[test]
-fn a_database_that_was_moved_is_used_again_when_it_is_back() {
+fn moved_database_is_used_again_when_back() {
     let (mut relay, hook) = refuses_after(|folder| {
         std::fs::rename(folder.join("data/relay.db"), folder.join("moved")).expect("a file");
     });
@@ -63,7 +63,7 @@ fn a_database_that_was_moved_is_used_again_when_it_is_back() {
 }
 
 #[test]
-fn a_database_that_was_replaced_is_left_alone() {
+fn replaced_database_is_not_used() {
     let (mut relay, _hook) = refuses_after(|folder| {
         let database = folder.join("data/relay.db");
         std::fs::copy(&database, folder.join("copy")).expect("a file");
@@ -77,7 +77,7 @@ fn a_database_that_was_replaced_is_left_alone() {
 }
 
 #[test]
-fn a_folder_that_was_renamed_is_missed() {
+fn renamed_folder_is_detected() {
     let (mut relay, _hook) = refuses_after(|folder| {
         std::fs::rename(folder.join("data"), folder.join("old")).expect("a folder");
     });

@@ -14,7 +14,7 @@ fn files_with_words(relay: &Relay) -> usize {
 }
 
 #[test]
-fn erased_words_leave_the_log_as_soon_as_its_reader_does() {
+fn erased_words_leave_log_when_reader_ends() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
     let feedback = Feedback::fault(1).with("description", WORDS.into());

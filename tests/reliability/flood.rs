@@ -212,7 +212,7 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
 }
 
 #[test]
-fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
+fn tenfold_overload_is_refused_in_time_without_loss() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&config(&hook));

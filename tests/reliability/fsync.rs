@@ -82,7 +82,7 @@ fn answers(trace: &str) -> (usize, Vec<usize>) {
 const NO_STRACE: &str = "strace is missing or may not trace here (tests/run installs it)";
 
 #[test]
-fn each_200_follows_a_sync_of_the_log() {
+fn every_200_follows_a_sync_of_the_log() {
     const EVENTS: usize = 25;
     let hook = Receiver::answering("{}");
     // Delivered later, so that only events are committed between two responses.
@@ -116,7 +116,7 @@ fn each_200_follows_a_sync_of_the_log() {
 
 /// After the failure no send could be recorded, so the relay does not wait for sends.
 #[test]
-fn a_sync_that_failed_ends_the_relay_though_sends_are_in_flight() {
+fn failed_sync_ends_relay_despite_sends_in_flight() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(600)));
     let config = to_hook(&hook, "timeout = \"60s\"");
@@ -135,7 +135,7 @@ fn a_sync_that_failed_ends_the_relay_though_sends_are_in_flight() {
 
 /// The kernel reports the failure once. A later sync would succeed without the lost data.
 #[test]
-fn after_a_sync_that_failed_nothing_is_acknowledged_and_a_new_start_has_all_that_was() {
+fn failed_sync_stops_acknowledgement_and_restart_loses_nothing() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
     for number in 0..5 {

@@ -230,7 +230,7 @@ fn file_numbers(relay: &Relay) -> BTreeSet<u64> {
 }
 
 #[test]
-fn what_was_answered_with_200_survives_every_kill() {
+fn acknowledged_events_survive_every_kill() {
     let _alone = alone();
     let (feishu, hook) = (Feishu::with_chats(&["oc_room"]), Receiver::answering("{}"));
     let pictures = Receiver::answering("");

@@ -46,7 +46,7 @@ fn latency(relay: &Relay, healthy: &Receiver, number: u64) -> f64 {
 }
 
 #[test]
-fn the_outage_of_three_costs_the_fourth_nothing() {
+fn outage_of_three_does_not_affect_fourth() {
     let _alone = alone();
     let (well, beside) = (Receiver::answering("{}"), Receiver::answering("{}"));
     let (hangs, fails, limits) = (

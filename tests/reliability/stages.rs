@@ -131,7 +131,7 @@ fn committing_under_load() {
 }
 
 #[test]
-fn sending_to_one_that_answers_late_and_one_that_never_does() {
+fn sending_to_slow_and_hanging_destinations() {
     for (reply, state) in [
         (Reply::After(Duration::from_secs(1)), "delivered"),
         (Reply::After(Duration::from_secs(50)), "sending"),
@@ -156,7 +156,7 @@ fn sending_to_one_that_answers_late_and_one_that_never_does() {
 }
 
 #[test]
-fn uploading_a_picture() {
+fn uploading_an_image() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &picture(1)));

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_bot_takes_its_chat_shows() {
+    async fn accepted_message_appears_in_chat() {
         let (feishu, url) = bot().await;
         let text = json!({"msg_type": "text", "content": {"text": "反馈 1"}});
         let card = json!({"schema": "2.0", "body": {"elements": [{"tag": "markdown", "content": "反馈"}]}});
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_bot_refuses_has_its_code() {
+    async fn refused_message_gets_its_code() {
         let (feishu, url) = bot().await;
         let nowhere = Secret::new(format!("{}x", url.expose()));
         let unsigned =
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_too_fast_is_refused() {
+    async fn message_over_rate_limit_is_refused() {
         let (_feishu, url) = bot().await;
         let text = json!({"msg_type": "text", "content": {"text": "反馈"}});
         let mut codes = Vec::new();

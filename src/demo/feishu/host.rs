@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_is_there_for_those_who_know_its_url_until_it_ends() {
+    async fn image_is_served_until_its_url_expires() {
         let feishu = FakeFeishu::start(Vec::new()).await.unwrap();
         let bytes = Bytes::from_static(b"\x89PNG\r\n\x1a\n");
         let url = feishu.host_picture(bytes.clone(), Duration::from_secs(60));

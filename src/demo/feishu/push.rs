@@ -93,7 +93,7 @@ mod tests {
     use crate::feishu::{App, Receive, SignatureHeaders, Unverified, Verified};
 
     #[test]
-    fn what_is_pushed_is_authentic() {
+    fn pushed_event_is_verified() {
         let event = json!({"schema": "2.0", "header": {"event_id": "e"}, "event": {"x": "你好"}});
         let (key, token) = (Secret::new("key"), Secret::new("token"));
         for encrypt_key in [None, Some(key)] {

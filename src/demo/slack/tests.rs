@@ -117,7 +117,7 @@ async fn blocks_are_checked_as_slack_checks_them() {
 }
 
 #[tokio::test]
-async fn who_and_where_are_checked() {
+async fn token_and_channel_are_checked() {
     let (slack, client) = started().await;
     assert_eq!(post(&client, json!({})).await, "no_text");
     assert_eq!(
@@ -138,7 +138,7 @@ async fn who_and_where_are_checked() {
 }
 
 #[tokio::test]
-async fn what_comes_too_fast_is_told_to_wait() {
+async fn message_over_rate_limit_is_refused() {
     let (_slack, client) = started().await;
     let mut said = Vec::new();
     for _ in 0..8 {
@@ -149,7 +149,7 @@ async fn what_comes_too_fast_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_file_can_be_shown_when_it_is_ready() {
+async fn file_can_be_shown_once_ready() {
     let (slack, client) = started().await;
     let message = |id: &str| json!({"text": "x", "blocks": [{"type": "image", "alt_text": "", "slack_file": {"id": id}}]});
     slack.set_ready_after(Duration::from_secs(3600));
@@ -188,7 +188,7 @@ async fn a_file_can_be_shown_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn a_press_is_signed_and_reads_as_a_click() {
+async fn simulated_click_is_signed_and_parsed() {
     let (slack, client) = started().await;
     let button = json!({"type": "button", "action_id": "claim", "value": "v 1",
         "text": {"type": "plain_text", "text": "认领"}});

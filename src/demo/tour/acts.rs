@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_what_is_missing() {
+    fn incomplete_report_names_missing_part() {
         let new = |kind: &str, text: &str, picture: Option<&str>| NewReport {
             kind: kind.into(),
             text: text.into(),

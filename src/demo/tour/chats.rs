@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_can_be_broken_in_every_way_and_says_so_in_its_own_words() {
+    fn every_chat_supports_every_condition() {
         for chat in Chat::ALL {
             assert_eq!(chat.fault(Condition::Works), None);
             for condition in [Condition::Fails, Condition::Limits, Condition::Hangs] {

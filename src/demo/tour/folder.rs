@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_its_owner_s_and_goes() {
+    fn folder_is_private_and_removed_on_drop() {
         let folder = Folder::make().unwrap();
         folder.write("secrets/key", "x").unwrap();
         let path = folder.path().to_owned();

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_taken_is_named_or_left_for_another_and_nothing_stays() {
+    fn occupied_port_is_reported_or_replaced() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = Tour::prepare(PagePort::Only(port))

@@ -198,7 +198,7 @@ mod tests {
     use crate::model::{AppName, Content};
 
     #[test]
-    fn what_is_told_reads_as_it_was_told() {
+    fn reports_are_parsed_as_written() {
         let zone = jiff::tz::TimeZone::fixed(ZONE);
         let now = Timestamp::from_millis(1_772_302_211_000);
         for index in 0..COUNT {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_reports_in_both_languages_of_each_kind_and_images_that_are_some() {
+    fn reports_cover_both_languages_kinds_and_images() {
         let all: Vec<Report> = (0..COUNT).map(told).collect();
         for fault in [true, false] {
             let chinese = |report: &Report| report.description.chars().any(|c| c >= '\u{4e00}');

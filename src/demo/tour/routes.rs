@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_host_and_another_site_s_forms_are_refused() {
+    fn foreign_hosts_and_forms_are_refused() {
         let asked = |method: Method, host: &str, media_type: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_broken_is_mended_and_the_reports_come_in_their_order() {
+    fn script_restores_chats_and_keeps_report_order() {
         let mut broken = OPENING.iter().filter_map(|(_, act)| match act {
             Act::Turns(chat, condition) => Some((chat, condition)),
             Act::Report | Act::Repeat => None,

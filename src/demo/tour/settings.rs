@@ -122,7 +122,7 @@ mod tests {
                         [[rules]]\nname = \"all\"\nsend_to = \"here\"\n";
 
     #[test]
-    fn what_is_wrong_is_named_and_the_old_configuration_stays() {
+    fn invalid_configuration_is_reported_and_old_one_stays() {
         let folder = Folder::make().unwrap();
         folder.write("token", "x").unwrap();
         folder.write("relay.toml", GOOD).unwrap();
