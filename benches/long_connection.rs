@@ -24,7 +24,7 @@ const APP_ID: &str = "cli_9f5343c580712544";
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|one| one == "--bench") {
-        return Ok(()); // built or run as a test
+        return Ok(()); // run as a test
     }
     let mut numbers = arguments.iter().filter_map(|one| one.parse::<u32>().ok());
     let rate = numbers.next().unwrap_or(300).max(1);

@@ -29,5 +29,5 @@ pub fn run(data: &[u8]) {
     }
     let text = String::from_utf8_lossy(data);
     shown_body(&text);
-    read_sample(&text, &app.name, &app.feedback_timezone).ok(); // either is right; a panic is not
+    read_sample(&text, &app.name, &app.feedback_timezone).ok(); // both results are allowed; only a panic fails
 }

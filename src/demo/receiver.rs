@@ -50,7 +50,7 @@ impl FakeReceiver {
     pub async fn start(secret: &Secret) -> std::io::Result<Self> {
         let key = secret.expose().strip_prefix("whsec_");
         let key = key.and_then(|key| STANDARD.decode(key).ok());
-        let bad = || std::io::Error::other("the secret is no key of a webhook");
+        let bad = || std::io::Error::other("the secret is not a webhook key");
         let shared = Arc::new(Shared {
             key: key.ok_or_else(bad)?,
             faults: Faults::default(),

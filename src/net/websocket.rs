@@ -162,7 +162,7 @@ impl WebSocket {
                 }
             }
         };
-        tokio::time::timeout(within, closing).await.ok(); // Dropped then, which closes it too.
+        tokio::time::timeout(within, closing).await.ok(); // On a timeout the drop closes it.
     }
 
     /// Returns both ends of a connection in memory, where tests can pause the time.

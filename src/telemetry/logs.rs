@@ -83,10 +83,10 @@ impl Drop for LogFlush {
         // Dropping the guard may print and so block as well.
         let started = flush.spawn(move || {
             drop(guard);
-            flushed.send(()).ok(); // the process may be at its end
+            flushed.send(()).ok(); // the process may be ending
         });
         if started.is_ok() {
-            wait.recv_timeout(FLUSH_TIMEOUT).ok(); // what is late is lost
+            wait.recv_timeout(FLUSH_TIMEOUT).ok(); // later lines are lost
         }
     }
 }
@@ -102,7 +102,7 @@ impl Write for Stderr {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // stderr keeps nothing back
+        Ok(()) // stderr is unbuffered
     }
 }
 

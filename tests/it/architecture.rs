@@ -65,7 +65,7 @@ struct Token {
 fn violations(file: &str, source: &str) -> Vec<String> {
     let module = module_of(file);
     let Some(top) = module.first() else {
-        return Vec::new(); // lib.rs and main.rs stand above all
+        return Vec::new(); // lib.rs and main.rs may use every module
     };
     let tokens = tokens(source);
     let mut found = Vec::new();
@@ -112,7 +112,7 @@ fn wrong_arrow(from: &str, to: &str) -> Option<String> {
         (Some(high), Some(low)) if high > low => None,
         (Some(high), Some(low)) => Some(format!("`{from}` ({high}) must not know `{to}` ({low})")),
         (_, None) => Some(format!("the module `{to}` has no level")),
-        (None, _) => None, // said once for the file
+        (None, _) => None, // reported once per file
     }
 }
 

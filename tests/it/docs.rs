@@ -319,7 +319,7 @@ fn shown_commands_exist() {
         for command in written_commands(&text) {
             for mut words in ours(&command) {
                 if words.iter().any(|word| word.starts_with('$')) {
-                    continue; // stands for what somebody fills in
+                    continue; // a placeholder for the reader
                 }
                 words.push("--help");
                 if known.insert(words.join(" ")) {

@@ -47,7 +47,7 @@ fn events(relay: &Relay) -> Vec<Value> {
 }
 
 fn one_app(key: &str, token: &str) -> String {
-    let quoted = |text: &str| Value::from(text).to_string(); // JSON's strings are TOML's too
+    let quoted = |text: &str| Value::from(text).to_string(); // JSON strings are valid TOML
     // The vectors' images are on real hosts, which no test may contact.
     let mut config = "images.allow_hosts = [\"127.0.0.1\"]\nimages.wait = \"0s\"\nserver.listen = \"127.0.0.1:0\"\n[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nreceive = \"webhook\"\n".to_owned();
     if !key.is_empty() {
@@ -148,7 +148,7 @@ fn every_vector_has_recommended_outcome() {
         let (key, token) = (&vector["encrypt_key"], &vector["verification_token"]);
         let (key, token) = (key.as_str().unwrap_or(""), token.as_str().unwrap_or(""));
         if key.is_empty() && token.is_empty() {
-            continue; // such an app does not start; the verifier's own tests have these
+            continue; // such an app cannot start; the verifier's tests cover these
         }
         // Each vector has its own store, except for the pair that is one event pushed twice.
         let relay = match first_of_pair.take() {

@@ -79,7 +79,7 @@ impl<'a> Nginx<'a> {
 
 impl Drop for Nginx<'_> {
     fn drop(&mut self) {
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }

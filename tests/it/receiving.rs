@@ -108,7 +108,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }

@@ -211,7 +211,7 @@ fn unresponsive_name_server_blocks_nothing() {
     let mut relay = Relay::prepared(&format!("server.shutdown_grace = \"1s\"\n{config}"));
     // Accepts queries and answers none; used where it is the configured name server.
     let Ok(_silent) = UdpSocket::bind("127.0.0.77:53") else {
-        return; // only the administrator may
+        return; // only root may bind this port
     };
     relay.write("resolv.conf", "nameserver 127.0.0.77\noptions timeout:20\n");
     let hosts = relay.path("resolv.conf").display().to_string();

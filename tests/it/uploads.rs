@@ -57,7 +57,7 @@ fn card(bot: &Receiver, index: usize) -> Value {
 #[test]
 fn slow_upload_is_announced_and_image_follows() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
-    api.next(Reply::After(Duration::from_secs(2))); // and then without a key
+    api.next(Reply::After(Duration::from_secs(2))); // then answers without a key
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));
     let _pictures = pushed(&relay);
     let first = card(&bot, 0).to_string();

@@ -145,7 +145,7 @@ fn thousand_events_survive_repeated_disconnects() {
     for second in 0..4 {
         for number in 0..250 {
             platform.push_event(&Feedback::fault(second * 1000 + number));
-            std::thread::sleep(Duration::from_millis(4)); // 250 a second is what the test is about
+            std::thread::sleep(Duration::from_millis(4)); // 250 events a second
         }
         // Reconnecting may take a second, in which pushes reach nobody.
         platform.wait_for_connection();

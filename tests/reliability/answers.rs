@@ -278,7 +278,7 @@ fn every_response_class_gives_expected_outcome() {
             "{:#?}",
             wrong(&last)
         );
-        std::thread::sleep(std::time::Duration::from_millis(100)); // looks again
+        std::thread::sleep(std::time::Duration::from_millis(100)); // polls again
     }
     let reasons: String = last
         .values()

@@ -103,7 +103,7 @@ fn daylight_saving_changes_do_not_affect_delivery() {
         let sent = hook.count();
         for number in 0..10 {
             assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
-            std::thread::sleep(Duration::from_millis(600)); // over the change, by the relay's clock
+            std::thread::sleep(Duration::from_millis(600)); // past the change of the relay's clock
         }
         hook.wait_for(sent + 10);
         relay.wait_until_idle();
@@ -138,7 +138,7 @@ fn suspended_process_repeats_only_with_same_key() {
     }
     hook.wait_for(2);
     relay.signal(Signal::STOP);
-    std::thread::sleep(Duration::from_secs(form(8, 130))); // the long form: beyond every lease
+    std::thread::sleep(Duration::from_secs(form(8, 130))); // the long form exceeds every lease
     hook.always(Reply::status(200));
     relay.signal(Signal::CONT);
     let asked = Instant::now();

@@ -92,7 +92,7 @@ fn two_thousand_idle_connections_delay_nobody() {
             let event = Feedback::fault(second * 100 + number);
             assert_eq!(relay.push(&event).status, 200);
             times.push(asked.elapsed().as_secs_f64() * 1000.0);
-            thread::sleep(Duration::from_millis(40)); // a steady trickle, with a crowd that stands
+            thread::sleep(Duration::from_millis(40)); // a steady low rate beside the idle connections
         }
         for waiting in &mut crowd {
             if !waiting.tick() {

@@ -200,7 +200,7 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
     let deadline = Instant::now() + Duration::from_secs(300);
     while open_deliveries(&conn) > 0 {
         assert!(Instant::now() < deadline, "they are never delivered");
-        std::thread::sleep(Duration::from_millis(100)); // looks again
+        std::thread::sleep(Duration::from_millis(100)); // polls again
     }
     let told: BTreeSet<u64> = hook
         .received()

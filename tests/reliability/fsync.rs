@@ -38,7 +38,7 @@ impl Watch {
             if status.contains("TracerPid:\t") && !status.contains("TracerPid:\t0\n") {
                 return Some(Self { child });
             }
-            std::thread::sleep(Duration::from_millis(10)); // another process's start
+            std::thread::sleep(Duration::from_millis(10)); // waits for another process
         }
         child.kill().ok();
         child.wait().ok();
@@ -128,7 +128,7 @@ fn failed_sync_ends_relay_despite_sends_in_flight() {
         unavailable(NO_STRACE);
         return;
     };
-    relay.try_push(&Feedback::fault(2)).ok(); // nobody may be there any more
+    relay.try_push(&Feedback::fault(2)).ok(); // the relay may have ended
     assert_eq!(relay.wait().code(), Some(1));
     watch.end();
 }

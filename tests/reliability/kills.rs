@@ -102,9 +102,9 @@ impl Load<'_> {
                     Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
                     Err(_killed) => {}
                 }
-                thread::sleep(PACE); // as a platform that sends again later
+                thread::sleep(PACE); // the platform resends later too
             }
-            thread::sleep(PACE); // a load, not a flood
+            thread::sleep(PACE); // a moderate load
         }
         taken
     }
@@ -145,11 +145,11 @@ fn life(relay: &Relay, address: &str, round: usize, chance: &mut fastrand::Rng) 
             chance.u64(20..500)
         }
     };
-    thread::sleep(Duration::from_millis(millis)); // the random instant
+    thread::sleep(Duration::from_millis(millis)); // the random moment
     let mut backup = (round % 5 == 4).then(|| {
         let mut command = relay.command(&["backup", &format!("backup-{round}")]);
         let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        thread::sleep(Duration::from_millis(chance.u64(0..60))); // somewhere in the copy
+        thread::sleep(Duration::from_millis(chance.u64(0..60))); // some moment of the copy
         running.expect("the binary runs")
     });
     child.kill().expect("it runs");
@@ -253,14 +253,14 @@ fn acknowledged_events_survive_every_kill() {
         let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(|| load.lane())).collect();
         for round in 0..rounds {
             life(&relay, &load.address, round, &mut chance);
-            thread::sleep(Duration::from_millis(20)); // what was in the sockets is counted
+            thread::sleep(Duration::from_millis(20)); // counts requests still in the sockets
             kills.push(hook.received().len());
             if round % 4 == 3 {
                 age(&relay.path("data/relay.db"));
             }
         }
         relay.start();
-        thread::sleep(Duration::from_millis(500)); // some load on the last life as well
+        thread::sleep(Duration::from_millis(500)); // some load after the last start too
         load.done.store(true, Ordering::SeqCst);
         let taken = lanes.into_iter().map(|lane| lane.join().expect("no panic"));
         taken.flatten().collect()

@@ -40,7 +40,7 @@ fn latency(relay: &Relay, healthy: &Receiver, number: u64) -> f64 {
             begun.elapsed() < Duration::from_secs(30),
             "it never arrived"
         );
-        thread::sleep(Duration::from_micros(200)); // finer than what is measured
+        thread::sleep(Duration::from_micros(200)); // shorter than the measured times
     }
     begun.elapsed().as_secs_f64() * 1000.0
 }

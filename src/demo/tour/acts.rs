@@ -51,7 +51,7 @@ pub(super) fn answer(body: &Value) -> Response {
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Bad> {
-    serde_json::from_slice(body).or(Err(Bad("this is not what the page sends")))
+    serde_json::from_slice(body).or(Err(Bad("the request is not one of the page's")))
 }
 
 fn config_json(board: &Board, read: &Read) -> Value {
@@ -75,7 +75,7 @@ struct NewConfig {
 async fn save(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response, Bad> {
     let new: NewConfig = read(&body)?;
     let saved = board.settings.save(&new.text);
-    let saved = saved.or(Err(Bad("the file cannot be written")))?;
+    let saved = saved.or(Err(Bad("failed to write the file")))?;
     Ok(answer(&config_json(&board, &saved)))
 }
 
@@ -104,7 +104,7 @@ impl NewReport {
         if let Some(picture) = self.picture {
             let bytes = STANDARD.decode(picture);
             sent.push(Bytes::from(
-                bytes.or(Err(Bad("the picture is not in base64")))?,
+                bytes.or(Err(Bad("the image is not valid base64")))?,
             ));
         }
         if self.sample {
@@ -140,7 +140,7 @@ async fn press(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response,
     let pressing = board
         .world
         .press(pressed.chat, &pressed.message, &pressed.button);
-    let heard = pressing.await.or(Err(Bad("the relay was not reached")))?;
+    let heard = pressing.await.or(Err(Bad("failed to reach the relay")))?;
     // Feishu shows the actor a toast; Slack only updates the message.
     let said: Value = serde_json::from_slice(&heard.body).unwrap_or_default();
     Ok(answer(

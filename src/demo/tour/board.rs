@@ -86,7 +86,7 @@ impl Board {
         match journal.events(&config, &self.world).await {
             Ok(events) => events,
             Err(error) => {
-                tracing::error!(%error, "the demo's store cannot be read");
+                tracing::error!(%error, "failed to read the demo's store");
                 Vec::new()
             }
         }

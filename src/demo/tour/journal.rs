@@ -79,7 +79,7 @@ impl Journal {
         let mut shown = Vec::new();
         for row in rows {
             let Some(stored) = self.stored(row.seq).await? else {
-                continue; // Removed since.
+                continue; // Removed meanwhile.
             };
             let images = self.images(row.seq).await?;
             let deliveries = deliveries.remove(&row.seq).unwrap_or_default();

@@ -53,17 +53,17 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum TourError {
     /// The folder for its files cannot be created.
-    #[error("cannot make a temporary folder: {0}")]
+    #[error("failed to create a temporary folder: {0}")]
     Folder(io::Error),
     /// The fakes cannot be started.
-    #[error("cannot start the stand-ins for Feishu and Slack: {0}")]
+    #[error("failed to start the stand-ins for Feishu and Slack: {0}")]
     StandIns(io::Error),
     /// Its relay.toml is not valid.
-    #[error("cannot use the demo's configuration: {0}")]
+    #[error("failed to load the demo's configuration: {0}")]
     Settings(io::Error),
     /// The page's port cannot be opened.
     #[error(
-        "cannot serve the page on port {port}: {source}; choose another with --port, or 0 for any"
+        "failed to serve the page on port {port}: {source}; choose another with --port, or 0 for any"
     )]
     Page {
         /// The requested port.

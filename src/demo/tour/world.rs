@@ -94,7 +94,7 @@ impl World {
 
     /// Sets the relay's URL. Only the first call has an effect.
     pub(super) fn connect(&self, relay: String) {
-        self.relay.set(relay).ok(); // it is there already
+        self.relay.set(relay).ok(); // it may be set already
     }
 
     /// Returns the URL for the app's events, after waiting for the relay.

@@ -51,7 +51,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.0.kill().ok(); // it may have ended by itself
+        self.0.kill().ok(); // it may have ended already
         self.0.wait().ok();
     }
 }
@@ -122,7 +122,7 @@ impl Browser {
                 Instant::now() < deadline,
                 "waited in vain for: {expression}\n{page}"
             );
-            thread::sleep(Duration::from_millis(50)); // looks again; what it waits for is another process
+            thread::sleep(Duration::from_millis(50)); // polls another process
         }
     }
 

@@ -22,7 +22,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(100)); // looks again; what it waits for is another process
+        thread::sleep(Duration::from_millis(100)); // polls another process
     }
 }
 
@@ -173,7 +173,7 @@ impl Drop for Demo {
         if thread::panicking() {
             eprintln!("--- events on the board ---\n{:#}", self.state()["events"]);
         }
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }

@@ -51,7 +51,7 @@ fn zeros(count: u32) -> Vec<u8> {
     for _ in 0..(count - 1) % 258 {
         put(&mut out, 0b0000_1100, 8);
     }
-    put(&mut out, 0, 7 + 7); // the end, and what fills its byte
+    put(&mut out, 0, 7 + 7); // the end mark, and padding to a byte
     let adler = ((count % 65_521) << 16) | 1;
     out.extend(adler.to_be_bytes());
     out
@@ -221,7 +221,7 @@ fn serve(mut stream: TcpStream, acts: &[(&'static str, Act)]) {
     let Some((_, act)) = acts.iter().find(|(name, _)| path == format!("/{name}")) else {
         return;
     };
-    act_on(&mut stream, act).ok(); // the relay goes away when it has enough
+    act_on(&mut stream, act).ok(); // the relay may close early
 }
 
 fn act_on(stream: &mut TcpStream, act: &Act) -> std::io::Result<()> {
@@ -244,12 +244,12 @@ fn act_on(stream: &mut TcpStream, act: &Act) -> std::io::Result<()> {
             write!(stream, "{head}Content-Length: 1000\r\n\r\n")?;
             for byte in png(8, 8, true).into_iter().cycle().take(1000) {
                 stream.write_all(&[byte])?;
-                thread::sleep(Duration::from_secs(1)); // a slow host is what the test is about
+                thread::sleep(Duration::from_secs(1)); // simulates a slow host
             }
             Ok(())
         }
         Act::Silent => {
-            thread::sleep(Duration::from_secs(60)); // as above
+            thread::sleep(Duration::from_secs(60)); // simulates a silent host
             Ok(())
         }
         Act::Raw(text) => stream.write_all(text.as_bytes()),

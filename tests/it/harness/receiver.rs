@@ -172,11 +172,11 @@ impl Receiver {
             match reply {
                 Reply::Hang => return,
                 Reply::Cut(bytes) => {
-                    stream.write_all(&bytes).ok(); // the relay may have gone
+                    stream.write_all(&bytes).ok(); // the relay may be gone
                     return;
                 }
                 Reply::After(span) => {
-                    thread::sleep(span); // a slow receiver is what the test is about
+                    thread::sleep(span); // simulates a slow receiver
                     write_answer(&mut stream, 200, &[], b"{}");
                 }
                 Reply::Answer(status, headers, body) => {
@@ -197,7 +197,7 @@ fn write_answer(stream: &mut TcpStream, status: u16, headers: &[(String, String)
     }
     head.push_str("\r\n");
     let whole = [head.as_bytes(), body].concat();
-    stream.write_all(&whole).ok(); // the relay may have gone: some tests kill it
+    stream.write_all(&whole).ok(); // the relay may be gone because some tests kill it
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Received> {

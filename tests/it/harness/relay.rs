@@ -23,7 +23,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(5)); // looks again; what it waits for is another process
+        thread::sleep(Duration::from_millis(5)); // polls another process
     }
 }
 
@@ -300,7 +300,7 @@ impl Drop for Relay {
     )]
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().ok(); // it may have ended by itself
+            child.kill().ok(); // it may have ended already
             child.wait().ok();
         }
         if thread::panicking() {
