@@ -42,9 +42,9 @@ pub struct Envelope {
 
 impl Envelope {
     /// Wraps a payload of a long connection. The connection was opened with the app's secret, so it
-    /// is authentic; its payloads are neither signed nor encrypted. The token (empty, or the app's)
-    /// and the app id in the body are not checked, because a refusal would only lose the event.
-    /// Bytes that are not UTF-8 are replaced.
+    /// is authentic; its payloads are neither signed nor encrypted. The body's token (empty, or the
+    /// app's) and app id are not checked: a refusal would only lose the event. Bytes that are not
+    /// UTF-8 are replaced.
     pub fn of_connection(body: &[u8]) -> Self {
         Self {
             body: Private::new(String::from_utf8_lossy(body)),

@@ -3,8 +3,8 @@
 //!
 //! Bytes from outside are an [`Unverified`]. Only [`Unverified::verify`] turns them into an
 //! [`Envelope`], and only an envelope becomes an event. Invalid bytes give a [`Refusal`], which the
-//! sender receives as an error. Odd values in an authentic event are read as far as possible and
-//! never refused, because the platform would only send the event again. Over a long connection
+//! sender receives as an error. Odd values in an authentic event never cause a refusal, because the
+//! platform would only resend the event. They are read as far as possible. Over a long connection
 //! events arrive in [`frame`]s; there the connection itself is authenticated.
 
 pub mod app;

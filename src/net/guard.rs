@@ -2,7 +2,7 @@
 //! address. So the client reaches only allowed hosts on public addresses.
 //!
 //! Two checks are needed. A literal address in a URL never passes the resolver, so it is checked
-//! when the URL is parsed; parsing also converts `2130706433` and `0x7f.1`. A name is checked in
+//! when the URL is parsed. Parsing also converts `2130706433` and `0x7f.1`. A name is checked in
 //! the client's own resolver, which returns only allowed addresses. The client connects to exactly
 //! the checked address, even if the name changes a moment later. Redirects are followed one by one,
 //! and each target is checked like the first URL.

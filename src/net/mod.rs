@@ -1,6 +1,5 @@
-//! All network access. Every request uses an [`HttpClient`]. It has time limits, a cap on the
-//! response size, no redirects and no proxy except the configured one, and its errors never show a
-//! URL.
+//! All network access. Every request uses an [`HttpClient`]. It limits times and the response size,
+//! follows no redirects, and uses only the configured proxy. Its errors never show a URL.
 //!
 //! There are two clients. [`HttpClient::trusted`] is for addresses that the operator set.
 //! [`GuardedClient`] is for addresses from events: it reaches only allowed hosts on public

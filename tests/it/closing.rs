@@ -361,7 +361,8 @@ fn platform_status_change_updates_messages_and_thread() {
     relay.wait_until_idle();
     assert_eq!(world.statuses().len(), 0);
 
-    // A click reopens it. The webhook receives the status change because edits do not reach it.
+    // A click sets the status again. The webhook receives the platform's event about it because
+    // edits do not reach webhooks.
     let claim = value(&world.card().content, "claim").expect("a button");
     assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
     world.wait_for_statuses(1);

@@ -50,7 +50,7 @@ fn promtool_accepts_metrics() {
     let relay = with_everything();
     let (content, said) = promtool(&["check", "metrics"], &relay.get("/metrics").text());
     assert!(content && said.is_empty(), "{said}");
-    // A check that `promtool` does complain about bad names.
+    // Shows that `promtool` does report a bad name.
     let (content, said) = promtool(&["check", "metrics"], "# TYPE aTotal counter\naTotal 1\n");
     assert!(!content && !said.is_empty());
 }

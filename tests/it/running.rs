@@ -87,7 +87,7 @@ fn orphaned_delivery_follows_renamed_destination() {
     relay.write("relay.toml", &other);
     relay.signal(Signal::HUP);
     relay.wait_for_log("configuration reloaded");
-    // This replaces an event that waited in the store's queue.
+    // The replay simulates an event that was in the store's queue during the reload.
     let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
     assert_eq!(late.code(), 0, "{late:?}");
     let told = "feedback_relay_notices_total{kind=\"destination_missing\"} 1";

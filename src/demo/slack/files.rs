@@ -90,7 +90,7 @@ impl Files {
         id
     }
 
-    /// Stores the bytes if they have the announced length.
+    /// Stores the bytes if they have the announced length. Returns whether they did.
     fn put(&self, id: &str, bytes: &Bytes) -> bool {
         let mut content = lock(&self.0);
         let file = content.files.get_mut(id);

@@ -32,7 +32,7 @@ use super::board::Board;
 /// The largest request: an image of 6 MB in base64, and some text.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// Allows only resources of this server, no inline code, and no frames.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -95,7 +95,7 @@ pub(super) fn routes(board: Arc<Board>, key: &str) -> Router {
         .with_state(board)
 }
 
-/// Refuses what does not come from a page of ours, and says what pages of ours may do.
+/// Refuses requests that do not come from the demo's page, and adds the page's security policy.
 async fn guard(request: Request, next: Next) -> Response {
     let mut answer = match admitted(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -140,7 +140,7 @@ async fn state(State(board): State<Arc<Board>>) -> Response {
 async fn live(
     State(board): State<Arc<Board>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    // What there is goes out at once, and then whatever it becomes.
+    // Sends the current state at once, then each new state.
     let states = stream::unfold((board.watch(), true), |(mut shown, first)| async move {
         if !first || shown.borrow().is_empty() {
             shown.changed().await.ok()?;
@@ -163,7 +163,7 @@ async fn picture(
     let Some(bytes) = bytes else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Images are what visitors send, too: only what a browser can do nothing with but draw it.
+    // Visitors upload images too, so only types that a browser merely draws are served.
     match infer::get(&bytes).map(|kind| kind.mime_type()) {
         Some(media_type) if media_type.starts_with("image/") && !media_type.contains("svg") => {
             ([(header::CONTENT_TYPE, media_type)], bytes).into_response()

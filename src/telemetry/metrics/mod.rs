@@ -328,7 +328,7 @@ impl Metrics {
     }
 
     /// Sets the number of unfinished deliveries of a destination in a state, and the age of the
-    /// oldest one. Called before each response.
+    /// oldest delivery that waits or is in flight. Called before each response.
     pub fn set_queue(
         &self,
         destination: &DestinationName,
