@@ -7,7 +7,7 @@
 //! cargo bench --bench long_connection -- 1000 5  # a thousand for 5 s
 //! ```
 
-#![expect(clippy::print_stdout, reason = "its numbers are for people")]
+#![expect(clippy::print_stdout, reason = "prints results for people")]
 
 use std::error::Error;
 use std::path::Path;

@@ -19,8 +19,8 @@
 //! of the rounds are printed, beside the wanted values. `reference.rs` describes `r0`, `r1` and `bare`.
 
 #![expect(unreachable_pub, reason = "one program; its modules are private")]
-#![expect(clippy::panic, reason = "a program that ends at a mistake")]
-#![expect(clippy::print_stdout, reason = "a program that prints its results")]
+#![expect(clippy::panic, reason = "errors end the program")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the tasks of a program that ends by returning"

@@ -85,7 +85,7 @@ impl Drop for Nginx<'_> {
 }
 
 /// A machine that promised every tool fails; another says that nothing was shown.
-#[expect(clippy::print_stderr, reason = "says that a test showed nothing")]
+#[expect(clippy::print_stderr, reason = "reports a skipped test")]
 #[expect(
     clippy::disallowed_methods,
     reason = "there is no configuration in a test binary"

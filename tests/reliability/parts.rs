@@ -33,7 +33,7 @@ pub fn is_ci() -> bool {
 }
 
 /// Prints a measurement for `docs/reliability.md`.
-#[expect(clippy::print_stderr, reason = "what `--nocapture` is for")]
+#[expect(clippy::print_stderr, reason = "prints with `--nocapture`")]
 pub fn say(what: &str) {
     eprintln!("{what}");
 }

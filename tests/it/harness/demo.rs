@@ -167,7 +167,7 @@ impl Demo {
 impl Drop for Demo {
     #[expect(
         clippy::print_stderr,
-        reason = "what a demo whose test failed has on its board is what helps"
+        reason = "prints the demo's state after a failed test"
     )]
     fn drop(&mut self) {
         if thread::panicking() {

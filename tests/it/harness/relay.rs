@@ -296,7 +296,7 @@ impl Relay {
 impl Drop for Relay {
     #[expect(
         clippy::print_stderr,
-        reason = "the log of a relay whose test failed is what helps"
+        reason = "prints the relay's log after a failed test"
     )]
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
