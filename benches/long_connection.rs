@@ -1,12 +1,13 @@
-//! How soon an event over the long connection is acknowledged, stored first: the real program on this
-//! machine's disk, and the stand-in for Feishu, which pushes at a steady rate.
+//! Measures the time from the push of an event over the long connection to its acknowledgement, which
+//! follows durable storage. The real program runs on this machine's disk. The fake Feishu pushes at a
+//! steady rate.
 //!
 //! ```sh
 //! cargo bench --bench long_connection            # 300 events a second for 20 s
 //! cargo bench --bench long_connection -- 1000 5  # a thousand for 5 s
 //! ```
 
-#![expect(clippy::print_stdout, reason = "its numbers are for people")]
+#![expect(clippy::print_stdout, reason = "prints results for people")]
 
 use std::error::Error;
 use std::path::Path;
@@ -23,7 +24,7 @@ const APP_ID: &str = "cli_9f5343c580712544";
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|one| one == "--bench") {
-        return Ok(()); // built or run as a test
+        return Ok(()); // run as a test
     }
     let mut numbers = arguments.iter().filter_map(|one| one.parse::<u32>().ok());
     let rate = numbers.next().unwrap_or(300).max(1);
@@ -41,7 +42,7 @@ async fn measure(rate: u32, seconds: u32) -> Result<(), Box<dyn Error>> {
         app_secret: "secret".into(),
     };
     let feishu = FakeFeishu::start(vec![app]).await?;
-    // Beside the program, not in memory: what is measured is a disk's fsync.
+    // The folder is beside the program because a memory file system would have no real fsync.
     let folder = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut relay = serve(folder.path(), &feishu.url())?;
     let measured = timeout(Duration::from_secs(60 + u64::from(seconds)), async {
@@ -87,7 +88,7 @@ send_to = "archive"
     Ok(relay)
 }
 
-/// Pushes at a steady rate, and waits until all is acknowledged.
+/// Pushes at a steady rate, and waits until every event is acknowledged.
 async fn push(feishu: &FakeFeishu, rate: u32, seconds: u32) {
     let mut ticks = interval(Duration::from_secs(1) / rate);
     let started = Instant::now();

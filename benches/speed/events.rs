@@ -1,4 +1,4 @@
-//! Requests as the platform makes them: distinct feedback, encrypted and signed, ready to be sent.
+//! Requests in the platform's format: distinct feedback, encrypted and signed.
 
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use base64::Engine;
@@ -11,12 +11,13 @@ pub const APP_ID: &str = "cli_9f5343c580712544";
 pub const KEY: &str = "bench-encrypt-key";
 pub const TOKEN: &str = "bench-verification-token";
 
-/// Ids begin with this, and the description ends with the id, so that a receiver finds it in any rendering.
+/// The beginning of every id. The description ends with the id, so a receiver finds it in any
+/// rendering.
 pub const MARK: &str = "5eedbe7c";
-/// Hexadecimal digits of an id, the mark included.
+/// The length of an id in hexadecimal digits, the mark included.
 pub const ID_LEN: usize = 32;
 
-/// What people write: short, mostly Chinese, sometimes with what must be escaped.
+/// Typical texts: short, mostly Chinese, sometimes with characters to escape.
 const PHRASES: &[&str] = &[
     "打开页面之后一直是白屏，等了两分钟也没有内容。",
     "点击“提交”以后直接闪退，草稿丢失了。",
@@ -41,25 +42,24 @@ const PATHS: &[&str] = &[
     "page/report/export",
 ];
 
-/// A request and what it tells.
+/// A request and its event.
 pub struct Sealed {
-    /// The event's id.
     pub id: String,
     /// The whole request, head and body.
     pub bytes: Vec<u8>,
 }
 
-/// Makes requests; each call goes on where the last one ended.
+/// Creates requests; each call continues after the last one.
 pub struct Maker {
     chance: fastrand::Rng,
     run: u32,
     count: u64,
-    /// What the addresses of images begin with; without one, events have no images.
+    /// The prefix of image addresses. `None`: events have no images.
     pictures: Option<String>,
 }
 
 impl Maker {
-    /// Another `seed` makes other events.
+    /// Creates a maker; another `seed` gives other events.
     pub fn new(seed: u64) -> Self {
         let mut chance = fastrand::Rng::with_seed(seed);
         let run = chance.u32(..);
@@ -71,17 +71,17 @@ impl Maker {
         }
     }
 
-    /// From now on events have 0 to 4 images whose addresses begin like this, or none.
+    /// Gives later events 0 to 4 images with this address prefix, or none.
     pub fn pictures_from(&mut self, base: Option<String>) {
         self.pictures = base;
     }
 
-    /// So many requests to `POST path` at `host`.
+    /// Returns `count` requests to `POST path` at `host`.
     pub fn requests(&mut self, count: usize, host: &str, path: &str) -> Vec<Sealed> {
         (0..count).map(|_| self.request(host, path)).collect()
     }
 
-    /// The same event once more, under a signature of its own.
+    /// Returns the same event once more, with its own signature.
     pub fn repeat(&mut self, of: &Sealed, host: &str, path: &str) -> Sealed {
         let end_of_head = find(&of.bytes, b"\r\n\r\n").expect("a head has an end");
         let body = of.bytes.split_at(end_of_head + 4).1.to_vec();
@@ -91,7 +91,7 @@ impl Maker {
         }
     }
 
-    /// An event of the usual size whose signature is wrong.
+    /// Returns an event of the usual size with a wrong signature.
     pub fn forged(&mut self, host: &str, path: &str) -> Sealed {
         let (id, body) = self.body();
         Sealed {
@@ -100,7 +100,7 @@ impl Maker {
         }
     }
 
-    /// One more request.
+    /// Returns one more request.
     pub fn request(&mut self, host: &str, path: &str) -> Sealed {
         let (id, body) = self.body();
         Sealed {
@@ -139,7 +139,8 @@ impl Maker {
         [head.as_bytes(), body].concat()
     }
 
-    /// An id and the event of it. Ids are in no order, as the platform's are not: no index gets them for free.
+    /// Returns an id and its event. Ids are unordered like the platform's, so an index gains
+    /// nothing from their order.
     fn event(&mut self) -> (String, Value) {
         self.count += 1;
         let id = format!("{MARK}{:08x}{:016x}", self.run, self.chance.u64(..));
@@ -150,7 +151,7 @@ impl Maker {
             "header": {
                 "event_id": id,
                 "event_type": "application.application.feedback.created_v6",
-                // Far ahead: an event that is older than ids are kept is ignored.
+                // Far in the future, because an event older than ids are kept is ignored.
                 "create_time": "4102444800000",
                 "token": TOKEN,
                 "app_id": APP_ID,
@@ -178,7 +179,7 @@ impl Maker {
         (id, event)
     }
 
-    /// One to three of the eight faults.
+    /// Returns one to three of the eight faults.
     fn faults(&mut self) -> Vec<u8> {
         let count = self.chance.usize(1..=3);
         let mut faults = self.chance.choose_multiple(1..=8, count);
@@ -186,7 +187,7 @@ impl Maker {
         faults
     }
 
-    /// An address, a telephone number or nothing.
+    /// Returns an address, a telephone number or nothing.
     fn contact(&mut self) -> String {
         match self.chance.u8(..4) {
             0 => String::new(),
@@ -210,7 +211,7 @@ impl Maker {
         (0..count).map(image).collect()
     }
 
-    /// 20 to 2,000 characters, most of them few.
+    /// Returns a description of 20 to 2,000 characters, usually short.
     fn description(&mut self, id: &str) -> String {
         let wanted = (20.0 * 100_f64.powf(self.chance.f64())).round();
         let mut text = String::new();
@@ -224,7 +225,7 @@ impl Maker {
     }
 }
 
-/// Where `wanted` begins in `bytes`.
+/// Returns where `wanted` begins in `bytes`.
 pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes
         .windows(wanted.len())

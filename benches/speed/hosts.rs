@@ -1,4 +1,4 @@
-//! Hosts of images: one that answers at once, one that fails, one that takes a request and never answers.
+//! Image hosts: one answers at once, one fails, one never answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::http::read_message;
 
-/// What a host does with a request.
+/// How a host responds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Host {
     /// Answers with an image.
@@ -19,11 +19,11 @@ pub enum Host {
     Hangs,
 }
 
-/// The three hosts, on a thread of their own for as long as the program runs.
+/// The three hosts, on a thread that lives as long as the program.
 pub struct Hosts([SocketAddr; 3]);
 
 impl Hosts {
-    /// Starts them on free ports.
+    /// Starts the hosts on free ports.
     pub fn start() -> Self {
         let (tell, hear) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -43,7 +43,7 @@ impl Hosts {
         }))
     }
 
-    /// What the addresses of its images begin with.
+    /// Returns the prefix of the host's image addresses.
     pub fn base(&self, host: Host) -> String {
         let [answers, fails, hangs] = self.0;
         let address = match host {
@@ -89,7 +89,7 @@ async fn answer(mut stream: TcpStream, host: Host) {
     }
 }
 
-/// A PNG of some 20 KB that cannot be packed: 80 × 80 pixels of noise.
+/// Returns an incompressible PNG of about 20 KB: 80 × 80 pixels of noise.
 fn picture() -> Vec<u8> {
     const SIDE: u32 = 80;
     let mut chance = fastrand::Rng::with_seed(1);

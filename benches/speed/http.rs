@@ -1,4 +1,4 @@
-//! Just enough HTTP/1.1 for a generator and a receiver that cost little beside what they measure.
+//! A minimal HTTP/1.1 client and parser, cheap compared to the measured programs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,18 +9,18 @@ use tokio::net::TcpStream;
 
 use super::events::find;
 
-/// How long one exchange may take.
+/// The time limit of one exchange.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The head and body of what arrived, and how many bytes they took.
+/// The sizes of a received message.
 pub struct Parsed {
-    /// Of the head, with its empty line.
+    /// The bytes of the head, with its empty line.
     pub head: usize,
-    /// Of the body.
+    /// The bytes of the body.
     pub body: usize,
 }
 
-/// Reads one message into `buffer`, after what is there already. `None`: the peer has ended.
+/// Reads one message into `buffer`, after the bytes already there. `None`: the peer has closed.
 pub async fn read_message(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
@@ -53,7 +53,7 @@ fn content_length(head: &[u8]) -> io::Result<usize> {
     Ok(0)
 }
 
-/// One connection that is kept.
+/// A persistent connection.
 pub struct Connection {
     address: SocketAddr,
     stream: Option<TcpStream>,
@@ -69,7 +69,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and returns the status of its answer; 0 where none came.
+    /// Sends a request and returns the status of the response; 0 without one.
     pub async fn exchange(&mut self, request: &[u8]) -> u16 {
         match tokio::time::timeout(PATIENCE, self.try_exchange(request)).await {
             Ok(Ok(status)) => status,

@@ -1,7 +1,7 @@
-//! Memory, start-up, and the cost of an event, on an empty store and on large ones.
+//! Measures memory, startup, and the cost of an event, on an empty store and on large ones.
 //!
-//! Large stores are filled by the relay itself, through its front door. *Waiting*: the receiver answers
-//! 503, so that nothing is delivered. *Kept*: everything is delivered, and retention does not reach it.
+//! The relay itself fills large stores through its intake. *Waiting*: the receiver answers 503, so
+//! nothing is delivered. *Kept*: everything is delivered, and retention removes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,19 +66,19 @@ const COST_IN_TIME: Figure = figure(
 const COST_EMPTY: Figure = figure(21, "processor time of an event, empty store, µs", Nothing);
 const KEPT: Figure = figure(21, "events kept in the large store", Nothing);
 
-/// How long after its first event a relay is at rest.
+/// How long after its first event a relay is idle.
 const REST: Duration = Duration::from_secs(1);
-/// Events that are sent at once while a store is filled: they are in memory.
+/// Events that are sent together while a store is filled; they are held in memory.
 const CHUNK: usize = 10_000;
-/// Filling a store ends after this, however much is in it.
+/// The time limit of filling a store; then it stays partly filled.
 const FILL_WITHIN: Duration = Duration::from_secs(600);
-/// How often the empty and the large store take turns in one round.
+/// How often the empty and the large store alternate in one round.
 const TURNS: usize = 4;
 
-/// A file in the folder of a store that was filled to the end.
+/// A file that marks a completely filled store.
 const FILLED: &str = "filled";
 
-/// A folder of a relay, which may outlive the run.
+/// A relay's folder, which may outlive the run.
 pub(super) enum Folder {
     Lasting(PathBuf),
     Passing(TempDir),
@@ -92,7 +92,7 @@ impl Folder {
         }
     }
 
-    /// Whether an earlier run has filled its store.
+    /// Returns whether an earlier run has filled the store.
     pub(super) fn is_filled(&self) -> bool {
         self.path().join(FILLED).exists()
     }
@@ -102,14 +102,14 @@ impl Folder {
     }
 }
 
-/// What one event cost.
+/// The cost of one event.
 struct Cost {
     cpu_us: f64,
     us: f64,
 }
 
 impl Bench {
-    /// Memory of a relay that rests, and of one that works.
+    /// Measures the memory of an idle and of a working relay.
     pub(super) async fn memory(&mut self) {
         let (subject, _folder) = self.start_cold(Kind::Routed).await;
         tokio::time::sleep(REST).await;
@@ -123,13 +123,13 @@ impl Bench {
         self.sink.forget();
     }
 
-    /// The first start of a relay.
+    /// Measures the first start of a relay.
     pub(super) async fn start_up(&mut self) {
         let (subject, _folder) = self.start_cold(Kind::Routed).await;
         self.table.add(START_EMPTY, millis(subject.ready_after));
     }
 
-    /// What needs large stores. Each is made once and used in every round.
+    /// Measures large stores. Each is created once and used in every round.
     pub(super) async fn large_journals(&mut self) {
         if self.has_time_for(&[19, 20]) {
             self.waiting().await;
@@ -142,7 +142,7 @@ impl Bench {
         }
     }
 
-    /// A receiver that is down, and what waits for it.
+    /// Measures a relay with deliveries that wait for a failing receiver.
     async fn waiting(&mut self) {
         let folder = self.folder("waiting");
         self.sink.answer(503);
@@ -171,7 +171,7 @@ impl Bench {
         self.sink.forget();
     }
 
-    /// A store with a past.
+    /// Measures a store with many finished events.
     async fn kept(&mut self) {
         let folder = self.folder("kept");
         self.sink.answer(200);
@@ -194,14 +194,15 @@ impl Bench {
         }
     }
 
-    /// Events on the large and on an empty store, in turns.
+    /// Measures events on the large and on an empty store, in turns.
     async fn costs(&mut self, large: &Path) {
         let (empty, _folder) = self.start(Kind::Routed).await;
         let large = self.start_in(Kind::Routed, large).await;
         self.warm(&large, Kind::Routed).await;
         let (mut on_large, mut on_empty) = (Vec::new(), Vec::new());
         for turn in 0..TURNS {
-            // Who comes first changes: what is written is still being synced when the other one's turn begins.
+            // The order alternates, because data of one store is still being synced when the other
+            // is measured.
             if turn % 2 == 0 {
                 on_empty.push(self.cost(&empty).await);
                 on_large.push(self.cost(&large).await);
@@ -234,7 +235,7 @@ impl Bench {
         }
     }
 
-    /// Lets a relay take in so many events, a piece at a time. Returns how many there was time for.
+    /// Makes a relay accept this number of events, in chunks. Returns how many it accepted in time.
     pub(super) async fn fill(&mut self, subject: &Subject, events: usize, delivers: bool) -> usize {
         let (began, mut filled) = (Instant::now(), 0);
         while filled < events && began.elapsed() < FILL_WITHIN {

@@ -1,4 +1,4 @@
-//! Sends requests, closed loop or by a plan, and says how they were answered.
+//! Sends requests, in a closed loop or by a plan, and reports the responses.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use tokio::time::Instant;
 use super::events::Sealed;
 use super::http::Connection;
 
-/// Nothing is sent any more so long after the first request; what was not sent counts nowhere.
+/// The time limit of sending. Requests that were not sent count nowhere.
 const SEND_WITHIN: Duration = Duration::from_secs(120);
 
-/// When requests go out.
+/// When requests are sent.
 #[derive(Clone, Copy)]
 pub enum Plan {
-    /// Each connection sends its next one when the last was answered.
+    /// Each connection sends its next request after the last response.
     Closed,
-    /// So many a second, whatever the answers do; times count from the planned moment.
+    /// This many a second, whatever the responses are; times count from the planned moment.
     Rate(f64),
     /// All at once.
     Burst,
@@ -39,28 +39,28 @@ impl Plan {
     }
 }
 
-/// How a run was answered.
+/// The responses of a run.
 pub struct Answered {
-    /// Answers by status; 0: none came.
+    /// Responses by status; 0 without a response.
     pub statuses: HashMap<u16, usize>,
-    /// Of those with a 200: from the planned moment to the answer, shortest first.
+    /// For each 200, the time from the planned moment to the response, shortest first.
     pub times: Vec<Duration>,
-    /// When each event that was accepted was sent.
+    /// When each accepted event was sent.
     pub accepted: HashMap<String, Instant>,
-    /// When the first request went out.
+    /// When the first request was sent.
     pub began: Instant,
-    /// From the first request to the last answer.
+    /// The time from the first request to the last response.
     pub took: Duration,
 }
 
 impl Answered {
-    /// Accepted requests a second.
+    /// Returns the accepted requests a second.
     pub fn rate(&self) -> f64 {
         count(self.times.len()) / self.took.as_secs_f64()
     }
 
-    /// Every accepted event has arrived. One that was answered with 503 may have, too: it was committed
-    /// after all.
+    /// Checks that every accepted event has arrived. An event answered with 503 may have arrived
+    /// too, if it was committed after all.
     pub fn assert_arrived(&self, arrived: &HashMap<String, Instant>) {
         let mut accepted = self.accepted.keys();
         assert!(
@@ -69,19 +69,20 @@ impl Answered {
         );
     }
 
-    /// From the first request to the last arrival.
+    /// Returns the time from the first request to the last arrival.
     pub fn took_until_last(&self, arrived: &HashMap<String, Instant>) -> Duration {
         let last = arrived.values().max();
         last.map_or(Duration::MAX, |last| last.duration_since(self.began))
     }
 
-    /// The time within which this share of the accepted was answered, in milliseconds.
+    /// Returns the time within which this share of the accepted requests was answered, in
+    /// milliseconds.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         quantile_ms(&self.times, share)
     }
 }
 
-/// The value below which `share` of sorted times lie, in milliseconds.
+/// Returns the value below which `share` of sorted times lie, in milliseconds.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -93,12 +94,12 @@ pub fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
     time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
 }
 
-/// A count for division.
+/// Converts a count for division.
 pub fn count(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("counts are bounded"))
 }
 
-/// Sends all `requests` over so many connections.
+/// Sends all `requests` over this number of connections.
 pub async fn send(
     address: SocketAddr,
     requests: Arc<Vec<Sealed>>,

@@ -1,26 +1,26 @@
-//! How fast the relay is, beside what it could be at best.
+//! Measures the relay's speed, beside the best possible speed.
 //!
-//!     cargo bench --bench speed                      # five rounds, some twenty minutes
-//!     cargo bench --bench speed -- --large           # also with 100,000 waiting and a million kept: some ten more
+//!     cargo bench --bench speed                      # five rounds, about twenty minutes
+//!     cargo bench --bench speed -- --large           # also with 100,000 waiting and a million kept: about ten more
 //!     cargo bench --bench speed -- --rounds 1 --events 2000 --only 12,16
 //!
-//! | option | means |
+//! | option | meaning |
 //! | --- | --- |
-//! | `--rounds N` | how often everything is measured: 5 |
+//! | `--rounds N` | number of rounds: 5 |
 //! | `--events N` | events in one measurement: 40,000 |
 //! | `--only ROW,ROW` | only these rows of the table, 12 to 25 |
 //! | `--large` | also the parts of rows 19 to 21, and row 25, that need large stores |
-//! | `--waiting N`, `--kept N`, `--due N` | how large: 100,000 undelivered, 1,000,000 kept, 1,000,000 images due |
-//! | `--journals FOLDER` | where the large stores are made and stay, so that the next run has them already |
-//! | `--minutes N` | no measurement begins later than this: 60 |
+//! | `--waiting N`, `--kept N`, `--due N` | sizes of the large stores: 100,000 undelivered, 1,000,000 kept, 1,000,000 images due |
+//! | `--journals FOLDER` | folder of the large stores, which later runs reuse |
+//! | `--minutes N` | time after which no measurement begins: 60 |
 //!
-//! Absolute numbers are the machine's; the ratios are the relay's. In each round everything that is
-//! compared runs in turn on the same machine, generator and receiver beside it; the medians of the
-//! rounds are printed, beside what is wanted. `reference.rs` says what `r0`, `r1` and `bare` are.
+//! Absolute numbers depend on the machine; the ratios depend on the relay. In each round all compared
+//! programs run in turn on the same machine, together with the generator and the receiver. The medians
+//! of the rounds are printed, beside the wanted values. `reference.rs` describes `r0`, `r1` and `bare`.
 
 #![expect(unreachable_pub, reason = "one program; its modules are private")]
-#![expect(clippy::panic, reason = "a program that ends at a mistake")]
-#![expect(clippy::print_stdout, reason = "a program that prints its results")]
+#![expect(clippy::panic, reason = "errors end the program")]
+#![expect(clippy::print_stdout, reason = "prints its results")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the tasks of a program that ends by returning"
@@ -43,24 +43,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What is to be measured.
+/// What to measure.
 #[derive(Clone)]
 pub struct Settings {
     /// How often everything is measured.
     pub rounds: usize,
-    /// Events in one measurement.
+    /// The number of events in one measurement.
     pub events: usize,
-    /// The rows that are measured.
+    /// The rows to measure.
     pub rows: Vec<u8>,
-    /// Whether the measurements with large stores are made too.
+    /// Whether to measure large stores too.
     pub large: bool,
     /// Undelivered events in a large store.
     pub waiting: usize,
     /// Delivered events in a large store.
     pub kept: usize,
-    /// Images that are due in a large store.
+    /// Due images in a large store.
     pub due: usize,
-    /// Where large stores are; a temporary folder if not said.
+    /// The folder of large stores; `None`: a temporary folder.
     pub journals: Option<PathBuf>,
     /// No measurement begins later than this.
     pub within: Duration,
@@ -91,7 +91,7 @@ impl Settings {
         }
     }
 
-    /// Whether this row is measured.
+    /// Returns whether this row is measured.
     pub fn wants(&self, row: u8) -> bool {
         self.rows.contains(&row)
     }
@@ -102,7 +102,8 @@ fn read<T: FromStr>(option: &str, word: &str) -> T {
     number.unwrap_or_else(|| panic!("{option} {word}: not a number"))
 }
 
-/// One thread: what measures must not take the processors of what is measured.
+/// Returns a runtime with one thread, so that the measuring program leaves the processors to the
+/// measured one.
 pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().expect("a runtime")
@@ -119,7 +120,8 @@ fn main() {
     );
 }
 
-/// A reference in a process of its own: `serve PORT bare`, `serve PORT r0`, `serve PORT r1 JOURNAL URL`.
+/// Runs a reference in its own process: `serve PORT bare`, `serve PORT r0`,
+/// `serve PORT r1 JOURNAL URL`.
 fn serve(arguments: &[String]) {
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     let [port, rest @ ..] = words.as_slice() else {

@@ -1,4 +1,4 @@
-//! Events as they are, with 0 to 4 images each, whose host answers, fails or hangs.
+//! Measures events with 0 to 4 images each, whose host answers, fails or hangs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::table::{
     figure,
 };
 
-/// How many images are due before the cost of taking in more events is measured, with two of each event.
+/// The number of due images when intake is measured, two per event.
 pub(super) const DUE: usize = 1_000_000;
 
 const ACCEPTED: [(Option<Host>, Figure); 4] = [
@@ -113,7 +113,7 @@ const MEMORY_DUE: Figure = figure(
 );
 
 impl Bench {
-    /// Rows 22 to 24.
+    /// Measures rows 22 to 24.
     pub(super) async fn pictures(&mut self) {
         if self.has_time_for(&[22]) {
             self.accepted_with_pictures().await;
@@ -126,7 +126,7 @@ impl Bench {
         }
     }
 
-    /// From now on events have images of this host, or none.
+    /// Gives later events images of this host, or none.
     fn show(&mut self, host: Option<Host>) {
         let base = host.map(|host| self.hosts.base(host));
         self.maker.pictures_from(base);
@@ -148,7 +148,8 @@ impl Bench {
         self.send(&subject, events, 64, Plan::Closed).await.rate()
     }
 
-    /// From the first event sent to the last that arrived. Messages wait for no images: how long they may is a setting.
+    /// Measures the time from the first event sent to the last arrival. Messages do not wait for
+    /// images, because that time is a setting.
     async fn delivered_with_pictures(&mut self) {
         for (host, figure) in DELIVERED {
             self.show(host);
@@ -183,7 +184,7 @@ impl Bench {
         }
     }
 
-    /// A store in which a million images are due, and an empty one, in turns. Their host fails.
+    /// Measures a store with a million due images and an empty one, in turns. Their host fails.
     pub(super) async fn pictures_due(&mut self) {
         self.show(Some(Host::Fails));
         let folder = self.folder("pictures");
@@ -196,7 +197,8 @@ impl Bench {
         let (empty, _folder) = self.start(Kind::RoutedAtOnce).await;
         for round in 0..self.settings.rounds * 2 {
             let both = async {
-                // Who comes first changes: what is written is still being synced when the other one's turn begins.
+                // The order alternates, because data of one store is still being synced when the
+                // other is measured.
                 let mut rates = [(0.0, 0.0); 2];
                 let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
                 for turn in order {

@@ -1,13 +1,13 @@
-//! What the relay is measured against, as small as such programs can be.
+//! The references that the relay is compared with, as small as possible.
 //!
 //! - `r0` verifies, decrypts, parses and answers. It stores nothing.
-//! - `r1` is the least relay: `r0`, one row for each event in SQLite (`synchronous = FULL`, group commit)
-//!   before the answer, then a Handlebars card, posted once. It knows no repeats, retries nothing, and
-//!   records no delivery: what a crash finds in its memory is lost.
-//! - `bare` is the relay's own server with a route that reads the body and refuses it without a look: what
-//!   HTTP alone costs of a refusal.
+//! - `r1` is a minimal relay: `r0`, one row per event in SQLite (`synchronous = FULL`, group
+//!   commit) before the response, then a Handlebars card, posted once. It detects no repeats,
+//!   retries nothing, and records no delivery, so a crash loses everything in its memory.
+//! - `bare` is the relay's own server with a route that reads the body and refuses it unchecked:
+//!   the HTTP cost of a refusal.
 //!
-//! Their queues of connections that wait to be accepted are as long as the relay's.
+//! Their listen queues are as long as the relay's.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -33,11 +33,11 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::events::{APP_ID, KEY, TOKEN};
 
-/// Sends in flight at once.
+/// The largest number of concurrent sends.
 const CONCURRENCY: usize = 64;
-/// Rows in one commit.
+/// The largest number of rows in one commit.
 const BATCH_MAX: usize = 256;
-/// Connections that may wait to be accepted, as many as at the relay.
+/// The length of the listen queue, as in the relay.
 const BACKLOG: u32 = 4096;
 
 const CARD: &str = r#"{"msg_type":"interactive","card":{"schema":"2.0",
@@ -46,7 +46,7 @@ const CARD: &str = r#"{"msg_type":"interactive","card":{"schema":"2.0",
 {"tag":"markdown","content":"**path** {{path}} **tenant** {{tenant}} **contact** {{contact}}"},
 {"tag":"markdown","content":"{{id}}"}]}}}"#;
 
-/// What `r1` does with what it accepted.
+/// The state of `r1` for accepted events.
 #[derive(Clone)]
 struct Relay {
     rows: SyncSender<(Reading, oneshot::Sender<()>)>,
@@ -56,7 +56,7 @@ struct Relay {
     url: Arc<str>,
 }
 
-/// Serves `r0`, or `r1` where a store and a receiver's URL are given, until the process is ended.
+/// Serves `r0`, or `r1` if a store and a receiver's URL are given, until the process ends.
 pub async fn serve(port: u16, relay: Option<(PathBuf, String)>) {
     let relay = relay.map(|(journal, url)| Relay::start(journal, &url));
     let routes = Router::new()
@@ -65,7 +65,7 @@ pub async fn serve(port: u16, relay: Option<(PathBuf, String)>) {
     axum::serve(listen(port), routes).await.expect("it serves");
 }
 
-/// Serves `bare`. The first request gets a 200, so that who waits for it sees that it is there.
+/// Serves `bare`. The first request gets a 200, so a waiting client sees that the server is ready.
 pub async fn serve_bare(port: u16) {
     let first = Arc::new(AtomicBool::new(true));
     let refuse = move |body: Bytes| {
@@ -96,7 +96,7 @@ fn listen(port: u16) -> TcpListener {
     socket.listen(BACKLOG).expect("it can be listened on")
 }
 
-/// The app that requests are for.
+/// The app of the requests.
 pub fn app() -> Arc<App> {
     Arc::new(App {
         name: "bench".into(),
@@ -161,7 +161,7 @@ impl Relay {
         }
     }
 
-    /// `None`: it cannot keep up.
+    /// Accepts an event. `None`: the store cannot keep up.
     async fn accept(self, reading: Reading) -> Option<()> {
         let (written, wait) = oneshot::channel();
         self.rows.try_send((reading.clone(), written)).ok()?;
@@ -200,7 +200,7 @@ impl Relay {
     }
 }
 
-/// The thread that writes: all that waits in one commit.
+/// Writes on its own thread: everything that waits goes into one commit.
 fn write(journal: &std::path::Path, waiting: &Receiver<(Reading, oneshot::Sender<()>)>) {
     let mut conn = rusqlite::Connection::open(journal).expect("a store");
     conn.execute_batch(

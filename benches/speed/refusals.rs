@@ -1,4 +1,4 @@
-//! What a forged request costs: with HTTP, without it, and the look at it alone.
+//! Measures the cost of a forged request: with HTTP, without it, and of the verification alone.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -35,11 +35,13 @@ const WITHOUT_HTTP: Figure = figure(
 );
 const VERIFYING: Figure = figure(18, "of which verifying, alone in one thread, µs", Nothing);
 
-/// Processor time in which verifying is repeated, in seconds: it is counted in hundredths.
+/// The processor time for which verification is repeated, in seconds. It is long because the clock
+/// counts hundredths.
 const VERIFYING_SECS: f64 = 1.0;
 
 impl Bench {
-    /// The cost of a forgery: what the relay's processor time is above that of a route that refuses at once.
+    /// Measures the cost of a forgery: the relay's processor time minus that of a route that
+    /// refuses at once.
     pub(super) async fn forged(&mut self) {
         let [bare, ours] = [
             self.forged_of(Kind::Bare).await,
@@ -52,7 +54,7 @@ impl Bench {
         self.table.add(VERIFYING, alone);
     }
 
-    /// Processor time of one forgery, in microseconds.
+    /// Returns the processor time of one forgery, in microseconds.
     async fn forged_of(&mut self, kind: Kind) -> f64 {
         let (subject, _folder) = self.start_cold(kind).await;
         let host = subject.host();
@@ -71,7 +73,7 @@ impl Bench {
         each
     }
 
-    /// Processor time of verifying one forgery, in microseconds.
+    /// Returns the processor time of verifying one forgery, in microseconds.
     fn verifying(&mut self) -> f64 {
         let app = reference::app();
         let forged: Vec<Sealed> = (0..2000).map(|_| self.maker.forged("host", PATH)).collect();
@@ -87,7 +89,7 @@ impl Bench {
     }
 }
 
-/// A request as the relay's handler sees it.
+/// Returns a request as the relay's handler receives it.
 fn unverified(request: &Sealed) -> Unverified<'_> {
     let end_of_head = find(&request.bytes, b"\r\n\r\n").expect("a head has an end");
     let (head, body) = request.bytes.split_at(end_of_head + 4);

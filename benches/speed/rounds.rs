@@ -1,4 +1,4 @@
-//! The measurements that each begin with an empty store.
+//! The measurements that begin with an empty store.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ use super::table::{
     figure,
 };
 
-/// Without a rule that matches, with one, and `r1`.
+/// Without a matching rule, with one, and `r1`.
 const ACCEPTED: [(usize, [Figure; 3]); 2] = [
     (
         64,
@@ -129,7 +129,7 @@ const REPEATS_RATE: Figure = figure(
 );
 const REPEATS_TWICE: Figure = figure(18, "10 % repeats: delivered twice", Never(0.0, 0.0));
 
-/// What all measurements use.
+/// The state that all measurements share.
 pub struct Bench {
     pub(super) settings: Settings,
     pub(super) sink: Sink,
@@ -137,15 +137,15 @@ pub struct Bench {
     pub(super) hosts: Hosts,
     pub(super) table: Table,
     began: Instant,
-    /// Rows that were not measured, because the time was up.
+    /// Rows that were not measured because the time limit was reached.
     late: BTreeSet<u8>,
 }
 
-/// What was measured, and how long it took.
+/// The results and the duration.
 pub struct Measured {
     table: Table,
     took: Duration,
-    /// How many were undelivered, and how many kept, in the large stores if there were any.
+    /// The undelivered and the kept events of the large stores. `None` without large stores.
     large: Option<(usize, usize)>,
     late: BTreeSet<u8>,
 }
@@ -229,7 +229,7 @@ impl Bench {
         self.pictures().await;
     }
 
-    /// Whether one of these rows is wanted and there is time left for it.
+    /// Returns whether one of these rows is wanted and time is left for it.
     pub(super) fn has_time_for(&mut self, rows: &[u8]) -> bool {
         let wanted: Vec<u8> = rows
             .iter()
@@ -243,7 +243,7 @@ impl Bench {
         in_time && !wanted.is_empty()
     }
 
-    /// Starts it with nothing before it, and a receiver that takes everything.
+    /// Starts a program without warm-up, and a receiver that accepts everything.
     pub(super) async fn start_cold(&mut self, kind: Kind) -> (Subject, TempDir) {
         self.sink.answer(200);
         let folder = TempDir::new().expect("a temporary folder");
@@ -252,14 +252,14 @@ impl Bench {
         (subject, folder)
     }
 
-    /// The same, with connections, caches and statements that are there when it counts.
+    /// Does the same, with connections, caches and statements warmed up.
     pub(super) async fn start(&mut self, kind: Kind) -> (Subject, TempDir) {
         let (subject, folder) = self.start_cold(kind).await;
         self.warm(&subject, kind).await;
         (subject, folder)
     }
 
-    /// Sends what does not count yet.
+    /// Sends events that do not count.
     pub(super) async fn warm(&mut self, subject: &Subject, kind: Kind) {
         let warm = self.send(subject, 500, 64, Plan::Closed).await;
         if kind.delivers() {
@@ -279,7 +279,7 @@ impl Bench {
         send(subject.address(), Arc::new(requests), connections, plan).await
     }
 
-    /// Durable acceptance beside `r0`.
+    /// Measures durable acceptance beside `r0`.
     async fn acceptance(&mut self) {
         for (connections, figures) in ACCEPTED {
             let bare = self.acceptance_of(Kind::R0, connections).await;
@@ -305,7 +305,7 @@ impl Bench {
         answered.rate()
     }
 
-    /// Deliveries a second from the first event sent to the last that arrived.
+    /// Measures deliveries a second, from the first event sent to the last arrival.
     async fn delivery(&mut self) {
         let [least, ours] = [
             self.delivery_of(Kind::R1).await,
@@ -328,7 +328,7 @@ impl Bench {
         (rate, rate / answered.rate())
     }
 
-    /// A thousand events a second.
+    /// Measures a thousand events a second.
     async fn steady(&mut self) {
         let [least, ours] = [
             self.steady_of(Kind::R1).await,
@@ -354,7 +354,7 @@ impl Bench {
         (answered.quantile_ms(0.99), quantile_ms(&times, 0.99))
     }
 
-    /// Two thousand events at once, each on a connection of its own.
+    /// Measures two thousand events at once, each on its own connection.
     async fn burst(&mut self) {
         let [bare, ours] = [
             self.burst_of(Kind::R0).await,
@@ -376,7 +376,7 @@ impl Bench {
         (answered.quantile_ms(0.99), answered.quantile_ms(1.0))
     }
 
-    /// The receiver answers 503 for ten seconds while events come.
+    /// Measures a receiver that answers 503 for ten seconds during intake.
     async fn receiver_down(&mut self) {
         let (subject, _folder) = self.start(Kind::Routed).await;
         self.sink.answer(503);
@@ -392,7 +392,7 @@ impl Bench {
         self.table.add(DOWN_DRAINED, drained);
     }
 
-    /// Events that were there already.
+    /// Measures repeated events.
     async fn repeated(&mut self) {
         let (subject, _folder) = self.start(Kind::Routed).await;
         let events = self.settings.events;

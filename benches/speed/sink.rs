@@ -1,4 +1,4 @@
-//! A receiver that takes what a relay delivers, and remembers when each event first came.
+//! A receiver that accepts a relay's deliveries, and records when each event first came.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use super::events::{ID_LEN, MARK, find};
 use super::http::read_message;
 
-/// How long may pass without an arrival before the rest counts as lost.
+/// The pause after which missing events count as lost.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The receiver, on a thread of its own for as long as the program runs.
+/// The receiver, on a thread that lives as long as the program.
 #[derive(Clone)]
 pub struct Sink {
     address: SocketAddr,
@@ -25,16 +25,16 @@ pub struct Sink {
 
 #[derive(Default)]
 struct Seen {
-    /// What is answered; 0: 200.
+    /// The status of answers; 0 means 200.
     status: AtomicU16,
-    /// Requests, whatever was answered.
+    /// All requests, whatever the answer.
     requests: AtomicU64,
-    /// When each event came first, and how often.
+    /// The first arrival and the number of copies of each event.
     events: Mutex<HashMap<String, (Instant, u64)>>,
 }
 
 impl Sink {
-    /// Starts it on a free port.
+    /// Starts the receiver on a free port.
     pub fn start() -> Self {
         let seen = Arc::<Seen>::default();
         let (tell, hear) = std::sync::mpsc::channel();
@@ -61,17 +61,17 @@ impl Sink {
         format!("http://{}/hook", self.address)
     }
 
-    /// Answers this from now on.
+    /// Sets the status of later answers.
     pub fn answer(&self, status: u16) {
         self.seen.status.store(status, Ordering::SeqCst);
     }
 
-    /// Requests since the last [`forget`](Self::forget).
+    /// Returns the requests since the last [`forget`](Self::forget).
     pub fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::SeqCst)
     }
 
-    /// Events that came more than once.
+    /// Returns the number of events that arrived more than once.
     pub fn doubles(&self) -> usize {
         let events = self.lock();
         events.values().filter(|(_, count)| *count > 1).count()

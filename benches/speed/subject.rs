@@ -1,4 +1,4 @@
-//! The programs that are measured, each a process of its own in a folder of its own.
+//! The measured programs, each in its own process and folder.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ use tokio::time::Instant;
 use super::events::{APP_ID, KEY, Maker, TOKEN};
 use super::http::Connection;
 
-/// Where all of them take events.
+/// The path of every program for events.
 pub const PATH: &str = "/apps/bench/events";
 
-/// What is measured.
+/// A measured program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Reads and refuses.
     Bare,
     /// Verifies and parses; stores nothing.
     R0,
-    /// The least relay.
+    /// The minimal relay.
     R1,
     /// feedback-relay, no rule matches.
     Unrouted,
     /// feedback-relay, one rule and one delivery.
     Routed,
-    /// The same, and messages wait for no images.
+    /// The same, and messages do not wait for images.
     RoutedAtOnce,
 }
 
 impl Kind {
-    /// Whether what it accepts arrives somewhere.
+    /// Returns whether accepted events are delivered.
     pub const fn delivers(self) -> bool {
         match self {
             Self::R1 | Self::Routed | Self::RoutedAtOnce => true,
@@ -42,16 +42,17 @@ impl Kind {
     }
 }
 
-/// A running program. It is ended when this is dropped.
+/// A running program. Dropping it ends it.
 pub struct Subject {
     child: Child,
     address: SocketAddr,
-    /// How long it took from its start to the first accepted event.
+    /// The time from its start to the first accepted event.
     pub ready_after: Duration,
 }
 
 impl Subject {
-    /// Starts it in `folder`, which may hold what an earlier run left, and waits for its first 200.
+    /// Starts the program in `folder`, which may contain an earlier run's files, and waits for its
+    /// first 200.
     pub async fn start(kind: Kind, folder: &Path, sink: &str, chance: &mut Maker) -> Self {
         let address = free_address();
         let port = address.port().to_string();
@@ -104,12 +105,12 @@ impl Subject {
         self.address.to_string()
     }
 
-    /// Processor time so far, in seconds.
+    /// Returns the processor time so far, in seconds.
     pub fn cpu_secs(&self) -> f64 {
         cpu_secs(&self.child.id().to_string())
     }
 
-    /// Memory that is its own, in MiB. Source: proc(5), `Pss` of `smaps_rollup`.
+    /// Returns the program's own memory, in MiB. Source: proc(5), `Pss` of `smaps_rollup`.
     pub fn memory_mib(&self) -> f64 {
         let rollup = self.proc("smaps_rollup");
         let line = rollup.lines().find(|line| line.starts_with("Pss:"));
@@ -121,7 +122,7 @@ impl Subject {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
     }
 
-    /// The most memory that is its own at any time until `done`, in MiB.
+    /// Returns the program's largest own memory until `done`, in MiB.
     pub async fn memory_peak_mib<T>(&self, done: impl Future<Output = T>) -> (f64, T) {
         let mut done = pin!(done);
         let mut most = 0_f64;
@@ -134,7 +135,7 @@ impl Subject {
         }
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks the program to end, and waits.
     pub fn stop(mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process's id"), Signal::TERM).ok();
@@ -149,7 +150,8 @@ impl Drop for Subject {
     }
 }
 
-/// Processor time that a process has had so far, in seconds. Source: proc(5), fields 14 and 15 of `stat`.
+/// Returns the processor time of a process so far, in seconds. Source: proc(5), fields 14 and 15 of
+/// `stat`.
 pub fn cpu_secs(process: &str) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

@@ -1,32 +1,33 @@
-//! What was measured, beside what is wanted.
+//! The results, beside the wanted values.
 
 use std::fmt;
 
-/// What is wanted of a figure. The first number is a must; the second is where the best program would stand.
+/// The wanted value of a figure. The first number is required; the second is what the best program
+/// would reach.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Wanted {
-    /// Nothing: it explains another one.
+    /// Nothing; the figure explains another one.
     Nothing,
-    /// The median of the rounds is this or more.
+    /// The median of the rounds is at least this.
     AtLeast(f64, f64),
-    /// The median of the rounds is this or less.
+    /// The median of the rounds is at most this.
     AtMost(f64, f64),
-    /// No round is above this.
+    /// No round exceeds this.
     Never(f64, f64),
 }
 
-/// Something that is measured, once in each round.
+/// A measured figure, once per round.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Figure {
-    /// The row it belongs to.
+    /// The row of the table.
     pub row: u8,
-    /// What it is, with its unit.
+    /// The name, with its unit.
     pub what: &'static str,
-    /// What is wanted of it.
+    /// The wanted value.
     pub wanted: Wanted,
 }
 
-/// A figure of this row.
+/// Returns a figure of this row.
 pub const fn figure(row: u8, what: &'static str, wanted: Wanted) -> Figure {
     Figure { row, what, wanted }
 }
@@ -36,7 +37,7 @@ pub const fn figure(row: u8, what: &'static str, wanted: Wanted) -> Figure {
 pub struct Table(Vec<(Figure, Vec<f64>)>);
 
 impl Table {
-    /// Keeps a value, and prints it: what is measured later may fail.
+    /// Stores a value, and prints it in case a later measurement fails.
     pub fn add(&mut self, figure: Figure, value: f64) {
         println!(
             "{:>4} {:<72} {}",
@@ -51,7 +52,7 @@ impl Table {
     }
 }
 
-/// A table in Markdown.
+/// Formats a table in Markdown.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| | what | median | rounds | must | aim | met |")?;
@@ -78,7 +79,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// The must, the aim, and which of them is met.
+/// Returns the required value, the aim, and which of them is met.
 fn verdict(wanted: Wanted, median: Option<f64>, most: Option<f64>) -> String {
     let (sign, must, aim, value) = match wanted {
         Wanted::Nothing => return "| |".to_owned(),
@@ -100,7 +101,7 @@ fn verdict(wanted: Wanted, median: Option<f64>, most: Option<f64>) -> String {
     format!("{sign} {must} | {sign} {aim} | {met}")
 }
 
-/// A number with as many digits as mean something.
+/// A number with its significant digits.
 struct Shown(Option<f64>);
 
 impl fmt::Display for Shown {

@@ -1,4 +1,4 @@
-//! Encrypted bodies: broken ones are refused, whole ones read as what was sealed.
+//! Encrypted bodies: broken ones are refused, intact ones decrypt to the original.
 
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use base64::Engine;

@@ -1,4 +1,4 @@
-//! Whatever a stranger sends is refused or a challenge; nothing of it is taken for an event.
+//! Arbitrary requests are refused or a challenge; none becomes an event.
 
 use feedback_relay::feishu::{App, Receive, SignatureHeaders, Unverified, Verified, sign};
 use feedback_relay::model::{AppName, Secret};
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
         assert!(!matches!(verified, Ok(Verified::Envelope(_))), "{body:?}");
     }
 
-    // A body by the token alone: what is taken holds the token.
+    // Without a key: an accepted body contains the token.
     let plain = app(&[], &["the-verification-token"]);
     let headers = SignatureHeaders::default();
     if (Unverified {
@@ -50,7 +50,7 @@ pub fn run(data: &[u8]) {
         );
     }
 
-    // Signed as it should be: what is behind the signature must hold too.
+    // With a valid signature: the code behind the signature check must hold too.
     let signature = sign(b"1", b"2", &Secret::new("the-encrypt-key"), data);
     let headers = SignatureHeaders {
         timestamp: Some(b"1"),
@@ -62,5 +62,5 @@ pub fn run(data: &[u8]) {
         body: data,
     }
     .verify(&sealed)
-    .ok(); // either is right; a panic is not
+    .ok(); // both results are allowed; only a panic fails
 }

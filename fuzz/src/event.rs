@@ -1,4 +1,4 @@
-//! Whatever an authentic event holds is read as far as it goes, and the same each time.
+//! Any authentic event is parsed as far as possible, with the same result each time.
 
 use feedback_relay::feishu::{App, Envelope, Found, Receive, read_body, read_sample, shown_body};
 use feedback_relay::model::AppName;
@@ -29,5 +29,5 @@ pub fn run(data: &[u8]) {
     }
     let text = String::from_utf8_lossy(data);
     shown_body(&text);
-    read_sample(&text, &app.name, &app.feedback_timezone).ok(); // either is right; a panic is not
+    read_sample(&text, &app.name, &app.feedback_timezone).ok(); // both results are allowed; only a panic fails
 }

@@ -9,7 +9,7 @@ pub fn run(data: &[u8]) {
     if let Some(frame) = Frame::read(Bytes::copy_from_slice(data)) {
         assert_eq!(Frame::read(frame.bytes()), Some(frame));
     }
-    // Several frames of one connection, each behind its length.
+    // The input: several frames of one connection, each with its length in front.
     let mut reader = FrameReader::default();
     let mut rest = data;
     while let Some((length, after)) = rest.split_first() {

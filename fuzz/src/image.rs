@@ -1,4 +1,4 @@
-//! What is kept of any bytes is an image within the limits, and nothing more can be taken out of it.
+//! The kept part of any bytes is an image within the limits, and cleaning it again changes nothing.
 
 use bytes::Bytes;
 use feedback_relay::images::inspect;

@@ -1,7 +1,7 @@
-//! What is tried with any bytes, one module for each target: `run` panics where a promise is broken.
+//! The fuzz targets, one module for each: `run` panics if a guarantee is broken.
 //!
-//! The targets in `fuzz_targets` hand these functions to libFuzzer; `tests/it/fuzz.rs` calls them with the
-//! seeds, and with what chance makes of those, in every run of the tests.
+//! The targets in `fuzz_targets` pass these functions to libFuzzer. `tests/it/fuzz.rs` calls them
+//! in every test run, with the seeds and random mutations of them.
 
 pub mod decrypt;
 pub mod envelope;

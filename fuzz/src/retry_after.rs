@@ -1,4 +1,4 @@
-//! No server silences a destination for longer than an hour.
+//! No server can pause a destination for longer than an hour.
 
 use feedback_relay::model::{RETRY_AFTER_MAX, Timestamp, parse_retry_after};
 

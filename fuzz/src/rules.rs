@@ -1,4 +1,4 @@
-//! Rules as anyone may write them, asked about events as anyone may send them.
+//! Arbitrary rules, applied to arbitrary events.
 
 use feedback_relay::feishu::read_sample;
 use feedback_relay::model::{AppName, DestinationName};
@@ -6,7 +6,7 @@ use feedback_relay::render::Templates;
 use feedback_relay::rules::{Known, RawRule, RuleSet, Word};
 use jiff::tz::TimeZone;
 
-// The rules, a NUL, the event.
+// The input: the rules, a NUL, the event.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,4 +1,4 @@
-//! Any file in the folder of templates is taken or complained about, and rendering ends: in JSON or in an error.
+//! Any template file is accepted or reported, and rendering ends: in JSON or in an error.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -73,7 +73,7 @@ pub fn run(data: &[u8]) {
             buttons: false,
             sent: SentAs::Json,
         };
-        // An error is right as well; what comes otherwise is JSON.
+        // An error is allowed; any other result is JSON.
         if let Ok(payload) = templates.payload(&audience, form, &subject) {
             let sent = payload.with_links(|_| String::new());
             serde_json::from_str::<serde_json::Value>(&sent).expect("JSON");

@@ -1,30 +1,29 @@
-//! Misbehaviour on demand.
+//! Failures on demand.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a stand-in does with a call instead of serving it, or before.
+/// What a fake does instead of serving a call, or before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers this at once; the call has no other effect.
+    /// Answers at once; the call has no other effect.
     Answer {
         /// The HTTP status.
         status: u16,
         /// Header names and values.
         headers: Vec<(&'static str, String)>,
-        /// The body.
         body: String,
     },
-    /// Serves the call so much later.
+    /// Delays the call by this time.
     Slow(Duration),
-    /// Serves the call, and breaks the connection instead of answering.
+    /// Serves the call and breaks the connection instead of answering.
     Lost,
 }
 
 impl Fault {
-    /// An answer in JSON.
+    /// Returns an answer in JSON.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         Self::Answer {
             status,
@@ -34,15 +33,15 @@ impl Fault {
     }
 }
 
-/// The faults that lie on the kinds of call of one stand-in.
+/// The faults of one fake, by kind of call.
 #[derive(Debug)]
 pub struct Faults<K>(Mutex<Laid<K>>);
 
 #[derive(Debug)]
 struct Laid<K> {
-    /// For the next calls, each used up by one.
+    /// Faults for the next calls; each is used once.
     next: HashMap<K, VecDeque<Fault>>,
-    /// For every call, until it is lifted.
+    /// Faults for every call, until they are removed.
     lasting: HashMap<K, Fault>,
 }
 
@@ -56,13 +55,12 @@ impl<K> Default for Faults<K> {
 }
 
 impl<K: Eq + Hash> Faults<K> {
-    /// Lays a fault on the next call of this kind that has none yet.
+    /// Adds a fault for the next call of this kind that has none yet.
     pub fn add(&self, kind: K, fault: Fault) {
         self.laid().next.entry(kind).or_default().push_back(fault);
     }
 
-    /// Lays a fault on every call of this kind, in the place of one that lies there so; with `None` such calls are
-    /// served again.
+    /// Sets the fault for every call of this kind, and replaces an earlier one. `None` removes it.
     pub fn set_lasting(&self, kind: K, fault: Option<Fault>) {
         let lasting = &mut self.laid().lasting;
         match fault {
@@ -71,7 +69,7 @@ impl<K: Eq + Hash> Faults<K> {
         };
     }
 
-    /// The fault of this call: one that it uses up, else one that lasts.
+    /// Returns the fault of this call: the next single one, else the lasting one.
     pub(super) fn take(&self, kind: &K) -> Option<Fault> {
         let mut laid = self.laid();
         let next = laid.next.get_mut(kind).and_then(VecDeque::pop_front);
@@ -88,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_used_up_and_a_lasting_one_stays_until_it_is_lifted() {
+    fn single_fault_is_used_once_and_lasting_fault_stays() {
         let faults = Faults::default();
         faults.add("a", Fault::Lost);
         faults.set_lasting("a", Some(Fault::Slow(Duration::ZERO)));

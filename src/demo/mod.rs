@@ -1,9 +1,9 @@
-//! Stand-ins for the platforms, which speak as they do: for tests of the whole relay, and for a look at
-//! it without an account.
+//! Fake platforms that behave like the real ones, for tests of the whole relay and for a demo
+//! without an account.
 //!
-//! A stand-in is an HTTP server on a port of this machine. It keeps what it was told, answers as the
-//! platform would, and misbehaves when it is asked to ([`Fault`]): each fault is laid on the next calls
-//! of one kind, and is used up by them; or on all of them, until it is lifted.
+//! A fake is an HTTP server on a port of this machine. It records calls, answers as the platform
+//! would, and fails on demand ([`Fault`]). A fault applies to the next call of one kind, or to all
+//! of them until it is removed.
 
 mod faults;
 pub mod feishu;

@@ -1,17 +1,17 @@
-//! Why a button that somebody presses does nothing.
+//! Why a simulated click fails.
 
 use crate::net::{ClientError, NetError};
 
-/// Nobody heard of it.
+/// The relay did not receive the click.
 #[derive(Debug, thiserror::Error)]
 pub enum PressError {
-    /// No such message, or no such button in it.
+    /// The message or the button does not exist.
     #[error("there is no such button")]
     NoButton,
-    /// No HTTP client can be made.
+    /// No HTTP client could be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The relay did not answer.
+    /// The relay did not respond.
     #[error(transparent)]
     Net(#[from] NetError),
 }

@@ -1,5 +1,5 @@
-//! A stand-in for a program that receives by webhook: it takes what is signed by the Standard Webhooks
-//! specification, and knows a repeat by its id.
+//! A fake webhook receiver. It accepts requests signed by the Standard Webhooks specification, and
+//! detects repeats by their id.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +20,13 @@ use super::server::with_fault;
 use super::{Faults, Server};
 use crate::model::{Clock, Secret, SystemClock, Timestamp};
 
-/// What came and was authentic.
+/// An authentic message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
     /// Its `webhook-id`.
     pub id: String,
-    /// What it says.
     pub body: Value,
-    /// When it came first.
+    /// When it was first received.
     pub taken_at: Timestamp,
 }
 
@@ -38,7 +37,7 @@ struct Shared {
     taken: Mutex<Vec<Taken>>,
 }
 
-/// The stand-in. Dropping it stops it.
+/// A running receiver. Dropping it stops it.
 #[derive(Debug)]
 pub struct FakeReceiver {
     server: Server,
@@ -46,11 +45,12 @@ pub struct FakeReceiver {
 }
 
 impl FakeReceiver {
-    /// Starts one on a free port of the loopback interface. `secret` is `whsec_` and a key in base64.
+    /// Starts a receiver on a free port of the loopback interface. `secret` is `whsec_` and a key
+    /// in base64.
     pub async fn start(secret: &Secret) -> std::io::Result<Self> {
         let key = secret.expose().strip_prefix("whsec_");
         let key = key.and_then(|key| STANDARD.decode(key).ok());
-        let bad = || std::io::Error::other("the secret is no key of a webhook");
+        let bad = || std::io::Error::other("the secret is not a webhook key");
         let shared = Arc::new(Shared {
             key: key.ok_or_else(bad)?,
             faults: Faults::default(),
@@ -63,17 +63,17 @@ impl FakeReceiver {
         Ok(Self { server, shared })
     }
 
-    /// Where it is told.
+    /// Returns the receiver's URL.
     pub fn url(&self) -> String {
         format!("{}/hook", self.server.url())
     }
 
-    /// What misbehaves.
+    /// Returns the faults.
     pub fn faults(&self) -> &Faults<()> {
         &self.shared.faults
     }
 
-    /// What it took, in order, each once.
+    /// Returns the accepted messages in order, each once.
     pub fn taken(&self) -> Vec<Taken> {
         let taken = self.shared.taken.lock();
         taken.unwrap_or_else(PoisonError::into_inner).clone()
@@ -99,7 +99,7 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
 }
 
 impl Shared {
-    /// The id of what has a good signature. Its age is not looked at.
+    /// Returns the id of a request with a valid signature. The request's age is not checked.
     fn authentic(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
         let header = |name| headers.get(name)?.to_str().ok();
         let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);

@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use super::Fault;
 use crate::tasks::Tasks;
 
-/// How long requests in hand may take when a server is stopped.
+/// How long current requests may take when a server is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A running server. It is stopped when this is dropped.
+/// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -26,29 +26,29 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` at `address`; port 0 is the system's choice.
+    /// Serves `routes` at `address`; port 0 lets the system choose.
     pub async fn start(address: SocketAddr, routes: Router) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let tasks = Tasks::new();
         tasks.spawn_brief(async move {
-            // It serves until it is dropped: accepting never fails for good.
+            // Runs until it is dropped because accepting never fails for good.
             axum::serve(listener, routes).await.ok();
         });
         Ok(Self { address, tasks })
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The tasks of this server: for work that must end with it.
+    /// Returns the tasks of this server, for work that must end with it.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
-    /// Stops it and waits until its port is free.
+    /// Stops the server and waits until its port is free.
     pub async fn stop(self) {
         self.tasks.stop_now();
         self.tasks.drain(GRACE).await;
@@ -61,7 +61,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves one call as its fault demands; `serve` is what happens without one.
+/// Serves one call with its fault; `serve` handles a call without one.
 pub(super) async fn with_fault(
     fault: Option<Fault>,
     serve: impl Future<Output = Response>,
@@ -93,7 +93,7 @@ pub(super) async fn with_fault(
     }
 }
 
-/// An answer that breaks off after its head.
+/// Returns a response that breaks off after its head.
 fn broken() -> Response {
     ([("content-length", "1000")], Body::new(Cut)).into_response()
 }

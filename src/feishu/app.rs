@@ -1,41 +1,40 @@
-//! A Feishu/Lark application whose events come in.
+//! A Feishu or Lark application whose events the relay receives.
 
 use jiff::tz::TimeZone;
 
 use crate::model::{AppName, Secret};
 
-/// Where Feishu's API is.
+/// The base URL of Feishu's API.
 pub const FEISHU_URL: &str = "https://open.feishu.cn";
-/// Where Lark's API is.
+/// The base URL of Lark's API.
 pub const LARK_URL: &str = "https://open.larksuite.com";
 
-/// How an app's events come in.
+/// How the events of an app are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
-    /// The platform calls us.
+    /// The platform sends HTTP requests to the relay.
     Webhook,
-    /// We hold a connection to the platform. Calls are taken as well where there is a key or a token, so
-    /// that a change from one way to the other loses nothing.
+    /// The relay holds a connection to the platform. If a key or a token is set, HTTP requests are
+    /// accepted as well, so switching between the two ways loses no event.
     Websocket,
 }
 
-/// A checked `[apps.NAME]`.
+/// A validated `[apps.NAME]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub name: AppName,
-    /// The platform's id of it, `cli_…`.
+    /// The platform's id of the app, `cli_…`.
     pub app_id: String,
-    /// How its events come in.
     pub receive: Receive,
-    /// Encrypt keys; several while one is rotated. Empty: bodies are not encrypted.
+    /// Encrypt keys; several during a rotation. If empty, bodies are not encrypted.
     pub encrypt_keys: Vec<Secret>,
-    /// Verification tokens; several while one is rotated.
+    /// Verification tokens; several during a rotation.
     pub verification_tokens: Vec<Secret>,
-    /// For calls to the platform.
+    /// The secret for API calls. If `None`, no API call is possible.
     pub app_secret: Option<Secret>,
-    /// Where the platform's API is, without a trailing slash, e.g. `https://open.feishu.cn`.
+    /// The base URL of the API without a trailing slash, e.g. `https://open.feishu.cn`.
     pub base_url: String,
-    /// The zone of the feedback's times, which carry none.
+    /// The time zone of the times in feedback, which carry none.
     pub feedback_timezone: TimeZone,
 }

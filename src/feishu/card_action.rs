@@ -1,20 +1,21 @@
-//! A click on a card: `card.action.trigger`. Source: doc "卡片回传交互回调".
+//! Button clicks on a card: `card.action.trigger`. Source: doc "卡片回传交互回调".
 
 use super::json::{self, Raw};
 use super::{Reading, SignatureHeaders};
 use crate::model::{Private, UserIds};
 
-/// The platform's name of it.
+/// The platform's event type of a card click.
 pub const CARD_ACTION: &str = "card.action.trigger";
 
-/// The old callback's name. It has another shape, and nobody answers it.
+/// The event type of the old card callback. Its format differs, and the relay does not answer it.
 pub const OLD_CARD_ACTION: &str = "card.action.trigger_v1";
 
-/// Hexadecimal digits of SHA-1: the old callback signs with it, everything else with SHA-256.
+/// The length of a SHA-1 signature in hexadecimal digits. The old callback uses SHA-1, everything
+/// else SHA-256.
 const SHA1_HEX: usize = 40;
 
-/// Whether a request that was refused looks like the old callback of cards ("message card request URL"). It is not
-/// verified: the answer only chooses the words for the operator.
+/// Returns whether a refused request looks like the old card callback ("message card request URL").
+/// The request is not verified: the result only selects the text for the operator.
 pub fn is_old_card_callback(headers: SignatureHeaders<'_>, body: &[u8]) -> bool {
     let signature = headers.signature.unwrap_or_default();
     if signature.len() == SHA1_HEX && signature.iter().all(u8::is_ascii_hexdigit) {
@@ -27,28 +28,29 @@ pub fn is_old_card_callback(headers: SignatureHeaders<'_>, body: &[u8]) -> bool 
     matches!(members, Ok([Some(_), Some(_), None]))
 }
 
-/// The member of a button's value that is ours.
+/// The member of a button's value that the relay sets.
 const RELAY: &str = "relay";
 
-/// Somebody clicked on a card. Who did is the platform's word; what the button stands for is whoever's who
-/// made the card.
+/// A click on a card button. The platform vouches for the actor. The sender of the card sets the
+/// button's meaning, and that may be another app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardAction {
-    /// The text under `relay` in the button's value, if it is there.
+    /// The text under `relay` in the button's value. `None` if there is none.
     pub relay: Option<String>,
-    /// Who clicked.
+    /// The ids of the person who clicked.
     pub operator: UserIds,
 }
 
 impl Reading {
-    /// The click, if it is one. It is answered and not an event: the platform never sends it again.
+    /// Returns the click if the envelope is one. A click is answered at once and never sent again,
+    /// so it is not an event.
     pub fn card_action(&self) -> Option<CardAction> {
         if self.event_type != CARD_ACTION {
             return None;
         }
         let text = json::mend(self.body.expose());
         let [header, event] = json::members(&text, ["header", "event"]).ok()?;
-        // An event of schema 1.0 has its type elsewhere, and none is a click.
+        // An event of schema 1.0 has its type elsewhere, and none of them is a click.
         let [event_type] = members(header, ["event_type"])?;
         event_type?;
         let [operator, action] = members(event, ["operator", "action"]).unwrap_or_default();
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_click_says_who_and_what() {
+    fn click_names_operator_and_value() {
         let click = action(
             r#"{"schema":"2.0","header":{"event_type":"card.action.trigger","create_time":"1603977298000000"},
             "event":{"operator":{"tenant_key":"t","open_id":"ou_1","union_id":"on_1"},
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn old_card_callback_is_known_by_signature_or_shape() {
+    fn old_card_callback_is_recognised_by_signature_or_format() {
         let signed = |signature: &'static str| SignatureHeaders {
             timestamp: Some(b"1"),
             nonce: Some(b"2"),
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_click_on_anothers_button_is_one_too_and_an_event_is_none() {
+    fn foreign_button_click_is_read_and_event_is_not() {
         for value in [r#""text""#, "null", "{}", r#"{"relay":""}"#, "[1]"] {
             let body = format!(
                 r#"{{"header":{{"event_type":"card.action.trigger"}},"event":{{"action":{{"value":{value}}}}}}}"#

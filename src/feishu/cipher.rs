@@ -1,5 +1,6 @@
-//! The encryption of event bodies: AES-256 in CBC mode under the SHA-256 of the encrypt key, the
-//! initialisation vector in front, PKCS#7 behind, all in base64. Source: doc "Configure Encrypt Key".
+//! Encryption of event bodies. AES-256-CBC with the SHA-256 of the encrypt key; the initialisation
+//! vector comes first, padding is PKCS#7, and the whole is base64. Source: doc "Configure Encrypt
+//! Key".
 
 use aes::Aes256;
 use base64::Engine;
@@ -14,9 +15,9 @@ use crate::model::Secret;
 
 const IV_BYTES: usize = 16;
 
-/// Decrypts what the platform calls `encrypt`. Base64 and padding are taken strictly, and whatever
-/// is wrong gives the same `None`: CBC has no seal of its own, and an answer that told bad padding
-/// from bad text would let a stranger decrypt by asking.
+/// Decrypts the value of `encrypt`. Base64 and padding are checked strictly, and every fault gives
+/// the same `None`. CBC is not authenticated, so an answer that distinguished bad padding from bad
+/// text would be a padding oracle.
 pub(super) fn open(key: &Secret, sealed: &str) -> Option<String> {
     let mut bytes = STANDARD.decode(sealed).ok()?;
     let (iv, blocks) = bytes.split_first_chunk_mut::<IV_BYTES>()?;
@@ -27,7 +28,7 @@ pub(super) fn open(key: &Secret, sealed: &str) -> Option<String> {
     std::str::from_utf8(opened).ok().map(str::to_owned)
 }
 
-/// Encrypts as the platform does.
+/// Encrypts a text as the platform does.
 #[cfg(test)]
 pub(super) fn seal(key: &Secret, iv: [u8; IV_BYTES], text: &[u8]) -> String {
     use cbc::cipher::BlockModeEncrypt;
@@ -53,7 +54,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn what_is_sealed_opens_with_its_key_alone(text in "\\PC{0,80}", iv: [u8; 16]) {
+        fn encrypted_text_opens_only_with_its_key(text in "\\PC{0,80}", iv: [u8; 16]) {
             let key = Secret::new("one");
             let sealed = seal(&key, iv, text.as_bytes());
             prop_assert_eq!(open(&key, &sealed), Some(text.clone()));
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_checked_whole() {
+    fn padding_is_checked_completely() {
         let key = Secret::new("one");
         let derived = <[u8; 32]>::from(Sha256::digest(key.expose()));
         let raw_seal = |block: [u8; 16]| {

@@ -1,9 +1,9 @@
-//! Calls to the open API: a `tenant_access_token` per app, and what is asked under it.
+//! Calls to the open API: one `tenant_access_token` per app, and the requests that use it.
 //!
-//! A [`FeishuClient`] is one app at one base URL; its clones share one token. An answer is
-//! judged by its `code`, whatever the HTTP status. A token that the platform refuses is replaced once
-//! within a call. [`FeishuClient::ask`] judges an answer by what codes mean everywhere;
-//! [`FeishuClient::call`] hands it over, for those who know more of the codes they get.
+//! A [`FeishuClient`] is one app at one base URL; its clones share one token. A response is judged
+//! by its `code`, whatever the HTTP status. If the platform rejects a token, the client replaces it
+//! once within a call. [`FeishuClient::ask`] judges a response by the general meaning of its code.
+//! [`FeishuClient::call`] returns the response for callers that know more about its codes.
 
 mod endpoint;
 #[cfg(test)]
@@ -36,7 +36,7 @@ use crate::net::{
     ANSWER_BYTES_MAX, Answer, Body, HttpClient, Method, NetError, Patience, Redactor, Request,
 };
 
-/// The largest image the platform takes. Source: doc "上传图片".
+/// The largest image that the platform accepts, in bytes. Source: doc "上传图片".
 pub const IMAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 const TOKEN_PATH: &str = "/open-apis/auth/v3/tenant_access_token/internal";
@@ -69,63 +69,62 @@ impl fmt::Debug for FeishuClient {
     }
 }
 
-/// A call did not succeed.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// Worth another try later.
+    /// The failure is temporary; retry later.
     #[error("{reason}")]
     Retry {
         /// What happened.
         reason: String,
     },
-    /// Worth another try after a pause.
+    /// The platform limits the rate; retry after a pause.
     #[error("{reason}")]
     SlowDown {
-        /// How long, if the platform said so.
+        /// The pause that the platform asks for. `None` if it names none.
         pause: Option<Duration>,
         /// What happened.
         reason: String,
     },
-    /// Will not work until an operator acts.
+    /// Calls fail until an operator acts.
     #[error("{reason}")]
     Stop {
-        /// What to do.
+        /// What the operator must do.
         reason: String,
     },
-    /// This request will never be taken.
+    /// The platform rejects this request for good.
     #[error("{reason}")]
     Rejected {
-        /// Why.
+        /// Why the request was rejected.
         reason: String,
     },
 }
 
-/// A call of the open API, without its token.
+/// A call to the open API, without its token.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What for.
     pub method: Method,
     /// The path, and the query if there is one.
     pub path: String,
-    /// What is sent. JSON needs no header of its own.
+    /// The request body. JSON needs no header of its own.
     pub body: Body,
-    /// How long one exchange may take.
+    /// The time limit of one exchange.
     pub timeout: Duration,
 }
 
-/// A call that got no answer.
+/// Why a call got no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It was not made: there is no token to make it with.
+    /// The call was not made because no token was available.
     #[error(transparent)]
     NoToken(ApiError),
-    /// It was made, or begun.
+    /// The request was sent or begun, and failed on the network.
     #[error(transparent)]
     Net(NetError),
 }
 
 impl FeishuClient {
-    /// A client that speaks as `app`. Without an `app_secret` every call is [`ApiError::Stop`].
+    /// Creates a client for `app`. Without an `app_secret` every call returns [`ApiError::Stop`].
     pub fn new(app: &App, http: HttpClient) -> Self {
         Self(Arc::new(Inner {
             app: app.name.clone(),
@@ -141,22 +140,22 @@ impl FeishuClient {
         }))
     }
 
-    /// Its name in the configuration.
+    /// Returns the app's name in the configuration.
     pub fn app(&self) -> &AppName {
         &self.0.app
     }
 
-    /// The platform's id of it, `cli_…`.
+    /// Returns the platform's id of the app, `cli_…`.
     pub fn app_id(&self) -> &str {
         &self.0.app_id
     }
 
-    /// Hides its secret and its tokens.
+    /// Returns the redactor that hides the app's secret and tokens.
     pub fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
 
-    /// How long answers about its address are tried again.
+    /// Returns how long failures of the API's address are retried.
     pub fn patience(&self) -> &Patience {
         &self.0.patience
     }
@@ -169,7 +168,7 @@ impl FeishuClient {
     ) -> Result<String, ApiError> {
         if bytes.is_empty() || bytes.len() > IMAGE_BYTES_MAX {
             let reason = format!(
-                "the picture has {} bytes; Feishu takes 1 to {IMAGE_BYTES_MAX}",
+                "the image has {} bytes; Feishu takes 1 to {IMAGE_BYTES_MAX}",
                 bytes.len()
             );
             return Err(ApiError::Rejected { reason });
@@ -201,11 +200,12 @@ impl FeishuClient {
         let answer = self.ask(call).await?;
         match serde_json::from_slice(&answer) {
             Ok(Uploaded { data }) if !data.image_key.is_empty() => Ok(data.image_key),
-            Ok(_) | Err(_) => Err(self.0.retry("no image_key is in the answer")),
+            Ok(_) | Err(_) => Err(self.0.retry("the response has no image_key")),
         }
     }
 
-    /// The body of a success; what else comes is judged by what codes mean everywhere.
+    /// Returns the body of a successful call. Other responses are judged by the general meaning of
+    /// their code.
     pub async fn ask(&self, call: Call) -> Result<Bytes, ApiError> {
         match self.call(call).await {
             Ok(answer) => self.0.success(answer),
@@ -214,19 +214,20 @@ impl FeishuClient {
         }
     }
 
-    /// The answer to a call, whatever it says. A refused token is replaced, and the call repeated, once.
+    /// Returns the response to a call, whatever its code. If the token is rejected, replaces it and
+    /// repeats the call once.
     pub async fn call(&self, call: Call) -> Result<Answer, Unanswered> {
         self.call_up_to(call, ANSWER_BYTES_MAX).await
     }
 
-    /// The same, where an answer may be longer.
+    /// Does the same as [`Self::call`] with another limit on the response size.
     pub async fn call_up_to(&self, call: Call, bytes_max: usize) -> Result<Answer, Unanswered> {
         let token = self.token().await.map_err(Unanswered::NoToken)?;
         let answer = self.0.send(call.clone(), Some(&token), bytes_max).await;
         if !answer.as_ref().is_ok_and(token_refused) {
             return answer.map_err(Unanswered::Net);
         }
-        // Revoked before its time: a new one works at once, or none will.
+        // The token was revoked early: either a new one works at once, or none will.
         self.0.token.evict(&token);
         let token = self.token().await.map_err(Unanswered::NoToken)?;
         let answer = self.0.send(call, Some(&token), bytes_max).await;
@@ -236,21 +237,21 @@ impl FeishuClient {
         answer.map_err(Unanswered::Net)
     }
 
-    /// The answer to the app's credentials, whatever it says: whether the platform knows them, and why not.
-    /// The token in it is not kept.
+    /// Returns the response to the app's credentials, whatever its code. It says whether the
+    /// platform accepts them, and why not. The token in it is not kept.
     pub async fn try_credentials(&self) -> Result<Answer, Unanswered> {
         let secret = self.0.app_secret().map_err(Unanswered::NoToken)?;
         self.0.ask_token(secret).await.map_err(Unanswered::Net)
     }
 
-    /// A token that is valid now.
+    /// Returns a token that is valid now.
     async fn token(&self) -> Result<Secret, ApiError> {
         self.0.token.get(|| self.0.fetch_token()).await
     }
 }
 
 impl Inner {
-    /// Asks for a `tenant_access_token`. Source: doc "Get `tenant_access_token`".
+    /// Requests a `tenant_access_token`. Source: doc "Get `tenant_access_token`".
     async fn fetch_token(&self) -> Result<Token, ApiError> {
         #[derive(Deserialize)]
         struct Granted {
@@ -268,7 +269,7 @@ impl Inner {
                 Secret::new(tenant_access_token),
                 Duration::from_secs(expire),
             )),
-            Ok(_) | Err(_) => Err(self.retry("no token is in the answer")),
+            Ok(_) | Err(_) => Err(self.retry("the response has no token")),
         }
     }
 
@@ -318,7 +319,7 @@ impl Inner {
     }
 }
 
-/// The end of the file's name: without a name the platform does not see a file.
+/// Returns the file extension; the platform ignores a file without a name.
 const fn suffix(format: ImageFormat) -> &'static str {
     match format {
         ImageFormat::Jpeg => "jpg",

@@ -1,47 +1,47 @@
-//! What the platform's codes mean, in one place for every call: tokens, messages, answers in threads, edits,
-//! uploads, statuses, lists, connections and custom bots.
+//! The meanings of the platform's codes, for every call: tokens, messages, answers in threads,
+//! edits, uploads, statuses, lists, connections and custom bots.
 //!
-//! Sources: doc "Generic error codes" for 9999xxxx, doc "发送消息" and its neighbours for 230xxx, doc
+//! Sources: doc "Generic error codes" for 9999xxxx, doc "发送消息" and related pages for 230xxx, doc
 //! "上传图片" for 234xxx, the feedback API for 2105xx, doc "自定义机器人使用指南" for 19xxx; 9499 by
 //! `nightingale#1437` and `notification-manager#126`, 11232, 11246 and 19036 by users.
 
-/// What is to be done about a code.
+/// How to react to a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Wait, then the same again.
+    /// Wait, then retry.
     SlowDown,
-    /// The same for one chat or message, which is free again after about a second.
+    /// Wait about a second, then retry. The limit applies to one chat or message.
     SlowDownBriefly,
-    /// The platform failed: try again.
+    /// The platform failed: retry.
     Retry,
-    /// The token is refused: with another one, try again.
+    /// The token is rejected: retry with a new one.
     Token,
-    /// The token of a page is too old: ask from the beginning.
+    /// The page token has expired: list again from the first page.
     PageToken,
-    /// This form of what was sent is wrong.
+    /// The format of the message is not accepted.
     Form,
-    /// An image's key is wrong.
+    /// An image key is not valid.
     ImageKey,
-    /// A person is wrong who is mentioned, or spoken to.
+    /// A mentioned or addressed person is not valid.
     Person,
-    /// The chat or person spoken to is not known.
+    /// The receiving chat or person is unknown.
     Receiver,
-    /// The message that is answered or changed is gone.
+    /// The message to answer or update no longer exists.
     Gone,
-    /// The message cannot be changed (any more).
+    /// The message can no longer be updated.
     Unchangeable,
-    /// What was sent is never taken.
+    /// The message is rejected for good.
     Message,
-    /// Nothing works until somebody acts.
+    /// Every call fails until somebody acts.
     Stop(Cause),
-    /// No table has it.
+    /// The code is in no table.
     Unknown,
 }
 
-/// Why nothing works until somebody acts.
+/// Why every call fails until somebody acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The id or the secret of the app.
+    /// The app's id or secret is wrong.
     Credentials,
     /// A permission is missing.
     Scope,
@@ -49,34 +49,34 @@ pub enum Cause {
     App,
     /// The app has no bot.
     Bot,
-    /// Our address is not allowed.
+    /// The relay's IP address is not allowed.
     OurAddress,
-    /// A quota that is paid for is used up.
+    /// A paid quota is used up.
     Quota,
-    /// The bot is not in the chat, or may not speak there.
+    /// The bot is not in the chat, or may not write there.
     Chat,
-    /// The custom bot is gone.
+    /// The custom bot was removed.
     CustomBot,
-    /// The custom bot refuses the signature.
+    /// The custom bot rejects the signature.
     Signature,
-    /// The custom bot demands a keyword.
+    /// The custom bot requires a keyword.
     Keyword,
-    /// The platform is the other one.
+    /// The app belongs to the other platform.
     Domain,
-    /// Too many long connections.
+    /// The app has too many long connections.
     Connections,
-    /// Something else.
+    /// Any other cause.
     Other,
 }
 
-/// What a code means.
+/// The meaning of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// What is to be done.
+    /// How to react.
     pub class: Class,
-    /// What happened, and what mends it.
+    /// What happened, and how to repair it.
     pub says: &'static str,
-    /// The code inside the words of a refused card.
+    /// The code inside the message of a rejected card.
     pub inner: Option<u32>,
 }
 
@@ -88,10 +88,10 @@ const fn is(class: Class, says: &'static str) -> Meaning {
     }
 }
 
-const UNKNOWN: Meaning = is(Class::Unknown, "unknown to us");
+const UNKNOWN: Meaning = is(Class::Unknown, "unknown code");
 
-/// What `code` means, `msg` beside it. The words count only where a code has several meanings; none of them is
-/// repeated.
+/// Returns the meaning of `code`. `msg` decides only where a code has several meanings, and the
+/// result repeats none of it.
 pub fn meaning(code: i64, msg: &str) -> Meaning {
     match code {
         9499 => bad_request(msg),
@@ -101,13 +101,14 @@ pub fn meaning(code: i64, msg: &str) -> Meaning {
             .or_else(|| of_the_app(code))
             .or_else(|| of_a_message(code))
             .or_else(|| of_a_custom_bot(code))
-            .or_else(|| of_a_picture(code))
+            .or_else(|| of_an_image(code))
             .or_else(|| of_feedback(code))
             .unwrap_or_else(|| by_words(msg)),
     }
 }
 
-/// What a code means to a long connection. Source: `ws/const.go` and `ws/client_session.go` of the Go SDK.
+/// Returns the meaning of a code for a long connection. Source: `ws/const.go` and
+/// `ws/client_session.go` of the Go SDK.
 pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
     match code {
         1_000_040_343 => is(Class::Retry, "the platform is busy"),
@@ -117,14 +118,15 @@ pub fn of_a_connection(code: i64, msg: &str) -> Meaning {
         ),
         1_000_040_350 => is(
             Class::Stop(Cause::Connections),
-            "the app has too many long connections (50 at most); end a client of it that nobody needs",
+            "the app has too many long connections (50 at most); stop a client that is not needed",
         ),
         1_000_040_351 => is(Class::Stop(Cause::Domain), "the app is on another platform"),
         _ => meaning(code, msg),
     }
 }
 
-/// Whether words speak of too many requests. Only the beginning counts: later ones may be a reporter's.
+/// Returns whether a message reports a rate limit. Only its beginning is searched because the rest
+/// may be a reporter's text.
 pub fn speaks_of_rate(msg: &str) -> bool {
     const WORDS: [&str; 14] = [
         "too many request",
@@ -147,7 +149,7 @@ pub fn speaks_of_rate(msg: &str) -> bool {
     WORDS.iter().any(|word| head.contains(word))
 }
 
-/// 9499 has two meanings, which its words alone tell apart.
+/// Returns the meaning of 9499. It has two, which only the message tells apart.
 fn bad_request(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
         return is(Class::SlowDown, "rate limited");
@@ -166,12 +168,12 @@ fn bad_request(msg: &str) -> Meaning {
         "type",
     ];
     if words.iter().any(|word| msg.contains(word)) {
-        return is(Class::Form, "the platform cannot read what was sent");
+        return is(Class::Form, "the platform cannot read the message");
     }
     UNKNOWN
 }
 
-/// Source: doc "如何解决 230001 错误".
+/// Returns the meaning of 230001. Source: doc "如何解决 230001 错误".
 fn bad_parameter(msg: &str) -> Meaning {
     let ext = msg.split_once("ext=").map_or("", |(_, ext)| ext);
     if ext.starts_with("invalid receive_id") {
@@ -179,9 +181,9 @@ fn bad_parameter(msg: &str) -> Meaning {
     } else if ext.starts_with("invalid message_id") {
         is(Class::Gone, "the message was recalled or deleted")
     } else if names_a_person(msg) {
-        is(Class::Person, "a person who is not known")
+        is(Class::Person, "an unknown person")
     } else {
-        is(Class::Form, "the platform cannot read what was sent")
+        is(Class::Form, "the platform cannot read the message")
     }
 }
 
@@ -190,8 +192,8 @@ fn names_a_person(msg: &str) -> bool {
     msg.contains("(at/person)") || msg.contains("invalid user resource")
 }
 
-/// A refused card says inside `msg`, among words that may be a reporter's, which rule it broke. So the code
-/// inside can say which part of the card is wrong, and nothing more.
+/// Returns the meaning of a rejected card. The broken rule is named inside `msg`, among words that
+/// may be a reporter's. So the inner code decides only which part of the card is wrong.
 fn card(msg: &str) -> Meaning {
     let inner = inner_code(msg);
     let (class, says) = match inner {
@@ -199,7 +201,7 @@ fn card(msg: &str) -> Meaning {
             Class::Form,
             "the card is not valid: too many tables or elements",
         ),
-        Some(200_570) => (Class::ImageKey, "the card is not valid: a picture's key"),
+        Some(200_570) => (Class::ImageKey, "the card is not valid: an image key"),
         Some(200_380 | 200_381 | 200_732 | 200_737) => {
             (Class::Form, "the card is not valid: a template's variable")
         }
@@ -213,17 +215,17 @@ fn card(msg: &str) -> Meaning {
         ),
         Some(200_914) => (Class::Form, "the card is not valid: a table"),
         Some(100_290 | 230_013 | 99_992_361 | 99_992_364) => {
-            (Class::Person, "the card mentions a person who is not known")
+            (Class::Person, "the card mentions an unknown person")
         }
         Some(300_301) => (Class::Form, "the card is not valid: an `element_id` twice"),
         Some(300_305) => (Class::Form, "the card is not valid: more than 200 elements"),
-        _ if names_a_person(msg) => (Class::Person, "the card mentions a person who is not known"),
+        _ if names_a_person(msg) => (Class::Person, "the card mentions an unknown person"),
         _ => (Class::Form, "the card is not valid"),
     };
     Meaning { class, says, inner }
 }
 
-/// `ErrCode: n`; where several stand, the platform's own comes behind `ext=`.
+/// Returns the number in `ErrCode: n`. If there are several, the platform's own follows `ext=`.
 fn inner_code(msg: &str) -> Option<u32> {
     let own = msg
         .split_once("ext=ErrCode:")
@@ -238,12 +240,12 @@ fn inner_code(msg: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// The platform is busy, or fails.
+/// Returns the meaning of codes for a busy or failing platform.
 const fn of_the_platform(code: i64) -> Option<Meaning> {
     Some(match code {
         11232 | 99_991_400 => is(Class::SlowDown, "rate limited"),
         230_020 => is(Class::SlowDownBriefly, "rate limited"),
-        1 | 2200 => is(Class::Retry, "an error inside the platform"),
+        1 | 2200 => is(Class::Retry, "an internal error of the platform"),
         230_049 => is(Class::Retry, "the platform is still sending this message"),
         230_101 => is(Class::Retry, "sending to people is not possible for now"),
         99_991_663 | 99_991_664 | 99_991_671 => is(Class::Token, "the token is refused"),
@@ -251,7 +253,7 @@ const fn of_the_platform(code: i64) -> Option<Meaning> {
     })
 }
 
-/// The app may not, whatever it says and where.
+/// Returns the meaning of codes for an app without permission, which hold for every call.
 const fn of_the_app(code: i64) -> Option<Meaning> {
     let (cause, says) = match code {
         10003 | 10014 | 99_991_543 => (
@@ -260,7 +262,7 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
         ),
         99_991_661 => (
             Cause::Other,
-            "the call came without its token; a proxy between us may take it away",
+            "the call arrived without its token; a proxy may have removed it",
         ),
         99_991_662 | 99_991_673 | 212_100 | 232_034 => (
             Cause::App,
@@ -268,7 +270,7 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
         ),
         99_991_401 => (
             Cause::OurAddress,
-            "our address is not in the app's IP allow list",
+            "the relay's address is not in the app's IP allow list",
         ),
         99_991_403 => (
             Cause::Quota,
@@ -287,17 +289,17 @@ const fn of_the_app(code: i64) -> Option<Meaning> {
     Some(is(Class::Stop(cause), says))
 }
 
-/// A message, the chat it goes to, or the person.
+/// Returns the meaning of codes for a message, its chat or a person.
 const fn of_a_message(code: i64) -> Option<Meaning> {
     Some(match code {
-        99_992_402 => is(Class::Form, "the platform cannot read what was sent"),
+        99_992_402 => is(Class::Form, "the platform cannot read the message"),
         230_025 => is(Class::Form, "the message is too large"),
         11310 | 200_000..=200_569 | 200_571..=200_999 | 300_000..=300_999 => {
             is(Class::Form, "the card is not valid")
         }
-        200_570 => is(Class::ImageKey, "a picture's key is not valid"),
-        230_017 => is(Class::ImageKey, "a picture's key is another app's"),
-        100_290 => is(Class::Person, "a person who is not known"),
+        200_570 => is(Class::ImageKey, "an image key is not valid"),
+        230_017 => is(Class::ImageKey, "an image key belongs to another app"),
+        100_290 => is(Class::Person, "an unknown person"),
         230_013 => is(Class::Person, "a person is outside the app's availability"),
         99_992_361 => is(Class::Person, "an open id is another app's"),
         99_992_364 => is(Class::Person, "an id is another tenant's"),
@@ -322,11 +324,11 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         ),
         230_018 | 230_035 => is(
             Class::Stop(Cause::Chat),
-            "the chat's settings do not let the bot speak",
+            "the chat's settings do not let the bot write",
         ),
         230_053 => is(
             Class::Stop(Cause::Chat),
-            "the person has stopped messages of this bot",
+            "the person has blocked messages of this bot",
         ),
         232_009 => is(
             Class::Stop(Cause::Chat),
@@ -335,7 +337,7 @@ const fn of_a_message(code: i64) -> Option<Meaning> {
         232_001 | 232_006 => is(Class::Receiver, "there is no such chat; check `chat_id`"),
         232_010 => is(
             Class::Stop(Cause::Chat),
-            "the chat is another tenant's; speak as an app of that tenant",
+            "the chat is another tenant's; use an app of that tenant",
         ),
         _ => return None,
     })
@@ -351,7 +353,7 @@ const fn of_a_custom_bot(code: i64) -> Option<Meaning> {
         19021 => is(Class::Stop(Cause::Signature), "the signature is refused"),
         19022 => is(
             Class::Stop(Cause::OurAddress),
-            "our address is not in the bot's IP allow list",
+            "the relay's address is not in the bot's IP allow list",
         ),
         19024 => is(
             Class::Stop(Cause::Keyword),
@@ -362,13 +364,13 @@ const fn of_a_custom_bot(code: i64) -> Option<Meaning> {
     })
 }
 
-const fn of_a_picture(code: i64) -> Option<Meaning> {
+const fn of_an_image(code: i64) -> Option<Meaning> {
     Some(match code {
         234_001 => is(Class::Form, "the platform cannot read the request"),
-        234_006 => is(Class::Message, "the picture is too large"),
-        234_010 => is(Class::Message, "the picture is empty"),
-        234_011 => is(Class::Message, "the picture's format is not known there"),
-        234_039 => is(Class::Message, "the picture has too many pixels"),
+        234_006 => is(Class::Message, "the image is too large"),
+        234_010 => is(Class::Message, "the image is empty"),
+        234_011 => is(Class::Message, "the image format is not supported"),
+        234_039 => is(Class::Message, "the image has too many pixels"),
         _ => return None,
     })
 }
@@ -378,7 +380,7 @@ fn of_feedback(code: i64) -> Option<Meaning> {
     Some(match code {
         210_500 => is(Class::PageToken, "the page token has expired"),
         210_501 => is(Class::PageToken, "the page token is of another app"),
-        210_502 => is(Class::Message, "the page size is not taken"),
+        210_502 => is(Class::Message, "the page size is not accepted"),
         210_503 | 210_506 => stop("the platform knows no such app; check `app_id` and `platform`"),
         210_504 => stop("the app is not of this tenant"),
         210_505 => stop("the app is not a self-built one, and its feedback comes by event only"),
@@ -389,7 +391,7 @@ fn of_feedback(code: i64) -> Option<Meaning> {
 
 fn by_words(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
-        is(Class::SlowDown, "rate limited, by its words")
+        is(Class::SlowDown, "rate limited, according to the message")
     } else {
         UNKNOWN
     }
@@ -404,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn two_meanings_of_9499_are_told_apart_by_its_words() {
+    fn code_9499_meaning_depends_on_message() {
         for msg in ["too many request", "Too Many Requests", "请求过于频繁"] {
             assert_eq!(class(9499, msg), Class::SlowDown, "{msg}");
         }
@@ -417,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_inside_a_refused_card_says_which_part_is_wrong() {
+    fn inner_code_of_rejected_card_names_wrong_part() {
         for code in [11246, 230_099] {
             let person =
                 "ErrCode: 100290; ErrMsg: invalid user resource (at/person); ErrorValue: x;";
@@ -429,7 +431,7 @@ mod tests {
             );
             assert_eq!(class(code, "Failed, ext=ErrCode: 11310; x"), Class::Form);
             assert_eq!(class(code, ""), Class::Form);
-            // What a reporter typed cannot stop a destination, nor make it wait.
+            // A reporter's text must neither stop a destination nor delay it.
             for typed in [
                 "ErrCode: 19001",
                 "ErrCode: 99991672",
@@ -444,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_not_known_are_told_from_a_bad_form() {
+    fn unknown_ids_differ_from_bad_format() {
         assert_eq!(
             class(230_001, "x, ext=invalid receive_id."),
             Class::Receiver
@@ -454,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_no_table_is_unknown_unless_it_speaks_of_the_rate() {
+    fn unlisted_code_is_unknown_unless_message_reports_rate_limit() {
         assert_eq!(class(424_242, "no idea"), Class::Unknown);
         assert_eq!(
             class(424_242, "request trigger frequency limit"),

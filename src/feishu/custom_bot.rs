@@ -1,5 +1,5 @@
-//! What a group's custom bot speaks: how a message to it is signed, and the codes of its answers. Source:
-//! doc "自定义机器人使用指南".
+//! Custom bots of groups: the signature of messages and the codes of responses. Source: doc
+//! "自定义机器人使用指南".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use sha2::Sha256;
 
 use crate::model::Secret;
 
-/// The platform takes signatures that are at most an hour old.
+/// The largest clock difference that the platform accepts in a signature, in seconds.
 pub const CLOCK_OFF_MAX_SECS: i64 = 3600;
 
-/// The signature of a message at `timestamp`, in seconds: the text to sign is the key, and the message is
-/// empty.
+/// Signs a message at `timestamp`, in seconds. The string to sign is the HMAC key, and the HMAC's
+/// message is empty.
 pub fn sign(secret: &Secret, timestamp: i64) -> String {
     let key = Secret::new(format!("{timestamp}\n{}", secret.expose()));
     let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
@@ -21,8 +21,8 @@ pub fn sign(secret: &Secret, timestamp: i64) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// The code and the words of an answer; very old bots have only `StatusCode`. `None` if it is not the
-/// platform's.
+/// Returns the code and the message of a response. Very old bots send only `StatusCode`. Returns
+/// `None` if the response is not the platform's.
 pub fn said(body: &[u8]) -> Option<(i64, String)> {
     #[derive(Deserialize)]
     struct Body {
@@ -43,7 +43,7 @@ pub fn said(body: &[u8]) -> Option<(i64, String)> {
     Some((body.code.or(body.status_code)?, words))
 }
 
-/// The code of an answer.
+/// Returns the code of a response.
 pub fn code(body: &[u8]) -> Option<i64> {
     said(body).map(|(code, _)| code)
 }

@@ -1,49 +1,50 @@
-//! From untrusted bytes to an envelope: signature, decryption, tokens.
+//! Turns untrusted bytes into an envelope: signature, decryption, tokens.
 //!
-//! With an encrypt key configured nothing but `{"encrypt": …}` is taken, and it must be signed. The
-//! one exception is the challenge, which the platform never signs: without a valid signature a body
-//! of at most [`UNSIGNED_BYTES_MAX`] is decrypted, and anything in it but a challenge is refused as if
-//! it had not been decrypted at all. Without a key, the verification token is the only proof and is
-//! required; with one, it is checked wherever there is one.
+//! With an encrypt key only a signed `{"encrypt": …}` is accepted. The one exception is the
+//! challenge, which the platform never signs. Without a valid signature a body of at most
+//! [`UNSIGNED_BYTES_MAX`] is decrypted. Unless it is a challenge, the refusal is the same as
+//! without decryption. Without a key the verification token is required, because it is the only
+//! proof. With a key, every token in the body is checked.
 
 use crate::model::{Private, Secret};
 
 use super::json::{self, Raw};
 use super::{App, SignatureHeaders, cipher};
 
-/// How large a body without a valid signature may be to be decrypted. A challenge has under 200 bytes.
+/// The largest body without a valid signature that is decrypted, in bytes. A challenge has fewer
+/// than 200.
 pub const UNSIGNED_BYTES_MAX: usize = 512;
 
-/// A request to an app's event endpoint, as it came.
+/// A request to an app's event endpoint, not yet verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Unverified<'a> {
-    /// The headers that may sign it.
+    /// The headers of the signature.
     pub headers: SignatureHeaders<'a>,
-    /// The raw bytes of its body.
+    /// The raw bytes of the body.
     pub body: &'a [u8],
 }
 
-/// What a request was, once it is known to be from the platform.
+/// The content of an authentic request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// The platform asks whether we are there: this text is to be sent back.
+    /// The platform tests the endpoint and expects this text in the response.
     Challenge(String),
-    /// An event, not yet read.
+    /// An event that is not parsed yet.
     Envelope(Envelope),
 }
 
-/// The decrypted body of an authentic request, one JSON object; or what came over a long connection,
-/// which may be anything.
+/// The decrypted body of an authentic request, one JSON object. A body from a long connection may
+/// be anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     pub(super) body: Private,
 }
 
 impl Envelope {
-    /// What came over a long connection. There the connection is what is authentic: it was opened with
-    /// the app's secret, and what comes over it is neither signed nor encrypted. Nothing in the body is
-    /// checked, not its token (empty, or the app's) nor its app's id: refusing what the platform itself
-    /// brings would only lose it. Bytes that are no UTF-8 are replaced.
+    /// Wraps a payload of a long connection. The connection was opened with the app's secret, so it
+    /// is authentic; its payloads are neither signed nor encrypted. The body's token (empty, or the
+    /// app's) and app id are not checked: a refusal would only lose the event. Bytes that are not
+    /// UTF-8 are replaced.
     pub fn of_connection(body: &[u8]) -> Self {
         Self {
             body: Private::new(String::from_utf8_lossy(body)),
@@ -51,38 +52,38 @@ impl Envelope {
     }
 }
 
-/// Why a request is not taken. Where `swapped` is true the encrypt key and the verification token of
-/// the configuration would work in each other's place.
+/// Why a request is refused. If `swapped` is true, the configured encrypt key and verification
+/// token are interchanged: each would work in the other's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The body is not a JSON object.
     #[error("the body is not a JSON object")]
     MalformedJson,
-    /// It is neither an event nor a challenge.
+    /// The body is neither an event nor a challenge.
     #[error("the body is neither an event nor a challenge")]
     PayloadInvalid,
-    /// It is signed and cannot be decrypted, or what was decrypted is no JSON object.
+    /// The body is signed but cannot be decrypted, or is no JSON object after decryption.
     #[error("the body cannot be decrypted")]
     DecryptFailed,
-    /// A key is configured and the body is not encrypted.
+    /// A key is configured, but the body is not encrypted.
     #[error("the body is not encrypted")]
     NotEncrypted {
         /// See [`Refusal`].
         swapped: bool,
     },
-    /// The body is encrypted and no key is configured.
+    /// The body is encrypted, but no key is configured.
     #[error("the body is encrypted and no encrypt key is configured")]
     EncryptKeyMissing {
         /// See [`Refusal`].
         swapped: bool,
     },
-    /// The signature is not one that a configured key makes.
+    /// No configured key makes this signature.
     #[error("the signature is wrong")]
     BadSignature {
         /// See [`Refusal`].
         swapped: bool,
     },
-    /// There is none, and the body is no challenge.
+    /// The request has no signature, and the body is no challenge.
     #[error("the signature is missing")]
     MissingSignature {
         /// See [`Refusal`].
@@ -94,13 +95,13 @@ pub enum Refusal {
         /// See [`Refusal`].
         swapped: bool,
     },
-    /// Neither key nor token is configured, so nothing can be authentic.
+    /// Neither key nor token is configured, so no request can be verified.
     #[error("neither encrypt key nor verification token is configured")]
     AuthNotConfigured,
 }
 
 impl Refusal {
-    /// A fixed word for it: in the answer, the log and the metrics.
+    /// Returns the fixed name of the refusal for responses, logs and metrics.
     pub const fn kind(self) -> &'static str {
         match self {
             Self::MalformedJson => "malformed_json",
@@ -115,7 +116,7 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status it is answered with: 400 what is no event, 401 what may be a forgery.
+    /// Returns the HTTP status: 400 if the body is no event, 401 if it may be forged.
     pub const fn status(self) -> u16 {
         match self {
             Self::MalformedJson | Self::PayloadInvalid | Self::DecryptFailed => 400,
@@ -128,7 +129,7 @@ impl Refusal {
         }
     }
 
-    /// What the operator can do about it.
+    /// Returns how the operator can fix the cause. `None` if nothing is known.
     pub const fn hint(self) -> Option<&'static str> {
         match self {
             Self::NotEncrypted { swapped: true }
@@ -163,7 +164,7 @@ impl Refusal {
 }
 
 impl Unverified<'_> {
-    /// Tells whether the request is from the platform, and what it is.
+    /// Verifies that the request is from the platform and returns its content.
     pub fn verify(self, app: &App) -> Result<Verified, Refusal> {
         let body = text(self.body).ok_or(Refusal::MalformedJson)?;
         match (
@@ -197,7 +198,7 @@ impl Unverified<'_> {
         }
     }
 
-    /// Only a challenge passes; whatever else is wrong looks the same from outside.
+    /// Accepts only a challenge. Every other fault gives the same refusal.
     fn unsigned(
         self,
         sealed: &str,
@@ -216,7 +217,7 @@ impl Unverified<'_> {
     }
 }
 
-/// Takes a request of an app without an encrypt key.
+/// Verifies a request to an app without an encrypt key.
 fn verify_plain(body: &str, app: &App) -> Result<Verified, Refusal> {
     let mended = json::mend(body);
     let head = Head::read(&mended).ok_or(Refusal::MalformedJson)?;
@@ -233,7 +234,7 @@ fn verify_plain(body: &str, app: &App) -> Result<Verified, Refusal> {
     head.finish(body)
 }
 
-/// Takes the decrypted body of a signed request.
+/// Reads the decrypted body of a signed request.
 fn open_body(opened: &str, app: &App) -> Result<Verified, Refusal> {
     let body = without_bom(opened);
     let mended = json::mend(body);
@@ -242,7 +243,8 @@ fn open_body(opened: &str, app: &App) -> Result<Verified, Refusal> {
     head.finish(body)
 }
 
-/// The challenge in an unsigned body, if this key decrypts one; an error if its token is wrong.
+/// Returns the challenge of an unsigned body if this key decrypts one. Returns an error if its
+/// token is wrong.
 fn open_challenge(key: &Secret, sealed: &str, app: &App) -> Option<Result<Verified, Refusal>> {
     let opened = cipher::open(key, sealed)?;
     let body = without_bom(&opened);
@@ -250,14 +252,14 @@ fn open_challenge(key: &Secret, sealed: &str, app: &App) -> Option<Result<Verifi
     Some(head.check_tokens(app).and_then(|()| head.finish(body)))
 }
 
-/// Whether one of these decrypts it to a JSON object, and so is the key.
+/// Returns whether one of the keys decrypts the text to a JSON object.
 fn opens(keys: &[Secret], sealed: &str) -> bool {
     keys.iter()
         .filter_map(|key| cipher::open(key, sealed))
         .any(|opened| Head::read(without_bom(&opened)).is_some())
 }
 
-/// The base64 text in `{"encrypt": "…"}`.
+/// Returns the base64 text in `{"encrypt": "…"}`.
 fn sealed(body: &str, app: &App) -> Result<String, Refusal> {
     let head = Head::read(body).ok_or(Refusal::MalformedJson)?;
     match head.encrypt.map(|raw| raw.get()) {
@@ -271,7 +273,7 @@ fn sealed(body: &str, app: &App) -> Result<String, Refusal> {
     }
 }
 
-/// UTF-8 without the byte order mark that some gateways put in front.
+/// Returns the body as UTF-8 without the byte order mark that some gateways add.
 fn text(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(body).ok().map(without_bom)
 }
@@ -280,7 +282,7 @@ fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The members that decide what a body is and whether to believe it.
+/// The members that decide the kind of a body and its authenticity.
 struct Head<'a> {
     encrypt: Raw<'a>,
     kind: Raw<'a>,
@@ -307,7 +309,8 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The tokens that are there; what is no text is one that fits nothing.
+    /// Returns the tokens in the body. A value that is no text becomes a token that matches
+    /// nothing.
     fn tokens(&self) -> impl Iterator<Item = String> {
         let there = [self.token, self.header_token].into_iter().flatten();
         there
@@ -315,7 +318,7 @@ impl<'a> Head<'a> {
             .map(|raw| json::text(Some(raw)).unwrap_or_default())
     }
 
-    /// Every token that is there must be right.
+    /// Checks that every token in the body is right.
     fn check_tokens(&self, app: &App) -> Result<(), Refusal> {
         if app.verification_tokens.is_empty() {
             return Ok(());
@@ -329,7 +332,7 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Whether this is the platform asking whether we are there, in either schema.
+    /// Returns whether the body is a challenge, in either schema.
     fn asks(&self) -> bool {
         json::text(self.kind).as_deref() == Some("url_verification")
     }
@@ -344,7 +347,7 @@ impl<'a> Head<'a> {
             return Ok(Verified::Challenge(challenge));
         }
         if self.encrypt.is_some() && self.header.is_none() {
-            // An envelope in an envelope: nobody sends it, and nothing is decrypted twice.
+            // An envelope inside an envelope is refused because the platform sends none.
             return Err(Refusal::PayloadInvalid);
         }
         Ok(Verified::Envelope(Envelope {
@@ -353,7 +356,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Compares with each, whether or not an earlier one fitted.
+/// Compares with every secret, even after a match, so that the time taken reveals nothing.
 fn matches_any(secrets: &[Secret], given: &str) -> bool {
     secrets
         .iter()

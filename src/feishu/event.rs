@@ -1,6 +1,7 @@
-//! What an envelope says, read liberally: every field is optional, every enumeration open, an id a
-//! text or a number, a list perhaps a single value. Sources: doc "新增应用反馈"
-//! (`feedback.created_v6`), doc "反馈更新" (`feedback.updated_v6`), and the models of the platform's SDKs.
+//! Parses events leniently: every field is optional and every enumeration is open. An id may be a
+//! text or a number, and a list may be a single value. Sources: doc "新增应用反馈"
+//! (`feedback.created_v6`), doc "反馈更新" (`feedback.updated_v6`), and the models of the platform's
+//! SDKs.
 
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
@@ -12,48 +13,48 @@ use crate::model::{
     Private, SourceKind, StatusChange, Timestamp, UserIds, hex,
 };
 
-/// The platform's name of new feedback.
+/// The platform's event type of new feedback.
 pub const CREATED: &str = "application.application.feedback.created_v6";
-/// The platform's name of feedback whose state changed.
+/// The platform's event type of feedback whose status changed.
 pub const UPDATED: &str = "application.application.feedback.updated_v6";
 
-/// An id longer than this is no id; the hash of the body takes its place.
+/// The longest accepted id, in bytes. A longer one is replaced by the hash of the body.
 const ID_BYTES_MAX: usize = 256;
 
-/// Whether a text can be an id. Ids stand in logs, where a line end or an escape sequence in one would
-/// forge a line.
+/// Returns whether a text can be an id. Ids are written to logs, where a line end or an escape
+/// sequence would forge a line.
 fn is_id(text: &str) -> bool {
     text.len() <= ID_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
-/// An authentic event with all that the store needs to know of it.
+/// An authentic event with everything that the store needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The id by which repeats are known.
+    /// The id that identifies repeats.
     pub id: EventId,
-    /// The platform's name of its type; empty if it gives none.
+    /// The platform's event type. Empty if there is none.
     pub event_type: String,
-    /// For new feedback: the app it is about and its id, by which repeats are known as well.
+    /// For new feedback: the id of its app and its own id, which also identifies repeats.
     pub feedback: Option<(String, String)>,
-    /// What it turned out to be.
+    /// The parsed content.
     pub found: Found,
-    /// The decrypted body as it came.
+    /// The decrypted body, unchanged.
     pub body: Private,
 }
 
-/// What an event turned out to be.
+/// The result of parsing an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// One of ours.
+    /// A feedback event.
     Event(Box<Event>),
-    /// Of a type that nobody asked for.
+    /// An event of another type.
     Ignored,
-    /// One of ours by its type, of which nothing can be read; or nothing that has a type at all.
+    /// A feedback event without any readable member, or a body without a type.
     Unreadable,
 }
 
 impl Envelope {
-    /// Reads the envelope as an event that `app` received.
+    /// Parses the envelope as an event that `app` received.
     pub fn into_event(self, app: &App) -> Reading {
         let text = json::mend(self.body.expose());
         let parts = Parts::read(&text);
@@ -82,7 +83,7 @@ impl Envelope {
     }
 }
 
-/// Reads a body that the store kept; `None` if it is not an event of ours, or nothing can be read of it.
+/// Parses a stored body. Returns `None` if it is no feedback event or has no readable member.
 pub fn read_body(body: &str, via: &AppName, timezone: &TimeZone) -> Option<Event> {
     let text = json::mend(body);
     let parts = Parts::read(&text);
@@ -91,24 +92,24 @@ pub fn read_body(body: &str, via: &AppName, timezone: &TimeZone) -> Option<Event
     Some(parts.event(id, via, content))
 }
 
-/// Why a file given to `try` is no event.
+/// Why a file given to `try` is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// It is not a JSON object.
+    /// The text is not a JSON object.
     #[error("it is not a JSON object")]
     Json(#[source] serde_json::Error),
-    /// It is encrypted.
+    /// The event is encrypted.
     #[error("it is encrypted; `try` takes the decrypted event, as `events show` prints it")]
     Encrypted,
-    /// It is an event of another type.
+    /// The event has another type.
     #[error("its type is {0:?}; only {CREATED} and {UPDATED} are read")]
     OtherType(String),
-    /// None of the members that an event has is there.
+    /// The event has none of the known members.
     #[error("it has none of the members of a feedback event")]
     Empty,
 }
 
-/// Reads an event that a person wrote: a whole body, or the object `event` alone.
+/// Parses a handwritten event: a whole body, or only the object `event`.
 pub fn read_sample(sample: &str, via: &AppName, timezone: &TimeZone) -> Result<Event, SampleError> {
     let sample = sample.strip_prefix('\u{feff}').unwrap_or(sample);
     let text = json::mend(sample);
@@ -138,7 +139,7 @@ pub fn read_sample(sample: &str, via: &AppName, timezone: &TimeZone) -> Result<E
     Ok(parts.event(id, via, content))
 }
 
-/// The id of the app that a sample says it was pushed to.
+/// Returns the id of the app that received the sample event.
 pub fn sample_app_id(sample: &str) -> Option<String> {
     let text = json::mend(sample.strip_prefix('\u{feff}').unwrap_or(sample));
     let [header] = json::members(&text, ["header"]).ok()?;
@@ -146,7 +147,7 @@ pub fn sample_app_id(sample: &str) -> Option<String> {
     json::text(app_id)
 }
 
-/// An envelope taken apart.
+/// The parts of an envelope.
 #[derive(Default)]
 struct Parts<'a> {
     is_object: bool,
@@ -158,8 +159,8 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Takes what is there. An event of schema 1.0 has no header; its id is `uuid` and its type
-    /// stands inside `event`. None of ours is.
+    /// Splits an envelope into its parts. An event of schema 1.0 has no header: its id is `uuid`
+    /// and its type is inside `event`. No feedback event has schema 1.0.
     fn read(text: &'a str) -> Self {
         let Ok([header, event, uuid]) = json::members(text, ["header", "event", "uuid"]) else {
             return Self::default();
@@ -195,12 +196,13 @@ impl<'a> Parts<'a> {
         is_ours(&self.event_type)
     }
 
-    /// Members of the object `event`; `None` if it is no object.
+    /// Returns members of the object `event`. `None` if it is no object.
     fn members<const N: usize>(&self, names: [&str; N]) -> Option<[Raw<'a>; N]> {
         json::members(self.event?.get(), names).ok()
     }
 
-    /// What happened; `None` if it is not ours, or says nothing at all.
+    /// Returns the content of a feedback event. `None` for another type, or if no member is
+    /// readable.
     fn content(&self, timezone: &TimeZone) -> Option<Content> {
         match self.event_type.as_str() {
             CREATED => Some(self.feedback(timezone)?)
@@ -266,7 +268,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The platform's id; where there is none the feedback's, else a hash of the body.
+    /// Returns the event's id: the platform's, else the feedback's, else a hash of the body.
     fn id(&self, content: Option<&Content>, body: &str) -> EventId {
         let feedback_id = match content {
             Some(Content::Created(feedback)) => feedback.id.as_deref(),
@@ -312,7 +314,7 @@ fn user_ids(raw: Raw<'_>) -> UserIds {
     }
 }
 
-/// A time like `2022-01-30 11:30:12`, which carries no zone; one that does is taken at its word.
+/// Parses a time like `2022-01-30 11:30:12`, which has no zone. If a zone is given, it is used.
 pub(super) fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
     let text = json::text(raw)?;
     let text = text.trim();
@@ -330,7 +332,7 @@ pub(super) fn time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Timestamp> {
     Some(Timestamp::from_millis(at.as_millisecond()))
 }
 
-/// Seconds, milliseconds or microseconds since 1970, told apart by how many digits they have.
+/// Parses seconds, milliseconds or microseconds since 1970. The number of digits decides the unit.
 fn since_1970(text: &str) -> Option<Timestamp> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -345,13 +347,13 @@ fn since_1970(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(millis))
 }
 
-/// A time that cannot be read, as it was written.
+/// Returns a time that cannot be parsed, unchanged.
 fn unread_time(raw: Raw<'_>, timezone: &TimeZone) -> Option<Private> {
     let text = private(raw)?;
     (time(raw, timezone).is_none() && text.expose().len() <= RAW_TIME_BYTES_MAX).then_some(text)
 }
 
-/// A longer text is no time in any shape.
+/// The longest text that is kept as a time, in bytes.
 const RAW_TIME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! The frames of the long connection: protobuf in binary WebSocket messages. Source: `ws/pbbp2.pb.go`
-//! and `ws/client_message.go` of the platform's Go SDK; its Python and Node SDKs agree on the wire.
+//! The frames of the long connection: protobuf in binary WebSocket messages. Source:
+//! `ws/pbbp2.pb.go` and `ws/client_message.go` of the platform's Go SDK; its Python and Node SDKs
+//! use the same format.
 //!
-//! Control frames keep the connection alive: we ping, the platform's pongs may carry new [`LinkSettings`].
-//! Data frames carry an event, whole or in fragments, and each message is acknowledged by sending its
-//! frame back **whole**, with every header and the required fields even where they are zero: clients
-//! that left something out had every event recorded as failed, and pushed again for hours.
+//! Control frames keep the connection alive: the relay pings, and the platform's pongs may carry
+//! new [`LinkSettings`]. Data frames carry an event, whole or in fragments. A message is
+//! acknowledged by sending its frame back **whole**, with every header and the required fields even
+//! if they are zero. With clients that omitted a part, every event counted as failed and was pushed
+//! again for hours.
 //!
-//! Everything here is pure; the time comes in.
+//! This module does no I/O; the caller passes the time in.
 
 mod assembly;
 mod settings;
@@ -24,52 +26,50 @@ pub use self::assembly::MESSAGE_BYTES_MAX;
 use self::assembly::{Assembly, Joined, Piece};
 pub use self::settings::LinkSettings;
 
-/// `method` of a control frame.
+/// The `method` of a control frame.
 const CONTROL: i32 = 0;
-/// `method` of a data frame.
+/// The `method` of a data frame.
 const DATA: i32 = 1;
 
-/// A name and a value of a frame. Both are required.
+/// A name and a value in a frame. Both are required.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Header {
-    /// The name.
     #[prost(string, required, tag = "1")]
     pub key: String,
-    /// The value.
     #[prost(string, required, tag = "2")]
     pub value: String,
 }
 
-/// One frame, proto2. The required fields are written even when they are zero; optional ones come
-/// back as they came, empty or absent.
+/// One frame, proto2. Required fields are written even if they are zero. Optional fields are sent
+/// back unchanged, empty or absent.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 #[prost(skip_debug)]
 pub struct Frame {
-    /// The platform's number of it.
+    /// The platform's sequence number of the frame.
     #[prost(uint64, required, tag = "1")]
     pub seq_id: u64,
-    /// The platform's id of it, for its logs.
+    /// The platform's log id of the frame.
     #[prost(uint64, required, tag = "2")]
     pub log_id: u64,
-    /// Which of the platform's services it belongs to.
+    /// The platform's service that the frame belongs to.
     #[prost(int32, required, tag = "3")]
     pub service: i32,
     /// 0 control, 1 data.
     #[prost(int32, required, tag = "4")]
     pub method: i32,
-    /// Names and values, in order; of several with one name the first counts.
+    /// Names and values in order. If a name is repeated, its first value counts.
     #[prost(message, repeated, tag = "5")]
     pub headers: Vec<Header>,
-    /// Seen, and of no use to us.
+    /// Sent by the platform; not used.
     #[prost(string, optional, tag = "6")]
     pub payload_encoding: Option<String>,
-    /// Seen, and of no use to us.
+    /// Sent by the platform; not used.
     #[prost(string, optional, tag = "7")]
     pub payload_type: Option<String>,
-    /// What it carries: people's words.
+    /// The payload, which contains personal text.
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub payload: Option<Bytes>,
-    /// A newer form of the log's id.
+    /// The newer form of the log id.
     #[prost(string, optional, tag = "9")]
     pub log_id_new: Option<String>,
 }
@@ -86,17 +86,17 @@ impl fmt::Debug for Frame {
 }
 
 impl Frame {
-    /// Reads a frame; `None` if it is none. Fields of tomorrow are skipped.
+    /// Parses a frame. Returns `None` if the bytes are none. Unknown fields are skipped.
     pub fn read(bytes: Bytes) -> Option<Self> {
         Self::decode(bytes).ok()
     }
 
-    /// The bytes of it.
+    /// Returns the encoded frame.
     pub fn bytes(&self) -> Bytes {
         self.encode_to_vec().into()
     }
 
-    /// The sign of life that we give: at once after connecting, then at each interval.
+    /// Returns a ping frame. The relay sends one directly after connecting, then once per interval.
     pub fn ping(service: i32) -> Self {
         Self {
             service,
@@ -106,7 +106,7 @@ impl Frame {
         }
     }
 
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn header(&self, key: &str) -> Option<&str> {
         let header = self.headers.iter().find(|header| header.key == key)?;
         Some(&header.value)
@@ -114,7 +114,7 @@ impl Frame {
 }
 
 impl Header {
-    /// A header.
+    /// Creates a header.
     pub fn new(key: &str, value: impl Into<String>) -> Self {
         Self {
             key: key.to_owned(),
@@ -123,26 +123,26 @@ impl Header {
     }
 }
 
-/// A message that arrived whole, and the frame that completed it.
+/// A complete message, and the frame that completed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     frame: Frame,
-    /// What it carries: people's words.
+    /// The payload, which contains personal text.
     pub payload: Bytes,
 }
 
-/// Whether what a message carried could be kept.
+/// Whether the payload of a message was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ack {
-    /// It is kept, or will never be of use: not to be sent again. Holds what a callback is answered
-    /// with; `{}` says nothing.
+    /// The message is stored, or will never be of use: the platform must not resend it. Holds the
+    /// response to a callback; `{}` is empty.
     Taken(serde_json::Value),
-    /// It could not be kept: to be sent again.
+    /// The message could not be stored: the platform must resend it.
     Failed,
 }
 
 impl Ack {
-    /// The code that says so: 200 and 500, as in HTTP.
+    /// Returns the code of the acknowledgement: 200 or 500, as in HTTP.
     pub const fn code(&self) -> u16 {
         match self {
             Self::Taken(_) => 200,
@@ -153,7 +153,7 @@ impl Ack {
     fn payload(&self) -> String {
         match self {
             Self::Taken(answer) if answer.as_object().is_none_or(|said| !said.is_empty()) => {
-                // As text: an array of numbers, which is what bytes become in JSON, is not understood.
+                // Encoded as text because the platform does not accept an array of numbers.
                 let data = STANDARD.encode(answer.to_string());
                 format!("{{\"code\":200,\"data\":\"{data}\"}}")
             }
@@ -163,7 +163,7 @@ impl Ack {
 }
 
 impl Message {
-    /// The frame to send back: the one that came, with how long it took and what came of it.
+    /// Returns the frame to send back: the received one with the elapsed time and the result.
     pub fn acknowledge(self, ack: &Ack, took: Duration) -> Frame {
         let mut frame = self.frame;
         let took_ms = took.as_millis().to_string();
@@ -172,29 +172,29 @@ impl Message {
         frame
     }
 
-    /// The platform's id of this push.
+    /// Returns the platform's id of this push.
     pub fn id(&self) -> Option<&str> {
         self.frame.header("message_id")
     }
 }
 
-/// What a frame from the platform is to us.
+/// The meaning of a received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// The answer to a ping; what it carries may be new [`LinkSettings`].
+    /// The answer to a ping; its payload may hold new [`LinkSettings`].
     Pong(Bytes),
     /// An event or a callback.
     Event(Message),
-    /// Of a type that nobody asked for. Acknowledged, or it comes again.
+    /// A message of another type. It is acknowledged because the platform would resend it.
     Unknown(Message),
-    /// A click on a card in a form that no client answers: the app's callbacks do not go over the
-    /// long connection yet. Source: `oapi-sdk-python#126`.
+    /// A card click in a format that no client can answer: the app's callbacks are not switched to
+    /// the long connection yet. Source: `oapi-sdk-python#126`.
     Card,
-    /// Part of a message that is not whole yet, or was before.
+    /// Part of an incomplete message, or a repeat of a completed one.
     Fragment,
-    /// Nothing that we have use for. Says what, as a fixed word.
+    /// A frame that the relay does not use. Holds the reason as a fixed text.
     Ignored(&'static str),
-    /// Nothing that can be taken or answered. Says why, as a fixed word.
+    /// A frame that can be neither read nor answered. Holds the reason as a fixed text.
     Refused(&'static str),
 }
 
@@ -205,7 +205,7 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// What a binary message is.
+    /// Parses a binary message.
     pub fn read(&mut self, bytes: Bytes, now: Instant) -> Received {
         let Some(frame) = Frame::read(bytes) else {
             return Received::Refused("not_a_frame");
@@ -250,13 +250,15 @@ impl FrameReader {
         }
     }
 
-    /// A message that came in fragments could not be kept: if it comes again, it is no repeat.
+    /// Forgets a fragmented message that could not be stored, so that a resend does not count as a
+    /// repeat.
     pub fn forget(&mut self, message_id: &str) {
         self.assembly.forget(message_id);
     }
 }
 
-/// Which fragment of how many; without the headers, the only one. `None` if that cannot be.
+/// Returns the number of the fragment and the total; without the headers, the only one. `None` if
+/// the numbers are impossible.
 fn place(frame: &Frame) -> Option<(usize, usize)> {
     let number = |key: &str, absent: usize| match frame.header(key) {
         None => Some(absent),

@@ -1,8 +1,8 @@
-//! Reading JSON that others wrote: any member may be missing, null, of the wrong type, or there twice.
+//! Reads JSON of other programs: any member may be missing, null, of the wrong type, or repeated.
 //!
-//! Objects are taken apart into raw text, member by member, so that one odd value spoils nothing
-//! else and a number keeps every digit. Nothing here recurses: what is nested under an unknown
-//! member is skipped over, however deep it goes.
+//! Objects are split into raw text, member by member, so one odd value affects no other and numbers
+//! keep every digit. Nothing here recurses: the value of an unknown member is skipped, however deep
+//! it is nested.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A member's value as it is written; `None` if it is absent or null.
+/// A member's raw value; `None` if it is absent or null.
 pub(super) type Raw<'a> = Option<&'a RawValue>;
 
-/// The members of the object in `text` that have these names; of several with one name the last.
-/// An error if the text is anything but one JSON object.
+/// Returns the named members of the object in `text`; if a name is repeated, its last value.
+/// Returns an error if the text is not one JSON object.
 pub(super) fn members<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
@@ -28,7 +28,7 @@ pub(super) fn members<'a, const N: usize>(
 
 struct Members<'n, const N: usize>(&'n [&'n str; N]);
 
-/// A member's name, copied only where it holds an escape.
+/// A member's name, copied only if it contains an escape.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -60,7 +60,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// The text of a string that is not empty, or the digits of a number.
+/// Returns the text of a non-empty string, or the digits of a number.
 pub(super) fn text(raw: Raw<'_>) -> Option<String> {
     let raw = raw?.get();
     match raw.as_bytes().first()? {
@@ -72,17 +72,18 @@ pub(super) fn text(raw: Raw<'_>) -> Option<String> {
     }
 }
 
-/// Digits of a code that is kept as its text.
+/// The longest code that is kept as text, in bytes.
 const ODD_CODE_BYTES_MAX: usize = 64;
 
-/// A whole number, written as a number or as a string.
+/// Returns a whole number, written as a number or as a string.
 pub(super) fn code(raw: Raw<'_>) -> Option<i64> {
     let text = text(raw)?;
     let text = text.trim();
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
-/// The digits of a number that no [`code`] can hold: of so many that it is beyond 64 bits, or no whole one.
+/// Returns the digits of a number that [`code`] cannot return: beyond 64 bits, or not a whole
+/// number.
 pub(super) fn odd_code(raw: Raw<'_>) -> Option<String> {
     let text = text(raw)?;
     let text = text.trim();
@@ -93,7 +94,7 @@ pub(super) fn odd_code(raw: Raw<'_>) -> Option<String> {
     (code(raw).is_none() && is_number && text.len() <= ODD_CODE_BYTES_MAX).then(|| text.to_owned())
 }
 
-/// All such numbers of an array, or the one that stands in its place.
+/// Returns all such numbers of an array, or of a single value.
 pub(super) fn odd_codes(raw: Raw<'_>) -> Vec<String> {
     let elements = elements(raw).into_iter();
     elements
@@ -101,7 +102,7 @@ pub(super) fn odd_codes(raw: Raw<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The elements of an array; a value that is no array is its own only element.
+/// Returns the elements of an array. Any other value is its own only element.
 pub(super) fn elements(raw: Raw<'_>) -> Vec<&RawValue> {
     let Some(raw) = raw else { return Vec::new() };
     if raw.get().starts_with('[') {
@@ -111,7 +112,7 @@ pub(super) fn elements(raw: Raw<'_>) -> Vec<&RawValue> {
     }
 }
 
-/// Every whole number of an array, or the one that stands in its place.
+/// Returns every whole number of an array, or of a single value.
 pub(super) fn codes(raw: Raw<'_>) -> Vec<i64> {
     elements(raw)
         .into_iter()
@@ -119,7 +120,7 @@ pub(super) fn codes(raw: Raw<'_>) -> Vec<i64> {
         .collect()
 }
 
-/// Every text of an array, or the one that stands in its place.
+/// Returns every text of an array, or of a single value.
 pub(super) fn texts(raw: Raw<'_>) -> Vec<String> {
     elements(raw)
         .into_iter()
@@ -127,8 +128,8 @@ pub(super) fn texts(raw: Raw<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Puts U+FFFD in the place of each half of a surrogate pair (`\ud83d` without `\ude00` behind it).
-/// The platform's own SDKs let them pass; a strict parser refuses the whole text for one of them.
+/// Replaces each unpaired surrogate (`\ud83d` without `\ude00` after it) by U+FFFD. The platform's
+/// own SDKs let them pass, but a strict parser would refuse the whole text.
 pub(super) fn mend(text: &str) -> Cow<'_, str> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Cow::Borrowed(text);
@@ -142,7 +143,7 @@ pub(super) fn mend(text: &str) -> Cow<'_, str> {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (escape.get(..12), 12),
             (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
             (Some(_), _) => (escape.get(..6), 6),
-            // `\n`, `\\`, or what the parser will complain of.
+            // `\n`, `\\`, or an invalid escape, which the parser reports.
             (None, _) => (escape.get(..2), 2),
         };
         mended.push_str(kept.unwrap_or(escape));
@@ -155,7 +156,7 @@ pub(super) fn mend(text: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The code unit of the escape `\uXXXX` that begins at `at`.
+/// Returns the code unit of the escape `\uXXXX` at `at`.
 fn unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
     u16::from_str_radix(digits, 16).ok()
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_two_members_counts_and_null_is_absent() {
+    fn last_repeated_member_counts_and_null_is_absent() {
         let [a, b, c] = members(
             r#"{"a":1,"a":"x","b":2,"b":null,"\u0063":[]}"#,
             ["a", "b", "c"],
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_replaced_and_all_else_stays() {
+    fn half_surrogate_pair_is_replaced() {
         for (given, mended) in [
             (r"a\ud83d b", r"a\ufffd b"),
             (r"\ud83d\ude00", r"\ud83d\ude00"),
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_levels_under_an_unknown_member_are_skipped() {
+    fn deeply_nested_unknown_member_is_skipped() {
         let deep = format!(
             "{{\"x\":{}{},\"a\":1}}",
             "[".repeat(100_000),

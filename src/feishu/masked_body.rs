@@ -1,4 +1,4 @@
-//! A kept body for people to look at: the verification token in it is a secret.
+//! Stored bodies for display. The verification token in a body is a secret and is masked.
 
 use serde_json::Value;
 
@@ -6,9 +6,9 @@ use super::json::{self, Raw};
 
 const MASKED: &str = "‹masked›";
 
-/// The body with the value of every `token` masked. What a strict parser refuses (half a surrogate pair,
-/// a great depth) is a string of the text as it came; the platform puts a token at the top and into
-/// `header` only, so it is masked in such a text too.
+/// Returns the body with the value of every `token` masked. A body that a strict parser refuses
+/// (half a surrogate pair, too deep) becomes a JSON string of its text. The token is masked there
+/// too, at the top level and in `header`, where the platform sends it.
 pub fn shown_body(body: &str) -> Value {
     match serde_json::from_str(body) {
         Ok(mut value) => {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_strict_json_shows_no_token_either() {
+    fn token_is_masked_in_body_that_is_not_strict_json() {
         let half = r#"{"header":{"token":"v-secret"},"event":{"description":"half \ud83d"}}"#;
         let shown = half.replace("v-secret", MASKED);
         assert_eq!(shown_body(half), Value::from(shown));

@@ -1,11 +1,11 @@
-//! The platform's protocol, as Feishu and Lark speak it: signatures, encryption, envelopes, events,
-//! and calls to the open API. Pure but for [`client`].
+//! The Feishu and Lark protocol: signatures, encryption, envelopes, events and calls to the open
+//! API. Only [`client`] does I/O.
 //!
-//! Bytes from outside are an [`Unverified`]; only [`Unverified::verify`] makes an [`Envelope`] of them,
-//! and only that becomes an event. What is wrong with bytes is a [`Refusal`] and an error to the sender;
-//! what is odd in an authentic event is read as far as it goes and never refused, for the platform
-//! would only send it again. Over a long connection events come in [`frame`]s instead, and the connection
-//! is what is authentic.
+//! Bytes from outside are an [`Unverified`]. Only [`Unverified::verify`] turns them into an
+//! [`Envelope`], and only an envelope becomes an event. Invalid bytes give a [`Refusal`], which the
+//! sender receives as an error. Odd values in an authentic event never cause a refusal, because the
+//! platform would only resend the event. They are read as far as possible. Over a long connection
+//! events arrive in [`frame`]s; there the connection itself is authenticated.
 
 pub mod app;
 mod card_action;

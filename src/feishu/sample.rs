@@ -1,4 +1,4 @@
-//! Events that a person wrote or changed: what the fields of a feedback event are called, and values laid over them.
+//! Sample events for tests: the field names of a feedback event, and replacement of their values.
 
 use serde_json::{Map, Value};
 
@@ -35,7 +35,7 @@ pub const UPDATED_FIELDS: &[&str] = &[
 /// The ids in `user_id` and `operator_id`.
 pub const USER_FIELDS: &[&str] = &["open_id", "union_id", "user_id"];
 
-/// The pages of the samples that `events sample` prints.
+/// The pages in the samples that `events sample` prints.
 pub const SAMPLE_PAGES: &[&str] = &[
     "https://help.example.com/",
     "https://help.example.com/chat",
@@ -49,8 +49,8 @@ pub const SAMPLE_PAGES: &[&str] = &[
     "pages/store/select",
 ];
 
-/// The sample with these values over the fields of its event: a whole body, or the object `event` alone.
-/// Tables are laid over tables; everything else takes the place of what was there.
+/// Returns the sample with the given values in its event. The sample is a whole body, or the object
+/// `event` alone. Tables are merged; any other value replaces the old one.
 ///
 /// # Errors
 ///
@@ -65,7 +65,8 @@ pub fn sample_with(sample: &str, with: &Map<String, Value>) -> Result<String, Sa
     Ok(Value::Object(whole).to_string())
 }
 
-/// The sample as if it happened at `now`: its times keep their distances. Everything else stays as it is written.
+/// Returns the sample as if it happened at `now`. Its times keep their distances; the rest is
+/// unchanged.
 pub fn sample_at(sample: &str, now: Timestamp) -> String {
     let created = member(sample, "create_time").and_then(|text| text.parse::<i64>().ok());
     let Some(created) = created else {
@@ -80,7 +81,7 @@ pub fn sample_at(sample: &str, now: Timestamp) -> String {
         let Some(written) = member(sample, field) else {
             continue;
         };
-        // The platform's times carry no offset, so the shift is all that is needed.
+        // The platform's times carry no offset, so shifting them is enough.
         let Ok(then) = jiff::civil::DateTime::strptime(TIME, written) else {
             continue;
         };
@@ -93,10 +94,10 @@ pub fn sample_at(sample: &str, now: Timestamp) -> String {
     text
 }
 
-/// How the platform writes a time.
+/// The platform's time format.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
 
-/// The text of a member of a sample, which is written on a line of its own.
+/// Returns the text of a sample's member. Each member is on a line of its own.
 fn member<'a>(sample: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = sample.split_once(&format!("\"{name}\": \""))?;
     rest.split('"').next()
@@ -106,7 +107,7 @@ fn lay_over(event: &mut Map<String, Value>, with: &Map<String, Value>) {
     for (key, value) in with {
         match (event.get_mut(key), value) {
             (Some(Value::Object(inner)), Value::Object(with)) => {
-                // Ids of a person: one more level, and none below it.
+                // The ids of a person: one more level, and none below it.
                 inner.extend(with.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
             _ => {
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_the_places_of_fields_and_the_rest_stays() {
+    fn values_replace_fields_and_other_fields_stay() {
         let event = json!({ "source": 1, "user_id": { "open_id": "ou_1", "user_id": "u" } });
         let with = json!({ "source": 2, "user_id": { "open_id": "ou_2" }, "contact": "x" });
         let wanted = json!({
@@ -154,9 +155,9 @@ mod tests {
         assert_eq!(sample_at("{}", now), "{}");
     }
 
-    /// A field that the reader does not know would be an event without anything in it.
+    /// A field that the parser does not know would give an empty event.
     #[test]
-    fn every_field_is_one_that_is_read() {
+    fn every_listed_field_is_parsed() {
         let read = |event: Value| {
             let text = json!({ "event": event }).to_string();
             read_sample(&text, &AppName::new("shop"), &jiff::tz::TimeZone::UTC)

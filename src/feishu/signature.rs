@@ -1,22 +1,22 @@
-//! The signature of an event: lower-case hex of `SHA-256(timestamp ‖ nonce ‖ encrypt key ‖ body)`, over
-//! the bytes as they came. Source: doc "Configure Encrypt Key", and the platform's own SDKs.
+//! The signature of an event: lower-case hex of `SHA-256(timestamp ‖ nonce ‖ encrypt key ‖ body)`,
+//! over the bytes as received. Source: doc "Configure Encrypt Key", and the platform's own SDKs.
 //!
-//! The age of the timestamp is not limited: a resend six hours later may carry the old one, and a
-//! repeat is known by its id anyway.
+//! The age of the timestamp is not limited, because a resend six hours later may carry the old one.
+//! Repeats are detected by their id anyway.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::model::{Secret, hex};
 
-/// The header that holds the signature.
+/// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "x-lark-signature";
-/// The header that holds the time of signing: text that is hashed as it is.
+/// The header with the signing time. Its text is hashed unchanged.
 pub const TIMESTAMP_HEADER: &str = "x-lark-request-timestamp";
-/// The header that holds the nonce.
+/// The header with the nonce.
 pub const NONCE_HEADER: &str = "x-lark-request-nonce";
 
-/// The three headers that sign a request, as they came.
+/// The three signature headers of a request, unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignatureHeaders<'a> {
     /// [`TIMESTAMP_HEADER`].
@@ -27,8 +27,8 @@ pub struct SignatureHeaders<'a> {
     pub signature: Option<&'a [u8]>,
 }
 
-/// Headers of which none is missing or empty. Some SDKs read a missing one as "" and so accept a
-/// signature over less than they think.
+/// Signature headers, none missing or empty. Some SDKs read a missing one as "" and so accept a
+/// signature over fewer parts.
 #[derive(Clone, Copy)]
 pub(super) struct Signed<'a> {
     timestamp: &'a [u8],
@@ -48,7 +48,7 @@ impl<'a> SignatureHeaders<'a> {
 }
 
 impl Signed<'_> {
-    /// The key that made this signature of `body`.
+    /// Returns the key that made this signature of `body`. `None` if no key did.
     pub(super) fn key<'k>(self, keys: &'k [Secret], body: &[u8]) -> Option<&'k Secret> {
         keys.iter().find(|key| {
             let expected = sign(self.timestamp, self.nonce, key, body);
@@ -57,7 +57,7 @@ impl Signed<'_> {
     }
 }
 
-/// The signature of `body`.
+/// Returns the signature of `body`.
 pub fn sign(timestamp: &[u8], nonce: &[u8], key: &Secret, body: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(timestamp);

@@ -1,10 +1,11 @@
-//! Which addresses are the public Internet's.
+//! Tells public Internet addresses from special ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The IPv4 ranges that are not globally reachable: IANA's special-purpose registry, plus 6to4 relays
-/// (`192.88.99.0/24`, deprecated) and multicast. `192.0.0.0/24` is blocked whole although IANA calls two
-/// of its addresses global: no image lives there, and clouds put metadata services into it.
+/// The IPv4 ranges that are not globally reachable: IANA's special-purpose registry, plus 6to4
+/// relays (`192.88.99.0/24`, deprecated) and multicast. `192.0.0.0/24` is blocked completely
+/// although IANA calls two of its addresses global. No image is hosted there, and clouds use the
+/// range for metadata services.
 const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -23,8 +24,8 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// The ranges within `2000::/3` that are not globally reachable. `2001::/23`, IETF protocol assignments
-/// with Teredo among them, is blocked whole for the same reason as `192.0.0.0/24`.
+/// The ranges within `2000::/3` that are not globally reachable. `2001::/23` (IETF protocol
+/// assignments, including Teredo) is blocked completely for the same reason as `192.0.0.0/24`.
 const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -32,12 +33,13 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// All that IANA has given out as global unicast. Everything outside is special: loopback, mapped,
-/// compatible and NAT64 forms of IPv4 addresses, unique local, link-local and site-local addresses, multicast.
+/// The range that IANA assigns as global unicast. Everything outside is special: loopback, mapped,
+/// compatible and NAT64 forms of IPv4 addresses, unique local, link-local and site-local addresses,
+/// multicast.
 const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Whether an address is one of the public Internet's. Source: IANA's special-purpose address
-/// registries; stricter than they are where a form can carry another address inside.
+/// Returns whether an address is public. Source: IANA's special-purpose address registries. The
+/// check is stricter where an address can contain another one.
 pub fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !SPECIAL_V4.iter().any(|range| within_v4(v4, *range)),
@@ -63,7 +65,7 @@ mod tests {
         is_global(text.parse().unwrap_or_else(|_| panic!("{text}")))
     }
 
-    /// First and last address of every special range, and the public neighbours before and behind.
+    /// The first and last address of every special range, and its public neighbours.
     const RANGES: &[[&str; 4]] = &[
         ["0.0.0.0", "0.255.255.255", "", "1.0.0.0"],
         ["10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"],
@@ -163,7 +165,7 @@ mod tests {
     ];
 
     #[test]
-    fn special_ranges_end_where_the_registries_say() {
+    fn special_ranges_match_registries() {
         for [first, last, before, after] in RANGES {
             assert!(!global(first), "{first}");
             assert!(!global(last), "{last}");
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_that_carries_or_hides_another_address_is_special() {
+    fn addresses_that_embed_another_are_special() {
         for text in [
             "::1",
             "::ffff:127.0.0.1",
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_internet_is_reachable() {
+    fn public_addresses_are_global() {
         for text in [
             "1.1.1.1",
             "8.8.8.8",

@@ -1,4 +1,4 @@
-//! The machine's CA certificates: only what speaks HTTPS needs them.
+//! The machine's CA certificates, which only HTTPS needs.
 
 use std::sync::Once;
 
@@ -6,18 +6,19 @@ use reqwest::ClientBuilder;
 
 use super::{ClientError, chain};
 
-/// What to do where the machine has none.
+/// What the operator must do if the machine has no certificates.
 pub const NO_CERTIFICATES: &str = "no CA certificates were found on this machine: install the package `ca-certificates`, \
-     or name a bundle in SSL_CERT_FILE; then start the relay anew";
+     or name a bundle in SSL_CERT_FILE; then restart the relay";
 
-/// A client, and whether it can speak HTTPS.
+/// A client, and whether it supports HTTPS.
 #[derive(Clone, Debug)]
 pub(super) struct Built {
     pub(super) client: reqwest::Client,
     pub(super) speaks_https: bool,
 }
 
-/// Builds a client. Where the machine has no certificates, it is one that trusts nobody: plain HTTP works.
+/// Builds a client. Without certificates on the machine the client trusts nobody, so only plain
+/// HTTP works.
 pub(super) fn build(builder: impl Fn() -> ClientBuilder) -> Result<Built, ClientError> {
     let first = match builder().build() {
         Ok(client) => {
@@ -38,15 +39,15 @@ pub(super) fn build(builder: impl Fn() -> ClientBuilder) -> Result<Built, Client
                 speaks_https: false,
             })
         }
-        // Another fault than the certificates'.
+        // The certificates are not the cause.
         Err(_again) => Err(ClientError(chain(&first.without_url()))),
     }
 }
 
-/// Whether HTTPS can be spoken on this machine.
+/// Returns whether HTTPS works on this machine.
 ///
 /// # Errors
-/// No client can be made at all.
+/// No client can be created at all.
 pub fn has_certificates() -> Result<bool, ClientError> {
     build(reqwest::Client::builder).map(|built| built.speaks_https)
 }

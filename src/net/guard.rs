@@ -1,14 +1,14 @@
-//! The client for addresses that came with an event. Whoever can leave feedback can have them
-//! fetched, so they reach nothing but allowed hosts on public addresses.
+//! The client for addresses from events. Anyone who can leave feedback can make the relay fetch an
+//! address. So the client reaches only allowed hosts on public addresses.
 //!
-//! Two checks are needed. A literal address in a URL never comes by the resolver, so it is looked at
-//! where the URL is parsed (which also turns `2130706433` and `0x7f.1` into what they mean). A name is
-//! looked at when it is resolved, inside the client's own resolver, which hands on allowed addresses
-//! only: the address that was checked is the one that is connected to, whatever the name says a moment
-//! later. Redirects are followed by hand, each hop checked like the first URL.
+//! Two checks are needed. A literal address in a URL never passes the resolver, so it is checked
+//! when the URL is parsed. Parsing also converts `2130706433` and `0x7f.1`. A name is checked in
+//! the client's own resolver, which returns only allowed addresses. The client connects to exactly
+//! the checked address, even if the name changes a moment later. Redirects are followed one by one,
+//! and each target is checked like the first URL.
 //!
-//! Behind a proxy the second check is the proxy's: it resolves the name, and nobody here sees to what. The
-//! list of hosts, literal addresses and redirects are checked all the same.
+//! Behind a proxy the second check is up to the proxy, because it resolves the name. The allowed
+//! hosts, literal addresses and redirects are still checked.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -24,84 +24,84 @@ use super::resolver::Resolver;
 use super::{CONNECT_TIMEOUT, ClientError, NetError, Proxies, by_proxies, classify, is_global};
 use crate::model::Private;
 
-/// How long fetching may take in all, redirects included.
+/// The time limit of a fetch, redirects included.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many redirects are followed.
+/// The largest number of redirects that are followed.
 const REDIRECTS_MAX: usize = 3;
-/// Bodies up to this size are read freely; larger ones share [`LARGE_KIB`].
+/// Bodies up to this size need no permit; larger ones share [`LARGE_KIB`].
 const SMALL_BYTES_MAX: usize = 1 << 20;
-/// How much memory all large bodies together may take, in KiB.
+/// The memory for all large bodies together, in KiB.
 const LARGE_KIB: u32 = 40 * 1024;
-/// The longest name of the domain name system.
+/// The longest host name in DNS, in bytes.
 const HOST_BYTES_MAX: usize = 253;
 
-/// What may be reached.
+/// The addresses that may be reached.
 #[derive(Clone, Copy, Debug)]
 pub struct GuardPolicy<'a> {
-    /// Hosts: names, or `*.` and a name for any depth below it.
+    /// Allowed hosts: a name, or `*.` and a name for any depth below it.
     pub allow_hosts: &'a [String],
     /// Whether private addresses and plain http are allowed as well.
     pub allow_private_addresses: bool,
-    /// Whether a large body has all the room for large ones to itself.
+    /// Whether a large body reserves all memory for large bodies.
     pub alone: bool,
 }
 
-/// No (whole) answer came from an address that an event named. The reasons are fit for a log; hosts
-/// are ASCII, as the address has them.
+/// Why an address from an event could not be fetched. The reasons are safe to log; hosts are ASCII,
+/// as in the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
-    /// The host is none of those allowed.
+    /// The host is not allowed.
     #[error("host {host} is not allowed")]
     HostRefused {
-        /// Which.
+        /// The refused host.
         host: String,
     },
-    /// The host is, or has only, addresses that are not public.
+    /// The host is not public, or resolves only to addresses that are not.
     #[error("host {host} is on an internal address")]
     AddressRefused {
-        /// Which.
+        /// The refused host.
         host: String,
     },
-    /// The address will never be fetched.
+    /// The address can never be fetched. Holds the reason.
     #[error("address refused: {0}")]
     UrlRefused(&'static str),
-    /// The host could not be reached, or its answer was lost.
+    /// The host could not be reached, or its response was lost.
     #[error(transparent)]
     Net(NetError),
-    /// There is more than was to be read.
+    /// The body exceeds the size limit.
     #[error("larger than {bytes_max} bytes")]
     TooLarge {
-        /// The cap.
+        /// The size limit in bytes.
         bytes_max: usize,
     },
 }
 
-/// A client for addresses that came with an event: GET only, https, no cookies, no referer,
-/// nothing decompressed. Clones share its connections.
+/// A client for addresses from events: GET only, https, no cookies, no referer, no decompression.
+/// Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct GuardedClient {
     public: Built,
     anywhere: Built,
-    /// By a proxy, with the hosts that go by none.
+    /// The client that uses the proxy. `None` without a proxy.
     by_proxy: Option<Built>,
     proxies: Proxies,
-    /// What large bodies may still take, in KiB.
+    /// The memory that is left for large bodies, in KiB.
     large: Arc<Semaphore>,
 }
 
-/// What was fetched.
+/// A fetched resource.
 #[derive(Debug)]
 pub struct Fetched {
     /// The HTTP status.
     pub status: u16,
     /// The whole body.
     pub body: Bytes,
-    /// Its place in memory, to be held for as long as the body is.
+    /// The memory permit of the body, to be kept as long as the body.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl GuardedClient {
-    /// A client that goes out by these proxies.
+    /// Creates a client that uses these proxies.
     pub fn new(proxies: &Proxies) -> Result<Self, ClientError> {
         let guard = |allow_private| Guard { allow_private };
         let by_proxy = by_proxies(proxies).transpose();
@@ -117,7 +117,7 @@ impl GuardedClient {
         })
     }
 
-    /// Fetches what is at `url`, at most `bytes_max` of it. Any status but a redirect is an answer.
+    /// Fetches `url`, at most `bytes_max` bytes. Any status except a redirect is a result.
     pub async fn get(
         &self,
         url: &Private,
@@ -177,7 +177,7 @@ impl GuardedClient {
         })
     }
 
-    /// Reads the body of an answer, unless it is too large.
+    /// Reads the body of a response unless it is too large.
     async fn whole(
         &self,
         mut response: reqwest::Response,
@@ -187,7 +187,7 @@ impl GuardedClient {
         let too_large = GuardError::TooLarge { bytes_max };
         let status = response.status().as_u16();
         if status != 200 {
-            // What an error page says is of no interest; its status is.
+            // Only the status of an error page matters, so its body is not read.
             return Ok(Fetched {
                 status,
                 body: Bytes::new(),
@@ -219,7 +219,7 @@ impl GuardedClient {
         })
     }
 
-    /// Waits for room for a large body, at most for as long as fetching may take.
+    /// Waits for memory for a large body, at most as long as a fetch may take.
     async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, GuardError> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(LARGE_KIB);
         let room = Arc::clone(&self.large).acquire_many_owned(kib.min(LARGE_KIB));
@@ -232,7 +232,7 @@ fn lost(error: reqwest::Error) -> GuardError {
     GuardError::Net(classify(error))
 }
 
-/// A client by `proxy`, or none, that finds addresses with `resolver`.
+/// Creates a client with `proxy`, or without one, that resolves names with `resolver`.
 fn client<R: Resolve + 'static>(
     proxy: Option<&reqwest::Proxy>,
     resolver: impl Fn() -> R,
@@ -253,7 +253,7 @@ fn client<R: Resolve + 'static>(
     })
 }
 
-/// Where a redirect leads; `None` if the response is none.
+/// Returns the target of a redirect. `None` if the response is none.
 fn redirect(from: &Url, response: &reqwest::Response) -> Result<Option<Url>, GuardError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -267,7 +267,7 @@ fn redirect(from: &Url, response: &reqwest::Response) -> Result<Option<Url>, Gua
         .ok_or(GuardError::UrlRefused("redirected to no URL"))
 }
 
-/// Everything that can be said about a URL before its name is resolved.
+/// Checks everything about a URL that is known before its name is resolved.
 fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
     match url.scheme() {
         "https" => {}
@@ -302,9 +302,10 @@ fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
     }
 }
 
-/// The host of an image's address with its port, unless that is the usual one; `?` of what is no address.
+/// Returns the host of an image's address, with the port if it is not the default. Returns `?` for
+/// an invalid address.
 pub fn host_of(url: &str) -> String {
-    // The part before the path is enough, and an event may have twenty long addresses.
+    // Only the part before the path is parsed because an event may have twenty long addresses.
     let short = url.split_once("://").and_then(|(scheme, rest)| {
         let authority = rest.split(['/', '?', '#', '\\']).next()?;
         Url::parse(&format!("{scheme}://{authority}")).ok()
@@ -321,8 +322,8 @@ pub fn host_of(url: &str) -> String {
     }
 }
 
-/// Whether `host`, as a parsed URL shows it, is what `pattern` allows: the same name, or any depth
-/// below it after `*.`. A pattern that is no host name allows nothing.
+/// Returns whether `pattern` allows `host`, given as in a parsed URL. A pattern is a name, or `*.`
+/// and a name for any depth below it. An invalid pattern allows nothing.
 pub fn host_matches(pattern: &str, host: &str) -> bool {
     let (below, name) = match pattern.strip_prefix("*.") {
         Some(name) => (true, name),
@@ -343,13 +344,13 @@ pub fn host_matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-/// Resolves names and hands on allowed addresses only.
+/// Resolves names and returns only allowed addresses.
 #[derive(Clone, Copy, Debug)]
 struct Guard {
     allow_private: bool,
 }
 
-/// A name has addresses, and none that may be reached.
+/// A name has addresses, but none of them is allowed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the name has internal addresses only")]
 struct InternalOnly;
@@ -381,7 +382,7 @@ impl Resolve for Guard {
     }
 }
 
-/// Whether it was our own resolver that refused.
+/// Returns whether the guard's own resolver refused the name.
 fn caused_by_guard(error: &reqwest::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -1,10 +1,9 @@
-//! The only door to the network: every request leaves through an [`HttpClient`], with time limits, a
-//! cap on what is read of the answer, no redirects, no proxy but one that is configured, and errors
-//! that never show a URL.
+//! All network access. Every request uses an [`HttpClient`]. It limits times and the response size,
+//! follows no redirects, and uses only the configured proxy. Its errors never show a URL.
 //!
-//! There are two: one for addresses that the operator typed ([`HttpClient::trusted`]), and one for
-//! addresses that came with an event ([`GuardedClient`]), which reaches allowed hosts on public
-//! addresses only. A [`WebSocket`] begins as a request of the first kind and so goes the same way.
+//! There are two clients. [`HttpClient::trusted`] is for addresses that the operator set.
+//! [`GuardedClient`] is for addresses from events: it reaches only allowed hosts on public
+//! addresses. A [`WebSocket`] starts as a request of the trusted client.
 
 mod address;
 mod certificates;
@@ -33,14 +32,14 @@ use bytes::Bytes;
 use crate::model::{Secret, Timestamp};
 use resolver::Resolver;
 
-/// How much of an answer to a message is read.
+/// The largest part of a message's response that is read, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// How many lines of headers an answer may have. Beyond the library's own hundred an answer that came would
-/// be taken for lost.
+/// The largest number of header lines in a response. With the library's limit of 100, some
+/// responses would count as lost.
 const HEADERS_MAX: usize = 1024;
-/// How long the body of an answer may take whose head says all there is to know.
+/// The time limit of a response body if the head decides everything.
 const IDLE_BODY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long connecting may take.
+/// The time limit of connecting.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An HTTP client with limits. Clones share its connections.
@@ -50,73 +49,65 @@ pub struct HttpClient {
     speaks_https: bool,
 }
 
-/// What a request asks for.
+/// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// To read.
     Get,
-    /// To read all but the body.
     Head,
-    /// To take what is sent.
     Post,
-    /// To change a part.
     Patch,
-    /// To replace the whole.
     Put,
 }
 
 /// A request.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// What for.
     pub method: Method,
-    /// Where to. May be a secret itself.
+    /// The URL, which may be a secret itself.
     pub url: &'a Secret,
     /// Header names and values.
     pub headers: Vec<(String, Secret)>,
-    /// What is sent.
     pub body: Body,
-    /// How long the whole exchange may take.
+    /// The time limit of the whole exchange.
     pub timeout: Duration,
 }
 
-/// What is sent with a request. A clone shares the bytes.
+/// A request body. A clone shares the bytes.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// Nothing.
     Empty,
-    /// Bytes of the type that a `content-type` header among the request's says.
+    /// Bytes; the request's `content-type` header gives their type.
     Bytes(Bytes),
     /// A form with text fields and one file.
     Multipart {
-        /// Names and values.
+        /// Names and values of the text fields.
         fields: Vec<(&'static str, String)>,
         /// The name of the file's field.
         file_field: &'static str,
-        /// The file's own name, which receivers demand.
+        /// The file name, which receivers require.
         file_name: String,
-        /// Its media type.
+        /// The file's media type.
         file_type: &'static str,
-        /// Its bytes.
+        /// The file's content.
         file: Bytes,
     },
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, at most the cap.
+    /// The body, cut at the size limit.
     pub body: Bytes,
-    /// Whether there was more of it.
+    /// Whether the body was longer than the limit.
     pub truncated: bool,
 }
 
 impl Answer {
-    /// The first value of a header; `name` in lower case.
+    /// Returns the first value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -124,49 +115,54 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether its body is a page for people: something that stands in front of the receiver spoke.
+    /// Returns whether the body is an HTML page, which indicates a proxy or gateway instead of the
+    /// receiver.
     pub fn is_page(&self) -> bool {
         let typed = self.header("content-type").unwrap_or_default();
         typed.to_ascii_lowercase().contains("html")
             || self.body.trim_ascii_start().starts_with(b"<")
     }
 
-    /// Where a redirect leads: the host alone, because the rest can be a secret.
+    /// Returns the host that a redirect names. The rest of the URL is left out because it can be a
+    /// secret.
     pub fn redirect_host(&self) -> Option<String> {
         let url = url::Url::parse(self.header("location")?).ok()?;
         url.host_str().map(str::to_owned)
     }
 
-    /// Whether the status is a success.
+    /// Returns whether the status is a success.
     pub const fn is_success(&self) -> bool {
         self.status >= 200 && self.status <= 299
     }
 
-    /// The time by the peer's clock.
+    /// Returns the time of the peer's clock.
     pub fn date(&self) -> Option<Timestamp> {
         let date = jiff::fmt::rfc2822::parse(self.header("date")?).ok()?;
         Some(Timestamp::from_millis(date.timestamp().as_millisecond()))
     }
 
-    /// How far `now` is ahead of the peer's clock, in seconds, by the `Date` of its answer.
+    /// Returns how far `now` is ahead of the peer's clock, in seconds, by the response's `Date`
+    /// header.
     pub fn clock_ahead_secs(&self, now: Timestamp) -> Option<i64> {
         Some(now.as_secs().saturating_sub(self.date()?.as_secs()))
     }
 }
 
-/// No (whole) answer came. The reasons are fit for a log.
+/// Why there is no complete response. The reasons are safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
-    /// Nothing was sent: refused, no such host, no route, TLS failed. Repeating is safe.
+    /// Nothing was sent: connection refused, unknown host, no route, or TLS failed. Repeating is
+    /// safe.
     #[error("not sent: {0}")]
     Unsent(String),
-    /// The peer's certificate is not one to trust. Nothing was sent.
+    /// The peer's certificate is not trusted. Nothing was sent.
     #[error("not sent, the certificate is not valid: {0}")]
     Certificate(String),
-    /// Sent, at least in part, and the answer was lost: it may have been taken.
+    /// The request was sent, at least in part, and the response was lost. The peer may have
+    /// accepted it.
     #[error("the answer was lost: {0}")]
     Lost(String),
-    /// The address is one that must not be reached.
+    /// The address must not be reached.
     #[error("address refused: {0}")]
     Refused(String),
 }
@@ -177,14 +173,15 @@ pub enum NetError {
 pub struct ClientError(String);
 
 impl HttpClient {
-    /// A client for addresses that the operator typed: http, loopback and private hosts are the
-    /// operator's word. `proxy` may hold a password.
+    /// Creates a client for addresses that the operator set; http, loopback and private hosts are
+    /// allowed. `proxy` may contain a password.
     pub fn trusted(proxy: Option<&Secret>) -> Result<Self, ClientError> {
         let proxy = proxy.map(|proxy| reqwest::Proxy::all(proxy.expose()));
         Self::through(proxy.transpose())
     }
 
-    /// A client like [`HttpClient::trusted`], by the ways out that the configuration or the environment names.
+    /// Creates a client like [`HttpClient::trusted`] with the proxies of the configuration or the
+    /// environment.
     pub fn by(proxies: &Proxies) -> Result<Self, ClientError> {
         Self::through(by_proxies(proxies).transpose())
     }
@@ -213,7 +210,7 @@ impl HttpClient {
         })
     }
 
-    /// Fails where an address needs certificates and the machine has none.
+    /// Returns an error if the URL needs certificates and the machine has none.
     fn check_certificates(&self, url: &Secret) -> Result<(), NetError> {
         let url = url.expose().get(..5).unwrap_or_default();
         let needs = url.eq_ignore_ascii_case("https") || url.eq_ignore_ascii_case("wss:/");
@@ -223,13 +220,13 @@ impl HttpClient {
         Ok(())
     }
 
-    /// Sends a request and reads the answer, at most [`ANSWER_BYTES_MAX`] of its body.
+    /// Sends a request and reads at most [`ANSWER_BYTES_MAX`] of the response body.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, NetError> {
         self.send_up_to(request, ANSWER_BYTES_MAX).await
     }
 
-    /// The same, with at most `bytes_max` of the answer's body: for lists. Of an answer whose body breaks off
-    /// the status still counts, unless it is a success: then nobody knows of what.
+    /// Does the same as [`Self::send`] with a limit of `bytes_max`, for lists. If the body breaks
+    /// off, the status still counts. A broken success is an error, because its content is unknown.
     pub async fn send_up_to(
         &self,
         request: Request<'_>,
@@ -243,7 +240,8 @@ impl HttpClient {
         }
     }
 
-    /// The same for a receiver whose head says all: a body that is cut, slow or endless changes nothing.
+    /// Does the same as [`Self::send`] for receivers whose head decides everything: a cut, slow or
+    /// endless body changes nothing.
     pub async fn send_for_head(&self, request: Request<'_>) -> Result<Answer, NetError> {
         let response = self.begin(request).await?;
         let (status, headers) = (response.status().as_u16(), headers(&response));
@@ -299,10 +297,10 @@ impl HttpClient {
     }
 }
 
-/// The proxies as the client takes them.
+/// Returns the proxies as the HTTP library takes them.
 fn by_proxies(proxies: &Proxies) -> Option<reqwest::Result<reqwest::Proxy>> {
     let all = [&proxies.https, &proxies.http].into_iter().flatten();
-    // Each is tried out, for the client ignores one that is not a URL.
+    // Each proxy is checked here because the library ignores one that is not a URL.
     if let Some(Err(error)) = all
         .clone()
         .map(|one| reqwest::Proxy::all(one.expose()))
@@ -316,7 +314,7 @@ fn by_proxies(proxies: &Proxies) -> Option<reqwest::Result<reqwest::Proxy>> {
     Some(Ok(reqwest::Proxy::custom(way)))
 }
 
-/// Reads the body, as far as it comes; the error is why no more came.
+/// Reads the body until it ends or fails; the error says why it failed.
 async fn read(mut response: reqwest::Response, bytes_max: usize) -> (Answer, Option<NetError>) {
     let status = response.status().as_u16();
     let headers = headers(&response);
@@ -351,7 +349,7 @@ async fn read(mut response: reqwest::Response, bytes_max: usize) -> (Answer, Opt
     (answer, lost)
 }
 
-/// The headers of an answer, names in lower case.
+/// Returns the headers of a response, names in lower case.
 fn headers(response: &reqwest::Response) -> Vec<(String, String)> {
     let headers = response.headers().iter();
     let text = |value: &reqwest::header::HeaderValue| {
@@ -362,8 +360,8 @@ fn headers(response: &reqwest::Response) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a failed exchange came to. A connection that was never made carried nothing; any other
-/// failure may have come after the request was read.
+/// Classifies a failed exchange. Without a connection nothing was sent; after any other failure the
+/// peer may have read the request.
 fn classify(error: reqwest::Error) -> NetError {
     let error = error.without_url();
     let reason = chain(&error);
@@ -384,7 +382,7 @@ fn classify(error: reqwest::Error) -> NetError {
     }
 }
 
-/// An error and its sources in one line.
+/// Returns an error and its sources in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

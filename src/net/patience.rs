@@ -1,25 +1,27 @@
-//! Tells a few seconds of something in front of a receiver from a wrong address.
+//! Distinguishes a short disturbance in front of a receiver from a wrong address.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long answers that are about the address are tried again. A restart or a deployment behind a proxy is
-/// over by then; whoever waits longer needs a person.
+/// How long responses that indicate a wrong address are retried. A restart or a deployment behind a
+/// proxy takes less; a longer disturbance needs an operator.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Since when every answer of a receiver has been about the address: a redirect, a page, a wrong method.
+/// The time since which every response has indicated a wrong address: a redirect, a page, a wrong
+/// method. `None` if the last one did not.
 #[derive(Debug, Default)]
 pub struct Patience(Mutex<Option<Instant>>);
 
 impl Patience {
-    /// An answer of the receiver's own came.
+    /// Resets the time after a response of the receiver itself.
     pub fn restore(&self) {
         *self.since() = None;
     }
 
-    /// An answer about the address came. Tells whether such answers have come for too long.
+    /// Records a response that indicates a wrong address. Returns whether such responses have
+    /// lasted too long.
     pub fn is_over(&self) -> bool {
         let now = Instant::now();
         now.duration_since(*self.since().get_or_insert(now)) >= PATIENCE
@@ -35,7 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends_unless_the_receiver_itself_answers_between() {
+    async fn patience_ends_unless_receiver_answers_in_between() {
         let patience = Patience::default();
         assert!(!patience.is_over());
         tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;

@@ -1,5 +1,5 @@
-//! Decides which proxy a request goes through: one for everything, or those of the usual variables, but for
-//! the hosts that `NO_PROXY` names.
+//! Selects the proxy of a request: one proxy for everything, or the proxies of the usual variables.
+//! Hosts in `NO_PROXY` are reached directly.
 
 use std::net::IpAddr;
 
@@ -7,20 +7,21 @@ use url::{Host, Url};
 
 use crate::model::Secret;
 
-/// The ways out of the machine. Empty: directly.
+/// The proxies. If empty, all requests are direct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// The proxy for `https` and `wss`, with its scheme. May hold a password.
+    /// The proxy for `https` and `wss`, with its scheme. May contain a password.
     pub https: Option<Secret>,
     /// The proxy for `http` and `ws`.
     pub http: Option<Secret>,
-    /// The hosts that are reached directly, as `NO_PROXY` writes them: names with all that is below them, with
-    /// or without a dot or `*.` in front, addresses and networks, separated by commas; `*` is every host.
+    /// The hosts that are reached directly, in the format of `NO_PROXY`: comma-separated names,
+    /// addresses and networks. A name, with or without a dot or `*.` in front, includes everything
+    /// below it; `*` is every host.
     pub except: String,
 }
 
 impl Proxies {
-    /// The proxy for a URL; `None`: it is reached directly.
+    /// Returns the proxy for a URL. `None` if the URL is reached directly.
     pub fn of(&self, url: &Url) -> Option<&Secret> {
         let proxy = match url.scheme() {
             "https" | "wss" => self.https.as_ref(),
@@ -33,7 +34,7 @@ impl Proxies {
     }
 }
 
-/// Whether an entry of `NO_PROXY` means this host.
+/// Returns whether an entry of `NO_PROXY` covers this host.
 fn covers(entry: &str, host: &Host<&str>) -> bool {
     let entry = entry.to_ascii_lowercase();
     let address = match host {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_read_as_curl_reads_them() {
+    fn no_proxy_matches_like_curl() {
         let table = [
             ("feishu.cn", "https://feishu.cn/", true),
             ("feishu.cn", "https://open.feishu.cn/", true),

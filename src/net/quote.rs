@@ -1,28 +1,29 @@
-//! Quotes what a platform said, for reasons that people read in logs, notices and `/status`.
+//! Quotes a platform's message in reasons that people read in logs, notices and `/status`.
 //!
-//! An answer may repeat what a reporter typed, or a secret of the request. So a quote shows only words that
-//! error messages are made of (`vocabulary.txt`), short numbers and plain signs; for the rest stands `…`.
-//! Three or more words in a row that also stand in a row in what we sent are left out too.
+//! A response may repeat a reporter's text, or a secret of the request. So a quote shows only words
+//! that are usual in error messages (`vocabulary.txt`), short numbers and plain signs; `…` replaces
+//! the rest. A run of three or more words that also occurs in the request is left out too.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 /// The longest quote, in characters.
 const QUOTE_CHARS_MAX: usize = 200;
-/// How much of what was said is looked at: the cause stands first.
+/// The part of a message that is searched, in characters. The cause comes first.
 const SAID_CHARS_MAX: usize = 400;
-/// Numbers are codes and limits. A longer one may be a telephone number.
+/// The longest number in a quote, in digits. Codes and limits are shorter; a longer number may be a
+/// telephone number.
 const DIGITS_MAX: usize = 8;
-/// So many words in a row of what we sent are an echo.
+/// The shortest run of words that counts as an echo of the request.
 const ECHO_WORDS_MIN: usize = 3;
-/// Stands for what is not shown.
+/// Replaces text that is left out.
 const LEFT_OUT: &str = "…";
 
-/// The words of errors, in lower case.
+/// The words of error messages, in lower case.
 static VOCABULARY: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("vocabulary.txt").split_whitespace().collect());
 
-/// The words of errors in Chinese, longest first where one begins another.
+/// The words of Chinese error messages. If one is the start of another, the longer one comes first.
 const CHINESE: &[&str] = &[
     "请求过于频繁",
     "请稍后重试",
@@ -121,17 +122,18 @@ const CHINESE: &[&str] = &[
     "为",
 ];
 
-/// What a text is made of.
+/// A piece of a text.
 enum Piece<'a> {
     /// A word of letters or digits that may be shown.
     Shown(&'a str),
-    /// A word that may not.
+    /// A word that must not be shown.
     Hidden,
     /// Signs and spaces that may be shown.
     Signs(&'a str),
 }
 
-/// What was `said`, as far as it is safe to repeat; `None` if nothing of it is. `sent` is the request's body.
+/// Returns the part of `said` that is safe to repeat. `None` if no part is. `sent` is the request's
+/// body.
 pub fn quote(said: &str, sent: &str) -> Option<String> {
     let said = said.get(..boundary(said, SAID_CHARS_MAX))?;
     let mut pieces = pieces(said);
@@ -161,8 +163,8 @@ pub fn quote(said: &str, sent: &str) -> Option<String> {
     (words > 0).then_some(shown)
 }
 
-/// What was `said` where nothing that a reporter typed was sent, so that nothing of it can come back: all of
-/// it, in one line, cut.
+/// Returns all of `said` in one line, cut. Only for requests without a reporter's text, which could
+/// come back.
 pub fn whole_quote(said: &str) -> Option<String> {
     let mut out = String::new();
     for c in said
@@ -184,7 +186,7 @@ pub fn with_quote(reason: String, said: &str, sent: &str) -> String {
     }
 }
 
-/// Neighbours that are left out are left out as one.
+/// Appends one `…` for neighbouring hidden pieces.
 fn hide(out: &mut String) {
     if !out.trim_end().ends_with(LEFT_OUT) {
         out.push_str(LEFT_OUT);
@@ -193,7 +195,7 @@ fn hide(out: &mut String) {
 
 fn push_sign(out: &mut String, sign: char) {
     let sign = match sign {
-        // A quote inside a quote reads as its end.
+        // A quotation mark inside the quote would look like its end.
         '"' => ' ',
         sign if sign.is_whitespace() => ' ',
         sign => sign,
@@ -210,7 +212,7 @@ fn pieces(said: &str) -> Vec<Piece<'_>> {
     while let Some(first) = rest.chars().next() {
         let (piece, after) = if first.is_ascii_alphanumeric() {
             let (word, after) = split_at_end(rest, |c| c.is_ascii_alphanumeric());
-            // A letter of another script beside it belongs to the word.
+            // A letter of another script next to the word belongs to it.
             let glued = after.starts_with(|c: char| c.is_alphanumeric() && !is_chinese(c));
             match is_plain(word) && !glued {
                 true => (Piece::Shown(word), after),
@@ -269,13 +271,13 @@ fn is_plain(word: &str) -> bool {
     let stems = endings
         .iter()
         .filter_map(|ending| word.strip_suffix(ending));
-    // `'s` and `'t` are cut off as words of their own.
+    // `'s` and `'t` are separate words.
     known(&word)
         || matches!(word.as_str(), "s" | "t")
         || stems.filter(|stem| stem.len() >= 3).any(known)
 }
 
-/// Hides runs of words that stand in what we sent in the same order.
+/// Hides runs of words that occur in the request in the same order.
 fn leave_out_echoes(pieces: &mut [Piece<'_>], sent: &str) {
     if sent.is_empty() {
         return;
@@ -309,12 +311,13 @@ fn leave_out_echoes(pieces: &mut [Piece<'_>], sent: &str) {
     }
 }
 
-/// Numbers tell no echo: escapes in what we sent are numbers.
+/// Returns whether a word counts in an echo. Numbers do not, because escapes in the request contain
+/// numbers.
 fn is_worded(word: &str) -> bool {
     word.chars().any(char::is_alphabetic)
 }
 
-/// The words of a text between single spaces, cut as [`pieces`] cuts them.
+/// Returns the words of a text between single spaces, split like [`pieces`].
 fn words_of(sent: &str) -> String {
     let mut out = String::with_capacity(sent.len() + 2);
     out.push(' ');
@@ -329,7 +332,7 @@ fn words_of(sent: &str) -> String {
     out
 }
 
-/// Where the first `chars_max` characters end.
+/// Returns the byte index where the first `chars_max` characters end.
 fn boundary(text: &str, chars_max: usize) -> usize {
     text.char_indices()
         .nth(chars_max)
@@ -343,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_platforms_are_known_to_say_is_quoted_whole() {
+    fn known_platform_messages_are_quoted_completely() {
         for said in [
             "too many request",
             "Bad Request",
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_a_row_that_we_sent_are_an_echo() {
+    fn sent_words_in_a_row_are_hidden() {
         let sent = r#"{"text":"the server is slow today, please help","tag":"text"}"#;
         let said = "invalid content: The server is slow today";
         assert_eq!(quote(said, sent).as_deref(), Some("invalid content: …"));
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_quote_is_cut_and_says_so() {
+    fn long_quote_is_cut_with_ellipsis() {
         let quote = quote(&"error ".repeat(200), "").unwrap();
         assert!(quote.chars().count() <= QUOTE_CHARS_MAX + 1, "{quote}");
         assert!(quote.ends_with('…'));
@@ -413,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_quote_holds_no_word_that_is_not_plain(said in ".{0,300}", sent in ".{0,300}") {
+        fn quote_contains_only_vocabulary(said in ".{0,300}", sent in ".{0,300}") {
             if let Some(quote) = quote(&said, &sent) {
                 prop_assert!(!quote.chars().any(char::is_control));
                 for word in quote.split(|c: char| !c.is_alphanumeric()) {

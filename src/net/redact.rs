@@ -1,5 +1,5 @@
-//! What is kept of an answer: its beginning, without control characters, and without our secrets, which some
-//! receivers echo in one spelling or another.
+//! Cleans a response for storage: its beginning, without control characters and without the relay's
+//! secrets. Some receivers echo secrets in various spellings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -7,25 +7,27 @@ use url::Url;
 
 use crate::model::{EXCERPT_BYTES_MAX, Secret};
 
-/// Stands where a secret stood.
+/// Replaces a secret.
 const HIDDEN: &str = "‹secret›";
-/// A shorter part of a URL, or a shorter header, is an ordinary word and hides nothing.
+/// The shortest URL part or header value that is hidden. A shorter one is an ordinary word.
 const PART_CHARS_MIN: usize = 8;
-/// A shorter secret would hide half of every answer.
+/// The shortest secret that is hidden. A shorter one would hide half of every response.
 const SECRET_CHARS_MIN: usize = 4;
 
-/// How much of a body is looked at: a secret that the cut of an excerpt would split lies within it.
+/// The part of a body that is cleaned, in bytes. It is longer than an excerpt, so a secret at the
+/// cut is found whole.
 const CLEANED_BYTES_MAX: usize = 8 * EXCERPT_BYTES_MAX;
 
-/// Knows a destination's secrets and takes them out of texts. The default knows none.
+/// Removes a destination's secrets from texts. The default removes none.
 #[derive(Default)]
 pub struct Redactor {
-    /// Longest first, so that no part of a secret is left because a shorter one was found in it.
+    /// The secrets, longest first, so that a shorter match leaves no part of a longer one.
     words: Vec<Secret>,
 }
 
 impl Redactor {
-    /// Hides `urls` and their telling parts, `secrets`, and the values of `headers`.
+    /// Creates a redactor for `urls` and their identifying parts, `secrets`, and the values of
+    /// `headers`.
     pub fn new<'a>(
         urls: impl IntoIterator<Item = &'a Secret>,
         secrets: impl IntoIterator<Item = &'a Secret>,
@@ -47,7 +49,7 @@ impl Redactor {
         for value in headers {
             let value = value.expose();
             words.extend(long(value, PART_CHARS_MIN));
-            // `Bearer t` is echoed as `t`, and `Basic …` as what it stands for.
+            // `Bearer t` is echoed as `t`, and `Basic …` as its decoded value.
             if let Some((_, token)) = value.rsplit_once(' ') {
                 words.extend(long(token, PART_CHARS_MIN));
                 words.extend(basic_parts(token));
@@ -61,7 +63,8 @@ impl Redactor {
         }
     }
 
-    /// The beginning of an answer's body, fit for the store; `None` if there is nothing to show.
+    /// Returns the beginning of a response's body, safe to store. `None` if nothing is left to
+    /// show.
     pub fn excerpt(&self, body: &[u8]) -> Option<String> {
         let body = body.get(..CLEANED_BYTES_MAX).unwrap_or(body);
         let text = self.clean(&String::from_utf8_lossy(body));
@@ -69,7 +72,7 @@ impl Redactor {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// `text` in one line, without control characters and secrets.
+    /// Returns `text` in one line, without control characters and secrets.
     pub fn clean(&self, text: &str) -> String {
         let line: String = text
             .chars()
@@ -81,7 +84,8 @@ impl Redactor {
             .iter()
             .map(Secret::expose)
             .fold(line, |line, word| {
-                // Nearly no answer echoes one, and replacing copies in any case.
+                // Replacing always copies, and almost no response echoes a secret, so the text is
+                // searched first.
                 if line.contains(word) {
                     line.replace(word, HIDDEN)
                 } else {
@@ -92,7 +96,7 @@ impl Redactor {
     }
 }
 
-/// Characters that make a terminal show a text in another order than it has, or hide part of it.
+/// Returns whether a character reorders the text in a terminal, or hides part of it.
 const fn reorders(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -101,7 +105,7 @@ fn long(word: &str, chars_min: usize) -> Option<String> {
     (word.chars().count() >= chars_min).then(|| word.to_owned())
 }
 
-/// The parts of a URL that can be a secret: all of it, segments of its path, its query, its user.
+/// Returns the parts of a URL that can be a secret: the whole, path segments, the query, the user.
 fn url_parts(url: &str) -> Vec<String> {
     let mut parts = vec![url.to_owned()];
     let Ok(parsed) = Url::parse(url) else {
@@ -122,7 +126,7 @@ fn url_parts(url: &str) -> Vec<String> {
     parts
 }
 
-/// The user and password of a URL, and how HTTP sends them.
+/// Returns the user and password of a URL, and their HTTP encoding.
 fn user_parts(url: &Url) -> Vec<String> {
     let Some(password) = url.password() else {
         return long(&decoded(url.username()), PART_CHARS_MIN)
@@ -138,7 +142,7 @@ fn user_parts(url: &Url) -> Vec<String> {
     parts
 }
 
-/// What a `Basic` credential stands for: the pair, and its password.
+/// Returns the content of a `Basic` credential: the pair, and its password.
 fn basic_parts(token: &str) -> Vec<String> {
     let pair = STANDARD_NO_PAD.decode(token.trim_end_matches('=')).ok();
     let Some(pair) = pair.and_then(|bytes| String::from_utf8(bytes).ok()) else {
@@ -149,16 +153,17 @@ fn basic_parts(token: &str) -> Vec<String> {
     password.into_iter().chain([pair.clone()]).collect()
 }
 
-/// `text` without percent-encoding.
+/// Returns `text` without percent-encoding.
 fn decoded(text: &str) -> String {
-    // A form's decoder makes spaces of plus signs.
+    // Form decoding turns plus signs into spaces, so they are encoded first.
     let pair = format!("v={}", text.replace('+', "%2B"));
     url::form_urlencoded::parse(pair.as_bytes())
         .next()
         .map_or_else(|| text.to_owned(), |(_, value)| value.into_owned())
 }
 
-/// The ways in which a secret can come back: as it is, in JSON, in a URL, in HTML, in base64.
+/// Returns the spellings in which a secret can be echoed: plain, in JSON, in a URL, in HTML, in
+/// base64.
 fn spellings(word: &str) -> Vec<String> {
     let plain = decoded(word);
     let mut all = vec![word.to_owned()];
@@ -186,7 +191,7 @@ fn spellings(word: &str) -> Vec<String> {
     all
 }
 
-/// Everything but letters and digits as `%XX`, the unreserved signs of URLs left alone.
+/// Percent-encodes everything except letters, digits and the unreserved signs of URLs.
 fn percent_encoded(word: &str) -> String {
     let byte = |b: u8| match b {
         b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
@@ -196,7 +201,7 @@ fn percent_encoded(word: &str) -> String {
     word.bytes().map(byte).collect()
 }
 
-/// `%2F` as `%2f`.
+/// Returns the text with lower-case escapes: `%2F` becomes `%2f`.
 fn lower_escapes(word: &str) -> String {
     let mut left = 0_u8;
     let lower = |c: char| {
@@ -208,8 +213,8 @@ fn lower_escapes(word: &str) -> String {
     word.chars().map(lower).collect()
 }
 
-/// What base64 makes of `word`, wherever in a longer text it stands: of the three ways to begin, the
-/// characters that its neighbours have no part in.
+/// Returns the base64 forms of `word` inside a longer text. There are three alignments; each form
+/// has only the characters that do not depend on the neighbouring text.
 fn in_base64(word: &str) -> Vec<String> {
     let mut all = Vec::new();
     for before in 0..3_usize {
@@ -226,7 +231,8 @@ fn in_base64(word: &str) -> Vec<String> {
     all
 }
 
-/// Hides what has the shape of a credential, whosever it is: a bearer, a tenant's or a Slack token.
+/// Hides anything in the format of a credential, whoever owns it: a bearer, a tenant token or a
+/// Slack token.
 fn hide_credentials(line: String) -> String {
     const STARTS: [&str; 6] = ["t-", "u-", "xoxb-", "xoxp-", "Bearer ", "Basic "];
     if !STARTS.iter().any(|start| line.contains(start)) {
@@ -244,7 +250,7 @@ fn hide_credentials(line: String) -> String {
             && let Some(after) = rest.get(start.len()..)
         {
             let end = after.find(|c| !of_token(c)).unwrap_or(after.len());
-            // `Basic` and `Bearer` are words as well.
+            // `Basic` and `Bearer` are ordinary words as well.
             let chars_min = if start.ends_with(' ') {
                 PART_CHARS_MIN
             } else {
@@ -265,7 +271,7 @@ fn hide_credentials(line: String) -> String {
     out
 }
 
-/// The first `bytes_max` bytes of `text`, or fewer, so that no character is cut.
+/// Returns the first `bytes_max` bytes of `text`, or fewer, so that no character is split.
 fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max))
         .unwrap_or_default()
@@ -288,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_hidden_in_every_spelling_it_can_come_back_in() {
+    fn secret_is_hidden_in_every_spelling() {
         let url =
             Secret::new("http://us%20er:p%40ss%2Fword@proxy.example.com/hook/a%2Bb%2Bc%2Bd%2Be");
         let header = Secret::new("Basic dXNlcjpodW50ZXIyMg==");
@@ -320,7 +326,7 @@ mod tests {
                 assert!(!shown.contains(part), "{part} of {echo} in {shown}");
             }
         }
-        // Somewhere inside a longer text in base64, at each of the three places it can begin.
+        // Base64 inside a longer text, at each of the three alignments.
         for before in ["", "x", "xy"] {
             let text = STANDARD_NO_PAD.encode(format!("{before}p@ss/word, and more"));
             assert!(redactor.clean(&text).contains(HIDDEN), "{text}");
@@ -328,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_shape_of_a_token_is_hidden_and_words_are_not() {
+    fn token_formats_are_hidden_and_words_are_not() {
         let redactor = Redactor::default();
         let shown =
             redactor.clean("token t-g1044abcDEF_- of Bearer abc.def-ghi is bad; content-type too");
@@ -343,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn echoed_secrets_are_hidden_whole_and_in_part() {
+    fn echoed_secrets_and_their_parts_are_hidden() {
         let excerpt = redactor()
             .excerpt(
                 br#"{"data":1} T0000AAAA B0000BBBB password9 k1234567 whsec_C2FVsBQI/rscChlQ
@@ -366,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_and_emptiness_are_dropped() {
+    fn control_characters_and_empty_texts_are_dropped() {
         let redactor = redactor();
         assert_eq!(
             redactor.excerpt(b"\x1b[31mred\x07\r\nline\0").as_deref(),
@@ -377,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_at_the_cut_is_hidden_before_it_is_cut() {
+    fn secret_at_the_cut_is_hidden() {
         let mut body = "x".repeat(EXCERPT_BYTES_MAX - 4);
         body.push_str("T0000AAAA");
         let excerpt = redactor().excerpt(body.as_bytes()).unwrap();
@@ -387,7 +393,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn an_excerpt_is_short_whole_text(body in proptest::collection::vec(any::<u8>(), 0..4096), text in ".{0,900}") {
+        fn excerpt_is_short_valid_text(body in proptest::collection::vec(any::<u8>(), 0..4096), text in ".{0,900}") {
             for body in [body.as_slice(), text.as_bytes(), text.repeat(9).as_bytes()] {
                 if let Some(excerpt) = redactor().excerpt(body) {
                     prop_assert!(excerpt.len() <= EXCERPT_BYTES_MAX);

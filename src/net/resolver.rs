@@ -1,8 +1,9 @@
 //! Resolves names on a few threads of its own.
 //!
-//! `getaddrinfo` cannot be cancelled, and a name server that does not answer holds it for tens of seconds. Tokio runs it
-//! on the threads that the store and the images need, and waits for them at the end. Here the threads are few, nobody
-//! waits for them, and all who ask for a name share one lookup.
+//! `getaddrinfo` cannot be cancelled, and an unresponsive name server blocks it for tens of
+//! seconds. Tokio would run it on the threads that the store and the images need, and would wait
+//! for it at shutdown. This resolver has few threads, shutdown does not wait for them, and all
+//! callers of a name share one lookup.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,38 +15,39 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Lookups at one time.
+/// The largest number of concurrent lookups.
 const THREADS_MAX: usize = 24;
 
-/// Of these, lookups of names that failed or were slow when they were asked for last: the others must not wait for
-/// them.
+/// The share of these for suspects: names whose last lookup failed or was slow. Other names must
+/// not wait for them.
 const SUSPECTS_MAX: usize = 8;
 
-/// A lookup that takes longer makes its name suspect.
+/// A name becomes suspect if its lookup takes longer than this.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// A failure is the answer for so long: callers who retry at once must not load the name server.
+/// How long a failure is cached, so that immediate retries do not load the name server.
 const FAILED_FOR: Duration = Duration::from_secs(2);
 
-/// Where a known name is looked up for longer, its last addresses are used.
+/// If the lookup of a known name takes longer than this, its last addresses are used.
 const STALE_AFTER: Duration = Duration::from_secs(2);
 
-/// Names that are remembered. Whoever can leave feedback can name hosts.
+/// The largest number of remembered names. It is limited because anyone who leaves feedback can
+/// name hosts.
 const NAMES_MAX: usize = 2048;
 
-/// A thread without work ends after so long.
+/// How long a thread without work stays alive.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Enough for `getaddrinfo`, whose buffers are some kilobytes.
+/// The stack of a thread, in bytes. `getaddrinfo` needs buffers of a few kilobytes.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Finds the addresses of a name. Waits.
+/// Finds the addresses of a name. Blocks the thread.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// What a lookup found; the error in words, for it goes to many.
+/// The result of a lookup. The error is a text because many callers share it.
 type Found = Result<Vec<SocketAddr>, String>;
 
-/// Resolves names. Clones share threads and memory.
+/// Resolves names. Clones share threads and cache.
 #[derive(Clone)]
 pub(super) struct Resolver(Arc<Shared>);
 
@@ -58,31 +60,32 @@ struct Shared {
 #[derive(Default)]
 struct State {
     names: HashMap<String, Known>,
-    /// Names that are to be looked up.
+    /// Names that wait for a lookup.
     fresh: VecDeque<String>,
-    /// The same for suspects.
+    /// Suspect names that wait for a lookup.
     suspects: VecDeque<String>,
     suspects_running: usize,
     threads: usize,
     idle: usize,
 }
 
-/// What is known of a name.
+/// The cached state of a name.
 #[derive(Default)]
 struct Known {
-    /// Whoever waits for the lookup that is queued or under way.
+    /// The callers that wait for the queued or running lookup.
     waiting: Vec<oneshot::Sender<Found>>,
     queued_or_running: bool,
-    /// The last lookup failed, or was slow.
+    /// Whether the last lookup failed or was slow.
     suspect: bool,
     failed: Option<(Instant, String)>,
     last_good: Option<Vec<SocketAddr>>,
 }
 
-/// For addresses that the operator typed.
+/// The resolver for addresses that the operator set.
 static TRUSTED: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(system));
 
-/// For addresses that came with an event: hosts that others chose must not hold up the operator's.
+/// The resolver for addresses from events. It is separate so that foreign hosts cannot delay the
+/// operator's.
 static GUARDED: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(system));
 
 fn system(name: &str) -> io::Result<Vec<SocketAddr>> {
@@ -98,17 +101,18 @@ impl Resolver {
         }))
     }
 
-    /// The one for addresses that the operator typed.
+    /// Returns the resolver for addresses that the operator set.
     pub(super) fn trusted() -> Self {
         TRUSTED.clone()
     }
 
-    /// The one for addresses that came with an event.
+    /// Returns the resolver for addresses from events.
     pub(super) fn guarded() -> Self {
         GUARDED.clone()
     }
 
-    /// The addresses of `name`. Whoever drops the future waits no longer; the lookup goes on for the others.
+    /// Returns the addresses of `name`. Dropping the future ends only the wait; the lookup
+    /// continues for other callers.
     pub(super) async fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let (answer, last_good) = self.0.ask(name)?;
         let found = match last_good {
@@ -137,7 +141,7 @@ impl Resolve for Resolver {
 }
 
 impl Shared {
-    /// Joins the lookup of a name, or begins one.
+    /// Joins the lookup of a name, or starts one.
     fn ask(
         self: &Arc<Self>,
         name: &str,
@@ -164,7 +168,8 @@ impl Shared {
         Ok((receiver, last_good))
     }
 
-    /// Sees to it that a thread takes the name that was queued, now or when one is free.
+    /// Starts a thread for the queued name unless enough are running; then the name waits for a
+    /// free one.
     fn wake(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         if state.idle > 0 || state.threads >= THREADS_MAX {
             self.work.notify_one();
@@ -177,7 +182,7 @@ impl Shared {
             .spawn(move || shared.run());
         match thread {
             Ok(_detached) => state.threads += 1,
-            // Those that run take it in their turn.
+            // The running threads take the name in turn.
             Err(_) if state.threads > 0 => {}
             Err(error) => return Err(error),
         }
@@ -197,7 +202,8 @@ impl Shared {
         }
     }
 
-    /// The next name somebody waits for, and whether it is a suspect. `None`: there is none for long.
+    /// Returns the next name with waiting callers, and whether it is suspect. `None` after a long
+    /// idle time.
     fn take(&self) -> Option<(String, bool)> {
         let mut state = self.lock();
         let mut waited = false;
@@ -234,7 +240,7 @@ impl Shared {
                 known.last_good = Some(found.clone());
             }
             for answer in known.waiting.drain(..) {
-                // Whoever asked may be gone.
+                // The caller may have stopped waiting.
                 answer.send(found.clone()).ok();
             }
         }
@@ -269,7 +275,7 @@ impl State {
         }
     }
 
-    /// Forgets names that nobody asks for now, where there are very many.
+    /// If there are too many names, forgets those that no caller waits for.
     fn make_room(&mut self) {
         if self.names.len() >= NAMES_MAX {
             self.names.retain(|_name, known| known.queued_or_running);

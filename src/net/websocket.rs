@@ -1,9 +1,9 @@
-//! A WebSocket: a request that the server answers by handing the connection over.
+//! WebSockets: a request after which the server hands the connection over.
 //!
-//! The request is the HTTP client's own, so that TLS, its roots and a proxy are the same; what comes
-//! after it is tungstenite's. There are no pings from here and no time limits but on opening: whoever
-//! holds the connection knows what it may expect. Dropping a [`WebSocket`] closes the connection without
-//! a word, which is what a peer that no longer answers needs: a close handshake with it would hang.
+//! The request uses the HTTP client, so TLS, its roots and a proxy are the same; tungstenite
+//! handles the frames. This module sends no pings and limits only the time of opening, because the
+//! caller knows what to expect. Dropping a [`WebSocket`] closes the connection without a close
+//! handshake, because a handshake with an unresponsive peer would hang.
 
 use std::time::Duration;
 
@@ -21,39 +21,39 @@ use url::Url;
 use super::{HttpClient, NetError, chain, classify};
 use crate::model::Secret;
 
-/// The largest message that is read.
+/// The largest message that is read, in bytes.
 pub const SOCKET_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a connection runs over.
+/// The stream below a WebSocket.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// An open WebSocket. One task holds it: what is sent and what is heard never get in each other's way.
+/// An open WebSocket. One task owns it, so reading and sending never interfere.
 pub struct WebSocket(WebSocketStream<Box<dyn Io>>);
 
-/// What came over a WebSocket.
+/// The result of reading from a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A binary message.
     Message(Bytes),
-    /// Anything else: a sign of life. Pings are answered.
+    /// Anything else, which shows that the peer is alive. Pings are answered.
     Life,
-    /// The peer closes the connection, with this code if it gave one.
+    /// The peer closes the connection, with this code if it sent one.
     Closed(Option<u16>),
 }
 
-/// A WebSocket ended without being closed. The reason is fit for a log.
+/// A WebSocket ended without a close. The reason is safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SocketError(String);
 
-/// A WebSocket could not be opened.
+/// Why a WebSocket could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No answer came.
+    /// There was no response.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// The server answered and did not hand the connection over.
+    /// The server responded without handing the connection over.
     #[error("the upgrade was refused with HTTP {status}")]
     Refused {
         /// The HTTP status.
@@ -97,14 +97,14 @@ impl HttpClient {
             return Err(OpenError::Refused { status, headers });
         }
         if header("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-            return Err(NetError::Lost("the answer is no WebSocket's".into()).into());
+            return Err(NetError::Lost("the response is not a WebSocket handshake".into()).into());
         }
         let io = response.upgrade().await.map_err(classify)?;
         Ok(WebSocket::over(Box::new(io), Role::Client).await)
     }
 }
 
-/// The same address for an HTTP client.
+/// Returns the same address for an HTTP client.
 fn http_url(url: &Secret) -> Result<Url, NetError> {
     let refused = || NetError::Refused("not a ws:// or wss:// URL".into());
     let mut url = Url::parse(url.expose()).map_err(|_shows_it| refused())?;
@@ -125,7 +125,7 @@ impl WebSocket {
         Self(WebSocketStream::from_raw_socket(io, role, Some(limits)).await)
     }
 
-    /// Waits for what comes next. Nothing is lost if the wait is dropped.
+    /// Reads the next message. Dropping the future loses nothing.
     pub async fn hear(&mut self) -> Result<Heard, SocketError> {
         match self.0.next().await {
             Some(Ok(Message::Binary(bytes))) => Ok(Heard::Message(bytes)),
@@ -146,7 +146,7 @@ impl WebSocket {
         sent.map_err(|error| lost(&error))
     }
 
-    /// Closes the connection as done (1000), and waits until the peer has agreed, for at most `within`.
+    /// Closes the connection normally (1000) and waits for the peer's close, at most for `within`.
     pub async fn close(mut self, within: Duration) {
         let frame = CloseFrame {
             code: CloseCode::Normal,
@@ -162,10 +162,10 @@ impl WebSocket {
                 }
             }
         };
-        tokio::time::timeout(within, closing).await.ok(); // Dropped then, which closes it too.
+        tokio::time::timeout(within, closing).await.ok(); // On a timeout the drop closes it.
     }
 
-    /// Both ends of a connection in memory, where time can be paused.
+    /// Returns both ends of a connection in memory, where tests can pause the time.
     #[cfg(test)]
     pub(crate) async fn pair() -> (Self, Self) {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -185,7 +185,7 @@ impl WebSocket {
     }
 }
 
-/// What ended a connection. A message that does not fit the buffer is not shown.
+/// Returns why a connection ended. A message that does not fit the buffer is not shown.
 fn lost(error: &Error) -> SocketError {
     SocketError(match error {
         Error::WriteBufferFull(_) => "too much waits to be sent".into(),

@@ -1,8 +1,8 @@
-//! Why a call was refused, and what can be done about it. Source: docs.slack.dev, the lists of errors of
+//! Why a call was refused, and how to react. Source: docs.slack.dev, the lists of errors of
 //! `chat.postMessage`, `chat.update` and the methods of files.
 //!
-//! Nothing of an answer's free text is repeated: an error's word, names of scopes, and the places in the
-//! blocks that were wrong are kept, each only as far as it is made of the letters such things are made of.
+//! No free text of a response is repeated. An error's name, scope names and the wrong places in the
+//! blocks are kept, but only if they consist of the expected characters.
 
 use super::Members;
 
@@ -10,46 +10,46 @@ const WORD_BYTES_MAX: usize = 64;
 const SCOPES_BYTES_MAX: usize = 200;
 const PLACE_BYTES_MAX: usize = 80;
 const WEBHOOK_GONE: &str = "the webhook, its app or its channel is gone; set a new `url`";
-/// So many places are told; the first ones lead to the rest.
+/// The largest number of places in an error; the first ones lead to the rest.
 const PLACES_MAX: usize = 3;
 
 /// Why a call was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlackError {
-    /// Slack's word for it.
+    /// Slack's name of the error.
     pub error: String,
     /// The scopes that `missing_scope` asks for.
     pub needed: Option<String>,
-    /// Those that the token has.
+    /// The scopes that the token has.
     pub provided: Option<String>,
-    /// What was wrong in the blocks, e.g. `/blocks/0/text/text`.
+    /// The wrong places in the blocks, e.g. `/blocks/0/text/text`.
     pub places: Vec<String>,
-    /// Whether it is about a file that a block shows.
+    /// Whether the error is about a file in a block.
     pub about_file: bool,
 }
 
-/// What can be done about a problem.
+/// How to react to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Wait.
+    /// Wait, then retry.
     SlowDown,
-    /// A limit of the workspace's plan: wait long.
+    /// Wait long, because a limit of the workspace's plan is reached.
     WaitLong,
-    /// Try again.
+    /// Retry.
     Retry,
-    /// Something inside Slack broke, perhaps after it had done its work.
+    /// Slack failed internally, perhaps after completing the call.
     Perhaps,
-    /// Nothing works until an operator acts.
+    /// Every call fails until an operator acts.
     Stop,
-    /// It is what we sent.
+    /// The payload is wrong.
     Payload,
-    /// A file that a block shows is not ready yet, or gone.
+    /// A file in a block is not ready yet, or gone.
     File,
-    /// It cannot be a reply.
+    /// The message cannot be a reply.
     Thread,
-    /// The message that was to be changed cannot be.
+    /// The message cannot be updated.
     Unchangeable,
-    /// We do not know the word.
+    /// The error is unknown.
     Unknown,
 }
 
@@ -76,7 +76,7 @@ impl SlackError {
         }
     }
 
-    /// A problem of which nothing is known but its word, as incoming webhooks tell it.
+    /// Creates an error from its name, which is all that an incoming webhook sends.
     pub fn of_word(error: String) -> Self {
         Self {
             error,
@@ -87,10 +87,10 @@ impl SlackError {
         }
     }
 
-    /// What happened with an incoming webhook, in words fit for a log.
+    /// Returns the description of an incoming webhook's error, safe to log.
     pub fn says_of_a_webhook(&self) -> String {
         match self.error.as_str() {
-            // Of the app's own calls it is the configured channel.
+            // For the app's own calls these errors mean the configured channel.
             "channel_not_found" | "is_archived" | "channel_is_archived" => {
                 format!("{}: {WEBHOOK_GONE}", self.error)
             }
@@ -98,7 +98,7 @@ impl SlackError {
         }
     }
 
-    /// What can be done about it.
+    /// Returns how to react.
     pub fn class(&self) -> Class {
         match self.error.as_str() {
             "ratelimited" | "rate_limited" => Class::SlowDown,
@@ -147,18 +147,18 @@ impl SlackError {
         }
     }
 
-    /// What an operator does about a problem that ends only by that.
+    /// Returns what an operator must do. `None` if the error can end without one.
     fn advice(&self) -> Option<String> {
         Some(match self.error.as_str() {
             "invalid_auth" | "not_authed" | "token_revoked" | "account_inactive" => {
-                "the token is refused; check `token`, or install the app anew".into()
+                "the token is refused; check `token`, or reinstall the app".into()
             }
             "token_expired" => {
                 "the token has expired; set a new `token`, of an app without token rotation".into()
             }
             "not_allowed_token_type" => "`token` must be a bot's, `xoxb-…`".into(),
             "missing_scope" => format!(
-                "the app lacks a scope; grant it {} and install it anew",
+                "the app lacks a scope; grant it {} and reinstall it",
                 self.needed.as_deref().unwrap_or("what the call needs")
             ),
             "no_permission"
@@ -181,8 +181,8 @@ impl SlackError {
             "action_prohibited" | "posting_to_general_channel_denied" => {
                 "an administrator of the workspace forbids it".into()
             }
-            "file_uploads_disabled" => "the workspace takes no files".into(),
-            "team_not_found" => "the workspace is not there".into(),
+            "file_uploads_disabled" => "the workspace does not accept files".into(),
+            "team_not_found" => "the workspace does not exist".into(),
             "messages_tab_disabled" => {
                 "the app's Messages Tab is off; switch it on under App Home".into()
             }
@@ -194,7 +194,7 @@ impl SlackError {
         })
     }
 
-    /// What happened, in words fit for a log.
+    /// Returns the description of the error, safe to log.
     pub fn says(&self) -> String {
         let error = &self.error;
         if let Some(advice) = self.advice() {
@@ -202,15 +202,15 @@ impl SlackError {
         }
         let what = match self.class() {
             Class::SlowDown => "rate limited",
-            Class::WaitLong => "the workspace's plan takes no more messages for now",
+            Class::WaitLong => "the workspace's plan accepts no more messages for now",
             Class::Retry => "not now",
-            Class::Perhaps => "an error inside Slack, perhaps after the work was done",
-            Class::Stop => "it will not work until somebody acts",
-            Class::Payload => "Slack does not take the message in this form",
-            Class::File => "a picture is not ready in Slack yet",
-            Class::Thread => "it cannot be a reply there",
-            Class::Unchangeable => "the message cannot be changed (any more)",
-            Class::Unknown => "unknown to us; it may be the form",
+            Class::Perhaps => "an internal error of Slack, perhaps after completing the call",
+            Class::Stop => "calls fail until somebody acts",
+            Class::Payload => "Slack does not accept the message in this format",
+            Class::File => "an image is not ready in Slack yet",
+            Class::Thread => "the message cannot be a reply there",
+            Class::Unchangeable => "the message can no longer be changed",
+            Class::Unknown => "unknown error; the format may be wrong",
         };
         if self.places.is_empty() {
             format!("{error}: {what}")
@@ -225,7 +225,7 @@ fn plain(text: String, bytes_max: usize, allowed: impl Fn(u8) -> bool) -> Option
     (fits && !text.is_empty()).then_some(text)
 }
 
-/// The pointers that details of an error name, e.g. `must be … [json-pointer:/blocks/0/text]`.
+/// Returns the pointers in an error's details, e.g. `must be … [json-pointer:/blocks/0/text]`.
 fn places(details: &[String]) -> Vec<String> {
     let part = |c: char| c.is_ascii_alphanumeric() || "/_-~".contains(c);
     let mut places: Vec<String> = details
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_told_without_free_text() {
+    fn details_are_reported_without_free_text() {
         let body = r#"{"ok":false,"error":"invalid_blocks",
             "errors":["must be less than 3001 characters [json-pointer:/blocks/0/text/text]","reporter"],
             "response_metadata":{"messages":["[ERROR] words of a reporter [json-pointer:/blocks/0/text/text]",
@@ -275,12 +275,12 @@ mod tests {
         assert_eq!(problem.class(), Class::Payload);
         assert_eq!(
             problem.says(),
-            "invalid_blocks: Slack does not take the message in this form (/blocks/0/text/text)"
+            "invalid_blocks: Slack does not accept the message in this format (/blocks/0/text/text)"
         );
     }
 
     #[test]
-    fn scopes_are_told_and_nonsense_in_their_place_is_not() {
+    fn valid_scopes_are_reported_and_invalid_ones_are_not() {
         let found = problem(
             r#"{"ok":false,"error":"missing_scope","needed":"files:write","provided":"chat:write,im:read"}"#,
         );
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_ready_is_known_by_the_details() {
+    fn file_that_is_not_ready_is_recognised_by_details() {
         for details in [
             r#""errors":["invalid slack file [json-pointer:/blocks/0/slack_file]"]"#,
             r#""response_metadata":{"messages":["[ERROR] invalid slack file"]}"#,

@@ -1,7 +1,7 @@
 //! Calls to the Web API. Source: docs.slack.dev "Using the Slack Web API".
 //!
-//! A [`SlackClient`] is one bot at one base URL. An answer is judged by its `ok` and `error`, whatever the
-//! HTTP status: see [`ApiResponse`](super::ApiResponse).
+//! A [`SlackClient`] is one bot at one base URL. A response is judged by its `ok` and `error`,
+//! whatever the HTTP status: see [`ApiResponse`](super::ApiResponse).
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use url::Url;
 use crate::model::{Secret, hex};
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
-/// Where the Web API is.
+/// The base URL of the Web API.
 pub const BASE_URL: &str = "https://slack.com";
-/// The domain whose hosts Slack sends us to, for uploads and answers to clicks.
+/// The domain of the hosts that Slack names for uploads and answers to clicks.
 const DOMAIN: &str = "slack.com";
-/// How much of the hash tells one bot's keys from another's: 16 bytes.
+/// The digits of the token's hash that identify a bot: 16 bytes.
 const OWNER_HEX_DIGITS: usize = 32;
 
-/// Calls the Web API as one bot. Clones share what it holds.
+/// Calls the Web API as one bot. Clones share its state.
 #[derive(Clone)]
 pub struct SlackClient(Arc<Inner>);
 
@@ -36,23 +36,23 @@ impl fmt::Debug for SlackClient {
     }
 }
 
-/// What a method is called with. Which of the two it takes is in its documentation.
+/// The arguments of a method. Slack's documentation says which format a method accepts.
 #[derive(Clone, Debug)]
 pub enum Arguments {
     /// A JSON object.
     Json(String),
-    /// A form. Not every method that lists JSON takes it.
+    /// A form. Not every method that documents JSON accepts a form.
     Form(Vec<(&'static str, String)>),
 }
 
-/// An address that Slack gave is not Slack's.
+/// An address in Slack's data does not belong to Slack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the address that Slack gave is not Slack's own")]
+#[error("the address is not Slack's")]
 pub struct ForeignAddress;
 
 impl SlackClient {
-    /// A client that speaks with the bot token `xoxb-…`. `base_url` is [`BASE_URL`] but for a stand-in or
-    /// a proxy of one's own.
+    /// Creates a client with the bot token `xoxb-…`. `base_url` is [`BASE_URL`], except for a test
+    /// server or a proxy.
     pub fn new(base_url: &str, token: Secret, http: HttpClient) -> Self {
         Self(Arc::new(Inner {
             base_url: base_url.trim_end_matches('/').to_owned(),
@@ -61,8 +61,8 @@ impl SlackClient {
         }))
     }
 
-    /// A name for whose files those are that this client uploads: the same for the same token, telling
-    /// nothing of it.
+    /// Returns the owner name of the files that this client uploads. It is the same for the same
+    /// token and reveals nothing of it.
     pub fn owner(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.0.base_url.as_bytes());
@@ -73,7 +73,8 @@ impl SlackClient {
         format!("slack:{owner}")
     }
 
-    /// The answer to a call, whatever it says; [`ApiResponse::of`](super::ApiResponse::of) reads it. `timeout` is for the whole exchange.
+    /// Calls a method and returns the response, whatever it is;
+    /// [`ApiResponse::of`](super::ApiResponse::of) parses it. `timeout` covers the whole exchange.
     pub async fn call(
         &self,
         method: &str,
@@ -102,9 +103,9 @@ impl SlackClient {
         self.0.http.send(request).await
     }
 
-    /// Posts to an address that came in an answer or a click, without the token. It must be one of
-    /// Slack's own by https, or at the host, port and scheme of a base URL that stands for Slack: whoever
-    /// could forge an answer must not make us reach into our own network.
+    /// Posts to an address from a response or a click, without the token. The address must be
+    /// Slack's over https, or have the scheme, host and port of a custom base URL. Otherwise a
+    /// forged response could make the relay reach into its own network.
     pub async fn post_to(
         &self,
         address: &Secret,
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_addresses_of_slack_s_own_are_posted_to() {
+    fn post_is_refused_for_foreign_addresses() {
         let slack = client(BASE_URL, "xoxb-1");
         let stand_in = client("http://127.0.0.1:4000/", "xoxb-1");
         for (address, wanted) in [
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_of_one_token_and_shows_nothing_of_it() {
+    fn owner_depends_on_token_and_does_not_reveal_it() {
         let owner = client(BASE_URL, "xoxb-1").owner();
         assert_eq!(owner, client("https://slack.com/", "xoxb-1").owner());
         assert_ne!(owner, client(BASE_URL, "xoxb-2").owner());

@@ -1,9 +1,10 @@
-//! Uploads: images that messages of the same bot can show. Source: docs.slack.dev "Working with files"
-//! and "`slack_file` object".
+//! Uploads of images for messages of the same bot. Source: docs.slack.dev "Working with files" and
+//! "`slack_file` object".
 //!
-//! Slack is told of a file, says where its bytes go, is told that they are there, and works on them for a
-//! while: a block that shows the file before it has a `mimetype` is refused. So [`SlackClient::upload`]
-//! waits for that. A file that is shared nowhere is the bot's own, and its messages may show it.
+//! An upload has four steps: announce the file, send the bytes to the given address, complete the
+//! upload, and wait while Slack processes it. Slack refuses a block with a file that has no
+//! `mimetype` yet, so [`SlackClient::upload`] waits for it. A file without a channel belongs to the
+//! bot, and its messages may show it.
 
 use std::time::Duration;
 
@@ -16,41 +17,42 @@ use super::{ApiResponse, Class, Members, SlackError};
 use crate::model::Secret;
 use crate::net::{Answer, NetError};
 
-/// How long each call may take.
+/// The time limit of each API call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the bytes may take. The end of this call has been seen not to come though they were taken.
+/// The time limit of sending the bytes. Slack sometimes accepts them and never ends the response.
 const BYTES_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a file is looked at until it is ready.
+/// The pause between two checks whether a file is ready.
 const READY_STEP: Duration = Duration::from_millis(500);
-/// How long a file may take to be ready.
+/// The longest wait until a file is ready.
 const READY_MAX: Duration = Duration::from_secs(30);
-/// The longest id that is believed.
+/// The longest accepted file id, in bytes.
 const ID_BYTES_MAX: usize = 32;
 
-/// A file was not uploaded. The reasons are fit for a log.
+/// Why a file was not uploaded. The reasons are safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
-    /// Worth another try later.
+    /// The failure is temporary; retry later.
     #[error("{0}")]
     Retry(String),
-    /// Will not work until an operator acts.
+    /// Uploads fail until an operator acts.
     #[error("{0}")]
     Stop(String),
-    /// This file will never be taken.
+    /// The file is rejected for good.
     #[error("{0}")]
     Rejected(String),
 }
 
 impl SlackClient {
-    /// Uploads a file and waits until messages can show it. Returns its id, `F…`. A step whose answer was
-    /// lost is not repeated: the next upload begins anew, and what was begun is shown nowhere.
+    /// Uploads a file and waits until messages can show it. Returns its id, `F…`. If a step's
+    /// response is lost, the step is not repeated. The next upload starts again, and the unfinished
+    /// file is shown nowhere.
     pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<String, UploadError> {
         if bytes.is_empty() {
             return Err(UploadError::Rejected("Slack API: the file is empty".into()));
         }
         let (address, id) = self.place_for(name, bytes.len()).await?;
         self.put(&address, bytes).await?;
-        // JSON is taken here; without a channel the file stays the bot's own.
+        // This method accepts JSON. Without a channel the file belongs to the bot.
         let complete = json!({"files": [{"id": id, "title": name}]}).to_string();
         let method = "files.completeUploadExternal";
         self.asked(method, Arguments::Json(complete)).await?;
@@ -58,7 +60,7 @@ impl SlackClient {
         Ok(id)
     }
 
-    /// Where the bytes go, and the file's id. The method takes forms: JSON is answered with
+    /// Requests an upload address and a file id. The method accepts forms only: JSON gives
     /// `invalid_arguments`.
     async fn place_for(&self, name: &str, length: usize) -> Result<(Secret, String), UploadError> {
         let method = "files.getUploadURLExternal";
@@ -70,7 +72,7 @@ impl SlackClient {
         let address = answer.text("upload_url").map(Secret::new);
         match (address, answer.text("file_id").filter(|id| is_file_id(id))) {
             (Some(address), Some(id)) => Ok((address, id)),
-            _ => Err(retry(method, "no address or file is in the answer")),
+            _ => Err(retry(method, "the response has no address or file")),
         }
     }
 
@@ -91,8 +93,8 @@ impl SlackClient {
         }
     }
 
-    /// Waits until the file can be shown. An app that may not look (`files:read`) does not wait: a message
-    /// that comes too early is refused and tried again.
+    /// Waits until the file can be shown. An app without `files:read` does not wait: Slack refuses
+    /// a message that is too early, and it is retried.
     async fn until_ready(&self, id: &str) -> Result<(), UploadError> {
         let method = "files.info";
         let deadline = Instant::now() + READY_MAX;
@@ -116,7 +118,7 @@ impl SlackClient {
             }
             let pause = answer.as_ref().map_or(READY_STEP, pause);
             if Instant::now() + pause > deadline {
-                return Err(retry(method, "Slack has not made the file ready in time"));
+                return Err(retry(method, "Slack did not process the file in time"));
             }
             sleep(pause).await;
         }
@@ -135,7 +137,7 @@ impl SlackClient {
     }
 }
 
-/// How long to wait before the next look: a step, or what the answer asks for.
+/// Returns the pause before the next check: one step, or as long as the response asks for.
 fn pause(answer: &Answer) -> Duration {
     let asked = answer
         .header("retry-after")
@@ -145,7 +147,7 @@ fn pause(answer: &Answer) -> Duration {
     })
 }
 
-/// Whether it can be a file's id: it stands in JSON and in the store.
+/// Returns whether a text can be a file id, which is written into JSON and the store.
 fn is_file_id(id: &str) -> bool {
     let letter = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
     id.len() <= ID_BYTES_MAX && id.starts_with('F') && id.bytes().all(letter)
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_s_id_is_one() {
+    fn file_id_has_expected_characters() {
         for id in ["F0123ABCD", "F1"] {
             assert!(is_file_id(id), "{id}");
         }

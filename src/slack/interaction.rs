@@ -1,4 +1,4 @@
-//! A click on a button. Source: docs.slack.dev "`block_actions` payload".
+//! Button clicks. Source: docs.slack.dev "`block_actions` payload".
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,49 +7,49 @@ use serde_json::value::RawValue;
 
 use crate::model::Secret;
 
-/// The field of the form that holds the JSON.
+/// The form field with the JSON.
 const PAYLOAD: &str = "payload";
-/// The type of a click among the other things that Slack tells the same address.
+/// The type of a click. Slack sends other types to the same address.
 const BLOCK_ACTIONS: &str = "block_actions";
 
-/// The body of an authentic request, not yet read.
+/// The body of an authentic request, not yet parsed.
 #[derive(Clone, Copy)]
 pub struct Interaction<'a> {
     body: &'a [u8],
 }
 
-/// Neither names nor words of people are shown.
+/// Hides names and texts of people.
 impl fmt::Debug for Interaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Interaction({} bytes)", self.body.len())
     }
 }
 
-/// Somebody clicked on a button. Whatever Slack did not say, or said in another type, is `None`.
+/// A click on a button. A field is `None` if Slack did not send it, or sent another type.
 ///
-/// Clicks can come twice: what they set in motion must be the same the second time.
+/// A click can arrive twice, so its effect must be the same the second time.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ButtonClick {
-    /// Who: `U…` or `W…`.
+    /// The actor's id: `U…` or `W…`.
     pub user: Option<String>,
-    /// That person's name, as the workspace shows it; the handle where there is no other.
+    /// The actor's name in the workspace; the handle if there is no other.
     pub user_name: Option<String>,
     /// The workspace, `T…`.
     pub team: Option<String>,
     /// The channel, `C…`, `G…` or `D…`.
     pub channel: Option<String>,
-    /// The message, by its time.
+    /// The message, identified by its timestamp.
     pub message_ts: Option<String>,
-    /// Which button.
+    /// The id of the button.
     pub action_id: Option<String>,
-    /// What the button stands for, as whoever sent it wrote it.
+    /// The button's value, as the sender of the message set it.
     pub value: Option<String>,
-    /// Whoever knows this address may write into the channel for half an hour. An address from outside:
-    /// look where it leads before posting there.
+    /// The address for answers. Anyone who knows it may write into the channel for half an hour. It
+    /// comes from outside: check its host before posting.
     pub response_url: Option<Secret>,
 }
 
-/// A person's name is not shown.
+/// Hides the actor's name.
 impl fmt::Debug for ButtonClick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ButtonClick")
@@ -61,13 +61,13 @@ impl fmt::Debug for ButtonClick {
 }
 
 impl<'a> Interaction<'a> {
-    /// Only for a body whose signature was found right.
+    /// Wraps a body. The caller has verified its signature.
     pub(super) const fn authentic(body: &'a [u8]) -> Self {
         Self { body }
     }
 
-    /// The click, if it is one: Slack sends other things to the same address, which are to be answered
-    /// with success and nothing else.
+    /// Returns the click if the request is one. Slack sends other requests to the same address;
+    /// they only need a success response.
     pub fn click(self) -> Option<ButtonClick> {
         let (_, payload) =
             url::form_urlencoded::parse(self.body).find(|(name, _)| name == PAYLOAD)?;
@@ -76,7 +76,7 @@ impl<'a> Interaction<'a> {
             return None;
         }
         let (user, container) = (payload.object("user"), payload.object("container"));
-        // A list of one: a click is on one button.
+        // The list has one element because a click is on one button.
         let action = payload.first("actions")?;
         let or = |one: Option<String>, other: Option<String>| one.or(other);
         Some(ButtonClick {
@@ -98,8 +98,8 @@ impl<'a> Interaction<'a> {
     }
 }
 
-/// A JSON object, member by member: one of the wrong type spoils nothing else, and what nobody asks
-/// for is skipped over, however deep it goes.
+/// A JSON object, split by member. A member of the wrong type affects no other, and unused members
+/// are skipped, however deep they are nested.
 #[derive(Default)]
 struct Object<'a>(HashMap<String, &'a RawValue>);
 
@@ -108,20 +108,20 @@ impl<'a> Object<'a> {
         serde_json::from_str(text).ok().map(Self)
     }
 
-    /// The object under `name`; an empty one if there is none.
+    /// Returns the object under `name`; an empty one if there is none.
     fn object(&self, name: &str) -> Object<'a> {
         let found = self.0.get(name).and_then(|raw| Self::read(raw.get()));
         found.unwrap_or_default()
     }
 
-    /// The first element of the list under `name`; an empty object if it is none.
+    /// Returns the first element of the list under `name`; an empty object if the element is none.
     fn first(&self, name: &str) -> Option<Object<'a>> {
         let list: Vec<&'a RawValue> = serde_json::from_str(self.0.get(name)?.get()).ok()?;
         let first = list.first()?;
         Some(Self::read(first.get()).unwrap_or_default())
     }
 
-    /// The text under `name`, if it is one and not empty.
+    /// Returns the text under `name`. `None` if it is absent or empty.
     fn text(&self, name: &str) -> Option<String> {
         let raw = self.0.get(name)?;
         let text: Option<String> = serde_json::from_str(raw.get()).ok();
@@ -146,7 +146,7 @@ mod tests {
         Interaction::authentic(form(payload).as_bytes()).click()
     }
 
-    /// As docs.slack.dev shows it, shortened.
+    /// The example of docs.slack.dev, shortened.
     const WHOLE: &str = r#"{
         "type": "block_actions",
         "user": {"id": "U0CA5", "username": "amy", "name": "Amy 王", "team_id": "T3MDE"},
@@ -161,7 +161,7 @@ mod tests {
     }"#;
 
     #[test]
-    fn a_click_is_read_whole() {
+    fn click_is_parsed_completely() {
         let click = click(WHOLE).unwrap();
         let text = |text: &str| Some(text.to_owned());
         let wanted = ButtonClick {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_elsewhere_is_found_and_what_is_not_said_is_absent() {
+    fn fields_are_found_in_other_places_or_absent() {
         let elsewhere = click(
             r#"{"type":"block_actions","user":{"username":"amy","team_id":"T1"},"channel":null,
                 "container":{"message_ts":"1.2","channel_id":"C1"},"actions":[{}]}"#,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_click_is_none() {
+    fn other_requests_are_not_clicks() {
         for payload in [
             "",
             "null",
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_levels_are_skipped() {
+    fn deeply_nested_member_is_skipped() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let payload =
             format!(r#"{{"x":{deep},"type":"block_actions","actions":[{{"value":"v"}}]}}"#);

@@ -1,9 +1,10 @@
-//! Slack's protocol: the signature of what Slack sends us, clicks on buttons, and calls to the Web API.
-//! Pure but for [`client`] and [`files`].
+//! The Slack protocol: signatures of received requests, button clicks, and calls to the Web API.
+//! Only [`client`] and [`files`] do I/O.
 //!
-//! Bytes from outside are an [`Unverified`]; only [`Unverified::verify`] makes an [`Interaction`] of them,
-//! and only that can be read as a [`ButtonClick`]. What is wrong with bytes is a [`Refusal`] and an error to the
-//! sender; what an authentic request holds that nobody here knows is no click, and is answered like one.
+//! Bytes from outside are an [`Unverified`]. Only [`Unverified::verify`] turns them into an
+//! [`Interaction`], and only that can be read as a [`ButtonClick`]. Invalid bytes give a
+//! [`Refusal`], which the sender receives as an error. An authentic request of an unknown type is
+//! no click, and is still answered with success.
 
 mod api_error;
 pub mod client;

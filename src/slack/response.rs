@@ -1,4 +1,4 @@
-//! What an answer of the Web API says. Source: docs.slack.dev "Evaluating responses".
+//! Responses of the Web API. Source: docs.slack.dev "Evaluating responses".
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,22 +9,22 @@ use serde_json::value::RawValue;
 use super::SlackError;
 use crate::net::Answer;
 
-/// What an answer says.
+/// The content of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiResponse {
     /// `ok` is true.
     Ok(Members),
     /// `ok` is false.
     Refused(SlackError),
-    /// It is not Slack's: the page of a gateway, or nothing.
+    /// The response is not Slack's: a gateway's page, or nothing.
     Unreadable,
 }
 
-/// The members of an answer's object.
+/// The members of a response's object.
 #[derive(Clone, Debug, Default)]
 pub struct Members(HashMap<String, Box<RawValue>>);
 
-/// By their text, which is all that is known of them.
+/// Compares members by their text.
 impl PartialEq for Members {
     fn eq(&self, other: &Self) -> bool {
         let of = |one: &Self, name: &str| one.0.get(name).map(|raw| raw.get().to_owned());
@@ -35,8 +35,8 @@ impl PartialEq for Members {
 impl Eq for Members {}
 
 impl ApiResponse {
-    /// Reads an answer. The end of one that is longer than what is read of answers is not missed: Slack
-    /// repeats the message after what counts.
+    /// Parses a response. A cut-off end does no harm because Slack repeats the message after the
+    /// members that count.
     pub fn of(answer: &Answer) -> Self {
         let mut members = Members::default();
         let mut reader = serde_json::Deserializer::from_slice(&answer.body);
@@ -54,18 +54,18 @@ impl ApiResponse {
 }
 
 impl Members {
-    /// The text under `name`, if it is one and not empty.
+    /// Returns the text under `name`. `None` if it is absent or empty.
     pub fn text(&self, name: &str) -> Option<String> {
         let text: Option<String> = serde_json::from_str(self.raw(name)?).ok();
         text.filter(|text| !text.is_empty())
     }
 
-    /// The claim under `name`, if it is one.
+    /// Returns the Boolean under `name`. `None` if it is absent.
     pub fn flag(&self, name: &str) -> Option<bool> {
         serde_json::from_str(self.raw(name)?).ok()
     }
 
-    /// The members of the object under `name`; none if it is no object.
+    /// Returns the members of the object under `name`; none if it is no object.
     pub fn object(&self, name: &str) -> Self {
         let found = self
             .raw(name)
@@ -89,7 +89,7 @@ impl Members {
     }
 }
 
-/// Puts members where they stay though the text ends too early.
+/// Collects members, and keeps them if the text ends too early.
 struct Collect<'m>(&'m mut Members);
 
 impl<'de> DeserializeSeed<'de> for Collect<'_> {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_ok_with_a_good_status() {
+    fn success_needs_ok_and_good_status() {
         let body = r#"{"ok":true,"channel":"C1","ts":"1.2","file":{"mimetype":"","id":"F1"}}"#;
         let ApiResponse::Ok(members) = ApiResponse::of(&answer(200, body, false)) else {
             panic!("not ok");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_long_answer_is_not_missed() {
+    fn cut_off_response_is_parsed() {
         let body = r#"{"ok":true,"channel":"C1","ts":"1.2","message":{"text":"\u767d"#;
         let ApiResponse::Ok(members) = ApiResponse::of(&answer(200, body, true)) else {
             panic!("not ok");

@@ -1,9 +1,9 @@
 //! The signature of a request from Slack: `v0=` and the lower-case hex of
-//! `HMAC-SHA256(signing secret, "v0:" ‖ timestamp ‖ ":" ‖ body)`, over the bytes as they came. Source:
-//! docs.slack.dev "Verifying requests from Slack".
+//! `HMAC-SHA256(signing secret, "v0:" ‖ timestamp ‖ ":" ‖ body)`, over the bytes as received.
+//! Source: docs.slack.dev "Verifying requests from Slack".
 //!
-//! The timestamp may be [`AGE_SECS_MAX`] off, in the past as in the future: some SDKs look at the past
-//! alone, and so take what is dated ahead for as long as it pleases its sender.
+//! The timestamp may be off by [`AGE_SECS_MAX`], in the past or in the future. Some SDKs check only
+//! the past, so a request dated ahead stays valid for as long as its sender likes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -12,17 +12,17 @@ use subtle::ConstantTimeEq;
 use super::Interaction;
 use crate::model::{Secret, Timestamp, hex};
 
-/// The header that holds the signature.
+/// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "x-slack-signature";
-/// The header that holds the time of signing, in seconds since 1970.
+/// The header with the signing time, in seconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "x-slack-request-timestamp";
-/// How far the time of signing may be from now, in seconds.
+/// The largest difference between signing time and now, in seconds.
 pub const AGE_SECS_MAX: u64 = 300;
 
-/// No clock says a time with more digits.
+/// The longest accepted timestamp, in digits.
 const TIMESTAMP_BYTES_MAX: usize = 19;
 
-/// The two headers that sign a request, as they came.
+/// The two signature headers of a request, unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignatureHeaders<'a> {
     /// [`TIMESTAMP_HEADER`].
@@ -31,32 +31,33 @@ pub struct SignatureHeaders<'a> {
     pub signature: Option<&'a [u8]>,
 }
 
-/// A request that says it is Slack's, as it came.
+/// A request that claims to be from Slack, not yet verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Unverified<'a> {
-    /// The headers that sign it.
+    /// The headers of the signature.
     pub headers: SignatureHeaders<'a>,
     /// The raw bytes of its body.
     pub body: &'a [u8],
 }
 
-/// Why a request is not taken.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A header that signs is missing or empty.
+    /// A signature header is missing or empty.
     #[error("not signed")]
     Unsigned,
-    /// The time of signing is no time, or too far from now. It may be an old request sent again, or
-    /// this machine's clock is wrong.
+    /// The signing time is invalid or too far from now. The request may be a replay, or the clock
+    /// of this machine is wrong.
     #[error("signed more than five minutes from now")]
     Stale,
-    /// Signed with another secret, or another body.
+    /// The request was signed with another secret or for another body.
     #[error("the signature is wrong")]
     BadSignature,
 }
 
 impl<'a> Unverified<'a> {
-    /// The request's content, if `secret` has signed exactly this body within [`AGE_SECS_MAX`] of `now`.
+    /// Returns the request's content if `secret` signed exactly this body within [`AGE_SECS_MAX`]
+    /// of `now`.
     pub fn verify(self, secret: &Secret, now: Timestamp) -> Result<Interaction<'a>, Refusal> {
         let there = |value: Option<&'a [u8]>| value.filter(|value| !value.is_empty());
         let timestamp = there(self.headers.timestamp).ok_or(Refusal::Unsigned)?;
@@ -80,7 +81,7 @@ fn seconds(timestamp: &[u8]) -> Option<i64> {
     text.parse().ok()
 }
 
-/// The signature of `body`, as [`SIGNATURE_HEADER`] holds it.
+/// Returns the signature of `body` in the format of [`SIGNATURE_HEADER`].
 pub fn sign(secret: &Secret, timestamp: &[u8], body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .expect("HMAC takes keys of every length");
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_hold() {
+    fn signature_vectors_match() {
         let text = include_str!("../../tests/vectors/signatures.json");
         let all: serde_json::Value = serde_json::from_str(text).unwrap();
         let (mut signed, mut refused) = (0, 0);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_may_be_five_minutes_off_on_either_side() {
+    fn timestamp_may_be_five_minutes_off_in_both_directions() {
         let secret = Secret::new("s");
         let signature = sign(&secret, b"1700000100", b"x");
         for (now, wanted) in [
@@ -159,7 +160,7 @@ mod tests {
             let headers = headers("1700000100", &signature);
             assert_eq!(check(headers, "x", &secret, now), wanted, "{now}");
         }
-        // A time that is none, though it is signed as it is.
+        // A signed timestamp that is no time.
         for timestamp in [
             "-1700000100",
             "+1700000100",
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_another_is_refused() {
+    fn missing_or_wrong_headers_are_refused() {
         let secret = Secret::new("s");
         let now = 1_700_000_100;
         let signature = sign(&secret, b"1700000100", b"x");

@@ -1,4 +1,4 @@
-//! One struct for each thing worth counting.
+//! One struct for each observable event.
 
 mod deliveries;
 mod long_connection;
@@ -16,15 +16,14 @@ use super::metrics::{
 };
 use crate::model::{AppName, ChangeSource, EventId, NoticeKind, Plan, TriageAction};
 
-/// An event is in the store.
+/// An event was stored.
 pub struct EventAccepted<'a> {
-    /// The app that received it.
+    /// The app that received the event.
     pub app: &'a AppName,
-    /// Its id.
     pub event_id: &'a EventId,
-    /// What became of it.
+    /// The deliveries that were planned, or why there are none.
     pub plan: &'a Plan,
-    /// From the request's arrival to the commit.
+    /// The time from the request's arrival to the commit.
     pub took: Duration,
 }
 
@@ -55,11 +54,10 @@ impl InternalEvent for EventAccepted<'_> {
     }
 }
 
-/// An event came again.
+/// An event was received again.
 pub struct EventRepeated<'a> {
-    /// The app that received it.
+    /// The app that received the event.
     pub app: &'a AppName,
-    /// Its id.
     pub event_id: &'a EventId,
 }
 
@@ -71,13 +69,12 @@ impl InternalEvent for EventRepeated<'_> {
     }
 }
 
-/// An event was pushed that is older than ids are kept: nobody can tell whether it was taken before.
+/// A pushed event is older than ids are kept, so a repeat could not be detected.
 pub struct EventTooOld<'a> {
-    /// The app that received it.
+    /// The app that received the event.
     pub app: &'a AppName,
-    /// Its id.
     pub event_id: &'a EventId,
-    /// How old it is by its own time.
+    /// The event's age by its own time.
     pub age: Duration,
 }
 
@@ -96,7 +93,7 @@ impl InternalEvent for EventTooOld<'_> {
 
 /// A challenge was answered.
 pub struct ChallengeAnswered<'a> {
-    /// The app.
+    /// The app that received the challenge.
     pub app: &'a AppName,
 }
 
@@ -110,11 +107,11 @@ impl InternalEvent for ChallengeAnswered<'_> {
 
 /// A request to the intake was refused.
 pub struct RequestRefused<'a> {
-    /// The app; empty if there is no such app.
+    /// The app; empty if the request names no known app.
     pub app: &'a str,
-    /// Why, as a fixed word.
+    /// The reason as a fixed word.
     pub reason: &'static str,
-    /// What to do about it, if that can be told.
+    /// What the operator can do. `None` if nothing is known.
     pub hint: Option<&'a str>,
 }
 
@@ -137,9 +134,9 @@ impl InternalEvent for RequestRefused<'_> {
     }
 }
 
-/// Somebody posted to a path that the relay does not serve.
+/// A request came to a path that the relay does not serve.
 pub struct PathUnknown<'a> {
-    /// The path as the log may show it.
+    /// The path in a form that is safe to log.
     pub path: &'a str,
     /// The path that was probably meant.
     pub nearest: &'a str,
@@ -147,13 +144,13 @@ pub struct PathUnknown<'a> {
 
 impl InternalEvent for PathUnknown<'_> {
     fn emit(self, metrics: &Metrics) {
-        // By what was probably meant: a stranger can write any path.
+        // The rate limit uses the probable path because a stranger can send any path.
         if metrics.pacing.writes("no such path", self.nearest) {
             tracing::warn!(
                 path = self.path,
                 nearest = self.nearest,
                 hint = "if this is Feishu or Slack: set the nearest URL in its console",
-                "a request came to a path that is not served"
+                "request to a path that is not served"
             );
         }
         let labels = AppReason {
@@ -164,9 +161,9 @@ impl InternalEvent for PathUnknown<'_> {
     }
 }
 
-/// An old card callback came: a click that is not answered.
+/// A click was received by the old card callback, which is not answered.
 pub struct OldCardCallback<'a> {
-    /// The app that received it.
+    /// The app that received the click.
     pub app: &'a AppName,
 }
 
@@ -179,7 +176,7 @@ impl InternalEvent for OldCardCallback<'_> {
             tracing::warn!(
                 app = %self.app,
                 hint = words::OLD_CARD_HINT,
-                "a click on a card came in an old form and was ignored"
+                "ignored a card click in an old format"
             );
         }
         let labels = AppReason {
@@ -190,17 +187,17 @@ impl InternalEvent for OldCardCallback<'_> {
     }
 }
 
-/// An attempt to fetch an image was made.
+/// An attempt to fetch an image ended.
 pub struct ImageAttempted<'a> {
-    /// The event it belongs to.
+    /// The event that the image belongs to.
     pub event_id: &'a EventId,
-    /// Its place among the event's images.
+    /// The image's position in the event.
     pub ordinal: u8,
     /// `kept`, `retry` or `lost`.
     pub result: &'static str,
-    /// Why it is not kept.
+    /// Why the image is not kept. `None` if it is.
     pub reason: Option<&'a str>,
-    /// Whether nothing more follows.
+    /// Whether no further attempt follows.
     pub settled: bool,
 }
 
@@ -208,7 +205,7 @@ impl InternalEvent for ImageAttempted<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(
             event.id = %self.event_id, image = self.ordinal, result = self.result,
-            reason = self.reason, "picture"
+            reason = self.reason, "image attempt"
         );
         let labels = Outcome {
             result: self.result,
@@ -220,13 +217,13 @@ impl InternalEvent for ImageAttempted<'_> {
     }
 }
 
-/// An image was in hand and nobody closed its job in time.
+/// The lease of an image ended before its job did.
 pub struct ImageLeaseLost<'a> {
-    /// The event it belongs to.
+    /// The event that the image belongs to.
     pub event_id: &'a EventId,
-    /// Its place among the event's images.
+    /// The image's position in the event.
     pub ordinal: u8,
-    /// Whether it was the third time in a row.
+    /// Whether this was the third time in a row, so that the image is given up.
     pub given_up: bool,
 }
 
@@ -234,13 +231,10 @@ impl InternalEvent for ImageLeaseLost<'_> {
     fn emit(self, metrics: &Metrics) {
         let event = self.event_id;
         let (result, what) = match self.given_up {
-            true => (
-                "lost",
-                "failed to process picture three times; it is given up",
-            ),
+            true => ("lost", "failed to process image three times; giving up"),
             false => (
                 "lease_lost",
-                "failed to process picture within its lease; it is retried",
+                "failed to process image within its lease; retrying",
             ),
         };
         tracing::warn!(event.id = %event, image = self.ordinal, result, "{what}");
@@ -252,19 +246,18 @@ impl InternalEvent for ImageLeaseLost<'_> {
     }
 }
 
-/// The list of an app's feedback was gone through.
+/// The feedback list of an app was compared completely.
 pub struct BackfillMade<'a> {
-    /// The app.
     pub app: &'a AppName,
-    /// Pages that were read.
+    /// The number of pages read.
     pub pages: u32,
-    /// Reports in it that had come as events.
+    /// The number of listed reports that were received as events.
     pub by_event: u64,
-    /// Reports in it that had not, now or before.
+    /// The number of listed reports that were never received as events.
     pub only_in_list: u64,
-    /// Reports that were taken in now.
+    /// The number of reports that were added from the list now.
     pub taken: usize,
-    /// Items of which nothing could be made.
+    /// The number of items that could not be used.
     pub unreadable: u64,
 }
 
@@ -296,32 +289,30 @@ impl InternalEvent for BackfillMade<'_> {
     }
 }
 
-/// The list of an app's feedback could not be gone through.
+/// The feedback list of an app could not be compared.
 pub struct BackfillFailed<'a> {
-    /// The app.
     pub app: &'a AppName,
-    /// Reports that were taken in before it failed.
+    /// The number of reports that were added before the failure.
     pub taken: usize,
-    /// Why.
     pub reason: &'a str,
 }
 
 impl InternalEvent for BackfillFailed<'_> {
     fn emit(self, metrics: &Metrics) {
         let Self { app, taken, reason } = self;
-        tracing::warn!(app = %app, taken, reason, "feedback list not compared");
+        tracing::warn!(app = %app, taken, reason, "failed to compare feedback list");
         let [_ok, failed] = words::BACKFILLS;
         metrics.count_backfill(app, failed, taken);
     }
 }
 
-/// The operator is told something.
+/// An operator notice was given.
 pub struct NoticeGiven<'a> {
-    /// What kind of trouble.
+    /// The kind of trouble.
     pub kind: NoticeKind,
-    /// What it is about.
+    /// The app, destination or other part concerned.
     pub subject: &'a str,
-    /// The whole message.
+    /// The whole text of the notice.
     pub text: &'a str,
 }
 
@@ -333,13 +324,13 @@ impl InternalEvent for NoticeGiven<'_> {
     }
 }
 
-/// Somebody pressed a button.
+/// A button was pressed.
 pub struct ButtonPressed {
-    /// Through what.
+    /// The platform of the click.
     pub through: ChangeSource,
-    /// Which button; `None` if it was none of ours.
+    /// The pressed button; `None` if the button is not the relay's.
     pub act: Option<TriageAction>,
-    /// What came of it, as a fixed word.
+    /// The result as a fixed word.
     pub result: &'static str,
 }
 
@@ -356,11 +347,11 @@ impl InternalEvent for ButtonPressed {
     }
 }
 
-/// Feishu was told of a status, or not.
+/// A feedback status was sent to Feishu, or failed.
 pub struct StatusTold<'a> {
-    /// The app that told it.
+    /// The app that sent the status.
     pub app: &'a AppName,
-    /// Whose status.
+    /// The feedback whose status was sent.
     pub feedback_id: &'a str,
     /// `done`, `retry` or `dead`, and why it is not done.
     pub verdict: (&'static str, Option<&'a str>),
@@ -375,7 +366,7 @@ impl InternalEvent for StatusTold<'_> {
             }
             Some(reason) => tracing::warn!(
                 app = %self.app, feedback.id = self.feedback_id, result, reason,
-                "status not set in Feishu"
+                "failed to set status in Feishu"
             ),
         }
         let labels = AppResult {

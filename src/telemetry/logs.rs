@@ -1,7 +1,7 @@
-//! Where logs go: stderr, as text or as JSON lines.
+//! Writes logs to stderr, as text or as JSON lines.
 //!
-//! A thread of its own writes them, so that nothing waits for whoever reads the log. Lines wait in a bounded queue;
-//! those that find it full are dropped, counted, and reported once lines flow again.
+//! A separate thread writes them, so a slow reader of the log blocks no other work. Lines wait in a
+//! bounded queue. If it is full, lines are dropped, counted, and reported when logging continues.
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -18,50 +18,50 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// By which the level of the process's log is changed: there is one log in a process.
+/// Changes the log level. A process has one log.
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Counts the lines that were dropped.
+/// Counts dropped lines.
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Counts the writes that ended, well or not.
+/// Counts finished writes, successful or not.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Lines that may wait for the writing thread: some megabytes at most.
+/// The largest number of lines that wait for the writing thread: some megabytes at most.
 const LINES_MAX: usize = 8192;
 
-/// How long the end of the process may wait for the last lines.
+/// How long the end of the process waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text for people.
     #[default]
     Text,
-    /// For machines: one JSON object a line.
+    /// One JSON object per line, for machines.
     Json,
 }
 
-/// The checked `[log]` section.
+/// The validated `[log]` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// What is less severe is left out.
+    /// The least severe level that is logged.
     pub level: LevelFilter,
-    /// How lines look.
+    /// The format of the lines.
     pub format: LogFormat,
 }
 
-/// How far the log came since the start of the process.
+/// The progress of the log since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogProgress {
-    /// Lines that were written.
+    /// The number of written lines.
     pub written: u64,
-    /// Lines that were dropped because their reader was too slow.
+    /// The number of lines that were dropped because the reader was too slow.
     pub dropped: u64,
 }
 
-/// How far the log came by now.
+/// Returns the current progress of the log.
 pub fn log_progress() -> LogProgress {
     let dropped = DROPPED.get().map_or(0, ErrorCounter::dropped_lines);
     LogProgress {
@@ -70,28 +70,28 @@ pub fn log_progress() -> LogProgress {
     }
 }
 
-/// Writes the last lines of the log when it is dropped.
+/// Writes the last lines of the log when dropped.
 #[must_use = "lines of the log are lost without it"]
 pub struct LogFlush(Option<WorkerGuard>);
 
 impl Drop for LogFlush {
-    /// Waits for the last lines, though not for ever: the thread may be stuck in a write.
+    /// Waits for the last lines for a limited time, because the writing thread may be blocked.
     fn drop(&mut self) {
         let guard = self.0.take();
         let (flushed, wait) = mpsc::channel();
         let flush = std::thread::Builder::new().name("log-flush".into());
-        // The guard itself may print, and so be stuck as well.
+        // Dropping the guard may print and so block as well.
         let started = flush.spawn(move || {
             drop(guard);
-            flushed.send(()).ok(); // the process may be at its end
+            flushed.send(()).ok(); // the process may be ending
         });
         if started.is_ok() {
-            wait.recv_timeout(FLUSH_TIMEOUT).ok(); // what is late is lost
+            wait.recv_timeout(FLUSH_TIMEOUT).ok(); // later lines are lost
         }
     }
 }
 
-/// Counts what is written.
+/// Counts finished writes to stderr.
 struct Stderr;
 
 impl Write for Stderr {
@@ -102,11 +102,12 @@ impl Write for Stderr {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // stderr keeps nothing back
+        Ok(()) // stderr is unbuffered
     }
 }
 
-/// Starts logging to stderr for the whole process, panics included. Only the first call has an effect.
+/// Starts logging to stderr for the whole process, panics included. Only the first call has an
+/// effect.
 pub fn init(settings: LogSettings) -> LogFlush {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
@@ -118,46 +119,46 @@ pub fn init(settings: LogSettings) -> LogFlush {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        // Else a failed write is reported by another one, which waits.
+        // Otherwise the library would report a failed write with another write, which blocks.
         .log_internal_errors(false)
         .with_target(false);
     let started = match settings.format {
         LogFormat::Text => registry.with(lines.with_ansi(false)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
-    // A second call finds logging already started, which is what it wanted.
+    // A second call fails because logging has already started, which is intended.
     if started.is_ok() && LEVEL.set(handle).is_ok() {
-        // Without an effect only if it was set, by the first call.
+        // Setting fails only if the first call has already set it.
         DROPPED.set(dropped).ok();
         std::panic::set_hook(Box::new(log_panic));
     }
     LogFlush(Some(guard))
 }
 
-/// Changes what is left out of a log that was started.
+/// Changes the log level.
 pub fn set_level(level: LevelFilter) {
     if let Some(handle) = LEVEL.get() {
-        // An error can only be that the log is gone, and then there is nothing to leave out.
+        // Reloading fails only if the log no longer exists.
         handle.reload(filter(level)).ok();
     }
 }
 
 fn filter(level: LevelFilter) -> Targets {
-    // Libraries below us may log addresses and headers at their finer levels; those can be secrets.
+    // Libraries may log addresses and headers at finer levels; these can be secrets.
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("feedback_relay", level)
 }
 
-/// A panic is a line of the log like any other.
+/// Logs a panic as one line.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let reason = reason(panic.payload());
-    tracing::error!(location, reason, "a fault of the program: panic");
+    tracing::error!(location, reason, "panic: a bug in the relay");
 }
 
-/// The panic's own words, if they stand so in the program. Those that were put together at the time
-/// may quote what an event says.
+/// Returns the panic's message if it is a fixed text of the program. A formatted message may quote
+/// an event, so it is left out.
 fn reason(payload: &(dyn Any + Send)) -> Option<&'static str> {
     payload.downcast_ref::<&'static str>().copied()
 }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_tells_only_words_that_stand_in_the_program() {
+    fn only_fixed_panic_messages_are_logged() {
         let caught = |panic: fn()| reason(&*std::panic::catch_unwind(panic).unwrap_err());
         assert_eq!(caught(|| panic!("fixed words")), Some("fixed words"));
         let quoting = || {

@@ -1,9 +1,9 @@
-//! Logs and metrics. Each thing worth counting is a struct in [`events`]; emitting it logs and counts
-//! in one place, so that no log line and no number can disagree.
+//! Logs and metrics. Each observable event is a struct in [`events`]. Emitting it logs and counts
+//! in one place, so logs and metrics always agree.
 //!
-//! Labels are bounded by the configuration: names of apps, rules and destinations and fixed words,
-//! never a tenant, a person, a URL or an id. Logs follow one event by the field `event.id` and one
-//! delivery by `delivery.id`; they hold no secret, no signed URL and nothing a reporter typed.
+//! Labels are names of apps, rules and destinations, and fixed words. They never name a tenant, a
+//! person, a URL or an id. Logs identify an event by the field `event.id` and a delivery by
+//! `delivery.id`. They contain no secret, no signed URL and no text of a reporter.
 
 pub mod events;
 mod logs;

@@ -1,7 +1,9 @@
-//! Log lines that strangers can cause, paced: the first of a kind at once, the others counted.
+//! Limits the rate of log lines that strangers can cause: the first of a kind is written, the
+//! others are counted.
 //!
-//! A line has a kind and a subject (an app, a reason), never a text that a stranger chose. After a line its like is left out for
-//! [`WINDOW`]; then one line says how many were. The number of subjects is bounded, so the memory is.
+//! A line has a kind and a subject (an app, a reason), never a text that a stranger chose. After a
+//! line, similar ones are left out for [`WINDOW`]; then one line reports their number. The number
+//! of subjects is limited, and so is the memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
 
-/// For so long only the first of several lines is written.
+/// How long similar lines are left out after the first.
 const WINDOW: Duration = Duration::from_secs(30);
-/// Subjects that are told apart. Beyond that all subjects of a kind share one place.
+/// The largest number of separate subjects. Beyond it, all subjects of a kind share one slot.
 const SUBJECTS_MAX: usize = 256;
-/// How often it is looked for windows that have ended.
+/// The time between two checks for windows that have ended.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What was written lately, and what was left out.
+/// The recently written lines, and the number of lines left out.
 #[derive(Debug, Default)]
 pub struct Pacing(Mutex<BTreeMap<Key, Slot>>);
 
@@ -32,7 +34,7 @@ struct Slot {
     left_out: u64,
 }
 
-/// Lines that were not written.
+/// A number of lines that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeftOut {
     pub(super) kind: &'static str,
@@ -41,7 +43,7 @@ pub(super) struct LeftOut {
 }
 
 impl Pacing {
-    /// Whether a line of this kind is written. One that is not is counted.
+    /// Returns whether a line of this kind is written. If not, counts it.
     pub fn writes(&self, kind: &'static str, subject: &str) -> bool {
         self.writes_at(kind, subject, Instant::now())
     }
@@ -69,7 +71,7 @@ impl Pacing {
         }
     }
 
-    /// What was left out in windows that have ended. Those in which nothing was are forgotten.
+    /// Returns the lines left out in windows that have ended. Forgets windows without any.
     pub(super) fn left_out(&self, now: Instant, all: bool) -> Vec<LeftOut> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left_out = Vec::new();
@@ -86,7 +88,7 @@ impl Pacing {
                 subject: subject.clone(),
                 count: std::mem::take(&mut slot.left_out),
             });
-            // The next window: a flood that goes on is counted again, without a line of its own first.
+            // The next window counts a continuing flood, without a first line of its own.
             slot.begun = now;
             true
         });
@@ -95,7 +97,8 @@ impl Pacing {
 }
 
 impl Metrics {
-    /// Writes how many lines were left out, when their window has ended; all of them at the soft stop.
+    /// Writes the number of lines left out when their window ends; at the soft stop, for all
+    /// windows.
     pub async fn write_left_out(&self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
             tokio::select! {
@@ -110,7 +113,7 @@ impl Metrics {
                     line = one.kind,
                     subject = one.subject,
                     left_out = one.count,
-                    "more lines like this were left out"
+                    "similar lines were left out"
                 );
             }
         }
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousand_lines_are_one_and_a_count() {
+    fn repeated_lines_give_one_line_and_count() {
         let (pacing, now) = (Pacing::default(), Instant::now());
         let written = (0..1000).filter(|_| pacing.writes_at("refused", "shop", now));
         assert_eq!(written.count(), 1);
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_does_not_grow_with_subjects() {
+    fn memory_is_bounded_for_many_subjects() {
         let (pacing, now) = (Pacing::default(), Instant::now());
         for subject in 0..10_000 {
             pacing.writes_at("refused", &subject.to_string(), now);

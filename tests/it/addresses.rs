@@ -1,6 +1,6 @@
-//! Addresses of images that lead to this machine, however they are written: nothing is reached. Only
-//! loopback is ever meant, and there a tripwire listens; forms that would lead anywhere else if the guard
-//! failed, or ask a name server, are tables of the guard's own tests, which send nothing.
+//! Tests that image addresses of this machine are never reached, in whatever form they are written.
+//! Every address means loopback, where tripwires listen. Forms that would reach another machine or
+//! a name server without the guard are tables in the guard's own tests, which send nothing.
 
 use std::net::TcpListener;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 
-/// How many images of an event are fetched.
+/// The number of images of an event that are fetched.
 const IMAGES_PER_EVENT: usize = 20;
 
-/// Ways to write an address of this machine.
+/// The ways to write an address of this machine.
 const HOSTS: &[&str] = &[
     "127.0.0.1",
     "127.1",
@@ -67,7 +67,7 @@ const HOSTS: &[&str] = &[
     "local\u{ad}host",
 ];
 
-/// Ways to write an address around it.
+/// Returns URLs with this host and port.
 fn urls(host: &str, port: u16) -> [String; 6] {
     [
         format!("https://{host}:{port}/picture.png"),
@@ -83,13 +83,13 @@ fn urls(host: &str, port: u16) -> [String; 6] {
 struct Tripwires(Vec<TcpListener>);
 
 impl Tripwires {
-    /// One port, on several addresses of this machine.
+    /// Opens one port on several addresses of this machine.
     fn laid() -> (Self, u16) {
         let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = first.local_addr().expect("bound").port();
         let mut wires = vec![first];
         for host in ["127.0.0.2", "127.1.2.3", "127.255.255.254", "::1"] {
-            // Where there is no IPv6, nobody can go there either.
+            // Without IPv6 nobody can connect to these addresses.
             wires.extend(TcpListener::bind((host, port)).ok());
         }
         for wire in &wires {
@@ -98,13 +98,14 @@ impl Tripwires {
         (Self(wires), port)
     }
 
-    /// Whether somebody has connected since it was last asked: the kernel takes connections by itself.
+    /// Returns whether somebody has connected since the last call. The kernel accepts connections
+    /// by itself.
     fn touched(&self) -> bool {
         self.0.iter().filter(|wire| wire.accept().is_ok()).count() > 0
     }
 }
 
-/// What became of the images of the event with this number.
+/// Returns the images of the event with this number.
 fn images(relay: &Relay, number: u64) -> Vec<Value> {
     let shown = relay.run(&["events", "show", &format!("ev-{number}"), "--json"]);
     assert_eq!(shown.code(), 0, "{shown:?}");
@@ -114,7 +115,7 @@ fn images(relay: &Relay, number: u64) -> Vec<Value> {
         .unwrap_or_default()
 }
 
-/// Pushes the addresses, as many to an event as are fetched, and waits until each was tried.
+/// Pushes the addresses, as many per event as are fetched, and waits until each was tried.
 fn tried(relay: &Relay, urls: &[String]) -> Vec<Value> {
     let events: Vec<_> = (1..).zip(urls.chunks(IMAGES_PER_EVENT)).collect();
     for (number, urls) in &events {
@@ -143,7 +144,7 @@ fn guarded() -> String {
 }
 
 #[test]
-fn no_way_to_write_this_machines_address_reaches_it() {
+fn no_form_of_local_address_is_reached() {
     let (wires, port) = Tripwires::laid();
     let urls: Vec<_> = HOSTS.iter().flat_map(|host| urls(host, port)).collect();
     assert!(urls.len() >= 300, "{}", urls.len());
@@ -166,7 +167,7 @@ fn no_way_to_write_this_machines_address_reaches_it() {
 }
 
 #[test]
-fn a_tripwire_would_have_told() {
+fn tripwire_detects_connections() {
     let (wires, port) = Tripwires::laid();
     let relay = Relay::started(&Relay::config(""));
     let url = format!("http://127.0.0.1:{port}/picture.png");
@@ -175,19 +176,19 @@ fn a_tripwire_would_have_told() {
     wait_until("somebody connects", || wires.touched());
 }
 
-/// Here private addresses are allowed, and one host of them: what a redirect leads to is held to the list.
+/// Private addresses are allowed here, but only one host: a redirect target must be in the list.
 #[test]
-fn no_redirect_leads_to_a_host_that_is_not_allowed() {
+fn redirect_to_disallowed_host_is_not_followed() {
     let (wires, port) = Tripwires::laid();
     let hop = Receiver::answering("");
     let canonical = |host: &&&str| {
-        // What reads as the allowed host itself.
+        // Skips addresses that parse as the allowed host.
         let url = url::Url::parse(&format!("http://{host}/"));
         url.is_ok_and(|url| url.host_str() != Some("127.0.0.1"))
     };
     let mut locations = Vec::new();
     for host in HOSTS.iter().filter(canonical) {
-        // A header is ASCII; what a browser would send is what the address reads as.
+        // A header is ASCII, so the host is written as the parser returns it.
         let host = url::Url::parse(&format!("http://{host}/")).expect("just parsed");
         let host = host.host_str().unwrap_or_default().to_owned();
         locations.extend([

@@ -1,13 +1,13 @@
-//! Holds the arrows between modules, and the fences around frameworks, to what `src/lib.rs` says.
+//! Checks the dependencies between modules, and the restrictions on crates, against `src/lib.rs`.
 //!
-//! The sources are read as tokens, without comments and texts: `crate::` paths with their groups, and
-//! `super::` paths that climb to the top. That is less than a compiler knows (a path that a macro
-//! pastes together is not seen) and enough to name the arrow that is wrong.
+//! The sources are read as tokens, without comments and texts: `crate::` paths with their groups,
+//! and `super::` paths up to the top level. A compiler knows more (a path built by a macro is not
+//! seen), but this suffices to name a wrong dependency.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How high each module stands. An arrow may only point to a lower level.
+/// The level of each module. A module may only depend on lower levels.
 const LEVELS: &[(&str, f64)] = &[
     ("cli", 10.0),
     ("demo", 9.0),
@@ -47,11 +47,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("handlebars", &["render"]),
-    // `model` has a module of this name.
+    // `model` has a module with this name.
     ("image", &["destination::slack_app", "model"]),
 ];
 
-/// Modules that never wait.
+/// Modules without async code.
 const PURE: &[&str] = &["model", "rules", "render"];
 
 /// A word or sign of the source, and its line.
@@ -61,11 +61,11 @@ struct Token {
     line: usize,
 }
 
-/// Everything in the file that must not be, as `path:line: what`.
+/// Returns the violations in a file as `path:line: what`.
 fn violations(file: &str, source: &str) -> Vec<String> {
     let module = module_of(file);
     let Some(top) = module.first() else {
-        return Vec::new(); // lib.rs and main.rs stand above all
+        return Vec::new(); // lib.rs and main.rs may use every module
     };
     let tokens = tokens(source);
     let mut found = Vec::new();
@@ -112,11 +112,12 @@ fn wrong_arrow(from: &str, to: &str) -> Option<String> {
         (Some(high), Some(low)) if high > low => None,
         (Some(high), Some(low)) => Some(format!("`{from}` ({high}) must not know `{to}` ({low})")),
         (_, None) => Some(format!("the module `{to}` has no level")),
-        (None, _) => None, // said once for the file
+        (None, _) => None, // reported once per file
     }
 }
 
-/// `src/store/sqlite/mod.rs` is `store::sqlite`; `src/lib.rs` is nothing.
+/// Returns the module of a file: `store::sqlite` for `src/store/sqlite/mod.rs`, nothing for
+/// `src/lib.rs`.
 fn module_of(file: &str) -> Vec<String> {
     let path = file.strip_prefix("src/").unwrap_or(file);
     let path = path.strip_suffix(".rs").unwrap_or(path);
@@ -128,10 +129,10 @@ fn module_of(file: &str) -> Vec<String> {
     module
 }
 
-/// The top-level modules that paths in these tokens name, with their lines.
+/// Returns the top-level modules named by paths in these tokens, with their lines.
 fn named_modules(module: &[String], tokens: &[Token]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    // The inline modules around the token, each with the depth of braces at which it ends.
+    // The inline modules around the token, each with the brace depth where it ends.
     let mut inline: Vec<usize> = Vec::new();
     let mut depth = 0;
     let text = |index: usize| tokens.get(index).map_or("", |token| token.text.as_str());
@@ -164,8 +165,8 @@ fn named_modules(module: &[String], tokens: &[Token]) -> Vec<(usize, String)> {
     found
 }
 
-/// Reads what follows `::`: a path or a group of paths that begins `above` modules below the top.
-/// Only names at the very top are taken. Returns the index after what it read.
+/// Parses a path or a group of paths after `::`, starting `above` modules below the top. Collects
+/// only top-level names. Returns the index after the path.
 fn tree(tokens: &[Token], from: usize, above: usize, found: &mut Vec<(usize, String)>) -> usize {
     let Some(token) = tokens.get(from) else {
         return from;
@@ -202,8 +203,8 @@ fn tree(tokens: &[Token], from: usize, above: usize, found: &mut Vec<(usize, Str
     }
 }
 
-/// Whether the word at `index` names a crate: it begins a path (`axum::…`, `::axum::…`), or is
-/// imported whole (`use axum as …`).
+/// Returns whether the word at `index` names a crate: it begins a path (`axum::…`, `::axum::…`), or
+/// is imported completely (`use axum as …`).
 fn is_crate(tokens: &[Token], index: usize) -> bool {
     let before = |steps: usize| {
         let token = index.checked_sub(steps).and_then(|at| tokens.get(at));
@@ -218,7 +219,8 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Words and signs; comments, texts and characters are left out, `::` is one sign.
+/// Returns the words and signs of a source. Comments, texts and characters are left out; `::` is
+/// one sign.
 fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let mut tokens: Vec<Token> = Vec::new();
@@ -254,7 +256,7 @@ fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// The first index from `at` whose rest fulfils `ends`, or the end.
+/// Returns the first index from `at` whose rest fulfils `ends`, or the end.
 fn until(chars: &[char], at: usize, ends: impl Fn(&[char]) -> bool) -> usize {
     (at..chars.len())
         .find(|&index| ends(&chars[index..]))
@@ -283,7 +285,7 @@ fn block_comment(chars: &[char], at: usize) -> usize {
     index
 }
 
-/// The end of a text whose opening quote stands at `at`.
+/// Returns the end of a text whose opening quote is at `at`.
 fn text_end(chars: &[char], at: usize) -> usize {
     let mut index = at + 1;
     while let Some(c) = chars.get(index) {
@@ -296,7 +298,8 @@ fn text_end(chars: &[char], at: usize) -> usize {
     chars.len()
 }
 
-/// Whether a prefixed or raw text (`b"`, `r#"`, `br"`) begins here, and not a word like `rules`.
+/// Returns whether a prefixed or raw text (`b"`, `r#"`, `br"`) begins here, and not a word like
+/// `rules`.
 fn starts_text(chars: &[char], at: usize) -> bool {
     let quote = until(chars, at, |rest| !matches!(rest[0], 'r' | 'b' | 'c' | '#'));
     let prefix = &chars[at..quote];
@@ -316,7 +319,7 @@ fn raw_or_prefixed_end(chars: &[char], at: usize) -> usize {
     (until(chars, quote + 1, closes) + 1 + hashes).min(chars.len())
 }
 
-/// The end of a character, or of the tick alone where it begins a lifetime.
+/// Returns the end of a character, or of the tick of a lifetime.
 fn character_end(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
         (Some('\\'), _) => (until(chars, at + 3, |rest| rest[0] == '\'') + 1).min(chars.len()),
@@ -329,7 +332,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every `.rs` under `folder`, as its path from the crate's folder.
+/// Collects every `.rs` file under `folder`, with its path from the crate's folder.
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).expect("the sources can be read") {
         let path = entry.expect("the sources can be read").path();
@@ -346,7 +349,7 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 #[test]
-fn arrows_point_down_and_fences_hold() {
+fn modules_depend_only_on_lower_levels_and_allowed_crates() {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
     assert!(files.len() > 20, "the sources were not found");
@@ -358,7 +361,7 @@ fn arrows_point_down_and_fences_hold() {
 }
 
 #[test]
-fn the_map_in_the_crate_s_documentation_names_every_module_at_its_level() {
+fn crate_documentation_lists_every_module_at_its_level() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs can be read");
     let map = lib.split("```").nth(1).expect("there is a map");
     let mut level_here = f64::NAN;
@@ -389,7 +392,7 @@ fn the_map_in_the_crate_s_documentation_names_every_module_at_its_level() {
     }
 }
 
-/// A file, a source, and what is wrong with it.
+/// A file, its source, and the expected violations.
 const SAMPLES: &[(&str, &str, &[&str])] = &[
     (
         "src/store/mod.rs",
@@ -498,7 +501,7 @@ const SAMPLES: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_found_and_named() {
+fn violations_are_found_and_named() {
     for (file, source, wanted) in SAMPLES {
         let wanted: Vec<String> = wanted.iter().map(|one| format!("{file}:{one}")).collect();
         assert_eq!(violations(file, source), wanted, "{source}");

@@ -1,4 +1,5 @@
-//! What never arrived: found in the list, told as its age asks for, and never twice.
+//! Tests of the backfill: missed feedback is found in the list, notified according to its age, and
+//! never twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::harness::{Feedback, Receiver, Relay, wait_until};
 
 const APP_ID: &str = "cli_9f5343c580712544";
 
-/// The platform, with threads of its own.
+/// The fake platform, with its own threads.
 struct Feishu {
     runtime: Runtime,
     fake: FakeFeishu,
@@ -37,7 +38,7 @@ impl Feishu {
         Self { runtime, fake }
     }
 
-    /// Feedback that was left so many minutes ago and never pushed.
+    /// Adds feedback that was reported some minutes ago and never pushed.
     fn left(&self, number: u64, minutes_ago: i64, status: i64) {
         self.fake.list_feedback(item(number, minutes_ago, status));
     }
@@ -55,7 +56,7 @@ fn id(number: u64) -> String {
     format!("70578880182{number:08}")
 }
 
-/// An entry of the platform's list.
+/// Returns an item of the platform's list.
 pub fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago);
     let beijing = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
@@ -71,7 +72,7 @@ pub fn item(number: u64, minutes_ago: i64, status: i64) -> Value {
     })
 }
 
-/// One rule for a chat and one for a program, as rules that call people.
+/// Returns a configuration with a rule for a chat and a rule for a webhook.
 fn config(feishu: &Feishu, chat: &Receiver, hook: &Receiver, more: &str) -> String {
     Relay::config(&format!(
         r#"
@@ -98,7 +99,7 @@ mention = "sre"
     ))
 }
 
-/// Makes the relay know the app for so many days, as if it had been served since.
+/// Backdates the relay's first contact with the app by some days.
 fn served_for(relay: &Relay, days: u64) {
     let settings = Settings {
         path: relay.path("data/relay.db"),
@@ -142,7 +143,7 @@ fn texts(receiver: &Receiver) -> Vec<String> {
     receiver.received().iter().map(|one| one.text()).collect()
 }
 
-fn the_chat_heard_of_one_and_of_seven_together(chat: &Receiver) {
+fn assert_chat_got_one_and_summary_of_seven(chat: &Receiver) {
     let told = texts(chat);
     assert_eq!(told.len(), 2, "one at once and one summary: {told:?}");
     let fresh = told
@@ -166,7 +167,7 @@ fn the_chat_heard_of_one_and_of_seven_together(chat: &Receiver) {
     assert!(!summary.contains("number 7"), "the newest few: {summary}");
 }
 
-fn the_program_heard_of_each(hook: &Receiver) {
+fn assert_webhook_got_each(hook: &Receiver) {
     let ids: Vec<Value> = hook
         .received()
         .iter()
@@ -179,7 +180,7 @@ fn the_program_heard_of_each(hook: &Receiver) {
 }
 
 #[test]
-fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a_repeat() {
+fn missed_feedback_is_notified_by_age_and_later_push_is_repeat() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -203,10 +204,11 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
     hook.wait_for(8);
     relay.wait_until_idle();
 
-    the_chat_heard_of_one_and_of_seven_together(&chat);
-    the_program_heard_of_each(&hook);
+    assert_chat_got_one_and_summary_of_seven(&chat);
+    assert_webhook_got_each(&hook);
 
-    // Nine of the list, and the summary; the tenth was left before the relay knew the app.
+    // Nine items of the list and the summary; the tenth is older than the relay's first contact
+    // with the app.
     assert_eq!(events(&relay).len(), 11);
     let shown = relay.run(&["events", "show", &id(3)]).stdout;
     assert!(shown.contains("in summary:"), "{shown}");
@@ -231,7 +233,7 @@ fn what_never_arrived_is_told_as_its_age_and_state_ask_for_and_a_later_push_is_a
 }
 
 #[test]
-fn the_first_start_begins_at_now() {
+fn first_start_ignores_older_feedback() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -242,7 +244,7 @@ fn the_first_start_begins_at_now() {
     let mut relay = Relay::started(&config(&feishu, &chat, &hook, ""));
     wait_for_a_round(&relay);
     assert_eq!(events(&relay).len(), 0);
-    // Left while the relay was down, and pushed in vain.
+    // Reported while the relay was down; its pushes failed.
     relay.stop();
     feishu.left(3, 0, 0);
     relay.start();
@@ -253,7 +255,7 @@ fn the_first_start_begins_at_now() {
 }
 
 #[test]
-fn the_command_works_beside_a_relay_and_a_dry_run_writes_nothing() {
+fn command_works_beside_relay_and_dry_run_writes_nothing() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -305,7 +307,7 @@ fn the_command_works_beside_a_relay_and_a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn a_missing_scope_is_named_to_everyone_who_asks() {
+fn missing_scope_is_reported_everywhere() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -334,13 +336,13 @@ fn a_missing_scope_is_named_to_everyone_who_asks() {
     let failed = relay.run(&["backfill", "shop"]);
     assert_eq!(failed.code(), 1, "{failed:?}");
     assert!(failed.stderr.contains(scope), "{}", failed.stderr);
-    // It works without: events are taken as ever.
+    // Intake works without the scope.
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(1);
 }
 
 #[test]
-fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
+fn kill_during_backfill_loses_and_repeats_no_summary() {
     let (feishu, chat, hook) = (
         Feishu::start(),
         Receiver::answering("ok"),
@@ -385,13 +387,13 @@ fn a_kill_in_the_middle_loses_no_telling_and_doubles_none() {
         })
         .sum();
     assert_eq!(counted, 60, "each is told of once: {summaries:?}");
-    // A message may come twice where the kill fell between send and record, and no summary is missing.
+    // A message may be repeated if the kill came between send and record; no summary is missing.
     assert!(chat.received().len() >= summaries.len());
     drop(feishu.runtime);
 }
 
 #[test]
-fn a_status_whose_event_was_missed_is_found_in_the_list() {
+fn missed_status_change_is_found_in_list() {
     let feishu = Feishu::start();
     feishu.fake.open_chat("oc_room");
     let relay = Relay::started(&Relay::config(&format!(

@@ -1,4 +1,4 @@
-//! Images that are none, or too much: memory and time are bounded, and the alert does not wait.
+//! Tests with invalid and oversized images: memory and time stay bounded, and alerts do not wait.
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -6,20 +6,20 @@ use tokio::time::Instant;
 use crate::harness::evil::{self, Act};
 use crate::harness::{Feedback, Receiver, Relay, Slack, wait_until};
 
-/// What a relay may take at its worst, here of a program that was built for tests: eight images of 10 MiB
-/// being fetched, two of 64 MiB being made into others, and what both are made of.
+/// The largest memory of the relay, in a test build. It covers eight downloads of 10 MiB, two
+/// conversions of 64 MiB images, and the working memory of both.
 const MEMORY_MAX_KIB: u64 = 400 * 1024;
-/// And of the processor, in hundredths of a second.
+/// The largest processor time, in hundredths of a second.
 const CPU_TICKS_MAX: u64 = 6000;
 
-/// What the host does under a name, and what becomes of the image.
+/// A name, the host's behaviour under it, and the image's result.
 type Case = (&'static str, Act, &'static str);
 
 fn acts() -> Vec<Case> {
     [too_much(), no_pictures(), hosts()].concat()
 }
 
-/// Images that unfold, or say that they do.
+/// Images that expand enormously, or claim to.
 fn too_much() -> Vec<Case> {
     let bomb = evil::png(8000, 8000, true);
     assert!(bomb.len() < 200 * 1024, "{}", bomb.len());
@@ -51,7 +51,7 @@ fn too_much() -> Vec<Case> {
     ]
 }
 
-/// Bytes that are something else, or something else as well.
+/// Files that are no image, or more than an image.
 fn no_pictures() -> Vec<Case> {
     let text = |text: &str| Act::Body(text.as_bytes().to_vec());
     let jpeg = evil::jpeg();
@@ -82,7 +82,7 @@ fn no_pictures() -> Vec<Case> {
     ]
 }
 
-/// Hosts that never end, or never begin.
+/// Hosts that never end a response, or never begin one.
 fn hosts() -> Vec<Case> {
     vec![
         (
@@ -122,13 +122,13 @@ fn hosts() -> Vec<Case> {
     ]
 }
 
-/// What the store says of the image of this event.
+/// Returns the stored image of this event.
 fn image(relay: &Relay, number: usize) -> Value {
     let shown = relay.run(&["events", "show", &format!("ev-{number}"), "--json"]);
     shown.json()["images"][0].clone()
 }
 
-/// Whether the bytes were looked at and are none that are kept: the address is asked again later.
+/// Returns whether the content was checked and refused. The address is then fetched again later.
 fn refused(image: &Value) -> bool {
     let reason = image["reason"].as_str().unwrap_or_default();
     image["state"] == "pending" && reason.starts_with("not an acceptable image")
@@ -149,14 +149,14 @@ fn peak_kib(relay: &Relay) -> u64 {
 fn cpu_ticks(relay: &Relay) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", relay.pid())).expect("it runs");
     let (_, fields) = stat.rsplit_once(')').expect("a name");
-    // From the state on: user time is the 12th, system time the 13th.
+    // The fields from the state on: user time is the 12th, system time the 13th.
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let number = |index: usize| -> u64 { fields[index].parse().expect("a number") };
     number(11) + number(12)
 }
 
 #[test]
-fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
+fn hostile_images_do_not_delay_alerts() {
     let acts = acts();
     let host = evil::host(
         acts.iter()
@@ -182,7 +182,7 @@ fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
         received.iter().filter(of).count()
     };
     wait_until("every alert", || alerts(&hook.received()) == acts.len());
-    // Half a second is what they were to wait; the rest is a busy machine.
+    // The wait is half a second; the rest allows for a busy machine.
     assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
 
     wait_until("every picture is settled that can be", || {
@@ -212,7 +212,7 @@ fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
             assert!(!bytes.windows(6).any(|part| part == b"HIDDEN"));
         }
     }
-    // The images that Slack cannot show were tried to be made into others by now.
+    // By now the relay has tried to convert the images that Slack cannot show.
     wait_until("Slack is told of the last", || {
         slack
             .messages()
@@ -225,7 +225,7 @@ fn bombs_endless_bodies_and_slow_hosts_hold_nothing_up() {
     assert!(cpu < CPU_TICKS_MAX, "{cpu} ticks");
 }
 
-/// All files below a folder.
+/// Returns all files below a folder.
 fn walk(folder: &std::path::Path) -> Vec<String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

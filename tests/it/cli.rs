@@ -1,4 +1,4 @@
-//! Commands, beside a running relay and without one.
+//! Tests of the commands, beside a running relay and without one.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn lines(output: &str) -> Vec<Value> {
 }
 
 #[test]
-fn check_names_every_mistake_and_says_so_by_its_status() {
+fn check_reports_every_error_and_exit_status() {
     let hook = Receiver::answering("{}");
     let relay = Relay::prepared(&to_hook(&hook, "").replace("send_to", "sent_to"));
     let wrong = relay.run(&["check"]);
@@ -65,7 +65,7 @@ fn store_commands_need_no_secret() {
 }
 
 #[test]
-fn trial_is_not_late_and_calls_nobody() {
+fn try_is_never_late_and_mentions_nobody() {
     let (bot, slack, hook) = (
         Receiver::answering(r#"{"code":0,"msg":"success","data":{}}"#),
         Receiver::answering("ok"),
@@ -107,16 +107,16 @@ mention = ["sre", "all"]
     }
     let body: Value = serde_json::from_slice(&hook.received()[0].body).expect("JSON");
     assert_eq!(body["data"]["event"]["late"], false, "{body}");
-    // Without sending it is shown as it would go.
+    // Without sending, the message is shown as it would be sent.
     let tried = relay.run(&["try", "old.json"]);
     assert!(tried.stdout.contains("<at id=ou_1234></at>"), "{tried:?}");
-    // What a sample says happened now, and so is pushed in time.
+    // A stamped sample happens now and so is sent like a current event.
     let stamped = relay.run(&["events", "sample", "white-screen"]).json();
     assert_ne!(stamped["header"]["create_time"], "1772302211000");
 }
 
 #[test]
-fn the_environment_lies_over_the_file() {
+fn environment_overrides_file() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     relay.set("RELAY__SERVER__MAX_BODY", "lots");
@@ -133,7 +133,7 @@ fn the_environment_lies_over_the_file() {
 }
 
 #[test]
-fn try_says_what_is_wrong_with_a_file_before_it_asks_for_the_app() {
+fn try_reports_invalid_file_before_missing_app() {
     let two = "[apps.other]\napp_id = \"cli_other\"\nverification_token = \"t\"\n";
     let relay = Relay::prepared(&Relay::config(two));
     relay.write("encrypted.json", "{\"encrypt\":\"x\"}");
@@ -154,7 +154,7 @@ fn try_says_what_is_wrong_with_a_file_before_it_asks_for_the_app() {
 }
 
 #[test]
-fn try_explains_and_sends_only_when_told() {
+fn try_explains_and_sends_only_on_request() {
     let hook = Receiver::answering("{}");
     let relay = Relay::prepared(
         &to_hook(&hook, "").replace("send_to", "match = { type = \"fault\" }\nsend_to"),
@@ -189,7 +189,7 @@ fn try_explains_and_sends_only_when_told() {
 }
 
 #[test]
-fn an_event_is_found_explained_replayed_and_erased() {
+fn event_is_listed_explained_replayed_and_erased() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -336,7 +336,7 @@ fn events_are_chosen_by_conditions_and_replayed_once() {
 }
 
 #[test]
-fn what_died_for_a_destination_that_is_gone_is_retried_at_another() {
+fn dead_letter_of_removed_destination_is_retried_elsewhere() {
     let (old, new) = (Receiver::answering("{}"), Receiver::answering("{}"));
     old.always(Reply::status(413));
     let config = to_hook(&old, "");
@@ -423,7 +423,7 @@ fn dead_letters_are_listed_discarded_and_counted() {
 }
 
 #[test]
-fn a_backup_is_taken_beside_a_running_relay_and_can_be_served_from() {
+fn backup_of_running_relay_can_be_served() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));

@@ -1,4 +1,5 @@
-//! Closing the loop, through the real binary: buttons in Feishu and Slack, what they change, who is told.
+//! Tests of triage with the real binary: buttons in Feishu and Slack, their effects, and the
+//! notifications.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::main_path::png;
 const APP: &str = "cli_9f5343c580712544";
 const FEEDBACK: &str = "7057888018200000001";
 
-/// One report is told in a Feishu chat, in a Slack channel, and to a program.
+/// A world in which one report is sent to a Feishu chat, a Slack channel and a webhook.
 struct World {
     feishu: Feishu,
     slack: Slack,
@@ -53,7 +54,7 @@ impl World {
         Relay::config(&rest)
     }
 
-    /// A relay that has told the report everywhere.
+    /// Starts a relay and waits until it has sent the report everywhere.
     fn told(&self, config: &str) -> Relay {
         let relay = Relay::started(config);
         assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
@@ -73,7 +74,7 @@ impl World {
         self.slack.messages().remove(0)
     }
 
-    /// Waits until both copies say this.
+    /// Waits until both messages contain these texts.
     fn wait_for_both(&self, in_feishu: &str, in_slack: &str) {
         wait_until(&format!("{in_feishu} in Feishu"), || {
             self.card().content.to_string().contains(in_feishu)
@@ -83,7 +84,7 @@ impl World {
         });
     }
 
-    /// The status calls so far, each as its path and query.
+    /// Returns the path and query of each status call so far.
     fn statuses(&self) -> Vec<String> {
         let calls = self.feishu.calls().into_iter();
         let set = calls.filter(|call| call.api == feishu::Api::SetFeedback);
@@ -98,7 +99,7 @@ impl World {
     }
 }
 
-/// What the button with this id of a card stands for.
+/// Returns the value of the button with this id in a card.
 fn value(card: &Value, button: &str) -> Option<Value> {
     match card {
         Value::Object(members) if members.get("element_id").is_some_and(|id| id == button) => {
@@ -110,7 +111,7 @@ fn value(card: &Value, button: &str) -> Option<Value> {
     }
 }
 
-/// A click on a card, as the platform sends it; what it is answered.
+/// Sends a card click as the platform does and returns the response.
 fn click(relay: &Relay, value: &Value, open_id: &str) -> Value {
     let callback = json!({
         "schema": "2.0",
@@ -136,7 +137,7 @@ fn toast(answer: &Value) -> &str {
     answer["toast"]["type"].as_str().expect("a toast")
 }
 
-/// The event by which the platform tells of a status.
+/// Returns the event for a status change.
 fn updated(number: u64, status: i64, operator: &str) -> Value {
     let mut event = Feedback::fault(number).envelope;
     event["header"]["event_id"] = json!(format!("up-{number}"));
@@ -149,7 +150,7 @@ fn updated(number: u64, status: i64, operator: &str) -> Value {
 }
 
 #[test]
-fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
+fn feishu_click_updates_every_message_and_sets_status_once() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let claim = value(&world.card().content, "claim").expect("a button");
@@ -168,9 +169,9 @@ fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
     assert!(patched[0].contains("status=2"), "{patched:?}");
     assert!(patched[0].contains("operator_id=ou_li"), "{patched:?}");
 
-    // Again, by anyone, on the old button: it says so and does nothing.
+    // A second click on the old button, by anyone, is answered without an effect.
     assert_eq!(toast(&click(&relay, &claim, "ou_han")), "info");
-    // What the platform tells of our own wish is no news.
+    // The platform's event about the relay's own change has no effect.
     for mut echo in world.feishu.take_feedback_updates() {
         echo["header"]["token"] = json!(TOKEN);
         assert_eq!(relay.push_text(&echo.to_string()).status, 200);
@@ -190,7 +191,7 @@ fn a_click_in_feishu_shows_in_every_copy_and_is_told_to_feishu_once() {
 }
 
 #[test]
-fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
+fn slack_click_sets_feishu_status_and_can_be_undone() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let press = |button: &str, user| {
@@ -211,13 +212,14 @@ fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
         "{second:?}"
     );
 
-    // Whoever has no entry of their own acts here alone, and the messages say so.
+    // An actor without a mapping of their own changes the status only locally, and the messages say
+    // so.
     press("claim", ("U0HAN01", "Han Meimei"));
     world.wait_for_both("仅在此处更改", "Han Meimei");
     assert!(world.post().blocks.to_string().contains("here only"));
     relay.wait_until_idle();
     assert_eq!(world.statuses().len(), 2);
-    // Whoever comes too late with an old button is told so, alone.
+    // A late click on an old button is answered only to the actor.
     let old = world.post();
     press("undo", ("U0HAN01", "Han Meimei"));
     world.wait_for_both("未处理", "*Unprocessed*");
@@ -239,7 +241,7 @@ fn a_click_in_slack_acts_in_feishu_through_mentions_and_can_be_undone() {
 }
 
 #[test]
-fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
+fn foreign_and_forged_clicks_change_nothing() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let ours = value(&world.card().content, "claim").expect("a button");
@@ -279,9 +281,9 @@ fn what_is_not_ours_or_not_the_platforms_changes_nothing() {
     assert!(metrics.contains(forged), "{metrics}");
 }
 
-/// The card cannot show who has it, so the toast of the next press and the operator's notice do.
+/// The card cannot show the assignee, so the toast of the next click and the operator notice do.
 #[test]
-fn refused_edit_is_notified_and_next_press_names_who_has_it() {
+fn refused_edit_is_notified_and_next_click_names_assignee() {
     let world = World::new();
     let ops = Receiver::answering("{}");
     let with_ops = format!(
@@ -306,7 +308,7 @@ fn refused_edit_is_notified_and_next_press_names_who_has_it() {
 }
 
 #[test]
-fn a_kill_between_click_and_edit_loses_nothing() {
+fn kill_between_click_and_edit_loses_nothing() {
     let world = World::new();
     let mut relay = world.told(&world.config(""));
     let slow = Fault::Slow(Duration::from_secs(30));
@@ -339,7 +341,7 @@ fn a_kill_between_click_and_edit_loses_nothing() {
 }
 
 #[test]
-fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
+fn platform_status_change_updates_messages_and_thread() {
     let world = World::new();
     let rules = "[[rules]]\nname = \"news\"\nmatch = { event = \"updated\" }\nsend_to = [\"room\", \"hook\"]\n";
     let relay = world.told(&world.config(rules));
@@ -359,7 +361,8 @@ fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
     relay.wait_until_idle();
     assert_eq!(world.statuses().len(), 0);
 
-    // A click brings it back; the echo of that is told to the program, which no edit reaches.
+    // A click sets the status again. The webhook receives the platform's event about it because
+    // edits do not reach webhooks.
     let claim = value(&world.card().content, "claim").expect("a button");
     assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
     world.wait_for_statuses(1);
@@ -373,7 +376,7 @@ fn the_platforms_own_change_shows_everywhere_and_its_news_go_into_the_thread() {
 }
 
 #[test]
-fn late_images_go_into_the_thread_and_edits_show_all() {
+fn late_images_are_sent_to_thread_and_edits_show_all() {
     let world = World::new();
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));
@@ -398,7 +401,7 @@ fn late_images_go_into_the_thread_and_edits_show_all() {
 }
 
 #[test]
-fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
+fn refused_status_is_kept_locally_and_notified() {
     let world = World::new();
     let refused = Fault::json(
         400,
@@ -419,7 +422,7 @@ fn a_status_that_feishu_does_not_take_holds_here_and_the_operator_hears() {
 }
 
 #[test]
-fn who_clicked_can_be_erased_and_the_report_stays() {
+fn actor_can_be_erased_without_report() {
     let world = World::new();
     let relay = world.told(&world.config(""));
     let claim = value(&world.card().content, "claim").expect("a button");
@@ -455,7 +458,7 @@ fn who_clicked_can_be_erased_and_the_report_stays() {
 }
 
 #[test]
-fn without_buttons_nothing_can_be_clicked_and_copies_still_change() {
+fn messages_without_buttons_are_still_updated() {
     let world = World::new();
     let config = world
         .config("")

@@ -1,4 +1,5 @@
-//! `contrib/`: the alert rules by Debian's `promtool`, and that they and the dashboard ask for what there is.
+//! Tests of `contrib/`: the alert rules with Debian's `promtool`, and whether rules and dashboard
+//! use existing metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -22,7 +23,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/prometheus")
 }
 
-/// Runs `promtool`, with this to read; what it says, and whether it is content.
+/// Runs `promtool` with this input. Returns whether it succeeded, and its output.
 fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
     let mut child = Command::new("promtool")
         .args(arguments)
@@ -33,7 +34,7 @@ fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
         .spawn()
         .expect("promtool is there: tests/run installs it");
     let mut stdin = child.stdin.take().expect("piped");
-    // It may not want to read.
+    // `promtool` may not read its input, so a failed write is ignored.
     stdin.write_all(input.as_bytes()).ok();
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
@@ -45,17 +46,17 @@ fn promtool(arguments: &[&str], input: &str) -> (bool, String) {
 }
 
 #[test]
-fn promtool_finds_nothing_to_say_about_the_metrics() {
+fn promtool_accepts_metrics() {
     let relay = with_everything();
     let (content, said) = promtool(&["check", "metrics"], &relay.get("/metrics").text());
     assert!(content && said.is_empty(), "{said}");
-    // It would say so.
+    // Shows that `promtool` does report a bad name.
     let (content, said) = promtool(&["check", "metrics"], "# TYPE aTotal counter\naTotal 1\n");
     assert!(!content && !said.is_empty());
 }
 
 #[test]
-fn the_rules_are_good_and_each_alert_has_its_test() {
+fn alert_rules_are_valid_and_each_has_a_test() {
     for arguments in [
         ["check", "rules", "alerts.yml"],
         ["test", "rules", "alerts_test.yml"],
@@ -82,7 +83,7 @@ fn the_rules_are_good_and_each_alert_has_its_test() {
 }
 
 #[test]
-fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
+fn alerts_and_dashboard_use_existing_metrics_and_labels() {
     let there = Exposition::of(&with_everything());
     let mut asked = BTreeSet::new();
     let expressions = ALERTS
@@ -92,14 +93,15 @@ fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
         .map(str::to_owned)
         .chain(expressions_of_dashboard())
     {
-        asked.extend(asks_for_what_there_is(&expression, &there));
+        asked.extend(check_expression(&expression, &there));
     }
     let unseen: Vec<_> = there
         .families
         .keys()
         .filter(|name| !asked.contains(*name))
         .collect();
-    // A challenge is a moment in Feishu's console, and how a list compares stands in `/status`.
+    // These are left out: challenges happen once in Feishu's console, and list comparisons are in
+    // `/status`.
     let left_out = [
         "feedback_relay_backfill_listed",
         "feedback_relay_challenges_total",
@@ -107,8 +109,8 @@ fn alerts_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
     assert_eq!(unseen, left_out, "whoever adds a metric shows it");
 }
 
-/// Checks an expression; the families that it asks for.
-fn asks_for_what_there_is(expression: &str, there: &Exposition) -> Vec<String> {
+/// Checks an expression and returns the metric families that it uses.
+fn check_expression(expression: &str, there: &Exposition) -> Vec<String> {
     let pattern = |text: &str| Regex::new(text).expect("a good pattern");
     let selector = pattern(r"(feedback_relay_\w+)(?:\{([^}]*)\})?");
     let matcher = pattern(r#"(\w+)(=~|!~|!=|=)"([^"]*)""#);
@@ -183,7 +185,7 @@ fn expressions_of_dashboard() -> Vec<String> {
 }
 
 #[test]
-fn the_dashboard_stands_in_any_grafana() {
+fn dashboard_is_portable() {
     let panels = panels();
     let rows = panels.iter().filter(|panel| panel["type"] == "row");
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();
@@ -223,7 +225,7 @@ fn the_dashboard_stands_in_any_grafana() {
             );
         }
     }
-    // No data source, organisation or host of whoever drew it.
+    // The dashboard contains no data source, organisation or host of its author.
     let uids = Regex::new(r#""uid": "([^"]*)""#).expect("a good pattern");
     let uids: BTreeSet<&str> = uids
         .captures_iter(DASHBOARD)

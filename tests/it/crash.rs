@@ -1,5 +1,5 @@
-//! `kill -9` at any instant: what was answered with 200 is delivered, what was in flight goes again
-//! under the same key.
+//! Tests of `kill -9` at any moment: every event answered with 200 is delivered, and sends in
+//! flight are repeated with the same key.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::main_path::to_hook;
 
 #[test]
-fn what_was_in_flight_goes_again_with_the_same_key() {
+fn send_in_flight_is_repeated_with_same_key() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(30)));
     let mut relay = Relay::started(&to_hook(&hook, "timeout = \"25s\""));
@@ -26,7 +26,7 @@ fn what_was_in_flight_goes_again_with_the_same_key() {
 }
 
 #[test]
-fn what_was_acknowledged_survives_a_kill_in_the_middle() {
+fn acknowledged_events_survive_kill() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
     let mut acknowledged = BTreeSet::new();

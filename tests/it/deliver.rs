@@ -1,4 +1,4 @@
-//! What follows from each answer, through the real binary.
+//! Tests of the effects of each response, with the real binary.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn to_bot(bot: &Receiver, more: &str) -> String {
 }
 
 #[test]
-fn a_refused_card_goes_again_plainer_until_it_is_taken() {
+fn refused_card_is_resent_in_plainer_form() {
     let bot = Receiver::answering(BOT_OK);
     for _ in 0..3 {
         bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
@@ -81,7 +81,7 @@ fn refused_mention_leaves_the_card_and_is_notified_once() {
 }
 
 #[test]
-fn a_secret_url_shows_nowhere() {
+fn secret_url_appears_nowhere() {
     let bot = Receiver::answering(BOT_OK);
     bot.next(Reply::status(502));
     let relay = Relay::started(&to_bot(&bot, "secret = \"sign-secret\""));
@@ -104,12 +104,12 @@ fn a_secret_url_shows_nowhere() {
     for secret in ["bot-id-is-secret", "sign-secret", "test-encrypt-key"] {
         assert!(!seen.contains(secret), "{secret} in: {seen}");
     }
-    // A reporter's words are for `events show --body`, never for logs.
+    // A reporter's words appear in `events show --body`, never in logs.
     assert!(!relay.log().contains("blank page") && !relay.log().contains("li@example.com"));
 }
 
 #[test]
-fn a_dead_destination_costs_the_others_nothing() {
+fn failing_destination_does_not_affect_others() {
     let (dead, alive) = (Receiver::answering("{}"), Receiver::answering("{}"));
     dead.always(Reply::status(500));
     let config = Relay::config(&format!(
@@ -122,7 +122,7 @@ fn a_dead_destination_costs_the_others_nothing() {
         assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
     }
     alive.wait_for(30);
-    // The breaker keeps the attempts at a dead destination few.
+    // The breaker limits the attempts at a failing destination.
     assert!(
         dead.received().len() < 30,
         "{} attempts",
@@ -138,7 +138,7 @@ fn a_dead_destination_costs_the_others_nothing() {
 }
 
 #[test]
-fn retry_after_holds_the_whole_destination() {
+fn retry_after_pauses_whole_destination() {
     let hook = Receiver::answering("{}");
     hook.next(Reply::Answer(
         429,
@@ -159,7 +159,7 @@ fn retry_after_holds_the_whole_destination() {
 }
 
 #[test]
-fn what_dies_goes_to_the_fallback_and_the_operator_hears_of_what_has_none() {
+fn dead_delivery_goes_to_fallback_or_is_notified() {
     let (gone, spare) = (Receiver::answering("{}"), Receiver::answering("{}"));
     gone.always(Reply::status(400));
     let config = Relay::config(&format!(
@@ -180,7 +180,7 @@ fn what_dies_goes_to_the_fallback_and_the_operator_hears_of_what_has_none() {
         .expect("a notice");
     assert!(notice.text().contains("lonely"), "{}", notice.text());
 
-    // A dead letter is kept and can be retried by hand, under its old key.
+    // A dead letter is kept and can be retried manually, with its old key.
     gone.always(Reply::status(200));
     let list = relay
         .run(&[
@@ -212,7 +212,7 @@ fn what_dies_goes_to_the_fallback_and_the_operator_hears_of_what_has_none() {
 }
 
 #[test]
-fn a_stopped_destination_lets_messages_go_to_its_fallback() {
+fn stopped_destination_sends_to_fallback() {
     let (bot, spare) = (
         Receiver::answering(r#"{"code":19001,"msg":"param invalid"}"#),
         Receiver::answering("{}"),
@@ -238,7 +238,7 @@ fn a_stopped_destination_lets_messages_go_to_its_fallback() {
 }
 
 #[test]
-fn a_stopped_destination_shows_by_its_probe_that_it_works_again_though_it_has_a_fallback() {
+fn stopped_destination_with_fallback_recovers_by_probe() {
     let (bot, spare) = (
         Receiver::answering(r#"{"code":19001,"msg":"param invalid"}"#),
         Receiver::answering("{}"),
@@ -259,16 +259,16 @@ fn a_stopped_destination_shows_by_its_probe_that_it_works_again_though_it_has_a_
     });
     relay.stop();
     bot.always(Reply::ok(BOT_OK));
-    // A restart may probe at once; otherwise it is ten minutes after the stop.
+    // A restart may probe at once; otherwise the probe comes ten minutes after the stop.
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert!(bot.wait_for(2)[1].text().contains("blank page number 2"));
-    relay.wait_for_log("destination works again");
+    relay.wait_for_log("destination recovered");
     assert_eq!(spare.received().len(), 1);
 }
 
 #[test]
-fn an_audience_sees_what_it_may() {
+fn audience_gets_only_visible_fields() {
     let hook = Receiver::answering("{}");
     let fields = "fields = { contact = \"mask\", user = \"drop\", description = \"drop\" }";
     let relay = Relay::started(&to_hook(&hook, fields));
@@ -289,7 +289,7 @@ fn an_audience_sees_what_it_may() {
 }
 
 #[test]
-fn a_template_of_ones_own_is_used_and_a_broken_one_gives_way_to_the_plain_one() {
+fn own_template_is_used_and_broken_one_replaced_by_plain() {
     let bot = Receiver::answering(BOT_OK);
     let config = format!("templates.dir = \"templates\"\n{}", to_bot(&bot, ""));
     let mut relay = Relay::prepared(&config);
@@ -302,7 +302,7 @@ fn a_template_of_ones_own_is_used_and_a_broken_one_gives_way_to_the_plain_one() 
 }
 
 #[test]
-fn a_lost_answer_is_an_outcome_of_its_own_and_asked_for_again_with_the_same_key() {
+fn lost_response_is_ambiguous_and_retried_with_same_key() {
     let hook = Receiver::answering("{}");
     hook.next(Reply::Hang);
     let relay = Relay::started(&to_hook(&hook, ""));
@@ -325,7 +325,7 @@ fn a_lost_answer_is_an_outcome_of_its_own_and_asked_for_again_with_the_same_key(
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_a_lost_one() {
+fn broken_off_response_is_ambiguous() {
     let bot = Receiver::answering(BOT_OK);
     let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"code\":0".to_vec();
     bot.next(Reply::Cut(broken));
@@ -338,9 +338,9 @@ fn an_answer_that_breaks_off_is_a_lost_one() {
     assert_eq!(first["outcome"], "ambiguous", "{shown}");
 }
 
-/// Along a chain of two, and whether it died or its destination is stopped.
+/// Tests a chain of two fallbacks, for a dead delivery and for a stopped destination.
 #[test]
-fn what_falls_back_shows_no_more_than_where_it_was_first_for() {
+fn fallback_shows_no_more_than_first_destination() {
     let (first, second, last) = (
         Receiver::answering("{}"),
         Receiver::answering("{}"),

@@ -1,4 +1,4 @@
-//! The `demo` command: the real binary, asked what its page would ask.
+//! Tests of the `demo` command: the real binary, with the requests of its page.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use crate::harness::demo::{Demo, command, wait_until};
 use crate::harness::http::{get, post};
 
-/// Whether some part of a value is this text, or has it.
+/// Returns whether some part of a value is this text, or contains it.
 fn says(value: &Value, text: &str) -> bool {
     value.to_string().contains(text)
 }
 
 #[test]
-fn a_card_with_images_is_there_at_once_and_nothing_is_left_at_the_end() {
+fn demo_shows_card_with_images_and_cleans_up() {
     let mut demo = Demo::started();
     wait_until("a card with a picture", || {
         demo.messages("oncall")
@@ -89,7 +89,7 @@ fn a_card_with_images_is_there_at_once_and_nothing_is_left_at_the_end() {
 }
 
 #[test]
-fn a_repeat_is_told_once_and_a_report_of_the_visitor_s_own_goes_its_way() {
+fn repeat_is_sent_once_and_visitor_report_is_delivered() {
     let demo = Demo::started();
     let id = demo.report("crash", "mine <b>&amp;</b> *x*");
     let event = || demo.event(&id).unwrap_or_default();
@@ -125,7 +125,7 @@ fn a_repeat_is_told_once_and_a_report_of_the_visitor_s_own_goes_its_way() {
 }
 
 #[test]
-fn a_broken_chat_holds_nobody_else_up_and_gets_what_it_missed() {
+fn broken_chat_delays_no_other_and_catches_up() {
     let demo = Demo::started();
     for (chat, condition, said) in [
         ("oncall", "fails", "503"),
@@ -161,7 +161,7 @@ fn a_broken_chat_holds_nobody_else_up_and_gets_what_it_missed() {
 }
 
 #[test]
-fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
+fn click_goes_through_relay_and_updates_every_message() {
     let demo = Demo::started();
     let id = demo.report("crash", "press me");
     demo.wait_for_delivery(&id, "oncall", "delivered", 1);
@@ -190,7 +190,7 @@ fn a_press_goes_through_the_relay_and_every_copy_shows_it() {
 }
 
 #[test]
-fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused() {
+fn relay_toml_edits_are_applied_and_invalid_ones_refused() {
     let demo = Demo::started();
     let config = demo.get("/api/config").json();
     let text = config["text"].as_str().expect("a text");
@@ -210,7 +210,8 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
     let id = demo.report("suggestion", "by the old rules");
     demo.wait_for_delivery(&id, "product", "delivered", 1);
 
-    // As an editor does. The relay may read the file while it is half written, and count that as a version too.
+    // Writes like an editor. The relay may read a half-written file and count that as a version
+    // too.
     let right = text.replace("send_to = [\"product\", \"slack\"]", "send_to = \"oncall\"");
     std::fs::write(path, right).expect("it can be written");
     wait_until("the new rules are in force", || {
@@ -227,7 +228,7 @@ fn relay_toml_is_changed_on_the_page_or_beside_it_and_what_is_wrong_is_refused()
 }
 
 #[test]
-fn only_its_own_page_is_served() {
+fn requests_of_other_pages_are_refused() {
     let demo = Demo::started();
     for path in [
         "/",
@@ -240,7 +241,7 @@ fn only_its_own_page_is_served() {
     let page = demo.get("/");
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'self';"), "{policy}");
-    // What a browser asks for where somebody points a name of theirs at this machine.
+    // A browser sends this if somebody points a foreign name at this machine.
     let mut stream = TcpStream::connect(&demo.page).expect("it listens");
     let asked = format!(
         "GET {}/api/state HTTP/1.1\r\nHost: demo.example\r\nConnection: close\r\n\r\n",
@@ -268,7 +269,7 @@ fn only_its_own_page_is_served() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn occupied_port_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let temporary = TempDir::new().expect("a temporary folder");

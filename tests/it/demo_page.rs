@@ -1,14 +1,14 @@
-//! The page of the `demo` command in a real browser.
+//! Tests of the `demo` command's page in a real browser.
 
 use serde_json::json;
 
 use crate::harness::browser::Browser;
 use crate::harness::demo::Demo;
 
-/// Images of a chat that are drawn.
+/// Counts the drawn images of a chat.
 const DRAWN: &str = "[...document.querySelectorAll('[data-chat=oncall] .card img')].filter((one) => one.naturalWidth > 0).length";
 
-fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {
+fn assert_no_errors_and_no_foreign_requests(browser: &mut Browser, demo: &Demo) {
     let own = format!("http://{}/", demo.page);
     let requests = browser.requests();
     assert!(requests.len() > 6, "{requests:?}");
@@ -21,7 +21,7 @@ fn must_be_quiet_and_at_home(browser: &mut Browser, demo: &Demo) {
 }
 
 #[test]
-fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
+fn page_draws_cards_and_sends_visitor_actions() {
     let demo = Demo::started();
     let mut browser = Browser::start(1440, 900);
     browser.open(&format!("http://{}{}/", demo.page, demo.key));
@@ -32,7 +32,7 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
         browser.eval("getComputedStyle(document.querySelector('.card .head.red')).backgroundColor");
     assert_ne!(head, "rgba(0, 0, 0, 0)", "the style is in force");
 
-    // The form. What is typed stays text.
+    // The form: typed text stays text.
     browser.eval(
         "const form = document.getElementById('report'); form.kind.value = 'crash'; \
          form.text.value = 'own words <img src=x onerror=alert(1)> &lt;'; \
@@ -44,14 +44,14 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
     ));
     browser.wait_for("document.getElementById('followed').textContent.includes('own words')");
 
-    // A button of the card.
+    // The button of the card.
     browser.eval(&format!("{card}.querySelector('[data-act=claim]').click()"));
     browser.wait_for(&format!(
         "{card}.innerText.includes('处理中') && {card}.innerText.includes('@You')"
     ));
     browser.wait_for("document.getElementById('toast').textContent === 'It is yours'");
 
-    // The editor: a mistake, and back.
+    // The editor: an error, and its correction.
     browser.eval("document.getElementById('edit').click(); document.querySelectorAll('.hint')[2].click(); document.getElementById('save').click()");
     browser.wait_for(
         "document.getElementById('complaints').textContent.includes('did you mean \"oncall\"?')",
@@ -62,7 +62,7 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
     browser.wait_for("document.getElementById('in-force').textContent === 'in force'");
     browser.eval("document.getElementById('editor').close()");
 
-    // A switch.
+    // The switch of a chat's condition.
     browser.eval("const select = document.querySelector('[data-chat=product] select'); select.value = 'fails'; select.onchange({ target: select }); undefined");
     browser.wait_for("document.querySelector('[data-chat=product]').classList.contains('broken')");
 
@@ -72,11 +72,11 @@ fn a_browser_draws_the_cards_and_hands_on_what_its_visitor_does() {
         browser.eval("document.documentElement.scrollWidth <= innerWidth"),
         true
     );
-    must_be_quiet_and_at_home(&mut browser, &demo);
+    assert_no_errors_and_no_foreign_requests(&mut browser, &demo);
 }
 
 #[test]
-fn a_phone_shows_one_chat_at_a_time_and_scrolls_down_only() {
+fn phone_shows_one_chat_and_scrolls_only_vertically() {
     let demo = Demo::started();
     let mut browser = Browser::start(390, 844);
     browser.open(&format!("http://{}{}/", demo.page, demo.key));
@@ -84,12 +84,12 @@ fn a_phone_shows_one_chat_at_a_time_and_scrolls_down_only() {
     for chat in ["shop-feedback", "Data warehouse"] {
         browser.eval(&format!("[...document.querySelectorAll('.tab')].find((one) => one.textContent.includes('{chat}')).click()"));
         browser.wait_for(&format!("[...document.querySelectorAll('.panel')].filter((one) => one.offsetHeight > 0).map((one) => one.innerText.includes('{chat}')).join() === 'true'"));
-        // Nothing sticks out: neither the page, nor what is in the chat.
+        // Nothing overflows: neither the page nor a chat.
         assert_eq!(browser.eval("document.documentElement.scrollWidth"), 390);
         let inside = "[...document.querySelectorAll('.panel.current .message')].every((one) => one.getBoundingClientRect().right <= 390)";
         assert_eq!(browser.eval(inside), true, "{chat}");
     }
     let small = "[...document.querySelectorAll('button, select')].filter((one) => one.offsetHeight > 0 && one.offsetHeight < 32).map((one) => one.textContent)";
     assert_eq!(browser.eval(small), json!([]), "too small for a thumb");
-    must_be_quiet_and_at_home(&mut browser, &demo);
+    assert_no_errors_and_no_foreign_requests(&mut browser, &demo);
 }

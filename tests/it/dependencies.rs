@@ -1,7 +1,8 @@
-//! What the program is made of: where it comes from, under what licences, and what is not to be in it.
+//! Tests of the dependencies: their sources, their licences, and the banned ones.
 //!
-//! What CI's `cargo deny check bans licenses sources` looks at (`deny.toml`); this takes a second, and nothing
-//! has to be built for it first. Advisories are left out: they change without the program changing.
+//! CI runs `cargo deny check bans licenses sources` (`deny.toml`) on the same rules. This test
+//! takes a second and needs no build. Advisories are left out because they change while the program
+//! does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,10 +10,10 @@ use std::process::Command;
 use serde_json::Value;
 
 const LINUX: &str = "x86_64-unknown-linux-gnu";
-/// Where packages come from.
+/// The only registry of packages.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// What anybody may do as they please with, if they say whose work it is. Nothing that asks for more.
+/// Licences that require no more than attribution.
 const LICENSES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -28,7 +29,8 @@ const LICENSES: &[&str] = &[
     "Zlib",
 ];
 
-/// One TLS stack (rustls over aws-lc) and one cryptography beside it (`RustCrypto`); no C library of the system.
+/// Only one TLS stack (rustls over aws-lc) and one other cryptography library (`RustCrypto`); no C
+/// library of the system.
 const BANNED: &[&str] = &[
     "openssl",
     "openssl-sys",
@@ -42,8 +44,8 @@ const BANNED: &[&str] = &[
     "gnutls",
 ];
 
-/// Packages of which more than one version is there, each with how many. Whoever adds one looks first whether it
-/// can be helped.
+/// Packages with more than one version, and the number of versions. Check for an alternative before
+/// adding one.
 const DOUBLED: &[(&str, usize)] = &[
     ("base64", 2),
     ("block-buffer", 2),
@@ -69,7 +71,7 @@ fn lock() -> Vec<toml::Table> {
 }
 
 #[test]
-fn cargo_deny_is_given_the_same_lists() {
+fn cargo_deny_has_same_lists() {
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml"));
     let deny: toml::Table = file.expect("a file").parse().expect("TOML");
     let list = |table: &str, key: &str| -> Vec<String> {
@@ -106,7 +108,7 @@ fn every_package_comes_from_the_registry_with_a_checksum() {
 }
 
 #[test]
-fn nothing_banned_is_in_it_and_every_double_is_named() {
+fn no_banned_package_and_no_unlisted_duplicate() {
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
     for package in &lock() {
         *versions
@@ -127,7 +129,7 @@ fn nothing_banned_is_in_it_and_every_double_is_named() {
     assert_eq!(doubled, DOUBLED);
 }
 
-/// What cargo says of the program as it is for Linux.
+/// Returns cargo's output about the program for Linux.
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
@@ -144,7 +146,7 @@ fn cargo(arguments: &[&str]) -> String {
 
 #[test]
 fn one_tls_stack_is_built() {
-    // Cargo locks `ring` too, because rustls could be built over either; it is not.
+    // Cargo locks `ring` too, because rustls could use it, but it is not built.
     let tree = cargo(&[
         "tree",
         "--locked",
@@ -164,7 +166,7 @@ fn one_tls_stack_is_built() {
 }
 
 #[test]
-fn every_license_is_one_that_asks_for_no_more_than_a_name() {
+fn every_license_requires_at_most_attribution() {
     let metadata = cargo(&[
         "metadata",
         "--locked",
@@ -184,8 +186,8 @@ fn every_license_is_one_that_asks_for_no_more_than_a_name() {
     assert_eq!(refused, BTreeSet::new());
 }
 
-/// Whether an expression of licences can be met: all that `AND` joins, any that `OR` does. `/` is how `OR` used to
-/// be written. `AND` binds tighter.
+/// Returns whether a licence expression is allowed: all licences joined by `AND`, or any joined by
+/// `OR`. `/` is the old form of `OR`. `AND` binds tighter.
 fn allowed(expression: &str) -> bool {
     let spaced = expression
         .replace('(', " ( ")
@@ -235,7 +237,7 @@ fn one<'w>(words: &'w [&'w str]) -> (bool, &'w [&'w str]) {
 }
 
 #[test]
-fn expressions_of_licenses_are_read_as_they_are_meant() {
+fn license_expressions_are_evaluated() {
     for (expression, expected) in [
         ("MIT", true),
         ("GPL-3.0", false),

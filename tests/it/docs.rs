@@ -1,8 +1,10 @@
-//! The documents are true: their commands are run, their configurations checked, their links followed.
+//! Tests of the documents: their commands are run, their configurations checked, their links
+//! followed.
 //!
-//! The language of a block says what is done with it: `sh` is run, in the page's order, beside a running relay; of `console`,
-//! whose commands need an account, root or a proxy, ours are parsed; `toml` is given to `check`, with what it takes for
-//! granted added; `nginx` is served through by `proxy.rs`. The rest is read or run elsewhere, or is nobody's to run.
+//! The language of a block decides its test. `sh` blocks are run in the page's order, beside a
+//! running relay. `console` blocks need an account, root or a proxy, so the relay's commands in
+//! them are only parsed. `toml` blocks are given to `check`, with the assumed sections added.
+//! `nginx` blocks are tested by `proxy.rs`. Other blocks are tested elsewhere, or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use std::process::Command;
 
 use crate::harness::{Receiver, Relay, post};
 
-/// What a block can be written in.
+/// The allowed languages of blocks.
 const LANGUAGES: &[&str] = &[
     "sh",
     "console",
@@ -20,14 +22,15 @@ const LANGUAGES: &[&str] = &[
     "nginx",
     "caddyfile",
     "text",
-    // Of `receiving.md` and `templates.md`, with tests of their own, and a line of somebody's workflow.
+    // Languages of `receiving.md` and `templates.md`, which have their own tests, and of a workflow
+    // line.
     "python",
     "js",
     "handlebars",
     "yaml",
 ];
 
-/// Names that samples take for granted, each with what defines it.
+/// Names that samples assume, each with its definition.
 const GRANTED: &[(&str, &str)] = &[
     (
         "[apps.shop]",
@@ -51,13 +54,13 @@ const GRANTED: &[(&str, &str)] = &[
     ),
 ];
 
-/// A fenced block.
+/// A fenced code block.
 pub struct Block {
     pub language: String,
     pub text: String,
 }
 
-/// The blocks of a page, without the indentation that lists give them.
+/// Returns the blocks of a page, without the indentation of lists.
 pub fn blocks(page: &str) -> Vec<Block> {
     let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
     for line in page.lines() {
@@ -85,7 +88,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page by its path from the root.
+/// Returns every page by its path from the root.
 fn pages() -> BTreeMap<PathBuf, String> {
     let mut folders = vec![PathBuf::from("docs")];
     let mut paths = vec![PathBuf::from("README.md"), PathBuf::from("CHANGELOG.md")];
@@ -104,7 +107,7 @@ fn pages() -> BTreeMap<PathBuf, String> {
     pages.collect()
 }
 
-/// The names of the variables in `${…}` that have no default.
+/// Returns the names of the variables in `${…}` without a default.
 fn variables(text: &str) -> BTreeSet<&str> {
     let parts = text.split("${").skip(1);
     let names = parts.filter_map(|rest| rest.split_once('}'));
@@ -114,7 +117,7 @@ fn variables(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// A value that such a variable could have.
+/// Returns a possible value of such a variable.
 fn value(name: &str) -> &'static str {
     match name {
         name if name.ends_with("_URL") => "https://example.com/x",
@@ -125,7 +128,7 @@ fn value(name: &str) -> &'static str {
     }
 }
 
-/// The sample with what it takes for granted.
+/// Returns the sample with the sections that it assumes.
 fn completed(sample: &str) -> String {
     let mut whole = sample.to_owned();
     for (section, keys) in GRANTED {
@@ -137,12 +140,12 @@ fn completed(sample: &str) -> String {
 }
 
 #[test]
-fn every_configuration_in_the_documents_is_good() {
+fn every_documented_configuration_is_valid() {
     let mut checked = 0;
     for (page, text) in pages() {
         let blocks = blocks(&text).into_iter();
         for block in blocks.filter(|block| block.language == "toml") {
-            // README has a test of its own.
+            // README has its own test.
             if page == Path::new("README.md") {
                 continue;
             }
@@ -155,7 +158,7 @@ fn every_configuration_in_the_documents_is_good() {
     assert!(checked > 15, "{checked}");
 }
 
-/// A folder with this configuration and all that it names.
+/// Creates a folder with this configuration and all files that it names.
 fn sample(config: &str) -> Relay {
     let relay = Relay::prepared("");
     let folder = relay.folder().to_str().expect("UTF-8");
@@ -176,7 +179,7 @@ fn sample(config: &str) -> Relay {
     relay
 }
 
-/// Where the commands of most pages are run: whatever is sent ends here.
+/// Returns the configuration in which most pages' commands run. Everything is sent to one receiver.
 fn everyday(hook: &Receiver) -> String {
     let destinations = ["oncall", "product", "ops"].map(|name| {
         format!(
@@ -195,7 +198,7 @@ fn everyday(hook: &Receiver) -> String {
     )
 }
 
-/// Starts a relay and lets it take the white screen of the samples.
+/// Starts a relay that receives the white screen of the samples.
 fn beside(config: &str) -> Relay {
     let mut relay = Relay::prepared(config);
     relay.set("RELAY__SERVER__LISTEN", "127.0.0.1:0");
@@ -210,10 +213,10 @@ fn beside(config: &str) -> Relay {
     relay
 }
 
-/// Runs what stands in an `sh` block, as it stands there.
+/// Runs the unchanged text of an `sh` block.
 fn run(relay: &Relay, script: &str) -> std::process::Output {
     let mut shell = Command::new("/bin/sh");
-    // Nothing of the test's own environment but what the relay has.
+    // The shell gets the relay's environment and nothing of the test's own.
     let like = relay.command(&[]);
     shell.env_clear();
     for (name, value) in like.get_envs() {
@@ -224,20 +227,20 @@ fn run(relay: &Relay, script: &str) -> std::process::Output {
 }
 
 #[test]
-fn the_commands_in_the_documents_do_what_they_should() {
+fn documented_commands_succeed() {
     let hook = Receiver::answering("{\"code\":0}");
     let mut ran = 0;
     for (page, text) in pages() {
         let blocks = blocks(&text);
         let scripts = || blocks.iter().filter(|block| block.language == "sh");
-        // README has a test of its own, and what the other two run takes minutes.
+        // README has its own test, and the commands of the other two pages take minutes.
         let elsewhere = ["README.md", "docs/reliability.md", "docs/performance.md"];
         if scripts().next().is_none() || elsewhere.iter().any(|one| page == Path::new(one)) {
             continue;
         }
         let name = page.file_name().expect("a page").to_string_lossy();
         let relay = if name.starts_with("tutorial") {
-            // It is written in front of the reader.
+            // The page starts with the reader writing this configuration.
             let own = blocks.iter().find(|block| block.language == "toml");
             beside(&own.expect("a configuration").text)
         } else {
@@ -258,7 +261,7 @@ fn the_commands_in_the_documents_do_what_they_should() {
 }
 
 #[test]
-fn the_tutorial_s_slip_is_found_where_it_says() {
+fn tutorial_error_is_reported_as_documented() {
     for page in ["docs/tutorial.md", "docs/tutorial.zh.md"] {
         let text = &pages()[Path::new(page)];
         let blocks = blocks(text);
@@ -271,7 +274,7 @@ fn the_tutorial_s_slip_is_found_where_it_says() {
     }
 }
 
-/// The commands of ours in a line of a terminal, as words after the program's name.
+/// Returns the relay's commands in a terminal line, as arguments after the program's name.
 fn ours(line: &str) -> Vec<Vec<&str>> {
     let commands = line.split(['|', '>']);
     let words = commands.map(|command| command.split_whitespace().collect::<Vec<_>>());
@@ -292,7 +295,7 @@ fn ours(line: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Lines of `console` blocks, and what stands between backticks.
+/// Returns the lines of `console` blocks, and texts between backticks.
 fn written_commands(text: &str) -> Vec<String> {
     let blocks = blocks(text);
     let consoles = blocks.iter().filter(|block| block.language == "console");
@@ -301,7 +304,7 @@ fn written_commands(text: &str) -> Vec<String> {
     let mut commands: Vec<String> = typed.map(str::to_owned).collect();
     let quoted = text.split('`').skip(1).step_by(2);
     let quoted = quoted.filter(|quoted| quoted.starts_with("feedback-relay "));
-    // Not the ways to write any command, as the reference has them.
+    // Syntax descriptions of the reference are left out.
     let plain =
         quoted.filter(|quoted| !quoted.contains(['[', '…', '\n']) && !quoted.contains("COMMAND"));
     commands.extend(plain.map(str::to_owned));
@@ -309,14 +312,14 @@ fn written_commands(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn commands_that_are_only_shown_are_ones_there_are() {
+fn shown_commands_exist() {
     let relay = Relay::prepared("");
     let mut known: BTreeSet<String> = BTreeSet::new();
     for (page, text) in pages() {
         for command in written_commands(&text) {
             for mut words in ours(&command) {
                 if words.iter().any(|word| word.starts_with('$')) {
-                    continue; // stands for what somebody fills in
+                    continue; // a placeholder for the reader
                 }
                 words.push("--help");
                 if known.insert(words.join(" ")) {
@@ -330,7 +333,7 @@ fn commands_that_are_only_shown_are_ones_there_are() {
 }
 
 #[test]
-fn every_block_is_in_a_language_that_somebody_looks_at() {
+fn every_block_has_a_tested_language() {
     for (page, text) in pages() {
         for block in blocks(&text) {
             let (language, page) = (block.language.as_str(), page.display());
@@ -358,7 +361,7 @@ fn every_block_is_in_a_language_that_somebody_looks_at() {
     }
 }
 
-/// Where a heading can be found, as GitHub makes it of its words.
+/// Returns the anchor that GitHub makes of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .chars()
@@ -369,7 +372,7 @@ fn anchor(heading: &str) -> String {
         .replace(' ', "-")
 }
 
-/// The targets of all links of a page.
+/// Returns the targets of all links of a page.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1);
     targets
@@ -379,7 +382,7 @@ fn links(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_link_between_the_documents_leads_somewhere() {
+fn every_link_between_documents_resolves() {
     let pages = pages();
     for (page, text) in &pages {
         let folder = page.parent().unwrap_or(Path::new(""));
@@ -406,7 +409,7 @@ fn every_link_between_the_documents_leads_somewhere() {
     }
 }
 
-/// The path without its `..`.
+/// Returns the path without `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -419,7 +422,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_document_is_found_from_the_index() {
+fn every_document_is_reachable_from_index() {
     let pages = pages();
     let index = Path::new("docs/README.md");
     let linked: BTreeSet<PathBuf> = links(&pages[index])
@@ -436,7 +439,7 @@ fn every_document_is_found_from_the_index() {
 }
 
 #[test]
-fn the_changelog_knows_the_version() {
+fn changelog_contains_version() {
     let pages = pages();
     let changelog = &pages[Path::new("CHANGELOG.md")];
     let version = env!("CARGO_PKG_VERSION");

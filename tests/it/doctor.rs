@@ -1,5 +1,5 @@
-//! `check --online`, through the real binary and against the stand-ins: what it finds, and that nobody is
-//! told anything.
+//! Tests of `check --online` with the real binary and the fakes: its findings, and that it sends no
+//! message.
 
 use feedback_relay::demo::feishu::Api;
 use feedback_relay::demo::slack;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::harness::{Feishu, Output, Receiver, Relay, Reply, Slack};
 
-/// A bot that finds the message missing, whatever the signature.
+/// The answer of a bot that lacks the message, whatever the signature.
 const NO_MESSAGE: &str = r#"{"code":19002,"data":{},"msg":"params error, msg_type need"}"#;
 
-/// The findings about one check of one subject.
+/// Returns the findings of one check about one subject.
 fn found(output: &Output, name: &str, check: &str) -> Vec<Value> {
     let all = output.json()["online"].as_array().cloned();
     let all = all.unwrap_or_else(|| panic!("{output:?}"));
@@ -106,7 +106,7 @@ fn config(feishu: &Feishu, slack: &Slack, bot: &Receiver, other: &Receiver) -> S
 }
 
 #[test]
-fn everything_is_asked_and_nobody_told() {
+fn online_check_asks_everything_and_sends_nothing() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     feishu.add_person("ou_li");
     let slack = Slack::with_scopes(&["chat:write", "files:write", "files:read", "channels:read"]);
@@ -159,7 +159,7 @@ fn everything_is_asked_and_nobody_told() {
 }
 
 #[test]
-fn what_is_mended_is_good_and_what_lacks_is_named() {
+fn online_check_names_missing_parts_until_fixed() {
     let feishu = Feishu::with_chats(&["oc_room", "oc_gone"]);
     feishu.take_scope("im:resource");
     feishu.take_scope("contact:contact.base:readonly");
@@ -182,7 +182,8 @@ fn what_is_mended_is_good_and_what_lacks_is_named() {
         "{scopes:?}"
     );
 
-    // Once they are granted and the bot takes the signature, what is not checked and warnings are no failure.
+    // The scopes are granted and the bot accepts the signature. Skipped checks and warnings are no
+    // failure.
     let feishu = Feishu::with_chats(&["oc_room", "oc_gone"]);
     feishu.take_scope("contact:contact.base:readonly");
     bot.always(Reply::ok(NO_MESSAGE));
@@ -195,7 +196,7 @@ fn what_is_mended_is_good_and_what_lacks_is_named() {
 }
 
 #[test]
-fn a_long_connection_is_asked_for_and_not_opened() {
+fn long_connection_is_requested_but_not_opened() {
     let feishu = Feishu::with_chats(&[]);
     let config = Relay::config(&feishu.app_keys()).replace("\"webhook\"", "\"websocket\"");
     let relay = Relay::prepared(&config);
@@ -210,7 +211,7 @@ fn a_long_connection_is_asked_for_and_not_opened() {
 }
 
 #[test]
-fn a_wrong_secret_is_named_with_its_page_and_nothing_else_is_asked() {
+fn wrong_secret_is_reported_and_stops_further_checks() {
     let feishu = Feishu::with_chats(&[]);
     let keys = feishu.app_keys().replace("app-secret", "other-secret");
     let relay = Relay::prepared(&Relay::config(&keys));
@@ -227,7 +228,7 @@ fn a_wrong_secret_is_named_with_its_page_and_nothing_else_is_asked() {
 }
 
 #[test]
-fn nobody_is_asked_where_the_configuration_is_wrong() {
+fn invalid_configuration_is_not_checked_online() {
     let feishu = Feishu::with_chats(&[]);
     let config = format!("{}nonsense = 1\n", Relay::config(&feishu.app_keys()));
     let relay = Relay::prepared(&config);

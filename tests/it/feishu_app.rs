@@ -1,4 +1,4 @@
-//! An app's own bot, through the real binary and against the stand-in for Feishu.
+//! Tests of an app's own bot, with the real binary and the fake Feishu.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::harness::{Feedback, Feishu, Receiver, Relay, Reply, wait_until};
 use crate::main_path::png;
 
-/// A destination for each of `names`, which speaks in a chat `oc_NAME`; every event goes to all.
+/// Returns a configuration with one destination per name, in the chat `oc_NAME`; every event goes
+/// to all.
 fn to_chats(feishu: &Feishu, names: &[&str], more: &str) -> String {
     let mut rest = feishu.app_keys();
     for name in names {
@@ -44,7 +45,7 @@ fn words(attempts: &[Value], key: &str) -> Vec<String> {
     attempts.iter().map(word).collect()
 }
 
-/// All objects of a card that have this tag.
+/// Collects all objects of a card with this tag.
 fn tagged<'a>(value: &'a Value, tag: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(members) => {
@@ -66,7 +67,7 @@ fn image_keys(message: &Posted) -> Vec<String> {
 }
 
 #[test]
-fn a_report_with_an_image_is_a_card_that_shows_it() {
+fn report_with_image_becomes_card_with_image() {
     let feishu = Feishu::with_chats(&["oc_room", "oc_other"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -111,7 +112,7 @@ fn a_report_with_an_image_is_a_card_that_shows_it() {
 }
 
 #[test]
-fn a_token_that_ends_in_a_storm_costs_no_message_and_doubles_none() {
+fn token_expiry_under_load_loses_and_repeats_no_message() {
     let names = ["a", "b", "c", "d"];
     let chats = names.map(|name| format!("oc_{name}"));
     let feishu = Feishu::with_chats(&chats.each_ref().map(String::as_str));
@@ -143,7 +144,7 @@ fn a_token_that_ends_in_a_storm_costs_no_message_and_doubles_none() {
 }
 
 #[test]
-fn a_refused_card_goes_again_plainer_until_it_is_taken() {
+fn refused_card_is_resent_in_plainer_form() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let msg = "Failed to create card content, ext=ErrCode: 200621; ErrMsg: words; ErrorValue: ;";
     let refused = Fault::json(400, &json!({"code": 230_099, "msg": msg}));
@@ -178,7 +179,7 @@ fn a_refused_card_goes_again_plainer_until_it_is_taken() {
 }
 
 #[test]
-fn a_post_is_taken_as_the_platform_wants_it() {
+fn post_has_platform_format() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     for _ in 0..2 {
         let refused = Fault::json(400, &json!({"code": 230_099, "msg": "x"}));
@@ -193,7 +194,7 @@ fn a_post_is_taken_as_the_platform_wants_it() {
 }
 
 #[test]
-fn a_rate_limit_holds_the_destination_as_long_as_the_platform_says() {
+fn rate_limit_pauses_destination_as_long_as_platform_asks() {
     for (code, status) in [(11232, 200), (99_991_400, 429)] {
         let feishu = Feishu::with_chats(&["oc_room"]);
         feishu.faults().add(
@@ -218,7 +219,7 @@ fn a_rate_limit_holds_the_destination_as_long_as_the_platform_says() {
 }
 
 #[test]
-fn a_lost_answer_does_not_double_the_message() {
+fn lost_response_does_not_repeat_message() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     feishu.faults().add(Api::CreateMessage, Fault::Lost);
     let relay = Relay::started(&to_chats(&feishu, &["room"], "urgent = \"app\""));
@@ -229,7 +230,7 @@ fn a_lost_answer_does_not_double_the_message() {
     assert_eq!(bodies[0], bodies[1], "the same message under the same uuid");
     let held = feishu.messages("oc_room");
     assert_eq!(held.len(), 1);
-    // The attempt that learns the message's id rings.
+    // The attempt that learns the message's id sends the urgent notification.
     assert_eq!(held[0].rung.len(), 1);
     assert_eq!(
         words(&attempts(&relay, "ev-1"), "outcome"),
@@ -238,7 +239,7 @@ fn a_lost_answer_does_not_double_the_message() {
 }
 
 #[test]
-fn destinations_on_one_chat_share_its_pace() {
+fn destinations_in_one_chat_share_rate_limit() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let config = to_chats(&feishu, &["room", "twin"], "").replace("oc_twin", "oc_room");
     let relay = Relay::started(&config);
@@ -250,13 +251,13 @@ fn destinations_on_one_chat_share_its_pace() {
     assert_eq!(held.len(), 16);
     for six in held.windows(6) {
         let span = six[5].posted_at.duration_since(six[0].posted_at);
-        // A second at the relay; on its way a message may lose some of that.
+        // The relay spaces messages by a second; delays on the way can shorten that.
         assert!(span > Duration::from_millis(600), "six in {span:?}");
     }
 }
 
 #[test]
-fn a_key_that_the_platform_has_forgotten_is_replaced() {
+fn forgotten_image_key_is_replaced() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -279,7 +280,7 @@ fn a_key_that_the_platform_has_forgotten_is_replaced() {
 }
 
 #[test]
-fn a_new_key_that_is_refused_as_well_costs_the_images_alone() {
+fn card_is_sent_without_images_if_new_key_is_refused() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let msg = "Failed, ext=ErrCode: 200570; ErrMsg: x";
     let refused = Fault::json(400, &json!({"code": 230_099, "msg": msg}));
@@ -298,7 +299,7 @@ fn a_new_key_that_is_refused_as_well_costs_the_images_alone() {
 }
 
 #[test]
-fn the_mentioned_are_rung_and_a_ring_that_fails_is_known_and_harmless() {
+fn failed_urgent_notification_is_logged_and_harmless() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let quota = Fault::json(400, &json!({"code": 230_024, "msg": "words"}));
     feishu.faults().add(Api::Urgent, quota);
@@ -319,7 +320,7 @@ fn the_mentioned_are_rung_and_a_ring_that_fails_is_known_and_harmless() {
     );
     let said = words(&attempts(&relay, "ev-2"), "excerpt");
     assert!(said[0].starts_with("rang 2; "), "{said:?}");
-    relay.wait_for_log("not all of the mentioned were rung");
+    relay.wait_for_log("some urgent notifications failed");
     let metrics = relay.get("/metrics").text();
     for outcome in ["rung", "failed"] {
         let line =
@@ -329,7 +330,7 @@ fn the_mentioned_are_rung_and_a_ring_that_fails_is_known_and_harmless() {
 }
 
 #[test]
-fn a_bot_that_is_not_in_the_chat_is_stopped_with_what_to_do() {
+fn bot_outside_chat_is_stopped_with_advice() {
     let feishu = Feishu::with_chats(&[]);
     let relay = Relay::started(&to_chats(&feishu, &["room"], ""));
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
@@ -344,7 +345,7 @@ fn a_bot_that_is_not_in_the_chat_is_stopped_with_what_to_do() {
 }
 
 #[test]
-fn what_is_long_is_shortened_to_what_the_platform_takes_after_encoding() {
+fn long_message_is_shortened_to_encoded_limit() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let relay = Relay::started(&to_chats(&feishu, &["room"], ""));
     for (number, words) in ["\"\\".repeat(20_000), "白屏".repeat(20_000)]
@@ -361,14 +362,14 @@ fn what_is_long_is_shortened_to_what_the_platform_takes_after_encoding() {
     let held = feishu.messages("oc_room");
     assert_eq!(held.len(), 2);
     for message in &held {
-        // Not far below the limit, or more was cut than need be.
+        // The content is close to the limit, so no more was cut than necessary.
         let encoded = json!(message.content.to_string()).to_string().len();
         assert!(encoded > 28_000 && encoded <= 30 * 1024, "{encoded}");
     }
 }
 
 #[test]
-fn a_person_is_told_and_a_test_rings_nobody() {
+fn person_gets_message_and_try_sends_no_urgent_notification() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let config = to_chats(&feishu, &["room"], "urgent = \"app\"")
         .replace("chat_id = \"oc_room\"", "user = \"ou_li\"");

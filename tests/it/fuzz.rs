@@ -1,6 +1,6 @@
-//! The fuzz targets' checks over their seeds, and over what chance makes of those: the short form of
-//! `fuzz/run`, which needs no cargo-fuzz. What a long run finds is kept as a seed. The chance is the same
-//! each time.
+//! Runs the fuzz targets' checks with their seeds and random mutations. This is the short form of
+//! `fuzz/run` and needs no cargo-fuzz. Findings of long runs become seeds. The random numbers are
+//! the same in each run.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-/// What grammars turn on: chance alone seldom finds it.
+/// Words of the grammars, because random bytes seldom contain them.
 const WORDS: &[&[u8]] = &[
     b"\"",
     b"\\",
@@ -38,10 +38,10 @@ const WORDS: &[&[u8]] = &[
     b"(a+)+$",
 ];
 
-/// Nothing that is made is longer.
+/// The longest input in bytes.
 const BYTES_MAX: usize = 64 << 10;
 
-/// Runs the check of a target over its seeds and so many others.
+/// Runs the check of a target with its seeds and `count` mutations.
 fn run(target: &str, count: usize, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
@@ -66,14 +66,14 @@ fn run(target: &str, count: usize, check: fn(&[u8])) {
             "number {number} breaks a promise; keep it under fuzz/seeds/{target}: {:?}",
             String::from_utf8_lossy(&made)
         );
-        // Some are gone on from, as libFuzzer does, so that changes add up.
+        // Some mutations become inputs themselves, as in libFuzzer, so that changes add up.
         if number % 16 == 0 {
             known.push(made);
         }
     }
 }
 
-/// One of those that are known, changed in one to eight places.
+/// Returns one of the known inputs, changed in one to eight places.
 fn mutated(known: &[Vec<u8>], chance: &mut fastrand::Rng) -> Vec<u8> {
     let mut made = known[chance.usize(..known.len())].clone();
     for _ in 0..chance.usize(1..=8) {

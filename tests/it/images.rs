@@ -1,5 +1,5 @@
-//! Images on the real binary: hosts that hang, answers that are none, files made to cost, many readers, a
-//! proxy.
+//! Tests of images with the real binary: hanging hosts, invalid responses, expensive files, many
+//! readers, a proxy.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::harness::evil::{self, Act};
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::main_path::png;
 
-/// What a relay may take, here of a program that was built for tests.
+/// The largest memory of the relay, in a test build.
 const MEMORY_MAX_KIB: u64 = 250 * 1024;
 
 fn to_hook(hook: &Receiver, more: &str) -> String {
@@ -45,9 +45,9 @@ fn peak_kib(relay: &Relay) -> u64 {
     number.parse().expect("a number")
 }
 
-/// Forty images that are never answered took all workers once, oldest deadline first.
+/// Forty images without an answer once took all workers, oldest deadline first.
 #[test]
-fn hanging_host_holds_up_no_image_of_another() {
+fn hanging_host_delays_no_other_image() {
     let host = evil::host(vec![("silent.png", Act::Silent)]);
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     pictures.always(Reply::bytes("image/png", &png()));
@@ -66,7 +66,7 @@ fn hanging_host_holds_up_no_image_of_another() {
 }
 
 #[test]
-fn page_to_sign_in_is_asked_again_and_then_gives_the_image() {
+fn sign_in_page_is_retried_until_image_arrives() {
     let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
     for odd in [
         Reply::bytes("text/html", b"<!doctype html><form>sign in</form>"),
@@ -83,14 +83,14 @@ fn page_to_sign_in_is_asked_again_and_then_gives_the_image() {
         wait_until("the answer was looked at", || {
             count == 4 || !images(&relay, 1)[0]["reason"].is_null()
         });
-        // A reload makes due what waits.
+        // A reload makes waiting images due.
         relay.signal(Signal::HUP);
     }
     wait_until("it is kept", || is_kept(&relay, 1));
 }
 
 #[test]
-fn refused_host_and_surplus_images_make_no_wait_and_are_named() {
+fn refused_and_surplus_images_are_reported_without_wait() {
     let hook = Receiver::answering("{}");
     let rest = format!(
         "[destinations.room]\nkind = \"feishu-bot\"\nurl = \"{}\"\nlocale = \"en\"\n\
@@ -114,9 +114,9 @@ fn refused_host_and_surplus_images_make_no_wait_and_are_named() {
     );
 }
 
-/// Eight files of some ten megabytes that consist of nothing but parts.
+/// Tests eight files of about ten megabytes that consist only of parts.
 #[test]
-fn files_of_a_million_parts_cost_neither_memory_nor_the_images_of_others() {
+fn files_with_million_parts_use_little_memory() {
     let header = [&[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0][..]].concat();
     let chunks = [
         b"\x89PNG\r\n\x1a\n".to_vec(),
@@ -167,7 +167,7 @@ fn files_of_a_million_parts_cost_neither_memory_nor_the_images_of_others() {
     assert!(peak < MEMORY_MAX_KIB, "{peak} KiB");
 }
 
-/// A bitmap of some ten megabytes.
+/// Returns a bitmap of about ten megabytes.
 fn bitmap() -> Vec<u8> {
     let side = 1_800_u32;
     let mut bytes = b"BM".to_vec();
@@ -218,7 +218,7 @@ fn sixty_readers_of_one_large_image_take_little_memory() {
     assert!(whole.ends_with(&picture[54..]));
 }
 
-/// Nobody here can look these names up: what arrives came by the proxy.
+/// These names cannot be resolved here, so every request came through the proxy.
 #[test]
 fn one_proxy_serves_images_and_messages() {
     let proxy = Receiver::answering("{}");

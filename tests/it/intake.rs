@@ -1,5 +1,5 @@
-//! The way in, through the real binary: every vector of the platform's own libraries, and every way
-//! a request can be wrong.
+//! Tests of the intake with the real binary: every vector of the platform's own libraries, and
+//! every kind of wrong request.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::harness::sealed::now_ms;
 use crate::harness::{Feedback, Relay, TOKEN, post, sealed};
 
-/// Where a vector's outcome shows: in the store, once the answer has come.
+/// Returns the outcome of a vector by the response and the store.
 fn outcome_of(status: u16, body: &Value, stored: &[Value]) -> String {
     if status != 200 {
         return "reject".into();
@@ -40,15 +40,15 @@ fn events(relay: &Relay) -> Vec<Value> {
         .stdout
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON lines"));
-    // What the relay says to its own operator is no event of the platform's.
+    // Operator notices are no events of the platform.
     lines
         .filter(|event: &Value| event["via"] != "relay")
         .collect()
 }
 
 fn one_app(key: &str, token: &str) -> String {
-    let quoted = |text: &str| Value::from(text).to_string(); // JSON's strings are TOML's too
-    // The vectors' images are on real hosts, which no test asks for anything.
+    let quoted = |text: &str| Value::from(text).to_string(); // JSON strings are valid TOML
+    // The vectors' images are on real hosts, which no test may contact.
     let mut config = "images.allow_hosts = [\"127.0.0.1\"]\nimages.wait = \"0s\"\nserver.listen = \"127.0.0.1:0\"\n[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nreceive = \"webhook\"\n".to_owned();
     if !key.is_empty() {
         config.push_str(&format!("encrypt_key = {}\n", quoted(key)));
@@ -72,10 +72,10 @@ fn allowed(recommended: &Value, field: &str, either: &str) -> Vec<Value> {
     allowed
 }
 
-/// When the vectors were made, and an hour.
+/// The time of the vectors, and one hour more, in milliseconds.
 const THEN_MS: i64 = 1_711_112_222_000 + 3_600_000;
 
-/// A clock that stands at the time of the vectors: today they would be too old.
+/// A clock at the time of the vectors, which would be too old today.
 struct Then(Instant);
 
 impl Clock for Then {
@@ -137,7 +137,7 @@ fn push(address: &str, vector: &Value) -> (u16, Value) {
 }
 
 #[test]
-fn every_vector_comes_out_as_recommended() {
+fn every_vector_has_recommended_outcome() {
     let vectors: Value =
         serde_json::from_str(include_str!("../vectors/feishu-webhook.json")).expect("JSON");
     let vectors = vectors["vectors"].as_array().expect("a list");
@@ -148,9 +148,9 @@ fn every_vector_comes_out_as_recommended() {
         let (key, token) = (&vector["encrypt_key"], &vector["verification_token"]);
         let (key, token) = (key.as_str().unwrap_or(""), token.as_str().unwrap_or(""));
         if key.is_empty() && token.is_empty() {
-            continue; // such an app does not start; the verifier's own tests have these
+            continue; // such an app cannot start; the verifier's tests cover these
         }
-        // Each on a store of its own, but for the pair that is one event pushed twice.
+        // Each vector has its own store, except for the pair that is one event pushed twice.
         let relay = match first_of_pair.take() {
             Some(relay) if name == "enc_redelivery_second" => relay,
             _ => RelayThen::started(&one_app(key, token)),
@@ -209,7 +209,7 @@ fn every_vector_comes_out_as_recommended() {
 }
 
 #[test]
-fn nothing_of_an_event_is_lost() {
+fn event_is_stored_completely() {
     let relay = Relay::started(&one_app("", TOKEN));
     let text = r#"{"schema":"2.0","header":{"event_id":"e1","event_type":"application.application.feedback.created_v6","create_time":"1711111111000","token":"TOKEN","app_id":"cli_9f5343c580712544","new_member":{"a":[1,2]}},"event":{"app_id":"cli_9b445f5258795107","feedback_type":7,"fault_type":9,"source":null,"description":"half \ud83d of an emoji","feedback_id":7057888018203574291,"images":null,"surprise":1e400}}"#
         .replace("TOKEN", TOKEN)
@@ -238,9 +238,9 @@ fn nothing_of_an_event_is_lost() {
     assert_eq!(feedback["description"], "half \u{fffd} of an emoji");
 }
 
-/// Its id may have been swept, so that it would be taken as new: whoever kept a signed body could push it again.
+/// The id of an old event may have been removed, so a repeat of a signed body would count as new.
 #[test]
-fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
+fn event_older_than_kept_ids_is_ignored() {
     const DAY_MS: u128 = 86_400_000;
     let relay = Relay::started(&Relay::config(
         "[destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n[[rules]]\nname = \"all\"\nsend_to = \"archive\"\n",
@@ -259,15 +259,15 @@ fn an_event_older_than_ids_are_kept_is_acknowledged_and_ignored() {
     let counted = "feedback_relay_events_too_old_total{app=\"shop\"} 2\n";
     assert!(metrics.contains(counted), "{metrics}");
     relay.wait_for_log("older than ids are kept");
-    // Without a time its age is not known.
+    // Without a time the age is unknown.
     let ageless = Feedback::fault(4).with_header("create_time", Value::Null);
     assert_eq!(relay.push(&ageless).status, 200);
     assert_eq!(events(&relay).len(), 2);
 }
 
-/// Whoever may push to one app must not make another's reports look like repeats.
+/// A sender with access to one app must not make another app's reports look like repeats.
 #[test]
-fn a_feedback_is_known_by_the_app_that_received_it() {
+fn feedback_id_is_unique_per_receiving_app() {
     let hook = crate::harness::Receiver::answering("{}");
     let other = format!(
         "[apps.other]\napp_id = \"cli_9b445f5258795107\"\nreceive = \"webhook\"\nencrypt_key = \"another key\"\n\
@@ -286,14 +286,14 @@ fn a_feedback_is_known_by_the_app_that_received_it() {
     hook.wait_for(1);
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(2);
-    // By its own app it is a repeat, under whatever id.
+    // For its own app it is a repeat, whatever its event id.
     let again = Feedback::fault(1).with_header("event_id", "again".into());
     assert_eq!(relay.push(&again).status, 200);
     relay.wait_for_log("event repeated");
 }
 
 #[test]
-fn a_request_that_is_wrong_is_refused_and_leaves_nothing() {
+fn invalid_request_is_refused_and_not_stored() {
     let relay = Relay::started(&format!(
         "server.max_body = \"4KiB\"\n{}",
         Relay::config("")
@@ -330,7 +330,7 @@ fn a_request_that_is_wrong_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn swapped_key_and_token_are_named() {
+fn swapped_key_and_token_are_reported() {
     let swapped = one_app(TOKEN, "the-encrypt-key");
     let relay = Relay::started(&swapped);
     let (headers, body) = sealed("the-encrypt-key", &Feedback::fault(1).envelope.to_string());
@@ -375,7 +375,7 @@ fn key_and_token_rotate_without_a_gap() {
 }
 
 #[test]
-fn half_a_header_holds_up_nobody() {
+fn unfinished_header_delays_nobody() {
     let relay = Relay::started(&one_app("", TOKEN));
     let mut slow = TcpStream::connect(relay.address()).expect("it listens");
     slow.write_all(b"POST /apps/shop/events HTTP/1.1\r\nHost: x\r\nX-Slow")
@@ -385,7 +385,7 @@ fn half_a_header_holds_up_nobody() {
         post(relay.address(), "/apps/shop/events", &[], event.as_bytes()).status,
         200
     );
-    // The connection that never finished its header is closed by the relay, not by us.
+    // The relay closes the connection that never finished its header.
     slow.set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a socket");
     let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! Secrets and people's words are put through every path, and looked for wherever they must not be.
+//! Tests that secrets and people's words reach no place where they must not appear.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::main_path::png;
 const KEY: &str = "test-encrypt-key";
 const HOOK_SECRET: &str = "whsec_TUFSS0hPT0tTRUNSRVQtTUFSS0hPT0tTRUNSRVQ=";
 
-/// Nobody but who holds them may ever see these.
+/// Secrets, which must never appear.
 const SECRETS: &[&str] = &[
     KEY,
     TOKEN,
@@ -33,13 +33,13 @@ const SECRETS: &[&str] = &[
     "MARKHEADER",
     "MARKPROXY",
     "MARKDEADURL",
-    // What signs a link to an image.
+    // The signature in an image link.
     "&sig=",
     "v1,",
     "v0=",
 ];
 
-/// What a report says, and who said it: the operator may ask for it, and it is told nowhere else.
+/// The report's words and its reporter. Only the operator may request them.
 const WORDS: &[&str] = &[
     "MARKCONTACT",
     "MARKWORDS",
@@ -64,7 +64,7 @@ fn quiet(place: &str, text: &str) {
     holds_none(place, text, WORDS);
 }
 
-/// A report whose every word is a marker.
+/// Returns a report whose every word is a marker.
 fn report(number: u64, images: &[String]) -> Feedback {
     Feedback::fault(number)
         .with("contact", json!("MARKCONTACT@example.com"))
@@ -78,7 +78,7 @@ fn report(number: u64, images: &[String]) -> Feedback {
         .with("images", json!(images))
 }
 
-/// Everything that a relay talks to.
+/// Every peer of the relay.
 struct World {
     feishu: Feishu,
     slack: Slack,
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Platforms that refuse, and say all they were told as the reason.
+    /// Makes the platforms refuse every call and echo the request as the reason.
     fn echoing(&self) {
         let words = WORDS.join(" ");
         let refusal = json!({"code": 19024, "msg": words, "error": words}).to_string();
@@ -201,7 +201,7 @@ wait = "200ms"
     }
 }
 
-/// Whatever a stranger may send to the relay's addresses; what it answers.
+/// Sends all kinds of unauthorized requests to the relay and returns the responses.
 fn strangers(relay: &Relay) -> Vec<String> {
     let words = WORDS.join(" ");
     let event = report(90, &[]).envelope.to_string();
@@ -247,14 +247,14 @@ fn strangers(relay: &Relay) -> Vec<String> {
     answers.iter().map(|answer| answer.text()).collect()
 }
 
-/// One report goes well, with a click; then everything goes wrong.
+/// Delivers one report with a click; after that, everything fails.
 fn eventful(log: &str) -> (World, Relay) {
     let world = World::new();
     let relay = Relay::started(&world.config(log));
     assert_eq!(relay.push(&report(1, &world.images())).status, 200);
     wait_until("Slack is told", || !world.slack.messages().is_empty());
     relay.wait_until_idle();
-    // Buttons are on messages of the newest form; whoever presses one is named to us by Slack.
+    // Only messages of the newest format have buttons. Slack names the actor in a click.
     let message = world.slack.messages().remove(0);
     let clicker = ("U0MARKCLICKER", "MARKCLICKER");
     assert_eq!(
@@ -263,7 +263,7 @@ fn eventful(log: &str) -> (World, Relay) {
             .press(relay.address(), &message, "claim", clicker),
         200
     );
-    // A link to the image, as Slack got it, serves it; a forged one does not.
+    // The image link sent to Slack works; a forged one does not.
     let told = world.webhook.wait_for(1)[0].text().replace("&amp;", "&");
     let (_, link) = told
         .split_once("https://relay.example.com")
@@ -300,12 +300,12 @@ fn eventful(log: &str) -> (World, Relay) {
     (world, relay)
 }
 
-/// Text of both kinds of output.
+/// Returns the text of both output streams.
 fn said(output: &Output) -> String {
     format!("{}\n{}", output.stdout, output.stderr)
 }
 
-/// Nobody but the owner may open what the relay wrote.
+/// Checks that only the owner can open the relay's files.
 fn private_files(path: &Path, seen: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(path).expect("a folder") {
         let entry = entry.expect("readable");
@@ -321,10 +321,10 @@ fn private_files(path: &Path, seen: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn neither_secrets_nor_words_reach_a_log_a_metric_or_an_answer() {
+fn no_secret_or_report_text_in_logs_metrics_or_responses() {
     let trace = "log.level = \"trace\"";
     let (_world, relay) = eventful(trace);
-    commands_tell_no_secret(&relay);
+    assert_commands_show_no_secret(&relay);
     let mut seen = BTreeSet::new();
     private_files(&relay.path("data"), &mut seen);
     private_files(&relay.path("copy"), &mut seen);
@@ -346,15 +346,15 @@ fn neither_secrets_nor_words_reach_a_log_a_metric_or_an_answer() {
 }
 
 #[test]
-fn neither_secrets_nor_words_reach_a_log_of_json_lines() {
+fn no_secret_or_report_text_in_json_logs() {
     let (_world, relay) = eventful("log.level = \"trace\"\nlog.format = \"json\"");
     let log = relay.log();
     assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
     quiet("the log", &log);
 }
 
-/// What the operator asks for may hold people's words where it is what was asked for; never a secret.
-fn commands_tell_no_secret(relay: &Relay) {
+/// Checks the commands: their output may contain people's words if requested, but never a secret.
+fn assert_commands_show_no_secret(relay: &Relay) {
     relay.write(
         "event.json",
         &report(7, &["https://x/MARKIMAGEURL".to_owned()])
@@ -392,9 +392,9 @@ fn commands_tell_no_secret(relay: &Relay) {
     }
 }
 
-/// Every value of the file is a secret in a wrong place, or beside a mistake.
+/// Tests a file in which every value is a secret in a wrong place, or beside an error.
 #[test]
-fn complaints_about_a_configuration_show_no_secret() {
+fn diagnostics_show_no_secret() {
     let world = World::new();
     let good = world.config("");
     let relay = Relay::prepared(&good);

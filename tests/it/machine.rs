@@ -1,11 +1,11 @@
-//! Machines that lack something, and folders that are somebody else's.
+//! Tests on machines with missing parts, and with foreign folders.
 
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Feedback, Receiver, Relay};
 use crate::main_path::to_hook;
 
-/// A relay on a machine without CA certificates.
+/// Prepares a relay on a machine without CA certificates.
 fn without_certificates(config: &str) -> Relay {
     let mut relay = Relay::prepared(config);
     relay.set("SSL_CERT_FILE", "/nonexistent/bundle.pem");
@@ -30,7 +30,7 @@ fn without_certificates_plain_http_works() {
 }
 
 #[test]
-fn without_certificates_https_says_what_to_install() {
+fn https_without_certificates_says_what_to_install() {
     let config = Relay::config(
         "[destinations.hook]\nkind = \"webhook\"\nurl = \"https://127.0.0.1:1/\"\n\
          [[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",
@@ -47,7 +47,7 @@ fn without_certificates_https_says_what_to_install() {
 }
 
 #[test]
-fn a_folder_that_others_may_enter_is_used_and_warned_of() {
+fn folder_open_to_others_gives_warning() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     std::fs::create_dir(relay.path("data")).expect("a folder");
@@ -59,7 +59,7 @@ fn a_folder_that_others_may_enter_is_used_and_warned_of() {
 }
 
 #[test]
-fn commands_make_no_folder() {
+fn commands_create_no_folder() {
     let hook = Receiver::answering("{}");
     let relay = Relay::prepared(&to_hook(&hook, ""));
     let event = Feedback::fault(1).envelope.to_string();
@@ -78,7 +78,7 @@ fn commands_make_no_folder() {
 }
 
 #[test]
-fn a_store_that_is_no_plain_file_is_refused_by_check() {
+fn check_refuses_store_that_is_no_plain_file() {
     for (url, said) in [
         ("sqlite:data/relay.db?mode=rwc", "options behind a `?`"),
         ("sqlite:~/relay.db", "the shell's"),

@@ -1,4 +1,4 @@
-//! What is tested from outside: one binary, so that there is one link.
+//! Tests from outside. They are one binary, so that there is one link step.
 
 #![expect(clippy::panic, reason = "tests say what went wrong by failing")]
 #![expect(unreachable_pub, reason = "there is nobody outside this binary")]

@@ -1,4 +1,4 @@
-//! The main path: an event in, and out to all four kinds, with its image.
+//! Tests of the main path: an event with an image is delivered to all four kinds of destination.
 
 use base64::Engine;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +10,7 @@ use crate::harness::{Feedback, Received, Receiver, Relay, Reply, wait_until};
 const BOT_OK: &str =
     r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#;
 
-/// The smallest PNG: one grey pixel.
+/// Returns the smallest PNG: one grey pixel.
 pub fn png() -> Vec<u8> {
     let encoded = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
     base64::engine::general_purpose::STANDARD
@@ -31,7 +31,7 @@ fn with_public_url(rest: &str) -> String {
     )
 }
 
-/// The platform's API: gives a token and takes images.
+/// Starts a fake open API that grants tokens and accepts images.
 fn open_api() -> Receiver {
     let feishu = Receiver::answering("{}");
     let token = json!({"code": 0, "msg": "ok", "tenant_access_token": "t-1", "expire": 7200});
@@ -74,7 +74,7 @@ severity = "critical"
     ))
 }
 
-fn is_a_signed_card_with_the_image(card: &Value) {
+fn assert_signed_card_with_image(card: &Value) {
     assert_eq!(card["msg_type"], "interactive");
     let timestamp = card["timestamp"].as_str().expect("signed");
     assert_eq!(
@@ -88,7 +88,7 @@ fn is_a_signed_card_with_the_image(card: &Value) {
     );
 }
 
-fn is_signed_as_standard_webhooks_say(hooked: &Received) {
+fn assert_standard_webhooks_signature(hooked: &Received) {
     let id = hooked.header("webhook-id").expect("an id");
     let stamp = hooked.header("webhook-timestamp").expect("a timestamp");
     let signed = [format!("{id}.{stamp}.").as_bytes(), &hooked.body].concat();
@@ -110,14 +110,14 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
     assert_eq!(relay.push(&event).text(), "{}");
     relay.wait_until_idle();
 
-    is_a_signed_card_with_the_image(&bot.wait_for(1)[0].json());
+    assert_signed_card_with_image(&bot.wait_for(1)[0].json());
     let blocks = slack.wait_for(1)[0].json().to_string();
     assert!(
         blocks.contains("https://relay.example.com/images/"),
         "{blocks}"
     );
     let hooked = hook.wait_for(1)[0].clone();
-    is_signed_as_standard_webhooks_say(&hooked);
+    assert_standard_webhooks_signature(&hooked);
     let body = hooked.json();
     assert_eq!(body["type"], "feedback.created");
     assert_eq!(body["data"]["feedback"]["faults"][0]["key"], "white_screen");
@@ -130,7 +130,7 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
     let kept = std::fs::read(relay.folder().join(&path)).expect("the picture is there");
     assert!(kept.starts_with(b"\x89PNG"), "{path}");
 
-    // The link in the webhook is good; one with another signature is not.
+    // The link in the webhook works; one with another signature does not.
     let link = body["data"]["feedback"]["images"][0]["link"]
         .as_str()
         .expect("a link")
@@ -157,13 +157,13 @@ fn one_event_reaches_all_four_kinds_with_its_image() {
 }
 
 #[test]
-fn a_repeat_is_acknowledged_and_told_once() {
+fn repeat_is_acknowledged_and_delivered_once() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let event = Feedback::fault(1);
     assert_eq!(relay.push(&event).status, 200);
     assert_eq!(relay.push(&event).status, 200);
-    // The same feedback under another event id is the same feedback.
+    // The same feedback with another event id is a repeat.
     assert_eq!(
         relay
             .push(&event.with_header("event_id", "another".into()))
@@ -174,7 +174,7 @@ fn a_repeat_is_acknowledged_and_told_once() {
     assert_eq!(hook.received().len(), 1);
 }
 
-/// A relay's configuration with one webhook that every event goes to.
+/// Returns a configuration with one webhook that receives every event.
 pub fn to_hook(hook: &Receiver, more: &str) -> String {
     Relay::config(&format!(
         "[destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n{more}\n[[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",
@@ -183,7 +183,7 @@ pub fn to_hook(hook: &Receiver, more: &str) -> String {
 }
 
 #[test]
-fn a_late_image_follows_as_its_own_message() {
+fn late_image_follows_in_its_own_message() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.next(Reply::status(503));
@@ -201,7 +201,7 @@ fn a_late_image_follows_as_its_own_message() {
 }
 
 #[test]
-fn a_hostile_image_url_reaches_nothing() {
+fn hostile_image_url_is_not_fetched() {
     let hook = Receiver::answering("{}");
     let inside = Receiver::answering("secret of the inside");
     let config = to_hook(&hook, "").replace("images.allow_private_addresses = true\n", "");
@@ -212,8 +212,8 @@ fn a_hostile_image_url_reaches_nothing() {
     );
     assert_eq!(relay.push(&event).status, 200);
     assert_eq!(hook.wait_for(1)[0].json()["type"], "feedback.created");
-    wait_until("the pictures are looked at", || {
-        relay.log().matches("picture").count() >= 2
+    wait_until("the images are tried", || {
+        relay.log().matches("image attempt").count() >= 2
     });
     assert!(inside.received().is_empty());
 }

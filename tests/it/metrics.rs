@@ -1,4 +1,4 @@
-//! The numbers: which there are, that they begin at zero and leave with their names, and what they say.
+//! Tests of the metrics: their names, their start at zero, their removal, and their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::harness::{Exposition, Family, Feedback, Receiver, Relay, Reply, post, wait_until};
 use crate::main_path::{png, to_hook};
 
-/// A relay that has every metric there is: nobody answers its long connection.
+/// Starts a relay that has every metric. Nothing answers its long connection.
 pub fn with_everything() -> Relay {
     Relay::started(&Relay::config(
         "[apps.chat]\napp_id = \"cli_0f5343c580712544\"\nreceive = \"websocket\"\n\
@@ -20,7 +20,7 @@ pub fn with_everything() -> Relay {
     ))
 }
 
-/// One webhook, and a rule that takes faults alone.
+/// Returns a configuration with one webhook, and a rule that matches only faults.
 fn faults_to(hook: &Receiver) -> String {
     to_hook(hook, "").replace(
         "name = \"all\"",
@@ -28,7 +28,7 @@ fn faults_to(hook: &Receiver) -> String {
     )
 }
 
-/// A metric as `docs/metrics.md` has it.
+/// Returns the metric's row in `docs/metrics.md`.
 fn row(name: &str, family: &Family) -> String {
     let labels = family.labels.keys().filter(|label| *label != "le");
     let label = |label: &String| match family.words(label) {
@@ -44,7 +44,7 @@ fn row(name: &str, family: &Family) -> String {
 }
 
 #[test]
-fn the_reference_has_each_metric_as_the_program_has_it_and_no_other() {
+fn reference_lists_exactly_the_metrics() {
     let there = Exposition::of(&with_everything()).families;
     let there: BTreeSet<String> = there.iter().map(|(name, one)| row(name, one)).collect();
     let reference = include_str!("../../docs/metrics.md");
@@ -63,7 +63,7 @@ fn the_reference_has_each_metric_as_the_program_has_it_and_no_other() {
 }
 
 #[test]
-fn names_are_as_prometheus_wants_them() {
+fn names_follow_prometheus_conventions() {
     let there = Exposition::of(&with_everything()).families;
     assert!(there.len() > 30, "{there:?}");
     for (name, family) in &there {
@@ -95,7 +95,7 @@ fn names_are_as_prometheus_wants_them() {
         ] {
             assert!(!words.contains(&other_unit), "{name}");
         }
-        // What is a time or a span says its unit.
+        // Times and durations have their unit in the name.
         let of_time = [
             "timestamp",
             "oldest",
@@ -117,7 +117,7 @@ fn names_are_as_prometheus_wants_them() {
 }
 
 #[test]
-fn every_series_is_there_before_anything_happens_and_none_comes_later() {
+fn every_series_exists_from_the_start() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &png()));
@@ -135,7 +135,7 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
         );
     }
 
-    // One of each that can come in, and a destination that has its troubles.
+    // One request of each kind, and a destination with failures.
     hook.next(Reply::status(500));
     let with_picture = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
     assert_eq!(relay.push(&with_picture).status, 200);
@@ -175,10 +175,10 @@ fn every_series_is_there_before_anything_happens_and_none_comes_later() {
             .collect()
     };
     assert_eq!(names(&after), names(&before), "all were there");
-    tells_what_happened(&after);
+    assert_counts(&after);
 }
 
-fn tells_what_happened(after: &Exposition) {
+fn assert_counts(after: &Exposition) {
     for (sample, value) in [
         ("events_total{app=\"shop\",state=\"routed\"}", 2.0),
         ("events_total{app=\"shop\",state=\"unrouted\"}", 1.0),
@@ -226,7 +226,7 @@ fn tells_what_happened(after: &Exposition) {
 }
 
 #[test]
-fn series_leave_with_their_names_and_do_not_come_back() {
+fn series_of_removed_names_disappear() {
     let hook = Receiver::answering("{}");
     let old = faults_to(&hook);
     let relay = Relay::started(&old);
@@ -274,7 +274,7 @@ fn series_leave_with_their_names_and_do_not_come_back() {
 }
 
 #[test]
-fn the_configuration_in_force_is_told_by_its_hash_and_a_refused_one_shows() {
+fn metrics_show_configuration_hash_and_refused_reload() {
     let hook = Receiver::answering("{}");
     let config = faults_to(&hook);
     let relay = Relay::started(&config);

@@ -1,4 +1,4 @@
-//! Behind nginx, as the documents set it up: what Feishu signs arrives as it was signed.
+//! Tests behind nginx, set up as documented: Feishu's signed requests arrive unchanged.
 
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -19,7 +19,8 @@ struct Nginx<'a> {
 }
 
 impl<'a> Nginx<'a> {
-    /// The sample of the page, over a socket in the relay's folder instead of TLS. `None` where there is no nginx.
+    /// Starts the documented sample, with a socket in the relay's folder instead of TLS. Returns
+    /// `None` without nginx.
     fn before(relay: &'a Relay) -> Option<Self> {
         let blocks = blocks(PAGE);
         let sample = blocks.iter().find(|block| block.language == "nginx");
@@ -78,13 +79,13 @@ impl<'a> Nginx<'a> {
 
 impl Drop for Nginx<'_> {
     fn drop(&mut self) {
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }
 
 /// A machine that promised every tool fails; another says that nothing was shown.
-#[expect(clippy::print_stderr, reason = "says that a test showed nothing")]
+#[expect(clippy::print_stderr, reason = "reports a skipped test")]
 #[expect(
     clippy::disallowed_methods,
     reason = "there is no configuration in a test binary"
@@ -95,7 +96,7 @@ fn unavailable() {
 }
 
 #[test]
-fn what_is_signed_arrives_through_nginx_and_the_rest_does_not() {
+fn only_signed_requests_pass_through_nginx() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let Some(nginx) = Nginx::before(&relay) else {
@@ -109,7 +110,7 @@ fn what_is_signed_arrives_through_nginx_and_the_rest_does_not() {
     }
     hook.wait_for(3);
 
-    // A larger event than nginx holds in memory, and one that is too large for both.
+    // One event exceeds nginx's memory buffer, and one exceeds both size limits.
     let long = Feedback::fault(4).with("description", "白".repeat(100_000).into());
     let (headers, body) = sealed(KEY, &long.envelope.to_string());
     assert!(body.len() > 300_000);
@@ -117,7 +118,7 @@ fn what_is_signed_arrives_through_nginx_and_the_rest_does_not() {
     let answer = nginx.request("POST", path, &headers, &vec![b'x'; (1 << 20) + 1]);
     assert_eq!(answer.status, 413);
 
-    // As the page says how to see that it works.
+    // The check that the page recommends.
     let answer = nginx.request("POST", path, &[], b"{}");
     assert_eq!(answer.status, 401, "{}", answer.text());
     assert_eq!(nginx.request("GET", "/images/none", &[], b"").status, 404);

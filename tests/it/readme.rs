@@ -1,4 +1,4 @@
-//! README.md is true: its commands are run, and its configurations checked, as they stand there.
+//! Tests of README.md: its commands are run, and its configurations checked, unchanged.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::harness::{Relay, post};
 
 const README: &str = include_str!("../../README.md");
 
-/// The texts of all fenced blocks in this language, without the indentation that lists give them.
+/// Returns the texts of all fenced blocks in this language, without the indentation of lists.
 fn blocks(language: &str) -> Vec<String> {
     let (mut blocks, mut open): (Vec<String>, Option<String>) = (Vec::new(), None);
     for line in README.lines().map(str::trim_start) {
@@ -23,7 +23,7 @@ fn blocks(language: &str) -> Vec<String> {
     blocks
 }
 
-/// The names of the variables in `${…}`.
+/// Returns the names of the variables in `${…}`.
 fn variables(text: &str) -> Vec<&str> {
     let parts = text.split("${").skip(1);
     parts
@@ -32,7 +32,7 @@ fn variables(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// A folder that holds this file of ours too.
+/// Copies a file of the repository into the relay's folder.
 fn with_file(relay: &Relay, name: &str) {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     relay.write(
@@ -42,7 +42,7 @@ fn with_file(relay: &Relay, name: &str) {
 }
 
 #[test]
-fn the_first_minutes_go_as_they_are_told() {
+fn first_steps_work_as_documented() {
     let told: Vec<String> = blocks("sh").concat().lines().map(str::to_owned).collect();
     let [demo, serve, curl, show, cat, try_it, tests] = told.as_slice() else {
         panic!("another set of commands: {told:?}");
@@ -51,7 +51,7 @@ fn the_first_minutes_go_as_they_are_told() {
     for kind in ["white-screen", "suggestion", "crash"] {
         with_file(&relay, &format!("tests/events/{kind}.json"));
     }
-    // The tests of `demo` run it.
+    // The demo tests run this command.
     assert_eq!(demo, "cargo run --release --locked -- demo");
     assert_eq!(serve, "cargo run --release --locked -- serve");
     relay.set("RELAY__SERVER__LISTEN", "127.0.0.1:0");
@@ -85,12 +85,12 @@ fn the_first_minutes_go_as_they_are_told() {
 }
 
 #[test]
-fn every_configuration_is_good() {
+fn every_configuration_is_valid() {
     let blocks = blocks("toml");
     assert_eq!(blocks.len(), 2, "another set of samples");
     let whole = blocks.first().expect("the ten lines");
     for block in &blocks {
-        // Tests belong to the rules that were written above them.
+        // Tests belong to the rules that are written above them.
         let config = match block.starts_with("[[tests]]") {
             true => format!("{whole}\n{block}"),
             false => block.clone(),

@@ -1,5 +1,5 @@
-//! docs/receiving.md is true: its receivers run as they stand there, with the official libraries of Standard Webhooks,
-//! and take what the relay sends and nothing else.
+//! Tests of docs/receiving.md: its receivers run unchanged, with the official libraries of Standard
+//! Webhooks. They accept only the relay's messages.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -19,12 +19,12 @@ use crate::harness::{Feedback, Received, Receiver, Relay, post, wait_until};
 
 const DOC: &str = include_str!("../../docs/receiving.md");
 
-/// What the receivers know.
+/// The key of the receivers.
 const KEY: &str = "C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
-/// What the relay signs with as well, since the keys are being rotated.
+/// The second key of the relay, because the keys are being rotated.
 const NEW_KEY: &str = "bmV3LWtleS1vZi1hLXRlc3QtbmV3LWtleQ==";
 
-/// The only fenced block in this language.
+/// Returns the only fenced block in this language.
 fn block(language: &str) -> &'static str {
     let (_, rest) = DOC
         .split_once(&format!("```{language}\n"))
@@ -37,12 +37,12 @@ fn block(language: &str) -> &'static str {
     block
 }
 
-/// Where `tests/run` puts the libraries.
+/// Returns the folder where `tests/run` installs the libraries.
 fn libraries() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/receivers")
 }
 
-/// A receiver of the page, running.
+/// A running receiver of the page.
 struct Example {
     child: Child,
     address: String,
@@ -52,7 +52,7 @@ struct Example {
 
 impl Example {
     fn started(program: &Path, file: &str, language: &str) -> Self {
-        // Node looks for libraries in the folders above the file.
+        // Node searches for libraries in the parent folders of the file.
         let folder = tempfile::tempdir_in(libraries());
         let folder =
             folder.expect("the libraries are there: tests/run puts them into target/receivers");
@@ -89,12 +89,12 @@ impl Example {
         example
     }
 
-    /// What it printed.
+    /// Returns the receiver's output.
     fn told(&self) -> Vec<String> {
         self.told.lock().expect("not poisoned").clone()
     }
 
-    /// How it answers a request with these headers.
+    /// Returns the status for a request with these headers.
     fn answers(&self, id: &str, timestamp: &str, signature: &str, body: &[u8]) -> u16 {
         let headers = [
             ("content-type", "application/json"),
@@ -108,7 +108,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }
@@ -121,7 +121,7 @@ fn signature(key: &str, id: &str, timestamp: &str, body: &[u8]) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// Sends one event to the example and to a receiver of ours; what ours got.
+/// Sends one event to the example and to a test receiver; returns the test receiver's request.
 fn deliver(example: &Example) -> Received {
     let ours = Receiver::answering("{}");
     let hook = |name: &str, url: &str| {
@@ -147,8 +147,8 @@ fn deliver(example: &Example) -> Received {
     ours.wait_for(1).remove(0)
 }
 
-/// The relay's message is taken and told, and one like it; whatever is not the relay's or is old is refused.
-fn takes_the_relays_messages_and_no_others(example: &Example) {
+/// Checks that the relay's message and a similar one are accepted, and foreign or old ones refused.
+fn assert_accepts_only_the_relay(example: &Example) {
     let received = deliver(example);
     let line = "feedback.created shop 白屏 \"<&>\" 👍";
     wait_until("it is told", || example.told() == [line]);
@@ -204,14 +204,14 @@ fn takes_the_relays_messages_and_no_others(example: &Example) {
 }
 
 #[test]
-fn the_receiver_in_python() {
+fn python_receiver_accepts_only_the_relay() {
     let python = libraries().join("python/bin/python");
     let example = Example::started(&python, "receiver.py", "python");
-    takes_the_relays_messages_and_no_others(&example);
+    assert_accepts_only_the_relay(&example);
 }
 
 #[test]
-fn the_receiver_in_node() {
+fn node_receiver_accepts_only_the_relay() {
     let example = Example::started(Path::new("node"), "receiver.mjs", "js");
-    takes_the_relays_messages_and_no_others(&example);
+    assert_accepts_only_the_relay(&example);
 }

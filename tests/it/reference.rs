@@ -1,4 +1,5 @@
-//! `docs/configuration.md`: every key with what it means and takes, made from the schema that the program prints.
+//! Tests of `docs/configuration.md`: every key with its meaning and values, generated from the
+//! program's schema.
 
 use std::path::Path;
 
@@ -24,10 +25,10 @@ start from, and editors that know TOML schemas complete and explain keys by [rel
 This page is made from the program's schema.
 ";
 
-/// What the schema demands of names that people give.
+/// The schema's pattern for names.
 const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
 
-/// What a value of this form is called, e.g. `duration`; nothing where the words say it.
+/// Returns the name of a value's form, e.g. `duration`; nothing if the description says it.
 fn kind(schema: &Value) -> String {
     if let Some(word) = schema.get("const") {
         return code(word);
@@ -55,7 +56,7 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// Any of these: a reference to a variable goes without saying.
+/// Returns the alternatives; a reference to a variable is always possible and not listed.
 fn alternatives(forms: &[Value]) -> String {
     let secret = |form: &Value| form["properties"].get("file").is_some();
     if forms.iter().any(secret) {
@@ -80,7 +81,7 @@ fn code(value: &Value) -> String {
     format!("`{value}`")
 }
 
-/// The table of a section's keys; sections in it follow.
+/// Writes the table of a section's keys, followed by its subsections.
 fn section(way: &str, schema: &Value, level: usize, page: &mut String) {
     let keys = schema["properties"].as_object();
     let needed = schema["required"].as_array().cloned().unwrap_or_default();
@@ -98,14 +99,15 @@ fn section(way: &str, schema: &Value, level: usize, page: &mut String) {
         page.push_str(&row);
     }
     for (key, value) in keys.into_iter().flatten() {
-        // `with` has the fields of Feishu's event, which are no keys of ours; `except` has those of `match`.
+        // `with` has the fields of Feishu's event, which are no configuration keys; `except` has
+        // those of `match`.
         if value["properties"].is_object() && key != "with" && key != "except" {
             section(&format!("{way} {key}"), value, level + 1, page);
         }
     }
 }
 
-/// Sections by the way they are written in the file.
+/// Writes the sections in the form in which the file contains them.
 fn sections(schema: &Value, page: &mut String) {
     let top = schema["properties"].as_object().expect("sections");
     page.push_str("\n## At the top\n\n| key | is |\n| --- | --- |\n");
@@ -142,7 +144,7 @@ fn sections(schema: &Value, page: &mut String) {
 }
 
 #[test]
-fn the_page_of_the_configuration_is_fresh() {
+fn configuration_reference_is_current() {
     let schema = Relay::prepared("").run(&["schema"]).json();
     let mut fresh = HEAD.to_owned();
     sections(&schema, &mut fresh);

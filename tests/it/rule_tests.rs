@@ -1,4 +1,4 @@
-//! `[[tests]]` in the configuration, run by the real `check`; sample events of the real `events sample`.
+//! Tests of `[[tests]]` in the configuration with the real `check`, and of `events sample`.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ match = { type = "suggestion", app = "shop" }
 send_to = []
 "#;
 
-/// A folder with these tests and a sample event of a crash at `pages/pay/confirm`.
+/// Prepares a folder with these tests and a sample event of a crash at `pages/pay/confirm`.
 fn relay(tests: &str) -> Relay {
     let config = Relay::config(RULES).replace(
         "[apps.shop]",
@@ -58,7 +58,7 @@ expect = { rule = ["all", "faults"], sent_to = "archive", severity = "warning", 
 "#;
 
 #[test]
-fn tests_that_hold_are_counted_and_what_none_covers_is_said() {
+fn passing_tests_are_counted_and_untested_rules_named() {
     let relay = relay(GOOD);
     let checked = relay.run(&["check"]);
     assert_eq!(checked.code(), 0, "{checked:?}");
@@ -74,7 +74,7 @@ fn tests_that_hold_are_counted_and_what_none_covers_is_said() {
 }
 
 #[test]
-fn a_test_that_fails_says_where_what_came_and_why() {
+fn failing_test_shows_place_result_and_reason() {
     let relay = relay(
         r#"
 [[tests]]
@@ -129,7 +129,7 @@ expect = { unrouted = false }
 }
 
 #[test]
-fn a_wrong_test_is_a_wrong_configuration_for_check_alone() {
+fn invalid_test_is_an_error_only_for_check() {
     let relay =
         relay("[[tests]]\nname = \"x\"\nevent = \"none.json\"\nexpect = { rule = \"falts\" }\n");
     let checked = relay.run(&["check"]);
@@ -144,7 +144,7 @@ fn a_wrong_test_is_a_wrong_configuration_for_check_alone() {
 }
 
 #[test]
-fn samples_are_listed_and_printed_to_be_tried() {
+fn samples_are_listed_and_printed() {
     let relay = relay("");
     let listed = relay.run(&["events", "sample", "--json"]);
     assert_eq!(listed.code(), 0, "{listed:?}");
@@ -203,9 +203,9 @@ name = "last"
 send_to = []
 "#;
 
-/// What `try` shows is what the platforms' API would be asked, a card written out.
+/// `try` shows the requests to the platforms' API, with a readable card.
 #[test]
-fn try_shows_conditions_in_a_table_and_requests_as_they_would_go() {
+fn try_shows_conditions_and_requests() {
     let relay = Relay::prepared(&Relay::config(APPS));
     let sample = relay.run(&["events", "sample", "crash"]);
     relay.write("crash.json", &sample.stdout);

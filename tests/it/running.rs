@@ -1,4 +1,4 @@
-//! Signals, reload, and what monitors see.
+//! Tests of signals, reload and monitoring.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::main_path::to_hook;
 
 #[test]
-fn sigterm_finishes_what_is_in_hand_and_ends_cleanly() {
+fn sigterm_finishes_current_work_and_exits_cleanly() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_millis(500)));
     let mut relay = Relay::started(&to_hook(&hook, ""));
@@ -23,7 +23,7 @@ fn sigterm_finishes_what_is_in_hand_and_ends_cleanly() {
 }
 
 #[test]
-fn a_second_sigterm_ends_it_at_once() {
+fn second_sigterm_ends_relay_at_once() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(40)));
     let mut relay = Relay::started(&to_hook(&hook, "timeout = \"60s\""));
@@ -40,7 +40,7 @@ fn a_second_sigterm_ends_it_at_once() {
 }
 
 #[test]
-fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
+fn sighup_applies_changed_rule_and_refuses_invalid_one() {
     let (first, second) = (Receiver::answering("{}"), Receiver::answering("{}"));
     let config = |send_to: &str| {
         Relay::config(&format!(
@@ -61,7 +61,7 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 
     relay.write("relay.toml", &config("\"secnod\""));
     relay.signal(Signal::HUP);
-    relay.wait_for_log("new configuration refused");
+    relay.wait_for_log("failed to reload configuration");
     assert_eq!(relay.push(&Feedback::fault(3)).status, 200);
     second.wait_for(2);
     assert_eq!(first.received().len(), 1);
@@ -71,7 +71,7 @@ fn sighup_puts_a_changed_rule_in_force_and_refuses_a_bad_one() {
 }
 
 #[test]
-fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
+fn orphaned_delivery_follows_renamed_destination() {
     let hook = Receiver::answering("{}");
     let old = to_hook(&hook, "");
     let relay = Relay::started(&old);
@@ -87,7 +87,7 @@ fn orphaned_delivery_waits_and_follows_its_destination_to_its_new_name() {
     relay.write("relay.toml", &other);
     relay.signal(Signal::HUP);
     relay.wait_for_log("configuration reloaded");
-    // In the place of an event that was in the store's queue meanwhile.
+    // The replay simulates an event that was in the store's queue during the reload.
     let late = relay.run(&["--config", "old.toml", "events", "replay", event]);
     assert_eq!(late.code(), 0, "{late:?}");
     let told = "feedback_relay_notices_total{kind=\"destination_missing\"} 1";
@@ -136,7 +136,7 @@ fn reload_that_would_strand_messages_is_refused() {
     relay.signal(Signal::HUP);
     refused(emptied.len() + 1);
     ops.wait_for(1);
-    // The old configuration is in force: the app takes events, and what waits is delivered.
+    // The old configuration is active: the app accepts events, and waiting deliveries are sent.
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     relay.write("relay.toml", &good);
     relay.signal(Signal::HUP);
@@ -147,7 +147,7 @@ fn reload_that_would_strand_messages_is_refused() {
     let deliveries = relay.deliveries();
     let states = deliveries.iter().filter(of_hook).map(|one| &one["state"]);
     assert!(states.clone().count() == 2 && states.clone().all(|state| state == "delivered"));
-    // Whoever means it can.
+    // The operator can force the change.
     relay.write(
         "relay.toml",
         &format!("server.allow_empty = true\n{without_hook}"),
@@ -159,7 +159,7 @@ fn reload_that_would_strand_messages_is_refused() {
 }
 
 #[test]
-fn monitors_see_what_is_not_as_it_should_be() {
+fn monitoring_endpoints_report_problems() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     assert_eq!(relay.get("/healthz").status, 200);
@@ -182,7 +182,7 @@ fn monitors_see_what_is_not_as_it_should_be() {
         "{metrics}"
     );
 
-    // Mended, and told so: what waited goes at once.
+    // The receiver works again and the relay is notified, so waiting deliveries are sent at once.
     hook.always(Reply::status(200));
     assert_eq!(relay.run(&["destinations", "resume", "hook"]).code(), 0);
     hook.wait_for(2);
@@ -191,7 +191,7 @@ fn monitors_see_what_is_not_as_it_should_be() {
 }
 
 #[test]
-fn a_second_serve_on_the_same_store_is_refused_in_plain_words() {
+fn second_serve_on_same_store_is_refused() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let second = relay.run(&["serve"]);
@@ -206,7 +206,7 @@ fn a_second_serve_on_the_same_store_is_refused_in_plain_words() {
 }
 
 #[test]
-fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
+fn log_is_json_from_first_line_and_level_follows_reload() {
     let config = |level: &str| {
         let rest = format!(
             "[log]\nformat = \"json\"\nlevel = \"{level}\"\n\
@@ -216,7 +216,7 @@ fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
         Relay::config(&rest)
     };
     let mut relay = Relay::started(&config("info"));
-    // The secrets stand in the file, which is worth a warning.
+    // The file contains secrets, which causes a warning.
     relay.wait_for_log("warning[W003]");
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     relay.wait_for_log("event accepted");
@@ -244,7 +244,7 @@ fn the_log_is_json_from_its_first_line_and_its_level_follows_a_reload() {
 }
 
 #[test]
-fn a_soft_limit_on_open_files_is_raised_at_start() {
+fn open_file_limit_is_raised_at_start() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let command = "ulimit -S -n 200; exec \"$0\" \"$@\"";

@@ -1,4 +1,5 @@
-//! Under a service manager: what systemd is told, what a container's health check asks, and the files that set them up.
+//! Tests with a service manager: notifications to systemd, health checks of containers, and the
+//! setup files.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -13,11 +14,11 @@ use crate::main_path::to_hook;
 const UNIT: &str = include_str!("../../contrib/systemd/feedback-relay.service");
 const CONTAINERFILE: &str = include_str!("../../contrib/container/Containerfile");
 
-/// The manager's ear.
+/// The socket of the service manager.
 struct Manager(UnixDatagram);
 
 impl Manager {
-    /// Heard by whatever `relay` starts.
+    /// Receives notifications from the process that `relay` starts.
     fn of(relay: &mut Relay) -> Self {
         let path = relay.path("notify");
         let ear = UnixDatagram::bind(&path).expect("a socket");
@@ -27,7 +28,7 @@ impl Manager {
         Self(ear)
     }
 
-    /// The next message, by its names.
+    /// Returns the next message by its names.
     fn hear(&self) -> BTreeMap<String, String> {
         let mut buffer = [0; 4096];
         let length = self.0.recv(&mut buffer).expect("the relay says something");
@@ -38,7 +39,7 @@ impl Manager {
             .collect()
     }
 
-    /// The next message that is not a sign of life.
+    /// Returns the next message that is not a watchdog signal.
     fn hear_news(&self) -> BTreeMap<String, String> {
         for _ in 0..10_000 {
             let heard = self.hear();
@@ -51,7 +52,7 @@ impl Manager {
 }
 
 #[test]
-fn systemd_hears_when_the_relay_is_ready_reloads_and_stops() {
+fn systemd_is_notified_of_ready_reload_and_stop() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let manager = Manager::of(&mut relay);
@@ -89,7 +90,7 @@ fn systemd_hears_when_the_relay_is_ready_reloads_and_stops() {
 }
 
 #[test]
-fn a_watchdog_hears_a_sign_of_life_at_twice_its_pace_until_the_stop() {
+fn watchdog_is_notified_at_half_its_interval() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let manager = Manager::of(&mut relay);
@@ -104,7 +105,7 @@ fn a_watchdog_hears_a_sign_of_life_at_twice_its_pace_until_the_stop() {
     assert_eq!(relay.wait().code(), Some(0));
 }
 
-/// A relay that is told by the environment to listen there.
+/// Prepares a relay that listens at the address given by the environment.
 fn listening(address: &str) -> Relay {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
@@ -118,7 +119,7 @@ fn listening(address: &str) -> Relay {
 }
 
 #[test]
-fn a_healthcheck_asks_the_relay_wherever_it_listens() {
+fn healthcheck_finds_listen_address() {
     for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
         let mut relay = listening(address);
         for (arguments, said) in [
@@ -132,7 +133,7 @@ fn a_healthcheck_asks_the_relay_wherever_it_listens() {
                 "{address}"
             );
         }
-        // It is asked while somebody edits the file.
+        // The health check works while somebody edits the file.
         relay.write("relay.toml", "[server]\n[rules]\nwhat = \"${NOT_THERE}\"\n");
         assert_eq!(relay.run(&["healthcheck"]).code(), 0, "{address}");
 
@@ -144,7 +145,7 @@ fn a_healthcheck_asks_the_relay_wherever_it_listens() {
 }
 
 #[test]
-fn a_healthcheck_that_finds_the_relay_unwell_says_why() {
+fn failing_healthcheck_reports_reason() {
     let mut relay = Relay::prepared("[server]\nlisten = \"nowhere\"\n");
     let output = relay.run(&["healthcheck"]);
     assert_eq!(output.code(), 1);
@@ -165,7 +166,7 @@ fn a_healthcheck_that_finds_the_relay_unwell_says_why() {
     assert_eq!(output.code(), 1);
     assert!(output.stderr.contains("/readyz: 503"), "{output:?}");
 
-    // Takes the connection and never answers.
+    // Accepts the connection and never answers.
     let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = deaf.local_addr().expect("bound").to_string();
     relay.set("RELAY__SERVER__LISTEN", &address);
@@ -191,7 +192,7 @@ fn manual_pages_are_written_for_every_command() {
     assert_eq!(relay.run(&["man", "no-such-folder"]).code(), 1);
 }
 
-/// The values of a key in the unit.
+/// Returns the values of a key in the unit file.
 fn unit(key: &str) -> Vec<&'static str> {
     let pairs = UNIT.lines().filter_map(|line| line.split_once('='));
     pairs
@@ -200,7 +201,7 @@ fn unit(key: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// The words after the program in a command of ours.
+/// Returns the arguments after the program in one of the relay's commands.
 fn arguments(command: &str) -> Vec<&str> {
     let mut words = command.split_whitespace();
     let program = words.next().expect("a program");
@@ -209,7 +210,7 @@ fn arguments(command: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_unit_starts_checks_and_reloads_what_there_is() {
+fn unit_commands_exist() {
     assert_eq!(unit("Type"), ["notify"]);
     let start = unit("ExecStart");
     let reload = unit("ExecReload");
@@ -222,9 +223,9 @@ fn the_unit_starts_checks_and_reloads_what_there_is() {
     }
     assert!(reload[0].contains(" check"), "a wrong file reloads nothing");
     assert!(reload[1].ends_with("kill -HUP $MAINPID"));
-    // A wrong configuration ends with 2, and starting again does not make it right.
+    // An invalid configuration exits with 2, and a restart does not repair it.
     assert_eq!(unit("RestartPreventExitStatus"), ["2"]);
-    // Others neither read what it writes nor find its memory on the disk.
+    // Other users can neither read its files nor find its memory on the disk.
     assert_eq!(
         (unit("UMask"), unit("LimitCORE")),
         (vec!["0077"], vec!["0"])
@@ -235,7 +236,7 @@ fn the_unit_starts_checks_and_reloads_what_there_is() {
 }
 
 #[test]
-fn the_container_runs_as_nobody_and_asks_itself() {
+fn container_runs_unprivileged_and_checks_health() {
     let line = |start: &str| {
         let mut lines = CONTAINERFILE.lines();
         lines

@@ -1,4 +1,4 @@
-//! A Slack app's bot, through the real binary, against the stand-in.
+//! Tests of a Slack app's bot, with the real binary and the fake Slack.
 
 use std::io::Cursor;
 
@@ -36,7 +36,7 @@ fn calls(slack: &Slack, api: Api) -> usize {
     slack.calls().iter().filter(|call| call.api == api).count()
 }
 
-/// The files that a message shows.
+/// Returns the files that a message shows.
 fn shown(message: &Posted) -> Vec<String> {
     let blocks = message.blocks.as_array().cloned().unwrap_or_default();
     let ids = blocks
@@ -52,7 +52,7 @@ fn attempts(relay: &Relay) -> Vec<Value> {
 }
 
 #[test]
-fn an_image_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
+fn image_is_converted_for_slack_and_uploaded_once() {
     let slack = Slack::started();
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/webp", &webp()));
@@ -72,7 +72,7 @@ fn an_image_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
     let picture = image::load_from_memory_with_format(&bytes, ImageFormat::Jpeg);
     assert_eq!(picture.expect("a JPEG").width(), 32);
 
-    // The same image in another report is known by its content.
+    // The same image in another report is recognised by its content.
     assert_eq!(relay.push(&report(2)).status, 200);
     wait_until("both show it", || {
         slack.messages().iter().flat_map(shown).count() >= 2
@@ -82,7 +82,7 @@ fn an_image_arrives_made_into_what_slack_shows_and_is_uploaded_once() {
 }
 
 #[test]
-fn an_app_that_may_not_look_at_files_shows_them_all_the_same() {
+fn app_without_files_read_still_shows_images() {
     let slack = Slack::with_scopes(&["chat:write", "files:write"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/webp", &webp()));
@@ -95,7 +95,7 @@ fn an_app_that_may_not_look_at_files_shows_them_all_the_same() {
 }
 
 #[test]
-fn a_storm_goes_as_fast_as_the_channel_takes_it_and_no_faster() {
+fn burst_is_sent_at_channel_rate() {
     let slack = Slack::started();
     let relay = Relay::started(&to_slack(&slack, ""));
     for number in 1..=8 {
@@ -103,12 +103,12 @@ fn a_storm_goes_as_fast_as_the_channel_takes_it_and_no_faster() {
     }
     wait_for_messages(&slack, 8);
     relay.wait_until_idle();
-    // What comes too fast is refused, and would have been sent again.
+    // Rate-limited messages would have been sent again.
     assert_eq!(calls(&slack, Api::PostMessage), 8);
 }
 
 #[test]
-fn a_lost_answer_is_ambiguous_and_the_message_sent_again() {
+fn lost_response_is_ambiguous_and_message_resent() {
     let slack = Slack::started();
     slack.faults().add(Api::PostMessage, Fault::Lost);
     let relay = Relay::started(&to_slack(&slack, ""));
@@ -124,7 +124,7 @@ fn a_lost_answer_is_ambiguous_and_the_message_sent_again() {
 }
 
 #[test]
-fn refused_blocks_go_again_plainer_and_the_place_is_told() {
+fn refused_blocks_are_resent_plainer_and_place_reported() {
     let slack = Slack::started();
     let refusal = json!({"ok": false, "error": "invalid_blocks",
         "errors": ["words of a reporter [json-pointer:/blocks/2/text]"]});
@@ -147,7 +147,7 @@ fn refused_blocks_go_again_plainer_and_the_place_is_told() {
 }
 
 #[test]
-fn a_channel_without_the_bot_stops_it_and_an_invitation_helps() {
+fn bot_outside_channel_is_stopped_until_invited() {
     let slack = Slack::started();
     slack.set_access(slack::CHANNEL, Access::Outside);
     let relay = Relay::started(&to_slack(&slack, ""));
@@ -164,7 +164,7 @@ fn a_channel_without_the_bot_stops_it_and_an_invitation_helps() {
 }
 
 #[test]
-fn its_secrets_show_nowhere() {
+fn slack_secrets_appear_nowhere() {
     let slack = Slack::started();
     let echo = json!({"ok": false, "error": "service_unavailable", "token": slack::TOKEN});
     slack

@@ -1,5 +1,5 @@
-//! What must not keep the relay from working, or from stopping: a log that nobody reads, a lock that somebody holds,
-//! a name server that does not answer, a signal in its first moments.
+//! Tests that nothing blocks the relay or its stop: an unread log, a foreign lock, an unresponsive
+//! name server, an early signal.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::harness::sealed::KEY;
 use crate::harness::{Feedback, Receiver, Relay, sealed, wait_until};
 use crate::main_path::to_hook;
 
-/// How much a pipe holds (`pipe(7)`).
+/// The capacity of a pipe in bytes (`pipe(7)`).
 const PIPE_BYTES: usize = 65_536;
 
 fn signal(child: &Child, signal: Signal) {
@@ -32,7 +32,7 @@ fn wait_until_it_listens(child: &Child) {
     });
 }
 
-/// Pushes to whoever listens at `address`.
+/// Pushes to the server at `address`.
 fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
     let (headers, body) = sealed(KEY, &feedback.envelope.to_string());
     let headers: Vec<(&str, &str)> = headers
@@ -42,19 +42,19 @@ fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
     request(address, "POST", "/apps/shop/events", &headers, &body)
 }
 
-/// A port that is free now.
+/// Returns a port that is free now.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nothing_up() {
+fn unread_log_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
     let relay = Relay::prepared(&config);
-    // Full from the start, as a supervisor hands it to a relay that it started anew.
+    // The pipe is full from the start, like the pipe that a supervisor passes to a restarted relay.
     let (unread, mut pipe) = std::io::pipe().expect("a pipe");
     pipe.write_all(&[b'\n'; PIPE_BYTES]).expect("it has room");
     let mut child = relay
@@ -79,7 +79,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
-fn a_relay_without_stdout_and_stderr_serves() {
+fn relay_without_stdout_and_stderr_serves() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
@@ -100,7 +100,8 @@ fn a_relay_without_stdout_and_stderr_serves() {
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
-/// A relay whose configuration is a pipe: it waits for it as others do for a slow disk or many rules.
+/// Starts a relay whose configuration is a pipe, which delays reading like a slow disk or many
+/// rules.
 fn waiting_for_its_configuration(relay: &Relay) -> Child {
     std::fs::remove_file(relay.path("relay.toml")).expect("it was written");
     let made = Command::new("mkfifo")
@@ -118,7 +119,7 @@ fn waiting_for_its_configuration(relay: &Relay) -> Child {
 }
 
 #[test]
-fn a_reload_that_is_asked_for_too_early_is_made_later() {
+fn early_reload_signal_is_applied_later() {
     let hook = Receiver::answering("{}");
     let port = free_port();
     let config = to_hook(&hook, "").replace("127.0.0.1:0\"", &format!("127.0.0.1:{port}\""));
@@ -126,7 +127,7 @@ fn a_reload_that_is_asked_for_too_early_is_made_later() {
     let mut child = waiting_for_its_configuration(&relay);
     signal(&child, Signal::HUP);
     let hand_over = || {
-        // Opening waits for the reader.
+        // Opening blocks until the relay reads.
         let file = File::options().write(true).open(relay.path("relay.toml"));
         let written = file.and_then(|mut file| file.write_all(config.as_bytes()));
         written.expect("the relay reads it");
@@ -146,14 +147,14 @@ fn a_reload_that_is_asked_for_too_early_is_made_later() {
 }
 
 #[test]
-fn a_stop_before_the_configuration_is_read_ends_it_at_once() {
+fn stop_before_configuration_is_read_ends_relay_at_once() {
     let relay = Relay::prepared("");
     let mut child = waiting_for_its_configuration(&relay);
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
-/// A relay with a line in hand for a file whose lock the test holds.
+/// Starts a relay that is writing a line to a file whose lock the test holds.
 fn behind_a_lock(grace: &str) -> (Relay, File) {
     let mut relay = Relay::prepared(&Relay::config(
         "[destinations.lines]\nkind = \"file\"\npath = \"lines\"\ntimeout = \"60s\"\n\
@@ -175,7 +176,7 @@ fn behind_a_lock(grace: &str) -> (Relay, File) {
 }
 
 #[test]
-fn a_lock_that_another_program_holds_delays_no_stop() {
+fn foreign_lock_does_not_delay_stop() {
     let (mut relay, held) = behind_a_lock("1s");
     assert_eq!(relay.stop().code(), Some(0));
     assert!(relay.log().contains("in_time=false"), "{}", relay.log());
@@ -183,7 +184,7 @@ fn a_lock_that_another_program_holds_delays_no_stop() {
 }
 
 #[test]
-fn a_second_signal_ends_a_relay_behind_a_lock() {
+fn second_signal_ends_relay_waiting_for_lock() {
     let (mut relay, held) = behind_a_lock("10m");
     relay.signal(Signal::TERM);
     relay.wait_for_log("stopping");
@@ -192,7 +193,7 @@ fn a_second_signal_ends_a_relay_behind_a_lock() {
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_holds_nothing_up() {
+fn unresponsive_name_server_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let mut config = Relay::config("");
     let mut names = vec!["\"hook\"".to_owned()];
@@ -208,9 +209,9 @@ fn a_name_server_that_does_not_answer_holds_nothing_up() {
         names.join(", "),
     ));
     let mut relay = Relay::prepared(&format!("server.shutdown_grace = \"1s\"\n{config}"));
-    // Takes questions and answers none, in a file system where it is the name server.
+    // Accepts queries and answers none; used where it is the configured name server.
     let Ok(_silent) = UdpSocket::bind("127.0.0.77:53") else {
-        return; // only the administrator may
+        return; // only root may bind this port
     };
     relay.write("resolv.conf", "nameserver 127.0.0.77\noptions timeout:20\n");
     let hosts = relay.path("resolv.conf").display().to_string();

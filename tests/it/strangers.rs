@@ -1,4 +1,4 @@
-//! Whoever can reach the port and knows no secret: how much memory, log and attention that costs.
+//! Tests of requests without any secret: their cost in memory, log lines and attention.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -7,12 +7,12 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::harness::{Feedback, Relay, post, wait_until};
 
-/// Connections that owe the rest of a body. The relay takes 4,096 by default; memory is counted in bytes, not in
-/// connections, so fewer show the same.
+/// The number of connections with unfinished bodies. The relay allows 4,096 by default. Memory is
+/// counted in bytes, so fewer connections show the same.
 const SLOW: usize = 1500;
-/// Bytes that each of them sends of its megabyte.
+/// The bytes that each connection sends of its megabyte.
 const SENT: usize = 200 << 10;
-/// What the relay may hold at its worst, in the build for tests.
+/// The largest memory of the relay, in a test build.
 const MEMORY_MAX_KIB: u64 = 150 * 1024;
 
 fn relay() -> Relay {
@@ -35,7 +35,7 @@ fn metric(relay: &Relay, name: &str) -> u64 {
 }
 
 #[test]
-fn slow_bodies_of_strangers_hold_bounded_memory() {
+fn slow_unauthorized_bodies_use_bounded_memory() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("up to the hard limit");
@@ -46,7 +46,7 @@ fn slow_bodies_of_strangers_hold_bounded_memory() {
     for _ in 0..SLOW {
         let mut stream = TcpStream::connect(relay.address()).expect("it listens");
         stream.set_nonblocking(true).expect("a socket");
-        // As much as goes in at once. Some are refused meanwhile, which is what they should be.
+        // Writes as much as possible at once. Some requests are refused meanwhile, as intended.
         match stream.write(&part) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -66,7 +66,7 @@ fn slow_bodies_of_strangers_hold_bounded_memory() {
 }
 
 #[test]
-fn body_for_nobody_is_not_kept() {
+fn body_for_unknown_app_is_not_kept() {
     let relay = relay();
     for path in ["/apps/nobody/events", "/destinations/nobody/actions"] {
         let before = peak_kib(&relay);
@@ -82,7 +82,7 @@ fn body_for_nobody_is_not_kept() {
 }
 
 #[test]
-fn thousand_refused_requests_are_a_line_and_a_count() {
+fn thousand_refused_requests_give_one_line_and_count() {
     let mut relay = relay();
     for _ in 0..1000 {
         let refused = post(relay.address(), "/apps/shop/events", &[], b"{}");
@@ -114,7 +114,7 @@ fn wrong_path_is_logged_with_the_right_one_and_counted() {
             "{path}"
         );
     }
-    relay.wait_for_log("a request came to a path that is not served");
+    relay.wait_for_log("request to a path that is not served");
     assert!(
         relay.log().contains("nearest=\"/apps/shop/events\""),
         "{}",
@@ -128,7 +128,7 @@ fn wrong_path_is_logged_with_the_right_one_and_counted() {
 }
 
 #[test]
-fn old_card_callback_is_told_which_page_to_change() {
+fn old_card_callback_gets_advice() {
     let relay = relay();
     let headers = [
         ("X-Lark-Request-Timestamp", "1700000000"),

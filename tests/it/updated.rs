@@ -1,4 +1,4 @@
-//! A changed status: told by the rules that ask for it, once.
+//! Tests of a status change: it is sent once, by the rules that ask for it.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{Feedback, Receiver, Relay, TOKEN};
 const BOT_OK: &str =
     r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#;
 
-/// One rule for new feedback, and one for what somebody has dealt with.
+/// Returns a configuration with one rule for new feedback and one for handled feedback.
 fn config(hook: &Receiver, bot: &Receiver) -> String {
     Relay::config(&format!(
         r#"
@@ -31,7 +31,7 @@ send_to = ["hook", "oncall"]
     ))
 }
 
-/// Two feedbacks of the tests' app have a new status; the number makes the event's id.
+/// Returns an event with new statuses of two feedbacks; the number makes the event's id.
 fn updated(number: u64, status: u64) -> Feedback {
     let mut event = Feedback::fault(number).with_header(
         "event_type",
@@ -52,13 +52,13 @@ fn state_of(relay: &Relay, id: &str) -> Value {
 }
 
 #[test]
-fn a_changed_status_is_told_once_to_whom_the_rules_say() {
+fn status_change_is_sent_once_by_rules() {
     let (hook, bot) = (Receiver::answering("{}"), Receiver::answering(BOT_OK));
     let relay = Relay::started(&config(&hook, &bot));
     let closed = updated(1, 3);
     assert_eq!(relay.push(&closed).text(), "{}");
     assert_eq!(relay.push(&closed).text(), "{}");
-    // One that no rule asks for, and new feedback, which goes the other rule's way.
+    // A status that no rule asks for, and new feedback, which the other rule matches.
     assert_eq!(relay.push(&updated(2, 2)).text(), "{}");
     assert_eq!(relay.push(&Feedback::fault(3)).text(), "{}");
     relay.wait_until_idle();
@@ -110,7 +110,7 @@ fn a_changed_status_is_told_once_to_whom_the_rules_say() {
 }
 
 #[test]
-fn try_shows_what_a_changed_status_would_say_and_check_what_could_never_match() {
+fn try_shows_status_change_and_check_reports_unmatchable_rule() {
     let (hook, bot) = (Receiver::answering("{}"), Receiver::answering(BOT_OK));
     let good = config(&hook, &bot);
     let relay = Relay::prepared(&good);

@@ -1,4 +1,4 @@
-//! Images that a platform shows by keys, where giving them to it is slow or does not work.
+//! Tests of platforms that show images by keys, with slow or failing uploads.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::main_path::png;
 const BOT_OK: &str = r#"{"code":0,"msg":"success"}"#;
 const UPLOADED: &str = r#"{"code":0,"data":{"image_key":"img_v3_test"}}"#;
 
-/// The open API, which gives a token to whoever asks; how it takes images is up to the test.
+/// Starts a fake open API that grants tokens; the test sets its response to images.
 fn open_api() -> Receiver {
     let api = Receiver::answering(UPLOADED);
     let token = json!({"code": 0, "tenant_access_token": "t-1", "expire": 7200});
@@ -18,7 +18,8 @@ fn open_api() -> Receiver {
     api
 }
 
-/// A bot that shows images by keys; `more` is its own, `top` stands before everything.
+/// Returns a configuration with a bot that shows images by keys. `more` extends the bot; `top`
+/// comes first.
 fn to_bot(api: &Receiver, bot: &Receiver, more: &str, top: &str) -> String {
     let rest = format!(
         r#"
@@ -58,9 +59,9 @@ fn card(bot: &Receiver, index: usize) -> Value {
 }
 
 #[test]
-fn an_image_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
+fn slow_upload_is_announced_and_image_follows() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
-    api.next(Reply::After(Duration::from_secs(2))); // and then without a key
+    api.next(Reply::After(Duration::from_secs(2))); // then answers without a key
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));
     let _pictures = pushed(&relay);
     let first = card(&bot, 0).to_string();
@@ -74,7 +75,7 @@ fn an_image_whose_upload_is_slow_is_announced_and_follows_when_it_is_there() {
 }
 
 #[test]
-fn where_an_app_may_not_upload_images_are_linked_and_the_operator_hears_of_it() {
+fn forbidden_upload_gives_link_and_notice() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::ok(r#"{"code":99991672,"msg":"need im:resource"}"#));
     let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
@@ -90,7 +91,7 @@ fn where_an_app_may_not_upload_images_are_linked_and_the_operator_hears_of_it() 
 }
 
 #[test]
-fn refused_upload_is_linked_notified_once_and_shown_in_status_until_one_is_taken() {
+fn refused_upload_gives_link_and_one_notice() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     let top = "server.public_url = \"https://relay.example.com\"\noperator.notify = \"oncall\"";
     let relay = Relay::started(&to_bot(&api, &bot, "", top));
@@ -128,7 +129,7 @@ fn refused_upload_is_linked_notified_once_and_shown_in_status_until_one_is_taken
 }
 
 #[test]
-fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
+fn upload_failing_too_long_is_replaced_by_link() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::status(500));
     let top = "server.public_url = \"https://relay.example.com\"";
@@ -141,7 +142,7 @@ fn an_upload_that_fails_for_too_long_gives_way_to_a_link() {
 }
 
 #[test]
-fn a_card_that_may_hold_no_images_says_that_they_are_kept() {
+fn card_without_images_says_that_they_are_stored() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     bot.next(Reply::ok(r#"{"code":11246,"msg":"card refused"}"#));
     let relay = Relay::started(&to_bot(&api, &bot, "", ""));

@@ -1,4 +1,4 @@
-//! The long connection, through the real binary and a stand-in for the platform that misbehaves.
+//! Tests of the long connection, with the real binary and a misbehaving fake platform.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn events(relay: &Relay) -> Vec<Value> {
     assert_eq!(output.code(), 0, "{output:?}");
     let lines = output.stdout.lines();
     let events = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
-    // What the relay says to its own operator is no event of the platform's.
+    // Operator notices are no events of the platform.
     events.filter(|event| event["via"] != "relay").collect()
 }
 
@@ -27,7 +27,7 @@ fn ids(events: &[Value]) -> BTreeSet<String> {
     events.iter().map(id).collect()
 }
 
-/// The ids of the events that messages tell of, in order.
+/// Returns the event ids of the sent messages in order.
 fn told(relay: &Relay) -> Vec<String> {
     let lines = relay.read("out.jsonl");
     let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON lines");
@@ -50,7 +50,7 @@ fn metric(relay: &Relay, series: &str) -> f64 {
 }
 
 #[test]
-fn events_come_in_are_acknowledged_and_repeats_are_known() {
+fn events_are_acknowledged_and_repeats_detected() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -97,7 +97,7 @@ fn events_come_in_are_acknowledged_and_repeats_are_known() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_acknowledged_and_old_clicks_get_a_hint() {
+fn unknown_frames_are_acknowledged_and_old_clicks_give_hint() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -138,16 +138,16 @@ fn what_nobody_asked_for_is_acknowledged_and_old_clicks_get_a_hint() {
 }
 
 #[test]
-fn a_thousand_events_survive_a_connection_that_breaks_each_second() {
+fn thousand_events_survive_repeated_disconnects() {
     let platform = Platform::started();
     let relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
     for second in 0..4 {
         for number in 0..250 {
             platform.push_event(&Feedback::fault(second * 1000 + number));
-            std::thread::sleep(Duration::from_millis(4)); // 250 a second is what the test is about
+            std::thread::sleep(Duration::from_millis(4)); // 250 events a second
         }
-        // It may take a second to come back, in which events are pushed at nobody.
+        // Reconnecting may take a second, in which pushes reach nobody.
         platform.wait_for_connection();
         platform.break_connections();
     }
@@ -172,7 +172,7 @@ fn a_thousand_events_survive_a_connection_that_breaks_each_second() {
 }
 
 #[test]
-fn kill_9_loses_nothing_that_was_acknowledged() {
+fn kill_9_loses_no_acknowledged_event() {
     let platform = Platform::started();
     let mut relay = Relay::started(&platform.config(TO_FILE));
     for round in 0..2_u64 {
@@ -195,7 +195,7 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_stop_acknowledges_what_is_in_hand_and_closes() {
+fn stop_acknowledges_current_events_and_closes() {
     let platform = Platform::started();
     let mut relay = Relay::started(&platform.config(TO_FILE));
     platform.wait_for_connection();
@@ -221,7 +221,7 @@ fn a_stop_acknowledges_what_is_in_hand_and_closes() {
 }
 
 #[test]
-fn refusals_are_named_the_process_goes_on_and_a_reload_tries_at_once() {
+fn refusals_are_reported_and_reload_retries_at_once() {
     let platform = Platform::started();
     let refused = |code: u64| {
         Fault::json(
@@ -282,7 +282,7 @@ fn refusals_are_named_the_process_goes_on_and_a_reload_tries_at_once() {
 }
 
 #[test]
-fn closes_and_slow_answers_are_followed_by_another_connection() {
+fn close_and_slow_response_lead_to_new_connection() {
     let platform = Platform::started();
     platform
         .faults()
@@ -312,7 +312,7 @@ fn closes_and_slow_answers_are_followed_by_another_connection() {
 }
 
 #[test]
-fn what_was_reported_while_there_was_no_connection_is_found_in_the_list() {
+fn feedback_missed_while_disconnected_is_found_in_list() {
     let platform = Platform::started();
     platform
         .set_client_config(json!({"PingInterval": 5, "ReconnectInterval": 1, "ReconnectNonce": 0}));
@@ -329,7 +329,7 @@ fn what_was_reported_while_there_was_no_connection_is_found_in_the_list() {
 }
 
 #[test]
-fn a_half_open_connection_is_noticed_and_replaced() {
+fn half_open_connection_is_replaced() {
     let platform = Platform::started();
     platform.withhold_pongs(true);
     let relay = Relay::started(&platform.config(TO_FILE));
@@ -338,7 +338,7 @@ fn a_half_open_connection_is_noticed_and_replaced() {
     platform.push_event(&Feedback::fault(1));
     platform.withhold_pongs(false);
     let frozen = tokio::time::Instant::now();
-    // Ten real seconds: that a socket of the system's, too, is dropped in time is the point.
+    // Takes ten real seconds because the system's own socket must be dropped in time too.
     wait_until("another connection", || platform.connections_opened() == 2);
     assert!(
         frozen.elapsed() < Duration::from_secs(13),
@@ -356,7 +356,7 @@ fn a_half_open_connection_is_noticed_and_replaced() {
 }
 
 #[test]
-fn a_reload_follows_apps_that_come_change_and_go() {
+fn reload_adds_changes_and_removes_apps() {
     let platform = Platform::started();
     let by_webhook = platform.config(TO_FILE).replace(
         "\"websocket\"",
@@ -370,7 +370,7 @@ fn a_reload_follows_apps_that_come_change_and_go() {
     };
     assert_eq!(platform.connections_opened(), 0);
 
-    // Both ways at once while one takes the place of the other.
+    // Both ways work while one replaces the other.
     let both = by_webhook.replace("\"webhook\"", "\"websocket\"");
     reload(&both, "app shop changed");
     platform.wait_for_connection();

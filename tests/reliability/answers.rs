@@ -1,7 +1,8 @@
-//! Every class of answer that a destination can give leads to the verdict it is due: one event to a
-//! destination for each, through the real binary.
+//! Tests that every class of response gives the right outcome: one event to a destination for each
+//! class, with the real binary.
 //!
-//! What platforms say in bodies has tables of its own beside each kind's code; here are the classes.
+//! The platforms' response bodies have their own tables beside each kind's code; here are only the
+//! classes.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -10,22 +11,23 @@ use serde_json::Value;
 
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 
-/// What is expected: the outcome of the first attempt, and what became of the delivery by then.
+/// The expected outcome of the first attempt, and the state of the delivery after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Delivered,
-    /// The answer was lost: again, under the same key.
+    /// The response was lost: retried with the same key.
     Ambiguous,
     Retry,
-    /// The whole destination waits.
+    /// The whole destination pauses.
     SlowDown,
-    /// In a plainer form at once.
+    /// Resent at once in a plainer form.
     Degrade,
-    /// Dead.
+    /// The delivery is dead.
     Rejected,
-    /// Refused for a reason nobody knows: plainer at once, and in the plainest form again.
+    /// Refused for an unknown reason: resent at once in a plainer form; in the plainest form,
+    /// retried.
     Unknown,
-    /// The whole destination is stopped, the delivery waits.
+    /// The whole destination is stopped, and the delivery waits.
     Stop,
 }
 
@@ -43,7 +45,8 @@ impl Then {
         }
     }
 
-    /// A refused form goes on to the plainest and dies there; the others stay or end where they are.
+    /// Returns the expected state. A refused form ends dead in the plainest form; the others keep
+    /// their state.
     fn state(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -65,7 +68,8 @@ fn case(kind: &'static str, reply: Reply, then: Then) -> Case {
     Case { kind, reply, then }
 }
 
-/// By status alone. A webhook has one form: refused is dead there; the others try plainer ones.
+/// Returns the cases decided by the status alone. A webhook has one form, so a refusal is final;
+/// the others try plainer forms.
 fn by_status() -> Vec<Case> {
     use Then::*;
     let table: [(&[u16], Then); 8] = [
@@ -101,7 +105,7 @@ fn by_status() -> Vec<Case> {
             Retry,
         ),
         case("webhook", Reply::Answer(400, Vec::new(), Vec::new()), Retry),
-        // What a receiver says of a message, and what something in front of it says.
+        // The receiver's own refusal of a message, and a refusal by a proxy in front of it.
         case(
             "webhook",
             with(400, "Content-Type", "application/json"),
@@ -112,7 +116,7 @@ fn by_status() -> Vec<Case> {
     cases
 }
 
-/// The answer is lost, broken, or somebody else's.
+/// Returns the cases of lost, broken or foreign responses.
 fn without_words() -> Vec<Case> {
     use Then::*;
     let page = Reply::bytes(
@@ -133,7 +137,7 @@ fn without_words() -> Vec<Case> {
     ]
 }
 
-/// 200, and what it says counts; and the statuses of fixed addresses.
+/// Returns the cases decided by the body of a 200, and the statuses of fixed addresses.
 fn by_body() -> Vec<Case> {
     use Then::*;
     let feishu = |code: i64| Reply::ok(&format!(r#"{{"code":{code},"msg":"Xiaoming"}}"#));
@@ -177,7 +181,7 @@ fn by_body() -> Vec<Case> {
         case("slack-webhook", slack(500, "rollup_error"), Retry),
     ];
     for kind in ["feishu-bot", "slack-webhook"] {
-        // An address of the platform's own is gone for good; elsewhere it may be a deployment.
+        // A 404 of the platform's own address is final; elsewhere it may be a deployment.
         cases.push(case(kind, Reply::status(404), Stop));
         cases.push(case(kind, Reply::status(413), Degrade));
         cases.push(case(kind, Reply::status(502), Retry));
@@ -209,7 +213,7 @@ fn config(cases: &[Case], receiver: &Receiver, closed: u16) -> String {
     Relay::config(&rest)
 }
 
-/// Destination → state, outcome of the first attempt, reason of that.
+/// Destination → state, outcome of the first attempt, reason of the outcome.
 pub type Seen = BTreeMap<String, (String, String, String)>;
 
 pub fn seen(relay: &Relay) -> Seen {
@@ -228,7 +232,7 @@ pub fn seen(relay: &Relay) -> Seen {
 }
 
 #[test]
-fn each_class_of_answer_leads_to_its_verdict() {
+fn every_response_class_gives_expected_outcome() {
     let cases: Vec<Case> = [by_status(), without_words(), by_body()]
         .into_iter()
         .flatten()
@@ -249,7 +253,7 @@ fn each_class_of_answer_leads_to_its_verdict() {
             ("no-tls".into(), Then::Retry),
         ])
         .collect();
-    // What is ambiguous is asked for again, and may be at it just now.
+    // An ambiguous delivery is retried, possibly at this moment.
     let settled = |seen: &Seen| {
         expected.iter().all(|(name, then)| {
             let (state, outcome, _) = &seen[name];
@@ -274,7 +278,7 @@ fn each_class_of_answer_leads_to_its_verdict() {
             "{:#?}",
             wrong(&last)
         );
-        std::thread::sleep(std::time::Duration::from_millis(100)); // looks again
+        std::thread::sleep(std::time::Duration::from_millis(100)); // polls again
     }
     let reasons: String = last
         .values()
@@ -289,7 +293,7 @@ fn each_class_of_answer_leads_to_its_verdict() {
     });
 }
 
-/// Looks again, and remembers it for the message.
+/// Polls once more and stores the result for the failure message.
 fn last_or(last: &mut Seen, relay: &Relay) -> Seen {
     *last = seen(relay);
     last.clone()

@@ -1,5 +1,5 @@
-//! Whom a destination's name leads to: a certificate that is right, ones that are not, and a name that
-//! leads nowhere. All on loopback; `tests/vectors/tls` holds an authority and what it has signed.
+//! Tests of TLS: a valid certificate, invalid ones, and a name that does not resolve. Everything
+//! runs on loopback; `tests/vectors/tls` holds an authority and its certificates.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,10 +20,10 @@ fn vector(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// A webhook's receiver that shows a certificate, one thread for all. It ends with the test's process.
+/// A webhook receiver with a certificate, in one thread. It ends with the test process.
 struct Secured {
     port: u16,
-    /// Requests that it could read.
+    /// The number of readable requests.
     read: Arc<AtomicUsize>,
 }
 
@@ -49,7 +49,7 @@ impl Secured {
             for stream in listener.incoming().flatten() {
                 let connection = ServerConnection::new(Arc::clone(&config));
                 let connection = connection.expect("a configuration that works");
-                // A client that does not like the certificate hangs up.
+                // A client that rejects the certificate closes the connection.
                 if answer(StreamOwned::new(connection, stream)).is_ok() {
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -88,7 +88,7 @@ fn answer(stream: StreamOwned<ServerConnection, TcpStream>) -> std::io::Result<(
     stream.flush()
 }
 
-/// A relay with one webhook for each name and URL, told of one event.
+/// Starts a relay with one webhook per name and URL, and pushes one event.
 fn told(places: &[(&str, String)], authority: Option<&Path>) -> Relay {
     let hook = |(name, url): &(&str, String)| {
         format!("[destinations.{name}]\nkind = \"webhook\"\nurl = \"{url}\"\n")
@@ -106,7 +106,7 @@ fn told(places: &[(&str, String)], authority: Option<&Path>) -> Relay {
     relay
 }
 
-/// Waits until each place's first attempt came to this, and what became of the delivery.
+/// Waits until each destination's first attempt has this outcome and its delivery this state.
 fn assert_outcomes(relay: &Relay, expected: &[(&str, &str, &str)]) {
     wait_until("each was tried", || {
         let seen = seen(relay);
@@ -118,12 +118,12 @@ fn assert_outcomes(relay: &Relay, expected: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn a_wrong_certificate_stops_the_destination_and_a_name_that_leads_nowhere_is_tried_again() {
+fn wrong_certificate_stops_and_unknown_name_is_retried() {
     let (right, expired) = (
         Secured::showing("localhost.pem"),
         Secured::showing("expired.pem"),
     );
-    // Longer than a part of a name may be, so that nobody is asked for it.
+    // A label that is too long, so no name server is asked.
     let nowhere = format!("https://{}.example/", "a".repeat(64));
     let places = [
         ("right", format!("https://localhost:{}/", right.port)),
@@ -152,7 +152,7 @@ fn a_wrong_certificate_stops_the_destination_and_a_name_that_leads_nowhere_is_tr
 }
 
 #[test]
-fn a_certificate_of_an_authority_that_the_machine_does_not_know_stops_the_destination() {
+fn certificate_of_unknown_authority_stops_destination() {
     let unknown = Secured::showing("localhost.pem");
     let places = [("unknown", format!("https://localhost:{}/", unknown.port))];
     let relay = told(&places, None);

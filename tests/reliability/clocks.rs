@@ -1,8 +1,7 @@
-//! A wall clock that jumps by a day either way, the hour that summer time takes, and a process that
-//! stands still for a while.
+//! Tests of wall clock jumps by a day, daylight saving changes, and a suspended process.
 //!
-//! The wall clock is moved by libfaketime (package `faketime`), which leaves the monotonic one alone, as
-//! a clock that is set does.
+//! libfaketime (package `faketime`) moves the wall clock. It does not affect the monotonic clock,
+//! like a real clock change.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,14 +13,15 @@ use tokio::time::Instant;
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::parts::{form, say, to_hook, unavailable};
 
-/// The library, wherever this machine's architecture has it.
+/// Returns the library's path on this machine's architecture.
 fn library() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     let mut candidates = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
     candidates.find(|path| path.exists())
 }
 
-/// A relay whose wall clock says what the file `clock` does. `None` where there is no libfaketime.
+/// Starts a relay whose wall clock shows the time in the file `clock`. Returns `None` without
+/// libfaketime.
 fn with_clock(config: &str, clock: &str) -> Option<Relay> {
     let library = library()?;
     let mut relay = Relay::prepared(config);
@@ -36,7 +36,7 @@ fn with_clock(config: &str, clock: &str) -> Option<Relay> {
     Some(relay)
 }
 
-/// What the relay believes the time is, to the second: `2026-03-01T02:10:00`.
+/// Returns the relay's time to the second: `2026-03-01T02:10:00`.
 fn believed(relay: &Relay) -> String {
     let time = relay.get("/status").json()["time"].to_string();
     time.trim_matches('"').chars().take(19).collect()
@@ -51,7 +51,7 @@ fn jump(relay: &Relay, to: &str) {
 }
 
 #[test]
-fn a_day_forward_and_back_holds_nothing_up() {
+fn wall_clock_jump_of_a_day_blocks_nothing() {
     let hook = Receiver::answering("{}");
     let Some(relay) = with_clock(&to_hook(&hook, ""), "+0") else {
         unavailable("libfaketime is missing (tests/run installs it)");
@@ -59,7 +59,7 @@ fn a_day_forward_and_back_holds_nothing_up() {
     };
     let mut number = 0;
     for to in ["+86400", "+0", "-86400", "+0"] {
-        // One waits for its next attempt while the clock jumps, one comes after.
+        // One delivery waits for its next attempt during the jump, one comes after it.
         hook.always(Reply::status(503));
         let sent = hook.count();
         assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
@@ -80,7 +80,7 @@ fn a_day_forward_and_back_holds_nothing_up() {
         states.iter().all(|one| one["state"] == "delivered"),
         "{states:?}"
     );
-    // Repeats are known across the jumps too.
+    // Repeats are detected across the jumps too.
     let sent = hook.count();
     assert_eq!(relay.push(&Feedback::fault(0)).status, 200);
     relay.wait_until_idle();
@@ -89,9 +89,10 @@ fn a_day_forward_and_back_holds_nothing_up() {
 }
 
 #[test]
-fn the_hour_that_summer_time_takes_or_gives_is_no_hour_of_ours() {
+fn daylight_saving_changes_do_not_affect_delivery() {
     let hook = Receiver::answering("{}");
-    // New York's clocks go from 01:59:59 to 03:00:00, and in autumn from 01:59:59 back to 01:00:00.
+    // In spring New York's clocks change from 01:59:59 to 03:00:00, and in autumn from 01:59:59 to
+    // 01:00:00.
     for change in ["@2026-03-08 01:59:57", "@2026-11-01 01:59:57"] {
         let zone = "templates.timezone = \"America/New_York\"\n";
         let config = format!("{zone}{}", to_hook(&hook, ""));
@@ -102,7 +103,7 @@ fn the_hour_that_summer_time_takes_or_gives_is_no_hour_of_ours() {
         let sent = hook.count();
         for number in 0..10 {
             assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
-            std::thread::sleep(Duration::from_millis(600)); // over the change, by the relay's clock
+            std::thread::sleep(Duration::from_millis(600)); // past the change of the relay's clock
         }
         hook.wait_for(sent + 10);
         relay.wait_until_idle();
@@ -128,7 +129,7 @@ fn with_zone(config: &str, clock: &str) -> Option<Relay> {
 }
 
 #[test]
-fn a_process_that_stood_still_goes_on_and_repeats_only_under_the_same_key() {
+fn suspended_process_repeats_only_with_same_key() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(2)));
     let relay = Relay::started(&to_hook(&hook, ""));
@@ -137,7 +138,7 @@ fn a_process_that_stood_still_goes_on_and_repeats_only_under_the_same_key() {
     }
     hook.wait_for(2);
     relay.signal(Signal::STOP);
-    std::thread::sleep(Duration::from_secs(form(8, 130))); // the long form: beyond every lease
+    std::thread::sleep(Duration::from_secs(form(8, 130))); // the long form exceeds every lease
     hook.always(Reply::status(200));
     relay.signal(Signal::CONT);
     let asked = Instant::now();

@@ -1,4 +1,5 @@
-//! Connections that only wait: idle, half-open, a byte a second. Whoever has something to say is heard.
+//! Tests of many idle connections: silent, half-open, or one byte a second. Other clients are still
+//! served.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -13,7 +14,7 @@ use crate::parts::{alone, form, quantile, say, to_hook};
 
 const HEAD: &[u8] = b"POST /apps/shop/events HTTP/1.1\r\nHost: relay\r\nX-Lark-Request-Nonce: ";
 
-/// How a connection wastes its time.
+/// How a connection wastes time.
 #[derive(Clone, Copy)]
 enum Kind {
     Idle,
@@ -41,7 +42,7 @@ impl Waiting {
         }
     }
 
-    /// One second more. Tells whether the relay still bears with it.
+    /// Advances by one second. Returns whether the relay still keeps the connection.
     fn tick(&mut self) -> bool {
         if matches!(self.kind, Kind::ByteASecond) {
             let byte = HEAD.get(self.sent).copied().unwrap_or(b'x');
@@ -63,7 +64,7 @@ fn kind(number: usize) -> Kind {
     }
 }
 
-/// Lets this process have as many files as it may.
+/// Raises the limit on open files of this process to its maximum.
 fn raise_own_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -74,7 +75,7 @@ fn raise_own_limit() {
 }
 
 #[test]
-fn two_thousand_connections_that_only_wait_delay_nobody() {
+fn two_thousand_idle_connections_delay_nobody() {
     const COUNT: usize = 2_000;
     let _alone = alone();
     raise_own_limit();
@@ -91,11 +92,11 @@ fn two_thousand_connections_that_only_wait_delay_nobody() {
             let event = Feedback::fault(second * 100 + number);
             assert_eq!(relay.push(&event).status, 200);
             times.push(asked.elapsed().as_secs_f64() * 1000.0);
-            thread::sleep(Duration::from_millis(40)); // a steady trickle, with a crowd that stands
+            thread::sleep(Duration::from_millis(40)); // a steady low rate beside the idle connections
         }
         for waiting in &mut crowd {
             if !waiting.tick() {
-                // Those that the relay has lost patience with come again: always as many.
+                // Closed connections are reopened, so their number stays the same.
                 *waiting = Waiting::opened(&address, waiting.kind);
                 replaced += 1;
             }
@@ -114,14 +115,14 @@ fn two_thousand_connections_that_only_wait_delay_nobody() {
 }
 
 #[test]
-fn a_crowd_leaves_files_for_deliveries_where_few_may_be_open() {
+fn idle_connections_leave_file_descriptors_for_deliveries() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let command = "ulimit -n 150; exec \"$0\" \"$@\"";
     relay.launch_through(&["/bin/sh", "-c", command]);
     relay.start();
     assert!(relay.log().contains("open files"), "{}", relay.log());
-    // What is taken before the crowd comes is delivered while it stands.
+    // An event accepted before the idle connections is delivered during them.
     hook.always(Reply::status(503));
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(1);

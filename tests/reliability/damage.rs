@@ -1,5 +1,5 @@
-//! A store that a crash, a disk or a person has damaged: torn and garbage tails of the log, and
-//! pages of the file itself.
+//! Tests of a store damaged by a crash, a disk or a person: torn and garbage tails of the log, and
+//! pages of the database file.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
@@ -13,8 +13,8 @@ use crate::parts::{alone, assert_whole, count, event_number, form, journal, say,
 const CHECKPOINTED: u64 = 20;
 const IN_LOG: u64 = 30;
 
-/// What a killed relay leaves: a database with the first events and a log with the others, none
-/// of them delivered.
+/// The state after a kill: a database with the first events and a log with the others, none of them
+/// delivered.
 struct Killed {
     relay: Relay,
     config: String,
@@ -30,7 +30,7 @@ impl Killed {
         for number in 0..CHECKPOINTED {
             assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
         }
-        // At a clean stop the log goes into the database.
+        // A clean stop moves the log into the database.
         assert_eq!(relay.stop().code(), Some(0));
         let tables = journal(&relay.path("data/relay.db"));
         assert_eq!(
@@ -56,7 +56,7 @@ impl Killed {
         std::fs::read(self.relay.path("data/relay.db-wal")).expect("a log")
     }
 
-    /// A relay of its own on a copy in which `file` is replaced.
+    /// Prepares another relay with a copy of the store in which `file` is replaced.
     fn copied(&self, file: &str, bytes: &[u8]) -> Relay {
         let copy = Relay::prepared(&self.config);
         std::fs::create_dir(copy.path("data")).expect("a folder");
@@ -69,7 +69,7 @@ impl Killed {
     }
 }
 
-/// The events that a store holds, in the order in which they were taken.
+/// Returns the events in a store, in the order of acceptance.
 fn held(path: &Path) -> Vec<u64> {
     let conn = journal(path);
     let mut query = conn
@@ -87,14 +87,14 @@ fn damaged(log: &[u8], round: u64, chance: &mut fastrand::Rng) -> Vec<u8> {
     match round % 4 {
         // Torn: the last writes never reached the disk.
         0 => bytes.truncate(at),
-        // A sector that says anything.
+        // A sector with random content.
         1 => bytes[at..]
             .iter_mut()
             .take(512)
             .for_each(|b| *b = chance.u8(..)),
-        // A file system that gave the length and not the content.
+        // The file system kept the length but lost the content.
         2 => bytes[at..].fill(0),
-        // The remains of what stood there before.
+        // Remains of earlier content.
         _ => bytes.extend((0..chance.usize(1..20_000)).map(|_| chance.u8(..))),
     }
     bytes
@@ -109,7 +109,7 @@ fn assert_plain_refusal(relay: &Relay, words: &[&str]) {
 }
 
 #[test]
-fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
+fn damaged_log_tail_loses_only_later_events() {
     let killed = Killed::new();
     let log = killed.log();
     let mut chance = fastrand::Rng::with_seed(7);
@@ -118,7 +118,8 @@ fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
     for round in 0..rounds {
         let bytes = damaged(&log, round, &mut chance);
         let mut copy = killed.copied("relay.db-wal", &bytes);
-        // It never refuses: what is not whole in a log was, as far as SQLite can tell, never committed.
+        // The start always succeeds, because SQLite treats incomplete parts of a log as never
+        // committed.
         copy.start();
         assert_eq!(copy.push(&Feedback::fault(900)).status, 200);
         assert_eq!(copy.stop().code(), Some(0));
@@ -150,7 +151,7 @@ fn a_damaged_tail_of_the_log_costs_only_what_stood_behind_the_damage() {
 }
 
 #[test]
-fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
+fn damaged_database_is_refused_and_unchanged() {
     let _alone = alone();
     let mut killed = Killed::new();
     killed.relay.start();
@@ -187,7 +188,7 @@ fn a_damaged_database_is_named_and_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_back() {
+fn damage_while_running_is_reported_and_backup_restores() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
@@ -207,7 +208,7 @@ fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.header("retry-after"), Some("15"));
     relay.wait_for_log("malformed");
-    // A probe that was answered before the damage is good for a second.
+    // A probe from before the damage is valid for a second.
     wait_until("readyz says so", || relay.get("/readyz").status == 503);
     let said = relay.get("/readyz").text();
     assert!(said.contains("malformed"), "{said}");
@@ -233,14 +234,16 @@ fn a_page_that_is_damaged_under_a_running_relay_is_said_and_a_backup_is_the_way_
     ));
 }
 
-/// Overwrites the first page of a table beside whoever has the store open, so that they read it anew.
+/// Overwrites the first page of a table while others have the store open, and makes them read it
+/// again.
 fn damage_table(path: &Path, table: &str) {
     let conn = journal(path);
     let page = count(
         &conn,
         &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"),
     );
-    // Another's commit empties caches, and moving the log brings the page into the file.
+    // Another connection's commit invalidates caches, and a checkpoint moves the page into the
+    // file.
     conn.execute_batch("CREATE TABLE elsewhere (x); DROP TABLE elsewhere")
         .expect("it can be written to");
     wait_until("the log is moved", || {

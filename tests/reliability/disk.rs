@@ -1,5 +1,5 @@
-//! A disk that takes no more, a folder that may not be written, a store that somebody holds:
-//! refused at once with 503, said in the log and by `readyz`, and over when it is over.
+//! Tests of a full disk, a read-only folder and a locked store. Events are refused at once with
+//! 503, the log and `readyz` report it, and the relay recovers by itself.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::harness::http::Answer;
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::parts::{alone, assert_whole, count, journal, say, to_hook, unavailable};
 
-/// A 503 comes within a second; the rest is for a busy machine.
+/// The limit for a 503, which takes less than a second; the rest allows for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// Pushes, and sees that it is refused as promised.
+/// Pushes an event and checks that it is refused with 503.
 fn assert_refused(relay: &Relay, feedback: &Feedback) -> Duration {
     let asked = Instant::now();
     let answer = relay.push(feedback);
@@ -36,7 +36,7 @@ fn events(relay: &Relay) -> i64 {
     count(&conn, "SELECT count(*) FROM events WHERE id LIKE 'ev-%'")
 }
 
-/// The largest file that a running relay may write.
+/// Sets the largest file that a running relay may write.
 fn limit_files(relay: &Relay, bytes: Option<u64>) {
     let pid = i32::try_from(relay.pid()).ok().and_then(Pid::from_raw);
     let limit = Rlimit {
@@ -46,7 +46,7 @@ fn limit_files(relay: &Relay, bytes: Option<u64>) {
     prlimit(pid, Resource::Fsize, limit).expect("our own process");
 }
 
-/// What holds of every disk that is full and then is not. `fill` takes what room there is, each time.
+/// Tests any disk that is full and then is not. `fill` uses all free space each time.
 fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)) {
     let mut taken = 0;
     let mut push = |relay: &Relay| {
@@ -58,7 +58,7 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
         assert_eq!(push(relay), 200);
     }
     assert_eq!(readiness(relay).status, 200);
-    // Until the last reserve is used up some are still taken: each of them truly.
+    // Until the last reserve is used, some events are still accepted and stored.
     wait_until("it is full", || {
         fill(relay);
         push(relay) == 503
@@ -93,22 +93,22 @@ fn fill_and_free(relay: &mut Relay, fill: impl Fn(&Relay), free: impl Fn(&Relay)
 }
 
 #[test]
-fn a_store_whose_file_may_not_grow_refuses_and_comes_back() {
+fn store_at_file_size_limit_refuses_and_recovers() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(500));
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
-    // Else the kernel ends the process instead of refusing the write.
+    // Otherwise the kernel would end the process instead of failing the write.
     relay.launch_through(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
     relay.start();
     let full = |relay: &Relay| limit_files(relay, Some(4096));
     fill_and_free(&mut relay, full, |relay| limit_files(relay, None));
 }
 
-/// A small file system of memory, as long as this lives.
+/// A small file system in memory, unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where mounting is not permitted.
+    /// Mounts a file system. Returns `None` if mounting is not permitted.
     fn mounted(at: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a folder");
         let status = Command::new("mount")
@@ -136,7 +136,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_refused_at_once_and_is_over_when_there_is_room() {
+fn full_disk_is_refused_at_once_and_recovers() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(500));
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
@@ -149,7 +149,7 @@ fn a_full_disk_is_refused_at_once_and_is_over_when_there_is_room() {
         let mut ballast = std::fs::OpenOptions::new();
         let ballast = ballast.append(true).create(true);
         let file = ballast.open(relay.path("data/ballast"));
-        // As much as goes in: the last write fails, which is what is wanted.
+        // Writes until the disk is full; the last write fails, as intended.
         let mut file = file.expect("it is there");
         while file.write_all(&[7; 4096]).is_ok() {}
     };
@@ -161,7 +161,7 @@ fn a_full_disk_is_refused_at_once_and_is_over_when_there_is_room() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_written_is_refused_in_plain_words() {
+fn read_only_folder_is_refused_with_plain_error() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::prepared(&to_hook(&hook, ""));
     let Some(disk) = SmallDisk::mounted(&relay.path("data"), "size=8m") else {
@@ -184,7 +184,7 @@ fn a_folder_that_may_not_be_written_is_refused_in_plain_words() {
 }
 
 #[test]
-fn a_store_that_another_process_holds_is_refused_in_time_and_goes_on_after() {
+fn locked_store_is_refused_in_time_and_recovers() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));

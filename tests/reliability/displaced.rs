@@ -1,13 +1,14 @@
-//! The store's files are removed, moved or replaced under a running relay: what it answers for from then on would
-//! be lost, so it answers for nothing.
+//! Tests of store files that are removed, moved or replaced under a running relay. Later events
+//! would be lost, so the relay acknowledges none.
 
 use std::path::Path;
 
 use crate::harness::{Feedback, Receiver, Relay, wait_until};
 use crate::parts::to_hook;
 
-/// Does `harm` to the files of a relay, and sees that nothing is acknowledged and everybody is told. The
-/// relay goes on running; whether what it had in hand is still sent is up to the harm.
+/// Applies `harm` to the files of a relay, and checks that nothing is acknowledged and everybody is
+/// notified. The relay keeps running; whether it still sends current deliveries depends on the
+/// harm.
 fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&format!(
@@ -33,19 +34,19 @@ fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
 }
 
 #[test]
-fn a_store_that_was_removed_acknowledges_nothing() {
+fn removed_store_acknowledges_nothing() {
     let (mut relay, _hook) = refuses_after(|folder| {
         std::fs::remove_dir_all(folder.join("data")).expect("a folder");
     });
     assert_eq!(relay.stop().code(), Some(0));
-    // The next start has a new store, and takes what was refused.
+    // The next start creates a new store and accepts the refused events.
     relay.start();
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert_eq!(relay.stop().code(), Some(0));
 }
 
 #[test]
-fn a_database_that_was_moved_is_used_again_when_it_is_back() {
+fn moved_database_is_used_again_when_back() {
     let (mut relay, hook) = refuses_after(|folder| {
         std::fs::rename(folder.join("data/relay.db"), folder.join("moved")).expect("a file");
     });
@@ -62,7 +63,7 @@ fn a_database_that_was_moved_is_used_again_when_it_is_back() {
 }
 
 #[test]
-fn a_database_that_was_replaced_is_left_alone() {
+fn replaced_database_is_not_used() {
     let (mut relay, _hook) = refuses_after(|folder| {
         let database = folder.join("data/relay.db");
         std::fs::copy(&database, folder.join("copy")).expect("a file");
@@ -76,7 +77,7 @@ fn a_database_that_was_replaced_is_left_alone() {
 }
 
 #[test]
-fn a_folder_that_was_renamed_is_missed() {
+fn renamed_folder_is_detected() {
     let (mut relay, _hook) = refuses_after(|folder| {
         std::fs::rename(folder.join("data"), folder.join("old")).expect("a folder");
     });

@@ -1,11 +1,11 @@
-//! A person's words are erased while somebody reads the store's log.
+//! Tests that a person's words are erased while a reader holds the store's log.
 
 use crate::harness::{Feedback, Receiver, Relay, wait_until};
 use crate::parts::{journal, to_hook};
 
 const WORDS: &str = "words of a person";
 
-/// The files of the store that hold the words.
+/// Returns the number of store files that contain the words.
 fn files_with_words(relay: &Relay) -> usize {
     let files =
         ["relay.db", "relay.db-wal"].map(|name| std::fs::read(relay.path("data").join(name)));
@@ -14,7 +14,7 @@ fn files_with_words(relay: &Relay) -> usize {
 }
 
 #[test]
-fn erased_words_leave_the_log_as_soon_as_its_reader_does() {
+fn erased_words_leave_log_when_reader_ends() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
     let feedback = Feedback::fault(1).with("description", WORDS.into());
@@ -29,7 +29,7 @@ fn erased_words_leave_the_log_as_soon_as_its_reader_does() {
     assert_eq!(erased.code(), 1, "{erased:?}");
     assert!(erased.stdout.contains("still in the log"), "{erased:?}");
     assert!(files_with_words(&relay) > 0, "the reader sees them");
-    // Meanwhile it takes events, and they do not wait for the reader.
+    // Meanwhile events are accepted without waiting for the reader.
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     drop(reader);
     wait_until("the words are gone", || files_with_words(&relay) == 0);

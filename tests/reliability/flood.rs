@@ -1,7 +1,7 @@
-//! Ten times what the relay can take, for a while, whatever it answers.
+//! Tests ten times the relay's capacity for some time, whatever the relay answers.
 //!
-//! The load is open: it has a schedule, and an answer that is late delays no other request, as long as
-//! one of the connections is free. What finds none is not sent, and is said.
+//! The load is open: requests have a schedule, and a late response delays no other request while a
+//! connection is free. Requests without a free connection are not sent, and are counted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,17 +18,18 @@ use crate::harness::sealed::KEY;
 use crate::harness::{Feedback, Receiver, Relay, sealed, wait_until};
 use crate::parts::{alone, event_number, form, journal, open_deliveries, quantile, say};
 
-/// A request that starts later than this after its time found no connection free.
+/// A request that starts later than this found no free connection.
 const LATE: Duration = Duration::from_millis(100);
-/// The relay's resident memory, in MiB, whatever is thrown at it: what an idle one takes, the queue of
-/// the store, and one request for each connection.
+/// The largest resident memory of the relay under any load, in MiB: an idle relay, the store's
+/// queue, and one request per connection.
 const MEMORY_MAX_MIB: u64 = 256;
 
-/// Requests as they go over the wire; event number n is at n.
+/// Encoded requests; event number n is at index n.
 struct Requests(Vec<Vec<u8>>);
 
 impl Requests {
-    /// One in twenty is for the destination, the others are taken and told to nobody.
+    /// Creates the requests. One in twenty has a destination; the others are accepted without a
+    /// delivery.
     fn sealed(address: &str, count: u64) -> Self {
         let request = |number| {
             let event = match number % 20 {
@@ -52,14 +53,14 @@ struct Seen {
     taken: BTreeSet<u64>,
     refused: u64,
     unsent: u64,
-    /// From the first byte out to the last one in, in milliseconds.
+    /// The time from the first byte sent to the last received, in milliseconds.
     times: Vec<f64>,
 }
 
 struct Flood {
     address: String,
     requests: Requests,
-    /// Requests a second; `None`: each after the answer to the one before.
+    /// Requests a second; `None`: each follows the previous response.
     rate: Option<f64>,
     begun: Instant,
     next: AtomicU64,
@@ -67,7 +68,8 @@ struct Flood {
 }
 
 impl Flood {
-    /// Runs for `span` over so many connections, beginning with event `first`; gives the requests back.
+    /// Runs for `span` over this number of connections, starting with event `first`. Returns the
+    /// requests.
     async fn run(
         address: &str,
         requests: Requests,
@@ -117,7 +119,7 @@ impl Flood {
                 }
                 sleep_until(due).await;
             }
-            // In a long run the events come again: repeats, which are answered with 200 as well.
+            // In a long run the events are repeated; repeats are answered with 200 as well.
             let index = number % self.requests.0.len() as u64;
             let begun = Instant::now();
             let request = &self.requests.0[usize::try_from(index).expect("in memory")];
@@ -137,7 +139,7 @@ impl Flood {
     }
 }
 
-/// The status of an answer with a length, and whether it says when to come again.
+/// Returns the status of a response with a length, and whether it has a `Retry-After`.
 async fn answer(stream: &mut TcpStream) -> (u16, bool) {
     let mut raw = Vec::new();
     let mut buffer = [0; 2048];
@@ -166,7 +168,7 @@ async fn answer(stream: &mut TcpStream) -> (u16, bool) {
     }
 }
 
-/// The most memory that the relay has had resident, in MiB.
+/// Returns the largest resident memory of the relay, in MiB.
 fn memory_peak_mib(relay: &Relay) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", relay.pid()));
     let status = status.expect("it runs");
@@ -194,11 +196,11 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
         .map(|id| event_number(&id.expect("an id")))
         .collect();
     assert!(taken.is_subset(&held), "answered with 200 and not kept");
-    // There may be many: longer than other things may take.
+    // There may be many deliveries, so the limit is longer than others.
     let deadline = Instant::now() + Duration::from_secs(300);
     while open_deliveries(&conn) > 0 {
         assert!(Instant::now() < deadline, "they are never delivered");
-        std::thread::sleep(Duration::from_millis(100)); // looks again
+        std::thread::sleep(Duration::from_millis(100)); // polls again
     }
     let told: BTreeSet<u64> = hook
         .received()
@@ -210,7 +212,7 @@ fn assert_nothing_lost(relay: &Relay, hook: &Receiver, taken: &BTreeSet<u64>) {
 }
 
 #[test]
-fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
+fn tenfold_overload_is_refused_in_time_without_loss() {
     let _alone = alone();
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&config(&hook));
@@ -256,7 +258,7 @@ fn ten_times_too_much_is_refused_in_time_and_nothing_taken_is_lost() {
         seen.unsent,
         seen.times.last().expect("some"),
     ));
-    // The short form runs unoptimised, beside whatever else a machine that runs tests does.
+    // The short form runs an unoptimised build on a shared machine.
     let late = form(3_000.0, 1_000.0);
     assert!(most < late, "p99 of the answers: {most} ms");
     assert!(memory < MEMORY_MAX_MIB, "{memory} MiB");

@@ -1,6 +1,6 @@
-//! A kill does not show whether what was answered for is on the disk: the kernel keeps what a dead
-//! process wrote. So the system calls are watched: before each 200 the store's log is synced. And they are
-//! made to fail.
+//! Tests that events are on the disk before a 200. A kill cannot show this, because the kernel
+//! keeps the writes of a dead process. So the system calls are traced: the store's log is synced
+//! before each 200. Other tests make the syncs fail.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
 use crate::parts::{assert_whole, count, journal, to_hook, unavailable};
 
-/// `strace` on a running relay, whose lines go to a file.
+/// `strace` on a running relay, with its output in a file.
 struct Watch {
     child: Child,
 }
 
 impl Watch {
-    /// With what `strace` is to do. `None` where it is not installed or not permitted.
+    /// Starts `strace` with these options. Returns `None` if it is not installed or not permitted.
     fn begin(relay: &Relay, what: &[&str]) -> Option<Self> {
         let mut child = Command::new("strace")
             .args(["-f", "-y", "-s", "64"])
@@ -28,7 +28,7 @@ impl Watch {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        // It creates the file before it attaches, and ends at once where it may not.
+        // It creates the file before it attaches, and exits at once without permission.
         for _ in 0..400 {
             if child.try_wait().ok()?.is_some() {
                 return None;
@@ -38,7 +38,7 @@ impl Watch {
             if status.contains("TracerPid:\t") && !status.contains("TracerPid:\t0\n") {
                 return Some(Self { child });
             }
-            std::thread::sleep(Duration::from_millis(10)); // another process's start
+            std::thread::sleep(Duration::from_millis(10)); // waits for another process
         }
         child.kill().ok();
         child.wait().ok();
@@ -52,10 +52,10 @@ impl Watch {
     }
 }
 
-/// Walks through the trace: how many answers, and which stood on no sync of their own.
+/// Parses the trace. Returns the number of responses, and those without a sync of their own.
 fn answers(trace: &str) -> (usize, Vec<usize>) {
     let (mut answers, mut bare) = (0, Vec::new());
-    // Since the last answer: the log was written, its sync begun, and ended with success.
+    // State since the last response: the log was written, its sync started, its sync succeeded.
     let (mut written, mut syncing, mut synced) = (false, false, false);
     for line in trace.lines() {
         let on_log = line.contains("relay.db-wal>");
@@ -82,10 +82,10 @@ fn answers(trace: &str) -> (usize, Vec<usize>) {
 const NO_STRACE: &str = "strace is missing or may not trace here (tests/run installs it)";
 
 #[test]
-fn each_200_follows_a_sync_of_the_log() {
+fn every_200_follows_a_sync_of_the_log() {
     const EVENTS: usize = 25;
     let hook = Receiver::answering("{}");
-    // Delivered later, so that between two answers only events are committed.
+    // Delivered later, so that only events are committed between two responses.
     let silent = to_hook(&hook, "").replace("send_to = \"hook\"", "send_to = []");
     let relay = Relay::started(&silent);
     assert_eq!(relay.push(&Feedback::fault(1000)).status, 200);
@@ -114,9 +114,9 @@ fn each_200_follows_a_sync_of_the_log() {
     ));
 }
 
-/// Nothing that is sent from then on can be recorded, so nothing is waited for.
+/// After the failure no send could be recorded, so the relay does not wait for sends.
 #[test]
-fn a_sync_that_failed_ends_the_relay_though_sends_are_in_flight() {
+fn failed_sync_ends_relay_despite_sends_in_flight() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::After(Duration::from_secs(600)));
     let config = to_hook(&hook, "timeout = \"60s\"");
@@ -128,14 +128,14 @@ fn a_sync_that_failed_ends_the_relay_though_sends_are_in_flight() {
         unavailable(NO_STRACE);
         return;
     };
-    relay.try_push(&Feedback::fault(2)).ok(); // nobody may be there any more
+    relay.try_push(&Feedback::fault(2)).ok(); // the relay may have ended
     assert_eq!(relay.wait().code(), Some(1));
     watch.end();
 }
 
-/// The kernel tells of it once, and a later sync would succeed without what was lost.
+/// The kernel reports the failure once. A later sync would succeed without the lost data.
 #[test]
-fn after_a_sync_that_failed_nothing_is_acknowledged_and_a_new_start_has_all_that_was() {
+fn failed_sync_stops_acknowledgement_and_restart_loses_nothing() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
     for number in 0..5 {
@@ -149,7 +149,7 @@ fn after_a_sync_that_failed_nothing_is_acknowledged_and_a_new_start_has_all_that
     };
     let refused: Vec<Feedback> = (5..15).map(Feedback::fault).collect();
     for feedback in &refused {
-        // Refused, or nobody is there any more.
+        // The event is refused, or the relay has ended.
         let answer = relay.try_push(feedback);
         assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 503));
     }
@@ -163,7 +163,7 @@ fn after_a_sync_that_failed_nothing_is_acknowledged_and_a_new_start_has_all_that
     for feedback in &refused {
         assert_eq!(relay.push(feedback).status, 200);
     }
-    // What was refused may have been written all the same; then it is known, and sent once.
+    // A refused event may have been written; then it is a repeat, and sent once.
     hook.wait_for(5 + refused.len());
     assert_eq!(relay.stop().code(), Some(0));
     let path = relay.path("data/relay.db");

@@ -1,8 +1,9 @@
-//! `kill -9` at random instants under load: in start-up, recovery, retention and backup too.
+//! Tests `kill -9` at random moments under load, also during startup, recovery, retention and
+//! backup.
 //!
-//! Lanes push as the platform does: until they are answered 200. What was answered so must arrive
-//! everywhere; a copy too many may only be of a send that was in flight when the relay was killed, and
-//! carries the same key; the stand-in for Feishu, which heeds keys, shows none.
+//! Clients push as the platform does: until the answer is 200. Every event answered with 200 must
+//! arrive everywhere. A repeated send must have been in flight at a kill, and has the same key. The
+//! fake Feishu checks keys and shows no repeats.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
@@ -22,11 +23,11 @@ use crate::parts::{
 };
 
 const PICTURES: u8 = 20;
-/// Sends of one destination at a time.
+/// The concurrent sends of one destination.
 const CONCURRENCY: usize = 4;
-/// Who pushes at the same time.
+/// The number of concurrent clients.
 const LANES: u64 = 4;
-/// Between two pushes of a lane: some hundred events a second in all.
+/// The pause of a client between two pushes: some hundred events a second in all.
 const PACE: Duration = Duration::from_millis(15);
 
 fn config(port: u16, feishu: &Feishu, hook: &Receiver) -> String {
@@ -57,7 +58,7 @@ send_to = "room"
         hook = hook.url("/hook"),
     );
     let config = Relay::config(&rest);
-    // Retention has something to do at every start: see `age`.
+    // Retention has work at every start: see `age`.
     let top = "store.retain = \"3d\"\nimages.retain = \"365d\"\nimages.wait = \"300ms\"\n";
     format!(
         "{top}{}",
@@ -65,7 +66,7 @@ send_to = "room"
     )
 }
 
-/// What lanes share.
+/// The state that all clients share.
 struct Load<'a> {
     address: String,
     pictures: &'a Receiver,
@@ -86,7 +87,7 @@ impl Load<'_> {
         event.with("images", json!([self.pictures.url(&url)]))
     }
 
-    /// Pushes one event after the other, each until it is taken. The numbers answered with 200.
+    /// Pushes events one by one, each until it is accepted. Returns the numbers answered with 200.
     fn lane(&self) -> Vec<u64> {
         let mut taken = Vec::new();
         while !self.done.load(Ordering::SeqCst) {
@@ -101,9 +102,9 @@ impl Load<'_> {
                     Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
                     Err(_killed) => {}
                 }
-                thread::sleep(PACE); // as a platform that sends again later
+                thread::sleep(PACE); // the platform resends later too
             }
-            thread::sleep(PACE); // a load, not a flood
+            thread::sleep(PACE); // a moderate load
         }
         taken
     }
@@ -118,8 +119,9 @@ fn spawned(relay: &Relay) -> Child {
         .expect("the binary runs")
 }
 
-/// Makes the words of what is delivered older than `store.retain`, so that the next start sweeps them
-/// while it recovers. Each event once, else in time the event itself would be too old to be kept.
+/// Makes the text of delivered events older than `store.retain`, so that the next start removes it
+/// during recovery. Each event is aged once, because otherwise the event itself would become too
+/// old.
 fn age(path: &Path) {
     journal(path)
         .execute(
@@ -132,8 +134,8 @@ fn age(path: &Path) {
         .expect("nobody else has it");
 }
 
-/// One life of the relay, ended by `kill -9`: some before they listen, the others under load, and each
-/// fifth while a backup runs.
+/// Runs the relay and ends it with `kill -9`: some runs before it listens, the others under load,
+/// and every fifth during a backup.
 fn life(relay: &Relay, address: &str, round: usize, chance: &mut fastrand::Rng) {
     let mut child = spawned(relay);
     let millis = match round % 3 {
@@ -143,11 +145,11 @@ fn life(relay: &Relay, address: &str, round: usize, chance: &mut fastrand::Rng) 
             chance.u64(20..500)
         }
     };
-    thread::sleep(Duration::from_millis(millis)); // the random instant
+    thread::sleep(Duration::from_millis(millis)); // the random moment
     let mut backup = (round % 5 == 4).then(|| {
         let mut command = relay.command(&["backup", &format!("backup-{round}")]);
         let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        thread::sleep(Duration::from_millis(chance.u64(0..60))); // somewhere in the copy
+        thread::sleep(Duration::from_millis(chance.u64(0..60))); // some moment of the copy
         running.expect("the binary runs")
     });
     child.kill().expect("it runs");
@@ -164,7 +166,7 @@ fn told_of(body: &Value) -> u64 {
     event_number(body["data"]["event"]["id"].as_str().expect("an id"))
 }
 
-/// For each kind of message and event: where its copies stand among all that arrived, and their keys.
+/// Returns the positions and keys of all copies, for each kind of message and event.
 fn copies(hook: &Receiver) -> BTreeMap<(String, u64), Vec<(usize, String)>> {
     let mut copies: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (index, received) in hook.received().iter().enumerate() {
@@ -177,7 +179,8 @@ fn copies(hook: &Receiver) -> BTreeMap<(String, u64), Vec<(usize, String)>> {
     copies
 }
 
-/// Checks every copy too many, and tells how many there were. `kills`: how many had arrived at each.
+/// Checks every repeated copy and returns their number. `kills` has the number of received copies
+/// at each kill.
 fn doubles(copies: &BTreeMap<(String, u64), Vec<(usize, String)>>, kills: &[usize]) -> usize {
     let mut at_kill: BTreeMap<usize, usize> = BTreeMap::new();
     for (message, copies) in copies {
@@ -219,7 +222,7 @@ fn assert_pictures_whole(relay: &Relay) -> usize {
 fn file_numbers(relay: &Relay) -> BTreeSet<u64> {
     let text = relay.read("out.jsonl");
     let lines = text.lines().map(serde_json::from_str::<Value>);
-    // A kill may cut a line; what was cut goes again on a line of its own.
+    // A kill may cut a line; the line is repeated on a line of its own.
     lines
         .filter_map(Result::ok)
         .map(|line| told_of(&line))
@@ -227,7 +230,7 @@ fn file_numbers(relay: &Relay) -> BTreeSet<u64> {
 }
 
 #[test]
-fn what_was_answered_with_200_survives_every_kill() {
+fn acknowledged_events_survive_every_kill() {
     let _alone = alone();
     let (feishu, hook) = (Feishu::with_chats(&["oc_room"]), Receiver::answering("{}"));
     let pictures = Receiver::answering("");
@@ -250,14 +253,14 @@ fn what_was_answered_with_200_survives_every_kill() {
         let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(|| load.lane())).collect();
         for round in 0..rounds {
             life(&relay, &load.address, round, &mut chance);
-            thread::sleep(Duration::from_millis(20)); // what was in the sockets is counted
+            thread::sleep(Duration::from_millis(20)); // counts requests still in the sockets
             kills.push(hook.received().len());
             if round % 4 == 3 {
                 age(&relay.path("data/relay.db"));
             }
         }
         relay.start();
-        thread::sleep(Duration::from_millis(500)); // some load on the last life as well
+        thread::sleep(Duration::from_millis(500)); // some load after the last start too
         load.done.store(true, Ordering::SeqCst);
         let taken = lanes.into_iter().map(|lane| lane.join().expect("no panic"));
         taken.flatten().collect()
@@ -298,8 +301,8 @@ fn what_was_answered_with_200_survives_every_kill() {
     ));
 }
 
-/// In the chat each suggestion stands once, and its image behind it once if that was late: the
-/// platform knows a repeat by its key.
+/// Checks that the chat has each suggestion once, with its late image once, because the platform
+/// detects repeats by key.
 fn assert_messages_once(relay: &Relay, feishu: &Feishu, taken: &BTreeSet<u64>) {
     let held = feishu.messages("oc_room");
     let texts: Vec<String> = held.iter().map(|one| one.content.to_string()).collect();

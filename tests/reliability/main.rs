@@ -1,8 +1,9 @@
-//! The promises under the worst that can be arranged, on the real binary, processes and sockets.
+//! Tests of the guarantees under the worst possible conditions, with the real binary, processes and
+//! sockets.
 //!
-//! `cargo test --test reliability` runs a short form of everything; with `RELIABILITY=long` in the
-//! environment (or `tests/reliability/run --long`) the long one, whose figures `docs/reliability.md`
-//! holds. Seen with `--nocapture`, each prints what it measured.
+//! `cargo test --test reliability` runs a short form of everything. `RELIABILITY=long` in the
+//! environment (or `tests/reliability/run --long`) selects the long form, whose figures are in
+//! `docs/reliability.md`. With `--nocapture` each test prints its measurements.
 
 #![expect(clippy::panic, reason = "tests say what went wrong by failing")]
 #![expect(unreachable_pub, reason = "there is nobody outside this binary")]

@@ -1,4 +1,4 @@
-//! What several of these tests need.
+//! Helpers for several of these tests.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::harness::http::{Answer, request};
 use crate::harness::sealed::KEY;
 use crate::harness::{Feedback, Receiver, Relay, sealed};
 
-/// `short`, or `long` where the long form is asked for.
+/// Returns `short`, or `long` for the long form.
 #[expect(
     clippy::disallowed_methods,
     reason = "there is no configuration in a test binary"
@@ -23,7 +23,7 @@ pub fn form<T>(short: T, long: T) -> T {
     }
 }
 
-/// Whether this is a machine that promised to have every tool.
+/// Returns whether this machine promised to have every tool.
 #[expect(
     clippy::disallowed_methods,
     reason = "there is no configuration in a test binary"
@@ -32,32 +32,33 @@ pub fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1")
 }
 
-/// Says what was measured, for `docs/reliability.md`.
-#[expect(clippy::print_stderr, reason = "what `--nocapture` is for")]
+/// Prints a measurement for `docs/reliability.md`.
+#[expect(clippy::print_stderr, reason = "prints with `--nocapture`")]
 pub fn say(what: &str) {
     eprintln!("{what}");
 }
 
-/// What this test needs is not here. On a machine that promised it the test fails, elsewhere it says
-/// that it showed nothing.
+/// Reports a missing tool. On a machine that promised every tool the test fails; elsewhere it
+/// prints that nothing was shown.
 pub fn unavailable(what: &str) {
     assert!(!is_ci(), "not shown: {what}");
     say(&format!("NOT SHOWN: {what}"));
 }
 
-/// Holds while a test loads the machine or measures times: they would disturb each other.
+/// Returns a lock for tests that load the machine or measure times, because they would disturb each
+/// other.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A port that is free now, for relays that must come back where they were.
+/// Returns a free port, for relays that must restart at the same address.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
 }
 
-/// A configuration with one webhook that every event goes to.
+/// Returns a configuration with one webhook that receives every event.
 pub fn to_hook(hook: &Receiver, more: &str) -> String {
     Relay::config(&format!(
         "[destinations.hook]\nkind = \"webhook\"\nurl = \"{}\"\n{more}\n[[rules]]\nname = \"all\"\nsend_to = \"hook\"\n",
@@ -65,7 +66,7 @@ pub fn to_hook(hook: &Receiver, more: &str) -> String {
     ))
 }
 
-/// Pushes to whoever listens at `address`.
+/// Pushes to the server at `address`.
 pub fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
     let (headers, body) = sealed(KEY, &feedback.envelope.to_string());
     let headers: Vec<(&str, &str)> = headers
@@ -75,7 +76,7 @@ pub fn push_to(address: &str, feedback: &Feedback) -> std::io::Result<Answer> {
     request(address, "POST", "/apps/shop/events", &headers, &body)
 }
 
-/// An image that differs from every other number's.
+/// Returns an image that differs for every number.
 pub fn picture(number: u8) -> Vec<u8> {
     let mut chance = fastrand::Rng::with_seed(u64::from(number));
     let noise = GrayImage::from_fn(64, 64, |_x, _y| Luma([chance.u8(..)]));
@@ -84,7 +85,7 @@ pub fn picture(number: u8) -> Vec<u8> {
     png.into_inner()
 }
 
-/// Looks at a store, whoever else has it open.
+/// Opens a store that others may have open.
 pub fn journal(path: &Path) -> Connection {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let conn = conn.expect("a store");
@@ -93,24 +94,24 @@ pub fn journal(path: &Path) -> Connection {
     conn
 }
 
-/// How many rows a query counts.
+/// Returns the count of a query.
 pub fn count(conn: &Connection, query: &str) -> i64 {
     conn.query_row(query, [], |row| row.get(0)).expect(query)
 }
 
-/// The number of a test's event, from its id.
+/// Returns the number of a test's event from its id.
 pub fn event_number(id: &str) -> u64 {
     let number = id.strip_prefix("ev-").expect("an event of a test");
     number.parse().expect("a number")
 }
 
-/// Deliveries that are not done.
+/// Returns the number of unfinished deliveries.
 pub fn open_deliveries(conn: &Connection) -> i64 {
     let open = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'sending')";
     count(conn, open)
 }
 
-/// Fails unless SQLite finds the store whole.
+/// Fails unless SQLite finds the store intact.
 pub fn assert_whole(path: &Path) {
     let conn = journal(path);
     let check = |pragma: &str| -> String {
@@ -124,7 +125,7 @@ pub fn assert_whole(path: &Path) {
     assert_eq!(orphans, Ok(false), "{}", path.display());
 }
 
-/// The value below which `share` of the sorted values lie.
+/// Returns the value below which `share` of the sorted values lie.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     #[expect(
         clippy::cast_possible_truncation,

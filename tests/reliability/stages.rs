@@ -1,4 +1,5 @@
-//! SIGTERM in every stage of a relay's work: it ends in time and cleanly, and what was answered is kept.
+//! Tests of SIGTERM in every stage of work: the relay ends cleanly and in time, and stored events
+//! are kept.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,10 +16,10 @@ use crate::harness::sealed::KEY;
 use crate::harness::{Feedback, Feishu, Platform, Receiver, Relay, Reply, sealed, wait_until};
 use crate::parts::{assert_whole, count, form, journal, picture, push_to, to_hook};
 
-/// `server.shutdown_grace`, and what a busy machine may add.
+/// `server.shutdown_grace`, and a margin for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(25);
 
-/// Stops it, in time and cleanly.
+/// Stops the relay, in time and cleanly.
 fn assert_stops(relay: &mut Relay) -> Duration {
     let begun = Instant::now();
     assert_eq!(relay.stop().code(), Some(0), "{}", relay.log());
@@ -41,7 +42,7 @@ fn holds(relay: &Relay, number: u64) -> bool {
 fn idle() {
     let hook = Receiver::answering("{}");
     let mut relay = Relay::started(&to_hook(&hook, ""));
-    // A connection that rests holds nothing up.
+    // An idle connection does not delay the stop.
     let resting = TcpStream::connect(relay.address()).expect("accepted");
     let took = assert_stops(&mut relay);
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -79,7 +80,7 @@ fn receiving_a_body() {
     assert_stops(&mut relay);
 }
 
-/// A relay that was told to stop before, after it has.
+/// Waits for a relay that was told to stop, and returns it.
 fn ended(mut relay: Relay) -> Relay {
     assert!(relay.wait().success(), "{}", relay.log());
     relay
@@ -130,7 +131,7 @@ fn committing_under_load() {
 }
 
 #[test]
-fn sending_to_one_that_answers_late_and_one_that_never_does() {
+fn sending_to_slow_and_hanging_destinations() {
     for (reply, state) in [
         (Reply::After(Duration::from_secs(1)), "delivered"),
         (Reply::After(Duration::from_secs(50)), "sending"),
@@ -155,7 +156,7 @@ fn sending_to_one_that_answers_late_and_one_that_never_does() {
 }
 
 #[test]
-fn uploading_a_picture() {
+fn uploading_an_image() {
     let feishu = Feishu::with_chats(&["oc_room"]);
     let pictures = Receiver::answering("");
     pictures.always(Reply::bytes("image/png", &picture(1)));
@@ -183,7 +184,7 @@ fn uploading_a_picture() {
             .any(|one| one.content.to_string().contains("\"img\""))
     });
     relay.wait_until_idle();
-    // The report, and its image behind it: each once.
+    // The report and its late image: each once.
     let sent = relay.deliveries();
     assert!(
         sent.iter().all(|one| one["state"] == "delivered"),

@@ -1,6 +1,6 @@
-//! Groups' custom bots: a URL for each, into one chat. Source: doc "自定义机器人使用指南".
+//! Custom bots of groups; each has a URL and one chat. Source: doc "自定义机器人使用指南".
 //!
-//! They answer HTTP 200 to what they refuse too; the code counts.
+//! They answer HTTP 200 to refused messages too; only the code says so.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -28,29 +28,29 @@ const BYTES_MAX: usize = 20 * 1024;
 /// A custom bot.
 #[derive(Clone, Debug)]
 pub struct CustomBot {
-    /// The end of its URL.
+    /// The last part of its URL.
     pub id: String,
-    /// The chat, `oc_…`, that it speaks in.
+    /// The bot's chat, `oc_…`.
     pub chat: String,
-    /// What its messages must be signed with, if it looks for that.
+    /// The secret that messages must be signed with. `None` if the bot checks no signature.
     pub secret: Option<Secret>,
-    /// What must be in each message, if it looks for that.
+    /// The keyword that each message must contain. `None` if the bot checks no keyword.
     pub keyword: Option<String>,
 }
 
-/// All of them, by the ends of their URLs.
+/// All bots, by the last part of their URL.
 #[derive(Debug, Default)]
 pub(super) struct Bots(Mutex<HashMap<String, Kept>>);
 
 #[derive(Debug)]
 struct Kept {
     bot: CustomBot,
-    /// When it was sent what it took within the longest pace.
+    /// When messages were accepted within the longest rate window.
     taken: VecDeque<Instant>,
 }
 
 impl FakeFeishu {
-    /// Adds a custom bot to a chat; its URL.
+    /// Adds a custom bot to a chat and returns its URL.
     pub fn add_bot(&self, bot: CustomBot) -> String {
         let url = format!("{}/open-apis/bot/v2/hook/{}", self.url(), bot.id);
         let kept = Kept {
@@ -125,7 +125,7 @@ impl State {
         Ok(())
     }
 
-    /// What the message says, if the platform would show it.
+    /// Returns the content of the message if the platform would show it.
     fn said<'m>(&self, msg_type: &str, message: &'m Value) -> Result<&'m Value, No> {
         let content = &message["content"];
         let good = match msg_type {
@@ -151,7 +151,7 @@ impl State {
 }
 
 impl Kept {
-    /// Whether one more may come now.
+    /// Returns an error if the rate limit is reached.
     fn pace(&mut self) -> Result<(), Refused> {
         let now = Instant::now();
         let longest = PACES[PACES.len() - 1].1;
@@ -174,7 +174,7 @@ impl Kept {
 }
 
 impl CustomBot {
-    /// Looks for what it demands of every message.
+    /// Checks the signature and the keyword.
     fn admit(&self, message: &Value) -> Result<(), Refused> {
         if let Some(secret) = &self.secret {
             let timestamp = message["timestamp"]
@@ -214,7 +214,7 @@ mod tests {
         (feishu, Secret::new(url))
     }
 
-    /// The code of the answer to a message that is signed now.
+    /// Sends a message signed now and returns the code of the answer.
     async fn send(url: &Secret, mut message: Value) -> i64 {
         let now = SystemClock.now().as_secs();
         if message.get("sign").is_none() {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_bot_takes_its_chat_shows() {
+    async fn accepted_message_appears_in_chat() {
         let (feishu, url) = bot().await;
         let text = json!({"msg_type": "text", "content": {"text": "反馈 1"}});
         let card = json!({"schema": "2.0", "body": {"elements": [{"tag": "markdown", "content": "反馈"}]}});
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_bot_refuses_has_its_code() {
+    async fn refused_message_gets_its_code() {
         let (feishu, url) = bot().await;
         let nowhere = Secret::new(format!("{}x", url.expose()));
         let unsigned =
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_too_fast_is_refused() {
+    async fn message_over_rate_limit_is_refused() {
         let (_feishu, url) = bot().await;
         let text = json!({"msg_type": "text", "content": {"text": "反馈"}});
         let mut codes = Vec::new();

@@ -1,18 +1,18 @@
-//! What the platform refuses of a card 2.0. Sources: doc "卡片 JSON 2.0 结构", "2.0 不兼容变更", doc
-//! "发送消息" for the numbers.
+//! The platform's checks of a card 2.0. Sources: doc "卡片 JSON 2.0 结构", "2.0 不兼容变更", doc "发送消息" for
+//! the numbers.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-/// What the top of a card may have.
+/// The members that the top level of a card may have.
 const TOP: &[&str] = &["schema", "config", "card_link", "header", "body"];
-/// How many elements a card may have, nested ones counted.
+/// The largest number of elements in a card, nested ones included.
 const ELEMENTS_MAX: usize = 200;
-/// How many tables.
+/// The largest number of tables in a card.
 const TABLES_MAX: usize = 5;
 
-/// The number of the rule that a card breaks, if one. Cards 1.0 are not looked into.
+/// Returns the number of the rule that a card breaks. Cards 1.0 are not checked.
 pub(super) fn broken_rule(card: &Value, image_is_known: &dyn Fn(&str) -> bool) -> Option<u32> {
     if card["schema"] != "2.0" {
         return None;
@@ -31,7 +31,7 @@ pub(super) fn broken_rule(card: &Value, image_is_known: &dyn Fn(&str) -> bool) -
     (seen.elements > ELEMENTS_MAX).then_some(300_305)
 }
 
-/// What the platform says of a card that breaks this rule.
+/// Returns the platform's answer to a card that breaks this rule.
 pub(super) fn refusal(rule: u32) -> Value {
     let msg = format!(
         "Failed to create card content, ext=ErrCode: {rule}; ErrMsg: refused; ErrorValue: ;"

@@ -1,9 +1,10 @@
-//! The long connection, as the platform's side of it. Sources: `ws/client_*.go` of the platform's Go SDK
-//! for what clients expect, doc "Use long connection" for what the platform does.
+//! The platform's side of the long connection. Sources: `ws/client_*.go` of the platform's Go SDK
+//! for the expectations of clients, doc "Use long connection" for the platform's behaviour.
 //!
-//! An event that is pushed goes over the newest connection of its app. Until it is acknowledged with 200
-//! it goes again over each connection that is opened: the platform waits for 15 s, 5 min, 1 h and 6 h
-//! instead, and gives up then. Who acknowledges must send the very frame back ([`PushAck::faithful`]).
+//! A pushed event is sent over the newest connection of its app. Until it is acknowledged with 200,
+//! it is resent over each new connection. The platform instead resends after 15 s, 5 min, 1 h and 6
+//! h, and then gives up. An acknowledgement must be the same frame sent back
+//! ([`PushAck::faithful`]).
 
 mod hub;
 
@@ -28,24 +29,23 @@ use crate::demo::server::with_fault;
 /// An event that was pushed over long connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pushed {
-    /// What was pushed.
     pub payload: Value,
-    /// How often it was sent.
+    /// How often the event was sent.
     pub times: u32,
-    /// What came back.
+    /// The acknowledgements received.
     pub acks: Vec<PushAck>,
 }
 
-/// What a client said of an event.
+/// A client's acknowledgement of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushAck {
     /// 200 or 500.
     pub code: u64,
-    /// What a callback is answered with, if it was: decoded.
+    /// The decoded response to a callback. `None` for an event.
     pub data: Option<Value>,
-    /// From the last time that it was sent to this.
+    /// The time from the last send to this acknowledgement.
     pub took: Duration,
-    /// Whether it was the frame that was sent, whole, with `biz_rt` added.
+    /// Whether the frame came back unchanged and whole, with `biz_rt` added.
     pub faithful: bool,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Ends every connection when it is cancelled.
+    /// Returns a token that ends every connection when it is cancelled.
     pub(super) fn ended(&self) -> CancellationToken {
         self.ended.clone()
     }
@@ -69,7 +69,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/ws/v2", get(connect))
 }
 
-/// Says where to connect.
+/// Returns the address to connect to.
 async fn endpoint(
     extract::State(state): extract::State<Arc<State>>,
     uri: Uri,
@@ -77,7 +77,7 @@ async fn endpoint(
     body: Bytes,
 ) -> Response {
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    // The record is of calls, not of secrets.
+    // The record contains calls but no secrets.
     state.record(Api::Endpoint, uri.path(), json!({"AppID": asked["AppID"]}));
     with_fault(state.faults.take(&Api::Endpoint), async {
         let known = state.apps.iter().find(|app| asked["AppID"] == app.app_id.as_str());
@@ -101,7 +101,7 @@ async fn endpoint(
     .await
 }
 
-/// Opens a connection. A ticket is good for one.
+/// Opens a connection. A ticket is valid once.
 async fn connect(
     extract::State(state): extract::State<Arc<State>>,
     uri: Uri,
@@ -149,7 +149,7 @@ async fn serve(mut socket: WebSocket, state: &State, app_id: &str) {
                 Some(Order::Freeze) => std::future::pending().await,
                 Some(Order::Close(code)) => {
                     let frame = CloseFrame { code, reason: "".into() };
-                    socket.send(Message::Close(Some(frame))).await.ok(); // It may be gone.
+                    socket.send(Message::Close(Some(frame))).await.ok(); // The client may be gone.
                 }
                 Some(Order::Break) | None => break,
             },
@@ -157,7 +157,7 @@ async fn serve(mut socket: WebSocket, state: &State, app_id: &str) {
                 Some(Ok(Message::Binary(bytes))) => {
                     let reply = lock(&state.connections.hub).heard(bytes);
                     if let Some(reply) = reply {
-                        socket.send(Message::Binary(reply)).await.ok(); // It may be gone.
+                        socket.send(Message::Binary(reply)).await.ok(); // The client may be gone.
                     }
                 }
                 Some(Ok(Message::Close(frame))) => {
@@ -178,7 +178,8 @@ impl FakeFeishu {
         self.hub(|hub| hub.push(app_id, "event", event, &[0], 1));
     }
 
-    /// Pushes an event in `sum` fragments, in this order, in which one can be there twice or not at all.
+    /// Pushes an event in `sum` fragments in this order, in which fragments can be repeated or
+    /// missing.
     pub fn push_fragments(&self, app_id: &str, event: &Value, sum: usize, order: &[usize]) {
         self.hub(|hub| hub.push(app_id, "event", event, order, sum));
     }
@@ -188,47 +189,47 @@ impl FakeFeishu {
         self.hub(|hub| hub.push(app_id, kind, payload, &[0], 1));
     }
 
-    /// What was pushed so far, in order.
+    /// Returns the pushed events in order.
     pub fn pushed(&self) -> Vec<Pushed> {
         self.hub(|hub| hub.pushed())
     }
 
-    /// How many connections are open, as far as the platform knows.
+    /// Returns the number of open connections, as far as the platform knows.
     pub fn connections(&self) -> usize {
         self.hub(|hub| hub.open())
     }
 
-    /// How many were ever opened.
+    /// Returns the number of connections ever opened.
     pub fn connections_opened(&self) -> u64 {
         self.hub(|hub| hub.opened)
     }
 
-    /// How many pings came.
+    /// Returns the number of received pings.
     pub fn pings(&self) -> u64 {
         self.hub(|hub| hub.pings)
     }
 
-    /// The codes with which clients closed connections.
+    /// Returns the codes with which clients closed connections.
     pub fn closed_by_clients(&self) -> Vec<Option<u16>> {
         self.hub(|hub| hub.closed.clone())
     }
 
-    /// Says in each answer and pong from now on how connections are to be kept: a `ClientConfig`.
+    /// Sends this `ClientConfig` in every following address and pong.
     pub fn set_client_config(&self, config: Value) {
         self.hub(|hub| hub.config = config);
     }
 
-    /// Whether pings are left without an answer from now on.
+    /// Sets whether pings stay unanswered.
     pub fn withhold_pongs(&self, withheld: bool) {
         self.hub(|hub| hub.pongs_withheld = withheld);
     }
 
-    /// Breaks every open connection, in the middle of whatever is under way.
+    /// Breaks every open connection, even during a transfer.
     pub fn break_connections(&self) {
         self.hub(|hub| hub.order(|| Order::Break));
     }
 
-    /// Neither reads nor writes on the open connections any more, which stay open.
+    /// Stops reading and writing on the open connections, which stay open.
     pub fn freeze_connections(&self) {
         self.hub(|hub| hub.order(|| Order::Freeze));
     }

@@ -1,4 +1,4 @@
-//! The list of an app's feedback, and its state. Sources: doc pages of application-v6.
+//! The feedback list of an app, and the status of feedback. Sources: doc pages of application-v6.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -15,45 +15,46 @@ use crate::demo::server::with_fault;
 
 const PAGE_SIZE_MAX: usize = 100;
 
-/// What was reported, in order.
+/// The reported feedback, in order.
 #[derive(Debug, Default)]
 pub(super) struct Feedbacks(Mutex<Book>);
 
 #[derive(Debug, Default)]
 struct Book {
     items: Vec<Value>,
-    /// No page is longer, whatever is asked for.
+    /// The longest page, whatever the call asks for. `None`: no limit.
     page_size_max: Option<usize>,
-    /// Where the pages begin that were promised.
+    /// The starts of the pages whose tokens were given out.
     promised: HashSet<usize>,
-    /// Events that the platform would send for changes of state.
+    /// The events that the platform would send for status changes.
     updates: Vec<Value>,
 }
 
 impl FakeFeishu {
-    /// Puts an item on the list: an object with at least `feedback_id`, `app_id` and `feedback_time`.
+    /// Adds an item to the list: an object with at least `feedback_id`, `app_id` and
+    /// `feedback_time`.
     pub fn list_feedback(&self, item: Value) {
         lock(&self.state.feedbacks.0).items.push(item);
     }
 
-    /// An item of the list as it stands.
+    /// Returns the current state of a listed item.
     pub fn listed_feedback(&self, id: &str) -> Option<Value> {
         let book = lock(&self.state.feedbacks.0);
         book.items.iter().find(|item| is_of(item, id)).cloned()
     }
 
-    /// Makes pages of the list this long.
+    /// Limits pages of the list to this length.
     pub fn list_in_pages_of(&self, count: usize) {
         lock(&self.state.feedbacks.0).page_size_max = Some(count.max(1));
     }
 
-    /// Forgets where pages begin, as the platform does after two hours.
+    /// Invalidates all page tokens, as the platform does after two hours.
     pub fn expire_page_tokens(&self) {
         lock(&self.state.feedbacks.0).promised.clear();
     }
 
-    /// The bodies of the events `…feedback.updated_v6` that the platform would send for the changes
-    /// since the last call.
+    /// Returns the bodies of the events `…feedback.updated_v6` that the platform would send for the
+    /// changes since the last call.
     pub fn take_feedback_updates(&self) -> Vec<Value> {
         std::mem::take(&mut lock(&self.state.feedbacks.0).updates)
     }
@@ -66,7 +67,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route(&format!("{path}/{{feedback_id}}"), patch(set))
 }
 
-/// The parameters of a call; an empty one is none.
+/// The parameters of a call; an empty one counts as absent.
 struct Asked(HashMap<String, String>);
 
 impl Asked {
@@ -128,7 +129,7 @@ async fn set(
 }
 
 impl State {
-    /// Whether a call about the feedback of `app_id` may be made.
+    /// Returns an error unless the caller may access the feedback of `app_id`.
     fn feedback_caller(&self, headers: &HeaderMap, app_id: &str) -> Result<(), Refused> {
         self.caller(headers)?;
         match self.apps.iter().any(|app| app.app_id == app_id) {
@@ -162,7 +163,7 @@ impl Book {
         let mut page =
             json!({"feedback_list": rest.get(..size).unwrap_or(&rest), "has_more": has_more});
         if has_more {
-            // A number, as the platform's own model has it.
+            // The token is a number, as in the platform's own model.
             page["page_token"] = json!(begin + size);
             self.promised.insert(begin + size);
         }
@@ -202,7 +203,7 @@ impl Book {
 }
 
 impl Asked {
-    /// Days are compared as they are written: that is how they are ordered.
+    /// Days are compared as texts because their format sorts by time.
     fn wants(&self, item: &Value, app_id: &str) -> bool {
         let time = item["feedback_time"].as_str().unwrap_or_default();
         let day = time.get(..10).unwrap_or_default();
@@ -215,7 +216,7 @@ impl Asked {
     }
 }
 
-/// The platform's ids are numbers in its list and text elsewhere.
+/// The platform's ids are numbers in its list and texts elsewhere.
 fn is_of(item: &Value, id: &str) -> bool {
     match &item["feedback_id"] {
         Value::String(own) => own == id,

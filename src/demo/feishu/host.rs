@@ -1,6 +1,6 @@
-//! Where the platform keeps the images that people put into their reports: URLs that end. Source: doc
-//! of the event "图片 URL，有效期为 3 天"; what the URLs look like is undocumented, so these are like those of its
-//! image host elsewhere.
+//! The platform's host of report images; its URLs expire. Source: doc of the event "图片 URL，有效期为 3
+//! 天". The form of the URLs is undocumented, so these resemble those of the platform's other image
+//! host.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use super::{Api, FakeFeishu, State, lock};
 use crate::demo::server::with_fault;
 use crate::model::{Clock, SystemClock, Timestamp};
 
-/// Images by the ends of their paths.
+/// Images by the last part of their path.
 #[derive(Debug, Default)]
 pub(super) struct Host(Mutex<HashMap<String, Kept>>);
 
@@ -31,7 +31,7 @@ struct Kept {
 }
 
 impl FakeFeishu {
-    /// Keeps an image for so long; its URL.
+    /// Stores an image for a time and returns its URL.
     pub fn host_picture(&self, bytes: Bytes, lasts: Duration) -> String {
         let mut pictures = lock(&self.state.host.0);
         let id = format!("fake_{}", pictures.len() + 1);
@@ -51,7 +51,7 @@ impl FakeFeishu {
         url
     }
 
-    /// When the image with this URL was fetched first.
+    /// Returns when the image at this URL was first fetched.
     pub fn picture_fetched_at(&self, url: &str) -> Option<Timestamp> {
         let (_, id) = url.split_once("/feedback-images/")?;
         let (id, _) = id.split_once('?')?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_image_is_there_for_those_who_know_its_url_until_it_ends() {
+    async fn image_is_served_until_its_url_expires() {
         let feishu = FakeFeishu::start(Vec::new()).await.unwrap();
         let bytes = Bytes::from_static(b"\x89PNG\r\n\x1a\n");
         let url = feishu.host_picture(bytes.clone(), Duration::from_secs(60));

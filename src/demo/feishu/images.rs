@@ -20,7 +20,7 @@ pub(super) struct Images(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How many keys were given, so that none is given twice.
+    /// The number of keys given out, so that no key is repeated.
     count: usize,
     images: HashMap<String, Bytes>,
 }
@@ -30,7 +30,7 @@ impl Images {
         lock(&self.0).images.get(key).cloned()
     }
 
-    /// Forgets all of them.
+    /// Forgets all images.
     pub(super) fn forget(&self) {
         lock(&self.0).images.clear();
     }
@@ -73,7 +73,7 @@ fn store(state: &State, headers: &HeaderMap, form: &Bytes) -> Result<String, Ref
     Ok(state.images.keep(bytes))
 }
 
-/// The bytes of the form's one part that has a file's name.
+/// Returns the bytes of the only part of the form that has a file name.
 fn file(headers: &HeaderMap, form: &Bytes) -> Option<Bytes> {
     let content_type = headers.get("content-type")?.to_str().ok()?;
     let boundary = format!("\r\n--{}", content_type.split_once("boundary=")?.1);

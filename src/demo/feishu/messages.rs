@@ -1,5 +1,5 @@
-//! Messages of apps' bots: make, answer, change, ring; and what each chat holds. Sources: doc "发送消息",
-//! "回复消息", "更新已发送的消息卡片", "发送应用内加急".
+//! Messages of apps' bots: creating, answering, updating, urgent notifications, and the content of
+//! each chat. Sources: doc "发送消息", "回复消息", "更新已发送的消息卡片", "发送应用内加急".
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -21,39 +21,39 @@ use crate::model::{Clock, SystemClock, Timestamp};
 
 /// How long a `uuid` is remembered.
 const UUID_KEPT: Duration = Duration::from_secs(3600);
-/// The longest `uuid`.
+/// The longest `uuid`, in characters.
 const UUID_CHARS_MAX: usize = 50;
 /// "卡片及富文本消息请求体最大不能超过 30KB".
 const CARD_BYTES_MAX: usize = 30 * 1024;
 /// "文本消息请求体最大不能超过 150KB".
 const TEXT_BYTES_MAX: usize = 150 * 1024;
 
-/// A message as a chat holds it.
+/// A message in a chat.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posted {
     /// Its id, `om_…`.
     pub id: String,
-    /// The chat, `oc_…`, or the person, `ou_…`, that has it.
+    /// The chat, `oc_…`, or the person, `ou_…`, that received it.
     pub receiver: String,
-    /// The id of the app that sent it.
+    /// The id of the sending app.
     pub app_id: String,
     /// `interactive`, `post` or `text`.
     pub msg_type: String,
-    /// What it says now.
+    /// The current content.
     pub content: Value,
-    /// The message that it answers.
+    /// The message that it answers, if any.
     pub parent: Option<String>,
-    /// The thread that it is in, or began.
+    /// The thread that it belongs to or started, if any.
     pub thread: Option<String>,
-    /// How often it was changed.
+    /// How often it was updated.
     pub edits: u32,
-    /// Whether it was taken back.
+    /// Whether it was recalled.
     pub recalled: bool,
-    /// How people were rung about it (the last part of the call's path), and who.
+    /// The urgent notifications: the last part of the call's path, and the people.
     pub rung: Vec<(String, Vec<String>)>,
-    /// When it was made.
+    /// When it was created, by the monotonic clock.
     pub posted_at: Instant,
-    /// The same for people.
+    /// When it was created, by the wall clock.
     pub created_at: Timestamp,
 }
 
@@ -76,16 +76,16 @@ impl Posted {
     }
 }
 
-/// What all chats hold.
+/// The messages of all chats.
 #[derive(Debug, Default)]
 pub(super) struct Messages(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Chats that bots are in.
+    /// The chats that the bots are in.
     chats: HashSet<String>,
     messages: Vec<Posted>,
-    /// The message of each app's `uuid`, and when it was made.
+    /// The message of each app's `uuid`, and when it was created.
     uuids: HashMap<(String, String), (String, Instant)>,
 }
 
@@ -114,7 +114,7 @@ impl Messages {
         lock(&self.0).find(id).cloned()
     }
 
-    /// Puts a message into a chat that no app's bot sent.
+    /// Adds a message that no app's bot sent.
     pub(super) fn post(&self, receiver: &str, sender: &str, msg_type: &str, content: Value) {
         let mut kept = lock(&self.0);
         let id = kept.next_id("om");
@@ -168,7 +168,7 @@ impl Kept {
         self.messages.iter_mut().find(|message| message.id == id)
     }
 
-    /// The app's own message, as long as it is there.
+    /// Returns the app's own message unless it was recalled.
     fn own(&mut self, id: &str, app_id: &str) -> Result<&mut Posted, Refused> {
         let message = self.find(id).ok_or(BAD_MESSAGE)?;
         if message.app_id != app_id {
@@ -183,7 +183,7 @@ impl Kept {
         Ok(message)
     }
 
-    /// The message that this `uuid` made within the last hour.
+    /// Returns the message that this `uuid` created within the last hour.
     fn repeated(&self, app_id: &str, uuid: &str) -> Option<&Posted> {
         let key = (app_id.to_owned(), uuid.to_owned());
         let (id, made_at) = self.uuids.get(&key)?;
@@ -208,7 +208,7 @@ impl Kept {
     }
 }
 
-/// What the platform tells of a message.
+/// Returns the platform's data about a message.
 fn data(message: &Posted) -> Value {
     let now = SystemClock.now().as_millis().to_string();
     let created = message.created_at.as_millis().to_string();
@@ -231,7 +231,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/open-apis/im/v1/messages/{id}/{how}", patch(ring))
 }
 
-/// A call of this part.
+/// A call to this part.
 struct Asked<'a> {
     state: &'a State,
     app_id: String,
@@ -253,7 +253,7 @@ impl Asked<'_> {
         }
     }
 
-    /// What the message says, if the platform would show it.
+    /// Returns the content of the message if the platform would show it.
     fn content(&self, msg_type: &str) -> Result<Value, No> {
         let content: Value = serde_json::from_str(self.text("content"))
             .ok()
@@ -280,7 +280,7 @@ impl Asked<'_> {
                 };
             }
             "text" => content["text"].is_string(),
-            // What custom bots call `post` has no place here.
+            // The `post` format of custom bots is not accepted here.
             "post" => content
                 .as_object()
                 .is_some_and(|all| all.values().all(|one| one["content"].is_array())),
@@ -294,7 +294,7 @@ impl Asked<'_> {
     }
 }
 
-/// Serves a call of `api` under a good token.
+/// Serves a call to `api` with a valid token.
 async fn served(
     state: &State,
     api: Api,

@@ -1,9 +1,9 @@
-//! A stand-in for Feishu's open API (and Lark's: they differ by address alone), groups' custom bots, and the host of
-//! reporters' images.
+//! A fake of Feishu's open API (and Lark's, which differs only by address), groups' custom bots,
+//! and the host of report images.
 //!
-//! One module for each part of it; all of them share one state, which holds the faults, a record of
-//! the calls, and what each part knows. A call is answered as the platform answers it: HTTP 200 or 400
-//! with a `code`, and 99991663 to a token that it did not grant or has revoked.
+//! Each part has a module. All of them share one state: the faults, a record of the calls, and the
+//! data of each part. A call is answered as the platform does: HTTP 200 or 400 with a `code`, and
+//! 99991663 for an unknown or revoked token.
 
 mod bots;
 mod card;
@@ -41,7 +41,7 @@ use self::reads::Reads;
 use self::token::Tokens;
 use super::{Faults, Server};
 
-/// A kind of call, on which faults can be laid.
+/// A kind of call, for which faults can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
     /// `POST /open-apis/auth/v3/tenant_access_token/internal`.
@@ -54,7 +54,7 @@ pub enum Api {
     ReplyMessage,
     /// `PATCH /open-apis/im/v1/messages/{id}`.
     UpdateCard,
-    /// `PATCH /open-apis/im/v1/messages/{id}/urgent_app` and its kin.
+    /// `PATCH /open-apis/im/v1/messages/{id}/urgent_app` and its variants.
     Urgent,
     /// `GET /open-apis/application/v6/applications/:app_id/feedbacks`.
     ListFeedback,
@@ -74,31 +74,29 @@ pub enum Api {
     FindPeople,
     /// `POST /open-apis/bot/v2/hook/{id}`: a custom bot's URL.
     CustomBot,
-    /// A reporter's image.
+    /// The download of a report image.
     Picture,
 }
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
-    /// What was called.
     pub api: Api,
     /// The path and query.
     pub path: String,
-    /// The body, if it was JSON; null otherwise.
+    /// The body if it was JSON; null otherwise.
     pub body: Value,
 }
 
-/// An app that the stand-in knows.
+/// An app that the fake knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeApp {
     /// Its id, `cli_…`.
     pub app_id: String,
-    /// Its secret.
     pub app_secret: String,
 }
 
-/// What all parts share.
+/// The state that all parts share.
 #[derive(Debug, Default)]
 struct State {
     apps: Vec<FakeApp>,
@@ -114,17 +112,17 @@ struct State {
     host: Host,
 }
 
-/// The stand-in. Dropping it stops it.
+/// A running fake. Dropping it stops it.
 #[derive(Debug)]
 pub struct FakeFeishu {
     server: Server,
     state: Arc<State>,
-    /// Ends the long connections, which outlive the server's own tasks.
+    /// Ends the long connections, which would outlive the server's own tasks.
     _ends: DropGuard,
 }
 
 impl FakeFeishu {
-    /// Starts one on a free port of the loopback interface.
+    /// Starts a fake on a free port of the loopback interface.
     pub async fn start(apps: Vec<FakeApp>) -> std::io::Result<Self> {
         let state = Arc::new(State {
             apps,
@@ -149,62 +147,62 @@ impl FakeFeishu {
         })
     }
 
-    /// What an app's `base_url` is to be.
+    /// Returns the value for an app's `base_url`.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// What misbehaves.
+    /// Returns the faults.
     pub fn faults(&self) -> &Faults<Api> {
         &self.state.faults
     }
 
-    /// The calls so far, in order.
+    /// Returns the recorded calls in order.
     pub fn calls(&self) -> Vec<Called> {
         lock(&self.state.calls).clone()
     }
 
-    /// Makes every token that was granted invalid.
+    /// Revokes every granted token.
     pub fn revoke_tokens(&self) {
         self.state.tokens.revoke_all();
     }
 
-    /// Puts every app's bot into the chat `oc_…`.
+    /// Adds every app's bot to the chat `oc_…`.
     pub fn open_chat(&self, id: &str) {
         self.state.messages.open_chat(id);
     }
 
-    /// Takes the bots out of it.
+    /// Removes the bots from the chat.
     pub fn leave_chat(&self, id: &str) {
         self.state.messages.leave_chat(id);
     }
 
-    /// What a chat `oc_…` holds, or a person `ou_…` was sent, in order.
+    /// Returns the messages of a chat `oc_…` or to a person `ou_…`, in order.
     pub fn messages(&self, receiver: &str) -> Vec<Posted> {
         self.state.messages.of(receiver)
     }
 
-    /// Puts somebody into the tenant, by open id or e-mail address.
+    /// Adds a person to the tenant, by open id or e-mail address.
     pub fn add_person(&self, id: &str) {
         self.state.reads.add_person(id);
     }
 
-    /// Takes a permission away from every app.
+    /// Removes a permission from every app.
     pub fn take_scope(&self, scope: &str) {
         self.state.reads.take_scope(scope);
     }
 
-    /// Takes a message back, as an administrator of its chat can.
+    /// Recalls a message, as an administrator of its chat can.
     pub fn recall(&self, message: &str) {
         self.state.messages.recall(message);
     }
 
-    /// Makes every image key that was given invalid.
+    /// Makes every image key invalid.
     pub fn forget_images(&self) {
         self.state.images.forget();
     }
 
-    /// The bytes uploaded under an image key.
+    /// Returns the bytes uploaded under an image key.
     pub fn image(&self, key: &str) -> Option<axum::body::Bytes> {
         self.state.images.get(key)
     }
@@ -219,7 +217,8 @@ impl State {
         });
     }
 
-    /// The id of the app whose token a call carries, or the answer to a call without a good one.
+    /// Returns the id of the app that owns the call's token. Without a valid token returns the
+    /// error response.
     fn caller(&self, headers: &HeaderMap) -> Result<String, Refused> {
         let bearer = headers
             .get("authorization")
@@ -232,7 +231,7 @@ impl State {
     }
 }
 
-/// A failure, as the platform tells it.
+/// A failed call in the platform's format.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     status: StatusCode,
@@ -241,13 +240,13 @@ struct Refused {
 }
 
 impl Refused {
-    /// With HTTP 400.
+    /// Creates a failure with HTTP 400.
     const fn bad(code: i64, msg: &'static str) -> Self {
         let status = StatusCode::BAD_REQUEST;
         Self { status, code, msg }
     }
 
-    /// With HTTP 200.
+    /// Creates a failure with HTTP 200.
     const fn quiet(code: i64, msg: &'static str) -> Self {
         let status = StatusCode::OK;
         Self { status, code, msg }
@@ -261,7 +260,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A success with `data`.
+/// Returns a success with `data`.
 fn success(data: &Value) -> Response {
     answer(
         StatusCode::OK,

@@ -1,4 +1,4 @@
-//! Somebody who presses a button of a card. Source: doc "卡片回传交互回调".
+//! Simulated clicks on a card's buttons. Source: doc "卡片回传交互回调".
 
 use serde_json::{Value, json};
 
@@ -8,19 +8,20 @@ use crate::feishu::CARD_ACTION;
 use crate::model::Secret;
 use crate::net::{Answer, HttpClient};
 
-/// Who presses what.
+/// A click on a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Press<'a> {
     /// The message.
     pub message: &'a str,
-    /// The button, by its `element_id`.
+    /// The button's `element_id`.
     pub button: &'a str,
-    /// Who: `ou_…`.
+    /// The person who clicks: `ou_…`.
     pub open_id: &'a str,
 }
 
 impl FakeFeishu {
-    /// Presses a button of a card as it stands now: tells `url`, where the app's events and callbacks go.
+    /// Clicks a button of a card in its current state, and sends the callback to `url`, the app's
+    /// URL for events and callbacks.
     pub async fn press_button(
         &self,
         http: &HttpClient,
@@ -52,7 +53,7 @@ impl FakeFeishu {
     }
 }
 
-/// What the button with this id stands for.
+/// Returns the value of the button with this id.
 fn value<'v>(card: &'v Value, button: &str) -> Option<&'v Value> {
     match card {
         Value::Object(members) if members.get("element_id").is_some_and(|id| id == button) => {

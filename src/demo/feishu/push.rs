@@ -1,5 +1,5 @@
-//! Events over HTTP, as the platform sends them: with the app's token in them, encrypted under its
-//! key and signed over the raw body. Source: doc "Send events to the developer's server".
+//! Events over HTTP in the platform's format: with the app's token, encrypted with its key and
+//! signed over the raw body. Source: doc "Send events to the developer's server".
 
 use aes::cipher::block_padding::Pkcs7;
 use aes::cipher::{BlockModeEncrypt, KeyIvInit};
@@ -13,22 +13,22 @@ use crate::feishu::{NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
-/// How long the platform waits for an answer.
+/// How long the platform waits for a response.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 const BLOCK_BYTES: usize = 16;
 
-/// What the console shows of an app's events.
+/// The app's keys for events, as in the console.
 #[derive(Clone, Debug, Default)]
 pub struct EventKeys {
-    /// The Encrypt Key; `None` where bodies are not encrypted.
+    /// The Encrypt Key; `None` if bodies are not encrypted.
     pub encrypt_key: Option<Secret>,
-    /// The Verification Token.
+    /// The Verification Token. `None` if bodies contain none.
     pub verification_token: Option<Secret>,
 }
 
 impl FakeFeishu {
-    /// Pushes an event to a relay's URL. Any answer but HTTP 200 is a failure, after which the platform
-    /// would come again; this does not.
+    /// Pushes an event to a relay's URL. Any status except 200 is a failure. The platform would
+    /// then resend the event; this function does not.
     pub async fn push_http(
         &self,
         http: &HttpClient,
@@ -48,7 +48,7 @@ impl FakeFeishu {
     }
 }
 
-/// Headers and body of the request.
+/// Returns the headers and the body of the request.
 fn sealed(keys: &EventKeys, event: &Value) -> (Vec<(String, Secret)>, String) {
     let mut event = event.clone();
     let token = keys.verification_token.as_ref().map(Secret::expose);
@@ -73,7 +73,8 @@ fn sealed(keys: &EventKeys, event: &Value) -> (Vec<(String, Secret)>, String) {
     (headers, body)
 }
 
-/// AES-256-CBC under the hash of the key, the vector in front, as base64.
+/// Encrypts with AES-256-CBC and the hash of the key. The vector comes first, and the result is
+/// base64.
 fn encrypt(key: &Secret, plaintext: &str) -> String {
     let mut vector = [0; BLOCK_BYTES];
     vector.fill_with(|| fastrand::u8(..));
@@ -92,7 +93,7 @@ mod tests {
     use crate::feishu::{App, Receive, SignatureHeaders, Unverified, Verified};
 
     #[test]
-    fn what_is_pushed_is_authentic() {
+    fn pushed_event_is_verified() {
         let event = json!({"schema": "2.0", "header": {"event_id": "e"}, "event": {"x": "你好"}});
         let (key, token) = (Secret::new("key"), Secret::new("token"));
         for encrypt_key in [None, Some(key)] {

@@ -1,4 +1,4 @@
-//! What can be read: the permissions of an app, whether its bot is in a chat, and people. Sources: doc
+//! Read calls: an app's permissions, whether its bot is in a chat, and people. Sources: doc
 //! "查询租户授权状态", doc "判断用户或机器人是否在群里", doc "获取单个用户信息", doc "通过手机号或邮箱获取用户 ID".
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Api, Refused, State, answer, lock, success};
 use crate::demo::server::with_fault;
 
-/// Who is in the tenant, and what the apps may not do.
+/// The people in the tenant, and the missing permissions.
 #[derive(Debug, Default)]
 pub(super) struct Reads(Mutex<Kept>);
 
@@ -23,11 +23,11 @@ pub(super) struct Reads(Mutex<Kept>);
 struct Kept {
     /// Open ids and e-mail addresses.
     people: BTreeSet<String>,
-    /// Permissions that were not granted; all others were.
+    /// Permissions that are not granted; all others are.
     lacking: BTreeSet<String>,
 }
 
-/// The permissions that the stand-in's apps have unless they are taken away.
+/// The permissions of the fake's apps unless they are removed.
 const SCOPES: &[&str] = &[
     "application:application.feedback.feedback_info",
     "contact:contact.base:readonly",
@@ -51,7 +51,7 @@ impl Reads {
         lock(&self.0).people.contains(id)
     }
 
-    /// Refuses a call whose permission was taken away.
+    /// Returns an error if the permission was removed.
     fn admit(&self, scope: &'static str) -> Result<(), Lacking> {
         match lock(&self.0).lacking.contains(scope) {
             true => Err(Lacking(scope)),
@@ -60,7 +60,7 @@ impl Reads {
     }
 }
 
-/// A permission that is missing, as the platform says it.
+/// A missing permission in the platform's words.
 struct Lacking(&'static str);
 
 impl IntoResponse for Lacking {
@@ -86,7 +86,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/open-apis/contact/v3/users/batch_get_id", post(find))
 }
 
-/// Serves a call under a token.
+/// Serves a call with a token.
 async fn serve(
     state: &State,
     api: Api,

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::{Api, Refused, State, answer, lock};
 use crate::demo::server::with_fault;
 
-/// How long a token is good, in seconds.
+/// How long a token is valid, in seconds.
 const EXPIRE_SECS: u64 = 7200;
 
-/// The tokens that were granted.
+/// The granted tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tokens(Mutex<Granted>);
 
@@ -28,7 +28,7 @@ struct Granted {
 }
 
 impl Tokens {
-    /// The id of the app that a token was granted to.
+    /// Returns the id of the app that owns a token.
     pub(super) fn owner(&self, token: &str) -> Option<String> {
         lock(&self.0).owners.get(token).cloned()
     }
@@ -59,7 +59,7 @@ async fn grant(
     body: Bytes,
 ) -> Response {
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    // The record is of calls, not of secrets.
+    // The record contains calls but no secrets.
     state.record(Api::Token, uri.path(), json!({"app_id": asked["app_id"]}));
     with_fault(state.faults.take(&Api::Token), async {
         let known = state

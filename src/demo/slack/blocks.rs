@@ -1,4 +1,4 @@
-//! What Slack takes of blocks. Source: docs.slack.dev "Blocks" and "Block elements".
+//! Slack's checks of blocks. Source: docs.slack.dev "Blocks" and "Block elements".
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::files::Files;
 
-/// What is wrong with a message's blocks; nothing if Slack takes them.
+/// Returns the problems of a message's blocks; empty if Slack accepts them.
 pub(super) fn problems(blocks: &Value, files: &Files) -> Vec<String> {
     let mut check = Check {
         files,
@@ -128,7 +128,7 @@ impl Check<'_> {
         }
     }
 
-    /// A text object; `kind` is the only type it may have, if it is not empty.
+    /// Checks a text object; if `kind` is not empty, no other type is allowed.
     fn text(&mut self, text: &Value, kind: &str, chars_max: usize, at: &str) {
         let of = text["type"].as_str().unwrap_or_default();
         if !["plain_text", "mrkdwn"].contains(&of) || (!kind.is_empty() && of != kind) {

@@ -1,5 +1,6 @@
-//! Uploads in three steps, after which a file still takes a while. Sources: docs.slack.dev
-//! `files.getUploadURLExternal`, `files.completeUploadExternal`, `files.info`, "`slack_file` object".
+//! Uploads in three steps, after which a file is not ready at once. Sources: docs.slack.dev
+//! `files.getUploadURLExternal`, `files.completeUploadExternal`, `files.info`, "`slack_file`
+//! object".
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,14 +18,14 @@ use tokio::time::Instant;
 use super::{Api, Call, Refused, State, Takes, lock};
 use crate::demo::server::with_fault;
 
-/// How long a file takes, unless told otherwise.
+/// The default time until a file is ready.
 const READY_AFTER: Duration = Duration::from_millis(300);
-/// The largest file that is taken.
+/// The largest accepted file, in bytes.
 const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What a block can show.
+/// The types that a block can show.
 const SHOWN: [&str; 3] = ["image/png", "image/jpeg", "image/gif"];
 
-/// Files by their ids.
+/// Files by id.
 #[derive(Debug)]
 pub(super) struct Files(Mutex<Content>);
 
@@ -52,7 +53,7 @@ impl Default for Files {
 }
 
 impl File {
-    /// The type of a file that is ready.
+    /// Returns the type of a file that is ready.
     fn mimetype(&self) -> Option<&'static str> {
         let bytes = self.bytes.as_ref()?;
         self.ready_at.filter(|at| *at <= Instant::now())?;
@@ -69,7 +70,7 @@ impl Files {
         lock(&self.0).ready_after = span;
     }
 
-    /// Whether a block may show it now.
+    /// Returns whether a block may show the file now.
     pub(super) fn can_be_shown(&self, id: &str) -> bool {
         let content = lock(&self.0);
         let mimetype = content.files.get(id).and_then(File::mimetype);
@@ -89,7 +90,7 @@ impl Files {
         id
     }
 
-    /// Whether these are the bytes that were announced.
+    /// Stores the bytes if they have the announced length. Returns whether they did.
     fn put(&self, id: &str, bytes: &Bytes) -> bool {
         let mut content = lock(&self.0);
         let file = content.files.get_mut(id);
@@ -114,7 +115,7 @@ impl Files {
     fn info(&self, id: &str) -> Option<Value> {
         let content = lock(&self.0);
         let file = content.files.get(id)?;
-        // A file that is not ready has a type of no letters.
+        // The type of a file that is not ready is empty.
         let mimetype = file.mimetype().unwrap_or_default();
         Some(json!({"file": {"id": id, "name": file.name, "mimetype": mimetype}}))
     }

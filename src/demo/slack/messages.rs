@@ -17,18 +17,18 @@ use super::{Api, Call, Refused, State, Takes, blocks, lock};
 use crate::demo::server::with_fault;
 use crate::model::{Clock, SystemClock};
 
-/// "One message a second in a channel; short bursts pass": so many at once. One more than the relay's own
-/// pace, for what the way between them adds.
+/// The largest burst in a channel: "One message a second in a channel; short bursts pass". One more
+/// than the relay's own limit, because network delays bunch messages.
 const BURST: f64 = 4.0;
-/// What `chat.update` takes of a text.
+/// The longest text for `chat.update`, in characters.
 const UPDATE_TEXT_CHARS_MAX: usize = 4000;
 
-/// How the bot stands to a channel.
+/// The bot's access to a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It is in it.
+    /// The bot is a member.
     Member,
-    /// It is not.
+    /// The bot is not a member.
     Outside,
     /// The channel is archived.
     Archived,
@@ -37,17 +37,15 @@ pub enum Access {
 /// A message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posted {
-    /// The channel.
     pub channel: String,
-    /// Its time, which is its name in the channel.
+    /// Its timestamp, which identifies it in the channel.
     pub ts: String,
-    /// The message it is a reply to.
+    /// The message that it replies to, if any.
     pub thread_ts: Option<String>,
-    /// Its text.
     pub text: String,
     /// Its blocks; null if it has none.
     pub blocks: Value,
-    /// How often it was changed.
+    /// How often it was updated.
     pub edits: u32,
 }
 
@@ -62,7 +60,7 @@ struct Content {
     buckets: HashMap<String, Bucket>,
 }
 
-/// What is left of a channel's burst.
+/// The rest of a channel's burst.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     left: f64,
@@ -104,7 +102,7 @@ impl Channels {
         content.access.keys().next().cloned().unwrap_or_default()
     }
 
-    /// Whether one more may be posted now.
+    /// Returns an error if the channel's rate limit is reached.
     fn pace(&self, channel: &str) -> Result<(), Refused> {
         let now = Instant::now();
         let mut content = lock(&self.0);
@@ -130,7 +128,7 @@ impl Channels {
         let number = content.messages.len();
         let posted = Posted {
             channel: channel.to_owned(),
-            // No two are the same, whatever the clock does.
+            // The number keeps timestamps unique, whatever the clock does.
             ts: format!("{}.{number:06}", SystemClock.now().as_secs()),
             thread_ts: arguments["thread_ts"].as_str().map(str::to_owned),
             text: arguments["text"].as_str().unwrap_or_default().to_owned(),
@@ -148,7 +146,7 @@ impl Channels {
         if let Some(text) = arguments["text"].as_str() {
             text.clone_into(&mut message.text);
         }
-        // Blocks that are not given stay.
+        // Absent blocks stay unchanged.
         if let Some(blocks) = arguments.get("blocks") {
             message.blocks = blocks.clone();
         }
@@ -261,7 +259,7 @@ async fn respond(extract::State(state): extract::State<Arc<State>>, body: Bytes)
     .await
 }
 
-/// What holds for every message.
+/// Makes the checks that apply to every message.
 fn check(state: &State, arguments: &Value) -> Result<(), Refused> {
     let text = arguments["text"].as_str().unwrap_or_default();
     let blocks = arguments.get("blocks").filter(|blocks| !blocks.is_null());

@@ -1,9 +1,9 @@
-//! A stand-in for Slack: the part of the Web API that the relay calls, an incoming webhook, and somebody
-//! who presses buttons.
+//! A fake of Slack: the part of the Web API that the relay calls, an incoming webhook, and
+//! simulated clicks.
 //!
-//! One module for each part; all share a `State`. The Web API answers as Slack does: HTTP 200 with `ok`
-//! and a word for what is wrong, 429 only to what comes too fast. Nothing is taken that Slack would refuse
-//! for its blocks (`blocks`), and a file can be shown only a while after it was uploaded (`files`).
+//! Each part has a module; all share a `State`. The Web API answers as Slack does: HTTP 200 with
+//! `ok` and an error name, and 429 only for rate limits. Blocks that Slack would refuse are refused
+//! (`blocks`), and a file can be shown only some time after its upload (`files`).
 
 mod blocks;
 mod files;
@@ -32,7 +32,7 @@ use super::server::with_fault;
 use super::{Faults, Server};
 use crate::model::Secret;
 
-/// A kind of call, on which faults can be laid.
+/// A kind of call, for which faults can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
     /// `chat.postMessage`.
@@ -41,7 +41,7 @@ pub enum Api {
     Update,
     /// `files.getUploadURLExternal`.
     UploadUrl,
-    /// The bytes of a file, to the URL that was given for them.
+    /// The bytes of a file, sent to the upload URL.
     Upload,
     /// `files.completeUploadExternal`.
     CompleteUpload,
@@ -57,30 +57,30 @@ pub enum Api {
     Respond,
 }
 
-/// A call that was made.
+/// A recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
-    /// What was called.
     pub api: Api,
-    /// The arguments, of JSON or a form; null for bytes.
+    /// The arguments from JSON or a form; null for bytes.
     pub arguments: Value,
 }
 
-/// The workspace that the stand-in plays.
+/// The simulated workspace.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     /// The bot's token, `xoxb-…`.
     pub token: Secret,
-    /// What clicks are signed with.
+    /// The secret that signs clicks.
     pub signing_secret: Secret,
-    /// The scopes that the bot was granted.
+    /// The scopes granted to the bot.
     pub scopes: Vec<&'static str>,
-    /// Channels by their ids, and how the bot stands to each.
+    /// Channels by id, with the bot's access.
     pub channels: BTreeMap<String, Access>,
 }
 
 impl Workspace {
-    /// A workspace with one channel that the bot is in, and every scope that the relay can use.
+    /// Returns a workspace with one channel that the bot is in, and every scope that the relay can
+    /// use.
     pub fn new(token: &str, signing_secret: &str, channel: &str) -> Self {
         Self {
             token: Secret::new(token),
@@ -91,7 +91,7 @@ impl Workspace {
     }
 }
 
-/// What all parts share.
+/// The state that all parts share.
 #[derive(Debug)]
 struct State {
     workspace: Workspace,
@@ -101,7 +101,7 @@ struct State {
     files: Files,
 }
 
-/// The stand-in. Dropping it stops it.
+/// A running fake. Dropping it stops it.
 #[derive(Debug)]
 pub struct FakeSlack {
     server: Server,
@@ -109,7 +109,7 @@ pub struct FakeSlack {
 }
 
 impl FakeSlack {
-    /// Starts one on a free port of the loopback interface.
+    /// Starts a fake on a free port of the loopback interface.
     pub async fn start(workspace: Workspace) -> std::io::Result<Self> {
         let state = Arc::new(State {
             channels: Channels::new(workspace.channels.clone()),
@@ -127,42 +127,42 @@ impl FakeSlack {
         Ok(Self { server, state })
     }
 
-    /// What a destination's `base_url` is to be.
+    /// Returns the value for a destination's `base_url`.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// The URL of an incoming webhook, into the first channel.
+    /// Returns the URL of an incoming webhook into the first channel.
     pub fn webhook_url(&self) -> String {
         format!("{}/services/T0FAKE/B0FAKE/fake", self.url())
     }
 
-    /// What misbehaves.
+    /// Returns the faults.
     pub fn faults(&self) -> &Faults<Api> {
         &self.state.faults
     }
 
-    /// The calls so far, in order.
+    /// Returns the recorded calls in order.
     pub fn calls(&self) -> Vec<Called> {
         lock(&self.state.calls).clone()
     }
 
-    /// The messages there are, oldest first, as they stand now.
+    /// Returns the current messages, oldest first.
     pub fn messages(&self) -> Vec<Posted> {
         self.state.channels.messages()
     }
 
-    /// From now on the bot stands so to this channel.
+    /// Sets the bot's access to a channel.
     pub fn set_access(&self, channel: &str, access: Access) {
         self.state.channels.set_access(channel, access);
     }
 
-    /// The bytes of an uploaded file.
+    /// Returns the bytes of an uploaded file.
     pub fn file(&self, id: &str) -> Option<Bytes> {
         self.state.files.bytes(id)
     }
 
-    /// How long after its upload a file can be shown: of those uploaded from now on.
+    /// Sets the time from upload until a file can be shown, for later uploads.
     pub fn set_ready_after(&self, span: Duration) {
         self.state.files.set_ready_after(span);
     }
@@ -194,14 +194,14 @@ impl State {
     }
 }
 
-/// A call of the Web API, as it came.
+/// A received call of the Web API.
 struct Call {
     state: Arc<State>,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// What a method's arguments may come as. All take forms.
+/// The formats that a method accepts. All accept forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     Forms,
@@ -224,7 +224,7 @@ impl FromRequest<Arc<State>> for Call {
 }
 
 impl Call {
-    /// Serves it: its arguments are recorded, its fault taken, its token and scope checked.
+    /// Serves a call: records its arguments, applies its fault, checks its token and scope.
     async fn serve(
         &self,
         api: Api,
@@ -263,12 +263,12 @@ impl Call {
     }
 }
 
-/// A failure, as Slack tells it.
+/// A failed call in Slack's format.
 #[derive(Clone, Debug, PartialEq)]
 enum Refused {
-    /// With HTTP 200.
+    /// An answer with HTTP 200.
     Answer(Value),
-    /// With HTTP 429: wait so many seconds.
+    /// HTTP 429 with the seconds to wait.
     TooFast(u64),
 }
 
@@ -277,7 +277,7 @@ impl Refused {
         Self::Answer(json!({"ok": false, "error": error}))
     }
 
-    /// Blocks that are not taken, for these reasons.
+    /// Creates the failure for refused blocks.
     fn blocks(problems: &[String]) -> Self {
         let messages: Vec<String> = problems
             .iter()
@@ -303,7 +303,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A success. What it holds is an object.
+/// Returns a success. `answer` is an object.
 fn ok(mut answer: Value) -> Response {
     answer["ok"] = true.into();
     json_answer(&answer)

@@ -1,4 +1,4 @@
-//! Somebody who presses a button. Source: docs.slack.dev "`block_actions` payload".
+//! Simulated clicks on buttons. Source: docs.slack.dev "`block_actions` payload".
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use crate::model::{Secret, Timestamp};
 use crate::net::{Answer, Body, HttpClient, Method, Request};
 use crate::slack::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 
-/// How long Slack waits for an answer.
+/// How long Slack waits for a response.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who presses what.
+/// A click on a button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Press<'a> {
     /// The channel of the message.
     pub channel: &'a str,
-    /// The message.
+    /// The message's timestamp.
     pub ts: &'a str,
-    /// The button.
+    /// The button's id.
     pub action_id: &'a str,
-    /// Who: `U…`.
+    /// The person who clicks: `U…`.
     pub user: &'a str,
     /// That person's name.
     pub user_name: &'a str,
 }
 
 impl FakeSlack {
-    /// Presses a button of a message as it stands now: tells `url`, signed at `now`. What is answered
-    /// within Slack's three seconds is returned.
+    /// Clicks a button of a message in its current state, and sends the click to `url`, signed at
+    /// `now`. Returns the response if it comes within Slack's three seconds.
     pub async fn press_button(
         &self,
         url: &str,
@@ -76,7 +76,7 @@ impl FakeSlack {
     }
 }
 
-/// The button with this id.
+/// Returns the button with this id.
 fn button<'v>(value: &'v Value, action_id: &str) -> Option<&'v Value> {
     match value {
         Value::Array(items) => items.iter().find_map(|item| button(item, action_id)),

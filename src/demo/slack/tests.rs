@@ -1,4 +1,4 @@
-//! The stand-in refuses what Slack refuses.
+//! Tests that the fake refuses what Slack refuses.
 
 use axum::routing::post as post_to;
 
@@ -18,7 +18,7 @@ async fn started() -> (FakeSlack, SlackClient) {
     (slack, client)
 }
 
-/// `ok`, or the word and the first place.
+/// Posts a message. Returns `ok`, or the error and the first place.
 async fn post(client: &SlackClient, mut message: Value) -> String {
     if message.get("channel").is_none() {
         message["channel"] = CHANNEL.into();
@@ -34,7 +34,7 @@ async fn post(client: &SlackClient, mut message: Value) -> String {
     }
 }
 
-/// Blocks, and what is said of them.
+/// Returns blocks and the expected answers.
 fn rows() -> Vec<(Value, &'static str)> {
     let words = |count: usize| "字".repeat(count);
     let plain = |count| json!({"type": "plain_text", "text": words(count)});
@@ -108,7 +108,7 @@ fn rows() -> Vec<(Value, &'static str)> {
 #[tokio::test]
 async fn blocks_are_checked_as_slack_checks_them() {
     for (blocks, wanted) in rows() {
-        // Each on a fresh one: the pace is not what is looked at.
+        // Each case has a fresh fake, so the rate limit does not matter.
         let (slack, client) = started().await;
         let given = post(&client, json!({"text": "x", "blocks": blocks.clone()})).await;
         assert_eq!(given, wanted, "{blocks}");
@@ -117,7 +117,7 @@ async fn blocks_are_checked_as_slack_checks_them() {
 }
 
 #[tokio::test]
-async fn who_and_where_are_checked() {
+async fn token_and_channel_are_checked() {
     let (slack, client) = started().await;
     assert_eq!(post(&client, json!({})).await, "no_text");
     assert_eq!(
@@ -138,7 +138,7 @@ async fn who_and_where_are_checked() {
 }
 
 #[tokio::test]
-async fn what_comes_too_fast_is_told_to_wait() {
+async fn message_over_rate_limit_is_refused() {
     let (_slack, client) = started().await;
     let mut said = Vec::new();
     for _ in 0..8 {
@@ -149,7 +149,7 @@ async fn what_comes_too_fast_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_file_can_be_shown_when_it_is_ready() {
+async fn file_can_be_shown_once_ready() {
     let (slack, client) = started().await;
     let message = |id: &str| json!({"text": "x", "blocks": [{"type": "image", "alt_text": "", "slack_file": {"id": id}}]});
     slack.set_ready_after(Duration::from_secs(3600));
@@ -188,14 +188,14 @@ async fn a_file_can_be_shown_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn a_press_is_signed_and_reads_as_a_click() {
+async fn simulated_click_is_signed_and_parsed() {
     let (slack, client) = started().await;
     let button = json!({"type": "button", "action_id": "claim", "value": "v 1",
         "text": {"type": "plain_text", "text": "认领"}});
     let message = json!({"text": "x", "blocks": [{"type": "actions", "elements": [button]}]});
     assert_eq!(post(&client, message).await, "ok");
     let ts = slack.messages()[0].ts.clone();
-    // Told to a server that keeps what it is told.
+    // The click goes to a server that records requests.
     let got = Arc::<Mutex<Vec<(HeaderMap, Bytes)>>>::default();
     let keep = Arc::clone(&got);
     let routes = Router::new().route(

@@ -1,4 +1,4 @@
-//! What a visitor of the page does: change `relay.toml`, report, press buttons, break chats, ask for quiet.
+//! Actions of a visitor on the page: edit `relay.toml`, report, click buttons, break chats, pause.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::reports::{Report, pictures};
 use super::settings::Read;
 use crate::model::{FaultKind, SourceKind};
 
-/// The longest text of a report.
+/// The longest text of a report, in characters.
 const TEXT_CHARS_MAX: usize = 4000;
 
 pub(super) fn routes() -> Router<Arc<Board>> {
@@ -32,7 +32,7 @@ pub(super) fn routes() -> Router<Arc<Board>> {
         .route("/api/pause", post(pause))
 }
 
-/// A request that cannot be served, in words for the page.
+/// A request that cannot be served. Holds the message for the page.
 struct Bad(&'static str);
 
 impl IntoResponse for Bad {
@@ -51,7 +51,7 @@ pub(super) fn answer(body: &Value) -> Response {
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Bad> {
-    serde_json::from_slice(body).or(Err(Bad("this is not what the page sends")))
+    serde_json::from_slice(body).or(Err(Bad("the request is not one of the page's")))
 }
 
 fn config_json(board: &Board, read: &Read) -> Value {
@@ -75,19 +75,19 @@ struct NewConfig {
 async fn save(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response, Bad> {
     let new: NewConfig = read(&body)?;
     let saved = board.settings.save(&new.text);
-    let saved = saved.or(Err(Bad("the file cannot be written")))?;
+    let saved = saved.or(Err(Bad("failed to write the file")))?;
     Ok(answer(&config_json(&board, &saved)))
 }
 
 #[derive(Deserialize)]
 struct NewReport {
-    /// `suggestion`, or what went wrong.
+    /// `suggestion`, or the kind of fault.
     kind: String,
     text: String,
     contact: String,
-    /// In base64.
+    /// The image in base64, if any.
     picture: Option<String>,
-    /// Whether one of the demo's images goes along.
+    /// Whether to attach one of the demo's images.
     sample: bool,
 }
 
@@ -104,7 +104,7 @@ impl NewReport {
         if let Some(picture) = self.picture {
             let bytes = STANDARD.decode(picture);
             sent.push(Bytes::from(
-                bytes.or(Err(Bad("the picture is not in base64")))?,
+                bytes.or(Err(Bad("the image is not valid base64")))?,
             ));
         }
         if self.sample {
@@ -140,8 +140,8 @@ async fn press(State(board): State<Arc<Board>>, body: Bytes) -> Result<Response,
     let pressing = board
         .world
         .press(pressed.chat, &pressed.message, &pressed.button);
-    let heard = pressing.await.or(Err(Bad("the relay was not reached")))?;
-    // Feishu shows the clicker a toast; Slack shows nothing but the changed message.
+    let heard = pressing.await.or(Err(Bad("failed to reach the relay")))?;
+    // Feishu shows the actor a toast; Slack only updates the message.
     let said: Value = serde_json::from_slice(&heard.body).unwrap_or_default();
     Ok(answer(
         &json!({"status": heard.status, "toast": said["toast"]["i18n"]}),
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_what_is_missing() {
+    fn incomplete_report_names_missing_part() {
         let new = |kind: &str, text: &str, picture: Option<&str>| NewReport {
             kind: kind.into(),
             text: text.into(),

@@ -1,4 +1,4 @@
-//! What the page shows, as one value: chats with their messages, and events on their way.
+//! The state that the page shows, as one value: chats with messages, and recent events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use super::settings::Settings;
 use super::world::World;
 use crate::demo::{Taken, feishu, slack};
 
-/// How many messages of a chat are shown.
+/// The largest number of messages shown per chat.
 const MESSAGES_MAX: usize = 40;
-/// How soon what happens is seen.
+/// The time between two polls.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
-/// Everything that is shown comes from here.
+/// The source of everything that the page shows.
 pub(super) struct Board {
     pub(super) world: Arc<World>,
     pub(super) settings: Arc<Settings>,
     pub(super) pause: Arc<Pause>,
-    /// Opened when the relay has made it.
+    /// Opened after the relay has created it.
     journal: OnceCell<Journal>,
     shown: watch::Sender<Arc<str>>,
 }
@@ -39,15 +39,15 @@ impl Board {
         }
     }
 
-    /// What is shown, as JSON, and what it becomes; empty until it was looked at for the first time.
+    /// Returns the state as JSON, and its changes. It is empty before the first poll.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<str>> {
         self.shown.subscribe()
     }
 
-    /// Looks again and again, as long as somebody watches.
+    /// Polls as long as somebody watches.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
-            // An editor may be putting the new file in the place of the old one: the next look finds it.
+            // An editor may be replacing the file; the next poll finds the new one.
             self.settings.look().ok();
             if self.shown.receiver_count() > 0 {
                 let now: Arc<str> = self.state().await.to_string().into();
@@ -61,7 +61,7 @@ impl Board {
         }
     }
 
-    /// What is to be shown now.
+    /// Returns the current state.
     pub(super) async fn state(&self) -> Value {
         let read = self.settings.read();
         let chats: Vec<Value> = Chat::ALL.into_iter().map(|chat| self.chat(chat)).collect();
@@ -73,7 +73,7 @@ impl Board {
         })
     }
 
-    /// None where there is no store yet, or it cannot be read just now.
+    /// Returns no events if the store does not exist yet or cannot be read at the moment.
     async fn events(&self) -> Vec<Value> {
         let config = self.settings.config().get();
         let journal = self
@@ -86,7 +86,7 @@ impl Board {
         match journal.events(&config, &self.world).await {
             Ok(events) => events,
             Err(error) => {
-                tracing::error!(%error, "the demo's store cannot be read");
+                tracing::error!(%error, "failed to read the demo's store");
                 Vec::new()
             }
         }

@@ -1,4 +1,4 @@
-//! The places that messages land in, and how each of them can be broken.
+//! The chats of the demo, and the ways to break them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) const PRODUCT: &str = "oc_product";
 /// The Slack channel.
 pub(super) const CHANNEL: &str = "C0SHOPTALK";
 
-/// A place, called as its destination in `relay.toml` is.
+/// A chat, named like its destination in `relay.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Chat {
@@ -25,29 +25,29 @@ pub(super) enum Chat {
     Warehouse,
 }
 
-/// How a place answers.
+/// How a chat responds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Condition {
     #[default]
     Works,
-    /// HTTP 503 to everything.
+    /// Responds with HTTP 503 to everything.
     Fails,
-    /// Too much came: wait.
+    /// Responds with a rate limit.
     Limits,
-    /// No answer.
+    /// Does not respond.
     Hangs,
 }
 
 /// Longer than the relay waits.
 const HANG: Duration = Duration::from_secs(600);
-/// How long a place that limits asks to be left alone, in seconds.
+/// The pause that a rate limit asks for, in seconds.
 const PAUSE_SECS: u64 = 3;
 
 impl Chat {
     pub(super) const ALL: [Self; 4] = [Self::Oncall, Self::Product, Self::Slack, Self::Warehouse];
 
-    /// What the page shows of it; its messages are apart.
+    /// Returns the description for the page, without messages.
     pub(super) fn about(self) -> Value {
         match self {
             Self::Oncall => {
@@ -65,7 +65,7 @@ impl Chat {
         }
     }
 
-    /// Lays the condition on every call by which it is told something.
+    /// Sets the condition for every call that sends to the chat.
     pub(super) fn set(self, condition: Condition, world: &World) {
         let fault = self.fault(condition);
         match self {
@@ -88,7 +88,7 @@ impl Chat {
         }
     }
 
-    /// A condition as this platform would have it.
+    /// Returns the fault that simulates the condition on this platform.
     fn fault(self, condition: Condition) -> Option<Fault> {
         match (condition, self) {
             (Condition::Works, _) => None,
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_can_be_broken_in_every_way_and_says_so_in_its_own_words() {
+    fn every_chat_supports_every_condition() {
         for chat in Chat::ALL {
             assert_eq!(chat.fault(Condition::Works), None);
             for condition in [Condition::Fails, Condition::Limits, Condition::Hangs] {

@@ -1,16 +1,16 @@
-//! The folder that a demo lives in, and that goes with it.
+//! The temporary folder of a demo.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A folder that only its owner can read. Dropping it removes it and all that is in it.
+/// A folder that only its owner can read. Dropping it removes it and its content.
 #[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes one among the system's temporary folders.
+    /// Creates a folder in the system's temporary directory.
     pub(super) fn make() -> io::Result<Self> {
         let path =
             std::env::temp_dir().join(format!("feedback-relay-demo-{:08x}", fastrand::u32(..)));
@@ -22,7 +22,7 @@ impl Folder {
         &self.0
     }
 
-    /// The file of this name, which may be a path of several.
+    /// Returns the path of a file, whose name may contain folders.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -41,7 +41,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // There is nobody left to tell, and it lies where the system clears up by itself.
+        // A failure is ignored: no one can be notified, and the system cleans its temporary
+        // directory.
         fs::remove_dir_all(&self.0).ok();
     }
 }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_its_owner_s_and_goes() {
+    fn folder_is_private_and_removed_on_drop() {
         let folder = Folder::make().unwrap();
         folder.write("secrets/key", "x").unwrap();
         let path = folder.path().to_owned();

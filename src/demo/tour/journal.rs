@@ -1,4 +1,4 @@
-//! What the relay's own store says of each event, as the page's strip shows it: intake, rule, images,
+//! Reads the relay's store for the page: the steps of each event through intake, rule, images and
 //! deliveries.
 
 use std::collections::HashMap;
@@ -17,27 +17,28 @@ use crate::model::{
 use crate::rules::trace_json;
 use crate::store::{DeliveryFilter, EventFilter, OpenError, Store, StoreError};
 
-/// How many events are followed.
+/// The number of events shown.
 const EVENTS_MAX: usize = 24;
-/// How many deliveries are looked through for theirs: each has a handful, and a few more after a press.
+/// The number of recent deliveries that are searched. Each event has a handful, and a click adds a
+/// few.
 const DELIVERIES_MAX: usize = 400;
 
-/// The store, beside the relay that writes it.
+/// The store, which the relay writes at the same time.
 ///
-/// The page is to see within a moment what happens, so it is looked at several times a second: by two questions, and
-/// one more for whatever those show to be new.
+/// The page shows changes at once, so the store is polled several times a second. A poll makes two
+/// queries, and one more for each new item.
 pub(super) struct Journal {
     store: Store,
     known: Mutex<Known>,
 }
 
-/// What need not be asked again.
+/// Results that cannot change any more.
 #[derive(Default)]
 struct Known {
     events: HashMap<EventSeq, Arc<StoredEvent>>,
-    /// Of events whose images have come to an end.
+    /// The images of events whose images are all finished.
     images: HashMap<EventSeq, Vec<Image>>,
-    /// Beside each delivery as it was then.
+    /// The attempts of each delivery, with the delivery's state at that time.
     attempts: HashMap<DeliveryId, (Delivery, Vec<Attempt>)>,
 }
 
@@ -50,7 +51,7 @@ impl Journal {
         })
     }
 
-    /// The newest events, newest first, each with its way through the relay.
+    /// Returns the newest events, newest first, each with its steps.
     pub(super) async fn events(
         &self,
         config: &Config,
@@ -66,7 +67,7 @@ impl Journal {
             limit: DELIVERIES_MAX,
             ..DeliveryFilter::default()
         };
-        // The store has the newest first.
+        // The store returns the newest first.
         for delivery in self.store.deliveries(filter).await?.into_iter().rev() {
             let Some(row) = rows.iter().find(|row| row.seq == delivery.event) else {
                 continue;
@@ -78,7 +79,7 @@ impl Journal {
         let mut shown = Vec::new();
         for row in rows {
             let Some(stored) = self.stored(row.seq).await? else {
-                continue; // Removed since.
+                continue; // Removed meanwhile.
             };
             let images = self.images(row.seq).await?;
             let deliveries = deliveries.remove(&row.seq).unwrap_or_default();
@@ -128,12 +129,13 @@ impl Journal {
     }
 }
 
-/// Milliseconds since an event was received.
+/// Returns a function that gives the milliseconds since an event was received.
 fn since(received_at: Timestamp) -> impl Fn(Timestamp) -> i64 {
     move |at| at.as_millis() - received_at.as_millis()
 }
 
-/// An event with its way; nothing of what a press on the page led to, which its card shows.
+/// Returns an event with its steps. Effects of clicks on the page are left out because the card
+/// shows them.
 fn event_json(
     stored: &StoredEvent,
     images: &[Image],
@@ -165,7 +167,7 @@ fn event_json(
     }))
 }
 
-/// What an event says, in short.
+/// Returns a short description of an event.
 fn said(event: &Event) -> Value {
     match &event.content {
         Content::Created(feedback) => json!({

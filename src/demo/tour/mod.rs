@@ -1,9 +1,10 @@
-//! The tour: the whole relay on this machine, without an account anywhere.
+//! The tour: the whole relay on this machine without any account.
 //!
-//! A throw-away folder holds the relay's `relay.toml`, its secrets and its store. Stand-ins for Feishu and Slack
-//! and a receiver of webhooks ([`world`]) run beside the relay, which knows nothing of the tour: events come to it over
-//! HTTP, signed and encrypted, and it sends as it always does. The script lets things happen; the page shows what the
-//! stand-ins hold and what the relay's store says, and hands on what its visitor does.
+//! A temporary folder holds the relay's `relay.toml`, its secrets and its store. Fakes of Feishu
+//! and Slack and a webhook receiver ([`world`]) run beside the relay, which does not know about the
+//! tour. It receives events over HTTP, signed and encrypted, and sends as usual. A script creates
+//! events. The page shows the state of the fakes and of the relay's store, and forwards the
+//! visitor's actions.
 
 mod acts;
 mod board;
@@ -32,7 +33,7 @@ use self::world::World;
 use super::Server;
 use crate::tasks::Tasks;
 
-/// The configuration of the tour's relay, with places for what is known at its start.
+/// The configuration of the tour's relay, with placeholders for values known at startup.
 const CONFIG: &str = include_str!("relay.toml");
 /// The events of its `[[tests]]`.
 const EVENTS: &[(&str, &str)] = &[
@@ -45,56 +46,56 @@ const EVENTS: &[(&str, &str)] = &[
         include_str!("../../../tests/events/suggestion.json"),
     ),
 ];
-/// How long what is in hand may take at the end.
+/// How long current work may take at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A tour cannot begin. Each says what was being done.
+/// Why a tour cannot start. Each text names the failed step.
 #[derive(Debug, thiserror::Error)]
 pub enum TourError {
-    /// There is no place for its files.
-    #[error("cannot make a temporary folder: {0}")]
+    /// The folder for its files cannot be created.
+    #[error("failed to create a temporary folder: {0}")]
     Folder(io::Error),
-    /// The stand-ins cannot be started.
-    #[error("cannot start the stand-ins for Feishu and Slack: {0}")]
+    /// The fakes cannot be started.
+    #[error("failed to start the stand-ins for Feishu and Slack: {0}")]
     StandIns(io::Error),
-    /// Its relay.toml is refused.
-    #[error("cannot use the demo's configuration: {0}")]
+    /// Its relay.toml is not valid.
+    #[error("failed to load the demo's configuration: {0}")]
     Settings(io::Error),
-    /// The page's port cannot be had.
+    /// The page's port cannot be opened.
     #[error(
-        "cannot serve the page on port {port}: {source}; choose another with --port, or 0 for any"
+        "failed to serve the page on port {port}: {source}; choose another with --port, or 0 for any"
     )]
     Page {
-        /// Which.
+        /// The requested port.
         port: u16,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// A tour that can begin. Dropping it ends it and removes its folder.
+/// A prepared tour. Dropping it ends it and removes its folder.
 pub struct Tour {
     page: Server,
-    /// What the page's address has and nobody can guess.
+    /// The secret part of the page's address.
     key: String,
     board: Arc<Board>,
     tasks: Tasks,
     runtime: Option<Runtime>,
-    // Dropped last.
+    // Declared last, so it is dropped last.
     folder: Folder,
 }
 
-/// Where the page is to be.
+/// The port of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PagePort {
-    /// Here, else on any port that is free.
+    /// This port if it is free, else any free port.
     Rather(u16),
-    /// Here and nowhere else; 0 is the system's choice.
+    /// This port only; 0 lets the system choose.
     Only(u16),
 }
 
 impl Tour {
-    /// Makes the folder, starts the stand-ins and serves the page.
+    /// Creates the folder, starts the fakes and serves the page.
     pub fn prepare(port: PagePort) -> Result<Self, TourError> {
         let folder = Folder::make().map_err(TourError::Folder)?;
         let runtime = Runtime::new().map_err(TourError::StandIns)?;
@@ -116,22 +117,22 @@ impl Tour {
         })
     }
 
-    /// The page's URL.
+    /// Returns the page's URL.
     pub fn page(&self) -> String {
         format!("{}/{}/", self.page.url(), self.key)
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The configuration of its relay.
+    /// Returns the path of the relay's configuration.
     pub fn config(&self) -> &Path {
         self.board.settings.file()
     }
 
-    /// Lets it begin: its relay listens here.
+    /// Starts the tour with a relay that listens at this address.
     pub fn begin(&self, relay: SocketAddr) {
         let Some(runtime) = &self.runtime else { return };
         self.board.world.connect(format!("http://{relay}"));
@@ -140,7 +141,7 @@ impl Tour {
         let (world, pause) = (Arc::clone(&self.board.world), Arc::clone(&self.board.pause));
         self.tasks.spawn("board", Arc::clone(&self.board).run());
         self.tasks.spawn("echo", script::echo(Arc::clone(&world)));
-        // It comes to rest by itself.
+        // The script ends by itself.
         drop(self.tasks.spawn_brief(script::run(world, pause)));
     }
 }
@@ -184,7 +185,7 @@ fn configure(folder: &Folder, world: &World) -> io::Result<Settings> {
     Settings::open(folder.file("relay.toml"))
 }
 
-/// A port for the relay, whose links must hold it before it listens.
+/// Returns a free port for the relay. Its links contain the port before it listens.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_is_taken_is_named_or_left_for_another_and_nothing_stays() {
+    fn occupied_port_is_reported_or_replaced() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = Tour::prepare(PagePort::Only(port))

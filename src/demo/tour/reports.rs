@@ -1,4 +1,4 @@
-//! What the demo's people report, and the events that Feishu makes of it.
+//! The reports of the demo's users, and the events that Feishu creates for them.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use crate::feishu::CREATED;
 use crate::model::{FaultKind, FeedbackKind, SourceKind, Timestamp};
 
-/// The app that is reported about.
+/// The app of the reports.
 pub(super) const APP_ID: &str = "cli_9f5343c580712544";
-/// Feishu's feedback times are those of China.
+/// Feishu's feedback times use China's time zone.
 const ZONE: jiff::tz::Offset = jiff::tz::offset(8);
 
-/// What somebody reports.
+/// A report.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
-    /// What went wrong; `None`: it is a suggestion.
+    /// The fault; `None` for a suggestion.
     pub(super) fault: Option<FaultKind>,
     pub(super) source: SourceKind,
     pub(super) description: String,
@@ -24,7 +24,7 @@ pub(super) struct Report {
     pub(super) pictures: Vec<Bytes>,
 }
 
-/// An event, and its id.
+/// An event and its id.
 #[derive(Clone, Debug)]
 pub(super) struct Made {
     pub(super) id: String,
@@ -32,7 +32,7 @@ pub(super) struct Made {
 }
 
 impl Report {
-    /// The event that Feishu makes of it, with its images at these URLs.
+    /// Returns the event that Feishu creates, with its images at these URLs.
     pub(super) fn event(&self, now: Timestamp, images: &[String]) -> Made {
         let id = format!("{:032x}", fastrand::u128(..));
         let feedback_id = format!("70578880{:011}", fastrand::u64(..100_000_000_000));
@@ -70,7 +70,7 @@ impl Report {
     }
 }
 
-/// As the platform writes times.
+/// Returns a time in the platform's format.
 fn local(at: Timestamp) -> String {
     let at = at.to_jiff().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     ZONE.to_datetime(at)
@@ -78,7 +78,7 @@ fn local(at: Timestamp) -> String {
         .to_string()
 }
 
-/// The images that people send along. `pictures/draw` made them.
+/// The images of the reports, drawn by `pictures/draw`.
 pub(super) mod pictures {
     pub(in super::super) const CART: &[u8] = include_bytes!("pictures/cart.png");
     pub(super) const BLANK: &[u8] = include_bytes!("pictures/blank.png");
@@ -87,7 +87,7 @@ pub(super) mod pictures {
     pub(super) const SLOW: &[u8] = include_bytes!("pictures/slow.png");
 }
 
-/// A report of the demo's own, before it is one.
+/// A report of the demo's own, as constants.
 struct Told {
     fault: Option<FaultKind>,
     source: SourceKind,
@@ -101,7 +101,7 @@ struct Told {
 const HANGZHOU: &str = "杭州云帆科技";
 const RIVERSIDE: &str = "Riverside Retail Ltd";
 
-/// In the order in which they arrive; later on the last ones come again.
+/// The reports in order; after the end the later ones are repeated.
 const TOLD: &[Told] = &[
     Told {
         fault: Some(FaultKind::WHITE_SCREEN),
@@ -168,12 +168,12 @@ const TOLD: &[Told] = &[
     },
 ];
 
-/// How many of them are told before they come again.
+/// The number of reports before they are repeated.
 pub(super) const COUNT: usize = TOLD.len();
-/// From here on they come again.
+/// The index from which they are repeated.
 pub(super) const AGAIN_FROM: usize = 2;
 
-/// One of the demo's own reports.
+/// Returns one of the demo's own reports.
 pub(super) fn told(index: usize) -> Report {
     let told = &TOLD[index % COUNT];
     Report {
@@ -198,7 +198,7 @@ mod tests {
     use crate::model::{AppName, Content};
 
     #[test]
-    fn what_is_told_reads_as_it_was_told() {
+    fn reports_are_parsed_as_written() {
         let zone = jiff::tz::TimeZone::fixed(ZONE);
         let now = Timestamp::from_millis(1_772_302_211_000);
         for index in 0..COUNT {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_reports_in_both_languages_of_each_kind_and_images_that_are_some() {
+    fn reports_cover_both_languages_kinds_and_images() {
         let all: Vec<Report> = (0..COUNT).map(told).collect();
         for fault in [true, false] {
             let chinese = |report: &Report| report.description.chars().any(|c| c >= '\u{4e00}');

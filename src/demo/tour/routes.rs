@@ -1,17 +1,18 @@
-//! The page, and what it asks for.
+//! The demo's page and its API.
 //!
-//! | path | is |
+//! | path | content |
 //! | --- | --- |
 //! | `GET /`, `/page.css`, … | the page |
-//! | `GET /api/state` | everything it shows |
-//! | `GET /api/live` | the same whenever it changes: server-sent events |
-//! | `GET /api/pictures/{platform}/{key}` | an image as a platform keeps it |
-//! | `GET /api/config`, `POST` | `relay.toml`, and a new one |
-//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | what a visitor does |
+//! | `GET /api/state` | the whole state of the page |
+//! | `GET /api/live` | the state after each change, as server-sent events |
+//! | `GET /api/pictures/{platform}/{key}` | an image stored by a platform |
+//! | `GET /api/config`, `POST` | reads and replaces `relay.toml` |
+//! | `POST /api/report`, `/api/press`, `/api/condition`, `/api/pause` | the visitor's actions |
 //!
-//! All of it is below a key that only the page's address has: whoever else works on this machine could write files
-//! by a rule otherwise. It is for the browser of this machine alone: requests for another host are refused (a name that
-//! somebody points here), and what changes something must be JSON, which no other site's page can send.
+//! All paths are below a key that only the page's address contains, because other users of this machine could
+//! otherwise write files through a rule. The server is only for the browser of this machine: requests for another host
+//! name are refused, because somebody could point a name here. Requests that change something must be JSON, which no
+//! other site's page can send.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use super::board::Board;
 /// The largest request: an image of 6 MB in base64, and some text.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024 + 64 * 1024;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// Allows only resources of this server, no inline code, and no frames.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -94,7 +95,7 @@ pub(super) fn routes(board: Arc<Board>, key: &str) -> Router {
         .with_state(board)
 }
 
-/// Refuses what does not come from a page of ours, and says what pages of ours may do.
+/// Refuses requests that do not come from the demo's page, and adds the page's security policy.
 async fn guard(request: Request, next: Next) -> Response {
     let mut answer = match admitted(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -139,7 +140,7 @@ async fn state(State(board): State<Arc<Board>>) -> Response {
 async fn live(
     State(board): State<Arc<Board>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    // What there is goes out at once, and then whatever it becomes.
+    // Sends the current state at once, then each new state.
     let states = stream::unfold((board.watch(), true), |(mut shown, first)| async move {
         if !first || shown.borrow().is_empty() {
             shown.changed().await.ok()?;
@@ -162,7 +163,7 @@ async fn picture(
     let Some(bytes) = bytes else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Images are what visitors send, too: only what a browser can do nothing with but draw it.
+    // Visitors upload images too, so only types that a browser merely draws are served.
     match infer::get(&bytes).map(|kind| kind.mime_type()) {
         Some(media_type) if media_type.starts_with("image/") && !media_type.contains("svg") => {
             ([(header::CONTENT_TYPE, media_type)], bytes).into_response()
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_host_and_another_site_s_forms_are_refused() {
+    fn foreign_hosts_and_forms_are_refused() {
         let asked = |method: Method, host: &str, media_type: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());

@@ -1,4 +1,5 @@
-//! What happens by itself: an opening that shows one thing after another, and then a report now and again.
+//! The demo's script: an opening that shows one feature after another, then a report from time to
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,18 +12,18 @@ use super::chats::{Chat, Condition};
 use super::reports::{AGAIN_FROM, COUNT, told};
 use super::world::World;
 
-/// Something that happens.
+/// A step of the script.
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    /// The next report arrives.
+    /// Sends the next report.
     Report,
-    /// The first event is pushed once more.
+    /// Pushes the first event again.
     Repeat,
-    /// A place answers so from now on.
+    /// Changes how a chat responds.
     Turns(Chat, Condition),
 }
 
-/// The opening: after how many milliseconds what happens.
+/// The opening: the delay in milliseconds before each step.
 const OPENING: &[(u64, Act)] = &[
     (0, Act::Report),
     (3500, Act::Report),
@@ -33,14 +34,14 @@ const OPENING: &[(u64, Act)] = &[
     (8000, Act::Turns(Chat::Slack, Condition::Works)),
     (5000, Act::Report),
 ];
-/// How often there is a report after the opening.
+/// The time between reports after the opening.
 const EVERY: Duration = Duration::from_secs(25);
-/// A demo that is left alone comes to rest.
+/// The number of reports after which the script stops.
 const REPORTS_MAX: usize = 100;
-/// How soon it is seen that the visitor wants quiet, or no more of it.
+/// The time between two checks whether the visitor paused or ended the demo.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Whether nothing is to happen by itself for now.
+/// Whether the script is paused.
 #[derive(Debug, Default)]
 pub(super) struct Pause(AtomicBool);
 
@@ -60,7 +61,7 @@ impl Pause {
     }
 }
 
-/// Lets it happen.
+/// Runs the script.
 pub(super) async fn run(world: Arc<World>, pause: Arc<Pause>) {
     let mut first: Option<Value> = None;
     let mut next = 0;
@@ -89,7 +90,7 @@ pub(super) async fn run(world: Arc<World>, pause: Arc<Pause>) {
     }
 }
 
-/// The report that is told as number `next`: each once, then the later ones over and over.
+/// Returns the index of report number `next`: first each once, then the later ones repeatedly.
 fn which(next: usize) -> usize {
     if next < COUNT {
         return next;
@@ -97,7 +98,7 @@ fn which(next: usize) -> usize {
     AGAIN_FROM + (next - COUNT) % (COUNT - AGAIN_FROM)
 }
 
-/// Tells the relay what changed in Feishu, soon after it did.
+/// Sends status changes in Feishu to the relay, soon after they happen.
 pub(super) async fn echo(world: Arc<World>) {
     loop {
         sleep(LOOK_EVERY).await;
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_broken_is_mended_and_the_reports_come_in_their_order() {
+    fn script_restores_chats_and_keeps_report_order() {
         let mut broken = OPENING.iter().filter_map(|(_, act)| match act {
             Act::Turns(chat, condition) => Some((chat, condition)),
             Act::Report | Act::Repeat => None,

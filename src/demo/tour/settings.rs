@@ -1,4 +1,4 @@
-//! The relay's `relay.toml`: read when it changes, whoever changed it, and the relay told to do the same.
+//! The relay's `relay.toml`: reloaded whenever the page or an editor changes it, also by the relay.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,31 +11,31 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::config::{self, Config};
 use crate::model::Current;
 
-/// See the module.
+/// The configuration file of the demo.
 #[derive(Debug)]
 pub(super) struct Settings {
     file: PathBuf,
     read: Mutex<Read>,
-    /// What the relay has in force.
+    /// The relay's active configuration.
     config: Current<Config>,
-    /// Whether there is a relay that heeds a SIGHUP; before there is, one would end the process.
+    /// Whether a relay handles SIGHUP; before that, the signal would end the process.
     heeded: AtomicBool,
 }
 
-/// The file as it was read last.
+/// The file as last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) text: String,
-    /// What `check` says of it, empty if nothing.
+    /// The output of `check`; empty if there are no findings.
     pub(super) report: String,
-    /// Whether it is what the relay has in force; otherwise that is an older one.
+    /// Whether the relay uses this version; otherwise it uses an older one.
     pub(super) in_force: bool,
-    /// How often it was read.
+    /// How often the file was read.
     pub(super) version: u64,
 }
 
 impl Settings {
-    /// Reads the file, which must be good.
+    /// Reads the file, which must be valid.
     pub(super) fn open(file: PathBuf) -> io::Result<Self> {
         let text = std::fs::read_to_string(&file)?;
         let mut loaded = config::load(&file, &BTreeMap::new());
@@ -55,41 +55,41 @@ impl Settings {
         })
     }
 
-    /// From now on there is a relay to be told.
+    /// Marks the relay as running, so that changes are signalled to it.
     pub(super) fn connect(&self) {
         self.heeded.store(true, Ordering::SeqCst);
     }
 
-    /// The configuration in force.
+    /// Returns the active configuration.
     pub(super) fn config(&self) -> Current<Config> {
         self.config.clone()
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The file as it was read last.
+    /// Returns the file as last read.
     pub(super) fn read(&self) -> Read {
         self.lock().clone()
     }
 
-    /// Writes the file, and has the relay read it.
+    /// Writes the file and signals the relay to reload.
     pub(super) fn save(&self, text: &str) -> io::Result<Read> {
         std::fs::write(&self.file, text)?;
         self.look()?;
         Ok(self.read())
     }
 
-    /// Looks whether the file was changed, and if so has the relay read it.
+    /// Signals the relay to reload if the file has changed.
     pub(super) fn look(&self) -> io::Result<()> {
         let text = std::fs::read_to_string(&self.file)?;
         let mut read = self.lock();
         if text == read.text {
             return Ok(());
         }
-        // As a relay does at a SIGHUP: all or nothing.
+        // Like a relay at SIGHUP: either all changes apply or none.
         let mut loaded = config::load(&self.file, &BTreeMap::new());
         let config = loaded.config.take();
         *read = Read {
@@ -122,7 +122,7 @@ mod tests {
                         [[rules]]\nname = \"all\"\nsend_to = \"here\"\n";
 
     #[test]
-    fn what_is_wrong_is_named_and_the_old_configuration_stays() {
+    fn invalid_configuration_is_reported_and_old_one_stays() {
         let folder = Folder::make().unwrap();
         folder.write("token", "x").unwrap();
         folder.write("relay.toml", GOOD).unwrap();
@@ -136,7 +136,7 @@ mod tests {
             "{saved:?}"
         );
         assert_eq!((rules(), saved.version), (1, 2));
-        // Somebody's editor.
+        // Simulates a change by an editor.
         let more = format!("{GOOD}[[rules]]\nname = \"more\"\nsend_to = []\n");
         folder.write("relay.toml", &more).unwrap();
         settings.look().unwrap();

@@ -1,4 +1,4 @@
-//! The stand-ins together, and what people do with them: report, press buttons, break things.
+//! All fakes together, and people's actions on them: reports, clicks, failures.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,22 +18,22 @@ use crate::demo::{FakeFeishu, FakeReceiver, FakeSlack, PressError, feishu, slack
 use crate::model::{Clock, Secret, SystemClock, Timestamp};
 use crate::net::{Answer, HttpClient};
 
-/// How long Feishu's URLs of images last: "图片 URL，有效期为 3 天".
+/// How long Feishu's image URLs are valid: "图片 URL，有效期为 3 天".
 const PICTURES_LAST: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// Who presses buttons on the page.
+/// The person who clicks on the page.
 const YOU: (&str, &str) = ("ou_you", "U0VISITOR");
 
-/// An event on its way to the relay, and what it was answered.
+/// An event pushed to the relay, and the response.
 #[derive(Clone, Debug)]
 pub(super) struct Push {
     pub(super) pushed_at: Timestamp,
     pub(super) took: Duration,
-    /// `None`: no answer came.
+    /// `None` if there was no response.
     pub(super) status: Option<u16>,
 }
 
-/// See the module.
+/// All fakes of the demo.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) feishu: FakeFeishu,
@@ -41,16 +41,16 @@ pub(super) struct World {
     pub(super) receiver: FakeReceiver,
     http: HttpClient,
     keys: EventKeys,
-    /// Where the relay is, once it listens.
+    /// The relay's URL, once it listens.
     relay: SetOnce<String>,
     pushes: Mutex<BTreeMap<String, Vec<Push>>>,
-    /// Where the images of each event are, in order.
+    /// The image URLs of each event, in order.
     pictures: Mutex<BTreeMap<String, Vec<String>>>,
     conditions: Mutex<BTreeMap<Chat, Condition>>,
 }
 
 impl World {
-    /// Starts the stand-ins. Their secrets, and the addresses that are secrets, go into the folder.
+    /// Starts the fakes. Their secrets and secret addresses are written to the folder.
     pub(super) async fn start(folder: &Folder) -> io::Result<Self> {
         let secret = |name: &str, value: String| -> io::Result<Secret> {
             folder.write(&format!("secrets/{name}"), &value)?;
@@ -77,7 +77,7 @@ impl World {
         let slack = FakeSlack::start(Workspace::new(&token, &signing, CHANNEL)).await?;
         secret("slack_token", token)?;
         secret("slack_signing_secret", signing)?;
-        // 32 letters are base64 of 24 bytes, the least that the specification takes.
+        // 32 letters are base64 of 24 bytes, the minimum of the specification.
         let key = secret("warehouse_secret", format!("whsec_{}", random()))?;
         Ok(Self {
             feishu,
@@ -92,17 +92,17 @@ impl World {
         })
     }
 
-    /// From now on there is a relay at this URL. Only the first call counts.
+    /// Sets the relay's URL. Only the first call has an effect.
     pub(super) fn connect(&self, relay: String) {
-        self.relay.set(relay).ok(); // it is there already
+        self.relay.set(relay).ok(); // it may be set already
     }
 
-    /// Where the app's events go, as soon as there is a relay.
+    /// Returns the URL for the app's events, after waiting for the relay.
     async fn events_url(&self) -> Secret {
         Secret::new(format!("{}/apps/shop/events", self.relay.wait().await))
     }
 
-    /// Somebody reports: Feishu keeps the images, lists the feedback and pushes the event.
+    /// Makes a report: Feishu stores the images, lists the feedback and pushes the event.
     pub(super) async fn report(&self, report: &Report) -> Made {
         let host =
             |bytes: &axum::body::Bytes| self.feishu.host_picture(bytes.clone(), PICTURES_LAST);
@@ -116,7 +116,7 @@ impl World {
         made
     }
 
-    /// Pushes an event, as often as it is called.
+    /// Pushes an event, once per call.
     pub(super) async fn push(&self, event: &Value) {
         let id = event["header"]["event_id"].as_str().unwrap_or_default();
         let url = self.events_url().await;
@@ -136,14 +136,14 @@ impl World {
             .push(push);
     }
 
-    /// Tells the relay of statuses that changed, as Feishu does.
+    /// Sends status changes to the relay, as Feishu does.
     pub(super) async fn push_updates(&self) {
         for event in self.feishu.take_feedback_updates() {
             self.push(&event).await;
         }
     }
 
-    /// Presses a button on the page's behalf; what the relay answers.
+    /// Clicks a button for the page and returns the relay's response.
     pub(super) async fn press(
         &self,
         chat: Chat,
@@ -183,7 +183,7 @@ impl World {
         lock(&self.pushes).get(event).cloned().unwrap_or_default()
     }
 
-    /// When the image of this place was fetched.
+    /// Returns when the image at this position was fetched.
     pub(super) fn fetched_at(&self, event: &str, ordinal: usize) -> Option<Timestamp> {
         let pictures = lock(&self.pictures);
         let url = pictures.get(event)?.get(ordinal)?;
@@ -203,7 +203,7 @@ impl World {
     }
 }
 
-/// 32 letters that nobody guesses.
+/// Returns 32 random letters.
 fn random() -> String {
     format!("{:032x}", fastrand::u128(..))
 }

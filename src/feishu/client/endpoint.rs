@@ -1,8 +1,10 @@
-//! Where a long connection is to be made: asked for each time, for an address is good for one.
+//! The address of a long connection. It is requested before each connection because an address is
+//! valid once.
 //!
-//! Sources: `ws/const.go` and `ws/client_session.go` of the platform's Go SDK, `ws/client.py` of its
-//! Python SDK; 1000040351 from `chenhg5/cc-connect#182`. The SDKs give up over most of these codes. We
-//! never do: an operator mends the app in the console and expects the relay to notice.
+//! Sources: `ws/const.go` and `ws/client_session.go` of the platform's Go SDK, `ws/client.py` of
+//! its Python SDK; 1000040351 from `chenhg5/cc-connect#182`. The SDKs give up on most of these
+//! codes. The relay never does: an operator who repairs the app in the console expects the relay to
+//! reconnect.
 
 use std::time::Duration;
 
@@ -19,57 +21,58 @@ use crate::net::{
 };
 
 const ENDPOINT_PATH: &str = "/callback/ws/endpoint";
-/// How long asking for an address may take. A client without a limit was deaf for 3.5 days
-/// (`oapi-sdk-python#169`).
+/// The time limit of the request for an address. A client without a limit received nothing for 3.5
+/// days (`oapi-sdk-python#169`).
 const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long opening the connection may take.
+/// The time limit of opening the connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a connection is to be made, once.
+/// The address of a long connection, valid once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address, which holds the key to it.
+    /// The address, which contains the key of the connection.
     url: Secret,
-    /// What goes into our frames.
+    /// The service id for the frames that the relay sends.
     pub service: i32,
-    /// The platform's id of the connection, for logs; empty if it gives none.
+    /// The platform's id of the connection, for logs. Empty if the platform gives none.
     pub device: String,
 }
 
-/// What no hurry mends.
+/// Why the platform refuses a connection. Fast retries do not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The id or the secret, or the app itself.
+    /// The id, the secret or the app itself is not accepted.
     Credentials,
-    /// The app is Feishu's and we asked Lark, or the reverse.
+    /// The app belongs to Feishu and Lark was asked, or the reverse.
     Domain,
-    /// There are fifty already; another process may be leaving.
+    /// The app has 50 connections already; another process may be about to end one.
     TooMany,
-    /// Something else that the platform holds against us.
+    /// Any other refusal.
     Other,
 }
 
-/// There is no connection. Each reason is fit for a log.
+/// Why there is no connection. The reasons are safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoConnection {
-    /// The platform could not be reached, or was not well.
+    /// The platform could not be reached, or failed.
     #[error("{reason}")]
     Unreachable {
         /// What happened.
         reason: String,
     },
-    /// The platform refused it.
+    /// The platform refused the connection.
     #[error("{reason}")]
     Refused {
-        /// What kind of trouble.
+        /// The kind of refusal.
         refusal: Refusal,
-        /// What to do.
+        /// What the operator must do.
         reason: String,
     },
 }
 
 impl FeishuClient {
-    /// Asks where to connect. What the answer says of how to keep the connection goes into `settings`.
+    /// Requests the address of a connection. Stores the connection settings of the response in
+    /// `settings`.
     pub async fn endpoint(&self, settings: &mut LinkSettings) -> Result<Endpoint, NoConnection> {
         let inner = &self.0;
         let answer = inner.ask_endpoint().await?;
@@ -82,7 +85,8 @@ impl FeishuClient {
         opened.await.map_err(|error| match error {
             OpenError::Net(error) => self.0.unreachable("connecting", &error.to_string()),
             OpenError::Refused { status, headers } => {
-                // The address holds the key to the connection.
+                // Headers are read one by one because the address contains the key of the
+                // connection.
                 let msg = headers.iter().find(|(name, _)| name == "handshake-msg");
                 let msg = msg.map_or("", |(_, msg)| msg.as_str());
                 let msg = Redactor::new([&endpoint.url], [], []).clean(msg);
@@ -132,7 +136,7 @@ impl Inner {
                 self.refused(Refusal::Other, &format!("{error}; check `base_url`"))
             }
             NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
-                self.unreachable("asking where to connect", &error.to_string())
+                self.unreachable("requesting the connection address", &error.to_string())
             }
         })
     }
@@ -155,13 +159,13 @@ impl Inner {
         }
         let url = data.and_then(|data| data.url);
         url.and_then(|url| self.place(&url)).ok_or_else(|| {
-            let what = format!("the answer names no address to connect to{log_id}");
-            self.unreachable("asking where to connect", &what)
+            let what = format!("the response has no address to connect to{log_id}");
+            self.unreachable("requesting the connection address", &what)
         })
     }
 
-    /// Takes an address apart; `None` if it is none, or would send the key to it unencrypted where
-    /// the API itself is asked by https.
+    /// Parses an address. Returns `None` if it is invalid. It also returns `None` if the address is
+    /// unencrypted while the API uses https, because the key would be sent in the clear.
     fn place(&self, url: &str) -> Option<Endpoint> {
         let parsed = Url::parse(url).ok()?;
         let encrypted = parsed.scheme() == "wss";
@@ -188,16 +192,16 @@ impl Inner {
         })
     }
 
-    /// An answer that is not the platform's own.
+    /// Judges a response that is not in the platform's format.
     fn no_envelope(&self, status: u16, log_id: &str) -> NoConnection {
         let what = format!("HTTP {status}{log_id}");
         match status {
             300..=399 | 404 => self.refused(Refusal::Other, &format!("{what}; check `base_url`")),
-            _ => self.unreachable("asking where to connect", &what),
+            _ => self.unreachable("requesting the connection address", &what),
         }
     }
 
-    /// What the platform's codes mean, for the address and for the connection.
+    /// Returns the failure for a platform code, of the address or of the connection.
     fn by_connection_code(&self, code: i64, msg: &str, log_id: &str) -> NoConnection {
         let meaning = codes::of_a_connection(code, msg);
         let refusal = match meaning.class {
@@ -215,11 +219,11 @@ impl Inner {
         let what = format!("code {code}: {says}{}{log_id}", self.quoted(msg));
         match refusal {
             Some(refusal) => self.refused(refusal, &what),
-            None => self.unreachable("asking where to connect", &what),
+            None => self.unreachable("requesting the connection address", &what),
         }
     }
 
-    /// Says which platform to set instead.
+    /// Returns the advice which platform to set.
     fn wrong_domain(&self) -> &'static str {
         if self.base_url.contains("larksuite") {
             "this app is not Lark's; set `platform = \"feishu\"`"
@@ -230,8 +234,9 @@ impl Inner {
         }
     }
 
-    /// What an upgrade that was refused says. Source: `_parse_ws_conn_exception` of the Python SDK: 403,
-    /// and 514 with 1000040350, are the client's fault; all else is worth another address.
+    /// Returns the failure for a rejected upgrade. Source: `_parse_ws_conn_exception` of the Python
+    /// SDK. 403, and 514 with 1000040350, are the client's fault; after any other status a new
+    /// address is worth a try.
     fn refused_upgrade(
         &self,
         status: u16,
@@ -254,7 +259,7 @@ impl Inner {
         self.unreachable("connecting", &format!("{what}{}", self.quoted(msg)))
     }
 
-    /// The platform's words, which say what to do. Nothing that a reporter typed went there.
+    /// Quotes the platform's message, which says what to do. It contains no text of a reporter.
     fn quoted(&self, msg: &str) -> String {
         whole_quote(&self.redactor.clean(msg))
             .map_or_else(String::new, |quote| format!("; it says \"{quote}\""))

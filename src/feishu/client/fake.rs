@@ -1,4 +1,4 @@
-//! A platform on a loopback socket that answers what it is told to, and remembers what it got.
+//! A fake platform on a loopback socket. It sends the configured replies and records the requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,51 +6,52 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::net::HttpClient;
 
-/// One client for all tests: making one reads the machine's certificates, which takes a while.
+/// Returns one client for all tests, because creating one reads the machine's certificates, which
+/// is slow.
 pub(crate) fn http() -> HttpClient {
     static HTTP: LazyLock<HttpClient> = LazyLock::new(|| HttpClient::trusted(None).unwrap());
     HTTP.clone()
 }
 
-/// What the platform does with one connection.
+/// How the fake platform handles one connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Answers: status, headers, body.
+    /// Answers with a status, headers and a body.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Closes before it has read anything.
+    /// Closes before reading anything.
     CloseAtOnce,
     /// Reads the request and closes.
     CloseAfterRequest,
-    /// Reads the request and answers a part of what it promised.
+    /// Reads the request and sends only part of the promised body.
     CutShort,
-    /// Reads the request and says nothing.
+    /// Reads the request and sends nothing.
     Silent,
 }
 
 impl Reply {
-    /// An answer without headers of interest.
+    /// Returns an answer without special headers.
     pub(crate) fn of(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::Answer(status, Vec::new(), body.into())
     }
 
-    /// An answer with one header.
+    /// Returns an answer with one header.
     pub(crate) fn with(status: u16, name: &'static str, value: &str, body: &str) -> Self {
         Self::Answer(status, vec![(name, value.to_owned())], body.into())
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
-    /// The first line.
+    /// The request line.
     pub(crate) line: String,
-    /// Names in lower case.
+    /// Header names in lower case, with their values.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Got {
-    /// The header's value; panics if it is absent or there twice.
+    /// Returns the header's value. Panics if it is absent or repeated.
     pub(crate) fn header(&self, name: &str) -> &str {
         let mut values = self.headers.iter().filter(|(key, _)| key == name);
         let value = values.next().unwrap_or_else(|| panic!("no {name}"));
@@ -67,7 +68,7 @@ impl Got {
     }
 }
 
-/// See the module. The last reply is repeated.
+/// The fake platform. After the last reply, it repeats that reply.
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
@@ -78,7 +79,7 @@ impl Fake {
         Self::start_knowing_itself(|_| replies)
     }
 
-    /// The same for one whose replies name its own URL, which they are given.
+    /// Starts a fake platform whose replies contain its own URL, which `replies` receives.
     pub(crate) fn start_knowing_itself(replies: impl FnOnce(&str) -> Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,7 +103,7 @@ impl Fake {
         format!("http://{}{path}", self.address)
     }
 
-    /// What came so far.
+    /// Returns the requests received so far.
     pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
@@ -132,7 +133,7 @@ fn serve(mut stream: TcpStream, reply: &Reply, requests: &Mutex<Vec<Got>>) {
             }
         }
     };
-    // A client that has read enough hangs up; that is its right.
+    // A client that has read enough may close the connection, so a failed write is ignored.
     stream.write_all(&bytes).ok();
 }
 

@@ -1,4 +1,4 @@
-//! The feedback of an app: asked for page by page, and its state set. Sources: doc pages of
+//! The feedback of an app: lists it page by page and sets its status. Sources: doc pages of
 //! application-v6, and the models of the platform's SDKs (`list` and `patch_application_feedback`).
 
 use std::fmt::Write;
@@ -17,69 +17,71 @@ use crate::feishu::{App, CREATED, Envelope, Reading};
 use crate::model::{Private, Timestamp};
 use crate::net::{Answer, Body, Method};
 
-/// What both calls need.
+/// The scope that both calls need.
 pub const FEEDBACK_SCOPE: &str = "application:application.feedback.feedback_info";
 
 const FEEDBACKS_PATH: &str = "/open-apis/application/v6/applications";
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 const SET_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that the platform puts on a page.
+/// The largest page size that the platform allows.
 const PAGE_SIZE: u32 = 100;
-/// A hundred reports of 20 KB with twenty images each, every character escaped, are below this.
+/// The limit of a page in bytes. 100 reports of 20 KB with 20 images each, every character escaped,
+/// fit.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Neither call has a documented limit; five a second is what neighbouring ones allow.
+/// The pause between two calls. Neither call has a documented limit; related calls allow five a
+/// second.
 const SPACING: Duration = Duration::from_millis(200);
-/// The days a list is asked for, both included.
+/// The days of a list, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days {
-    /// The first.
+    /// The first day.
     pub from: Date,
-    /// The last.
+    /// The last day.
     pub to: Date,
 }
 
-/// Where the next page begins: passed back as it came.
+/// The platform's token of the next page, passed back unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken(String);
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedbackPage {
-    /// The feedback on it.
+    /// The feedback on the page.
     pub items: Vec<ListedFeedback>,
-    /// Items without an id, of which nothing can be made.
+    /// The number of items without an id, which cannot be used.
     pub unreadable: usize,
-    /// Where the next page begins, if there is one.
+    /// The token of the next page. `None` on the last page.
     pub next: Option<PageToken>,
 }
 
 /// One feedback of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFeedback {
-    /// Its id, all digits of it.
+    /// Its id with all digits.
     pub id: String,
     /// 0 unprocessed, 1 processed, 2 processing, 3 closed.
     pub status: Option<i64>,
-    /// When that last changed.
+    /// When the status last changed.
     pub updated_at: Option<Timestamp>,
-    /// Who changed it, by their open id.
+    /// The open id of the person who changed the status.
     pub operator: Option<Private>,
-    /// It in the shape of a created event without an event id, as the store keeps it. Its time of
-    /// creation is that of the feedback, for a list has no other.
+    /// The feedback as a created event without an event id, as the store keeps it. A list gives no
+    /// other time, so the event's creation time is that of the feedback.
     body: Private,
 }
 
 impl ListedFeedback {
-    /// Reads it as an event that `app` received. Its id is the feedback's.
+    /// Reads the feedback as an event that `app` received. The event's id is the feedback's id.
     pub fn into_reading(self, app: &App) -> Reading {
         Envelope { body: self.body }.into_event(app)
     }
 }
 
-/// A page did not come.
+/// Why a page could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// The page token is too old: the list is to be asked for from its beginning.
+    /// The page token has expired; list again from the first page.
     #[error("the page token has expired")]
     PageTokenExpired,
     /// The call failed.
@@ -88,8 +90,8 @@ pub enum ListError {
 }
 
 impl FeishuClient {
-    /// A page of the feedback that is about the app `about` (its `cli_…`), reported on `days`; the
-    /// first one, or the one a `token` leads to. Needs [`FEEDBACK_SCOPE`].
+    /// Lists one page of the feedback about the app `about` (its `cli_…`), reported on `days`.
+    /// Without a `token` this is the first page. Needs [`FEEDBACK_SCOPE`].
     pub async fn list_feedbacks(
         &self,
         about: &str,
@@ -117,10 +119,10 @@ impl FeishuClient {
             &self.0.app_id,
             &self.0.feedback_timezone,
         );
-        page.ok_or_else(|| self.0.retry("no list is in the answer").into())
+        page.ok_or_else(|| self.0.retry("the response has no list").into())
     }
 
-    /// Sets the state of a feedback in the name of the person who acted, by that person's open id.
+    /// Sets the status of a feedback in the name of the acting person, by that person's open id.
     /// `status` is 0 unprocessed, 1 processed, 2 processing, 3 closed. Needs [`FEEDBACK_SCOPE`].
     pub async fn set_feedback_status(
         &self,
@@ -149,12 +151,12 @@ impl FeishuClient {
         Ok(())
     }
 
-    /// The answer to a call that waited for its turn.
+    /// Makes a call after waiting for its turn.
     async fn feedback_call(&self, call: Call) -> Result<Answer, ApiError> {
         self.0.feedback_pace.turn().await;
         match self.call_up_to(call, PAGE_BYTES_MAX).await {
             Ok(answer) if answer.truncated => {
-                let what = format!("the answer has more than {PAGE_BYTES_MAX} bytes");
+                let what = format!("the response has more than {PAGE_BYTES_MAX} bytes");
                 Err(self.0.retry(&what))
             }
             Ok(answer) => Ok(answer),
@@ -163,7 +165,8 @@ impl FeishuClient {
         }
     }
 
-    /// The body of a success. Which scope is missing is known here, whatever the answer says.
+    /// Returns the body of a success. If a scope is missing, names it, because the response may
+    /// not.
     fn feedback_answer(&self, answer: Answer) -> Result<bytes::Bytes, ApiError> {
         let lacks_scope = |meaning: Meaning| meaning.class == Class::Stop(Cause::Scope);
         if reply::meaning(&answer).is_some_and(lacks_scope) {
@@ -174,14 +177,14 @@ impl FeishuClient {
         self.0.success(answer)
     }
 
-    /// An id as a segment of a path. The platform's are letters, digits and `_`; anything else could
-    /// lead elsewhere.
+    /// Encodes an id as a path segment. The platform's ids contain letters, digits and `_`; any
+    /// other character could change the path.
     fn segment<'a>(&self, id: &'a str) -> Result<&'a str, ApiError> {
         let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if !id.is_empty() && id.bytes().all(good) {
             return Ok(id);
         }
-        Err(self.0.rejected("an id cannot stand in a URL"))
+        Err(self.0.rejected("an id is not safe in a URL"))
     }
 }
 
@@ -198,12 +201,12 @@ fn list_query(days: Days, token: Option<&PageToken>) -> String {
     query.finish()
 }
 
-/// Spaces calls out. It counts by the monotonic clock.
+/// Spaces calls by the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<Option<Instant>>);
 
 impl Pace {
-    /// Waits until it is one's turn.
+    /// Waits until the next call is allowed.
     async fn turn(&self) {
         let at = {
             let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -216,7 +219,8 @@ impl Pace {
     }
 }
 
-/// `None` if the answer holds no list. An absent list is an empty one: the platform leaves out what is empty.
+/// Reads a page. Returns `None` if the response holds no list. An absent list is empty, because the
+/// platform leaves empty lists out.
 fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPage> {
     let [data] = json::members(text, ["data"]).ok()?;
     let names = ["feedback_list", "has_more", "page_token"];
@@ -228,7 +232,7 @@ fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPa
         .filter_map(|item| listed(item.get(), app_id, timezone))
         .collect();
     let next = match has_more.is_some_and(|more| more.get() == "true") {
-        // Without a token the rest is out of reach: this is no page of a list that can be gone through.
+        // Without a token the remaining pages cannot be reached, so the list is unusable.
         true => Some(PageToken(json::text(token)?)),
         false => None,
     };
@@ -239,15 +243,17 @@ fn read_page(text: &str, app_id: &str, timezone: &TimeZone) -> Option<FeedbackPa
     })
 }
 
-/// Members that an event has under the same name, or that say more than an event does. Who dealt with it is not
-/// among them: that is kept where the person can be erased without the reporter.
+/// The members of an item that the event keeps: those with the same name, and those that say more.
+/// The acting person is not among them: that id is stored separately, so it can be erased without
+/// the reporter.
 #[rustfmt::skip]
 const KEPT: [&str; 13] = [
     "app_id", "feedback_time", "tenant_name", "feedback_type", "fault_type", "fault_time", "source",
     "contact", "description", "images", "feedback_path", "status", "update_time",
 ];
 
-/// An item as a created event; `None` without an id, for nothing else could tell it from another.
+/// Converts an item to a created event. Returns `None` without an id, because nothing else
+/// identifies the feedback.
 fn listed(item: &str, app_id: &str, timezone: &TimeZone) -> Option<ListedFeedback> {
     let [id, user] = json::members(item, ["feedback_id", "user_id"]).ok()?;
     let id = json::text(id)?;
@@ -283,7 +289,7 @@ fn push(members: &mut String, name: &str, raw: &str) {
     write!(members, ",\"{name}\":{raw}").expect("writing to a String does not fail");
 }
 
-/// The flat id of a list as an event's object; an object stays as it is.
+/// Converts the flat user id of a list to an event's object; an object stays unchanged.
 fn user_ids(raw: Raw<'_>) -> Option<String> {
     let is_object = raw?.get().starts_with('{');
     match json::text(raw) {
@@ -292,7 +298,7 @@ fn user_ids(raw: Raw<'_>) -> Option<String> {
     }
 }
 
-/// A text as JSON.
+/// Returns a text as a JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

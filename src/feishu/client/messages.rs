@@ -1,5 +1,5 @@
-//! Messages of an app's own bot: the calls that make, answer, change and ring them, and what their
-//! answers say. Sources: doc "发送消息", "回复消息", "更新已发送的消息卡片", "发送应用内加急".
+//! Messages of an app's own bot: the calls that create, answer and update them or send urgent
+//! notifications, and their responses. Sources: doc "发送消息", "回复消息", "更新已发送的消息卡片", "发送应用内加急".
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::reply::scopes;
 use crate::feishu::codes::{self, Meaning};
 use crate::net::{Answer, Body, Method};
 
-/// The largest request with a card or a post. Source: doc "发送消息", "30 KB".
+/// The largest request with a card or a post, in bytes. Source: doc "发送消息", "30 KB".
 pub const MESSAGE_BYTES_MAX: usize = 30 * 1024;
 
 const PATH: &str = "/open-apis/im/v1/messages";
 
-/// Where a message of its own goes.
+/// The receiver of a new message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
     /// A chat, `oc_…`.
@@ -27,14 +27,14 @@ pub enum To {
 }
 
 impl To {
-    /// The id.
+    /// Returns the receiver's id.
     pub fn id(&self) -> &str {
         match self {
             Self::Chat(id) | Self::Person(id) => id,
         }
     }
 
-    /// What kind of id it is, in the API's word.
+    /// Returns the API's name for the kind of id.
     pub const fn id_type(&self) -> &'static str {
         match self {
             Self::Chat(_) => "chat_id",
@@ -43,7 +43,7 @@ impl To {
     }
 }
 
-/// How people are rung about a message (加急).
+/// How people are notified urgently about a message (加急).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgent {
     /// In the app.
@@ -55,7 +55,7 @@ pub enum Urgent {
 }
 
 impl Urgent {
-    /// The word that ends the call's path.
+    /// Returns the last part of the call's path.
     const fn key(self) -> &'static str {
         match self {
             Self::App => "urgent_app",
@@ -64,7 +64,7 @@ impl Urgent {
         }
     }
 
-    /// The permission that the app needs for it.
+    /// Returns the permission that the app needs.
     pub const fn scope(self) -> &'static str {
         match self {
             Self::App => "im:message.urgent",
@@ -74,17 +74,17 @@ impl Urgent {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// `interactive`, `post` or `text`.
     pub msg_type: String,
-    /// JSON, which goes as a string.
+    /// The content as JSON, which the API takes as a string.
     pub content: String,
 }
 
-/// Makes a message. The platform makes at most one of a `uuid` in an hour, and answers a repeat with the
-/// first one's id; at most 50 characters.
+/// Builds the call that creates a message. `uuid` has at most 50 characters. Within an hour the
+/// platform creates one message per `uuid`, and answers a repeat with the first message's id.
 pub fn create(to: &To, content: &Content, uuid: &str, timeout: Duration) -> Call {
     let body = json!({
         "receive_id": to.id(),
@@ -96,7 +96,8 @@ pub fn create(to: &To, content: &Content, uuid: &str, timeout: Duration) -> Call
     call(Method::Post, path, &body, timeout)
 }
 
-/// Answers the message `id` in its thread, and begins one if there is none. `uuid` as for [`create`].
+/// Builds the call that answers the message `id` in its thread, or starts a thread. `uuid` works as
+/// for [`create`].
 pub fn reply(id: &str, content: &Content, uuid: &str, timeout: Duration) -> Call {
     let body = json!({
         "msg_type": content.msg_type,
@@ -107,13 +108,14 @@ pub fn reply(id: &str, content: &Content, uuid: &str, timeout: Duration) -> Call
     call(Method::Post, path_of(id, "/reply"), &body, timeout)
 }
 
-/// Puts a whole new card in the place of the card `id`: for 14 days, 5 times a second at most.
+/// Builds the call that replaces the card `id`. The platform allows this for 14 days, at most 5
+/// times a second.
 pub fn update(id: &str, card: &str, timeout: Duration) -> Call {
     let body = json!({ "content": card });
     call(Method::Patch, path_of(id, ""), &body, timeout)
 }
 
-/// Rings `people`, open ids, about the message `id`.
+/// Builds the call that notifies `people` (open ids) urgently about the message `id`.
 pub fn ring(id: &str, how: Urgent, people: &[String], timeout: Duration) -> Call {
     let path = path_of(id, &format!("/{}?user_id_type=open_id", how.key()));
     call(
@@ -124,7 +126,7 @@ pub fn ring(id: &str, how: Urgent, people: &[String], timeout: Duration) -> Call
     )
 }
 
-/// Ids are opaque: whatever they hold, they are one part of the path.
+/// Returns the path of a message. The id is encoded as one segment because ids are opaque.
 fn path_of(id: &str, rest: &str) -> String {
     let id: String = byte_serialize(id.as_bytes()).collect();
     format!("{PATH}/{id}{rest}")
@@ -139,24 +141,25 @@ fn call(method: Method, path: String, body: &serde_json::Value, timeout: Duratio
     }
 }
 
-/// What an answer about a message says.
+/// The response to a message call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The platform's code; 0 is a success.
+    /// The platform's code; 0 is success.
     pub code: i64,
-    /// What the code means; of a success nothing.
+    /// The meaning of the code; no meaning for a success.
     pub meaning: Meaning,
-    /// The platform's words. They may repeat a reporter's: [`quote`](crate::net::quote) makes them fit to show.
+    /// The platform's message. It may repeat a reporter's text; [`quote`](crate::net::quote) makes
+    /// it safe to show.
     pub msg: String,
-    /// The permissions that the app lacks, if it says so.
+    /// The permissions that the app lacks, if the response names them.
     pub scopes: Option<String>,
-    /// The message that was made, or had been made.
+    /// The id of the message that this call or an earlier repeat created.
     pub message_id: Option<String>,
-    /// Its chat.
+    /// The message's chat.
     pub chat_id: Option<String>,
-    /// Its thread.
+    /// The message's thread.
     pub thread_id: Option<String>,
-    /// Of those that were to be rung, how many were not.
+    /// The number of people who could not be notified urgently.
     pub not_rung: usize,
 }
 
@@ -178,7 +181,7 @@ struct Data {
 }
 
 impl Said {
-    /// Reads an answer; `None` if it is not the platform's.
+    /// Reads a response. Returns `None` if it is not the platform's.
     pub fn of(answer: &Answer) -> Option<Self> {
         let envelope = match serde_json::from_slice(&answer.body) {
             Ok(envelope) => envelope,
@@ -201,8 +204,9 @@ impl Said {
     }
 }
 
-/// What the beginning of an answer says whose end was not read: it repeats the message, however long that is.
-/// Inside a text every quote has a backslash before it, so a name between plain quotes is a member's.
+/// Reads the start of a response that was cut off. A response repeats the message, which can be
+/// long. Inside a JSON string every quote is escaped, so a name between plain quotes is a member
+/// name.
 fn beginning(text: &str) -> Option<Envelope> {
     let id = |name| after(text, name)?.strip_prefix('"')?.split('"').next();
     let number = after(text, "code")?;
@@ -220,7 +224,7 @@ fn beginning(text: &str) -> Option<Envelope> {
     })
 }
 
-/// What follows the first member of this name.
+/// Returns the text after the first member with this name.
 fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("\"{name}\""))?;
     Some(rest.trim_start().strip_prefix(':')?.trim_start())
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calls_are_as_the_platform_documents_them() {
+    fn calls_match_platform_documentation() {
         let chat = To::Chat("oc_1".into());
         let made = create(&chat, &card(), "dlv_1", TIMEOUT);
         assert_eq!(
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_one_part_of_the_path() {
+    fn id_stays_one_path_segment() {
         let call = update("../auth?x=1#", "{}", TIMEOUT);
         assert_eq!(call.path, "/open-apis/im/v1/messages/..%2Fauth%3Fx%3D1%23");
     }
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_as_far_as_they_are_safe() {
+    fn responses_are_parsed_and_foreign_ones_refused() {
         let refused = said(
             r#"{"code":230099,"msg":"Failed to create card content, ext=ErrCode: 11310; ErrMsg: x; ErrorValue: words;"}"#,
         );
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_long_answer_is_enough() {
+    fn cut_off_response_is_parsed() {
         let text = r#"\"message_id\":\"om_typed\" 😀"#.repeat(9);
         let long = format!(
             r#"{{"code":0,"data":{{"body":{{"content":"{text}"}},"chat_id":"oc_1","upper_message_id":"om_0","message_id": "om_1","mentions":"{text}"#

@@ -1,4 +1,5 @@
-//! What an answer of the open API comes to, by [`codes`]; for those who know no more of the codes they get.
+//! Judges responses of the open API by [`codes`], for callers without knowledge of their own about
+//! the codes.
 
 use std::time::Duration;
 
@@ -23,24 +24,24 @@ impl Envelope {
     }
 }
 
-/// Whether an answer says that a new token may be taken. It comes with HTTP 200 as well as 400.
+/// Returns whether the response asks for a new token. The HTTP status can be 200 or 400.
 pub(super) fn token_refused(answer: &Answer) -> bool {
     Envelope::of(answer)
         .is_some_and(|envelope| codes::meaning(envelope.code, "").class == Class::Token)
 }
 
-/// What the platform's code means, if there is one that is no success.
+/// Returns the meaning of the platform's code. `None` for a success or without a code.
 pub(super) fn meaning(answer: &Answer) -> Option<Meaning> {
     let envelope = Envelope::of(answer)?;
     (envelope.code != 0).then(|| codes::meaning(envelope.code, &envelope.msg))
 }
 
-/// The platform's own code in an answer.
+/// Returns the platform's code of a response.
 pub(super) fn code(answer: &Answer) -> Option<i64> {
     Envelope::of(answer).map(|envelope| envelope.code)
 }
 
-/// How long the platform asks to wait: its gateway has a header of its own, in seconds.
+/// Returns the pause that the platform asks for. Its gateway sends a header of its own, in seconds.
 pub fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
     ["x-ogw-ratelimit-reset", "retry-after"]
         .iter()
@@ -67,7 +68,7 @@ impl Inner {
         format!("Feishu API as app {}: {what}", self.app)
     }
 
-    /// The body of an answer whose code says success.
+    /// Returns the body of a response whose code means success.
     pub(super) fn success(&self, answer: Answer) -> Result<Bytes, ApiError> {
         let Some(envelope) = Envelope::of(&answer) else {
             return Err(self.by_status(&answer));
@@ -80,7 +81,7 @@ impl Inner {
         }
     }
 
-    /// What a call without an answer came to. An upload that is repeated harms nobody.
+    /// Judges a call without a response. A repeated upload does no harm.
     pub(super) fn unanswered(&self, error: &NetError) -> ApiError {
         match error {
             NetError::Unsent(_) | NetError::Certificate(_) | NetError::Lost(_) => {
@@ -103,7 +104,7 @@ impl Inner {
             Class::SlowDown | Class::SlowDownBriefly => self.slow_down(&what, answer),
             _ if answer.status == 429 => self.slow_down(&what, answer),
             Class::Stop(_) => self.stop(&what),
-            // A token that is new and refused is worth a later try, as everything is that we do not know.
+            // A rejected new token is retried later, like every unknown failure.
             Class::Retry | Class::Token | Class::PageToken | Class::Unknown => self.retry(&what),
             Class::Form
             | Class::ImageKey
@@ -116,7 +117,7 @@ impl Inner {
     }
 
     fn slow_down(&self, what: &str, answer: &Answer) -> ApiError {
-        // Without a clock of the platform's a date tells nothing: it is past.
+        // Without the server's clock a date cannot be compared, so it counts as past.
         let now = answer.date().unwrap_or(Timestamp::from_millis(i64::MAX));
         ApiError::SlowDown {
             pause: pause(answer, now),
@@ -124,8 +125,8 @@ impl Inner {
         }
     }
 
-    /// What an answer means that is not the platform's, e.g. a gateway's page. It is about the address, and
-    /// after a while somebody must look at that.
+    /// Judges a response in a foreign format, e.g. a gateway's page. The cause is the address, so
+    /// after a while an operator must look at it.
     fn by_status(&self, answer: &Answer) -> ApiError {
         let status = answer.status;
         let says = |what: &str| format!("HTTP {status}{what}{}", log_id(answer));
@@ -140,7 +141,9 @@ impl Inner {
                     .redirect_host()
                     .filter(|_| (300..=399).contains(&status));
                 let to = to.map_or_else(String::new, |host| format!(", a redirect to {host}"));
-                let what = says(&format!("{to}; check `base_url` and what stands between"));
+                let what = says(&format!(
+                    "{to}; check `base_url` and the proxies in between"
+                ));
                 if self.patience.is_over() {
                     self.stop(&what)
                 } else {
@@ -151,7 +154,7 @@ impl Inner {
     }
 }
 
-/// The platform's own id of the call, which its support asks for.
+/// Returns the platform's id of the call, which its support asks for.
 pub(super) fn log_id(answer: &Answer) -> String {
     let id: String = answer
         .header("x-tt-logid")
@@ -167,7 +170,7 @@ pub(super) fn log_id(answer: &Answer) -> String {
     }
 }
 
-/// The scopes that a message names, e.g. `im:resource:upload`.
+/// Returns the scopes named in a message, e.g. `im:resource:upload`.
 pub(super) fn scopes(msg: &str) -> Option<String> {
     let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.:-".contains(&b);
     let mut scopes: Vec<&str> = msg

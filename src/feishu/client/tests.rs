@@ -1,4 +1,4 @@
-//! Against a platform on a loopback socket.
+//! Tests against a fake platform on a loopback socket.
 
 use jiff::tz::TimeZone;
 
@@ -48,7 +48,7 @@ async fn upload(client: &FeishuClient) -> Result<String, ApiError> {
 }
 
 #[tokio::test]
-async fn an_image_goes_as_a_file_with_a_name_under_a_token_that_is_kept() {
+async fn image_upload_has_file_name_and_reuses_token() {
     let fake = Fake::start(vec![token("t-g1one"), key("img_v3_a"), key("img_v3_b")]);
     let client = client(&fake);
     assert_eq!(upload(&client).await, Ok("img_v3_a".into()));
@@ -90,7 +90,7 @@ async fn an_image_goes_as_a_file_with_a_name_under_a_token_that_is_kept() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_dropped_and_the_call_repeated_once_whatever_the_status() {
+async fn rejected_token_is_replaced_and_call_repeated_once() {
     for (status, code) in [
         (200, 99_991_663),
         (400, 99_991_663),
@@ -126,7 +126,7 @@ async fn a_refused_token_is_dropped_and_the_call_repeated_once_whatever_the_stat
 }
 
 #[tokio::test]
-async fn many_at_once_share_one_token() {
+async fn concurrent_calls_share_one_token() {
     let fake = Fake::start(vec![token("t-one"), key("img")]);
     let client = client(&fake);
     let (a, b, c) = tokio::join!(upload(&client), upload(&client), upload(&client));
@@ -135,7 +135,7 @@ async fn many_at_once_share_one_token() {
     assert_eq!(fake.got().iter().filter(|got| asked(got)).count(), 1);
 }
 
-/// Status, code, what they mean, and a word of the reason.
+/// Status, code, kind of error, and a part of the reason.
 const CODES: &[(u16, i64, &str, &str)] = &[
     (
         400,
@@ -183,7 +183,7 @@ fn kind(error: &ApiError) -> &'static str {
 }
 
 #[tokio::test]
-async fn what_each_code_means() {
+async fn response_codes_give_expected_errors() {
     for (status, code, wanted, says) in CODES {
         let msg = "Xiaoming; required: [im:resource:upload, im:resource].";
         let body = format!(r#"{{"code":{code},"msg":"{msg}"}}"#);
@@ -205,7 +205,7 @@ async fn what_each_code_means() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_the_platforms() {
+async fn foreign_responses_give_expected_errors() {
     let html = |status| Reply::of(status, "<html>gateway</html>");
     for (reply, wanted) in [
         (html(200), "retry"),
@@ -222,7 +222,7 @@ async fn answers_that_are_not_the_platforms() {
         (Reply::CloseAfterRequest, "retry"),
         (Reply::CutShort, "retry"),
     ] {
-        // To the token's call and to the upload alike.
+        // Sent in response to the token call and to the upload alike.
         let fake = Fake::start(vec![reply.clone()]);
         let error = upload(&client(&fake)).await.unwrap_err();
         assert_eq!(kind(&error), wanted, "{reply:?}: {error:?}");
@@ -233,7 +233,7 @@ async fn answers_that_are_not_the_platforms() {
 }
 
 #[tokio::test]
-async fn a_base_url_where_nobody_listens_is_worth_another_try() {
+async fn unreachable_base_url_is_retried() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", gone.local_addr().unwrap());
     drop(gone);
@@ -242,7 +242,7 @@ async fn a_base_url_where_nobody_listens_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn what_cannot_go_is_not_sent() {
+async fn invalid_image_is_not_sent() {
     let fake = Fake::start(vec![token("t-one"), key("img")]);
     let client = client(&fake);
     for size in [0, IMAGE_BYTES_MAX + 1] {
@@ -267,7 +267,7 @@ mod cache {
     const HOUR: Duration = Duration::from_secs(3600);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Grants `t-1`, `t-2`… and counts; fails where it is told to.
+    /// Grants `t-1`, `t-2`… and counts the calls; fails on request.
     #[derive(Default)]
     struct Platform {
         granted: Cell<u32>,
@@ -298,7 +298,7 @@ mod cache {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_renewed_ahead_and_a_failed_renewal_harms_nobody() {
+    async fn token_is_renewed_early_and_failed_renewal_is_ignored() {
         let (cache, platform) = (TokenCache::default(), Platform::default());
         assert_eq!(get(&cache, &platform).await, Ok("t-1".into()));
         tokio::time::advance(HOUR + 29 * MINUTE).await;
@@ -322,7 +322,7 @@ mod cache {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_one_renews_the_others_take_the_old_token_at_once() {
+    async fn callers_use_old_token_during_renewal() {
         let (cache, platform) = (TokenCache::default(), Platform::default());
         get(&cache, &platform).await.unwrap();
         tokio::time::advance(HOUR + 40 * MINUTE).await;
@@ -338,7 +338,7 @@ mod cache {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_token_all_wait_for_one_fetch() {
+    async fn callers_without_token_wait_for_one_fetch() {
         let (cache, platform) = (TokenCache::default(), Platform::default());
         platform.slow.set(Duration::from_secs(5));
         let both = tokio::join!(get(&cache, &platform), get(&cache, &platform));
@@ -347,7 +347,7 @@ mod cache {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_short_lived_token_is_not_renewed_each_time() {
+    async fn short_lived_token_is_not_renewed_on_every_call() {
         let (cache, platform) = (TokenCache::default(), Platform::default());
         platform.lives.set(Some(10 * MINUTE));
         get(&cache, &platform).await.unwrap();

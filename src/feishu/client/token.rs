@@ -1,5 +1,5 @@
-//! One app's `tenant_access_token`: kept, renewed ahead of its end by one task at a time, and
-//! dropped when the platform refuses it.
+//! The `tenant_access_token` of one app: cached, renewed by one task before it expires, and dropped
+//! when the platform rejects it.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use crate::model::Secret;
 
-/// With less left than this the platform makes a new token when asked; with more it returns the
-/// same one. Source: doc "Get `tenant_access_token`".
+/// How long before its expiry a token is renewed. With less time left the platform issues a new
+/// token; with more it returns the same one. Source: doc "Get `tenant_access_token`".
 const RENEW_AHEAD: Duration = Duration::from_secs(30 * 60);
-/// After a renewal that failed, the old token serves this long before the next.
+/// The pause after a failed renewal, during which the old token stays in use.
 const RENEW_PAUSE: Duration = Duration::from_secs(30);
 
-/// A token and its times, by the monotonic clock: a wall clock that jumps ends no token.
+/// A token and its times. They use the monotonic clock, so a jump of the wall clock expires no
+/// token.
 pub(super) struct Token {
     value: Secret,
     expires_at: Instant,
@@ -23,12 +24,12 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// A token that the platform has just granted for `expire`.
+    /// Returns a token that the platform granted just now for `expire`.
     pub(super) fn granted(value: Secret, expire: Duration) -> Self {
-        // The platform says two hours at most; a wilder number must not overflow.
+        // The platform grants at most two hours; a larger number must not overflow.
         let expire = expire.min(Duration::from_secs(24 * 3600));
         let expires_at = Instant::now() + expire;
-        // One with a short life is not renewed all the time.
+        // A short-lived token must not be renewed all the time.
         let renew_at = expires_at - RENEW_AHEAD.min(expire / 2);
         Self {
             value,
@@ -38,26 +39,26 @@ impl Token {
     }
 }
 
-/// What the cache has.
+/// The state of the cached token.
 enum Cached {
-    /// Good for long.
+    /// Valid for long.
     Fresh(Secret),
-    /// Still good; to be renewed.
+    /// Still valid; due for renewal.
     Aging(Secret),
     Nothing,
 }
 
-/// Keeps the token of one app.
+/// Caches the token of one app.
 #[derive(Default)]
 pub(super) struct TokenCache {
     token: Mutex<Option<Token>>,
-    /// Held by the one who renews.
+    /// Held by the task that renews the token.
     renewing: tokio::sync::Mutex<()>,
 }
 
 impl TokenCache {
-    /// A valid token. Where none is left, all wait for one who fetches it; where one is merely to
-    /// be renewed, only the one who renews it waits, and a renewal that fails harms nobody.
+    /// Returns a valid token. Without one, every caller waits for a single fetch. If the token is
+    /// only due for renewal, only the renewing caller waits, and a failed renewal is ignored.
     pub(super) async fn get<E, F>(&self, fetch: impl Fn() -> F) -> Result<Secret, E>
     where
         F: Future<Output = Result<Token, E>>,
@@ -68,11 +69,12 @@ impl TokenCache {
                 let Ok(_renewing) = self.renewing.try_lock() else {
                     return Ok(value);
                 };
-                // Somebody may have renewed it between the look and the lock.
+                // Another task may have renewed the token before this one got the lock.
                 if let Cached::Fresh(value) = self.cached() {
                     return Ok(value);
                 }
-                // Set first, so that a renewal that is dropped half way is not tried each time either.
+                // Set before the renewal, so that an aborted renewal is not repeated at once
+                // either.
                 self.postpone_renewal();
                 Ok(match fetch().await {
                     Ok(token) => self.keep(token),
@@ -89,7 +91,7 @@ impl TokenCache {
         }
     }
 
-    /// Drops a token that the platform refused, unless it has been replaced already.
+    /// Drops a token that the platform rejected, unless it has been replaced already.
     pub(super) fn evict(&self, refused: &Secret) {
         let mut token = self.lock();
         if token.as_ref().is_some_and(|token| token.value == *refused) {

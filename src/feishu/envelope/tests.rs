@@ -62,7 +62,7 @@ fn strings(of: &Value) -> Vec<String> {
     }
 }
 
-/// One request of the vectors, verified and read.
+/// Verifies and reads one request of the vectors.
 fn run(vector: &Value) -> Result<Result<String, Reading>, Refusal> {
     let text = |key: &str| vector[key].as_str().unwrap_or_default();
     let mut app = app(&[text("encrypt_key")], &[text("verification_token")]);
@@ -94,11 +94,11 @@ fn run(vector: &Value) -> Result<Result<String, Reading>, Refusal> {
     }
 }
 
-/// Checks what was read against what the platform's own SDK read of the same bytes.
+/// Compares the parsed event with the result of the platform's own SDK for the same bytes.
 fn compare(name: &str, event: &Event, said: &Value) {
     let exact = |key: &str, ours: Option<&str>| {
         let theirs = said[key].as_str().filter(|text| !text.is_empty());
-        // What the SDK makes of half a surrogate pair no Rust string can hold.
+        // No Rust string can hold the SDK's result for half a surrogate pair.
         if name != "plain_created_lone_surrogate" {
             assert_eq!(ours, theirs, "{name}: {key}");
         }
@@ -148,7 +148,7 @@ fn allowed(recommended: &Value, exact: &str, either: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_vector_ends_as_it_should() {
+fn every_vector_has_expected_outcome() {
     let text = include_str!("../../../tests/vectors/feishu-webhook.json");
     let file: Value = serde_json::from_str(text).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
@@ -180,7 +180,7 @@ fn every_vector_ends_as_it_should() {
             },
         };
         let outcomes = allowed(recommended, "outcome", "either");
-        // Whether it is a repeat only the store knows.
+        // Only the store knows whether an event is a repeat.
         let repeat = outcomes == ["duplicate"] && outcome == "accept";
         assert!(
             repeat || outcomes.iter().any(|one| one == outcome),
@@ -199,7 +199,7 @@ fn every_vector_ends_as_it_should() {
 }
 
 #[test]
-fn a_push_and_its_repeat_have_one_id_and_faults_are_normalised() {
+fn repeated_push_has_same_id_and_faults_are_normalised() {
     let text = include_str!("../../../tests/vectors/feishu-webhook.json");
     let file: Value = serde_json::from_str(text).unwrap();
     let read = |name: &str| {
@@ -257,7 +257,7 @@ fn the_platforms_own_examples_of_signature_and_cipher_hold() {
 }
 
 #[test]
-fn while_a_key_or_token_is_rotated_both_work() {
+fn both_keys_and_tokens_work_during_rotation() {
     let app = app(&["new", "old"], &["t-new", "t-old"]);
     for (key, token) in [("new", "t-old"), ("old", "t-new")] {
         let body = envelope(&format!("{{\"header\":{{\"token\":\"{token}\"}}}}"), key);
@@ -271,7 +271,7 @@ fn while_a_key_or_token_is_rotated_both_work() {
 }
 
 #[test]
-fn without_a_signature_only_a_short_challenge_passes() {
+fn unsigned_request_passes_only_as_short_challenge() {
     let app = app(&[KEY], &[TOKEN]);
     let missing = Err(Refusal::MissingSignature { swapped: false });
     assert_eq!(
@@ -295,7 +295,7 @@ fn without_a_signature_only_a_short_challenge_passes() {
 }
 
 #[test]
-fn a_swap_of_key_and_token_is_named() {
+fn swapped_key_and_token_are_reported() {
     let swapped = app(&[TOKEN], &[KEY]);
     let body = envelope(&format!("{{\"header\":{{\"token\":\"{TOKEN}\"}}}}"), KEY);
     let bad = verify(&body, Some(KEY), &swapped).unwrap_err();
@@ -345,7 +345,7 @@ fn every_token_in_a_body_must_be_right() {
 }
 
 #[test]
-fn nothing_of_a_body_is_in_debug_output() {
+fn debug_output_contains_no_body() {
     let body = format!("{{\"token\":\"{TOKEN}\",\"event\":\"secret words\"}}");
     let verified = verify(&body, None, &app(&[], &[TOKEN])).unwrap();
     assert!(!format!("{verified:?}").contains("secret"));
@@ -355,7 +355,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_sealed_body_comes_out_as_it_went_in(words in "\\PC{0,60}") {
+    fn encrypted_body_decrypts_to_original(words in "\\PC{0,60}") {
         let app = app(&[KEY], &[TOKEN]);
         let plain = serde_json::json!({"header": {"token": TOKEN}, "event": {"description": words}});
         let plain = plain.to_string();

@@ -44,7 +44,7 @@ fn feedback(event: &str) -> Feedback {
 }
 
 #[test]
-fn one_odd_member_spoils_no_other() {
+fn odd_member_does_not_affect_others() {
     let odd = feedback(
         r#"{"feedback_id":7057888018203574291,"description":{"a":1},"contact":5550100,"images":"https://x/1",
             "fault_type":[1,{},"99"],"source":"abc","user_id":"ou_1","feedback_time":"soon","app_id":"cli_a"}"#,
@@ -59,7 +59,7 @@ fn one_odd_member_spoils_no_other() {
 }
 
 #[test]
-fn absent_null_and_empty_are_the_same() {
+fn absent_null_and_empty_members_are_equal() {
     let bare = feedback(r#"{"feedback_id":"1"}"#);
     let null =
         r#"{"feedback_id":"1","contact":null,"images":null,"fault_type":null,"user_id":null}"#;
@@ -70,7 +70,7 @@ fn absent_null_and_empty_are_the_same() {
 }
 
 #[test]
-fn times_without_a_zone_are_the_apps() {
+fn time_without_zone_uses_app_zone() {
     let at = |time: &str| {
         feedback(&format!("{{\"feedback_time\":\"{time}\",\"source\":1}}")).reported_at
     };
@@ -82,7 +82,7 @@ fn times_without_a_zone_are_the_apps() {
 }
 
 #[test]
-fn what_stands_for_a_missing_event_id() {
+fn missing_event_id_is_replaced() {
     let id = |header: &str, event: &str| {
         read(&format!(
             "{{\"header\":{{\"event_type\":\"{CREATED}\"{header}}},\"event\":{event}}}"
@@ -101,7 +101,7 @@ fn what_stands_for_a_missing_event_id() {
 }
 
 #[test]
-fn an_id_that_could_forge_a_line_of_the_log_is_no_id() {
+fn id_with_control_characters_is_rejected() {
     let body = |event_id: &str, feedback_id: &str| {
         format!(
             "{{\"header\":{{\"event_type\":\"{CREATED}\",\"event_id\":\"{event_id}\"}},\"event\":{{\"feedback_id\":\"{feedback_id}\",\"source\":1}}}}"
@@ -121,7 +121,7 @@ fn an_id_that_could_forge_a_line_of_the_log_is_no_id() {
 }
 
 #[test]
-fn a_repeat_is_known_by_the_app_it_is_about_and_its_feedback_id() {
+fn repeat_is_identified_by_app_and_feedback_id() {
     let about = created(r#"{"feedback_id":"70","app_id":"cli_about"}"#).feedback;
     assert_eq!(about, Some(("cli_about".into(), "70".into())));
     let unnamed = created(r#"{"feedback_id":"70"}"#).feedback;
@@ -129,7 +129,7 @@ fn a_repeat_is_known_by_the_app_it_is_about_and_its_feedback_id() {
 }
 
 #[test]
-fn ours_without_anything_in_it_is_unreadable_and_keeps_its_body() {
+fn empty_feedback_event_is_unreadable_and_keeps_body() {
     for event in [
         "{}",
         "\"oops\"",
@@ -159,7 +159,7 @@ fn other_types_and_the_old_schema_are_ignored() {
 }
 
 #[test]
-fn a_change_of_state_is_read() {
+fn status_change_is_parsed() {
     let body = format!(
         "{{\"header\":{{\"event_id\":\"e2\",\"event_type\":\"{UPDATED}\"}},\"event\":{{\"feedback_ids\":[\"1\",2],\"status\":\"1\",\"operator_id\":{{\"open_id\":\"ou_1\"}}}}}}"
     );
@@ -177,7 +177,7 @@ fn a_change_of_state_is_read() {
 }
 
 #[test]
-fn the_store_gives_the_same_event_again() {
+fn stored_body_gives_same_event() {
     let reading = created(r#"{"feedback_id":"70","description":"half \ud83d"}"#);
     let app = app();
     let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();
@@ -220,7 +220,7 @@ fn try_takes_a_body_or_the_event_alone() {
 }
 
 #[test]
-fn an_envelope_names_its_app_however_odd_it_is() {
+fn app_id_is_found_in_odd_envelopes() {
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
     for rest in ["1", "\"half \\ud83d\"", &deep] {
         let envelope = format!("{{\"header\":{{\"app_id\":\"cli_1\"}},\"event\":{rest}}}");

@@ -1,6 +1,6 @@
-//! Messages that come in fragments. The platform's own clients allocate what `sum` says, deliver a
-//! repeated last fragment again, and never deliver a message with an empty one; these limits and the
-//! memory of what was finished are for that.
+//! Assembles messages from fragments. The platform's own clients allocate as much as `sum` says,
+//! deliver a repeated last fragment twice, and never deliver a message with an empty fragment. The
+//! limits and the record of finished messages avoid these faults.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -8,46 +8,46 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-/// How many fragments a message may have.
+/// The largest number of fragments in a message.
 const FRAGMENTS_MAX: usize = 64;
-/// How much all unfinished messages of a connection may hold, in bytes.
+/// The largest size of all incomplete messages of a connection, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How many messages may be unfinished.
+/// The largest number of incomplete messages.
 const UNFINISHED_MAX: usize = 256;
-/// How long the first fragment waits for the last. The platform has given up after 3 s.
+/// How long the first fragment is kept for the last. The platform gives up after 3 s.
 const WAITS: Duration = Duration::from_secs(30);
-/// How long a finished message is known: what repeats one of its fragments begins no new one.
+/// How long a finished message is remembered. A repeat of its fragments starts no new message.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How many are; the oldest are forgotten first.
+/// The largest number of remembered messages; the oldest are forgotten first.
 const REMEMBERED_MAX: usize = 4096;
-/// An id longer than this is no id.
+/// The longest accepted id, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
 /// A fragment.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// Which, counted from 0; below `sum`.
+    /// The number of the fragment, counted from 0; below `sum`.
     pub(super) seq: usize,
-    /// How many there are.
+    /// The number of fragments in the message.
     pub(super) sum: usize,
-    /// Its bytes, which may be none.
+    /// The bytes of the fragment, possibly none.
     pub(super) payload: Bytes,
 }
 
-/// What a fragment led to.
+/// The result of adding a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined {
-    /// It was the last that was missing: all of them in order.
+    /// The message is complete. Holds all fragments in order.
     Whole(Bytes),
-    /// Others are missing.
+    /// Fragments are missing.
     Waits,
-    /// It was here before.
+    /// The fragment was received before.
     Repeated,
-    /// It was not taken. Says why, as a fixed word.
+    /// The fragment was refused. Holds the reason as a fixed text.
     Refused(&'static str),
 }
 
-/// The unfinished messages of one connection.
+/// The incomplete messages of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     unfinished: HashMap<String, Unfinished>,
@@ -58,7 +58,7 @@ pub(super) struct Assembly {
 #[derive(Debug)]
 struct Unfinished {
     begun_at: Instant,
-    /// By number: what has come, empty or not.
+    /// The received fragments by number, possibly empty. `None` until a fragment is received.
     pieces: Vec<Option<Bytes>>,
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_never_becomes_whole_is_forgotten_after_half_a_minute() {
+    async fn incomplete_message_is_forgotten_after_30_seconds() {
         let (mut assembly, start) = (Assembly::default(), Instant::now());
         assert_eq!(assembly.add("m", piece(0, 2, "a"), start), Joined::Waits);
         let just = start + WAITS - Duration::from_millis(1);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_finished_messages_are_known_than_the_limit() {
+    async fn finished_messages_are_remembered_up_to_limit() {
         let (mut assembly, now) = (Assembly::default(), Instant::now());
         for n in 0..=REMEMBERED_MAX {
             let id = n.to_string();

@@ -1,22 +1,22 @@
-//! How the platform wants a connection kept.
+//! Connection settings from the platform.
 
 use std::time::Duration;
 
 use super::super::json;
 
-/// How a connection is kept. The platform says so when it gives an address, and in its pongs.
+/// How to keep a connection. The platform sends the settings with an address and in its pongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// Between two pings: 5 s to 10 min.
+    /// The time between two pings: 5 s to 10 min.
     pub ping_interval: Duration,
     /// The longest pause between attempts to connect: 1 s to 10 min.
     pub reconnect_interval: Duration,
-    /// Over how long the clients that a server sends away are to spread: up to 5 min.
+    /// The time over which clients spread their reconnects after a server drops them: up to 5 min.
     pub reconnect_nonce: Duration,
 }
 
 impl Default for LinkSettings {
-    /// What the platform's own clients assume. Source: `ws/client.go`.
+    /// Returns the defaults of the platform's own clients. Source: `ws/client.go`.
     fn default() -> Self {
         Self {
             ping_interval: Duration::from_secs(120),
@@ -27,9 +27,10 @@ impl Default for LinkSettings {
 }
 
 impl LinkSettings {
-    /// Takes over what a `ClientConfig` says, in seconds. What is absent or cannot be read stays as it
-    /// was; what is out of all reason is brought within it: an interval of 0 must not spin. How often to
-    /// reconnect (`ReconnectCount`) is no question: for ever. Tells whether there was anything to read.
+    /// Applies a `ClientConfig`, whose values are in seconds. Absent or unreadable values change
+    /// nothing. Extreme values are clamped, because an interval of 0 would loop without a pause.
+    /// `ReconnectCount` is ignored because the relay reconnects forever. Returns whether there was
+    /// anything to read.
     pub fn update(&mut self, json: &[u8]) -> bool {
         let text = std::str::from_utf8(json).unwrap_or_default();
         let names = ["PingInterval", "ReconnectInterval", "ReconnectNonce"];
@@ -37,7 +38,7 @@ impl LinkSettings {
             return false;
         };
         let seconds = |raw, least: u64, most: u64| {
-            // Signed on the wire.
+            // The value is signed in the protocol.
             let seconds = u64::try_from(json::code(raw)?).unwrap_or(0);
             Some(Duration::from_secs(seconds.clamp(least, most)))
         };
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_odd_stays_and_what_is_wild_is_clamped() {
+    fn absent_settings_stay_and_extreme_settings_are_clamped() {
         for (json, expected) in [
             ("", [120, 120, 30]),
             ("[]", [120, 120, 30]),

@@ -1,4 +1,5 @@
-//! Every vector and every captured exchange of the platform's own clients, and hostile bytes.
+//! Tests with every vector, every captured exchange of the platform's own clients, and hostile
+//! bytes.
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -22,7 +23,7 @@ fn bytes(hex: &Value) -> Bytes {
     digits.map(byte).collect()
 }
 
-/// An event as the relay reads it that came over the connection.
+/// Reads an event from the long connection as the relay does.
 fn reading(message: &Message) -> Reading {
     let app = App {
         name: "shop".into(),
@@ -37,7 +38,7 @@ fn reading(message: &Message) -> Reading {
     Envelope::of_connection(&message.payload).into_event(&app)
 }
 
-/// What was received of a row of frames.
+/// Feeds frames to a reader and returns the results.
 fn receive<'a>(frames: impl IntoIterator<Item = &'a Value>) -> Vec<Received> {
     let mut reader = FrameReader::default();
     let now = Instant::now();
@@ -63,7 +64,7 @@ fn ack_of(recommended: &Value) -> Ack {
 }
 
 #[test]
-fn frames_that_clients_send_are_made_byte_for_byte() {
+fn sent_frames_match_vectors_byte_for_byte() {
     let vectors = vectors();
     let vectors = list(&vectors["vectors"]);
     let (mut made, mut never) = (0, 0);
@@ -91,7 +92,8 @@ fn frames_that_clients_send_are_made_byte_for_byte() {
                 made += 1;
             }
             "never send" => {
-                // Whatever is read of these wrong frames, it is not written so again; and no ack is like them.
+                // However these wrong frames are parsed, the relay never writes them so, and no
+                // acknowledgement equals one.
                 let ping = Frame::ping(33_554_678).bytes();
                 let acks = [json!({}), json!([123, 125]), json!({"a": 1})].map(Ack::Taken);
                 let mut ours = vec![ping];
@@ -109,7 +111,7 @@ fn frames_that_clients_send_are_made_byte_for_byte() {
 }
 
 #[test]
-fn frames_that_arrive_are_taken_as_recommended() {
+fn received_frames_are_handled_as_recommended() {
     let vectors = vectors();
     let arriving = |one: &&Value| one["direction"] == "server_to_client";
     let vectors: Vec<_> = list(&vectors["vectors"]).iter().filter(arriving).collect();
@@ -154,7 +156,7 @@ fn frames_that_arrive_are_taken_as_recommended() {
     }
 }
 
-/// The events that were recommended, each once, and its ack byte for byte.
+/// Checks that each recommended event came once, and its acknowledgement byte for byte.
 fn is_delivered(name: &str, recommended: &Value, messages: Vec<Message>) {
     let one = [recommended["event"].clone()];
     let wanted = match list(&recommended["events_in_order"]) {
@@ -192,7 +194,7 @@ fn is_delivered(name: &str, recommended: &Value, messages: Vec<Message>) {
 }
 
 #[test]
-fn captured_exchanges_are_answered_as_the_platform_s_clients_did_without_their_faults() {
+fn captured_exchanges_are_answered_like_the_platforms_clients() {
     let vectors = vectors();
     let captured = list(&vectors["captured"]);
     assert_eq!(captured.len(), 18);
@@ -224,7 +226,7 @@ fn captured_exchanges_are_answered_as_the_platform_s_clients_did_without_their_f
             others(&last),
             "{name}: every header, in order"
         );
-        // The Go client takes fragments in side by side: which of them completed the message is chance.
+        // The Go client takes fragments in concurrently, so any of them may complete the message.
         let sent = sent.iter().map(|hex| Frame::read(bytes(hex)).unwrap());
         let mut sent = sent.map(|frame| others(&frame));
         assert!(
@@ -243,7 +245,7 @@ fn captured_exchanges_are_answered_as_the_platform_s_clients_did_without_their_f
 }
 
 #[test]
-fn what_is_shown_of_a_frame_holds_no_words_of_people() {
+fn debug_output_of_frame_contains_no_payload() {
     let mut frame = Frame::ping(7);
     frame.payload = Some("王小明 13800000000".into());
     let shown = format!("{frame:?}");
@@ -260,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_is_what_it_was_after_writing_and_reading(
+    fn frame_survives_encoding_and_parsing(
         (seq_id, log_id, service, method) in any::<(u64, u64, i32, i32)>(),
         headers in prop::collection::vec(("[a-z_]{0,8}", ".{0,12}"), 0..5),
         payload in prop::option::of(prop::collection::vec(any::<u8>(), 0..50)),
@@ -279,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn fragments_in_any_order_and_repeated_are_one_message(
+    fn fragments_in_any_order_make_one_message(
         text in ".{1,80}",
         cuts in prop::collection::vec(0..80usize, 1..6),
         order in prop::collection::vec(0..64usize, 0..40),

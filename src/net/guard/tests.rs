@@ -1,4 +1,4 @@
-//! URL forms as a table, and the client against real sockets on loopback.
+//! Tests with a table of URL forms, and with real sockets on loopback.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ fn hosts(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_star_means_any_depth_below_and_not_the_name_itself() {
+fn star_pattern_matches_subdomains_but_not_name_itself() {
     let table = [
         ("*.x.com", "a.x.com", true),
         ("*.x.com", "a.b.x.com", true),
@@ -117,7 +117,7 @@ const INTERNAL: &[&str] = &[
     "https://[3fff::1]/",
 ];
 
-/// Forms that are refused whatever they lead to.
+/// Forms of URLs that are refused whatever their target is.
 const MALFORMED: &[&str] = &[
     "http://x.com/",
     "ftp://x.com/",
@@ -146,7 +146,7 @@ async fn no_url_form_reaches_an_internal_address() {
     assert!(INTERNAL.len() + MALFORMED.len() >= 60);
     let client = GuardedClient::new(&Proxies::default()).unwrap();
     for text in INTERNAL {
-        // The host is allowed by name each time, so that the address alone refuses it.
+        // The host is allowed by name each time, so only the address check can refuse it.
         let name = Url::parse(text).map(|url| url.host_str().unwrap_or_default().to_owned());
         let allowed = [name.unwrap_or_else(|error| panic!("{text}: {error}"))];
         let result = client
@@ -170,7 +170,7 @@ async fn no_url_form_reaches_an_internal_address() {
 }
 
 #[tokio::test]
-async fn a_name_that_resolves_to_loopback_is_refused_though_it_is_allowed() {
+async fn allowed_name_with_loopback_address_is_refused() {
     let allowed = hosts(&["localhost"]);
     let client = GuardedClient::new(&Proxies::default()).unwrap();
     let url = Private::new("https://localhost:1/");
@@ -186,7 +186,7 @@ async fn a_name_that_resolves_to_loopback_is_refused_though_it_is_allowed() {
 }
 
 #[test]
-fn only_public_addresses_of_a_name_are_handed_on() {
+fn resolver_returns_only_public_addresses() {
     let found =
         ["10.0.0.1:0", "1.1.1.1:0", "[::1]:0"].map(|text| text.parse::<SocketAddr>().unwrap());
     let guard = Guard {
@@ -201,7 +201,7 @@ fn only_public_addresses_of_a_name_are_handed_on() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_allowed_is_named() {
+async fn error_names_host_that_is_not_allowed() {
     let client = GuardedClient::new(&Proxies::default()).unwrap();
     let url = Private::new("https://p3.elsewhere.com/secret?sig=1");
     let allowed = hosts(&["*.byteimg.com"]);
@@ -218,15 +218,15 @@ async fn a_host_that_is_not_allowed_is_named() {
     assert!(!error.to_string().contains("secret"));
 }
 
-/// Answers each connection with the next of `answers`, then stops listening. Gives back its address
-/// and what it was asked.
+/// Answers each connection with the next of `answers`, then stops listening. Returns its address
+/// and the received requests.
 async fn server(
     answers: Vec<String>,
 ) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, asked) = tokio::sync::mpsc::unbounded_channel();
-    // A thread of its own: `net` knows no tasks.
+    // The server runs in a thread because `net` starts no tasks.
     let served = async move {
         for answer in answers {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -275,7 +275,7 @@ async fn fetch(
 }
 
 #[tokio::test]
-async fn a_loopback_host_is_fetched_when_private_addresses_are_allowed() {
+async fn loopback_host_is_fetched_if_private_addresses_are_allowed() {
     let (address, mut asked) = server(vec![ok("picture")]).await;
     let url = Private::new(format!("http://{address}/a?sig=s"));
     let client = GuardedClient::new(&Proxies::default()).unwrap();
@@ -289,7 +289,7 @@ async fn a_loopback_host_is_fetched_when_private_addresses_are_allowed() {
 }
 
 #[tokio::test]
-async fn what_is_larger_than_the_cap_is_refused_announced_or_not() {
+async fn body_over_limit_is_refused_with_or_without_length() {
     assert_eq!(
         fetch(vec![ok("12345")], &["127.0.0.1"], 5)
             .await
@@ -314,7 +314,7 @@ async fn what_is_larger_than_the_cap_is_refused_announced_or_not() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_off_is_lost() {
+async fn cut_off_response_is_lost() {
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_owned();
     let error = fetch(vec![cut], &["127.0.0.1"], 1000).await.unwrap_err();
     assert!(
@@ -324,7 +324,7 @@ async fn an_answer_that_is_cut_off_is_lost() {
 }
 
 #[tokio::test]
-async fn three_redirects_are_followed_and_not_four() {
+async fn fourth_redirect_is_refused() {
     let hop = || moved("http://{here}/next");
     let answer = fetch(vec![hop(), hop(), hop(), ok("there")], &["127.0.0.1"], 100).await;
     assert_eq!(answer.unwrap().body, "there");
@@ -341,7 +341,7 @@ async fn three_redirects_are_followed_and_not_four() {
 }
 
 #[tokio::test]
-async fn each_hop_is_checked_like_the_first_url() {
+async fn redirect_target_is_checked_like_first_url() {
     let refused = fetch(vec![moved("http://localhost/")], &["127.0.0.1"], 100).await;
     assert_eq!(
         refused.unwrap_err(),
@@ -356,10 +356,11 @@ async fn each_hop_is_checked_like_the_first_url() {
 }
 
 #[test]
-fn a_redirect_to_an_internal_address_is_refused_however_it_is_written() {
+fn redirect_to_internal_address_is_refused_in_every_form() {
     let from = Url::parse("https://pictures.example/a/b.png").unwrap();
     for text in INTERNAL {
-        // As `redirect` reads a `Location`; relative to the page it is on, some mean yet other things.
+        // The text is parsed as in a `Location` header: relative to the page, some mean other
+        // targets.
         let Ok(url) = from.join(text) else { continue };
         let allowed = [url.host_str().unwrap_or_default().to_owned()];
         let result = check(&url, policy(&allowed, false));
@@ -371,7 +372,7 @@ fn a_redirect_to_an_internal_address_is_refused_however_it_is_written() {
     }
 }
 
-/// Ways to write an IPv4 address in a URL, as browsers and the resolver of C read it.
+/// Returns the ways to write an IPv4 address in a URL that browsers and the C resolver accept.
 fn written(address: std::net::Ipv4Addr) -> Vec<String> {
     let [a, b, c, d] = address.octets();
     let whole = address.to_bits();
@@ -404,7 +405,7 @@ fn written(address: std::net::Ipv4Addr) -> Vec<String> {
     ]
 }
 
-/// Ways to carry an IPv4 address inside an IPv6 one.
+/// Returns the ways to embed an IPv4 address in an IPv6 address.
 fn carried(address: std::net::Ipv4Addr) -> Vec<String> {
     let (high, low) = (address.to_bits() >> 16, address.to_bits() & 0xffff);
     vec![
@@ -426,7 +427,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
 
     #[test]
-    fn every_way_to_write_an_address_is_judged_alike(
+    fn every_spelling_of_address_gets_same_verdict(
         random in proptest::prelude::any::<u32>(),
         (special, low) in (0_usize..10, proptest::prelude::any::<u32>()),
     ) {
@@ -455,7 +456,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn a_zone_or_an_address_beyond_ipv4_is_no_address() {
+fn malformed_ip_addresses_are_refused() {
     for host in [
         "[fe80::1%25eth0]",
         "[::1%lo]",
@@ -471,7 +472,7 @@ fn a_zone_or_an_address_beyond_ipv4_is_no_address() {
     }
 }
 
-/// The first line of a request, as a proxy gets it; the proxy refuses it.
+/// Returns the first line of the request that a proxy receives. The proxy refuses it.
 async fn asked_of_proxy(url: &str, allowed: &[&str], except: &str) -> (Option<String>, GuardError) {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let way = crate::model::Secret::new(format!("http://{}", proxy.local_addr().unwrap()));
@@ -501,7 +502,7 @@ async fn asked_of_proxy(url: &str, allowed: &[&str], except: &str) -> (Option<St
 }
 
 #[tokio::test]
-async fn behind_a_proxy_the_list_and_literal_addresses_are_checked_all_the_same() {
+async fn hosts_and_literal_addresses_are_checked_behind_proxy() {
     let (asked, error) = asked_of_proxy("https://p.example.com/a", &["p.example.com"], "").await;
     assert_eq!(asked.as_deref(), Some("CONNECT p.example.com:443 HTTP/1.1"));
     assert!(matches!(error, GuardError::Net(_)), "{error}");
@@ -514,7 +515,7 @@ async fn behind_a_proxy_the_list_and_literal_addresses_are_checked_all_the_same(
         "{error}"
     );
     assert_eq!(asked, None);
-    // A host of NO_PROXY is reached directly, and its addresses are looked at.
+    // A host in NO_PROXY is reached directly, so its addresses are checked.
     let (asked, error) = asked_of_proxy("https://localhost/a", &["localhost"], "localhost").await;
     assert!(
         matches!(error, GuardError::AddressRefused { .. }),
@@ -523,9 +524,9 @@ async fn behind_a_proxy_the_list_and_literal_addresses_are_checked_all_the_same(
     assert_eq!(asked, None);
 }
 
-/// The short way to the host must see what the whole address shows.
+/// The host of the shortened address must equal the host of the whole address.
 #[test]
-fn host_is_that_of_the_whole_address() {
+fn host_of_matches_full_parse() {
     let long = "h".repeat(300);
     let odd = [
         "https://p6.example.com/a?b=c",

@@ -1,4 +1,4 @@
-//! With a lookup that waits for the test.
+//! Tests with a lookup that the test controls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,8 @@ use super::*;
 
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
-/// Names that begin with `stuck` wait until they are let go; `none` has no address; others are good.
+/// A lookup for tests. Names that begin with `stuck` wait for release; `none` has no address;
+/// others are good.
 struct Bench {
     resolver: Resolver,
     lookups: Arc<AtomicUsize>,
@@ -46,7 +47,7 @@ impl Bench {
         self.go.1.notify_all();
     }
 
-    /// Asks for a name beside the test.
+    /// Starts a lookup in the background.
     fn ask(&self, name: &str) -> tokio::task::JoinHandle<io::Result<Vec<SocketAddr>>> {
         let (resolver, name) = (self.resolver.clone(), name.to_owned());
         tokio::task::spawn_local(async move { resolver.addresses(&name).await })
@@ -70,7 +71,7 @@ async fn locally<T>(test: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn all_who_ask_for_a_name_share_one_lookup() {
+async fn callers_of_one_name_share_one_lookup() {
     locally(async {
         let bench = Bench::new();
         let asked: Vec<_> = (0..50).map(|_| bench.ask("stuck")).collect();
@@ -85,10 +86,10 @@ async fn all_who_ask_for_a_name_share_one_lookup() {
 }
 
 #[tokio::test]
-async fn dead_names_take_few_threads_and_leave_some_for_others() {
+async fn dead_names_use_limited_threads() {
     locally(async {
         let bench = Bench::new();
-        // Suspects first: they have failed before.
+        // These names are suspect because they have failed before.
         for number in 0..60 {
             let mut state = bench.resolver.0.lock();
             let known = state.names.entry(format!("stuck-{number}")).or_default();
@@ -103,7 +104,7 @@ async fn dead_names_take_few_threads_and_leave_some_for_others() {
         for answer in asked {
             assert!(answer.await.unwrap().is_ok(), "each has its turn");
         }
-        // Names that were never asked for are more, and bounded too.
+        // New names may use more threads, which are limited too.
         let bench = Bench::new();
         let asked: Vec<_> = (0..60).map(|n| bench.ask(&format!("stuck-{n}"))).collect();
         bench.until_stuck(THREADS_MAX).await;
@@ -124,7 +125,7 @@ async fn dead_names_take_few_threads_and_leave_some_for_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_the_answer_for_a_while() {
+async fn failed_lookup_is_cached() {
     let bench = Bench::new();
     for _ in 0..3 {
         let failed = bench.resolver.addresses("none").await.unwrap_err();
@@ -137,7 +138,7 @@ async fn a_failure_is_the_answer_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_is_known_outlives_a_dead_name_server() {
+async fn known_name_resolves_while_name_server_is_down() {
     let bench = Bench::new();
     bench.let_go();
     let first = bench.resolver.addresses("stuck").await.unwrap();

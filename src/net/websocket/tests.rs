@@ -1,4 +1,4 @@
-//! Real sockets on the loopback interface.
+//! Tests with real sockets on the loopback interface.
 
 use std::sync::LazyLock;
 
@@ -17,13 +17,14 @@ async fn listener() -> (TcpListener, Secret) {
     (listener, Secret::new(url))
 }
 
-/// One client for all tests: making one reads the machine's certificates, which takes a while.
+/// Returns one client for all tests, because creating one reads the machine's certificates, which
+/// is slow.
 fn client() -> HttpClient {
     static CLIENT: LazyLock<HttpClient> = LazyLock::new(|| HttpClient::trusted(None).unwrap());
     CLIENT.clone()
 }
 
-/// Opens a socket at a server that does `serve` with the connection.
+/// Opens a WebSocket at a server that runs `serve` with the connection.
 async fn open<F>(serve: impl FnOnce(TcpStream) -> F) -> Result<WebSocket, OpenError>
 where
     F: Future<Output = ()>,
@@ -56,7 +57,7 @@ async fn accepted() -> (WebSocket, WebSocketStream<TcpStream>) {
 }
 
 #[tokio::test]
-async fn messages_go_both_ways_and_anything_is_a_sign_of_life() {
+async fn messages_go_both_ways_and_every_frame_counts_as_life() {
     let (mut socket, mut server) = accepted().await;
     socket.send("to the server".into()).await.unwrap();
     let there = server.next().await.unwrap().unwrap();
@@ -72,7 +73,7 @@ async fn messages_go_both_ways_and_anything_is_a_sign_of_life() {
 }
 
 #[tokio::test]
-async fn a_close_tells_its_code_and_a_drop_is_no_close() {
+async fn close_has_code_and_drop_is_error() {
     let (mut socket, mut server) = accepted().await;
     let frame = CloseFrame {
         code: CloseCode::Away,
@@ -103,7 +104,7 @@ async fn a_close_tells_its_code_and_a_drop_is_no_close() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_not_read() {
+async fn too_large_message_is_refused() {
     let (mut socket, mut server) = accepted().await;
     let large = vec![0; SOCKET_MESSAGE_BYTES_MAX + 1];
     let sending = server.send(Message::Binary(large.into()));
@@ -117,7 +118,7 @@ async fn what_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_tells_what_the_platform_said() {
+async fn refused_upgrade_returns_status_and_headers() {
     let refused = open(|mut stream| async move {
         let head = head(&mut stream).await;
         assert!(head.starts_with("GET /ws/v2?ticket=ticket-of-mine HTTP/1.1\r\n"));
@@ -141,7 +142,7 @@ async fn a_refused_upgrade_tells_what_the_platform_said() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_prove_itself_is_none() {
+async fn upgrade_without_valid_accept_header_is_refused() {
     let opened = open(|mut stream| async move {
         head(&mut stream).await;
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
@@ -154,7 +155,7 @@ async fn an_answer_that_does_not_prove_itself_is_none() {
 }
 
 #[tokio::test]
-async fn no_error_shows_the_address_and_each_comes_in_time() {
+async fn errors_hide_address_and_come_in_time() {
     let (listener, url) = listener().await;
     let short = Duration::from_millis(50);
     let waited = client().open_websocket(&url, short).await;
@@ -174,7 +175,7 @@ async fn no_error_shows_the_address_and_each_comes_in_time() {
     }
 }
 
-/// What a proxy is asked first by a client that opens `url`.
+/// Returns the first line that a proxy receives from a client that opens `url`.
 async fn asked_of_proxy(url: &str, except: &str) -> Option<String> {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = proxy.local_addr().unwrap();
@@ -199,7 +200,7 @@ async fn asked_of_proxy(url: &str, except: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_environment_s_proxy_is_asked_for_a_tunnel() {
+async fn websocket_uses_proxy_tunnel() {
     let asked = asked_of_proxy("wss://feishu.test/ws", "").await.unwrap();
     assert!(
         asked.starts_with("CONNECT feishu.test:443 HTTP/1.1\r\n"),
@@ -211,7 +212,8 @@ async fn the_environment_s_proxy_is_asked_for_a_tunnel() {
             .contains("proxy-authorization: basic dxnlcjp3b3jk"),
         "{asked}"
     );
-    // What is excepted, and what is not encrypted, goes straight: to a port that nobody listens on.
+    // An excepted host and an unencrypted URL are reached directly, at a port where nothing
+    // listens.
     for (url, except) in [
         ("wss://127.0.0.1:1/ws", "127.0.0.0/8"),
         ("wss://localhost:1/ws", "feishu.test, localhost"),

@@ -1,4 +1,4 @@
-//! Of messages on their way, and of destinations.
+//! Events about deliveries and destinations.
 
 use std::time::Duration;
 
@@ -7,11 +7,10 @@ use crate::telemetry::metrics::{
     Counted, Destination, DestinationOutcome, InternalEvent, Metrics, Observed, words,
 };
 
-/// An attempt to send was made and is recorded.
+/// An attempt to send was recorded.
 pub struct AttemptMade<'a> {
-    /// What was sent.
     pub delivery: &'a Delivery,
-    /// How it went.
+    /// The attempt and its result.
     pub attempt: &'a Attempt,
 }
 
@@ -31,7 +30,7 @@ impl InternalEvent for AttemptMade<'_> {
                 event.id = %delivery.event_id, delivery.id = %delivery.id,
                 destination = %delivery.destination, attempt = attempt.number, form = %attempt.form,
                 outcome = %attempt.outcome, status = attempt.status, code = attempt.code.as_deref(),
-                reason, took_ms = attempt.duration_ms, "attempt did not succeed"
+                reason, took_ms = attempt.duration_ms, "attempt failed"
             );
         }
         let labels = DestinationOutcome {
@@ -42,13 +41,12 @@ impl InternalEvent for AttemptMade<'_> {
     }
 }
 
-/// People were to be rung about a message that was taken.
+/// Urgent notifications were sent about an accepted message.
 pub struct PeopleRung<'a> {
-    /// The message's delivery.
+    /// The delivery of the message.
     pub delivery: DeliveryId,
-    /// Where it went.
     pub destination: &'a DestinationName,
-    /// Why not all of them were.
+    /// Why some notifications failed. `None` if all succeeded.
     pub failed: Option<&'a str>,
 }
 
@@ -57,7 +55,7 @@ impl InternalEvent for PeopleRung<'_> {
         if let Some(reason) = self.failed {
             tracing::warn!(
                 delivery.id = %self.delivery, destination = %self.destination, reason,
-                "delivered, and not all of the mentioned were rung"
+                "delivered, but some urgent notifications failed"
             );
         }
         let [rung, failed] = words::RINGS;
@@ -69,11 +67,10 @@ impl InternalEvent for PeopleRung<'_> {
     }
 }
 
-/// A webhook's receiver said yes with a page for people: something in front of it may have spoken.
+/// A webhook was accepted with an HTML page, which may come from a proxy in front of the receiver.
 pub struct PageAnswered<'a> {
-    /// The message's delivery.
+    /// The delivery of the message.
     pub delivery: DeliveryId,
-    /// Where it went.
     pub destination: &'a DestinationName,
 }
 
@@ -81,24 +78,23 @@ impl InternalEvent for PageAnswered<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::warn!(
             delivery.id = %self.delivery, destination = %self.destination,
-            "delivered, and the answer is a page for people; check what stands before the receiver"
+            "delivered, but the response is an HTML page; check the proxies in front of the receiver"
         );
         let destination = self.destination.to_string();
         metrics.pages.count(&Destination { destination });
     }
 }
 
-/// A delivery has ended: `delivered`, `dead`, `discarded` or `unconfirmed`.
+/// A delivery ended: `delivered`, `dead`, `discarded` or `unconfirmed`.
 pub struct DeliveryEnded<'a> {
-    /// Which.
+    /// The delivery's id.
     pub id: DeliveryId,
-    /// Where to.
     pub destination: &'a DestinationName,
-    /// How, as a fixed word.
+    /// The outcome as a fixed word.
     pub how: &'static str,
-    /// Why, unless it was delivered.
+    /// Why the delivery failed. `None` if it was delivered.
     pub reason: Option<&'a str>,
-    /// From acceptance of the event to now, if it was delivered.
+    /// The time from acceptance of the event to the end. `None` if it was not delivered.
     pub latency: Option<Duration>,
 }
 
@@ -125,13 +121,12 @@ impl InternalEvent for DeliveryEnded<'_> {
     }
 }
 
-/// A destination's gate changed. Its numbers are read from the store.
+/// A destination's gate changed. Its gauges are read from the store.
 pub struct GateChanged<'a> {
-    /// Which destination.
     pub destination: &'a DestinationName,
-    /// Whether its breaker is open.
+    /// Whether the destination's breaker is open.
     pub breaker_open: bool,
-    /// Why it is stopped until an operator acts, if it is.
+    /// Why the destination is stopped until an operator acts. `None` if it is not.
     pub stopped: Option<&'a str>,
 }
 
@@ -142,22 +137,22 @@ impl InternalEvent for GateChanged<'_> {
                 tracing::error!(destination = %self.destination, reason, "destination stopped");
             }
             (None, true) => {
-                tracing::warn!(destination = %self.destination, "destination failing; probing it");
+                tracing::warn!(destination = %self.destination, "destination is failing; sending only probes");
             }
             (None, false) => {
-                tracing::info!(destination = %self.destination, "destination works again")
+                tracing::info!(destination = %self.destination, "destination recovered")
             }
         }
     }
 }
 
-/// A template could not be rendered; the built-in plain one took its place.
+/// A template could not be rendered; the built-in plain one replaced it.
 pub struct TemplateFailed<'a> {
-    /// For which destination.
+    /// The destination that uses the template.
     pub destination: &'a DestinationName,
-    /// Which template.
+    /// The template's name.
     pub template: &'a str,
-    /// Why; holds names and positions of the template only.
+    /// The error; it contains only names and positions of the template.
     pub reason: &'a str,
 }
 
@@ -165,7 +160,7 @@ impl InternalEvent for TemplateFailed<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::error!(
             destination = %self.destination, template = self.template, reason = self.reason,
-            "template failed; the built-in plain one takes its place"
+            "failed to render template; using the built-in plain one"
         );
         let labels = Destination {
             destination: self.destination.to_string(),

@@ -1,4 +1,4 @@
-//! What happens on the long connections of apps.
+//! Events about the long connections of apps.
 
 use std::time::Duration;
 
@@ -7,9 +7,8 @@ use crate::telemetry::metrics::{
     App, AppCause, AppCode, AppKind, Counted, InternalEvent, Metrics, words,
 };
 
-/// A long connection is open.
+/// A long connection was opened.
 pub struct ConnectionOpened<'a> {
-    /// Of which app.
     pub app: &'a AppName,
     /// The platform's id of the connection.
     pub device: &'a str,
@@ -22,15 +21,14 @@ impl InternalEvent for ConnectionOpened<'_> {
     }
 }
 
-/// A long connection ended, or an attempt to open one did. Another follows.
+/// A long connection or an attempt to open one ended. Another attempt follows.
 pub struct ConnectionEnded<'a> {
-    /// Of which app.
     pub app: &'a AppName,
-    /// Why, as a fixed word.
+    /// The cause as a fixed word.
     pub cause: &'static str,
-    /// Why, in words fit for a log.
+    /// The cause in words safe to log.
     pub reason: &'a str,
-    /// When the next attempt is made.
+    /// The pause before the next attempt.
     pub retry_in: Duration,
 }
 
@@ -38,7 +36,7 @@ impl InternalEvent for ConnectionEnded<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::warn!(
             app = %self.app, cause = self.cause, reason = self.reason,
-            retry_in_ms = self.retry_in.as_millis(), "no long connection; trying again"
+            retry_in_ms = self.retry_in.as_millis(), "no long connection; retrying"
         );
         metrics.set_connected(self.app, false);
         let labels = AppCause {
@@ -49,9 +47,8 @@ impl InternalEvent for ConnectionEnded<'_> {
     }
 }
 
-/// A long connection was ended by us, and none follows.
+/// The relay ended a long connection for good.
 pub struct ConnectionLeft<'a> {
-    /// Of which app.
     pub app: &'a AppName,
 }
 
@@ -62,13 +59,12 @@ impl InternalEvent for ConnectionLeft<'_> {
     }
 }
 
-/// Something came over a long connection.
+/// A frame was received over a long connection.
 pub struct FrameReceived<'a> {
-    /// Of which app.
     pub app: &'a AppName,
-    /// What, as a fixed word.
+    /// The kind of frame as a fixed word.
     pub kind: &'static str,
-    /// When.
+    /// When the frame was received.
     pub at: Timestamp,
 }
 
@@ -87,25 +83,23 @@ impl InternalEvent for FrameReceived<'_> {
     }
 }
 
-/// A data frame came that cannot be taken. The platform sends its event again.
+/// A data frame was refused. The platform resends its event.
 pub struct FrameRefused<'a> {
-    /// Of which app.
     pub app: &'a AppName,
-    /// Why, as a fixed word.
+    /// The reason as a fixed word.
     pub reason: &'static str,
 }
 
 impl InternalEvent for FrameRefused<'_> {
     fn emit(self, _metrics: &Metrics) {
-        tracing::warn!(app = %self.app, reason = self.reason, "a frame cannot be taken");
+        tracing::warn!(app = %self.app, reason = self.reason, "failed to read frame");
     }
 }
 
 /// A message was acknowledged.
 pub struct FrameAcknowledged<'a> {
-    /// Of which app.
     pub app: &'a AppName,
-    /// Whether the platform was told that it is kept.
+    /// Whether the message was acknowledged as stored.
     pub kept: bool,
 }
 
@@ -120,9 +114,8 @@ impl InternalEvent for FrameAcknowledged<'_> {
     }
 }
 
-/// A click on a card came in a form that is not answered.
+/// A card click was received in a format that is not answered.
 pub struct CardFrameIgnored<'a> {
-    /// Of which app.
     pub app: &'a AppName,
 }
 
@@ -135,13 +128,14 @@ impl InternalEvent for CardFrameIgnored<'_> {
             app = %self.app,
             hint = "in Feishu's console, Events & callbacks, set the callback subscription to the long \
                     connection and publish a version of the app",
-            "a click on a card came in an old form and was ignored"
+            "ignored a card click in an old format"
         );
     }
 }
 
 impl Metrics {
-    /// Says whether an app's long connection is open. One that is gone is not one that is down.
+    /// Sets whether an app's long connection is open. An app without a series is skipped, because a
+    /// removed app is not a failing one.
     fn set_connected(&self, app: &AppName, open: bool) {
         let app = app.to_string();
         if let Some(gauge) = self.connection_up.get(&App { app }) {

@@ -1,11 +1,11 @@
-//! Of the program itself.
+//! Events about the process.
 
 use crate::model::Timestamp;
 use crate::telemetry::metrics::{Configuration, InternalEvent, Metrics, Outcome, words};
 
-/// The configuration was loaded anew, or refused.
+/// The configuration was reloaded, or refused.
 pub struct Reloaded<'a> {
-    /// What changed; `Err` holds how many mistakes it was refused for.
+    /// The changes; `Err` holds the number of errors in the refused configuration.
     pub result: Result<&'a str, usize>,
 }
 
@@ -20,7 +20,7 @@ impl InternalEvent for Reloaded<'_> {
             Err(mistakes) => {
                 tracing::error!(
                     mistakes,
-                    "new configuration refused; the old one stays in force"
+                    "failed to reload configuration; the old one stays active"
                 );
                 refused
             }
@@ -30,11 +30,11 @@ impl InternalEvent for Reloaded<'_> {
     }
 }
 
-/// A configuration is in force from now on.
+/// A configuration was applied.
 pub struct ConfigurationTaken<'a> {
     /// The beginning of the SHA-256 of its texts.
     pub hash: &'a str,
-    /// Since when.
+    /// When the configuration was applied.
     pub at: Timestamp,
 }
 
@@ -51,9 +51,9 @@ impl InternalEvent for ConfigurationTaken<'_> {
     }
 }
 
-/// The relay begins to work.
+/// The relay started.
 pub struct RelayStarted {
-    /// When.
+    /// When the relay started.
     pub at: Timestamp,
 }
 
@@ -66,7 +66,7 @@ impl InternalEvent for RelayStarted {
 
 /// A file of the store was removed, moved or replaced while the relay has it open.
 pub struct StoreDisplaced<'a> {
-    /// Which file, and what to do.
+    /// The affected file, and what to do.
     pub reason: &'a str,
 }
 
@@ -85,14 +85,14 @@ pub struct StoreInPlace;
 
 impl InternalEvent for StoreInPlace {
     fn emit(self, metrics: &Metrics) {
-        tracing::info!("the store's files are in place again; events are taken");
+        tracing::info!("the store's files are in place again; events are accepted");
         metrics.store_in_place.set(1);
     }
 }
 
-/// Lines of the log were dropped, and it flows again.
+/// Log lines were dropped, and logging continues.
 pub struct LogLinesDropped {
-    /// How many since this was said last.
+    /// The number of dropped lines since the last report.
     pub lines: u64,
 }
 
@@ -100,14 +100,14 @@ impl InternalEvent for LogLinesDropped {
     fn emit(self, _metrics: &Metrics) {
         tracing::warn!(
             lines = self.lines,
-            "lines of the log were dropped: whoever reads it was too slow"
+            "log lines dropped: their reader is too slow"
         );
     }
 }
 
-/// One item made its handler panic; the relay goes on.
+/// A handler panicked over one item; the relay continues.
 pub struct PanicCaught {
-    /// Where.
+    /// The task of the handler.
     pub task: &'static str,
 }
 
@@ -115,7 +115,7 @@ impl InternalEvent for PanicCaught {
     fn emit(self, metrics: &Metrics) {
         tracing::error!(
             task = self.task,
-            "panic over one item; it is put aside and the relay goes on"
+            "panic over one item; the item is set aside and the relay continues"
         );
         metrics.panics.inc();
     }

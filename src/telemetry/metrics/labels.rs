@@ -1,4 +1,5 @@
-//! The labels of series. A name is one of the configuration; every other label is one of a few fixed words.
+//! The labels of series. One label may be a name of the configuration; every other is one of a few
+//! fixed words.
 
 use std::hash::Hash;
 
@@ -7,13 +8,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Labels that begin with a name of the configuration.
+/// Label sets that begin with a name of the configuration.
 pub(in crate::telemetry) trait Named: Clone + Eq + Hash {
-    /// The same without the name.
+    /// Returns the same labels with an empty name.
     fn nameless(&self) -> Self;
 }
 
-/// Declares label sets: `Set of name { word, … }`, where a set can do without the name.
+/// Declares label sets: `Set of name { word, … }`. The name is optional.
 macro_rules! labels {
     ($($(#[$doc:meta])* $set:ident $(of $name:ident)? { $($word:ident),* })+) => {$(
         $(#[$doc])*
@@ -33,51 +34,47 @@ macro_rules! labels {
 }
 
 labels! {
-    /// Of one app.
     App of app {}
-    /// Of one app and what became of an event.
+    /// An app and the result of an event.
     AppState of app { state }
-    /// Of one app and the reason of a refusal.
+    /// An app and the reason of a refusal.
     AppReason of app { reason }
-    /// Of one app and a result.
+    /// An app and a result.
     AppResult of app { result }
-    /// Of one app and the way a report was seen.
+    /// An app and how a report was received.
     AppSeen of app { seen }
-    /// Of one app and why its long connection ended.
+    /// An app and the cause that ended its long connection.
     AppCause of app { cause }
-    /// Of one app and a kind of frame.
+    /// An app and a kind of frame.
     AppKind of app { kind }
-    /// Of one app and the code of an acknowledgement.
+    /// An app and the code of an acknowledgement.
     AppCode of app { code }
-    /// Of one rule.
     Rule of rule {}
-    /// Of one destination.
     Destination of destination {}
-    /// Of one destination and an outcome.
+    /// A destination and an outcome.
     DestinationOutcome of destination { outcome }
-    /// Of one destination and where deliveries stand.
+    /// A destination and a delivery state.
     DestinationState of destination { state }
-    /// Of a result.
     Outcome { result }
-    /// Of a kind of trouble.
+    /// A kind of trouble.
     Kind { kind }
-    /// Of a click: through what, on which button, with which result.
+    /// A click: the platform, the button and the result.
     Click { through, act, result }
-    /// Of this build.
+    /// This build.
     Build { version }
-    /// Of the configuration in force.
+    /// The active configuration.
     Configuration of hash {}
 }
 
-/// Counting where every series is there beforehand. What has none is of a name that is not in the
-/// configuration (any more), and counts under the empty one: names that left do not come back.
+/// Counts in series that exist beforehand. Labels without a series name something that is no longer
+/// in the configuration. They count under the empty name, so removed names do not return.
 pub(in crate::telemetry) trait Counted<S> {
-    /// One more.
+    /// Adds one.
     fn count(&self, labels: &S) {
         self.count_many(labels, 1);
     }
 
-    /// So many more.
+    /// Adds `more`.
     fn count_many(&self, labels: &S, more: u64);
 }
 
@@ -91,9 +88,9 @@ impl<S: Named> Counted<S> for Family<S, Counter> {
     }
 }
 
-/// As [`Counted`], for what is measured.
+/// Does the same as [`Counted`] for histograms.
 pub(in crate::telemetry) trait Observed<S> {
-    /// One more, of so many seconds.
+    /// Records one observation in seconds.
     fn observe(&self, labels: &S, seconds: f64);
 }
 

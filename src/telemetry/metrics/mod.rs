@@ -1,4 +1,4 @@
-//! The numbers behind `/metrics`. `docs/metrics.md` tells of each.
+//! The metrics of `/metrics`, described in `docs/metrics.md`.
 
 mod labels;
 mod series;
@@ -22,27 +22,27 @@ pub use self::text::Format;
 use super::pacing::Pacing;
 use crate::model::{AppName, DeliveryState, DestinationName, Timestamp};
 
-/// Something worth counting. Emitting it logs and counts.
+/// An observable event. Emitting it logs and counts.
 pub trait InternalEvent {
-    /// Writes the log line, if any, and moves the numbers.
+    /// Writes the log line, if any, and updates the metrics.
     fn emit(self, metrics: &Metrics);
 }
 
-/// A gauge of seconds and parts of them.
+/// A gauge in seconds with fractions.
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// What holds a destination's deliveries back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GateStands {
-    /// Whether its breaker is open.
+    /// Whether the destination's breaker is open.
     pub breaker_open: bool,
-    /// Whether it is stopped until an operator acts.
+    /// Whether the destination is stopped until an operator acts.
     pub stopped: bool,
-    /// What is left of the pause that it asked for.
+    /// The rest of the pause that the destination asked for.
     pub pause: Duration,
 }
 
-/// From 5 ms to 5 min.
+/// Returns a histogram with buckets from 5 ms to 5 min.
 fn latency() -> Histogram {
     let bounds = [
         0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
@@ -50,13 +50,13 @@ fn latency() -> Histogram {
     Histogram::new(bounds)
 }
 
-/// Every number the relay keeps. Shared behind an `Arc`.
+/// All metrics of the relay. Shared behind an `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Which log lines are written.
+    /// Limits the rate of log lines.
     pub pacing: Pacing,
     registry: Registry,
-    /// Those that have series now.
+    /// The names that have series now.
     names: Mutex<Names>,
     pub(super) events: Family<AppState, Counter>,
     pub(super) repeats: Family<App, Counter>,
@@ -114,7 +114,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All series at zero that are of no name.
+    /// Creates the metrics, with all series without a name at zero.
     pub fn new() -> Self {
         let mut all = Self {
             pacing: Pacing::default(),
@@ -182,7 +182,7 @@ impl Metrics {
         all
     }
 
-    /// The help ends without a full stop: the registry puts one there.
+    /// Registers a metric. The registry adds a full stop to the help text.
     fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.registry.register(name, help, metric);
     }
@@ -193,43 +193,43 @@ impl Metrics {
     }
 
     fn register_intake(&mut self) {
-        let help = "Events accepted, by what became of them";
+        let help = "Events accepted, by state";
         self.register("events", help, self.events.clone());
-        let help = "Events pushed again and acknowledged again";
+        let help = "Events received again and acknowledged again";
         self.register("repeats", help, self.repeats.clone());
-        let help = "Events pushed that are older than ids are kept, acknowledged and ignored";
+        let help = "Events older than ids are kept; acknowledged and ignored";
         self.register("events_too_old", help, self.too_old.clone());
-        let help = "Requests to the intake that were refused, and events that could not be kept";
+        let help = "Refused requests to the intake, and events that could not be stored";
         self.register("refused", help, self.refused.clone());
         self.register("challenges", "Challenges answered", self.challenges.clone());
         let help = "When the app's last event was accepted, since 1970; 0: never";
         self.register_seconds("last_event_timestamp", help, self.last_event.clone());
-        let help = "When the app's last event was pushed, since 1970; what is found in the list does not count; 0: never";
+        let help = "When the app's last event was pushed, since 1970; events found in the list do not count; 0: never";
         self.register_seconds("last_push_timestamp", help, self.last_push.clone());
         let help = "Time from the request's arrival to its durable acceptance";
         self.register_seconds("accept", help, self.accept_seconds.clone());
-        let help = "Events that the rule took";
+        let help = "Events that the rule matched";
         self.register("rule_events", help, self.taken_by_rule.clone());
-        let help = "Deliveries that the rule asked for";
+        let help = "Deliveries that the rule planned";
         self.register("planned_deliveries", help, self.planned.clone());
     }
 
     fn register_deliveries(&mut self) {
-        let help = "Attempts to send, by what they came to";
+        let help = "Attempts to send, by outcome";
         self.register("attempts", help, self.attempts.clone());
-        let help = "Deliveries ended, by how";
+        let help = "Finished deliveries, by outcome";
         self.register("deliveries", help, self.deliveries.clone());
-        let help = "Messages about which people were to be rung, by what came of that";
+        let help = "Messages with urgent notifications, by outcome";
         self.register("rings", help, self.rings.clone());
-        let help = "Messages of a webhook that were taken with a page for people as the answer";
+        let help = "Webhook messages that were accepted with an HTML page";
         self.register("page_answers", help, self.pages.clone());
         let help = "Time from acceptance of an event to its delivery";
         self.register_seconds("delivery", help, self.delivery_seconds.clone());
-        let help = "Templates that failed and gave way to the built-in plain one";
+        let help = "Template failures; the built-in plain template was used";
         self.register("template_failures", help, self.template_failures.clone());
-        let help = "Deliveries in the store that are not done, by state";
+        let help = "Unfinished deliveries in the store, by state";
         self.register("queue", help, self.queue.clone());
-        let help = "Age of the oldest delivery that waits or is in flight; 0: there is none";
+        let help = "Age of the oldest delivery that waits or is in flight; 0: none";
         self.register_seconds("queue_oldest", help, self.queue_age.clone());
     }
 
@@ -238,21 +238,21 @@ impl Metrics {
         self.register("breaker_open", help, self.breaker_open.clone());
         let help = "1 while the destination is stopped until an operator acts";
         self.register("destination_stopped", help, self.stopped.clone());
-        let help = "Time left of the pause that the destination asked for";
+        let help = "Rest of the pause that the destination asked for";
         self.register_seconds("destination_pause", help, self.pause.clone());
     }
 
     fn register_images(&mut self) {
-        let help = "Pictures, by what became of them";
+        let help = "Finished images, by result";
         self.register("images", help, self.images.clone());
-        let help = "Attempts to fetch a picture, by what they came to";
+        let help = "Attempts to fetch an image, by result";
         self.register("image_attempts", help, self.image_attempts.clone());
-        let help = "Pictures still to be fetched";
+        let help = "Images waiting to be fetched";
         self.register("images_waiting", help, self.images_waiting.clone());
-        let help = "Time left to fetch the picture that ends first; NaN: none waits";
+        let help = "Time left to fetch the image with the nearest deadline; NaN: none waits";
         self.register_seconds("image_deadline_nearest", help, self.image_deadline.clone());
         let (help, bytes) = (
-            "Size of all pictures that are kept, as it was within the last ten minutes",
+            "Size of all stored images, updated every ten minutes at the latest",
             self.image_bytes.clone(),
         );
         self.registry
@@ -262,31 +262,31 @@ impl Metrics {
     fn register_backfill(&mut self) {
         let help = "Comparisons with the platform's list of feedback, by result";
         self.register("backfills", help, self.backfills.clone());
-        let help = "Reports that never came as events and were taken in from the list";
+        let help = "Reports that were added from the list, having never come as events";
         self.register("backfill_taken", help, self.backfill_taken.clone());
-        let help = "Reports in the last list, by whether they ever came as events";
+        let help = "Reports in the last list, by whether they came as events";
         self.register("backfill_listed", help, self.backfill_listed.clone());
     }
 
     fn register_closing(&mut self) {
-        let help = "Clicks on buttons, by what came of them";
+        let help = "Clicks on buttons, by result";
         self.register("clicks", help, self.clicks.clone());
-        let help = "Attempts to tell Feishu of a status, by what they came to";
+        let help = "Attempts to set a status in Feishu, by result";
         self.register("statuses", help, self.statuses.clone());
-        let help = "Statuses that Feishu is still to be told";
+        let help = "Statuses waiting to be set in Feishu";
         self.register("statuses_waiting", help, self.statuses_waiting.clone());
     }
 
     fn register_connections(&mut self) {
         let help = "1 while the app's long connection is open";
         self.register("long_connection_up", help, self.connection_up.clone());
-        let help = "When the last frame came over the app's long connection, since 1970; 0: never";
+        let help = "When the app's long connection received its last frame, since 1970; 0: never";
         let last_frame = self.connection_last_frame.clone();
         self.register_seconds("long_connection_last_frame_timestamp", help, last_frame);
         let help = "Long connections that ended or could not be opened, by cause; another attempt followed each";
         self.register("long_connection_ends", help, self.connection_ends.clone());
         let (help, frames) = (
-            "Frames that came over the app's long connection, by kind",
+            "Frames received over the app's long connection, by kind",
             self.connection_frames.clone(),
         );
         self.register("long_connection_frames", help, frames);
@@ -295,11 +295,11 @@ impl Metrics {
     }
 
     fn register_health(&mut self) {
-        let help = "1 while the store can be written to, as it was tried for this answer; while it is 0, what is read from it (queues, pauses, pictures, last events) is as it was";
+        let help = "1 while the store is writable, tested for this response; while it is 0, values read from the store (queues, pauses, images, last events) are outdated";
         self.register("store_up", help, self.store_up.clone());
         let help = "1 while the files of the store are where the relay opened them; while it is 0, events are refused";
         self.register("store_in_place", help, self.store_in_place.clone());
-        let help = "Lines of the log that were dropped because whoever reads it was too slow";
+        let help = "Log lines dropped because their reader was too slow";
         self.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let help = "Notices to the operator, by kind";
         self.register("notices", help, self.notices.clone());
@@ -307,14 +307,14 @@ impl Metrics {
         self.register("panics", help, self.panics.clone());
         let help = "Reloads of the configuration, by result";
         self.register("reloads", help, self.reloads.clone());
-        let help = "1 while the configuration in force is not the one of the last reload, which was refused";
+        let help = "1 while the last reload is refused and the previous configuration stays active";
         self.register("reload_refused", help, self.reload_refused.clone());
-        let help = "The configuration in force: the beginning of the SHA-256 of its texts";
+        let help = "The active configuration: the beginning of the SHA-256 of its texts";
         self.register("configuration_info", help, self.configuration.clone());
-        let help = "When the configuration in force was taken up, since 1970";
+        let help = "When the active configuration was applied, since 1970";
         let taken = self.configuration_taken.clone();
         self.register_seconds("configuration_taken_timestamp", help, taken);
-        let help = "When the program was started, since 1970";
+        let help = "When the program started, since 1970";
         self.register_seconds("start_timestamp", help, self.started.clone());
         let build: Family<Build, Gauge> = Family::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -322,13 +322,13 @@ impl Metrics {
         self.register("build_info", "The running program", build);
     }
 
-    /// Logs and counts.
+    /// Logs and counts an event.
     pub fn emit(&self, event: impl InternalEvent) {
         event.emit(self);
     }
 
-    /// Sets how many deliveries of a destination are in a state that is not done, and how old the oldest is
-    /// that waits or is in flight; called before each answer.
+    /// Sets the number of unfinished deliveries of a destination in a state, and the age of the
+    /// oldest delivery that waits or is in flight. Called before each response.
     pub fn set_queue(
         &self,
         destination: &DestinationName,
@@ -365,14 +365,15 @@ impl Metrics {
         }
     }
 
-    /// Sets how many images wait, and how long the one that ends first can still be fetched.
+    /// Sets the number of waiting images, and the time until the first of them can no longer be
+    /// fetched.
     pub fn set_images(&self, waiting: u64, nearest_deadline: Option<Duration>) {
         self.images_waiting.set(signed(waiting));
         let seconds = nearest_deadline.map_or(f64::NAN, |left| left.as_secs_f64());
         self.image_deadline.set(seconds);
     }
 
-    /// Sets how many bytes of images are kept.
+    /// Sets the size of the stored images in bytes.
     pub fn set_image_bytes(&self, kept: u64) {
         self.image_bytes.set(signed(kept));
     }
@@ -393,22 +394,22 @@ impl Metrics {
         }
     }
 
-    /// Sets how many statuses Feishu is still to be told.
+    /// Sets the number of statuses that wait to be sent to Feishu.
     pub fn set_statuses_waiting(&self, count: u64) {
         self.statuses_waiting.set(signed(count));
     }
 
-    /// Counts lines of the log that were dropped.
+    /// Counts dropped log lines.
     pub fn count_dropped_lines(&self, lines: u64) {
         self.log_lines_dropped.inc_by(lines);
     }
 
-    /// Sets whether the store can be written to.
+    /// Sets whether the store is writable.
     pub fn set_journal_up(&self, up: bool) {
         self.store_up.set(i64::from(up));
     }
 
-    /// All of it.
+    /// Returns all metrics as text.
     pub fn encode(&self, format: Format) -> String {
         let mut written = String::new();
         encode(&mut written, &self.registry).expect("writing to a String does not fail");
@@ -419,7 +420,7 @@ impl Metrics {
     }
 }
 
-/// A count as gauges take it.
+/// Converts a count for gauges.
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

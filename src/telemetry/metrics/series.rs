@@ -1,5 +1,5 @@
-//! Which series there are. All of them stand at zero from the start and after a reload, so that a rate sees
-//! the first of anything; those of a name that left the configuration leave with it.
+//! Creates and removes series. All series start at zero, at startup and after a reload, so that a
+//! rate includes the first increment. If a name leaves the configuration, its series are removed.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
@@ -14,25 +14,25 @@ use crate::model::{
     RuleName, TriageAction,
 };
 
-/// The names of a configuration that labels may hold.
+/// The names of a configuration that labels may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Of `[apps]`.
+    /// The names in `[apps]`.
     pub apps: BTreeSet<AppName>,
-    /// Those of them that have a long connection.
+    /// The apps that have a long connection.
     pub connected: BTreeSet<AppName>,
-    /// Of `[[rules]]`.
+    /// The names in `[[rules]]`.
     pub rules: BTreeSet<RuleName>,
-    /// Of `[destinations]`.
+    /// The names in `[destinations]`.
     pub destinations: BTreeSet<DestinationName>,
 }
 
-/// What is done with a series.
+/// The change of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    /// It is there from now on; one that is there already stays as it is.
+    /// Creates the series; an existing one stays unchanged.
     Begin,
-    /// It is gone from now on.
+    /// Removes the series.
     End,
 }
 
@@ -47,15 +47,15 @@ impl Turn {
     }
 }
 
-/// Ends what was of old names and begins what is of new ones.
+/// Removes the series of old names and creates those of new ones.
 fn turn<N: Ord>(old: &BTreeSet<N>, new: &BTreeSet<N>, of: impl Fn(&N, Turn)) {
     old.difference(new).for_each(|gone| of(gone, Turn::End));
     new.iter().for_each(|name| of(name, Turn::Begin));
 }
 
 impl Metrics {
-    /// These are the names of the configuration in force: the series of new ones begin at zero, those of
-    /// others end.
+    /// Applies the names of the active configuration. Series of new names start at zero; series of
+    /// other names are removed.
     pub fn name(&self, names: Names) {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         turn(&known.apps, &names.apps, |app, turn| self.of_app(app, turn));
@@ -71,7 +71,7 @@ impl Metrics {
         *known = names;
     }
 
-    /// The series that are of no name.
+    /// Creates the series without a name.
     pub(super) fn begin_unnamed(&self) {
         for reason in [words::NO_SUCH_APP, words::NO_SUCH_PATH] {
             let app = String::new();
@@ -108,7 +108,7 @@ impl Metrics {
         };
         for act in TriageAction::ALL {
             for result in words::CLICKS {
-                // Only what is taken back can be too late for it.
+                // Only an undo can be too late.
                 if *result != "too_late" || *act == TriageAction::Undo {
                     begin(act.key(), *result);
                 }
@@ -201,7 +201,7 @@ impl Metrics {
         turn.take(&self.pages, &of_it());
     }
 
-    /// The states of deliveries that are not done.
+    /// The states of unfinished deliveries.
     pub(super) const QUEUED: [DeliveryState; 3] = [
         DeliveryState::Pending,
         DeliveryState::Sending,

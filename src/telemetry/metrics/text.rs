@@ -1,19 +1,19 @@
-//! The two texts that readers of metrics take.
+//! The two text formats of metrics.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// How the numbers are written.
+/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' own text, 0.0.4: what every reader takes.
+    /// The Prometheus text format 0.0.4, which every reader accepts.
     Prometheus,
-    /// `OpenMetrics` 1.0: what Prometheus asks for first.
+    /// `OpenMetrics` 1.0, which Prometheus prefers.
     OpenMetrics,
 }
 
 impl Format {
-    /// What a request that accepts `accept` is answered with.
+    /// Returns the format for a request's `Accept` header.
     pub fn accepted_by(accept: &str) -> Self {
         match accept.contains("application/openmetrics-text") {
             true => Self::OpenMetrics,
@@ -21,7 +21,7 @@ impl Format {
         }
     }
 
-    /// Its media type.
+    /// Returns the media type of the format.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -30,8 +30,8 @@ impl Format {
     }
 }
 
-/// `OpenMetrics` as the older text. There a counter's help and type stand under the name of its samples, and
-/// units and the end are not said.
+/// Converts `OpenMetrics` to the older format. In it a counter's help and type use the name of its
+/// samples, and units and the end mark are left out.
 pub(super) fn prometheus(open_metrics: &str) -> String {
     let counters: BTreeSet<&str> = open_metrics
         .lines()
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_older_text_says_what_counters_are_under_the_name_of_their_samples() {
+    fn prometheus_text_describes_counters_by_sample_name() {
         let open_metrics = "# HELP a Some.\n# TYPE a counter\na_total{x=\"# TYPE b counter\"} 1\n\
              # HELP b_seconds Others.\n# TYPE b_seconds gauge\n# UNIT b_seconds seconds\nb_seconds 2.0\n# EOF\n";
         let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total{x=\"# TYPE b counter\"} 1\n\
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn prometheus_gets_what_it_asks_for_first_and_people_what_all_can_read() {
+    fn format_follows_accept_header() {
         let asked = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         assert_eq!(Format::accepted_by(asked), Format::OpenMetrics);
         assert_eq!(Format::accepted_by("*/*"), Format::Prometheus);

@@ -1,7 +1,7 @@
-//! The fixed words that labels hold where no enumeration of `model` does. Those who say them stand higher in the
-//! house; their tests hold them to these lists.
+//! The fixed words in labels that come from no enumeration of `model`. They are defined in modules
+//! that depend on this one; the tests of those modules check the lists.
 
-/// Why a request of a known app is refused, or an event of its long connection not taken.
+/// Why a request to a known app, or an event of its long connection, is refused.
 pub const REFUSALS: &[&str] = &[
     "malformed_json",
     "payload_invalid",
@@ -22,18 +22,18 @@ pub const REFUSALS: &[&str] = &[
     "unavailable",
 ];
 
-/// Why a click on a card is refused that came by the old callback.
+/// The reason of a refused click by the old card callback.
 pub const OLD_CARD: &str = "old_card_callback";
 
-/// What to do about it.
+/// What the operator must do about it.
 pub const OLD_CARD_HINT: &str = "this is the old card callback (card.action.trigger_v1): in Feishu's console delete the app's message \
      card request URL (Features, Bot), set this URL under Events & callbacks, Callback configuration, add the callback \
      card.action.trigger there, and publish a version";
 
-/// Why a request is refused whose path is not served.
+/// The reason if the path of a request is not served.
 pub const NO_SUCH_PATH: &str = "no_such_path";
 
-/// Why a request is refused whose URL names no app.
+/// The reason if the URL of a request names no app.
 pub const NO_SUCH_APP: &str = "no_such_app";
 
 /// Why a long connection ends, or cannot be opened.
@@ -49,7 +49,7 @@ pub const CONNECTION_ENDS: &[&str] = &[
     "refused",
 ];
 
-/// What comes over a long connection.
+/// The kinds of frames on a long connection.
 pub const FRAMES: &[&str] = &[
     "event",
     "card",
@@ -62,37 +62,37 @@ pub const FRAMES: &[&str] = &[
     "websocket",
 ];
 
-/// What comes of a click on one of our own buttons.
+/// The results of a click on one of the relay's buttons.
 pub const CLICKS: &[&str] = &["done", "already", "too_late", "unknown", "not_saved"];
 
-/// What comes of a click on what is no button of ours.
+/// The result of a click on a foreign button.
 pub const FORGED: &str = "forged";
 
-/// What comes of a click that is not the platform's.
+/// The result of a click that is not from the platform.
 pub const CLICK_REFUSED: &str = "refused";
 
-/// What stands in the place of the button that none was.
+/// Replaces the button's name if the button is foreign.
 pub(in crate::telemetry) const NO_ACT: &str = "none";
 
-/// How a delivery ends.
+/// The outcomes of a delivery.
 pub(in crate::telemetry) const ENDS: &[&str] = &["delivered", "dead", "discarded", "unconfirmed"];
 
-/// What comes of ringing people.
+/// The results of urgent notifications.
 pub(in crate::telemetry) const RINGS: [&str; 2] = ["rung", "failed"];
 
-/// What comes of an attempt to fetch an image; the last two settle it.
+/// The results of an attempt to fetch an image; the last two are final.
 pub(in crate::telemetry) const IMAGES: [&str; 4] = ["retry", "lease_lost", "kept", "lost"];
 
-/// What comes of comparing with the platform's list.
+/// The results of comparing with the platform's list.
 pub(in crate::telemetry) const BACKFILLS: [&str; 2] = ["ok", "failed"];
 
-/// How a report in that list was seen.
+/// How a listed report was received.
 pub(in crate::telemetry) const SEEN: [&str; 2] = ["by_event", "only_in_list"];
 
-/// What comes of telling the platform of a status.
+/// The results of sending a status to the platform.
 pub(in crate::telemetry) const STATUSES: [&str; 3] = ["done", "retry", "dead"];
 
-/// What comes of a reload.
+/// The results of a reload.
 pub(in crate::telemetry) const RELOADS: [&str; 2] = ["ok", "refused"];
 
 /// The codes of acknowledgements.

@@ -1,4 +1,4 @@
-//! A real browser without a window, driven over the protocol of its developer tools. Source:
+//! A headless browser, controlled by its developer tools protocol. Source:
 //! chromedevtools.github.io.
 
 use std::io::{BufRead, BufReader, Read};
@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// How long anything may take before a test gives up. Generous: machines that run tests are busy.
+/// The time limit of every wait. It is long because test machines are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Nothing but what a test asks for: no window, no updates, no calls home.
+/// Options against everything that the test did not request: no window, no updates, no background
+/// requests.
 const QUIET: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -32,15 +33,15 @@ const QUIET: &[&str] = &[
     "--remote-debugging-port=0",
 ];
 
-/// One page of a browser with a profile of its own.
+/// One page of a browser with its own profile.
 pub struct Browser {
-    // Its end is what ends the processes that it started.
+    // Dropping it ends all processes that it started.
     _process: Process,
     socket: WebSocketStream<TcpStream>,
-    /// What the browser told without being asked.
+    /// Events that the browser sent unrequested.
     told: Vec<Value>,
     asked: u64,
-    /// The page that calls are about, once there is one.
+    /// The session of the page, once it is open.
     session: Option<String>,
     runtime: Runtime,
     _profile: TempDir,
@@ -50,13 +51,13 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.0.kill().ok(); // it may have ended by itself
+        self.0.kill().ok(); // it may have ended already
         self.0.wait().ok();
     }
 }
 
 impl Browser {
-    /// Starts one whose page is so many pixels large.
+    /// Starts a browser with a page of this size in pixels.
     pub fn start(width: u32, height: u32) -> Self {
         let profile = TempDir::new().expect("a temporary folder");
         let mut child = Command::new("chromium")
@@ -101,7 +102,7 @@ impl Browser {
         self.call("Page.navigate", &json!({ "url": url }));
     }
 
-    /// What an expression comes to; a promise is waited for.
+    /// Returns the value of an expression, after waiting for a promise.
     pub fn eval(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let answer = self.call("Runtime.evaluate", &asked);
@@ -121,11 +122,11 @@ impl Browser {
                 Instant::now() < deadline,
                 "waited in vain for: {expression}\n{page}"
             );
-            thread::sleep(Duration::from_millis(50)); // looks again; what it waits for is another process
+            thread::sleep(Duration::from_millis(50)); // polls another process
         }
     }
 
-    /// What the page's console holds that is no mere remark: exceptions, refusals, failed requests.
+    /// Returns the exceptions, refusals and failed requests in the page's console.
     pub fn complaints(&mut self) -> Vec<String> {
         self.eval("0"); // what was told until now is here
         let wrong = self
@@ -140,7 +141,7 @@ impl Browser {
         wrong.map(|told| told["params"].to_string()).collect()
     }
 
-    /// The addresses that the page asked for.
+    /// Returns the addresses that the page requested.
     pub fn requests(&mut self) -> Vec<String> {
         self.eval("0"); // as above
         let sent = self
@@ -186,7 +187,7 @@ impl Browser {
     }
 }
 
-/// Where it listens, which it says on stderr.
+/// Returns the browser's address from its stderr.
 fn endpoint(lines: &mut impl BufRead) -> String {
     let mut line = String::new();
     loop {

@@ -1,4 +1,4 @@
-//! The `demo` command of the real binary, and what its page can ask it.
+//! The `demo` command of the real binary, and the requests of its page.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -13,26 +13,27 @@ use tokio::time::Instant;
 
 use super::http::{Answer, get, post};
 
-/// How long anything may take before a test gives up. Generous: machines that run tests are busy.
+/// The time limit of every wait. It is long because test machines are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `holds`, looking a few times a second: each look has the demo draw up everything.
+/// Waits until `holds` is true. It polls a few times a second because each poll makes the demo
+/// compute its whole state.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(100)); // looks again; what it waits for is another process
+        thread::sleep(Duration::from_millis(100)); // polls another process
     }
 }
 
-/// A demo that runs, with a place of its own for temporary files.
+/// A running demo with its own temporary folder.
 pub struct Demo {
     child: Child,
-    /// Where the page is: `127.0.0.1:PORT`.
+    /// The address of the page: `127.0.0.1:PORT`.
     pub page: String,
-    /// What its paths begin with: `/KEY`.
+    /// The prefix of its paths: `/KEY`.
     pub key: String,
-    /// What it printed after the page's address.
+    /// The output after the page's address.
     pub said: BufReader<ChildStdout>,
     pub temporary: TempDir,
     pub begun: Instant,
@@ -45,7 +46,7 @@ pub fn command(temporary: &TempDir, arguments: &[&str]) -> Command {
         .args(arguments)
         .env_clear()
         .env("TMPDIR", temporary.path())
-        // What is meant for another relay must not reach this one.
+        // Settings of another relay must not affect the demo.
         .env("RELAY__SERVER__LISTEN", "no address");
     command
 }
@@ -76,7 +77,7 @@ impl Demo {
         }
     }
 
-    /// Its folder, which is the only thing there.
+    /// Returns the demo's folder, which is the only entry.
     pub fn folder(&self) -> PathBuf {
         let entries = std::fs::read_dir(self.temporary.path()).expect("it is there");
         let mut paths = entries.map(|entry| entry.expect("readable").path());
@@ -85,7 +86,7 @@ impl Demo {
         folder
     }
 
-    /// Asks for something of the page's.
+    /// Sends a GET request below the page's key.
     pub fn get(&self, path: &str) -> Answer {
         get(&self.page, &format!("{}{path}", self.key))
     }
@@ -125,14 +126,14 @@ impl Demo {
         answer.json()
     }
 
-    /// Somebody reports, of this kind and in these words; the event's id.
+    /// Makes a report of this kind with this text, and returns the event's id.
     pub fn report(&self, kind: &str, text: &str) -> Value {
         let new =
             json!({"kind": kind, "text": text, "contact": "", "picture": null, "sample": true});
         self.done("/api/report", &new)["event"].clone()
     }
 
-    /// Waits until a delivery of this event stands so.
+    /// Waits until a delivery of this event has the given state.
     pub fn wait_for_delivery(
         &self,
         event: &Value,
@@ -166,13 +167,13 @@ impl Demo {
 impl Drop for Demo {
     #[expect(
         clippy::print_stderr,
-        reason = "what a demo whose test failed has on its board is what helps"
+        reason = "prints the demo's state after a failed test"
     )]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("--- events on the board ---\n{:#}", self.state()["events"]);
         }
-        self.child.kill().ok(); // it may have ended by itself
+        self.child.kill().ok(); // it may have ended already
         self.child.wait().ok();
     }
 }

@@ -1,4 +1,4 @@
-//! Images that somebody made to do harm, and a host that serves them so.
+//! Malicious images, and a host that serves them.
 
 use std::io::{Cursor, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -28,7 +28,7 @@ pub fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&length[..], &named, &crc(&named).to_be_bytes()].concat()
 }
 
-/// So many zeros, by a fixed code: the first is a literal, then copies of 258 from one place before.
+/// Compresses `count` zeros with a fixed code: a literal, then copies of 258 from one place before.
 fn zeros(count: u32) -> Vec<u8> {
     let (mut out, mut held, mut bits) = (vec![0x78, 0x01], 0_u64, 0);
     let mut put = |out: &mut Vec<u8>, value: u64, width: u32| {
@@ -40,7 +40,8 @@ fn zeros(count: u32) -> Vec<u8> {
             bits -= 8;
         }
     };
-    // The last block, of fixed codes. Codes are written from their first bit: the literal 0 is 00110000.
+    // The last block, with fixed codes. Codes are written from their first bit: the literal 0 is
+    // 00110000.
     put(&mut out, 0b011, 3);
     put(&mut out, 0b0000_1100, 8);
     for _ in 0..(count - 1) / 258 {
@@ -50,13 +51,13 @@ fn zeros(count: u32) -> Vec<u8> {
     for _ in 0..(count - 1) % 258 {
         put(&mut out, 0b0000_1100, 8);
     }
-    put(&mut out, 0, 7 + 7); // the end, and what fills its byte
+    put(&mut out, 0, 7 + 7); // the end mark, and padding to a byte
     let adler = ((count % 65_521) << 16) | 1;
     out.extend(adler.to_be_bytes());
     out
 }
 
-/// A PNG of two bits a pixel, all of it black; its header may promise more than there is.
+/// Returns a black PNG with two bits per pixel. Its header may promise more pixels than there are.
 pub fn png(width: u32, height: u32, pixels: bool) -> Vec<u8> {
     let header = [
         &width.to_be_bytes()[..],
@@ -79,7 +80,7 @@ pub fn png(width: u32, height: u32, pixels: bool) -> Vec<u8> {
     .concat()
 }
 
-/// An animation of so many frames.
+/// Returns an animation with this number of frames.
 pub fn gif(width: u16, height: u16, frames: usize) -> Vec<u8> {
     let frame = b"\x21\xf9\x04\0\x01\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0";
     let mut gif = b"GIF89a".to_vec();
@@ -91,7 +92,8 @@ pub fn gif(width: u16, height: u16, frames: usize) -> Vec<u8> {
     gif
 }
 
-/// Lossless, of one colour, which takes no bits at all: some thirty bytes, whatever its size.
+/// Returns a lossless image of one colour. Its pixels take no bits, so it has about thirty bytes at
+/// any size.
 pub fn vp8l(width: u32, height: u32) -> Vec<u8> {
     let (mut held, mut at) = (0_u128, 0);
     let mut put = |value: u32, width: u32| {
@@ -127,7 +129,7 @@ pub fn webp(width: u32, height: u32) -> Vec<u8> {
     riff(&riff_chunk(b"VP8L", &vp8l(width, height)))
 }
 
-/// An animation whose frames are as large as it is.
+/// Returns an animation whose frames have its full size.
 pub fn animated_webp(side: u32, frames: usize) -> Vec<u8> {
     let three = |n: u32| n.to_le_bytes()[..3].to_vec();
     let canvas = [vec![2, 0, 0, 0], three(side - 1), three(side - 1)].concat();
@@ -150,7 +152,7 @@ pub fn animated_webp(side: u32, frames: usize) -> Vec<u8> {
     )
 }
 
-/// One that unfolds: runs of 255 pixels of two bytes each.
+/// Returns a bitmap that expands: runs of 255 pixels in two bytes each.
 pub fn bmp(side: u32) -> Vec<u8> {
     let runs = ([255, 0].repeat(side as usize / 255 + 1).len() / 2) * side as usize;
     let data = [[255, 0].repeat(runs), vec![0, 1]].concat();
@@ -171,7 +173,7 @@ pub fn bmp(side: u32) -> Vec<u8> {
     bmp
 }
 
-/// An honest one.
+/// Returns a normal JPEG.
 pub fn jpeg() -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::from(RgbImage::from_pixel(8, 8, Rgb([200, 30, 40])))
@@ -180,22 +182,22 @@ pub fn jpeg() -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// What the host does once it was asked.
+/// How the host responds to a request.
 #[derive(Clone)]
 pub enum Act {
-    /// Sends this as an image.
+    /// Sends these bytes as an image.
     Body(Vec<u8>),
-    /// Sends a head, and then bytes without end.
+    /// Sends a head, and then endless bytes.
     Endless(&'static str),
     /// Sends a byte each second.
     Drip,
-    /// Says nothing.
+    /// Sends nothing.
     Silent,
-    /// Sends this as it stands.
+    /// Sends this text unchanged.
     Raw(&'static str),
 }
 
-/// Serves each act under its name, from threads that end with the test's process.
+/// Serves each act under its name, in threads that end with the test process.
 pub fn host(acts: Vec<(&'static str, Act)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -219,7 +221,7 @@ fn serve(mut stream: TcpStream, acts: &[(&'static str, Act)]) {
     let Some((_, act)) = acts.iter().find(|(name, _)| path == format!("/{name}")) else {
         return;
     };
-    act_on(&mut stream, act).ok(); // the relay goes away when it has enough
+    act_on(&mut stream, act).ok(); // the relay may close early
 }
 
 fn act_on(stream: &mut TcpStream, act: &Act) -> std::io::Result<()> {
@@ -232,7 +234,7 @@ fn act_on(stream: &mut TcpStream, act: &Act) -> std::io::Result<()> {
         Act::Endless(begin) => {
             stream.write_all(begin.as_bytes())?;
             let much = [b'a'; 64 * 1024];
-            // A test that is left hanging ends all the same.
+            // The loop is bounded, so that a hanging test ends too.
             for _ in 0..32 * 1024 {
                 stream.write_all(&much)?;
             }
@@ -242,12 +244,12 @@ fn act_on(stream: &mut TcpStream, act: &Act) -> std::io::Result<()> {
             write!(stream, "{head}Content-Length: 1000\r\n\r\n")?;
             for byte in png(8, 8, true).into_iter().cycle().take(1000) {
                 stream.write_all(&[byte])?;
-                thread::sleep(Duration::from_secs(1)); // a slow host is what the test is about
+                thread::sleep(Duration::from_secs(1)); // simulates a slow host
             }
             Ok(())
         }
         Act::Silent => {
-            thread::sleep(Duration::from_secs(60)); // as above
+            thread::sleep(Duration::from_secs(60)); // simulates a silent host
             Ok(())
         }
         Act::Raw(text) => stream.write_all(text.as_bytes()),

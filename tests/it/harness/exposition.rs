@@ -1,4 +1,4 @@
-//! What `/metrics` says, taken apart.
+//! Parses the output of `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::relay::Relay;
 
-/// Labels whose values are names or otherwise not known beforehand.
+/// Labels whose values are names, or not known in advance.
 const OPEN: &[&str] = &["app", "destination", "rule", "hash", "version", "le"];
 
 /// All metrics of a relay.
@@ -15,19 +15,19 @@ pub struct Exposition {
     pub families: BTreeMap<String, Family>,
 }
 
-/// One of them.
+/// A metric family.
 #[derive(Debug, Default)]
 pub struct Family {
     pub kind: String,
     pub help: String,
     /// The values of each label.
     pub labels: BTreeMap<String, BTreeSet<String>>,
-    /// Each sample, by its name and labels as they are written.
+    /// Each sample by its name and labels, unchanged.
     pub samples: BTreeMap<String, f64>,
 }
 
 impl Exposition {
-    /// Of a running relay, in the text that everybody reads.
+    /// Reads the metrics of a running relay in the Prometheus format.
     pub fn of(relay: &Relay) -> Self {
         Self::read(&relay.get("/metrics").text())
     }
@@ -61,12 +61,12 @@ impl Exposition {
         Self { families }
     }
 
-    /// The family of a sample.
+    /// Returns the family of a sample.
     pub fn family(&self, sample: &str) -> Option<&Family> {
         self.families.get(&family_of(&self.families, sample))
     }
 
-    /// The value of a sample that must be there.
+    /// Returns the value of a sample; panics if it is absent.
     pub fn value(&self, sample: &str) -> f64 {
         let mut found = self
             .families
@@ -76,7 +76,7 @@ impl Exposition {
         value.unwrap_or_else(|| panic!("no {sample} in {self:#?}"))
     }
 
-    /// All samples.
+    /// Returns all samples.
     pub fn samples(&self) -> BTreeMap<&str, f64> {
         let samples = self.families.values().flat_map(|family| &family.samples);
         samples
@@ -86,7 +86,7 @@ impl Exposition {
 }
 
 impl Family {
-    /// The fixed words that a label can hold; `None` where it holds names.
+    /// Returns the fixed words of a label; `None` if its values are names.
     pub fn words(&self, label: &str) -> Option<&BTreeSet<String>> {
         self.labels.get(label).filter(|_| !OPEN.contains(&label))
     }

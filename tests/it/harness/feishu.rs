@@ -1,4 +1,4 @@
-//! The stand-in for Feishu, beside tests that wait for other processes.
+//! The fake Feishu, beside tests that wait for other processes.
 
 use std::ops::Deref;
 
@@ -6,15 +6,15 @@ use feedback_relay::demo::FakeFeishu;
 use feedback_relay::demo::feishu::FakeApp;
 use tokio::runtime::{Builder, Runtime};
 
-/// The app of [`super::Relay::config`], its secret, and where it is known.
+/// The fake with the app of [`super::Relay::config`].
 pub struct Feishu {
     fake: FakeFeishu,
-    // Dropped last: the stand-in runs on it.
+    // Dropped last because the fake runs on it.
     _runtime: Runtime,
 }
 
 impl Feishu {
-    /// A stand-in that knows the app, and whose bot is in these chats.
+    /// Starts a fake that knows the app, and whose bot is in these chats.
     pub fn with_chats(chats: &[&str]) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -37,7 +37,7 @@ impl Feishu {
         }
     }
 
-    /// What the app's section needs to reach it.
+    /// Returns the keys of the app's section that point to the fake.
     pub fn app_keys(&self) -> String {
         format!(
             "app_secret = \"app-secret\"\nbase_url = \"{}\"\n",

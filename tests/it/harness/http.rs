@@ -1,10 +1,10 @@
-//! The least HTTP client, so that tests see what is really on the wire.
+//! A minimal HTTP client, so that tests see the bytes on the wire.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -29,7 +29,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub fn request(
     address: &str,
     method: &str,
@@ -42,7 +42,7 @@ pub fn request(
     exchange(stream, address, method, path, headers, body)
 }
 
-/// One request to `host` over this connection, which ends with it.
+/// Sends one request to `host` over this connection, and closes it.
 pub fn exchange(
     mut stream: impl Read + Write,
     host: &str,

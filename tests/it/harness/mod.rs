@@ -1,5 +1,5 @@
-//! What the tests drive the relay with: the real binary in a folder of its own, receivers that
-//! answer as they are told, and events sealed as the platform seals them.
+//! Tools to drive the relay: the real binary in its own folder, receivers with scripted responses,
+//! and events sealed as the platform does.
 
 pub mod browser;
 pub mod demo;

@@ -1,4 +1,4 @@
-//! Feishu's side, in the tests' own process.
+//! The fake Feishu in the tests' own process.
 
 use std::ops::Deref;
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::relay::wait_until;
 use super::sealed::Feedback;
 
-/// The app of the tests.
+/// The id of the tests' app.
 pub const APP_ID: &str = "cli_9f5343c580712544";
-/// Its secret.
+/// The secret of the tests' app.
 pub const APP_SECRET: &str = "app-secret-of-shop";
 
-/// A stand-in that runs beside the test.
+/// A fake that runs beside the test.
 pub struct Platform {
     feishu: FakeFeishu,
     _runtime: tokio::runtime::Runtime,
@@ -46,7 +46,7 @@ impl Platform {
         }
     }
 
-    /// The beginning of a configuration with one app, by the long connection to here.
+    /// Returns the start of a configuration with one app that connects to the fake.
     pub fn config(&self, rest: &str) -> String {
         format!(
             "server.listen = \"127.0.0.1:0\"\n\
@@ -71,7 +71,7 @@ impl Platform {
         wait_until("a long connection", || self.connections() > 0);
     }
 
-    /// The ids of the events that were acknowledged so.
+    /// Returns the ids of the events acknowledged with this code.
     pub fn acknowledged(&self, code: u64) -> Vec<String> {
         let pushed = self.pushed().into_iter();
         let acked = pushed.filter(|one| one.acks.iter().any(|ack| ack.code == code));

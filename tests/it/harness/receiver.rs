@@ -1,4 +1,4 @@
-//! A place that is told: keeps what it is sent and answers as it is told to.
+//! A scripted HTTP receiver that records its requests.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::relay::wait_until;
 
-/// A request that arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub path: String,
@@ -37,13 +37,13 @@ impl Received {
 /// How to answer.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Status, headers, body.
+    /// A status, headers and a body.
     Answer(u16, Vec<(String, String)>, Vec<u8>),
-    /// Read the request and close without a word.
+    /// Reads the request and closes without an answer.
     Hang,
-    /// Read the request, write these bytes and close: an answer that breaks off.
+    /// Reads the request, writes these bytes and closes: a broken answer.
     Cut(Vec<u8>),
-    /// Read the request, keep silent for so long, then answer 200.
+    /// Reads the request, waits for this time, then answers 200.
     After(Duration),
 }
 
@@ -73,7 +73,7 @@ struct Script {
     received: Vec<Received>,
 }
 
-/// A small HTTP server on loopback, one thread a connection. It ends with the test's process.
+/// A small HTTP server on loopback, with one thread per connection. It ends with the test process.
 #[derive(Clone)]
 pub struct Receiver {
     address: SocketAddr,
@@ -81,14 +81,14 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers 200 with `body` unless told otherwise.
+    /// Starts a receiver that answers 200 with `body` by default.
     pub fn answering(body: &str) -> Self {
         let receiver = Self::bound("127.0.0.1:0");
         receiver.always(Reply::ok(body));
         receiver
     }
 
-    /// On a given address: where a test brings a destination back to life.
+    /// Starts a receiver at a given address, to restore a destination.
     pub fn bound(address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let receiver = Self {
@@ -109,12 +109,13 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on, what is not scripted is answered so.
+    /// Sets the default answer.
     pub fn always(&self, reply: Reply) {
         self.script.lock().expect("not poisoned").always = Some(reply);
     }
 
-    /// Requests whose path begins so are answered so, whatever else is scripted.
+    /// Sets the answer to requests whose path begins with `path`; it has priority over other
+    /// scripts.
     pub fn on(&self, path: &str, reply: Reply) {
         self.script
             .lock()
@@ -123,7 +124,7 @@ impl Receiver {
             .push((path.into(), reply));
     }
 
-    /// The next request is answered so.
+    /// Sets the answer to the next request.
     pub fn next(&self, reply: Reply) {
         self.script
             .lock()
@@ -136,12 +137,12 @@ impl Receiver {
         self.script.lock().expect("not poisoned").received.clone()
     }
 
-    /// How many requests have arrived.
+    /// Returns the number of received requests.
     pub fn count(&self) -> usize {
         self.script.lock().expect("not poisoned").received.len()
     }
 
-    /// Waits until `count` requests have arrived.
+    /// Waits until `count` requests have arrived, and returns them.
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         wait_until(&format!("{count} requests at {}", self.address), || {
             self.count() >= count
@@ -171,11 +172,11 @@ impl Receiver {
             match reply {
                 Reply::Hang => return,
                 Reply::Cut(bytes) => {
-                    stream.write_all(&bytes).ok(); // the relay may have gone
+                    stream.write_all(&bytes).ok(); // the relay may be gone
                     return;
                 }
                 Reply::After(span) => {
-                    thread::sleep(span); // a slow receiver is what the test is about
+                    thread::sleep(span); // simulates a slow receiver
                     write_answer(&mut stream, 200, &[], b"{}");
                 }
                 Reply::Answer(status, headers, body) => {
@@ -196,7 +197,7 @@ fn write_answer(stream: &mut TcpStream, status: u16, headers: &[(String, String)
     }
     head.push_str("\r\n");
     let whole = [head.as_bytes(), body].concat();
-    stream.write_all(&whole).ok(); // the relay may have gone: some tests kill it
+    stream.write_all(&whole).ok(); // the relay may be gone because some tests kill it
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Received> {

@@ -1,4 +1,4 @@
-//! The real binary in a folder of its own.
+//! The real binary in its own folder.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -15,19 +15,19 @@ use tokio::time::Instant;
 use super::http::{Answer, get, post, request};
 use super::sealed::{Feedback, KEY, TOKEN, sealed};
 
-/// How long anything may take before a test gives up. Generous: machines that run tests are busy.
+/// The time limit of every wait. It is long because test machines are busy.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Waits until `holds`, looking every few milliseconds.
+/// Waits until `holds` is true, and polls every few milliseconds.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(5)); // looks again; what it waits for is another process
+        thread::sleep(Duration::from_millis(5)); // polls another process
     }
 }
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
@@ -45,7 +45,7 @@ impl Output {
     }
 }
 
-/// A relay's folder, and the process while one runs.
+/// A relay's folder, and its process while one runs.
 pub struct Relay {
     folder: TempDir,
     environment: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A folder with this `relay.toml`; nothing runs yet.
+    /// Creates a folder with this `relay.toml`; starts no process.
     pub fn prepared(config: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let relay = Self {
@@ -71,14 +71,14 @@ impl Relay {
         relay
     }
 
-    /// A running relay with this `relay.toml`, which must listen on port 0.
+    /// Starts a relay with this `relay.toml`, which must listen on port 0.
     pub fn started(config: &str) -> Self {
         let mut relay = Self::prepared(config);
         relay.start();
         relay
     }
 
-    /// The beginning of most configurations: port 0, one app with the tests' key and token.
+    /// Returns the start of most configurations: port 0, and one app with the tests' key and token.
     pub fn config(rest: &str) -> String {
         format!(
             "server.listen = \"127.0.0.1:0\"\n\
@@ -98,7 +98,7 @@ impl Relay {
         self.environment.insert(name.into(), value.into());
     }
 
-    /// From now on `serve` is started through this command, which must replace itself by it.
+    /// Starts `serve` through this command from now on. The command must replace itself by it.
     pub fn launch_through(&mut self, launcher: &[&str]) {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
     }
@@ -190,7 +190,7 @@ impl Relay {
         self.child.as_ref().expect("running").id()
     }
 
-    /// What it logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("not poisoned").clone()
     }
@@ -201,7 +201,7 @@ impl Relay {
         });
     }
 
-    /// Sends a signal to the relay, and to nothing else.
+    /// Sends a signal only to the relay.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid())
             .ok()
@@ -210,20 +210,20 @@ impl Relay {
         kill_process(pid, signal).expect("it runs");
     }
 
-    /// `kill -9`.
+    /// Ends the relay with `kill -9`.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("running");
         child.kill().expect("it runs");
         child.wait().expect("it ends");
     }
 
-    /// SIGTERM, and how it ended.
+    /// Ends the relay with SIGTERM and returns its status.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait()
     }
 
-    /// Waits for its end, and how it ended.
+    /// Waits for the relay's end and returns its status.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.take().expect("running").wait().expect("it ends")
     }
@@ -243,7 +243,7 @@ impl Relay {
         post(&self.address, "/apps/shop/events", &headers, &body)
     }
 
-    /// Pushes, with an error where the relay is gone.
+    /// Pushes an event; returns an error if the relay is gone.
     pub fn try_push(&self, feedback: &Feedback) -> std::io::Result<Answer> {
         let (headers, body) = sealed(KEY, &feedback.envelope.to_string());
         let headers: Vec<(&str, &str)> = headers
@@ -257,7 +257,7 @@ impl Relay {
         get(&self.address, path)
     }
 
-    /// All deliveries, page by page, as `deliveries list` shows them.
+    /// Returns all deliveries, page by page, in the format of `deliveries list`.
     pub fn deliveries(&self) -> Vec<serde_json::Value> {
         let mut all: Vec<serde_json::Value> = Vec::new();
         loop {
@@ -296,11 +296,11 @@ impl Relay {
 impl Drop for Relay {
     #[expect(
         clippy::print_stderr,
-        reason = "the log of a relay whose test failed is what helps"
+        reason = "prints the relay's log after a failed test"
     )]
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().ok(); // it may have ended by itself
+            child.kill().ok(); // it may have ended already
             child.wait().ok();
         }
         if thread::panicking() {

@@ -1,4 +1,4 @@
-//! Events as the platform sends them: encrypted under the app's key, signed over the raw body.
+//! Events in the platform's format: encrypted with the app's key, signed over the raw body.
 
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use base64::Engine;
@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 pub const KEY: &str = "test-encrypt-key";
 pub const TOKEN: &str = "test-verification-token";
 
-/// A feedback event to be sent; fields are replaced with [`Feedback::with`].
+/// A feedback event to send; [`Feedback::with`] replaces fields.
 #[derive(Clone)]
 pub struct Feedback {
     pub envelope: Value,
 }
 
 impl Feedback {
-    /// A white screen in a mini program; the number makes its ids.
+    /// Returns a white screen in a mini program; the number makes its ids.
     pub fn fault(number: u64) -> Self {
         Self {
             envelope: json!({
@@ -76,7 +76,7 @@ pub fn now_ms() -> u128 {
     now.expect("after 1970").as_millis()
 }
 
-/// Headers and body of a request as the platform makes it.
+/// Returns the headers and the body of the platform's request.
 pub fn sealed(key: &str, plaintext: &str) -> (Vec<(String, String)>, Vec<u8>) {
     let iv = [7_u8; 16];
     let key_hash = Sha256::digest(key.as_bytes());

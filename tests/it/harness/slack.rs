@@ -1,4 +1,4 @@
-//! The stand-in for Slack, beside tests that wait for other processes.
+//! The fake Slack, beside tests that wait for other processes.
 
 use std::ops::Deref;
 
@@ -13,20 +13,20 @@ use super::http::post;
 
 /// The bot's token.
 pub const TOKEN: &str = "xoxb-test-token";
-/// What clicks are signed with.
+/// The secret that signs clicks.
 pub const SIGNING_SECRET: &str = "test-signing-secret";
 /// The channel that the bot is in.
 pub const CHANNEL: &str = "C0123ABCD";
 
-/// A stand-in with one channel.
+/// A fake with one channel.
 pub struct Slack {
     fake: FakeSlack,
-    // Dropped last: the stand-in runs on it.
+    // Dropped last because the fake runs on it.
     runtime: Runtime,
 }
 
 impl Slack {
-    /// Whose bot has these scopes.
+    /// Starts a fake whose bot has these scopes.
     pub fn with_scopes(scopes: &[&'static str]) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -44,12 +44,12 @@ impl Slack {
         }
     }
 
-    /// Whose bot may do what the relay can use.
+    /// Starts a fake whose bot has every scope that the relay can use.
     pub fn started() -> Self {
         Self::with_scopes(&["chat:write", "files:write", "files:read"])
     }
 
-    /// Presses a button of a message, as somebody of the workspace: the status of the relay's answer.
+    /// Clicks a button of a message as a user, and returns the status of the relay's response.
     pub fn press(&self, relay: &str, message: &Posted, action_id: &str, user: (&str, &str)) -> u16 {
         let url = format!("http://{relay}/destinations/product/actions");
         let press = Press {
@@ -63,7 +63,7 @@ impl Slack {
         self.runtime.block_on(pressed).expect("an answer").status
     }
 
-    /// Presses a button of a message that has changed since it was looked at.
+    /// Clicks a button of an outdated version of a message.
     pub fn press_as_it_was(&self, relay: &str, old: &Posted, action_id: &str, user: &str) -> u16 {
         let button = button(&old.blocks, action_id).expect("a button");
         let payload = json!({
@@ -88,7 +88,7 @@ impl Slack {
         post(relay, path, &headers, body.as_bytes()).status
     }
 
-    /// `[destinations.product]` that speaks there.
+    /// Returns `[destinations.product]` with this fake.
     pub fn destination(&self) -> String {
         format!(
             "[destinations.product]\nkind = \"slack-app\"\ntoken = \"{TOKEN}\"\nsigning_secret = \"{SIGNING_SECRET}\"\n\
@@ -106,7 +106,7 @@ impl Deref for Slack {
     }
 }
 
-/// The button with this id.
+/// Returns the button with this id.
 fn button<'v>(value: &'v Value, action_id: &str) -> Option<&'v Value> {
     match value {
         Value::Object(members) if members.get("action_id").is_some_and(|id| id == action_id) => {

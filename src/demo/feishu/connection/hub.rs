@@ -1,4 +1,4 @@
-//! What the platform remembers of connections and pushes.
+//! The platform's state of connections and pushes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,23 +12,23 @@ use tokio::time::Instant;
 use super::{PushAck, Pushed};
 use crate::feishu::frame::{Frame, Header};
 
-/// What goes into every frame.
+/// The service id of every frame.
 pub(super) const SERVICE: i32 = 33_554_678;
 
-/// What a connection is to do.
+/// A command to a connection.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Send a frame.
+    /// Sends a frame.
     Send(Bytes),
-    /// End without a word.
+    /// Breaks the connection without a close.
     Break,
-    /// Do nothing any more, and stay.
+    /// Stops all traffic but keeps the connection open.
     Freeze,
-    /// Close with this code.
+    /// Closes with this code.
     Close(u16),
 }
 
-/// See the module.
+/// The state of all connections and pushes.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) config: Value,
@@ -39,7 +39,7 @@ pub(super) struct Hub {
     tickets: HashMap<u64, String>,
     live: BTreeMap<u64, Live>,
     pushes: Vec<Push>,
-    /// By message id.
+    /// The index of each push by message id.
     places: HashMap<String, usize>,
     count: u64,
 }
@@ -89,7 +89,7 @@ impl Push {
         self.sent_at = Instant::now();
         self.pushed.times += 1;
         for frame in &self.frames {
-            live.orders.send(Order::Send(frame.bytes())).ok(); // It may be gone: then it goes again.
+            live.orders.send(Order::Send(frame.bytes())).ok(); // If the connection ended, it is resent.
         }
     }
 }
@@ -110,7 +110,7 @@ impl Hub {
         self.tickets.remove(&ticket)
     }
 
-    /// A connection is open: what was not acknowledged goes again.
+    /// Adds an open connection and resends unacknowledged events.
     pub(super) fn join(&mut self, app_id: &str, orders: UnboundedSender<Order>) -> u64 {
         let number = self.next();
         self.opened += 1;
@@ -134,7 +134,7 @@ impl Hub {
 
     pub(super) fn order(&self, order: impl Fn() -> Order) {
         for live in self.live.values() {
-            live.orders.send(order()).ok(); // It may be gone.
+            live.orders.send(order()).ok(); // The connection may have ended.
         }
     }
 
@@ -142,7 +142,7 @@ impl Hub {
         self.pushes.iter().map(|push| push.pushed.clone()).collect()
     }
 
-    /// Pushes a payload whose fragments come in this order.
+    /// Pushes a payload as fragments in this order.
     pub(super) fn push(
         &mut self,
         app_id: &str,
@@ -193,7 +193,7 @@ impl Hub {
         self.pushes.push(push);
     }
 
-    /// What a client sent; what it is to be answered.
+    /// Handles a client's frame and returns the answer.
     pub(super) fn heard(&mut self, bytes: Bytes) -> Option<Bytes> {
         let frame = Frame::read(bytes)?;
         if frame.method == 0 && frame.header("type") == Some("ping") {
@@ -225,7 +225,8 @@ fn push_ack(frame: &Frame, push: &Push) -> PushAck {
     }
 }
 
-/// Whether it is the frame that was sent, but for its payload and the header that clients add.
+/// Returns whether the frame is the sent one, except for its payload and the header that clients
+/// add.
 fn echoes(frame: &Frame, sent: &Frame) -> bool {
     let mut echoed = frame.clone();
     let added = echoed.headers.pop();

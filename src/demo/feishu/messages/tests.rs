@@ -1,4 +1,4 @@
-//! As a client sees it.
+//! Tests through a client.
 
 use super::super::{FakeApp, FakeFeishu};
 use super::*;
@@ -62,7 +62,7 @@ fn create(content: &Content, uuid: &str) -> Call {
 }
 
 #[tokio::test]
-async fn one_uuid_makes_one_message() {
+async fn repeated_uuid_creates_one_message() {
     let (feishu, client) = start().await;
     let first = said(&client, create(&text("a"), "1")).await;
     let again = said(&client, create(&text("a"), "1")).await;
@@ -75,7 +75,7 @@ async fn one_uuid_makes_one_message() {
 }
 
 #[tokio::test]
-async fn answers_make_a_thread_and_cards_are_changed_in_place() {
+async fn replies_make_thread_and_cards_are_updated() {
     let (feishu, client) = start().await;
     let first = said(&client, create(&card(&json!([])), "1")).await;
     let id = first.message_id.unwrap();
@@ -112,7 +112,7 @@ async fn answers_make_a_thread_and_cards_are_changed_in_place() {
 }
 
 #[tokio::test]
-async fn what_the_platform_refuses_is_refused() {
+async fn invalid_calls_are_refused_like_on_platform() {
     let (feishu, client) = start().await;
     let raw = |msg_type: &str, content: &str| Content {
         msg_type: msg_type.into(),
@@ -154,7 +154,7 @@ async fn what_the_platform_refuses_is_refused() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_its_message_and_a_revoked_token_none() {
+async fn lost_answer_keeps_message_and_revoked_token_creates_none() {
     let (feishu, client) = start().await;
     feishu.faults().add(Api::CreateMessage, Fault::Lost);
     assert!(client.call(create(&text("a"), "1")).await.is_err());

@@ -1,8 +1,8 @@
-// Messages, drawn about as Feishu and Slack draw them.
+// Draws messages roughly like Feishu and Slack.
 
 import { clock, current, h, t } from "./words.js";
 
-/** People whom messages mention, as they would be shown. */
+/** The display names of mentioned people. */
 const PEOPLE = {
   ou_li: "李明", ou_chen: "陈晨", ou_you: ["You", "你"], all: ["Everyone", "所有人"],
   U0LIMING: "Li Ming", U0CHENCHEN: "Chen Chen", U0VISITOR: ["You", "你"],
@@ -13,12 +13,12 @@ function person(id) {
   return Array.isArray(name) ? name[current() === "zh" ? 1 : 0] : name;
 }
 
-/** What entities stand for: the relay writes a reporter's signs so, that they stay signs. */
+/** The characters of HTML entities: the relay escapes a reporter's special characters with them. */
 const plain = (text) =>
   text.replace(/&#(\d+);|&(amp|lt|gt|quot);/g, (_, code, name) =>
     code ? String.fromCodePoint(Number(code)) : { amp: "&", lt: "<", gt: ">", quot: '"' }[name]);
 
-/** Text with marks in it: `marks` finds one, `draw` makes an element of what was found. */
+/** Draws text with markup: `marks` matches one mark, `draw` makes an element of the match. */
 function marked(text, marks, draw) {
   const parts = [];
   let from = 0;
@@ -61,7 +61,7 @@ function mrkdwn(text) {
 const image = (platform, key, alt) =>
   h("img", { src: `api/pictures/${platform}/${encodeURIComponent(key)}`, alt, class: "shot", decoding: "async" });
 
-/** Pictures that follow each other stand side by side. */
+/** Draws consecutive images side by side. */
 function gathered(elements) {
   const rows = [];
   for (const element of elements) {
@@ -101,7 +101,7 @@ function feishuCard(card, press) {
     h("div", { class: "body" }, gathered(card.body.elements.map((element) => feishuElement(element, press)))));
 }
 
-/** A custom bot's rich text: lines of texts, links and mentions. */
+/** Draws a custom bot's rich text: lines of texts, links and mentions. */
 function feishuPost(content) {
   const post = Object.values(content.post ?? content)[0] ?? {};
   const piece = (one) =>
@@ -163,7 +163,7 @@ function webhook(message) {
 
 const KINDS = { "feishu-app": feishu, "feishu-bot": feishu, "slack-app": slack, webhook };
 
-/** A message of a chat. `press` is called with a button's id, where buttons do something. */
+/** Draws a message of a chat. `press` is called with a button's id if the chat supports buttons. */
 export function drawMessage(chat, message, press) {
   const buttons = chat.kind === "feishu-app" || chat.kind === "slack-app";
   const drawn = KINDS[chat.kind](message, buttons ? press : undefined);

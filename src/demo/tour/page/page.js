@@ -1,4 +1,4 @@
-// The page: takes what the demo shows, draws what changed, and hands on what its visitor does.
+// The page: receives the demo's state, draws changes, and sends the visitor's actions.
 
 import { drawMessage } from "./cards.js";
 import { drawStages } from "./strip.js";
@@ -10,8 +10,8 @@ const CONDITIONS = ["works", "fails", "limits", "hangs"];
 const PICTURE_BYTES_MAX = 6 * 1024 * 1024;
 
 /**
- * What is shown now. `chosen` is the event that the visitor picked, else the newest is followed; `config` is
- * relay.toml as it was at first.
+ * The current state. `chosen` is the event that the visitor selected; if null, the newest event is shown. `config` is
+ * the original relay.toml.
  */
 const page = { state: null, chosen: null, tab: "oncall", drawn: new Map(), config: null };
 
@@ -54,7 +54,7 @@ function drawChat(chat) {
   const select = article.querySelector("select");
   if (document.activeElement !== select) select.value = chat.condition;
   const list = article.querySelector("ol");
-  // Whoever has scrolled back is reading, and is left alone.
+  // Does not scroll if the visitor has scrolled back.
   const follows = Math.abs(list.scrollTop - (list.placed ?? 0)) < 4 || list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const press = (message) => (button) =>
     told(post("api/press", { chat: chat.key, message, button }).then((said) =>
@@ -79,13 +79,13 @@ function drawChat(chat) {
   if (!changed) return;
   list.querySelector(".empty")?.remove();
   if (chat.messages.length === 0) list.append(h("li", { class: "empty" }, t("empty")));
-  // To the newest, and to its beginning where it is taller than the list.
+  // Scrolls to the newest message, or to its beginning if it is taller than the list.
   const newest = list.lastElementChild;
   const toEnd = () => {
     list.scrollTop = newest.offsetTop - list.offsetTop - 10;
     list.placed = list.scrollTop;
   };
-  // An edit after a click leaves its reader where the click was.
+  // Keeps the scroll position when a click edits a message.
   if (!follows || !grown) return;
   toEnd();
   for (const picture of list.querySelectorAll("img")) if (!picture.complete) picture.onload = toEnd;
@@ -93,7 +93,7 @@ function drawChat(chat) {
 
 function drawTabs(chats) {
   for (const [index, chat] of chats.entries()) {
-    // They stay the same elements: focus and scrolling are their reader's.
+    // Elements are reused, so that focus and scroll position stay.
     const tab = $("tabs").children[index] ?? $("tabs").appendChild(h("button", {
       type: "button", class: "tab", onclick: () => { page.tab = chat.key; draw(); },
     }));
@@ -116,7 +116,7 @@ function drawEvents(events) {
   const shown = followed(events);
   const items = events.map((event) => {
     const failing = event.deliveries.some((one) => one.state === "dead" || (one.state === "pending" && one.attempts.length > 0));
-    // An edit changes a message that is counted already.
+    // An edited message is already counted.
     const messages = event.deliveries.filter((one) => one.trigger !== "edit");
     const done = messages.filter((one) => one.state === "delivered").length;
     return h("li", {}, h("button", {
@@ -151,7 +151,7 @@ function drawStrip(events) {
   $("strip").dataset.event = event?.id ?? "";
 }
 
-// ---- the whole ----
+// ---- the whole page ----
 
 function draw() {
   const { state } = page;
@@ -195,11 +195,11 @@ function watch() {
     draw();
     if (version !== page.state.config.version) told(readConfig());
   };
-  // What waits says for how long.
+  // Shows how long each step has waited.
   setInterval(() => page.state && drawStrip(page.state.events), 1000);
 }
 
-// ---- what the visitor does ----
+// ---- the visitor's actions ----
 
 function base64(file) {
   return new Promise((resolve, reject) => {
@@ -232,7 +232,7 @@ async function outage() {
 
 // ---- relay.toml ----
 
-/** Changes to begin with: what is looked for, and what takes its place. */
+/** Suggested changes: a pattern, and its replacement. */
 const HINTS = [
   ["hint_move", [/(name = "suggestions"[^]*?send_to = \[)"product"/, '$1"oncall", "product"']],
   ["hint_severity", [/(name = "other faults"\nmatch = .*\nsend_to = .*)(?!\nseverity)/, '$1\nseverity = "critical"']],

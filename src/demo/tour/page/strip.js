@@ -1,4 +1,4 @@
-// One event on its way: intake, rule, pictures, delivery.
+// The steps of one event: intake, rule, images, delivery.
 
 import { h, knows, size, span, t } from "./words.js";
 

@@ -1,4 +1,4 @@
-// Every word of the page, in English and Chinese. What reports and messages say is not in here.
+// Every text of the page, in English and Chinese, except the texts of reports and messages.
 
 const WORDS = {
   skip: ["Skip to the chats", "跳到会话"],
@@ -99,37 +99,37 @@ let language = localStorage.getItem("language") ?? (navigator.language.startsWit
 /** The language of the page: "en" or "zh". */
 export const current = () => language;
 
-/** Makes the other one the page's. */
+/** Switches to the other language. */
 export function switchLanguage() {
   language = language === "en" ? "zh" : "en";
   localStorage.setItem("language", language);
 }
 
-/** The words for `key`, with what stands for {0}, {1} in them. */
+/** Returns the text for `key` with values for {0}, {1}. */
 export function t(key, ...values) {
   const words = WORDS[key]?.[language === "zh" ? 1 : 0] ?? key;
   return words.replace(/\{(\d)\}/g, (_, index) => values[index] ?? "");
 }
 
-/** Whether there are words for it. */
+/** Returns whether there is a text for `key`. */
 export const knows = (key) => key in WORDS;
 
-/** A span of time, given in milliseconds. */
+/** Formats a duration in milliseconds. */
 export function span(ms) {
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** A time of day. */
+/** Formats a time of day. */
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
-/** A number of bytes. */
+/** Formats a number of bytes. */
 export const size = (bytes) => (bytes < 1024 ? `${bytes} B` : `${(bytes / 1024).toFixed(0)} KB`);
 
 /**
- * An element. `props` are its properties (`class`, `data-…` and `aria-…` its attributes), `children` elements or
- * texts. Texts only ever become text: nothing that somebody typed is read as HTML.
+ * Creates an element. `props` are its properties (`class`, `data-…` and `aria-…` are attributes), `children` are
+ * elements or texts. Texts are never parsed as HTML.
  */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,4 +1,4 @@
-//! Against a platform on a loopback socket.
+//! Tests against a fake platform on a loopback socket.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn ask(reply: Reply) -> (Result<Endpoint, NoConnection>, LinkSettings) {
 }
 
 #[tokio::test]
-async fn it_asks_as_the_platform_s_own_clients_do_and_needs_no_token() {
+async fn endpoint_request_matches_platform_clients_and_needs_no_token() {
     let url = "ws://127.0.0.1:9/ws/v2?device_id=7400&access_key=k-secret&service_id=33554678&ticket=t-secret";
     let config = r#","ClientConfig":{"ReconnectCount":-1,"ReconnectInterval":90,"ReconnectNonce":25,"PingInterval":90}"#;
     let fake = Fake::start(vec![answer(url, config)]);
@@ -47,16 +47,16 @@ async fn it_asks_as_the_platform_s_own_clients_do_and_needs_no_token() {
 }
 
 #[tokio::test]
-async fn settings_may_be_absent_and_so_may_the_ids() {
+async fn settings_and_ids_may_be_absent() {
     let (asked, settings) = ask(answer("ws://127.0.0.1:9/x?service_id=no", "")).await;
     let endpoint = asked.unwrap();
     assert_eq!((endpoint.service, endpoint.device.as_str()), (0, ""));
     assert_eq!(settings, LinkSettings::default());
 }
 
-/// Status and body of an answer, what it means, and a word of the reason.
+/// Status and body of a response, the refusal, and a part of the reason.
 const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
-    (200, r#"{"code":1,"msg":"x"}"#, None, "inside"),
+    (200, r#"{"code":1,"msg":"x"}"#, None, "internal error"),
     (
         200,
         r#"{"code":1000040343,"msg":"come back at noon"}"#,
@@ -122,7 +122,7 @@ const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
 ];
 
 #[tokio::test]
-async fn every_code_is_what_it_means() {
+async fn endpoint_codes_give_expected_refusals() {
     for &(status, body, expected, word) in ANSWERS {
         let (asked, _) = ask(Reply::of(status, body)).await;
         let error = asked.unwrap_err();
@@ -141,7 +141,7 @@ async fn every_code_is_what_it_means() {
 }
 
 #[tokio::test]
-async fn the_wrong_platform_is_named_with_the_right_one() {
+async fn wrong_platform_error_names_right_platform() {
     for (base_url, says) in [
         ("https://open.feishu.cn", "set `platform = \"lark\"`"),
         ("https://open.larksuite.com", "set `platform = \"feishu\"`"),
@@ -154,7 +154,7 @@ async fn the_wrong_platform_is_named_with_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_key_is_not_sent_unencrypted_where_the_api_is_encrypted() {
+async fn unencrypted_address_is_refused_for_https_api() {
     let inner = client_at("https://open.feishu.cn", Some("s")).0;
     assert_eq!(inner.place("ws://msg.example.com/?ticket=t"), None);
     assert!(inner.place("wss://msg.example.com/?ticket=t").is_some());
@@ -163,7 +163,7 @@ async fn a_key_is_not_sent_unencrypted_where_the_api_is_encrypted() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_judged_by_its_headers() {
+async fn rejected_upgrade_is_judged_by_headers() {
     let inner = client_at("https://open.feishu.cn", Some("s")).0;
     let refusal = |headers: &[(&str, &str)]| {
         let headers = headers
@@ -190,7 +190,7 @@ async fn a_refused_upgrade_is_judged_by_its_headers() {
 }
 
 #[tokio::test]
-async fn without_a_secret_nothing_is_asked() {
+async fn no_request_is_made_without_secret() {
     let fake = Fake::start(vec![Reply::of(200, "{}")]);
     let client = client_at(&fake.url("/"), None);
     let asked = client.endpoint(&mut LinkSettings::default()).await;

@@ -27,7 +27,7 @@ async fn list(fake: &Fake, token: Option<&PageToken>) -> Result<FeedbackPage, Li
 }
 
 #[tokio::test]
-async fn a_list_is_asked_for_by_its_days_and_the_next_page_by_its_token() {
+async fn list_call_sends_days_and_page_token() {
     for (given, back) in [("\"a/b+c=\"", "a%2Fb%2Bc%3D"), ("42", "42")] {
         let first = format!(r#"{{"feedback_list":[],"has_more":true,"page_token":{given}}}"#);
         let last = r#"{"has_more":false,"page_token":""}"#;
@@ -55,7 +55,7 @@ async fn set(fake: &Fake, feedback_id: &str) -> Result<(), ApiError> {
 }
 
 #[test]
-fn an_item_becomes_the_event_that_never_came() {
+fn listed_item_becomes_created_event() {
     let text = r#"{"code":0,"data":{"has_more":false,"feedback_list":[
         {"feedback_id":7057888018203574291123,"app_id":"cli_9f11","feedback_time":"2026-03-01 10:30:12",
          "user_id":"ou_84aa","fault_type":2,"status":"2","images":["https://x/1"],"contact":null,
@@ -69,14 +69,14 @@ fn an_item_becomes_the_event_that_never_came() {
     let app = super::super::tests::app("http://x", None);
     let reading = read.items[0].clone().into_reading(&app);
     assert_eq!(reading.id.as_str(), "7057888018203574291123");
-    // Who dealt with it can be erased without the reporter, so they stand nowhere in the report.
+    // The acting person can be erased without the reporter, so their id is not in the report.
     assert!(!reading.body.expose().contains("ou_op"));
     let feedback = Some(("cli_9f11".into(), "7057888018203574291123".into()));
     assert_eq!(reading.feedback, feedback);
     let Found::Event(event) = reading.found else {
         panic!("it is an event");
     };
-    // What the store keeps reads as the same.
+    // The stored body gives the same content.
     let again = read_body(reading.body.expose(), &app.name, &app.feedback_timezone).unwrap();
     assert_eq!(*event, again);
     let said = feedback_of(&event.content);
@@ -107,7 +107,7 @@ fn feedback_of(content: &Content) -> &Feedback {
 }
 
 #[tokio::test]
-async fn a_state_is_set_by_the_query_alone() {
+async fn status_call_has_query_and_no_body() {
     let fake = Fake::start(vec![token("t-one"), page("{}")]);
     assert_eq!(set(&fake, "7057888018203574291").await, Ok(()));
     let got = &fake.got()[1];
@@ -120,7 +120,7 @@ async fn a_state_is_set_by_the_query_alone() {
 }
 
 #[tokio::test]
-async fn each_code_leads_to_what_can_be_done() {
+async fn list_codes_give_expected_errors() {
     for (code, kind, word) in [
         (210_500, "retry", "page token"),
         (210_502, "rejected", "page size"),
@@ -149,7 +149,7 @@ async fn each_code_leads_to_what_can_be_done() {
 }
 
 #[tokio::test]
-async fn a_list_whose_token_has_expired_begins_anew_and_one_that_is_none_is_tried_again() {
+async fn expired_page_token_is_reported_and_bad_list_is_retried() {
     let fake = Fake::start(vec![token("t-one"), refusal(210_500)]);
     assert_eq!(list(&fake, None).await, Err(ListError::PageTokenExpired));
     for data in ["[]", r#"{"has_more":true,"page_token":""}"#] {
@@ -160,7 +160,7 @@ async fn a_list_whose_token_has_expired_begins_anew_and_one_that_is_none_is_trie
 }
 
 #[tokio::test]
-async fn a_page_may_be_larger_than_the_answer_to_a_message() {
+async fn page_may_exceed_message_response_limit() {
     let item = format!(
         r#"{{"feedback_id":"1","description":"{}"}}"#,
         "x".repeat(30_000)
@@ -174,7 +174,7 @@ async fn a_page_may_be_larger_than_the_answer_to_a_message() {
 }
 
 #[tokio::test]
-async fn an_id_that_could_lead_elsewhere_is_not_sent() {
+async fn unsafe_id_is_not_sent() {
     let fake = Fake::start(vec![token("t-one")]);
     for id in ["..", "a/b", "a?b", "", "a%2e", "编号"] {
         let refused = set(&fake, id).await;
@@ -184,7 +184,7 @@ async fn an_id_that_could_lead_elsewhere_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_calls_a_second_and_no_more() {
+async fn calls_are_limited_to_five_a_second() {
     let pace = Pace::default();
     let began = Instant::now();
     for _ in 0..6 {
