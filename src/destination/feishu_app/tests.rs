@@ -276,7 +276,7 @@ async fn reasons_say_what_to_do() {
             person(),
             r#"{"code":230001,"msg":"x, ext=invalid receive_id."}"#,
             Stop,
-            "that this very app knows",
+            "must be an open id of this app",
         ),
         (
             chat(),
