@@ -1,15 +1,16 @@
-//! The kinds of complaint, in one table. `docs/diagnostics.md` explains each; a test holds the two together.
+//! Defines every diagnostic code of the configuration in one table. `docs/diagnostics.md` explains each; a test
+//! compares the two.
 //!
-//! The builders of rules have E100–E199 and W100–W199, those of templates E200 and up, in their own modules.
+//! Rules use E100–E199 and W100–W199, templates E200 and up. Both are defined in their own modules.
 
 use crate::diag::Level;
 
-/// A kind of complaint: unique, and never given a second meaning.
+/// A diagnostic code. Each is unique and its meaning never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Code(pub(super) &'static str);
 
 impl Code {
-    /// Codes that begin with `W` are warnings.
+    /// Returns the level. Codes that begin with `W` are warnings.
     pub(super) fn level(self) -> Level {
         if self.0.starts_with('W') {
             Level::Warning

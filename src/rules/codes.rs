@@ -1,6 +1,6 @@
-//! What can be wrong with rules: every kind of complaint has a code that stays.
+//! Lists the diagnostic codes of rules. A code never changes its meaning.
 
-/// Each code with one line that says what it means; `docs/diagnostics.md` explains them at length.
+/// Each code with its meaning in one line; `docs/diagnostics.md` explains them in full.
 pub const CODES: &[(&str, &str)] = &[
     (DUPLICATE_NAME, "two rules have the same name"),
     (UNKNOWN_DESTINATION, "`send_to` names no destination"),

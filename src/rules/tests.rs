@@ -1,4 +1,4 @@
-//! Rules are built from TOML, as the configuration does it.
+//! Rules are built from TOML, as the configuration builds them.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ fn build(text: &str) -> (RuleSet, Vec<Diagnostic>) {
     (built.set, built.diagnostics)
 }
 
-/// Rules without an error; the warnings are not looked at.
+/// Returns rules without errors; warnings are ignored.
 fn rules(text: &str) -> RuleSet {
     let (rules, diagnostics) = build(text);
     let errors = diagnostics.iter().filter(|one| one.level == Level::Error);
@@ -61,7 +61,7 @@ fn rules(text: &str) -> RuleSet {
     rules
 }
 
-/// Each diagnostic as `code path ‹what the span covers›: message (help)`.
+/// Returns each diagnostic as `code path ‹spanned text›: message (help)`.
 fn complaints(text: &str) -> Vec<String> {
     let line = |one: Diagnostic| {
         let at = one
@@ -81,7 +81,7 @@ fn complaints(text: &str) -> Vec<String> {
     build(text).1.into_iter().map(line).collect()
 }
 
-/// One rule with this line in it, and the complaints about it that are errors.
+/// Returns the errors of one rule that contains this line.
 fn errors_of(line: &str) -> Vec<String> {
     let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\n{line}\n");
     let complaints = complaints(&text);
@@ -126,7 +126,7 @@ fn event(feedback: Feedback) -> Event {
     event_of(Content::Created(Box::new(feedback)))
 }
 
-/// An event that has nothing but the app it came by.
+/// Returns an event that has only the app that received it.
 fn bare() -> Event {
     Event {
         tenant_key: None,
@@ -141,7 +141,7 @@ fn told(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A change of the state of two feedbacks.
+/// Returns a change of status of two feedbacks.
 fn updated() -> Event {
     event_of(Content::Updated(StatusChange {
         feedback_ids: vec!["7057888018203574291".into(), "7057888018203574292".into()],
@@ -155,7 +155,7 @@ fn updated() -> Event {
     }))
 }
 
-/// What holds for `feedback()`, and what does not, for each key it can have.
+/// For each key: a value that matches `feedback()`, and one that does not.
 const CONDITIONS: &[(&str, &str, &str)] = &[
     ("event", "\"created\"", "\"updated\""),
     ("event", "[\"updated\", \"created\"]", "[\"updated\"]"),
@@ -172,7 +172,7 @@ const CONDITIONS: &[(&str, &str, &str)] = &[
     ("tenant", "\"*internal*\"", "\"internal*\""),
     ("path", "\"pages/*\"", "\"pages\""),
     ("path", "\"*/INDEX\"", "\"pages/?\""),
-    // A query is no part of it.
+    // `path` does not include the query.
     ("path", "\"pages/pay/index\"", "\"*id=42*\""),
     ("query", "\"ID=4?&*\"", "\"id=42\""),
     ("tenant_key", "\"tk_1\"", "\"TK_1\""),
@@ -233,7 +233,7 @@ fn every_key_of_match_and_except_works_both_ways() {
 fn what_is_absent_never_matches() {
     for (key, holds, _) in CONDITIONS {
         if matches!(*key, "via" | "event") {
-            continue; // an event always came by some app, and is one
+            continue; // every event has these
         }
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
         assert_eq!(

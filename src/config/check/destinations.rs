@@ -1,4 +1,4 @@
-//! `[destinations.NAME]`.
+//! Checks `[destinations.NAME]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
 use crate::render::{Audience, Family, Fields, SentAs};
 
-/// Keys that every kind takes, for suggestions.
+/// Keys of every kind, for suggestions.
 pub(super) const COMMON_KEYS: &[&str] = &[
     "kind",
     "rate",
@@ -41,8 +41,8 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "timezone",
 ];
 
-/// Says that there is no `kind`, or which key was meant to be it. Which other keys are right only the kind
-/// could tell.
+/// Reports a missing `kind`, or the key that was probably meant as `kind`. Other keys are not checked because
+/// they depend on the kind.
 fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
     let slip = entry.table.keys().find(|key| {
         let key: &str = key.get_ref();
@@ -60,7 +60,7 @@ fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
     }
 }
 
-/// The names that are written in any file, whether or not the destinations are right.
+/// Returns the destination names of all files, including destinations with errors.
 pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
     let tops = std::iter::once(top).chain(parts.iter().map(|part| &part.top));
     let tables = tops.filter_map(|top| top.table.get("destinations").map(Spanned::get_ref));
@@ -71,22 +71,22 @@ pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
     names.flatten().collect()
 }
 
-/// What destinations are checked against.
+/// The values that destinations are checked against.
 pub(super) struct Checks<'a> {
     pub(super) names: &'a Names,
     pub(super) view: &'a View,
-    /// Whether there is a `public_url`.
+    /// Whether `public_url` is set.
     pub(super) links: bool,
     pub(super) context: &'a Context<'a>,
 }
 
-/// What a kind needs beside its settings.
+/// The kind-specific part of a destination's settings.
 pub(super) struct OfKind {
     kind: KindSettings,
     family: Family,
     keyword: Option<String>,
     body: Option<String>,
-    /// How large a message may be, where the family's own limit is not it.
+    /// The largest message, in bytes. `None` means the limit of the family.
     pub(super) bytes_max: Option<usize>,
     pub(super) sent: SentAs,
 }
@@ -105,7 +105,7 @@ impl OfKind {
 }
 
 impl Checks<'_> {
-    /// The destinations of the main file and of those it includes.
+    /// Checks the destinations of the main file and of included files.
     pub(super) fn all(
         &self,
         main: Section<'_>,
@@ -157,7 +157,7 @@ impl Checks<'_> {
         all
     }
 
-    /// Old names must be free: what waits for a name can go to one destination only.
+    /// Reports old names that are in use, because waiting deliveries of a name can go to only one destination.
     fn old_names(
         &self,
         raw: Option<Many<Spanned<String>>>,
@@ -221,7 +221,7 @@ impl Checks<'_> {
             sent: SentAs::default(),
             buttons: false,
         };
-        // What is wrong with these is told whether or not the kind and its keys are right.
+        // Common keys are checked even if the kind or its own keys are wrong.
         let mut common = self.common(name, raw, audience, &at, out);
         let of_kind = of_kind?;
         common.audience.family = of_kind.family;
@@ -415,7 +415,7 @@ impl Checks<'_> {
         Some(OfKind::new(KindSettings::File { path }, Family::Webhook))
     }
 
-    /// A URL that is a secret itself: whoever knows it can post.
+    /// Checks a URL that is a secret, because whoever knows it can post.
     fn secret_url(
         &self,
         field: Field<crate::config::values::RawSecret>,
@@ -457,7 +457,7 @@ impl Checks<'_> {
         )
     }
 
-    /// The app that `key` names, which needs its secret for a purpose.
+    /// Returns the app that `key` names, and reports one without the secret that the purpose needs.
     pub(super) fn app_with_secret(
         &self,
         field: &Spanned<String>,
@@ -482,7 +482,7 @@ impl Checks<'_> {
         None
     }
 
-    /// The name of a template of the webhook family, without its suffix.
+    /// Checks the name of a webhook template, without its suffix.
     fn body(&self, body: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
         let name = body.get_ref();
         let name = name.strip_suffix(".hbs").unwrap_or(name);
@@ -527,10 +527,10 @@ fn check_old_names(
     }
 }
 
-/// Where each fallback leads, and where it is written.
+/// The fallback of each destination, and where it is written.
 type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>, PathBuf)>;
 
-/// Warns of fallbacks that may show more than the destination they stand in for.
+/// Warns of a fallback that may show more fields than the destination it replaces.
 fn check_fields(
     fallbacks: &Fallbacks,
     all: &BTreeMap<DestinationName, Settings>,
@@ -562,7 +562,7 @@ fn check_fields(
     }
 }
 
-/// Each cycle is told once, at the first of its names.
+/// Reports each cycle once, at the smallest of its names.
 fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
     for (first, (_, span, file)) in fallbacks {
         let mut way = vec![first.as_str()];
@@ -577,7 +577,7 @@ fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
                 out.enter(&before);
                 break;
             }
-            // A way back to a name other than the first is that name's cycle; a smaller name has told it.
+            // A cycle that does not contain `first`, or that a smaller name has already reported, is skipped.
             if next < first || way.len() > fallbacks.len() {
                 break;
             }

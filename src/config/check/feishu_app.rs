@@ -1,4 +1,4 @@
-//! `kind = "feishu-app"`.
+//! Checks `kind = "feishu-app"`.
 
 use toml::Spanned;
 
@@ -13,7 +13,7 @@ use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;
 use crate::render::{Family, SentAs};
 
-/// What a request holds beside the message: ids and names of members.
+/// Room for the rest of the request: ids and names of members.
 const ENVELOPE_BYTES_MAX: usize = 512;
 
 impl Checks<'_> {
@@ -40,7 +40,7 @@ impl Checks<'_> {
     }
 }
 
-/// Where it speaks: a chat or a person.
+/// Checks the receiver: a chat or a person.
 fn to(
     chat: Field<String>,
     user: Field<String>,

@@ -1,6 +1,6 @@
-//! Paths that other programs would understand and files would not.
+//! Rejects paths that a shell or a URL would read differently from the file system.
 
-/// Whether a path means the file of that very name. Fails for what a shell or a database's URL would make of it.
+/// Checks that a path names exactly one file. Fails if a shell or a database URL would read it differently.
 pub(super) fn plain(path: &str) -> Result<(), &'static str> {
     if path == "~" || path.starts_with("~/") {
         return Err("`~` is the shell's: a file has its home folder written out");
@@ -20,7 +20,7 @@ pub(super) fn plain(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether something is written as in a URL, like `%20`.
+/// Returns whether the path contains a URL escape like `%20`.
 fn has_escape(path: &str) -> bool {
     let mut parts = path.split('%').skip(1);
     parts.any(|rest| {

@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`, `[store]` and `[templates]`.
+//! Checks `[server]`, `[log]`, `[store]` and `[templates]`.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     }
 }
 
-/// A duration in a range.
+/// Checks a duration against a range.
 pub(super) fn period(
     field: crate::config::keys::Field<Period>,
     default: Duration,
@@ -98,7 +98,7 @@ pub(super) fn period(
     in_range(field, default, range, shown, at, out)
 }
 
-/// A number of bytes in a range.
+/// Checks a number of bytes against a range.
 pub(super) fn size(
     field: crate::config::keys::Field<Size>,
     default: u64,
@@ -152,7 +152,7 @@ pub(super) fn store(
         }
         Some(_) | None => "",
     };
-    // `:memory:` would be no store: it must survive the process.
+    // `:memory:` is refused because the store must survive the process.
     if (path.is_empty() || path.starts_with(':')) && !out.concern(&place.path) {
         let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
         out.add_with_help(codes::BAD_STORE, &place, "not a store's URL", help);
@@ -178,7 +178,7 @@ pub(super) fn store(
         retain: period(
             raw.retain,
             DAY * 180,
-            // Less would forget events whose images and retries are still under way.
+            // A shorter retention would delete events whose images and retries are still pending.
             DAY * 3..=longest,
             "at least 3d",
             (&at, "retain"),
@@ -187,7 +187,7 @@ pub(super) fn store(
     }
 }
 
-/// How people are shown things where their destination says nothing else.
+/// Default display settings for destinations that set none.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) locale: Locale,

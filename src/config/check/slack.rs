@@ -1,4 +1,4 @@
-//! The keys of a `slack-app` destination.
+//! Checks the keys of a `slack-app` destination.
 
 use toml::Spanned;
 
@@ -10,7 +10,7 @@ use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
 
-/// A channel's id has nine characters or more.
+/// The shortest channel id, in characters.
 const CHANNEL_BYTES_MIN: usize = 9;
 
 pub(super) fn app(

@@ -1,4 +1,4 @@
-//! URLs. Most are secrets, so no complaint repeats one.
+//! Checks URLs. Diagnostics never repeat one, because most are secrets.
 
 use toml::Spanned;
 use url::{Host, Url};
@@ -10,7 +10,7 @@ use crate::net;
 
 const HELP: &str = "write it whole, like \"https://example.com/path\"";
 
-/// An http(s) URL with a host.
+/// Parses an http(s) URL with a host.
 fn parse(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -28,11 +28,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Names that are never found on the Internet: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's resolution of 2024
-/// (`internal`), and what routers hand out.
+/// Suffixes that never resolve on the Internet: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's resolution of
+/// 2024 (`internal`), and the names that routers assign.
 const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".home.arpa", ".lan"];
 
-/// Whether only who is on some private network finds this host. The machine's own is none of these.
+/// Returns whether this host is only reachable on a private network. Loopback does not count.
 fn is_private(url: &Url) -> bool {
     let private = match url.host() {
         Some(Host::Domain(name)) => {
@@ -46,7 +46,8 @@ fn is_private(url: &Url) -> bool {
     private && !is_loopback(url)
 }
 
-/// Where a destination is. Warns of one that anybody on the way can read, else of one that not everybody can reach.
+/// Checks the URL of a destination. Warns if it is unencrypted, otherwise if it is only reachable on a private
+/// network.
 pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     match parse(url.get_ref().expose()) {
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
@@ -63,7 +64,7 @@ pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics
     }
 }
 
-/// A proxy.
+/// Checks a proxy URL.
 pub(super) fn proxy(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     if let Err(problem) = parse(url.get_ref().expose()) {
         let help = "write it like \"http://proxy.example.com:3128\"";
@@ -71,7 +72,7 @@ pub(super) fn proxy(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics)
     }
 }
 
-/// The start of other URLs, without a slash at its end.
+/// Returns a base URL without its trailing slash.
 pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
     let parsed = match parse(url.get_ref()) {
         Ok(parsed) => parsed,
@@ -101,7 +102,7 @@ pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) 
     Some(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
-/// `public_url`.
+/// Checks `public_url`.
 pub(super) fn public(
     url: &Spanned<String>,
     at: &Location,

@@ -1,4 +1,4 @@
-//! What Standard Webhooks asks of secrets, and HTTP of headers.
+//! Checks secrets by the rules of Standard Webhooks, and header names by those of HTTP.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::config::values::RawSecret;
 use crate::destination::Success;
 use crate::model::Secret;
 
-/// Headers that we send ourselves, or that HTTP does.
+/// Headers that the relay or HTTP sets.
 const OURS: &[&str] = &[
     "connection",
     "content-length",
@@ -27,7 +27,7 @@ const OURS: &[&str] = &[
     "webhook-timestamp",
 ];
 
-/// A signing secret is `whsec_` and base64. The specification wants from 24 to 64 bytes.
+/// Checks a signing secret: `whsec_` and base64. The specification requires 24 to 64 bytes.
 pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     let text = secret.get_ref().expose();
     let coded = text.strip_prefix("whsec_").unwrap_or(text);
@@ -49,8 +49,8 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Di
     }
 }
 
-/// What in the answer says yes. Only an own body goes to receivers that need it: one of Standard Webhooks
-/// answers by its status.
+/// Checks `success`: which response means acceptance. It needs an own body, because Standard Webhooks receivers
+/// answer by status alone.
 pub(super) fn success(
     section: Section<'_>,
     at: &Location,
@@ -96,7 +96,7 @@ pub(super) fn success(
     })
 }
 
-/// The operator's own headers.
+/// Checks the operator's own headers.
 pub(super) fn headers(
     written: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
     secrets: &Secrets<'_>,

@@ -1,4 +1,4 @@
-//! `[destinations.NAME]`: one form for each kind, with the keys of that kind alone.
+//! The schema of `[destinations.NAME]`: one variant for each kind, with only its own keys.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::values::{
 };
 use super::{Key, needing, or, table};
 
-/// A destination of any kind.
+/// Returns the schema of a destination of any kind.
 pub(super) fn one() -> Value {
     let kinds = [
         (
@@ -52,7 +52,7 @@ pub(super) fn one() -> Value {
     json!({ "oneOf": kinds })
 }
 
-/// What every kind takes.
+/// Returns the keys of every kind.
 fn common() -> Vec<Key> {
     vec![
         (

@@ -1,9 +1,8 @@
-//! The JSON Schema of `relay.toml`, for editors: every key with what it means and takes.
+//! The JSON Schema of `relay.toml`, for editors: the meaning and values of every key.
 //!
-//! It is written by hand beside the raw sections, not derived from them: most of their types read text of a
-//! form of its own (`"90s"`, `"50/s"`, `${VAR}`), which a derive knows nothing of. What could drift apart is held
-//! together by tests: the keys of each table are those that the reader names, and what the reader
-//! refuses for its shape the schema refuses too.
+//! It is written by hand, not derived from the raw sections. Most of their types parse a text of their own form
+//! (`"90s"`, `"50/s"`, `${VAR}`), which a derive macro cannot describe. Tests keep schema and reader consistent:
+//! both have the same keys, and both refuse the same malformed values.
 
 mod destinations;
 mod rules;
@@ -18,10 +17,10 @@ use self::values::{
     url, whole, word,
 };
 
-/// A key: its name, what it means, what it takes.
+/// A key: its name, its meaning and its values.
 type Key = (&'static str, &'static str, Value);
 
-/// The whole schema.
+/// Returns the whole schema.
 pub fn schema() -> Value {
     let mut top = table("A configuration of feedback-relay", sections());
     let draft = json!("http://json-schema.org/draft-07/schema#");
@@ -33,7 +32,7 @@ pub fn schema() -> Value {
     Value::Object(head.into_iter().chain(members).collect())
 }
 
-/// A section: its name, its meaning and its keys.
+/// Returns a section: its name, its meaning and its keys.
 fn section(name: &'static str, meaning: &'static str, keys: Vec<Key>) -> Key {
     (name, meaning, table(meaning, keys))
 }
@@ -90,7 +89,7 @@ fn sections() -> Vec<Key> {
     ]
 }
 
-/// A table with these keys and no others.
+/// Returns a table with these keys and no others.
 fn table(description: &str, keys: Vec<Key>) -> Value {
     let properties: Map<String, Value> = keys
         .into_iter()
@@ -109,13 +108,13 @@ fn table(description: &str, keys: Vec<Key>) -> Value {
     })
 }
 
-/// The table, in which these keys must be.
+/// Marks these keys of a table as required.
 fn needing(mut table: Value, keys: &[&str]) -> Value {
     table["required"] = json!(keys);
     table
 }
 
-/// The value, with what it is where it is not written.
+/// Adds the default of a value.
 fn or(mut value: Value, default: impl Into<Value>) -> Value {
     value["default"] = default.into();
     value

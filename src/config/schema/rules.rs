@@ -1,4 +1,4 @@
-//! `[[rules]]` and `[[tests]]`.
+//! The schema of `[[rules]]` and `[[tests]]`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{Key, needing, or, table};
 use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
 use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, Severity, SourceKind};
 
-/// A rule.
+/// Returns the schema of a rule.
 pub(super) fn rule() -> Value {
     let labels = json!({ "type": "object", "additionalProperties": text() });
     let rule = table(
@@ -64,10 +64,10 @@ fn severity() -> Value {
     word(Severity::ALL.iter().map(|one| one.key()))
 }
 
-/// How deep sets of conditions may stand in `any`, as far as editors are told.
+/// How deep the schema nests sets of conditions in `any`. The reader accepts more.
 const ANY_DEPTH: usize = 1;
 
-/// The keys of `match` and `except`. Wherever words are listed, `"@name"` stands for a list of `[lists]`.
+/// Returns the keys of `match` and `except`. In every list of words, `"@name"` refers to a list of `[lists]`.
 fn conditions(meaning: &str, depth: usize) -> Value {
     let words = |names| some(or_list(code(names)));
     let kinds = EventKind::ALL.iter().map(|one| one.key());
@@ -114,7 +114,7 @@ fn conditions(meaning: &str, depth: usize) -> Value {
     table(meaning, keys)
 }
 
-/// Conditions on what the reporter typed, and on the reporter.
+/// Returns the conditions on the reporter, and on the text they typed.
 fn typed_conditions() -> Vec<Key> {
     vec![
         (
@@ -152,12 +152,12 @@ fn typed_conditions() -> Vec<Key> {
     ]
 }
 
-/// A word of a list of `[lists]`.
+/// Returns the schema of a word in a list of `[lists]`.
 pub(super) fn word_of_list() -> Value {
     json!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "type": "integer" }] })
 }
 
-/// The code, or a list of `[lists]`.
+/// Accepts the code or a reference to a list of `[lists]`.
 fn or_list(mut code: Value) -> Value {
     if let Some(forms) = code["anyOf"].as_array_mut() {
         forms.push(json!({ "type": "string", "pattern": "^@" }));
@@ -165,12 +165,12 @@ fn or_list(mut code: Value) -> Value {
     code
 }
 
-/// The names of the codes that have one.
+/// Returns the names of the codes that have one.
 fn names<T: Copy>(known: &[T], key: fn(T) -> Option<&'static str>) -> Vec<&'static str> {
     known.iter().filter_map(|&one| key(one)).collect()
 }
 
-/// A test.
+/// Returns the schema of a test.
 pub(super) fn test() -> Value {
     let at = json!({
         "description": "…",

@@ -1,4 +1,4 @@
-//! Lists of `[lists]`, by `"@name"`.
+//! Tests of references to `[lists]`: `"@name"`.
 
 use super::*;
 

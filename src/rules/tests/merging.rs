@@ -1,4 +1,4 @@
-//! Several rules that name one destination.
+//! Tests of several rules that name one destination.
 
 use super::*;
 
@@ -77,7 +77,7 @@ fn everything_to_a_warehouse_has_the_severity_of_the_event() {
         let named = [("archive", "everything"), ("oncall-chat", "chat")];
         assert_eq!(told(&plan), named);
     }
-    // What a rule sets itself stays for its own destinations.
+    // A value that a rule sets itself stays with its own destinations.
     let plan = plan_of(&[
         rule("log", "\"archive\"", "severity = \"info\""),
         rule("chat", "\"oncall-chat\"", "severity = \"critical\""),

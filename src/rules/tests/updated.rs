@@ -1,8 +1,8 @@
-//! Changes of status: which rules take them, and what they lack.
+//! Tests of changes of status: which rules match them, and which values they lack.
 
 use super::*;
 
-/// The same for `updated()`.
+/// The conditions that hold and do not hold for `updated()`, like `CONDITIONS`.
 pub(super) const OF_UPDATED: &[(&str, &str, &str)] = &[
     ("event", "\"updated\"", "\"created\""),
     ("event", "[\"created\", \"updated\"]", "[\"created\"]"),
@@ -40,7 +40,7 @@ fn the_keys_of_a_change_of_status_work_both_ways() {
 
 #[test]
 fn what_a_change_of_status_does_not_have_never_matches() {
-    // Of nothing but what it has, `any` holds or does not as its sets do.
+    // `any` is tested with `OF_UPDATED`, because its result depends on its sets.
     let has = |key: &str| key == "any" || OF_UPDATED.iter().any(|(one, ..)| *one == key);
     let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
     let mut tried = 0;
@@ -120,7 +120,7 @@ fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
         errors_of("match = { event = \"created\", status = [3] }"),
         [format!("E114 rules[0].match.status ‹[3]›: {help}")]
     );
-    // One complaint is enough where `event` itself is wrong.
+    // If `event` itself is wrong, only that is reported.
     assert_eq!(
         errors_of("match = { event = \"update\", status = 3 }").len(),
         1
@@ -131,7 +131,7 @@ fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
     );
 }
 
-/// A change of the state of this report and of one about another page.
+/// Returns a change of status of this report and of one about another page.
 fn updated_with_reports() -> Event {
     let other = Feedback {
         path: Some(Private::new("pages/help")),
@@ -157,19 +157,19 @@ fn a_change_of_status_is_matched_by_what_its_report_says() {
             *key,
             "event" | "app" | "via" | "tenant_key" | "images" | "contact"
         ) {
-            continue; // of the change itself, or with an answer for a report that lacks it
+            continue; // a key of the change itself, or one that also has a value if the report lacks it
         }
         assert!(taken(&format!("match.{key} = {holds}")), "{key} = {holds}");
         assert!(!taken(&format!("match.{key} = {fails}")), "{key} = {fails}");
         tried += 1;
     }
     assert!(tried > 15, "{tried}");
-    // One report must meet all of it.
+    // One report must satisfy all conditions.
     assert!(taken("match.path = \"pages/help\""));
     assert!(!taken(
         "match.path = \"pages/help\"\nmatch.type = \"fault\""
     ));
-    // One that is left is enough.
+    // One report that is not excluded is enough.
     assert!(taken("except.path = \"pages/help\""));
     assert!(!taken("except.path = [\"pages/help\", \"pages/pay/*\"]"));
 }
