@@ -1,11 +1,11 @@
-//! Shapes of cards that Feishu refuses, or shows as nothing.
+//! Finds card structures that Feishu rejects or shows as nothing.
 
 use serde_json::{Map, Value};
 
 use super::names::nearest;
 
-/// Tags of cards 2.0, and of what stands inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the
-/// pages of components.
+/// Tags of cards 2.0 and of the objects inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the pages of
+/// components.
 const TAGS: &[&str] = &[
     "audio",
     "button",
@@ -43,21 +43,21 @@ const TAGS: &[&str] = &[
     "table",
     "text_tag",
 ];
-/// Tags of cards 1.0 that 2.0 refuses (200861).
+/// Tags of cards 1.0 that cards 2.0 reject (error 200861).
 const OLD_TAGS: &[&str] = &["action", "note"];
-/// Members whose values are not elements: what a button sends back, and a chart's or table's data.
+/// Members whose values are not elements: a button's return value, and the data of charts and tables.
 const DATA: &[&str] = &["value", "chart_spec", "rows", "template_variable"];
 
-/// What is wrong with a card.
+/// A mistake in a card.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// Whether Feishu surely refuses it.
+    /// Whether Feishu certainly rejects the card.
     pub(super) is_sure: bool,
     pub(super) message: String,
     pub(super) help: Option<String>,
-    /// What to look for in the template, to show the place.
+    /// Text to search for in the template, to find the place.
     pub(super) near: Option<String>,
-    /// Nothing is shown: no mistake where other events fill the card.
+    /// Whether the card shows nothing. That is no mistake if other events fill the card.
     pub(super) is_empty: bool,
 }
 
@@ -73,7 +73,7 @@ impl Problem {
     }
 }
 
-/// The first thing that is wrong with a rendered card.
+/// Returns the first mistake in a rendered card.
 pub(super) fn problem(card: &Value) -> Option<Problem> {
     let Value::Object(members) = card else {
         let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
@@ -84,7 +84,7 @@ pub(super) fn problem(card: &Value) -> Option<Problem> {
         let help = "leave only what stands in `card`";
         return Some(Problem::sure(message, help));
     }
-    // One that Feishu keeps, by its id.
+    // A card stored at Feishu, referred to by its id.
     if members.get("type").is_some_and(|kind| kind == "template") {
         return None;
     }

@@ -3,8 +3,8 @@
 //!
 //! A [`RawRule`] is a `[[rules]]` entry as it is written. [`RuleSet::build`] checks all of them and reports every
 //! mistake at its place. [`RuleSet::plan`] tries the rules from top to bottom. A rule matches if all keys of
-//! `match` hold and no key of `except` does. The first match ends the search, unless the rule has `continue =
-//! true`. A value that the event lacks matches nothing.
+//! `match` hold and no key of `except` does. The first match ends the search, unless the rule has
+//! `continue = true`. A value that the event lacks matches nothing.
 //!
 //! Rules see two kinds of event: new feedback, and a change of its status. A rule matches only new feedback
 //! unless `event` is set. A change of status is tested with each of its reports that the store knows; one match

@@ -170,6 +170,7 @@ struct Merged {
 ///
 /// A rule without a severity uses the event's: the highest that any matching rule sets, and at least that of its
 /// type. So a rule that sends everything to a data warehouse does not lower the severity there.
+fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
     let default = default_severity(subject);
     let set = matched.iter().filter_map(|rule| rule.severity).max();
     let of_event = set.map_or(default, |set| set.max(default));

@@ -1,4 +1,4 @@
-//! Templates of the operator's own: what is refused, and that the rest works.
+//! Tests of the operator's own templates: mistakes are refused, and valid templates still work.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! Hostile text where our own templates have none, and text that shows nothing.
+//! Tests of hostile text in positions that built-in templates do not use, and of invisible text.
 
 use super::*;
 
-/// Positions that our own templates do not use. `D` is what the reporter typed.
+/// Positions that built-in templates do not use. `D` is the text that the reporter typed.
 const OWN_FEISHU: &str = r#"{"schema": "2.0", "body": {"elements": [
     {"tag": "table", "columns": [{"name": "a", "data_type": "markdown"}, {"name": "value", "data_type": "lark_md"},
         {"name": "who", "data_type": "persons"}],
@@ -85,7 +85,7 @@ fn slack_shows_a_path_as_it_was_typed_and_to_be_copied() {
         }
     });
     assert_eq!(verbatim, 1);
-    // Where text is marked up, no mark stands where Slack would see it, and nothing is lost.
+    // In marked-up text, no mark is visible to Slack, and nothing is lost.
     let plain = Templates::built_in().payload(&audience, Form::Text, &sample.subject());
     let text = sent(&plain.unwrap())["text"].as_str().unwrap().to_owned();
     assert!(
