@@ -1,5 +1,5 @@
-//! `backfill`: what never arrived, taken in now. It works beside a running relay, which delivers what
-//! is taken in.
+//! Implements `backfill`: takes in feedback that never arrived. It runs beside the relay, which delivers the
+//! events.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ Examples:
 What was reported more than an hour ago is told quietly: chats get one summary for each rule. What is
 processed or closed already is kept and told to nobody. `serve` does all this by itself (`backfill = \"1h\"`).";
 
-/// Cells of the bar.
+/// Width of the progress bar, in cells.
 const BAR: u32 = 20;
 
 #[derive(Debug, clap::Args)]
@@ -44,18 +44,18 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was done.
+/// The result of a backfill.
 struct Done {
     app: AppName,
     since: Timestamp,
     dry_run: bool,
     report: Report,
     summaries: Vec<String>,
-    /// Why it was not done to the end.
+    /// Why it stopped early. `None`: it is complete.
     failure: Option<String>,
 }
 
-/// Makes one round.
+/// Makes one pass.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config()?;
     let source = source(&config, &args.app)?;
@@ -121,7 +121,7 @@ async fn round(
     })
 }
 
-/// From when on: what was typed, or since a relay first served the app.
+/// Returns the start of the window: the typed time, or when a relay first served the app.
 async fn begin(
     store: &Store,
     args: &Args,
@@ -156,7 +156,8 @@ fn intake(context: &Context, config: &Config, store: &Store) -> Intake {
     Intake::new(store.clone(), metrics, context.clock(), operator, settings)
 }
 
-/// How much of the window the reports met so far span: the list does not say how long it is.
+/// Formats the progress: how much of the window the reports so far span. The API does not return the length of
+/// the list.
 fn bar(source: &Source, window: Window, report: &Report) -> String {
     let whole = window.now.since(window.since).as_secs_f64().max(1.0);
     let met = report

@@ -1,4 +1,4 @@
-//! `backup`: a consistent copy of store and images while the relay runs.
+//! Implements `backup`: a consistent copy of store and images while the relay runs.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -28,7 +28,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Copies the store first: every image that the copy speaks of is then in the folder already.
+/// Copies the store first, so that every image in the copied store is already in the images folder.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -66,8 +66,8 @@ async fn copy(
     archive.copy_to(images).await.map_err(pictures)
 }
 
-/// Makes the folder, or sees that an existing one is private and holds no store. Returns where
-/// the store goes.
+/// Creates the folder, or checks that an existing one is private and has no store. Returns the path of the copied
+/// store.
 fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
     let shown = folder.display();
     let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
@@ -82,7 +82,7 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
         }
     }
     let journal = folder.join("relay.db");
-    // A link that leads nowhere counts too: writing would follow it.
+    // A dangling symbolic link counts too, because writing would follow it.
     if journal.symlink_metadata().is_ok() {
         return Err(Failure::Failed(format!(
             "{} is there already; a backup overwrites nothing",

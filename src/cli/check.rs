@@ -1,5 +1,5 @@
-//! `check`: names everything that is wrong with the configuration, runs its `[[tests]]`, and asks about
-//! what the network alone can tell.
+//! Implements `check`: reports every mistake in the configuration, runs its `[[tests]]`, and optionally checks
+//! over the network.
 
 mod annotations;
 mod online;
@@ -43,7 +43,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// For whom it is printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// For people
@@ -54,14 +54,14 @@ enum Format {
     Github,
 }
 
-/// How many complaints of each level.
+/// The number of diagnostics of each level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     errors: usize,
     warnings: usize,
 }
 
-/// What a good configuration holds.
+/// Counts of a valid configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Contents {
     apps: usize,
@@ -142,14 +142,14 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// Says that this machine has no CA certificates, where the configuration needs them.
+/// Warns that this machine has no CA certificates, if the configuration needs them.
 fn warn_of_certificates(context: &mut Context, config: Option<&Config>) {
     if config.is_some_and(speaks_https) && !has_certificates().unwrap_or(true) {
         context.out.note(&format!("warning: {NO_CERTIFICATES}"));
     }
 }
 
-/// Whether anything is reached over HTTPS.
+/// Returns whether the configuration needs HTTPS.
 fn speaks_https(config: &Config) -> bool {
     let https = |url: &Secret| url.expose().starts_with("https:");
     let mut destinations = config.destinations.values();
@@ -172,7 +172,7 @@ fn run_online(context: &Context, config: &Config) -> Result<Vec<Finding>, Failur
     })
 }
 
-/// What is said of `[[tests]]`; nothing where there are none.
+/// Formats the result of `[[tests]]`; empty if there are none.
 fn tests_lines(ran: &Ran) -> Vec<String> {
     if ran.count == 0 {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! `demo`: the whole relay on this machine, with stand-ins for Feishu and Slack around it.
+//! Implements `demo`: runs the whole relay on this machine, with stand-ins for Feishu and Slack.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ Examples:
 
 It needs no account, no configuration and no network. Everything it writes is in a folder that goes when it ends.";
 
-/// Where the page is unless that is taken.
+/// The default port of the page.
 const PORT: u16 = 8790;
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(super) struct Args {
     port: Option<u16>,
 }
 
-/// Prepares a tour, and runs its relay as `serve` would.
+/// Prepares a demo, and runs its relay like `serve`.
 pub(super) fn run(context: Context, args: &Args) -> ExitCode {
     let port = args.port.map_or(PagePort::Rather(PORT), PagePort::Only);
     let tour = match Tour::prepare(port) {
@@ -37,7 +37,7 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
             return ExitCode::from(context.end(Err(failure)));
         }
     };
-    // Variables that are meant for another relay have no place here.
+    // The environment is ignored, because its variables are for another relay.
     let mut context = context.of(tour.config().to_owned(), BTreeMap::new());
     let mut loaded = context.load();
     let Some(config) = loaded.config.take() else {
@@ -63,7 +63,7 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
     code
 }
 
-/// What to do now. The page's address comes first.
+/// Returns the instructions. The page's address comes first.
 fn welcome(tour: &Tour, relay: SocketAddr) -> String {
     let (page, config) = (tour.page(), tour.config().display());
     format!(

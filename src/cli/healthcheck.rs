@@ -1,4 +1,4 @@
-//! `healthcheck`: asks the running relay, as containers and monitors do.
+//! Implements `healthcheck`: queries the running relay, for containers and monitoring.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,10 +14,10 @@ Examples:
 
 Of the configuration only server.listen is looked at. Exit status: 0 it is well, 1 it is not or does not answer within 3 s.";
 
-/// How long the answer may take. The relay gives its store two seconds.
+/// How long the answer may take. The relay waits up to two seconds for its store.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How much of the answer is shown: it is one line.
+/// How many characters of the answer are shown. The answer is one line.
 const SHOWN_MAX: usize = 200;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(super) struct Args {
     alive: bool,
 }
 
-/// Asks, and says what came.
+/// Sends the query and prints the result.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let Some(listen) = context.listen() else {
         let file = context.file();
@@ -66,7 +66,8 @@ async fn ask(url: &str) -> Result<String, Failure> {
     Err(fails(&format_args!("{} {said}", answer.status)))
 }
 
-/// The address under which this machine reaches what listens there: a relay on all addresses listens on loopback too.
+/// Returns the address at which this machine reaches the listener. A relay on all addresses also listens on
+/// loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,8 +1,9 @@
-//! The command line: what was typed, parsed by clap, and one file for each command.
+//! Defines the command line, parsed by clap; each command has its own file.
 //!
-//! Every command fetches first and formats then; formatting is pure and tested with records made by
-//! hand. Results go to stdout, and everything else to stderr, through `output::Printer`, which lets no control character
-//! reach a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line or configuration.
+//! Every command first fetches data and then formats it. Formatting is pure and tested with hand-written records.
+//! Results go to stdout and everything else to stderr. Both go through `output::Printer`, so that no control
+//! character reaches a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line
+//! or configuration.
 
 mod backfill;
 mod backup;
@@ -98,7 +99,7 @@ enum Command {
     Man(man::Args),
 }
 
-/// Runs the command that `args` (with the program's name first) ask for, under these environment variables.
+/// Runs the command in `args` (which start with the program's name) with these environment variables.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     environment: BTreeMap<String, String>,
@@ -128,7 +129,7 @@ pub fn run(
     ExitCode::from(context.end(result))
 }
 
-/// Shows what clap has to say: help on stdout, complaints on stderr.
+/// Prints clap's message: help to stdout, errors to stderr.
 fn usage(error: &clap::Error, out: &mut Printer) -> u8 {
     let text = error.render().to_string();
     if error.use_stderr() {

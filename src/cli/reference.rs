@@ -1,4 +1,4 @@
-//! `docs/commands.md`: every command and option as clap knows them, held fresh by a test.
+//! Generates `docs/commands.md`: every command and option of clap. A test compares the page.
 
 use clap::builder::PossibleValue;
 use clap::{Arg, Command, CommandFactory};
@@ -15,7 +15,7 @@ Commands that look at or change the store work beside a running relay, which see
 This page is made from the program itself; `feedback-relay man` has the same as manual pages.
 ";
 
-/// The whole page.
+/// Returns the whole page.
 fn page() -> String {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
@@ -32,7 +32,7 @@ fn describe(command: &Command, page: &mut String) {
         "{}.\n",
         about.map(ToString::to_string).unwrap_or_default()
     ));
-    // `--config` stands under the program's own name, `--help` everywhere.
+    // `--config` is listed for the program itself, and `--help` is left out everywhere.
     let ours = |arg: &&Arg| arg.get_id() != "help" && (!arg.is_global_set() || !name.contains(' '));
     let rows: Vec<String> = command.get_arguments().filter(ours).map(row).collect();
     if !rows.is_empty() {

@@ -1,4 +1,4 @@
-//! `try`: what would happen to an event.
+//! Implements `try`: shows what would happen to an event.
 
 mod show;
 
@@ -48,7 +48,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Plans and renders the event; with `--send`, sends what was rendered.
+/// Plans and renders the event; with `--send`, sends the messages.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config()?;
     if let Some(name) = &args.to {
@@ -60,7 +60,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(&args.event))))
     };
     if let Some(any) = config.apps.values().next() {
-        // What is no event at all is not asked who received it.
+        // A file that is no event at all is reported before a missing `--app`.
         read(any)?;
     }
     let mut event = read(receiver(&config, args.app.as_ref(), &text)?)?;
@@ -80,7 +80,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         Trigger::Event
     };
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
-    // As in `[[tests]]`: an old sample is no late report.
+    // As in `[[tests]]`, the event's own time is used, so that an old sample is not a late report.
     let at = event.happened_at().unwrap_or(now);
     let mut previews = preview(parts, &event, trigger, &ids, at);
     if let Some(name) = &args.to {
@@ -108,7 +108,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     Ok(verdict(sent.as_deref(), args.to.is_some()))
 }
 
-/// Puts the report of a file into a change of status.
+/// Adds the report from a file to a change of status.
 fn add_report(file: &Path, event: &mut Event, config: &Config, args: &Args) -> Result<(), Failure> {
     let wrong = |what: &str| Failure::Usage(format!("--feedback: {what}"));
     let Content::Updated(change) = &mut event.content else {
@@ -125,7 +125,7 @@ fn add_report(file: &Path, event: &mut Event, config: &Config, args: &Args) -> R
     Ok(())
 }
 
-/// Puts into a change of status the reports that the store knows it is of. Without a store nothing is known.
+/// Adds the reports that the store knows to a change of status. Without a store, nothing is added.
 fn ask_store(context: &Context, config: &Config, event: &mut Event) -> Result<(), Failure> {
     let is_change = matches!(event.content, Content::Updated(_));
     if !is_change {
@@ -141,7 +141,7 @@ fn ask_store(context: &Context, config: &Config, event: &mut Event) -> Result<()
     }
 }
 
-/// Whether all was delivered that was to be sent: at least one message, where a destination was named.
+/// Returns `Done` if every message was delivered. If a destination was named, there must be at least one.
 fn verdict(sent: Option<&[Sent]>, named: bool) -> Exit {
     let Some(sent) = sent else {
         return Exit::Done;
@@ -153,7 +153,7 @@ fn delivered(sent: &Sent) -> bool {
     sent.outcome == Outcome::Delivered
 }
 
-/// What people call the file.
+/// Returns the display name of the file.
 fn called(path: &Path) -> String {
     match path == Path::new("-") {
         true => "stdin".to_owned(),
@@ -161,7 +161,7 @@ fn called(path: &Path) -> String {
     }
 }
 
-/// Reads the file or stdin, at most what the intake takes.
+/// Reads the file or stdin, at most as much as intake accepts.
 fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
     let doing = || format!("cannot read {}", called(path));
     let source: Box<dyn Read> = if path == Path::new("-") {
@@ -172,8 +172,8 @@ fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
     read_bounded(source, bytes_max).map_err(|error| Failure::of(doing(), error))
 }
 
-/// The event in a JSON string, as `events show --body --json` gives one that is no strict JSON; else the
-/// text itself.
+/// Returns the event inside a JSON string, the form in which `events show --body --json` prints an event that is
+/// not strict JSON. Otherwise returns the text itself.
 fn unquoted(text: String) -> String {
     serde_json::from_str(&text).unwrap_or(text)
 }
@@ -191,8 +191,8 @@ fn read_bounded(source: impl Read, bytes_max: usize) -> std::io::Result<String> 
     Ok(text)
 }
 
-/// The app that receives the event: the one that was named, else the one the envelope names, else
-/// the only one.
+/// Returns the app that receives the event: the named one, otherwise the one in the envelope, otherwise the only
+/// one.
 fn receiver<'a>(
     config: &'a Config,
     named: Option<&AppName>,
@@ -247,7 +247,7 @@ async fn send(destination: &dyn Destination, preview: &Preview, now: Timestamp) 
         place: Place::New,
         key: preview.id,
         now,
-        // A test rings nobody.
+        // A test sends no urgent notifications.
         rings: &[],
         link: &show::link,
     };

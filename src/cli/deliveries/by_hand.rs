@@ -1,4 +1,4 @@
-//! `deliveries retry` and `deliveries discard`.
+//! Implements `deliveries retry` and `deliveries discard`.
 
 use serde_json::{Value, json};
 
@@ -53,32 +53,32 @@ pub(in crate::cli) struct Args {
 }
 
 impl Args {
-    /// The destination that the deliveries go to instead of their own.
+    /// Returns the destination that replaces the deliveries' own.
     fn instead(&self) -> Option<&DestinationName> {
         let to = self.to.as_ref();
         to.filter(|_| !self.dead || self.from.is_some())
     }
 }
 
-/// What is done by hand.
+/// A manual action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ManualAction {
-    /// Once more.
+    /// Sends the delivery again.
     Retry,
     /// No more.
     Discard,
 }
 
-/// What came of it.
+/// The outcome for one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RetryResult {
-    /// What the store says.
+    /// The store's result.
     Of(AdminResult),
-    /// It would wait for ever: there is no such destination (any more).
+    /// The delivery would wait forever, because this destination does not exist (any more).
     NoDestination(DestinationName),
 }
 
-/// Does it to each delivery; those that do not allow it are named on stderr.
+/// Applies the action to each delivery. Deliveries that do not allow it are listed on stderr.
 pub(super) async fn run(
     context: &mut Context,
     args: &Args,
@@ -125,7 +125,7 @@ pub(super) async fn run(
     Ok(Exit::done_if(good))
 }
 
-/// Makes it due, if there is somebody to send it.
+/// Makes a delivery due, if its destination exists.
 async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<RetryResult, StoreError> {
     let filter = DeliveryFilter {
         id: Some(id),
@@ -143,7 +143,7 @@ async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<RetryRe
     })
 }
 
-/// All that are dead, read whole before the first is changed.
+/// Returns all dead deliveries. All are read before the first is changed.
 async fn dead(
     store: &Store,
     destination: Option<&DestinationName>,

@@ -1,4 +1,4 @@
-//! `deliveries list`.
+//! Implements `deliveries list`.
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::events;
@@ -107,7 +107,7 @@ fn table(deliveries: &[Delivery]) -> String {
     table.render()
 }
 
-/// When the next attempt is due, where one is to come.
+/// Formats when the next attempt is due; empty if there is none.
 fn due(delivery: &Delivery) -> String {
     match delivery.state {
         DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),

@@ -1,4 +1,4 @@
-//! `deliveries`: what is pending, retrying or dead; by hand: once more, or no more.
+//! Implements `deliveries`: lists, retries and discards deliveries.
 
 mod by_hand;
 mod list;
@@ -17,7 +17,7 @@ pub(super) enum Command {
     Discard(by_hand::Args),
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
     block_on(async {
         match command {

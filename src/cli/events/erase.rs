@@ -1,4 +1,4 @@
-//! `events erase`: a person's words and images go, the bare record stays.
+//! Implements `events erase`: removes a person's words and images, and keeps the bare record.
 
 use std::time::Duration;
 
@@ -42,17 +42,17 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// What erasing one event removed, or would remove.
+/// What was or would be removed from one event.
 struct Erased {
     event: StoredEvent,
-    /// Whether its words were there.
+    /// Whether its words were stored.
     words: bool,
-    /// How many of its images were kept.
+    /// How many of its images were stored.
     images: usize,
     done: bool,
 }
 
-/// Erases each event; goes on where an image cannot be removed, and says so.
+/// Erases each event. A failure to remove an image is reported, and the others are still removed.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -111,17 +111,17 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::done_if(good))
 }
 
-/// What is said where erased words cannot leave the log yet.
+/// The message for erased words that are still in the log.
 const OWED: &str = "removed, and still in the log of the store until whoever reads it (a backup, a sqlite3 shell) \
      ends: a running relay empties it then by itself";
 
-/// How long is waited for whoever reads the log.
+/// How long to wait for readers of the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often is looked meanwhile.
+/// How often the log is checked during the wait.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Waits until what was erased has left the log. Whether it has.
+/// Waits until erased data has left the log. Returns whether it has.
 async fn wait_for_log(store: &Store) -> Result<bool, Failure> {
     let deadline = Instant::now() + LOG_PATIENCE;
     while store.owes_erasure().await? {
@@ -133,7 +133,7 @@ async fn wait_for_log(store: &Store) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The archive, unless nothing is to be removed from it.
+/// Opens the archive, unless nothing is to be removed from it.
 fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failure> {
     if dry_run {
         return Ok(None);
@@ -152,7 +152,7 @@ async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
     Ok(Found { events, all: true })
 }
 
-/// How many clicks are this person's; unless it is a dry run, nobody knows it any more.
+/// Counts this person's clicks. Unless it is a dry run, removes the person from them.
 async fn clicks_of(store: &Store, user: &str, dry_run: bool) -> Result<u64, Failure> {
     Ok(match dry_run {
         true => store.clicks_of(user).await?,
@@ -168,12 +168,12 @@ fn clicks_text(clicks: u64, done: bool) -> String {
     }
 }
 
-/// Removes the bytes of images that no event needs any more.
+/// Removes the files of images that no event uses any more.
 async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -> bool {
     let mut good = true;
     for id in orphans {
         if let Err(error) = archive.remove(id).await {
-            // The store has let go of it already, so that nobody will try again.
+            // The store has already forgotten the image, so there will be no second try.
             let path = archive.path(id);
             let said = format!(
                 "error: cannot remove {}: {error}; do it by hand",

@@ -1,4 +1,4 @@
-//! `events list`.
+//! Implements `events list`.
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::text::Table;
@@ -16,7 +16,7 @@ Examples:
   feedback-relay events list --match 'any = [{ type = \"suggestion\" }, { contact = \"*@big.example\" }]'
   feedback-relay events list --before 5e3702a84e847582be8db7fb73283c02   the next page";
 
-/// How many events a table has where nobody says.
+/// The default number of events in a table.
 const LIMIT: usize = 50;
 
 #[derive(Debug, clap::Args)]

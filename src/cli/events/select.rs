@@ -1,4 +1,4 @@
-//! Which events a command is about: by time, state and rule, and by every key that `match` of a rule has.
+//! Selects events by time, state and rule, and by every key that `match` of a rule has.
 
 use std::collections::VecDeque;
 
@@ -84,13 +84,13 @@ pub(super) struct EventOptions {
     user: Vec<String>,
 }
 
-/// An event that was chosen, and what it says, where that is kept and can be read.
+/// A selected event, and its content if that is stored and readable.
 pub(super) struct Chosen {
     pub(super) row: EventRow,
     pub(super) event: Option<Event>,
 }
 
-/// What was asked for, checked.
+/// A checked selection.
 pub(super) struct Selection<'a> {
     store: &'a Store,
     config: &'a Config,
@@ -98,13 +98,13 @@ pub(super) struct Selection<'a> {
     conditions: Option<Filter>,
     rule: Option<String>,
     text: Option<String>,
-    /// Rows that were read and not looked at yet.
+    /// Rows that were read but not filtered yet.
     rows: VecDeque<EventRow>,
     ended: bool,
 }
 
 impl EventOptions {
-    /// Whether anything is asked for.
+    /// Returns whether no condition is given.
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             state,
@@ -118,7 +118,7 @@ impl EventOptions {
         plain && rule.is_none() && text.is_none() && self.conditions().is_empty()
     }
 
-    /// Checks all of it; events are looked for below `before`.
+    /// Checks all conditions. Only events older than `before` are returned.
     pub(super) fn check<'a>(
         &self,
         store: &'a Store,
@@ -157,8 +157,8 @@ impl EventOptions {
         })
     }
 
-    /// The conditions as lines of TOML; empty where there is none. A list of apps is one condition more
-    /// than the store can ask about by itself.
+    /// Returns the conditions as lines of TOML; empty if there are none. Several apps become a condition, because
+    /// the store can filter by only one.
     fn conditions(&self) -> String {
         let mut lines = String::new();
         let mut line = |key: &str, values: &[String], is_code: bool| {
@@ -204,7 +204,7 @@ impl EventOptions {
     }
 }
 
-/// The names that conditions may use.
+/// Returns the names that conditions may use.
 fn known(config: &Config) -> Known {
     let app_ids = config.app_names.iter();
     Known {
@@ -218,7 +218,7 @@ fn known(config: &Config) -> Known {
 }
 
 impl Selection<'_> {
-    /// The next event, newest first.
+    /// Returns the next event, newest first.
     pub(super) async fn next(&mut self) -> Result<Option<Chosen>, Failure> {
         loop {
             if self.rows.is_empty() && !self.ended {
@@ -260,7 +260,7 @@ impl Selection<'_> {
     }
 }
 
-/// The row as the event it is of.
+/// Returns the event of a row.
 fn stored(row: &EventRow) -> StoredEvent {
     StoredEvent {
         seq: row.seq,
@@ -274,7 +274,7 @@ fn stored(row: &EventRow) -> StoredEvent {
     }
 }
 
-/// Whether the text, in small letters, stands in what people typed.
+/// Returns whether the text, in lower case, is part of what people typed.
 fn says(event: &Event, text: &str) -> bool {
     let typed = |feedback: &Feedback| {
         let texts = [
@@ -314,7 +314,7 @@ mod tests {
     fn every_key_of_match_is_an_option() {
         for key in crate::rules::CONDITION_KEYS {
             if *key == "any" {
-                continue; // by --match
+                continue; // tested with `--match`
             }
             let value = if *key == "images" { "true" } else { "1" };
             let written = conditions(&format!("--{} {value}", key.replace('_', "-")));

@@ -1,4 +1,4 @@
-//! `events show`: everything about one event.
+//! Implements `events show`: shows everything about one event.
 
 use serde_json::{Value, json};
 
@@ -34,16 +34,16 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// All that is known of an event.
+/// Everything that is known about an event.
 struct Record {
     event: StoredEvent,
-    /// What today's rules say of it, or why they cannot be asked.
+    /// The results of today's rules, or why they could not be applied.
     trace: Result<Trace, String>,
-    /// What it says, if it is a change of status.
+    /// The content, if it is a change of status.
     change: Option<StatusChange>,
     images: Vec<Image>,
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
-    /// For a late event: who hears of it in a summary, and in which.
+    /// For a late event: the destinations that get a late summary, and the id of each summary, once it exists.
     summaries: Vec<(DestinationName, Option<EventId>)>,
     closing: Closing,
     with_body: bool,
@@ -200,7 +200,7 @@ impl Record {
         shown
     }
 
-    /// The kept body, tokens masked; nothing where nothing is kept.
+    /// Returns the stored body with masked tokens; null if there is none.
     fn body(&self) -> Value {
         let body = self.event.body.as_ref();
         body.map_or(Value::Null, |body| reading::shown(body.expose()))
@@ -242,7 +242,8 @@ mod tests {
         SentMessage, StatusJobRecord, StatusJobState, Timestamp, TriageAction,
     };
 
-    /// Somebody whose name could move the cursor claimed it; Feishu is busy.
+    /// A triage state: claimed by somebody whose name contains control characters, with an update to Feishu still
+    /// waiting.
     fn closing() -> Closing {
         let at = Timestamp::from_millis(1_711_111_222_000);
         let by = Actor {
