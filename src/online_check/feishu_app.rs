@@ -1,5 +1,5 @@
-//! An app: its credentials, the platform it is on, its permissions, and its long connection. Sources: doc
-//! "Get `tenant_access_token`", doc "查询租户授权状态" (which needs no permission itself), doc "获取应用反馈列表".
+//! Checks an app: its credentials, its platform, its permissions and its long connection. Sources: doc "Get
+//! `tenant_access_token`", doc "查询租户授权状态" (which needs no permission itself), doc "获取应用反馈列表".
 
 use std::collections::BTreeSet;
 
@@ -19,19 +19,19 @@ use crate::net::HttpClient;
 const SPEAK_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:send"];
 const IMAGE_SCOPES: &[&str] = &["im:resource", "im:resource:upload"];
 
-/// What the relay does as the app, beside receiving.
+/// What the relay does with the app, besides receiving events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// It speaks.
+    /// Sends messages.
     speaks: bool,
-    /// It uploads images.
+    /// Uploads images.
     uploads: bool,
-    /// It rings people; the permissions for that.
+    /// The permissions for urgent notifications. Empty: it sends none.
     rings: BTreeSet<&'static str>,
 }
 
 impl Needs {
-    /// What these destinations need of the app.
+    /// Returns what these destinations need of the app.
     pub(super) fn of<'a>(app: &AppName, destinations: impl Iterator<Item = &'a Settings>) -> Self {
         let mut needs = Self::default();
         for settings in destinations.filter(|one| one.speaks_as() == Some(app)) {
@@ -44,7 +44,7 @@ impl Needs {
         needs
     }
 
-    /// The permissions, each as the alternatives of which one is enough, and what for.
+    /// Returns the required permissions: alternatives of which one is enough, and their purpose.
     fn scopes(&self) -> Vec<(Vec<&'static str>, &'static str)> {
         let mut scopes = Vec::new();
         if self.speaks {
@@ -62,7 +62,7 @@ impl Needs {
     }
 }
 
-/// What became of an app's credentials.
+/// The result of checking an app's credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Credentials {
     Taken,
@@ -71,13 +71,13 @@ enum Credentials {
     Untold,
 }
 
-/// See the module.
+/// The check of an app.
 pub(super) struct Check {
     pub(super) app: App,
     /// `None` without a secret.
     pub(super) client: Option<FeishuClient>,
-    /// The way that a long connection takes, if the app has one: it heeds the machine's proxy, the other
-    /// calls do not.
+    /// The client for a long connection. `None`: the app has none. It uses the machine's proxy; the other calls
+    /// do not.
     pub(super) connecting: Option<FeishuClient>,
     pub(super) needs: Needs,
     pub(super) platforms: Platforms,
@@ -103,7 +103,7 @@ impl Check {
         self.scopes(client, report).await;
     }
 
-    /// Whether the credentials are taken; if not, nothing else can be asked under them.
+    /// Checks the credentials. If they are rejected, no other call is possible.
     async fn token(&self, client: &FeishuClient, report: &mut Report) -> Credentials {
         let check = "token";
         let answer = match client.try_credentials().await {
@@ -139,7 +139,7 @@ impl Check {
         Credentials::Refused
     }
 
-    /// The credentials are refused: perhaps they are the other platform's.
+    /// Reports rejected credentials, and checks whether they belong to the other platform.
     async fn refused(&self, code: i64, report: &mut Report) {
         let says = format!("code {code}: the app's credentials are refused");
         let advice = format!("compare `app_id` and `app_secret` with {CREDENTIALS}");
@@ -166,8 +166,7 @@ impl Check {
         }
     }
 
-    /// The word for the platform that the app is not said to be on, its name and where it is; `None` for a
-    /// deployment of one's own.
+    /// Returns the word for the other platform, its name and its base URL; `None` for a private deployment.
     fn other_platform(&self) -> Option<(&'static str, &'static str, &str)> {
         let Platforms { feishu, lark, .. } = &self.platforms;
         let base_url = self.app.base_url.as_str();
@@ -180,7 +179,7 @@ impl Check {
         }
     }
 
-    /// Whether feedback can be read: the permission is also that of its events.
+    /// Checks whether feedback can be read. Feedback events need the same permission.
     async fn feedback(&self, client: &FeishuClient, report: &mut Report) {
         let id = &self.app.app_id;
         let path = format!("/open-apis/application/v6/applications/{id}/feedbacks?page_size=1");
@@ -204,7 +203,7 @@ impl Check {
         }
     }
 
-    /// The permissions that the destinations need, by what the platform says was granted.
+    /// Checks the permissions that the destinations need, with the platform's list of granted permissions.
     async fn scopes(&self, client: &FeishuClient, report: &mut Report) {
         let wanted = self.needs.scopes();
         if wanted.is_empty() {
@@ -233,7 +232,7 @@ impl Check {
     }
 }
 
-/// The permissions that the app asked for.
+/// The permissions that the app has requested.
 struct Scopes<'a> {
     granted: BTreeSet<&'a str>,
     asked: BTreeSet<&'a str>,
@@ -272,7 +271,8 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// Whether a long connection would be given. None is opened: it would take a share of the events.
+/// Checks whether a long connection would be granted. None is opened, because it would receive a share of the
+/// events.
 async fn connection(client: &FeishuClient, report: &mut Report) {
     let check = "connection";
     match client.endpoint(&mut LinkSettings::default()).await {

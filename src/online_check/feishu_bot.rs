@@ -1,8 +1,9 @@
-//! A group's custom bot. It can only be told something, so it gets requests without a message, which it
-//! refuses; how tells whether it lives and takes our signature. Source: doc "自定义机器人使用指南".
+//! Checks a group's custom bot. A custom bot can only receive messages, so the check sends requests without a
+//! message, which the bot rejects. The error shows whether the bot exists and accepts the signature. Source: doc
+//! "自定义机器人使用指南".
 //!
-//! The page does not say in which order a bot looks at signature and form. So a signed request is followed
-//! by one that is signed wrongly: only a bot that refuses the two differently has looked at the signature.
+//! The page does not say whether a bot checks signature or form first. So a second request has a wrong signature.
+//! Only if the bot rejects the two differently has it checked the signature.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use crate::feishu::custom_bot::{self, CLOCK_OFF_MAX_SECS};
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
-/// Where a group's bots are set up.
+/// Where a group's bots are configured.
 const GROUP: &str = "the group's Settings → Bots / 设置 → 群机器人";
 
-/// See the module.
+/// The check of a custom bot.
 pub(super) struct Check {
     pub(super) http: HttpClient,
     pub(super) url: Secret,
     pub(super) secret: Option<Secret>,
-    /// Whether messages carry a keyword.
+    /// Whether messages contain a keyword.
     pub(super) keyword: bool,
     pub(super) timeout: Duration,
 }
@@ -47,7 +48,7 @@ impl Check {
         }
     }
 
-    /// A request that holds no message: neither `msg_type` nor content.
+    /// Sends a request without a message: it has neither `msg_type` nor content.
     async fn ask(&self, secret: Option<&Secret>, report: &Report) -> Result<Answer, NetError> {
         let body = match secret {
             None => serde_json::json!({}),
@@ -68,7 +69,7 @@ impl Check {
         self.http.send(request).await
     }
 
-    /// Ours went through to the form; whether one that is wrong does too says if it was looked at.
+    /// Sends a wrong signature. The relay's own passed; if the wrong one passes too, the bot checks no signature.
     async fn signature(&self, report: &mut Report) {
         let check = "signature";
         let Some(secret) = &self.secret else {
@@ -142,7 +143,7 @@ impl Check {
         }
     }
 
-    /// 19021 has three causes: no signature, a wrong clock, a wrong secret.
+    /// Reports code 19021, which has three causes: no signature, a wrong clock, a wrong secret.
     fn bad_signature(&self, code: i64, answer: &Answer, report: &mut Report) {
         let check = "signature";
         let ahead = answer.clock_ahead_secs(report.now()).unwrap_or_default();
@@ -160,12 +161,12 @@ impl Check {
     }
 }
 
-/// Whether the bot found the message missing: 19002, or unreadable: 9499.
+/// Returns whether the bot rejected the form: 19002 (message missing) or 9499 (unreadable).
 const fn refuses_the_form(code: i64) -> bool {
     matches!(code, 19002 | 9499)
 }
 
-/// An answer that is not a bot's.
+/// Reports an answer that does not come from a custom bot.
 fn no_bot(answer: &Answer, report: &mut Report) {
     let says = format!("HTTP {}, an answer that is not a bot's", answer.status);
     match answer.status {

@@ -1,7 +1,8 @@
-//! A name of `[mentions]`: whether those that it stands for are known. Sources: doc "获取单个用户信息", doc
-//! "通过手机号或邮箱获取用户 ID", docs.slack.dev `users.info`, `usergroups.list`.
+//! Checks a name of `[mentions]`: whether its people are known. Sources: doc "获取单个用户信息", doc "通过手机号或邮箱获取用户 ID",
+//! docs.slack.dev `users.info`, `usergroups.list`.
 //!
-//! They are told by their place in the configuration: addresses of people are nobody else's business.
+//! Findings give the position in the configuration instead of an address, because addresses of people are
+//! private.
 
 use serde_json::{Value, json};
 
@@ -14,23 +15,23 @@ use crate::feishu::FeishuClient;
 use crate::model::AppName;
 use crate::slack::{ApiResponse, SlackClient};
 
-/// So many of each kind are looked up; a name stands for a team, not for a company.
+/// How many people of each kind are looked up. A name stands for a team, not for a company.
 const PEOPLE_MAX: usize = 20;
 const EMAIL_SCOPE: &str = "contact:user.id:readonly";
 
-/// See the module.
+/// The check of a name.
 pub(super) struct Check {
     /// The name.
     pub(super) name: String,
     pub(super) feishu: Vec<String>,
     pub(super) slack: Vec<String>,
-    /// The apps that may look people up.
+    /// The apps that can look people up.
     pub(super) apps: Vec<(AppName, FeishuClient)>,
-    /// The bots that may.
+    /// The Slack bots that can look people up.
     pub(super) bots: Vec<SlackClient>,
 }
 
-/// People by their place in the configuration, from 1.
+/// People with their position in the configuration, counted from 1.
 type Placed<'a> = Vec<(usize, &'a str)>;
 
 impl Check {
@@ -82,8 +83,7 @@ fn placed(people: &[String]) -> Placed<'_> {
         .collect()
 }
 
-/// Open ids, as one app knows people. Where the app may not look, or does not answer, the first says it
-/// for all.
+/// Checks open ids with one app. If the app has no permission or does not answer, that is reported once.
 async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, report: &mut Report) {
     let check = "feishu";
     let mut known = 0;
@@ -112,7 +112,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
     }
 }
 
-/// E-mail addresses. One that is not found may be hidden from the app, so it is no failure.
+/// Checks e-mail addresses. An unknown address is no failure, because it may be hidden from the app.
 async fn known_by_address(
     app: &AppName,
     client: &FeishuClient,

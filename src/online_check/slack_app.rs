@@ -1,5 +1,5 @@
-//! A Slack app's bot: its token and permissions, and whether it is in its channel. Sources: docs.slack.dev
-//! `auth.test` (every answer names the token's permissions in `x-oauth-scopes`), `conversations.info`.
+//! Checks a Slack app's bot: its token and permissions, and whether it is in its channel. Sources: docs.slack.dev
+//! `auth.test` (every answer lists the token's permissions in `x-oauth-scopes`), `conversations.info`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::slack::{ApiResponse, Arguments, Members, SlackClient};
 
 /// Where an app's permissions are granted.
 pub(super) const PERMISSIONS: &str = "api.slack.com/apps, OAuth & Permissions, Bot Token Scopes";
-/// The longest name that is shown.
+/// The longest name that is shown, in characters.
 const NAME_CHARS_MAX: usize = 60;
 
-/// See the module.
+/// The check of a Slack bot.
 pub(super) struct Check {
     pub(super) client: SlackClient,
     pub(super) channel: String,
@@ -93,7 +93,7 @@ impl Check {
     }
 }
 
-/// Asks, and tells if nobody answered or it is not the time.
+/// Calls Slack's API. Reports an unreachable API and a rate limit.
 pub(super) async fn ask(
     client: &SlackClient,
     method: &'static str,
@@ -171,7 +171,7 @@ pub(super) fn unreadable(check: &'static str, answer: &Answer, report: &mut Repo
     report.not_checkable(check, says, "check `base_url` and what stands between");
 }
 
-/// A name that people gave, as far as it can be shown.
+/// Returns a user-chosen name, as far as it can be shown.
 fn name(members: &Members, key: &str) -> String {
     let name = members.text(key).unwrap_or_else(|| "?".into());
     let plain = name.chars().filter(|c| !c.is_control());

@@ -65,7 +65,7 @@ impl Args {
 pub(super) enum ManualAction {
     /// Sends the delivery again.
     Retry,
-    /// No more.
+    /// Ends the delivery.
     Discard,
 }
 

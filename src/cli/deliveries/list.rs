@@ -107,7 +107,7 @@ fn table(deliveries: &[Delivery]) -> String {
     table.render()
 }
 
-/// Formats when the next attempt is due; empty if there is none.
+/// Formats when the next attempt is due; `-` if there is none.
 fn due(delivery: &Delivery) -> String {
     match delivery.state {
         DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),

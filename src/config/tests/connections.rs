@@ -1,4 +1,4 @@
-//! Apps by the long connection, and the machine's proxy that they go through.
+//! Tests of apps with a long connection, and of the machine's proxy.
 
 use super::{Folder, config};
 use crate::feishu::Receive;

@@ -1,4 +1,4 @@
-//! `include` and `[lists]`.
+//! Tests of `include` and `[lists]`.
 
 use super::{Folder, environment};
 use crate::config::load;
@@ -75,7 +75,7 @@ fn an_included_file_holds_rules_tests_lists_people_and_destinations() {
     assert_eq!(config.lists["vip"], [Word::Text("*acme*".to_owned())]);
     assert!(config.mentions.contains_key("sre"));
     assert_eq!(config.rules.count(), 2);
-    // A relay does not read the tests of included files either.
+    // The relay does not read the tests of included files either.
     let without = load(&folder.path("relay.toml"), &environment(&[]));
     assert!(without.config.is_some() && without.tests.is_empty());
 }
@@ -200,7 +200,7 @@ fn a_path_that_takes_only_the_beginning_of_tested_pages_is_warned_of() {
         warned.contains("W105") && warned.contains("pages/shop/cart"),
         "{warned}"
     );
-    // Of the samples too, without any test.
+    // Pages of samples count, even without tests.
     assert!(report("pages/pay").contains("W105"));
     assert_eq!(report("pages/shop/*"), "");
 }
@@ -237,7 +237,7 @@ fn a_template_of_one_family_alone_is_warned_of_where_another_is_told() {
             "{said}"
         );
     }
-    // A template that is wrong is one complaint, not two.
+    // A template with a mistake is reported once.
     let wrong = Folder::new(text("template = \"short\"\nsend_to = \"chat\""))
         .with("templates/feishu/short.hbs", "{{#if feedback.id}}")
         .load(&[]);

@@ -1,4 +1,4 @@
-//! What a reload says.
+//! Tests of the description of a reload.
 
 use super::Folder;
 use crate::config::changes;
@@ -37,7 +37,7 @@ fn said(edits: &[(&str, &str)]) -> String {
     changes(&old, &new.config.expect(&report)).to_string()
 }
 
-/// What is edited in the file, and what a reload says of it.
+/// The edits of a file, and the description of the reload.
 const EDITS: &[(&[(&str, &str)], &str)] = &[
     (&[], "nothing changed"),
     (
@@ -135,7 +135,7 @@ fn journal_and_images_stay_where_they_are() {
     );
 }
 
-/// Why a reload from the first of these files to the second is refused.
+/// Returns why a reload from the first of these files to the second is refused.
 #[track_caller]
 fn refused(old: &Folder, new: &Folder) -> Option<String> {
     let old = old.load(&[]).config.unwrap();

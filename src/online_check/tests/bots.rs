@@ -1,4 +1,4 @@
-//! A group's custom bot.
+//! Tests of custom bots.
 
 use super::*;
 

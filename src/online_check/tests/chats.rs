@@ -1,4 +1,4 @@
-//! Where an app's own bot speaks.
+//! Tests of an app bot's chats and people.
 
 use super::*;
 

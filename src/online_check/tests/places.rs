@@ -1,4 +1,4 @@
-//! Receivers, files, our own address, the clock, and the time that all of it takes.
+//! Tests of receivers, files, the relay's own address, the clock, and the time limit.
 
 use super::*;
 

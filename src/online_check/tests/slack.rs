@@ -1,4 +1,4 @@
-//! Slack's bots and webhooks.
+//! Tests of Slack's bots and webhooks.
 
 use super::*;
 use crate::slack::SlackClient;
