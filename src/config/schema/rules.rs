@@ -11,27 +11,31 @@ use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, Severity,
 pub(super) fn rule() -> Value {
     let labels = json!({ "type": "object", "additionalProperties": text() });
     let rule = table(
-        "Who hears of what",
+        "Which events go to which destinations",
         vec![
-            ("name", "Its name, in messages and in the store", text()),
+            (
+                "name",
+                "The rule's name, in messages and in the store",
+                text(),
+            ),
             (
                 "match",
-                "All of these must hold; without it, the rule takes everything",
+                "Conditions that must all hold; without it, the rule matches everything",
                 conditions("All must hold", ANY_DEPTH),
             ),
             (
                 "except",
-                "One of these is enough to be out",
-                conditions("One is enough to be out", ANY_DEPTH),
+                "Conditions of which none may hold",
+                conditions("None may hold", ANY_DEPTH),
             ),
             (
                 "send_to",
-                "Names of [destinations]; `[]`: taken and told to nobody",
+                "Names of [destinations]; `[]`: matched events go nowhere",
                 many(text()),
             ),
             (
                 "continue",
-                "Whether later rules are asked too",
+                "Whether later rules are tried too",
                 or(boolean(), false),
             ),
             (
@@ -49,10 +53,10 @@ pub(super) fn rule() -> Value {
                 "Names of [mentions]; \"all\" is everyone in the chat",
                 many(text()),
             ),
-            ("labels", "Free words for templates", labels),
+            ("labels", "Labels for templates", labels),
             (
                 "wait",
-                "How long messages of this rule wait for pictures",
+                "How long messages of this rule wait for images",
                 duration(),
             ),
         ],
@@ -74,20 +78,24 @@ fn conditions(meaning: &str, depth: usize) -> Value {
     let mut keys: Vec<Key> = vec![
         (
             "event",
-            "New feedback (the default), or a changed status",
+            "New feedback (the default) or a change of status",
             some(or_list(word(kinds))),
         ),
         (
             "status",
-            "What a changed status is now",
+            "The new status",
             words(names(FeedbackStatus::KNOWN, FeedbackStatus::key)),
         ),
         (
             "app",
-            "The app it is about: a name of [apps] or [app_names], or an id `cli_…`",
+            "The app that the feedback is about: a name of [apps] or [app_names], or an id `cli_…`",
             some(text()),
         ),
-        ("via", "The app of [apps] that received it", some(text())),
+        (
+            "via",
+            "The app of [apps] that received the event",
+            some(text()),
+        ),
         (
             "type",
             "Fault or suggestion",
@@ -95,7 +103,7 @@ fn conditions(meaning: &str, depth: usize) -> Value {
         ),
         (
             "fault",
-            "What went wrong: one of the report's faults is enough",
+            "The fault; one of the report's faults is enough",
             words(names(FaultKind::KNOWN, FaultKind::key)),
         ),
         (
@@ -109,7 +117,7 @@ fn conditions(meaning: &str, depth: usize) -> Value {
         0 => json!({ "type": "object", "minProperties": 1 }),
         depth => conditions("All must hold", depth - 1),
     };
-    let meaning_of_any = "Sets of conditions, of which one must hold whole";
+    let meaning_of_any = "Sets of conditions; all conditions of one set must hold";
     keys.push(("any", meaning_of_any, some(set)));
     table(meaning, keys)
 }
@@ -124,26 +132,26 @@ fn typed_conditions() -> Vec<Key> {
         ),
         (
             "path",
-            "The page without its query: globs, `*` crosses `/`, `?` is any one character, case ignored",
+            "The page without its query: globs, `*` also matches `/`, `?` is any one character, case ignored",
             some(text()),
         ),
         (
             "query",
-            "What follows the `?` of the page: globs, case ignored",
+            "The part after the `?` of the page: globs, case ignored",
             some(text()),
         ),
         ("tenant_key", "The tenant's key", some(text())),
         (
             "description",
-            "The reporter's words: regular expressions, unanchored",
+            "The text that the reporter typed: regular expressions, unanchored",
             some(text()),
         ),
         (
             "contact",
-            "Whether the reporter left a contact, or globs of it like \"*@example.com\"",
+            "Whether the reporter left contact details, or globs of them like \"*@example.com\"",
             json!({ "anyOf": [boolean(), some(text())] }),
         ),
-        ("images", "Whether there are pictures", boolean()),
+        ("images", "Whether the report has images", boolean()),
         (
             "user",
             "Ids of the reporter: open ids `ou_…`, union ids `on_…`, user ids",
@@ -178,12 +186,12 @@ pub(super) fn test() -> Value {
         "examples": ["2026-03-01T02:10:00+08:00"],
     });
     let test = table(
-        "What the rules must make of an event",
+        "A test of the rules with a sample event",
         vec![
-            ("name", "What it is about", text()),
+            ("name", "The test's name", text()),
             (
                 "at",
-                "What the clock says, with the offset; default: the event's own time",
+                "The time of the test's clock, with the offset; default: the event's own time",
                 at,
             ),
             (
@@ -193,15 +201,15 @@ pub(super) fn test() -> Value {
             ),
             (
                 "feedback",
-                "For a change of status: files with the reports it is of, as far as the store would know them",
+                "For a change of status: files with its reports, as far as the store would know them",
                 many(path()),
             ),
             (
                 "with",
-                "Laid over the event's fields, by Feishu's names",
+                "Values that replace fields of the event, by Feishu's names",
                 with(),
             ),
-            ("expect", "What must come of it", expect()),
+            ("expect", "The expected outcome", expect()),
         ],
     );
     needing(test, &["name", "event", "expect"])
@@ -227,32 +235,36 @@ fn expect() -> Value {
     let keys: Vec<Key> = vec![
         (
             "rule",
-            "Rules that must take it; the rest then speaks of what they send",
+            "Rules that must match; the other keys then apply to the messages of these rules",
             many(text()),
         ),
         (
             "sent_to",
-            "Who must be told, nobody else and nobody less",
+            "The exact set of destinations that must receive a message",
             many(text()),
         ),
         (
             "severity",
-            "How severe the most severe message must be",
+            "The severity of the most severe message",
             severity(),
         ),
         (
             "template",
-            "Which template the most severe message must use",
+            "The template of the most severe message",
             text(),
         ),
-        ("contains", "What every message must say", many(text())),
+        (
+            "contains",
+            "Texts that every message must contain",
+            many(text()),
+        ),
         (
             "unrouted",
-            "Whether no rule may take it for good",
+            "Whether the event must be left unrouted",
             boolean(),
         ),
     ];
-    let mut expect = table("What must come of it", keys);
+    let mut expect = table("The expected outcome", keys);
     expect["minProperties"] = 1.into();
     expect
 }
