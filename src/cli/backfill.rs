@@ -22,8 +22,8 @@ Examples:
   feedback-relay backfill shop                    since a relay first served the app
   feedback-relay backfill shop --since 3d --dry-run
 
-What was reported more than an hour ago is told quietly: chats get one summary for each rule. What is
-processed or closed already is kept and told to nobody. `serve` does all this by itself (`backfill = \"1h\"`).";
+Feedback that is more than an hour old causes no separate messages: chats get one summary for each rule. Feedback that is
+already processed or closed is stored without any message. `serve` also does this regularly (`backfill = \"1h\"`).";
 
 /// Width of the progress bar, in cells.
 const BAR: u32 = 20;
@@ -33,10 +33,10 @@ const BAR: u32 = 20;
 pub(super) struct Args {
     /// The app, by its name in the configuration
     app: String,
-    /// Ask for what was reported since then, e.g. 3d, at most 180d; also before a relay first served the app
+    /// Fetch feedback reported since then, e.g. 3d, at most 180d; also from before a relay first served the app
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Since>,
-    /// Say what would be taken in, and take in nothing
+    /// Show what would be taken in, and take in nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

@@ -15,13 +15,13 @@ const EXAMPLES: &str = "\
 Examples:
   feedback-relay backup /var/backups/relay-2026-03-01
 
-The folder is made if need be, for its owner only: the copy holds what reporters typed.
-To restore, stop the relay and put relay.db and images where relay.toml says.";
+The folder is created if missing, readable by its owner only, because the copy contains what reporters typed.
+To restore, stop the relay and move relay.db and images to the places in relay.toml.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where to; must not hold a relay.db yet
+    /// The target folder; must not contain a relay.db
     folder: PathBuf,
     /// Print JSON
     #[arg(long)]

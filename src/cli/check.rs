@@ -20,10 +20,10 @@ const EXAMPLES: &str = "\
 Examples:
   feedback-relay check
   feedback-relay --config staging.toml check --deny-warnings
-  feedback-relay check --online           asks the platforms too, and posts nothing
-  feedback-relay check --format github    in a workflow: marks the lines of the pull request
+  feedback-relay check --online           also check with the platforms; posts nothing
+  feedback-relay check --format github    in a workflow: annotate the lines of the pull request
 
-Exit status: 0 good, 1 a test fails, something failed online, or warnings with --deny-warnings, 2 errors.";
+Exit status: 0 success, 1 a failed test or online check, or warnings with --deny-warnings, 2 errors.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -32,10 +32,10 @@ pub(super) struct Args {
     /// Nothing is posted
     #[arg(long)]
     online: bool,
-    /// Fail on warnings too
+    /// Also fail on warnings
     #[arg(long)]
     deny_warnings: bool,
-    /// How to print it
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Print JSON; the same as --format json

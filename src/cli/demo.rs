@@ -14,7 +14,7 @@ Examples:
   feedback-relay demo
   feedback-relay demo --port 9000
 
-It needs no account, no configuration and no network. Everything it writes is in a folder that goes when it ends.";
+It needs no account, no configuration and no network. Everything it writes is in a folder that is deleted at the end.";
 
 /// The default port of the page.
 const PORT: u16 = 8790;
@@ -22,7 +22,7 @@ const PORT: u16 = 8790;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where the page is; 0 for any free port [default: 8790, or any that is free]
+    /// The port of the page; 0 for any free port [default: 8790, or any free port]
     #[arg(long)]
     port: Option<u16>,
 }

@@ -15,10 +15,10 @@ use crate::store::{GateRecord, QueueStats};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List destinations, their queues, and what holds them back
+    /// List destinations, their queues, and why they wait
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
-    /// Let a destination that is stopped or broken try again at once
+    /// Make a stopped or broken destination try again at once
     #[command(after_help = RESUME_EXAMPLES)]
     Resume(ResumeArgs),
 }
@@ -32,14 +32,14 @@ const RESUME_EXAMPLES: &str = "\
 Examples:
   feedback-relay destinations resume oncall-chat
 
-The relay sees it within a second. What is dead stays dead: see `deliveries retry --dead`.";
+The relay reacts within a second. Dead deliveries stay dead: see `deliveries retry --dead`.";
 
 /// Shorter waits for a rate limit are not shown.
 const MOMENT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Print JSON, one destination a line
+    /// Print JSON, one destination per line
     #[arg(long)]
     json: bool,
 }

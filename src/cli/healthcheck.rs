@@ -9,10 +9,10 @@ use crate::net::{Body, HttpClient, Method, Request};
 
 const EXAMPLES: &str = "\
 Examples:
-  feedback-relay healthcheck             can it take events?
+  feedback-relay healthcheck             can it store events?
   feedback-relay healthcheck --alive     does the process answer?
 
-Of the configuration only server.listen is looked at. Exit status: 0 it is well, 1 it is not or does not answer within 3 s.";
+Only server.listen of the configuration is read. Exit status: 0 healthy, 1 not healthy or no answer within 3 s.";
 
 /// How long the answer may take. The relay waits up to two seconds for its store.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,7 +23,7 @@ const SHOWN_MAX: usize = 200;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Ask only whether the process answers (/healthz), not whether it can store events (/readyz)
+    /// Check only whether the process answers (/healthz), not whether it can store events (/readyz)
     #[arg(long)]
     alive: bool,
 }

@@ -15,7 +15,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where to write feedback-relay.1, feedback-relay-check.1 and so on; it must be there
+    /// The existing folder for feedback-relay.1, feedback-relay-check.1 and so on
     folder: Option<PathBuf>,
 }
 

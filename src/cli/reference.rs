@@ -9,10 +9,10 @@ const HEAD: &str = "\
 # Commands
 
 `feedback-relay [--config relay.toml] COMMAND`. Results go to stdout, logs to stderr, `--json` where a program might read the
-answer. Exit status: 0 done, 1 it failed or a check found something, 2 the command line or the configuration is wrong.
-Commands that look at or change the store work beside a running relay, which sees what they did within a second.
+answer. Exit status: 0 success, 1 failure or findings of a check, 2 wrong command line or configuration.
+Commands that read or change the store work beside a running relay, which notices changes within a second.
 
-This page is made from the program itself; `feedback-relay man` has the same as manual pages.
+This page is generated from the program; `feedback-relay man` prints the same as manual pages.
 ";
 
 /// Returns the whole page.

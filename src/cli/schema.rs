@@ -7,7 +7,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   feedback-relay schema > relay.schema.json
 
-Editors that know TOML schemas (Even Better TOML, taplo) read the first line of relay.toml:
+Editors with TOML schemas (Even Better TOML, taplo) read the first line of relay.toml:
   #:schema ./relay.schema.json";
 
 /// Prints the schema.

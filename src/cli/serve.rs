@@ -13,8 +13,8 @@ Examples:
   feedback-relay serve
   feedback-relay --config /etc/relay.toml serve
 
-SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second one at once. Under systemd
-(Type=notify) it says when it is ready, reloads and stops, and heeds WatchdogSec=.";
+SIGHUP reloads the configuration. SIGTERM stops after finishing the current work, a second SIGTERM at once. Under
+systemd (Type=notify) the relay reports when it is ready, reloads and stops, and supports WatchdogSec=.";
 
 /// Starts the relay, unless its configuration has errors. Warnings do not prevent the start.
 pub(super) fn run(context: Context) -> ExitCode {

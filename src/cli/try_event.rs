@@ -23,24 +23,24 @@ Examples:
   feedback-relay try event.json --to oncall-chat --send
   feedback-relay events show 5e3702a84e847582be8db7fb73283c02 --body --json | jq .body | feedback-relay try -
 
-EVENT.json holds a decrypted event as Feishu pushes it, or its `event` object alone.";
+EVENT.json contains a decrypted event as Feishu pushes it, or its `event` object alone.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The event; `-` reads it from stdin
+    /// The event file; `-` reads stdin
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
-    /// For a change of status: the report it is of; else the store is asked for it
+    /// For a change of status: the file of its report [default: looked up in the store]
     #[arg(long, value_name = "FILE")]
     feedback: Option<PathBuf>,
-    /// Really send it, marked as a test, once and without images; mentions are shown and call nobody
+    /// Also send the messages once, marked as a test and without images; mentions notify nobody
     #[arg(long)]
     send: bool,
-    /// Only the message to this destination
+    /// Show only the message to this destination
     #[arg(long, value_name = "NAME")]
     to: Option<DestinationName>,
-    /// The app of `[apps]` that receives it; needed where the event does not say
+    /// The app of `[apps]` that receives the event; needed if the event does not name it
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
     /// Print JSON

@@ -11,10 +11,10 @@ pub(super) const RETRY_EXAMPLES: &str = "\
 Examples:
   feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC
   feedback-relay deliveries retry --dead --to oncall-chat
-  feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a destination that was renamed
-  feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        elsewhere than it was for
+  feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a renamed destination
+  feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        a different destination
 
-A retry keeps its key, so that a destination that can recognise a repeat does.";
+A retry keeps its key, so that the destination can recognize a repetition.";
 
 pub(super) const DISCARD_EXAMPLES: &str = "\
 Examples:
@@ -33,10 +33,10 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<DeliveryId>,
-    /// All that are dead
+    /// All dead deliveries
     #[arg(long)]
     dead: bool,
-    /// With --dead: only those to this destination, be it still there or not
+    /// With --dead: only deliveries to this destination, which need not exist any more
     #[arg(
         long,
         visible_alias = "destination",
@@ -44,10 +44,10 @@ pub(in crate::cli) struct Args {
         requires = "dead"
     )]
     from: Option<DestinationName>,
-    /// With IDs or --from: send them to this destination instead. With --dead alone: only those to it
+    /// With IDs or --from: the new destination. With --dead alone: only deliveries to this destination
     #[arg(long, value_name = "NAME")]
     to: Option<DestinationName>,
-    /// Print JSON, one delivery a line
+    /// Print JSON, one delivery per line
     #[arg(long)]
     json: bool,
 }

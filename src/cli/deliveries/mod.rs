@@ -12,7 +12,7 @@ pub(super) enum Command {
     /// Make deliveries due now, under their old keys
     #[command(after_help = by_hand::RETRY_EXAMPLES)]
     Retry(by_hand::Args),
-    /// End deliveries that are not done
+    /// End unfinished deliveries
     #[command(after_help = by_hand::DISCARD_EXAMPLES)]
     Discard(by_hand::Args),
 }

@@ -17,9 +17,9 @@ Examples:
   feedback-relay events erase 5e3702a84e847582be8db7fb73283c02
   feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
 
-Clicks are known by Feishu's open id, and in Slack by the id U….
-What has been sent to chats and other destinations stays there, and so do backups. While somebody reads the store's
-log (a backup, a sqlite3 shell) the words stay in it: the command waits 5 s and then says so, with exit status 1.";
+Button clicks are identified by Feishu's open id, in Slack by the id U….
+Messages in chats and other destinations are not removed, nor are backups. While another process reads the store's
+log (a backup, a sqlite3 shell), the words stay in it: the command waits 5 s, then reports this with exit status 1.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -31,13 +31,13 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<String>,
-    /// What the person with this open id, union id or user id reported, and who made their clicks
+    /// All feedback of the person with this open id, union id or user id, and their name on button clicks
     #[arg(long, value_name = "OPEN_ID")]
     user: Option<String>,
-    /// Only say what would be removed
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON, one event a line
+    /// Print JSON, one event per line
     #[arg(long)]
     json: bool,
 }

@@ -24,13 +24,13 @@ const LIMIT: usize = 50;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     select: select::EventOptions,
-    /// At most so many; default: 50, with --json all
+    /// The maximum number of events; default: 50, with --json all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Only those received before this event: the next page
+    /// Only events received before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
-    /// Print JSON, one event a line, as they are found
+    /// Print JSON, one event per line, as they are found
     #[arg(long)]
     json: bool,
 }

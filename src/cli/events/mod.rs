@@ -21,11 +21,11 @@ pub(super) enum Command {
     List(Box<list::Args>),
     /// Show everything about one event
     Show(show::Args),
-    /// Print a sample event of some kind, or list the kinds
+    /// Print a sample event, or list the kinds of samples
     Sample(sample::Args),
     /// Run events through today's rules again, under new keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and images and keep the bare record; asks nothing
+    /// Remove a person's words and images but keep the bare record, without confirmation
     Erase(erase::Args),
 }
 

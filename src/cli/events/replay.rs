@@ -22,8 +22,8 @@ Examples:
   feedback-relay events replay --state unrouted --since 3d
   feedback-relay events replay --rule 'blank screen' --until 2026-03-01T02:10:00+08:00 --since 12h
 
-Who was told already is told again. An event that was unrouted and finds a rule now is routed from then on,
-so that a second run with `--state unrouted` sends nothing. `deliveries retry` repeats a single delivery under
+Destinations that already have a message get it again. An unrouted event that now matches a rule becomes routed,
+so a second run with `--state unrouted` sends nothing. `deliveries retry` repeats a single delivery under
 its old key.";
 
 #[derive(Debug, clap::Args)]
@@ -34,10 +34,10 @@ pub(in crate::cli) struct Args {
     ids: Vec<String>,
     #[command(flatten)]
     select: select::EventOptions,
-    /// Say what would be sent, and send nothing
+    /// Show what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON, one event a line; of a choice, the counts at the end
+    /// Print JSON, one event per line; for selected events, the totals at the end
     #[arg(long)]
     json: bool,
 }

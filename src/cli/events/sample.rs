@@ -8,14 +8,14 @@ use crate::feishu::sample_at;
 
 const EXAMPLES: &str = "\
 Examples:
-  feedback-relay events sample                         what there is
+  feedback-relay events sample                         list the kinds
   feedback-relay events sample crash > crash.json      to edit, or for [[tests]]
   feedback-relay events sample crash | feedback-relay try -";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// What kind; without it, the kinds are listed
+    /// The kind of sample; without it, the kinds are listed
     kind: Option<String>,
     /// List the kinds as JSON lines
     #[arg(long, conflicts_with = "kind")]

@@ -19,43 +19,43 @@ const CONDITIONS: &str = "Conditions, as in `match` of a rule (several values: a
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct EventOptions {
-    /// Only those in this state
+    /// Only events in this state
     #[arg(long, value_parser = values::event_state())]
     state: Option<EventState>,
-    /// Only those received since: a span (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
+    /// Only events received since: a duration (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     since: Option<Since>,
-    /// Only those received before: a span or a time
+    /// Only events received before: a duration or a time
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     until: Option<Since>,
-    /// Only those of which this rule made a message
+    /// Only events with a message of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Only those with this text in what the reporter typed, page and tenant included; case is ignored
+    /// Only events with this text in what the reporter typed, page and tenant included; case is ignored
     #[arg(long, value_name = "WORDS")]
     text: Option<String>,
-    /// Conditions as they stand in `match`, e.g. 'any = [{ fault = "crash" }, { path = "pages/pay/*" }]'
+    /// Conditions as written in `match`, e.g. 'any = [{ fault = "crash" }, { path = "pages/pay/*" }]'
     #[arg(long = "match", value_name = "TOML", help_heading = CONDITIONS)]
     toml: Option<String>,
     /// created or updated
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', help_heading = CONDITIONS)]
     event: Vec<String>,
-    /// What a changed status is
+    /// The new status, for changes of status
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', help_heading = CONDITIONS)]
     status: Vec<String>,
-    /// The app it is about, by name or id
+    /// The app that the feedback is about, by name or id
     #[arg(long, value_name = "APP,…", value_delimiter = ',', help_heading = CONDITIONS)]
     app: Vec<String>,
-    /// The app of `[apps]` that received it
+    /// The app of `[apps]` that received the event
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = CONDITIONS)]
     via: Vec<String>,
     /// fault or suggestion
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',', help_heading = CONDITIONS)]
     r#type: Vec<String>,
-    /// What went wrong
+    /// The fault
     #[arg(long, value_name = "FAULT,…", value_delimiter = ',', help_heading = CONDITIONS)]
     fault: Vec<String>,
-    /// Where the app ran
+    /// The place where the app ran
     #[arg(long, value_name = "SOURCE,…", value_delimiter = ',', help_heading = CONDITIONS)]
     source: Vec<String>,
     /// The tenant's name, a pattern
@@ -70,13 +70,13 @@ pub(super) struct EventOptions {
     /// The tenant's key
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = CONDITIONS)]
     tenant_key: Vec<String>,
-    /// The reporter's words, a regular expression
+    /// The text that the reporter typed, a regular expression
     #[arg(long, value_name = "REGEX", help_heading = CONDITIONS)]
     description: Vec<String>,
-    /// true, false, or a pattern
+    /// Whether the reporter left contact details, or a pattern of them
     #[arg(long, value_name = "true|false|GLOB", help_heading = CONDITIONS)]
     contact: Vec<String>,
-    /// Whether there are images
+    /// Whether the report has images
     #[arg(long, value_name = "true|false", help_heading = CONDITIONS)]
     images: Option<bool>,
     /// An id of the reporter

@@ -16,7 +16,7 @@ use crate::store::{DeliveryFilter, Store};
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay events show 5e3702a84e847582be8db7fb73283c02
-  feedback-relay events show 6837492929292929292 --body      a feedback id does as well";
+  feedback-relay events show 6837492929292929292 --body      by the id of its feedback";
 
 /// How many deliveries of one event are shown.
 const DELIVERIES_MAX: usize = 1000;
@@ -24,9 +24,9 @@ const DELIVERIES_MAX: usize = 1000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// The event's id, or its feedback's
+    /// The id of the event or of its feedback
     id: String,
-    /// Show the kept body too, which holds what the reporter typed; its token is masked
+    /// Also show the stored body, which contains what the reporter typed; its token is masked
     #[arg(long)]
     body: bool,
     /// Print JSON
