@@ -12,41 +12,41 @@ use crate::model::{Content, Form, Trigger};
 
 /// Every code of this module with its meaning.
 pub const CODES: &[(&str, &str)] = &[
-    ("E200", "the folder of templates cannot be read"),
+    ("E200", "the templates folder could not be read"),
     (
         "E201",
-        "a template's file cannot be read, is too large or not UTF-8",
+        "a template file is unreadable, too large or not UTF-8",
     ),
     (
         "E202",
-        "a template is too large, too deep, or could take too long",
+        "a template is too large, nested too deep, or could take too long",
     ),
     ("E203", "a template cannot be parsed"),
-    (
-        "E204",
-        "a template names something that is not in the context",
-    ),
+    ("E204", "a template uses an unknown name"),
     (
         "E205",
-        "a template uses a helper that does not exist, or wrongly",
+        "a template uses an unknown helper, or a helper wrongly",
     ),
     (
         "E206",
-        "a partial is missing, includes itself, or is not named plainly",
+        "a partial is missing, includes itself, or has a computed name",
     ),
     (
         "E207",
-        "a template uses a part of Handlebars that is not supported",
+        "a template uses an unsupported feature of Handlebars",
     ),
     ("E208", "a template fails with a sample event"),
-    ("E209", "a template renders a card that Feishu refuses"),
-    ("W200", "three braces escape like two"),
-    ("W201", "a file in a folder of templates is no template"),
+    ("E209", "a template renders a card that Feishu rejects"),
+    ("W200", "triple braces escape like double ones"),
+    (
+        "W201",
+        "a file in a templates folder that is not a template",
+    ),
     (
         "W202",
-        "a file or folder beside the templates is never read",
+        "a file or folder next to the templates that is never read",
     ),
-    ("W203", "a card has a tag that is not known"),
+    ("W203", "a card with an unknown tag"),
 ];
 
 /// Renders every template of every family with sample events, in both languages, at a fixed time. Each failure is
