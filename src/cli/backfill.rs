@@ -68,7 +68,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     }
     match done.failure {
         None => Ok(Exit::Done),
-        Some(reason) => Err(Failure::of("the list was not gone through", reason)),
+        Some(reason) => Err(Failure::of("the list was not read to the end", reason)),
     }
 }
 
@@ -131,7 +131,7 @@ async fn begin(
     if let Some(since) = args.since {
         let since = since.from(now);
         if since < now - REACH {
-            let reason = "Feishu's list reaches back 180 days: give --since 180d or less";
+            let reason = "Feishu's list contains 180 days: use --since 180d or less";
             return Err(Failure::Usage(reason.into()));
         }
         return Ok(since);
@@ -139,7 +139,7 @@ async fn begin(
     store.mark(&source.known_since()).await?.ok_or_else(|| {
         let app = &source.app.name;
         Failure::Failed(format!(
-            "no relay has served the app {app} yet, so nothing of it was missed; --since asks nevertheless"
+            "no relay has served the app {app} yet, so it has missed nothing; use --since to fetch anyway"
         ))
     })
 }
@@ -186,7 +186,7 @@ impl Done {
     fn to_text(&self) -> String {
         let report = &self.report;
         let mut out = format!(
-            "{}: {} reports since {}: come as events {}, taken in from the list before {}, never arrived {}\n",
+            "{}: {} reports since {}: {} arrived as events, {} taken in earlier, {} never arrived\n",
             self.app,
             report.listed(),
             self.since,
@@ -196,7 +196,7 @@ impl Done {
         );
         if report.unreadable > 0 {
             let line = format!(
-                "items of the list without an id or a time: {}\n",
+                "list items without an id or a time: {}\n",
                 report.unreadable
             );
             out.push_str(&line);
@@ -206,7 +206,7 @@ impl Done {
         }
         let verb = if self.dry_run { "would be" } else { "are" };
         out.push_str(&format!(
-            "of these {} {verb} told at once, {} quietly for they are late, {} to nobody\n\n",
+            "of these {} {verb} delivered at once, {} in a late summary, {} stored only\n\n",
             self.count(Notified::AtOnce),
             self.count(Notified::Quietly),
             self.count(Notified::Not)

@@ -61,7 +61,7 @@ async fn copy(
     images: &Path,
 ) -> Result<u64, Failure> {
     store.backup(journal).await?;
-    let pictures = |error| Failure::of("cannot copy the pictures", error);
+    let pictures = |error| Failure::of("failed to copy the images", error);
     let archive = Archive::look(&config.images_dir).map_err(pictures)?;
     archive.copy_to(images).await.map_err(pictures)
 }
@@ -76,7 +76,7 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => check_private(folder)?,
         Err(error) => {
             return Err(Failure::of(
-                format!("cannot make the folder {shown}"),
+                format!("failed to create the folder {shown}"),
                 error,
             ));
         }
@@ -85,7 +85,7 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
     // A dangling symbolic link counts too, because writing would follow it.
     if journal.symlink_metadata().is_ok() {
         return Err(Failure::Failed(format!(
-            "{} is there already; a backup overwrites nothing",
+            "{} already exists; a backup overwrites nothing",
             journal.display()
         )));
     }
@@ -95,14 +95,14 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
 fn check_private(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     let known = std::fs::metadata(folder);
-    let known = known.map_err(|error| Failure::of(format!("cannot look at {shown}"), error))?;
+    let known = known.map_err(|error| Failure::of(format!("failed to inspect {shown}"), error))?;
     if !known.is_dir() {
-        return Err(Failure::Failed(format!("{shown} is no folder")));
+        return Err(Failure::Failed(format!("{shown} is not a folder")));
     }
     if known.permissions().mode() & 0o077 != 0 {
         return Err(Failure::Failed(format!(
-            "others than its owner may enter {shown}, and a backup holds what reporters typed; \
-             name a new folder, or `chmod 700` this one"
+            "other users can access {shown}, and a backup contains what reporters typed; \
+             use a new folder, or `chmod 700` this one"
         )));
     }
     Ok(())
@@ -149,6 +149,6 @@ mod tests {
         assert_eq!(mode(folder.path()), 0o750);
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(refusal(&file).contains("no folder"));
+        assert!(refusal(&file).contains("not a folder"));
     }
 }

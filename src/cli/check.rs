@@ -168,7 +168,7 @@ fn run_online(context: &Context, config: &Config) -> Result<Vec<Finding>, Failur
     let examination = online_check::run(config, context.clock());
     block_on(async {
         let findings = examination.await;
-        findings.map_err(|error| Failure::of("cannot ask anybody", error))
+        findings.map_err(|error| Failure::of("the online check cannot run", error))
     })
 }
 

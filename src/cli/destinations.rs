@@ -183,7 +183,7 @@ impl Row {
         }
         if let Some((pace, time)) = self.wait() {
             said.push(format!(
-                "about {} s for what waits, at {pace}",
+                "about {} s for waiting deliveries, at {pace}",
                 time.as_secs()
             ));
         }
@@ -293,7 +293,7 @@ mod tests {
         };
         assert_eq!(
             row.gate_text(NOW),
-            "open; about 180 s for what waits, at 95/min"
+            "open; about 180 s for waiting deliveries, at 95/min"
         );
         let json = row.to_json(&"bot".into(), NOW);
         assert_eq!(json["wait_s"], 180);

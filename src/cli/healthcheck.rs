@@ -34,7 +34,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         let file = context.file();
         let reason = match std::path::Path::new(&file).exists() {
             true => format!(
-                "{file} does not tell where the relay listens: `feedback-relay check` says why"
+                "{file} does not contain a usable `server.listen`; see `feedback-relay check`"
             ),
             false => format!("there is no {file}; --config FILE names another"),
         };

@@ -95,7 +95,7 @@ impl Printer {
         self.closed = true;
         if error.kind() != ErrorKind::BrokenPipe {
             self.failed = true;
-            self.note(&format!("error: cannot write the result: {error}"));
+            self.note(&format!("error: failed to write the result: {error}"));
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) fn read_stored(stored: &StoredEvent, config: &Config) -> Result<Event
     let body = stored
         .body
         .as_ref()
-        .ok_or("its body is not kept (any more)")?;
+        .ok_or("its body is not stored (any more)")?;
     deliver::read_event(stored, body, &app::names(config))
-        .ok_or_else(|| "what is kept of it cannot be read".into())
+        .ok_or_else(|| "its stored body could not be parsed".into())
 }

@@ -112,14 +112,14 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
 fn add_report(file: &Path, event: &mut Event, config: &Config, args: &Args) -> Result<(), Failure> {
     let wrong = |what: &str| Failure::Usage(format!("--feedback: {what}"));
     let Content::Updated(change) = &mut event.content else {
-        return Err(wrong("only a change of status is of a report"));
+        return Err(wrong("--feedback needs a change of status"));
     };
     let text = unquoted(read_file(file, config.server.max_body)?);
     let app = receiver(config, args.app.as_ref(), &text)?;
     let report = reading::read(&text, app)
         .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(file))))?;
     let Content::Created(report) = report.content else {
-        return Err(wrong("the file holds no report"));
+        return Err(wrong("the file contains no report"));
     };
     change.reports.push(*report);
     Ok(())
@@ -217,7 +217,7 @@ fn receiver<'a>(
     match (by_id, apps.next(), apps.next()) {
         (Some(app), _, _) | (None, Some(app), None) => Ok(app),
         (None, _, _) => Err(Failure::Usage(format!(
-            "the event does not say which app receives it; say it with --app, one of: {}",
+            "the event does not name the app that receives it; use --app with one of: {}",
             all()
         ))),
     }

@@ -33,7 +33,7 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     }
     let time: jiff::Timestamp = text.parse().map_err(|_not_a_time| {
         String::from(
-            "give a span such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
+            "use a duration such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
         )
     })?;
     Ok(Since::At(Timestamp::from_millis(time.as_millisecond())))

@@ -17,7 +17,7 @@ pub(super) fn or_dash(text: Option<&str>) -> String {
 pub(super) fn finding(finding: &Finding) -> String {
     match finding {
         Finding::Matched { last: true } => "matched".into(),
-        Finding::Matched { last: false } => "matched, and goes on".into(),
+        Finding::Matched { last: false } => "matched, continues".into(),
         Finding::Failed(condition) => format!("no: {}", met(condition)),
         Finding::Excepted(condition) => format!("no: excepted, {}", met(condition)),
         Finding::NotReached => "not reached".into(),
@@ -172,7 +172,7 @@ mod tests {
         };
         for (given, shown) in [
             (Finding::Matched { last: true }, "matched"),
-            (Finding::Matched { last: false }, "matched, and goes on"),
+            (Finding::Matched { last: false }, "matched, continues"),
             (Finding::NotReached, "not reached"),
             (
                 Finding::Failed(condition("Acme")),

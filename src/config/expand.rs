@@ -145,7 +145,7 @@ impl Problem {
                 codes::UNSET,
                 at,
                 format!("the environment variable {name} is not set"),
-                format!("set it, or write ${{{name}:-…}} with a value for when it is not"),
+                format!("set it, or write ${{{name}:-…}} with a default"),
             ),
             Self::Unclosed => out.add_with_help(
                 codes::BAD_REFERENCE,
@@ -170,7 +170,7 @@ impl Problem {
 }
 
 /// Help for a value with a defect.
-pub(super) const FLAW_HELP: &str = "take it out where the value is set; `docker run --env-file` and the like keep quotes as part of the value";
+pub(super) const FLAW_HELP: &str = "remove it where the value is set; `docker run --env-file` and similar keep quotes as part of the value";
 
 fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
     let mut new = String::with_capacity(text.len());

@@ -75,7 +75,7 @@ fn called(c: char) -> String {
         '\u{feff}' => "byte order mark",
         '\u{3000}' => "wide blank",
         c if c.is_control() => "control character",
-        _ => "character that shows nothing",
+        _ => "invisible character",
     };
     if c == ' ' {
         return name.to_owned();
@@ -107,10 +107,7 @@ mod tests {
             ),
             ("a\nb", Some("a line break (U+000A) in it")),
             ("a\u{7}b", Some("a control character (U+0007) in it")),
-            (
-                "a\u{202e}b",
-                Some("a character that shows nothing (U+202E) in it"),
-            ),
+            ("a\u{202e}b", Some("a invisible character (U+202E) in it")),
         ] {
             assert_eq!(of_secret(text).as_deref(), said, "{text:?}");
         }

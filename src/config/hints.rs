@@ -56,7 +56,9 @@ pub(super) fn unknown_key(key: &str, known: &[&str], at: &Location, out: &mut Di
 fn help(key: &str, known: &[&str]) -> Option<String> {
     let ours = FEISHU_NAMES.iter().find(|(theirs, _)| *theirs == key);
     if let Some((_, ours)) = ours.filter(|(_, ours)| known.contains(ours)) {
-        return Some(format!("did you mean `{ours}`? That is its name here"));
+        return Some(format!(
+            "did you mean `{ours}`? That is the relay's name for it"
+        ));
     }
     // A misspelled key is checked first, because most unknown keys are misspelled.
     let near = nearest(key, known.iter().copied()).is_some();

@@ -133,7 +133,7 @@ fn refuse_others(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     for key in others {
         let at = Location::new(key.get_ref().to_string(), key.span());
         let message = format!("an included file cannot have the key `{}`", key.get_ref());
-        let help = "it holds [[rules]], [[tests]], [lists], [mentions] and [destinations]; the rest stands in the main file";
+        let help = "it may contain [[rules]], [[tests]], [lists], [mentions] and [destinations]; everything else belongs in the main file";
         out.add_with_help(codes::UNKNOWN_KEY, &at, message, help);
         top.remove(&key);
     }
@@ -180,7 +180,7 @@ pub(super) fn settle_names<'i>(
                 let name = key.get_ref();
                 let at = Location::new(join(section, name), key.span());
                 if let Some(first) = first.get(name) {
-                    let message = format!("`{}` stands in {first} too", at.path);
+                    let message = format!("`{}` is also in {first}", at.path);
                     out.add(codes::NAME_TAKEN, &at, message);
                     entries(&mut part.top, section).map(|all| all.remove(name.as_str()));
                     continue;
@@ -260,11 +260,11 @@ fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
         &folder
     };
     let entries = std::fs::read_dir(listed)
-        .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+        .map_err(|error| format!("failed to list the folder {}: {error}", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry
-            .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+            .map_err(|error| format!("failed to list the folder {}: {error}", folder.display()))?;
         if glob.is_match(Path::new(&entry.file_name())) {
             files.push(folder.join(entry.file_name()));
         }
@@ -293,7 +293,11 @@ mod tests {
         assert_eq!(names("rules.d/*.toml").unwrap(), ["10-a.toml", "20-b.toml"]);
         assert_eq!(names("*.toml").unwrap(), [""; 0]);
         assert!(names("*/a.toml").unwrap_err().contains("last part"));
-        assert!(names("none.d/*.toml").unwrap_err().contains("cannot list"));
+        assert!(
+            names("none.d/*.toml")
+                .unwrap_err()
+                .contains("failed to list")
+        );
         assert!(names("rules.d/[").unwrap_err().contains("not a pattern"));
     }
 }

@@ -52,10 +52,10 @@ fn syntax_help(text: &str, error: &toml::de::Error) -> Option<String> {
     let dotted = |line: &str| line.trim_start().starts_with(&format!("{name}."));
     Some(if text.get(..start)?.lines().any(dotted) {
         format!(
-            "`{name}.…` above has made this table already: move those lines below [{name}], without `{name}.`"
+            "`{name}.…` above already defines this table: move those lines below [{name}], without `{name}.`"
         )
     } else {
-        format!("[{name}] stands above already: put these lines below it")
+        format!("[{name}] is already defined above: put these lines below it")
     })
 }
 
@@ -95,7 +95,7 @@ pub(super) fn overlay<'i>(
         // The error text may contain a value.
         Err(_may_show_values) => {
             let at = Location::default();
-            let message = "the RELAY__… variables cannot be laid over this file";
+            let message = "the RELAY__… variables cannot be merged into this file";
             out.add(codes::BAD_VARIABLE, &at, message);
         }
     }
@@ -110,9 +110,9 @@ fn ours<'i>(environment: &'i Environment, out: &mut Diagnostics) -> Variables<'i
     let mut ours = Variables::new();
     for (name, value) in environment {
         if let Some(meant) = misplaced::variable(name) {
-            let message = format!("the variable {name} is not heeded");
+            let message = format!("the variable {name} is ignored");
             let at = Location::new("", out.variable_span(name));
-            let help = format!("write {meant}, with two `_` between the parts");
+            let help = format!("did you mean {meant}, with two `_` between the parts?");
             out.add_with_help(codes::IGNORED_VARIABLE, &at, message, help);
             continue;
         }

@@ -73,7 +73,7 @@ fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Wor
             Some(literal) if literal.starts_with('@') => Some(Word::Text(literal.to_owned())),
             Some(_) => {
                 let message = "a list cannot hold another list";
-                let help = format!("the text itself is written \"@{text}\"");
+                let help = format!("for the text itself, write \"@{text}\"");
                 out.add_with_help(codes::WRONG_VALUE, at, message, help);
                 None
             }

@@ -53,7 +53,7 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
         match section_key(key.get_ref(), value.get_ref()) {
             Some(inner) if !from_environment(&key.span()) => {
                 let message = format!(
-                    "`{}.{inner}` stands below a table, so TOML takes it for a key of `{}`",
+                    "`{}.{inner}` is below a table header, so TOML reads it as a key of `{}`",
                     key.get_ref(),
                     at.path
                 );

@@ -374,7 +374,7 @@ fn read_text(file: &Path, at: &Location, out: &mut Diagnostics) -> Option<String
     let read = std::fs::File::open(file)
         .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
-        let message = format!("cannot read {}: {error}", file.display());
+        let message = format!("failed to read {}: {error}", file.display());
         out.add(codes::UNREADABLE, at, message);
         return None;
     }

@@ -50,18 +50,18 @@ pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
         gone.next().map(|(pattern, _)| pattern)
     };
     let lost = if new.apps.is_empty() && !old.apps.is_empty() {
-        "it has no app any more".to_owned()
+        "it has no apps any more".to_owned()
     } else if new.destinations.is_empty() && !old.destinations.is_empty() {
-        "it has no destination any more".to_owned()
+        "it has no destinations any more".to_owned()
     } else if new.rules_written.is_empty() && !old.rules_written.is_empty() {
-        "it has no rule any more".to_owned()
+        "it has no rules any more".to_owned()
     } else if let Some(pattern) = files_gone() {
         format!("no file matches `include = {pattern:?}` any more")
     } else if new.templates_dir.is_some()
         && new.templates.sources().is_empty()
         && !old.templates.sources().is_empty()
     {
-        "the folder of templates is empty".to_owned()
+        "the templates folder is empty".to_owned()
     } else {
         return None;
     };

@@ -99,7 +99,7 @@ impl Written {
     pub(super) fn build(self, known: &Known, out: &mut Diagnostics) -> Checked {
         if self.count == 0 {
             if !out.concern("rules") && !out.concern("include") {
-                let message = "there are no rules: events are kept and nobody is told";
+                let message = "there are no rules: events are stored and go to no destination";
                 let help = "write [[rules]] with a name and `send_to`";
                 out.add_with_help(codes::NO_RULES, &Location::default(), message, help);
             }
@@ -162,7 +162,7 @@ impl Checked {
             let one = reached.into_iter().find(lacks)?;
             let (name, family) = (&one.common.name, one.common.audience.family.key());
             let message = format!(
-                "`{name}` would get the built-in plain message: there is no template {family}/{}.hbs",
+                "`{name}` would get the built-in plain message, because there is no template {family}/{}.hbs",
                 used.name
             );
             let help = format!("write {family}/{}.hbs in `templates.dir`", used.name);

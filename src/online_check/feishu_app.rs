@@ -51,7 +51,7 @@ impl Needs {
             scopes.push((SPEAK_SCOPES.to_vec(), "to send messages"));
         }
         if self.uploads {
-            scopes.push((IMAGE_SCOPES.to_vec(), "to upload pictures"));
+            scopes.push((IMAGE_SCOPES.to_vec(), "to upload images"));
         }
         scopes.extend(
             self.rings
@@ -87,7 +87,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self, report: &mut Report) {
         let Some(client) = &self.client else {
-            report.not_checked("token", "the app has no `app_secret` to ask with");
+            report.not_checked(
+                "token",
+                "the app has no `app_secret`, which the check needs",
+            );
             return;
         };
         let credentials = self.token(client, report).await;
@@ -120,18 +123,18 @@ impl Check {
                 "HTTP {}, an answer that is not the platform's",
                 answer.status
             );
-            report.failed(check, says, "check `base_url` and what stands between");
+            report.failed(check, says, "check `base_url` and any proxy in between");
             return Credentials::Untold;
         };
         match said.code {
             0 => {
-                report.good(check, "the platform takes the app's credentials");
+                report.good(check, "the platform accepts the app's credentials");
                 return Credentials::Taken;
             }
             code @ (10003 | 10014 | 99_991_543) => self.refused(code, report).await,
             code => {
                 if !open_api::general(check, code, report) {
-                    let says = format!("code {code}, which is unknown to us");
+                    let says = format!("unknown code {code}");
                     report.failed(check, says, format!("compare with {CREDENTIALS}"));
                 }
             }
@@ -141,7 +144,7 @@ impl Check {
 
     /// Reports rejected credentials, and checks whether they belong to the other platform.
     async fn refused(&self, code: i64, report: &mut Report) {
-        let says = format!("code {code}: the app's credentials are refused");
+        let says = format!("code {code}: the app's credentials are rejected");
         let advice = format!("compare `app_id` and `app_secret` with {CREDENTIALS}");
         let Some((platform, name, base_url)) = self.other_platform() else {
             report.failed("token", says, advice);
@@ -157,7 +160,7 @@ impl Check {
             Err(_) => false,
         };
         if taken {
-            let says = format!("{says} here, and taken by {name}: the app is {name}'s");
+            let says = format!("{says} here, but accepted by {name}: it is an app of {name}");
             let section = &self.app.name;
             let advice = format!("write `platform = \"{platform}\"` in [apps.{section}]");
             report.failed("token", says, advice);
@@ -195,7 +198,7 @@ impl Check {
             Told::Code(code) => {
                 let says = format!("code {code}: the list of feedback cannot be read");
                 let advice = format!(
-                    "it is there only for apps of the own tenant; the permission is {FEEDBACK_SCOPE}"
+                    "it is available only to apps of their own tenant; the permission is {FEEDBACK_SCOPE}"
                 );
                 report.not_checkable("feedback", says, advice);
             }
@@ -258,7 +261,7 @@ impl<'a> Scopes<'a> {
         if let Some(name) = any(&self.granted) {
             report.good("scopes", format!("{name} is granted, {purpose}"));
         } else if let Some(name) = any(&self.asked) {
-            let says = format!("{name} is asked for and not granted, {purpose}");
+            let says = format!("{name} is requested but not granted, {purpose}");
             let advice = format!(
                 "publish a version at {RELEASE}, and have the administrator approve it; see {PERMISSIONS}"
             );
@@ -288,7 +291,7 @@ async fn connection(client: &FeishuClient, report: &mut Report) {
             let advice = match refusal {
                 ConnectionRefusal::Credentials => format!("see {CREDENTIALS}"),
                 ConnectionRefusal::Domain => format!("see {CREDENTIALS} of either platform"),
-                ConnectionRefusal::TooMany => "end clients of the app that nobody needs".into(),
+                ConnectionRefusal::TooMany => "stop unused clients of the app".into(),
                 ConnectionRefusal::Other => {
                     format!("see {EVENTS}, and whether a version is published at {RELEASE}")
                 }

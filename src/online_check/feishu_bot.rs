@@ -73,19 +73,18 @@ impl Check {
     async fn signature(&self, report: &mut Report) {
         let check = "signature";
         let Some(secret) = &self.secret else {
-            let says =
-                "there is no `secret`; whether the bot demands one shows only with a message";
+            let says = "there is no `secret`; only a message shows whether the bot requires one";
             report.not_checkable(check, says, format!("if {GROUP} says so, set `secret`"));
             return;
         };
         let wrong = Secret::new(format!("{}-wrong", secret.expose()));
         match self.ask(Some(&wrong), report).await.map(|answer| custom_bot::code(&answer.body)) {
-            Ok(Some(19021)) => report.good(check, "the bot takes our signature, and no other"),
+            Ok(Some(19021)) => report.good(check, "the bot accepts the relay's signature and rejects a wrong one"),
             Ok(Some(code)) if refuses_the_form(code) => report.not_checked(
                 check,
-                "the bot looks at no signature before it has a message: it demands none, or tells only then",
+                "the bot checks no signature before it gets a message: it requires none, or checks only then",
             ),
-            Ok(_) => report.not_checked(check, "the bot gave no answer that tells"),
+            Ok(_) => report.not_checked(check, "the bot's answer is not conclusive"),
             Err(error) => report.not_checked(check, format!("the answer was lost: {error}")),
         }
     }
@@ -98,7 +97,7 @@ impl Check {
                 format!("whether `keyword` is one of the bot's {says}"),
             );
         } else {
-            let says = format!("whether the bot demands a keyword {says}");
+            let says = format!("whether the bot requires a keyword {says}");
             report.not_checkable(
                 "keyword",
                 says,
@@ -113,7 +112,7 @@ impl Check {
             19001 => report.failed(
                 "bot",
                 says("the bot is unknown or was deleted"),
-                format!("copy the bot's whole address anew from {GROUP}"),
+                format!("copy the bot's whole URL again from {GROUP}"),
             ),
             19021 => self.bad_signature(code, answer, report),
             19022 | 99_991_401 => report.failed(
@@ -127,7 +126,7 @@ impl Check {
             }
             19024 => report.failed(
                 "keyword",
-                says("the bot demands a keyword"),
+                says("the bot requires a keyword"),
                 format!("set `keyword` to one of its list, at {GROUP}"),
             ),
             11232 | 99_991_400 => {
@@ -136,10 +135,10 @@ impl Check {
             1 | 2200 => report.not_checked("bot", says("an error inside the platform; try again")),
             0 => report.warning(
                 "bot",
-                "took a request that holds no message, as Feishu's bots do not",
+                "accepted a request without a message, which Feishu's bots reject",
                 "check `url`",
             ),
-            _ => report.not_checked("bot", says("an answer that is unknown to us")),
+            _ => report.not_checked("bot", says("an unknown answer")),
         }
     }
 
@@ -148,14 +147,15 @@ impl Check {
         let check = "signature";
         let ahead = answer.clock_ahead_secs(report.now()).unwrap_or_default();
         if self.secret.is_none() {
-            let says = format!("code {code}: the bot demands signed messages");
+            let says = format!("code {code}: the bot requires signed messages");
             report.failed(check, says, format!("set `secret`, from {GROUP}"));
         } else if ahead.saturating_abs() >= CLOCK_OFF_MAX_SECS {
             let off = ahead.saturating_abs();
-            let says = format!("code {code}: refused, for this machine's clock is {off} s off");
+            let says =
+                format!("code {code}: rejected, because this machine's clock is {off} s off");
             report.failed(check, says, "set the clock, and keep it by NTP");
         } else {
-            let says = format!("code {code}: the signature is refused");
+            let says = format!("code {code}: the signature is rejected");
             report.failed(check, says, format!("compare `secret` with {GROUP}"));
         }
     }
@@ -174,7 +174,7 @@ fn no_bot(answer: &Answer, report: &mut Report) {
         _ => report.failed(
             "bot",
             says,
-            format!("copy the bot's whole address from {GROUP}"),
+            format!("copy the bot's whole URL from {GROUP}"),
         ),
     }
 }

@@ -74,7 +74,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
         Told::Code(code @ (232_006 | 232_001)) => report.failed(
             check,
             format!("code {code}: there is no such chat"),
-            "check `chat_id`, and that it is of the platform and tenant of the app",
+            "check `chat_id`, and that the app is of the same platform and tenant",
         ),
         Told::Code(code @ 232_009) => report.failed(
             check,
@@ -84,7 +84,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
         Told::Code(code @ 232_010) => report.failed(
             check,
             format!("code {code}: the chat is another tenant's"),
-            "speak as an app of that tenant, or in a chat of the app's own",
+            "use an app of that tenant, or a chat of the app's own tenant",
         ),
         Told::Code(code) => {
             let says = format!("code {code}: the platform does not say whether the bot is in it");
@@ -163,7 +163,7 @@ pub(super) async fn look_up(
         Told::Data(data) if data["user"]["status"]["is_resigned"] == true => Person::Gone,
         Told::Data(_) => Person::Known,
         Told::Code(code @ (41012 | 99_992_351)) => {
-            Person::Unknown(format!("code {code}: nobody has this open id"))
+            Person::Unknown(format!("code {code}: this open id does not exist"))
         }
         Told::Code(code @ 99_992_361) => {
             Person::Unknown(format!("code {code}: the open id is another app's"))
@@ -171,7 +171,7 @@ pub(super) async fn look_up(
         Told::Code(code @ (41050 | 40004)) => Person::Untold(format!(
             "code {code}: the app's data permissions do not reach the person"
         )),
-        Told::Code(code) => Person::Untold(format!("code {code}, which is unknown to us")),
+        Told::Code(code) => Person::Untold(format!("unknown code {code}")),
         Told::Noted => Person::Noted,
     }
 }

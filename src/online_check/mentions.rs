@@ -40,7 +40,10 @@ impl Check {
             .into_iter()
             .partition(|(_, one)| one.contains('@'));
         if !self.feishu.is_empty() && self.apps.is_empty() {
-            report.not_checked("feishu", "there is no app with an `app_secret` to ask as");
+            report.not_checked(
+                "feishu",
+                "there is no app with an `app_secret`, which the check needs",
+            );
         }
         for (app, client) in &self.apps {
             if !ids.is_empty() {
@@ -54,7 +57,10 @@ impl Check {
             .into_iter()
             .partition(|(_, one)| one.starts_with('S'));
         if !self.slack.is_empty() && self.bots.is_empty() {
-            report.not_checked("slack", "there is no slack-app destination to ask as");
+            report.not_checked(
+                "slack",
+                "there is no slack-app destination, which the check needs",
+            );
         }
         for client in &self.bots {
             if !users.is_empty() {
@@ -68,7 +74,7 @@ impl Check {
         let left = left(&self.feishu) + left(&self.slack);
         if left > 0 {
             let says = format!(
-                "{left} more of {}: only the first {PEOPLE_MAX} are looked up",
+                "{left} more of {} were not checked: only the first {PEOPLE_MAX} are looked up",
                 self.name
             );
             report.not_checked("people", says);
@@ -93,7 +99,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
             Person::Gone => report.failed(
                 check,
                 format!("number {place} has left the tenant"),
-                "take the person out, or name another",
+                "remove the person, or use another",
             ),
             Person::Unknown(says) => report.failed(
                 check,
@@ -179,7 +185,7 @@ async fn slack_users(client: &SlackClient, users: &Placed<'_>, report: &mut Repo
             Some((_, ApiResponse::Ok(members))) => {
                 if members.object("user").flag("deleted") == Some(true) {
                     let says = format!("number {place} is deactivated");
-                    report.failed(check, says, "take the person out, or name another");
+                    report.failed(check, says, "remove the person, or use another");
                 } else {
                     known += 1;
                 }
@@ -189,7 +195,7 @@ async fn slack_users(client: &SlackClient, users: &Placed<'_>, report: &mut Repo
                 return;
             }
             Some((_, ApiResponse::Refused(problem))) if problem.error == "user_not_found" => {
-                let says = format!("number {place} is nobody in the workspace");
+                let says = format!("number {place} is not a member of the workspace");
                 report.failed(check, says, "copy the member id from the person's profile");
             }
             Some((_, ApiResponse::Refused(problem))) => {
@@ -231,8 +237,8 @@ async fn slack_groups(client: &SlackClient, groups: &Placed<'_>, report: &mut Re
                 );
             }
             for place in unknown {
-                let says = format!("number {place} is no group of the workspace");
-                report.failed(check, says, "copy the group's id anew");
+                let says = format!("number {place} is not a group of the workspace");
+                report.failed(check, says, "copy the group's id again");
             }
         }
         ApiResponse::Refused(problem) if problem.error == "missing_scope" => {

@@ -118,7 +118,7 @@ async fn examine_at(
                 check.run(&mut report).await;
             };
             if timeout_at(deadline, visit).await.is_err() {
-                report.not_checked("rest", "there was no time left for it; try again");
+                report.not_checked("rest", "there was no time left; try again");
             }
             (number, report)
         });
@@ -151,7 +151,7 @@ fn judge_clock(mut ahead_secs: Vec<i64>, signs: bool, report: &mut Report) {
     let Some(ahead) = ahead_secs.get(ahead_secs.len() / 2).copied() else {
         report.not_checked(
             "clock",
-            "no platform answered that it could be compared with",
+            "no platform answered, so there is nothing to compare with",
         );
         return;
     };
@@ -162,7 +162,7 @@ fn judge_clock(mut ahead_secs: Vec<i64>, signs: bool, report: &mut Report) {
     match off {
         ..=CLOCK_OFF_MIN_SECS => report.good("clock", "agrees with the platforms'"),
         _ if off >= CLOCK_OFF_MAX_SECS && signs => {
-            let says = format!("{says}: custom bots refuse its signatures");
+            let says = format!("{says}: custom bots reject its signatures");
             report.failed("clock", says, advice);
         }
         _ => {

@@ -77,7 +77,7 @@ fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
             "HTTP {}, an answer that is not the platform's",
             answer.status
         );
-        report.not_checkable(check, says, "check `base_url` and what stands between");
+        report.not_checkable(check, says, "check `base_url` and any proxy in between");
         return Told::Noted;
     };
     match said.code {
@@ -134,7 +134,7 @@ pub(super) fn general(check: &'static str, code: i64, report: &mut Report) -> bo
         ),
         99_991_663 | 99_991_664 | 99_991_671 => report.failed(
             check,
-            says("the platform granted a token and does not take it"),
+            says("the platform granted a token but rejects it"),
             "the app may belong to the other platform; check `platform` (\"feishu\" or \"lark\")",
         ),
         99_991_400 | 11232 => {

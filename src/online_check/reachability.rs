@@ -41,7 +41,7 @@ impl Receiver {
                 report.warning(
                     "reach",
                     says,
-                    "check `url` and what stands before the receiver",
+                    "check `url` and any proxy in front of the receiver",
                 );
             }
             Ok(answer) if answer.is_success() && answer.is_page() => report.warning(
@@ -117,15 +117,15 @@ fn judge(answer: &Answer, report: &mut Report) {
     let check = "webhook";
     let word = String::from_utf8_lossy(&answer.body).trim().to_owned();
     let status = answer.status;
-    let anew = "make a new one at api.slack.com/apps, Incoming Webhooks, and set its `url`";
+    let anew = "create a new one at api.slack.com/apps, Incoming Webhooks, and set its `url`";
     match (status, word.as_str()) {
         (_, "no_text" | "invalid_payload" | "missing_text_or_fallback_or_attachments") => {
-            report.good(check, "lives: it refused a message without words");
+            report.good(check, "works: it rejected an empty message");
         }
         (_, "action_prohibited" | "posting_to_general_channel_denied") => report.failed(
             check,
             format!("HTTP {status}: an administrator of the workspace forbids it"),
-            "have it allowed, or use another channel",
+            "have it allowed, or choose another channel",
         ),
         (_, "channel_is_archived") | (410, _) => report.failed(
             check,
@@ -174,10 +174,10 @@ impl File {
         };
         let may = Access::WRITE_OK | Access::EXEC_OK;
         if folder.is_dir() && access(folder, may).is_ok() {
-            report.good(check, "it can be made");
+            report.good(check, "it can be created");
         } else {
             let advice = "let the relay's user write the folder";
-            report.failed(check, "it cannot be made", advice);
+            report.failed(check, "it cannot be created", advice);
         }
     }
 }
@@ -231,14 +231,14 @@ impl PublicUrl {
         let check = "public_url";
         let url = Secret::new(format!("{}/healthz", self.url));
         let receiver = Receiver::new(self.http, url, CALL_TIMEOUT);
-        let advice = "pictures and buttons come this way: start the relay, and have /images/, /apps/ and /destinations/ forwarded to it";
+        let advice = "images and buttons need this URL: start the relay, and forward /images/, /apps/ and /destinations/ to it";
         match receiver.send(Method::Get, Vec::new(), Body::Empty).await {
             Ok(answer) if answer.status == 200 && answer.body.trim_ascii() == b"ok" => {
                 report.good(check, "leads to a running relay, seen from this machine");
             }
             Ok(answer) => {
                 let says = format!(
-                    "/healthz there answers HTTP {}, not as a relay",
+                    "/healthz there answers HTTP {}, unlike a relay",
                     answer.status
                 );
                 report.warning(check, says, advice);

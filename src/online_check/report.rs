@@ -159,10 +159,10 @@ impl Report {
                 "check this machine's DNS and firewall, and the proxy if there is one"
             }
             NetError::Certificate(_) => {
-                "if a proxy on the way opens TLS, add its authority to this machine's certificates; \
-                 else the receiver's certificate is to be renewed"
+                "if a proxy intercepts TLS, add its authority to this machine's certificates; \
+                 otherwise renew the receiver's certificate"
             }
-            NetError::Lost(_) => "try again; a firewall or proxy may hold the answer back",
+            NetError::Lost(_) => "try again; a firewall or proxy may block the answer",
             NetError::Refused(_) => "check the address, and the proxy's if there is one",
         };
         self.failed(check, format!("cannot be reached: {error}"), advice);

@@ -80,8 +80,8 @@ pub(super) fn problem(card: &Value) -> Option<Problem> {
         return Some(Problem::sure("a card is a JSON object", help));
     };
     if members.contains_key("msg_type") || members.contains_key("card") {
-        let message = "the relay puts `msg_type` and `card` around a card by itself";
-        let help = "leave only what stands in `card`";
+        let message = "the relay adds `msg_type` and `card` around a card itself";
+        let help = "keep only the content of `card`";
         return Some(Problem::sure(message, help));
     }
     // A card stored at Feishu, referred to by its id.
@@ -104,18 +104,18 @@ fn shape(card: &Map<String, Value>, is_new: bool) -> Option<Problem> {
     match (is_new, in_body, at_top) {
         (true, true, false) | (false, false, true) => None,
         (true, _, true) => {
-            let message = "a card of schema 2.0 has its elements in `body`, and none beside it";
+            let message = "a card of schema 2.0 has its elements in `body` only";
             Some(Problem::sure(message, "move `elements` into `body`"))
         }
         (false, true, _) => {
-            let message = "a card with `body` is one of schema 2.0 and must say so";
+            let message = "a card with `body` needs schema 2.0";
             Some(Problem::sure(
                 message,
                 "write \"schema\": \"2.0\" at its top",
             ))
         }
         (_, false, false) => {
-            let message = "the card has no elements: it would show nothing";
+            let message = "the card has no elements, so it would show nothing";
             let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
             Some(Problem {
                 is_empty: true,
@@ -152,7 +152,7 @@ fn of_tag(tag: &str, is_new: bool) -> Option<Problem> {
         return Some(Problem {
             is_sure: true,
             message: format!("cards of schema 2.0 have no tag \"{tag}\""),
-            help: Some("buttons and texts stand in `elements` directly".to_owned()),
+            help: Some("put buttons and texts directly into `elements`".to_owned()),
             near,
             is_empty: false,
         });
@@ -184,13 +184,16 @@ mod tests {
             ),
             (
                 json!({ "msg_type": "interactive", "card": { "elements": [element] } }),
-                "puts `msg_type` and `card`",
+                "adds `msg_type` and `card`",
             ),
             (
                 json!({ "schema": "2.0", "elements": [element] }),
                 "in `body`",
             ),
-            (json!({ "body": { "elements": [element] } }), "must say so"),
+            (
+                json!({ "body": { "elements": [element] } }),
+                "needs schema 2.0",
+            ),
             (
                 json!({ "schema": "2.0", "body": { "elements": [{ "tag": "note" }] } }),
                 "schema 2.0 have no tag \"note\"",

@@ -53,7 +53,7 @@ impl Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
     /// A value of the reporter would become the name of a JSON member.
-    #[error("a value stands in the name of a JSON member")]
+    #[error("a value is used as the name of a JSON member")]
     ValueAsKey,
     /// The message is too large even with every value cut.
     #[error("the message is too large even with all values cut")]

@@ -44,7 +44,7 @@ pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
     while let Some(found) = source.get(at..).and_then(|rest| rest.find("{{")) {
         let start = at + found;
         if start > 0 && bytes[start - 1] == b'\\' {
-            return refuse(start, "a backslash cannot stand before {{".to_owned());
+            return refuse(start, "a backslash before {{ is not supported".to_owned());
         }
         let Some(inside) = source.get(start + 2..) else {
             break;
@@ -84,12 +84,12 @@ pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
         if open.iter().map(|one| one.depth).sum::<usize>() > DEPTH_MAX {
             return refuse(
                 start,
-                format!("blocks stand in each other more than {DEPTH_MAX} deep"),
+                format!("blocks are nested more than {DEPTH_MAX} deep"),
             );
         }
         at = tag_end(bytes, start + 2).map_err(|()| Refused {
             at: start,
-            reason: format!("one tag opens more than {BRACKETS_MAX} brackets"),
+            reason: format!("one tag has more than {BRACKETS_MAX} open brackets"),
         })?;
     }
     let unclosed = unclosed.or_else(|| open.pop());

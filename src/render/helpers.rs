@@ -52,11 +52,9 @@ pub(super) fn with_scene<T>(scene: Scene, render: impl FnOnce() -> T) -> T {
 
 fn scene<T>(read: impl FnOnce(&Scene) -> T) -> Result<T, RenderError> {
     SCENE.with(|place| {
-        place
-            .borrow()
-            .as_ref()
-            .map(read)
-            .ok_or_else(|| RenderErrorReason::Other("no rendering is under way".to_owned()).into())
+        place.borrow().as_ref().map(read).ok_or_else(|| {
+            RenderErrorReason::Other("no rendering is in progress".to_owned()).into()
+        })
     })
 }
 
@@ -270,7 +268,7 @@ fn value<'a>(helper: &'a Helper<'_>, index: usize) -> Result<&'a Value, RenderEr
 fn truncate_helper(helper: &Helper<'_>) -> Answer {
     let text = value(helper, 0)?.render();
     let Some(count) = value(helper, 1)?.as_u64() else {
-        return fail("the second argument of truncate is how many characters to keep");
+        return fail("the second argument of truncate must be a number of characters");
     };
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     Ok(truncate(&text, count).into())
@@ -282,7 +280,7 @@ fn instant(helper: &Helper<'_>, index: usize) -> Result<Option<jiff::Timestamp>,
         // A time outside the calendar's range is shown as nothing, so that the message does not fail.
         Value::String(text) => Ok(text.parse().ok()),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            fail(format!("{} takes a time of the context", helper.name()))
+            fail(format!("{} needs a time of the context", helper.name()))
         }
     }
 }
@@ -311,7 +309,7 @@ fn time(helper: &Helper<'_>) -> Answer {
     let format = format.as_deref().unwrap_or("%Y-%m-%d %H:%M");
     match jiff::fmt::strtime::format(format, &zoned) {
         Ok(text) => Ok(format!("{text}{zone}").into()),
-        Err(_bad_format) => fail("the second argument of time is no format of strftime"),
+        Err(_bad_format) => fail("the second argument of time must be a strftime format"),
     }
 }
 
@@ -360,7 +358,7 @@ fn span(helper: &Helper<'_>) -> Answer {
 /// Joins a list of texts, or one key of a list of objects.
 fn join(helper: &Helper<'_>) -> Answer {
     let Some(items) = value(helper, 0)?.as_array() else {
-        return fail("the first argument of join is a list");
+        return fail("the first argument of join must be a list");
     };
     let key = match helper.param(1) {
         Some(_) => Some(value(helper, 1)?.render()),

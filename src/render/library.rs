@@ -242,7 +242,7 @@ impl Templates {
             registry.render_with_context_to_write(&key, &root, &mut output)
         });
         rendered.map_err(|error| fail(reason(&error)))?;
-        String::from_utf8(output.0).map_err(|_bad| fail("what came out is not UTF-8".to_owned()))
+        String::from_utf8(output.0).map_err(|_bad| fail("the output is not UTF-8".to_owned()))
     }
 
     /// Returns a diagnostic at its place in the template file.
@@ -260,7 +260,7 @@ fn key(family: Family, name: &str) -> String {
 fn reason(error: &handlebars::RenderError) -> String {
     let reason = match error.reason() {
         handlebars::RenderErrorReason::IOError(_) => {
-            format!("it writes more than {OUTPUT_BYTES_MAX} bytes")
+            format!("its output is larger than {OUTPUT_BYTES_MAX} bytes")
         }
         other => other.to_string(),
     };
@@ -403,7 +403,7 @@ fn read_folder(
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
-            let message = format!("the folder of templates cannot be read: {error}");
+            let message = format!("failed to read the templates folder: {error}");
             diagnostics.push(check::at_file("E200", dir, message));
             return;
         }
@@ -419,7 +419,7 @@ fn read_folder(
             let file = entry.path();
             if file.extension().is_none_or(|suffix| suffix != SUFFIX) {
                 let message =
-                    format!("this file is no template: its name does not end in .{SUFFIX}");
+                    format!("this file is not a template: its name does not end in .{SUFFIX}");
                 diagnostics.push(check::at_file("W201", &file, message));
                 continue;
             }
@@ -460,7 +460,7 @@ fn unread(path: &Path) -> Option<Diagnostic> {
         let mut diagnostic = check::at_file(
             "W202",
             path,
-            format!("the folder {name:?} of templates is never read"),
+            format!("the templates folder {name:?} is never read"),
         );
         diagnostic.help =
             names::nearest(&name, folders()).or_else(|| Some(format!("folders are: {known}")));
@@ -469,14 +469,14 @@ fn unread(path: &Path) -> Option<Diagnostic> {
     if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
         return None; // This may be a note about the templates.
     }
-    let message = "this template is never read: it stands in no family's folder".to_owned();
+    let message = "this template is never read: it is in no family's folder".to_owned();
     let mut diagnostic = check::at_file("W202", path, message);
     diagnostic.help = Some(format!("move it into one of: {known}"));
     Some(diagnostic)
 }
 
 fn read(file: &Path) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("the template cannot be read: {error}");
+    let cannot = |error: std::io::Error| format!("failed to read the template: {error}");
     let bytes = std::fs::metadata(file).map_err(cannot)?.len();
     if bytes > guard::SOURCE_BYTES_MAX as u64 {
         return Err(format!(

@@ -90,10 +90,7 @@ impl<'a> Walker<'a> {
 
     fn template(&mut self, template: &Template) {
         if self.depth > guard::DEPTH_MAX {
-            let message = format!(
-                "blocks stand in each other more than {} deep",
-                guard::DEPTH_MAX
-            );
+            let message = format!("blocks are nested more than {} deep", guard::DEPTH_MAX);
             return self.complain("E202", message, None);
         }
         for (index, element) in template.elements.iter().enumerate() {
@@ -104,7 +101,7 @@ impl<'a> Walker<'a> {
             else {
                 if self.work != usize::MAX {
                     self.work = usize::MAX;
-                    let message = "loops and partials in each other could take too long";
+                    let message = "nested loops and partials could take too long";
                     self.complain("E202", message, None);
                 }
                 return;
@@ -121,8 +118,8 @@ impl<'a> Walker<'a> {
         match element {
             TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
             TemplateElement::HtmlExpression(helper) => {
-                let help = "two braces do the same".to_owned();
-                self.complain("W200", "three braces escape all the same", Some(help));
+                let help = "write two braces".to_owned();
+                self.complain("W200", "triple braces escape like double ones", Some(help));
                 self.expression(helper);
             }
             TemplateElement::Expression(helper) => self.expression(helper),
@@ -133,7 +130,7 @@ impl<'a> Walker<'a> {
             }
             TemplateElement::PartialExpression(partial) => {
                 if !partial.params.is_empty() || !partial.hash.is_empty() {
-                    let help = "it sees what stands around it".to_owned();
+                    let help = "it uses the surrounding context".to_owned();
                     self.complain("E206", "a partial takes no arguments", Some(help));
                 }
                 match &partial.name {
@@ -253,7 +250,7 @@ impl<'a> Walker<'a> {
 
     fn scoped(&mut self, helper: &HelperTemplate, each: bool) {
         let Some(Parameter::Path(path)) = helper.params.first() else {
-            let message = "each and with need a name of the context";
+            let message = "each and with need a name from the context";
             return self.complain("E205", message, None);
         };
         let Some(value) = self.value(path) else {

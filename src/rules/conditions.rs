@@ -116,9 +116,8 @@ fn any(
         return None;
     }
     if sets.len() > SETS_MAX || depth >= DEPTH_MAX {
-        let message = format!(
-            "`any` has at most {SETS_MAX} sets, and stands at most {DEPTH_MAX} deep in another"
-        );
+        let message =
+            format!("`any` has at most {SETS_MAX} sets and can be nested at most {DEPTH_MAX} deep");
         report.error(codes::OUT_OF_RANGE, at, message, None);
         return None;
     }

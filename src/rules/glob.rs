@@ -24,7 +24,7 @@ pub(super) fn compile(glob: &str) -> Result<Regex, String> {
         .dot_matches_new_line(true)
         .size_limit(BYTES_MAX)
         .build()
-        .map_err(|_too_large_or_odd| "it is too large, or a class in it is odd".to_owned())
+        .map_err(|_too_large_or_odd| "it is too large, or has an invalid class".to_owned())
 }
 
 /// Translates a glob that `globset` has accepted to a regular expression.

@@ -58,9 +58,8 @@ pub(super) fn check_status(report: &mut Report, set: &[Matcher], outer: &[EventK
     for one in set {
         match &one.test {
             Test::Status(_) if !kinds.is_empty() && !kinds.contains(&EventKind::Updated) => {
-                let message = "new feedback has no `status`, and this rule takes nothing else";
-                let help =
-                    "write `event = \"updated\"` beside it to take changes of status".to_owned();
+                let message = "new feedback has no `status`, and this rule matches nothing else";
+                let help = "also write `event = \"updated\"` to match changes of status".to_owned();
                 report.error(codes::STATUS_OF_CREATED, &one.at, message, Some(help));
             }
             Test::Any(sets) => sets

@@ -58,7 +58,7 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
         }
         if let Some(taker) = takers.of(one) {
             let message = format!(
-                "no event reaches \"{}\": \"{}\" takes all that it could match",
+                "\"{}\" is unreachable: \"{}\" matches everything it could match",
                 one.rule.name, taker.rule.name
             );
             let help = format!(
@@ -72,8 +72,9 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
         }
     }
     if !linted.iter().any(takes_every_fault) {
-        let message = "faults can end unrouted: no rule without `continue` takes them all";
-        let help = "end with a rule whose only condition is type = \"fault\", or that has none";
+        let message = "faults can be left unrouted: no rule without `continue` matches them all";
+        let help =
+            "add a last rule whose only condition is type = \"fault\", or one without conditions";
         let at = Location::new("rules", 0..0);
         report.warning(codes::FAULTS_UNROUTED, &at, message, Some(help.to_owned()));
     }
@@ -209,7 +210,7 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     let in_match = at.key("match", at.span.clone());
     if one.kinds.is_empty() {
         let message = format!(
-            "\"{}\" never matches: its conditions want different kinds of event",
+            "\"{}\" never matches: its conditions need different kinds of event",
             rule.name
         );
         return report.warning(codes::NEVER_MATCHES, &in_match, message, None);
@@ -217,7 +218,7 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     let mut except = rule.except.iter();
     if let Some(except) = except.find(|except| holds_for(&facts::of_one(except), one)) {
         let message = format!(
-            "\"{}\" never matches: `except` takes all that `match` wants of `{}`",
+            "\"{}\" never matches: `except` excludes everything that `match` accepts for `{}`",
             rule.name, except.key
         );
         let at = at.key("except", at.span.clone());
@@ -263,7 +264,7 @@ fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
             EventKind::Updated => "changes of status",
         };
         let message = format!(
-            "`{}` in `except` of \"{}\" never holds: the rule takes only {takes}",
+            "`{}` in `except` of \"{}\" never holds: the rule matches only {takes}",
             except.key, one.rule.name
         );
         let at = one.at.key("except", one.at.span.clone());
@@ -278,10 +279,10 @@ fn queries(report: &mut Report, set: &[Matcher]) {
             Test::Path(globs) => {
                 if let Some(glob) = globs.iter().find(|glob| wants_query(&glob.written)) {
                     let message = format!(
-                        "`path` is matched without its query, and `?` in \"{}\" stands for any one character",
+                        "`path` has no query, and `?` in \"{}\" matches any one character",
                         glob.written
                     );
-                    let help = "write the page in `path`, and what follows the `?` in `query`";
+                    let help = "write the page in `path`, and the part after the `?` in `query`";
                     report.warning(
                         codes::QUERY_IN_PATH,
                         &one.at,

@@ -188,6 +188,6 @@ impl RuleSet {
 
 fn name_taken(report: &mut Report, at: &Location, name: &str, first: &str) {
     let message = format!("{first} is called \"{name}\" too");
-    let help = Some("names tell rules apart in the store and in templates".to_owned());
+    let help = Some("names identify rules in the store and in templates".to_owned());
     report.error(codes::DUPLICATE_NAME, at, message, help);
 }

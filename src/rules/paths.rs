@@ -50,7 +50,7 @@ impl LiteralPath {
         Diagnostic {
             level: Level::Warning,
             code: codes::PATH_IS_PREFIX,
-            message: format!("the path \"{pattern}\" matches that one page, and not \"{missed}\""),
+            message: format!("the path \"{pattern}\" matches only that page, not \"{missed}\""),
             place: Place {
                 file: None,
                 span: Some(self.at.span.clone()),

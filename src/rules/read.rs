@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         if found.is_none() {
             let message = format!("the rule has no `{name}`");
             let help = (name == "send_to")
-                .then(|| "`send_to = []` takes an event and tells nobody".to_owned());
+                .then(|| "with `send_to = []` matched events go nowhere".to_owned());
             self.report
                 .error(codes::MISSING_KEY, self.at, message, help);
         }
@@ -278,7 +278,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         if wait > WAIT_MAX {
-            let message = "a message waits for its pictures an hour at most";
+            let message = "a message can wait at most one hour for its images";
             self.report.error(codes::OUT_OF_RANGE, &at, message, None);
             return None;
         }

@@ -412,8 +412,8 @@ fn a_rule_needs_a_name_of_its_own_and_a_destination() {
         found,
         [
             "E009 rules[0] ‹[[rules]]›: the rule has no `name`",
-            "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
-            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the store and in templates)",
+            "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (with `send_to = []` matched events go nowhere)",
+            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names identify rules in the store and in templates)",
         ]
     );
 }

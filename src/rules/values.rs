@@ -78,7 +78,7 @@ impl Reader<'_> {
     ) -> Option<Vec<T>> {
         let at = self.at.clone();
         if node.elements().is_empty() {
-            let help = Some("leave the key out if any value will do".to_owned());
+            let help = Some("remove the key to accept any value".to_owned());
             let message = "an empty list matches nothing";
             self.report.error(codes::EMPTY, &at, message, help);
             return None;
@@ -153,7 +153,7 @@ impl Reader<'_> {
             return Some(words.clone());
         }
         let message = format!("`[lists]` has no \"{name}\"");
-        let literal = format!("the text itself is written \"@@{name}\"");
+        let literal = format!("for the text itself, write \"@@{name}\"");
         let help = match did_you_mean(name, self.known.lists.keys().map(String::as_str)) {
             Some(help) => format!("{help}; {literal}"),
             None => literal,
@@ -275,7 +275,7 @@ impl Reader<'_> {
         match &node.value {
             Value::Whole(code) if (0..=CODE_MAX).contains(code) => Some(*code),
             Value::Whole(code) => {
-                let message = format!("{code} is no code: they go from 0 to {CODE_MAX}");
+                let message = format!("{code} is not a code: codes are from 0 to {CODE_MAX}");
                 self.report.error(codes::OUT_OF_RANGE, at, message, None);
                 None
             }

@@ -439,7 +439,10 @@ fn who_clicked_can_be_erased_and_the_report_stays() {
     let done = erase(&["--json"]);
     assert_eq!(done.json(), json!({"clicks": 1, "erased": true}));
     let again = erase(&[]);
-    assert!(again.stderr.contains("no event and no click"), "{again:?}");
+    assert!(
+        again.stderr.contains("no events and no clicks"),
+        "{again:?}"
+    );
     let files = std::fs::read_dir(relay.path("data")).expect("a folder");
     for file in files.map(|file| file.expect("an entry").path()) {
         let bytes = if file.is_file() {

@@ -27,7 +27,10 @@ fn erased_words_leave_the_log_as_soon_as_its_reader_does() {
         .expect("a reader");
     let erased = relay.run(&["events", "erase", "ev-1"]);
     assert_eq!(erased.code(), 1, "{erased:?}");
-    assert!(erased.stdout.contains("still in the log"), "{erased:?}");
+    assert!(
+        erased.stdout.contains("still in the store's log"),
+        "{erased:?}"
+    );
     assert!(files_with_words(&relay) > 0, "the reader sees them");
     // Meanwhile it takes events, and they do not wait for the reader.
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);

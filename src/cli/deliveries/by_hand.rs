@@ -88,7 +88,7 @@ pub(super) async fn run(
     let store = context.store(&config)?;
     let instead = args.instead();
     if let (Some(_), ManualAction::Discard) = (instead, act) {
-        let reason = "--to says where to retry; what is discarded goes nowhere";
+        let reason = "--to is for retries only";
         return Err(Failure::Usage(reason.into()));
     }
     if let Some(name) = instead {
@@ -100,7 +100,7 @@ pub(super) async fn run(
         args.ids.clone()
     };
     if ids.is_empty() {
-        context.out.note("no such delivery is dead");
+        context.out.note("no dead delivery matches");
     }
     let mut good = true;
     for id in ids {
@@ -170,7 +170,7 @@ fn to_text(id: DeliveryId, act: ManualAction, came: &RetryResult) -> String {
         RetryResult::Of(result) => *result,
         RetryResult::NoDestination(name) => {
             return format!(
-                "{id} cannot be retried: there is no destination {:?}; --to NAME sends it elsewhere",
+                "{id} cannot be retried: there is no destination {:?}; --to NAME sends it to another destination",
                 name.as_str()
             );
         }

@@ -69,7 +69,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     if args.user.is_some() && found.events.is_empty() && clicks == 0 {
         context
             .out
-            .note("the store has no event and no click of this person");
+            .note("the store has no events and no clicks of this person");
     }
     for event in found.events {
         let kept = store.images_of(event.seq).await?;
@@ -112,8 +112,8 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
 }
 
 /// The message for erased words that are still in the log.
-const OWED: &str = "removed, and still in the log of the store until whoever reads it (a backup, a sqlite3 shell) \
-     ends: a running relay empties it then by itself";
+const OWED: &str = "removed, but still in the store's log until its reader (a backup, a sqlite3 shell) \
+     ends; a running relay then empties it";
 
 /// How long to wait for readers of the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
@@ -141,7 +141,7 @@ fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failu
     let opened = Archive::look(&config.images_dir);
     opened
         .map(Some)
-        .map_err(|error| Failure::of("cannot open the folder of pictures", error))
+        .map_err(|error| Failure::of("failed to open the images folder", error))
 }
 
 async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
@@ -176,7 +176,7 @@ async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -
             // The store has already forgotten the image, so there will be no second try.
             let path = archive.path(id);
             let said = format!(
-                "error: cannot remove {}: {error}; do it by hand",
+                "error: failed to remove {}: {error}; remove it yourself",
                 path.display()
             );
             context.out.note(&said);
@@ -192,7 +192,7 @@ impl Erased {
         let words = if self.words {
             "words"
         } else {
-            "no words (they were gone)"
+            "no words (already removed)"
         };
         let images = match self.images {
             0 => "no pictures".into(),
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 erased(false, 0, true),
-                "5e37: removed no words (they were gone) and no pictures",
+                "5e37: removed no words (already removed) and no pictures",
             ),
         ] {
             assert_eq!(given.to_text(), shown);

@@ -46,7 +46,7 @@ pub(in crate::cli) struct Args {
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     if args.ids.is_empty() == args.select.is_empty() {
         return Err(Failure::Usage(
-            "name events by their ids, or choose them: --state unrouted, --since 3d, …".into(),
+            "give event ids, or select events: --state unrouted, --since 3d, …".into(),
         ));
     }
     let config = context.config_for(Needs::NoSecrets)?;
@@ -240,7 +240,7 @@ impl Counts {
 
 fn to_text(event: &StoredEvent, made: &Made) -> String {
     if made.is_empty() {
-        return format!("{}: no rule tells anybody", event.id);
+        return format!("{}: no rule sends it anywhere", event.id);
     }
     let one = |(id, destination): &(Option<DeliveryId>, DestinationName)| match id {
         Some(id) => format!("{id} to {destination}"),

@@ -127,7 +127,7 @@ impl Record {
         out.push_str("\ndeliveries\n");
         for (destination, summary) in &self.summaries {
             let summary = summary.as_ref().map_or("the next summary", EventId::as_str);
-            let line = format!("in {summary} to {destination}, for it came late");
+            let line = format!("in {summary} to {destination}, because it was late");
             out.push_str(&format!("  {}\n", text::escape(&line)));
         }
         if self.deliveries.is_empty() && self.summaries.is_empty() {
@@ -137,9 +137,7 @@ impl Record {
             out.push_str(&delivery_text(delivery, attempts));
         }
         if self.deliveries.len() == DELIVERIES_MAX {
-            out.push_str(&format!(
-                "  older ones than these {DELIVERIES_MAX} are not shown\n"
-            ));
+            out.push_str(&format!("  only the newest {DELIVERIES_MAX} are shown\n"));
         }
         out.push_str(&self.closing.to_text());
         if self.with_body {
@@ -154,7 +152,7 @@ impl Record {
             Ok(trace) => trace,
             Err(reason) => {
                 return format!(
-                    "\ntoday's rules cannot be asked: {}\n",
+                    "\ntoday's rules cannot be applied: {}\n",
                     text::escape(reason)
                 );
             }
@@ -383,20 +381,17 @@ mod tests {
             deliveries: vec![(a_delivery(), Vec::new()); DELIVERIES_MAX],
             ..record()
         };
-        assert!(
-            many.to_text()
-                .contains("older ones than these 1000 are not shown")
-        );
-        assert!(!record().to_text().contains("older ones"));
+        assert!(many.to_text().contains("only the newest 1000 are shown"));
+        assert!(!record().to_text().contains("only the newest"));
     }
 
     #[test]
     fn that_rules_cannot_be_asked_is_said() {
         let erased = Record {
-            trace: Err("its body is not kept (any more)".into()),
+            trace: Err("its body is not stored (any more)".into()),
             ..record()
         };
-        let said = "today's rules cannot be asked: its body is not kept (any more)";
+        let said = "today's rules cannot be applied: its body is not stored (any more)";
         assert!(erased.to_text().contains(said));
         assert_eq!(erased.to_json()["rules_today"], Value::Null);
     }

@@ -99,7 +99,7 @@ impl Trial<'_> {
         if let Some(fault) = &message.fault {
             let fault = escaped(&fault.to_string());
             out.push_str(&format!(
-                "{fault}; the built-in plain one takes its place\n"
+                "{fault}; the built-in plain template is used instead\n"
             ));
         }
         let body = request.map_or_else(|| payload(message), |request| request.body);
@@ -118,8 +118,8 @@ impl Trial<'_> {
 /// Explains a state whose name is not clear by itself.
 fn meaning(state: EventState) -> &'static str {
     match state {
-        EventState::Unrouted => ", for no rule took it for good",
-        EventState::Noted => ", for no rule took it, and nobody need hear of it",
+        EventState::Unrouted => ", because no rule without `continue` matched",
+        EventState::Noted => ", because no rule matched, which is normal",
         EventState::Routed | EventState::Ignored | EventState::Unreadable => "",
     }
 }
@@ -133,7 +133,7 @@ fn rules(trace: &Trace) -> String {
     for rule in &trace.rules {
         let (finding, condition) = match &rule.finding {
             Finding::Matched { last: true } => ("matched", None),
-            Finding::Matched { last: false } => ("matched, and goes on", None),
+            Finding::Matched { last: false } => ("matched, continues", None),
             Finding::Failed(condition) => ("no", Some(("match", condition))),
             Finding::Excepted(condition) => ("no", Some(("except", condition))),
             Finding::NotReached => ("not reached", None),

@@ -56,7 +56,7 @@ pub(super) fn apps(
             let place = at.key("app_id", id.span());
             if let Some(other) = by_id.insert(id.get_ref().clone(), name.get_ref().clone()) {
                 let message = format!(
-                    "the apps `{other}` and `{}` have one app_id",
+                    "the apps `{other}` and `{}` have the same app_id",
                     name.get_ref()
                 );
                 out.add(codes::SAME_APP_ID, &place, message);
@@ -64,8 +64,8 @@ pub(super) fn apps(
             if let Some(other) = app_names.insert(id.get_ref().clone(), name.get_ref().clone()) {
                 let is_app = secrets.contains_key(&other);
                 if !is_app {
-                    let message = format!("this app is called {other:?} in [app_names] already");
-                    let help = "an app of [apps] has its name there; take it out of [app_names]";
+                    let message = format!("this app already has the name {other:?} in [app_names]");
+                    let help = "an app of [apps] gets its name there; remove it from [app_names]";
                     out.add_with_help(codes::NAME_TAKEN, &place, message, help);
                 }
             }
@@ -99,8 +99,8 @@ fn how_often(
     let every = written.get_ref().0?;
     let place = at.key("backfill", written.span());
     if !has_secret {
-        let message = "backfill asks Feishu in the app's name, and the app has no `app_secret`";
-        let help = "write `app_secret`, or take `backfill` out";
+        let message = "backfill needs the app's `app_secret`, which is missing";
+        let help = "write `app_secret`, or remove `backfill`";
         out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
     }
     if !BACKFILL_RANGE.contains(&every) {
@@ -168,7 +168,7 @@ fn app(
         missing(
             at,
             "app_id",
-            "it is the app's id in Feishu's console, `cli_…`",
+            "write the app's id from Feishu's console, `cli_…`",
             out,
         );
         return None;
@@ -202,7 +202,7 @@ fn no_key(name: &str, written: bool, at: &Location, out: &mut Diagnostics) {
         format!("the app `{name}` has neither `encrypt_key` nor `verification_token`")
     };
     let help = "copy one from Feishu's console, Events & Callbacks, Encryption Strategy; \
-                without it nothing tells Feishu's events from forged ones";
+                without it forged events cannot be detected";
     out.add_with_help(codes::NO_KEY, at, message, help);
 }
 

@@ -170,7 +170,7 @@ impl Checks<'_> {
             let name = name.into_inner();
             if self.names.destinations.contains(&name) {
                 let message =
-                    format!("`{name}` is the name of a destination, so it is not an old name");
+                    format!("`{name}` is the name of a destination, so it cannot be an old name");
                 out.add(codes::OLD_NAME, &place, message);
                 continue;
             }
@@ -329,8 +329,8 @@ impl Checks<'_> {
         let at = entry.at.clone();
         let raw: RawSlackWebhook = entry.read_beside(COMMON_KEYS, out);
         if !self.links {
-            let message = format!("`{}` can only count pictures, not show them", at.path);
-            let help = "set `server.public_url`, by which Slack can reach them";
+            let message = format!("`{}` can only count images, not show them", at.path);
+            let help = "set `server.public_url`, so that Slack can reach them";
             out.add_with_help(codes::NO_PUBLIC_URL, &at, message, help);
         }
         let url = self.secret_url(raw.url, Taker::SlackWebhook, &at, out)?;
@@ -372,7 +372,7 @@ impl Checks<'_> {
         });
         let body = raw.body.and_then(|body| self.body(&body, &at, out));
         let Some(url) = secrets.quiet(raw.url, "url", out) else {
-            missing(&at, "url", "it is where messages are posted to", out);
+            missing(&at, "url", "write the URL that messages are posted to", out);
             return None;
         };
         let place = at.key("url", url.span());
@@ -398,7 +398,7 @@ impl Checks<'_> {
             missing(
                 &at,
                 "path",
-                "it is the file that lines are put at the end of",
+                "write the file that lines are appended to",
                 out,
             );
             return None;
@@ -431,7 +431,7 @@ impl Checks<'_> {
             missing(
                 at,
                 "url",
-                "the platform shows it where the bot or webhook is made",
+                "the platform shows it where the bot or webhook is created",
                 out,
             );
             return None;
@@ -449,12 +449,7 @@ impl Checks<'_> {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<AppName> {
-        self.app_with_secret(
-            &field?,
-            ("upload_images_as", "to upload pictures with"),
-            at,
-            out,
-        )
+        self.app_with_secret(&field?, ("upload_images_as", "to upload images"), at, out)
     }
 
     /// Returns the app that `key` names, and reports one without the secret that the purpose needs.
@@ -491,7 +486,7 @@ impl Checks<'_> {
         }
         let place = at.key("body", body.span());
         let message = format!("there is no template webhook/{name}.hbs");
-        let help = "it is looked for in `templates.dir`";
+        let help = "templates are in `templates.dir`";
         out.add_with_help(codes::NO_TEMPLATE, &place, message, help);
         None
     }
@@ -518,7 +513,7 @@ fn check_old_names(
         for old in &settings.common.was {
             if let Some(first) = seen.insert(old, &settings.common.name) {
                 let message = format!(
-                    "`was` names `{old}` in `{first}` and in `{}`: one of them can take over",
+                    "`was` names `{old}` in `{first}` and in `{}`: only one of them can take over",
                     settings.common.name
                 );
                 out.add(codes::OLD_NAME, at, message);
@@ -553,9 +548,8 @@ fn check_fields(
             "`{to}` may show more than `{first}` of: {}",
             wider.join(", ")
         );
-        let help = format!(
-            "what falls back shows no more than at `{first}`; give `{to}` the same `fields`"
-        );
+        let help =
+            format!("give `{to}` the same `fields`, so that it shows no more than `{first}`");
         let before = out.enter(file);
         out.add_with_help(codes::WIDER_FALLBACK, &at, message, help);
         out.enter(&before);
@@ -571,7 +565,7 @@ fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
             way.push(next);
             if next == first {
                 let at = Location::new(format!("destinations.{first}.fallback"), span.clone());
-                let message = format!("fallbacks go in a circle: {}", way.join(" → "));
+                let message = format!("fallbacks form a cycle: {}", way.join(" → "));
                 let before = out.enter(file);
                 out.add(codes::FALLBACK_CYCLE, &at, message);
                 out.enter(&before);

@@ -99,7 +99,7 @@ fn folder(
     };
     let place = at.key("store", written.span());
     if written.get_ref().contains("://") {
-        let message = "pictures in an object store are not built yet";
+        let message = "images in an object store are not built yet";
         out.add_with_help(
             codes::NOT_BUILT,
             &place,

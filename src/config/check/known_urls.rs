@@ -52,11 +52,11 @@ pub(super) fn check(
         return false; // reported elsewhere
     };
     if is_placeholder(&parsed) {
-        let message = "this URL is a sample: an id in it was never filled in";
+        let message = "this URL still contains a placeholder";
         let help = match taker {
             Taker::FeishuBot => FEISHU_HELP,
             Taker::SlackWebhook => SLACK_HELP,
-            Taker::Webhook { .. } => "copy the whole URL from where the receiver shows it",
+            Taker::Webhook { .. } => "copy the whole URL from the receiver's settings",
         };
         out.add_with_help(codes::PLACEHOLDER, at, message, help);
         return true;
@@ -142,7 +142,7 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
     let said = |what: &str, help: &str| Some((format!("this URL is {what}"), help.to_owned()));
     match (owner, taker) {
         (Owner::FeishuBotV1, _) => said(
-            "a Feishu custom bot's of the first version, which takes no cards",
+            "that of a Feishu custom bot of the first version, which accepts no cards",
             FEISHU_HELP,
         ),
         (Owner::FeishuBot, FeishuBot)
@@ -158,7 +158,7 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
         ),
         (Owner::FeishuApi, FeishuBot | SlackWebhook | Webhook { .. }) => said(
             "Feishu's, and not a custom bot's",
-            &format!("{FEISHU_HELP}. An app speaks with kind = \"feishu-app\" and no URL"),
+            &format!("{FEISHU_HELP}. An app sends messages with kind = \"feishu-app\" and no URL"),
         ),
         (Owner::SlackWebhook, FeishuBot | Webhook { .. }) => said(
             "a Slack incoming webhook's",
@@ -173,7 +173,7 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
         (Owner::Slack, FeishuBot | SlackWebhook | Webhook { .. }) => said(
             "Slack's, and not an incoming webhook's",
             &format!(
-                "{SLACK_HELP}. An app speaks with kind = \"slack-app\", `token` and `channel`"
+                "{SLACK_HELP}. An app sends messages with kind = \"slack-app\", `token` and `channel`"
             ),
         ),
         (Owner::SlackCompatible, FeishuBot | Webhook { .. }) => said(
@@ -181,8 +181,8 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
             "write kind = \"slack-webhook\"",
         ),
         (Owner::Other(name), FeishuBot | SlackWebhook | Webhook { .. }) => said(
-            &format!("{name}'s, which takes messages in a shape of its own"),
-            "write kind = \"webhook\" and a `body`, a template of `templates.dir` in that shape",
+            &format!("{name}'s, which accepts only its own message format"),
+            "write kind = \"webhook\" and a `body`, a template of `templates.dir` in that format",
         ),
     }
 }

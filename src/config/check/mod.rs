@@ -172,7 +172,7 @@ fn shared(
 /// why there is no app.
 fn no_apps(out: &mut Diagnostics) {
     if !out.any_errors() {
-        let message = "there is no app: nothing could come in";
+        let message = "there is no app, so no events can be received";
         let help = "write [apps.NAME] with `app_id` and a key, or `server.allow_empty = true` if this is meant";
         out.add_with_help(codes::NO_APPS, &Location::default(), message, help);
     }

@@ -28,7 +28,7 @@ pub(in crate::config) fn check_name(name: &Spanned<String>, at: &Location, out: 
 pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
     let rest = id.strip_prefix("cli_").unwrap_or_default();
     if known_urls::stands_in(rest) {
-        let message = "this app id is a sample that was never filled in";
+        let message = "this app id is a placeholder that was not replaced";
         let help = "Feishu's console shows it under Credentials & Basic Info";
         return out.add_with_help(codes::PLACEHOLDER, at, message, help);
     }
@@ -67,7 +67,7 @@ pub(super) fn mentions(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<
         let at = entry.at.clone();
         check_name(&name, &at, out);
         if name.get_ref() == "all" {
-            let message = "`all` is everyone in the chat already";
+            let message = "`all` is reserved for everyone in the chat";
             out.add(codes::NAME_TAKEN, &at, message);
         }
         let raw: RawMention = entry.read(out);

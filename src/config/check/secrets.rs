@@ -98,7 +98,7 @@ impl Secrets<'_> {
             Err(error) => error.to_string(),
         };
         let message = format!(
-            "cannot read the secret's file {}: {problem}",
+            "failed to read the secret's file {}: {problem}",
             path.display()
         );
         out.add(codes::SECRET_FILE, at, message);

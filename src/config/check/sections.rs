@@ -31,8 +31,8 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     let listen = or(raw.listen, LISTEN).0;
     if let Some(place) = place.filter(|_| raw.admin_listen.is_none() && !listen.ip().is_loopback())
     {
-        let message = format!("whoever reaches {listen} reads /status and /metrics as well");
-        let help = "set `admin_listen = \"127.0.0.1:8788\"`: they are served there alone";
+        let message = format!("everybody who can reach {listen} can read /status and /metrics");
+        let help = "set `admin_listen = \"127.0.0.1:8788\"`: they are then served only there";
         out.add_with_help(codes::PUBLIC_STATUS, &place, message, help);
     }
     if let Some(admin) = &raw.admin_listen
@@ -206,7 +206,7 @@ pub(super) fn templates(
         if !path.is_dir() {
             let place = at.key("dir", dir.span());
             let message = format!("there is no folder {}", path.display());
-            let help = "make it, or leave `dir` out to use the built-in templates";
+            let help = "create it, or remove `dir` to use the built-in templates";
             out.add_with_help(codes::NO_TEMPLATES_DIR, &place, message, help);
         }
         path

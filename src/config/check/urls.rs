@@ -51,12 +51,17 @@ fn is_private(url: &Url) -> bool {
 pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     match parse(url.get_ref().expose()) {
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            let message = "messages to this URL go unencrypted";
-            out.add_with_help(codes::HTTP_TARGET, at, message, "use https:// if it has it");
+            let message = "messages to this URL are not encrypted";
+            out.add_with_help(
+                codes::HTTP_TARGET,
+                at,
+                message,
+                "use https:// if the receiver supports it",
+            );
         }
         Ok(url) if is_private(&url) => {
             let message = "messages go to a host on a private network";
-            let help = "that is right where the receiver is on the relay's own network";
+            let help = "this is fine if the receiver is on the relay's own network";
             out.add_with_help(codes::PRIVATE_HOST, at, message, help);
         }
         Ok(_) => {}
@@ -83,14 +88,14 @@ pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) 
     };
     let has_user = !parsed.username().is_empty() || parsed.password().is_some();
     if has_user || parsed.query().is_some() || parsed.fragment().is_some() {
-        let message = "this URL must have no user, query or fragment: paths are put behind it";
+        let message = "this URL must have no user, query or fragment: paths are appended to it";
         out.add(codes::BAD_URL, at, message);
         return None;
     }
     let host = parsed.host_str().unwrap_or_default();
     let is_public = matches!(host, "open.feishu.cn" | "open.larksuite.com");
     if is_public && parsed.path() != "/" {
-        let message = "this URL must have no path: paths are put behind it";
+        let message = "this URL must have no path: paths are appended to it";
         out.add_with_help(
             codes::BAD_URL,
             at,
@@ -112,11 +117,11 @@ pub(super) fn public(
     let url = Url::parse(&base).ok()?;
     if is_private(&url) {
         let message = "chats cannot reach this host: it is on a private network";
-        let help = "name the one under which a proxy makes the relay public";
+        let help = "write the public name of the relay";
         out.add_with_help(codes::PRIVATE_HOST, at, message, help);
     } else if url.scheme() == "http" && !is_loopback(&url) {
-        let message = "links to pictures go unencrypted";
-        let help = "put a proxy with TLS in front";
+        let message = "links to images are not encrypted";
+        let help = "put a TLS proxy in front of the relay";
         out.add_with_help(codes::HTTP_PUBLIC_URL, at, message, help);
     }
     Some(base)

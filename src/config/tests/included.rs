@@ -102,9 +102,9 @@ fn a_name_of_two_files_is_an_error_that_names_both() {
         .report(&[]);
     for wanted in [
         "rules.d/10-team.toml:25:15",
-        "`destinations.main` stands in relay.toml:7 too",
+        "`destinations.main` is also in relay.toml:7",
         "rules.d/15-more.toml:2:1",
-        "`lists.vip` stands in rules.d/10-team.toml:2 too",
+        "`lists.vip` is also in rules.d/10-team.toml:2",
     ] {
         assert!(report.contains(wanted), "{wanted}: {report}");
     }
@@ -128,7 +128,7 @@ fn fallbacks_across_files_are_looked_at_for_circles() {
     );
     let report = folder(&team).report(&[]);
     assert!(
-        report.contains("fallbacks go in a circle: main → team → main"),
+        report.contains("fallbacks form a cycle: main → team → main"),
         "{report}"
     );
 }

@@ -166,7 +166,7 @@ fn reload_that_takes_away_what_is_in_use_is_refused() {
         (
             format!("{app}{a}{rule}{own}"),
             false,
-            Some("templates is empty"),
+            Some("templates folder is empty"),
         ),
         (format!("{app}{a}{rule}"), false, None),
         (format!("{app}{renamed}{rule}"), true, None),

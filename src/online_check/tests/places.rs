@@ -71,7 +71,7 @@ fn a_file_is_looked_at_and_not_touched() {
         &examined("there/out.jsonl"),
         "file",
         Failed,
-        "cannot be made",
+        "cannot be created",
     );
 }
 

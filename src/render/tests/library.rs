@@ -360,7 +360,7 @@ fn too_much_output_is_an_error() {
     let error = templates
         .payload(&audience, Form::Full, &sample.subject())
         .unwrap_err();
-    assert!(error.reason.contains("writes more than"), "{error}");
+    assert!(error.reason.contains("output is larger than"), "{error}");
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn a_path_that_is_meant_for_a_query_or_for_pages_below_is_warned_of() {
     };
     assert_eq!(
         missed("\"Pages/Pay\""),
-        ["the path \"Pages/Pay\" matches that one page, and not \"pages/pay/confirm\""]
+        ["the path \"Pages/Pay\" matches only that page, not \"pages/pay/confirm\""]
     );
     assert_eq!(missed("[\"x\", \"pages/pay/\"]").len(), 1);
     for quiet in [

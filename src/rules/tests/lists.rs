@@ -43,7 +43,7 @@ fn an_unknown_list_or_a_wrong_word_in_one_is_an_error_where_it_is_used() {
     assert_eq!(
         errors_of("match.path = \"@vipp\""),
         [
-            "E115 rules[0].match.path ‹\"@vipp\"›: `[lists]` has no \"vipp\" (did you mean \"vip\"?; the text itself is written \"@@vipp\")"
+            "E115 rules[0].match.path ‹\"@vipp\"›: `[lists]` has no \"vipp\" (did you mean \"vip\"?; for the text itself, write \"@@vipp\")"
         ]
     );
     assert_eq!(

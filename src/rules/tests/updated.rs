@@ -111,7 +111,7 @@ fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_
 
 #[test]
 fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
-    let help = "new feedback has no `status`, and this rule takes nothing else (write `event = \"updated\"` beside it to take changes of status)";
+    let help = "new feedback has no `status`, and this rule matches nothing else (also write `event = \"updated\"` to match changes of status)";
     assert_eq!(
         errors_of("match.status = \"closed\""),
         [format!("E114 rules[0].match.status ‹\"closed\"›: {help}")]
