@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn what_was_found_is_said_and_nothing_unsafe() {
         insta::assert_snapshot!(done(true).to_text());
-        assert!(done(false).to_text().contains("are told at once"));
+        assert!(done(false).to_text().contains("are delivered at once"));
         insta::assert_json_snapshot!(done(false).to_json());
     }
 }

@@ -140,7 +140,7 @@ impl Judge<'_> {
             let told = self.came.messages.iter();
             told.clone()
                 .find(|one| one.destination == **missing)
-                .map(|one| format!("{missing} is told by rule {}", quoted(&one.spec.rule)))
+                .map(|one| format!("{missing} gets a message by rule {}", quoted(&one.spec.rule)))
         });
         let why =
             elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));
@@ -152,7 +152,7 @@ impl Judge<'_> {
         if came.is_some_and(|one| one.spec.severity == expected.value) {
             return None;
         }
-        let came = came.map_or("nobody is told".to_owned(), |one| {
+        let came = came.map_or("there is no message".to_owned(), |one| {
             format!(
                 "it is {} by rule {}",
                 one.spec.severity,
@@ -168,7 +168,7 @@ impl Judge<'_> {
         if came.is_some_and(|one| one.spec.template == expected.value) {
             return None;
         }
-        let came = came.map_or("nobody is told".to_owned(), |one| {
+        let came = came.map_or("there is no message".to_owned(), |one| {
             format!(
                 "it is \"{}\" by rule {}",
                 one.spec.template,
@@ -183,7 +183,7 @@ impl Judge<'_> {
         let wanted = &expected.value;
         let mut messages = self.messages().peekable();
         if messages.peek().is_none() {
-            let what = format!("expected {wanted:?} in every message, and nobody is told");
+            let what = format!("expected {wanted:?} in every message, and there is no message");
             return Some(self.fails(&expected.place, &what, None));
         }
         let lacks = |one: &&Preview| !said_by(one).contains(wanted.as_str());

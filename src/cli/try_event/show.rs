@@ -42,7 +42,7 @@ impl Trial<'_> {
         out.push_str(&rules(&self.previews.trace));
         if self.previews.messages.is_empty() {
             let who = self.only.map_or("anybody", DestinationName::as_str);
-            out.push_str(&format!("\nno rule tells {}\n", escaped(who)));
+            out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
         }
         for (index, message) in self.previews.messages.iter().enumerate() {
             out.push_str(&self.message_text(message, self.sent(index)));
@@ -260,7 +260,7 @@ mod tests {
         insta::assert_snapshot!(trial.to_text());
         assert_eq!(trial.to_json()["deliveries"], json!([]));
         trial.only = Some(&ops);
-        assert!(trial.to_text().ends_with("\nno rule tells ops\n"));
+        assert!(trial.to_text().ends_with("\nno rule sends it to ops\n"));
     }
 
     #[test]
