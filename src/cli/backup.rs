@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_may_enter_is_refused_and_left_as_it_is() {
+    fn folder_accessible_to_others_is_refused_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o750)).unwrap();
         assert!(refusal(folder.path()).contains("chmod 700"));

@@ -149,7 +149,7 @@ fn no_command_means_serve_and_the_configuration_is_relay_toml() {
 }
 
 #[test]
-fn failures_have_the_statuses_that_the_design_gives_them() {
+fn failures_have_documented_exit_statuses() {
     assert_eq!(Exit::done_if(true).status(), 0);
     assert_eq!(Exit::done_if(false).status(), 1);
     assert_eq!(Failure::Failed(String::new()).status(), 1);

@@ -144,7 +144,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn whatever_was_typed_prints_safely_and_json_stays_the_same_value(typed in any::<String>()) {
+        fn any_text_is_escaped_and_json_keeps_its_value(typed in any::<String>()) {
             prop_assert!(!escape(&typed).contains(is_unsafe));
             let json = serde_json::json!({ &typed: &typed });
             let printed = escape_json(&json.to_string()).into_owned();

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn sending_nothing_is_a_failure_only_where_a_destination_was_named() {
+    fn sending_nothing_fails_only_with_a_named_destination() {
         assert_eq!(verdict(None, true), Exit::Done);
         assert_eq!(verdict(Some(&[]), false), Exit::Done);
         assert_eq!(verdict(Some(&[]), true), Exit::Found);

@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_in_name_order_and_reach_no_further_than_their_folder() {
+    fn include_patterns_match_in_name_order_in_one_folder() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules.d")).unwrap();
         for name in ["20-b.toml", "10-a.toml", "note.txt"] {

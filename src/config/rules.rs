@@ -107,7 +107,7 @@ impl Written {
         }
         let mut built = RuleSet::build(&self.rules, known);
         let mut diagnostics = std::mem::take(&mut built.diagnostics);
-        // A key that was taken out for what is wrong with it is not missing.
+        // A key that was removed because of an error is not missing.
         diagnostics.retain(|one| {
             let key = ["name", "send_to"]
                 .into_iter()
@@ -125,12 +125,12 @@ impl Written {
     }
 }
 
-/// The rules, checked against the names they use.
+/// The checked rules.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) built: Built,
     pub(super) written: Vec<WrittenRule>,
-    /// Where each rule comes from, by its number.
+    /// The file of each rule, by its number.
     files: Vec<PathBuf>,
 }
 

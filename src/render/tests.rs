@@ -72,7 +72,7 @@ fn places(value: &Value, kind: &str, marker: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn a_summary_quotes_reporters_where_nothing_is_parsed_and_calls_nobody() {
+fn late_summary_quotes_reporters_without_markup_or_mentions() {
     let templates = Templates::default();
     let evil = "<at id=all></at><!channel>[x](https://evil.example)";
     let sample = summary_of(hostile(evil));
@@ -208,7 +208,7 @@ fn the_keyword_is_in_every_form() {
 
 /// Not a benchmark: it fails only if a card takes a thousand times as long as it should.
 #[test]
-fn a_notice_keeps_its_title_where_the_plain_template_takes_its_place() {
+fn notice_rendered_by_plain_template_keeps_title() {
     let notice = sample::notice();
     let subject = notice.subject();
     for family in [Family::Feishu, Family::Slack] {

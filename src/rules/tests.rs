@@ -320,7 +320,7 @@ fn the_first_match_ends_unless_it_continues() {
 }
 
 #[test]
-fn an_event_that_no_rule_or_only_continuing_ones_take_is_unrouted() {
+fn event_without_final_match_is_unrouted() {
     assert_eq!(RuleSet::default().plan(&bare()).state, EventState::Unrouted);
     let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"archive\"\ncontinue = true\n");
     let plan = set.plan(&bare());
@@ -537,7 +537,7 @@ fn codes_are_unique_and_each_says_what_it_means() {
 }
 
 #[test]
-fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
+fn single_value_is_a_list_and_design_example_is_valid() {
     let set = rules(
         r#"
         [[rules]]
@@ -639,7 +639,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_plan_is_the_same_each_time_explained_or_not_and_names_no_destination_twice(event in any_event()) {
+    fn plan_is_deterministic_and_has_each_destination_once(event in any_event()) {
         let set = rules(
             r#"
             [[rules]]

@@ -140,7 +140,12 @@ impl Judge<'_> {
             let told = self.came.messages.iter();
             told.clone()
                 .find(|one| one.destination == **missing)
-                .map(|one| format!("{missing} gets a message by rule {}", quoted(&one.spec.rule)))
+                .map(|one| {
+                    format!(
+                        "{missing} gets a message by rule {}",
+                        quoted(&one.spec.rule)
+                    )
+                })
         });
         let why =
             elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));

@@ -112,7 +112,7 @@ fn the_samples_are_valid() {
 
 /// An extra key, a missing key and a wrong word are refused by reader and schema.
 #[test]
-fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
+fn schema_refuses_values_that_the_reader_refuses() {
     for (from, to) in [
         ("listen = \"0.0.0.0:9000\"", "lisen = \"0.0.0.0:9000\""),
         ("max_connections = 1000", "max_connections = \"many\""),

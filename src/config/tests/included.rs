@@ -54,7 +54,7 @@ fn folder(team: &str) -> Folder {
 }
 
 #[test]
-fn an_included_file_holds_rules_tests_lists_people_and_destinations() {
+fn included_file_may_have_rules_tests_lists_and_destinations() {
     let team = TEAM.replace(", 7, \"@@x\"", "");
     let folder = folder(&team);
     let loaded = folder.load(&[]);
@@ -134,7 +134,7 @@ fn fallbacks_across_files_are_looked_at_for_circles() {
 }
 
 #[test]
-fn a_list_that_no_rule_uses_is_warned_of_and_its_words_are_looked_at() {
+fn unused_list_is_a_warning_and_its_words_are_checked() {
     let report = Folder::new(format!(
         "{APP}[lists]\nnone = []\nodd = [1.5, \"\", \"@x\"]\n{REST_ALONE}"
     ))
@@ -187,7 +187,7 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
 }
 
 #[test]
-fn a_path_that_takes_only_the_beginning_of_tested_pages_is_warned_of() {
+fn path_that_is_prefix_of_tested_pages_is_a_warning() {
     let text = |path: &str| {
         format!(
             "{APP}[[rules]]\nname = \"pay\"\nmatch.path = \"{path}\"\nsend_to = []\n{REST_ALONE}\
@@ -206,7 +206,7 @@ fn a_path_that_takes_only_the_beginning_of_tested_pages_is_warned_of() {
 }
 
 #[test]
-fn a_template_of_one_family_alone_is_warned_of_where_another_is_told() {
+fn template_missing_for_a_family_is_a_warning() {
     let text = |rule: &str| {
         format!(
             "[templates]\ndir = \"templates\"\n[server]\npublic_url = \"https://r.example.com\"\n\

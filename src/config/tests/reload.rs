@@ -118,7 +118,7 @@ fn each_change_is_named() {
 }
 
 #[test]
-fn what_is_fixed_at_the_start_is_not_said_to_be_taken_up() {
+fn restart_only_keys_are_not_listed_as_applied() {
     let json = "max_connections = 6\n[log]\nformat = \"json\"";
     assert_eq!(
         said(&[("max_connections = 5", json)]),

@@ -55,7 +55,7 @@ fn everything_written_arrives() {
 }
 
 #[test]
-fn without_a_time_the_clock_says_what_the_event_does() {
+fn test_without_time_uses_time_of_event() {
     let loaded = folder("event = \"events/one.json\"\nexpect = { rule = \"all\" }").load(&[]);
     assert_eq!(loaded.tests[0].at.as_millis(), 1_772_302_211_000);
 }

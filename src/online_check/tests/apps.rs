@@ -41,7 +41,7 @@ fn speaking() -> feishu_app::Needs {
 }
 
 #[tokio::test]
-async fn refused_credentials_name_the_page_and_nothing_else_is_asked() {
+async fn rejected_credentials_name_the_page_and_end_the_check() {
     for refused in [10003, 10014, 99_991_543] {
         let report = answered(vec![code(refused)], Receive::Websocket, speaking()).await;
         assert_is(&report, "token", Failed, "凭证与基础信息");
@@ -149,7 +149,7 @@ async fn a_permission_that_lacks_is_named_with_its_page() {
 }
 
 #[tokio::test]
-async fn what_was_granted_is_compared_with_what_the_destinations_need() {
+async fn granted_permissions_are_compared_with_needed_ones() {
     let scope =
         |name: &str, status: u8| format!(r#"{{"scope_name":"{name}","grant_status":{status}}}"#);
     let granted = |scopes: &[String]| data(&format!(r#"{{"scopes":[{}]}}"#, scopes.join(",")));

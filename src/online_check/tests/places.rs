@@ -76,7 +76,7 @@ fn a_file_is_looked_at_and_not_touched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_that_never_answer_take_no_longer_than_was_set() {
+async fn unresponsive_receivers_end_at_the_time_limit() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let destination = |number: u32| {

@@ -300,7 +300,7 @@ fn two_hundred_hostile_texts_stay_text_everywhere() {
 }
 
 #[test]
-fn whoever_clicked_is_one_person_and_never_everyone() {
+fn actor_markup_mentions_one_person_never_all() {
     for (person, mentions) in [
         ("ou_7d8a6e6df7621556", true),
         ("all", false),

@@ -110,7 +110,7 @@ fn fault_code_beyond_64_bits_is_shown_as_it_was() {
 }
 
 #[test]
-fn time_has_its_zone_and_one_that_cannot_be_read_stays_as_it_was() {
+fn time_shows_its_zone_and_unparsed_time_is_unchanged() {
     let mut sample = hostile("x");
     let report = feedback(&mut sample);
     (report.fault_at, report.fault_raw) = (None, Some(Private::new("<b>yesterday</b>")));
@@ -162,7 +162,7 @@ fn feedback_of_another_type_looks_like_others() {
 }
 
 #[test]
-fn reporter_is_a_person_only_for_the_app_that_knows_them_and_by_fields() {
+fn reporter_is_shown_as_person_only_to_own_app_and_by_fields() {
     let mut sample = sample::fault(&ShownBy::Link);
     let shown = |sample: &Sample, audience: &Audience| {
         let payload = Templates::built_in().payload(audience, Form::Full, &sample.subject());

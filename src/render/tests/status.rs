@@ -91,7 +91,7 @@ fn each_status_has_its_word_and_colour() {
 
 /// Messages for people are about the first feedback, webhooks list all; a template's loops stay bounded.
 #[test]
-fn many_feedbacks_at_once_are_counted_for_people_and_listed_for_programs() {
+fn many_feedbacks_are_counted_for_people_listed_for_programs() {
     let mut sample = sample::status_changed();
     let ids = (0..100).map(|n| format!("70570000{n:03}"));
     change(&mut sample).feedback_ids = ids.collect();

@@ -140,7 +140,7 @@ fn sets_of_conditions_are_compared_too() {
 }
 
 #[test]
-fn a_path_that_is_meant_for_a_query_or_for_pages_below_is_warned_of() {
+fn path_with_query_or_pages_below_is_a_warning() {
     let none: &[&str] = &[];
     for (path, wanted) in [
         ("pages/pay?*", true),

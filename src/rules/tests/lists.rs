@@ -39,7 +39,7 @@ fn a_list_stands_for_its_words_beside_others() {
 }
 
 #[test]
-fn an_unknown_list_or_a_wrong_word_in_one_is_an_error_where_it_is_used() {
+fn unknown_list_or_wrong_word_is_reported_at_its_use() {
     assert_eq!(
         errors_of("match.path = \"@vipp\""),
         [

@@ -47,7 +47,7 @@ fn what_rules_say_of_one_destination_is_merged() {
 }
 
 #[test]
-fn a_mention_of_an_earlier_rule_stays_where_a_later_one_says_nothing() {
+fn mentions_of_earlier_rule_are_kept_if_later_has_none() {
     let plan = plan_of(&[
         rule(
             "ring",

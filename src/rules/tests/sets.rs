@@ -64,7 +64,7 @@ fn a_trace_says_what_any_wants_and_what_it_met() {
 }
 
 #[test]
-fn the_default_for_event_goes_where_the_sets_do_not_say_it() {
+fn default_event_is_added_to_sets_without_event() {
     let conditions =
         "match.any = [{ event = \"updated\", status = \"closed\" }, { type = \"fault\" }]";
     for (event, taken) in [

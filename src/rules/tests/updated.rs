@@ -91,7 +91,7 @@ fn a_rule_takes_changes_of_status_only_where_it_says_so() {
 }
 
 #[test]
-fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_it() {
+fn change_of_status_uses_status_template_or_is_noted() {
     let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
     let plan = rules(rule).plan(&updated());
     assert_eq!(plan.state, EventState::Routed);
@@ -110,7 +110,7 @@ fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_
 }
 
 #[test]
-fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
+fn status_of_new_feedback_is_an_error_with_help() {
     let help = "new feedback has no `status`, and this rule matches nothing else (also write `event = \"updated\"` to match changes of status)";
     assert_eq!(
         errors_of("match.status = \"closed\""),
@@ -175,7 +175,7 @@ fn a_change_of_status_is_matched_by_what_its_report_says() {
 }
 
 #[test]
-fn what_a_change_is_told_by_does_not_follow_its_report() {
+fn change_of_status_ignores_template_of_its_report() {
     let set =
         rules("[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n");
     let spec = &set.plan(&updated_with_reports()).deliveries[0].spec;
