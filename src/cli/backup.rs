@@ -45,9 +45,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         context
             .out
             .line(&format!("store copied to {}", journal.display()));
-        let pictures = if copied == 1 { "picture" } else { "pictures" };
+        let images_word = if copied == 1 { "image" } else { "images" };
         context.out.line(&format!(
-            "{copied} {pictures} copied to {}",
+            "{copied} {images_word} copied to {}",
             images.display()
         ));
     }

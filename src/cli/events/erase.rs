@@ -195,9 +195,9 @@ impl Erased {
             "no words (already removed)"
         };
         let images = match self.images {
-            0 => "no pictures".into(),
-            1 => "1 picture".into(),
-            more => format!("{more} pictures"),
+            0 => "no images".into(),
+            1 => "1 image".into(),
+            more => format!("{more} images"),
         };
         format!("{}: {verb} {words} and {images}", self.event.id)
     }
@@ -235,14 +235,14 @@ mod tests {
             done,
         };
         for (given, shown) in [
-            (erased(true, 2, true), "5e37: removed words and 2 pictures"),
+            (erased(true, 2, true), "5e37: removed words and 2 images"),
             (
                 erased(true, 1, false),
-                "5e37: would remove words and 1 picture",
+                "5e37: would remove words and 1 image",
             ),
             (
                 erased(false, 0, true),
-                "5e37: removed no words (already removed) and no pictures",
+                "5e37: removed no words (already removed) and no images",
             ),
         ] {
             assert_eq!(given.to_text(), shown);

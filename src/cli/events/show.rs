@@ -119,7 +119,7 @@ impl Record {
         out.push_str(&line("state", event.state.key()));
         out.push_str(&self.rules_text());
         if !self.images.is_empty() {
-            out.push_str("\npictures\n");
+            out.push_str("\nimages\n");
         }
         for image in &self.images {
             out.push_str(&format!("  {}\n", text::escape(&view::image(image))));

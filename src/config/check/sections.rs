@@ -155,7 +155,7 @@ pub(super) fn store(
     // `:memory:` is refused because the store must survive the process.
     if (path.is_empty() || path.starts_with(':')) && !out.concern(&place.path) {
         let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
-        out.add_with_help(codes::BAD_STORE, &place, "not a store's URL", help);
+        out.add_with_help(codes::BAD_STORE, &place, "not a store URL", help);
     }
     let path = match paths::plain(path) {
         Ok(()) if path.ends_with('/') || context.path(path).is_dir() => {
