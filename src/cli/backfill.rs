@@ -1,5 +1,5 @@
-//! `backfill`: what never arrived, taken in now. It works beside a running relay, which delivers what
-//! is taken in.
+//! Implements `backfill`: takes in feedback that never arrived. It runs beside the relay, which delivers the
+//! events.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ Examples:
   feedback-relay backfill shop                    since a relay first served the app
   feedback-relay backfill shop --since 3d --dry-run
 
-What was reported more than an hour ago is told quietly: chats get one summary for each rule. What is
-processed or closed already is kept and told to nobody. `serve` does all this by itself (`backfill = \"1h\"`).";
+Feedback that is more than an hour old causes no separate messages: chats get one summary for each rule. Feedback that is
+already processed or closed is stored without any message. `serve` also does this regularly (`backfill = \"1h\"`).";
 
-/// Cells of the bar.
+/// Width of the progress bar, in cells.
 const BAR: u32 = 20;
 
 #[derive(Debug, clap::Args)]
@@ -33,10 +33,10 @@ const BAR: u32 = 20;
 pub(super) struct Args {
     /// The app, by its name in the configuration
     app: String,
-    /// Ask for what was reported since then, e.g. 3d, at most 180d; also before a relay first served the app
+    /// Fetch feedback reported since then, e.g. 3d, at most 180d; also from before a relay first served the app
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Since>,
-    /// Say what would be taken in, and take in nothing
+    /// Show what would be taken in, and take in nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
@@ -44,18 +44,18 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was done.
+/// The result of a backfill.
 struct Done {
     app: AppName,
     since: Timestamp,
     dry_run: bool,
     report: Report,
     summaries: Vec<String>,
-    /// Why it was not done to the end.
+    /// Why it stopped early. `None`: it is complete.
     failure: Option<String>,
 }
 
-/// Makes one round.
+/// Makes one pass.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config()?;
     let source = source(&config, &args.app)?;
@@ -68,7 +68,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     }
     match done.failure {
         None => Ok(Exit::Done),
-        Some(reason) => Err(Failure::of("the list was not gone through", reason)),
+        Some(reason) => Err(Failure::of("the list was not read to the end", reason)),
     }
 }
 
@@ -121,7 +121,7 @@ async fn round(
     })
 }
 
-/// From when on: what was typed, or since a relay first served the app.
+/// Returns the start of the window: the typed time, or when a relay first served the app.
 async fn begin(
     store: &Store,
     args: &Args,
@@ -131,7 +131,7 @@ async fn begin(
     if let Some(since) = args.since {
         let since = since.from(now);
         if since < now - REACH {
-            let reason = "Feishu's list reaches back 180 days: give --since 180d or less";
+            let reason = "Feishu's list contains 180 days: use --since 180d or less";
             return Err(Failure::Usage(reason.into()));
         }
         return Ok(since);
@@ -139,7 +139,7 @@ async fn begin(
     store.mark(&source.known_since()).await?.ok_or_else(|| {
         let app = &source.app.name;
         Failure::Failed(format!(
-            "no relay has served the app {app} yet, so nothing of it was missed; --since asks nevertheless"
+            "no relay has served the app {app} yet, so it has missed nothing; use --since to fetch anyway"
         ))
     })
 }
@@ -156,7 +156,8 @@ fn intake(context: &Context, config: &Config, store: &Store) -> Intake {
     Intake::new(store.clone(), metrics, context.clock(), operator, settings)
 }
 
-/// How much of the window the reports met so far span: the list does not say how long it is.
+/// Formats the progress: how much of the window the reports so far span. The API does not return the length of
+/// the list.
 fn bar(source: &Source, window: Window, report: &Report) -> String {
     let whole = window.now.since(window.since).as_secs_f64().max(1.0);
     let met = report
@@ -185,7 +186,7 @@ impl Done {
     fn to_text(&self) -> String {
         let report = &self.report;
         let mut out = format!(
-            "{}: {} reports since {}: come as events {}, taken in from the list before {}, never arrived {}\n",
+            "{}: {} reports since {}: {} arrived as events, {} taken in earlier, {} never arrived\n",
             self.app,
             report.listed(),
             self.since,
@@ -195,7 +196,7 @@ impl Done {
         );
         if report.unreadable > 0 {
             let line = format!(
-                "items of the list without an id or a time: {}\n",
+                "list items without an id or a time: {}\n",
                 report.unreadable
             );
             out.push_str(&line);
@@ -205,7 +206,7 @@ impl Done {
         }
         let verb = if self.dry_run { "would be" } else { "are" };
         out.push_str(&format!(
-            "of these {} {verb} told at once, {} quietly for they are late, {} to nobody\n\n",
+            "of these {} {verb} delivered at once, {} in a late summary, {} stored only\n\n",
             self.count(Notified::AtOnce),
             self.count(Notified::Quietly),
             self.count(Notified::Not)
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn what_was_found_is_said_and_nothing_unsafe() {
         insta::assert_snapshot!(done(true).to_text());
-        assert!(done(false).to_text().contains("are told at once"));
+        assert!(done(false).to_text().contains("are delivered at once"));
         insta::assert_json_snapshot!(done(false).to_json());
     }
 }

@@ -1,4 +1,4 @@
-//! `backup`: a consistent copy of store and images while the relay runs.
+//! Implements `backup`: a consistent copy of store and images while the relay runs.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -15,20 +15,20 @@ const EXAMPLES: &str = "\
 Examples:
   feedback-relay backup /var/backups/relay-2026-03-01
 
-The folder is made if need be, for its owner only: the copy holds what reporters typed.
-To restore, stop the relay and put relay.db and images where relay.toml says.";
+The folder is created if missing, readable by its owner only, because the copy contains what reporters typed.
+To restore, stop the relay and move relay.db and images to the places in relay.toml.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where to; must not hold a relay.db yet
+    /// The target folder; must not contain a relay.db
     folder: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Copies the store first: every image that the copy speaks of is then in the folder already.
+/// Copies the store first, so that every image in the copied store is already in the images folder.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -45,9 +45,9 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         context
             .out
             .line(&format!("store copied to {}", journal.display()));
-        let pictures = if copied == 1 { "picture" } else { "pictures" };
+        let images_word = if copied == 1 { "image" } else { "images" };
         context.out.line(&format!(
-            "{copied} {pictures} copied to {}",
+            "{copied} {images_word} copied to {}",
             images.display()
         ));
     }
@@ -61,13 +61,13 @@ async fn copy(
     images: &Path,
 ) -> Result<u64, Failure> {
     store.backup(journal).await?;
-    let pictures = |error| Failure::of("cannot copy the pictures", error);
+    let pictures = |error| Failure::of("failed to copy the images", error);
     let archive = Archive::look(&config.images_dir).map_err(pictures)?;
     archive.copy_to(images).await.map_err(pictures)
 }
 
-/// Makes the folder, or sees that an existing one is private and holds no store. Returns where
-/// the store goes.
+/// Creates the folder, or checks that an existing one is private and has no store. Returns the path of the copied
+/// store.
 fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
     let shown = folder.display();
     let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
@@ -76,16 +76,16 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => check_private(folder)?,
         Err(error) => {
             return Err(Failure::of(
-                format!("cannot make the folder {shown}"),
+                format!("failed to create the folder {shown}"),
                 error,
             ));
         }
     }
     let journal = folder.join("relay.db");
-    // A link that leads nowhere counts too: writing would follow it.
+    // A dangling symbolic link counts too, because writing would follow it.
     if journal.symlink_metadata().is_ok() {
         return Err(Failure::Failed(format!(
-            "{} is there already; a backup overwrites nothing",
+            "{} already exists; a backup overwrites nothing",
             journal.display()
         )));
     }
@@ -95,14 +95,14 @@ fn prepare(folder: &Path) -> Result<PathBuf, Failure> {
 fn check_private(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     let known = std::fs::metadata(folder);
-    let known = known.map_err(|error| Failure::of(format!("cannot look at {shown}"), error))?;
+    let known = known.map_err(|error| Failure::of(format!("failed to inspect {shown}"), error))?;
     if !known.is_dir() {
-        return Err(Failure::Failed(format!("{shown} is no folder")));
+        return Err(Failure::Failed(format!("{shown} is not a folder")));
     }
     if known.permissions().mode() & 0o077 != 0 {
         return Err(Failure::Failed(format!(
-            "others than its owner may enter {shown}, and a backup holds what reporters typed; \
-             name a new folder, or `chmod 700` this one"
+            "other users can access {shown}, and a backup contains what reporters typed; \
+             use a new folder, or `chmod 700` this one"
         )));
     }
     Ok(())
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_may_enter_is_refused_and_left_as_it_is() {
+    fn folder_accessible_to_others_is_refused_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o750)).unwrap();
         assert!(refusal(folder.path()).contains("chmod 700"));
         assert_eq!(mode(folder.path()), 0o750);
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(refusal(&file).contains("no folder"));
+        assert!(refusal(&file).contains("not a folder"));
     }
 }

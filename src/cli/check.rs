@@ -1,5 +1,5 @@
-//! `check`: names everything that is wrong with the configuration, runs its `[[tests]]`, and asks about
-//! what the network alone can tell.
+//! Implements `check`: reports every mistake in the configuration, runs its `[[tests]]`, and optionally checks
+//! over the network.
 
 mod annotations;
 mod online;
@@ -20,10 +20,10 @@ const EXAMPLES: &str = "\
 Examples:
   feedback-relay check
   feedback-relay --config staging.toml check --deny-warnings
-  feedback-relay check --online           asks the platforms too, and posts nothing
-  feedback-relay check --format github    in a workflow: marks the lines of the pull request
+  feedback-relay check --online           also check with the platforms; posts nothing
+  feedback-relay check --format github    in a workflow: annotate the lines of the pull request
 
-Exit status: 0 good, 1 a test fails, something failed online, or warnings with --deny-warnings, 2 errors.";
+Exit status: 0 success, 1 a failed test or online check, or warnings with --deny-warnings, 2 errors.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -32,10 +32,10 @@ pub(super) struct Args {
     /// Nothing is posted
     #[arg(long)]
     online: bool,
-    /// Fail on warnings too
+    /// Also fail on warnings
     #[arg(long)]
     deny_warnings: bool,
-    /// How to print it
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Print JSON; the same as --format json
@@ -43,7 +43,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// For whom it is printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// For people
@@ -54,14 +54,14 @@ enum Format {
     Github,
 }
 
-/// How many complaints of each level.
+/// The number of diagnostics of each level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     errors: usize,
     warnings: usize,
 }
 
-/// What a good configuration holds.
+/// Counts of a valid configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Contents {
     apps: usize,
@@ -142,14 +142,14 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// Says that this machine has no CA certificates, where the configuration needs them.
+/// Warns that this machine has no CA certificates, if the configuration needs them.
 fn warn_of_certificates(context: &mut Context, config: Option<&Config>) {
     if config.is_some_and(speaks_https) && !has_certificates().unwrap_or(true) {
         context.out.note(&format!("warning: {NO_CERTIFICATES}"));
     }
 }
 
-/// Whether anything is reached over HTTPS.
+/// Returns whether the configuration needs HTTPS.
 fn speaks_https(config: &Config) -> bool {
     let https = |url: &Secret| url.expose().starts_with("https:");
     let mut destinations = config.destinations.values();
@@ -168,11 +168,11 @@ fn run_online(context: &Context, config: &Config) -> Result<Vec<Finding>, Failur
     let examination = online_check::run(config, context.clock());
     block_on(async {
         let findings = examination.await;
-        findings.map_err(|error| Failure::of("cannot ask anybody", error))
+        findings.map_err(|error| Failure::of("the online check cannot run", error))
     })
 }
 
-/// What is said of `[[tests]]`; nothing where there are none.
+/// Formats the result of `[[tests]]`; empty if there are none.
 fn tests_lines(ran: &Ran) -> Vec<String> {
     if ran.count == 0 {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What every command needs: the configuration, the store, the time, the printer; and how it ends.
+//! Provides what every command needs: configuration, store, clock, printer and exit status.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,20 +13,20 @@ use crate::store::{OpenError, Store, StoreError};
 
 use super::output::Printer;
 
-/// The status of the process where the command line or the configuration is wrong.
+/// The exit status for a wrong command line or configuration.
 pub(super) const WRONG: u8 = 2;
 
-/// How a command ended that could do its work.
+/// The result of a command that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// All of it is done.
+    /// Everything is done.
     Done,
-    /// Part of it is not, or a check found something; the reasons are printed already.
+    /// A part is not done, or a check found something. The reasons are already printed.
     Found,
 }
 
 impl Exit {
-    /// The status of the process.
+    /// Returns the exit status.
     pub(super) const fn status(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -34,7 +34,7 @@ impl Exit {
         }
     }
 
-    /// Done if `good`.
+    /// Returns `Done` if `good`, otherwise `Found`.
     pub(super) const fn done_if(good: bool) -> Self {
         if good { Self::Done } else { Self::Found }
     }
@@ -45,19 +45,19 @@ impl Exit {
 pub(super) enum Failure {
     /// The command line is wrong.
     Usage(String),
-    /// The configuration is wrong; holds the whole report.
+    /// The configuration is wrong; holds the formatted diagnostics.
     Configuration(String),
-    /// It was tried, and failed.
+    /// The work failed.
     Failed(String),
 }
 
 impl Failure {
-    /// A failure of what was being done, and why.
+    /// Returns a failure: `doing` describes the operation, `error` the cause.
     pub(super) fn of(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{doing}: {error}"))
     }
 
-    /// The status of the process.
+    /// Returns the exit status.
     pub(super) const fn status(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
@@ -65,7 +65,7 @@ impl Failure {
         }
     }
 
-    /// What stderr says.
+    /// Returns the message for stderr.
     fn message(&self) -> String {
         match self {
             Self::Usage(reason) | Self::Failed(reason) => format!("error: {reason}"),
@@ -86,17 +86,17 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What every command needs.
+/// The environment of a command.
 pub(super) struct Context {
     file: PathBuf,
     environment: Arc<BTreeMap<String, String>>,
     clock: Arc<dyn Clock>,
-    /// Where results and complaints go.
+    /// The printer for results and messages.
     pub(super) out: Printer,
 }
 
 impl Context {
-    /// Reads nothing yet.
+    /// Creates a context. Reads nothing yet.
     pub(super) fn new(
         file: PathBuf,
         environment: BTreeMap<String, String>,
@@ -111,70 +111,70 @@ impl Context {
         }
     }
 
-    /// The same for another configuration under another environment.
+    /// Replaces the configuration file and the environment.
     pub(super) fn of(self, file: PathBuf, environment: BTreeMap<String, String>) -> Self {
         Self::new(file, environment, self.clock, self.out)
     }
 
-    /// The configuration's file, as it was typed.
+    /// Returns the path of the configuration file, as it was typed.
     pub(super) fn file(&self) -> String {
         self.file.display().to_string()
     }
 
-    /// Loads and checks the configuration.
+    /// Loads and checks the configuration, without its `[[tests]]`.
     pub(super) fn load(&self) -> Loaded {
         config::load(&self.file, &self.environment)
     }
 
-    /// Loads and checks the configuration, and its `[[tests]]`.
+    /// Loads and checks the configuration, including its `[[tests]]`.
     pub(super) fn load_with_tests(&self) -> Loaded {
         config::load_with_tests(&self.file, &self.environment)
     }
 
-    /// Where a relay with this configuration listens, if that can be told.
+    /// Returns where a relay with this configuration listens; `None` if it is unknown.
     pub(super) fn listen(&self) -> Option<SocketAddr> {
         config::listen(&self.file, &self.environment)
     }
 
-    /// The environment variables.
+    /// Returns the environment variables.
     pub(super) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
     }
 
-    /// Loads it again whenever it is called.
+    /// Returns a function that loads the configuration again.
     pub(super) fn loader(&self) -> Box<dyn Fn() -> Loaded + Send + Sync> {
         let (file, environment) = (self.file.clone(), Arc::clone(&self.environment));
         Box::new(move || config::load(&file, &environment))
     }
 
-    /// The configuration, if it has no errors. Warnings are left to `check` and `serve`.
+    /// Returns the configuration if it has no errors. Only `check` and `serve` show warnings.
     pub(super) fn config(&self) -> Result<Config, Failure> {
         self.config_for(Needs::All)
     }
 
-    /// The same for a command that does not need all of it.
+    /// Returns the configuration for a command that needs only part of it.
     pub(super) fn config_for(&self, needs: Needs) -> Result<Config, Failure> {
         let mut loaded = config::load_for(needs, &self.file, &self.environment);
         let config = loaded.config.take();
         config.ok_or_else(|| Failure::Configuration(loaded.report()))
     }
 
-    /// The store, beside a relay that may be running.
+    /// Opens the store; a running relay may have it open too.
     pub(super) fn store(&self, config: &Config) -> Result<Store, Failure> {
         Ok(Store::open_beside(&config.store, Arc::clone(&self.clock))?)
     }
 
-    /// Where the time comes from.
+    /// Returns the clock.
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    /// The time now.
+    /// Returns the current time.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Says what is left to say, and gives the status of the process.
+    /// Prints the failure, if any, and returns the exit status.
     pub(super) fn end(mut self, result: Result<Exit, Failure>) -> u8 {
         let status = match result {
             Ok(exit) => exit.status(),
@@ -187,7 +187,7 @@ impl Context {
     }
 }
 
-/// The settings of a destination that was named on the command line.
+/// Returns the settings of a destination that was named on the command line.
 pub(super) fn destination<'a>(
     config: &'a Config,
     name: &DestinationName,
@@ -202,7 +202,7 @@ pub(super) fn destination<'a>(
     })
 }
 
-/// Names in a row, for the end of a sentence.
+/// Joins names for the end of a sentence.
 pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<_> = names.collect();
     if all.is_empty() {
@@ -211,7 +211,7 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     all.join(", ")
 }
 
-/// Runs `work` to its end on this thread.
+/// Runs `work` to completion on this thread.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

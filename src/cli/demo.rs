@@ -1,4 +1,4 @@
-//! `demo`: the whole relay on this machine, with stand-ins for Feishu and Slack around it.
+//! Implements `demo`: runs the whole relay on this machine, with stand-ins for Feishu and Slack.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,20 +14,20 @@ Examples:
   feedback-relay demo
   feedback-relay demo --port 9000
 
-It needs no account, no configuration and no network. Everything it writes is in a folder that goes when it ends.";
+It needs no account, no configuration and no network. Everything it writes is in a folder that is deleted at the end.";
 
-/// Where the page is unless that is taken.
+/// The default port of the page.
 const PORT: u16 = 8790;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where the page is; 0 for any free port [default: 8790, or any that is free]
+    /// The port of the page; 0 for any free port [default: 8790, or any free port]
     #[arg(long)]
     port: Option<u16>,
 }
 
-/// Prepares a tour, and runs its relay as `serve` would.
+/// Prepares a demo, and runs its relay like `serve`.
 pub(super) fn run(context: Context, args: &Args) -> ExitCode {
     let port = args.port.map_or(PagePort::Rather(PORT), PagePort::Only);
     let tour = match Tour::prepare(port) {
@@ -37,7 +37,7 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
             return ExitCode::from(context.end(Err(failure)));
         }
     };
-    // Variables that are meant for another relay have no place here.
+    // The environment is ignored, because its variables are for another relay.
     let mut context = context.of(tour.config().to_owned(), BTreeMap::new());
     let mut loaded = context.load();
     let Some(config) = loaded.config.take() else {
@@ -63,7 +63,7 @@ pub(super) fn run(context: Context, args: &Args) -> ExitCode {
     code
 }
 
-/// What to do now. The page's address comes first.
+/// Returns the instructions. The page's address comes first.
 fn welcome(tour: &Tour, relay: SocketAddr) -> String {
     let (page, config) = (tour.page(), tour.config().display());
     format!(

@@ -1,4 +1,4 @@
-//! `destinations`: who is paced, broken, stopped and why; and on again.
+//! Implements `destinations`: shows which destinations are paced, broken or stopped and why, and resumes them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::store::{GateRecord, QueueStats};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List destinations, their queues, and what holds them back
+    /// List destinations, their queues, and why they wait
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
-    /// Let a destination that is stopped or broken try again at once
+    /// Make a stopped or broken destination try again at once
     #[command(after_help = RESUME_EXAMPLES)]
     Resume(ResumeArgs),
 }
@@ -32,14 +32,14 @@ const RESUME_EXAMPLES: &str = "\
 Examples:
   feedback-relay destinations resume oncall-chat
 
-The relay sees it within a second. What is dead stays dead: see `deliveries retry --dead`.";
+The relay reacts within a second. Dead deliveries stay dead: see `deliveries retry --dead`.";
 
-/// A wait for a rate that is not worth a word.
+/// Shorter waits for a rate limit are not shown.
 const MOMENT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Print JSON, one destination a line
+    /// Print JSON, one destination per line
     #[arg(long)]
     json: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct ResumeArgs {
     name: DestinationName,
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
     block_on(async {
         match command {
@@ -60,14 +60,14 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
     })
 }
 
-/// A destination's row.
+/// The row of a destination.
 #[derive(Clone, Debug, Default)]
 struct Row {
     /// `None`: it is no longer configured.
     kind: Option<&'static str>,
     queue: Option<QueueStats>,
     gate: Option<GateRecord>,
-    /// Its rates.
+    /// The rate limits.
     paces: Vec<RateLimit>,
 }
 
@@ -114,7 +114,7 @@ fn kinds(config: &Config) -> BTreeMap<DestinationName, &'static str> {
         .collect()
 }
 
-/// Those that are configured and those that the store still knows.
+/// Returns the rows of all destinations: those configured, and those that only the store knows.
 fn rows(
     kinds: BTreeMap<DestinationName, &'static str>,
     queues: Vec<QueueStats>,
@@ -129,7 +129,7 @@ fn rows(
         row.queue = Some(queue);
     }
     for gate in gates {
-        // The gate of a destination that is gone holds nothing back any more.
+        // The gate of a removed destination has no effect any more.
         if let Some(row) = rows.get_mut(&gate.destination) {
             row.gate = Some(gate);
         }
@@ -145,20 +145,21 @@ impl Row {
         })
     }
 
-    /// Until when the platform asked to wait, if that is still to come.
+    /// Returns the end of the wait that the platform asked for; `None` if it is over.
     fn paced_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.gate.as_ref()?.blocked_until;
         until.filter(|until| *until > now)
     }
 
-    /// The rate that holds back what waits, and for how long, if that is more than a moment.
+    /// Returns the rate limit that delays waiting deliveries, and the delay; `None` if it is shorter than
+    /// [`MOMENT`].
     fn wait(&self) -> Option<(RateLimit, Duration)> {
         let (pending, _, _) = self.counts();
         let slowest = slowest(&self.paces, pending);
         slowest.filter(|(_, time)| *time > MOMENT)
     }
 
-    /// What holds it back, the gravest first.
+    /// Describes what holds the destination back, most severe first.
     fn gate_text(&self, now: Timestamp) -> String {
         let gate = self.gate.as_ref();
         let mut said = Vec::new();
@@ -182,7 +183,7 @@ impl Row {
         }
         if let Some((pace, time)) = self.wait() {
             said.push(format!(
-                "about {} s for what waits, at {pace}",
+                "about {} s for waiting deliveries, at {pace}",
                 time.as_secs()
             ));
         }
@@ -292,7 +293,7 @@ mod tests {
         };
         assert_eq!(
             row.gate_text(NOW),
-            "open; about 180 s for what waits, at 95/min"
+            "open; about 180 s for waiting deliveries, at 95/min"
         );
         let json = row.to_json(&"bot".into(), NOW);
         assert_eq!(json["wait_s"], 180);

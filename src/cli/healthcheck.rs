@@ -1,4 +1,4 @@
-//! `healthcheck`: asks the running relay, as containers and monitors do.
+//! Implements `healthcheck`: queries the running relay, for containers and monitoring.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,32 +9,32 @@ use crate::net::{Body, HttpClient, Method, Request};
 
 const EXAMPLES: &str = "\
 Examples:
-  feedback-relay healthcheck             can it take events?
+  feedback-relay healthcheck             can it store events?
   feedback-relay healthcheck --alive     does the process answer?
 
-Of the configuration only server.listen is looked at. Exit status: 0 it is well, 1 it is not or does not answer within 3 s.";
+Only server.listen of the configuration is read. Exit status: 0 healthy, 1 not healthy or no answer within 3 s.";
 
-/// How long the answer may take. The relay gives its store two seconds.
+/// How long the answer may take. The relay waits up to two seconds for its store.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How much of the answer is shown: it is one line.
+/// How many characters of the answer are shown. The answer is one line.
 const SHOWN_MAX: usize = 200;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Ask only whether the process answers (/healthz), not whether it can store events (/readyz)
+    /// Check only whether the process answers (/healthz), not whether it can store events (/readyz)
     #[arg(long)]
     alive: bool,
 }
 
-/// Asks, and says what came.
+/// Sends the query and prints the result.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let Some(listen) = context.listen() else {
         let file = context.file();
         let reason = match std::path::Path::new(&file).exists() {
             true => format!(
-                "{file} does not tell where the relay listens: `feedback-relay check` says why"
+                "{file} does not contain a usable `server.listen`; see `feedback-relay check`"
             ),
             false => format!("there is no {file}; --config FILE names another"),
         };
@@ -66,7 +66,8 @@ async fn ask(url: &str) -> Result<String, Failure> {
     Err(fails(&format_args!("{} {said}", answer.status)))
 }
 
-/// The address under which this machine reaches what listens there: a relay on all addresses listens on loopback too.
+/// Returns the address at which this machine reaches the listener. A relay on all addresses also listens on
+/// loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

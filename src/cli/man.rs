@@ -1,4 +1,4 @@
-//! `man`: manual pages, from the same source as `--help`.
+//! Implements `man`: manual pages, generated like `--help`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where to write feedback-relay.1, feedback-relay-check.1 and so on; it must be there
+    /// The existing folder for feedback-relay.1, feedback-relay-check.1 and so on
     folder: Option<PathBuf>,
 }
 
-/// Prints or writes.
+/// Prints or writes the pages.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let Some(folder) = &args.folder else {
         context.out.text(&page()?);
@@ -31,7 +31,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
 
 fn page() -> Result<String, Failure> {
     let mut page = Vec::new();
-    // `help` has no page of its own in the folder either.
+    // `help` has no page in the folder either.
     let man = clap_mangen::Man::new(Cli::command().disable_help_subcommand(true));
     let rendered = man.render(&mut page);
     rendered.map_err(|error| Failure::of("the manual page", error))?;

@@ -1,8 +1,9 @@
-//! The command line: what was typed, parsed by clap, and one file for each command.
+//! Defines the command line, parsed by clap; each command has its own file.
 //!
-//! Every command fetches first and formats then; formatting is pure and tested with records made by
-//! hand. Results go to stdout, and everything else to stderr, through `output::Printer`, which lets no control character
-//! reach a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line or configuration.
+//! Every command first fetches data and then formats it. Formatting is pure and tested with hand-written records.
+//! Results go to stdout and everything else to stderr. Both go through `output::Printer`, so that no control
+//! character reaches a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line
+//! or configuration.
 
 mod backfill;
 mod backup;
@@ -38,19 +39,19 @@ use output::Printer;
 
 const EXAMPLES: &str = "\
 Examples:
-  feedback-relay demo                         see it work, without an account
-  feedback-relay check                        is relay.toml right?
+  feedback-relay demo                         try it, without an account
+  feedback-relay check                        check relay.toml
   feedback-relay                              run the relay
-  feedback-relay try event.json               what would happen to this event?
-  feedback-relay deliveries list --state dead what did not get through?
+  feedback-relay try event.json               show what would happen to an event
+  feedback-relay deliveries list --state dead list messages that could not be delivered
 
-Exit status: 0 done, 1 it failed or a check found something, 2 the command line or the configuration is wrong.";
+Exit status: 0 success, 1 failure or findings of a check, 2 wrong command line or configuration.";
 
-/// Receives the feedback people leave in Feishu/Lark apps and tells those who should hear of it
+/// Receives feedback from Feishu and Lark apps and delivers it to chats and programs
 #[derive(Debug, Parser)]
 #[command(name = "feedback-relay", version, after_help = EXAMPLES)]
 struct Cli {
-    /// The configuration
+    /// The configuration file
     #[arg(
         long,
         global = true,
@@ -65,40 +66,40 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the relay; also what no command means
+    /// Run the relay (the default command)
     #[command(after_help = serve::EXAMPLES)]
     Serve,
-    /// See it all work on this machine, with stand-ins for Feishu and Slack and no account
+    /// Try the relay on this machine, with stand-ins for Feishu and Slack; needs no account
     Demo(demo::Args),
-    /// Check the configuration, its templates and rules, and name everything that is wrong
+    /// Check the configuration, its templates and rules, and report every mistake
     Check(check::Args),
     /// Show what would happen to an event: each rule, and the payload for each destination
     Try(try_event::Args),
-    /// Look at the store of events, replay or erase
+    /// List, show, replay or erase events
     #[command(subcommand)]
     Events(events::Command),
-    /// Look at deliveries, retry or discard them
+    /// List, retry or discard deliveries
     #[command(subcommand)]
     Deliveries(deliveries::Command),
-    /// See which destinations are paced, broken or stopped, and resume them
+    /// Show which destinations are paced, broken or stopped, or resume one
     #[command(subcommand)]
     Destinations(destinations::Command),
-    /// Ask Feishu for the list of feedback and take in what never arrived
+    /// Fetch feedback from Feishu that was never pushed
     Backfill(backfill::Args),
-    /// Copy store and images consistently while the relay runs
+    /// Make a consistent copy of store and images while the relay runs
     Backup(backup::Args),
-    /// Ask the running relay whether it is well
+    /// Check whether the running relay is healthy
     Healthcheck(healthcheck::Args),
     /// Print the JSON Schema of the configuration, for editors
     #[command(after_help = schema::EXAMPLES)]
     Schema,
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions(completions::Args),
-    /// Print the manual page, or write the pages of all commands into a folder
+    /// Print the manual page, or write the pages of all commands to a folder
     Man(man::Args),
 }
 
-/// Runs the command that `args` (with the program's name first) ask for, under these environment variables.
+/// Runs the command in `args` (which start with the program's name) with these environment variables.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     environment: BTreeMap<String, String>,
@@ -128,7 +129,7 @@ pub fn run(
     ExitCode::from(context.end(result))
 }
 
-/// Shows what clap has to say: help on stdout, complaints on stderr.
+/// Prints clap's message: help to stdout, errors to stderr.
 fn usage(error: &clap::Error, out: &mut Printer) -> u8 {
     let text = error.render().to_string();
     if error.use_stderr() {

@@ -1,4 +1,4 @@
-//! The one place that prints. Whatever it is given, no control character reaches a terminal.
+//! Prints all output. No control character in it reaches a terminal.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use super::text;
 
-/// Prints results to stdout and remarks to stderr. A reader that has gone away is no error; a disk
-/// that is full is one, told by [`finish`](Self::finish).
+/// Prints results to stdout and messages to stderr. A closed pipe is ignored; any other write error, such as a
+/// full disk, is reported by [`finish`](Self::finish).
 pub(super) struct Printer {
     results: Box<dyn Write + Send>,
     remarks: Box<dyn Write + Send>,
-    /// Whether remarks can be written over: they go to a terminal.
+    /// Whether messages go to a terminal, so that progress can be overwritten.
     animated: bool,
-    /// Nobody reads results any more, or they cannot be written.
+    /// Whether results are no longer written, because the reader has gone or writing failed.
     closed: bool,
     failed: bool,
 }
 
 impl Printer {
-    /// Prints to stdout and stderr.
+    /// Returns a printer to stdout and stderr.
     pub(super) fn standard() -> Self {
         let animated = std::io::stderr().is_terminal();
         Self {
@@ -28,7 +28,7 @@ impl Printer {
         }
     }
 
-    /// Prints results and remarks to these.
+    /// Returns a printer to these writers.
     pub(super) fn new(results: Box<dyn Write + Send>, remarks: Box<dyn Write + Send>) -> Self {
         Self {
             results,
@@ -39,49 +39,49 @@ impl Printer {
         }
     }
 
-    /// Prints one line; line ends in it are shown as `\n`.
+    /// Prints one line of results; line ends in it are shown as `
+    /// `.
     pub(super) fn line(&mut self, line: &str) {
         self.write(&format!("{}\n", text::escape(line)));
     }
 
-    /// Prints several lines.
+    /// Prints several lines of results.
     pub(super) fn text(&mut self, lines: &str) {
         let end = if lines.ends_with('\n') { "" } else { "\n" };
         self.write(&format!("{}{end}", text::escape_lines(lines)));
     }
 
-    /// Prints a JSON value over several lines: the answer of a command about one thing.
+    /// Prints a JSON value over several lines, for a command about one thing.
     pub(super) fn json(&mut self, value: &Value) {
         self.write(&format!("{}\n", text::escape_json(&format!("{value:#}"))));
     }
 
-    /// Prints a JSON value on a line of its own: one of many.
+    /// Prints a JSON value on one line, for a command that prints many.
     pub(super) fn json_line(&mut self, value: &Value) {
         self.write(&format!("{}\n", text::escape_json(&value.to_string())));
     }
 
-    /// Says something that is not part of the result, on one line.
+    /// Prints a message on one line.
     pub(super) fn note(&mut self, line: &str) {
         self.notes(&text::escape(line));
     }
 
-    /// The same over several lines.
+    /// Prints a message of several lines.
     pub(super) fn notes(&mut self, lines: &str) {
         let end = if lines.ends_with('\n') { "" } else { "\n" };
         let lines = text::escape_lines(lines);
-        write!(self.remarks, "{lines}{end}").ok(); // with stderr gone there is nobody left to tell
+        write!(self.remarks, "{lines}{end}").ok(); // ignored, because nobody can be informed without stderr
     }
 
-    /// Shows how far a long piece of work is, in the place of what was shown so before; only on a
-    /// terminal. An empty line takes it away.
+    /// Shows progress, and overwrites the progress shown before; only on a terminal. An empty line removes it.
     pub(super) fn progress(&mut self, line: &str) {
         if !self.animated {
             return;
         }
-        // To the line's beginning, and whatever stood there erased: the only controls that are written.
+        // Moves to the start of the line and erases it. No other control characters are ever written.
         let line = text::escape(line);
-        write!(self.remarks, "\r\u{1b}[K{line}").ok(); // with stderr gone there is nobody to show it to
-        self.remarks.flush().ok(); // likewise
+        write!(self.remarks, "\r\u{1b}[K{line}").ok(); // ignored, because nobody sees it without stderr
+        self.remarks.flush().ok(); // as above
     }
 
     fn write(&mut self, text: &str) {
@@ -95,11 +95,11 @@ impl Printer {
         self.closed = true;
         if error.kind() != ErrorKind::BrokenPipe {
             self.failed = true;
-            self.note(&format!("error: cannot write the result: {error}"));
+            self.note(&format!("error: failed to write the result: {error}"));
         }
     }
 
-    /// The status of the process: `status`, unless results could not be written.
+    /// Returns the exit status: `status`, unless writing results failed.
     pub(super) fn finish(&self, status: u8) -> u8 {
         if self.failed { status.max(1) } else { status }
     }
@@ -111,7 +111,7 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
-    /// Collects what is printed, or fails as told.
+    /// Collects what is printed, or fails with a given error.
     #[derive(Clone, Default)]
     struct Sink {
         text: Arc<Mutex<Vec<u8>>>,

@@ -1,4 +1,4 @@
-//! Events read again, from a file or from what the store kept: the one door to the protocol.
+//! Parses events again, from a file or from the store. All commands use these functions.
 
 use crate::app;
 use crate::config::Config;
@@ -8,22 +8,22 @@ use crate::intake;
 use crate::model::{Event, StoredEvent};
 use crate::store::Store;
 
-/// Reads an envelope, or its bare `event` object, as if `via` had received it.
+/// Parses an envelope, or its bare `event` object, as if the app `via` had received it.
 pub(super) fn read(text: &str, via: &App) -> Result<Event, String> {
     feishu::read_sample(text, &via.name, &via.feedback_timezone).map_err(|error| error.to_string())
 }
 
-/// The id of the app that an envelope says it was pushed to.
+/// Returns the id of the app that an envelope was pushed to.
 pub(super) fn app_id(text: &str) -> Option<String> {
     feishu::sample_app_id(text)
 }
 
-/// A kept body as it may be shown.
+/// Returns a stored body with secrets masked.
 pub(super) fn shown(body: &str) -> serde_json::Value {
     feishu::shown_body(body)
 }
 
-/// Reads what the store kept of an event, and of the reports it is about, as intake did.
+/// Parses a stored event and its reports, as intake did.
 pub(super) async fn read_with_reports(
     stored: &StoredEvent,
     config: &Config,
@@ -36,12 +36,12 @@ pub(super) async fn read_with_reports(
     Ok(event)
 }
 
-/// Reads what the store kept of an event.
+/// Parses a stored event.
 pub(super) fn read_stored(stored: &StoredEvent, config: &Config) -> Result<Event, String> {
     let body = stored
         .body
         .as_ref()
-        .ok_or("its body is not kept (any more)")?;
+        .ok_or("its body is not stored (any more)")?;
     deliver::read_event(stored, body, &app::names(config))
-        .ok_or_else(|| "what is kept of it cannot be read".into())
+        .ok_or_else(|| "its stored body could not be parsed".into())
 }

@@ -1,4 +1,4 @@
-//! `docs/commands.md`: every command and option as clap knows them, held fresh by a test.
+//! Generates `docs/commands.md`: every command and option of clap. A test compares the page.
 
 use clap::builder::PossibleValue;
 use clap::{Arg, Command, CommandFactory};
@@ -9,13 +9,13 @@ const HEAD: &str = "\
 # Commands
 
 `feedback-relay [--config relay.toml] COMMAND`. Results go to stdout, logs to stderr, `--json` where a program might read the
-answer. Exit status: 0 done, 1 it failed or a check found something, 2 the command line or the configuration is wrong.
-Commands that look at or change the store work beside a running relay, which sees what they did within a second.
+answer. Exit status: 0 success, 1 failure or findings of a check, 2 wrong command line or configuration.
+Commands that read or change the store work beside a running relay, which notices changes within a second.
 
-This page is made from the program itself; `feedback-relay man` has the same as manual pages.
+This page is generated from the program; `feedback-relay man` prints the same as manual pages.
 ";
 
-/// The whole page.
+/// Returns the whole page.
 fn page() -> String {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
@@ -32,7 +32,7 @@ fn describe(command: &Command, page: &mut String) {
         "{}.\n",
         about.map(ToString::to_string).unwrap_or_default()
     ));
-    // `--config` stands under the program's own name, `--help` everywhere.
+    // `--config` is listed for the program itself, and `--help` is left out everywhere.
     let ours = |arg: &&Arg| arg.get_id() != "help" && (!arg.is_global_set() || !name.contains(' '));
     let rows: Vec<String> = command.get_arguments().filter(ours).map(row).collect();
     if !rows.is_empty() {

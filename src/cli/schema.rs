@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schema of the configuration, for editors.
+//! Implements `schema`: the JSON Schema of the configuration, for editors.
 
 use super::context::{Context, Exit, Failure};
 use crate::config;
@@ -7,10 +7,10 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   feedback-relay schema > relay.schema.json
 
-Editors that know TOML schemas (Even Better TOML, taplo) read the first line of relay.toml:
+Editors with TOML schemas (Even Better TOML, taplo) read the first line of relay.toml:
   #:schema ./relay.schema.json";
 
-/// Prints it.
+/// Prints the schema.
 pub(super) fn run(context: &mut Context) -> Result<Exit, Failure> {
     context.out.json(&config::schema());
     Ok(Exit::Done)

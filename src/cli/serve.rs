@@ -1,4 +1,4 @@
-//! `serve`: runs the relay.
+//! Implements `serve`: runs the relay.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ Examples:
   feedback-relay serve
   feedback-relay --config /etc/relay.toml serve
 
-SIGHUP reloads the configuration; SIGTERM stops after what is in hand, a second one at once. Under systemd
-(Type=notify) it says when it is ready, reloads and stops, and heeds WatchdogSec=.";
+SIGHUP reloads the configuration. SIGTERM stops after finishing the current work, a second SIGTERM at once. Under
+systemd (Type=notify) the relay reports when it is ready, reloads and stops, and supports WatchdogSec=.";
 
-/// Hands over to the relay, unless its configuration is wrong. Warnings do not hold it back.
+/// Starts the relay, unless its configuration has errors. Warnings do not prevent the start.
 pub(super) fn run(context: Context) -> ExitCode {
-    // First of all: a signal that comes while files are read must not kill the relay, nor wait.
+    // This comes first, so that a signal during startup neither kills the relay nor is delayed.
     let mut process = match Process::begin() {
         Ok(process) => process,
         Err(error) => return ExitCode::from(context.end(Err(Failure::Failed(error.to_string())))),
@@ -45,7 +45,7 @@ pub(super) fn run(context: Context) -> ExitCode {
     process.serve(config, &warnings, surroundings)
 }
 
-/// What stdout says of a relay that listens.
+/// Returns the stdout lines of a relay that listens.
 fn lines(address: SocketAddr, entrances: &[(AppName, EventSource)]) -> Vec<String> {
     let mut lines = vec![format!("listening on http://{address}")];
     lines.extend(entrances.iter().map(|(app, entrance)| match entrance {
@@ -58,7 +58,7 @@ fn lines(address: SocketAddr, entrances: &[(AppName, EventSource)]) -> Vec<Strin
     lines
 }
 
-/// Prints on a thread of its own, which nobody waits for: whoever reads stdout may have stopped reading.
+/// Prints on a separate thread without waiting for it, because the reader of stdout may have stopped reading.
 fn announce(mut out: Printer, lines: Vec<String>) {
     let printing = std::thread::Builder::new().name("announce".into());
     let print = move || lines.iter().for_each(|line| out.line(line));

@@ -1,4 +1,4 @@
-//! The command line as a whole, and records for the tests of its parts.
+//! Tests of the whole command line, and records for the tests of its parts.
 
 use std::collections::BTreeMap;
 
@@ -149,7 +149,7 @@ fn no_command_means_serve_and_the_configuration_is_relay_toml() {
 }
 
 #[test]
-fn failures_have_the_statuses_that_the_design_gives_them() {
+fn failures_have_documented_exit_statuses() {
     assert_eq!(Exit::done_if(true).status(), 0);
     assert_eq!(Exit::done_if(false).status(), 1);
     assert_eq!(Failure::Failed(String::new()).status(), 1);
@@ -157,7 +157,7 @@ fn failures_have_the_statuses_that_the_design_gives_them() {
     assert_eq!(Failure::Configuration(String::new()).status(), 2);
 }
 
-/// The help of every command, which is reviewed like code.
+/// The help of every command, reviewed like code.
 #[test]
 fn help() {
     let mut text = String::new();

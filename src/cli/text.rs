@@ -1,10 +1,10 @@
-//! Text for terminals: escaped, aligned.
+//! Escapes and aligns text for terminals.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a terminal might act on the character instead of showing it, or show the text around it
-/// in another order: C0, DEL, C1, line and paragraph separators, and marks of direction.
+/// Returns whether a terminal might interpret the character, or reorder the text around it. These are C0, DEL,
+/// C1, line and paragraph separators, and direction marks.
 pub(super) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
@@ -12,19 +12,19 @@ pub(super) fn is_unsafe(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
-/// The text on one line: what is unsafe is written as Rust writes it.
+/// Returns the text on one line, with unsafe characters escaped as in Rust.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     escape_where(text, is_unsafe, |c, out| out.extend(c.escape_default()))
 }
 
-/// The same, but lines and tabs stay.
+/// Escapes text like [`escape`], but keeps line ends and tabs.
 pub(super) fn escape_lines(text: &str) -> Cow<'_, str> {
     let wanted = |c| is_unsafe(c) && !matches!(c, '\n' | '\t');
     escape_where(text, wanted, |c, out| out.extend(c.escape_default()))
 }
 
-/// JSON text that is the same value: what is unsafe can only stand inside its strings (but for the
-/// line ends between), and becomes `\u….`.
+/// Escapes JSON text without changing its value. Unsafe characters become `\u….`; except for line ends, they can
+/// only be inside strings.
 pub(super) fn escape_json(json: &str) -> Cow<'_, str> {
     let wanted = |c| is_unsafe(c) && c != '\n';
     escape_where(json, wanted, |c, out| {
@@ -51,12 +51,12 @@ fn escape_where(
     Cow::Owned(out)
 }
 
-/// How many columns a terminal gives the text: two for what is wide in East Asia, one for the rest.
+/// Returns the width of the text in a terminal: two columns for East Asian wide characters, one for others.
 fn width(text: &str) -> usize {
     text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
 }
 
-/// The beginning of the text on one line, at most so many columns wide; an ellipsis says that more follows.
+/// Returns the beginning of the text on one line, at most `columns` wide. An ellipsis marks a cut.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let escaped = escape(&words);
@@ -76,33 +76,33 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
-/// The blocks of Unicode's East Asian Width that are wide, roughly.
+/// Returns whether a character is wide, approximated by blocks of Unicode's East Asian Width.
 fn is_wide(c: char) -> bool {
     matches!(u32::from(c),
         0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
         | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd)
 }
 
-/// Rows under a head, columns aligned.
+/// A table with aligned columns.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these heads.
+    /// Returns an empty table with these column titles.
     pub(super) fn new<const N: usize>(head: [&str; N]) -> Self {
         Self {
             rows: vec![head.map(str::to_owned).to_vec()],
         }
     }
 
-    /// Adds a row; each cell stays on its line.
+    /// Adds a row; each cell stays on one line.
     pub(super) fn push<const N: usize>(&mut self, cells: [String; N]) {
         let cells = cells.into_iter().map(|cell| escape(&cell).into_owned());
         self.rows.push(cells.collect());
     }
 
-    /// The lines. Nothing follows the last cell of a row.
+    /// Returns the lines of the table, without trailing blanks.
     pub(super) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widest = |column| {
@@ -144,7 +144,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn whatever_was_typed_prints_safely_and_json_stays_the_same_value(typed in any::<String>()) {
+        fn any_text_is_escaped_and_json_keeps_its_value(typed in any::<String>()) {
             prop_assert!(!escape(&typed).contains(is_unsafe));
             let json = serde_json::json!({ &typed: &typed });
             let printed = escape_json(&json.to_string()).into_owned();

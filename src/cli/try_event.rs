@@ -1,4 +1,4 @@
-//! `try`: what would happen to an event.
+//! Implements `try`: shows what would happen to an event.
 
 mod show;
 
@@ -23,24 +23,24 @@ Examples:
   feedback-relay try event.json --to oncall-chat --send
   feedback-relay events show 5e3702a84e847582be8db7fb73283c02 --body --json | jq .body | feedback-relay try -
 
-EVENT.json holds a decrypted event as Feishu pushes it, or its `event` object alone.";
+EVENT.json contains a decrypted event as Feishu pushes it, or its `event` object alone.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The event; `-` reads it from stdin
+    /// The event file; `-` reads stdin
     #[arg(value_name = "EVENT.json")]
     event: PathBuf,
-    /// For a change of status: the report it is of; else the store is asked for it
+    /// For a change of status: the file of its report [default: looked up in the store]
     #[arg(long, value_name = "FILE")]
     feedback: Option<PathBuf>,
-    /// Really send it, marked as a test, once and without images; mentions are shown and call nobody
+    /// Also send the messages once, marked as a test and without images; mentions notify nobody
     #[arg(long)]
     send: bool,
-    /// Only the message to this destination
+    /// Show only the message to this destination
     #[arg(long, value_name = "NAME")]
     to: Option<DestinationName>,
-    /// The app of `[apps]` that receives it; needed where the event does not say
+    /// The app of `[apps]` that receives the event; needed if the event does not name it
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
     /// Print JSON
@@ -48,7 +48,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Plans and renders the event; with `--send`, sends what was rendered.
+/// Plans and renders the event; with `--send`, sends the messages.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config()?;
     if let Some(name) = &args.to {
@@ -60,7 +60,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(&args.event))))
     };
     if let Some(any) = config.apps.values().next() {
-        // What is no event at all is not asked who received it.
+        // A file that is no event at all is reported before a missing `--app`.
         read(any)?;
     }
     let mut event = read(receiver(&config, args.app.as_ref(), &text)?)?;
@@ -80,7 +80,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         Trigger::Event
     };
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
-    // As in `[[tests]]`: an old sample is no late report.
+    // As in `[[tests]]`, the event's own time is used, so that an old sample is not a late report.
     let at = event.happened_at().unwrap_or(now);
     let mut previews = preview(parts, &event, trigger, &ids, at);
     if let Some(name) = &args.to {
@@ -108,24 +108,24 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     Ok(verdict(sent.as_deref(), args.to.is_some()))
 }
 
-/// Puts the report of a file into a change of status.
+/// Adds the report from a file to a change of status.
 fn add_report(file: &Path, event: &mut Event, config: &Config, args: &Args) -> Result<(), Failure> {
     let wrong = |what: &str| Failure::Usage(format!("--feedback: {what}"));
     let Content::Updated(change) = &mut event.content else {
-        return Err(wrong("only a change of status is of a report"));
+        return Err(wrong("--feedback needs a change of status"));
     };
     let text = unquoted(read_file(file, config.server.max_body)?);
     let app = receiver(config, args.app.as_ref(), &text)?;
     let report = reading::read(&text, app)
         .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(file))))?;
     let Content::Created(report) = report.content else {
-        return Err(wrong("the file holds no report"));
+        return Err(wrong("the file contains no report"));
     };
     change.reports.push(*report);
     Ok(())
 }
 
-/// Puts into a change of status the reports that the store knows it is of. Without a store nothing is known.
+/// Adds the reports that the store knows to a change of status. Without a store, nothing is added.
 fn ask_store(context: &Context, config: &Config, event: &mut Event) -> Result<(), Failure> {
     let is_change = matches!(event.content, Content::Updated(_));
     if !is_change {
@@ -141,7 +141,7 @@ fn ask_store(context: &Context, config: &Config, event: &mut Event) -> Result<()
     }
 }
 
-/// Whether all was delivered that was to be sent: at least one message, where a destination was named.
+/// Returns `Done` if every message was delivered. If a destination was named, there must be at least one.
 fn verdict(sent: Option<&[Sent]>, named: bool) -> Exit {
     let Some(sent) = sent else {
         return Exit::Done;
@@ -153,7 +153,7 @@ fn delivered(sent: &Sent) -> bool {
     sent.outcome == Outcome::Delivered
 }
 
-/// What people call the file.
+/// Returns the display name of the file.
 fn called(path: &Path) -> String {
     match path == Path::new("-") {
         true => "stdin".to_owned(),
@@ -161,7 +161,7 @@ fn called(path: &Path) -> String {
     }
 }
 
-/// Reads the file or stdin, at most what the intake takes.
+/// Reads the file or stdin, at most as much as intake accepts.
 fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
     let doing = || format!("cannot read {}", called(path));
     let source: Box<dyn Read> = if path == Path::new("-") {
@@ -172,8 +172,8 @@ fn read_file(path: &Path, bytes_max: usize) -> Result<String, Failure> {
     read_bounded(source, bytes_max).map_err(|error| Failure::of(doing(), error))
 }
 
-/// The event in a JSON string, as `events show --body --json` gives one that is no strict JSON; else the
-/// text itself.
+/// Returns the event inside a JSON string, the form in which `events show --body --json` prints an event that is
+/// not strict JSON. Otherwise returns the text itself.
 fn unquoted(text: String) -> String {
     serde_json::from_str(&text).unwrap_or(text)
 }
@@ -191,8 +191,8 @@ fn read_bounded(source: impl Read, bytes_max: usize) -> std::io::Result<String> 
     Ok(text)
 }
 
-/// The app that receives the event: the one that was named, else the one the envelope names, else
-/// the only one.
+/// Returns the app that receives the event: the named one, otherwise the one in the envelope, otherwise the only
+/// one.
 fn receiver<'a>(
     config: &'a Config,
     named: Option<&AppName>,
@@ -217,7 +217,7 @@ fn receiver<'a>(
     match (by_id, apps.next(), apps.next()) {
         (Some(app), _, _) | (None, Some(app), None) => Ok(app),
         (None, _, _) => Err(Failure::Usage(format!(
-            "the event does not say which app receives it; say it with --app, one of: {}",
+            "the event does not name the app that receives it; use --app with one of: {}",
             all()
         ))),
     }
@@ -247,7 +247,7 @@ async fn send(destination: &dyn Destination, preview: &Preview, now: Timestamp) 
         place: Place::New,
         key: preview.id,
         now,
-        // A test rings nobody.
+        // A test sends no urgent notifications.
         rings: &[],
         link: &show::link,
     };
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn sending_nothing_is_a_failure_only_where_a_destination_was_named() {
+    fn sending_nothing_fails_only_with_a_named_destination() {
         assert_eq!(verdict(None, true), Exit::Done);
         assert_eq!(verdict(Some(&[]), false), Exit::Done);
         assert_eq!(verdict(Some(&[]), true), Exit::Found);

@@ -1,4 +1,4 @@
-//! Values as they are typed.
+//! Parses values of the command line.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::toml_reader::duration;
 /// A point in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Since {
-    /// So long ago.
+    /// This long ago.
     Ago(Duration),
-    /// Then.
+    /// At this time.
     At(Timestamp),
 }
 
 impl Since {
-    /// When that is.
+    /// Returns the point in time.
     pub(super) fn from(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(span) => now - span,
@@ -26,20 +26,20 @@ impl Since {
     }
 }
 
-/// Reads `3d`, or a time with its zone.
+/// Parses `3d`, or a time with its zone.
 pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some(span) = span(text) {
         return Ok(Since::Ago(span));
     }
     let time: jiff::Timestamp = text.parse().map_err(|_not_a_time| {
         String::from(
-            "give a span such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
+            "use a duration such as 90s, 5m, 12h, 3d, or a time such as 2026-03-01T02:10:00+08:00",
         )
     })?;
     Ok(Since::At(Timestamp::from_millis(time.as_millisecond())))
 }
 
-/// A duration of the configuration, or weeks.
+/// Parses a duration of the configuration, or a number of weeks.
 fn span(text: &str) -> Option<Duration> {
     let weeks = text.trim().strip_suffix('w');
     match weeks {
@@ -48,13 +48,13 @@ fn span(text: &str) -> Option<Duration> {
     }
 }
 
-/// Reads the state of an event.
+/// Parses the state of an event.
 pub(super) fn event_state() -> impl TypedValueParser<Value = EventState> {
     PossibleValuesParser::new(EventState::ALL.iter().map(|state| state.key()))
         .map(|key| EventState::from_key(&key).expect("only keys of states are let through"))
 }
 
-/// Reads the state of a delivery.
+/// Parses the state of a delivery.
 pub(super) fn delivery_state() -> impl TypedValueParser<Value = DeliveryState> {
     PossibleValuesParser::new(DeliveryState::ALL.iter().map(|state| state.key()))
         .map(|key| DeliveryState::from_key(&key).expect("only keys of states are let through"))

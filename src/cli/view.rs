@@ -1,4 +1,4 @@
-//! How the store's records and the rules' findings are shown, as text and as JSON. Pure.
+//! Formats records of the store and results of rules, as text and as JSON. Pure.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,18 @@ use crate::model::{
     Attempt, Condition, Delivery, FeedbackStatus, Finding, Image, MessageSpec, Severity, Timestamp,
 };
 
-/// Absent is `-`.
+/// Returns `-` for an absent text.
 pub(super) fn or_dash(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty())
         .unwrap_or("-")
         .to_owned()
 }
 
-/// What a rule said, in a few words.
+/// Describes the result of a rule in a few words.
 pub(super) fn finding(finding: &Finding) -> String {
     match finding {
         Finding::Matched { last: true } => "matched".into(),
-        Finding::Matched { last: false } => "matched, and goes on".into(),
+        Finding::Matched { last: false } => "matched, continues".into(),
         Finding::Failed(condition) => format!("no: {}", met(condition)),
         Finding::Excepted(condition) => format!("no: excepted, {}", met(condition)),
         Finding::NotReached => "not reached".into(),
@@ -35,7 +35,7 @@ fn met(condition: &Condition) -> String {
     )
 }
 
-/// The name of a status, else its number; empty where there is none.
+/// Returns the name of a status, otherwise its number; empty if there is none.
 pub(super) fn status(status: Option<FeedbackStatus>) -> String {
     let Some(status) = status else {
         return String::new();
@@ -45,7 +45,7 @@ pub(super) fn status(status: Option<FeedbackStatus>) -> String {
         .map_or_else(|| status.0.to_string(), str::to_owned)
 }
 
-/// How a rule wants it told, in a few words.
+/// Describes a message spec in a few words.
 pub(super) fn spec(spec: &MessageSpec) -> String {
     let mut text = format!("rule {:?}, {}", spec.rule.as_str(), spec.severity);
     text.push_str(&format!(", template {}", spec.template));
@@ -55,7 +55,7 @@ pub(super) fn spec(spec: &MessageSpec) -> String {
     text
 }
 
-/// A delivery for programs.
+/// Returns a delivery as JSON.
 pub(super) fn delivery_json(delivery: &Delivery) -> Value {
     json!({
         "id": delivery.id.to_string(),
@@ -76,7 +76,7 @@ pub(super) fn delivery_json(delivery: &Delivery) -> Value {
     })
 }
 
-/// An attempt for programs.
+/// Returns an attempt as JSON.
 pub(super) fn attempt_json(attempt: &Attempt) -> Value {
     json!({
         "number": attempt.number,
@@ -91,7 +91,7 @@ pub(super) fn attempt_json(attempt: &Attempt) -> Value {
     })
 }
 
-/// An attempt in a few words; the excerpt is left to the caller.
+/// Describes an attempt in a few words, without the excerpt.
 pub(super) fn attempt(attempt: &Attempt) -> String {
     let mut text = format!(
         "#{} {} {} {} in {} ms",
@@ -113,7 +113,7 @@ pub(super) fn attempt(attempt: &Attempt) -> String {
     text
 }
 
-/// An image for programs.
+/// Returns an image as JSON.
 pub(super) fn image_json(image: &Image) -> Value {
     let kept = image.kept.as_ref();
     json!({
@@ -128,7 +128,7 @@ pub(super) fn image_json(image: &Image) -> Value {
     })
 }
 
-/// An image in a few words.
+/// Describes an image in a few words.
 pub(super) fn image(image: &Image) -> String {
     let mut text = format!("#{} {}", image.ordinal, image.state);
     if let Some(kept) = &image.kept {
@@ -144,12 +144,12 @@ pub(super) fn image(image: &Image) -> String {
     text
 }
 
-/// A time for programs.
+/// Returns a time as JSON.
 pub(super) fn time_json(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| time.to_string().into())
 }
 
-/// How urgent, shouted where somebody must look now.
+/// Returns a severity; `critical` in capitals.
 pub(super) fn severity(severity: Severity) -> String {
     match severity {
         Severity::Critical => "CRITICAL".into(),
@@ -172,7 +172,7 @@ mod tests {
         };
         for (given, shown) in [
             (Finding::Matched { last: true }, "matched"),
-            (Finding::Matched { last: false }, "matched, and goes on"),
+            (Finding::Matched { last: false }, "matched, continues"),
             (Finding::NotReached, "not reached"),
             (
                 Finding::Failed(condition("Acme")),

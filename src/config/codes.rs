@@ -1,15 +1,16 @@
-//! The kinds of complaint, in one table. `docs/diagnostics.md` explains each; a test holds the two together.
+//! Defines every diagnostic code of the configuration in one table. `docs/diagnostics.md` explains each; a test
+//! compares the two.
 //!
-//! The builders of rules have E100–E199 and W100–W199, those of templates E200 and up, in their own modules.
+//! Rules use E100–E199 and W100–W199, templates E200 and up. Both are defined in their own modules.
 
 use crate::diag::Level;
 
-/// A kind of complaint: unique, and never given a second meaning.
+/// A diagnostic code. Each is unique and its meaning never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Code(pub(super) &'static str);
 
 impl Code {
-    /// Codes that begin with `W` are warnings.
+    /// Returns the level. Codes that begin with `W` are warnings.
     pub(super) fn level(self) -> Level {
         if self.0.starts_with('W') {
             Level::Warning
@@ -31,62 +32,62 @@ macro_rules! codes {
 
 codes! {
     SYNTAX = "E001", "not TOML";
-    UNREADABLE = "E002", "a file cannot be read";
+    UNREADABLE = "E002", "a file could not be read";
     NOT_UTF8 = "E003", "a file is not UTF-8";
-    INCLUDE = "E004", "an `include` pattern cannot be used";
+    INCLUDE = "E004", "an invalid `include` pattern";
     UNKNOWN_KEY = "E005", "an unknown key";
     NOT_BUILT = "E006", "not built yet";
     WRONG_TYPE = "E007", "a value of the wrong type";
-    WRONG_VALUE = "E008", "a value that cannot be read";
-    MISSING_KEY = "E009", "a key that is needed is missing";
+    WRONG_VALUE = "E008", "an invalid value";
+    MISSING_KEY = "E009", "a required key is missing";
     UNSET = "E010", "an environment variable is not set";
     BAD_REFERENCE = "E011", "a malformed `${…}`";
-    SECRET_FILE = "E012", "a secret's file cannot be read";
+    SECRET_FILE = "E012", "a secret's file could not be read";
     EMPTY_SECRET = "E013", "an empty secret";
-    BAD_VARIABLE = "E014", "a `RELAY__…` variable that names no single value";
-    BAD_NAME = "E015", "a name with characters that names cannot have";
+    BAD_VARIABLE = "E014", "a `RELAY__…` variable that does not name a single value";
+    BAD_NAME = "E015", "a name with invalid characters";
     OUT_OF_RANGE = "E016", "a value outside its range";
-    FLAW = "E017", "quotes, white space or invisible characters around or in a value";
-    NO_KEY = "E020", "an app by webhook with neither key nor token";
-    SAME_APP_ID = "E021", "two apps of one `app_id`";
+    FLAW = "E017", "stray quotes, white space or invisible characters in a value";
+    NO_KEY = "E020", "a webhook app without key and token";
+    SAME_APP_ID = "E021", "two apps with the same `app_id`";
     BAD_APP_ID = "E022", "not an app id";
     UNKNOWN_DESTINATION = "E023", "no such destination";
     UNKNOWN_APP = "E024", "no such app";
     NO_APP_SECRET = "E025", "the app has no `app_secret`";
-    FALLBACK_CYCLE = "E026", "fallbacks that lead back to themselves";
+    FALLBACK_CYCLE = "E026", "a cycle of fallbacks";
     NO_TEMPLATES_DIR = "E027", "`templates.dir` is missing";
     NO_TEMPLATE = "E028", "no such template";
     BAD_URL = "E029", "not a usable URL";
     WEBHOOK_SECRET = "E030", "not a signing secret of Standard Webhooks";
-    BAD_HEADER = "E031", "a header that cannot be sent";
-    SAME_ADDRESS = "E032", "two listeners on one address";
-    BAD_STORE = "E033", "not a store's URL";
+    BAD_HEADER = "E031", "an invalid header";
+    SAME_ADDRESS = "E032", "two listeners on the same address";
+    BAD_STORE = "E033", "not a store URL";
     BAD_HOST = "E034", "not a host pattern";
     BAD_MENTION = "E035", "not a person that can be mentioned";
-    NAME_TAKEN = "E036", "one name for two things";
+    NAME_TAKEN = "E036", "a name that is used twice";
     NO_APPS = "E037", "no app";
-    OTHER_KIND = "E038", "a URL of another kind of destination";
-    PLACEHOLDER = "E039", "a sample that was never filled in";
+    OTHER_KIND = "E038", "a URL for another kind of destination";
+    PLACEHOLDER = "E039", "a placeholder that was not replaced";
     BAD_RECEIVER = "E040", "not a chat or a person of Feishu";
-    BAD_CHANNEL = "E041", "not a channel's id";
+    BAD_CHANNEL = "E041", "not a channel id";
     OLD_NAME = "E042", "an old name that is in use";
-    BAD_SUCCESS = "E043", "`success` of a webhook that cannot be judged";
-    TEST_EVENT = "E060", "a test's event cannot be read";
+    BAD_SUCCESS = "E043", "an invalid `success` of a webhook";
+    TEST_EVENT = "E060", "a test's event could not be read";
     TEST_WITH = "E061", "`with` of a test names a field that the event does not have";
     UNKNOWN_RULE = "E062", "no such rule";
     TEST_FAILED = "E063", "a test fails";
     NO_RULES = "W001", "no rules";
     HTTP_TARGET = "W002", "a destination without TLS";
     SECRET_IN_FILE = "W003", "a secret written in the file";
-    NO_PUBLIC_URL = "W004", "pictures cannot be shown without `public_url`";
+    NO_PUBLIC_URL = "W004", "images cannot be shown without `public_url`";
     HTTP_PUBLIC_URL = "W005", "`public_url` without TLS";
     SECRET_LENGTH = "W006", "a signing secret of unusual length";
     NO_FALLBACK = "W007", "`fallback_after` without `fallback`";
     NO_INCLUDE = "W008", "an `include` pattern that matches no file";
-    PRIVATE_HOST = "W009", "a host that only a private network has";
-    TOKEN_KIND = "W011", "not a bot's token";
-    IGNORED_VARIABLE = "W012", "a variable that is not heeded";
+    PRIVATE_HOST = "W009", "a host on a private network";
+    TOKEN_KIND = "W011", "not a bot token";
+    IGNORED_VARIABLE = "W012", "a variable that is ignored";
     UNUSED_LIST = "W013", "a list that no rule uses";
-    WIDER_FALLBACK = "W014", "a fallback that may show more than the first destination";
+    WIDER_FALLBACK = "W014", "a fallback that may show more than its destination";
     PUBLIC_STATUS = "W015", "`/status` and `/metrics` on a public address";
 }

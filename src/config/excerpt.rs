@@ -1,7 +1,7 @@
-//! The line a complaint is about, with what may be secret masked.
+//! Shows the line a diagnostic points at, with possible secrets masked.
 //!
-//! Strings are masked unless their key is known to hold no secret, comments are left out, and of a
-//! file that is not TOML only keys are shown: there is no telling where its strings end.
+//! Strings are masked unless the schema marks their key as not secret, and comments are left out. If the file is
+//! not valid TOML, only keys are shown, because the end of a string is unknown.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,12 +16,12 @@ use crate::diag::Excerpt;
 
 const MASK: &str = "***";
 
-/// Keys that the schema calls no secret and that are not shown all the same: people's ids and addresses, and URLs that can
-/// hold a password.
+/// Keys that are masked although the schema marks them as not secret: ids and addresses of people, and URLs that
+/// may contain a password.
 const KEPT_BACK: &[&str] = &["feishu", "slack", "base_url"];
 
-/// Keys whose strings can be shown. Whether a key holds a secret stands with the key, in the schema: a name that is a
-/// secret's anywhere is none of these, nor is one that we do not know.
+/// Returns the keys whose strings may be shown. The schema decides per key name: a name that is secret anywhere,
+/// or unknown, is masked.
 fn open_keys() -> &'static BTreeSet<String> {
     static OPEN: OnceLock<BTreeSet<String>> = OnceLock::new();
     OPEN.get_or_init(|| {
@@ -50,7 +50,7 @@ fn collect(schema: &Value, open: &mut BTreeSet<String>, secret: &mut BTreeSet<St
     inner(schema).for_each(|inner| collect(inner, open, secret));
 }
 
-/// The schemas of what stands in a value of this schema.
+/// Returns the schemas of the values inside a value of this schema.
 fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
     let lists = ["anyOf", "oneOf", "allOf"].into_iter();
     let lists = lists.filter_map(|key| schema[key].as_array()).flatten();
@@ -62,7 +62,8 @@ fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
         .chain(properties.flat_map(|keys| keys.values()))
 }
 
-/// Whether the value of a key is a secret, or a list or table of such: what `schema::values::secret` makes.
+/// Returns whether a key's value is a secret, or a list or table of secrets: the schema that
+/// `schema::values::secret` returns.
 fn holds_secret(schema: &Value) -> bool {
     let is_file = |schema: &Value| schema["required"] == json!(["file"]);
     let forms = schema["anyOf"].as_array().into_iter().flatten();
@@ -75,7 +76,7 @@ fn holds_secret(schema: &Value) -> bool {
             .any(holds_secret)
 }
 
-/// The excerpt of `text` around `span`; `None` for an empty file or a span that is not in it.
+/// Returns the excerpt of `text` around `span`; `None` for an empty file or a span outside it.
 pub(super) fn excerpt(text: &str, span: &Range<usize>) -> Option<Excerpt> {
     let start = (0..=span.start.min(text.len()))
         .rev()
@@ -102,7 +103,7 @@ pub(super) fn excerpt(text: &str, span: &Range<usize>) -> Option<Excerpt> {
     })
 }
 
-/// What is put in the place of some bytes.
+/// A byte range and its replacement.
 type Edit = (Range<usize>, String);
 
 fn edits(text: &str, line: Range<usize>) -> Vec<Edit> {
@@ -116,12 +117,12 @@ fn edits(text: &str, line: Range<usize>) -> Vec<Edit> {
     }
 }
 
-/// A string of the file, and whether it can be shown.
+/// A string of the file, and whether it may be shown.
 type Found = (Range<usize>, bool);
 
 fn table_strings<'a>(table: &'a DeTable<'_>, within: Option<&'a str>, all: &mut Vec<Found>) {
     for (key, value) in table {
-        // These keys are not ours: what they stand in decides.
+        // The user names these keys, so the enclosing key decides.
         let own = matches!(
             within,
             Some("headers" | "labels" | "lists" | "with" | "app_names")
@@ -148,7 +149,7 @@ fn value_strings<'a>(value: &'a Spanned<DeValue<'_>>, key: Option<&'a str>, all:
     }
 }
 
-/// Whether the string is one `${NAME}` and nothing else.
+/// Returns whether the string is exactly one `${NAME}`.
 fn is_reference(text: &str) -> bool {
     let name = text
         .strip_prefix("${")
@@ -190,7 +191,7 @@ fn comment_in(text: &str, between: Range<usize>) -> Option<usize> {
     text.get(between)?.find('#').map(|at| start + at)
 }
 
-/// Of a line of a broken file: its key, and its value if the key is an open one.
+/// Masks a line of a file that is not valid TOML. Shows its key, and its value if the key is not secret.
 fn edits_of_broken(text: &str, line: Range<usize>) -> Vec<Edit> {
     let shown = text.get(line.clone()).unwrap_or_default();
     if shown.trim_start().starts_with('[') && !shown.contains(['"', '\'', '=']) {
@@ -208,7 +209,7 @@ fn edits_of_broken(text: &str, line: Range<usize>) -> Vec<Edit> {
     vec![(after..line.end, format!(" {MASK}"))]
 }
 
-/// The line with the edits, and where `mark` is in it.
+/// Applies the edits to the line, and returns where `mark` is in the result.
 fn apply(
     line: &str,
     line_start: usize,

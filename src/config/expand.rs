@@ -1,4 +1,4 @@
-//! `${VAR}`, `${VAR:-default}` and `$${` in the strings of a file.
+//! Expands `${VAR}`, `${VAR:-default}` and `$${` in the strings of a file.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,20 +8,20 @@ use toml::de::{DeTable, DeValue};
 use super::spans::{Diagnostics, Location, from_environment};
 use super::{Needs, codes, flaw, stand_in};
 
-/// The variables of the process.
+/// The environment variables of the process.
 pub(super) type Environment = BTreeMap<String, String>;
 
-/// The variables, and what follows from one that is not set.
+/// The variables, and how an unset one is handled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Variables<'a> {
     pub(super) environment: &'a Environment,
     pub(super) needs: Needs,
 }
 
-/// Replaces every reference in the strings below `table`. A key whose value holds a bad one is taken
-/// out, so that nothing follows from it. Returns where the strings that held references start.
+/// Replaces every reference in the strings below `table`. A key with an invalid reference is removed, so that it
+/// causes no further diagnostics. Returns the start of each string that contained a reference.
 ///
-/// What `RELAY__…` set is taken as it is: whoever wrote it had a shell to expand it.
+/// Values from `RELAY__…` are not expanded, because the shell has already done so.
 pub(super) fn expand(
     table: &mut DeTable<'_>,
     at: &Location,
@@ -44,7 +44,7 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// Whether a variable of this key must be set.
+    /// Returns whether a variable of this key must be set.
     fn must_be_set(&self, at: &Location) -> bool {
         let is_place = matches!(at.path.as_str(), "store.url" | "images.store");
         self.variables.needs != Needs::StoreOnly || is_place
@@ -134,7 +134,7 @@ enum Problem {
     Unset(String),
     Unclosed,
     BadName(String),
-    /// The variable, and what its value has that nobody sees.
+    /// The variable, and the invisible defect of its value.
     Flaw(String, String),
 }
 
@@ -145,7 +145,7 @@ impl Problem {
                 codes::UNSET,
                 at,
                 format!("the environment variable {name} is not set"),
-                format!("set it, or write ${{{name}:-…}} with a value for when it is not"),
+                format!("set it, or write ${{{name}:-…}} with a default"),
             ),
             Self::Unclosed => out.add_with_help(
                 codes::BAD_REFERENCE,
@@ -169,8 +169,8 @@ impl Problem {
     }
 }
 
-/// What to do about a value with a flaw.
-pub(super) const FLAW_HELP: &str = "take it out where the value is set; `docker run --env-file` and the like keep quotes as part of the value";
+/// Help for a value with a defect.
+pub(super) const FLAW_HELP: &str = "remove it where the value is set; `docker run --env-file` and similar keep quotes as part of the value";
 
 fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
     let mut new = String::with_capacity(text.len());
@@ -192,7 +192,7 @@ fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
         if !is_variable(name) {
             return Err(Problem::BadName(shown(name)));
         }
-        // As in a shell, `:-` also stands in for a variable that is set and empty.
+        // As in a shell, `:-` also replaces an empty variable.
         let value = environment
             .get(name)
             .map(|value| flaw::without_line_breaks(value))
@@ -214,7 +214,7 @@ fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
     })
 }
 
-/// The name in `$NAME`, `$(NAME)` or `%NAME%`, where that is the whole text.
+/// Returns the name if the whole text is `$NAME`, `$(NAME)` or `%NAME%`.
 fn bare_reference(text: &str) -> Option<&str> {
     let name = match text.strip_prefix('$') {
         Some(rest) => rest
@@ -234,7 +234,7 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What stands where a name should: it may be part of a secret, so no more than its first character.
+/// Returns the first character of an invalid name. The rest is hidden because it may be part of a secret.
 fn shown(name: &str) -> String {
     match name.chars().next() {
         Some(first) => format!("{first}…"),

@@ -1,12 +1,12 @@
-//! What a value picks up on its way from a console, a secret store or an `--env-file`, and what nobody sees:
-//! quotes around it, white space at its ends, invisible characters in it.
+//! Finds invisible defects that values pick up from consoles, secret stores and `--env-file`: surrounding quotes,
+//! surrounding white space, invisible characters.
 
-/// Where a value comes from without its line breaks at the end, as files and Kubernetes Secrets have them.
+/// Removes line breaks at the end of a value, which files and Kubernetes Secrets often have.
 pub(super) fn without_line_breaks(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n'])
 }
 
-/// What is wrong with a secret. It is told without a character of the secret.
+/// Describes the defect of a secret without repeating any character of it.
 pub(super) fn of_secret(text: &str) -> Option<String> {
     of_text(text).or_else(|| {
         let wide = text.chars().find(|c| c.is_whitespace() && !c.is_ascii());
@@ -14,7 +14,8 @@ pub(super) fn of_secret(text: &str) -> Option<String> {
     })
 }
 
-/// What is wrong with any other value that a variable gives. Wide blanks can be part of a text.
+/// Describes the defect of any other value from a variable. Wide blanks are allowed, because a text may contain
+/// them.
 pub(super) fn of_text(text: &str) -> Option<String> {
     if quoted(text) {
         return Some("quotes around it".to_owned());
@@ -31,7 +32,7 @@ pub(super) fn of_text(text: &str) -> Option<String> {
     hidden.map(|c| format!("a {} in it", called(c)))
 }
 
-/// Whether one pair of quotes stands around the whole text.
+/// Returns whether one pair of quotes surrounds the whole text.
 fn quoted(text: &str) -> bool {
     let pairs = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’'), ('`', '`')];
     pairs.iter().any(|(open, close)| {
@@ -40,7 +41,7 @@ fn quoted(text: &str) -> bool {
     })
 }
 
-/// Control characters, and those of Unicode that show nothing and are no white space.
+/// Returns whether `c` is a control character, or an invisible Unicode character that is not white space.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -74,7 +75,7 @@ fn called(c: char) -> String {
         '\u{feff}' => "byte order mark",
         '\u{3000}' => "wide blank",
         c if c.is_control() => "control character",
-        _ => "character that shows nothing",
+        _ => "invisible character",
     };
     if c == ' ' {
         return name.to_owned();
@@ -106,10 +107,7 @@ mod tests {
             ),
             ("a\nb", Some("a line break (U+000A) in it")),
             ("a\u{7}b", Some("a control character (U+0007) in it")),
-            (
-                "a\u{202e}b",
-                Some("a character that shows nothing (U+202E) in it"),
-            ),
+            ("a\u{202e}b", Some("a invisible character (U+202E) in it")),
         ] {
             assert_eq!(of_secret(text).as_deref(), said, "{text:?}");
         }

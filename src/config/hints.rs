@@ -1,5 +1,4 @@
-//! What was probably meant: near names, Feishu's own names, keys in the wrong place, and what is
-//! designed and not built yet.
+//! Suggests what was probably meant: similar names, Feishu's own names, misplaced keys, and planned features.
 
 use toml::de::DeValue;
 
@@ -9,7 +8,7 @@ pub(super) use crate::toml_reader::suggest::nearest;
 
 use super::{codes, misplaced};
 
-/// Feishu's names of fields, and ours.
+/// Feishu's field names, and the relay's.
 const FEISHU_NAMES: &[(&str, &str)] = &[
     ("feedback_type", "type"),
     ("fault_type", "fault"),
@@ -26,10 +25,10 @@ const FEISHU_NAMES: &[(&str, &str)] = &[
     ("encryption_key", "encrypt_key"),
 ];
 
-/// Keys of the design that this version does not have, by the last part of their section.
+/// Planned keys that this version does not have, by the last part of their section.
 const NOT_BUILT: &[(&str, &str)] = &[("", "digests"), ("", "silences"), ("", "console")];
 
-/// Whether `path` is a key that is designed and not built.
+/// Returns whether `path` is a planned key that is not built.
 fn is_not_built(path: &str) -> bool {
     NOT_BUILT
         .iter()
@@ -41,7 +40,7 @@ fn is_not_built(path: &str) -> bool {
         })
 }
 
-/// Complains of a key that is not among the `known`.
+/// Reports a key that is not among the `known` ones.
 pub(super) fn unknown_key(key: &str, known: &[&str], at: &Location, out: &mut Diagnostics) {
     if is_not_built(&at.path) {
         let message = format!("`{key}` is not built yet");
@@ -57,9 +56,11 @@ pub(super) fn unknown_key(key: &str, known: &[&str], at: &Location, out: &mut Di
 fn help(key: &str, known: &[&str]) -> Option<String> {
     let ours = FEISHU_NAMES.iter().find(|(theirs, _)| *theirs == key);
     if let Some((_, ours)) = ours.filter(|(_, ours)| known.contains(ours)) {
-        return Some(format!("did you mean `{ours}`? That is its name here"));
+        return Some(format!(
+            "did you mean `{ours}`? That is the relay's name for it"
+        ));
     }
-    // A slip comes first: most keys are near their own.
+    // A misspelled key is checked first, because most unknown keys are misspelled.
     let near = nearest(key, known.iter().copied()).is_some();
     if let Some(section) = misplaced::section_of(key).filter(|_| !near) {
         return Some(format!("`{key}` is a key of [{section}]"));
@@ -67,7 +68,7 @@ fn help(key: &str, known: &[&str]) -> Option<String> {
     suggest::key(key, known)
 }
 
-/// Complains of a word that is not one of those `expected`.
+/// Reports a word that is not among the `expected` ones.
 pub(super) fn unknown_word(
     given: Option<&DeValue<'_>>,
     expected: &str,
@@ -88,7 +89,8 @@ pub(super) fn unknown_word(
     }
 }
 
-/// Help for a key that is none of the platform's `fields`; our own names for them are known.
+/// Returns help for a key that is none of the platform's `fields`. The relay's own names for these fields are
+/// recognised.
 pub(super) fn feishu_field(key: &str, fields: &[&str]) -> String {
     let ours = FEISHU_NAMES
         .iter()
@@ -99,7 +101,7 @@ pub(super) fn feishu_field(key: &str, fields: &[&str]) -> String {
     }
 }
 
-/// Help for a name that is none of `names`.
+/// Returns help for a name that is none of `names`.
 pub(super) fn which<'a>(given: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(near) = nearest(given, names.clone()) {
         return format!("did you mean \"{near}\"?");

@@ -1,5 +1,5 @@
-//! The files that `include` names: found, read, and taken apart. They hold rules, tests, lists, people and
-//! destinations; everything else stands in the main file, and paths in them count from its folder.
+//! Finds, reads and splits the files that `include` names. They may hold rules, tests, lists, mentions and
+//! destinations. Everything else belongs in the main file. Paths in them are relative to the main file's folder.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,27 +15,26 @@ use super::spans::{Diagnostics, Location, from_environment, join};
 use super::values::Many;
 use super::{Needs, Tests, codes, layers, misplaced, read_text, rules, stand_in};
 
-/// How many files all patterns of `include` may match.
+/// How many files all patterns of `include` together may match.
 const FILES_MAX: usize = 1000;
 
-/// Sections of an included file whose entries have names.
+/// Sections of an included file whose entries are named.
 const NAMED: &[&str] = &["lists", "mentions", "destinations"];
 
-/// What an included file holds beside rules and tests.
+/// The content of an included file, without rules and tests.
 #[derive(Debug)]
 pub(super) struct Part<'i> {
-    /// Which file.
+    /// The file's path.
     pub(super) file: &'i Path,
     /// Its text.
     pub(super) source: &'i str,
     /// Its named sections.
     pub(super) top: Section<'i>,
-    /// Where strings start that held `${…}`.
+    /// Where strings start that contained `${…}`.
     pub(super) expanded: HashSet<usize>,
 }
 
-/// The texts of the files that the patterns name, in the order of names; and how many files each
-/// pattern matches.
+/// Reads the files that match the patterns, ordered by name. Also returns how many files each pattern matches.
 pub(super) fn read(
     patterns: Many<Spanned<String>>,
     folder: &Path,
@@ -54,7 +53,7 @@ pub(super) fn read(
             Ok(some) => {
                 matched.insert(pattern.get_ref().clone(), some.len());
                 for file in some {
-                    // A file that two patterns match is read once.
+                    // A file that matches two patterns is read once.
                     files.entry(file.clone()).or_insert_with(|| {
                         found.push((file, at.clone()));
                         found.len()
@@ -80,7 +79,7 @@ pub(super) fn read(
     (texts.collect(), matched)
 }
 
-/// Takes the files apart: rules and tests go to the others of their kind.
+/// Splits the files. Their rules and tests are appended to those already read.
 pub(super) fn parts<'i>(
     files: &'i [(PathBuf, String)],
     variables: Variables<'_>,
@@ -101,7 +100,7 @@ pub(super) fn parts<'i>(
             if variables.needs != Needs::All {
                 stand_in::for_secrets(&mut top);
             }
-            // Paths of complaints count on from the entries before.
+            // Paths in diagnostics continue the numbering of earlier entries.
             expand_list(&mut top, "rules", rules.count(), variables, out);
             expand_list(&mut top, "tests", written.count(), variables, out);
             rules.take(&mut top, file, out);
@@ -123,7 +122,7 @@ pub(super) fn parts<'i>(
     parts
 }
 
-/// Complains of what only the main file can have, and takes it out.
+/// Reports sections that only the main file may have, and removes them.
 fn refuse_others(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     let known = |key: &str| matches!(key, "rules" | "tests") || NAMED.contains(&key);
     let others: Vec<_> = top
@@ -134,7 +133,7 @@ fn refuse_others(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     for key in others {
         let at = Location::new(key.get_ref().to_string(), key.span());
         let message = format!("an included file cannot have the key `{}`", key.get_ref());
-        let help = "it holds [[rules]], [[tests]], [lists], [mentions] and [destinations]; the rest stands in the main file";
+        let help = "it may contain [[rules]], [[tests]], [lists], [mentions] and [destinations]; everything else belongs in the main file";
         out.add_with_help(codes::UNKNOWN_KEY, &at, message, help);
         top.remove(&key);
     }
@@ -159,8 +158,8 @@ fn expand_list(
     }
 }
 
-/// Complains of names that two files give to entries of one section, and keeps the first. What the
-/// environment sets of an entry that an included file has is laid over it there.
+/// Reports an entry that two files define, and keeps the first. Environment overrides of an included entry are
+/// applied to it.
 pub(super) fn settle_names<'i>(
     main: &mut Section<'i>,
     (file, text): (&Path, &str),
@@ -181,7 +180,7 @@ pub(super) fn settle_names<'i>(
                 let name = key.get_ref();
                 let at = Location::new(join(section, name), key.span());
                 if let Some(first) = first.get(name) {
-                    let message = format!("`{}` stands in {first} too", at.path);
+                    let message = format!("`{}` is also in {first}", at.path);
                     out.add(codes::NAME_TAKEN, &at, message);
                     entries(&mut part.top, section).map(|all| all.remove(name.as_str()));
                     continue;
@@ -200,7 +199,7 @@ pub(super) fn settle_names<'i>(
     }
 }
 
-/// The table of one section.
+/// Returns the table of one section.
 fn entries<'a, 'i>(top: &'a mut Section<'i>, section: &str) -> Option<&'a mut DeTable<'i>> {
     match top.table.get_mut(section).map(Spanned::get_mut) {
         Some(DeValue::Table(table)) => Some(table),
@@ -208,7 +207,7 @@ fn entries<'a, 'i>(top: &'a mut Section<'i>, section: &str) -> Option<&'a mut De
     }
 }
 
-/// The names of its entries.
+/// Returns the entry names of a section.
 fn keys(top: &Section<'_>, section: &str) -> Vec<Spanned<String>> {
     match top.table.get(section).map(Spanned::get_ref) {
         Some(DeValue::Table(table)) => table
@@ -239,7 +238,7 @@ fn line_of(text: &str, at: usize) -> usize {
     before.filter(|&&byte| byte == b'\n').count() + 1
 }
 
-/// The files that a pattern matches, in the order of their names.
+/// Returns the files that match a pattern, ordered by name.
 fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let (above, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     if above.contains(['*', '?', '[', '{']) {
@@ -261,11 +260,11 @@ fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
         &folder
     };
     let entries = std::fs::read_dir(listed)
-        .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+        .map_err(|error| format!("failed to list the folder {}: {error}", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry
-            .map_err(|error| format!("cannot list the folder {}: {error}", folder.display()))?;
+            .map_err(|error| format!("failed to list the folder {}: {error}", folder.display()))?;
         if glob.is_match(Path::new(&entry.file_name())) {
             files.push(folder.join(entry.file_name()));
         }
@@ -279,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_in_name_order_and_reach_no_further_than_their_folder() {
+    fn include_patterns_match_in_name_order_in_one_folder() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules.d")).unwrap();
         for name in ["20-b.toml", "10-a.toml", "note.txt"] {
@@ -294,7 +293,11 @@ mod tests {
         assert_eq!(names("rules.d/*.toml").unwrap(), ["10-a.toml", "20-b.toml"]);
         assert_eq!(names("*.toml").unwrap(), [""; 0]);
         assert!(names("*/a.toml").unwrap_err().contains("last part"));
-        assert!(names("none.d/*.toml").unwrap_err().contains("cannot list"));
+        assert!(
+            names("none.d/*.toml")
+                .unwrap_err()
+                .contains("failed to list")
+        );
         assert!(names("rules.d/[").unwrap_err().contains("not a pattern"));
     }
 }

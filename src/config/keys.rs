@@ -1,4 +1,4 @@
-//! The sections as they are written: keys checked, values read, nothing compared yet.
+//! Defines the raw sections: keys and types are checked here, relations between keys are not.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::model::Severity;
 use crate::render::{Locale, Visibility};
 use crate::telemetry::LogFormat;
 
-/// A key that need not be written, and where it is.
+/// An optional key and its span.
 pub(super) type Field<T> = Option<Spanned<T>>;
 
-/// Defines sections whose keys are all optional, so that each key can be read by itself.
+/// Defines sections whose keys are all optional, so that each key can be read separately.
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
@@ -89,7 +89,7 @@ sections! {
         feedback_timezone: Field<Zone>,
         backfill: Field<Interval>,
     }
-    /// What every `[destinations.NAME]` takes
+    /// The keys of every `[destinations.NAME]`
     RawCommon {
         kind: Field<Kind>,
         rate: Field<Rate>,
@@ -172,7 +172,7 @@ sections! {
     }
 }
 
-/// Defines a value that is one of a few words.
+/// Defines a value that is one of a fixed set of words.
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* })*) => {$(
         $(#[$doc])*
@@ -200,7 +200,7 @@ words! {
     Urgency { Info = "info", Warning = "warning", Critical = "critical", }
     /// An entry of `fields`
     VisibilityKey { Full = "full", Mask = "mask", Drop = "drop", }
-    /// `kind` of a destination. Those that are not built are refused with words of their own.
+    /// `kind` of a destination. Kinds that are not built are refused with their own message.
     Kind {
         FeishuBot = "feishu-bot",
         SlackWebhook = "slack-webhook",

@@ -1,7 +1,7 @@
-//! The file, and over it what `RELAY__SECTION__KEY` variables say.
+//! Merges the file with the `RELAY__SECTION__KEY` variables, which override it.
 //!
-//! The `config` crate merges the two. It forgets lines, so what the environment has changed in the
-//! merged values is laid over the file's own tree, whose values keep their spans.
+//! The `config` crate merges the two but drops spans. So only changed values are copied from its result into the
+//! file's own tree, where values keep their spans.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use super::{codes, flaw, misplaced};
 const PREFIX: &str = "RELAY";
 const SEPARATOR: &str = "__";
 
-/// Parses a file. What can be read of a broken one is not used: it would be complained of twice.
+/// Parses a file. A file with a syntax error yields nothing, because its parts would be reported twice.
 pub(super) fn parse<'i>(text: &'i str, out: &mut Diagnostics) -> Option<DeTable<'i>> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -35,7 +35,7 @@ pub(super) fn parse<'i>(text: &'i str, out: &mut Diagnostics) -> Option<DeTable<
     errors.is_empty().then(|| tree.into_inner())
 }
 
-/// What to do about what the parser met, where its words do not say so.
+/// Returns help for a syntax error that the parser's message does not explain.
 fn syntax_help(text: &str, error: &toml::de::Error) -> Option<String> {
     let message = error.message();
     if message.contains("escape") {
@@ -52,21 +52,21 @@ fn syntax_help(text: &str, error: &toml::de::Error) -> Option<String> {
     let dotted = |line: &str| line.trim_start().starts_with(&format!("{name}."));
     Some(if text.get(..start)?.lines().any(dotted) {
         format!(
-            "`{name}.…` above has made this table already: move those lines below [{name}], without `{name}.`"
+            "`{name}.…` above already defines this table: move those lines below [{name}], without `{name}.`"
         )
     } else {
-        format!("[{name}] stands above already: put these lines below it")
+        format!("[{name}] is already defined above: put these lines below it")
     })
 }
 
-/// Lays what the environment says over the file's `tree`.
+/// Applies the environment's values to the file's `tree`.
 pub(super) fn overlay<'i>(
     tree: &mut DeTable<'i>,
     text: &str,
     environment: &'i Environment,
     out: &mut Diagnostics,
 ) {
-    // The variables, by the lower-case names that `config` knows them by.
+    // The variables, by the lower-case names that `config` uses.
     let variables = ours(environment, out);
     if variables.is_empty() {
         return;
@@ -92,27 +92,27 @@ pub(super) fn overlay<'i>(
             };
             overlay.table(tree, merged, &[], "");
         }
-        // Its words may show a value.
+        // The error text may contain a value.
         Err(_may_show_values) => {
             let at = Location::default();
-            let message = "the RELAY__… variables cannot be laid over this file";
+            let message = "the RELAY__… variables cannot be merged into this file";
             out.add(codes::BAD_VARIABLE, &at, message);
         }
     }
 }
 
-/// Names and values of variables, by the names in lower case.
+/// Names and values of variables, by lower-case name.
 type Variables<'i> = BTreeMap<String, (&'i str, &'i str)>;
 
-/// The variables that are meant for us and name a value.
+/// Returns the variables that are meant for the relay and name a value.
 fn ours<'i>(environment: &'i Environment, out: &mut Diagnostics) -> Variables<'i> {
     let prefix = format!("{PREFIX}{SEPARATOR}");
     let mut ours = Variables::new();
     for (name, value) in environment {
         if let Some(meant) = misplaced::variable(name) {
-            let message = format!("the variable {name} is not heeded");
+            let message = format!("the variable {name} is ignored");
             let at = Location::new("", out.variable_span(name));
-            let help = format!("write {meant}, with two `_` between the parts");
+            let help = format!("did you mean {meant}, with two `_` between the parts?");
             out.add_with_help(codes::IGNORED_VARIABLE, &at, message, help);
             continue;
         }
@@ -183,7 +183,7 @@ impl<'i> Overlay<'_, 'i> {
                 self.table(&mut inner, merged, way, path);
                 insert(tree, key, Spanned::new(span, DeValue::Table(inner)));
             }
-            // A scalar that is changed is a variable's.
+            // A changed scalar comes from a variable.
             (_, _) => {
                 if let Some(&(name, text)) = self.variables.get(&variable(way)) {
                     let span = self.out.variable_span(name);
@@ -216,7 +216,7 @@ impl<'i> Overlay<'_, 'i> {
         }
     }
 
-    /// A span for a table that only the environment has: its first variable's.
+    /// Returns the span for a table that only the environment defines: that of its first variable.
     fn span_below(&mut self, way: &[String]) -> Range<usize> {
         let start = variable(way) + SEPARATOR;
         let mut below = self.variables.iter();
@@ -227,18 +227,18 @@ impl<'i> Overlay<'_, 'i> {
     }
 }
 
-/// The variable for the value that this way leads to, in lower case.
+/// Returns the variable for the value at this path, in lower case.
 fn variable(way: &[String]) -> String {
     format!("{PREFIX}{SEPARATOR}{}", way.join(SEPARATOR)).to_lowercase()
 }
 
-/// Puts a value in; its key gets the value's span, for the file's own key is not what was meant.
+/// Inserts a value. Its key gets the value's span, because diagnostics should point at the variable.
 fn insert<'i>(tree: &mut DeTable<'i>, key: String, value: Spanned<DeValue<'i>>) {
     tree.remove(key.as_str());
     tree.insert(Spanned::new(value.span(), Cow::Owned(key)), value);
 }
 
-/// Whether the environment set this value or one below it.
+/// Returns whether the environment set this value or one below it.
 fn is_changed(value: &Value) -> bool {
     match &value.kind {
         ValueKind::Table(table) => table.values().any(is_changed),
@@ -254,7 +254,7 @@ fn is_changed(value: &Value) -> bool {
     }
 }
 
-/// The file's own spelling of a key: variables cannot hold `-` or tell capital letters.
+/// Returns the file's own spelling of a key. Variables cannot contain `-` or distinguish upper and lower case.
 fn written_key(tree: &DeTable<'_>, name: &str) -> String {
     let folded = |key: &str| key.to_lowercase().replace('-', "_");
     if tree.contains_key(name) {

@@ -1,4 +1,4 @@
-//! `[lists]`: words that several rules share.
+//! Reads `[lists]`: words that several rules share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::rules::Word;
 /// How many words a list may have.
 const WORDS_MAX: usize = 1000;
 
-/// A list, and where it stands.
+/// A list and its place.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) words: Vec<Word>,
@@ -23,7 +23,7 @@ pub(super) struct List {
     file: PathBuf,
 }
 
-/// `[lists]` of one file.
+/// Reads `[lists]` of one file.
 pub(super) fn lists(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, List> {
     let mut lists = BTreeMap::new();
     let section_at = section.at;
@@ -42,7 +42,7 @@ pub(super) fn lists(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<Str
     lists
 }
 
-/// The words of a list, or the one that stands for it.
+/// Reads the words of a list, or a single word.
 fn words(value: Spanned<DeValue<'_>>, at: &Location, out: &mut Diagnostics) -> Vec<Word> {
     let span = value.span();
     let items = match value.into_inner() {
@@ -73,7 +73,7 @@ fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Wor
             Some(literal) if literal.starts_with('@') => Some(Word::Text(literal.to_owned())),
             Some(_) => {
                 let message = "a list cannot hold another list";
-                let help = format!("the text itself is written \"@{text}\"");
+                let help = format!("for the text itself, write \"@{text}\"");
                 out.add_with_help(codes::WRONG_VALUE, at, message, help);
                 None
             }
@@ -93,14 +93,14 @@ fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Wor
     }
 }
 
-/// Warns of lists that no condition names.
+/// Warns of lists that no condition uses.
 pub(super) fn unused(
     lists: &BTreeMap<String, List>,
     used: &BTreeSet<String>,
     out: &mut Diagnostics,
 ) {
     if out.any_errors() {
-        return; // A rule that could not be read may use one.
+        return; // A rule that could not be read may use a list.
     }
     for (name, list) in lists {
         if !used.contains(name) {

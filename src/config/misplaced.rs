@@ -1,4 +1,4 @@
-//! Keys that stand where TOML gives them another meaning than their writer did.
+//! Reports keys that TOML assigns to another table than the author meant.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use super::codes;
 use super::schema::schema;
 use super::spans::{Diagnostics, Location, from_environment};
 
-/// The sections whose keys are theirs alone, whatever table they stand in.
+/// The sections whose keys are recognised in any table.
 const SECTIONS: &[&str] = &[
     "server",
     "network",
@@ -21,7 +21,7 @@ const SECTIONS: &[&str] = &[
     "templates",
 ];
 
-/// Complains of `server.admin_listen = …` below a table, where TOML takes it for a key of that table, and takes it out.
+/// Reports `server.admin_listen = …` below a table header, where TOML assigns it to that table, and removes it.
 pub(super) fn take_out(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     for (key, value) in top.iter_mut() {
         let at = Location::default().key(key.get_ref(), value.span());
@@ -53,7 +53,7 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
         match section_key(key.get_ref(), value.get_ref()) {
             Some(inner) if !from_environment(&key.span()) => {
                 let message = format!(
-                    "`{}.{inner}` stands below a table, so TOML takes it for a key of `{}`",
+                    "`{}.{inner}` is below a table header, so TOML reads it as a key of `{}`",
                     key.get_ref(),
                     at.path
                 );
@@ -72,7 +72,7 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
     }
 }
 
-/// The first key in `value`, if all its keys are those of the section `name`.
+/// Returns the first key of `value`, if all its keys belong to the section `name`.
 fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
     let DeValue::Table(table) = value else {
         return None;
@@ -89,15 +89,15 @@ fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
         .map(|key| (*key).to_owned())
 }
 
-/// The schema, which does not change.
+/// Returns the schema, built once.
 fn known_keys() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(schema)
 }
 
-/// The only section that has a key of this name.
+/// Returns the section that has a key of this name, if it is the only one.
 pub(super) fn section_of(key: &str) -> Option<&'static str> {
-    // An app or a destination has these too.
+    // Apps and destinations have these keys too.
     if ENTRY_KEYS.contains(&key) || matches!(key, "locale" | "timezone") {
         return None;
     }
@@ -113,7 +113,7 @@ pub(super) fn section_of(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The variable that `name` was probably meant to be: `RELAY__SERVER__LISTEN` for `RELAY_SERVER_LISTEN`.
+/// Returns the variable that `name` was probably meant to be: `RELAY__SERVER__LISTEN` for `RELAY_SERVER_LISTEN`.
 pub(super) fn variable(name: &str) -> Option<String> {
     let upper = name.to_ascii_uppercase();
     let start = ["FEEDBACK_RELAY_", "RELAY_"];
@@ -142,7 +142,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
     (meant != name).then_some(meant)
 }
 
-/// Keys of apps and destinations that somebody may want to set by a variable, the longer before those they end in.
+/// Keys of apps and destinations that are often set by variables. A key that ends in another comes before it.
 const ENTRY_KEYS: &[&str] = &[
     "verification_token",
     "signing_secret",
@@ -183,7 +183,7 @@ mod tests {
                 Some("RELAY__DESTINATIONS__OPS__URL"),
             ),
             ("RELAY__SERVER__LISTEN", None),
-            // What Kubernetes sets for a service that is called `relay` or `relay-server`.
+            // Kubernetes sets these for a service called `relay` or `relay-server`.
             ("RELAY_SERVER_PORT", None),
             ("RELAY_SERVER_SERVICE_HOST", None),
             ("RELAY_PORT_8787_TCP", None),

@@ -1,13 +1,11 @@
-//! `relay.toml`: found, layered with the environment, checked; every mistake at once, each at its place.
+//! Loads and checks `relay.toml` with the environment, and reports every mistake at its place.
 //!
 //! ```text
 //! text ──layers::parse──→ spanned tree ──overlay──→ (RELAY__…) ──expand──→ (${VAR})
 //!      ──section──→ raw sections: each key read by itself ──check──→ Config
 //! ```
 //!
-//! - A value knows its place by its span, wherever it is carried; see `spans.rs`.
-//! - A complaint about a key ends that key only. What follows from it is not complained of again.
-//! - No value is repeated in a complaint unless its key can hold no secret; see `excerpt.rs`.
+//! - Every value keeps its span; see `spans.rs`.
 
 mod check;
 mod codes;
@@ -60,34 +58,34 @@ pub use rule_tests::{Expect, Expected, RuleTest};
 pub use rules::WrittenRule;
 pub use schema::schema;
 
-/// The largest file that is read: a thousand times any real one.
+/// The largest file that is read, in bytes: a thousand times the largest expected.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// How much of the hash of a configuration is shown: enough to tell any two apart.
+/// How many digits of a configuration's hash are shown: enough to distinguish any two.
 const HASH_DIGITS: usize = 12;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it came from.
+    /// The file it was read from.
     pub file: PathBuf,
-    /// The first twelve hexadecimal digits of the SHA-256 of the texts it was read from, one after the
-    /// other: the file, those it includes, the operator's own templates.
+    /// The first twelve hexadecimal digits of a SHA-256. It covers the file, the included files and the
+    /// operator's templates, in this order.
     pub hash: String,
     /// `[server]`.
     pub server: Server,
     /// `[log]`.
     pub log: LogSettings,
-    /// `[operator] notify`.
+    /// `[operator] notify`. `None`: the operator gets no notices.
     pub notify: Option<DestinationName>,
     /// `[store]`.
     pub store: store::Settings,
     /// `[images]`.
     pub images: images::Settings,
-    /// Where images are kept.
+    /// The folder of the images.
     pub images_dir: PathBuf,
-    /// All templates, as they were when they were checked; locale and timezone are in each
-    /// destination's audience.
+    /// All templates, as they were when they were checked. Locale and timezone are part of each destination's
+    /// audience.
     pub templates: Arc<Templates>,
     /// Names of apps by their id: `[apps]` and `[app_names]`.
     pub app_names: BTreeMap<String, String>,
@@ -97,15 +95,15 @@ pub struct Config {
     pub lists: BTreeMap<String, Vec<Word>>,
     /// `[apps]`.
     pub apps: BTreeMap<AppName, App>,
-    /// How often the list of each app's feedback is asked for by itself; an app that is absent: never.
+    /// The backfill interval of each app. An app that is absent is never backfilled.
     pub backfill: BTreeMap<AppName, Duration>,
-    /// The ways out of the machine, for everything but a destination with a proxy of its own.
+    /// The proxies of every connection except those of a destination with its own `proxy`.
     pub proxies: Proxies,
     /// `[destinations]`.
     pub destinations: BTreeMap<DestinationName, destination::Settings>,
-    /// `[[rules]]`, with those of `include`.
+    /// `[[rules]]`, including those of `include`.
     pub rules: RuleSet,
-    /// What is written in each rule, for telling what a reload changes.
+    /// The text of each rule, to find what a reload changes.
     pub rules_written: Vec<WrittenRule>,
     /// How many files each pattern of `include` matched.
     pub included: BTreeMap<String, usize>,
@@ -116,50 +114,50 @@ pub struct Config {
 /// The checked `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Where everything is served.
+    /// The address that the relay listens on.
     pub listen: SocketAddr,
-    /// If set, where `/metrics` and `/status` are served instead.
+    /// The separate address of `/metrics` and `/status`. `None`: they are served at `listen`.
     pub admin_listen: Option<SocketAddr>,
-    /// How chats reach images, without a trailing slash.
+    /// The base URL of image links, without a trailing slash.
     pub public_url: Option<String>,
-    /// The largest body, in bytes on the wire.
+    /// The largest request body, in bytes as received.
     pub max_body: usize,
-    /// How many connections at once.
+    /// The maximum number of concurrent connections.
     pub max_connections: usize,
-    /// How long a stop may take.
+    /// The longest time a shutdown may take.
     pub shutdown_grace: Duration,
-    /// Whether a configuration may hold no app, and a reload may take away what is in use.
+    /// Whether a configuration may have no apps, and a reload may remove entries in use.
     pub allow_empty: bool,
 }
 
-/// What loading found: a configuration if there is no error, and all complaints.
+/// The result of loading: a configuration if there are no errors, and all diagnostics.
 #[derive(Debug)]
 pub struct Loaded {
     /// The configuration, if it has no errors.
     pub config: Option<Config>,
-    /// `[[tests]]`, if they were asked for.
+    /// `[[tests]]`; empty unless they were requested.
     pub tests: Vec<RuleTest>,
-    /// Every complaint, in the order of their places.
+    /// Every diagnostic, ordered by place.
     pub diagnostics: Vec<Diagnostic>,
-    /// The text of each file that was read, for showing lines.
+    /// The text of each file that was read, for excerpts.
     pub sources: Vec<(PathBuf, String)>,
 }
 
 impl Loaded {
-    /// Whether a file has tests, be they right or wrong.
+    /// Returns whether a file has tests, including tests with errors.
     pub fn has_tests(&self) -> bool {
         let headed = |line: &str| line.trim_start().starts_with("[[tests]]");
         let mut texts = self.sources.iter().map(|(_, text)| text);
         texts.any(|text| text.lines().any(headed))
     }
 
-    /// All complaints as people read them: `relay.toml:6:17`, the line (with what may be secret
-    /// masked), a caret, and help. Empty if there is none.
+    /// Formats all diagnostics for people: `relay.toml:6:17`, the line (possible secrets masked), a caret, and
+    /// help. Empty if there are none.
     pub fn report(&self) -> String {
         self.report_of(&self.diagnostics)
     }
 
-    /// The same of other complaints about these files.
+    /// Formats other diagnostics about these files for people.
     pub fn report_of(&self, diagnostics: &[Diagnostic]) -> String {
         let mut report = String::new();
         for diagnostic in diagnostics {
@@ -170,13 +168,13 @@ impl Loaded {
         report
     }
 
-    /// All complaints for programs: a list of objects. Lines and columns count from 1, columns in
-    /// characters; what is not known is null.
+    /// Returns all diagnostics as a JSON list of objects. Lines and columns count from 1, columns in characters;
+    /// unknown values are null.
     pub fn to_json(&self) -> Value {
         self.to_json_of(&self.diagnostics)
     }
 
-    /// The same of other complaints about these files.
+    /// Returns other diagnostics about these files as JSON.
     pub fn to_json_of(&self, diagnostics: &[Diagnostic]) -> Value {
         let one = |diagnostic: &Diagnostic| {
             let excerpt = self.excerpt(diagnostic);
@@ -196,7 +194,7 @@ impl Loaded {
         diagnostics.iter().map(one).collect()
     }
 
-    /// The line a complaint is about, with what may be secret masked.
+    /// Returns the line a diagnostic points at, with possible secrets masked.
     pub fn excerpt(&self, diagnostic: &Diagnostic) -> Option<Excerpt> {
         let file = diagnostic.place.file.as_ref()?;
         let span = diagnostic.place.span.as_ref()?;
@@ -205,38 +203,38 @@ impl Loaded {
     }
 }
 
-/// Whether `[[tests]]` and the events they name are read.
+/// Whether `[[tests]]` and their event files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tests {
     Read,
-    /// A relay needs no event of theirs, and does not fail on one.
+    /// Not read, so a missing event file does not stop the relay.
     LeaveOut,
 }
 
-/// What a configuration is read for. Secrets that are not needed are not looked at: their variables need not
-/// be set and their files need not be readable.
+/// What a configuration is read for. Secrets that are not needed are not read: their variables may be unset and
+/// their files unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Running the relay, or saying whether it could run.
+    /// Running the relay, or checking whether it can run.
     All,
     /// Planning messages without sending them.
     NoSecrets,
-    /// Reading or changing the store. Of the variables only those of `store.url` and `images.store` must be set.
+    /// Reading or changing the store. Only the variables of `store.url` and `images.store` must be set.
     StoreOnly,
 }
 
-/// Loads and checks `file` under these environment variables; `[[tests]]` are left out.
+/// Loads and checks `file` with these environment variables, without `[[tests]]`.
 pub fn load(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
     load_for(Needs::All, file, environment)
 }
 
-/// The same for a command that does not need all of it.
+/// Loads and checks `file` for a command that needs only part of it.
 pub fn load_for(needs: Needs, file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
     let variables = Variables { environment, needs };
     load_as(file, variables, Tests::LeaveOut)
 }
 
-/// Loads and checks `file` under these environment variables, its `[[tests]]` too.
+/// Loads and checks `file` with these environment variables, including `[[tests]]`.
 pub fn load_with_tests(file: &Path, environment: &BTreeMap<String, String>) -> Loaded {
     let needs = Needs::All;
     load_as(file, Variables { environment, needs }, Tests::Read)
@@ -270,8 +268,8 @@ fn load_as(file: &Path, variables: Variables<'_>, tests: Tests) -> Loaded {
     }
 }
 
-/// Where a relay with this configuration listens; `None` if that cannot be told. Nothing but `server.listen` is looked
-/// at: who asks whether a relay is well must get an answer while the rest is being edited.
+/// Returns where a relay with this configuration listens; `None` if it is unknown. Reads only `server.listen`, so
+/// that health checks work while the rest of the file is being edited.
 pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<SocketAddr> {
     let mut out = Diagnostics::new(file);
     let text = read_text(file, &Location::default(), &mut out)?;
@@ -283,7 +281,7 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
     };
     if let Some((key, mut value)) = tree.remove_entry("server") {
         if let toml::de::DeValue::Table(server) = value.get_mut() {
-            // The rest of it may hold variables that only the relay has.
+            // The rest may need variables that only the relay has.
             let listen = server.remove_entry("listen");
             *server = listen.into_iter().collect();
         }
@@ -296,7 +294,7 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
     (!out.any_errors()).then_some(server.listen)
 }
 
-/// See [`Config::hash`].
+/// Computes [`Config::hash`].
 fn hash(sources: &[(PathBuf, String)]) -> String {
     let mut hasher = Sha256::new();
     sources.iter().for_each(|(_, text)| hasher.update(text));
@@ -312,7 +310,7 @@ struct Head {
     include: Option<Many<Spanned<String>>>,
 }
 
-/// The configuration's own file.
+/// The main configuration file.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     file: &'a Path,
@@ -368,7 +366,7 @@ fn build(
     Some(check::config(top, parts, rules, written, &context, out))
 }
 
-/// The text of a file, or a complaint at what named it.
+/// Reads a file. A failure is reported at the key that named the file.
 fn read_text(file: &Path, at: &Location, out: &mut Diagnostics) -> Option<String> {
     use std::io::Read;
 
@@ -376,7 +374,7 @@ fn read_text(file: &Path, at: &Location, out: &mut Diagnostics) -> Option<String
     let read = std::fs::File::open(file)
         .and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
-        let message = format!("cannot read {}: {error}", file.display());
+        let message = format!("failed to read {}: {error}", file.display());
         out.add(codes::UNREADABLE, at, message);
         return None;
     }

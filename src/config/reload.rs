@@ -1,4 +1,4 @@
-//! What a reload changes, in a line for the operator.
+//! Compares two configurations and describes what a reload changes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -6,23 +6,23 @@ use std::fmt;
 use super::Config;
 use crate::model::AppName;
 
-/// What a new configuration changes.
+/// The differences of a new configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What is taken up at once, e.g. `destination oncall-chat changed`.
+    /// Changes that take effect immediately, e.g. `destination oncall-chat changed`.
     pub taken: Vec<String>,
-    /// Keys whose new values need a restart; until then the old ones stay, e.g. `server.listen`.
+    /// Keys whose new values take effect after a restart, e.g. `server.listen`.
     pub need_restart: Vec<&'static str>,
 }
 
 impl Changes {
-    /// Whether nothing is different.
+    /// Returns whether there are no differences.
     pub fn is_empty(&self) -> bool {
         self.taken.is_empty() && self.need_restart.is_empty()
     }
 }
 
-/// One line.
+/// Formats the changes as one line.
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -38,8 +38,8 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Why a reload from `old` to `new` is refused: it would take away what is in use, as an emptied file does.
-/// What waits for a destination only the store knows.
+/// Returns why a reload from `old` to `new` is refused: it removes entries in use, as an emptied file does.
+/// Deliveries that wait for a removed destination are not checked here; only the store knows them.
 pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
     if new.server.allow_empty {
         return None;
@@ -50,28 +50,28 @@ pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
         gone.next().map(|(pattern, _)| pattern)
     };
     let lost = if new.apps.is_empty() && !old.apps.is_empty() {
-        "it has no app any more".to_owned()
+        "it has no apps any more".to_owned()
     } else if new.destinations.is_empty() && !old.destinations.is_empty() {
-        "it has no destination any more".to_owned()
+        "it has no destinations any more".to_owned()
     } else if new.rules_written.is_empty() && !old.rules_written.is_empty() {
-        "it has no rule any more".to_owned()
+        "it has no rules any more".to_owned()
     } else if let Some(pattern) = files_gone() {
         format!("no file matches `include = {pattern:?}` any more")
     } else if new.templates_dir.is_some()
         && new.templates.sources().is_empty()
         && !old.templates.sources().is_empty()
     {
-        "the folder of templates is empty".to_owned()
+        "the templates folder is empty".to_owned()
     } else {
         return None;
     };
     Some(format!("{lost}; {FORCE}"))
 }
 
-/// How to have such a reload taken.
+/// Help: how to make the relay accept such a reload.
 pub const FORCE: &str = "write `server.allow_empty = true` if this is meant";
 
-/// What is different in `new`. Names only, no values: some are secrets.
+/// Returns what is different in `new`. Contains names only, because some values are secrets.
 pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes {
         taken: taken(old, new),
@@ -125,7 +125,7 @@ fn taken(old: &Config, new: &Config) -> Vec<String> {
     section(old.mentions == new.mentions, "mentions");
     section(old.lists == new.lists, "lists");
     entries("app", &old.apps, &new.apps, &mut taken);
-    // Of an app that is new or gone all has been said.
+    // New and removed apps are already listed.
     let both = |app: &AppName| old.apps.contains_key(app) && new.apps.contains_key(app);
     let changed = old.apps.keys().filter(|app| both(app));
     let changed = changed.filter(|app| old.backfill.get(*app) != new.backfill.get(*app));

@@ -1,4 +1,4 @@
-//! `[[rules]]` of the file, and those of the files that `include` names, as one list.
+//! Reads `[[rules]]` of the main file and of included files as one list.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,22 +16,22 @@ use crate::model::DestinationName;
 use crate::render::{Family, Templates};
 use crate::rules::{Built, Known, NamedTemplate, RawRule, RuleSet};
 
-/// What a reload compares of a rule.
+/// The part of a rule that a reload compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenRule {
-    /// Its name; its path where it has none.
+    /// The rule's name, or its path if it has none.
     pub name: String,
-    /// Of everything that is written in it.
+    /// A hash of everything written in the rule.
     pub fingerprint: u64,
 }
 
-/// All rules that are written, in order.
+/// All rules, in order.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// How many there are, right or wrong.
+    /// The number of rules, including those with errors.
     count: usize,
     rules: Vec<(String, RawRule)>,
-    /// Where each comes from, by its number.
+    /// The file of each rule, by the rule's number.
     files: Vec<PathBuf>,
     written: Vec<WrittenRule>,
     /// How many files each pattern of `include` matched.
@@ -39,12 +39,12 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// How many files each pattern of `include` matched.
+    /// Returns how many files each pattern of `include` matched.
     pub(super) fn included(&self) -> BTreeMap<String, usize> {
         self.matched.clone()
     }
 
-    /// Keeps that count.
+    /// Sets how many files each pattern matched.
     pub(super) fn matched(&mut self, counts: BTreeMap<String, usize>) {
         self.matched = counts;
     }
@@ -90,7 +90,7 @@ impl Written {
         self.rules.push((section.at.path, rule));
     }
 
-    /// How many there are so far, right or wrong.
+    /// Returns the number of rules so far, including those with errors.
     pub(super) const fn count(&self) -> usize {
         self.count
     }
@@ -99,7 +99,7 @@ impl Written {
     pub(super) fn build(self, known: &Known, out: &mut Diagnostics) -> Checked {
         if self.count == 0 {
             if !out.concern("rules") && !out.concern("include") {
-                let message = "there are no rules: events are kept and nobody is told";
+                let message = "there are no rules: events are stored and go to no destination";
                 let help = "write [[rules]] with a name and `send_to`";
                 out.add_with_help(codes::NO_RULES, &Location::default(), message, help);
             }
@@ -107,7 +107,7 @@ impl Written {
         }
         let mut built = RuleSet::build(&self.rules, known);
         let mut diagnostics = std::mem::take(&mut built.diagnostics);
-        // A key that was taken out for what is wrong with it is not missing.
+        // A key that was removed because of an error is not missing.
         diagnostics.retain(|one| {
             let key = ["name", "send_to"]
                 .into_iter()
@@ -125,23 +125,23 @@ impl Written {
     }
 }
 
-/// The rules, checked against the names they use.
+/// The checked rules.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) built: Built,
     pub(super) written: Vec<WrittenRule>,
-    /// Where each rule comes from, by its number.
+    /// The file of each rule, by its number.
     files: Vec<PathBuf>,
 }
 
 impl Checked {
-    /// Warns of patterns that take only the beginning of these pages.
+    /// Warns of `path` patterns that match only the beginning of one of these pages.
     pub(super) fn check_paths(&self, pages: &[String], out: &mut Diagnostics) {
         let warnings = self.built.literal_paths.iter();
         self.adopt(warnings.filter_map(|one| one.check(pages)).collect(), out);
     }
 
-    /// Warns of templates that are not there for every family of destinations they go to, fallbacks included.
+    /// Warns of templates that a destination's family lacks, fallbacks included.
     pub(super) fn check_templates(
         &self,
         destinations: &BTreeMap<DestinationName, destination::Settings>,
@@ -155,14 +155,14 @@ impl Checked {
                 .flat_map(|first| way_of_fallbacks(first, destinations));
             let lacks = |one: &&destination::Settings| {
                 let family = one.common.audience.family;
-                // Programs are sent data, and plain text has `plain` for every name.
+                // Webhooks need no template, and plain text uses `plain` for every name.
                 matches!(family, Family::Feishu | Family::Slack)
                     && !templates.is_written(family, &used.name)
             };
             let one = reached.into_iter().find(lacks)?;
             let (name, family) = (&one.common.name, one.common.audience.family.key());
             let message = format!(
-                "`{name}` would get the built-in plain message: there is no template {family}/{}.hbs",
+                "`{name}` would get the built-in plain message, because there is no template {family}/{}.hbs",
                 used.name
             );
             let help = format!("write {family}/{}.hbs in `templates.dir`", used.name);
@@ -180,7 +180,7 @@ impl Checked {
     }
 }
 
-/// A destination and those that its messages can fall back to.
+/// Returns a destination and its chain of fallbacks.
 pub(super) fn way_of_fallbacks<'a>(
     first: &DestinationName,
     destinations: &'a BTreeMap<DestinationName, destination::Settings>,
@@ -189,7 +189,7 @@ pub(super) fn way_of_fallbacks<'a>(
     let mut next = destinations.get(first);
     while let Some(one) = next {
         if way.iter().any(|known| known.common.name == one.common.name) {
-            break; // A circle, which has been complained of.
+            break; // A cycle, which has already been reported.
         }
         way.push(one);
         next = one
@@ -201,7 +201,7 @@ pub(super) fn way_of_fallbacks<'a>(
     way
 }
 
-/// A value without its place and spelling, so that moving a rule changes nothing.
+/// Formats a value without its place and spelling, so that moving a rule changes nothing.
 fn canonical(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),
@@ -217,7 +217,7 @@ fn canonical(value: &DeValue<'_>) -> String {
         DeValue::Table(table) => table
             .iter()
             .fold(String::from("{"), |mut all, (key, item)| {
-                write!(all, "{:?}={},", key.get_ref(), canonical(item.get_ref())).ok(); // a String takes all
+                write!(all, "{:?}={},", key.get_ref(), canonical(item.get_ref())).ok(); // writing to a String cannot fail
                 all
             }),
     }

@@ -10,18 +10,18 @@ use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
 use super::spans::{Diagnostics, Location, from_environment, join};
 use super::{codes, hints};
 
-/// A table of the configuration and the way to it.
+/// A table of the configuration and its path.
 #[derive(Debug)]
 pub(super) struct Section<'i> {
     pub(super) at: Location,
     pub(super) table: DeTable<'i>,
 }
 
-/// A key as the tree holds it.
+/// A key as the tree stores it.
 type Key<'i> = Spanned<DeString<'i>>;
 
 impl<'i> Section<'i> {
-    /// Takes the table at `key` out of this one; an empty one if it is not written.
+    /// Takes the table at `key` out of this one; an empty table if it is not written.
     pub(super) fn take(&mut self, key: &str, out: &mut Diagnostics) -> Section<'i> {
         let at = Location {
             path: join(&self.at.path, key),
@@ -40,7 +40,7 @@ impl<'i> Section<'i> {
         }
     }
 
-    /// Takes every entry out; those that are no tables are complained of: `[apps.NAME]`.
+    /// Takes every entry out. Reports entries that are not tables: `[apps.NAME]`.
     pub(super) fn entries(self, out: &mut Diagnostics) -> Vec<(Spanned<String>, Section<'i>)> {
         let path = self.at.path;
         self.table
@@ -88,7 +88,7 @@ impl<'i> Section<'i> {
         Section { at, table: known }.read(out)
     }
 
-    /// Reads all that is left; keys that `T` does not know are complained of.
+    /// Reads all remaining keys. Reports keys that `T` does not know.
     pub(super) fn read<T: DeserializeOwned + Default>(self, out: &mut Diagnostics) -> T {
         self.read_beside(&[], out)
     }
@@ -109,13 +109,13 @@ impl<'i> Section<'i> {
             }
         }
         let span = self.at.span.unwrap_or_default();
-        // Every key was read by itself and none is needed, so this cannot fail.
+        // This cannot fail, because every key was read by itself and none is required.
         T::deserialize(Deserializer::from(Spanned::new(span, sound))).unwrap_or_default()
     }
 }
 
-/// Reads one key by itself. Returns the value as the key needs it: what the environment says is
-/// text, and becomes a number or a boolean where only that is taken.
+/// Reads one key by itself. Returns the value in the type that the key needs: text from the environment becomes a
+/// number or a boolean if only that is accepted.
 fn trial<'i, T: DeserializeOwned>(
     key: &Key<'i>,
     value: &Spanned<DeValue<'i>>,
@@ -124,7 +124,7 @@ fn trial<'i, T: DeserializeOwned>(
         Ok(_) => return Ok(value.clone()),
         Err(problem) => problem,
     };
-    // Only what the environment said is borrowed text at such a span.
+    // Only values of the environment are borrowed text at such a span.
     let span = value.span();
     if let DeValue::String(Cow::Borrowed(text)) = value.get_ref()
         && from_environment(&span)
@@ -145,7 +145,7 @@ fn read_one<T: DeserializeOwned>(key: &Key<'_>, value: Spanned<DeValue<'_>>) -> 
     T::deserialize(Deserializer::from(Spanned::new(span, table)))
 }
 
-/// The number or boolean that `text` is in TOML.
+/// Parses `text` as a TOML number or boolean.
 fn scalar(text: &str) -> Option<DeValue<'_>> {
     let value = DeValue::parse(text).ok()?.into_inner();
     match value {
@@ -158,7 +158,7 @@ fn scalar(text: &str) -> Option<DeValue<'_>> {
     }
 }
 
-/// What kind of value this is, in words.
+/// Returns the type of this value, in words.
 pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -171,8 +171,8 @@ pub(super) fn kind_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Turns what serde says of a key into a complaint. Its words repeat the value, which may be a
-/// secret: only what was expected is taken from them.
+/// Turns serde's error about a key into a diagnostic. Serde's message repeats the value, which may be a secret,
+/// so only the expected type is taken from it.
 pub(super) fn tell(
     problem: &Error,
     key: &Spanned<DeString<'_>>,
@@ -216,7 +216,7 @@ pub(super) fn tell(
         }
         let expected = match expected {
             "u32" => "a whole number",
-            // A date in the place of a table with keys of one's own.
+            // A date where a table with user-chosen keys is expected.
             "a spanned value" => "a table",
             expected => expected,
         };
@@ -236,7 +236,7 @@ pub(super) fn tell(
     }
 }
 
-/// The value inside `value` that has this span.
+/// Returns the value inside `value` that has this span.
 fn found_at<'a, 'i>(
     value: &'a Spanned<DeValue<'i>>,
     span: Option<&Range<usize>>,
@@ -255,7 +255,7 @@ fn found_at<'a, 'i>(
     }
 }
 
-/// The key that serde does not know, and those it does.
+/// Returns the key that serde does not know, and the known keys.
 pub(super) fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
     let (key, known) = message
         .strip_prefix("unknown field `")?
@@ -264,7 +264,7 @@ pub(super) fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
             let rest = message.strip_prefix("unknown field `")?;
             rest.rsplit_once("`, there are no fields")
         })?;
-    // "`a` or `b`" and "one of `a`, `b`": what is between each pair of quotes.
+    // "`a` or `b`" and "one of `a`, `b`": the text between each pair of backticks.
     Some((key, known.split('`').skip(1).step_by(2).collect()))
 }
 

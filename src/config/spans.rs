@@ -1,8 +1,7 @@
-//! Where values came from, and the list of complaints.
+//! Records where values came from, and collects the diagnostics.
 //!
-//! A value of the file keeps its bytes as its span. A value of the environment has no bytes in any
-//! file: it gets a span beyond the end of every file, which counts the variables. So each value,
-//! wherever it is carried, knows its place, and no second bookkeeping can disagree with it.
+//! The span of a value from a file is its byte range. A value from the environment gets a span beyond the end of
+//! every file, which numbers the variable. So each value carries its own place, and no second table is needed.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,15 +9,15 @@ use std::path::{Path, PathBuf};
 use super::codes::Code;
 use crate::diag::{Diagnostic, Place};
 
-/// Spans from here on count environment variables. No file is that large.
+/// The first span that stands for an environment variable. No file is that large.
 const ENVIRONMENT: usize = usize::MAX / 2;
 
-/// Whether a value with this span came from the environment.
+/// Returns whether a value with this span came from the environment.
 pub(super) fn from_environment(span: &Range<usize>) -> bool {
     span.start >= ENVIRONMENT
 }
 
-/// The way to a value, and its bytes if it is written.
+/// The path of a value, and its bytes if it is written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Location {
     pub(super) path: String,
@@ -33,18 +32,18 @@ impl Location {
         }
     }
 
-    /// The value of `key` below this one.
+    /// Returns the location of `key` below this one.
     pub(super) fn key(&self, key: &str, span: Range<usize>) -> Self {
         Self::new(join(&self.path, key), span)
     }
 
-    /// What is at `index` of this list.
+    /// Returns the location of element `index` of this list.
     pub(super) fn index(&self, index: usize, span: Range<usize>) -> Self {
         Self::new(format!("{}[{index}]", self.path), span)
     }
 }
 
-/// `path.key`, with quotes where TOML demands them.
+/// Joins `path.key`, with quotes where TOML requires them.
 pub(super) fn join(path: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let key = if !key.is_empty() && key.chars().all(bare) {
@@ -64,12 +63,12 @@ fn is_at_or_below(place: &str, path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Every complaint so far, and what is needed to place the next.
+/// Every diagnostic so far, and the data to locate the next.
 #[derive(Debug)]
 pub(super) struct Diagnostics {
     file: PathBuf,
     variables: Vec<String>,
-    /// Entries in which nothing is an error; see [`hush`](Self::hush).
+    /// Entries in which errors are ignored; see [`hush`](Self::hush).
     hushed: Vec<String>,
     list: Vec<Diagnostic>,
 }
@@ -84,17 +83,17 @@ impl Diagnostics {
         }
     }
 
-    /// Spans count in `file` from now on. Returns the file they counted in before.
+    /// Switches to `file` as the file that spans refer to. Returns the previous file.
     pub(super) fn enter(&mut self, file: &Path) -> PathBuf {
         std::mem::replace(&mut self.file, file.to_owned())
     }
 
-    /// The file in which spans count now.
+    /// Returns the file that spans refer to.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// A span that stands for an environment variable.
+    /// Returns a span that stands for an environment variable.
     pub(super) fn variable_span(&mut self, name: &str) -> Range<usize> {
         let start = ENVIRONMENT + self.variables.len();
         self.variables.push(name.to_owned());
@@ -139,7 +138,7 @@ impl Diagnostics {
         });
     }
 
-    /// Takes complaints that another module made, whose spans count in `file_of(path)`.
+    /// Adds diagnostics of another module, whose spans refer to `file_of(path)`.
     pub(super) fn adopt(
         &mut self,
         complaints: Vec<Diagnostic>,
@@ -152,14 +151,15 @@ impl Diagnostics {
         }
     }
 
-    /// Whether something is wrong at `path` or below it, so that what follows from that need not be said.
+    /// Returns whether an error was reported at `path` or below it, so that its consequences need not be
+    /// reported.
     pub(super) fn concern(&self, path: &str) -> bool {
         let mut places = self.list.iter().map(|complaint| &complaint.place.path);
         places.any(|place| is_at_or_below(place, path))
     }
 
-    /// Takes no errors of the entry around `at`, such as `destinations.x` or `rules[3]`: a variable in it is
-    /// not set, and whoever reads the configuration does not need it.
+    /// Ignores errors of the entry around `at`, such as `destinations.x` or `rules[3]`. Used if one of its
+    /// variables is unset and the command does not need it.
     pub(super) fn hush(&mut self, at: &Location) {
         let mut parts = at.path.splitn(3, '.');
         let first = parts.next().unwrap_or_default();
@@ -179,7 +179,7 @@ impl Diagnostics {
         })
     }
 
-    /// All of them: the environment's first, then file by file in the order they were read.
+    /// Returns all diagnostics: the environment's first, then file by file in reading order.
     pub(super) fn into_sorted(mut self, files: &[(PathBuf, String)]) -> Vec<Diagnostic> {
         self.list.sort_by_key(|complaint| {
             let place = &complaint.place;

@@ -1,14 +1,14 @@
-//! What stands for values that a command does not need, so that the rest of the configuration can be read.
+//! Replaces values that a command does not need, so that the rest of the configuration can be read.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Secrets of an app.
+/// Secret keys of an app.
 const APP: &[&str] = &["encrypt_key", "verification_token", "app_secret"];
-/// Secrets of a destination. A URL is one, since whoever knows it can post.
+/// Secret keys of a destination. A URL is a secret, because whoever knows it can post.
 const DESTINATION: &[&str] = &["url", "secret", "token", "signing_secret", "proxy"];
 
-/// Replaces every secret, set or not, so that none is looked at.
+/// Replaces every secret, set or not, so that none is read.
 pub(super) fn for_secrets(top: &mut DeTable<'_>) {
     each(top, "apps", |app| replace(app, APP));
     each(top, "destinations", |destination| {
@@ -44,7 +44,7 @@ fn replace(entry: &mut DeTable<'_>, keys: &[&str]) {
     }
 }
 
-/// A text that the key at `path` can have; `None` if what is written can stay.
+/// Returns a valid text for the key at `path`; `None` if the written value can stay.
 pub(super) fn of_path(path: &str) -> Option<&'static str> {
     let key = path.rsplit('.').next().unwrap_or(path);
     of_key(key.split('[').next().unwrap_or(key))

@@ -1,7 +1,6 @@
-//! The kinds of value a key can have, read from what is written: `"90s"`, `"10MiB"`, `"50/s"`.
+//! Parses the values of keys: `"90s"`, `"10MiB"`, `"50/s"`.
 //!
-//! Nothing here repeats the text it could not read: any of it may be a secret. What follows a line
-//! break in an error is the help.
+//! Errors never repeat the text, because it may be a secret. The text after a line break in an error is the help.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,7 +16,7 @@ use crate::destination::RateLimit;
 use crate::model::Secret;
 use crate::toml_reader::duration;
 
-/// A number and the unit behind it.
+/// Splits a number from its unit.
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let end = text
@@ -27,7 +26,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim()))
 }
 
-/// A span of time: `"800ms"`, `"90s"`, `"5m"`, `"24h"`, `"3d"`.
+/// A duration: `"800ms"`, `"90s"`, `"5m"`, `"24h"`, `"3d"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Period(pub(super) Duration);
 
@@ -37,7 +36,7 @@ impl Period {
     }
 }
 
-/// How often to do something by oneself: a span of time, or `"off"`.
+/// The interval of a repeated task: a duration, or `"off"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval(pub(super) Option<Duration>);
 
@@ -50,7 +49,7 @@ impl Interval {
     }
 }
 
-/// A number of bytes: `"10MiB"`, `"512KiB"`, or the plain number.
+/// A number of bytes: `"10MiB"`, `"512KiB"`, or a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
 
@@ -69,7 +68,7 @@ impl Size {
     }
 }
 
-/// How often: `"50/s"`, `"100/min"`, `"1000/h"`.
+/// A rate: `"50/s"`, `"100/min"`, `"1000/h"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rate(pub(super) RateLimit);
 
@@ -116,14 +115,14 @@ fn offset(text: &str) -> Option<Offset> {
         return None;
     }
     let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    // The widest offset on earth is +14:00; jiff's own limit is wider.
+    // The widest offset in use is +14:00; jiff's own limit is wider.
     if hours > 18 || minutes > 59 {
         return None;
     }
     Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
 }
 
-/// Reads a value from a string (or, where a plain number means something, from that).
+/// Reads a value from a string, or from a plain number if the type accepts one.
 macro_rules! from_text {
     ($name:ident, $parse:expr, $expecting:literal, $complaint:literal $(, $number:expr)?) => {
         impl<'de> Deserialize<'de> for $name {
@@ -188,7 +187,7 @@ from_text!(
     "not a time zone\nwrite a name of the IANA database, like \"Asia/Shanghai\", or an offset, like \"+08:00\""
 );
 
-/// A secret as it is written: itself, or the file that holds it.
+/// A secret as it is written: the value itself, or the file that contains it.
 #[derive(Clone, Debug)]
 pub(super) enum RawSecret {
     Itself(Secret),
@@ -228,11 +227,11 @@ impl<'de> Deserialize<'de> for RawSecret {
     }
 }
 
-/// One value, or a list of them.
+/// One value or a list.
 #[derive(Clone, Debug)]
 pub(super) struct Many<T>(pub(super) Vec<T>);
 
-/// What tells a list from one value: only lists are visited as sequences.
+/// Distinguishes a list from one value: only lists are visited as sequences.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<Spanned<T>> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let whole = Spanned::<OneOrMore<T>>::deserialize(deserializer)?;

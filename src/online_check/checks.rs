@@ -1,4 +1,4 @@
-//! Who is examined, and over which lines: each subject of a configuration becomes a [`Check`].
+//! Plans the online check: each subject of a configuration becomes a [`Check`].
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::net::{ClientError, HttpClient};
 use crate::render::Mention;
 use crate::slack::SlackClient;
 
-/// The ways out, and who speaks over them.
+/// The HTTP clients of the check, and the configuration they are made from.
 struct Lines<'a> {
     config: &'a Config,
     platforms: &'a Platforms,
     http: HttpClient,
-    /// One client for each app with a secret, so that each asks for one token.
+    /// One client for each app with a secret, so that each requests one token.
     clients: BTreeMap<AppName, FeishuClient>,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Lines<'a> {
                 bots.entry(client.owner()).or_insert(client);
             }
         }
-        // An open id is good for one app only: those that mention count, else any may look.
+        // An open id is valid for one app only. Apps that send mentions are used, otherwise any app.
         let speaks = |app: &AppName| {
             let mut all = destinations.clone();
             all.any(
@@ -154,7 +154,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// All subjects, in the order in which they are told.
+/// Returns all checks, in output order.
 pub(super) fn patients(
     config: &Config,
     platforms: &Platforms,

@@ -1,5 +1,5 @@
-//! An app: its credentials, the platform it is on, its permissions, and its long connection. Sources: doc
-//! "Get `tenant_access_token`", doc "查询租户授权状态" (which needs no permission itself), doc "获取应用反馈列表".
+//! Checks an app: its credentials, its platform, its permissions and its long connection. Sources: doc "Get
+//! `tenant_access_token`", doc "查询租户授权状态" (which needs no permission itself), doc "获取应用反馈列表".
 
 use std::collections::BTreeSet;
 
@@ -19,19 +19,19 @@ use crate::net::HttpClient;
 const SPEAK_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:send"];
 const IMAGE_SCOPES: &[&str] = &["im:resource", "im:resource:upload"];
 
-/// What the relay does as the app, beside receiving.
+/// What the relay does with the app, besides receiving events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// It speaks.
+    /// Sends messages.
     speaks: bool,
-    /// It uploads images.
+    /// Uploads images.
     uploads: bool,
-    /// It rings people; the permissions for that.
+    /// The permissions for urgent notifications. Empty: it sends none.
     rings: BTreeSet<&'static str>,
 }
 
 impl Needs {
-    /// What these destinations need of the app.
+    /// Returns what these destinations need of the app.
     pub(super) fn of<'a>(app: &AppName, destinations: impl Iterator<Item = &'a Settings>) -> Self {
         let mut needs = Self::default();
         for settings in destinations.filter(|one| one.speaks_as() == Some(app)) {
@@ -44,14 +44,14 @@ impl Needs {
         needs
     }
 
-    /// The permissions, each as the alternatives of which one is enough, and what for.
+    /// Returns the required permissions: alternatives of which one is enough, and their purpose.
     fn scopes(&self) -> Vec<(Vec<&'static str>, &'static str)> {
         let mut scopes = Vec::new();
         if self.speaks {
             scopes.push((SPEAK_SCOPES.to_vec(), "to send messages"));
         }
         if self.uploads {
-            scopes.push((IMAGE_SCOPES.to_vec(), "to upload pictures"));
+            scopes.push((IMAGE_SCOPES.to_vec(), "to upload images"));
         }
         scopes.extend(
             self.rings
@@ -62,7 +62,7 @@ impl Needs {
     }
 }
 
-/// What became of an app's credentials.
+/// The result of checking an app's credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Credentials {
     Taken,
@@ -71,13 +71,13 @@ enum Credentials {
     Untold,
 }
 
-/// See the module.
+/// The check of an app.
 pub(super) struct Check {
     pub(super) app: App,
     /// `None` without a secret.
     pub(super) client: Option<FeishuClient>,
-    /// The way that a long connection takes, if the app has one: it heeds the machine's proxy, the other
-    /// calls do not.
+    /// The client for a long connection. `None`: the app has none. It uses the machine's proxy; the other calls
+    /// do not.
     pub(super) connecting: Option<FeishuClient>,
     pub(super) needs: Needs,
     pub(super) platforms: Platforms,
@@ -87,7 +87,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) async fn run(self, report: &mut Report) {
         let Some(client) = &self.client else {
-            report.not_checked("token", "the app has no `app_secret` to ask with");
+            report.not_checked(
+                "token",
+                "the app has no `app_secret`, which the check needs",
+            );
             return;
         };
         let credentials = self.token(client, report).await;
@@ -103,7 +106,7 @@ impl Check {
         self.scopes(client, report).await;
     }
 
-    /// Whether the credentials are taken; if not, nothing else can be asked under them.
+    /// Checks the credentials. If they are rejected, no other call is possible.
     async fn token(&self, client: &FeishuClient, report: &mut Report) -> Credentials {
         let check = "token";
         let answer = match client.try_credentials().await {
@@ -120,18 +123,18 @@ impl Check {
                 "HTTP {}, an answer that is not the platform's",
                 answer.status
             );
-            report.failed(check, says, "check `base_url` and what stands between");
+            report.failed(check, says, "check `base_url` and any proxy in between");
             return Credentials::Untold;
         };
         match said.code {
             0 => {
-                report.good(check, "the platform takes the app's credentials");
+                report.good(check, "the platform accepts the app's credentials");
                 return Credentials::Taken;
             }
             code @ (10003 | 10014 | 99_991_543) => self.refused(code, report).await,
             code => {
                 if !open_api::general(check, code, report) {
-                    let says = format!("code {code}, which is unknown to us");
+                    let says = format!("unknown code {code}");
                     report.failed(check, says, format!("compare with {CREDENTIALS}"));
                 }
             }
@@ -139,9 +142,9 @@ impl Check {
         Credentials::Refused
     }
 
-    /// The credentials are refused: perhaps they are the other platform's.
+    /// Reports rejected credentials, and checks whether they belong to the other platform.
     async fn refused(&self, code: i64, report: &mut Report) {
-        let says = format!("code {code}: the app's credentials are refused");
+        let says = format!("code {code}: the app's credentials are rejected");
         let advice = format!("compare `app_id` and `app_secret` with {CREDENTIALS}");
         let Some((platform, name, base_url)) = self.other_platform() else {
             report.failed("token", says, advice);
@@ -157,7 +160,7 @@ impl Check {
             Err(_) => false,
         };
         if taken {
-            let says = format!("{says} here, and taken by {name}: the app is {name}'s");
+            let says = format!("{says} here, but accepted by {name}: it is an app of {name}");
             let section = &self.app.name;
             let advice = format!("write `platform = \"{platform}\"` in [apps.{section}]");
             report.failed("token", says, advice);
@@ -166,8 +169,7 @@ impl Check {
         }
     }
 
-    /// The word for the platform that the app is not said to be on, its name and where it is; `None` for a
-    /// deployment of one's own.
+    /// Returns the word for the other platform, its name and its base URL; `None` for a private deployment.
     fn other_platform(&self) -> Option<(&'static str, &'static str, &str)> {
         let Platforms { feishu, lark, .. } = &self.platforms;
         let base_url = self.app.base_url.as_str();
@@ -180,7 +182,7 @@ impl Check {
         }
     }
 
-    /// Whether feedback can be read: the permission is also that of its events.
+    /// Checks whether feedback can be read. Feedback events need the same permission.
     async fn feedback(&self, client: &FeishuClient, report: &mut Report) {
         let id = &self.app.app_id;
         let path = format!("/open-apis/application/v6/applications/{id}/feedbacks?page_size=1");
@@ -196,7 +198,7 @@ impl Check {
             Told::Code(code) => {
                 let says = format!("code {code}: the list of feedback cannot be read");
                 let advice = format!(
-                    "it is there only for apps of the own tenant; the permission is {FEEDBACK_SCOPE}"
+                    "it is available only to apps of their own tenant; the permission is {FEEDBACK_SCOPE}"
                 );
                 report.not_checkable("feedback", says, advice);
             }
@@ -204,7 +206,7 @@ impl Check {
         }
     }
 
-    /// The permissions that the destinations need, by what the platform says was granted.
+    /// Checks the permissions that the destinations need, with the platform's list of granted permissions.
     async fn scopes(&self, client: &FeishuClient, report: &mut Report) {
         let wanted = self.needs.scopes();
         if wanted.is_empty() {
@@ -233,7 +235,7 @@ impl Check {
     }
 }
 
-/// The permissions that the app asked for.
+/// The permissions that the app has requested.
 struct Scopes<'a> {
     granted: BTreeSet<&'a str>,
     asked: BTreeSet<&'a str>,
@@ -259,7 +261,7 @@ impl<'a> Scopes<'a> {
         if let Some(name) = any(&self.granted) {
             report.good("scopes", format!("{name} is granted, {purpose}"));
         } else if let Some(name) = any(&self.asked) {
-            let says = format!("{name} is asked for and not granted, {purpose}");
+            let says = format!("{name} is requested but not granted, {purpose}");
             let advice = format!(
                 "publish a version at {RELEASE}, and have the administrator approve it; see {PERMISSIONS}"
             );
@@ -272,7 +274,8 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// Whether a long connection would be given. None is opened: it would take a share of the events.
+/// Checks whether a long connection would be granted. None is opened, because it would receive a share of the
+/// events.
 async fn connection(client: &FeishuClient, report: &mut Report) {
     let check = "connection";
     match client.endpoint(&mut LinkSettings::default()).await {
@@ -288,7 +291,7 @@ async fn connection(client: &FeishuClient, report: &mut Report) {
             let advice = match refusal {
                 ConnectionRefusal::Credentials => format!("see {CREDENTIALS}"),
                 ConnectionRefusal::Domain => format!("see {CREDENTIALS} of either platform"),
-                ConnectionRefusal::TooMany => "end clients of the app that nobody needs".into(),
+                ConnectionRefusal::TooMany => "stop unused clients of the app".into(),
                 ConnectionRefusal::Other => {
                     format!("see {EVENTS}, and whether a version is published at {RELEASE}")
                 }

@@ -1,8 +1,9 @@
-//! A group's custom bot. It can only be told something, so it gets requests without a message, which it
-//! refuses; how tells whether it lives and takes our signature. Source: doc "自定义机器人使用指南".
+//! Checks a group's custom bot. A custom bot can only receive messages, so the check sends requests without a
+//! message, which the bot rejects. The error shows whether the bot exists and accepts the signature. Source: doc
+//! "自定义机器人使用指南".
 //!
-//! The page does not say in which order a bot looks at signature and form. So a signed request is followed
-//! by one that is signed wrongly: only a bot that refuses the two differently has looked at the signature.
+//! The page does not say whether a bot checks signature or form first. So a second request has a wrong signature.
+//! Only if the bot rejects the two differently has it checked the signature.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use crate::feishu::custom_bot::{self, CLOCK_OFF_MAX_SECS};
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
-/// Where a group's bots are set up.
+/// Where a group's bots are configured.
 const GROUP: &str = "the group's Settings → Bots / 设置 → 群机器人";
 
-/// See the module.
+/// The check of a custom bot.
 pub(super) struct Check {
     pub(super) http: HttpClient,
     pub(super) url: Secret,
     pub(super) secret: Option<Secret>,
-    /// Whether messages carry a keyword.
+    /// Whether messages contain a keyword.
     pub(super) keyword: bool,
     pub(super) timeout: Duration,
 }
@@ -47,7 +48,7 @@ impl Check {
         }
     }
 
-    /// A request that holds no message: neither `msg_type` nor content.
+    /// Sends a request without a message: it has neither `msg_type` nor content.
     async fn ask(&self, secret: Option<&Secret>, report: &Report) -> Result<Answer, NetError> {
         let body = match secret {
             None => serde_json::json!({}),
@@ -68,23 +69,22 @@ impl Check {
         self.http.send(request).await
     }
 
-    /// Ours went through to the form; whether one that is wrong does too says if it was looked at.
+    /// Sends a wrong signature. The relay's own passed; if the wrong one passes too, the bot checks no signature.
     async fn signature(&self, report: &mut Report) {
         let check = "signature";
         let Some(secret) = &self.secret else {
-            let says =
-                "there is no `secret`; whether the bot demands one shows only with a message";
+            let says = "there is no `secret`; only a message shows whether the bot requires one";
             report.not_checkable(check, says, format!("if {GROUP} says so, set `secret`"));
             return;
         };
         let wrong = Secret::new(format!("{}-wrong", secret.expose()));
         match self.ask(Some(&wrong), report).await.map(|answer| custom_bot::code(&answer.body)) {
-            Ok(Some(19021)) => report.good(check, "the bot takes our signature, and no other"),
+            Ok(Some(19021)) => report.good(check, "the bot accepts the relay's signature and rejects a wrong one"),
             Ok(Some(code)) if refuses_the_form(code) => report.not_checked(
                 check,
-                "the bot looks at no signature before it has a message: it demands none, or tells only then",
+                "the bot checks no signature before it gets a message: it requires none, or checks only then",
             ),
-            Ok(_) => report.not_checked(check, "the bot gave no answer that tells"),
+            Ok(_) => report.not_checked(check, "the bot's answer is not conclusive"),
             Err(error) => report.not_checked(check, format!("the answer was lost: {error}")),
         }
     }
@@ -97,7 +97,7 @@ impl Check {
                 format!("whether `keyword` is one of the bot's {says}"),
             );
         } else {
-            let says = format!("whether the bot demands a keyword {says}");
+            let says = format!("whether the bot requires a keyword {says}");
             report.not_checkable(
                 "keyword",
                 says,
@@ -112,7 +112,7 @@ impl Check {
             19001 => report.failed(
                 "bot",
                 says("the bot is unknown or was deleted"),
-                format!("copy the bot's whole address anew from {GROUP}"),
+                format!("copy the bot's whole URL again from {GROUP}"),
             ),
             19021 => self.bad_signature(code, answer, report),
             19022 | 99_991_401 => report.failed(
@@ -126,7 +126,7 @@ impl Check {
             }
             19024 => report.failed(
                 "keyword",
-                says("the bot demands a keyword"),
+                says("the bot requires a keyword"),
                 format!("set `keyword` to one of its list, at {GROUP}"),
             ),
             11232 | 99_991_400 => {
@@ -135,37 +135,38 @@ impl Check {
             1 | 2200 => report.not_checked("bot", says("an error inside the platform; try again")),
             0 => report.warning(
                 "bot",
-                "took a request that holds no message, as Feishu's bots do not",
+                "accepted a request without a message, which Feishu's bots reject",
                 "check `url`",
             ),
-            _ => report.not_checked("bot", says("an answer that is unknown to us")),
+            _ => report.not_checked("bot", says("an unknown answer")),
         }
     }
 
-    /// 19021 has three causes: no signature, a wrong clock, a wrong secret.
+    /// Reports code 19021, which has three causes: no signature, a wrong clock, a wrong secret.
     fn bad_signature(&self, code: i64, answer: &Answer, report: &mut Report) {
         let check = "signature";
         let ahead = answer.clock_ahead_secs(report.now()).unwrap_or_default();
         if self.secret.is_none() {
-            let says = format!("code {code}: the bot demands signed messages");
+            let says = format!("code {code}: the bot requires signed messages");
             report.failed(check, says, format!("set `secret`, from {GROUP}"));
         } else if ahead.saturating_abs() >= CLOCK_OFF_MAX_SECS {
             let off = ahead.saturating_abs();
-            let says = format!("code {code}: refused, for this machine's clock is {off} s off");
+            let says =
+                format!("code {code}: rejected, because this machine's clock is {off} s off");
             report.failed(check, says, "set the clock, and keep it by NTP");
         } else {
-            let says = format!("code {code}: the signature is refused");
+            let says = format!("code {code}: the signature is rejected");
             report.failed(check, says, format!("compare `secret` with {GROUP}"));
         }
     }
 }
 
-/// Whether the bot found the message missing: 19002, or unreadable: 9499.
+/// Returns whether the bot rejected the form: 19002 (message missing) or 9499 (unreadable).
 const fn refuses_the_form(code: i64) -> bool {
     matches!(code, 19002 | 9499)
 }
 
-/// An answer that is not a bot's.
+/// Reports an answer that does not come from a custom bot.
 fn no_bot(answer: &Answer, report: &mut Report) {
     let says = format!("HTTP {}, an answer that is not a bot's", answer.status);
     match answer.status {
@@ -173,7 +174,7 @@ fn no_bot(answer: &Answer, report: &mut Report) {
         _ => report.failed(
             "bot",
             says,
-            format!("copy the bot's whole address from {GROUP}"),
+            format!("copy the bot's whole URL from {GROUP}"),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Where an app's own bot speaks: whether the bot is in the chat, or knows the person. Sources: doc
+//! Checks the receiver of an app's own bot: whether the bot is in the chat, or knows the person. Sources: doc
 //! "判断用户或机器人是否在群里", doc "获取单个用户信息", and their tables of errors.
 
 use super::open_api::{self, Question, RELEASE, Told};
@@ -7,10 +7,10 @@ use crate::feishu::{FeishuClient, To};
 use crate::model::AppName;
 
 const CHAT_SCOPES: &str = "im:chat:readonly or im:chat.members:read";
-/// What reading a person takes.
+/// The permission to look up a person.
 pub(super) const PERSON_SCOPES: &str = "contact:contact.base:readonly";
 
-/// See the module.
+/// The check of a receiver.
 pub(super) struct Check {
     pub(super) app: AppName,
     /// `None` without a secret.
@@ -18,17 +18,17 @@ pub(super) struct Check {
     pub(super) to: To,
 }
 
-/// How a person is known to an app.
+/// The result of looking up a person.
 pub(super) enum Person {
-    /// Here, and in the tenant.
+    /// A member of the tenant.
     Known,
-    /// Has left the tenant.
+    /// The person has left the tenant.
     Gone,
-    /// Nobody has the id, or it is another app's.
+    /// The id does not exist, or belongs to another app.
     Unknown(String),
-    /// It could not be told.
+    /// Could not be determined.
     Untold(String),
-    /// It is on the chart.
+    /// The result is already in the report.
     Noted,
 }
 
@@ -74,7 +74,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
         Told::Code(code @ (232_006 | 232_001)) => report.failed(
             check,
             format!("code {code}: there is no such chat"),
-            "check `chat_id`, and that it is of the platform and tenant of the app",
+            "check `chat_id`, and that the app is of the same platform and tenant",
         ),
         Told::Code(code @ 232_009) => report.failed(
             check,
@@ -84,7 +84,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
         Told::Code(code @ 232_010) => report.failed(
             check,
             format!("code {code}: the chat is another tenant's"),
-            "speak as an app of that tenant, or in a chat of the app's own",
+            "use an app of that tenant, or a chat of the app's own tenant",
         ),
         Told::Code(code) => {
             let says = format!("code {code}: the platform does not say whether the bot is in it");
@@ -94,8 +94,7 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
     }
 }
 
-/// The bot stays in a chat that was dissolved: whether anybody reads there is another question. Source: doc
-/// "获取群信息".
+/// Checks that the chat still exists, because the bot stays in a dissolved chat. Source: doc "获取群信息".
 async fn alive(client: &FeishuClient, id: &str, report: &mut Report) {
     let check = "chat";
     let question = Question {
@@ -118,7 +117,7 @@ async fn alive(client: &FeishuClient, id: &str, report: &mut Report) {
         Told::Code(code @ 232_009) => {
             dissolved(format!("code {code}: the chat is dissolved"), report);
         }
-        // That the bot is in it has been told.
+        // It is already known that the bot is in the chat.
         Told::Code(_) => report.good(check, "the bot is in the chat"),
         Told::Noted => {}
     }
@@ -146,7 +145,7 @@ async fn reachable(client: &FeishuClient, id: &str, report: &mut Report) {
     }
 }
 
-/// Looks a person up by an open id.
+/// Looks up a person by open id.
 pub(super) async fn look_up(
     client: &FeishuClient,
     id: &str,
@@ -164,7 +163,7 @@ pub(super) async fn look_up(
         Told::Data(data) if data["user"]["status"]["is_resigned"] == true => Person::Gone,
         Told::Data(_) => Person::Known,
         Told::Code(code @ (41012 | 99_992_351)) => {
-            Person::Unknown(format!("code {code}: nobody has this open id"))
+            Person::Unknown(format!("code {code}: this open id does not exist"))
         }
         Told::Code(code @ 99_992_361) => {
             Person::Unknown(format!("code {code}: the open id is another app's"))
@@ -172,7 +171,7 @@ pub(super) async fn look_up(
         Told::Code(code @ (41050 | 40004)) => Person::Untold(format!(
             "code {code}: the app's data permissions do not reach the person"
         )),
-        Told::Code(code) => Person::Untold(format!("code {code}, which is unknown to us")),
+        Told::Code(code) => Person::Untold(format!("unknown code {code}")),
         Told::Noted => Person::Noted,
     }
 }

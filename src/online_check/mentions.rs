@@ -1,7 +1,8 @@
-//! A name of `[mentions]`: whether those that it stands for are known. Sources: doc "获取单个用户信息", doc
-//! "通过手机号或邮箱获取用户 ID", docs.slack.dev `users.info`, `usergroups.list`.
+//! Checks a name of `[mentions]`: whether its people are known. Sources: doc "获取单个用户信息", doc "通过手机号或邮箱获取用户 ID",
+//! docs.slack.dev `users.info`, `usergroups.list`.
 //!
-//! They are told by their place in the configuration: addresses of people are nobody else's business.
+//! Findings give the position in the configuration instead of an address, because addresses of people are
+//! private.
 
 use serde_json::{Value, json};
 
@@ -14,23 +15,23 @@ use crate::feishu::FeishuClient;
 use crate::model::AppName;
 use crate::slack::{ApiResponse, SlackClient};
 
-/// So many of each kind are looked up; a name stands for a team, not for a company.
+/// How many people of each kind are looked up. A name stands for a team, not for a company.
 const PEOPLE_MAX: usize = 20;
 const EMAIL_SCOPE: &str = "contact:user.id:readonly";
 
-/// See the module.
+/// The check of a name.
 pub(super) struct Check {
     /// The name.
     pub(super) name: String,
     pub(super) feishu: Vec<String>,
     pub(super) slack: Vec<String>,
-    /// The apps that may look people up.
+    /// The apps that can look people up.
     pub(super) apps: Vec<(AppName, FeishuClient)>,
-    /// The bots that may.
+    /// The Slack bots that can look people up.
     pub(super) bots: Vec<SlackClient>,
 }
 
-/// People by their place in the configuration, from 1.
+/// People with their position in the configuration, counted from 1.
 type Placed<'a> = Vec<(usize, &'a str)>;
 
 impl Check {
@@ -39,7 +40,10 @@ impl Check {
             .into_iter()
             .partition(|(_, one)| one.contains('@'));
         if !self.feishu.is_empty() && self.apps.is_empty() {
-            report.not_checked("feishu", "there is no app with an `app_secret` to ask as");
+            report.not_checked(
+                "feishu",
+                "there is no app with an `app_secret`, which the check needs",
+            );
         }
         for (app, client) in &self.apps {
             if !ids.is_empty() {
@@ -53,7 +57,10 @@ impl Check {
             .into_iter()
             .partition(|(_, one)| one.starts_with('S'));
         if !self.slack.is_empty() && self.bots.is_empty() {
-            report.not_checked("slack", "there is no slack-app destination to ask as");
+            report.not_checked(
+                "slack",
+                "there is no slack-app destination, which the check needs",
+            );
         }
         for client in &self.bots {
             if !users.is_empty() {
@@ -67,7 +74,7 @@ impl Check {
         let left = left(&self.feishu) + left(&self.slack);
         if left > 0 {
             let says = format!(
-                "{left} more of {}: only the first {PEOPLE_MAX} are looked up",
+                "{left} more of {} were not checked: only the first {PEOPLE_MAX} are looked up",
                 self.name
             );
             report.not_checked("people", says);
@@ -82,8 +89,7 @@ fn placed(people: &[String]) -> Placed<'_> {
         .collect()
 }
 
-/// Open ids, as one app knows people. Where the app may not look, or does not answer, the first says it
-/// for all.
+/// Checks open ids with one app. If the app has no permission or does not answer, that is reported once.
 async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, report: &mut Report) {
     let check = "feishu";
     let mut known = 0;
@@ -93,7 +99,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
             Person::Gone => report.failed(
                 check,
                 format!("number {place} has left the tenant"),
-                "take the person out, or name another",
+                "remove the person, or use another",
             ),
             Person::Unknown(says) => report.failed(
                 check,
@@ -112,7 +118,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
     }
 }
 
-/// E-mail addresses. One that is not found may be hidden from the app, so it is no failure.
+/// Checks e-mail addresses. An unknown address is no failure, because it may be hidden from the app.
 async fn known_by_address(
     app: &AppName,
     client: &FeishuClient,
@@ -179,7 +185,7 @@ async fn slack_users(client: &SlackClient, users: &Placed<'_>, report: &mut Repo
             Some((_, ApiResponse::Ok(members))) => {
                 if members.object("user").flag("deleted") == Some(true) {
                     let says = format!("number {place} is deactivated");
-                    report.failed(check, says, "take the person out, or name another");
+                    report.failed(check, says, "remove the person, or use another");
                 } else {
                     known += 1;
                 }
@@ -189,7 +195,7 @@ async fn slack_users(client: &SlackClient, users: &Placed<'_>, report: &mut Repo
                 return;
             }
             Some((_, ApiResponse::Refused(problem))) if problem.error == "user_not_found" => {
-                let says = format!("number {place} is nobody in the workspace");
+                let says = format!("number {place} is not a member of the workspace");
                 report.failed(check, says, "copy the member id from the person's profile");
             }
             Some((_, ApiResponse::Refused(problem))) => {
@@ -231,8 +237,8 @@ async fn slack_groups(client: &SlackClient, groups: &Placed<'_>, report: &mut Re
                 );
             }
             for place in unknown {
-                let says = format!("number {place} is no group of the workspace");
-                report.failed(check, says, "copy the group's id anew");
+                let says = format!("number {place} is not a group of the workspace");
+                report.failed(check, says, "copy the group's id again");
             }
         }
         ApiResponse::Refused(problem) if problem.error == "missing_scope" => {

@@ -1,14 +1,14 @@
-//! The doctor: looks at all that only the network can tell, and posts nothing.
+//! Checks a configuration over the network without posting any message.
 //!
-//! Each subject (an app, a destination, a name of `[mentions]`, the relay itself) is a `Check`, examined
-//! by itself, a few at a time. What is found stands on its `Report`: good, a warning, failed, or not
-//! checked, with what to do and where. What cannot be told without posting, or without a permission that
-//! the relay does not need otherwise, is said to be not checked; nothing is guessed.
+//! Each subject (an app, a destination, a name of `[mentions]`, the relay itself) has its own `Check`; a few run
+//! at a time. The findings are in its `Report`: good, warning, failed or not checked, with advice. Some things
+//! cannot be checked without posting, or need a permission that the relay does not need otherwise. Those are
+//! reported as not checked; nothing is guessed.
 //!
-//! Nothing is ever posted. The doctor asks for tokens and for the address of a long connection (which is
-//! not opened, so that it takes nobody's events), and reads. A custom bot and a webhook of Slack's can only
-//! be told something: they get a request that holds no message, and are known by how they refuse it. Other
-//! receivers get a `HEAD`.
+//! The check requests tokens and the address of a long connection, and reads data. It does not open the
+//! connection, because it would receive a share of the events. A custom bot and a Slack webhook can only receive
+//! messages. They get a request without a message, and their rejection shows whether they work. Other receivers
+//! get a `HEAD`.
 
 mod checks;
 mod feishu_app;
@@ -39,21 +39,21 @@ use crate::feishu::custom_bot::CLOCK_OFF_MAX_SECS;
 use crate::model::Clock;
 use crate::net::ClientError;
 
-/// So many subjects are examined at once.
+/// How many checks run at once.
 const AT_ONCE: usize = 8;
-/// How long all of it may take.
+/// The time limit of the whole check.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long one exchange may take.
+/// The time limit of one request.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-/// A difference of clocks that is worth a word; less is the way of the answer.
+/// The smallest clock difference that is reported. Smaller ones may be network latency.
 const CLOCK_OFF_MIN_SECS: i64 = 60;
 
-/// Where the platforms are; elsewhere only in tests.
+/// The base URLs of the platforms; tests replace them.
 #[derive(Clone, Debug)]
 struct Platforms {
     feishu: String,
     lark: String,
-    /// The hosts, or parents of hosts, whose webhooks are Slack's own.
+    /// The hosts, or parent domains, of Slack's own webhooks.
     slack: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Default for Platforms {
     }
 }
 
-/// One subject, with what its examination takes.
+/// The check of one subject.
 enum Check {
     App(Box<feishu_app::Check>),
     Chat(feishu_chat::Check),
@@ -96,8 +96,7 @@ impl Check {
     }
 }
 
-/// Examines everything of a good configuration, within half a minute. Fails only if this machine can make no HTTP
-/// client.
+/// Runs all checks of a valid configuration, within half a minute. Fails only if no HTTP client can be created.
 pub async fn run(config: &Config, clock: Arc<dyn Clock>) -> Result<Vec<Finding>, ClientError> {
     examine_at(config, clock, &Platforms::default()).await
 }
@@ -119,7 +118,7 @@ async fn examine_at(
                 check.run(&mut report).await;
             };
             if timeout_at(deadline, visit).await.is_err() {
-                report.not_checked("rest", "there was no time left for it; try again");
+                report.not_checked("rest", "there was no time left; try again");
             }
             (number, report)
         });
@@ -139,20 +138,20 @@ async fn examine_at(
     Ok(relay.findings.into_iter().chain(findings).collect())
 }
 
-/// Whether messages to a custom bot are signed.
+/// Returns whether messages to a custom bot are signed.
 fn signs(config: &Config) -> bool {
     let mut kinds = config.destinations.values().map(|one| &one.kind);
     kinds.any(|kind| matches!(kind, KindSettings::FeishuBot { secret, .. } if secret.is_some()))
 }
 
-/// Judges this machine's clock by the median of what the platforms' clocks say of it: one that is wrong
-/// there does not count.
+/// Checks this machine's clock against the median of the platforms' clocks, so that one wrong clock has no
+/// effect.
 fn judge_clock(mut ahead_secs: Vec<i64>, signs: bool, report: &mut Report) {
     ahead_secs.sort_unstable();
     let Some(ahead) = ahead_secs.get(ahead_secs.len() / 2).copied() else {
         report.not_checked(
             "clock",
-            "no platform answered that it could be compared with",
+            "no platform answered, so there is nothing to compare with",
         );
         return;
     };
@@ -163,7 +162,7 @@ fn judge_clock(mut ahead_secs: Vec<i64>, signs: bool, report: &mut Report) {
     match off {
         ..=CLOCK_OFF_MIN_SECS => report.good("clock", "agrees with the platforms'"),
         _ if off >= CLOCK_OFF_MAX_SECS && signs => {
-            let says = format!("{says}: custom bots refuse its signatures");
+            let says = format!("{says}: custom bots reject its signatures");
             report.failed("clock", says, advice);
         }
         _ => {

@@ -1,4 +1,4 @@
-//! Questions to the open API, and what their answers mean to every check. Sources: doc "Generic error
+//! Calls the open API and interprets the answers that mean the same for every check. Sources: doc "Generic error
 //! codes", and the pages of the calls.
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::feishu::messages::Said;
 use crate::feishu::{Call, FeishuClient, Unanswered};
 use crate::net::{Answer, Body, Method};
 
-/// Pages of the developer console, as it names them in English and in Chinese.
+/// Pages of the developer console, with their English and Chinese names.
 pub(super) const CREDENTIALS: &str = "Credentials & Basic Info / 凭证与基础信息";
 pub(super) const PERMISSIONS: &str = "Permissions & Scopes / 权限管理";
 pub(super) const EVENTS: &str = "Events & Callbacks / 事件与回调";
@@ -17,31 +17,31 @@ pub(super) const RELEASE: &str = "Version Management & Release / 版本管理与
 pub(super) const SECURITY: &str = "Security Settings / 安全设置";
 pub(super) const FEATURES: &str = "Add Features / 添加应用能力";
 
-/// What is asked.
+/// An API call of a check.
 pub(super) struct Question {
     /// The name of the check.
     pub(super) check: &'static str,
     /// The path and query to read.
     pub(super) path: String,
-    /// What is looked up, where that does not fit into a path. Nothing is changed by it.
+    /// The body of a look-up that does not fit into a path. The call changes nothing.
     pub(super) lookup: Option<Value>,
-    /// The permissions of which one is enough.
+    /// The alternative permissions of which one is enough.
     pub(super) scopes: &'static str,
-    /// Whether the relay needs such a permission itself, and not only this question.
+    /// Whether the relay itself needs the permission, and not only this check.
     pub(super) needed: bool,
 }
 
-/// What came of it.
+/// The result of a call.
 pub(super) enum Told {
     /// The `data` of a success.
     Data(Value),
-    /// A code that only the asker can read.
+    /// A code that only the calling check can interpret.
     Code(i64),
-    /// What it means to every asker; it is on the chart.
+    /// The result is already in the report.
     Noted,
 }
 
-/// Asks as an app.
+/// Calls the API as an app.
 pub(super) async fn ask(client: &FeishuClient, question: Question, report: &mut Report) -> Told {
     let (method, body) = match &question.lookup {
         None => (Method::Get, Body::Empty),
@@ -77,7 +77,7 @@ fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
             "HTTP {}, an answer that is not the platform's",
             answer.status
         );
-        report.not_checkable(check, says, "check `base_url` and what stands between");
+        report.not_checkable(check, says, "check `base_url` and any proxy in between");
         return Told::Noted;
     };
     match said.code {
@@ -108,12 +108,12 @@ fn lacks_scope(code: i64, scopes: &str, question: &Question, report: &mut Report
     }
 }
 
-/// How a permission is granted.
+/// Returns advice on how to grant a permission.
 pub(super) fn grant(scopes: &str) -> String {
     format!("grant {scopes} at {PERMISSIONS}, then publish a version at {RELEASE}")
 }
 
-/// Codes that mean the same everywhere. Tells whether it is one of them; then it is on the chart.
+/// Reports codes that mean the same for every call. Returns whether `code` is one of them.
 pub(super) fn general(check: &'static str, code: i64, report: &mut Report) -> bool {
     let says = |what: &str| format!("code {code}: {what}");
     match code {
@@ -134,7 +134,7 @@ pub(super) fn general(check: &'static str, code: i64, report: &mut Report) -> bo
         ),
         99_991_663 | 99_991_664 | 99_991_671 => report.failed(
             check,
-            says("the platform granted a token and does not take it"),
+            says("the platform granted a token but rejects it"),
             "the app may belong to the other platform; check `platform` (\"feishu\" or \"lark\")",
         ),
         99_991_400 | 11232 => {

@@ -1,5 +1,4 @@
-//! Places that are only reached, or looked at: webhooks, Slack's incoming ones among them, files, and the
-//! relay's own address.
+//! Checks that webhooks, files and the relay's own address can be reached.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use super::report::Report;
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
-/// Any receiver: it gets a `HEAD`, which asks for nothing to be done (RFC 9110, 9.2.1).
+/// The check of a webhook. It sends a `HEAD`, which has no side effects (RFC 9110, 9.2.1).
 pub(super) struct Receiver {
     http: HttpClient,
     url: Secret,
@@ -31,7 +30,7 @@ impl Receiver {
                 "HTTP 407: the proxy demands other credentials",
                 "check `proxy`",
             ),
-            // Something in front sends people elsewhere, or signs them in: messages would end there too.
+            // A proxy or login page redirects requests, so messages would not arrive either.
             Ok(answer) if (300..=399).contains(&answer.status) => {
                 let to = answer.redirect_host();
                 let to = to.map_or_else(String::new, |host| format!(" to {host}"));
@@ -42,7 +41,7 @@ impl Receiver {
                 report.warning(
                     "reach",
                     says,
-                    "check `url` and what stands before the receiver",
+                    "check `url` and any proxy in front of the receiver",
                 );
             }
             Ok(answer) if answer.is_success() && answer.is_page() => report.warning(
@@ -53,7 +52,7 @@ impl Receiver {
                 ),
                 "check `url`; a sign-in or an error page may stand before the receiver",
             ),
-            // What it says to a request of another kind tells nothing of a message.
+            // The status of another method says nothing about messages.
             Ok(answer) => report.good("reach", format!("answers (HTTP {})", answer.status)),
             Err(error) => report.unreachable("reach", &error),
         }
@@ -76,12 +75,12 @@ impl Receiver {
     }
 }
 
-/// An incoming webhook. One of Slack's own gets a message without words, which it refuses only if it lives:
-/// changelog 2016-05-17 for the statuses. Others of that form get a `HEAD`: who knows what they would make
-/// of an empty message.
+/// The check of an incoming webhook. Slack's own gets an empty message, which it rejects only if the webhook
+/// exists; statuses: changelog 2016-05-17. Compatible services get a `HEAD`, because they might accept an empty
+/// message.
 pub(super) struct SlackWebhook {
     pub(super) receiver: Receiver,
-    /// The hosts, or parents of hosts, that are Slack's.
+    /// The hosts, or parent domains, of Slack.
     pub(super) slacks: Vec<String>,
 }
 
@@ -118,15 +117,15 @@ fn judge(answer: &Answer, report: &mut Report) {
     let check = "webhook";
     let word = String::from_utf8_lossy(&answer.body).trim().to_owned();
     let status = answer.status;
-    let anew = "make a new one at api.slack.com/apps, Incoming Webhooks, and set its `url`";
+    let anew = "create a new one at api.slack.com/apps, Incoming Webhooks, and set its `url`";
     match (status, word.as_str()) {
         (_, "no_text" | "invalid_payload" | "missing_text_or_fallback_or_attachments") => {
-            report.good(check, "lives: it refused a message without words");
+            report.good(check, "works: it rejected an empty message");
         }
         (_, "action_prohibited" | "posting_to_general_channel_denied") => report.failed(
             check,
             format!("HTTP {status}: an administrator of the workspace forbids it"),
-            "have it allowed, or use another channel",
+            "have it allowed, or choose another channel",
         ),
         (_, "channel_is_archived") | (410, _) => report.failed(
             check,
@@ -149,7 +148,7 @@ fn judge(answer: &Answer, report: &mut Report) {
     }
 }
 
-/// A file that lines are written to. Nothing is written, and no folder made.
+/// The check of a `file` destination. Nothing is written, and no folder is created.
 pub(super) struct File {
     pub(super) path: PathBuf,
 }
@@ -175,16 +174,16 @@ impl File {
         };
         let may = Access::WRITE_OK | Access::EXEC_OK;
         if folder.is_dir() && access(folder, may).is_ok() {
-            report.good(check, "it can be made");
+            report.good(check, "it can be created");
         } else {
             let advice = "let the relay's user write the folder";
-            report.failed(check, "it cannot be made", advice);
+            report.failed(check, "it cannot be created", advice);
         }
     }
 }
 
-/// Reports the folders of the store and the images, where the relay could not write them. Those that are good are not
-/// worth a line: `serve` has them open.
+/// Reports folders of store and images that the relay cannot write to. Writable folders are not reported, because
+/// `serve` opens them anyway.
 pub(super) fn examine_stores(database: &Path, images: &Path, report: &mut Report) {
     let may = Access::WRITE_OK | Access::EXEC_OK;
     let folder = here(database.parent().unwrap_or(Path::new("")));
@@ -212,7 +211,7 @@ pub(super) fn examine_stores(database: &Path, images: &Path, report: &mut Report
     }
 }
 
-/// A folder's path; that of the current one is written as nothing.
+/// Returns a folder's path, or `.` for an empty one.
 fn here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -221,7 +220,7 @@ fn here(folder: &Path) -> &Path {
     }
 }
 
-/// The address by which chats reach the relay.
+/// The check of `public_url`, at which chats reach the relay.
 pub(super) struct PublicUrl {
     pub(super) http: HttpClient,
     pub(super) url: String,
@@ -232,14 +231,14 @@ impl PublicUrl {
         let check = "public_url";
         let url = Secret::new(format!("{}/healthz", self.url));
         let receiver = Receiver::new(self.http, url, CALL_TIMEOUT);
-        let advice = "pictures and buttons come this way: start the relay, and have /images/, /apps/ and /destinations/ forwarded to it";
+        let advice = "images and buttons need this URL: start the relay, and forward /images/, /apps/ and /destinations/ to it";
         match receiver.send(Method::Get, Vec::new(), Body::Empty).await {
             Ok(answer) if answer.status == 200 && answer.body.trim_ascii() == b"ok" => {
                 report.good(check, "leads to a running relay, seen from this machine");
             }
             Ok(answer) => {
                 let says = format!(
-                    "/healthz there answers HTTP {}, not as a relay",
+                    "/healthz there answers HTTP {}, unlike a relay",
                     answer.status
                 );
                 report.warning(check, says, advice);

@@ -1,11 +1,11 @@
-//! What is found, and the chart of one subject that it is written on.
+//! Holds the findings of the online check.
 
 use std::sync::Arc;
 
 use crate::model::{AppName, Clock, DestinationName, Timestamp};
 use crate::net::{Answer, NetError};
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The relay itself and its machine.
@@ -19,7 +19,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// What kind of thing it is.
+    /// Returns the type of subject.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Relay => "relay",
@@ -29,7 +29,7 @@ impl Subject {
         }
     }
 
-    /// Its name in the configuration; the relay has none.
+    /// Returns its name in the configuration; empty for the relay.
     pub fn name(&self) -> &str {
         match self {
             Self::Relay => "",
@@ -40,21 +40,21 @@ impl Subject {
     }
 }
 
-/// How it stands.
+/// The status of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckStatus {
-    /// It was seen to work.
+    /// Works.
     Good,
-    /// It works, or may, and something is to be looked at.
+    /// Works or may work, but somebody should look at it.
     Warning,
-    /// It does not work.
+    /// Does not work.
     Failed,
-    /// It could not be told.
+    /// Could not be checked.
     NotChecked,
 }
 
 impl CheckStatus {
-    /// The word for it.
+    /// Returns the word for the status.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -65,29 +65,28 @@ impl CheckStatus {
     }
 }
 
-/// One thing that was found. Its words show no secret, no URL and nobody's words but those of the
-/// configuration.
+/// One finding. Its texts contain no secret, no URL, and no names except those of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
-    /// What was looked at.
+    /// The name of the check.
     pub check: &'static str,
-    /// How that stands.
+    /// The status.
     pub standing: CheckStatus,
-    /// What was seen.
+    /// The observation.
     pub says: String,
-    /// What to do about it.
+    /// The advice. `None`: nothing to do.
     pub advice: Option<String>,
 }
 
-/// The findings about one subject, as they are made.
+/// Collects the findings about one subject.
 pub(super) struct Report {
     subject: Subject,
     clock: Arc<dyn Clock>,
-    /// What was found so far.
+    /// The findings so far.
     pub(super) findings: Vec<Finding>,
-    /// How far this machine's clock was ahead of the platforms', in seconds.
+    /// How far this machine's clock was ahead of the platforms' clocks, in seconds.
     pub(super) ahead_secs: Vec<i64>,
 }
 
@@ -137,12 +136,12 @@ impl Report {
         self.add(check, CheckStatus::Failed, says.into(), Some(advice.into()));
     }
 
-    /// `says` why.
+    /// Adds a finding that something was not checked; `says` why.
     pub(super) fn not_checked(&mut self, check: &'static str, says: impl Into<String>) {
         self.add(check, CheckStatus::NotChecked, says.into(), None);
     }
 
-    /// The same, where something can be done so that it can be told.
+    /// Adds a finding that something was not checked, with advice on how to make it checkable.
     pub(super) fn not_checkable(
         &mut self,
         check: &'static str,
@@ -153,17 +152,17 @@ impl Report {
         self.add(check, CheckStatus::NotChecked, says.into(), advice);
     }
 
-    /// Nobody answered.
+    /// Adds a finding that the request got no answer.
     pub(super) fn unreachable(&mut self, check: &'static str, error: &NetError) {
         let advice = match error {
             NetError::Unsent(_) => {
                 "check this machine's DNS and firewall, and the proxy if there is one"
             }
             NetError::Certificate(_) => {
-                "if a proxy on the way opens TLS, add its authority to this machine's certificates; \
-                 else the receiver's certificate is to be renewed"
+                "if a proxy intercepts TLS, add its authority to this machine's certificates; \
+                 otherwise renew the receiver's certificate"
             }
-            NetError::Lost(_) => "try again; a firewall or proxy may hold the answer back",
+            NetError::Lost(_) => "try again; a firewall or proxy may block the answer",
             NetError::Refused(_) => "check the address, and the proxy's if there is one",
         };
         self.failed(check, format!("cannot be reached: {error}"), advice);

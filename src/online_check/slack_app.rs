@@ -1,5 +1,5 @@
-//! A Slack app's bot: its token and permissions, and whether it is in its channel. Sources: docs.slack.dev
-//! `auth.test` (every answer names the token's permissions in `x-oauth-scopes`), `conversations.info`.
+//! Checks a Slack app's bot: its token and permissions, and whether it is in its channel. Sources: docs.slack.dev
+//! `auth.test` (every answer lists the token's permissions in `x-oauth-scopes`), `conversations.info`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::slack::{ApiResponse, Arguments, Members, SlackClient};
 
 /// Where an app's permissions are granted.
 pub(super) const PERMISSIONS: &str = "api.slack.com/apps, OAuth & Permissions, Bot Token Scopes";
-/// The longest name that is shown.
+/// The longest name that is shown, in characters.
 const NAME_CHARS_MAX: usize = 60;
 
-/// See the module.
+/// The check of a Slack bot.
 pub(super) struct Check {
     pub(super) client: SlackClient,
     pub(super) channel: String,
@@ -57,12 +57,12 @@ impl Check {
         if self.signed {
             report.not_checked(
                 "signing_secret",
-                "shows only when somebody presses a button",
+                "can be checked only when somebody presses a button",
             );
         } else {
             report.warning(
                 "signing_secret",
-                "there is none: messages carry no buttons",
+                "there is none, so messages have no buttons",
                 "set the Signing Secret of api.slack.com/apps, Basic Information",
             );
         }
@@ -80,7 +80,8 @@ impl Check {
             }
             Some((_, ApiResponse::Refused(problem))) if problem.error == "missing_scope" => {
                 let scope = problem.needed.as_deref().unwrap_or("channels:read");
-                let says = "whether the bot is in the channel: the app may not look";
+                let says =
+                    "unknown whether the bot is in the channel: the app lacks the permission";
                 let advice = format!("to have it checked, grant {scope} at {PERMISSIONS}");
                 report.not_checkable(check, says, advice);
             }
@@ -93,7 +94,7 @@ impl Check {
     }
 }
 
-/// Asks, and tells if nobody answered or it is not the time.
+/// Calls Slack's API. Reports an unreachable API and a rate limit.
 pub(super) async fn ask(
     client: &SlackClient,
     method: &'static str,
@@ -124,10 +125,10 @@ fn judge_scopes(scopes: &BTreeSet<&str>, report: &mut Report) {
         report.not_checked("scopes", "Slack does not name the token's permissions");
         return;
     }
-    let advice = |scope: &str| format!("grant {scope} at {PERMISSIONS}, and install the app anew");
+    let advice = |scope: &str| format!("grant {scope} at {PERMISSIONS}, and reinstall the app");
     for (scope, purpose) in [
         ("chat:write", "to send messages"),
-        ("files:write", "to upload pictures"),
+        ("files:write", "to upload images"),
     ] {
         if scopes.contains(scope) {
             report.good("scopes", format!("{scope} is granted, {purpose}"));
@@ -137,7 +138,7 @@ fn judge_scopes(scopes: &BTreeSet<&str>, report: &mut Report) {
         }
     }
     if !scopes.contains("files:read") {
-        let says = "without files:read a message with pictures may have to be tried again";
+        let says = "without files:read a message with images may need a retry";
         report.warning("scopes", says, advice("files:read"));
     }
 }
@@ -168,10 +169,10 @@ fn judge_channel(channel: &Members, scopes: &BTreeSet<&str>, report: &mut Report
 
 pub(super) fn unreadable(check: &'static str, answer: &Answer, report: &mut Report) {
     let says = format!("HTTP {}, an answer that is not Slack's", answer.status);
-    report.not_checkable(check, says, "check `base_url` and what stands between");
+    report.not_checkable(check, says, "check `base_url` and any proxy in between");
 }
 
-/// A name that people gave, as far as it can be shown.
+/// Returns a user-chosen name, as far as it can be shown.
 fn name(members: &Members, key: &str) -> String {
     let name = members.text(key).unwrap_or_else(|| "?".into());
     let plain = name.chars().filter(|c| !c.is_control());

@@ -1,11 +1,11 @@
-//! Shapes of cards that Feishu refuses, or shows as nothing.
+//! Finds card structures that Feishu rejects or shows as nothing.
 
 use serde_json::{Map, Value};
 
 use super::names::nearest;
 
-/// Tags of cards 2.0, and of what stands inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the
-/// pages of components.
+/// Tags of cards 2.0 and of the objects inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the pages of
+/// components.
 const TAGS: &[&str] = &[
     "audio",
     "button",
@@ -43,21 +43,21 @@ const TAGS: &[&str] = &[
     "table",
     "text_tag",
 ];
-/// Tags of cards 1.0 that 2.0 refuses (200861).
+/// Tags of cards 1.0 that cards 2.0 reject (error 200861).
 const OLD_TAGS: &[&str] = &["action", "note"];
-/// Members whose values are not elements: what a button sends back, and a chart's or table's data.
+/// Members whose values are not elements: a button's return value, and the data of charts and tables.
 const DATA: &[&str] = &["value", "chart_spec", "rows", "template_variable"];
 
-/// What is wrong with a card.
+/// A mistake in a card.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
-    /// Whether Feishu surely refuses it.
+    /// Whether Feishu certainly rejects the card.
     pub(super) is_sure: bool,
     pub(super) message: String,
     pub(super) help: Option<String>,
-    /// What to look for in the template, to show the place.
+    /// Text to search for in the template, to find the place.
     pub(super) near: Option<String>,
-    /// Nothing is shown: no mistake where other events fill the card.
+    /// Whether the card shows nothing. That is no mistake if other events fill the card.
     pub(super) is_empty: bool,
 }
 
@@ -73,18 +73,18 @@ impl Problem {
     }
 }
 
-/// The first thing that is wrong with a rendered card.
+/// Returns the first mistake in a rendered card.
 pub(super) fn problem(card: &Value) -> Option<Problem> {
     let Value::Object(members) = card else {
         let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
         return Some(Problem::sure("a card is a JSON object", help));
     };
     if members.contains_key("msg_type") || members.contains_key("card") {
-        let message = "the relay puts `msg_type` and `card` around a card by itself";
-        let help = "leave only what stands in `card`";
+        let message = "the relay adds `msg_type` and `card` around a card itself";
+        let help = "keep only the content of `card`";
         return Some(Problem::sure(message, help));
     }
-    // One that Feishu keeps, by its id.
+    // A card stored at Feishu, referred to by its id.
     if members.get("type").is_some_and(|kind| kind == "template") {
         return None;
     }
@@ -104,18 +104,18 @@ fn shape(card: &Map<String, Value>, is_new: bool) -> Option<Problem> {
     match (is_new, in_body, at_top) {
         (true, true, false) | (false, false, true) => None,
         (true, _, true) => {
-            let message = "a card of schema 2.0 has its elements in `body`, and none beside it";
+            let message = "a card of schema 2.0 has its elements in `body` only";
             Some(Problem::sure(message, "move `elements` into `body`"))
         }
         (false, true, _) => {
-            let message = "a card with `body` is one of schema 2.0 and must say so";
+            let message = "a card with `body` needs schema 2.0";
             Some(Problem::sure(
                 message,
                 "write \"schema\": \"2.0\" at its top",
             ))
         }
         (_, false, false) => {
-            let message = "the card has no elements: it would show nothing";
+            let message = "the card has no elements, so it would show nothing";
             let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
             Some(Problem {
                 is_empty: true,
@@ -152,7 +152,7 @@ fn of_tag(tag: &str, is_new: bool) -> Option<Problem> {
         return Some(Problem {
             is_sure: true,
             message: format!("cards of schema 2.0 have no tag \"{tag}\""),
-            help: Some("buttons and texts stand in `elements` directly".to_owned()),
+            help: Some("put buttons and texts directly into `elements`".to_owned()),
             near,
             is_empty: false,
         });
@@ -184,13 +184,16 @@ mod tests {
             ),
             (
                 json!({ "msg_type": "interactive", "card": { "elements": [element] } }),
-                "puts `msg_type` and `card`",
+                "adds `msg_type` and `card`",
             ),
             (
                 json!({ "schema": "2.0", "elements": [element] }),
                 "in `body`",
             ),
-            (json!({ "body": { "elements": [element] } }), "must say so"),
+            (
+                json!({ "body": { "elements": [element] } }),
+                "needs schema 2.0",
+            ),
             (
                 json!({ "schema": "2.0", "body": { "elements": [{ "tag": "note" }] } }),
                 "schema 2.0 have no tag \"note\"",

@@ -1,4 +1,4 @@
-//! What `check` says of templates: each complaint at its place, and every template rendered with samples.
+//! Checks templates for `check`: reports each mistake at its place, and renders every template with samples.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,47 +10,47 @@ use super::{Audience, Family, Locale, Payload, Templates, card, sample};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::model::{Content, Form, Trigger};
 
-/// Every code of this module and what it means.
+/// Every code of this module with its meaning.
 pub const CODES: &[(&str, &str)] = &[
-    ("E200", "the folder of templates cannot be read"),
+    ("E200", "the templates folder could not be read"),
     (
         "E201",
-        "a template's file cannot be read, is too large or not UTF-8",
+        "a template file is unreadable, too large or not UTF-8",
     ),
     (
         "E202",
-        "a template is too large, too deep, or could take too long",
+        "a template is too large, nested too deep, or could take too long",
     ),
     ("E203", "a template cannot be parsed"),
-    (
-        "E204",
-        "a template names something that is not in the context",
-    ),
+    ("E204", "a template uses an unknown name"),
     (
         "E205",
-        "a template uses a helper that does not exist, or wrongly",
+        "a template uses an unknown helper, or a helper wrongly",
     ),
     (
         "E206",
-        "a partial is missing, includes itself, or is not named plainly",
+        "a partial is missing, includes itself, or has a computed name",
     ),
     (
         "E207",
-        "a template uses a part of Handlebars that is not supported",
+        "a template uses an unsupported feature of Handlebars",
     ),
     ("E208", "a template fails with a sample event"),
-    ("E209", "a template renders a card that Feishu refuses"),
-    ("W200", "three braces escape like two"),
-    ("W201", "a file in a folder of templates is no template"),
+    ("E209", "a template renders a card that Feishu rejects"),
+    ("W200", "triple braces escape like double ones"),
+    (
+        "W201",
+        "a file in a templates folder that is not a template",
+    ),
     (
         "W202",
-        "a file or folder beside the templates is never read",
+        "a file or folder next to the templates that is never read",
     ),
-    ("W203", "a card has a tag that is not known"),
+    ("W203", "a card with an unknown tag"),
 ];
 
-/// Renders every template of every family with sample events, in both languages, with the clock
-/// standing still. Each failure is a diagnostic, once for each template.
+/// Renders every template of every family with sample events, in both languages, at a fixed time. Each failure is
+/// reported once for each template.
 pub fn check(templates: &Templates) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for key in templates.keys() {
@@ -87,7 +87,8 @@ pub fn check(templates: &Templates) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// What is wrong with the cards that a template makes of the samples. A card may be empty for some.
+/// Returns the first mistake in the cards that a template renders from the samples. A card may be empty for some
+/// samples.
 fn card_problem(templates: &Templates, name: &str) -> Option<card::Problem> {
     let (mut problem, mut empty, mut filled) = (None, None, false);
     let _no_failure = each_rendering(templates, Family::Feishu, name, |payload| {
@@ -106,7 +107,7 @@ fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<St
     each_rendering(templates, family, name, |_| ())
 }
 
-/// Renders a template with the samples it is for, and shows each outcome. Returns the first failure.
+/// Renders a template with its samples and passes each payload to `show`. Returns the first failure.
 fn each_rendering(
     templates: &Templates,
     family: Family,
@@ -116,7 +117,7 @@ fn each_rendering(
     for locale in [Locale::Zh, Locale::En] {
         for (sample_name, mut sample) in sample::all() {
             sample.spec.template = name.to_owned();
-            // The names that a trigger or a content chooses by itself are only rendered for these.
+            // Templates that a trigger or a content selects are rendered only with those samples.
             let chosen = match (&sample.event.content, sample.trigger) {
                 (Content::Notice(_), _) => "notice",
                 (Content::Summary(_), _) => "summary",
@@ -148,7 +149,7 @@ fn each_rendering(
     None
 }
 
-/// The line and column that a reason tells.
+/// Returns the line and column that a failure reason contains.
 fn place_in(reason: &str) -> (usize, usize) {
     let number = |word: &str| -> Option<usize> {
         let (_, after) = reason.split_once(word)?;
@@ -161,7 +162,7 @@ fn place_in(reason: &str) -> (usize, usize) {
     (number("line ").unwrap_or(1), number("column ").unwrap_or(1))
 }
 
-/// A complaint at its place in its file.
+/// Returns a diagnostic at its place in the template file.
 pub(super) fn diagnostic(found: Found, sources: &BTreeMap<String, Source>) -> Diagnostic {
     let (line, column) = found.place;
     let source = sources.get(&found.template);
@@ -179,7 +180,7 @@ pub(super) fn diagnostic(found: Found, sources: &BTreeMap<String, Source>) -> Di
     }
 }
 
-/// A complaint about a whole file or folder.
+/// Returns a diagnostic about a whole file or folder.
 pub(super) fn at_file(code: &'static str, file: &Path, message: String) -> Diagnostic {
     Diagnostic {
         level: level(code),
@@ -203,7 +204,7 @@ fn level(code: &str) -> Level {
     }
 }
 
-/// The rest of the line from there.
+/// Returns the range from this place to the end of the line.
 fn span(text: &str, line: usize, column: usize) -> Range<usize> {
     let start: usize = text
         .split_inclusive('\n')

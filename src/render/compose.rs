@@ -1,4 +1,4 @@
-//! From a subject to a payload: which template, in which form, for which platform.
+//! Renders a subject to a payload: selects the template, the form and the platform.
 
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::model::{Content, Form, Trigger};
 
-/// A custom bot's body may be 20 KB, signature and time stamp included. Source: Feishu, "自定义机器人使用指南".
+/// The largest body of a custom bot: 20 KB, including signature and timestamp. Source: Feishu, "自定义机器人使用指南".
 const FEISHU_BYTES_MAX: usize = 20 * 1024 - 256;
-/// Slack publishes no limit for a whole message; this is well below what is refused.
+/// The largest Slack message. Slack publishes no limit; this is well below the size that it rejects.
 const SLACK_BYTES_MAX: usize = 40_000;
 
-/// How the ids of people begin that an app knows its people by.
+/// The prefix of the ids by which an app knows people.
 const OPEN_ID: &str = "ou_";
 
 impl Templates {
@@ -50,7 +50,7 @@ impl Templates {
         job.payload(form)
     }
 
-    /// The same by the built-in `plain` template, which cannot fail.
+    /// Renders `subject` with the built-in `plain` template, which cannot fail.
     pub fn plain(&self, audience: &Audience, form: Form, subject: &Subject<'_>) -> Payload {
         let audience = Audience {
             body: None,
@@ -63,7 +63,7 @@ impl Templates {
             name: "plain",
         };
         job.payload(form).unwrap_or_else(|_too_large| {
-            // Only a limit smaller than any card leads here: the ids alone.
+            // Only a limit smaller than any card leads here: the text has just the ids.
             let text = format!(
                 "{} {}",
                 subject.event.id,
@@ -96,7 +96,7 @@ impl Job<'_> {
             (Family::Webhook, rich) => self.webhook(rich == Some(true))?,
             (Family::Feishu | Family::Slack, Some(with_images)) => {
                 match self.message(with_images) {
-                    // Images are the first to go from a message that is too large.
+                    // If a message is too large, its images are removed first.
                     Err(Failed::Unfit(Unfit::TooLarge)) if with_images => self.message(false),
                     other => other,
                 }
@@ -144,8 +144,8 @@ impl Job<'_> {
         }
     }
 
-    /// Feishu shows a person by an open id of the very app that speaks; no other would be found there.
-    /// What this audience may not see of people it does not see here.
+    /// Returns markup for the person who changed the status. Feishu resolves open ids only of the app that sends
+    /// the message. Empty if the audience may not see who it is.
     fn person(&self, json: bool) -> String {
         match self.known(self.subject.standing.person.as_deref(), json) {
             Some(id) => format!("<at id={id}></at>"),
@@ -153,7 +153,7 @@ impl Job<'_> {
         }
     }
 
-    /// The reporter as a person whose name and image the platform shows, and who is not called by it.
+    /// Returns markup that shows the reporter with name and avatar, without notifying them.
     fn reporter(&self, json: bool) -> String {
         match self.known(self.subject.standing.reporter.as_deref(), json) {
             Some(id) => format!("<person id='{id}' show_name=true show_avatar=true></person>"),
@@ -161,12 +161,12 @@ impl Job<'_> {
         }
     }
 
-    /// An open id that can be shown as a person to this audience.
+    /// Returns the open id if this audience may see it as a person.
     fn known<'a>(&self, id: Option<&'a str>, json: bool) -> Option<&'a str> {
         let shown = json
             && self.audience.family == Family::Feishu
             && self.audience.fields.user == Visibility::Full;
-        // `all` is an id too, and calls everyone.
+        // `all` is also an id, but mentions everyone.
         let one = |id: &&str| id.starts_with(OPEN_ID) && mentions::is_id(id);
         id.filter(one).filter(|_| shown)
     }
@@ -182,7 +182,7 @@ impl Job<'_> {
         }
     }
 
-    /// A card, or blocks.
+    /// Renders a card or blocks.
     fn message(&self, with_images: bool) -> Result<String, Failed> {
         let family = self.audience.family;
         let context = context::build(self.audience, self.subject, Reader::People, with_images);
@@ -199,7 +199,7 @@ impl Job<'_> {
         Ok(message?)
     }
 
-    /// The text template's outcome with values still marked.
+    /// Renders the text template. Values are still marked.
     fn text(&self, mention: String) -> Result<String, RenderError> {
         let context = context::build(self.audience, self.subject, Reader::People, false);
         let scene = self.scene(false, mention, false);
@@ -259,7 +259,7 @@ impl Job<'_> {
         .map_err(|unfit| self.unfit(unfit))
     }
 
-    /// Feishu's simple rich text: a title and paragraphs.
+    /// Renders Feishu's simple rich text: a title and paragraphs.
     fn post(&self) -> Result<String, RenderError> {
         let text = self.text(String::new())?;
         let (title, rest) = text::first_line(&text);
@@ -285,7 +285,7 @@ impl Job<'_> {
         .map_err(|unfit| self.unfit(unfit))
     }
 
-    /// The standard body, or one that the operator's template makes.
+    /// Renders the standard body, or the operator's own.
     fn webhook(&self, with_images: bool) -> Result<String, RenderError> {
         let context = context::build(self.audience, self.subject, Reader::Programs, with_images);
         match &self.audience.body {
@@ -294,7 +294,8 @@ impl Job<'_> {
         }
     }
 
-    /// Written as it is. Only what is too large is made a tree, whose texts can be cut.
+    /// Serializes the body directly. Only a body that is too large is converted to a tree, so that its texts can
+    /// be cut.
     fn standard_body(&self, data: Context<'_>) -> Result<String, RenderError> {
         let body = StandardBody {
             kind: context::event_type(self.subject),
@@ -345,7 +346,7 @@ impl Job<'_> {
     }
 }
 
-/// What programs are sent, in the shape of Standard Webhooks' events.
+/// The standard webhook body, with the envelope of Standard Webhooks.
 #[derive(serde::Serialize)]
 struct StandardBody<'a> {
     #[serde(rename = "type")]
@@ -380,7 +381,7 @@ impl From<Unfit> for Failed {
     }
 }
 
-/// The reason tells the place in what was rendered, and nothing of what stands there.
+/// Parses rendered JSON. The error names the position only, never the text there.
 fn parse(rendered: &str) -> Result<Value, String> {
     serde_json::from_str(rendered).map_err(|error| {
         let what = match error.classify() {
@@ -406,7 +407,7 @@ fn key_has_mark(value: &Value) -> bool {
     }
 }
 
-/// Texts for programs: marks go, and what is longer than a limit allows is cut.
+/// Removes marks from the texts of a webhook body, and cuts texts that are longer than `bytes`.
 fn program_strings(value: &mut Value, bytes: usize, locale: Locale) {
     match value {
         Value::String(text) => {

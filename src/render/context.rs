@@ -1,5 +1,5 @@
-//! What templates see: one tree whose keys are always all there (`shape`). The fields policy is
-//! applied here, so that no template can show what its audience must not see.
+//! Builds the template context: one tree in which every key is always present (`shape`). The fields policy is
+//! applied here, so no template can show a field that its audience must not see.
 
 mod shape;
 
@@ -16,17 +16,17 @@ use crate::model::{
 pub(super) use shape::Context;
 use shape::{Code, Number, Text, Time, When};
 
-/// No list of the context is longer: what bounds the work of nested loops.
+/// The longest list in the context. It bounds the work of nested loops.
 pub(super) const LIST_MAX: usize = 32;
-/// An event that took longer to arrive says so.
+/// Messages mention the delay of events that took longer than this to arrive.
 const LATE: Duration = Duration::from_secs(3600);
 
-/// How text enters the context.
+/// Who reads the texts of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// People: what only deceives is removed.
+    /// People: deceptive characters are removed.
     People,
-    /// Programs: as it was typed.
+    /// Programs: texts stay as they were typed.
     Programs,
 }
 
@@ -37,7 +37,7 @@ struct Builder<'a> {
     with_images: bool,
 }
 
-/// The context of `subject` for `audience`. Without `with_images` images are only counted.
+/// Builds the context of `subject` for `audience`. Without `with_images`, images are only counted.
 pub(super) fn build<'a>(
     audience: &'a Audience,
     subject: &'a Subject<'a>,
@@ -85,7 +85,7 @@ pub(super) fn build<'a>(
     }
 }
 
-/// The type that the webhook's body and templates name.
+/// Returns the event type for webhook bodies and templates.
 pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
     match (&subject.event.content, subject.trigger) {
         (Content::Notice(_), _) => "relay.notice",
@@ -106,7 +106,7 @@ fn is_late(subject: &Subject<'_>) -> bool {
         .is_some_and(|at| subject.received_at.since(at) > LATE)
 }
 
-/// Counts the images that a message does not show itself.
+/// Counts the images that a message does not show.
 pub(super) fn uncounted(
     audience: &Audience,
     subject: &Subject<'_>,
@@ -128,7 +128,7 @@ pub(super) fn uncounted(
         ..PictureCounts::default()
     };
     match subject.trigger {
-        // A message of late images tells of those alone.
+        // A message of late images is only about those images.
         Trigger::LateImages => counts,
         Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
             let fetched = subject.images_total.min(IMAGES_PER_EVENT_MAX);
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
         mask: impl Fn(&str) -> String,
     ) -> Option<Text<'a>> {
         let text = match self.reader {
-            // What shows nothing is nothing, and blanks before the first word say nothing either.
+            // Text without visible characters is absent, and leading blanks are removed.
             Reader::People => text?.trim_start_matches(is_blank),
             Reader::Programs => text?,
         };
@@ -234,15 +234,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Programs that take the standard body are told all of them; nothing loops over that one.
+    /// Returns ids, at most [`LIST_MAX`]. The standard body contains all of them, because no template loops over
+    /// it.
     fn ids(&self, ids: &'a [String]) -> Vec<Text<'a>> {
         let standard = self.reader == Reader::Programs && self.audience.body.is_none();
         let most = if standard { usize::MAX } else { LIST_MAX };
         ids.iter().take(most).map(|id| self.text(id)).collect()
     }
 
-    /// When the status changed, and who changed it: a person like any other. `through` says of a feedback
-    /// that came before how it came to its status; an event that tells of a change is that itself.
+    /// Returns when the status changed, and who changed it. `through` is set for feedback whose status changed
+    /// earlier. It is absent for an event that is itself the change.
     fn change(&self, subject: &'a Subject<'a>) -> shape::Change<'a> {
         let standing = subject.standing;
         let (at, by, state) = match (&subject.event.content, &standing.state) {
@@ -274,7 +275,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The buttons, where this audience has them.
+    /// Returns the buttons, if this audience has them.
     fn actions(&self, subject: &'a Subject<'a>) -> Vec<shape::Action<'a>> {
         let actions = subject.standing.actions.iter();
         let actions = actions.filter(|_| self.audience.buttons);
@@ -325,7 +326,7 @@ impl<'a> Builder<'a> {
             media_type: image.format.media_type(),
             width: image.width,
             height: image.height,
-            // What Slack and browsers show inside a page; the rest is linked.
+            // The formats that Slack and browsers show in a page; others are linked.
             inline: match image.format {
                 ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Gif => true,
                 ImageFormat::Webp
@@ -364,7 +365,7 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
-    /// Several reports told as one: a summary of late ones.
+    /// Describes several reports that share a message: a late summary.
     fn incident(&self, content: &'a Content) -> shape::Incident<'a> {
         let Content::Summary(summary) = content else {
             return shape::Incident::default();
@@ -414,7 +415,7 @@ impl<'a> Builder<'a> {
         known.chain(odd).take(LIST_MAX).collect()
     }
 
-    /// A code that no number here can hold: it is shown as the text it was.
+    /// Returns a code that is no 64-bit number, as its text.
     fn odd(&self, text: Option<&String>) -> Code {
         text.map_or_else(Code::default, |text| Code {
             code: Some(Number::Text(text.clone())),
@@ -423,7 +424,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// A time of the report. One that could not be read is shown to people as it was written.
+    /// Returns a time of the report. People see a time that could not be parsed as it was written.
     fn when(&self, at: Option<Timestamp>, written: Option<&'a Private>) -> Option<When<'a>> {
         match (at, self.reader) {
             (Some(at), _) => Some(When::At(Time(at))),
@@ -442,7 +443,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Chinese readers are told in Chinese what a notice is about; the details are quoted.
+    /// Returns the notice's text. Chinese readers get a Chinese summary that quotes the details.
     fn notice_text(&self, notice: &'a Notice) -> Text<'a> {
         match (self.reader, self.locale) {
             (Reader::People, Locale::Zh) => {
@@ -468,7 +469,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// How a button looks: words that Feishu and Slack share.
+/// Returns the button style, in words that Feishu and Slack share.
 const fn style(act: TriageAction) -> &'static str {
     match act {
         TriageAction::Claim => "primary",
@@ -485,7 +486,7 @@ fn code(code: i64, key: Option<&'static str>, label: String) -> Code {
     }
 }
 
-/// The time the webhook's envelope carries: the event's own.
+/// Returns the time of the webhook's envelope: the event's own.
 pub(super) fn event_time(subject: &Subject<'_>) -> Timestamp {
     subject.event.created_at.unwrap_or(subject.received_at)
 }

@@ -1,32 +1,32 @@
-//! From a parsed message whose strings still hold marked values to the message as it is sent: each
-//! value escaped for the field it landed in, everything within the platform's limits, what is empty left out.
+//! Finishes a parsed message whose strings still contain marked values. Each value is escaped for the field it is
+//! in. Everything is cut to the platform's limits, and empty parts are removed.
 
 use serde_json::{Map, Value, json};
 
 use super::text::{self, Field, LINK_BYTES_MAX, OPEN, Room};
 use super::{Family, Locale, SentAs};
 
-/// Slack: blocks in a message, fields of a section, elements of a context.
+/// Slack's limits: blocks in a message, fields of a section, elements of a context.
 const SLACK_BLOCKS_MAX: usize = 50;
 const SLACK_FIELDS_MAX: usize = 10;
 const SLACK_CONTEXT_MAX: usize = 10;
-/// Slack: what is read of a message's text.
+/// How many characters of a message's text Slack reads.
 pub(super) const SLACK_TEXT_CHARS_MAX: usize = 4000;
-/// Feishu: elements of a card, nested ones counted.
+/// Feishu's limit: elements of a card, including nested ones.
 const FEISHU_ELEMENTS_MAX: usize = 200;
 
-/// What a message must keep to.
+/// The constraints of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec<'a> {
     pub(super) family: Family,
     pub(super) locale: Locale,
-    /// Of the whole.
+    /// The size limit of the whole message.
     pub(super) size: Size,
-    /// What must be in its visible text.
+    /// A keyword that its visible text must contain. `None`: not required.
     pub(super) keyword: Option<&'a str>,
 }
 
-/// How large a message may be.
+/// A size limit, and how bytes are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub(super) bytes_max: usize,
@@ -34,7 +34,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Whether `message` is small enough when its links are in their places.
+    /// Returns whether `message` fits once its links are inserted.
     pub(super) fn holds(self, message: &str) -> bool {
         if self.bytes_max == usize::MAX {
             return true;
@@ -42,28 +42,28 @@ impl Size {
         let links = message.matches([text::LINK, text::LINK_MRKDWN]).count();
         let escapes = match self.sent {
             SentAs::Json => 0,
-            // Compact JSON has no character but these two that a string must escape.
+            // In compact JSON only these two characters need an escape.
             SentAs::JsonInString => message.matches(['"', '\\']).count(),
         };
         message.len() + escapes + links * LINK_BYTES_MAX <= self.bytes_max
     }
 }
 
-/// Why no message came of it.
+/// Why a message could not be finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
-    /// A reporter would name parts of the message.
-    #[error("a value stands in the name of a JSON member")]
+    /// A value of the reporter would become the name of a JSON member.
+    #[error("a value is used as the name of a JSON member")]
     ValueAsKey,
-    /// Even with every value cut.
+    /// The message is too large even with every value cut.
     #[error("the message is too large even with all values cut")]
     TooLarge,
 }
 
-/// The tightest that values are cut before a message counts as too large.
+/// The shortest length to which values are cut before a message counts as too large.
 const TIGHTEST: usize = 8;
 
-/// Finishes a message; `wrap` makes what is sent of it.
+/// Finishes a message; `wrap` builds the request body from it.
 pub(super) fn finish(
     tree: &Value,
     spec: Spec<'_>,
@@ -82,8 +82,8 @@ pub(super) fn finish(
     })
 }
 
-/// The message with values cut as little as its limit allows: all the same, so that the longest give
-/// way first.
+/// Cuts values as little as the limit allows. All values get the same maximum length, so the longest are cut
+/// first.
 pub(super) fn widest(
     size: Size,
     make: impl Fn(usize) -> Result<String, Unfit>,
@@ -110,34 +110,34 @@ pub(super) fn widest(
     Ok(best)
 }
 
-/// Where a value of the message stands.
+/// The position of a value in the message.
 #[derive(Clone, Copy)]
 struct At {
-    /// What reads this very string.
+    /// How the string is parsed.
     field: Field,
     chars: usize,
     line: bool,
-    /// What programs read is whole or useless.
+    /// Whether the string must not be cut, because a program reads it.
     whole: bool,
     place: Place,
 }
 
-/// What surrounds an object that says of itself no `tag` or `type`.
+/// The surroundings of an object without `tag` or `type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The message itself.
     Root,
-    /// Nothing known: whatever it holds may be read as markup.
+    /// Unknown: any content may be parsed as markup.
     Unknown,
-    /// `config` of a card.
+    /// The `config` of a card.
     Config,
-    /// A text for each language, read as the text beside it.
+    /// Translations of a text, each parsed like that text.
     Languages(Field),
-    /// Behaviours of a button or options of a menu: their `value` comes back to us.
+    /// Behaviors of a button or options of a menu. Their `value` is sent back to the relay.
     Choices,
-    /// What comes back to us when a button is pressed.
+    /// The data that the platform sends back when a button is pressed.
     Value,
-    /// People, or a file of the platform's: `id` names one.
+    /// People, or a file at the platform, named by `id`.
     People,
     File,
 }
@@ -160,7 +160,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The finished value; `None` where nothing is left to show.
+    /// Returns the finished value; `None` if nothing is left to show.
     fn value(&self, value: &Value, at: At) -> Result<Option<Value>, Unfit> {
         Ok(Some(match value {
             Value::String(string) => {
@@ -195,7 +195,7 @@ impl Walk<'_> {
             if key.contains(OPEN) {
                 return Err(Unfit::ValueAsKey);
             }
-            // These make text that was escaped ring after all.
+            // These options would turn escaped text back into mentions.
             if self.spec.family == Family::Slack && matches!(&**key, "link_names" | "parse") {
                 continue;
             }
@@ -212,7 +212,7 @@ impl Walk<'_> {
         Ok((!empty).then_some(Value::Object(out)))
     }
 
-    /// Where the member `key` of an object with `tag` stands.
+    /// Returns the position of member `key` in an object with `tag`.
     fn member(&self, tag: Option<&str>, key: &str, at: At) -> At {
         let family = self.spec.family;
         let place = place(family, tag, key, at.place);
@@ -249,7 +249,7 @@ impl Walk<'_> {
     }
 }
 
-/// Keys whose texts name people where they stand in an object about people.
+/// Keys that name people, in an object about people.
 const PEOPLE_KEYS: &[&str] = &[
     "user_id",
     "usergroup_id",
@@ -262,7 +262,7 @@ const PEOPLE_KEYS: &[&str] = &[
     "persons",
 ];
 
-/// Keys whose texts are names of things: nothing parses them, and they are no texts for people.
+/// Keys whose texts are identifiers. They are not parsed, and people do not see them.
 const NAME_KEYS: &[&str] = &[
     "action_id",
     "block_id",
@@ -275,7 +275,7 @@ const NAME_KEYS: &[&str] = &[
     "template",
 ];
 
-/// What stands within the member `key`.
+/// Returns the surroundings inside member `key`.
 fn place(family: Family, tag: Option<&str>, key: &str, around: Place) -> Place {
     match (around, tag, key) {
         (Place::Value | Place::Languages(_), _, _) => around,
@@ -286,14 +286,14 @@ fn place(family: Family, tag: Option<&str>, key: &str, around: Place) -> Place {
         (Place::Root, None, "config") => Place::Config,
         (_, _, "behaviors") | (_, Some(_), "options") if has_choices(tag) => Place::Choices,
         (_, _, "slack_file") => Place::File,
-        // An object without a tag within another is as its surroundings; a list of them too.
+        // An object without a tag inherits its surroundings; so does a list of them.
         (Place::Config, None, "summary") => Place::Config,
         (Place::People, None, _) => Place::People,
         (_, _, _) => Place::Unknown,
     }
 }
 
-/// Whether what is chosen in such an element comes back to us. In a table `options` is a cell.
+/// Returns whether an element's chosen option is sent back to the relay. In a table `options` is a cell.
 fn has_choices(tag: Option<&str>) -> bool {
     tag.is_some_and(|tag| {
         tag == "button"
@@ -305,18 +305,18 @@ fn has_choices(tag: Option<&str>) -> bool {
     })
 }
 
-/// What reads the text `key` of an object with `tag`. Only what is known to be text is taken for it: everything else
-/// is escaped as the strictest reader of its family wants it.
+/// Returns how the text `key` of an object with `tag` is parsed. Only known text fields count as text. All others
+/// are escaped for the strictest parser of the family.
 fn field(family: Family, tag: Option<&str>, key: &str, around: Place) -> Field {
     if matches!(key, "tag" | "data_type") || (key == "type" && family == Family::Slack) {
-        // A value that chooses what an object is.
+        // The value selects the type of the object.
         return Field::Nobody;
     }
     if is_url(key) {
         return Field::Url;
     }
     if family == Family::Feishu && key == "type" {
-        // The look of a button: a word.
+        // The style of a button: a fixed word.
         return Field::Url;
     }
     match (family, tag, key) {
@@ -330,22 +330,22 @@ fn field(family: Family, tag: Option<&str>, key: &str, around: Place) -> Field {
     }
 }
 
-/// What reads the `content` or `text` of an object with `tag`.
+/// Returns how the `content` or `text` of an object with `tag` is parsed.
 fn text_field(family: Family, tag: &str) -> Field {
     match (family, tag) {
-        // A tag that a value would choose.
+        // The tag itself comes from a value.
         (_, tag) if tag.contains(OPEN) => strictest(family),
         (_, "plain_text") => Field::Plain,
         (_, "markdown" | "lark_md" | "md") => Field::Markdown,
         (Family::Slack, "mrkdwn") => Field::Mrkdwn,
-        // Parts of a rich text, and cells of a table.
+        // Parts of rich text, and cells of a table.
         (Family::Slack, "text" | "link" | "raw_text") => Field::Plain,
         (Family::Feishu, "text" | "a") => Field::FeishuText,
         (family, _) => strictest(family),
     }
 }
 
-/// Escapes all that anything in this family reads.
+/// Returns the field that escapes everything any parser of this family reads.
 const fn strictest(family: Family) -> Field {
     match family {
         Family::Feishu => Field::Markdown,
@@ -354,14 +354,14 @@ const fn strictest(family: Family) -> Field {
     }
 }
 
-/// Whether an address stands under this key.
+/// Returns whether the value of this key is a URL.
 fn is_url(key: &str) -> bool {
     ["url", "href", "_link", "_icon"]
         .iter()
         .any(|end| key.ends_with(end))
 }
 
-/// Slack's limits, in characters.
+/// Returns Slack's limit for a text, in characters.
 fn slack_chars(tag: Option<&str>, key: &str, around: usize) -> usize {
     match (tag, key) {
         (None, "text") => SLACK_TEXT_CHARS_MAX,
@@ -414,7 +414,7 @@ fn feishu_is_empty(tag: Option<&str>, members: &Map<String, Value>) -> bool {
     }
 }
 
-/// Leaves out what is beyond the platform's counts.
+/// Removes elements beyond the platform's maximum counts.
 fn shorten(message: &mut Value, family: Family) {
     match family {
         Family::Slack => {
@@ -444,7 +444,7 @@ fn shorten(message: &mut Value, family: Family) {
                 return;
             };
             let mut total = 0;
-            // One place is kept for the keyword.
+            // One place is reserved for the keyword.
             let fit = elements
                 .iter()
                 .take_while(|element| {
@@ -468,7 +468,7 @@ fn tags(value: &Value) -> usize {
     }
 }
 
-/// Puts the keyword where people see it, if nothing visible holds it.
+/// Adds the keyword in a visible place, if no visible text contains it.
 fn add_keyword(message: &mut Value, spec: Spec<'_>) {
     let Some(keyword) = spec.keyword.filter(|keyword| !shows(message, keyword)) else {
         return;
@@ -501,7 +501,7 @@ fn shows(value: &Value, keyword: &str) -> bool {
             Value::String(text) => {
                 matches!(key.as_str(), "content" | "text") && text.contains(keyword)
             }
-            // A summary is seen in the list of chats, not in the message.
+            // A summary is visible only in the chat list, not in the message.
             other => key != "config" && shows(other, keyword),
         }),
         Value::Array(items) => items.iter().any(|item| shows(item, keyword)),

@@ -1,36 +1,36 @@
-//! What is counted before a template is parsed: the parser and the renderer recurse, and a text deep
-//! enough would end the process instead of failing.
+//! Counts nesting before a template is parsed. Parser and renderer are recursive, so a text that is nested too
+//! deep would crash the process.
 
 /// The largest template, in bytes.
 pub(super) const SOURCE_BYTES_MAX: usize = 64 * 1024;
-/// How deep blocks and `else` branches may stand in each other, partials included.
+/// The deepest nesting of blocks and `else` branches, partials included.
 pub(super) const DEPTH_MAX: usize = 50;
-/// How many brackets one tag may open.
+/// The most brackets that one tag may open.
 const BRACKETS_MAX: usize = 32;
 
-/// Why a source is refused before it is parsed, and at which byte.
+/// Why a template is refused before it is parsed, and the byte position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) at: usize,
     pub(super) reason: String,
 }
 
-/// A block that is not closed: where it is opened, and its helper.
+/// A block without an end: its position and its helper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unclosed {
     pub(super) at: usize,
     pub(super) helper: String,
 }
 
-/// A block that is open, and how deep its branches have become.
+/// An open block and the depth of its branches.
 struct Open<'a> {
     at: usize,
     helper: &'a str,
     depth: usize,
 }
 
-/// Counts blocks and brackets without parsing. What it does not understand it counts too strictly.
-/// Returns the innermost block that nothing closes, for the parser names the place where it misses the end.
+/// Counts blocks and brackets without parsing. Unknown syntax is counted too strictly, never too loosely. Returns
+/// the innermost unclosed block, because the parser reports only where it misses the end.
 pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
     let refuse = |at, reason: String| Err(Refused { at, reason });
     if source.len() > SOURCE_BYTES_MAX {
@@ -44,7 +44,7 @@ pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
     while let Some(found) = source.get(at..).and_then(|rest| rest.find("{{")) {
         let start = at + found;
         if start > 0 && bytes[start - 1] == b'\\' {
-            return refuse(start, "a backslash cannot stand before {{".to_owned());
+            return refuse(start, "a backslash before {{ is not supported".to_owned());
         }
         let Some(inside) = source.get(start + 2..) else {
             break;
@@ -84,12 +84,12 @@ pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
         if open.iter().map(|one| one.depth).sum::<usize>() > DEPTH_MAX {
             return refuse(
                 start,
-                format!("blocks stand in each other more than {DEPTH_MAX} deep"),
+                format!("blocks are nested more than {DEPTH_MAX} deep"),
             );
         }
         at = tag_end(bytes, start + 2).map_err(|()| Refused {
             at: start,
-            reason: format!("one tag opens more than {BRACKETS_MAX} brackets"),
+            reason: format!("one tag has more than {BRACKETS_MAX} open brackets"),
         })?;
     }
     let unclosed = unclosed.or_else(|| open.pop());
@@ -99,14 +99,14 @@ pub(super) fn check(source: &str) -> Result<Option<Unclosed>, Refused> {
     }))
 }
 
-/// The name that a tag begins with.
+/// Returns the first name in a tag.
 fn helper(tag: &str) -> &str {
     let tag = tag.trim_start_matches(['~', ' ', '\t', '\r', '\n']);
     let end = tag.find(|c: char| c.is_whitespace() || matches!(c, '}' | '~' | '('));
     tag.get(..end.unwrap_or(tag.len())).unwrap_or_default()
 }
 
-/// Where the tag that begins before `at` ends; an error if it opens too many brackets.
+/// Returns the end of the tag that begins before `at`; an error if it opens too many brackets.
 fn tag_end(bytes: &[u8], mut at: usize) -> Result<usize, ()> {
     let mut brackets = 0;
     while at < bytes.len() {

@@ -1,5 +1,5 @@
-//! Helpers of templates. What they need beyond their arguments belongs to one rendering and stands
-//! in a thread-local: Handlebars hands helpers nothing of ours, and rendering never awaits.
+//! Defines the template helpers. Handlebars passes no custom data to helpers, so the data of a rendering is in a
+//! thread-local. This is safe because rendering never awaits.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::text::{CLOSE, OPEN, json_escape, truncate};
 use super::{Locale, words};
 use crate::model::{FeedbackStatus, Severity, Timestamp};
 
-/// What one rendering knows.
+/// The data of one rendering.
 pub(super) struct Scene {
     pub(super) locale: Locale,
     pub(super) timezone: TimeZone,
@@ -23,13 +23,13 @@ pub(super) struct Scene {
     pub(super) severity: Severity,
     /// Trusted markup that mentions people.
     pub(super) mention: String,
-    /// The images that are only counted, in words.
+    /// A text about the images that are only counted.
     pub(super) pictures: String,
-    /// Trusted markup for whoever changed the status; empty where only a name can be said.
+    /// Trusted markup for the person who changed the status; empty if only a name is available.
     pub(super) person: String,
-    /// Trusted markup for the reporter; empty where only an id could be said.
+    /// Trusted markup for the reporter; empty if only an id is available.
     pub(super) reporter: String,
-    /// Whether what is written lands in JSON.
+    /// Whether the output is JSON.
     pub(super) json: bool,
 }
 
@@ -52,27 +52,25 @@ pub(super) fn with_scene<T>(scene: Scene, render: impl FnOnce() -> T) -> T {
 
 fn scene<T>(read: impl FnOnce(&Scene) -> T) -> Result<T, RenderError> {
     SCENE.with(|place| {
-        place
-            .borrow()
-            .as_ref()
-            .map(read)
-            .ok_or_else(|| RenderErrorReason::Other("no rendering is under way".to_owned()).into())
+        place.borrow().as_ref().map(read).ok_or_else(|| {
+            RenderErrorReason::Other("no rendering is in progress".to_owned()).into()
+        })
     })
 }
 
-/// Names of all helpers that templates may use without a block.
+/// The helpers that templates may use without a block.
 pub(super) const NAMES: &[&str] = &[
     "truncate", "time", "ago", "span", "join", "json", "default", "t", "mention", "pictures",
     "person", "reporter", "color", "icon", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
     "not", "len",
 ];
-/// Names of all helpers that open a block.
+/// The helpers that open a block.
 pub(super) const BLOCKS: &[&str] = &["if", "unless", "each", "with"];
 
 type Answer = Result<Value, RenderError>;
 type Make = fn(&Helper<'_>) -> Answer;
 
-/// A helper whose answer is a value: escaped like any other.
+/// A helper that returns a value, which is escaped like any other.
 struct Gives(Make);
 
 impl HelperDef for Gives {
@@ -87,8 +85,8 @@ impl HelperDef for Gives {
     }
 }
 
-/// A helper whose answer is ours and is written as it is; inside another helper's arguments it is a
-/// value like any other.
+/// A helper that returns trusted text, which is written without escaping. As an argument of another helper it is
+/// an ordinary value.
 struct Trusted(Make);
 
 impl HelperDef for Trusted {
@@ -100,7 +98,7 @@ impl HelperDef for Trusted {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         let answer = (self.0)(helper)?;
-        // Another helper's argument is a value as a whole; marks within it would be those of two.
+        // An argument of another helper is one value, so marks inside it are removed.
         let answer = match answer {
             Value::String(text) if text.contains([OPEN, CLOSE]) => {
                 text.replace([OPEN, CLOSE], "").into()
@@ -130,7 +128,7 @@ impl HelperDef for Trusted {
     }
 }
 
-/// Writes a value as JSON, with each of its strings marked.
+/// Writes a value as JSON and marks each of its strings.
 struct Json;
 
 impl HelperDef for Json {
@@ -185,7 +183,7 @@ fn write_json(out: &mut String, value: &Value) {
     }
 }
 
-/// Makes all helpers known to `registry`.
+/// Registers all helpers with `registry`.
 pub(super) fn register(registry: &mut Handlebars<'static>) {
     let gives: [(&str, Make); 3] = [
         ("truncate", truncate_helper),
@@ -213,12 +211,12 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     registry.register_helper("json", Box::new(Json));
 }
 
-/// Feishu's colour of the severity, or of a status.
+/// Returns Feishu's color for the severity or for a status.
 fn color(helper: &Helper<'_>) -> Answer {
     paint(helper).map(|(color, _)| color.into())
 }
 
-/// The same colour as a sign, for those who show no other.
+/// Returns the same color as an emoji, for platforms without colors.
 fn icon(helper: &Helper<'_>) -> Answer {
     paint(helper).map(|(_, icon)| icon.into())
 }
@@ -242,7 +240,7 @@ fn paint(helper: &Helper<'_>) -> Result<(&'static str, &'static str), RenderErro
         Some(FeedbackStatus::PROCESSING) => ("blue", "🔵"),
         Some(FeedbackStatus::PROCESSED) => ("green", "🟢"),
         Some(FeedbackStatus::CLOSED) => ("grey", "⚪"),
-        // One that has no name yet, or none at all.
+        // A status without a name, or no status.
         Some(FeedbackStatus(_)) | None => ("purple", "🟣"),
     })
 }
@@ -270,7 +268,7 @@ fn value<'a>(helper: &'a Helper<'_>, index: usize) -> Result<&'a Value, RenderEr
 fn truncate_helper(helper: &Helper<'_>) -> Answer {
     let text = value(helper, 0)?.render();
     let Some(count) = value(helper, 1)?.as_u64() else {
-        return fail("the second argument of truncate is how many characters to keep");
+        return fail("the second argument of truncate must be a number of characters");
     };
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     Ok(truncate(&text, count).into())
@@ -279,15 +277,15 @@ fn truncate_helper(helper: &Helper<'_>) -> Answer {
 fn instant(helper: &Helper<'_>, index: usize) -> Result<Option<jiff::Timestamp>, RenderError> {
     match value(helper, index)? {
         Value::Null => Ok(None),
-        // A time too far away for a calendar is shown as nothing rather than failing the message.
+        // A time outside the calendar's range is shown as nothing, so that the message does not fail.
         Value::String(text) => Ok(text.parse().ok()),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            fail(format!("{} takes a time of the context", helper.name()))
+            fail(format!("{} needs a time of the context", helper.name()))
         }
     }
 }
 
-/// Where Feishu is at home. Its readers know which zone a time without one is in.
+/// Beijing's offset from UTC, in seconds. Chinese readers expect times without a zone to be in it.
 const HOME_SECS: i32 = 8 * 3600;
 
 fn time(helper: &Helper<'_>) -> Answer {
@@ -296,7 +294,7 @@ fn time(helper: &Helper<'_>) -> Answer {
         None => None,
     };
     let Some(at) = instant(helper, 0)? else {
-        // What cannot be read is shown as it was written: a value like any other.
+        // A time that cannot be parsed is shown as it was written: a value like any other.
         let written = value(helper, 0)?.as_str().unwrap_or_default();
         return Ok(match written {
             "" => "".into(),
@@ -311,11 +309,11 @@ fn time(helper: &Helper<'_>) -> Answer {
     let format = format.as_deref().unwrap_or("%Y-%m-%d %H:%M");
     match jiff::fmt::strtime::format(format, &zoned) {
         Ok(text) => Ok(format!("{text}{zone}").into()),
-        Err(_bad_format) => fail("the second argument of time is no format of strftime"),
+        Err(_bad_format) => fail("the second argument of time must be a strftime format"),
     }
 }
 
-/// The zone as it stands behind a time: ` UTC+5:30`. Chinese readers of Chinese time need none.
+/// Returns the zone to show after a time: ` UTC+5:30`. Empty for Beijing time in Chinese.
 fn zone(locale: Locale, offset: jiff::tz::Offset) -> String {
     let secs = offset.seconds();
     if secs == HOME_SECS && locale == Locale::Zh {
@@ -345,7 +343,7 @@ fn ago(helper: &Helper<'_>) -> Answer {
     })
 }
 
-/// The time from the first to the second; nothing if there is none.
+/// Returns the duration from the first to the second time; empty if there is none.
 fn span(helper: &Helper<'_>) -> Answer {
     let (Some(from), Some(to)) = (instant(helper, 0)?, instant(helper, 1)?) else {
         return Ok("".into());
@@ -357,10 +355,10 @@ fn span(helper: &Helper<'_>) -> Answer {
     scene(|scene| words::span(scene.locale, span).into())
 }
 
-/// A list in a row: of texts, or of one key of its objects.
+/// Joins a list of texts, or one key of a list of objects.
 fn join(helper: &Helper<'_>) -> Answer {
     let Some(items) = value(helper, 0)?.as_array() else {
-        return fail("the first argument of join is a list");
+        return fail("the first argument of join must be a list");
     };
     let key = match helper.param(1) {
         Some(_) => Some(value(helper, 1)?.render()),
@@ -380,7 +378,7 @@ fn join(helper: &Helper<'_>) -> Answer {
     Ok(texts.join(&separator).into())
 }
 
-/// The first, or the second where the first is missing, null or empty.
+/// Returns the first argument, or the second if the first is missing, null or empty.
 fn default(helper: &Helper<'_>) -> Answer {
     match helper.param(0) {
         Some(param) if !param.is_value_missing() && param.value().is_truthy(true) => {

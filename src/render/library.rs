@@ -1,4 +1,4 @@
-//! The templates of a relay: the built-in ones, and those of `templates.dir` over them.
+//! Loads the relay's templates: the built-in ones, and those of `templates.dir`, which override them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use super::text::{CLOSE, OPEN, json_escape};
 use super::{Family, RenderError, Settings, check, guard, helpers, names, sample};
 use crate::diag::Diagnostic;
 
-/// What one rendering may write, in bytes.
+/// The most that one rendering may write, in bytes.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-/// The folder of what templates include.
+/// The folder of partials.
 pub(super) const PARTIALS: &str = "partials";
 const SUFFIX: &str = "hbs";
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Makes the table of built-in templates from their names.
+/// Defines the table of built-in templates.
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../templates/", $name, ".hbs"))),)+]
@@ -63,7 +63,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "text/summary",
 ];
 
-/// One template's text and where it came from.
+/// The text of a template and its origin.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) file: PathBuf,
@@ -87,8 +87,8 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// The built-in templates, and over them those of the folder. What is wrong with a file is a
-    /// diagnostic, and the built-in one of its name stays.
+    /// Loads the built-in templates and those of the folder, which override them. A mistake in a file is
+    /// reported, and the built-in template of that name is kept.
     pub fn load(settings: &Settings) -> (Self, Vec<Diagnostic>) {
         let mut sources = built_in_sources();
         let mut diagnostics = Vec::new();
@@ -101,20 +101,20 @@ impl Templates {
         (templates, diagnostics)
     }
 
-    /// Those that no folder overrides: they cannot fail.
+    /// Returns only the built-in templates, which cannot fail.
     pub(super) fn built_in() -> &'static Self {
         static BUILT_IN: OnceLock<Templates> = OnceLock::new();
         BUILT_IN.get_or_init(Self::default)
     }
 
-    /// Names, without family, of the templates that some family has: what rules may name.
+    /// Returns the names, without family, of the built-in templates, which rules may use.
     pub fn names() -> Vec<String> {
         Self::built_in().own_names()
     }
 
-    /// The same for these templates: the built-in ones and those of the folder.
+    /// Returns the names, without family, of these templates: the built-in ones and those of the folder.
     pub fn own_names(&self) -> Vec<String> {
-        // Also one that is wrong, for which there is a complaint: it is there all the same.
+        // A template with a mistake counts too, because the mistake is reported separately.
         let names = self.sources.keys().filter_map(|name| name.split_once('/'));
         let names: BTreeSet<String> = names
             .filter(|(family, _)| *family != Family::Webhook.key() && *family != PARTIALS)
@@ -123,29 +123,29 @@ impl Templates {
         names.into_iter().collect()
     }
 
-    /// Whether `family` has a template of this name, with or without `.hbs`.
+    /// Returns whether `family` has a template of this name, with or without `.hbs`.
     pub fn has(&self, family: Family, name: &str) -> bool {
         self.names.contains(&key(family, name))
     }
 
-    /// Whether `family` has a file of this name, be it right or wrong.
+    /// Returns whether `family` has a file of this name, even with a mistake.
     pub fn is_written(&self, family: Family, name: &str) -> bool {
         self.sources.contains_key(&key(family, name))
     }
 
-    /// The text and file of `family/name`.
+    /// Returns the text of `family/name`.
     pub(super) fn source(&self, key: &str) -> Option<&str> {
         self.sources.get(key).map(|source| source.text.as_str())
     }
 
-    /// The texts of the operator's own files, for showing lines of diagnostics.
+    /// Returns the texts of the operator's own files, for excerpts.
     pub fn sources(&self) -> Vec<(PathBuf, String)> {
         let own = self.sources.values().filter(|source| source.own);
         own.map(|source| (source.file.clone(), source.text.clone()))
             .collect()
     }
 
-    /// Every `family/name`.
+    /// Returns every `family/name`.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -245,10 +245,10 @@ impl Templates {
             registry.render_with_context_to_write(&key, &root, &mut output)
         });
         rendered.map_err(|error| fail(reason(&error)))?;
-        String::from_utf8(output.0).map_err(|_bad| fail("what came out is not UTF-8".to_owned()))
+        String::from_utf8(output.0).map_err(|_bad| fail("the output is not UTF-8".to_owned()))
     }
 
-    /// A complaint at its place in its file.
+    /// Returns a diagnostic at its place in the template file.
     pub(super) fn diagnostic(&self, found: Found) -> Diagnostic {
         check::diagnostic(found, &self.sources)
     }
@@ -259,11 +259,11 @@ fn key(family: Family, name: &str) -> String {
     format!("{}/{name}", family.key())
 }
 
-/// Handlebars' reason with its place. Its own words name helpers and paths of the template only.
+/// Returns Handlebars' error with its position. The error contains names and paths of the template only.
 fn reason(error: &handlebars::RenderError) -> String {
     let reason = match error.reason() {
         handlebars::RenderErrorReason::IOError(_) => {
-            format!("it writes more than {OUTPUT_BYTES_MAX} bytes")
+            format!("its output is larger than {OUTPUT_BYTES_MAX} bytes")
         }
         other => other.to_string(),
     };
@@ -273,7 +273,7 @@ fn reason(error: &handlebars::RenderError) -> String {
     }
 }
 
-/// Takes so many bytes and no more.
+/// A writer that fails after [`OUTPUT_BYTES_MAX`] bytes.
 struct Limited(Vec<u8>);
 
 impl std::io::Write for &mut Limited {
@@ -341,7 +341,7 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
         let message = "the characters U+E000 to U+E00F are reserved".to_owned();
         return Err(at("E203", line_and_column(text, place), message));
     }
-    // A partial stands inside lines of others: the end of its file is no line of theirs.
+    // A partial is included inside a line, so the line end at the end of its file is removed.
     let text = if name.starts_with(PARTIALS) {
         text.trim_end_matches(['\n', '\r'])
     } else {
@@ -364,8 +364,9 @@ fn parse(name: &str, text: &str) -> Result<Template, Box<Found>> {
     })
 }
 
-/// A tag that is alone in its line takes the line's end with it: right for blocks, but a partial stands
-/// for its text, which has lost its own line end. An empty comment behind it keeps it from being alone.
+/// Keeps line ends after partials. Handlebars removes the line end after a tag that is alone on its line. That is
+/// right for blocks but not for partials, whose text has no final line end. An empty comment after the tag
+/// prevents it.
 fn lines_kept(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -373,7 +374,7 @@ fn lines_kept(text: &str) -> String {
         kept.push_str(tag);
         let inside = tag.trim_start().strip_prefix("{{>");
         let inside = inside.and_then(|rest| rest.strip_suffix("}}"));
-        // With `~` the template's author takes line ends away.
+        // With `~` the author removes line ends on purpose.
         if inside.is_some_and(|name| !name.contains("}}") && !name.ends_with('~')) {
             kept.push_str("{{!}}");
         }
@@ -382,7 +383,7 @@ fn lines_kept(text: &str) -> String {
     kept
 }
 
-/// The line and column of a byte, from 1.
+/// Returns the line and column of a byte, counted from 1.
 pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
@@ -396,7 +397,7 @@ pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Reads `dir/family/*.hbs` and `dir/partials/*.hbs` over what is there.
+/// Reads `dir/family/*.hbs` and `dir/partials/*.hbs`, which override the templates so far.
 fn read_folder(
     dir: &Path,
     sources: &mut BTreeMap<String, Source>,
@@ -405,7 +406,7 @@ fn read_folder(
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
-            let message = format!("the folder of templates cannot be read: {error}");
+            let message = format!("failed to read the templates folder: {error}");
             diagnostics.push(check::at_file("E200", dir, message));
             return;
         }
@@ -421,7 +422,7 @@ fn read_folder(
             let file = entry.path();
             if file.extension().is_none_or(|suffix| suffix != SUFFIX) {
                 let message =
-                    format!("this file is no template: its name does not end in .{SUFFIX}");
+                    format!("this file is not a template: its name does not end in .{SUFFIX}");
                 diagnostics.push(check::at_file("W201", &file, message));
                 continue;
             }
@@ -445,13 +446,13 @@ fn read_folder(
     }
 }
 
-/// The folders that are read.
+/// Returns the folders that are read.
 fn folders() -> impl Iterator<Item = &'static str> {
     let families = Family::ALL.iter().map(|family| family.key());
     families.chain([PARTIALS])
 }
 
-/// A complaint about something in the folder of templates that is never read.
+/// Returns a diagnostic about an entry of the templates folder that is never read.
 fn unread(path: &Path) -> Option<Diagnostic> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     if name.starts_with('.') || (path.is_dir() && folders().any(|folder| folder == name)) {
@@ -462,23 +463,23 @@ fn unread(path: &Path) -> Option<Diagnostic> {
         let mut diagnostic = check::at_file(
             "W202",
             path,
-            format!("the folder {name:?} of templates is never read"),
+            format!("the templates folder {name:?} is never read"),
         );
         diagnostic.help =
             names::nearest(&name, folders()).or_else(|| Some(format!("folders are: {known}")));
         return Some(diagnostic);
     }
     if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
-        return None; // Perhaps notes about the templates.
+        return None; // This may be a note about the templates.
     }
-    let message = "this template is never read: it stands in no family's folder".to_owned();
+    let message = "this template is never read: it is in no family's folder".to_owned();
     let mut diagnostic = check::at_file("W202", path, message);
     diagnostic.help = Some(format!("move it into one of: {known}"));
     Some(diagnostic)
 }
 
 fn read(file: &Path) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("the template cannot be read: {error}");
+    let cannot = |error: std::io::Error| format!("failed to read the template: {error}");
     let bytes = std::fs::metadata(file).map_err(cannot)?.len();
     if bytes > guard::SOURCE_BYTES_MAX as u64 {
         return Err(format!(
@@ -487,7 +488,7 @@ fn read(file: &Path) -> Result<String, String> {
         ));
     }
     let mut text = std::fs::read_to_string(file).map_err(cannot)?;
-    // Some editors begin every file with a byte order mark.
+    // Some editors start every file with a byte order mark.
     if text.starts_with(BYTE_ORDER_MARK) {
         text.drain(..BYTE_ORDER_MARK.len_utf8());
     }

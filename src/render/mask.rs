@@ -1,10 +1,10 @@
-//! What an audience with `mask` sees: that something is there, and a hint of it.
+//! Masks values for audiences with `mask`: shows that a value exists, and a hint of it.
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::Locale;
 
-/// `w***@example.com`, `138****8000`, or the first character.
+/// Masks contact details: `w***@example.com`, `138****8000`, or the first character.
 pub(super) fn contact(text: &str) -> String {
     let text = text.trim();
     if let Some((name, host)) = text.rsplit_once('@') {
@@ -22,7 +22,7 @@ pub(super) fn contact(text: &str) -> String {
     head(text)
 }
 
-/// The first character.
+/// Masks all but the first character.
 pub(super) fn head(text: &str) -> String {
     if text.is_empty() {
         return String::new();
@@ -30,26 +30,26 @@ pub(super) fn head(text: &str) -> String {
     format!("{}***", first(text, 1))
 }
 
-/// The kind of an id, which is its first characters: `ou_***`.
+/// Masks all but the prefix of an id: `ou_***`.
 pub(super) fn id(text: &str) -> String {
     format!("{}***", first(text, 3))
 }
 
-/// The first part of a path, or the host of a URL.
+/// Masks all but the first part of a path, or the host of a URL.
 pub(super) fn path(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
     };
     let part = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A path without any `/` has nothing but a last part, which may say it all.
+    // A path without `/` has only a last part, which may reveal everything.
     if part.len() == rest.len() && scheme.is_empty() {
         return head(text);
     }
     format!("{scheme}{part}/***")
 }
 
-/// How long it is.
+/// Returns only the length of a text.
 pub(super) fn words(text: &str, locale: Locale) -> String {
     let count = text.graphemes(true).count();
     match locale {

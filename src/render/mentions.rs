@@ -1,4 +1,4 @@
-//! How people are called in each kind of message.
+//! Formats mentions for each kind of message.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use super::context::LIST_MAX;
 use super::text::{Field, Room, clean, fit};
 use super::{Family, Locale, Mention};
 
-/// Ids come from the configuration; what could end the markup they stand in is no id.
+/// Returns whether `id` is safe inside markup. Ids come from the configuration; characters that could close the
+/// markup are rejected.
 pub(super) fn is_id(id: &str) -> bool {
     !id.is_empty()
         && id
@@ -14,7 +15,7 @@ pub(super) fn is_id(id: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.' | b'+'))
 }
 
-/// Of cards and of Slack's mrkdwn.
+/// Formats mentions for cards and Slack's mrkdwn.
 pub(super) fn markup(mentions: &[Mention], family: Family) -> String {
     let mut out = Vec::new();
     for mention in mentions.iter().take(LIST_MAX) {
@@ -44,7 +45,8 @@ pub(super) fn markup(mentions: &[Mention], family: Family) -> String {
     out.join(" ")
 }
 
-/// Mentions of Feishu's text messages, which take ids; of those known by e-mail only the name is said.
+/// Formats mentions for Feishu's text messages, which need ids. People known only by e-mail are named without a
+/// mention.
 pub(super) fn text(mentions: &[Mention]) -> String {
     let mut out = Vec::new();
     for mention in mentions.iter().take(LIST_MAX) {
@@ -68,8 +70,8 @@ fn open_ids(feishu: &[String]) -> Vec<&str> {
     ids.filter(|id| is_id(id) && !id.contains('@')).collect()
 }
 
-/// A name of the configuration, which holds nothing that a platform reads as markup but `_`; Slack makes no mention
-/// of plain text.
+/// Formats a name of the configuration. Its only markup character is `_`, and Slack does not turn plain text into
+/// mentions.
 fn shown(name: &str) -> String {
     format!("@{}", fit_name(name))
 }
@@ -78,7 +80,7 @@ fn fit_name(name: &str) -> String {
     fit(&clean(name), Field::FeishuText, Room::ALL, Locale::En)
 }
 
-/// Of Feishu's rich text.
+/// Formats mentions for Feishu's rich text.
 pub(super) fn nodes(mentions: &[Mention]) -> Vec<Value> {
     let mut out = Vec::new();
     for mention in mentions.iter().take(LIST_MAX) {
@@ -99,7 +101,7 @@ pub(super) fn nodes(mentions: &[Mention]) -> Vec<Value> {
     out
 }
 
-/// Where nobody can be called: names alone.
+/// Formats names without mentioning anybody.
 pub(super) fn names(mentions: &[Mention]) -> String {
     let names = mentions.iter().take(LIST_MAX).map(|mention| match mention {
         Mention::All => "@all".to_owned(),

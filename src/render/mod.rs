@@ -1,13 +1,13 @@
-//! From an event to the bytes a destination takes.
+//! Renders an event to the payload of a destination.
 //!
-//! A reporter's text is data and stays data, in one way for every platform: the context is built with the
-//! fields policy applied (`context`); Handlebars renders each value between two private-use characters
-//! (`helpers`, `library`); the outcome is parsed as JSON; then every string is walked, and each value in it is
-//! escaped for the very field it landed in, and cut to what the platform takes (`fields`, `text`). So a
-//! template can be wrong, but it cannot leak, and no text of a stranger can leave its string.
+//! A reporter's text must stay data, so every platform uses the same steps. The context is built with the fields
+//! policy applied (`context`). Handlebars puts each value between two private-use characters (`helpers`,
+//! `library`). The output is parsed as JSON. Then each value in each string is escaped for its field and cut to
+//! the platform's limits (`fields`, `text`). So a template can be wrong, but it cannot leak, and a reporter's
+//! text cannot leave its string.
 //!
-//! Templates are checked when they are loaded: counted before they are parsed (`guard`), then walked against
-//! the shape of the context (`names`), then rendered with samples (`check`).
+//! Templates are checked when they are loaded. Their nesting is counted before they are parsed (`guard`), names
+//! are compared with the context (`names`), and samples are rendered (`check`).
 
 mod card;
 mod check;
@@ -40,7 +40,7 @@ pub use check::{CODES, check};
 pub use library::Templates;
 pub use payload::Payload;
 
-/// The shape of message a destination takes; the folder of its templates.
+/// The message format of a destination; also the folder of its templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// Feishu and Lark cards.
@@ -54,10 +54,10 @@ pub enum Family {
 }
 
 impl Family {
-    /// All of them.
+    /// All families.
     pub const ALL: &[Self] = &[Self::Feishu, Self::Slack, Self::Webhook, Self::Text];
 
-    /// The name of its folder.
+    /// Returns the name of its templates folder.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Feishu => "feishu",
@@ -68,7 +68,7 @@ impl Family {
     }
 }
 
-/// The language people are shown.
+/// The language of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Locale {
     /// Chinese.
@@ -78,19 +78,19 @@ pub enum Locale {
     En,
 }
 
-/// What an audience may see of one field. The greater hides more.
+/// How much of a field an audience may see. A greater value hides more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Visibility {
-    /// All of it.
+    /// The whole value.
     #[default]
     Full,
-    /// That it is there, and a hint of it.
+    /// That a value exists, and a hint of it.
     Mask,
     /// Nothing.
     Drop,
 }
 
-/// What an audience may see: the `fields` of a destination.
+/// What an audience may see: `fields` of a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     pub contact: Visibility,
@@ -102,7 +102,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// What both audiences may see: of each field the less.
+    /// Returns what both audiences may see: the stricter value of each field.
     #[must_use]
     pub fn narrowed_by(self, other: Self) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Fields {
         }
     }
 
-    /// The fields of which this audience may see more than `other`.
+    /// Returns the fields of which this audience may see more than `other`.
     pub fn wider_than(self, other: Self) -> Vec<&'static str> {
         let all = [
             ("contact", self.contact, other.contact),
@@ -130,40 +130,40 @@ impl Fields {
     }
 }
 
-/// For whom a message is rendered.
+/// The audience of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience {
-    /// The shape of message.
+    /// The message format.
     pub family: Family,
     /// The language.
     pub locale: Locale,
-    /// The zone times are shown in.
+    /// The zone in which times are shown.
     pub timezone: TimeZone,
     /// What this audience may see.
     pub fields: Fields,
-    /// A word that the platform demands in every message.
+    /// A keyword that the platform requires in every message. `None`: not required.
     pub keyword: Option<String>,
-    /// A template of `templates/webhook` that makes the whole body, instead of the standard one.
+    /// The template of `templates/webhook` that renders the whole body. `None`: the standard body.
     pub body: Option<String>,
-    /// How large the rendered message may be, in bytes as it is sent; `None`: the family's own limit.
+    /// The largest rendered message, in bytes as sent. `None`: the family's own limit.
     pub bytes_max: Option<usize>,
-    /// Whether its messages carry buttons, which somebody is there to hear of.
+    /// Whether messages have buttons, which need somebody to receive the clicks.
     pub buttons: bool,
-    /// How it is sent, and so how its bytes count.
+    /// How the message is sent, which determines how bytes are counted.
     pub sent: SentAs,
 }
 
-/// How a rendered message goes over the wire.
+/// How a rendered message is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SentAs {
-    /// As the request's body, or a part of it.
+    /// As the request body, or as a part of it.
     #[default]
     Json,
-    /// As a string inside another JSON, where each quote and backslash takes two bytes.
+    /// As a string inside other JSON, where each quote and backslash takes two bytes.
     JsonInString,
 }
 
-/// Someone to be mentioned.
+/// A mention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mention {
     /// Everyone in the chat.
@@ -177,18 +177,18 @@ pub enum Mention {
         /// Slack user ids `U…`/`W…` or group ids `S…`.
         slack: Vec<String>,
     },
-    /// Whom a test would mention: shown by name, and nobody is called.
+    /// Shown by name without notifying anybody, for test messages.
     Shown(String),
 }
 
-/// An image of the report, as this message can show it.
+/// An image of the report, in the way this message can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// Its place among the event's images, from 0.
+    /// Its position among the event's images, from 0.
     pub ordinal: u8,
-    /// What is kept.
+    /// The id of the stored image.
     pub id: ImageId,
-    /// What it is.
+    /// The image format.
     pub format: ImageFormat,
     /// Width in pixels.
     pub width: u32,
@@ -201,73 +201,74 @@ pub struct Shown {
 /// How an image is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShownBy {
-    /// By a key the platform gave for the bytes.
+    /// By the key that the platform returned for the upload.
     Key(String),
-    /// By a link of ours, which is signed when the message is sent.
+    /// By a link to the relay, which is signed when the message is sent.
     Link,
     /// By its path in the archive.
     Path(String),
-    /// It is kept and cannot be shown there; it is counted.
+    /// Stored but not shown there: it is only counted.
     Count,
 }
 
-/// How the feedback stands, and what can be done about it.
+/// The status of the feedback, and its possible actions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
-    /// Its state; `None`: nobody has moved it.
+    /// The state. `None`: nobody has changed it.
     pub state: Option<FeedbackState>,
-    /// What people call whoever changed it last.
+    /// The display name of whoever changed it last. `None`: unknown.
     pub by_name: Option<Private>,
-    /// That person's open id, where the audience's own app knows it.
+    /// That person's open id, if the audience's own app knows it.
     pub person: Option<String>,
-    /// The reporter's open id, where the audience's own app knows it.
+    /// The reporter's open id, if the audience's own app knows it.
     pub reporter: Option<String>,
-    /// What can be done, in order.
+    /// The possible actions, in display order.
     pub actions: Vec<Action>,
 }
 
 /// A button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// What it does.
+    /// The action.
     pub act: TriageAction,
-    /// What comes back when it is pressed: ASCII without quotes.
+    /// The value that the platform sends back when the button is pressed: ASCII without quotes.
     pub value: String,
 }
 
-/// What is told.
+/// The content of a message.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The event.
     pub event: &'a Event,
-    /// When it was accepted.
+    /// When the relay accepted the event.
     pub received_at: Timestamp,
     /// The name of the app the feedback is about, or its id.
     pub app_name: &'a str,
-    /// The delivery it is told by.
+    /// The delivery of this message.
     pub delivery: DeliveryId,
-    /// Why it is told.
+    /// The reason for this message.
     pub trigger: Trigger,
-    /// How the rule wants it told.
+    /// The message spec of the rule.
     pub spec: &'a MessageSpec,
-    /// Who is mentioned.
+    /// The mentioned people.
     pub mentions: &'a [Mention],
     /// The images that can be shown or counted.
     pub images: &'a [Shown],
-    /// How many images are still on their way.
+    /// How many images are not downloaded yet.
     pub images_pending: usize,
-    /// How many wait for a host to be allowed.
+    /// How many images are on a host that is not allowed.
     pub images_refused: usize,
-    /// How many images the report had in all.
+    /// How many images the report has.
     pub images_total: usize,
-    /// How the feedback stands.
+    /// The status of the feedback.
     pub standing: &'a StatusView,
-    /// Now: what `ago` counts from.
+    /// The current time, for relative times.
     pub now: Timestamp,
 }
 
 impl Subject<'_> {
-    /// How urgent the message looks. A notice waits behind reports and is a warning nevertheless.
+    /// Returns the displayed severity. A notice has a lower queue priority than reports, but is shown as a
+    /// warning.
     pub(crate) fn severity(&self) -> Severity {
         match &self.event.content {
             Content::Notice(_) => Severity::Warning,
@@ -276,19 +277,19 @@ impl Subject<'_> {
     }
 }
 
-/// Where templates come from.
+/// The source of templates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Files here override the built-in ones of the same name.
+    /// The folder whose files override the built-in templates of the same name. `None`: built-in templates only.
     pub dir: Option<PathBuf>,
 }
 
-/// A template could not be rendered. Holds names and positions of the template only, nothing of the event.
+/// A template could not be rendered. Contains names and positions of the template only, no event data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("template {template}: {reason}")]
 pub struct RenderError {
     /// `family/name`.
     pub template: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }

@@ -1,5 +1,5 @@
-//! Walks parsed templates against the shape of the context: Handlebars' own strict mode does not look
-//! into branches that are not taken, nor into `{{#if typo}}`.
+//! Checks the names in parsed templates against the shape of the context. Handlebars' own strict mode checks
+//! neither branches that are not taken nor `{{#if typo}}`.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use serde_json::Value;
 use super::context::LIST_MAX;
 use super::{Locale, guard, helpers, words};
 
-/// A complaint about one template.
+/// A mistake in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The file it is in: `family/name`, or `partials/name`.
+    /// The template's file: `family/name`, or `partials/name`.
     pub(super) template: String,
-    /// Line and column, from 1.
+    /// Line and column, counted from 1.
     pub(super) place: (usize, usize),
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) help: Option<String>,
 }
 
-/// How many elements one rendering may come to, loops counted as long as lists can be.
+/// The most elements that one rendering may visit, with every loop at its maximum length.
 const WORK_MAX: usize = 1_000_000;
 
 struct Scope<'a> {
     this: &'a Value,
-    /// Whether `@index` and its kin are known.
+    /// Whether `@index` and related names are defined.
     each: bool,
     params: Vec<(String, &'a Value)>,
 }
@@ -36,7 +36,7 @@ struct Walker<'a> {
     shape: &'a Value,
     partials: &'a BTreeMap<String, Template>,
     scopes: Vec<Scope<'a>>,
-    /// The files being walked, the innermost last.
+    /// The files being checked, the innermost last.
     files: Vec<String>,
     depth: usize,
     weight: usize,
@@ -45,10 +45,10 @@ struct Walker<'a> {
     found: Vec<Found>,
 }
 
-/// A leaf of the shape, for what may be anything.
+/// A leaf of the shape that accepts any path.
 const ANYTHING: &Value = &Value::Null;
 
-/// Everything wrong with `template`, whose file is `name`, and with the partials it includes.
+/// Returns all mistakes of `template`, whose file is `name`, and of the partials it includes.
 pub(super) fn check(
     name: &str,
     template: &Template,
@@ -90,10 +90,7 @@ impl<'a> Walker<'a> {
 
     fn template(&mut self, template: &Template) {
         if self.depth > guard::DEPTH_MAX {
-            let message = format!(
-                "blocks stand in each other more than {} deep",
-                guard::DEPTH_MAX
-            );
+            let message = format!("blocks are nested more than {} deep", guard::DEPTH_MAX);
             return self.complain("E202", message, None);
         }
         for (index, element) in template.elements.iter().enumerate() {
@@ -104,7 +101,7 @@ impl<'a> Walker<'a> {
             else {
                 if self.work != usize::MAX {
                     self.work = usize::MAX;
-                    let message = "loops and partials in each other could take too long";
+                    let message = "nested loops and partials could take too long";
                     self.complain("E202", message, None);
                 }
                 return;
@@ -121,8 +118,8 @@ impl<'a> Walker<'a> {
         match element {
             TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
             TemplateElement::HtmlExpression(helper) => {
-                let help = "two braces do the same".to_owned();
-                self.complain("W200", "three braces escape all the same", Some(help));
+                let help = "write two braces".to_owned();
+                self.complain("W200", "triple braces escape like double ones", Some(help));
                 self.expression(helper);
             }
             TemplateElement::Expression(helper) => self.expression(helper),
@@ -133,7 +130,7 @@ impl<'a> Walker<'a> {
             }
             TemplateElement::PartialExpression(partial) => {
                 if !partial.params.is_empty() || !partial.hash.is_empty() {
-                    let help = "it sees what stands around it".to_owned();
+                    let help = "it uses the surrounding context".to_owned();
                     self.complain("E206", "a partial takes no arguments", Some(help));
                 }
                 match &partial.name {
@@ -142,7 +139,7 @@ impl<'a> Walker<'a> {
                     _ => self.complain("E206", "the name of a partial must be written out", None),
                 }
             }
-            // Decorators, partial blocks, and what later versions may bring.
+            // Decorators, partial blocks, and syntax of later versions.
             _ => {
                 let message = "decorators and partial blocks are not supported";
                 self.complain("E207", message, None);
@@ -213,7 +210,7 @@ impl<'a> Walker<'a> {
                 self.complain("E204", format!("{name} is not in the context"), None);
             }
             Parameter::Subexpression(inner) => self.subexpression(inner.as_element()),
-            // The rest are literals, which hold no names.
+            // The rest are literals, which contain no names.
             _ => {}
         }
     }
@@ -253,7 +250,7 @@ impl<'a> Walker<'a> {
 
     fn scoped(&mut self, helper: &HelperTemplate, each: bool) {
         let Some(Parameter::Path(path)) = helper.params.first() else {
-            let message = "each and with need a name of the context";
+            let message = "each and with need a name from the context";
             return self.complain("E205", message, None);
         };
         let Some(value) = self.value(path) else {
@@ -261,7 +258,7 @@ impl<'a> Walker<'a> {
         };
         let this = match value {
             Value::Array(items) if each => items.first().unwrap_or(ANYTHING),
-            // Over the members of an object: what they hold is known only if all are alike.
+            // A loop over an object's members: their shape is unknown unless all are alike.
             Value::Object(_) if each => ANYTHING,
             other => other,
         };
@@ -286,7 +283,7 @@ impl<'a> Walker<'a> {
         self.scopes.pop();
     }
 
-    /// What a path leads to in the shape; a complaint if nowhere.
+    /// Returns the shape of a path; reports a path that does not exist.
     fn value(&mut self, path: &Path) -> Option<&'a Value> {
         match self.resolve(path) {
             Ok(value) => Some(value),
@@ -329,7 +326,7 @@ impl<'a> Walker<'a> {
                     value = Some(member(from, name, &trail)?);
                     trail = format!("{trail}{name}.");
                 }
-                // Rules of the grammar, which is private: `..` and `@root`.
+                // Grammar rules, which are private: `..` and `@root`.
                 rule => {
                     let rule = format!("{rule:?}");
                     if rule.contains("path_up") {
@@ -354,7 +351,7 @@ impl<'a> Walker<'a> {
 
 fn member<'a>(from: &'a Value, name: &str, trail: &str) -> Result<&'a Value, Option<String>> {
     match from {
-        // The operator's own words: any name may be there.
+        // The operator chooses these names.
         Value::Object(_) if trail == "rule.labels." => Ok(ANYTHING),
         Value::Object(members) => members
             .get(name)
@@ -382,7 +379,7 @@ fn name_of(parameter: &Parameter) -> &str {
     }
 }
 
-/// `did you mean …?` for the known name that a slip makes of `name`.
+/// Returns `did you mean …?` if `name` is similar to a known name.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
     known
         .map(|one| (strsim::damerau_levenshtein(name, one), one))
@@ -391,14 +388,14 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .map(|(_, one)| format!("did you mean {one:?}?"))
 }
 
-/// `template` with its partials in their places and three braces made two: what is rendered then
+/// Inserts the partials into `template` and turns triple braces into double ones. So the rendered template
 /// includes nothing and escapes everything. The partials must have been checked.
 pub(super) fn expand(mut template: Template, partials: &BTreeMap<String, Template>) -> Template {
     let elements = std::mem::take(&mut template.elements);
     let mapping = std::mem::take(&mut template.mapping);
     let mut mapping = mapping.into_iter();
     for element in elements {
-        // The parser gives the block that an `else if` opens, alone in its template, no place.
+        // The parser records no position for the block that an `else if` opens.
         let place = mapping.next();
         let element = match element {
             TemplateElement::PartialExpression(partial) => {

@@ -1,21 +1,21 @@
-//! A rendered message as it is kept and sent.
+//! Holds a rendered message in the form that is stored and sent.
 
 use std::sync::Arc;
 
 use super::text::{LINK, LINK_END, LINK_MRKDWN, json_escape};
 use crate::model::{Form, ImageId};
 
-/// A rendered message: JSON, before links and requests are signed. It is kept and repeated by retries.
+/// A rendered message: JSON before links and requests are signed. It is stored, and retries reuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// How rich it is.
+    /// The form: card, rich text or plain text.
     pub form: Form,
-    /// Compact JSON, with placeholders where links of ours belong.
+    /// Compact JSON, with placeholders for links to the relay.
     body: Arc<str>,
 }
 
 impl Payload {
-    /// From what the store kept.
+    /// Restores a payload from the store.
     pub fn from_stored(form: Form, body: impl Into<Arc<str>>) -> Self {
         Self {
             form,
@@ -23,14 +23,14 @@ impl Payload {
         }
     }
 
-    /// As the store keeps it.
+    /// Returns the form for the store.
     pub fn as_stored(&self) -> &str {
         &self.body
     }
 
-    /// The JSON to send: each placeholder is replaced by what `link` makes of its image.
+    /// Returns the JSON to send. Each placeholder is replaced by the link that `link` returns for its image.
     pub fn with_links(&self, link: impl Fn(&ImageId) -> String) -> String {
-        // One character is looked for much faster than one of two.
+        // Searching for one character is much faster than for one of two.
         if !self.body.contains(LINK) && !self.body.contains(LINK_MRKDWN) {
             return self.body.as_ref().to_owned();
         }

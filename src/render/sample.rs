@@ -1,4 +1,4 @@
-//! Sample subjects: what `check` renders, and whose context is the shape that names are checked against.
+//! Provides sample subjects. `check` renders them, and names are checked against the shape of their contexts.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::model::{
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_302_200_000);
 
-/// Everything a [`Subject`] borrows.
+/// Owns everything that a [`Subject`] borrows.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub(super) event: Event,
@@ -94,7 +94,7 @@ fn shown(ordinal: u8, by: ShownBy) -> Shown {
     }
 }
 
-/// A fault with everything a report can hold; images as `by` says.
+/// A fault with every value a report can have; images are shown by `by`.
 pub(super) fn fault(by: &ShownBy) -> Sample {
     let feedback = Feedback {
         id: Some("7007008888888888888".to_owned()),
@@ -131,7 +131,7 @@ pub(super) fn fault(by: &ShownBy) -> Sample {
     sample
 }
 
-/// A fault that somebody took a minute ago, by a button that they can still take back.
+/// A fault that somebody claimed a minute ago with a button, and can still undo.
 pub(super) fn claimed(by: &ShownBy) -> Sample {
     let by_name = Private::new("Han Meimei <on call>");
     let actor = Actor {
@@ -163,7 +163,7 @@ pub(super) fn claimed(by: &ShownBy) -> Sample {
     }
 }
 
-/// A suggestion that nobody has done anything about.
+/// A suggestion that nobody has handled.
 pub(super) fn with_buttons() -> Sample {
     let mut sample = suggestion();
     sample.standing.actions = actions(TriageAction::next(FeedbackStatus::UNPROCESSED));
@@ -178,7 +178,7 @@ fn actions(acts: &[TriageAction]) -> Vec<Action> {
     acts.iter().map(action).collect()
 }
 
-/// A report in which everything is absent that can be.
+/// A report without any optional value.
 pub(super) fn minimal() -> Sample {
     let mut minimal = sample(Content::Created(Box::default()), "alert", Severity::Warning);
     minimal.event.created_at = None;
@@ -206,7 +206,7 @@ pub(super) fn suggestion() -> Sample {
     )
 }
 
-/// Two feedbacks were dealt with.
+/// A change of status of two feedbacks.
 pub(super) fn status_changed() -> Sample {
     let change = StatusChange {
         feedback_ids: vec![
@@ -226,7 +226,7 @@ pub(super) fn status_changed() -> Sample {
     sample(Content::Updated(change), "status", Severity::Info)
 }
 
-/// A change of which nothing is said but that it was one.
+/// A change of status without details.
 pub(super) fn status_bare() -> Sample {
     let mut bare = sample(
         Content::Updated(StatusChange::default()),
@@ -238,7 +238,7 @@ pub(super) fn status_bare() -> Sample {
     bare
 }
 
-/// A word to the operator.
+/// An operator notice.
 pub(super) fn notice() -> Sample {
     let notice = Notice {
         kind: NoticeKind::DestinationStopped,
@@ -248,7 +248,7 @@ pub(super) fn notice() -> Sample {
     sample(Content::Notice(notice), "notice", Severity::Warning)
 }
 
-/// Late reports, told together.
+/// A late summary.
 pub(super) fn summary() -> Sample {
     let newest = [suggestion(), fault(&ShownBy::Count), minimal()];
     let newest = newest
@@ -273,7 +273,7 @@ pub(super) fn summary() -> Sample {
     )
 }
 
-/// Every sample, with its name.
+/// Returns every sample with its name.
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     let mut late = fault(&ShownBy::Link);
     late.trigger = Trigger::LateImages;
@@ -293,12 +293,12 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
     ]
 }
 
-/// An audience that sees everything.
+/// Returns an audience that sees every field.
 pub(super) fn audience(family: Family, locale: Locale) -> Audience {
     Audience {
         family,
         locale,
-        // A fixed offset, so that samples do not depend on the machine's zones.
+        // A fixed offset, so that samples do not depend on the machine's time zone database.
         timezone: TimeZone::fixed(jiff::tz::offset(8)),
         fields: Fields::default(),
         keyword: None,
@@ -309,7 +309,7 @@ pub(super) fn audience(family: Family, locale: Locale) -> Audience {
     }
 }
 
-/// A context with an element in every list.
+/// Returns a context with an element in every list.
 pub(super) fn shape() -> Value {
     let fault = claimed(&ShownBy::Link);
     let audience = audience(Family::Webhook, Locale::En);

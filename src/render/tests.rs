@@ -1,4 +1,4 @@
-//! Whole payloads: of every built-in template, and of reporters who mean harm.
+//! Tests of whole payloads: every built-in template, and malicious reporters.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ fn hostile(text: &str) -> Sample {
     sample
 }
 
-/// A summary of late reports that quotes this one.
+/// Returns a late summary that quotes this sample.
 fn summary_of(mut sample: Sample) -> Sample {
     let quoted = Summarised {
         app_name: "order".to_owned(),
@@ -53,7 +53,7 @@ fn summary_of(mut sample: Sample) -> Sample {
     summary
 }
 
-/// Strings of `value` that hold `marker`, each with the kind of text it stands in.
+/// Collects the strings of `value` that contain `marker`, each with its kind of text.
 fn places(value: &Value, kind: &str, marker: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.contains(marker) => found.push(kind.to_owned()),
@@ -72,7 +72,7 @@ fn places(value: &Value, kind: &str, marker: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn a_summary_quotes_reporters_where_nothing_is_parsed_and_calls_nobody() {
+fn late_summary_quotes_reporters_without_markup_or_mentions() {
     let templates = Templates::default();
     let evil = "<at id=all></at><!channel>[x](https://evil.example)";
     let sample = summary_of(hostile(evil));
@@ -206,9 +206,9 @@ fn the_keyword_is_in_every_form() {
     }
 }
 
-/// Not a measurement, but a card that takes a thousand times as long as it should is a defect.
+/// Not a benchmark: it fails only if a card takes a thousand times as long as it should.
 #[test]
-fn a_notice_keeps_its_title_where_the_plain_template_takes_its_place() {
+fn notice_rendered_by_plain_template_keeps_title() {
     let notice = sample::notice();
     let subject = notice.subject();
     for family in [Family::Feishu, Family::Slack] {

@@ -1,5 +1,5 @@
-//! Text of strangers: cleaned on its way in, marked while it is rendered, escaped for the field it
-//! landed in, and cut as the platform counts.
+//! Processes text of reporters: cleans it, marks it during rendering, escapes it for its field, and cuts it to
+//! the platform's limits.
 
 use std::borrow::Cow;
 
@@ -8,25 +8,25 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::Locale;
 use crate::model::ImageId;
 
-/// Begins a value in rendered text, whatever it holds.
+/// Begins a value in rendered text.
 pub(super) const OPEN: char = '\u{E000}';
 /// Ends a value.
 pub(super) const CLOSE: char = '\u{E001}';
-/// Begins the place of an image's link; the image's id follows.
+/// Begins a link placeholder; the image's id follows.
 pub(super) const LINK: char = '\u{E002}';
-/// The same in Slack's mrkdwn, where the link needs `&amp;`.
+/// Begins a link placeholder in Slack's mrkdwn, where the link needs `&amp;`.
 pub(super) const LINK_MRKDWN: char = '\u{E004}';
-/// Ends the place of a link.
+/// Ends a link placeholder.
 pub(super) const LINK_END: char = '\u{E003}';
-/// What a signed link may measure: `public_url` and about 200 bytes of path, expiry and signature.
+/// The longest signed link, in bytes: `public_url` and about 200 bytes of path, expiry and signature.
 pub(super) const LINK_BYTES_MAX: usize = 360;
 
-/// The characters we mark with; no input keeps them.
+/// Returns whether `c` is one of the mark characters, which are removed from every input.
 const fn is_mark(c: char) -> bool {
     matches!(c, '\u{E000}'..='\u{E00F}')
 }
 
-/// For programs: as it was typed, but for our marks and NUL.
+/// Prepares text for programs: only marks and NUL are removed.
 pub(super) fn strip(text: &str) -> Cow<'_, str> {
     let stays = |c: char| c != '\0' && !is_mark(c);
     match text.chars().all(stays) {
@@ -35,10 +35,10 @@ pub(super) fn strip(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// For people: what only deceives the eye or the terminal goes, line ends become `\n`. Joiners that
-/// emoji and scripts need stay.
+/// Prepares text for people: removes characters that deceive readers or terminals, and converts line ends to `
+/// `. Joiners that emoji and scripts need are kept.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    // Most is: the rest need not be looked at one by one.
+    // Fast path: most texts are printable ASCII.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.into();
     }
@@ -71,7 +71,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// Whether a reader sees nothing of this character: blanks, and what has no shape of its own.
+/// Returns whether a character is invisible: a blank, or a character without a shape.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -88,32 +88,32 @@ pub(super) fn is_blank(c: char) -> bool {
             | '\u{FE00}'..='\u{FE0F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Whether a reader sees nothing of this text.
+/// Returns whether a text has no visible character.
 pub(super) fn shows_nothing(text: &str) -> bool {
     text.chars().all(is_blank)
 }
 
-/// What reads a string of a message.
+/// How a string of a message is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
-    /// Nothing is parsed.
+    /// Not parsed.
     Plain,
-    /// Nothing is parsed, and it is one line.
+    /// Not parsed, on one line.
     Line,
-    /// Feishu's Markdown, also Slack's `markdown` block: entities.
+    /// Feishu's Markdown and Slack's `markdown` block: escaped with entities.
     Markdown,
-    /// Slack's mrkdwn: `&`, `<` and `>`; marks that Slack has no escape for stand between characters that show
-    /// nothing, so that they read as they were typed.
+    /// Slack's mrkdwn: `&`, `<` and `>` are escaped. Other markup characters have no escape, so invisible
+    /// characters around them stop Slack from parsing them.
     Mrkdwn,
-    /// Feishu's text messages, which know `<at …>` and `[…](…)` and no escape.
+    /// Feishu's text messages, which parse `<at …>` and `[…](…)` and have no escape.
     FeishuText,
-    /// A URL: values can only be parts of it.
+    /// A URL: a value can only be a part of it.
     Url,
-    /// An address of a person: values have no business there.
+    /// An address of a person: values are removed.
     Nobody,
 }
 
-/// Escapes piece after piece of one value; some characters depend on what went before.
+/// Escapes the parts of one value in order, because some characters depend on the text before them.
 struct Escaper {
     field: Field,
     before: char,
@@ -145,7 +145,7 @@ impl Escaper {
             Field::Mrkdwn => match c {
                 '&' => out.push_str("&amp;"),
                 '<' => out.push_str("&lt;"),
-                // At the beginning of a line it would be a quote.
+                // At the start of a line this would be a quote.
                 '>' if self.before == '\n' => out.push_str("\u{200B}&gt;"),
                 '>' => out.push_str("&gt;"),
                 '*' | '_' | '~' | '`' => {
@@ -155,7 +155,7 @@ impl Escaper {
                     out.push(c);
                     out.push('\u{200B}');
                 }
-                // What follows would make it an emoji.
+                // The next characters would make it an emoji.
                 c if self.before == ':'
                     && (c.is_ascii_alphanumeric() || matches!(c, '+' | '-')) =>
                 {
@@ -166,7 +166,7 @@ impl Escaper {
             },
             Field::FeishuText => match c {
                 '<' => out.push('＜'),
-                // Something invisible behind `]` keeps what follows from being its link.
+                // An invisible character after `]` stops the following text from becoming its link.
                 ']' => out.push_str("]\u{200B}"),
                 c => out.push(c),
             },
@@ -181,7 +181,7 @@ fn markdown(out: &mut String, c: char, before: char) {
         | '!' | '`' | '"' | '\'' | '+' | ':' | '|' | '=' => entity(out, c),
         // Part of a domain, which would become a link, or of `1.`, which would become a list.
         '.' if before.is_ascii_alphanumeric() => entity(out, c),
-        // Leading blanks would make a block of code.
+        // Leading blanks would start a code block.
         ' ' | '\t' if before == '\n' || before == '\u{A0}' => out.push('\u{A0}'),
         c => out.push(c),
     }
@@ -207,12 +207,12 @@ fn percent(out: &mut String, c: char) {
     }
 }
 
-/// How much room a text has: both must hold.
+/// The space for a text; both limits apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
-    /// Characters, as Slack counts.
+    /// The limit in characters, as Slack counts.
     pub(super) chars: usize,
-    /// Bytes, as Feishu counts.
+    /// The limit in bytes, as Feishu counts.
     pub(super) bytes: usize,
 }
 
@@ -229,18 +229,18 @@ impl Room {
                 || text.chars().count() + more.chars().count() <= self.chars)
     }
 
-    /// Room for at least this many of each: enough to say what was cut.
+    /// Returns whether there is space for the note about the cut.
     fn is_wide(self) -> bool {
         self.chars >= 80 && self.bytes >= 160
     }
 }
 
-/// A value, escaped for `field`; what does not fit is cut between characters as people see them, and
-/// the end says so.
+/// Escapes a value for `field`. A value that is too long is cut between visible characters, and a note at the end
+/// says so.
 pub(super) fn fit(value: &str, field: Field, room: Room, locale: Locale) -> String {
     let mut out = String::with_capacity(value.len().min(room.bytes) + 16);
     let linked = value.contains([LINK, LINK_END]);
-    // No escape makes a text shorter, so one that is too long as it is need not be tried whole.
+    // Escaping never shortens a text, so a text that is too long unescaped is cut at once.
     if linked || value.len() <= room.bytes {
         let mut escaper = Escaper::new(field);
         if linked && !places_are_whole(value) {
@@ -248,7 +248,7 @@ pub(super) fn fit(value: &str, field: Field, room: Room, locale: Locale) -> Stri
         } else {
             escaper.put(&mut out, value);
         }
-        // Links are ours, and half a link is none.
+        // Links are the relay's own, and a link must not be cut.
         if linked || room.holds(&out, "") {
             return out;
         }
@@ -274,7 +274,7 @@ pub(super) fn fit(value: &str, field: Field, room: Room, locale: Locale) -> Stri
     out
 }
 
-/// Whether every place of a link in `text` is one: a helper may have cut it.
+/// Returns whether every link placeholder in `text` is complete. A helper may have cut one.
 pub(super) fn places_are_whole(text: &str) -> bool {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(LINK) {
@@ -300,7 +300,7 @@ fn cut_mark(value: &str, room: Room, locale: Locale) -> String {
     }
 }
 
-/// The first `count` characters as people see them, and a mark if there are more.
+/// Returns the first `count` visible characters, and an ellipsis if there are more.
 pub(super) fn truncate(text: &str, count: usize) -> String {
     let mut graphemes = text.grapheme_indices(true);
     match graphemes.nth(count) {
@@ -326,10 +326,10 @@ pub(super) fn json_escape(out: &mut String, text: &str) {
     }
 }
 
-/// One stretch of rendered text.
+/// A section of rendered text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
-    /// Of the template, or trusted markup of a helper.
+    /// Text of the template, or trusted markup of a helper.
     Ours(&'a str),
     /// A value.
     Value(&'a str),
@@ -353,7 +353,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The first line and the rest, divided at a line end of the template, never inside a value.
+/// Splits off the first line at a line end of the template, never inside a value.
 pub(super) fn first_line(text: &str) -> (&str, &str) {
     let mut inside = false;
     for (at, c) in text.char_indices() {
@@ -370,15 +370,15 @@ pub(super) fn first_line(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// Whether the template's own words hold `word`; a value may yet be cut.
+/// Returns whether the template's own text contains `word`. Values do not count because they may be cut.
 pub(super) fn says(text: &str, word: &str) -> bool {
     pieces(text)
         .iter()
         .any(|piece| matches!(piece, Piece::Ours(ours) if ours.contains(word)))
 }
 
-/// Rendered text as `field` takes it: each value escaped and at most `each` long, the whole within
-/// `whole`. What is too long is taken from the longest value first, from the template's own words last.
+/// Fills rendered text into `field`: each value is escaped and at most `each` long, the whole at most `whole`.
+/// The longest value is cut first, the template's own text last.
 pub(super) fn fill(text: &str, field: Field, each: Room, whole: Room, locale: Locale) -> String {
     if !text.contains(OPEN) {
         return cap(text.to_owned(), whole);
@@ -417,7 +417,7 @@ pub(super) fn fill(text: &str, field: Field, each: Room, whole: Room, locale: Lo
     cap(parts.concat(), whole)
 }
 
-/// The last resort for text of a template that is itself too long.
+/// Cuts the template's own text, as a last resort.
 fn cap(text: String, room: Room) -> String {
     if text.len() <= room.chars || text.chars().count() <= room.chars {
         return text;

@@ -1,4 +1,4 @@
-//! The relay's own words, in both languages.
+//! Defines the relay's own words in Chinese and English.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("user", "用户", "User"),
 ];
 
-/// The word for `key`.
+/// Returns the word for `key`.
 pub(super) fn word(locale: Locale, key: &str) -> Option<&'static str> {
     let index = WORDS.binary_search_by(|(one, _, _)| one.cmp(&key)).ok()?;
     let (_, zh, en) = WORDS[index];
@@ -68,7 +68,7 @@ const fn pick(locale: Locale, zh: &'static str, en: &'static str) -> &'static st
     }
 }
 
-/// How urgent.
+/// Returns the word for a severity.
 pub(super) const fn severity(locale: Locale, severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => pick(locale, "紧急", "critical"),
@@ -77,7 +77,7 @@ pub(super) const fn severity(locale: Locale, severity: Severity) -> &'static str
     }
 }
 
-/// What sort of feedback.
+/// Returns the word for a type of feedback.
 pub(super) fn kind(locale: Locale, kind: FeedbackKind) -> String {
     match kind {
         FeedbackKind::FAULT => pick(locale, "故障", "Fault").to_owned(),
@@ -86,7 +86,7 @@ pub(super) fn kind(locale: Locale, kind: FeedbackKind) -> String {
     }
 }
 
-/// What went wrong.
+/// Returns the word for a fault.
 pub(super) fn fault(locale: Locale, fault: FaultKind) -> String {
     let (zh, en) = match fault {
         FaultKind::BLACK_SCREEN => ("黑屏", "Black screen"),
@@ -102,7 +102,7 @@ pub(super) fn fault(locale: Locale, fault: FaultKind) -> String {
     pick(locale, zh, en).to_owned()
 }
 
-/// Where the app ran.
+/// Returns the word for the place where the app ran.
 pub(super) fn source(locale: Locale, source: SourceKind) -> String {
     let (zh, en) = match source {
         SourceKind::MINI_PROGRAM => ("小程序", "Mini program"),
@@ -114,7 +114,7 @@ pub(super) fn source(locale: Locale, source: SourceKind) -> String {
     pick(locale, zh, en).to_owned()
 }
 
-/// What is being done about a feedback.
+/// Returns the word for a status.
 pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
     let (zh, en) = match status {
         FeedbackStatus::UNPROCESSED => ("未处理", "Unprocessed"),
@@ -126,7 +126,7 @@ pub(super) fn status(locale: Locale, status: FeedbackStatus) -> String {
     pick(locale, zh, en).to_owned()
 }
 
-/// What a button says.
+/// Returns the label of a button.
 pub(super) const fn act(locale: Locale, act: TriageAction) -> &'static str {
     match act {
         TriageAction::Claim => pick(locale, "我来处理", "Claim"),
@@ -136,7 +136,7 @@ pub(super) const fn act(locale: Locale, act: TriageAction) -> &'static str {
     }
 }
 
-/// What the relay tells its operator.
+/// Returns the title of an operator notice.
 pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::DestinationStopped => pick(locale, "目的地已停用", "Destination stopped"),
@@ -161,7 +161,7 @@ pub(super) const fn notice(locale: Locale, kind: NoticeKind) -> &'static str {
     }
 }
 
-/// What a notice says, in Chinese.
+/// Returns the text of an operator notice in Chinese.
 pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
     match kind {
         NoticeKind::DestinationStopped => {
@@ -216,7 +216,7 @@ pub(super) fn notice_text(kind: NoticeKind, subject: &str) -> String {
     }
 }
 
-/// A code that has no name.
+/// Returns a label for a code without a name.
 pub(super) fn numbered(locale: Locale, code: impl std::fmt::Display) -> String {
     match locale {
         Locale::Zh => format!("类型 {code}"),
@@ -224,7 +224,7 @@ pub(super) fn numbered(locale: Locale, code: impl std::fmt::Display) -> String {
     }
 }
 
-/// A span in its largest unit.
+/// Formats a duration in its largest unit.
 pub(super) fn span(locale: Locale, span: Duration) -> String {
     let seconds = span.as_secs();
     let (number, zh, en) = match seconds {
@@ -236,19 +236,19 @@ pub(super) fn span(locale: Locale, span: Duration) -> String {
     format!("{number} {}", pick(locale, zh, en))
 }
 
-/// How many images a message does not show itself, by the reason.
+/// How many images a message does not show, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PictureCounts {
     pub(super) kept: usize,
     pub(super) pending: usize,
-    /// On a host that is not allowed.
+    /// Images on a host that is not allowed.
     pub(super) refused: usize,
     pub(super) lost: usize,
-    /// More than are fetched of one report.
+    /// Images beyond the maximum that is fetched for a report.
     pub(super) beyond: usize,
 }
 
-/// Says how many images the message does not show itself, and why.
+/// Returns how many images the message does not show, and why.
 pub(super) fn pictures(locale: Locale, counts: PictureCounts) -> String {
     let beyond_zh = format!("未获取（每份反馈最多获取 {IMAGES_PER_EVENT_MAX} 张）");
     let beyond_en = format!("not fetched: only {IMAGES_PER_EVENT_MAX} per report");

@@ -1,6 +1,6 @@
-//! What can be wrong with rules: every kind of complaint has a code that stays.
+//! Lists the diagnostic codes of rules. A code never changes its meaning.
 
-/// Each code with one line that says what it means; `docs/diagnostics.md` explains them at length.
+/// Each code with its meaning in one line; `docs/diagnostics.md` explains them in full.
 pub const CODES: &[(&str, &str)] = &[
     (DUPLICATE_NAME, "two rules have the same name"),
     (UNKNOWN_DESTINATION, "`send_to` names no destination"),
@@ -11,45 +11,33 @@ pub const CODES: &[(&str, &str)] = &[
         "`app` is neither the name nor the id of an app",
     ),
     (UNKNOWN_VIA, "`via` names no app of `[apps]`"),
-    (
-        UNKNOWN_VALUE,
-        "a value is none of those that its key can have",
-    ),
-    (BAD_PATTERN, "a glob or regular expression cannot be read"),
-    (EMPTY, "a value is empty where that would match nothing"),
+    (UNKNOWN_VALUE, "a value that its key does not accept"),
+    (BAD_PATTERN, "an invalid glob or regular expression"),
+    (EMPTY, "an empty value, which would match nothing"),
     (
         OUT_OF_RANGE,
         "a number, text or list is too large or too small",
     ),
     (
         STATUS_OF_CREATED,
-        "`status` is wanted of new feedback, which has none",
+        "`status` in a rule for new feedback, which has none",
     ),
     (UNKNOWN_LIST, "`\"@name\"` names no list of `[lists]`"),
     (
         UNREACHABLE,
-        "a rule is never asked: an earlier one takes all it could",
+        "an unreachable rule: an earlier one matches everything it could",
     ),
-    (NEVER_MATCHES, "the conditions of a rule exclude each other"),
-    (
-        FAULTS_UNROUTED,
-        "faults can end unrouted: no rule takes them all",
-    ),
-    (
-        EXCEPT_NEVER_HOLDS,
-        "a key of `except` never holds for what the rule takes",
-    ),
+    (NEVER_MATCHES, "a rule whose conditions exclude each other"),
+    (FAULTS_UNROUTED, "some faults match no rule"),
+    (EXCEPT_NEVER_HOLDS, "a key of `except` that never holds"),
     (
         PATH_IS_PREFIX,
-        "a `path` without `*` is only the beginning of known pages",
+        "a `path` without `*` that is only the beginning of known pages",
     ),
-    (
-        QUERY_IN_PATH,
-        "a `path` looks as if it should match a query",
-    ),
+    (QUERY_IN_PATH, "a `path` that contains a query"),
     (
         TEMPLATE_OF_FAMILY,
-        "a destination's family does not have the template of a rule",
+        "a template that is missing for a destination's family",
     ),
 ];
 

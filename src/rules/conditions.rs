@@ -1,4 +1,4 @@
-//! Reads `match` and `except`: which keys there are, and sets of conditions inside `any`.
+//! Reads `match` and `except`: their keys, and sets of conditions inside `any`.
 
 use super::Known;
 use super::codes;
@@ -10,7 +10,7 @@ use crate::toml_reader::suggest;
 
 /// How many sets one `any` may have.
 const SETS_MAX: usize = 1000;
-/// How deep one `any` may stand in another.
+/// How deep `any` may be nested.
 const DEPTH_MAX: usize = 4;
 
 /// The keys of `match` and `except`.
@@ -34,7 +34,7 @@ pub const KEYS: &[&str] = &[
 ];
 /// The key that holds sets of conditions.
 const ANY: &str = "any";
-/// What Feishu calls these in its events, and what they are here.
+/// Feishu's field names, and the keys of `match` for them.
 const ALIASES: &[(&str, &str)] = &[
     ("event_type", "event"),
     ("feedback_type", "type"),
@@ -47,18 +47,18 @@ const ALIASES: &[(&str, &str)] = &[
     ("user_id", "user"),
 ];
 
-/// The key of `match` that Feishu's field `name` is about.
+/// Returns the key of `match` for Feishu's field `name`.
 pub(super) fn alias(name: &str) -> Option<&'static str> {
     let found = ALIASES.iter().find(|(theirs, _)| *theirs == name);
     found.map(|(_, ours)| *ours)
 }
 
-/// Reads one `match` or `except`. What is wrong is reported and left out.
+/// Reads one `match` or `except`. Mistakes are reported and left out.
 pub(super) fn read(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Vec<Matcher> {
     read_set(report, at, node, known, 0)
 }
 
-/// Reads a set of conditions that stands `depth` deep in `any`.
+/// Reads a set of conditions that is nested `depth` levels deep in `any`.
 fn read_set(
     report: &mut Report,
     at: &Location,
@@ -100,7 +100,7 @@ fn read_set(
     matchers
 }
 
-/// Reads the sets of `any`. `None` if one is wrong, or there is none.
+/// Reads the sets of `any`. `None` if one is invalid, or there is none.
 fn any(
     report: &mut Report,
     at: &Location,
@@ -116,9 +116,8 @@ fn any(
         return None;
     }
     if sets.len() > SETS_MAX || depth >= DEPTH_MAX {
-        let message = format!(
-            "`any` has at most {SETS_MAX} sets, and stands at most {DEPTH_MAX} deep in another"
-        );
+        let message =
+            format!("`any` has at most {SETS_MAX} sets and can be nested at most {DEPTH_MAX} deep");
         report.error(codes::OUT_OF_RANGE, at, message, None);
         return None;
     }

@@ -1,19 +1,19 @@
-//! Conditions as the lints compare them: what each key wants, as sets of texts.
+//! Converts conditions to sets of texts, which the lints compare.
 
 use std::collections::BTreeSet;
 
 use super::matcher::{Contact, Glob, Matcher, Test};
 
-/// A condition.
+/// A condition as a set of accepted texts.
 #[derive(Debug)]
 pub(super) enum Fact {
-    /// The key wants one of these.
+    /// The value of the key must be one of these texts.
     One(&'static str, BTreeSet<String>),
     /// All facts of one set hold.
     Any(Vec<Vec<Fact>>),
 }
 
-/// What all conditions of a set say.
+/// Returns the facts of all conditions of a set.
 pub(super) fn of(set: &[Matcher]) -> Vec<Fact> {
     set.iter().map(of_one).collect()
 }
@@ -36,7 +36,7 @@ pub(super) fn of_one(matcher: &Matcher) -> Fact {
         | Test::Contact(Contact::Like(globs)) => globs.iter().map(written).collect(),
         Test::Description(patterns) => patterns.iter().map(|one| one.as_str().to_owned()).collect(),
         Test::Contact(Contact::Left(wanted)) | Test::Images(wanted) => {
-            // No pattern: the glob "true" is another thing than the flag.
+            // Not a pattern: the glob "true" must differ from the flag.
             BTreeSet::from([format!("={wanted}")])
         }
     };
@@ -47,7 +47,8 @@ fn written(glob: &Glob) -> String {
     format!("~{}", glob.written)
 }
 
-/// Whether `wide` holds wherever all of `narrow` do, as far as the written values show it.
+/// Returns whether `wide` always holds when all of `narrow` hold. Decided by the written values alone, so a
+/// `false` may be wrong.
 pub(super) fn implies(narrow: &[Fact], wide: &Fact) -> bool {
     let directly = match wide {
         Fact::Any(sets) => sets

@@ -1,4 +1,4 @@
-//! Conditions on events that are kept: what `events list` and `events replay` select by.
+//! Filters stored events by conditions, for `events list` and `events replay`.
 
 use toml::de::DeTable;
 
@@ -9,14 +9,14 @@ use super::raw::Node;
 use super::report::{Location, Report};
 use super::{Known, conditions};
 
-/// Conditions as in `match` of a rule, but for the default of `event`: nothing is left out that is not named.
+/// The same conditions as in `match` of a rule, except that a missing `event` accepts every kind of event.
 #[derive(Clone, Debug)]
 pub struct Filter {
     conditions: Vec<Matcher>,
 }
 
 impl Filter {
-    /// Reads the lines of a TOML table of conditions. What is wrong is said in a line for each mistake.
+    /// Reads the lines of a TOML table of conditions. The error has one line for each mistake.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Filter {
         }
     }
 
-    /// Whether all conditions hold for the event, or for one of the reports that it is about.
+    /// Returns whether all conditions hold for the event, or for one of its reports.
     pub fn holds(&self, event: &Event) -> bool {
         let subjects = Subject::all_of(event);
         subjects

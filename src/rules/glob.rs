@@ -1,6 +1,6 @@
-//! Globs over text. `globset` reads them and says what is wrong, but matches bytes: its `?` is a third
-//! of a Chinese character, and it ignores case in ASCII alone. So what it accepts becomes a regular
-//! expression over characters.
+//! Compiles globs over text. `globset` validates them but matches bytes: its `?` matches a third of a Chinese
+//! character, and it ignores case only for ASCII. So a valid glob is translated to a regular expression over
+//! characters.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -8,11 +8,11 @@ use std::str::Chars;
 use globset::GlobBuilder;
 use regex::{Regex, RegexBuilder};
 
-/// What one compiled glob may take, in bytes.
+/// The size limit of one compiled glob, in bytes.
 const BYTES_MAX: usize = 1 << 20;
 
-/// Compiles a glob over a whole text: `*` is anything, `/` too, `?` one character, `[a-z]` and `[!a]`
-/// one of these or another, `{a,b}` either; a backslash takes a sign's meaning away. Case is ignored.
+/// Compiles a glob over a whole text. `*` matches anything, also `/`; `?` one character; `[a-z]` and `[!a]` one
+/// character in or not in the class; `{a,b}` either. A backslash escapes the next character. Case is ignored.
 pub(super) fn compile(glob: &str) -> Result<Regex, String> {
     let read = GlobBuilder::new(glob)
         .literal_separator(false)
@@ -24,10 +24,10 @@ pub(super) fn compile(glob: &str) -> Result<Regex, String> {
         .dot_matches_new_line(true)
         .size_limit(BYTES_MAX)
         .build()
-        .map_err(|_too_large_or_odd| "it is too large, or a class in it is odd".to_owned())
+        .map_err(|_too_large_or_odd| "it is too large, or has an invalid class".to_owned())
 }
 
-/// The regular expression of a glob that `globset` has accepted.
+/// Translates a glob that `globset` has accepted to a regular expression.
 fn translated(glob: &str) -> String {
     let mut regex = String::from("^");
     let mut signs = glob.chars().peekable();
@@ -54,7 +54,7 @@ fn translated(glob: &str) -> String {
     regex
 }
 
-/// One star or more. `**/` at the start of a part is any number of parts, none too.
+/// Translates one or more stars. `**/` at the start of a part matches any number of parts, also none.
 fn stars(signs: &mut Peekable<Chars<'_>>, before: &str) -> &'static str {
     let mut count = 1;
     while signs.next_if_eq(&'*').is_some() {
@@ -68,7 +68,7 @@ fn stars(signs: &mut Peekable<Chars<'_>>, before: &str) -> &'static str {
     }
 }
 
-/// The rest of a class whose `[` has been read. A `]` or `-` that comes first is itself.
+/// Translates the rest of a class whose `[` has been read. A `]` or `-` that comes first is literal.
 fn class(signs: &mut Peekable<Chars<'_>>, regex: &mut String) {
     regex.push('[');
     if signs.next_if(|sign| matches!(sign, '!' | '^')).is_some() {

@@ -1,8 +1,8 @@
-//! Which events a rule can take: new feedback, changes of state, or both.
+//! Determines which events a rule can match: new feedback, changes of status, or both.
 //!
-//! A rule whose `match` has no `event` takes new feedback alone, so that a file does not begin to tell of
-//! every change of state. That default is a condition like a written one: the lints and the trace
-//! need know nothing of it.
+//! A rule whose `match` has no `event` matches only new feedback, so that an older file does not start to report
+//! every change of status. The default is added as an ordinary condition, so lints and traces need no special
+//! case.
 
 use crate::model::EventKind;
 
@@ -10,12 +10,12 @@ use super::codes;
 use super::matcher::{Matcher, Test};
 use super::report::{Location, Report};
 
-/// What a trace says that a rule without `event` wants.
+/// The wanted value that a trace shows for a rule without `event`.
 const DEFAULT: &str = "\"created\" (the default)";
 
-/// Puts the condition on `event` before all others, the default where none is written: what an event
-/// is says more of why a rule does not take it than what it lacks. Where sets of `any` say
-/// which events they take, the default goes into those that do not.
+/// Moves the condition on `event` to the front, or adds the default. It comes first because it is the clearest
+/// reason why a rule does not match. If sets of `any` have `event`, the default is added only to the sets without
+/// it.
 pub(super) fn settle(wanted: &mut Vec<Matcher>, at: &Location) {
     if let Some(index) = wanted
         .iter()
@@ -43,7 +43,7 @@ pub(super) fn settle(wanted: &mut Vec<Matcher>, at: &Location) {
     }
 }
 
-/// Whether the set, or one inside it, says which events it takes.
+/// Returns whether the set, or a nested set, has `event`.
 fn says_event(set: &[Matcher]) -> bool {
     set.iter().any(|one| match &one.test {
         Test::Event(_) => true,
@@ -52,15 +52,14 @@ fn says_event(set: &[Matcher]) -> bool {
     })
 }
 
-/// Complains of each `status` that only new feedback could meet, which has none.
+/// Reports each `status` condition that can only see new feedback, which has no status.
 pub(super) fn check_status(report: &mut Report, set: &[Matcher], outer: &[EventKind]) {
     let kinds = said(set, outer);
     for one in set {
         match &one.test {
             Test::Status(_) if !kinds.is_empty() && !kinds.contains(&EventKind::Updated) => {
-                let message = "new feedback has no `status`, and this rule takes nothing else";
-                let help =
-                    "write `event = \"updated\"` beside it to take changes of status".to_owned();
+                let message = "new feedback has no `status`, and this rule matches nothing else";
+                let help = "also write `event = \"updated\"` to match changes of status".to_owned();
                 report.error(codes::STATUS_OF_CREATED, &one.at, message, Some(help));
             }
             Test::Any(sets) => sets
@@ -71,7 +70,7 @@ pub(super) fn check_status(report: &mut Report, set: &[Matcher], outer: &[EventK
     }
 }
 
-/// The kinds of event that the `event` of this very set leaves of `outer`.
+/// Returns the kinds of event in `outer` that the `event` of this set accepts. Nested sets are ignored.
 fn said(set: &[Matcher], outer: &[EventKind]) -> Vec<EventKind> {
     let mut kinds = outer.to_vec();
     for one in set {
@@ -82,15 +81,15 @@ fn said(set: &[Matcher], outer: &[EventKind]) -> Vec<EventKind> {
     kinds
 }
 
-/// The kinds of event of which something can hold for every condition of the set.
+/// Returns the kinds of event for which every condition of the set can hold.
 pub(super) fn taken_by(set: &[Matcher]) -> Vec<EventKind> {
     let all = EventKind::ALL.iter().copied();
     all.filter(|&kind| set.iter().all(|one| can_hold(&one.test, kind)))
         .collect()
 }
 
-/// Whether events of this kind can have what the test asks about. A change of status has what is known of
-/// the report that it is of.
+/// Returns whether events of this kind can have the tested value. A change of status has the values of its
+/// report, if the report is known.
 pub(super) fn can_hold(test: &Test, kind: EventKind) -> bool {
     match test {
         Test::Event(kinds) => kinds.contains(&kind),

@@ -1,4 +1,4 @@
-//! Looks at rules that are right one by one: can each be reached, can each match, do all faults end somewhere?
+//! Checks rules against each other. Can each rule be reached and match, and does some rule always match a fault?
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ use super::matcher::{Matcher, Test};
 use super::plan::Rule;
 use super::report::{Location, Report};
 
-/// A rule, and what the lints compare of it.
+/// A rule, and the facts that the lints compare.
 struct Linted<'a> {
     at: &'a Location,
     rule: &'a Rule,
@@ -30,7 +30,7 @@ impl<'a> Linted<'a> {
     }
 }
 
-/// How many pairs of rules are compared to find those that are never asked.
+/// How many pairs of rules were compared to find unreachable rules.
 #[cfg(test)]
 pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
@@ -43,7 +43,7 @@ pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     compared
 }
 
-/// Warns of what is probably not meant.
+/// Warns of probable mistakes.
 pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
     let rules = rules.iter();
     let linted: Vec<Linted<'_>> = rules.map(|(at, rule)| Linted::new(at, rule)).collect();
@@ -54,11 +54,11 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
         queries(report, &one.rule.wanted);
         queries(report, &one.rule.except);
         if one.kinds.is_empty() {
-            continue; // That it could be asked nothing is said already.
+            continue; // A rule that can never match has already been reported.
         }
         if let Some(taker) = takers.of(one) {
             let message = format!(
-                "no event reaches \"{}\": \"{}\" takes all that it could match",
+                "\"{}\" is unreachable: \"{}\" matches everything it could match",
                 one.rule.name, taker.rule.name
             );
             let help = format!(
@@ -67,13 +67,14 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
             );
             report.warning(codes::UNREACHABLE, one.at, message, Some(help));
         } else {
-            // What an unreachable rule takes, its taker takes too.
+            // An unreachable rule need not be added: the rule that hides it matches the same events.
             takers.add(index, one);
         }
     }
     if !linted.iter().any(takes_every_fault) {
-        let message = "faults can end unrouted: no rule without `continue` takes them all";
-        let help = "end with a rule whose only condition is type = \"fault\", or that has none";
+        let message = "faults can be left unrouted: no rule without `continue` matches them all";
+        let help =
+            "add a last rule whose only condition is type = \"fault\", or one without conditions";
         let at = Location::new("rules", 0..0);
         report.warning(codes::FAULTS_UNROUTED, &at, message, Some(help.to_owned()));
     }
@@ -82,14 +83,14 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
 /// A key with one of its values.
 type Wanted<'a> = (&'static str, &'a str);
 
-/// The rules so far that can take all that a later one matches. Each stands under the key and values that
-/// the fewest rules share, so that few must be compared and the time grows with the number of rules.
+/// The rules so far that can hide a later one. Each is indexed by the key and values that the fewest rules share.
+/// So few pairs are compared, and the time grows linearly with the number of rules.
 struct Takers<'a> {
     linted: &'a [Linted<'a>],
-    /// How many rules want it.
+    /// How many rules have each key and value.
     shared_by: HashMap<Wanted<'a>, usize>,
     by_wanted: HashMap<Wanted<'a>, Vec<usize>>,
-    /// Rules with no such key.
+    /// Rules without such a key.
     general: Vec<usize>,
 }
 
@@ -132,7 +133,7 @@ impl<'a> Takers<'a> {
         }
     }
 
-    /// The rules that must be compared with `later`.
+    /// Returns the rules that must be compared with `later`.
     fn candidates(&self, later: &'a Linted<'a>) -> Vec<usize> {
         let mut wanted = Vec::new();
         first_values(&later.wanted, &mut wanted);
@@ -140,7 +141,7 @@ impl<'a> Takers<'a> {
         listed.flatten().chain(&self.general).copied().collect()
     }
 
-    /// The first rule so far that takes all that `later` could.
+    /// Returns the first rule so far that matches everything `later` could match.
     fn of(&self, later: &'a Linted<'a>) -> Option<&'a Linted<'a>> {
         let candidates = self.candidates(later).into_iter();
         let takers = candidates.filter(|&index| {
@@ -151,7 +152,7 @@ impl<'a> Takers<'a> {
     }
 }
 
-/// The keys that a rule can stand under. `event` says too little, for most rules want the same.
+/// Returns the keys that a rule can be indexed by. `event` is excluded because most rules share its value.
 fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String>)> {
     facts.iter().filter_map(|fact| match fact {
         Fact::One("event", _) | Fact::Any(_) => None,
@@ -159,8 +160,8 @@ fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String
     })
 }
 
-/// A value for each key. Whatever takes all of these facts wants one of them: where it is implied by every
-/// set of an `any`, it is by the first.
+/// Collects one value for each key. A rule that matches all of these facts has one of these values. For `any`,
+/// the first set is enough, because every set must imply the condition.
 fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     for fact in facts {
         match fact {
@@ -176,12 +177,12 @@ fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     }
 }
 
-/// Whether every event that `later` matches is taken for good by `earlier`.
+/// Returns whether `earlier` matches, without `continue`, every event that `later` matches.
 fn takes_all_of(earlier: &Linted<'_>, later: &Linted<'_>) -> bool {
     earlier.wanted.iter().all(|wanted| holds_for(wanted, later))
 }
 
-/// Whether `wide` holds for all that `rule` can match.
+/// Returns whether `wide` holds for every event that `rule` can match.
 fn holds_for(wide: &Fact, rule: &Linted<'_>) -> bool {
     let of_kinds = match wide {
         Fact::One("event", wide) => rule.kinds.iter().all(|kind| wide.contains(kind.key())),
@@ -209,7 +210,7 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     let in_match = at.key("match", at.span.clone());
     if one.kinds.is_empty() {
         let message = format!(
-            "\"{}\" never matches: its conditions want different kinds of event",
+            "\"{}\" never matches: its conditions need different kinds of event",
             rule.name
         );
         return report.warning(codes::NEVER_MATCHES, &in_match, message, None);
@@ -217,7 +218,7 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     let mut except = rule.except.iter();
     if let Some(except) = except.find(|except| holds_for(&facts::of_one(except), one)) {
         let message = format!(
-            "\"{}\" never matches: `except` takes all that `match` wants of `{}`",
+            "\"{}\" never matches: `except` excludes everything that `match` accepts for `{}`",
             rule.name, except.key
         );
         let at = at.key("except", at.span.clone());
@@ -232,7 +233,8 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     }
 }
 
-/// Whether the set, or a set of an `any` in it, wants a fault of what is none. `outer` is what holds around it.
+/// Returns whether the set, or a nested set, requires a fault of feedback that is not a fault. `outer` holds the
+/// facts of the enclosing sets.
 fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
     let before = outer.len();
     outer.extend(set);
@@ -250,10 +252,10 @@ fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
     never || inside
 }
 
-/// What is written to keep something out, and keeps nothing out.
+/// Warns of an `except` that never holds and so excludes nothing.
 fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
     let [kind] = one.kinds.as_slice() else {
-        return; // Of one that takes both kinds every key can hold; of one that takes none it is no matter.
+        return; // A rule for both kinds can have every key; a rule for none is reported elsewhere.
     };
     let idle = one.rule.except.iter();
     for except in idle.filter(|except| !kinds::can_hold(&except.test, *kind)) {
@@ -262,7 +264,7 @@ fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
             EventKind::Updated => "changes of status",
         };
         let message = format!(
-            "`{}` in `except` of \"{}\" never holds: the rule takes only {takes}",
+            "`{}` in `except` of \"{}\" never holds: the rule matches only {takes}",
             except.key, one.rule.name
         );
         let at = one.at.key("except", one.at.span.clone());
@@ -270,17 +272,17 @@ fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
     }
 }
 
-/// Warns of patterns that are written as if `path` were matched with its query.
+/// Warns of patterns that expect a query in `path`, which has none.
 fn queries(report: &mut Report, set: &[Matcher]) {
     for one in set {
         match &one.test {
             Test::Path(globs) => {
                 if let Some(glob) = globs.iter().find(|glob| wants_query(&glob.written)) {
                     let message = format!(
-                        "`path` is matched without its query, and `?` in \"{}\" stands for any one character",
+                        "`path` has no query, and `?` in \"{}\" matches any one character",
                         glob.written
                     );
-                    let help = "write the page in `path`, and what follows the `?` in `query`";
+                    let help = "write the page in `path`, and the part after the `?` in `query`";
                     report.warning(
                         codes::QUERY_IN_PATH,
                         &one.at,
@@ -295,7 +297,7 @@ fn queries(report: &mut Report, set: &[Matcher]) {
     }
 }
 
-/// Whether the pattern has a `?` that begins a query: before `name=`, or before `*` at its end.
+/// Returns whether the pattern has a `?` that begins a query: before `name=`, or before a final `*`.
 fn wants_query(pattern: &str) -> bool {
     pattern.match_indices('?').any(|(at, _)| {
         let after = pattern.get(at + 1..).unwrap_or_default();

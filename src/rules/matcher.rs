@@ -1,4 +1,5 @@
-//! Conditions, compiled once. Asking one allocates next to nothing; saying why one failed does.
+//! Evaluates conditions, which are compiled once. Evaluation allocates almost nothing; only explaining a failure
+//! does.
 
 use std::borrow::Cow;
 
@@ -12,18 +13,18 @@ use crate::model::{
 use super::page;
 use super::report::Location;
 
-/// A key of `match` or `except`, ready to be asked.
+/// A compiled key of `match` or `except`.
 #[derive(Clone, Debug)]
 pub(super) struct Matcher {
     pub(super) key: &'static str,
     /// The wanted value as it is written.
     pub(super) wanted: String,
     pub(super) test: Test,
-    /// Where the value stands.
+    /// The place of the value.
     pub(super) at: Location,
 }
 
-/// What a key wants. A list is any of; what is absent in the event never holds.
+/// The wanted value of a key. A list holds if one element does. A value that the event lacks never holds.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Event(Vec<EventKind>),
@@ -32,7 +33,7 @@ pub(super) enum Test {
     App(Vec<String>),
     Via(Vec<AppName>),
     Kind(Vec<FeedbackKind>),
-    /// Holds if any of the report's faults is wanted.
+    /// Holds if any of the report's faults is in the list.
     Fault(Vec<FaultKind>),
     Source(Vec<SourceKind>),
     Tenant(Vec<Glob>),
@@ -43,29 +44,29 @@ pub(super) enum Test {
     Description(Vec<Regex>),
     Contact(Contact),
     Images(bool),
-    /// Any of a person's ids.
+    /// Matches any of a person's ids.
     User(Vec<String>),
-    /// Sets of conditions; holds if all conditions of one set do.
+    /// Sets of conditions; holds if all conditions of one set hold.
     Any(Vec<Vec<Matcher>>),
 }
 
-/// What `contact` wants.
+/// The wanted value of `contact`.
 #[derive(Clone, Debug)]
 pub(super) enum Contact {
-    /// Whether there is one.
+    /// Whether contact details were left.
     Left(bool),
-    /// One of this form.
+    /// Contact details that match a pattern.
     Like(Vec<Glob>),
 }
 
-/// A compiled glob, and how it is written.
+/// A compiled glob and its source text.
 #[derive(Clone, Debug)]
 pub(super) struct Glob {
     pub(super) written: String,
     pub(super) regex: Regex,
 }
 
-/// What rules are asked about: an event, and what it says.
+/// The subject of conditions: an event and one of its reports.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     event: &'a Event,
@@ -75,13 +76,12 @@ pub(super) struct Subject<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Says<'a> {
     Created(&'a Feedback),
-    /// A change, and the report it is of, if that is known.
+    /// A change of status, and its report if that is known.
     Updated(&'a StatusChange, Option<&'a Feedback>),
 }
 
 impl<'a> Subject<'a> {
-    /// The event, once for each report that it is about. Empty for events of the relay's own, which
-    /// no rule is asked about.
+    /// Returns the event once for each of its reports. Empty for the relay's own events, which rules do not see.
     pub(super) fn all_of(event: &'a Event) -> Vec<Self> {
         let one = |says| Self { event, says };
         match &event.content {
@@ -106,7 +106,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What somebody reports with this event; a change of status reports nothing new.
+    /// Returns the feedback that this event reports; `None` for a change of status.
     pub(super) const fn reported(self) -> Option<&'a Feedback> {
         match self.says {
             Says::Created(feedback) => Some(feedback),
@@ -114,7 +114,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The report that the event is about, as far as it is known.
+    /// Returns the report of the event, if it is known.
     const fn feedback(self) -> Option<&'a Feedback> {
         match self.says {
             Says::Created(feedback) => Some(feedback),
@@ -139,7 +139,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The page: its path, and its query. An empty one is absent.
+    /// Returns the page's path and query. An empty part is absent.
     fn page(self) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
         let Some(address) = typed(self.feedback(), |one| &one.path) else {
             return (None, None);
@@ -158,7 +158,7 @@ impl<'a> Subject<'a> {
 }
 
 impl Matcher {
-    /// Whether it holds.
+    /// Returns whether the condition holds.
     pub(super) fn holds(&self, subject: Subject<'_>) -> bool {
         let (event, feedback) = (subject.event, subject.feedback());
         match &self.test {
@@ -177,7 +177,7 @@ impl Matcher {
             Test::TenantKey(keys) => contains(keys, event.tenant_key.as_deref()),
             Test::Description(patterns) => typed(feedback, |one| &one.description)
                 .is_some_and(|text| patterns.iter().any(|pattern| pattern.is_match(text))),
-            // Whether something is there can only be asked where it could be.
+            // Absence can only be tested on events that could have the value.
             Test::Contact(Contact::Left(wanted)) => {
                 feedback.is_some_and(|one| text(&one.contact).is_some() == *wanted)
             }
@@ -190,7 +190,7 @@ impl Matcher {
         }
     }
 
-    /// The key beside what it met.
+    /// Returns the key and the value it was compared with.
     pub(super) fn condition(&self, subject: Subject<'_>) -> Condition {
         Condition {
             key: self.key,
@@ -237,12 +237,12 @@ impl Matcher {
     }
 }
 
-/// Whether every condition of the set holds.
+/// Returns whether every condition of the set holds.
 pub(super) fn all_hold(set: &[Matcher], subject: Subject<'_>) -> bool {
     set.iter().all(|one| one.holds(subject))
 }
 
-/// What the set that holds met; where none does, what the first failing key of each set met.
+/// Describes the values of the set that holds; otherwise the first failing key of each set.
 fn found_by_any(sets: &[Vec<Matcher>], subject: Subject<'_>) -> String {
     let deciding: Vec<&Matcher> = match sets.iter().find(|set| all_hold(set, subject)) {
         Some(set) => set.iter().collect(),
@@ -263,13 +263,13 @@ fn found_by_any(sets: &[Vec<Matcher>], subject: Subject<'_>) -> String {
     said.join(", ")
 }
 
-/// A text that says something; an empty one is absent.
+/// Returns a non-empty text; an empty one is absent.
 fn text(value: &Option<Private>) -> Option<&str> {
     let text = value.as_ref().map(Private::expose);
     text.filter(|text| !text.is_empty())
 }
 
-/// One text of the feedback, if there is any.
+/// Returns one text of the feedback, if it is present.
 fn typed(
     feedback: Option<&Feedback>,
     field: impl Fn(&Feedback) -> &Option<Private>,
@@ -289,7 +289,7 @@ fn any_glob(globs: &[Glob], found: Option<&str>) -> bool {
     found.is_some_and(|text| globs.iter().any(|glob| glob.regex.is_match(text)))
 }
 
-/// The name of a code, else its number.
+/// Returns the name of a code, otherwise its number.
 fn named(code: Option<(Option<&str>, i64)>) -> String {
     match code {
         Some((Some(key), _)) => key.to_owned(),

@@ -1,17 +1,18 @@
-//! Who should hear of an event. Planning is pure: `serve`, `try` and `check` call the same function.
+//! Decides which destinations receive an event. Planning is pure: `serve`, `try` and `check` call the same
+//! function.
 //!
-//! A [`RawRule`] is a `[[rules]]` entry as it is written. [`RuleSet::build`] checks all of them and
-//! names every mistake at its place. [`RuleSet::plan`] asks the rules from top to bottom: all keys of
-//! `match` must hold, any key of `except` is enough to be out, and the first rule that matches ends
-//! the search unless it says `continue = true`. What an event does not have matches nothing.
+//! A [`RawRule`] is a `[[rules]]` entry as it is written. [`RuleSet::build`] checks all of them and reports every
+//! mistake at its place. [`RuleSet::plan`] tries the rules from top to bottom. A rule matches if all keys of
+//! `match` hold and no key of `except` does. The first match ends the search, unless the rule has
+//! `continue = true`. A value that the event lacks matches nothing.
 //!
-//! Two kinds of event are asked about: new feedback, and a change of the state of feedback. A rule takes new
-//! feedback alone unless `event` says otherwise. Of a change, rules ask about the reports that the store
-//! knows it is of; one that they take is enough. New feedback that no rule takes for good is unrouted,
-//! which somebody should look at; a change of state is noted then, since nobody expects to hear of each.
+//! Rules see two kinds of event: new feedback, and a change of its status. A rule matches only new feedback
+//! unless `event` is set. A change of status is tested with each of its reports that the store knows; one match
+//! is enough. New feedback that no rule matches is unrouted, and somebody should check it. An unmatched change of
+//! status is only recorded, because most are of no interest.
 //!
-//! A destination hears of an event once, and what all matching rules that name it say is merged: the highest
-//! severity, all mentions and labels, the template and the wait of the last rule that sets one.
+//! A destination receives an event once, so all matching rules that name it are merged. The message gets the
+//! highest severity and all mentions and labels. Template and wait come from the last rule that sets them.
 
 mod codes;
 mod conditions;
@@ -54,13 +55,13 @@ use report::{Location, Report};
 pub struct Known {
     /// Names of `[apps]` and `[app_names]`, each with its id `cli_…`.
     pub app_ids: Vec<(String, String)>,
-    /// Names of `[apps]`: what `via` may name.
+    /// Names of `[apps]`, which `via` may name.
     pub apps: Vec<AppName>,
     /// Names of `[destinations]`.
     pub destinations: Vec<DestinationName>,
     /// Names of `[mentions]`.
     pub mentions: Vec<String>,
-    /// Names of templates that some family has.
+    /// Names of templates that at least one family has.
     pub templates: Vec<String>,
     /// `[lists]`.
     pub lists: BTreeMap<String, Vec<Word>>,
@@ -69,20 +70,20 @@ pub struct Known {
 /// A word of a list of `[lists]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// A name, a pattern, an id.
+    /// A name, a pattern or an id.
     Text(String),
     /// A code.
     Whole(i64),
 }
 
-/// What [`RuleSet::build`] made of the rules that are written.
+/// The result of [`RuleSet::build`].
 #[derive(Debug, Default)]
 pub struct Built {
     /// The rules without errors.
     pub set: RuleSet,
-    /// Every mistake.
+    /// Every error and warning.
     pub diagnostics: Vec<Diagnostic>,
-    /// The lists that conditions name.
+    /// The lists that conditions use.
     pub lists_used: BTreeSet<String>,
     /// Patterns of `path` without a wildcard; see [`LiteralPath::check`].
     pub literal_paths: Vec<LiteralPath>,
@@ -96,12 +97,12 @@ pub struct NamedTemplate {
     at: Location,
     /// Its name.
     pub name: String,
-    /// Where the rule sends it.
+    /// The destinations that the rule sends it to.
     pub send_to: Vec<DestinationName>,
 }
 
 impl NamedTemplate {
-    /// A warning that some family of a destination lacks it.
+    /// Returns a warning that the family of a destination lacks the template.
     pub fn lacking(&self, message: String, help: String) -> Diagnostic {
         let mut report = Report::default();
         report.warning(codes::TEMPLATE_OF_FAMILY, &self.at, message, Some(help));
@@ -109,16 +110,16 @@ impl NamedTemplate {
     }
 }
 
-/// All rules, checked and ready. Clones share them.
+/// All checked rules. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Arc<[plan::Rule]>,
 }
 
 impl RuleSet {
-    /// Checks the rules. Every mistake becomes a diagnostic whose path starts with the given one
-    /// (`rules[2]`) and whose span counts in the file the rule came from; what concerns all rules
-    /// together stands at `rules` without a span. Rules with errors are left out.
+    /// Checks the rules. The path of each diagnostic starts with the given one (`rules[2]`), and its span refers
+    /// to the rule's file. Diagnostics about all rules have the path `rules` and no span. Rules with errors are
+    /// left out.
     pub fn build(rules: &[(String, RawRule)], known: &Known) -> Built {
         let mut report = Report::default();
         let mut good: Vec<(Location, plan::Rule)> = Vec::with_capacity(rules.len());
@@ -162,22 +163,22 @@ impl RuleSet {
         }
     }
 
-    /// How many rules there are.
+    /// Returns the number of rules.
     pub fn count(&self) -> usize {
         self.rules.len()
     }
 
-    /// The rules' names, in order.
+    /// Returns the rules' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &RuleName> {
         self.rules.iter().map(|rule| &rule.name)
     }
 
-    /// What the rules make of `event`. Pure; a notice is noted and told to nobody.
+    /// Plans the deliveries of `event`. Pure. The relay's own notices get no deliveries here.
     pub fn plan(&self, event: &Event) -> Plan {
         plan::evaluate(&self.rules, event, None)
     }
 
-    /// The same as [`plan`](Self::plan), and what each rule said.
+    /// Like [`plan`](Self::plan), and also returns the result of each rule.
     pub fn explain(&self, event: &Event) -> (Plan, Trace) {
         let mut trace = Trace::default();
         let plan = plan::evaluate(&self.rules, event, Some(&mut trace));
@@ -187,6 +188,6 @@ impl RuleSet {
 
 fn name_taken(report: &mut Report, at: &Location, name: &str, first: &str) {
     let message = format!("{first} is called \"{name}\" too");
-    let help = Some("names tell rules apart in the store and in templates".to_owned());
+    let help = Some("names identify rules in the store and in templates".to_owned());
     report.error(codes::DUPLICATE_NAME, at, message, help);
 }

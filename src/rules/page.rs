@@ -1,10 +1,10 @@
-//! The page of a report, split into its path and its query.
+//! Splits the page of a report into its path and its query.
 
 use std::borrow::Cow;
 
-/// Splits an address into the path, which `path` matches, and the query, which `query` matches.
+/// Splits an address into the path, for `path` conditions, and the query, for `query` conditions.
 ///
-/// A fragment is dropped, unless it is itself a path (`#/pay`, `#!/pay`): web apps route by it.
+/// A fragment is dropped unless it is itself a path (`#/pay`, `#!/pay`), because web apps use it for routing.
 pub(super) fn split(address: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     let (before, fragment) = address.split_once('#').unwrap_or((address, ""));
     let (path, query) = before.split_once('?').unwrap_or((before, ""));

@@ -1,4 +1,4 @@
-//! Patterns of `path` without a wildcard, which match one page and nothing below it.
+//! Checks `path` patterns without a wildcard, which match one page and nothing below it.
 
 use crate::diag::{Diagnostic, Level, Place};
 
@@ -8,25 +8,25 @@ use super::page;
 use super::plan::Rule;
 use super::report::Location;
 
-/// The patterns that one `path` of a rule lists.
+/// The patterns of one `path` condition.
 #[derive(Debug)]
 pub struct LiteralPath {
     at: Location,
-    /// Those that have no wildcard.
+    /// The patterns without a wildcard.
     literal: Vec<String>,
-    /// All of them.
+    /// All patterns.
     all: Vec<Glob>,
 }
 
 impl LiteralPath {
-    /// Warns if pages of `known` lie below a pattern, and none is it. `known` are addresses of
+    /// Warns if pages of `known` are below a pattern, and no page equals it. `known` contains the addresses of
     /// samples and tests.
     pub fn check(&self, known: &[String]) -> Option<Diagnostic> {
         let warn = |pattern: &String| Some(self.warning(pattern, &self.missed(pattern, known)?));
         self.literal.iter().find_map(warn)
     }
 
-    /// A page below the pattern that no pattern of the list takes.
+    /// Returns a page below the pattern that no pattern of the list matches.
     fn missed(&self, pattern: &str, known: &[String]) -> Option<String> {
         let pattern = pattern.to_lowercase();
         let mut missed = None;
@@ -50,7 +50,7 @@ impl LiteralPath {
         Diagnostic {
             level: Level::Warning,
             code: codes::PATH_IS_PREFIX,
-            message: format!("the path \"{pattern}\" matches that one page, and not \"{missed}\""),
+            message: format!("the path \"{pattern}\" matches only that page, not \"{missed}\""),
             place: Place {
                 file: None,
                 span: Some(self.at.span.clone()),
@@ -64,7 +64,7 @@ impl LiteralPath {
     }
 }
 
-/// The patterns without a wildcard of all rules.
+/// Returns the patterns without a wildcard of all rules.
 pub(super) fn literal(rules: &[(Location, Rule)]) -> Vec<LiteralPath> {
     let mut found = Vec::new();
     for (_, rule) in rules {

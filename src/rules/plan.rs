@@ -1,4 +1,4 @@
-//! From an event to who is told. Pure, and one function for `serve`, `try` and `check`.
+//! Plans the deliveries of an event. Pure, and one function for `serve`, `try` and `check`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,28 +16,28 @@ pub(super) struct Rule {
     pub(super) name: RuleName,
     /// All must hold.
     pub(super) wanted: Vec<Matcher>,
-    /// One is enough to be out.
+    /// None may hold.
     pub(super) except: Vec<Matcher>,
     pub(super) send_to: Vec<DestinationName>,
-    /// Whether later rules are asked too.
+    /// `continue`: whether later rules are tried too.
     pub(super) goes_on: bool,
-    /// `None`: by the event's type.
+    /// `None`: depends on the event's type.
     pub(super) severity: Option<Severity>,
-    /// `None`: by the event's type.
+    /// `None`: depends on the event's type.
     pub(super) template: Option<String>,
     pub(super) mentions: Vec<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) wait: Option<Duration>,
 }
 
-/// Why a rule does not take an event, and the report that was asked about.
+/// Why a rule does not match an event, and the report that was tested.
 enum Miss<'a> {
     Failed(&'a Matcher, Subject<'a>),
     Excepted(&'a Matcher, Subject<'a>),
 }
 
 impl Rule {
-    /// Asks about each report the event is about: one that the rule takes is enough.
+    /// Tests each report of the event; one match is enough.
     fn judge<'a>(&'a self, subjects: &[Subject<'a>]) -> Result<(), Miss<'a>> {
         let mut first = Ok(());
         for &subject in subjects {
@@ -71,7 +71,7 @@ impl Rule {
     }
 }
 
-/// The type says so; where it is absent, a named fault does.
+/// Returns whether the feedback is a fault: by its type, or, without a type, by a named fault.
 fn is_fault(feedback: &Feedback) -> bool {
     match feedback.kind {
         Some(kind) => kind == FeedbackKind::FAULT,
@@ -96,7 +96,7 @@ fn default_severity(subject: Subject<'_>) -> Severity {
     }
 }
 
-/// Asks `rules` in order. The trace is made only where it is asked for.
+/// Tries `rules` in order. Fills the trace if there is one.
 pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>) -> Plan {
     let subjects = Subject::all_of(event);
     if let Some(first) = subjects.first() {
@@ -112,16 +112,16 @@ pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>)
     }
 }
 
-/// What an event is that no rule takes for good.
+/// Returns the state of an event that no rule without `continue` matches.
 const fn left(kind: EventKind) -> EventState {
     match kind {
         EventKind::Created => EventState::Unrouted,
-        // Nobody expects to hear of each.
+        // Most changes of status are of no interest.
         EventKind::Updated => EventState::Noted,
     }
 }
 
-/// `first` is the first of `subjects`: what does not depend on the report is asked of it.
+/// Tries the rules. Values that do not depend on the report are read from `first`, the first of `subjects`.
 fn route(
     rules: &[Rule],
     subjects: &[Subject<'_>],
@@ -158,19 +158,18 @@ fn route(
     }
 }
 
-/// A delivery under way, and the severity that its rule asks for by itself.
+/// A delivery being merged, and the severity that its rules set themselves.
 struct Merged {
     planned: PlannedDelivery,
     named_by: Severity,
 }
 
-/// Makes one delivery for each destination that the rules name, merged from all that name it:
-/// the highest severity, all mentions and labels. A template, a wait or a label that several rules set
-/// is the last one's, because later rules are usually the more specific ones. The rule that is
-/// named is the most severe, and of equals the last.
+/// Creates one delivery for each destination, merged from all rules that name it: the highest severity, all
+/// mentions and labels. If several rules set a template, a wait or a label, the last wins, because later rules
+/// are usually more specific. The recorded rule is the most severe one, and the last of equals.
 ///
-/// A rule that sets no severity asks for the event's: the highest that any matching rule sets, and no
-/// less than its type's. So a rule that sends everything to a warehouse does not lower it there.
+/// A rule without a severity uses the event's: the highest that any matching rule sets, and at least that of its
+/// type. So a rule that sends everything to a data warehouse does not lower the severity there.
 fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
     let default = default_severity(subject);
     let set = matched.iter().filter_map(|rule| rule.severity).max();
@@ -209,7 +208,7 @@ fn merge(matched: &[&Rule], subject: Subject<'_>) -> Vec<PlannedDelivery> {
     merged.into_iter().map(|one| one.planned).collect()
 }
 
-/// The order of a destination before any rule has said anything.
+/// Returns the message spec of a destination before any rule is merged.
 fn unsaid(rule: &Rule, subject: Subject<'_>) -> MessageSpec {
     MessageSpec {
         rule: rule.name.clone(),
@@ -222,7 +221,7 @@ fn unsaid(rule: &Rule, subject: Subject<'_>) -> MessageSpec {
     }
 }
 
-/// Adds what the rule sets beside its severity.
+/// Merges what the rule sets, except its severity.
 fn add(rule: &Rule, spec: &mut MessageSpec) {
     if let Some(template) = &rule.template {
         spec.template.clone_from(template);

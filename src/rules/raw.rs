@@ -1,4 +1,4 @@
-//! A rule as it is written: TOML values with their places, nothing checked.
+//! Holds a rule as it is written: TOML values with spans, unchecked.
 
 use std::ops::Range;
 
@@ -6,18 +6,18 @@ use toml::de::DeTable;
 
 pub(super) use crate::toml_reader::{Node, Value};
 
-/// One `[[rules]]` entry as it is written. Any table can become one; what is wrong with it is said by
-/// [`super::RuleSet::build`], all at once.
+/// One unchecked `[[rules]]` entry. Any table can become one; [`super::RuleSet::build`] reports all its mistakes
+/// at once.
 #[derive(Clone, Debug)]
 pub struct RawRule(pub(super) Node);
 
 impl RawRule {
-    /// The rule that `table` is, which stands at `span`.
+    /// Converts the `table` at `span`.
     pub fn of(table: &DeTable<'_>, span: Range<usize>) -> Self {
         Self(Node::of_table(table, span))
     }
 
-    /// The `[[rules]]` of a text, each with its path; `None` if it is not TOML.
+    /// Returns the `[[rules]]` of a text, each with its path; `None` if the text is not TOML.
     pub fn all_of(text: &str) -> Option<Vec<(String, Self)>> {
         let table = DeTable::parse(text).ok()?.into_inner();
         let rules = table.get("rules").map(Node::of);

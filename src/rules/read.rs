@@ -1,4 +1,4 @@
-//! Reads one `[[rules]]` entry: every key and value is checked, every mistake reported.
+//! Reads one `[[rules]]` entry: checks every key and value, reports every mistake.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::report::{Location, Report, did_you_mean};
 const TEXT_CHARS_MAX: usize = 200;
 /// How many labels a rule may have.
 const LABELS_MAX: usize = 50;
-/// The longest a message may wait for its images.
+/// The longest that a message may wait for its images.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The keys of a rule.
@@ -37,8 +37,7 @@ const NOT_BUILT: &[&str] = &[
     "when",
 ];
 
-/// Reads a rule that stands at `at`. What is wrong is reported; a rule of which something was
-/// reported as an error must not be used.
+/// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
 pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Option<Rule> {
     let Value::Table(entries) = &node.value else {
         report.wrong_type(at, "a table", node);
@@ -112,14 +111,14 @@ impl<'a> Reader<'a> {
         if found.is_none() {
             let message = format!("the rule has no `{name}`");
             let help = (name == "send_to")
-                .then(|| "`send_to = []` takes an event and tells nobody".to_owned());
+                .then(|| "with `send_to = []` matched events go nowhere".to_owned());
             self.report
                 .error(codes::MISSING_KEY, self.at, message, help);
         }
         found
     }
 
-    /// `match`, with the default for `event`, and `except`.
+    /// Reads `match`, with the default for `event`, and `except`.
     fn conditions(&mut self, known: &Known) -> (Vec<Matcher>, Vec<Matcher>) {
         let before = self.report.diagnostics.len();
         let found = self.get("match");
@@ -127,7 +126,7 @@ impl<'a> Reader<'a> {
             conditions::read(self.report, &at, node, known)
         });
         kinds::settle(&mut wanted, self.at);
-        // What follows from a condition that could not be read is not complained of again.
+        // Consequences of an unreadable condition are not reported.
         if self.report.diagnostics.len() == before {
             kinds::check_status(self.report, &wanted, EventKind::ALL);
         }
@@ -138,7 +137,7 @@ impl<'a> Reader<'a> {
         (wanted, except)
     }
 
-    /// A text that is neither empty nor too long.
+    /// Reads a text that is neither empty nor too long.
     fn line(&mut self, at: &Location, node: &'a Node) -> Option<&'a str> {
         let Value::Text(text) = &node.value else {
             self.report.wrong_type(at, "a text", node);
@@ -157,7 +156,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// The texts of a list (or one), each known to `find`; `unknown` says what to complain of.
+    /// Reads a list of texts (or one), each of which `find` must know; `unknown` reports an unknown one.
     fn names(
         &mut self,
         (at, list): (Location, &'a Node),
@@ -279,7 +278,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         if wait > WAIT_MAX {
-            let message = "a message waits for its pictures an hour at most";
+            let message = "a message can wait at most one hour for its images";
             self.report.error(codes::OUT_OF_RANGE, &at, message, None);
             return None;
         }

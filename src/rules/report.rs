@@ -1,4 +1,4 @@
-//! Collects complaints about one rule, each at its place.
+//! Collects the diagnostics of rules, each with its place.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,15 +8,15 @@ use crate::diag::{Diagnostic, Level, Place};
 use super::raw::{Node, Value};
 use crate::toml_reader::suggest;
 
-/// The complaints so far.
+/// The diagnostics so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// The lists of `[lists]` that conditions name.
+    /// The lists of `[lists]` that conditions use.
     pub(super) lists_used: BTreeSet<String>,
 }
 
-/// Where a complaint belongs: the way to it, and the bytes.
+/// The place of a diagnostic: its path and byte range.
 #[derive(Clone, Debug)]
 pub(super) struct Location {
     pub(super) path: String,
@@ -31,7 +31,7 @@ impl Location {
         }
     }
 
-    /// The place of `key` below this one.
+    /// Returns the place of `key` below this one.
     pub(super) fn key(&self, key: &str, span: Range<usize>) -> Self {
         Self {
             path: format!("{}.{key}", self.path),
@@ -39,7 +39,7 @@ impl Location {
         }
     }
 
-    /// The place of an element of `list`, which stands here; of the value itself where one stands for a list.
+    /// Returns the place of an element of `list`, or of the value itself if it is no list.
     pub(super) fn element(&self, list: &Node, index: usize, element: &Node) -> Self {
         let path = match &list.value {
             Value::List(_) => format!("{}[{index}]", self.path),
@@ -102,7 +102,7 @@ impl Report {
         });
     }
 
-    /// Says of the complaints from `first` on that their value stands in a list of `[lists]`.
+    /// Adds to the diagnostics from `first` on that their value comes from a list of `[lists]`.
     pub(super) fn say_list(&mut self, first: usize, list: &str) {
         for complaint in self.diagnostics.iter_mut().skip(first) {
             complaint
@@ -111,20 +111,20 @@ impl Report {
         }
     }
 
-    /// Complains of a key that is not known.
+    /// Reports an unknown key.
     pub(super) fn unknown_key(&mut self, at: &Location, name: &str, help: Option<String>) {
         let message = format!("unknown key `{name}`");
         self.error(super::codes::UNKNOWN_KEY, at, message, help);
     }
 
-    /// Complains that a value has the wrong type.
+    /// Reports a value of the wrong type.
     pub(super) fn wrong_type(&mut self, at: &Location, wanted: &str, found: &Node) {
         let message = format!("expected {wanted}, found {}", found.value.kind());
         self.error(super::codes::WRONG_TYPE, at, message, None);
     }
 }
 
-/// Help for an unknown value.
+/// Returns help for an unknown value.
 pub(super) fn did_you_mean<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,

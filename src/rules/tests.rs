@@ -1,4 +1,4 @@
-//! Rules are built from TOML, as the configuration does it.
+//! Rules are built from TOML, as the configuration builds them.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ fn build(text: &str) -> (RuleSet, Vec<Diagnostic>) {
     (built.set, built.diagnostics)
 }
 
-/// Rules without an error; the warnings are not looked at.
+/// Returns rules without errors; warnings are ignored.
 fn rules(text: &str) -> RuleSet {
     let (rules, diagnostics) = build(text);
     let errors = diagnostics.iter().filter(|one| one.level == Level::Error);
@@ -61,7 +61,7 @@ fn rules(text: &str) -> RuleSet {
     rules
 }
 
-/// Each diagnostic as `code path ‹what the span covers›: message (help)`.
+/// Returns each diagnostic as `code path ‹spanned text›: message (help)`.
 fn complaints(text: &str) -> Vec<String> {
     let line = |one: Diagnostic| {
         let at = one
@@ -81,7 +81,7 @@ fn complaints(text: &str) -> Vec<String> {
     build(text).1.into_iter().map(line).collect()
 }
 
-/// One rule with this line in it, and the complaints about it that are errors.
+/// Returns the errors of one rule that contains this line.
 fn errors_of(line: &str) -> Vec<String> {
     let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\n{line}\n");
     let complaints = complaints(&text);
@@ -126,7 +126,7 @@ fn event(feedback: Feedback) -> Event {
     event_of(Content::Created(Box::new(feedback)))
 }
 
-/// An event that has nothing but the app it came by.
+/// Returns an event that has only the app that received it.
 fn bare() -> Event {
     Event {
         tenant_key: None,
@@ -141,7 +141,7 @@ fn told(plan: &Plan) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A change of the state of two feedbacks.
+/// Returns a change of status of two feedbacks.
 fn updated() -> Event {
     event_of(Content::Updated(StatusChange {
         feedback_ids: vec!["7057888018203574291".into(), "7057888018203574292".into()],
@@ -155,7 +155,7 @@ fn updated() -> Event {
     }))
 }
 
-/// What holds for `feedback()`, and what does not, for each key it can have.
+/// For each key: a value that matches `feedback()`, and one that does not.
 const CONDITIONS: &[(&str, &str, &str)] = &[
     ("event", "\"created\"", "\"updated\""),
     ("event", "[\"updated\", \"created\"]", "[\"updated\"]"),
@@ -172,7 +172,7 @@ const CONDITIONS: &[(&str, &str, &str)] = &[
     ("tenant", "\"*internal*\"", "\"internal*\""),
     ("path", "\"pages/*\"", "\"pages\""),
     ("path", "\"*/INDEX\"", "\"pages/?\""),
-    // A query is no part of it.
+    // `path` does not include the query.
     ("path", "\"pages/pay/index\"", "\"*id=42*\""),
     ("query", "\"ID=4?&*\"", "\"id=42\""),
     ("tenant_key", "\"tk_1\"", "\"TK_1\""),
@@ -233,7 +233,7 @@ fn every_key_of_match_and_except_works_both_ways() {
 fn what_is_absent_never_matches() {
     for (key, holds, _) in CONDITIONS {
         if matches!(*key, "via" | "event") {
-            continue; // an event always came by some app, and is one
+            continue; // every event has these
         }
         let text = format!("[[rules]]\nname = \"one\"\nsend_to = []\nmatch.{key} = {holds}\n");
         assert_eq!(
@@ -320,7 +320,7 @@ fn the_first_match_ends_unless_it_continues() {
 }
 
 #[test]
-fn an_event_that_no_rule_or_only_continuing_ones_take_is_unrouted() {
+fn event_without_final_match_is_unrouted() {
     assert_eq!(RuleSet::default().plan(&bare()).state, EventState::Unrouted);
     let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"archive\"\ncontinue = true\n");
     let plan = set.plan(&bare());
@@ -412,8 +412,8 @@ fn a_rule_needs_a_name_of_its_own_and_a_destination() {
         found,
         [
             "E009 rules[0] ‹[[rules]]›: the rule has no `name`",
-            "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (`send_to = []` takes an event and tells nobody)",
-            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names tell rules apart in the store and in templates)",
+            "E009 rules[0] ‹[[rules]]›: the rule has no `send_to` (with `send_to = []` matched events go nowhere)",
+            "E104 rules[2].name ‹\"a\"›: rules[1] is called \"a\" too (names identify rules in the store and in templates)",
         ]
     );
 }
@@ -537,7 +537,7 @@ fn codes_are_unique_and_each_says_what_it_means() {
 }
 
 #[test]
-fn one_value_stands_for_a_list_and_an_example_of_the_design_is_right() {
+fn single_value_is_a_list_and_design_example_is_valid() {
     let set = rules(
         r#"
         [[rules]]
@@ -639,7 +639,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_plan_is_the_same_each_time_explained_or_not_and_names_no_destination_twice(event in any_event()) {
+    fn plan_is_deterministic_and_has_each_destination_once(event in any_event()) {
         let set = rules(
             r#"
             [[rules]]

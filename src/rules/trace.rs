@@ -1,10 +1,10 @@
-//! What the rules found in an event, for programs.
+//! Formats the results of rules as JSON.
 
 use serde_json::{Value, json};
 
 use crate::model::{Finding, RuleTrace, Trace};
 
-/// What each rule said. It may hold what a reporter typed: it is for the operator who asked.
+/// Returns the result of each rule. It may contain what a reporter typed, so only the operator may see it.
 pub fn trace_json(trace: &Trace) -> Value {
     trace.rules.iter().map(rule_json).collect()
 }

@@ -1,4 +1,4 @@
-//! Reads the value of one condition: checks every element and compiles it.
+//! Reads the value of one condition: checks and compiles every element.
 
 use std::borrow::Cow;
 
@@ -17,9 +17,9 @@ use super::{Known, Word};
 const VALUES_MAX: usize = 1000;
 /// The longest pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1000;
-/// What one compiled regular expression may take, in bytes.
+/// The size limit of one compiled regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
-/// The largest code of an enumeration: Feishu's fields are 32-bit.
+/// The largest code of an enumeration, because Feishu's fields have 32 bits.
 const CODE_MAX: i64 = i32::MAX as i64;
 
 /// Reads the value of one key.
@@ -29,7 +29,7 @@ pub(super) struct Reader<'a> {
     pub(super) known: &'a Known,
 }
 
-/// An element of a list of words, where it stands, and the list of `[lists]` that it comes from.
+/// An element of a list of words: its value, its place, and the list of `[lists]` it comes from.
 struct Element<'a> {
     at: Location,
     node: Cow<'a, Node>,
@@ -65,12 +65,12 @@ impl Reader<'_> {
             }),
             "images" => Test::Images(self.flag(node)?),
             "user" => Test::User(self.each(node, Self::user_id)?),
-            // `KEYS` and these arms list the same, but for `any`; a test holds them to it.
+            // `KEYS` and these arms list the same keys, except `any`; a test compares them.
             _ => return None,
         })
     }
 
-    /// Reads each element, those of named lists too. `None` if one is wrong, or there is none.
+    /// Reads each element, including those of named lists. `None` if one is invalid, or there is none.
     fn each<T>(
         &mut self,
         node: &Node,
@@ -78,7 +78,7 @@ impl Reader<'_> {
     ) -> Option<Vec<T>> {
         let at = self.at.clone();
         if node.elements().is_empty() {
-            let help = Some("leave the key out if any value will do".to_owned());
+            let help = Some("remove the key to accept any value".to_owned());
             let message = "an empty list matches nothing";
             self.report.error(codes::EMPTY, &at, message, help);
             return None;
@@ -103,8 +103,8 @@ impl Reader<'_> {
         (values.len() == elements.len()).then_some(values)
     }
 
-    /// The elements, with `"@name"` replaced by what that list of `[lists]` holds, and `"@@x"` read as
-    /// the text `@x`.
+    /// Returns the elements. `"@name"` is replaced by the words of that list of `[lists]`; `"@@x"` is read as the
+    /// text `@x`.
     fn elements<'n>(&mut self, node: &'n Node) -> Option<Vec<Element<'n>>>
     where
         Self: 'n,
@@ -146,14 +146,14 @@ impl Reader<'_> {
         sound.then_some(all)
     }
 
-    /// The words of a list that is used here.
+    /// Returns the words of a list, and marks the list as used.
     fn list(&mut self, at: &Location, name: &str) -> Option<Vec<Word>> {
         self.report.lists_used.insert(name.to_owned());
         if let Some(words) = self.known.lists.get(name) {
             return Some(words.clone());
         }
         let message = format!("`[lists]` has no \"{name}\"");
-        let literal = format!("the text itself is written \"@@{name}\"");
+        let literal = format!("for the text itself, write \"@@{name}\"");
         let help = match did_you_mean(name, self.known.lists.keys().map(String::as_str)) {
             Some(help) => format!("{help}; {literal}"),
             None => literal,
@@ -196,7 +196,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Any id of a person. Only what can be none is refused: a tenant chooses its user ids itself.
+    /// Reads any id of a person. Only impossible ids are refused, because a tenant chooses its own user ids.
     fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
         let id = self.text(at, node)?;
         let other = ["oc_", "om_", "od-", "cli_"];
@@ -243,7 +243,7 @@ impl Reader<'_> {
         found.cloned()
     }
 
-    /// Ids of apps. One name may stand for several ids.
+    /// Reads app ids. One name may stand for several ids.
     fn apps(&mut self, node: &Node) -> Option<Vec<String>> {
         Some(self.each(node, Self::app)?.concat())
     }
@@ -270,12 +270,12 @@ impl Reader<'_> {
         None
     }
 
-    /// A code of an enumeration: by its name, or a number.
+    /// Reads a code of an enumeration: its name or its number.
     fn code(&mut self, at: &Location, node: &Node, key: &str) -> Option<i64> {
         match &node.value {
             Value::Whole(code) if (0..=CODE_MAX).contains(code) => Some(*code),
             Value::Whole(code) => {
-                let message = format!("{code} is no code: they go from 0 to {CODE_MAX}");
+                let message = format!("{code} is not a code: codes are from 0 to {CODE_MAX}");
                 self.report.error(codes::OUT_OF_RANGE, at, message, None);
                 None
             }
@@ -339,7 +339,7 @@ impl Reader<'_> {
 }
 
 impl<'a> Element<'a> {
-    /// One that is written where it is used.
+    /// Returns an element that is written in the condition itself.
     const fn written(at: Location, node: Cow<'a, Node>) -> Self {
         Self {
             at,
@@ -359,7 +359,7 @@ fn code_named(key: &str, name: &str) -> Option<i64> {
     }
 }
 
-/// What to write instead of `key = "name"`: another key, or another name.
+/// Returns what to write instead of `key = "name"`: another key, or another name.
 fn where_it_belongs(key: &str, name: &str) -> Option<String> {
     if key != "event" && name.parse::<i64>().is_ok() {
         return Some(format!("write a number without quotes: {key} = {name}"));
@@ -388,13 +388,14 @@ fn where_it_belongs(key: &str, name: &str) -> Option<String> {
     }
 }
 
-/// The error in one sentence; the crate draws the pattern with a caret below it, which becomes a number.
+/// Returns the error as one sentence. The `regex` crate draws the pattern with a caret below it; the caret
+/// becomes a position.
 fn in_one_line(error: &regex::Error) -> String {
     let drawn = error.to_string();
     let lines: Vec<&str> = drawn.lines().collect();
     let what = lines.last().copied().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
-    // The pattern and the caret stand four columns in; a pattern of several lines is drawn otherwise.
+    // The pattern and the caret are indented by four columns; a pattern of several lines is drawn differently.
     match lines.as_slice() {
         [_, _, caret, _] => match caret.find('^').and_then(|at| at.checked_sub(4)) {
             Some(at) => format!("{what}, at character {}", at + 1),

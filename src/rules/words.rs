@@ -1,4 +1,5 @@
-//! The words that people know values by, in Feishu's console and on cards, for help where one was written in place of a key.
+//! Maps the words of Feishu's console and of cards to condition values, to suggest the right value if a word was
+//! written instead.
 
 /// Each word with the key of `match` and its value.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -25,8 +26,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("已关闭", "status", "closed"),
 ];
 
-/// The key of `match` and its value that `word` means. Feishu's own words are longer: 小程序闪退, 页面加载慢. Of a word that means
-/// several things the one for `key` counts.
+/// Returns the key of `match` and its value that `word` means. Feishu's own words are longer: 小程序闪退, 页面加载慢. If a
+/// word has several meanings, the one for `key` is returned.
 pub(super) fn meant(key: &str, word: &str) -> Option<(&'static str, &'static str)> {
     let named = |(name, ..): &&(&str, &str, &str)| word.contains(name);
     let found = WORDS.iter().filter(named);

@@ -1,7 +1,8 @@
-//! What every reader of TOML shares, so that one mistake reads the same in a section and in a rule: values with their
-//! places, durations, codes, and the name that was meant.
+//! Shares code between all readers of TOML: values with spans, durations, codes and suggestions. So the same
+//! mistake gets the same message in a section and in a rule.
 //!
-//! Nothing here stops at the first mistake: a [`Node`] can hold any TOML value, and its reader complains of each.
+//! Reading never stops at the first mistake: a [`Node`] can hold any TOML value, and its reader reports each
+//! mistake.
 
 pub mod codes;
 mod node;

@@ -1,4 +1,4 @@
-//! A TOML value with its place, whatever its type: what is wrong with it is for its reader to say.
+//! A TOML value of any type with its span. Its reader validates it.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,16 +6,16 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A value and where it stands.
+/// A value and its span.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its bytes.
+    /// The value's bytes in the file.
     pub span: Range<usize>,
-    /// What it is.
+    /// The content.
     pub value: Value,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A string.
@@ -26,14 +26,14 @@ pub enum Value {
     Flag(bool),
     /// A list.
     List(Vec<Node>),
-    /// A table, its keys with their places.
+    /// A table; each key has its span.
     Table(Vec<(Spanned<String>, Node)>),
-    /// Something that no key of a rule takes: a fraction, a date, a number beyond 64 bits.
+    /// A value that no key accepts: a fraction, a date, a number beyond 64 bits.
     Foreign(&'static str),
 }
 
 impl Value {
-    /// What to call it in a complaint.
+    /// Returns the name of this type for diagnostics.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
@@ -47,7 +47,7 @@ impl Value {
 }
 
 impl Node {
-    /// Any value that the parser knows.
+    /// Converts any value of the parser.
     pub fn of(value: &Spanned<DeValue<'_>>) -> Self {
         Self {
             span: value.span(),
@@ -66,7 +66,7 @@ impl Node {
         }
     }
 
-    /// A table that stands at `span`.
+    /// Converts a table at `span`.
     pub fn of_table(table: &DeTable<'_>, span: Range<usize>) -> Self {
         let entries = table.iter().map(|(key, value)| {
             let name = Spanned::new(key.span(), key.get_ref().to_string());
@@ -78,7 +78,7 @@ impl Node {
         }
     }
 
-    /// Where the value of `name` stands in this table; the table itself where there is none.
+    /// Returns the span of the value of `name` in this table; the table's own span if it is missing.
     pub fn span_of(&self, name: &str) -> Range<usize> {
         let Value::Table(entries) = &self.value else {
             return self.span.clone();
@@ -87,7 +87,7 @@ impl Node {
         found.map_or_else(|| self.span.clone(), |(_, node)| node.span.clone())
     }
 
-    /// The elements of a list, or the value itself where one stands for a list.
+    /// Returns the elements of a list, or the value itself if it is no list.
     pub fn elements(&self) -> &[Self] {
         match &self.value {
             Value::List(elements) => elements,
@@ -100,7 +100,7 @@ impl Node {
     }
 }
 
-/// As TOML writes it on one line.
+/// Formats the value as TOML on one line.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {

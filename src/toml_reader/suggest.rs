@@ -1,12 +1,12 @@
-//! The name that was probably meant. Keys are quoted by backticks, values as TOML writes them.
+//! Suggests the name that was probably meant. Keys are quoted with backticks, values as TOML writes them.
 
-/// Below this likeness most suggestions are noise: `retry` and `rate` have 0.78.
+/// The minimum similarity of a suggestion. Below it most are wrong: `retry` and `rate` have 0.78.
 const LIKENESS_MIN: f64 = 0.82;
 
-/// How many values are listed where none is near.
+/// How many values are listed if none is similar.
 const VALUES_SHOWN_MAX: usize = 12;
 
-/// The name that `given` is probably a slip of.
+/// Returns the most similar known name, if it is similar enough.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let likeness = |name: &str| strsim::jaro_winkler(&given, &name.to_lowercase());
@@ -18,7 +18,7 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// Help for an unknown key: the one that is near, else all keys.
+/// Returns help for an unknown key: the similar key, otherwise all keys.
 pub fn key(given: &str, known: &[&str]) -> Option<String> {
     if let Some(near) = nearest(given, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
@@ -29,7 +29,7 @@ pub fn key(given: &str, known: &[&str]) -> Option<String> {
     (!known.is_empty()).then(|| format!("the keys here are `{list}`"))
 }
 
-/// Help for an unknown value: the one that is near, else all values if they are few.
+/// Returns help for an unknown value: the similar value, otherwise all values if they are few.
 pub fn value<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = nearest(given, known.iter().copied()) {

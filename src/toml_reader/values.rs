@@ -1,17 +1,17 @@
-//! Values that many keys take.
+//! Parses values that many keys accept.
 
 use std::time::Duration;
 
-/// Ten years: longer than anything here is kept, short enough for all arithmetic on times.
+/// Ten years: longer than any retention, short enough for all time arithmetic.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
-/// What is said of a text that is no duration.
+/// The message for a text that is not a duration.
 pub const NOT_A_DURATION: &str = "not a duration";
 
-/// How a duration is written.
+/// Help: the format of a duration.
 pub const DURATION_HELP: &str = "write a whole number and ms, s, m, h or d, like \"800ms\", \"90s\", \"5m\" or \"3d\"; at most \"3650d\"";
 
-/// Reads `"800ms"`, `"90s"`, `"5 m"`, `"24h"`, `"3d"`: a whole number and a unit.
+/// Parses `"800ms"`, `"90s"`, `"5 m"`, `"24h"`, `"3d"`: a whole number and a unit.
 pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit())?;

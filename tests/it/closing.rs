@@ -442,7 +442,10 @@ fn actor_can_be_erased_without_report() {
     let done = erase(&["--json"]);
     assert_eq!(done.json(), json!({"clicks": 1, "erased": true}));
     let again = erase(&[]);
-    assert!(again.stderr.contains("no event and no click"), "{again:?}");
+    assert!(
+        again.stderr.contains("no events and no clicks"),
+        "{again:?}"
+    );
     let files = std::fs::read_dir(relay.path("data")).expect("a folder");
     for file in files.map(|file| file.expect("an entry").path()) {
         let bytes = if file.is_file() {

@@ -80,8 +80,8 @@ fn commands_create_no_folder() {
 #[test]
 fn check_refuses_store_that_is_no_plain_file() {
     for (url, said) in [
-        ("sqlite:data/relay.db?mode=rwc", "options behind a `?`"),
-        ("sqlite:~/relay.db", "the shell's"),
+        ("sqlite:data/relay.db?mode=rwc", "options after a `?`"),
+        ("sqlite:~/relay.db", "is not expanded"),
         ("sqlite:my%20relay.db", "`%` and two digits"),
         ("sqlite:data/", "it is a folder"),
     ] {

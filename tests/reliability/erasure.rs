@@ -27,7 +27,10 @@ fn erased_words_leave_log_when_reader_ends() {
         .expect("a reader");
     let erased = relay.run(&["events", "erase", "ev-1"]);
     assert_eq!(erased.code(), 1, "{erased:?}");
-    assert!(erased.stdout.contains("still in the log"), "{erased:?}");
+    assert!(
+        erased.stdout.contains("still in the store's log"),
+        "{erased:?}"
+    );
     assert!(files_with_words(&relay) > 0, "the reader sees them");
     // Meanwhile events are accepted without waiting for the reader.
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);

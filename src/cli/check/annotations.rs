@@ -1,12 +1,13 @@
-//! Complaints as annotations of a GitHub workflow: `::error file=…,line=…::…`. Source: "Workflow commands for
-//! GitHub Actions", <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
+//! Formats diagnostics as annotations of a GitHub workflow: `::error file=…,line=…::…`. Source: "Workflow
+//! commands for GitHub Actions",
+//! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
 use std::fmt::Write;
 
 use crate::config::Loaded;
 use crate::diag::Diagnostic;
 
-/// One line for each complaint, those of the configuration first.
+/// Returns one line for each diagnostic, those of the configuration first.
 pub(super) fn of(loaded: &Loaded, failures: &[Diagnostic]) -> String {
     let all = loaded.diagnostics.iter().chain(failures);
     all.fold(String::new(), |mut lines, one| {
@@ -29,18 +30,18 @@ fn annotate(out: &mut String, one: &Diagnostic, place: Option<(usize, usize)>) {
     properties.push(format!("title={}", property(one.code)));
     let mut said = one.message.clone();
     if let Some(variable) = &one.place.variable {
-        write!(said, "\nat: environment variable {variable}").ok(); // a String takes all
+        write!(said, "\nat: environment variable {variable}").ok(); // writing to a String cannot fail
     } else if !one.place.path.is_empty() {
-        write!(said, "\nat: {}", one.place.path).ok(); // a String takes all
+        write!(said, "\nat: {}", one.place.path).ok(); // writing to a String cannot fail
     }
     if let Some(help) = &one.help {
-        write!(said, "\nhelp: {help}").ok(); // a String takes all
+        write!(said, "\nhelp: {help}").ok(); // writing to a String cannot fail
     }
     let (level, properties, said) = (one.level.as_str(), properties.join(","), data(&said));
-    writeln!(out, "::{level} {properties}::{said}").ok(); // a String takes all
+    writeln!(out, "::{level} {properties}::{said}").ok(); // writing to a String cannot fail
 }
 
-/// What would end the line, or begin another command, is written as its code.
+/// Escapes characters that would end the line or start another command.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")

@@ -1,4 +1,4 @@
-//! What the doctor found, for people and for programs.
+//! Formats the findings of the online check, for people and for programs.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::text::Table;
 use crate::online_check::{CheckStatus, Finding};
 
-/// A row for each finding; below, what to do about those that are not good.
+/// Returns a row for each finding. Advice for findings that are not good follows below.
 pub(super) fn table(findings: &[Finding]) -> String {
     let mut table = Table::new(["RESULT", "SUBJECT", "CHECK", "FOUND"]);
     for finding in findings {
@@ -37,7 +37,7 @@ pub(super) fn table(findings: &[Finding]) -> String {
     text
 }
 
-/// A list of objects.
+/// Returns the findings as a list of objects.
 pub(super) fn to_json(findings: &[Finding]) -> Value {
     let one = |finding: &Finding| {
         json!({

@@ -1,5 +1,5 @@
-//! Runs `[[tests]]`: the rules and templates of the configuration on the events of its tests, on a clock of
-//! each test's own. Nothing is sent and nothing is kept.
+//! Runs `[[tests]]`: applies the configuration's rules and templates to the events of its tests. Each test has
+//! its own clock. Nothing is sent or stored.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use crate::model::{
     DeliveryIds, DestinationName, EventState, Finding, ImageId, RuleName, Severity, Trigger,
 };
 
-/// What came of all tests.
+/// The result of all tests.
 #[derive(Debug, Default)]
 pub(super) struct Ran {
-    /// How many there are.
+    /// The number of tests.
     pub(super) count: usize,
-    /// How many of them failed.
+    /// The number of failed tests.
     pub(super) failed: usize,
-    /// Every demand that was not met.
+    /// Every expectation that was not met.
     pub(super) failures: Vec<Diagnostic>,
-    /// Rules that took the event of no test.
+    /// Rules that matched the event of no test.
     pub(super) uncovered: Vec<RuleName>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     };
     let mut covered = BTreeSet::new();
     for test in tests {
-        // The same ids each time: what is tested once comes out the same the next time.
+        // The same ids each time, so that a test has the same result each time.
         let ids = DeliveryIds::new(0);
         let came = preview(parts, &test.event, Trigger::Event, &ids, test.at);
         covered.extend(taken_by(&came).cloned());
@@ -56,7 +56,7 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     ran
 }
 
-/// The rules that took the event, for good or not.
+/// Returns the rules that matched the event, with or without `continue`.
 fn taken_by(came: &Previews) -> impl Iterator<Item = &RuleName> {
     let rules = came.trace.rules.iter();
     rules
@@ -64,14 +64,14 @@ fn taken_by(came: &Previews) -> impl Iterator<Item = &RuleName> {
         .map(|one| &one.rule)
 }
 
-/// A test beside what came.
+/// A test and its outcome.
 struct Judge<'a> {
     test: &'a RuleTest,
     came: &'a Previews,
 }
 
 impl Judge<'_> {
-    /// Every demand that is not met, in the order in which one leads to the next.
+    /// Returns every expectation that was not met, causes before consequences.
     fn failures(&self) -> Vec<Diagnostic> {
         let expect = &self.test.expect;
         let mut failures: Vec<Diagnostic> = expect
@@ -81,7 +81,7 @@ impl Judge<'_> {
             .collect();
         failures.extend(expect.unrouted.as_ref().and_then(|one| self.unrouted(one)));
         if !failures.is_empty() {
-            // Another rule took it, so all else is another rule's: one mistake, one complaint.
+            // Another rule matched, so all other differences follow from that. One mistake gives one diagnostic.
             return failures;
         }
         failures.extend(expect.sent_to.as_ref().and_then(|one| self.sent_to(one)));
@@ -140,7 +140,12 @@ impl Judge<'_> {
             let told = self.came.messages.iter();
             told.clone()
                 .find(|one| one.destination == **missing)
-                .map(|one| format!("{missing} is told by rule {}", quoted(&one.spec.rule)))
+                .map(|one| {
+                    format!(
+                        "{missing} gets a message by rule {}",
+                        quoted(&one.spec.rule)
+                    )
+                })
         });
         let why =
             elsewhere.or_else(|| Some(self.takers()).filter(|_| self.test.expect.rules.is_empty()));
@@ -152,7 +157,7 @@ impl Judge<'_> {
         if came.is_some_and(|one| one.spec.severity == expected.value) {
             return None;
         }
-        let came = came.map_or("nobody is told".to_owned(), |one| {
+        let came = came.map_or("there is no message".to_owned(), |one| {
             format!(
                 "it is {} by rule {}",
                 one.spec.severity,
@@ -168,7 +173,7 @@ impl Judge<'_> {
         if came.is_some_and(|one| one.spec.template == expected.value) {
             return None;
         }
-        let came = came.map_or("nobody is told".to_owned(), |one| {
+        let came = came.map_or("there is no message".to_owned(), |one| {
             format!(
                 "it is \"{}\" by rule {}",
                 one.spec.template,
@@ -183,7 +188,7 @@ impl Judge<'_> {
         let wanted = &expected.value;
         let mut messages = self.messages().peekable();
         if messages.peek().is_none() {
-            let what = format!("expected {wanted:?} in every message, and nobody is told");
+            let what = format!("expected {wanted:?} in every message, and there is no message");
             return Some(self.fails(&expected.place, &what, None));
         }
         let lacks = |one: &&Preview| !said_by(one).contains(wanted.as_str());
@@ -200,7 +205,7 @@ impl Judge<'_> {
         Some(self.fails(&expected.place, &what, Some(help)))
     }
 
-    /// The messages that the test speaks of: of the rules it names, else all.
+    /// Returns the messages that the test is about: those of the rules it names, otherwise all.
     fn messages(&self) -> impl Iterator<Item = &Preview> {
         let rules = &self.test.expect.rules;
         self.came.messages.iter().filter(move |one| {
@@ -208,13 +213,13 @@ impl Judge<'_> {
         })
     }
 
-    /// The first of the most severe.
+    /// Returns the first of the most severe messages.
     fn most_severe(&self) -> Option<&Preview> {
         let highest = self.messages().map(|one| one.spec.severity).max()?;
         self.messages().find(|one| one.spec.severity == highest)
     }
 
-    /// Which rules took it, in words.
+    /// Describes which rules matched.
     fn takers(&self) -> String {
         let takers: Vec<String> = taken_by(self.came).map(quoted).collect();
         if takers.is_empty() {
@@ -224,7 +229,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Why `rule` did not take it.
+    /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
         let one = self.came.trace.rules.iter().find(|one| one.rule == *rule)?;
         let said = text::escape(&view::finding(&one.finding)).into_owned();
@@ -239,7 +244,7 @@ impl Judge<'_> {
         })
     }
 
-    /// What each rule said, for an event that should have been taken.
+    /// Describes the result of each rule, for an event that should have matched.
     fn everything_said(&self) -> String {
         let rules = self.came.trace.rules.iter();
         let said = rules.filter_map(|one| self.said(&one.rule));
@@ -251,7 +256,7 @@ fn quoted(rule: &RuleName) -> String {
     format!("\"{rule}\"")
 }
 
-/// Names as a list of the file; nobody where there is none.
+/// Formats names as a TOML list; empty if there are none.
 fn list<'a>(names: impl IntoIterator<Item = &'a DestinationName>) -> String {
     let names: Vec<String> = names
         .into_iter()
@@ -264,7 +269,7 @@ fn list<'a>(names: impl IntoIterator<Item = &'a DestinationName>) -> String {
     }
 }
 
-/// The words of a message as they are read: every string of it, without the escapes of its platform.
+/// Returns the visible words of a message: all its strings, without the platform's escapes.
 fn said_by(message: &Preview) -> String {
     let body = message.payload.with_links(ImageId::to_string);
     let mut said = String::new();
@@ -273,7 +278,7 @@ fn said_by(message: &Preview) -> String {
         Err(_is_text) => said = body,
     }
     let plain = unescaped(&said);
-    // A template's author may look for either.
+    // A template's author may look for either form.
     format!("{said}\n{plain}")
 }
 
@@ -285,7 +290,7 @@ fn strings(value: &Value, said: &mut String) {
         }
         Value::Array(items) => items.iter().for_each(|item| strings(item, said)),
         Value::Object(members) => {
-            // What kind of element it is, is not said to anybody.
+            // The type of an element is not visible.
             let members = members.iter().filter(|(key, _)| *key != "tag");
             members.for_each(|(_, member)| strings(member, said));
         }
@@ -293,7 +298,7 @@ fn strings(value: &Value, said: &mut String) {
     }
 }
 
-/// The text with `&#60;`, `&lt;` and their kind as the characters they stand for.
+/// Decodes `&#60;`, `&lt;` and similar entities.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

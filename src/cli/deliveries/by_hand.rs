@@ -1,4 +1,4 @@
-//! `deliveries retry` and `deliveries discard`.
+//! Implements `deliveries retry` and `deliveries discard`.
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ pub(super) const RETRY_EXAMPLES: &str = "\
 Examples:
   feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC
   feedback-relay deliveries retry --dead --to oncall-chat
-  feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a destination that was renamed
-  feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        elsewhere than it was for
+  feedback-relay deliveries retry --dead --from old-name --to oncall-chat   a renamed destination
+  feedback-relay deliveries retry dlv_1K3Z5V9QW2ABC --to oncall-chat        a different destination
 
-A retry keeps its key, so that a destination that can recognise a repeat does.";
+A retry keeps its key, so that the destination can recognize a repetition.";
 
 pub(super) const DISCARD_EXAMPLES: &str = "\
 Examples:
@@ -33,10 +33,10 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<DeliveryId>,
-    /// All that are dead
+    /// All dead deliveries
     #[arg(long)]
     dead: bool,
-    /// With --dead: only those to this destination, be it still there or not
+    /// With --dead: only deliveries to this destination, which need not exist any more
     #[arg(
         long,
         visible_alias = "destination",
@@ -44,41 +44,41 @@ pub(in crate::cli) struct Args {
         requires = "dead"
     )]
     from: Option<DestinationName>,
-    /// With IDs or --from: send them to this destination instead. With --dead alone: only those to it
+    /// With IDs or --from: the new destination. With --dead alone: only deliveries to this destination
     #[arg(long, value_name = "NAME")]
     to: Option<DestinationName>,
-    /// Print JSON, one delivery a line
+    /// Print JSON, one delivery per line
     #[arg(long)]
     json: bool,
 }
 
 impl Args {
-    /// The destination that the deliveries go to instead of their own.
+    /// Returns the destination that replaces the deliveries' own.
     fn instead(&self) -> Option<&DestinationName> {
         let to = self.to.as_ref();
         to.filter(|_| !self.dead || self.from.is_some())
     }
 }
 
-/// What is done by hand.
+/// A manual action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ManualAction {
-    /// Once more.
+    /// Sends the delivery again.
     Retry,
-    /// No more.
+    /// Ends the delivery.
     Discard,
 }
 
-/// What came of it.
+/// The outcome for one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RetryResult {
-    /// What the store says.
+    /// The store's result.
     Of(AdminResult),
-    /// It would wait for ever: there is no such destination (any more).
+    /// The delivery would wait forever, because this destination does not exist (any more).
     NoDestination(DestinationName),
 }
 
-/// Does it to each delivery; those that do not allow it are named on stderr.
+/// Applies the action to each delivery. Deliveries that do not allow it are listed on stderr.
 pub(super) async fn run(
     context: &mut Context,
     args: &Args,
@@ -88,7 +88,7 @@ pub(super) async fn run(
     let store = context.store(&config)?;
     let instead = args.instead();
     if let (Some(_), ManualAction::Discard) = (instead, act) {
-        let reason = "--to says where to retry; what is discarded goes nowhere";
+        let reason = "--to is for retries only";
         return Err(Failure::Usage(reason.into()));
     }
     if let Some(name) = instead {
@@ -100,7 +100,7 @@ pub(super) async fn run(
         args.ids.clone()
     };
     if ids.is_empty() {
-        context.out.note("no such delivery is dead");
+        context.out.note("no dead delivery matches");
     }
     let mut good = true;
     for id in ids {
@@ -125,7 +125,7 @@ pub(super) async fn run(
     Ok(Exit::done_if(good))
 }
 
-/// Makes it due, if there is somebody to send it.
+/// Makes a delivery due, if its destination exists.
 async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<RetryResult, StoreError> {
     let filter = DeliveryFilter {
         id: Some(id),
@@ -143,7 +143,7 @@ async fn retry(store: &Store, id: DeliveryId, config: &Config) -> Result<RetryRe
     })
 }
 
-/// All that are dead, read whole before the first is changed.
+/// Returns all dead deliveries. All are read before the first is changed.
 async fn dead(
     store: &Store,
     destination: Option<&DestinationName>,
@@ -170,7 +170,7 @@ fn to_text(id: DeliveryId, act: ManualAction, came: &RetryResult) -> String {
         RetryResult::Of(result) => *result,
         RetryResult::NoDestination(name) => {
             return format!(
-                "{id} cannot be retried: there is no destination {:?}; --to NAME sends it elsewhere",
+                "{id} cannot be retried: there is no destination {:?}; --to NAME sends it to another destination",
                 name.as_str()
             );
         }

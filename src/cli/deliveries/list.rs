@@ -1,4 +1,4 @@
-//! `deliveries list`.
+//! Implements `deliveries list`.
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::events;
@@ -18,31 +18,31 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// Only those in one of these states
+    /// Only deliveries in one of these states
     #[arg(long, value_name = "STATE,…", value_delimiter = ',', value_parser = values::delivery_state())]
     state: Vec<DeliveryState>,
-    /// Only those to this destination
+    /// Only deliveries to this destination
     #[arg(long, visible_alias = "destination", value_name = "NAME")]
     to: Option<DestinationName>,
-    /// Only those made since: a span (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
+    /// Only deliveries created since: a duration (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     since: Option<Since>,
-    /// Only those made before: a span or a time
+    /// Only deliveries created before: a duration or a time
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     until: Option<Since>,
-    /// Only those of this rule
+    /// Only deliveries of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Only those of this event
+    /// Only deliveries of this event
     #[arg(long, value_name = "ID")]
     event: Option<String>,
-    /// At most so many
+    /// The maximum number of deliveries
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Only those made before this one: the next page
+    /// Only deliveries created before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<DeliveryId>,
-    /// Print JSON, one delivery a line
+    /// Print JSON, one delivery per line
     #[arg(long)]
     json: bool,
 }
@@ -107,7 +107,7 @@ fn table(deliveries: &[Delivery]) -> String {
     table.render()
 }
 
-/// When the next attempt is due, where one is to come.
+/// Formats when the next attempt is due; `-` if there is none.
 fn due(delivery: &Delivery) -> String {
     match delivery.state {
         DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),

@@ -1,4 +1,4 @@
-//! `deliveries`: what is pending, retrying or dead; by hand: once more, or no more.
+//! Implements `deliveries`: lists, retries and discards deliveries.
 
 mod by_hand;
 mod list;
@@ -12,12 +12,12 @@ pub(super) enum Command {
     /// Make deliveries due now, under their old keys
     #[command(after_help = by_hand::RETRY_EXAMPLES)]
     Retry(by_hand::Args),
-    /// End deliveries that are not done
+    /// End unfinished deliveries
     #[command(after_help = by_hand::DISCARD_EXAMPLES)]
     Discard(by_hand::Args),
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
     block_on(async {
         match command {

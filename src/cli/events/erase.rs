@@ -1,4 +1,4 @@
-//! `events erase`: a person's words and images go, the bare record stays.
+//! Implements `events erase`: removes a person's words and images, and keeps the bare record.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ Examples:
   feedback-relay events erase 5e3702a84e847582be8db7fb73283c02
   feedback-relay events erase --user ou_84aad35d084aa403a838cf73ee18467 --dry-run
 
-Clicks are known by Feishu's open id, and in Slack by the id U….
-What has been sent to chats and other destinations stays there, and so do backups. While somebody reads the store's
-log (a backup, a sqlite3 shell) the words stay in it: the command waits 5 s and then says so, with exit status 1.";
+Button clicks are identified by Feishu's open id, in Slack by the id U….
+Messages in chats and other destinations are not removed, nor are backups. While another process reads the store's
+log (a backup, a sqlite3 shell), the words stay in it: the command waits 5 s, then reports this with exit status 1.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -31,28 +31,28 @@ pub(in crate::cli) struct Args {
         value_name = "ID"
     )]
     ids: Vec<String>,
-    /// What the person with this open id, union id or user id reported, and who made their clicks
+    /// All feedback of the person with this open id, union id or user id, and their name on button clicks
     #[arg(long, value_name = "OPEN_ID")]
     user: Option<String>,
-    /// Only say what would be removed
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON, one event a line
+    /// Print JSON, one event per line
     #[arg(long)]
     json: bool,
 }
 
-/// What erasing one event removed, or would remove.
+/// What was or would be removed from one event.
 struct Erased {
     event: StoredEvent,
-    /// Whether its words were there.
+    /// Whether its words were stored.
     words: bool,
-    /// How many of its images were kept.
+    /// How many of its images were stored.
     images: usize,
     done: bool,
 }
 
-/// Erases each event; goes on where an image cannot be removed, and says so.
+/// Erases each event. A failure to remove an image is reported, and the others are still removed.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     if args.user.is_some() && found.events.is_empty() && clicks == 0 {
         context
             .out
-            .note("the store has no event and no click of this person");
+            .note("the store has no events and no clicks of this person");
     }
     for event in found.events {
         let kept = store.images_of(event.seq).await?;
@@ -111,17 +111,17 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::done_if(good))
 }
 
-/// What is said where erased words cannot leave the log yet.
-const OWED: &str = "removed, and still in the log of the store until whoever reads it (a backup, a sqlite3 shell) \
-     ends: a running relay empties it then by itself";
+/// The message for erased words that are still in the log.
+const OWED: &str = "removed, but still in the store's log until its reader (a backup, a sqlite3 shell) \
+     ends; a running relay then empties it";
 
-/// How long is waited for whoever reads the log.
+/// How long to wait for readers of the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often is looked meanwhile.
+/// How often the log is checked during the wait.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Waits until what was erased has left the log. Whether it has.
+/// Waits until erased data has left the log. Returns whether it has.
 async fn wait_for_log(store: &Store) -> Result<bool, Failure> {
     let deadline = Instant::now() + LOG_PATIENCE;
     while store.owes_erasure().await? {
@@ -133,7 +133,7 @@ async fn wait_for_log(store: &Store) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The archive, unless nothing is to be removed from it.
+/// Opens the archive, unless nothing is to be removed from it.
 fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failure> {
     if dry_run {
         return Ok(None);
@@ -141,7 +141,7 @@ fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failu
     let opened = Archive::look(&config.images_dir);
     opened
         .map(Some)
-        .map_err(|error| Failure::of("cannot open the folder of pictures", error))
+        .map_err(|error| Failure::of("failed to open the images folder", error))
 }
 
 async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
@@ -152,7 +152,7 @@ async fn events_of(store: &Store, user: &str) -> Result<Found, Failure> {
     Ok(Found { events, all: true })
 }
 
-/// How many clicks are this person's; unless it is a dry run, nobody knows it any more.
+/// Counts this person's clicks. Unless it is a dry run, removes the person from them.
 async fn clicks_of(store: &Store, user: &str, dry_run: bool) -> Result<u64, Failure> {
     Ok(match dry_run {
         true => store.clicks_of(user).await?,
@@ -168,15 +168,15 @@ fn clicks_text(clicks: u64, done: bool) -> String {
     }
 }
 
-/// Removes the bytes of images that no event needs any more.
+/// Removes the files of images that no event uses any more.
 async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -> bool {
     let mut good = true;
     for id in orphans {
         if let Err(error) = archive.remove(id).await {
-            // The store has let go of it already, so that nobody will try again.
+            // The store has already forgotten the image, so there will be no second try.
             let path = archive.path(id);
             let said = format!(
-                "error: cannot remove {}: {error}; do it by hand",
+                "error: failed to remove {}: {error}; remove it yourself",
                 path.display()
             );
             context.out.note(&said);
@@ -192,12 +192,12 @@ impl Erased {
         let words = if self.words {
             "words"
         } else {
-            "no words (they were gone)"
+            "no words (already removed)"
         };
         let images = match self.images {
-            0 => "no pictures".into(),
-            1 => "1 picture".into(),
-            more => format!("{more} pictures"),
+            0 => "no images".into(),
+            1 => "1 image".into(),
+            more => format!("{more} images"),
         };
         format!("{}: {verb} {words} and {images}", self.event.id)
     }
@@ -235,14 +235,14 @@ mod tests {
             done,
         };
         for (given, shown) in [
-            (erased(true, 2, true), "5e37: removed words and 2 pictures"),
+            (erased(true, 2, true), "5e37: removed words and 2 images"),
             (
                 erased(true, 1, false),
-                "5e37: would remove words and 1 picture",
+                "5e37: would remove words and 1 image",
             ),
             (
                 erased(false, 0, true),
-                "5e37: removed no words (they were gone) and no pictures",
+                "5e37: removed no words (already removed) and no images",
             ),
         ] {
             assert_eq!(given.to_text(), shown);

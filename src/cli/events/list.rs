@@ -1,4 +1,4 @@
-//! `events list`.
+//! Implements `events list`.
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::text::Table;
@@ -16,7 +16,7 @@ Examples:
   feedback-relay events list --match 'any = [{ type = \"suggestion\" }, { contact = \"*@big.example\" }]'
   feedback-relay events list --before 5e3702a84e847582be8db7fb73283c02   the next page";
 
-/// How many events a table has where nobody says.
+/// The default number of events in a table.
 const LIMIT: usize = 50;
 
 #[derive(Debug, clap::Args)]
@@ -24,13 +24,13 @@ const LIMIT: usize = 50;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     select: select::EventOptions,
-    /// At most so many; default: 50, with --json all
+    /// The maximum number of events; default: 50, with --json all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Only those received before this event: the next page
+    /// Only events received before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
-    /// Print JSON, one event a line, as they are found
+    /// Print JSON, one event per line, as they are found
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `events`: the store, what came, what became of it and why.
+//! Implements `events`: lists, shows, replays and erases stored events.
 
 mod erase;
 mod list;
@@ -21,15 +21,15 @@ pub(super) enum Command {
     List(Box<list::Args>),
     /// Show everything about one event
     Show(show::Args),
-    /// Print a sample event of some kind, or list the kinds
+    /// Print a sample event, or list the kinds of samples
     Sample(sample::Args),
     /// Run events through today's rules again, under new keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and images and keep the bare record; asks nothing
+    /// Remove a person's words and images but keep the bare record, without confirmation
     Erase(erase::Args),
 }
 
-/// Runs one of them.
+/// Runs a subcommand.
 pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Failure> {
     block_on(async {
         match command {
@@ -42,20 +42,20 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
     })
 }
 
-/// The event with this id.
+/// Returns the event with this id, or an error.
 pub(super) async fn find(store: &Store, id: &str) -> Result<StoredEvent, Failure> {
     let event = store.event(id).await?;
     event.ok_or_else(|| Failure::Failed(unknown(id)))
 }
 
-/// Events, and whether all that were asked for are among them.
+/// Events, and whether every requested one was found.
 struct Found {
     events: Vec<StoredEvent>,
     all: bool,
 }
 
-/// The events with these ids, each once, though it may go by its feedback's id as well; each id
-/// that is unknown is named on stderr.
+/// Returns the events with these ids. An event that is named twice, e.g. also by its feedback's id, is returned
+/// once. Unknown ids are listed on stderr.
 async fn find_all(
     context: &mut Context,
     store: &Store,

@@ -1,4 +1,4 @@
-//! `events replay`: through today's rules again, under new keys.
+//! Implements `events replay`: applies today's rules again, under new keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,8 @@ Examples:
   feedback-relay events replay --state unrouted --since 3d
   feedback-relay events replay --rule 'blank screen' --until 2026-03-01T02:10:00+08:00 --since 12h
 
-Who was told already is told again. An event that was unrouted and finds a rule now is routed from then on,
-so that a second run with `--state unrouted` sends nothing. `deliveries retry` repeats a single delivery under
+Destinations that already have a message get it again. An unrouted event that now matches a rule becomes routed,
+so a second run with `--state unrouted` sends nothing. `deliveries retry` repeats a single delivery under
 its old key.";
 
 #[derive(Debug, clap::Args)]
@@ -34,19 +34,19 @@ pub(in crate::cli) struct Args {
     ids: Vec<String>,
     #[command(flatten)]
     select: select::EventOptions,
-    /// Say what would be sent, and send nothing
+    /// Show what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON, one event a line; of a choice, the counts at the end
+    /// Print JSON, one event per line; for selected events, the totals at the end
     #[arg(long)]
     json: bool,
 }
 
-/// Replays each event that can be, oldest first.
+/// Replays each selected event, oldest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     if args.ids.is_empty() == args.select.is_empty() {
         return Err(Failure::Usage(
-            "name events by their ids, or choose them: --state unrouted, --since 3d, …".into(),
+            "give event ids, or select events: --state unrouted, --since 3d, …".into(),
         ));
     }
     let config = context.config_for(Needs::NoSecrets)?;
@@ -62,7 +62,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     let mut counts = Counts::default();
     for seq in events {
         let Some(event) = store.event_by_seq(seq).await? else {
-            continue; // Removed meanwhile.
+            continue; // Removed in the meantime.
         };
         match one(&store, &config, &event, context.now(), args.dry_run).await? {
             Ok(Some(made)) => {
@@ -73,7 +73,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
                     context.out.line(&to_text(&event, &made));
                 }
             }
-            // Somebody else has replayed it meanwhile.
+            // Another process has replayed it in the meantime.
             Ok(None) => {}
             Err(reason) => {
                 let id = &event.id;
@@ -93,7 +93,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::done_if(good))
 }
 
-/// All that are chosen, read whole before the first is changed.
+/// Returns all selected events. All are read before the first is changed.
 async fn select_all(
     args: &select::EventOptions,
     store: &Store,
@@ -109,10 +109,10 @@ async fn select_all(
     Ok(events)
 }
 
-/// A message of a replay: its delivery, where it is made, and where it goes.
+/// The messages of a replay: each delivery's id, if it was created, and its destination.
 type Made = Vec<(Option<DeliveryId>, DestinationName)>;
 
-/// Replays an event. `Ok(None)`: its state has changed meanwhile, and nothing was done.
+/// Replays an event. `Ok(None)`: its state has changed in the meantime, and nothing was done.
 async fn one(
     store: &Store,
     config: &Config,
@@ -126,7 +126,8 @@ async fn one(
     };
     let mut plan = config.rules.plan(&read);
     if event.state == EventState::Unrouted && plan.state == EventState::Unrouted {
-        // It stays unrouted, so a second run finds it again: who was told is not told twice.
+        // The event stays unrouted, so a second run finds it again. Destinations that already have a message get
+        // no second one.
         let told = told(store, event).await?;
         plan.deliveries
             .retain(|one| !told.contains(&one.destination));
@@ -147,7 +148,7 @@ async fn one(
     Ok(Ok(made.map(with_names)))
 }
 
-/// What the event is from then on: routed once a rule takes it for good.
+/// Returns the new state of the event: routed once a rule without `continue` matches.
 fn settled(before: EventState, plan: &Plan) -> EventState {
     match (before, plan.state) {
         (EventState::Unrouted | EventState::Noted, EventState::Routed) => EventState::Routed,
@@ -155,7 +156,7 @@ fn settled(before: EventState, plan: &Plan) -> EventState {
     }
 }
 
-/// The destinations that have a message of it.
+/// Returns the destinations that already have a message of the event.
 async fn told(store: &Store, event: &StoredEvent) -> Result<BTreeSet<DestinationName>, StoreError> {
     let filter = DeliveryFilter {
         event: Some(event.seq),
@@ -166,7 +167,7 @@ async fn told(store: &Store, event: &StoredEvent) -> Result<BTreeSet<Destination
     Ok(deliveries.map(|one| one.destination).collect())
 }
 
-/// Deliveries like those that intake makes: each waits for images that are not settled.
+/// Returns the same deliveries as intake creates: each waits for unfinished images.
 async fn deliveries(
     store: &Store,
     config: &Config,
@@ -189,12 +190,12 @@ async fn deliveries(
     Ok(plan_deliveries(plan, images, waits, Trigger::Replay, now))
 }
 
-/// What all of it came to.
+/// The totals.
 #[derive(Debug, Default)]
 struct Counts {
     events: u64,
     messages: BTreeMap<DestinationName, u64>,
-    /// Events that no rule tells anybody of.
+    /// Events without any delivery.
     silent: u64,
     unreadable: u64,
 }
@@ -239,7 +240,7 @@ impl Counts {
 
 fn to_text(event: &StoredEvent, made: &Made) -> String {
     if made.is_empty() {
-        return format!("{}: no rule tells anybody", event.id);
+        return format!("{}: no rule sends it anywhere", event.id);
     }
     let one = |(id, destination): &(Option<DeliveryId>, DestinationName)| match id {
         Some(id) => format!("{id} to {destination}"),

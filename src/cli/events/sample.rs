@@ -1,4 +1,4 @@
-//! `events sample`: events to try things with, one of every kind.
+//! Implements `events sample`: sample events of every kind.
 
 use serde_json::json;
 
@@ -8,29 +8,29 @@ use crate::feishu::sample_at;
 
 const EXAMPLES: &str = "\
 Examples:
-  feedback-relay events sample                         what there is
+  feedback-relay events sample                         list the kinds
   feedback-relay events sample crash > crash.json      to edit, or for [[tests]]
   feedback-relay events sample crash | feedback-relay try -";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// What kind; without it, the kinds are listed
+    /// The kind of sample; without it, the kinds are listed
     kind: Option<String>,
     /// List the kinds as JSON lines
     #[arg(long, conflicts_with = "kind")]
     json: bool,
 }
 
-/// A kind, what it is, and the event: a decrypted body as Feishu pushes it.
+/// A kind, its description, and the event: a decrypted body as Feishu pushes it.
 struct Sample {
     kind: &'static str,
     what: &'static str,
-    /// Its times are replaced by those of now.
+    /// Its times are replaced by current ones.
     body: &'static str,
 }
 
-/// The files of `tests/events/`, compiled in.
+/// Includes the files of `tests/events/`.
 macro_rules! samples {
     ($($kind:literal: $what:literal,)*) => {
         &[$(Sample {
@@ -59,13 +59,13 @@ const SAMPLES: &[Sample] = samples! {
     "status-changed": "the status of two feedbacks, set to processed",
 };
 
-/// Prints the sample that was asked for, or what there is.
+/// Prints the requested sample, or lists the kinds.
 pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let Some(kind) = &args.kind else {
         list(context, args.json);
         return Ok(Exit::Done);
     };
-    // As rules write them: `white_screen`.
+    // Rules write the kind as `white_screen`.
     let wanted = kind.replace('_', "-");
     let sample = SAMPLES.iter().find(|sample| sample.kind == wanted);
     let Some(sample) = sample else {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(types, EventKind::ALL.iter().copied().collect());
     }
 
-    /// A sample of a fault is called as rules call the fault; each is told from the others.
+    /// The sample of a fault is named like the fault in rules, and all samples differ.
     #[test]
     fn samples_are_called_what_they_are_and_differ() {
         for fault in FaultKind::KNOWN.iter().filter_map(|fault| fault.key()) {

@@ -1,4 +1,4 @@
-//! Which events a command is about: by time, state and rule, and by every key that `match` of a rule has.
+//! Selects events by time, state and rule, and by every key that `match` of a rule has.
 
 use std::collections::VecDeque;
 
@@ -19,43 +19,43 @@ const CONDITIONS: &str = "Conditions, as in `match` of a rule (several values: a
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct EventOptions {
-    /// Only those in this state
+    /// Only events in this state
     #[arg(long, value_parser = values::event_state())]
     state: Option<EventState>,
-    /// Only those received since: a span (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
+    /// Only events received since: a duration (90s, 5m, 12h, 3d) or a time (2026-03-01T02:10:00+08:00)
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     since: Option<Since>,
-    /// Only those received before: a span or a time
+    /// Only events received before: a duration or a time
     #[arg(long, value_name = "WHEN", value_parser = values::since)]
     until: Option<Since>,
-    /// Only those of which this rule made a message
+    /// Only events with a message of this rule
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
-    /// Only those with this text in what the reporter typed, page and tenant included; case is ignored
+    /// Only events with this text in what the reporter typed, page and tenant included; case is ignored
     #[arg(long, value_name = "WORDS")]
     text: Option<String>,
-    /// Conditions as they stand in `match`, e.g. 'any = [{ fault = "crash" }, { path = "pages/pay/*" }]'
+    /// Conditions as written in `match`, e.g. 'any = [{ fault = "crash" }, { path = "pages/pay/*" }]'
     #[arg(long = "match", value_name = "TOML", help_heading = CONDITIONS)]
     toml: Option<String>,
     /// created or updated
     #[arg(long, value_name = "KIND,…", value_delimiter = ',', help_heading = CONDITIONS)]
     event: Vec<String>,
-    /// What a changed status is
+    /// The new status, for changes of status
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', help_heading = CONDITIONS)]
     status: Vec<String>,
-    /// The app it is about, by name or id
+    /// The app that the feedback is about, by name or id
     #[arg(long, value_name = "APP,…", value_delimiter = ',', help_heading = CONDITIONS)]
     app: Vec<String>,
-    /// The app of `[apps]` that received it
+    /// The app of `[apps]` that received the event
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', help_heading = CONDITIONS)]
     via: Vec<String>,
     /// fault or suggestion
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',', help_heading = CONDITIONS)]
     r#type: Vec<String>,
-    /// What went wrong
+    /// The fault
     #[arg(long, value_name = "FAULT,…", value_delimiter = ',', help_heading = CONDITIONS)]
     fault: Vec<String>,
-    /// Where the app ran
+    /// The place where the app ran
     #[arg(long, value_name = "SOURCE,…", value_delimiter = ',', help_heading = CONDITIONS)]
     source: Vec<String>,
     /// The tenant's name, a pattern
@@ -70,13 +70,13 @@ pub(super) struct EventOptions {
     /// The tenant's key
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = CONDITIONS)]
     tenant_key: Vec<String>,
-    /// The reporter's words, a regular expression
+    /// The text that the reporter typed, a regular expression
     #[arg(long, value_name = "REGEX", help_heading = CONDITIONS)]
     description: Vec<String>,
-    /// true, false, or a pattern
+    /// Whether the reporter left contact details, or a pattern of them
     #[arg(long, value_name = "true|false|GLOB", help_heading = CONDITIONS)]
     contact: Vec<String>,
-    /// Whether there are images
+    /// Whether the report has images
     #[arg(long, value_name = "true|false", help_heading = CONDITIONS)]
     images: Option<bool>,
     /// An id of the reporter
@@ -84,13 +84,13 @@ pub(super) struct EventOptions {
     user: Vec<String>,
 }
 
-/// An event that was chosen, and what it says, where that is kept and can be read.
+/// A selected event, and its content if that is stored and readable.
 pub(super) struct Chosen {
     pub(super) row: EventRow,
     pub(super) event: Option<Event>,
 }
 
-/// What was asked for, checked.
+/// A checked selection.
 pub(super) struct Selection<'a> {
     store: &'a Store,
     config: &'a Config,
@@ -98,13 +98,13 @@ pub(super) struct Selection<'a> {
     conditions: Option<Filter>,
     rule: Option<String>,
     text: Option<String>,
-    /// Rows that were read and not looked at yet.
+    /// Rows that were read but not filtered yet.
     rows: VecDeque<EventRow>,
     ended: bool,
 }
 
 impl EventOptions {
-    /// Whether anything is asked for.
+    /// Returns whether no condition is given.
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             state,
@@ -118,7 +118,7 @@ impl EventOptions {
         plain && rule.is_none() && text.is_none() && self.conditions().is_empty()
     }
 
-    /// Checks all of it; events are looked for below `before`.
+    /// Checks all conditions. Only events older than `before` are returned.
     pub(super) fn check<'a>(
         &self,
         store: &'a Store,
@@ -157,8 +157,8 @@ impl EventOptions {
         })
     }
 
-    /// The conditions as lines of TOML; empty where there is none. A list of apps is one condition more
-    /// than the store can ask about by itself.
+    /// Returns the conditions as lines of TOML; empty if there are none. Several apps become a condition, because
+    /// the store can filter by only one.
     fn conditions(&self) -> String {
         let mut lines = String::new();
         let mut line = |key: &str, values: &[String], is_code: bool| {
@@ -204,7 +204,7 @@ impl EventOptions {
     }
 }
 
-/// The names that conditions may use.
+/// Returns the names that conditions may use.
 fn known(config: &Config) -> Known {
     let app_ids = config.app_names.iter();
     Known {
@@ -218,7 +218,7 @@ fn known(config: &Config) -> Known {
 }
 
 impl Selection<'_> {
-    /// The next event, newest first.
+    /// Returns the next event, newest first.
     pub(super) async fn next(&mut self) -> Result<Option<Chosen>, Failure> {
         loop {
             if self.rows.is_empty() && !self.ended {
@@ -260,7 +260,7 @@ impl Selection<'_> {
     }
 }
 
-/// The row as the event it is of.
+/// Returns the event of a row.
 fn stored(row: &EventRow) -> StoredEvent {
     StoredEvent {
         seq: row.seq,
@@ -274,7 +274,7 @@ fn stored(row: &EventRow) -> StoredEvent {
     }
 }
 
-/// Whether the text, in small letters, stands in what people typed.
+/// Returns whether the text, in lower case, is part of what people typed.
 fn says(event: &Event, text: &str) -> bool {
     let typed = |feedback: &Feedback| {
         let texts = [
@@ -314,7 +314,7 @@ mod tests {
     fn every_key_of_match_is_an_option() {
         for key in crate::rules::CONDITION_KEYS {
             if *key == "any" {
-                continue; // by --match
+                continue; // tested with `--match`
             }
             let value = if *key == "images" { "true" } else { "1" };
             let written = conditions(&format!("--{} {value}", key.replace('_', "-")));

@@ -1,4 +1,4 @@
-//! `events show`: everything about one event.
+//! Implements `events show`: shows everything about one event.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::store::{DeliveryFilter, Store};
 const EXAMPLES: &str = "\
 Examples:
   feedback-relay events show 5e3702a84e847582be8db7fb73283c02
-  feedback-relay events show 6837492929292929292 --body      a feedback id does as well";
+  feedback-relay events show 6837492929292929292 --body      by the id of its feedback";
 
 /// How many deliveries of one event are shown.
 const DELIVERIES_MAX: usize = 1000;
@@ -24,9 +24,9 @@ const DELIVERIES_MAX: usize = 1000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// The event's id, or its feedback's
+    /// The id of the event or of its feedback
     id: String,
-    /// Show the kept body too, which holds what the reporter typed; its token is masked
+    /// Also show the stored body, which contains what the reporter typed; its token is masked
     #[arg(long)]
     body: bool,
     /// Print JSON
@@ -34,16 +34,16 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// All that is known of an event.
+/// Everything that is known about an event.
 struct Record {
     event: StoredEvent,
-    /// What today's rules say of it, or why they cannot be asked.
+    /// The results of today's rules, or why they could not be applied.
     trace: Result<Trace, String>,
-    /// What it says, if it is a change of status.
+    /// The content, if it is a change of status.
     change: Option<StatusChange>,
     images: Vec<Image>,
     deliveries: Vec<(Delivery, Vec<Attempt>)>,
-    /// For a late event: who hears of it in a summary, and in which.
+    /// For a late event: the destinations that get a late summary, and the id of each summary, once it exists.
     summaries: Vec<(DestinationName, Option<EventId>)>,
     closing: Closing,
     with_body: bool,
@@ -119,7 +119,7 @@ impl Record {
         out.push_str(&line("state", event.state.key()));
         out.push_str(&self.rules_text());
         if !self.images.is_empty() {
-            out.push_str("\npictures\n");
+            out.push_str("\nimages\n");
         }
         for image in &self.images {
             out.push_str(&format!("  {}\n", text::escape(&view::image(image))));
@@ -127,7 +127,7 @@ impl Record {
         out.push_str("\ndeliveries\n");
         for (destination, summary) in &self.summaries {
             let summary = summary.as_ref().map_or("the next summary", EventId::as_str);
-            let line = format!("in {summary} to {destination}, for it came late");
+            let line = format!("in {summary} to {destination}, because it was late");
             out.push_str(&format!("  {}\n", text::escape(&line)));
         }
         if self.deliveries.is_empty() && self.summaries.is_empty() {
@@ -137,9 +137,7 @@ impl Record {
             out.push_str(&delivery_text(delivery, attempts));
         }
         if self.deliveries.len() == DELIVERIES_MAX {
-            out.push_str(&format!(
-                "  older ones than these {DELIVERIES_MAX} are not shown\n"
-            ));
+            out.push_str(&format!("  only the newest {DELIVERIES_MAX} are shown\n"));
         }
         out.push_str(&self.closing.to_text());
         if self.with_body {
@@ -154,7 +152,7 @@ impl Record {
             Ok(trace) => trace,
             Err(reason) => {
                 return format!(
-                    "\ntoday's rules cannot be asked: {}\n",
+                    "\ntoday's rules cannot be applied: {}\n",
                     text::escape(reason)
                 );
             }
@@ -200,7 +198,7 @@ impl Record {
         shown
     }
 
-    /// The kept body, tokens masked; nothing where nothing is kept.
+    /// Returns the stored body with masked tokens; null if there is none.
     fn body(&self) -> Value {
         let body = self.event.body.as_ref();
         body.map_or(Value::Null, |body| reading::shown(body.expose()))
@@ -242,7 +240,8 @@ mod tests {
         SentMessage, StatusJobRecord, StatusJobState, Timestamp, TriageAction,
     };
 
-    /// Somebody whose name could move the cursor claimed it; Feishu is busy.
+    /// A triage state: claimed by somebody whose name contains control characters, with an update to Feishu still
+    /// waiting.
     fn closing() -> Closing {
         let at = Timestamp::from_millis(1_711_111_222_000);
         let by = Actor {
@@ -382,20 +381,17 @@ mod tests {
             deliveries: vec![(a_delivery(), Vec::new()); DELIVERIES_MAX],
             ..record()
         };
-        assert!(
-            many.to_text()
-                .contains("older ones than these 1000 are not shown")
-        );
-        assert!(!record().to_text().contains("older ones"));
+        assert!(many.to_text().contains("only the newest 1000 are shown"));
+        assert!(!record().to_text().contains("only the newest"));
     }
 
     #[test]
     fn that_rules_cannot_be_asked_is_said() {
         let erased = Record {
-            trace: Err("its body is not kept (any more)".into()),
+            trace: Err("its body is not stored (any more)".into()),
             ..record()
         };
-        let said = "today's rules cannot be asked: its body is not kept (any more)";
+        let said = "today's rules cannot be applied: its body is not stored (any more)";
         assert!(erased.to_text().contains(said));
         assert_eq!(erased.to_json()["rules_today"], Value::Null);
     }

@@ -1,4 +1,4 @@
-//! What an event is about, in a few words: for lists.
+//! Summarizes an event in a few words, for lists.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::model::{
     Content, DeliveryState, Event, EventKind, FaultKind, Feedback, FeedbackKind, RuleName, Severity,
 };
 
-/// How wide a page and the reporter's words may be, in columns.
+/// The width limits of page and text, in columns.
 const PATH_COLUMNS: usize = 36;
 const WORDS_COLUMNS: usize = 40;
 
-/// What the platform's names of types begin with.
+/// The prefix of the platform's type names.
 const TYPE_PREFIX: &str = "application.application.";
 
-/// An event in a list.
+/// A summary of an event.
 pub(super) struct Summary<'a> {
     chosen: &'a Chosen,
     names: &'a Directory,
@@ -27,7 +27,7 @@ impl<'a> Summary<'a> {
         Self { chosen, names }
     }
 
-    /// The heads of [`cells`](Self::cells).
+    /// The column titles of [`cells`](Self::cells).
     pub(super) const HEADS: [&'static str; 10] = [
         "RECEIVED",
         "ID",
@@ -41,7 +41,7 @@ impl<'a> Summary<'a> {
         "WORDS",
     ];
 
-    /// A row of the list.
+    /// Returns a row of the list.
     pub(super) fn cells(&self) -> [String; 10] {
         let row = &self.chosen.row;
         let dash = |text: String| view::or_dash(Some(&text));
@@ -62,7 +62,7 @@ impl<'a> Summary<'a> {
         ]
     }
 
-    /// The same for programs, with the whole texts.
+    /// Returns the summary as JSON, with full texts.
     pub(super) fn to_json(&self) -> Value {
         let row = &self.chosen.row;
         let counts = row.deliveries.iter();
@@ -103,7 +103,7 @@ impl<'a> Summary<'a> {
         })
     }
 
-    /// What was reported, or happened, in the words of rules.
+    /// Describes what was reported or happened, in the words of rules.
     fn what(&self) -> String {
         let Some(event) = self.event() else {
             let kind = &self.chosen.row.event_type;
@@ -132,7 +132,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The report itself, or the first one whose status changed.
+    /// Returns the report itself, or the first one whose status changed.
     fn feedback(&self) -> Option<&'a Feedback> {
         match &self.event()?.content {
             Content::Created(feedback) => Some(feedback),
@@ -153,7 +153,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// The faults of a fault, else the type.
+/// Returns the faults of a fault, otherwise the type.
 fn reported(feedback: &Feedback) -> String {
     let named = |key: Option<&str>, code: i64| key.map_or_else(|| code.to_string(), str::to_owned);
     let faults = feedback.faults.iter();
@@ -169,7 +169,7 @@ fn reported(feedback: &Feedback) -> String {
     }
 }
 
-/// Deliveries by state, in words.
+/// Formats the number of deliveries in each state.
 fn counts(deliveries: &[(DeliveryState, u64)]) -> String {
     let one = |(state, count): &(DeliveryState, u64)| format!("{count} {state}");
     deliveries.iter().map(one).collect::<Vec<_>>().join(", ")

@@ -1,4 +1,4 @@
-//! What `events show` says of a feedback after it was told: how it stands, who moved it, where it can be
+//! Formats the triage part of `events show`: the status of a feedback, who changed it, and where it can be
 //! changed.
 
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::{Store, StoreError};
 
-/// All of that.
+/// The triage data of a feedback.
 #[derive(Default)]
 pub(super) struct Closing {
     pub(super) state: Option<FeedbackState>,
@@ -29,7 +29,7 @@ impl Closing {
         })
     }
 
-    /// Empty where there is nothing to say.
+    /// Returns the text; empty if there is nothing to show.
     pub(super) fn to_text(&self) -> String {
         let mut out = String::new();
         if let Some(state) = &self.state {
@@ -71,7 +71,7 @@ impl Closing {
         out
     }
 
-    /// `feedback` is null until somebody moves it.
+    /// Adds the data as JSON. `feedback` is null until somebody changes its status.
     pub(super) fn add_to(&self, shown: &mut Value) {
         let messages = self.messages.iter().map(|message| {
             json!({

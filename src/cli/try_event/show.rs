@@ -1,4 +1,4 @@
-//! How a trial is shown. Pure.
+//! Formats the result of `try`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, Finding, ImageId, Trace};
 use crate::rules;
 
-/// All there is to show.
+/// The data to show.
 pub(super) struct Trial<'a> {
     pub(super) event: &'a Event,
     pub(super) previews: &'a Previews,
-    /// Where messages go.
+    /// The settings of all destinations.
     pub(super) destinations: &'a BTreeMap<DestinationName, Settings>,
-    /// In the order of the messages, if they were sent.
+    /// The results in the order of the messages; `None` if nothing was sent.
     pub(super) sent: Option<&'a [Sent]>,
-    /// The only destination that is looked at, if one was named.
+    /// The only destination to show; `None`: all.
     pub(super) only: Option<&'a DestinationName>,
 }
 
-/// What stands for a signed link: a trial has no images, so none is made.
+/// Returns a placeholder for a signed link. It is never shown, because `try` has no images.
 pub(super) fn link(id: &ImageId) -> String {
     format!("/images/{id}")
 }
 
 impl Trial<'_> {
-    /// For people.
+    /// Returns the text for people.
     pub(super) fn to_text(&self) -> String {
         let mut out = escaped(&format!(
             "event {}, received by {}: {}{}",
@@ -42,7 +42,7 @@ impl Trial<'_> {
         out.push_str(&rules(&self.previews.trace));
         if self.previews.messages.is_empty() {
             let who = self.only.map_or("anybody", DestinationName::as_str);
-            out.push_str(&format!("\nno rule tells {}\n", escaped(who)));
+            out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
         }
         for (index, message) in self.previews.messages.iter().enumerate() {
             out.push_str(&self.message_text(message, self.sent(index)));
@@ -50,7 +50,7 @@ impl Trial<'_> {
         out
     }
 
-    /// For programs.
+    /// Returns the JSON for programs.
     pub(super) fn to_json(&self) -> Value {
         let messages = self.previews.messages.iter().enumerate();
         let messages = messages.map(|(index, message)| {
@@ -81,7 +81,7 @@ impl Trial<'_> {
         })
     }
 
-    /// What its destination would be asked.
+    /// Returns the request that would be sent to the message's destination.
     fn request(&self, message: &Preview) -> Option<Request> {
         let settings = self.destinations.get(&message.destination)?;
         Some(settings.request(&message.payload.with_links(link), message.id))
@@ -99,7 +99,7 @@ impl Trial<'_> {
         if let Some(fault) = &message.fault {
             let fault = escaped(&fault.to_string());
             out.push_str(&format!(
-                "{fault}; the built-in plain one takes its place\n"
+                "{fault}; the built-in plain template is used instead\n"
             ));
         }
         let body = request.map_or_else(|| payload(message), |request| request.body);
@@ -115,25 +115,25 @@ impl Trial<'_> {
     }
 }
 
-/// What a state means for whoever looks, where the word alone does not say it.
+/// Explains a state whose name is not clear by itself.
 fn meaning(state: EventState) -> &'static str {
     match state {
-        EventState::Unrouted => ", for no rule took it for good",
-        EventState::Noted => ", for no rule took it, and nobody need hear of it",
+        EventState::Unrouted => ", because no rule without `continue` matched",
+        EventState::Noted => ", because no rule matched, which is normal",
         EventState::Routed | EventState::Ignored | EventState::Unreadable => "",
     }
 }
 
-/// How many characters of what a reporter typed stand in the table.
+/// How many characters of a reporter's text are shown in the table.
 const FOUND_CHARS_MAX: usize = 60;
 
-/// What each rule said, and the condition that decided it beside the value it met.
+/// Returns the result of each rule: the deciding condition and the value it was compared with.
 fn rules(trace: &Trace) -> String {
     let mut rules = Table::new(["RULE", "FINDING", "CONDITION", "WANTED", "FOUND"]);
     for rule in &trace.rules {
         let (finding, condition) = match &rule.finding {
             Finding::Matched { last: true } => ("matched", None),
-            Finding::Matched { last: false } => ("matched, and goes on", None),
+            Finding::Matched { last: false } => ("matched, continues", None),
             Finding::Failed(condition) => ("no", Some(("match", condition))),
             Finding::Excepted(condition) => ("no", Some(("except", condition))),
             Finding::NotReached => ("not reached", None),
@@ -168,13 +168,13 @@ fn escaped(line: &str) -> String {
     text::escape(line).into_owned()
 }
 
-/// The payload as JSON; text that is none stays text.
+/// Returns the payload as JSON; other text stays text.
 fn payload(message: &Preview) -> Value {
     let body = message.payload.with_links(link);
     serde_json::from_str(&body).unwrap_or(Value::String(body))
 }
 
-/// What came of sending, in a few words.
+/// Describes the result of sending in a few words.
 fn outcome(sent: &Sent) -> String {
     let mut text = sent.outcome.kind().to_string();
     if let Some(status) = sent.status {
@@ -260,7 +260,7 @@ mod tests {
         insta::assert_snapshot!(trial.to_text());
         assert_eq!(trial.to_json()["deliveries"], json!([]));
         trial.only = Some(&ops);
-        assert!(trial.to_text().ends_with("\nno rule tells ops\n"));
+        assert!(trial.to_text().ends_with("\nno rule sends it to ops\n"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `[apps.NAME]`.
+//! Checks `[apps.NAME]`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -18,24 +18,24 @@ use crate::config::values::Interval;
 use crate::feishu::{App, app};
 use crate::model::{AppName, Secret};
 
-/// How often an app's list of feedback is asked for, where nothing is written.
+/// The default interval between two backfills of an app.
 const BACKFILL: Duration = Duration::from_secs(3600);
-/// A list that is asked for more often than this finds nothing that is not pushed again anyway; one that is
-/// asked for less often is compared when nobody can do anything about it any more.
+/// Backfilling more often finds only events that Feishu will push again anyway. Backfilling less often finds
+/// events too late to act on them.
 const BACKFILL_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
-/// What is known of the apps.
+/// The checked apps.
 pub(super) struct Apps {
-    /// Those that are right.
+    /// Apps without errors.
     pub(super) apps: BTreeMap<AppName, App>,
-    /// All of them, and whether they have an `app_secret`.
+    /// The names of all apps, and whether each has an `app_secret`.
     pub(super) secrets: BTreeMap<String, bool>,
-    /// How often their lists are asked for; those that are not are absent.
+    /// The backfill interval of each app. An app that is not backfilled is absent.
     pub(super) backfill: BTreeMap<AppName, Duration>,
 }
 
-/// The apps. Their names are added to `app_names`.
+/// Checks all apps and adds their names to `app_names`.
 pub(super) fn apps(
     section: Section<'_>,
     context: &Context<'_>,
@@ -56,7 +56,7 @@ pub(super) fn apps(
             let place = at.key("app_id", id.span());
             if let Some(other) = by_id.insert(id.get_ref().clone(), name.get_ref().clone()) {
                 let message = format!(
-                    "the apps `{other}` and `{}` have one app_id",
+                    "the apps `{other}` and `{}` have the same app_id",
                     name.get_ref()
                 );
                 out.add(codes::SAME_APP_ID, &place, message);
@@ -64,8 +64,8 @@ pub(super) fn apps(
             if let Some(other) = app_names.insert(id.get_ref().clone(), name.get_ref().clone()) {
                 let is_app = secrets.contains_key(&other);
                 if !is_app {
-                    let message = format!("this app is called {other:?} in [app_names] already");
-                    let help = "an app of [apps] has its name there; take it out of [app_names]";
+                    let message = format!("this app already has the name {other:?} in [app_names]");
+                    let help = "an app of [apps] gets its name there; remove it from [app_names]";
                     out.add_with_help(codes::NAME_TAKEN, &place, message, help);
                 }
             }
@@ -85,8 +85,8 @@ pub(super) fn apps(
     }
 }
 
-/// How often the list of an app is asked for. Without a secret it cannot be, and where nobody asks for
-/// it that is no mistake.
+/// Returns the backfill interval of an app. Backfill needs a secret: without one it is off, which is an error
+/// only if `backfill` is written.
 fn how_often(
     written: Option<&Spanned<Interval>>,
     has_secret: bool,
@@ -99,8 +99,8 @@ fn how_often(
     let every = written.get_ref().0?;
     let place = at.key("backfill", written.span());
     if !has_secret {
-        let message = "backfill asks Feishu in the app's name, and the app has no `app_secret`";
-        let help = "write `app_secret`, or take `backfill` out";
+        let message = "backfill needs the app's `app_secret`, which is missing";
+        let help = "write `app_secret`, or remove `backfill`";
         out.add_with_help(codes::NO_APP_SECRET, &place, message, help);
     }
     if !BACKFILL_RANGE.contains(&every) {
@@ -110,7 +110,7 @@ fn how_often(
     Some(every)
 }
 
-/// Rules find an app by its name, so one name must not stand for two ids.
+/// Reports an app name that is used for two ids, because rules refer to apps by name.
 fn names_are_unique(app_names: &BTreeMap<String, String>, out: &mut Diagnostics) {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (id, name) in app_names {
@@ -168,7 +168,7 @@ fn app(
         missing(
             at,
             "app_id",
-            "it is the app's id in Feishu's console, `cli_…`",
+            "write the app's id from Feishu's console, `cli_…`",
             out,
         );
         return None;
@@ -188,7 +188,7 @@ fn app(
     })
 }
 
-/// Without a key or a token anybody could push events.
+/// Reports a missing key or token. Without one anybody could push events.
 fn no_key(name: &str, written: bool, at: &Location, out: &mut Diagnostics) {
     let said = ["encrypt_key", "verification_token"]
         .iter()
@@ -202,11 +202,11 @@ fn no_key(name: &str, written: bool, at: &Location, out: &mut Diagnostics) {
         format!("the app `{name}` has neither `encrypt_key` nor `verification_token`")
     };
     let help = "copy one from Feishu's console, Events & Callbacks, Encryption Strategy; \
-                without it nothing tells Feishu's events from forged ones";
+                without it forged events cannot be detected";
     out.add_with_help(codes::NO_KEY, at, message, help);
 }
 
-/// The secret is what opens the long connection.
+/// Reports a missing `app_secret`, which the long connection needs.
 fn no_secret(name: &str, place: &Location, at: &Location, out: &mut Diagnostics) {
     if out.concern(&join(&at.path, "app_secret")) {
         return;
@@ -221,7 +221,7 @@ pub(super) fn plain(secrets: Vec<Spanned<Secret>>) -> Vec<Secret> {
     secrets.into_iter().map(Spanned::into_inner).collect()
 }
 
-/// Feishu's own zone.
+/// Returns Feishu's own time zone.
 fn beijing() -> TimeZone {
     TimeZone::fixed(Offset::constant(8))
 }

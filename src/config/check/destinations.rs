@@ -1,4 +1,4 @@
-//! `[destinations.NAME]`.
+//! Checks `[destinations.NAME]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
 use crate::render::{Audience, Family, Fields, SentAs};
 
-/// Keys that every kind takes, for suggestions.
+/// Keys of every kind, for suggestions.
 pub(super) const COMMON_KEYS: &[&str] = &[
     "kind",
     "rate",
@@ -41,8 +41,8 @@ pub(super) const COMMON_KEYS: &[&str] = &[
     "timezone",
 ];
 
-/// Says that there is no `kind`, or which key was meant to be it. Which other keys are right only the kind
-/// could tell.
+/// Reports a missing `kind`, or the key that was probably meant as `kind`. Other keys are not checked because
+/// they depend on the kind.
 fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
     let slip = entry.table.keys().find(|key| {
         let key: &str = key.get_ref();
@@ -60,7 +60,7 @@ fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
     }
 }
 
-/// The names that are written in any file, whether or not the destinations are right.
+/// Returns the destination names of all files, including destinations with errors.
 pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
     let tops = std::iter::once(top).chain(parts.iter().map(|part| &part.top));
     let tables = tops.filter_map(|top| top.table.get("destinations").map(Spanned::get_ref));
@@ -71,22 +71,22 @@ pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
     names.flatten().collect()
 }
 
-/// What destinations are checked against.
+/// The values that destinations are checked against.
 pub(super) struct Checks<'a> {
     pub(super) names: &'a Names,
     pub(super) view: &'a View,
-    /// Whether there is a `public_url`.
+    /// Whether `public_url` is set.
     pub(super) links: bool,
     pub(super) context: &'a Context<'a>,
 }
 
-/// What a kind needs beside its settings.
+/// The kind-specific part of a destination's settings.
 pub(super) struct OfKind {
     kind: KindSettings,
     family: Family,
     keyword: Option<String>,
     body: Option<String>,
-    /// How large a message may be, where the family's own limit is not it.
+    /// The largest message, in bytes. `None` means the limit of the family.
     pub(super) bytes_max: Option<usize>,
     pub(super) sent: SentAs,
 }
@@ -105,7 +105,7 @@ impl OfKind {
 }
 
 impl Checks<'_> {
-    /// The destinations of the main file and of those it includes.
+    /// Checks the destinations of the main file and of included files.
     pub(super) fn all(
         &self,
         main: Section<'_>,
@@ -157,7 +157,7 @@ impl Checks<'_> {
         all
     }
 
-    /// Old names must be free: what waits for a name can go to one destination only.
+    /// Reports old names that are in use, because waiting deliveries of a name can go to only one destination.
     fn old_names(
         &self,
         raw: Option<Many<Spanned<String>>>,
@@ -170,7 +170,7 @@ impl Checks<'_> {
             let name = name.into_inner();
             if self.names.destinations.contains(&name) {
                 let message =
-                    format!("`{name}` is the name of a destination, so it is not an old name");
+                    format!("`{name}` is the name of a destination, so it cannot be an old name");
                 out.add(codes::OLD_NAME, &place, message);
                 continue;
             }
@@ -221,7 +221,7 @@ impl Checks<'_> {
             sent: SentAs::default(),
             buttons: false,
         };
-        // What is wrong with these is told whether or not the kind and its keys are right.
+        // Common keys are checked even if the kind or its own keys are wrong.
         let mut common = self.common(name, raw, audience, &at, out);
         let of_kind = of_kind?;
         common.audience.family = of_kind.family;
@@ -329,8 +329,8 @@ impl Checks<'_> {
         let at = entry.at.clone();
         let raw: RawSlackWebhook = entry.read_beside(COMMON_KEYS, out);
         if !self.links {
-            let message = format!("`{}` can only count pictures, not show them", at.path);
-            let help = "set `server.public_url`, by which Slack can reach them";
+            let message = format!("`{}` can only count images, not show them", at.path);
+            let help = "set `server.public_url`, so that Slack can reach them";
             out.add_with_help(codes::NO_PUBLIC_URL, &at, message, help);
         }
         let url = self.secret_url(raw.url, Taker::SlackWebhook, &at, out)?;
@@ -372,7 +372,7 @@ impl Checks<'_> {
         });
         let body = raw.body.and_then(|body| self.body(&body, &at, out));
         let Some(url) = secrets.quiet(raw.url, "url", out) else {
-            missing(&at, "url", "it is where messages are posted to", out);
+            missing(&at, "url", "write the URL that messages are posted to", out);
             return None;
         };
         let place = at.key("url", url.span());
@@ -398,7 +398,7 @@ impl Checks<'_> {
             missing(
                 &at,
                 "path",
-                "it is the file that lines are put at the end of",
+                "write the file that lines are appended to",
                 out,
             );
             return None;
@@ -415,7 +415,7 @@ impl Checks<'_> {
         Some(OfKind::new(KindSettings::File { path }, Family::Webhook))
     }
 
-    /// A URL that is a secret itself: whoever knows it can post.
+    /// Checks a URL that is a secret, because whoever knows it can post.
     fn secret_url(
         &self,
         field: Field<crate::config::values::RawSecret>,
@@ -431,7 +431,7 @@ impl Checks<'_> {
             missing(
                 at,
                 "url",
-                "the platform shows it where the bot or webhook is made",
+                "the platform shows it where the bot or webhook is created",
                 out,
             );
             return None;
@@ -449,15 +449,10 @@ impl Checks<'_> {
         at: &Location,
         out: &mut Diagnostics,
     ) -> Option<AppName> {
-        self.app_with_secret(
-            &field?,
-            ("upload_images_as", "to upload pictures with"),
-            at,
-            out,
-        )
+        self.app_with_secret(&field?, ("upload_images_as", "to upload images"), at, out)
     }
 
-    /// The app that `key` names, which needs its secret for a purpose.
+    /// Returns the app that `key` names, and reports one without the secret that the purpose needs.
     pub(super) fn app_with_secret(
         &self,
         field: &Spanned<String>,
@@ -482,7 +477,7 @@ impl Checks<'_> {
         None
     }
 
-    /// The name of a template of the webhook family, without its suffix.
+    /// Checks the name of a webhook template, without its suffix.
     fn body(&self, body: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
         let name = body.get_ref();
         let name = name.strip_suffix(".hbs").unwrap_or(name);
@@ -491,7 +486,7 @@ impl Checks<'_> {
         }
         let place = at.key("body", body.span());
         let message = format!("there is no template webhook/{name}.hbs");
-        let help = "it is looked for in `templates.dir`";
+        let help = "templates are in `templates.dir`";
         out.add_with_help(codes::NO_TEMPLATE, &place, message, help);
         None
     }
@@ -518,7 +513,7 @@ fn check_old_names(
         for old in &settings.common.was {
             if let Some(first) = seen.insert(old, &settings.common.name) {
                 let message = format!(
-                    "`was` names `{old}` in `{first}` and in `{}`: one of them can take over",
+                    "`was` names `{old}` in `{first}` and in `{}`: only one of them can take over",
                     settings.common.name
                 );
                 out.add(codes::OLD_NAME, at, message);
@@ -527,10 +522,10 @@ fn check_old_names(
     }
 }
 
-/// Where each fallback leads, and where it is written.
+/// The fallback of each destination, and where it is written.
 type Fallbacks = BTreeMap<String, (String, std::ops::Range<usize>, PathBuf)>;
 
-/// Warns of fallbacks that may show more than the destination they stand in for.
+/// Warns of a fallback that may show more fields than the destination it replaces.
 fn check_fields(
     fallbacks: &Fallbacks,
     all: &BTreeMap<DestinationName, Settings>,
@@ -553,16 +548,15 @@ fn check_fields(
             "`{to}` may show more than `{first}` of: {}",
             wider.join(", ")
         );
-        let help = format!(
-            "what falls back shows no more than at `{first}`; give `{to}` the same `fields`"
-        );
+        let help =
+            format!("give `{to}` the same `fields`, so that it shows no more than `{first}`");
         let before = out.enter(file);
         out.add_with_help(codes::WIDER_FALLBACK, &at, message, help);
         out.enter(&before);
     }
 }
 
-/// Each cycle is told once, at the first of its names.
+/// Reports each cycle once, at the smallest of its names.
 fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
     for (first, (_, span, file)) in fallbacks {
         let mut way = vec![first.as_str()];
@@ -571,13 +565,13 @@ fn check_cycles(fallbacks: &Fallbacks, out: &mut Diagnostics) {
             way.push(next);
             if next == first {
                 let at = Location::new(format!("destinations.{first}.fallback"), span.clone());
-                let message = format!("fallbacks go in a circle: {}", way.join(" → "));
+                let message = format!("fallbacks form a cycle: {}", way.join(" → "));
                 let before = out.enter(file);
                 out.add(codes::FALLBACK_CYCLE, &at, message);
                 out.enter(&before);
                 break;
             }
-            // A way back to a name other than the first is that name's cycle; a smaller name has told it.
+            // A cycle that does not contain `first`, or that a smaller name has already reported, is skipped.
             if next < first || way.len() > fallbacks.len() {
                 break;
             }

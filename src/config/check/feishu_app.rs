@@ -1,4 +1,4 @@
-//! `kind = "feishu-app"`.
+//! Checks `kind = "feishu-app"`.
 
 use toml::Spanned;
 
@@ -13,7 +13,7 @@ use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;
 use crate::render::{Family, SentAs};
 
-/// What a request holds beside the message: ids and names of members.
+/// Room for the rest of the request: ids and names of members.
 const ENVELOPE_BYTES_MAX: usize = 512;
 
 impl Checks<'_> {
@@ -22,7 +22,7 @@ impl Checks<'_> {
         let raw: RawFeishuApp = entry.read_beside(COMMON_KEYS, out);
         let to = to(raw.chat_id, raw.user, &at, out);
         let Some(app) = raw.app else {
-            let help = "it is the app of [apps] whose bot speaks";
+            let help = "write the app of [apps] whose bot sends the messages";
             missing(&at, "app", help, out);
             return None;
         };
@@ -40,7 +40,7 @@ impl Checks<'_> {
     }
 }
 
-/// Where it speaks: a chat or a person.
+/// Checks the receiver: a chat or a person.
 fn to(
     chat: Field<String>,
     user: Field<String>,
@@ -53,13 +53,13 @@ fn to(
             id(chat, ("chat_id", "oc_"), help, at, out).map(To::Chat)
         }
         (None, Some(user)) => {
-            let help = "it begins with `ou_` and is the one that this very app knows the person by";
+            let help = "write the person's open id `ou_…` for this app; other apps have other ids";
             id(user, ("user", "ou_"), help, at, out).map(To::Person)
         }
         (Some(_), Some(user)) => {
             let place = at.key("user", user.span());
             let message = "`chat_id` and `user` exclude each other";
-            let help = "two destinations can speak as one app";
+            let help = "for both, write two destinations with the same app";
             out.add_with_help(codes::BAD_RECEIVER, &place, message, help);
             None
         }
@@ -81,7 +81,7 @@ fn id(
     let place = at.key(key, written.span());
     let rest = written.get_ref().strip_prefix(prefix);
     if rest.is_some_and(known_urls::stands_in) {
-        let message = "this id is a sample that was never filled in";
+        let message = "this id is a placeholder that was not replaced";
         out.add_with_help(codes::PLACEHOLDER, &place, message, help);
         return None;
     }

@@ -1,4 +1,4 @@
-//! `[images]`.
+//! Checks `[images]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::config::spans::{Diagnostics, Location};
 use crate::images::Settings;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Where Feishu and Lark keep the images of feedback.
+/// The hosts where Feishu and Lark store feedback images.
 const HOSTS: [&str; 3] = ["*.byteimg.com", "*.feishucdn.com", "*.larksuitecdn.com"];
-/// How long a critical message waits for its images, unless its rule says otherwise.
+/// How long a critical message waits for its images by default.
 const WAIT_CRITICAL: Duration = Duration::from_millis(800);
 
 pub(super) fn images(
@@ -99,7 +99,7 @@ fn folder(
     };
     let place = at.key("store", written.span());
     if written.get_ref().contains("://") {
-        let message = "pictures in an object store are not built yet";
+        let message = "images in an object store are not built yet";
         out.add_with_help(
             codes::NOT_BUILT,
             &place,
@@ -114,7 +114,7 @@ fn folder(
     context.path(written.get_ref())
 }
 
-/// A host as it is compared: in lower case.
+/// Returns an allowed host in lower case, for comparison.
 fn allowed_host(written: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> String {
     let host = written.get_ref().to_lowercase();
     let name = host.strip_prefix("*.").unwrap_or(&host);

@@ -1,7 +1,7 @@
-//! URLs that everybody knows the shape of: a Feishu bot's, a Slack webhook's and the like. One that stands at the wrong
-//! kind of destination, or was never filled in, is found here and not by the first lost message.
+//! Checks URLs of a known form: a Feishu bot's, a Slack webhook's and so on. Reports a URL at the wrong kind of
+//! destination, or one with an unfilled placeholder, before the first message is lost.
 //!
-//! Only public hosts are known. A stand-in on loopback and a deployment of one's own are taken as they are.
+//! Only public hosts are known. Stand-ins on loopback and self-hosted services are not checked.
 
 use toml::Spanned;
 use url::Url;
@@ -10,18 +10,18 @@ use crate::config::codes;
 use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 
-/// The destination that a URL stands at.
+/// The kind of destination that a URL belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taker {
     FeishuBot,
     SlackWebhook,
-    /// With a body of its own it can speak to anybody.
+    /// With its own body it can post to any service.
     Webhook {
         own_body: bool,
     },
 }
 
-/// Whose URL it is.
+/// The service that a URL belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     FeishuBot,
@@ -31,9 +31,9 @@ enum Owner {
     SlackWebhook,
     SlackWorkflow,
     Slack,
-    /// Takes what `slack-webhook` sends.
+    /// Accepts the payloads of `slack-webhook`.
     SlackCompatible,
-    /// A platform that takes JSON of its own shape only.
+    /// Accepts only its own JSON.
     Other(&'static str),
 }
 
@@ -41,7 +41,7 @@ const FEISHU_HELP: &str = "in the group's settings, Bots, add a custom bot; its 
      (Lark: open.larksuite.com)";
 const SLACK_HELP: &str = "in the Slack app's settings, Incoming Webhooks; its URL is https://hooks.slack.com/services/ and three ids";
 
-/// Complains of a URL that this destination cannot use. Whether one was made.
+/// Reports a URL that this destination cannot use. Returns whether one was reported.
 pub(super) fn check(
     url: &Spanned<Secret>,
     taker: Taker,
@@ -49,14 +49,14 @@ pub(super) fn check(
     out: &mut Diagnostics,
 ) -> bool {
     let Ok(parsed) = Url::parse(url.get_ref().expose()) else {
-        return false; // complained of elsewhere
+        return false; // reported elsewhere
     };
     if is_placeholder(&parsed) {
-        let message = "this URL is a sample: an id in it was never filled in";
+        let message = "this URL still contains a placeholder";
         let help = match taker {
             Taker::FeishuBot => FEISHU_HELP,
             Taker::SlackWebhook => SLACK_HELP,
-            Taker::Webhook { .. } => "copy the whole URL from where the receiver shows it",
+            Taker::Webhook { .. } => "copy the whole URL from the receiver's settings",
         };
         out.add_with_help(codes::PLACEHOLDER, at, message, help);
         return true;
@@ -136,13 +136,13 @@ fn owner(url: &Url) -> Option<Owner> {
     None
 }
 
-/// Why this destination cannot use the owner's URL, and what to write.
+/// Returns why this destination cannot use the owner's URL, and what to write instead.
 fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
     use Taker::{FeishuBot, SlackWebhook, Webhook};
     let said = |what: &str, help: &str| Some((format!("this URL is {what}"), help.to_owned()));
     match (owner, taker) {
         (Owner::FeishuBotV1, _) => said(
-            "a Feishu custom bot's of the first version, which takes no cards",
+            "that of a Feishu custom bot of the first version, which accepts no cards",
             FEISHU_HELP,
         ),
         (Owner::FeishuBot, FeishuBot)
@@ -158,7 +158,7 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
         ),
         (Owner::FeishuApi, FeishuBot | SlackWebhook | Webhook { .. }) => said(
             "Feishu's, and not a custom bot's",
-            &format!("{FEISHU_HELP}. An app speaks with kind = \"feishu-app\" and no URL"),
+            &format!("{FEISHU_HELP}. An app sends messages with kind = \"feishu-app\" and no URL"),
         ),
         (Owner::SlackWebhook, FeishuBot | Webhook { .. }) => said(
             "a Slack incoming webhook's",
@@ -173,7 +173,7 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
         (Owner::Slack, FeishuBot | SlackWebhook | Webhook { .. }) => said(
             "Slack's, and not an incoming webhook's",
             &format!(
-                "{SLACK_HELP}. An app speaks with kind = \"slack-app\", `token` and `channel`"
+                "{SLACK_HELP}. An app sends messages with kind = \"slack-app\", `token` and `channel`"
             ),
         ),
         (Owner::SlackCompatible, FeishuBot | Webhook { .. }) => said(
@@ -181,13 +181,13 @@ fn not_for(owner: Owner, taker: Taker) -> Option<(String, String)> {
             "write kind = \"slack-webhook\"",
         ),
         (Owner::Other(name), FeishuBot | SlackWebhook | Webhook { .. }) => said(
-            &format!("{name}'s, which takes messages in a shape of its own"),
-            "write kind = \"webhook\" and a `body`, a template of `templates.dir` in that shape",
+            &format!("{name}'s, which accepts only its own message format"),
+            "write kind = \"webhook\" and a `body`, a template of `templates.dir` in that format",
         ),
     }
 }
 
-/// What the owner's URL lacks, and where it is shown.
+/// Returns which part of the owner's URL is missing, and where to find the whole URL.
 fn incomplete(owner: Owner, url: &Url) -> Option<(String, String)> {
     let parts = |after: &str| {
         let rest = url.path().strip_prefix(after).unwrap_or_default();
@@ -221,14 +221,14 @@ fn incomplete(owner: Owner, url: &Url) -> Option<(String, String)> {
     }
 }
 
-/// Whether a part of the URL still stands for what was to be filled in.
+/// Returns whether a part of the URL is still a placeholder.
 fn is_placeholder(url: &Url) -> bool {
     let segments = url.path().split('/').map(str::to_owned);
     let values = url.query_pairs().map(|(_, value)| value.into_owned());
     segments.chain(values).any(|part| stands_in(&part))
 }
 
-/// Whether `text` is no id but stands for one: `xxxxxxxx-xxxx`, `<token>`, `YOUR_KEY`.
+/// Returns whether `text` is a placeholder instead of an id: `xxxxxxxx-xxxx`, `<token>`, `YOUR_KEY`.
 pub(super) fn stands_in(text: &str) -> bool {
     let letters: Vec<char> = text
         .chars()
@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    /// The code, and what the complaint says; nothing where the URL is taken.
+    /// Returns the code and message of the diagnostic, or an empty string if the URL is accepted.
     fn said(url: &str, taker: Taker) -> String {
         let mut out = Diagnostics::new(Path::new("relay.toml"));
         let at = Location::new("destinations.x.url", 0..1);
@@ -283,7 +283,7 @@ mod tests {
     const BOT: &str = "https://open.feishu.cn/open-apis/bot/v2/hook/5b1f7d1c-98b2";
     const SLACK: &str = "https://hooks.slack.com/services/T0/B0/abc";
 
-    /// A URL, what takes it, and what the complaint of the others names.
+    /// A URL, the kinds that accept it, and a word of the message that every other kind reports.
     const OF_OTHERS: &[(&str, &[Taker], &str)] = &[
         (BOT, &[Taker::FeishuBot, OWN_BODY], "feishu-bot"),
         (

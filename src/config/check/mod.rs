@@ -1,4 +1,4 @@
-//! From sections as they are written to a [`Config`]: what only shows when keys are compared.
+//! Turns raw sections into a [`Config`], and checks what needs more than one key.
 
 mod apps;
 mod destinations;
@@ -34,33 +34,33 @@ use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
 pub(in crate::config) use names::check_name;
 
-/// What every check may look at.
+/// The inputs of every check.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     /// The configuration file.
     pub(super) file: &'a Path,
     /// Its text.
     pub(super) source: &'a str,
-    /// Where strings start that held `${…}`.
+    /// Where strings start that contained `${…}`.
     pub(super) expanded: HashSet<usize>,
     /// The environment variables.
     pub(super) environment: &'a BTreeMap<String, String>,
-    /// What the configuration is read for.
+    /// Which values the command needs.
     pub(super) needs: Needs,
 }
 
 impl Context<'_> {
-    /// A path as the file means it: from its own folder.
+    /// Resolves a path relative to the configuration file's folder.
     pub(super) fn path(&self, written: &str) -> PathBuf {
         let folder = self.file.parent().unwrap_or(Path::new(""));
         folder.join(written)
     }
 }
 
-/// Names that other sections may use, whether or not what they stand for is right.
+/// Names that other sections may refer to, including entries with errors.
 #[derive(Debug, Default)]
 struct Names {
-    /// Apps, and whether they have an `app_secret`.
+    /// Apps, and whether each has an `app_secret`.
     apps: BTreeMap<String, bool>,
     destinations: Vec<String>,
     templates: Arc<Templates>,
@@ -71,7 +71,7 @@ pub(super) fn server(mut top: Section<'_>, out: &mut Diagnostics) -> Server {
     sections::server(top.take("server", out), out)
 }
 
-/// Checks all sections. What it returns counts only if there was no error.
+/// Checks all sections. The result is valid only if no error was reported.
 pub(super) fn config(
     mut top: Section<'_>,
     mut parts: Vec<Part<'_>>,
@@ -113,7 +113,7 @@ pub(super) fn config(
     let rules = rules.build(&known, out);
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
-    // Nothing is left but what no section has.
+    // Only unknown keys are left.
     top.read_beside::<Nothing>(SECTIONS, out);
     let test_names = rule_tests::Names {
         apps: &apps.apps,
@@ -128,7 +128,7 @@ pub(super) fn config(
     }
     let config = Config {
         file: context.file.to_owned(),
-        hash: String::new(), // of texts of which some are still to be read
+        hash: String::new(), // empty because some texts are still to be read
         server,
         log,
         notify,
@@ -151,7 +151,7 @@ pub(super) fn config(
     (config, tests)
 }
 
-/// What rules share, of the main file and those it includes: `[mentions]` and `[lists]`.
+/// Checks what rules share, in the main file and included files: `[mentions]` and `[lists]`.
 fn shared(
     top: &mut Section<'_>,
     parts: &mut [Part<'_>],
@@ -168,16 +168,17 @@ fn shared(
     (mentions, lists)
 }
 
-/// An emptied file is the usual reason. Other errors say more, and may be why there is no app.
+/// Reports that there are no apps, usually because the file was emptied. Silent after other errors, which may be
+/// why there is no app.
 fn no_apps(out: &mut Diagnostics) {
     if !out.any_errors() {
-        let message = "there is no app: nothing could come in";
+        let message = "there is no app, so no events can be received";
         let help = "write [apps.NAME] with `app_id` and a key, or `server.allow_empty = true` if this is meant";
         out.add_with_help(codes::NO_APPS, &Location::default(), message, help);
     }
 }
 
-/// The pages of samples and tests.
+/// Returns the page addresses of samples and tests.
 fn pages(tests: &[RuleTest]) -> Vec<String> {
     let samples = feishu::SAMPLE_PAGES.iter().map(|&page| page.to_owned());
     let tested = tests.iter().filter_map(|test| match &test.event.content {
@@ -187,7 +188,7 @@ fn pages(tests: &[RuleTest]) -> Vec<String> {
     samples.chain(tested).collect()
 }
 
-/// The names that rules may use.
+/// Returns the names that rules may use.
 fn known(
     names: &Names,
     app_names: &BTreeMap<String, String>,
@@ -211,7 +212,7 @@ fn known(
     }
 }
 
-/// What the top level has, for suggestions.
+/// The keys of the top level, for suggestions.
 pub(super) const SECTIONS: &[&str] = &[
     "include",
     "server",
@@ -230,18 +231,17 @@ pub(super) const SECTIONS: &[&str] = &[
     "tests",
 ];
 
-/// The top level, when every section has been taken out of it.
+/// The top level, once every section has been taken out.
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Nothing {}
 
-/// Loads all templates. Those of the operator's own are rendered with samples; the built-in ones are by
-/// tests.
+/// Loads all templates. The operator's templates are rendered with samples; unit tests render the built-in ones.
 fn load_templates(settings: &render::Settings, out: &mut Diagnostics) -> Arc<Templates> {
-    // A folder that is not there is complained of already.
+    // A missing folder has already been reported.
     let dir = settings.dir.clone().filter(|dir| dir.is_dir());
     let (templates, complaints) = Templates::load(&render::Settings { dir });
-    // A template that does not parse is complained of already; the built-in one stands in its place.
+    // A template that does not parse has already been reported; the built-in one replaces it.
     let whole = !complaints.iter().any(|one| one.level == Level::Error);
     out.adopt(complaints, |_| None);
     if whole && settings.dir.is_some() {
@@ -250,7 +250,7 @@ fn load_templates(settings: &render::Settings, out: &mut Diagnostics) -> Arc<Tem
     Arc::new(templates)
 }
 
-/// A destination that a key names, if there is such a one.
+/// Returns the destination that a key names, if it exists.
 fn destination_name(
     written: Field<String>,
     section: &Location,
@@ -272,12 +272,12 @@ fn destination_name(
     None
 }
 
-/// The value of a key, or its default.
+/// Returns the value of a key, or its default.
 fn or<T>(field: Field<T>, default: T) -> T {
     field.map_or(default, Spanned::into_inner)
 }
 
-/// A number that must lie in a range: `shown` says it as the file would.
+/// Checks that a number lies in a range; `shown` formats it as the file would.
 fn in_range<T: PartialOrd + Copy>(
     field: Field<T>,
     default: T,
@@ -296,7 +296,7 @@ fn in_range<T: PartialOrd + Copy>(
     value
 }
 
-/// Complains that a key is needed, unless what was written for it has been complained of.
+/// Reports a missing key, unless its value has already been reported.
 pub(super) fn missing(section: &Location, key: &str, help: &str, out: &mut Diagnostics) {
     if !out.concern(&super::spans::join(&section.path, key)) {
         let message = format!("`{}` needs the key `{key}`", section.path);

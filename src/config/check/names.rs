@@ -1,4 +1,4 @@
-//! Names, and the sections that give them: `[app_names]`, `[mentions]`, template files.
+//! Checks names and the sections that define them: `[app_names]`, `[mentions]`, template files.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::render::Mention;
 
 const NAME_CHARS_MAX: usize = 64;
 
-/// Names stand in URLs, metric labels and variables' names.
+/// Checks a name, because names appear in URLs, metric labels and names of variables.
 pub(in crate::config) fn check_name(name: &Spanned<String>, at: &Location, out: &mut Diagnostics) {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let text = name.get_ref();
@@ -28,7 +28,7 @@ pub(in crate::config) fn check_name(name: &Spanned<String>, at: &Location, out: 
 pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
     let rest = id.strip_prefix("cli_").unwrap_or_default();
     if known_urls::stands_in(rest) {
-        let message = "this app id is a sample that was never filled in";
+        let message = "this app id is a placeholder that was not replaced";
         let help = "Feishu's console shows it under Credentials & Basic Info";
         return out.add_with_help(codes::PLACEHOLDER, at, message, help);
     }
@@ -39,7 +39,7 @@ pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
     }
 }
 
-/// `[app_names]`: names by ids.
+/// Checks `[app_names]`: names by app id.
 pub(super) fn app_names(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let at = section.at;
@@ -60,14 +60,14 @@ pub(super) fn app_names(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap
     names
 }
 
-/// `[mentions]`.
+/// Checks `[mentions]`.
 pub(super) fn mentions(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, Mention> {
     let mut mentions = BTreeMap::new();
     for (name, entry) in section.entries(out) {
         let at = entry.at.clone();
         check_name(&name, &at, out);
         if name.get_ref() == "all" {
-            let message = "`all` is everyone in the chat already";
+            let message = "`all` is reserved for everyone in the chat";
             out.add(codes::NAME_TAKEN, &at, message);
         }
         let raw: RawMention = entry.read(out);
@@ -108,7 +108,8 @@ fn people(
     written.into_iter().map(Spanned::into_inner).collect()
 }
 
-/// An open id or an e-mail address. Anything else could close the tag that a card puts it in.
+/// Returns whether `id` is an open id or an e-mail address. Anything else could close the tag that a card puts it
+/// in.
 fn is_feishu(id: &str) -> bool {
     let word = |text: &str| {
         let letter = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);

@@ -1,26 +1,26 @@
-//! Paths that other programs would understand and files would not.
+//! Rejects paths that a shell or a URL would read differently from the file system.
 
-/// Whether a path means the file of that very name. Fails for what a shell or a database's URL would make of it.
+/// Checks that a path names exactly one file. Fails if a shell or a database URL would read it differently.
 pub(super) fn plain(path: &str) -> Result<(), &'static str> {
     if path == "~" || path.starts_with("~/") {
-        return Err("`~` is the shell's: a file has its home folder written out");
+        return Err("`~` is not expanded: write the whole path of the home folder");
     }
     if path.contains('?') {
-        return Err("options behind a `?` are not understood");
+        return Err("options after a `?` are not supported");
     }
     if path.starts_with("file:") {
-        return Err("a path has no scheme of its own");
+        return Err("a path has no URL scheme");
     }
     if has_escape(path) {
-        return Err("`%` and two digits would be a part of the file's name");
+        return Err("`%` and two digits would be part of the file name");
     }
     if path.trim() != path {
-        return Err("white space stands around the path");
+        return Err("there is white space around the path");
     }
     Ok(())
 }
 
-/// Whether something is written as in a URL, like `%20`.
+/// Returns whether the path contains a URL escape like `%20`.
 fn has_escape(path: &str) -> bool {
     let mut parts = path.split('%').skip(1);
     parts.any(|rest| {

@@ -1,5 +1,5 @@
-//! `[network] proxy`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`: the ways out, for everything but a
-//! destination that has a `proxy` of its own.
+//! Reads `[network] proxy`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. They apply to every connection except
+//! those of a destination with its own `proxy`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 use crate::net::Proxies;
 
-/// The ways out: the key for everything, else what the environment says. `NO_PROXY` counts beside both.
+/// Returns the proxies: the key if it is set, otherwise the environment's. `NO_PROXY` applies to both.
 pub(super) fn proxies(
     section: Section<'_>,
     context: &Context<'_>,
@@ -22,7 +22,7 @@ pub(super) fn proxies(
 ) -> Proxies {
     let at = section.at.clone();
     let mut raw: RawNetwork = section.read(out);
-    // Commands that only look at the store send nothing.
+    // Commands that only use the store send nothing.
     if context.needs != Needs::All {
         return Proxies::default();
     }
@@ -49,7 +49,8 @@ pub(super) fn proxies(
     }
 }
 
-/// As elsewhere, the name in small letters counts before the one in capitals, and an empty value is none.
+/// Returns a variable. As in other programs, the lower-case name has priority, and an empty value counts as
+/// unset.
 fn variable<'e>(
     environment: &'e BTreeMap<String, String>,
     names: [&'static str; 2],
@@ -61,7 +62,7 @@ fn variable<'e>(
     values.next()
 }
 
-/// A proxy without a scheme is `http://`.
+/// Reads a proxy variable; without a scheme it is `http://`.
 fn of_environment(
     environment: &BTreeMap<String, String>,
     names: [&'static str; 2],

@@ -1,4 +1,4 @@
-//! Secrets: written, by `${VAR}`, or in a file.
+//! Reads secrets: written in the file, as `${VAR}`, or in a separate file.
 
 use std::io::Read;
 
@@ -12,17 +12,17 @@ use crate::config::values::{Many, RawSecret};
 use crate::config::{codes, flaw};
 use crate::model::Secret;
 
-/// Larger files are no secrets of ours, but a mistake.
+/// Larger files are rejected because they cannot be a secret.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Reads secrets and complains of bad ones.
+/// Reads secrets and reports invalid ones.
 pub(super) struct Secrets<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) section: &'a Location,
 }
 
 impl Secrets<'_> {
-    /// One secret, if it is there and can be read.
+    /// Reads one secret; `None` if it is missing or invalid.
     pub(super) fn one(
         &self,
         field: Field<RawSecret>,
@@ -34,7 +34,8 @@ impl Secrets<'_> {
         Some(secret)
     }
 
-    /// The same for what may stand in the file: not every webhook's URL is a secret.
+    /// Like [`one`](Self::one), but accepts a value written in the file, because not every webhook URL is a
+    /// secret.
     pub(super) fn quiet(
         &self,
         field: Field<RawSecret>,
@@ -60,7 +61,7 @@ impl Secrets<'_> {
         Some(Spanned::new(span, secret))
     }
 
-    /// Each of a list.
+    /// Reads each secret of a list.
     pub(super) fn many(
         &self,
         field: Option<Many<Spanned<RawSecret>>>,
@@ -97,7 +98,7 @@ impl Secrets<'_> {
             Err(error) => error.to_string(),
         };
         let message = format!(
-            "cannot read the secret's file {}: {problem}",
+            "failed to read the secret's file {}: {problem}",
             path.display()
         );
         out.add(codes::SECRET_FILE, at, message);

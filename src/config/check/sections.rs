@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`, `[store]` and `[templates]`.
+//! Checks `[server]`, `[log]`, `[store]` and `[templates]`.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     let listen = or(raw.listen, LISTEN).0;
     if let Some(place) = place.filter(|_| raw.admin_listen.is_none() && !listen.ip().is_loopback())
     {
-        let message = format!("whoever reaches {listen} reads /status and /metrics as well");
-        let help = "set `admin_listen = \"127.0.0.1:8788\"`: they are served there alone";
+        let message = format!("everybody who can reach {listen} can read /status and /metrics");
+        let help = "set `admin_listen = \"127.0.0.1:8788\"`: they are then served only there";
         out.add_with_help(codes::PUBLIC_STATUS, &place, message, help);
     }
     if let Some(admin) = &raw.admin_listen
@@ -85,7 +85,7 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     }
 }
 
-/// A duration in a range.
+/// Checks a duration against a range.
 pub(super) fn period(
     field: crate::config::keys::Field<Period>,
     default: Duration,
@@ -98,7 +98,7 @@ pub(super) fn period(
     in_range(field, default, range, shown, at, out)
 }
 
-/// A number of bytes in a range.
+/// Checks a number of bytes against a range.
 pub(super) fn size(
     field: crate::config::keys::Field<Size>,
     default: u64,
@@ -152,10 +152,10 @@ pub(super) fn store(
         }
         Some(_) | None => "",
     };
-    // `:memory:` would be no store: it must survive the process.
+    // `:memory:` is refused because the store must survive the process.
     if (path.is_empty() || path.starts_with(':')) && !out.concern(&place.path) {
         let help = "write \"sqlite:\" and the path of a file, like \"sqlite:data/relay.db\"";
-        out.add_with_help(codes::BAD_STORE, &place, "not a store's URL", help);
+        out.add_with_help(codes::BAD_STORE, &place, "not a store URL", help);
     }
     let path = match paths::plain(path) {
         Ok(()) if path.ends_with('/') || context.path(path).is_dir() => {
@@ -178,7 +178,7 @@ pub(super) fn store(
         retain: period(
             raw.retain,
             DAY * 180,
-            // Less would forget events whose images and retries are still under way.
+            // A shorter retention would delete events whose images and retries are still pending.
             DAY * 3..=longest,
             "at least 3d",
             (&at, "retain"),
@@ -187,7 +187,7 @@ pub(super) fn store(
     }
 }
 
-/// How people are shown things where their destination says nothing else.
+/// Default display settings for destinations that set none.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) locale: Locale,
@@ -206,7 +206,7 @@ pub(super) fn templates(
         if !path.is_dir() {
             let place = at.key("dir", dir.span());
             let message = format!("there is no folder {}", path.display());
-            let help = "make it, or leave `dir` out to use the built-in templates";
+            let help = "create it, or remove `dir` to use the built-in templates";
             out.add_with_help(codes::NO_TEMPLATES_DIR, &place, message, help);
         }
         path

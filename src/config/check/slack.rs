@@ -1,4 +1,4 @@
-//! The keys of a `slack-app` destination.
+//! Checks the keys of a `slack-app` destination.
 
 use toml::Spanned;
 
@@ -10,7 +10,7 @@ use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
 
-/// A channel's id has nine characters or more.
+/// The shortest channel id, in characters.
 const CHANNEL_BYTES_MIN: usize = 9;
 
 pub(super) fn app(
@@ -26,8 +26,8 @@ pub(super) fn app(
         None => signing_secret.is_some(),
     };
     if buttons && signing_secret.is_none() {
-        let help = "Slack shows it under Basic Information; without it nothing tells Slack's clicks \
-                    from forged ones, so write it or `buttons = false`";
+        let help = "Slack shows it under Basic Information; without it forged clicks \
+                    cannot be detected, so write it or `buttons = false`";
         missing(at, "signing_secret", help, out);
     }
     let base_url = match raw.base_url {
@@ -54,12 +54,12 @@ fn check_token(token: &Spanned<crate::model::Secret>, at: &Location, out: &mut D
     let place = at.key("token", token.span());
     let rest = token.get_ref().expose().strip_prefix("xoxb-");
     if rest.is_some_and(known_urls::stands_in) {
-        let message = "this token is a sample that was never filled in";
+        let message = "this token is a placeholder that was not replaced";
         let help = "take the Bot User OAuth Token";
         return out.add_with_help(codes::PLACEHOLDER, &place, message, help);
     }
     if rest.is_none() {
-        let message = "not a bot's token, which begins with `xoxb-`";
+        let message = "not a bot token, which begins with `xoxb-`";
         let help = "take the Bot User OAuth Token";
         out.add_with_help(codes::TOKEN_KIND, &place, message, help);
     }
@@ -80,7 +80,7 @@ fn channel(
         id.starts_with(['C', 'G', 'D']) && id.len() >= CHANNEL_BYTES_MIN && id.bytes().all(letter);
     if !is_id {
         let place = at.key("channel", channel.span());
-        let message = "not the id of a channel: names can change, so they are not taken";
+        let message = "not the id of a channel: names are not accepted, because they can change";
         out.add_with_help(codes::BAD_CHANNEL, &place, message, HELP);
         return None;
     }
@@ -88,4 +88,4 @@ fn channel(
 }
 
 const HELP: &str =
-    "it is the id `C…` at the end of the channel's details in Slack, under its About tab";
+    "write the id `C…` at the end of the channel's details in Slack, under its About tab";

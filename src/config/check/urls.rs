@@ -1,4 +1,4 @@
-//! URLs. Most are secrets, so no complaint repeats one.
+//! Checks URLs. Diagnostics never repeat one, because most are secrets.
 
 use toml::Spanned;
 use url::{Host, Url};
@@ -10,7 +10,7 @@ use crate::net;
 
 const HELP: &str = "write it whole, like \"https://example.com/path\"";
 
-/// An http(s) URL with a host.
+/// Parses an http(s) URL with a host.
 fn parse(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -28,11 +28,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Names that are never found on the Internet: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's resolution of 2024
-/// (`internal`), and what routers hand out.
+/// Suffixes that never resolve on the Internet: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's resolution of
+/// 2024 (`internal`), and the names that routers assign.
 const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".home.arpa", ".lan"];
 
-/// Whether only who is on some private network finds this host. The machine's own is none of these.
+/// Returns whether this host is only reachable on a private network. Loopback does not count.
 fn is_private(url: &Url) -> bool {
     let private = match url.host() {
         Some(Host::Domain(name)) => {
@@ -46,16 +46,22 @@ fn is_private(url: &Url) -> bool {
     private && !is_loopback(url)
 }
 
-/// Where a destination is. Warns of one that anybody on the way can read, else of one that not everybody can reach.
+/// Checks the URL of a destination. Warns if it is unencrypted, otherwise if it is only reachable on a private
+/// network.
 pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     match parse(url.get_ref().expose()) {
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            let message = "messages to this URL go unencrypted";
-            out.add_with_help(codes::HTTP_TARGET, at, message, "use https:// if it has it");
+            let message = "messages to this URL are not encrypted";
+            out.add_with_help(
+                codes::HTTP_TARGET,
+                at,
+                message,
+                "use https:// if the receiver supports it",
+            );
         }
         Ok(url) if is_private(&url) => {
             let message = "messages go to a host on a private network";
-            let help = "that is right where the receiver is on the relay's own network";
+            let help = "this is fine if the receiver is on the relay's own network";
             out.add_with_help(codes::PRIVATE_HOST, at, message, help);
         }
         Ok(_) => {}
@@ -63,7 +69,7 @@ pub(super) fn target(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics
     }
 }
 
-/// A proxy.
+/// Checks a proxy URL.
 pub(super) fn proxy(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     if let Err(problem) = parse(url.get_ref().expose()) {
         let help = "write it like \"http://proxy.example.com:3128\"";
@@ -71,7 +77,7 @@ pub(super) fn proxy(url: &Spanned<Secret>, at: &Location, out: &mut Diagnostics)
     }
 }
 
-/// The start of other URLs, without a slash at its end.
+/// Returns a base URL without its trailing slash.
 pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
     let parsed = match parse(url.get_ref()) {
         Ok(parsed) => parsed,
@@ -82,14 +88,14 @@ pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) 
     };
     let has_user = !parsed.username().is_empty() || parsed.password().is_some();
     if has_user || parsed.query().is_some() || parsed.fragment().is_some() {
-        let message = "this URL must have no user, query or fragment: paths are put behind it";
+        let message = "this URL must have no user, query or fragment: paths are appended to it";
         out.add(codes::BAD_URL, at, message);
         return None;
     }
     let host = parsed.host_str().unwrap_or_default();
     let is_public = matches!(host, "open.feishu.cn" | "open.larksuite.com");
     if is_public && parsed.path() != "/" {
-        let message = "this URL must have no path: paths are put behind it";
+        let message = "this URL must have no path: paths are appended to it";
         out.add_with_help(
             codes::BAD_URL,
             at,
@@ -101,7 +107,7 @@ pub(super) fn base(url: &Spanned<String>, at: &Location, out: &mut Diagnostics) 
     Some(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
-/// `public_url`.
+/// Checks `public_url`.
 pub(super) fn public(
     url: &Spanned<String>,
     at: &Location,
@@ -111,11 +117,11 @@ pub(super) fn public(
     let url = Url::parse(&base).ok()?;
     if is_private(&url) {
         let message = "chats cannot reach this host: it is on a private network";
-        let help = "name the one under which a proxy makes the relay public";
+        let help = "write the public name of the relay";
         out.add_with_help(codes::PRIVATE_HOST, at, message, help);
     } else if url.scheme() == "http" && !is_loopback(&url) {
-        let message = "links to pictures go unencrypted";
-        let help = "put a proxy with TLS in front";
+        let message = "links to images are not encrypted";
+        let help = "put a TLS proxy in front of the relay";
         out.add_with_help(codes::HTTP_PUBLIC_URL, at, message, help);
     }
     Some(base)

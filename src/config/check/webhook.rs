@@ -1,4 +1,4 @@
-//! What Standard Webhooks asks of secrets, and HTTP of headers.
+//! Checks secrets by the rules of Standard Webhooks, and header names by those of HTTP.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::config::values::RawSecret;
 use crate::destination::Success;
 use crate::model::Secret;
 
-/// Headers that we send ourselves, or that HTTP does.
+/// Headers that the relay or HTTP sets.
 const OURS: &[&str] = &[
     "connection",
     "content-length",
@@ -27,30 +27,30 @@ const OURS: &[&str] = &[
     "webhook-timestamp",
 ];
 
-/// A signing secret is `whsec_` and base64. The specification wants from 24 to 64 bytes.
+/// Checks a signing secret: `whsec_` and base64. The specification requires 24 to 64 bytes.
 pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Diagnostics) {
     let text = secret.get_ref().expose();
     let coded = text.strip_prefix("whsec_").unwrap_or(text);
-    let help = "make one: echo \"whsec_$(openssl rand -base64 32)\"";
+    let help = "create one: echo \"whsec_$(openssl rand -base64 32)\"";
     match STANDARD.decode(coded) {
         Err(_may_show_it) => {
             let message = "not a signing secret: it is `whsec_` and base64";
             out.add_with_help(codes::WEBHOOK_SECRET, at, message, help);
         }
         Ok(bytes) if bytes.len() < 16 => {
-            let message = "this signing secret is too short: it needs 16 bytes, better 32";
+            let message = "this signing secret is too short: it needs at least 16 bytes, better 32";
             out.add_with_help(codes::WEBHOOK_SECRET, at, message, help);
         }
         Ok(bytes) if !(24..=64).contains(&bytes.len()) => {
-            let message = "Standard Webhooks wants signing secrets of 24 to 64 bytes";
+            let message = "Standard Webhooks requires signing secrets of 24 to 64 bytes";
             out.add_with_help(codes::SECRET_LENGTH, at, message, help);
         }
         Ok(_) => {}
     }
 }
 
-/// What in the answer says yes. Only an own body goes to receivers that need it: one of Standard Webhooks
-/// answers by its status.
+/// Checks `success`: which response means acceptance. It needs an own body, because Standard Webhooks receivers
+/// answer by status alone.
 pub(super) fn success(
     section: Section<'_>,
     at: &Location,
@@ -63,9 +63,9 @@ pub(super) fn success(
         return None;
     }
     if !has_body {
-        let message = "`success` is of a webhook with a `body` of its own";
+        let message = "`success` needs a webhook with its own `body`";
         let help =
-            "a receiver of Standard Webhooks says yes by any 2xx; set `body` or take `success` out";
+            "a receiver of Standard Webhooks accepts by any 2xx; set `body` or remove `success`";
         out.add_with_help(codes::BAD_SUCCESS, at, message, help);
     }
     let (Some(pointer), Some(equals)) = (raw.pointer, raw.equals) else {
@@ -96,7 +96,7 @@ pub(super) fn success(
     })
 }
 
-/// The operator's own headers.
+/// Checks the operator's own headers.
 pub(super) fn headers(
     written: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
     secrets: &Secrets<'_>,
@@ -122,7 +122,7 @@ pub(super) fn headers(
         let sendable = |b: u8| b == b'\t' || (b' '..=b'~').contains(&b);
         if !value.get_ref().expose().bytes().all(sendable) {
             let at = section.key(name.get_ref(), value.span());
-            let message = "a header's value can hold visible ASCII characters and spaces only";
+            let message = "a header's value can contain only visible ASCII characters and spaces";
             out.add(codes::BAD_HEADER, &at, message);
         }
         headers.push((name.into_inner(), value.into_inner()));

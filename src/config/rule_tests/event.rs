@@ -1,4 +1,4 @@
-//! The event of a test: its file, and what `with` lays over it.
+//! Reads the event of a test: its file, modified by `with`.
 
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -11,13 +11,13 @@ use crate::config::{codes, hints, read_text};
 use crate::feishu::{self, App};
 use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 
-/// `with`, as it is laid over an event, and where each of its keys stands.
+/// `with`: the values that replace fields of the event, and where each key is written.
 pub(super) struct With {
     values: Map<String, Value>,
     keys: Vec<(Option<&'static str>, String, Location)>,
 }
 
-/// Takes `with` out of a test. `None` if it is wrong.
+/// Takes `with` out of a test. `None` if it is invalid.
 pub(super) fn with(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<With> {
     let section = section.take("with", out);
     let mut with = With {
@@ -46,7 +46,7 @@ pub(super) fn with(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<W
     sound.then_some(with)
 }
 
-/// A field that holds the ids of a person.
+/// Returns `field` if it holds the ids of a person.
 fn person(field: &str) -> Option<&'static str> {
     ["user_id", "operator_id"]
         .into_iter()
@@ -62,7 +62,7 @@ impl With {
         }
     }
 
-    /// Complains of keys that an event like this one does not have: they would change nothing.
+    /// Reports keys that this event does not have, because they would have no effect.
     fn check(&self, event: &Event, out: &mut Diagnostics) -> bool {
         let fields = match event.content {
             Content::Updated(_) => feishu::UPDATED_FIELDS,
@@ -85,7 +85,7 @@ impl With {
 }
 
 impl Reader<'_> {
-    /// The change of status, with the reports of these files as what is known of its feedback.
+    /// Adds the reports of these files to a change of status, as its known feedback.
     pub(super) fn with_reports(
         &self,
         mut event: Event,
@@ -121,7 +121,7 @@ impl Reader<'_> {
         Some(event)
     }
 
-    /// Reads the event and lays `with` over it.
+    /// Reads the event and applies `with`.
     pub(super) fn event(
         &self,
         file: &Spanned<String>,
@@ -165,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The app that receives the event: the one its header names, else the only one.
+    /// Returns the app that receives the event: the one its header names, otherwise the only one.
     fn receiver(&self, text: &str, at: &Location, out: &mut Diagnostics) -> Option<&App> {
         let id = feishu::sample_app_id(text);
         let mut apps = self.names.apps.values();
@@ -173,7 +173,7 @@ impl Reader<'_> {
         match (by_id, apps.next(), apps.next()) {
             (Some(app), _, _) | (None, Some(app), None) => Some(app),
             (None, _, _) => {
-                // An app that is wrong has been complained of.
+                // An app with errors has already been reported.
                 if !out.concern("apps") {
                     let message = "no app of [apps] receives this event";
                     let help = "write the `app_id` of one of them into the event's `header`";
@@ -210,7 +210,7 @@ impl Words {
         }
     }
 
-    /// The codes of the words; numbers stay as they are. `None` if one is neither.
+    /// Returns the codes of the words; numbers stay as they are. `None` if an element is neither.
     fn codes(
         &self,
         value: &Spanned<DeValue<'_>>,

@@ -1,4 +1,4 @@
-//! `expect`: what a test demands, each demand with its place.
+//! Reads `expect`: what a test expects, each expectation with its place.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::config::{codes, hints};
 use crate::diag::Place;
 use crate::model::{DestinationName, RuleName, Severity};
 
-/// A demand and where it stands.
+/// An expected value and its place.
 #[derive(Clone, Debug)]
 pub struct Expected<T> {
-    /// What is demanded.
+    /// The expected value.
     pub value: T,
     /// Where it is written.
     pub place: Place,
@@ -33,25 +33,25 @@ impl<T> Expected<T> {
     }
 }
 
-/// What a test demands. Where `rules` are named, the rest speaks of what those rules send; else of all that
-/// is sent.
+/// The expectations of a test. If `rules` are named, the other keys apply to the messages of those rules,
+/// otherwise to all messages.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
-    /// Rules that must take the event.
+    /// Rules that must match the event.
     pub rules: Vec<Expected<RuleName>>,
-    /// Who must be told, nobody else and nobody less.
+    /// The exact set of destinations that must receive a message.
     pub sent_to: Option<Expected<Vec<DestinationName>>>,
-    /// How severe the most severe message must be.
+    /// The severity of the most severe message.
     pub severity: Option<Expected<Severity>>,
-    /// Which template the most severe message must use.
+    /// The template of the most severe message.
     pub template: Option<Expected<String>>,
-    /// What every message must say.
+    /// Texts that every message must contain.
     pub contains: Vec<Expected<String>>,
-    /// Whether no rule may take the event for good.
+    /// Whether the event must be left unrouted.
     pub unrouted: Option<Expected<bool>>,
 }
 
-/// Reads `expect`; `None` if anything in it is wrong.
+/// Reads `expect`; `None` if any part is invalid.
 pub(super) fn read(
     section: Section<'_>,
     names: Names<'_>,
@@ -104,14 +104,14 @@ pub(super) fn read(
     (!out.concern(&at.path)).then_some(expect)
 }
 
-/// The table that is read.
+/// Reads one `expect` table.
 struct Reader<'a> {
     at: &'a Location,
     file: &'a Path,
 }
 
 impl Reader<'_> {
-    /// Complains of a name that nothing has.
+    /// Reports a name that does not exist.
     fn name<'n>(
         &self,
         name: &Spanned<String>,
@@ -134,7 +134,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list that is demanded as a whole; it stands at its first value, or where an empty one would.
+    /// Reads a list that is compared as a whole. Its place is its first value, or the key of an empty list.
     fn names(&self, written: Many<Spanned<String>>) -> Expected<Vec<DestinationName>> {
         let first = written.0.first().map(Spanned::span);
         let span = first.or_else(|| self.at.span.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `[[tests]]`: what the rules are expected to make of an event. Only `check` reads them.
+//! Reads `[[tests]]`: the expected outcome of the rules for an event. Only `check` reads them.
 
 mod event;
 mod expect;
@@ -26,16 +26,16 @@ pub use expect::{Expect, Expected};
 pub struct RuleTest {
     /// Its name.
     pub name: String,
-    /// What the clock says in it.
+    /// The time of the test's clock.
     pub at: Timestamp,
-    /// The event, with what the test lays over it.
+    /// The event, modified by `with`.
     pub event: Event,
-    /// What is expected.
+    /// The expected outcome.
     pub expect: Expect,
 }
 
 impl RuleTest {
-    /// A complaint that something of this test, which stands at `place`, did not come as expected.
+    /// Returns a diagnostic: the expectation at `place` was not met.
     pub fn failed(&self, place: &Place, what: &str, why: Option<String>) -> Diagnostic {
         Diagnostic {
             level: Level::Error,
@@ -47,7 +47,7 @@ impl RuleTest {
     }
 }
 
-/// The names that tests may use, whether or not what they stand for is right.
+/// Names that tests may use, including entries with errors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names<'a> {
     pub(super) apps: &'a BTreeMap<AppName, App>,
@@ -56,12 +56,12 @@ pub(super) struct Names<'a> {
     pub(super) templates: &'a [String],
 }
 
-/// The entries of `[[tests]]`, read by nobody yet, each with its file.
+/// The unread entries of `[[tests]]`, each with its file.
 #[derive(Debug, Default)]
 pub(super) struct Written<'i>(Vec<(&'i Path, Spanned<DeValue<'i>>)>);
 
 impl<'i> Written<'i> {
-    /// How many there are so far.
+    /// Returns how many tests there are so far.
     pub(super) const fn count(&self) -> usize {
         self.0.len()
     }
@@ -81,7 +81,7 @@ impl<'i> Written<'i> {
             .extend(entries.into_iter().map(|entry| (file, entry)));
     }
 
-    /// Reads all of them, with the events they name. One that is wrong is complained of and left out.
+    /// Reads all tests and their events. An invalid test is reported and left out.
     pub(super) fn read(
         self,
         names: Names<'_>,
@@ -128,12 +128,12 @@ impl<'i> Written<'i> {
 struct Reader<'a> {
     names: Names<'a>,
     context: &'a Context<'a>,
-    /// Where the test stands.
+    /// The file that contains the test.
     file: &'a Path,
 }
 
 impl Reader<'_> {
-    /// A test, if all of it is right.
+    /// Reads a test; `None` if it is invalid.
     fn test(&self, mut section: Section<'_>, out: &mut Diagnostics) -> Option<RuleTest> {
         let at = section.at.clone();
         let moment = moment(&mut section, out);
@@ -174,10 +174,10 @@ impl Reader<'_> {
     }
 }
 
-/// What the clock says where neither the test nor the event has a time: the beginning of 2026.
+/// The clock's time if neither the test nor the event has one: the beginning of 2026.
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// `at`: a string or a date of TOML, with its offset. `None` if it is wrong.
+/// Reads `at`: a string or a TOML date, with its offset. `None` if it is invalid.
 fn moment(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<Option<Timestamp>> {
     let Some(value) = section.table.remove("at") else {
         return Some(None);
@@ -200,7 +200,7 @@ fn moment(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<Option<Tim
     Some(Some(Timestamp::from_millis(moment.as_millisecond())))
 }
 
-/// The strings, numbers and lists of a table as JSON.
+/// Converts the strings, numbers and lists of a table to JSON.
 pub(super) fn json(table: &DeTable<'_>) -> serde_json::Map<String, serde_json::Value> {
     let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         (

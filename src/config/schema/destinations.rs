@@ -1,4 +1,4 @@
-//! `[destinations.NAME]`: one form for each kind, with the keys of that kind alone.
+//! The schema of `[destinations.NAME]`: one variant for each kind, with only its own keys.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::values::{
 };
 use super::{Key, needing, or, table};
 
-/// A destination of any kind.
+/// Returns the schema of a destination of any kind.
 pub(super) fn one() -> Value {
     let kinds = [
         (
@@ -52,53 +52,53 @@ pub(super) fn one() -> Value {
     json!({ "oneOf": kinds })
 }
 
-/// What every kind takes.
+/// Returns the keys of every kind.
 fn common() -> Vec<Key> {
     vec![
         (
             "rate",
-            "The platform's own limit is built in; this narrows it",
+            "A stricter rate limit than the platform's, which is built in",
             rate(),
         ),
-        ("concurrency", "How many sends at once", or(whole(), 4)),
+        (
+            "concurrency",
+            "The maximum number of concurrent sends",
+            or(whole(), 4),
+        ),
         (
             "timeout",
-            "How long one send may take",
+            "The time limit of one send",
             or(duration(), "10s"),
         ),
-        (
-            "proxy",
-            "An HTTP proxy that it is reached through",
-            secret(),
-        ),
+        ("proxy", "An HTTP proxy for this destination", secret()),
         (
             "retry_for",
-            "Time spent trying; then the message is dead, kept, and the operator is told",
+            "How long a message is retried. After that it is dead: it stays in the store and the operator is notified",
             or(duration(), "24h"),
         ),
         (
             "fallback",
-            "The destination where a message goes when this one is stopped or has given up",
+            "The destination that gets a message if this one is stopped or has given up",
             text(),
         ),
         (
             "fallback_after",
-            "A critical message goes to the fallback when this one has failed for so long",
+            "How long this destination must fail before critical messages go to the fallback",
             duration(),
         ),
         (
             "was",
-            "Its old names: what waits for them goes to it",
+            "Old names of this destination, whose waiting messages it takes over",
             many(text()),
         ),
         (
             "locale",
-            "The language of this audience; default: as [templates]",
+            "The language of this audience; default: `locale` of [templates]",
             word(["zh", "en"]),
         ),
         (
             "timezone",
-            "The zone of this audience; default: as [templates]",
+            "The time zone of this audience; default: `timezone` of [templates]",
             time_zone(),
         ),
         ("fields", "What this audience may see of a report", fields()),
@@ -115,11 +115,11 @@ fn fields() -> Value {
                 "The reporter's e-mail address or telephone number",
                 sight(),
             ),
-            ("description", "The reporter's own words", sight()),
+            ("description", "The text that the reporter typed", sight()),
             ("path", "The page", sight()),
             ("tenant", "The reporter's tenant", sight()),
-            ("user", "Who reported", sight()),
-            ("images", "The pictures", sight()),
+            ("user", "The reporter's ids", sight()),
+            ("images", "The images", sight()),
         ],
     )
 }
@@ -134,12 +134,12 @@ fn feishu_bot() -> Vec<Key> {
         ),
         (
             "keyword",
-            "If the bot demands one, it is put into every message",
+            "The bot's keyword, which is added to every message",
             text(),
         ),
         (
             "upload_images_as",
-            "The app of [apps] whose credentials turn pictures into image keys",
+            "The app of [apps] that uploads images for this bot",
             text(),
         ),
     ]
@@ -149,21 +149,17 @@ fn feishu_app() -> Vec<Key> {
     vec![
         (
             "app",
-            "The app of [apps] that speaks; its app_secret is needed",
+            "The app of [apps] whose bot sends the messages; it needs an app_secret",
             text(),
         ),
         ("chat_id", "The chat, `oc_…`; the bot must be in it", text()),
         ("user", "Instead of a chat: one person, `ou_…`", text()),
         (
             "urgent",
-            "Also rings those it mentions (加急)",
+            "Also sends urgent notifications to the mentioned people (加急)",
             word(["app", "sms", "phone"]),
         ),
-        (
-            "buttons",
-            "Whether its cards carry buttons",
-            or(boolean(), true),
-        ),
+        ("buttons", "Whether cards have buttons", or(boolean(), true)),
     ]
 }
 
@@ -176,18 +172,18 @@ fn slack_app() -> Vec<Key> {
         ("token", "The Bot User OAuth Token, `xoxb-…`", secret()),
         (
             "signing_secret",
-            "Tells Slack's clicks on buttons from others'",
+            "Verifies button clicks, which Slack signs",
             secret(),
         ),
         ("channel", "The channel's id, `C…`, `G…` or `D…`", text()),
         (
             "buttons",
-            "Whether its messages carry buttons; default: where there is a signing_secret",
+            "Whether messages have buttons; default: true if there is a signing_secret",
             boolean(),
         ),
         (
             "base_url",
-            "For a proxy or a stand-in of Slack",
+            "The base URL of Slack's API, for tests or a proxy",
             or(url(), "https://slack.com"),
         ),
     ]
@@ -195,25 +191,25 @@ fn slack_app() -> Vec<Key> {
 
 fn webhook() -> Vec<Key> {
     vec![
-        ("url", "Where to", secret()),
+        ("url", "The URL that messages are posted to", secret()),
         (
             "secret",
-            "Signing secrets, `whsec_…`, newest first; several while one is rotated",
+            "Signing secrets, `whsec_…`, newest first; several during a rotation",
             many(secret()),
         ),
         (
             "headers",
-            "Headers of your own",
+            "Additional request headers",
             json!({ "type": "object", "additionalProperties": secret() }),
         ),
         (
             "body",
-            "A template of templates/webhook that makes another body",
+            "A template of templates/webhook that renders the body instead of the standard one",
             text(),
         ),
         (
             "success",
-            "With a body of one's own: what in the answer says yes, e.g. `{ pointer = \"/errcode\", equals = 0 }`; \
+            "With a body of your own: the part of the answer that means success, e.g. `{ pointer = \"/errcode\", equals = 0 }`; \
              default: any 2xx",
             json!({
                 "type": "object",
@@ -221,11 +217,11 @@ fn webhook() -> Vec<Key> {
                     "pointer": {
                         "type": "string",
                         "pattern": "^/",
-                        "description": "Where it stands in the answer's JSON, as a JSON pointer",
+                        "description": "The place in the answer's JSON, as a JSON pointer",
                     },
                     "equals": {
                         "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }],
-                        "description": "What stands there if the message was taken",
+                        "description": "The value there if the message was accepted",
                     },
                 },
                 "required": ["pointer", "equals"],
@@ -236,5 +232,9 @@ fn webhook() -> Vec<Key> {
 }
 
 fn file() -> Vec<Key> {
-    vec![("path", "The file; it is made, and appended to", path())]
+    vec![(
+        "path",
+        "The file; created if missing, and appended to",
+        path(),
+    )]
 }

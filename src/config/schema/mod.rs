@@ -1,9 +1,8 @@
-//! The JSON Schema of `relay.toml`, for editors: every key with what it means and takes.
+//! The JSON Schema of `relay.toml`, for editors: the meaning and values of every key.
 //!
-//! It is written by hand beside the raw sections, not derived from them: most of their types read text of a
-//! form of its own (`"90s"`, `"50/s"`, `${VAR}`), which a derive knows nothing of. What could drift apart is held
-//! together by tests: the keys of each table are those that the reader names, and what the reader
-//! refuses for its shape the schema refuses too.
+//! It is written by hand, not derived from the raw sections. Most of their types parse a text of their own form
+//! (`"90s"`, `"50/s"`, `${VAR}`), which a derive macro cannot describe. Tests keep schema and reader consistent:
+//! both have the same keys, and both refuse the same malformed values.
 
 mod destinations;
 mod rules;
@@ -18,10 +17,10 @@ use self::values::{
     url, whole, word,
 };
 
-/// A key: its name, what it means, what it takes.
+/// A key: its name, its meaning and its values.
 type Key = (&'static str, &'static str, Value);
 
-/// The whole schema.
+/// Returns the whole schema.
 pub fn schema() -> Value {
     let mut top = table("A configuration of feedback-relay", sections());
     let draft = json!("http://json-schema.org/draft-07/schema#");
@@ -33,7 +32,7 @@ pub fn schema() -> Value {
     Value::Object(head.into_iter().chain(members).collect())
 }
 
-/// A section: its name, its meaning and its keys.
+/// Returns a section: its name, its meaning and its keys.
 fn section(name: &'static str, meaning: &'static str, keys: Vec<Key>) -> Key {
     (name, meaning, table(meaning, keys))
 }
@@ -42,55 +41,55 @@ fn sections() -> Vec<Key> {
     vec![
         (
             "include",
-            "Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], taken in name order after the ones here",
+            "Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], read in name order after this file",
             many(text()),
         ),
         section("server", "Where the relay listens", server()),
-        section("network", "How the relay reaches out", network()),
-        section("log", "What is logged, on stderr", log()),
-        section("operator", "Who runs the relay", operator()),
-        section("store", "The store", store()),
-        section("images", "Pictures of reports", images()),
-        section("templates", "How messages look", templates()),
+        section("network", "Outgoing connections", network()),
+        section("log", "The log, on stderr", log()),
+        section("operator", "The operator of the relay", operator()),
+        section("store", "The database", store()),
+        section("images", "Images of reports", images()),
+        section("templates", "The appearance of messages", templates()),
         (
             "app_names",
-            "Names by app ids, for apps that feedback can be about and that are not in [apps]",
+            "Names of apps that are not in [apps] but can have feedback, by app id",
             app_names(),
         ),
         (
             "mentions",
-            "Names for people, for `mention` in rules; \"all\" is everyone",
+            "Names of people for `mention` in rules; \"all\" is everyone",
             named(mention()),
         ),
         (
             "lists",
-            "Words that rules share: in `match` and `except`, \"@name\" stands for all words of a list",
+            "Words that rules share: in `match` and `except`, \"@name\" means all words of a list",
             named(many(rules::word_of_list())),
         ),
         (
             "apps",
-            "Feishu or Lark apps whose events come in",
+            "Feishu or Lark apps whose events the relay receives",
             named(app()),
         ),
         (
             "destinations",
-            "Where messages go",
+            "The receivers of messages",
             named(destinations::one()),
         ),
         (
             "rules",
-            "Who hears of what: from top to bottom, and the first match ends it unless `continue = true`",
+            "Which events go to which destinations: tried from top to bottom; the first match ends the search unless `continue = true`",
             list_of(rules::rule()),
         ),
         (
             "tests",
-            "What the rules must make of events; `check` runs them, `serve` does not read them",
+            "Tests of the rules with sample events; `check` runs them, `serve` does not read them",
             list_of(rules::test()),
         ),
     ]
 }
 
-/// A table with these keys and no others.
+/// Returns a table with these keys and no others.
 fn table(description: &str, keys: Vec<Key>) -> Value {
     let properties: Map<String, Value> = keys
         .into_iter()
@@ -109,13 +108,13 @@ fn table(description: &str, keys: Vec<Key>) -> Value {
     })
 }
 
-/// The table, in which these keys must be.
+/// Marks these keys of a table as required.
 fn needing(mut table: Value, keys: &[&str]) -> Value {
     table["required"] = json!(keys);
     table
 }
 
-/// The value, with what it is where it is not written.
+/// Adds the default of a value.
 fn or(mut value: Value, default: impl Into<Value>) -> Value {
     value["default"] = default.into();
     value
@@ -125,33 +124,37 @@ fn server() -> Vec<Key> {
     vec![
         (
             "listen",
-            "Where everything is served",
+            "The address that the relay listens on",
             or(address(), "127.0.0.1:8787"),
         ),
         (
             "admin_listen",
-            "If set, /metrics and /status are served here instead",
+            "A separate address for /metrics and /status",
             address(),
         ),
-        ("public_url", "How chats reach the pictures", url()),
+        (
+            "public_url",
+            "The address at which chats reach the relay, for images and buttons",
+            url(),
+        ),
         (
             "max_body",
-            "The largest body of an event, on the wire",
+            "The largest request body of an event",
             or(size(), "1MiB"),
         ),
         (
             "max_connections",
-            "How many connections at once",
+            "The maximum number of concurrent connections",
             or(whole(), 4096),
         ),
         (
             "shutdown_grace",
-            "How long a stop may take",
+            "The longest time a shutdown may take",
             or(duration(), "20s"),
         ),
         (
             "allow_empty",
-            "Takes a configuration without an app, and a reload that takes away every rule, every destination or one for which messages wait",
+            "Accepts a configuration without apps, and a reload that removes every rule, every destination or one with waiting messages",
             or(boolean(), false),
         ),
     ]
@@ -160,23 +163,27 @@ fn server() -> Vec<Key> {
 fn log() -> Vec<Key> {
     let levels = word(["error", "warn", "info", "debug", "trace"]);
     vec![
-        ("level", "From which level on", or(levels, "info")),
+        (
+            "level",
+            "The lowest level that is logged",
+            or(levels, "info"),
+        ),
         (
             "format",
-            "For people or for programs",
+            "The format: text for people, json for programs",
             or(word(["text", "json"]), "text"),
         ),
     ]
 }
 
 fn network() -> Vec<Key> {
-    let meaning = "An HTTP proxy for everything that goes out, but for hosts of `NO_PROXY`. Else `HTTPS_PROXY` and \
-                   `HTTP_PROXY` count. A destination's own `proxy` wins";
+    let meaning = "An HTTP proxy for all outgoing connections except hosts of `NO_PROXY`; default: `HTTPS_PROXY` and \
+                   `HTTP_PROXY`. A destination's own `proxy` has priority";
     vec![("proxy", meaning, secret())]
 }
 
 fn operator() -> Vec<Key> {
-    let meaning = "The destination that is told what stopped, died, is in danger or was refused";
+    let meaning = "The destination for operator notices: failures that need somebody's attention";
     vec![("notify", meaning, text())]
 }
 
@@ -199,38 +206,38 @@ fn images() -> Vec<Key> {
     vec![
         (
             "store",
-            "The folder where pictures are kept",
+            "The folder of the images",
             or(path(), "data/images"),
         ),
         (
             "retain",
-            "How long they are kept; default: as the store",
+            "How long images are kept; default: `retain` of [store]",
             duration(),
         ),
         (
             "link_ttl",
-            "How long links to them work; default: as `retain`",
+            "How long links to images work; default: `retain`",
             duration(),
         ),
-        ("max_bytes", "The largest picture", or(size(), "10MiB")),
+        ("max_bytes", "The largest image", or(size(), "10MiB")),
         (
             "max_total",
-            "All pictures together; the oldest go first",
+            "The maximum size of all images together; the oldest are deleted first",
             or(size(), "20GiB"),
         ),
         (
             "wait",
-            "How long a message waits for its pictures (critical ones at most 800ms); late ones follow it",
+            "How long a message waits for its images (critical ones at most 800ms); later images follow in a second message",
             or(duration(), "3s"),
         ),
         (
             "allow_hosts",
-            "Hosts that pictures are fetched from, by https, on any port; `*.x.com` is any depth below x.com",
+            "Hosts that images are fetched from, over https, on any port; `*.x.com` matches any depth below x.com",
             many(text()),
         ),
         (
             "allow_private_addresses",
-            "True only where the image host is on your own network; then http too",
+            "Allows image hosts on your own network, also over http",
             or(boolean(), false),
         ),
     ]
@@ -245,12 +252,12 @@ fn templates() -> Vec<Key> {
         ),
         (
             "timezone",
-            "The zone of times that people are shown",
+            "The time zone of messages",
             or(time_zone(), "Asia/Shanghai"),
         ),
         (
             "locale",
-            "The language people are shown",
+            "The language of messages",
             or(word(["zh", "en"]), "zh"),
         ),
     ]
@@ -273,52 +280,56 @@ fn mention() -> Value {
         ),
         (
             "slack",
-            "User ids `U…` or `W…`, or user groups' ids `S…`",
+            "User ids `U…` or `W…`, or user group ids `S…`",
             many(text()),
         ),
     ];
-    table("A person or a group, where they can be mentioned", keys)
+    table("A person or a group that can be mentioned", keys)
 }
 
 fn app() -> Value {
     let app = table(
-        "A Feishu or Lark app whose events come in",
+        "A Feishu or Lark app whose events the relay receives",
         vec![
-            ("app_id", "Its id, `cli_…`", text()),
+            ("app_id", "The app's id, `cli_…`", text()),
             (
                 "receive",
-                "`webhook` needs a key or a token and a public address; `websocket`, the long connection, only the secret",
+                "How events are received: `webhook` needs a key or a token and a public address; `websocket`, the long connection, needs only the secret",
                 or(word(["webhook", "websocket"]), "webhook"),
             ),
             (
                 "encrypt_key",
-                "Its Encrypt Key; a list while one is rotated",
+                "The app's Encrypt Key; a list during a rotation",
                 many(secret()),
             ),
             (
                 "verification_token",
-                "Its Verification Token; a list while one is rotated",
+                "The app's Verification Token; a list during a rotation",
                 many(secret()),
             ),
             (
                 "app_secret",
-                "Its App Secret: for the long connection, pictures, its own bot, buttons and backfill",
+                "The app's App Secret: for the long connection, images, the app's own bot, buttons and backfill",
                 secret(),
             ),
             (
                 "platform",
-                "Which platform it is on",
+                "The app's platform",
                 or(word(["feishu", "lark"]), "feishu"),
             ),
-            ("base_url", "The open API, for a private deployment", url()),
+            (
+                "base_url",
+                "The base URL of the open API, for a private deployment",
+                url(),
+            ),
             (
                 "feedback_timezone",
-                "The zone of the times in its feedback, which carry none",
+                "The time zone of its feedback, whose times have none",
                 or(time_zone(), "+08:00"),
             ),
             (
                 "backfill",
-                "How often to ask for feedback that was never pushed, where there is an app_secret; \"off\": never",
+                "The interval for fetching feedback that was never pushed, if there is an app_secret; \"off\": never",
                 or(often(), "1h"),
             ),
         ],

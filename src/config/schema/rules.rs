@@ -1,4 +1,4 @@
-//! `[[rules]]` and `[[tests]]`.
+//! The schema of `[[rules]]` and `[[tests]]`.
 
 use serde_json::{Value, json};
 
@@ -7,31 +7,35 @@ use super::{Key, needing, or, table};
 use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
 use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, Severity, SourceKind};
 
-/// A rule.
+/// Returns the schema of a rule.
 pub(super) fn rule() -> Value {
     let labels = json!({ "type": "object", "additionalProperties": text() });
     let rule = table(
-        "Who hears of what",
+        "Which events go to which destinations",
         vec![
-            ("name", "Its name, in messages and in the store", text()),
+            (
+                "name",
+                "The rule's name, in messages and in the store",
+                text(),
+            ),
             (
                 "match",
-                "All of these must hold; without it, the rule takes everything",
+                "Conditions that must all hold; without it, the rule matches everything",
                 conditions("All must hold", ANY_DEPTH),
             ),
             (
                 "except",
-                "One of these is enough to be out",
-                conditions("One is enough to be out", ANY_DEPTH),
+                "Conditions of which none may hold",
+                conditions("None may hold", ANY_DEPTH),
             ),
             (
                 "send_to",
-                "Names of [destinations]; `[]`: taken and told to nobody",
+                "Names of [destinations]; `[]`: matched events go nowhere",
                 many(text()),
             ),
             (
                 "continue",
-                "Whether later rules are asked too",
+                "Whether later rules are tried too",
                 or(boolean(), false),
             ),
             (
@@ -49,10 +53,10 @@ pub(super) fn rule() -> Value {
                 "Names of [mentions]; \"all\" is everyone in the chat",
                 many(text()),
             ),
-            ("labels", "Free words for templates", labels),
+            ("labels", "Labels for templates", labels),
             (
                 "wait",
-                "How long messages of this rule wait for pictures",
+                "How long messages of this rule wait for images",
                 duration(),
             ),
         ],
@@ -64,30 +68,34 @@ fn severity() -> Value {
     word(Severity::ALL.iter().map(|one| one.key()))
 }
 
-/// How deep sets of conditions may stand in `any`, as far as editors are told.
+/// How deep the schema nests sets of conditions in `any`. The reader accepts more.
 const ANY_DEPTH: usize = 1;
 
-/// The keys of `match` and `except`. Wherever words are listed, `"@name"` stands for a list of `[lists]`.
+/// Returns the keys of `match` and `except`. In every list of words, `"@name"` refers to a list of `[lists]`.
 fn conditions(meaning: &str, depth: usize) -> Value {
     let words = |names| some(or_list(code(names)));
     let kinds = EventKind::ALL.iter().map(|one| one.key());
     let mut keys: Vec<Key> = vec![
         (
             "event",
-            "New feedback (the default), or a changed status",
+            "New feedback (the default) or a change of status",
             some(or_list(word(kinds))),
         ),
         (
             "status",
-            "What a changed status is now",
+            "The new status",
             words(names(FeedbackStatus::KNOWN, FeedbackStatus::key)),
         ),
         (
             "app",
-            "The app it is about: a name of [apps] or [app_names], or an id `cli_…`",
+            "The app that the feedback is about: a name of [apps] or [app_names], or an id `cli_…`",
             some(text()),
         ),
-        ("via", "The app of [apps] that received it", some(text())),
+        (
+            "via",
+            "The app of [apps] that received the event",
+            some(text()),
+        ),
         (
             "type",
             "Fault or suggestion",
@@ -95,7 +103,7 @@ fn conditions(meaning: &str, depth: usize) -> Value {
         ),
         (
             "fault",
-            "What went wrong: one of the report's faults is enough",
+            "The fault; one of the report's faults is enough",
             words(names(FaultKind::KNOWN, FaultKind::key)),
         ),
         (
@@ -109,12 +117,12 @@ fn conditions(meaning: &str, depth: usize) -> Value {
         0 => json!({ "type": "object", "minProperties": 1 }),
         depth => conditions("All must hold", depth - 1),
     };
-    let meaning_of_any = "Sets of conditions, of which one must hold whole";
+    let meaning_of_any = "Sets of conditions; all conditions of one set must hold";
     keys.push(("any", meaning_of_any, some(set)));
     table(meaning, keys)
 }
 
-/// Conditions on what the reporter typed, and on the reporter.
+/// Returns the conditions on the reporter, and on the text they typed.
 fn typed_conditions() -> Vec<Key> {
     vec![
         (
@@ -124,26 +132,26 @@ fn typed_conditions() -> Vec<Key> {
         ),
         (
             "path",
-            "The page without its query: globs, `*` crosses `/`, `?` is any one character, case ignored",
+            "The page without its query: globs, `*` also matches `/`, `?` is any one character, case ignored",
             some(text()),
         ),
         (
             "query",
-            "What follows the `?` of the page: globs, case ignored",
+            "The part after the `?` of the page: globs, case ignored",
             some(text()),
         ),
         ("tenant_key", "The tenant's key", some(text())),
         (
             "description",
-            "The reporter's words: regular expressions, unanchored",
+            "The text that the reporter typed: regular expressions, unanchored",
             some(text()),
         ),
         (
             "contact",
-            "Whether the reporter left a contact, or globs of it like \"*@example.com\"",
+            "Whether the reporter left contact details, or globs of them like \"*@example.com\"",
             json!({ "anyOf": [boolean(), some(text())] }),
         ),
-        ("images", "Whether there are pictures", boolean()),
+        ("images", "Whether the report has images", boolean()),
         (
             "user",
             "Ids of the reporter: open ids `ou_…`, union ids `on_…`, user ids",
@@ -152,12 +160,12 @@ fn typed_conditions() -> Vec<Key> {
     ]
 }
 
-/// A word of a list of `[lists]`.
+/// Returns the schema of a word in a list of `[lists]`.
 pub(super) fn word_of_list() -> Value {
     json!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "type": "integer" }] })
 }
 
-/// The code, or a list of `[lists]`.
+/// Accepts the code or a reference to a list of `[lists]`.
 fn or_list(mut code: Value) -> Value {
     if let Some(forms) = code["anyOf"].as_array_mut() {
         forms.push(json!({ "type": "string", "pattern": "^@" }));
@@ -165,12 +173,12 @@ fn or_list(mut code: Value) -> Value {
     code
 }
 
-/// The names of the codes that have one.
+/// Returns the names of the codes that have one.
 fn names<T: Copy>(known: &[T], key: fn(T) -> Option<&'static str>) -> Vec<&'static str> {
     known.iter().filter_map(|&one| key(one)).collect()
 }
 
-/// A test.
+/// Returns the schema of a test.
 pub(super) fn test() -> Value {
     let at = json!({
         "description": "…",
@@ -178,12 +186,12 @@ pub(super) fn test() -> Value {
         "examples": ["2026-03-01T02:10:00+08:00"],
     });
     let test = table(
-        "What the rules must make of an event",
+        "A test of the rules with a sample event",
         vec![
-            ("name", "What it is about", text()),
+            ("name", "The test's name", text()),
             (
                 "at",
-                "What the clock says, with the offset; default: the event's own time",
+                "The time of the test's clock, with the offset; default: the event's own time",
                 at,
             ),
             (
@@ -193,15 +201,15 @@ pub(super) fn test() -> Value {
             ),
             (
                 "feedback",
-                "For a change of status: files with the reports it is of, as far as the store would know them",
+                "For a change of status: files with its reports, as far as the store would know them",
                 many(path()),
             ),
             (
                 "with",
-                "Laid over the event's fields, by Feishu's names",
+                "Values that replace fields of the event, by Feishu's names",
                 with(),
             ),
-            ("expect", "What must come of it", expect()),
+            ("expect", "The expected outcome", expect()),
         ],
     );
     needing(test, &["name", "event", "expect"])
@@ -227,32 +235,36 @@ fn expect() -> Value {
     let keys: Vec<Key> = vec![
         (
             "rule",
-            "Rules that must take it; the rest then speaks of what they send",
+            "Rules that must match; the other keys then apply to the messages of these rules",
             many(text()),
         ),
         (
             "sent_to",
-            "Who must be told, nobody else and nobody less",
+            "The exact set of destinations that must receive a message",
             many(text()),
         ),
         (
             "severity",
-            "How severe the most severe message must be",
+            "The severity of the most severe message",
             severity(),
         ),
         (
             "template",
-            "Which template the most severe message must use",
+            "The template of the most severe message",
             text(),
         ),
-        ("contains", "What every message must say", many(text())),
+        (
+            "contains",
+            "Texts that every message must contain",
+            many(text()),
+        ),
         (
             "unrouted",
-            "Whether no rule may take it for good",
+            "Whether the event must be left unrouted",
             boolean(),
         ),
     ];
-    let mut expect = table("What must come of it", keys);
+    let mut expect = table("The expected outcome", keys);
     expect["minProperties"] = 1.into();
     expect
 }

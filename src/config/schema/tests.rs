@@ -1,4 +1,4 @@
-//! The schema beside the reader: the same keys, the same words, the same files.
+//! Compares the schema with the reader: the same keys, the same words, the same valid files.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use crate::config::section::unknown_field;
 use crate::config::tests::Folder;
 use crate::rules;
 
-/// What a value has that the schema does not allow: the first thing, with the way to it. Knows the words
-/// that the schema uses, and fails on any other.
+/// Returns the first part of a value that violates the schema, with its path. Fails on schema keywords that it
+/// does not know.
 fn complaint(schema: &Value, value: &Value, way: &str) -> Option<String> {
     let mut words = schema.as_object().unwrap().iter();
     words.find_map(|(word, demand)| match word.as_str() {
@@ -28,7 +28,7 @@ fn complaint(schema: &Value, value: &Value, way: &str) -> Option<String> {
     })
 }
 
-/// Whether a demand on the value itself is met; one on another kind of value always is.
+/// Returns whether the value meets a schema keyword. A keyword for other types is always met.
 fn holds(word: &str, demand: &Value, value: &Value) -> bool {
     let fits = |pattern: &Regex| value.as_str().is_none_or(|text| pattern.is_match(text));
     match word {
@@ -48,7 +48,7 @@ fn holds(word: &str, demand: &Value, value: &Value) -> bool {
     }
 }
 
-/// A complaint of a demand on what is in the value, or that other schemas make.
+/// Returns the first violation of a keyword about nested values or alternative schemas.
 fn below(
     schema: &Value,
     (word, demand): (&str, &Value),
@@ -110,9 +110,9 @@ fn the_samples_are_valid() {
     }
 }
 
-/// A key more, a key missing, a word of another list: each is refused by both.
+/// An extra key, a missing key and a wrong word are refused by reader and schema.
 #[test]
-fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
+fn schema_refuses_values_that_the_reader_refuses() {
     for (from, to) in [
         ("listen = \"0.0.0.0:9000\"", "lisen = \"0.0.0.0:9000\""),
         ("max_connections = 1000", "max_connections = \"many\""),
@@ -145,7 +145,7 @@ fn what_the_reader_refuses_for_its_shape_the_schema_refuses() {
     }
 }
 
-/// The keys that the reader names when it meets one it does not know.
+/// Returns the keys that the reader lists when it reports an unknown one.
 fn keys_of<T: DeserializeOwned>() -> BTreeSet<String> {
     let table = DeTable::parse("\"no such key\" = 1").unwrap();
     let Err(error) = T::deserialize(Deserializer::from(table)) else {
@@ -252,7 +252,7 @@ fn each_kind_of_destination_has_the_keys_that_are_read() {
     }
 }
 
-/// Every key says what it means.
+/// Every key has a description.
 #[test]
 fn every_key_is_described() {
     fn look(schema: &Value, way: &str) {

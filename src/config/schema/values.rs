@@ -1,16 +1,16 @@
-//! What a key can take. Any string may hold `${VAR}`, so every form of text allows for it.
+//! Schemas of values. Any string may contain `${VAR}`, so every pattern allows it.
 
 use serde_json::{Value, json};
 
-/// A string with a reference to a variable.
+/// Matches a string with a reference to a variable.
 const REFERENCE: &str = r"\$\{";
 
-/// Any text.
+/// Accepts any text.
 pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
-/// Text of this form.
+/// Accepts text that matches `pattern`.
 fn form(pattern: &str, examples: &[&str]) -> Value {
     json!({
         "type": "string",
@@ -66,7 +66,7 @@ pub(super) fn url() -> Value {
     form("^https?://", &["https://relay.example.com"])
 }
 
-/// A path, which counts from the file's folder.
+/// Accepts a path, relative to the file's folder.
 pub(super) fn path() -> Value {
     text()
 }
@@ -79,13 +79,13 @@ pub(super) fn whole() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
-/// One of these words.
+/// Accepts one of these words.
 pub(super) fn word<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     let words: Vec<&str> = words.into_iter().collect();
     json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": REFERENCE }] })
 }
 
-/// One of these words, or a number that the platform may give a name later.
+/// Accepts one of these words, or a number that the platform may name later.
 pub(super) fn code<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     let mut code = word(words);
     if let Some(forms) = code["anyOf"].as_array_mut() {
@@ -94,7 +94,7 @@ pub(super) fn code<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     code
 }
 
-/// A secret: itself, or the file that holds it.
+/// Accepts a secret: the value itself, or the file that contains it.
 pub(super) fn secret() -> Value {
     json!({
         "anyOf": [
@@ -109,13 +109,13 @@ pub(super) fn secret() -> Value {
     })
 }
 
-/// One value, or a list of them.
+/// Accepts one value or a list.
 pub(super) fn many(one: Value) -> Value {
     let list = list_of(one.clone());
     any_of(vec![one, list])
 }
 
-/// One value, or a list of at least one.
+/// Accepts one value or a non-empty list.
 pub(super) fn some(one: Value) -> Value {
     let mut list = list_of(one.clone());
     list["minItems"] = 1.into();
@@ -128,14 +128,14 @@ fn any_of(forms: Vec<Value>) -> Value {
     any
 }
 
-/// A list of these: `[[rules]]`.
+/// Accepts a list of tables: `[[rules]]`.
 pub(super) fn list_of(one: Value) -> Value {
     let mut list = json!({ "type": "array" });
     list["items"] = one;
     list
 }
 
-/// Tables by names of one's own: `[apps.NAME]`.
+/// Accepts tables with names chosen by the user: `[apps.NAME]`.
 pub(super) fn named(one: Value) -> Value {
     let mut named = json!({
         "type": "object",

@@ -1,15 +1,15 @@
-//! Broken files, each with what is said of it.
+//! Tests of broken files and their diagnostics.
 
 use std::collections::BTreeSet;
 
 use super::Folder;
 use crate::config::codes;
 
-/// Put behind files that are about something else, so that nothing is said of having no rules.
+/// Appended to files that are about something else, so that missing rules are not reported.
 const RULES: &str = "[[rules]]\nname = \"all\"\nsend_to = []\n";
 const APP: &str = "[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${KEY:-k}\"\n";
 
-/// What each case is called, and its file.
+/// Returns the name and the file of each case.
 fn cases() -> Vec<(&'static str, String)> {
     let with_app = |text: &str| format!("{APP}{text}\n{RULES}");
     let with_rules = |text: &str| format!("{text}\n{RULES}");
@@ -443,7 +443,7 @@ fn a_file_larger_than_the_limit_is_refused() {
     assert!(report.contains("is larger than 8MiB"), "{report}");
 }
 
-/// Every code is unique, explained in the page, and reached by a file above.
+/// Every code is unique, explained in the page, and produced by a file above.
 #[test]
 fn codes_are_documented_and_reached() {
     let page = std::fs::read_to_string("docs/diagnostics.md").unwrap();

@@ -1,4 +1,4 @@
-//! Apps by the long connection, and the machine's proxy that they go through.
+//! Tests of apps with a long connection, and of the machine's proxy.
 
 use super::{Folder, config};
 use crate::feishu::Receive;
@@ -27,7 +27,7 @@ fn the_secret_is_all_that_a_long_connection_needs() {
 }
 
 #[test]
-fn without_it_the_complaint_says_where_to_find_it_and_once() {
+fn missing_app_secret_is_reported_once_with_help() {
     let report = Folder::new(SHOP).report(&[]);
     assert!(report.contains("error[E025]"), "{report}");
     assert!(report.contains("relay.toml:3:11"), "{report}");
@@ -70,7 +70,7 @@ fn proxies_of_the_environment_serve_every_app_and_destination() {
 }
 
 #[test]
-fn network_proxy_serves_everything_and_goes_before_the_environment() {
+fn network_proxy_applies_to_all_and_overrides_environment() {
     let text = format!("network.proxy = \"http://way.out:3128\"\n{}", shop());
     let variables = [("HTTPS_PROXY", "socks5://ignored"), ("NO_PROXY", "a.com")];
     let out = Some("http://way.out:3128");
@@ -82,7 +82,7 @@ fn network_proxy_serves_everything_and_goes_before_the_environment() {
 }
 
 #[test]
-fn a_proxy_that_is_none_is_named_by_its_variable_and_not_shown() {
+fn invalid_proxy_is_reported_by_variable_without_value() {
     let folder = Folder::new(shop());
     for name in ["HTTPS_PROXY", "HTTP_PROXY"] {
         for bad in ["socks5://hunter2:1", "http://", "hunter2 hunter2"] {

@@ -1,4 +1,4 @@
-//! `RELAY__…` over the file.
+//! Tests of `RELAY__…` variables, which override the file.
 
 use super::{Folder, config};
 use crate::destination::KindSettings;
@@ -72,7 +72,7 @@ fn a_section_can_be_the_environments_alone() {
             ("RELAY__APPS__SHOP__ENCRYPT_KEY", "of ${braces}"),
         ],
     );
-    // What a shell has expanded is not expanded again.
+    // Values that a shell has expanded are not expanded again.
     assert_eq!(config.apps["shop"].encrypt_keys[0].expose(), "of ${braces}");
 }
 

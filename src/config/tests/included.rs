@@ -1,4 +1,4 @@
-//! `include` and `[lists]`.
+//! Tests of `include` and `[lists]`.
 
 use super::{Folder, environment};
 use crate::config::load;
@@ -54,7 +54,7 @@ fn folder(team: &str) -> Folder {
 }
 
 #[test]
-fn an_included_file_holds_rules_tests_lists_people_and_destinations() {
+fn included_file_may_have_rules_tests_lists_and_destinations() {
     let team = TEAM.replace(", 7, \"@@x\"", "");
     let folder = folder(&team);
     let loaded = folder.load(&[]);
@@ -75,7 +75,7 @@ fn an_included_file_holds_rules_tests_lists_people_and_destinations() {
     assert_eq!(config.lists["vip"], [Word::Text("*acme*".to_owned())]);
     assert!(config.mentions.contains_key("sre"));
     assert_eq!(config.rules.count(), 2);
-    // A relay does not read the tests of included files either.
+    // The relay does not read the tests of included files either.
     let without = load(&folder.path("relay.toml"), &environment(&[]));
     assert!(without.config.is_some() && without.tests.is_empty());
 }
@@ -102,9 +102,9 @@ fn a_name_of_two_files_is_an_error_that_names_both() {
         .report(&[]);
     for wanted in [
         "rules.d/10-team.toml:25:15",
-        "`destinations.main` stands in relay.toml:7 too",
+        "`destinations.main` is also in relay.toml:7",
         "rules.d/15-more.toml:2:1",
-        "`lists.vip` stands in rules.d/10-team.toml:2 too",
+        "`lists.vip` is also in rules.d/10-team.toml:2",
     ] {
         assert!(report.contains(wanted), "{wanted}: {report}");
     }
@@ -128,13 +128,13 @@ fn fallbacks_across_files_are_looked_at_for_circles() {
     );
     let report = folder(&team).report(&[]);
     assert!(
-        report.contains("fallbacks go in a circle: main → team → main"),
+        report.contains("fallbacks form a cycle: main → team → main"),
         "{report}"
     );
 }
 
 #[test]
-fn a_list_that_no_rule_uses_is_warned_of_and_its_words_are_looked_at() {
+fn unused_list_is_a_warning_and_its_words_are_checked() {
     let report = Folder::new(format!(
         "{APP}[lists]\nnone = []\nodd = [1.5, \"\", \"@x\"]\n{REST_ALONE}"
     ))
@@ -187,7 +187,7 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
 }
 
 #[test]
-fn a_path_that_takes_only_the_beginning_of_tested_pages_is_warned_of() {
+fn path_that_is_prefix_of_tested_pages_is_a_warning() {
     let text = |path: &str| {
         format!(
             "{APP}[[rules]]\nname = \"pay\"\nmatch.path = \"{path}\"\nsend_to = []\n{REST_ALONE}\
@@ -200,13 +200,13 @@ fn a_path_that_takes_only_the_beginning_of_tested_pages_is_warned_of() {
         warned.contains("W105") && warned.contains("pages/shop/cart"),
         "{warned}"
     );
-    // Of the samples too, without any test.
+    // Pages of samples count, even without tests.
     assert!(report("pages/pay").contains("W105"));
     assert_eq!(report("pages/shop/*"), "");
 }
 
 #[test]
-fn a_template_of_one_family_alone_is_warned_of_where_another_is_told() {
+fn template_missing_for_a_family_is_a_warning() {
     let text = |rule: &str| {
         format!(
             "[templates]\ndir = \"templates\"\n[server]\npublic_url = \"https://r.example.com\"\n\
@@ -237,7 +237,7 @@ fn a_template_of_one_family_alone_is_warned_of_where_another_is_told() {
             "{said}"
         );
     }
-    // A template that is wrong is one complaint, not two.
+    // A template with a mistake is reported once.
     let wrong = Folder::new(text("template = \"short\"\nsend_to = \"chat\""))
         .with("templates/feishu/short.hbs", "{{#if feedback.id}}")
         .load(&[]);

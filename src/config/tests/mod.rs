@@ -1,4 +1,4 @@
-//! Whole files through [`load`].
+//! Tests of whole files, through [`load`].
 
 mod complaints;
 mod connections;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use super::{Config, Loaded, load_with_tests};
 
-/// A folder with a `relay.toml` and what else a test puts there.
+/// A folder with a `relay.toml` and the other files of a test.
 pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -41,7 +41,7 @@ impl Folder {
         load_with_tests(&self.path("relay.toml"), &environment(variables))
     }
 
-    /// The report with this folder's name left out.
+    /// Returns the report without this folder's name.
     pub(super) fn report(&self, variables: &[(&str, &str)]) -> String {
         let folder = format!("{}/", self.0.path().display());
         self.load(variables).report().replace(&folder, "")
@@ -55,7 +55,7 @@ fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The configuration of a text that has no errors.
+/// Returns the configuration of a text without errors.
 #[track_caller]
 fn config(text: &str, variables: &[(&str, &str)]) -> Config {
     let mut variables = variables.to_vec();

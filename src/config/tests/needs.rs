@@ -1,4 +1,4 @@
-//! What a command that needs no secret reads of a file whose variables are not set.
+//! Tests of commands that need no secret, with a file whose variables are not set.
 
 use std::collections::BTreeMap;
 

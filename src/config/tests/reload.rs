@@ -1,4 +1,4 @@
-//! What a reload says.
+//! Tests of the description of a reload.
 
 use super::Folder;
 use crate::config::changes;
@@ -37,7 +37,7 @@ fn said(edits: &[(&str, &str)]) -> String {
     changes(&old, &new.config.expect(&report)).to_string()
 }
 
-/// What is edited in the file, and what a reload says of it.
+/// The edits of a file, and the description of the reload.
 const EDITS: &[(&[(&str, &str)], &str)] = &[
     (&[], "nothing changed"),
     (
@@ -118,7 +118,7 @@ fn each_change_is_named() {
 }
 
 #[test]
-fn what_is_fixed_at_the_start_is_not_said_to_be_taken_up() {
+fn restart_only_keys_are_not_listed_as_applied() {
     let json = "max_connections = 6\n[log]\nformat = \"json\"";
     assert_eq!(
         said(&[("max_connections = 5", json)]),
@@ -135,7 +135,7 @@ fn journal_and_images_stay_where_they_are() {
     );
 }
 
-/// Why a reload from the first of these files to the second is refused.
+/// Returns why a reload from the first of these files to the second is refused.
 #[track_caller]
 fn refused(old: &Folder, new: &Folder) -> Option<String> {
     let old = old.load(&[]).config.unwrap();
@@ -166,7 +166,7 @@ fn reload_that_takes_away_what_is_in_use_is_refused() {
         (
             format!("{app}{a}{rule}{own}"),
             false,
-            Some("templates is empty"),
+            Some("templates folder is empty"),
         ),
         (format!("{app}{a}{rule}"), false, None),
         (format!("{app}{renamed}{rule}"), true, None),

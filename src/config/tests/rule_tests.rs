@@ -1,4 +1,4 @@
-//! `[[tests]]`, read.
+//! Tests of reading `[[tests]]`.
 
 use super::{Folder, environment};
 use crate::config::load;
@@ -55,12 +55,12 @@ fn everything_written_arrives() {
 }
 
 #[test]
-fn without_a_time_the_clock_says_what_the_event_does() {
+fn test_without_time_uses_time_of_event() {
     let loaded = folder("event = \"events/one.json\"\nexpect = { rule = \"all\" }").load(&[]);
     assert_eq!(loaded.tests[0].at.as_millis(), 1_772_302_211_000);
 }
 
-/// A relay must not stay down because of a file that only tests need.
+/// A missing file that only tests need must not stop the relay.
 #[test]
 fn a_relay_does_not_read_them() {
     let folder = folder("event = \"none.json\"\nexpect = \"${NONE}\"\n[[tests]]\nnmae = 5");

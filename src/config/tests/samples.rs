@@ -1,4 +1,4 @@
-//! The samples we ship are right, and show every key.
+//! Checks that the shipped samples are valid and show every key.
 
 use std::path::Path;
 use std::time::Duration;
@@ -226,7 +226,7 @@ fn every_key_of_a_slack_app_arrives() {
     assert_eq!(config.destinations["product"].kind, wanted);
 }
 
-/// Buttons are there where their clicks can be believed, unless they are not wanted.
+/// Buttons are on if their clicks can be verified, unless they are turned off.
 #[test]
 fn a_slack_app_has_buttons_where_it_has_a_signing_secret() {
     let written = |more: &str| {
@@ -276,7 +276,7 @@ fn common(common: &Common) {
     );
 }
 
-/// The variables that the sample lists are the ones it needs.
+/// The sample lists exactly the variables that it needs.
 #[test]
 fn each_variable_is_needed_and_listed() {
     let header: Vec<&str> = FULL
@@ -295,7 +295,7 @@ fn each_variable_is_needed_and_listed() {
     }
 }
 
-/// What is not written is what the design's sample shows.
+/// The defaults are those of the design's sample.
 #[test]
 fn defaults() {
     let config = super::config("[destinations.a]\nkind = \"file\"\npath = \"x\"", &[]);
@@ -324,7 +324,7 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days * 86_400)
 }
 
-/// A file that was saved half, at any place: complaints, never a panic.
+/// A partly saved file, cut at any place, gives diagnostics and never a panic.
 #[test]
 fn any_beginning_of_the_sample_is_survived() {
     for end in (0..FULL.len())

@@ -1,11 +1,11 @@
-//! No secret is shown, whatever is wrong around it.
+//! Tests that no secret is shown, whatever mistake is near it.
 
 use super::Folder;
 
-/// Stands in every place that can hold a secret.
+/// Placed wherever a secret can be.
 const MARKER: &str = "hunter2hunter2";
 
-/// Every secret of this file is right; `BROKEN` is where tests put what is wrong.
+/// Every secret of this file is valid; tests replace `BROKEN` with a mistake.
 const FILE: &str = r#"
 [apps.shop]
 app_id = "cli_1"
@@ -76,7 +76,7 @@ fn no_mistake_shows_a_secret() {
         let loaded = folder.load(&[("KEY", MARKER)]);
         assert!(loaded.config.is_none(), "{wrong}");
         for line in loaded.report().lines() {
-            // What the operator wrote at an open key, in place of something that is no secret.
+            // Text at a key that holds no secret may be shown.
             let open = [
                 "platform =",
                 "receive =",

@@ -1,4 +1,4 @@
-//! Files with one mistake each: one complaint comes of it, and nothing beside it.
+//! Tests of files with one mistake, which must give exactly one diagnostic.
 
 use super::Folder;
 
@@ -6,7 +6,7 @@ const APP: &str = "[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${KEY:-k}\"\
 const RULE: &str = "[[rules]]\nname = \"all\"\nsend_to = []\n";
 const ARCHIVE: &str = "[destinations.archive]\nkind = \"file\"\npath = \"x\"\n";
 
-/// What each case is called, and what is wrong in it; an app, a file to send to and a rule stand around it.
+/// The name of each case and its mistake. An app, a `file` destination and a rule are added.
 const CASES: &[(&str, &str)] = &[
     (
         "a_quote_that_is_not_closed",

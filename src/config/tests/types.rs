@@ -1,4 +1,5 @@
-//! Every key with values of every type: each mistake is said in our own words, once, and hides no other.
+//! Tests every key with values of every type. Each mistake is reported in the relay's own words, once, and hides
+//! no other.
 
 use serde_json::Value;
 

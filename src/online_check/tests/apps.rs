@@ -1,4 +1,4 @@
-//! An app: its credentials, permissions and long connection.
+//! Tests of apps: credentials, permissions and long connection.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn plain() -> feishu_app::Needs {
     feishu_app::Needs::default()
 }
 
-/// What a `feishu-app` destination that rings needs.
+/// Returns the needs of a `feishu-app` destination with urgent notifications.
 fn speaking() -> feishu_app::Needs {
     let config = config(
         "[apps.shop]\napp_id = \"cli_9f5343c580712544\"\nverification_token = \"t\"\napp_secret = \"s\"\n\
@@ -41,7 +41,7 @@ fn speaking() -> feishu_app::Needs {
 }
 
 #[tokio::test]
-async fn refused_credentials_name_the_page_and_nothing_else_is_asked() {
+async fn rejected_credentials_name_the_page_and_end_the_check() {
     for refused in [10003, 10014, 99_991_543] {
         let report = answered(vec![code(refused)], Receive::Websocket, speaking()).await;
         assert_is(&report, "token", Failed, "凭证与基础信息");
@@ -103,7 +103,7 @@ async fn a_long_connection_is_asked_for_and_not_opened() {
     .await;
     assert_is(&good, "connection", Good, "offers");
     assert_is(&good, "feedback", Good, "can be read");
-    // It goes another way than the other calls, and is asked for even where they do not get through.
+    // The connection uses another client, and is checked even if the other calls fail.
     let offered = data(r#"{"URL":"ws://127.0.0.1:1/ws?service_id=7&ticket=x"}"#);
     let replies = vec![Reply::CloseAfterRequest, offered];
     let alone = answered(replies, Receive::Websocket, plain()).await;
@@ -141,7 +141,7 @@ async fn a_permission_that_lacks_is_named_with_its_page() {
         (code(2200), NotChecked, "try again"),
         (json(404, "404 page not found"), NotChecked, "HTTP 404"),
     ] {
-        // The last two are asked only where the first token was refused.
+        // The last two requests follow only if the first token was rejected.
         let replies = vec![token(), token(), answer.clone(), token(), answer];
         let report = answered(replies, Receive::Webhook, plain()).await;
         assert_is(&report, "feedback", standing, says);
@@ -149,7 +149,7 @@ async fn a_permission_that_lacks_is_named_with_its_page() {
 }
 
 #[tokio::test]
-async fn what_was_granted_is_compared_with_what_the_destinations_need() {
+async fn granted_permissions_are_compared_with_needed_ones() {
     let scope =
         |name: &str, status: u8| format!(r#"{{"scope_name":"{name}","grant_status":{status}}}"#);
     let granted = |scopes: &[String]| data(&format!(r#"{{"scopes":[{}]}}"#, scopes.join(",")));

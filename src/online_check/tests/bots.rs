@@ -1,4 +1,4 @@
-//! A group's custom bot.
+//! Tests of custom bots.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn says(code: i64) -> Reply {
 async fn a_signature_is_good_only_if_a_wrong_one_is_refused() {
     let (report, got) = examined(vec![says(19002), says(19021)], Some("demo"), true).await;
     assert_is(&report, "bot", Good, "there");
-    assert_is(&report, "signature", Good, "takes our signature");
+    assert_is(&report, "signature", Good, "accepts the relay's signature");
     let [ours, wrong] = <[Got; 2]>::try_from(got).unwrap();
     let (ours, wrong): (serde_json::Value, serde_json::Value) = (
         serde_json::from_slice(&ours.body).unwrap(),
@@ -40,7 +40,7 @@ async fn a_signature_is_good_only_if_a_wrong_one_is_refused() {
     assert_ne!(wrong["sign"], sign);
 
     let (report, _) = examined(vec![says(19002), says(19002)], Some("demo"), true).await;
-    assert_is(&report, "signature", NotChecked, "before it has a message");
+    assert_is(&report, "signature", NotChecked, "before it gets a message");
     let (report, got) = examined(vec![says(19002)], None, false).await;
     assert_is(&report, "signature", NotChecked, "set `secret`");
     assert_is(&report, "keyword", NotChecked, "set `keyword`");
@@ -68,7 +68,7 @@ async fn what_each_code_means() {
             "clock is 3600 s off",
         ),
         (says(19022), None, "bot", Failed, "IP allow list"),
-        (says(19024), None, "keyword", Failed, "demands a keyword"),
+        (says(19024), None, "keyword", Failed, "requires a keyword"),
         (says(11232), None, "bot", NotChecked, "try again"),
         (says(0), None, "bot", Warning, "check `url`"),
         (says(777), None, "bot", NotChecked, "unknown"),

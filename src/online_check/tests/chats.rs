@@ -1,4 +1,4 @@
-//! Where an app's own bot speaks.
+//! Tests of an app bot's chats and people.
 
 use super::*;
 
@@ -43,7 +43,7 @@ async fn a_bot_is_in_its_chat_or_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_dissolved_chat_is_said_though_the_bot_stays_in_it() {
+async fn dissolved_chat_is_reported_although_bot_is_member() {
     let inside = || data(r#"{"is_in_chat":true}"#);
     for (answer, standing, says) in [
         (data(r#"{"chat_status":"normal"}"#), Good, "in the chat"),

@@ -1,4 +1,4 @@
-//! People of `[mentions]`.
+//! Tests of `[mentions]`.
 
 use super::*;
 use crate::slack::SlackClient;

@@ -1,4 +1,4 @@
-//! What each answer is taken to mean, and that nothing is ever told to anybody.
+//! Tests how answers are interpreted, and that nothing is ever posted.
 
 mod apps;
 mod bots;
@@ -16,7 +16,7 @@ use crate::feishu::{App, FeishuClient, Receive, To};
 use crate::model::{ManualClock, Secret, Timestamp};
 use CheckStatus::{Failed, Good, NotChecked, Warning};
 
-/// What `DATE` says.
+/// The time in `DATE`.
 const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const AN_HOUR_AGO: &str = "Sun, 06 Nov 1994 07:49:37 GMT";
@@ -25,7 +25,7 @@ fn report() -> Report {
     Report::new(Subject::Relay, Arc::new(ManualClock::new(NOW)))
 }
 
-/// What a file that says this configures.
+/// Returns the configuration of this text.
 fn config(text: &str) -> Config {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("relay.toml");
@@ -75,7 +75,7 @@ fn client(fake: &Fake) -> FeishuClient {
     FeishuClient::new(&app(&fake.url(""), Receive::Webhook), fake::http())
 }
 
-/// The findings of one check.
+/// Returns the findings of one check.
 fn of<'a>(report: &'a Report, check: &str) -> Vec<&'a Finding> {
     report
         .findings
@@ -84,7 +84,7 @@ fn of<'a>(report: &'a Report, check: &str) -> Vec<&'a Finding> {
         .collect()
 }
 
-/// Asserts how a check stands, and that its words or its advice hold `says`.
+/// Asserts the status of a check, and that its text or its advice contains `says`.
 fn assert_is(report: &Report, check: &str, standing: CheckStatus, says: &str) {
     let found = of(report, check);
     let fits = |one: &&Finding| {
@@ -103,7 +103,7 @@ fn assert_is(report: &Report, check: &str, standing: CheckStatus, says: &str) {
             "a failure names what to do: {finding:?}"
         );
     }
-    // Nothing that a reporter typed goes where a connection is asked for: its words are shown whole.
+    // Answers to connection requests contain no reporter's text, so their messages may be shown in full.
     let told = report
         .findings
         .iter()
@@ -120,7 +120,7 @@ fn assert_is(report: &Report, check: &str, standing: CheckStatus, says: &str) {
     }
 }
 
-/// Asserts that nobody was told anything: every request reads, grants, or holds no message.
+/// Asserts that no message was posted: every request reads, gets a token, or has no message.
 fn assert_nothing_posted(got: &[Got]) {
     for request in got {
         let (method, rest) = request.line.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! Receivers, files, our own address, the clock, and the time that all of it takes.
+//! Tests of receivers, files, the relay's own address, the clock, and the time limit.
 
 use super::*;
 
@@ -71,12 +71,12 @@ fn a_file_is_looked_at_and_not_touched() {
         &examined("there/out.jsonl"),
         "file",
         Failed,
-        "cannot be made",
+        "cannot be created",
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_that_never_answer_take_no_longer_than_was_set() {
+async fn unresponsive_receivers_end_at_the_time_limit() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let destination = |number: u32| {

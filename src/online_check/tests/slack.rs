@@ -1,4 +1,4 @@
-//! Slack's bots and webhooks.
+//! Tests of Slack's bots and webhooks.
 
 use super::*;
 use crate::slack::SlackClient;
@@ -109,7 +109,7 @@ async fn a_bot_is_in_its_channel_or_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_webhook_of_slack_s_refuses_a_message_without_words_if_it_lives() {
+async fn slack_webhook_that_rejects_empty_message_works() {
     for (status, word, standing, says) in [
         (400, "no_text", Good, "lives"),
         (
@@ -139,7 +139,7 @@ async fn a_webhook_of_slack_s_refuses_a_message_without_words_if_it_lives() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_only_looks_like_slack_s_is_told_nothing() {
+async fn slack_compatible_webhook_gets_no_post() {
     let fake = Fake::start(vec![json(405, "")]);
     let mut report = report();
     let url = Secret::new(fake.url("/services/T/B/secret"));

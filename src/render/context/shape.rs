@@ -1,4 +1,4 @@
-//! The tree that templates and programs see, in the order in which it is written.
+//! Defines the tree that templates and programs see, in output order.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::model::Timestamp;
 
-/// A text as it may be shown.
+/// A text that may be shown.
 pub(super) type Text<'a> = Cow<'a, str>;
 
-/// The whole of it.
+/// The root of the tree.
 #[derive(serde::Serialize)]
 pub(in crate::render) struct Context<'a> {
     pub(super) feedback: Feedback<'a>,
@@ -24,7 +24,7 @@ pub(in crate::render) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// As templates take it.
+    /// Converts the context to the JSON value that templates use.
     pub(in crate::render) fn tree(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("texts and numbers are JSON")
     }
@@ -55,7 +55,7 @@ pub(super) struct Feedback<'a> {
     pub(super) status: Code,
 }
 
-/// A number of the platform's, with what it is called; all null where there is none.
+/// A number of the platform with its name. Without a number all members are null.
 #[derive(Default, serde::Serialize)]
 pub(super) struct Code {
     pub(super) code: Option<Number>,
@@ -63,7 +63,7 @@ pub(super) struct Code {
     pub(super) label: Option<String>,
 }
 
-/// A code, or the text of one that is no number here.
+/// A code, or the text of a code that is no 64-bit number.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 pub(super) enum Number {
@@ -133,7 +133,7 @@ pub(super) struct Severity {
     pub(super) label: &'static str,
 }
 
-/// Names with a word each.
+/// Label names and their values.
 pub(super) struct Labels<'a>(pub(super) Vec<(Text<'a>, Text<'a>)>);
 
 impl Serialize for Labels<'_> {
@@ -161,7 +161,7 @@ pub(super) struct Incident<'a> {
     pub(super) recent: Vec<Recent<'a>>,
 }
 
-/// One of several reports, in few words.
+/// A short description of one of several reports.
 #[derive(serde::Serialize)]
 pub(super) struct Recent<'a> {
     pub(super) id: Option<Text<'a>>,
@@ -189,7 +189,7 @@ pub(super) struct Notice<'a> {
     pub(super) text: Option<Text<'a>>,
 }
 
-/// A point in time; for people also one that could not be read, as it was written.
+/// A point in time. People may also see a time that could not be parsed, as it was written.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 pub(super) enum When<'a> {

@@ -1,12 +1,12 @@
-//! Two hundred texts of people who mean harm, in every field a stranger can write, for every kind of
-//! destination and in every form. What a reader sees is what was typed, and nothing in it is alive.
+//! Tests two hundred malicious texts in every field a reporter can write, for every kind of destination and in
+//! every form. Readers must see what was typed, and no part may act as markup.
 //!
-//! `HOSTILE=all` puts each text through everything; without it each kind meets
-//! all of them, and each form and each sort of message some.
+//! `HOSTILE=all` tests every combination. Without it each kind of destination gets all texts, and each form and
+//! each sort of message gets some.
 
 use super::*;
 
-/// What most attacks are made of.
+/// The parts of most attacks.
 pub(super) const SEEDS: &[&str] = &[
     "<at id=all></at>",
     "<at user_id=\"all\">所有人</at>",
@@ -70,7 +70,7 @@ pub(super) const SEEDS: &[&str] = &[
     "-",
 ];
 
-/// The seeds, and texts put together of them.
+/// Returns the seeds, and texts combined from them.
 fn texts() -> Vec<String> {
     let mut texts: Vec<String> = SEEDS.iter().map(|seed| (*seed).to_owned()).collect();
     let mut chance = fastrand::Rng::with_seed(4);
@@ -79,14 +79,14 @@ fn texts() -> Vec<String> {
         let (a, b, c) = (pick(), pick(), pick());
         texts.push(format!("{a}{b} {c}"));
     }
-    // At most what a report can hold.
+    // The longest that a report can contain.
     for seed in SEEDS.iter().take(10) {
         texts.push(seed.repeat(30_000 / seed.len()));
     }
     texts
 }
 
-/// A kind of destination, as its messages are made.
+/// Returns one audience for each kind of destination.
 fn kinds() -> Vec<(&'static str, Audience)> {
     let of = |family, buttons, sent| Audience {
         buttons,
@@ -107,7 +107,7 @@ fn kinds() -> Vec<(&'static str, Audience)> {
     ]
 }
 
-/// Everything that is told of a stranger's words.
+/// Returns every message that contains a reporter's text.
 fn samples(text: &str) -> Vec<(&'static str, Sample)> {
     let words = || Some(Private::new(text));
     let mut fault = hostile(text);
@@ -142,13 +142,13 @@ fn samples(text: &str) -> Vec<(&'static str, Sample)> {
     ]
 }
 
-/// What a reader sees of a string, and what in it is alive.
+/// The visible text of a string, and its active markup.
 struct Seen {
     text: String,
     alive: Vec<&'static str>,
 }
 
-/// The markup that is ours, which a message may hold.
+/// The relay's own markup, which a message may contain.
 const OURS: &[&str] = &[
     "<at id=ou_1234></at>",
     "<at email=li@example.com></at>",
@@ -163,7 +163,7 @@ const OURS: &[&str] = &[
     "<!subteam^S0456>",
 ];
 
-/// As Feishu's cards and Slack's mrkdwn read entities.
+/// Decodes entities as Feishu's cards and Slack's mrkdwn do.
 fn without_entities(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -178,7 +178,7 @@ fn without_entities(text: &str) -> String {
     out
 }
 
-/// Reads one string of a message as the platform does. `tag` is what kind of text it stands in.
+/// Parses one string of a message as the platform does. `tag` is its kind of text.
 fn seen(family: Family, tag: &str, key: &str, text: &str) -> Seen {
     let picture = |text: &str| text.contains("https://relay.example/images/");
     let mut bare = text.to_owned();
@@ -214,7 +214,7 @@ fn seen(family: Family, tag: &str, key: &str, text: &str) -> Seen {
                 .replace("&gt;", ">")
                 .replace("&amp;", "&"),
         },
-        // Nothing is parsed.
+        // Not parsed.
         _ => Seen {
             text: text.to_owned(),
             alive: Vec::new(),
@@ -222,7 +222,7 @@ fn seen(family: Family, tag: &str, key: &str, text: &str) -> Seen {
     }
 }
 
-/// Blanks do not tell texts apart: a title is one line, and a card trims.
+/// Normalizes blanks, because titles are one line and cards trim.
 fn squeezed(text: &str) -> String {
     let text = text.replace(['\u{a0}', '＜'], " ").replace('<', " ");
     let blank = |c: char| text::is_blank(c);
@@ -243,7 +243,7 @@ fn assert_harmless(
         .payload(audience, form, &sample.subject())
         .unwrap_or_else(|error| panic!("{}: {error}", context()));
     let message = sent(&payload);
-    // Programs are told everything, however much it is.
+    // Webhooks contain the whole text, however long.
     if matches!(audience.family, Family::Feishu | Family::Slack) {
         reporters::assert_within_limits(audience.family, &payload);
     }
@@ -262,12 +262,12 @@ fn assert_harmless(
     if let Some(keyword) = &audience.keyword {
         assert!(shown.contains(keyword.as_str()), "{}", context());
     }
-    // Programs are given even what only deceives the eye.
+    // Programs get deceptive characters too.
     let typed: String = match audience.family {
         Family::Webhook => text::strip(typed).into_owned(),
         Family::Feishu | Family::Slack | Family::Text => text::clean(typed).into_owned(),
     };
-    // A status has ids alone, which are not shown where they are no ids; late images repeat nothing.
+    // A change of status contains only ids, which are hidden if they are invalid. Late images repeat no text.
     if matches!(name, "fault" | "suggestion" | "edited") && typed.len() < 1000 {
         assert!(shown.contains(&squeezed(&typed)), "{}\n{shown}", context());
     }
@@ -300,7 +300,7 @@ fn two_hundred_hostile_texts_stay_text_everywhere() {
 }
 
 #[test]
-fn whoever_clicked_is_one_person_and_never_everyone() {
+fn actor_markup_mentions_one_person_never_all() {
     for (person, mentions) in [
         ("ou_7d8a6e6df7621556", true),
         ("all", false),

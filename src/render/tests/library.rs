@@ -1,4 +1,4 @@
-//! Templates of the operator's own: what is refused, and that the rest works.
+//! Tests of the operator's own templates: mistakes are refused, and valid templates still work.
 
 use super::*;
 
@@ -298,7 +298,7 @@ fn a_body_of_the_operators_own() {
 }
 
 #[test]
-fn templates_that_would_end_the_process_are_errors() {
+fn templates_that_would_crash_are_errors() {
     let deep = |n: usize| format!("{}{}", "{{#if feedback.id}}".repeat(n), "{{/if}}".repeat(n));
     let each = "{{#each feedback.images}}".repeat(5) + "x" + &"{{/each}}".repeat(5);
     let each = each.replace(
@@ -360,11 +360,11 @@ fn too_much_output_is_an_error() {
     let error = templates
         .payload(&audience, Form::Full, &sample.subject())
         .unwrap_err();
-    assert!(error.reason.contains("writes more than"), "{error}");
+    assert!(error.reason.contains("output is larger than"), "{error}");
 }
 
 #[test]
-fn a_missing_template_is_an_error_and_plain_takes_its_place() {
+fn missing_template_is_an_error_and_plain_is_used() {
     let mut sample = sample::minimal();
     sample.spec.template = "nonsense".to_owned();
     for family in [Family::Feishu, Family::Slack] {

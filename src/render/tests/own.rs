@@ -1,8 +1,8 @@
-//! Hostile text where our own templates have none, and text that shows nothing.
+//! Tests of hostile text in positions that built-in templates do not use, and of invisible text.
 
 use super::*;
 
-/// Positions that our own templates do not use. `D` is what the reporter typed.
+/// Positions that built-in templates do not use. `D` is the text that the reporter typed.
 const OWN_FEISHU: &str = r#"{"schema": "2.0", "body": {"elements": [
     {"tag": "table", "columns": [{"name": "a", "data_type": "markdown"}, {"name": "value", "data_type": "lark_md"},
         {"name": "who", "data_type": "persons"}],
@@ -85,7 +85,7 @@ fn slack_shows_a_path_as_it_was_typed_and_to_be_copied() {
         }
     });
     assert_eq!(verbatim, 1);
-    // Where text is marked up, no mark stands where Slack would see it, and nothing is lost.
+    // In marked-up text, no mark is visible to Slack, and nothing is lost.
     let plain = Templates::built_in().payload(&audience, Form::Text, &sample.subject());
     let text = sent(&plain.unwrap())["text"].as_str().unwrap().to_owned();
     assert!(
@@ -110,7 +110,7 @@ fn fault_code_beyond_64_bits_is_shown_as_it_was() {
 }
 
 #[test]
-fn time_has_its_zone_and_one_that_cannot_be_read_stays_as_it_was() {
+fn time_shows_its_zone_and_unparsed_time_is_unchanged() {
     let mut sample = hostile("x");
     let report = feedback(&mut sample);
     (report.fault_at, report.fault_raw) = (None, Some(Private::new("<b>yesterday</b>")));
@@ -162,7 +162,7 @@ fn feedback_of_another_type_looks_like_others() {
 }
 
 #[test]
-fn reporter_is_a_person_only_for_the_app_that_knows_them_and_by_fields() {
+fn reporter_is_shown_as_person_only_to_own_app_and_by_fields() {
     let mut sample = sample::fault(&ShownBy::Link);
     let shown = |sample: &Sample, audience: &Audience| {
         let payload = Templates::built_in().payload(audience, Form::Full, &sample.subject());

@@ -1,4 +1,4 @@
-//! `docs/templates.md` names what templates see and can call: nothing is missing there, and nothing stale.
+//! Checks that `docs/templates.md` lists every name and helper of templates, and no others.
 
 use std::collections::BTreeSet;
 
@@ -8,25 +8,25 @@ use crate::render::{helpers, sample, words};
 
 const PAGE: &str = include_str!("../../../docs/templates.md");
 
-/// The part of the page under this heading.
+/// Returns the part of the page under this heading.
 fn part(heading: &str) -> &'static str {
     let (_, rest) = PAGE.split_once(heading).unwrap();
     rest.split("\n## ").next().unwrap()
 }
 
-/// The rows of the part's tables: the first cell, and all.
+/// Returns the rows of the part's tables: the first cell, and the whole row.
 fn rows(heading: &str) -> Vec<(&'static str, &'static str)> {
     let rows = part(heading).lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| (row.split('|').nth(1).unwrap(), row))
         .collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The paths that a row is about: `feedback.id`, `.app` is `feedback.id` and `feedback.app`.
+/// Returns the paths of a row: `feedback.id`, `.app` is `feedback.id` and `feedback.app`.
 fn paths(cell: &str) -> Vec<String> {
     let names = quoted(cell);
     let root = names.first().and_then(|first| first.split('.').next());
@@ -48,13 +48,13 @@ fn resolve<'a>(shape: &'a Value, path: &str) -> Option<&'a Value> {
     Some(value)
 }
 
-/// An enumeration value, whose three members the page explains once.
+/// Returns whether this is an enumeration value, whose three members the page explains once.
 fn is_enumeration(value: &Value) -> bool {
     let keys: Option<Vec<&String>> = value.as_object().map(|value| value.keys().collect());
     keys.is_some_and(|keys| keys == ["code", "key", "label"])
 }
 
-/// Every path of the shape, that of a list's elements being the list's own.
+/// Collects every path of the shape. The elements of a list have the path of the list.
 fn flatten(value: &Value, way: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(_) if is_enumeration(value) => {}
@@ -94,7 +94,7 @@ fn every_name_of_the_context_is_on_the_page_and_no_other() {
     for path in all {
         let below = format!("{path}.");
         let stands_for_its_members = documented.iter().any(|one| one.starts_with(&below));
-        // Members of what the row describes: a list of `number`, `id`, …
+        // Members of the value that the row describes: a list of `number`, `id`, …
         let name = path.rsplit('.').next().unwrap();
         let named = |row: &str| {
             quoted(row)

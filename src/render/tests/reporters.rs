@@ -1,10 +1,10 @@
-//! Whatever a reporter writes stays text.
+//! Tests that a reporter's text stays text.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Calls `see` with each string, the key it stands under and the object's `tag` or `type`.
+/// Calls `see` with each string, its key, and the `tag` or `type` of its object.
 pub(super) fn strings(value: &Value, key: &str, tag: &str, see: &mut impl FnMut(&str, &str, &str)) {
     match value {
         Value::String(text) => see(tag, key, text),
@@ -80,7 +80,7 @@ pub(super) fn assert_within_limits(family: Family, payload: &Payload) {
     }
 }
 
-/// The same texts where a change of status has ids: who writes those is no concern of ours.
+/// Returns a change of status with the same text in place of ids.
 pub(super) fn hostile_change(text: &str) -> Sample {
     let mut sample = sample::status_changed();
     let Content::Updated(change) = &mut sample.event.content else {

@@ -1,4 +1,4 @@
-//! What is said of a change of status.
+//! Tests of messages about a change of status.
 
 use super::*;
 use crate::model::{FeedbackStatus, StatusChange};
@@ -15,7 +15,7 @@ fn said(templates: &Templates, audience: &Audience, form: Form, sample: &Sample)
     sent(&payload.unwrap()).to_string()
 }
 
-/// A rule may name a template of new feedback for both: what changed is told all the same.
+/// A rule may use a template of new feedback for both; the message must still show the change.
 #[test]
 fn every_template_tells_status_ids_and_who() {
     let mut sample = sample::status_changed();
@@ -89,9 +89,9 @@ fn each_status_has_its_word_and_colour() {
     }
 }
 
-/// People are told of the first, programs of all; a template's loops stay bounded.
+/// Messages for people are about the first feedback, webhooks list all; a template's loops stay bounded.
 #[test]
-fn many_feedbacks_at_once_are_counted_for_people_and_listed_for_programs() {
+fn many_feedbacks_are_counted_for_people_listed_for_programs() {
     let mut sample = sample::status_changed();
     let ids = (0..100).map(|n| format!("70570000{n:03}"));
     change(&mut sample).feedback_ids = ids.collect();

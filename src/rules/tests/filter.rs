@@ -1,4 +1,4 @@
-//! Conditions on events that are kept.
+//! Tests of conditions on stored events.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! What is warned of: examples, and that it is so.
+//! Tests of warnings: examples, and checks against every event.
 
 use super::*;
 
-/// Codes of the complaints about these rules, each `(rest of the rule)`.
+/// Returns the codes of the diagnostics about these rules, each written as the rest of a rule.
 fn codes_of(rests: &[&str]) -> Vec<String> {
     let rule =
         |(n, rest): (usize, &&str)| format!("[[rules]]\nname = \"r{n}\"\nsend_to = []\n{rest}\n");
@@ -55,7 +55,7 @@ fn rules_know_what_a_change_of_status_has() {
     let updated = "match.event = \"updated\"";
     let both = "match.event = [\"created\", \"updated\"]";
     let and = |first: &str, more: &str| format!("{first}\n{more}");
-    // A rule that takes all new feedback does not take changes, nor the other way.
+    // A rule for all new feedback does not match changes of status, nor the other way round.
     assert_eq!(codes_of(&["", updated]), none);
     assert_eq!(codes_of(&[updated, ""]), none);
     assert_eq!(codes_of(&["", both]), none);
@@ -69,7 +69,7 @@ fn rules_know_what_a_change_of_status_has() {
         none
     );
     assert_eq!(codes_of(&["", &and(both, "match.type = 2")]), none);
-    // A change of status has what its report says.
+    // A change of status has the values of its report.
     for known in [
         "match.type = 2",
         "match.contact = false",
@@ -96,7 +96,7 @@ fn rules_know_what_a_change_of_status_has() {
         codes_of(&["", &and(both, "except = { status = 3, path = \"x\" }")]),
         none
     );
-    // Faults are taken by what takes new feedback.
+    // Rules for new feedback also match faults.
     assert_eq!(codes_of(&[both]), none);
     assert_eq!(codes_of(&[updated]), ["W103 rules"]);
 }
@@ -105,7 +105,7 @@ fn rules_know_what_a_change_of_status_has() {
 fn sets_of_conditions_are_compared_too() {
     let none: &[&str] = &[];
     let sets = "match.any = [{ type = 1, fault = 1 }, { app = \"shop\", type = 1 }]";
-    // Every set wants a fault, so the rule above takes them all.
+    // Every set requires a fault, so the rule above matches all of them.
     assert_eq!(codes_of(&["match.type = 1", sets, ""]), ["W101 rules[1]"]);
     assert_eq!(codes_of(&["match.fault = 1", sets, ""]), none);
     // One set of the rule above is enough.
@@ -140,7 +140,7 @@ fn sets_of_conditions_are_compared_too() {
 }
 
 #[test]
-fn a_path_that_is_meant_for_a_query_or_for_pages_below_is_warned_of() {
+fn path_with_query_or_pages_below_is_a_warning() {
     let none: &[&str] = &[];
     for (path, wanted) in [
         ("pages/pay?*", true),
@@ -180,21 +180,21 @@ fn a_path_that_is_meant_for_a_query_or_for_pages_below_is_warned_of() {
     };
     assert_eq!(
         missed("\"Pages/Pay\""),
-        ["the path \"Pages/Pay\" matches that one page, and not \"pages/pay/confirm\""]
+        ["the path \"Pages/Pay\" matches only that page, not \"pages/pay/confirm\""]
     );
     assert_eq!(missed("[\"x\", \"pages/pay/\"]").len(), 1);
     for quiet in [
         "[\"pages/pay\", \"pages/pay/*\"]",
         "\"pages/pay*\"",
         "\"pages/pa\"",
-        // There is such a page, so it may be meant.
+        // Such a page exists, so the pattern may be intended.
         "\"pages/index\"",
     ] {
         assert_eq!(missed(quiet), [""; 0], "{quiet}");
     }
 }
 
-/// Twice the rules must not take four times as long: what is compared grows with their number.
+/// Twice as many rules must not take four times as long, so comparisons are counted.
 #[test]
 fn few_rules_are_compared_however_many_there_are() {
     let text: String = (0..2000)
@@ -227,7 +227,7 @@ fn faults_that_can_end_unrouted_are_warned_of() {
     );
 }
 
-/// Every event that the conditions below can tell apart. Only faults have `fault`, as on the platform.
+/// Returns every event that the conditions below can distinguish. Only faults have `fault`, as on the platform.
 fn all_events() -> Vec<Event> {
     let apps = [None, Some("cli_shop"), Some("cli_order1")];
     let mut events = Vec::new();
@@ -320,12 +320,12 @@ proptest! {
         let findings: Vec<_> = all_events().iter().map(|event| set.explain(event).1.rules).collect();
         for one in &diagnostics {
             let Some(index) = one.place.path.strip_prefix("rules[").and_then(|rest| rest.split(']').next()) else {
-                continue; // of all rules together
+                continue; // about all rules together
             };
             let index: usize = index.parse().unwrap();
             let mut of_rule = findings.iter().map(|rules| &rules[index].finding);
             match one.code {
-                // Of `any`, one set that never holds is worth a word too.
+                // A single set of `any` that never holds is also reported.
                 "W102" if one.message.contains("only feedback of the type") && text.contains("any") => {}
                 "W101" | "W102" => prop_assert!(
                     of_rule.all(|finding| !matches!(finding, Finding::Matched { .. })),

@@ -1,4 +1,4 @@
-//! Lists of `[lists]`, by `"@name"`.
+//! Tests of references to `[lists]`: `"@name"`.
 
 use super::*;
 
@@ -39,11 +39,11 @@ fn a_list_stands_for_its_words_beside_others() {
 }
 
 #[test]
-fn an_unknown_list_or_a_wrong_word_in_one_is_an_error_where_it_is_used() {
+fn unknown_list_or_wrong_word_is_reported_at_its_use() {
     assert_eq!(
         errors_of("match.path = \"@vipp\""),
         [
-            "E115 rules[0].match.path ‹\"@vipp\"›: `[lists]` has no \"vipp\" (did you mean \"vip\"?; the text itself is written \"@@vipp\")"
+            "E115 rules[0].match.path ‹\"@vipp\"›: `[lists]` has no \"vipp\" (did you mean \"vip\"?; for the text itself, write \"@@vipp\")"
         ]
     );
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Several rules that name one destination.
+//! Tests of several rules that name one destination.
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn what_rules_say_of_one_destination_is_merged() {
 }
 
 #[test]
-fn a_mention_of_an_earlier_rule_stays_where_a_later_one_says_nothing() {
+fn mentions_of_earlier_rule_are_kept_if_later_has_none() {
     let plan = plan_of(&[
         rule(
             "ring",
@@ -77,7 +77,7 @@ fn everything_to_a_warehouse_has_the_severity_of_the_event() {
         let named = [("archive", "everything"), ("oncall-chat", "chat")];
         assert_eq!(told(&plan), named);
     }
-    // What a rule sets itself stays for its own destinations.
+    // A value that a rule sets itself stays with its own destinations.
     let plan = plan_of(&[
         rule("log", "\"archive\"", "severity = \"info\""),
         rule("chat", "\"oncall-chat\"", "severity = \"critical\""),

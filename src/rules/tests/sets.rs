@@ -1,4 +1,4 @@
-//! `any`: sets of conditions.
+//! Tests of `any`: sets of conditions.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_trace_says_what_any_wants_and_what_it_met() {
 }
 
 #[test]
-fn the_default_for_event_goes_where_the_sets_do_not_say_it() {
+fn default_event_is_added_to_sets_without_event() {
     let conditions =
         "match.any = [{ event = \"updated\", status = \"closed\" }, { type = \"fault\" }]";
     for (event, taken) in [
@@ -75,7 +75,7 @@ fn the_default_for_event_goes_where_the_sets_do_not_say_it() {
         let (plan, _) = plan_of(conditions, &event);
         assert_eq!(plan.state == EventState::Routed, taken, "{event:?}");
     }
-    // Beside sets that say nothing of it, it is the rule's as always.
+    // If no set has `event`, the rule has the usual default.
     let (plan, _) = plan_of(
         "match.any = [{ app = \"order\" }, { via = \"desk\" }]",
         &updated(),

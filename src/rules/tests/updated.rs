@@ -1,8 +1,8 @@
-//! Changes of status: which rules take them, and what they lack.
+//! Tests of changes of status: which rules match them, and which values they lack.
 
 use super::*;
 
-/// The same for `updated()`.
+/// The conditions that hold and do not hold for `updated()`, like `CONDITIONS`.
 pub(super) const OF_UPDATED: &[(&str, &str, &str)] = &[
     ("event", "\"updated\"", "\"created\""),
     ("event", "[\"created\", \"updated\"]", "[\"created\"]"),
@@ -40,7 +40,7 @@ fn the_keys_of_a_change_of_status_work_both_ways() {
 
 #[test]
 fn what_a_change_of_status_does_not_have_never_matches() {
-    // Of nothing but what it has, `any` holds or does not as its sets do.
+    // `any` is tested with `OF_UPDATED`, because its result depends on its sets.
     let has = |key: &str| key == "any" || OF_UPDATED.iter().any(|(one, ..)| *one == key);
     let lacking = CONDITIONS.iter().filter(|(key, ..)| !has(key));
     let mut tried = 0;
@@ -91,7 +91,7 @@ fn a_rule_takes_changes_of_status_only_where_it_says_so() {
 }
 
 #[test]
-fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_it() {
+fn change_of_status_uses_status_template_or_is_noted() {
     let rule = "[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n";
     let plan = rules(rule).plan(&updated());
     assert_eq!(plan.state, EventState::Routed);
@@ -110,8 +110,8 @@ fn a_change_of_status_is_told_by_its_template_and_noted_where_no_rule_ends_with_
 }
 
 #[test]
-fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
-    let help = "new feedback has no `status`, and this rule takes nothing else (write `event = \"updated\"` beside it to take changes of status)";
+fn status_of_new_feedback_is_an_error_with_help() {
+    let help = "new feedback has no `status`, and this rule matches nothing else (also write `event = \"updated\"` to match changes of status)";
     assert_eq!(
         errors_of("match.status = \"closed\""),
         [format!("E114 rules[0].match.status ‹\"closed\"›: {help}")]
@@ -120,7 +120,7 @@ fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
         errors_of("match = { event = \"created\", status = [3] }"),
         [format!("E114 rules[0].match.status ‹[3]›: {help}")]
     );
-    // One complaint is enough where `event` itself is wrong.
+    // If `event` itself is wrong, only that is reported.
     assert_eq!(
         errors_of("match = { event = \"update\", status = 3 }").len(),
         1
@@ -131,7 +131,7 @@ fn a_status_of_new_feedback_is_an_error_that_says_what_to_write() {
     );
 }
 
-/// A change of the state of this report and of one about another page.
+/// Returns a change of status of this report and of one about another page.
 fn updated_with_reports() -> Event {
     let other = Feedback {
         path: Some(Private::new("pages/help")),
@@ -157,25 +157,25 @@ fn a_change_of_status_is_matched_by_what_its_report_says() {
             *key,
             "event" | "app" | "via" | "tenant_key" | "images" | "contact"
         ) {
-            continue; // of the change itself, or with an answer for a report that lacks it
+            continue; // a key of the change itself, or one that also has a value if the report lacks it
         }
         assert!(taken(&format!("match.{key} = {holds}")), "{key} = {holds}");
         assert!(!taken(&format!("match.{key} = {fails}")), "{key} = {fails}");
         tried += 1;
     }
     assert!(tried > 15, "{tried}");
-    // One report must meet all of it.
+    // One report must satisfy all conditions.
     assert!(taken("match.path = \"pages/help\""));
     assert!(!taken(
         "match.path = \"pages/help\"\nmatch.type = \"fault\""
     ));
-    // One that is left is enough.
+    // One report that is not excluded is enough.
     assert!(taken("except.path = \"pages/help\""));
     assert!(!taken("except.path = [\"pages/help\", \"pages/pay/*\"]"));
 }
 
 #[test]
-fn what_a_change_is_told_by_does_not_follow_its_report() {
+fn change_of_status_ignores_template_of_its_report() {
     let set =
         rules("[[rules]]\nname = \"one\"\nsend_to = \"product\"\nmatch.event = \"updated\"\n");
     let spec = &set.plan(&updated_with_reports()).deliveries[0].spec;
