@@ -111,12 +111,12 @@ async fn a_bot_is_in_its_channel_or_what_to_do() {
 #[tokio::test]
 async fn slack_webhook_that_rejects_empty_message_works() {
     for (status, word, standing, says) in [
-        (400, "no_text", Good, "lives"),
+        (400, "no_text", Good, "works"),
         (
             500,
             "missing_text_or_fallback_or_attachments",
             Good,
-            "lives",
+            "works",
         ),
         (403, "invalid_token", Failed, "Incoming Webhooks"),
         (403, "action_prohibited", Failed, "administrator"),
