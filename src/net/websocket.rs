@@ -1,4 +1,4 @@
-//! WebSockets: a request after which the server hands the connection over.
+//! WebSocket connections: a request after which the server hands the connection over.
 //!
 //! The request uses the HTTP client, so TLS, its roots and a proxy are the same; tungstenite
 //! handles the frames. This module sends no pings and limits only the time of opening, because the

@@ -61,7 +61,7 @@ async fn slack_s_people_and_groups_are_looked_up() {
     let report = examined((&[], &["U1", "U2", "S1", "U3", "S2"]), replies, true).await;
     assert_is(&report, "slack", Failed, "number 2 is deactivated");
     assert_is(&report, "slack", Failed, "number 4 is not a member");
-    assert_is(&report, "slack", Failed, "number 5 is no group");
+    assert_is(&report, "slack", Failed, "number 5 is not a group");
     assert_eq!(report.findings.len(), 3);
 
     let lacking = json(

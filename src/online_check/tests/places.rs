@@ -65,7 +65,12 @@ fn a_file_is_looked_at_and_not_touched() {
     };
     std::fs::write(folder.path().join("there"), "line\n").unwrap();
     assert_is(&examined("there"), "file", Good, "written");
-    assert_is(&examined("new/deep/out.jsonl"), "file", Good, "can be created");
+    assert_is(
+        &examined("new/deep/out.jsonl"),
+        "file",
+        Good,
+        "can be created",
+    );
     assert_is(&examined(""), "file", Failed, "not a file");
     assert_is(
         &examined("there/out.jsonl"),

@@ -158,6 +158,7 @@ const OF_STATS: [&str; 5] = [
 ];
 
 /// Returns the statements of lists and background work.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn statements() -> Vec<String> {
     use DeliveryState::{Dead, Pending, Sending};
     let mut statements = vec![
