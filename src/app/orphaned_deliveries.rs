@@ -94,7 +94,8 @@ impl Orphans {
         }
     }
 
-    async fn settle_unknown(&self, known: &[DestinationName]) {
+    /// Reports deliveries to destinations other than `known`, and dead-letters them after [`WAIT`].
+    pub(super) async fn settle_unknown(&self, known: &[DestinationName]) {
         let reason = "the destination is no longer in the configuration";
         let settled = match self.deps.store.settle_orphans(known, WAIT, reason).await {
             Ok(settled) => settled,

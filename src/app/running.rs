@@ -73,11 +73,12 @@ impl Running {
             hash: &config.hash,
             at: self.deps.clock.now(),
         });
+        self.settle_removed(&config).await;
         self.in_force.replace(config, parts);
+        self.orphans().on_reload().await;
         self.connections.reloaded();
         self.dispatcher.reloaded();
         self.backfill.reloaded();
-        self.orphans().on_reload().await;
         if let Err(error) = self.deps.store.make_images_due().await {
             tracing::warn!(%error, "failed to make images due after the reload; they keep their times");
         }
@@ -85,6 +86,18 @@ impl Running {
             result: Ok(&changes.to_string()),
         });
         true
+    }
+
+    /// Notifies the operator of the old configuration of deliveries whose destination the new one removes, if the
+    /// operator's own destination stays. Otherwise the new operator is notified after the change.
+    async fn settle_removed(&self, new: &Config) {
+        let notify = self.in_force.notify.get();
+        let stays = |name: &DestinationName| new.destinations.contains_key(name);
+        if notify.as_ref().as_ref().is_some_and(stays) {
+            let former = new.destinations.values().flat_map(|one| &one.common.was);
+            let known: Vec<_> = new.destinations.keys().chain(former).cloned().collect();
+            self.orphans().settle_unknown(&known).await;
+        }
     }
 
     /// Returns why a valid new configuration is refused: it removes parts that are in use. An

@@ -293,10 +293,10 @@ mod tests {
         };
         assert_eq!(
             row.gate_text(NOW),
-            "open; about 180 s for waiting deliveries, at 95/min"
+            "open; about 120 s for waiting deliveries, at 95/min"
         );
         let json = row.to_json(&"bot".into(), NOW);
-        assert_eq!(json["wait_s"], 180);
+        assert_eq!(json["wait_s"], 120);
     }
 
     #[test]

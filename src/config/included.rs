@@ -21,6 +21,15 @@ const FILES_MAX: usize = 1000;
 /// Sections of an included file whose entries are named.
 const NAMED: &[&str] = &["lists", "mentions", "destinations"];
 
+/// What `include` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Included {
+    /// How many files each pattern matched.
+    pub matched: BTreeMap<String, usize>,
+    /// The files, and whether they contain anything but comments.
+    pub files: BTreeMap<PathBuf, bool>,
+}
+
 /// The content of an included file, without rules and tests.
 #[derive(Debug)]
 pub(super) struct Part<'i> {
@@ -34,13 +43,14 @@ pub(super) struct Part<'i> {
     pub(super) expanded: HashSet<usize>,
 }
 
-/// Reads the files that match the patterns, ordered by name. Also returns how many files each pattern matches.
+/// Reads the files that match the patterns, ordered by name. Also returns what was found.
 pub(super) fn read(
     patterns: Many<Spanned<String>>,
     folder: &Path,
     out: &mut Diagnostics,
-) -> (Vec<(PathBuf, String)>, BTreeMap<String, usize>) {
-    let mut matched = BTreeMap::new();
+) -> (Vec<(PathBuf, String)>, Included) {
+    let mut included = Included::default();
+    let matched = &mut included.matched;
     let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
     let mut found: Vec<(PathBuf, Location)> = Vec::new();
     for pattern in patterns.0 {
@@ -70,13 +80,24 @@ pub(super) fn read(
         };
         let message = format!("`include` names more than {FILES_MAX} files");
         out.add(codes::INCLUDE, &at, message);
-        return (Vec::new(), matched);
+        return (Vec::new(), included);
     }
     let texts = found.into_iter().filter_map(|(file, at)| {
         let text = read_text(&file, &at, out)?;
         Some((file, text))
     });
-    (texts.collect(), matched)
+    let texts: Vec<_> = texts.collect();
+    let files = texts
+        .iter()
+        .map(|(file, text)| (file.clone(), has_content(text)));
+    included.files = files.collect();
+    (texts, included)
+}
+
+/// Returns whether a file contains anything but comments. A truncated file does not.
+fn has_content(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.any(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 /// Splits the files. Their rules and tests are appended to those already read.

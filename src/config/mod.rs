@@ -53,6 +53,7 @@ use crate::rules::{RuleSet, Word};
 use crate::telemetry::LogSettings;
 use crate::{destination, images, store};
 
+pub use included::Included;
 pub use reload::{Changes, FORCE, changes, takes_away};
 pub use rule_tests::{Expect, Expected, RuleTest};
 pub use rules::WrittenRule;
@@ -105,8 +106,8 @@ pub struct Config {
     pub rules: RuleSet,
     /// The text of each rule, to find what a reload changes.
     pub rules_written: Vec<WrittenRule>,
-    /// How many files each pattern of `include` matched.
-    pub included: BTreeMap<String, usize>,
+    /// What `include` found.
+    pub included: Included,
     /// `templates.dir`.
     pub templates_dir: Option<PathBuf>,
 }
@@ -357,9 +358,9 @@ fn build(
     }
     let head: Head = head.read(out);
     if let Some(patterns) = head.include {
-        let (texts, matched) = included::read(patterns, &context.path(""), out);
+        let (texts, found) = included::read(patterns, &context.path(""), out);
         *sources = texts;
-        rules.matched(matched);
+        rules.set_included(found);
     }
     let mut parts = included::parts(sources, variables, tests, &mut rules, &mut written, out);
     included::settle_names(&mut top, (file, text), &mut parts, out);

@@ -45,9 +45,18 @@ pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
         return None;
     }
     let files_gone = || {
-        let before = old.included.iter().filter(|(_, count)| **count > 0);
-        let mut gone = before.filter(|(pattern, _)| new.included.get(*pattern) == Some(&0));
+        let before = old.included.matched.iter();
+        let mut gone = before.filter(|(pattern, count)| {
+            **count > 0 && new.included.matched.get(*pattern) == Some(&0)
+        });
         gone.next().map(|(pattern, _)| pattern)
+    };
+    let file_emptied = || {
+        let before = old.included.files.iter();
+        let mut emptied = before.filter(|(file, had_content)| {
+            **had_content && new.included.files.get(*file) == Some(&false)
+        });
+        emptied.next().map(|(file, _)| file.display())
     };
     let lost = if new.apps.is_empty() && !old.apps.is_empty() {
         "it has no apps any more".to_owned()
@@ -57,6 +66,8 @@ pub fn takes_away(old: &Config, new: &Config) -> Option<String> {
         "it has no rules any more".to_owned()
     } else if let Some(pattern) = files_gone() {
         format!("no file matches `include = {pattern:?}` any more")
+    } else if let Some(file) = file_emptied() {
+        format!("the included file {file} is empty")
     } else if new.templates_dir.is_some()
         && new.templates.sources().is_empty()
         && !old.templates.sources().is_empty()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::codes;
+use super::included::Included;
 use super::section::{Section, kind_of};
 use super::spans::{Diagnostics, Location};
 use crate::destination;
@@ -34,19 +35,19 @@ pub(super) struct Written {
     /// The file of each rule, by the rule's number.
     files: Vec<PathBuf>,
     written: Vec<WrittenRule>,
-    /// How many files each pattern of `include` matched.
-    matched: BTreeMap<String, usize>,
+    /// What `include` found.
+    included: Included,
 }
 
 impl Written {
-    /// Returns how many files each pattern of `include` matched.
-    pub(super) fn included(&self) -> BTreeMap<String, usize> {
-        self.matched.clone()
+    /// Returns what `include` found.
+    pub(super) fn included(&self) -> Included {
+        self.included.clone()
     }
 
-    /// Sets how many files each pattern matched.
-    pub(super) fn matched(&mut self, counts: BTreeMap<String, usize>) {
-        self.matched = counts;
+    /// Sets what `include` found.
+    pub(super) fn set_included(&mut self, included: Included) {
+        self.included = included;
     }
 
     /// Takes the `[[rules]]` of one file.

@@ -175,6 +175,7 @@ impl Lane {
                     may_start,
                     may_follow,
                     probe: permits.probe,
+                    after_pause: permits.after_pause,
                 };
                 self.prefetcher
                     .poll(wanted, destination.as_ref(), &self.sender.clock)

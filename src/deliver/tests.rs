@@ -324,6 +324,7 @@ async fn prefetched_delivery_is_released_before_its_lease_ends() {
             may_start,
             may_follow: usize::MAX,
             probe: false,
+            after_pause: false,
         };
         prefetcher.poll(wanted, chat.as_ref(), &clock);
     };
@@ -412,6 +413,33 @@ async fn good_message_is_sent_while_bad_ones_fail() {
         others += 1;
     }
     assert!(others <= 6, "{others}");
+    bench.stop().await;
+}
+
+/// A receiver may answer one message with 429 for ever: the others are tried after each pause.
+#[tokio::test]
+async fn good_message_is_sent_while_another_is_always_slowed_down() {
+    let mut bench = Bench::new(1);
+    bench.accept("poison").await;
+    let answer = |heard: Heard| {
+        let good = heard.text.contains(r#""id":"good"#);
+        let slow = Outcome::SlowDown {
+            pause: Some(Duration::from_millis(10)),
+            reason: "429".into(),
+        };
+        let outcome = if good { Outcome::Delivered } else { slow };
+        heard.answer.send(outcome).unwrap();
+        good
+    };
+    assert!(!answer(bench.hear().await));
+    for n in 0..5 {
+        bench.accept(&format!("good{n}")).await;
+    }
+    let mut sent = Vec::new();
+    while sent.iter().filter(|good| **good).count() < 5 {
+        sent.push(answer(bench.hear().await));
+        assert!(sent.len() < 12, "{sent:?}");
+    }
     bench.stop().await;
 }
 

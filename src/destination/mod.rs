@@ -49,7 +49,8 @@ pub struct RateLimit {
 impl RateLimit {
     /// Returns how long sending `count` messages takes once the limit is used up.
     pub fn time_for(self, count: u64) -> Duration {
-        let spans = count.div_ceil(u64::from(self.count.max(1)));
+        let full = u64::from(self.count.max(1));
+        let spans = count.saturating_sub(full).div_ceil(full);
         self.per
             .saturating_mul(u32::try_from(spans).unwrap_or(u32::MAX))
     }

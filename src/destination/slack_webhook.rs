@@ -166,8 +166,65 @@ fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
     Outcome::Delivered
 }
 
-/// Returns whether an answer reports an error: by the member for that in JSON, else by its words.
+/// Returns whether an answer reports an error: by the members for that in JSON, else by its words. An explicit yes
+/// of JSON counts, whatever words stand beside it.
 fn speaks_of_error(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(members)) => {
+            let of = |name: &str| members.get(name);
+            let says = |names: &[&str], wanted: fn(&Value) -> bool| {
+                names.iter().filter_map(|name| of(name)).any(wanted)
+            };
+            says(&["ok", "success", "result"], is_no)
+                || says(&["code", "errcode", "status", "StatusCode"], is_error_code)
+                || says(&["error", "errors"], is_error)
+        }
+        Ok(Value::Bool(yes)) => !yes,
+        Ok(_) | Err(_) => text.len() <= YES_BYTES_MAX && in_words(&text),
+    }
+}
+
+/// Returns whether a member such as `ok` says no.
+fn is_no(value: &Value) -> bool {
+    match value {
+        Value::Bool(yes) => !yes,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(text.as_str(), "false" | "0" | "no") || in_words(text),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// Returns whether a code is one of failure: neither zero nor like a successful HTTP status.
+fn is_error_code(value: &Value) -> bool {
+    let code = match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => match text.parse() {
+            Ok(code) => Some(code),
+            Err(_word) => return in_words(text),
+        },
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    code.is_some_and(|code| code != 0 && !(200..300).contains(&code))
+}
+
+/// Returns whether a member for errors holds one.
+fn is_error(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(yes) => *yes,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !matches!(
+            text.to_lowercase().as_str(),
+            "" | "none" | "no" | "null" | "ok"
+        ),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+    }
+}
+
+/// Returns whether a text has a word for an error.
+fn in_words(text: &str) -> bool {
     const WORDS: [&str; 18] = [
         "err",
         "fail",
@@ -188,31 +245,12 @@ fn speaks_of_error(body: &[u8]) -> bool {
         "unknown",
         "no_",
     ];
-    let in_words = |text: &str| {
-        let text = text.to_lowercase();
-        WORDS.iter().any(|word| text.contains(word))
-    };
-    let text = String::from_utf8_lossy(body);
-    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
-        return text.len() <= YES_BYTES_MAX && in_words(&text);
-    };
-    let says_no = |name: &str| matches!(members.get(name), Some(Value::Bool(false)));
-    let in_text = |name: &str| {
-        members
-            .get(name)
-            .and_then(Value::as_str)
-            .is_some_and(in_words)
-    };
-    let error = members.get("error").or_else(|| members.get("errors"));
-    let has_error = match error {
-        None | Some(Value::Null | Value::Bool(false)) => false,
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Array(list)) => !list.is_empty(),
-        Some(Value::Bool(true) | Value::Number(_) | Value::Object(_)) => true,
-    };
-    has_error
-        || ["ok", "success", "result"].into_iter().any(says_no)
-        || ["status", "result", "code"].into_iter().any(in_text)
+    // `transferred` and `no error` contain the words of an error.
+    let mut text = text.to_lowercase().replace("ferr", "");
+    for none in ["no_error", "no error", "without error", "0 error"] {
+        text = text.replace(none, "");
+    }
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

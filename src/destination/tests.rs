@@ -228,7 +228,7 @@ async fn every_class_of_answer_by_kind() {
     let rows = [
         (200, HTML, [Delivered, Ambiguous, Ambiguous]),
         (200, NONE, [Delivered, Delivered, Ambiguous]),
-        (200, CODE, [Delivered, Delivered, Unknown]),
+        (200, CODE, [Delivered, Unknown, Unknown]),
         (204, NONE, [Delivered, Delivered, Ambiguous]),
         (302, HTML, [Retry, Retry, Retry]),
         (304, NONE, [Retry, Retry, Retry]),

@@ -233,7 +233,7 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
     }
 }
 
-/// Returns whether the set, or a nested set, requires a fault of feedback that is not a fault. `outer` holds the
+/// Returns whether the set, or each of its nested sets, requires a fault of feedback that is not a fault. `outer` holds the
 /// facts of the enclosing sets.
 fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
     let before = outer.len();
@@ -245,7 +245,9 @@ fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
     let never =
         outer.iter().any(|fact| is_no_fault(&fact)) && outer.iter().any(|fact| wants_fault(&fact));
     let inside = set.iter().any(|fact| match fact {
-        Fact::Any(sets) => sets.iter().any(|set| faults_of_no_fault(set, outer)),
+        Fact::Any(sets) => {
+            !sets.is_empty() && sets.iter().all(|set| faults_of_no_fault(set, outer))
+        }
         Fact::One(..) => false,
     });
     outer.truncate(before);

@@ -29,6 +29,7 @@ pub const KEYS: &[&str] = &[
 ];
 const NOT_BUILT: &[&str] = &[
     "group_by",
+    "group_from",
     "group_interval",
     "repeat_after",
     "resolve_after",

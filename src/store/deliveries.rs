@@ -54,18 +54,19 @@ impl Store {
     }
 
     /// Leases the one delivery that probes whether a failing `destination` works again. Its own due time
-    /// is ignored. `turn` counts probes: each one starts with another severity.
+    /// is ignored unless `due_only`. `turn` counts probes: each one starts with another severity.
     pub async fn lease_probe(
         &self,
         destination: &DestinationName,
         turn: usize,
+        due_only: bool,
         lease: Duration,
     ) -> Result<Vec<Lease<Work>>, StoreError> {
         let destination = destination.clone();
         let leases = self
             .database
             .write(IfAbandoned::Skip, move |tx| {
-                sqlite::lease_probe(tx, &destination, turn, lease)
+                sqlite::lease_probe(tx, &destination, turn, due_only, lease)
             })
             .await?;
         self.work_of(leases).await

@@ -144,7 +144,7 @@ fn try_reports_invalid_file_before_missing_app() {
     for (file, code, said) in [
         ("encrypted.json", 1, "it is encrypted"),
         ("broken.json", 1, "it is not a JSON object"),
-        ("bare.json", 2, "say it with --app, one of: other, shop"),
+        ("bare.json", 2, "use --app with one of: other, shop"),
         ("marked.json", 0, ""),
     ] {
         let tried = relay.run(&["try", file]);

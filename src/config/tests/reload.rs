@@ -206,3 +206,21 @@ fn emptied_file_is_an_error() {
         );
     }
 }
+
+/// An editor or a full disk truncates one file of many.
+#[test]
+fn reload_with_an_emptied_included_file_is_refused() {
+    let main = "include = \"rules.d/*.toml\"\n[destinations.a]\nkind = \"file\"\npath = \"a\"\n\
+                [apps.shop]\napp_id = \"cli_1\"\nverification_token = \"t\"\n";
+    let rule = |name: &str| format!("[[rules]]\nname = \"{name}\"\nsend_to = \"a\"\n");
+    let folder = Folder::new(format!("server.allow_empty = false\n{main}"))
+        .with("rules.d/1.toml", rule("one"))
+        .with("rules.d/2.toml", rule("two"))
+        .with("rules.d/3.toml", "# later\n");
+    let old = folder.load(&[]).config.unwrap();
+    let folder = folder.with("rules.d/1.toml", "\n# gone\n");
+    let reason = takes_away(&old, &folder.load(&[]).config.unwrap()).unwrap();
+    assert!(reason.contains("rules.d/1.toml is empty"), "{reason}");
+    std::fs::remove_file(folder.path("rules.d/1.toml")).unwrap();
+    assert_eq!(takes_away(&old, &folder.load(&[]).config.unwrap()), None);
+}

@@ -55,6 +55,9 @@ pub struct Permits {
     pub ahead: usize,
     /// Whether the one send is a probe.
     pub probe: bool,
+    /// Whether the destination has asked for a pause and accepted no message since. The message that it answered so
+    /// must not be the only one that is tried.
+    pub after_pause: bool,
     /// When to ask again if `count` is zero; `None` if the end of a send in flight decides that.
     pub next_at: Option<Instant>,
 }
@@ -257,10 +260,12 @@ impl Gate {
             None => self.concurrency.saturating_sub(self.in_flight.len()),
         };
         let probe = probe_at.is_some();
+        let after_pause = !probe && self.pauses > 0;
         let nothing = |next_at| Permits {
             count: 0,
             ahead: 0,
             probe,
+            after_pause,
             next_at,
         };
         if free == 0 && probe {
@@ -287,6 +292,7 @@ impl Gate {
             count,
             ahead,
             probe,
+            after_pause,
             next_at: None,
         }
     }

@@ -170,7 +170,9 @@ impl Prefetcher {
             may_start,
             may_follow,
             probe,
+            after_pause,
         } = wanted;
+        let takes_turns = probe || after_pause;
         if !self.polling.is_empty() {
             return IDLE;
         }
@@ -187,9 +189,10 @@ impl Prefetcher {
         if !pause.is_zero() {
             return pause;
         }
-        self.turn = self.turn.wrapping_add(usize::from(probe));
+        self.turn = self.turn.wrapping_add(usize::from(takes_turns));
         let poll = Poll {
-            probe: probe.then_some(self.turn),
+            turn: takes_turns.then_some(self.turn),
+            due_only: after_pause,
             // Only time has passed, and reading the due times is cheaper than a lease.
             due_first: !std::mem::take(&mut self.news) && self.idle_for < IDLE,
             name: self.name.clone(),
@@ -257,6 +260,8 @@ pub(in crate::deliver) struct Wanted {
     pub(in crate::deliver) may_follow: usize,
     /// Whether the one send is a probe.
     pub(in crate::deliver) probe: bool,
+    /// Whether it is the first after a pause: then severities take turns as in a probe, among due messages.
+    pub(in crate::deliver) after_pause: bool,
 }
 
 /// One poll of the store.
@@ -267,8 +272,10 @@ struct Poll {
     paces: Vec<SharedPace>,
     lasts: Duration,
     clock: Arc<dyn Clock>,
-    /// The number of the probe; `None` if this is no probe.
-    probe: Option<usize>,
+    /// Whose turn it is among the severities; `None` if the most severe goes first.
+    turn: Option<usize>,
+    /// Whether only due messages count.
+    due_only: bool,
     /// Whether to lease only if something is due.
     due_first: bool,
 }
@@ -296,7 +303,7 @@ impl Poll {
         if self.due_first || !self.paces.is_empty() {
             let pause = self.until_next_due().await?;
             // A probe may start whatever the due times are.
-            if !pause.is_zero() && (self.probe.is_none() || pause == IDLE) {
+            if !pause.is_zero() && (self.turn.is_none() || self.due_only || pause == IDLE) {
                 return match self.due_first {
                     true => Err(pause),
                     // Leases nothing, but makes expired leases due again.
@@ -321,10 +328,12 @@ impl Poll {
 
     /// Leases as [`lease`](Self::lease) does, regardless of other lanes.
     async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
-        let leased = match self.probe {
+        let leased = match self.turn {
             Some(turn) if count > 0 => {
-                let probe = self.store.lease_probe(&self.name, turn, self.lasts);
-                probe.await
+                let turns = self
+                    .store
+                    .lease_probe(&self.name, turn, self.due_only, self.lasts);
+                turns.await
             }
             Some(_) | None => self.store.lease_due(&self.name, count, self.lasts).await,
         };

@@ -109,6 +109,24 @@ async fn short_answer_without_error_is_a_success() {
         (200, r#"{"status":"error"}"#, Unknown),
         (200, "Internal error", Unknown),
         (200, "some_error_of_tomorrow", Unknown),
+        (200, r#"{"error":0}"#, Delivered),
+        (200, r#"{"ok":true,"error":{}}"#, Delivered),
+        (200, r#"{"status":"success","error":"none"}"#, Delivered),
+        (200, r#"{"success":true,"errors":0}"#, Delivered),
+        (200, "no_error", Delivered),
+        (200, "Message transferred successfully", Delivered),
+        (200, r#"{"errcode":0,"errmsg":"ok"}"#, Delivered),
+        (200, r#"{"status":200}"#, Delivered),
+        (200, r#"{"code":40001,"msg":"invalid token"}"#, Unknown),
+        (
+            200,
+            r#"{"errcode":310000,"errmsg":"keywords not in content"}"#,
+            Unknown,
+        ),
+        (200, r#"{"ok":0,"msg":"invalid"}"#, Unknown),
+        (200, r#"{"success":"false"}"#, Unknown),
+        (200, r#"{"status":500,"message":"failed"}"#, Unknown),
+        (200, "false", Unknown),
     ] {
         let sent = ask(slack, Form::Text, Reply::of(status, body)).await;
         assert_eq!(sent.outcome.kind(), wanted, "{status} {body}: {sent:?}");

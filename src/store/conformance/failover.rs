@@ -37,6 +37,18 @@ async fn fallback_that_a_rule_notified_gets_nothing_twice() {
 }
 
 #[tokio::test]
+async fn end_of_a_chain_that_a_rule_notified_gets_nothing_twice() {
+    let bench = Bench::new();
+    let both = [("a", Severity::Critical), ("c", Severity::Critical)];
+    let event = bench.accept(bench.arrival("e1", &both)).await;
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.fall_back("b", "c", FallBack::Everything).await, 0);
+    assert_eq!(sent_to(&bench, event, "c").await.len(), 1);
+}
+
+#[tokio::test]
 async fn retry_after_fallback_failure_is_rerouted_again() {
     let bench = Bench::new();
     let event = bench
@@ -153,7 +165,7 @@ async fn untried_message_precedes_failed_and_rate_limit_is_no_failure() {
     assert_eq!(recorded, Ok(Recorded::Recorded));
     let spec: Vec<_> = bench.lease("oncall", 9).await;
     let spec: Vec<_> = spec.iter().map(|one| one.item.event.id.as_str()).collect();
-    assert_eq!(spec, ["e2", "e3", "e1"]);
+    assert_eq!(spec, ["e3", "e1", "e2"]);
     let of = |lease: &Lease<Work>| lease.item.delivery.id;
     assert_eq!(bench.one_delivery(of(&failed)).await.failures, 1);
     assert_eq!(bench.one_delivery(of(&paused)).await.failures, 0);
@@ -174,7 +186,7 @@ async fn probes_rotate_over_severities_and_prefer_untried() {
     let mut seen = Vec::new();
     for turn in 0..6 {
         let oncall = "oncall".into();
-        let probe = bench.store().lease_probe(&oncall, turn, LEASE);
+        let probe = bench.store().lease_probe(&oncall, turn, false, LEASE);
         let probe = probe.await.unwrap().remove(0);
         seen.push(probe.item.event.id.as_str().to_owned());
         bench

@@ -392,6 +392,29 @@ async fn orphaned_deliveries_wait_and_follow_a_rename() {
 }
 
 #[tokio::test]
+async fn time_without_a_destination_does_not_count_as_trying() {
+    let bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("away", Severity::Info)]);
+    bench.accept(arrival).await;
+    let lease = bench.lease_one("away").await;
+    bench.end(&lease, bench.retry_at(0, Form::Full)).await;
+    let hour = Duration::from_secs(3600);
+    let settle = async |known: &[DestinationName]| {
+        let settled = bench.store().settle_orphans(known, hour * 24, "gone");
+        settled.await.unwrap()
+    };
+    assert_eq!(settle(&[]).await.missing, [("away".into(), 1)]);
+    bench.clock.advance(hour * 2);
+    let away = "away".into();
+    settle(&["away".into()]).await;
+    let expired = bench.store().expire(&away, hour, true, None).await;
+    assert_eq!(expired, Ok(Vec::new()));
+    bench.clock.advance(hour * 2);
+    let expired = bench.store().expire(&away, hour, true, None).await;
+    assert_eq!(expired.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn gates_survive_a_restart() {
     let mut bench = Bench::new();
     let mut gate = GateRecord {

@@ -45,6 +45,8 @@ struct After<'a> {
     state: DeliveryState,
     attempts: u32,
     failure: Option<Failure>,
+    /// Whether untried messages now go first. A message that was answered with a pause may be the cause of it.
+    tried: bool,
     reason: Option<Cow<'a, str>>,
     due_at: Option<Timestamp>,
     form: Option<Form>,
@@ -148,10 +150,13 @@ fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> Afte
     let attempt = finished.attempt.as_ref();
     let shown = Some(finished.shown);
     let edit = held.trigger == Trigger::Edit;
+    let failure = failure(finished, held);
+    let slowed = attempt.is_some_and(|attempt| attempt.outcome == OutcomeKind::SlowDown);
     let after = After {
         state: DeliveryState::Delivered,
         attempts,
-        failure: failure(finished, held),
+        tried: slowed || failure.is_some(),
+        failure,
         reason: None,
         due_at: None,
         form: None,
@@ -260,7 +265,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
                                due_at = coalesce(?5, due_at), form = coalesce(?6, form),
                                shown = coalesce(?7, shown),
                                failures = failures + ?8, unanswered = unanswered + ?9,
-                               tried = max(tried, ?8), failed_at = iif(?8, ?10, failed_at),
+                               tried = max(tried, ?11), failed_at = iif(?8, ?10, failed_at),
                                due_since = coalesce(due_since, ?10),
                                lease_token = NULL, lease_until = NULL
          WHERE id = ?1",
@@ -276,6 +281,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
         after.failure.is_some(),
         after.failure.is_some_and(|failure| failure.unanswered),
         tx.uptime,
+        after.tried,
     ])?;
     Ok(())
 }
@@ -290,6 +296,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
             state: DeliveryState::Pending,
             attempts: held.attempts,
             failure: None,
+            tried: false,
             reason: None,
             due_at: Some(one.due_at),
             form: None,

@@ -111,9 +111,11 @@ pub(in crate::store) fn fall_back(
 }
 
 /// Whether a destination has, or will get, an event by a rule, a replay or a fallback. Deliveries older
-/// than the replaced message do not count.
+/// than the rule's or replay's message at the start of the chain of fallbacks do not count.
 pub(super) const HAS_IT: &str = "SELECT 1 FROM deliveries
-     WHERE event_seq = ?1 AND destination = ?2 AND created_at >= ?3
+     WHERE event_seq = ?1 AND destination = ?2
+       AND created_at >= (SELECT coalesce(max(created_at), ?3) FROM deliveries
+                          WHERE event_seq = ?1 AND created_at <= ?3 AND (trigger = 'event' OR trigger = 'replay'))
        AND trigger <> 'late_images' AND trigger <> 'edit' AND trigger <> 'test'
        AND state <> 'dead' AND state <> 'discarded'";
 

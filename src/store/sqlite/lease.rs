@@ -88,10 +88,11 @@ pub(in crate::store) fn lease_probe(
     tx: &Tx<'_>,
     destination: &DestinationName,
     turn: usize,
+    due_only: bool,
     lease: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
-    let id = probe_id(tx, destination, turn)?;
+    let id = probe_id(tx, destination, turn, due_only)?;
     take(tx, id.into_iter().collect(), lease)
 }
 
@@ -185,6 +186,7 @@ fn probe_id(
     tx: &Tx<'_>,
     destination: &DestinationName,
     turn: usize,
+    due_only: bool,
 ) -> rusqlite::Result<Option<DeliveryId>> {
     for tried in [false, true] {
         let ranges: Vec<&Range> = RANGES.iter().filter(|range| range.tried == tried).collect();
@@ -193,7 +195,7 @@ fn probe_id(
                 continue;
             };
             // An untried message may still be waiting for its images.
-            let bounds = match tried {
+            let bounds = match tried && !due_only {
                 true => &[(range.first, Timestamp::from_millis(i64::MAX))][..],
                 false => &[(range.due, tx.now), (range.astray, tx.now + DUE_AHEAD_MAX)],
             };

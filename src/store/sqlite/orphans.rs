@@ -17,8 +17,7 @@ pub(in crate::store) fn settle_orphans(
 ) -> rusqlite::Result<Orphaned> {
     let mut orphaned = Orphaned::default();
     for name in known {
-        tx.prepare_cached("UPDATE gates SET missing_from = NULL WHERE destination = ?1 AND missing_from IS NOT NULL")?
-            .execute([name])?;
+        is_back(tx, name)?;
     }
     for destination in destinations_with_work(tx)? {
         if known.contains(&destination) {
@@ -50,6 +49,26 @@ pub(in crate::store) fn settle_orphans(
     }
     orphaned.ended.sort_unstable_by_key(|(id, _)| *id);
     Ok(orphaned)
+}
+
+/// Ends the wait for a destination that is configured again. The time without it does not count as trying.
+fn is_back(tx: &Tx<'_>, name: &DestinationName) -> rusqlite::Result<()> {
+    let Some(from) = missing_from(tx, name)? else {
+        return Ok(());
+    };
+    let away = tx.uptime.unwrap_or_default().since(from);
+    tx.prepare_cached(
+        "UPDATE deliveries SET due_since = due_since + ?2
+         WHERE destination = ?1 AND (state = 'pending' OR state = 'sending')",
+    )?
+    .execute(params![
+        name,
+        i64::try_from(away.as_millis()).unwrap_or(i64::MAX)
+    ])?;
+    tx.prepare_cached("UPDATE gates SET missing_from = NULL WHERE destination = ?1")?
+        .execute([name])?;
+    tx.notify_destination(name);
+    Ok(())
 }
 
 fn missing_from(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<Option<Uptime>> {
