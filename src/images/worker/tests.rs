@@ -67,8 +67,12 @@ async fn oversized_image_is_lost_and_a_page_is_retried() {
     let checked = Checker::default().check(bomb, true).await;
     assert!(matches!(checked, Err(Failure::Hopeless(_))));
     assert!(matches!(
-        fetched("200 OK", &[0; 101], 100).await,
+        fetched("200 OK", &samples::png(1, 1), 100).await,
         Err(Failure::Hopeless(_))
+    ));
+    assert!(matches!(
+        fetched("200 OK", &[b'<'; 101], 100).await,
+        Err(Failure::NotAnImage(_))
     ));
     assert!(matches!(
         fetched("503 Busy", &[0; 101], 100).await,
