@@ -83,3 +83,14 @@ async fn oversized_image_is_lost_and_a_page_is_retried() {
         Err(Failure::Absent(403))
     );
 }
+
+#[test]
+fn jpeg_without_end_is_accepted_at_third_attempt() {
+    let whole = samples::jpeg(1, 1);
+    assert_eq!(refuse_cut_jpeg(&whole, 0), Ok(()));
+    assert_eq!(refuse_cut_jpeg(&samples::png(1, 1), 0), Ok(()));
+    let end = whole.windows(2).rposition(|pair| pair == [0xff, 0xd9]);
+    let cut = &whole[..end.unwrap()];
+    let results = [0, 1, 2].map(|attempts| refuse_cut_jpeg(cut, attempts).is_ok());
+    assert_eq!(results, [false, false, true]);
+}
