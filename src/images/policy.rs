@@ -28,6 +28,8 @@ pub(super) enum Failure {
     Absent(u16),
     /// The host returned other bytes than an image: a login page, a partial image, an error.
     NotAnImage(String),
+    /// The host redirected to an address that is refused, such as a login page.
+    RedirectRefused(GuardError),
     /// The host is not allowed.
     HostRefused(String),
     /// The host has an internal address.
@@ -46,7 +48,11 @@ impl From<GuardError> for Failure {
             GuardError::HostRefused { host } => Self::HostRefused(host),
             GuardError::AddressRefused { host } => Self::AddressRefused(host),
             GuardError::Net(error) => Self::Transient(error.to_string()),
-            GuardError::UrlRefused(_) | GuardError::TooLarge { .. } => {
+            GuardError::RedirectRefused(refusal) => Self::RedirectRefused(*refusal),
+            GuardError::TooLarge {
+                is_image: false, ..
+            } => Self::NotAnImage(error.to_string()),
+            GuardError::UrlRefused(_) | GuardError::TooLarge { is_image: true, .. } => {
                 Self::Hopeless(error.to_string())
             }
         }
@@ -67,6 +73,7 @@ impl Failure {
         match self {
             Self::HostRefused(_) => Some("images.allow_hosts does not name its host"),
             Self::AddressRefused(_) => Some("its host is on an internal address"),
+            Self::RedirectRefused(_) => Some("its host redirected to a refused address"),
             Self::Transient(_)
             | Self::Absent(_)
             | Self::Disk(_)
@@ -83,6 +90,9 @@ impl Failure {
             | Self::Disk(reason)
             | Self::Hopeless(reason) => reason.clone(),
             Self::Absent(status) => format!("the host answered {status}"),
+            Self::RedirectRefused(refusal) => {
+                format!("the host redirected to a refused address: {refusal}")
+            }
             Self::HostRefused(host) => format!("images.allow_hosts does not name {host}"),
             Self::AddressRefused(host) => format!("{host} is on an internal address"),
             Self::Unchecked(reason) => (*reason).into(),
@@ -97,6 +107,7 @@ impl Failure {
             Self::Transient(_)
             | Self::Absent(_)
             | Self::NotAnImage(_)
+            | Self::RedirectRefused(_)
             | Self::Disk(_)
             | Self::HostRefused(_)
             | Self::AddressRefused(_) => None,
@@ -107,9 +118,11 @@ impl Failure {
     fn first_wait(&self) -> Duration {
         match self {
             Self::Transient(_) => Duration::from_secs(5),
-            Self::Absent(_) | Self::NotAnImage(_) | Self::Disk(_) | Self::Unchecked(_) => {
-                Duration::from_secs(30)
-            }
+            Self::Absent(_)
+            | Self::NotAnImage(_)
+            | Self::RedirectRefused(_)
+            | Self::Disk(_)
+            | Self::Unchecked(_) => Duration::from_secs(30),
             // Only a reload changes the result, and a reload makes the image due.
             Self::HostRefused(_) | Self::AddressRefused(_) | Self::Hopeless(_) => WAIT_MAX,
         }
@@ -118,7 +131,7 @@ impl Failure {
     /// Returns the longest pause between two attempts.
     fn wait_max(&self) -> Duration {
         match self {
-            Self::Absent(_) | Self::NotAnImage(_) => WAIT_ANSWERED_MAX,
+            Self::Absent(_) | Self::NotAnImage(_) | Self::RedirectRefused(_) => WAIT_ANSWERED_MAX,
             _ => WAIT_MAX,
         }
     }
@@ -193,7 +206,17 @@ pub(super) fn notices(
                  allow_hosts under [images] and reload."
             ),
         }),
-        Failure::Transient(_)
+        Failure::RedirectRefused(GuardError::HostRefused { host }) => notices.push(Notice {
+            kind: NoticeKind::ImageHostRefused,
+            subject: host.clone(),
+            text: format!(
+                "A host of feedback images redirects to the host {host}, which is not allowed. If \
+                 you trust it and images are there, add \"{host}\" to allow_hosts under [images] \
+                 and reload. A login page needs no change: the image is retried."
+            ),
+        }),
+        Failure::RedirectRefused(_)
+        | Failure::Transient(_)
         | Failure::Absent(_)
         | Failure::NotAnImage(_)
         | Failure::Disk(_)

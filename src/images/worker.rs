@@ -41,6 +41,9 @@ const LEASE: Duration = Duration::from_secs(120);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The number of attempts that refuse a JPEG without an end marker. Some programs write such files, so later
+/// attempts keep it.
+const ENDLESS_ATTEMPTS: u32 = 2;
 /// The number of sent notices that the worker remembers; the operator's own memory has the rest.
 const NOTIFIED_MAX: usize = 1024;
 
@@ -312,6 +315,7 @@ impl Inner {
         let careful = self.caution.is_on();
         // Its memory permit is released when the image is on the disk.
         let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
+        refuse_cut_jpeg(&fetched.body, job.attempts)?;
         if careful {
             let marked = self
                 .store
@@ -414,6 +418,22 @@ async fn fetch(
         200 => Ok(fetched),
         status => Err(Failure::of_status(status)),
     }
+}
+
+/// Refuses a JPEG without an end marker at the first attempts, because its body may have been cut off.
+fn refuse_cut_jpeg(bytes: &[u8], attempts: u32) -> Result<(), Failure> {
+    if attempts >= ENDLESS_ATTEMPTS || !bytes.starts_with(&[0xff, 0xd8]) {
+        return Ok(());
+    }
+    // Coded pixels contain neither the start marker of a scan nor the end marker.
+    let scan = bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]);
+    let last_scan = &bytes[scan.unwrap_or(0)..];
+    if last_scan.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+        return Ok(());
+    }
+    Err(Failure::NotAnImage(
+        "not an acceptable image: the JPEG has no end marker".into(),
+    ))
 }
 
 #[cfg(test)]

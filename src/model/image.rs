@@ -31,7 +31,7 @@ pub struct ImageJob {
     pub ordinal: u8,
     /// The address. It is signed: never log it.
     pub url: Private,
-    /// The host of that address, with its port unless it is the default; `?` if there is none.
+    /// The host of that address, without its port; `?` if there is none. Limits are kept for each host.
     pub host: String,
     /// The number of earlier attempts.
     pub attempts: u32,

@@ -62,18 +62,37 @@ pub enum GuardError {
         /// The refused host.
         host: String,
     },
-    /// The address can never be fetched. Holds the reason.
+    /// An address is not fetched for this reason. If it is the first one, it never will be.
     #[error("address refused: {0}")]
     UrlRefused(&'static str),
     /// The host could not be reached, or its response was lost.
     #[error(transparent)]
     Net(NetError),
+    /// The host answered with a redirect that is not followed. Holds the reason. A later answer may differ.
+    #[error("redirected to a refused address: {0}")]
+    RedirectRefused(Box<GuardError>),
     /// The body exceeds the size limit.
     #[error("larger than {bytes_max} bytes")]
     TooLarge {
         /// The size limit in bytes.
         bytes_max: usize,
+        /// Whether the content type or the first bytes are those of an image.
+        is_image: bool,
     },
+}
+
+impl GuardError {
+    /// Marks the refusal of an address that is not the first one as a refused redirect.
+    fn at_hop(self, hop: usize) -> Self {
+        match self {
+            Self::HostRefused { .. } | Self::AddressRefused { .. } | Self::UrlRefused(_)
+                if hop > 0 =>
+            {
+                Self::RedirectRefused(Box::new(self))
+            }
+            _ => self,
+        }
+    }
 }
 
 /// A client for addresses from events: GET only, https, no cookies, no referer, no decompression.
@@ -141,15 +160,17 @@ impl GuardedClient {
         bytes_max: usize,
     ) -> Result<Fetched, GuardError> {
         let mut url = Url::parse(url).map_err(|_shows_it| GuardError::UrlRefused("not a URL"))?;
-        for _hop in 0..=REDIRECTS_MAX {
-            check(&url, policy)?;
-            let response = self.send(url.clone(), policy).await?;
-            let Some(next) = redirect(&url, &response)? else {
+        for hop in 0..=REDIRECTS_MAX {
+            check(&url, policy).map_err(|error| error.at_hop(hop))?;
+            let sent = self.send(url.clone(), policy).await;
+            let response = sent.map_err(|error| error.at_hop(hop))?;
+            let next = redirect(&url, &response).map_err(|error| error.at_hop(hop + 1))?;
+            let Some(next) = next else {
                 return self.whole(response, bytes_max, policy.alone).await;
             };
             url = next;
         }
-        Err(GuardError::UrlRefused("too many redirects"))
+        Err(GuardError::UrlRefused("too many redirects").at_hop(REDIRECTS_MAX + 1))
     }
 
     async fn send(
@@ -184,7 +205,12 @@ impl GuardedClient {
         bytes_max: usize,
         alone: bool,
     ) -> Result<Fetched, GuardError> {
-        let too_large = GuardError::TooLarge { bytes_max };
+        let content_type = response.headers().get("content-type");
+        let declared_image = content_type.is_some_and(|kind| is_image_type(kind.as_bytes()));
+        let too_large = |start: &[u8]| GuardError::TooLarge {
+            bytes_max,
+            is_image: declared_image || infer::is_image(start),
+        };
         let status = response.status().as_u16();
         if status != 200 {
             // Only the status of an error page matters, so its body is not read.
@@ -197,14 +223,18 @@ impl GuardedClient {
         let announced = response.content_length().map(usize::try_from);
         let likely = match announced {
             Some(Ok(bytes)) if bytes <= bytes_max => bytes,
-            Some(_) => return Err(too_large),
+            Some(_) => {
+                let start = response.chunk().await.map_err(lost)?;
+                return Err(too_large(&start.unwrap_or_default()));
+            }
             None => bytes_max,
         };
         let mut body = Vec::with_capacity(likely.min(SMALL_BYTES_MAX));
         let mut room = None;
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > bytes_max {
-                return Err(too_large);
+                let start = if body.is_empty() { &chunk } else { &body[..] };
+                return Err(too_large(start));
             }
             if room.is_none() && body.len() + chunk.len() > SMALL_BYTES_MAX {
                 room = Some(self.room(if alone { usize::MAX } else { likely }).await?);
@@ -230,6 +260,12 @@ impl GuardedClient {
 
 fn lost(error: reqwest::Error) -> GuardError {
     GuardError::Net(classify(error))
+}
+
+/// Returns whether a content type is that of an image.
+fn is_image_type(content_type: &[u8]) -> bool {
+    let main = content_type.first_chunk::<6>();
+    main.is_some_and(|main| main.eq_ignore_ascii_case(b"image/"))
 }
 
 /// Creates a client with `proxy`, or without one, that resolves names with `resolver`.
@@ -302,8 +338,8 @@ fn check(url: &Url, policy: GuardPolicy<'_>) -> Result<(), GuardError> {
     }
 }
 
-/// Returns the host of an image's address, with the port if it is not the default. Returns `?` for
-/// an invalid address.
+/// Returns the host of an image's address, without the port: limits for each host must not be
+/// avoided by naming ports. Returns `?` for an invalid address.
 pub fn host_of(url: &str) -> String {
     // Only the part before the path is parsed because an event may have twenty long addresses.
     let short = url.split_once("://").and_then(|(scheme, rest)| {
@@ -313,13 +349,9 @@ pub fn host_of(url: &str) -> String {
     let url = short.or_else(|| Url::parse(url).ok());
     let host = url.as_ref().and_then(|url| {
         let name = url.host_str()?.trim_end_matches('.');
-        (name.len() <= HOST_BYTES_MAX).then_some((name, url.port()))
+        (name.len() <= HOST_BYTES_MAX).then_some(name)
     });
-    match host {
-        Some((name, Some(port))) => format!("{name}:{port}"),
-        Some((name, None)) => name.to_owned(),
-        None => "?".to_owned(),
-    }
+    host.unwrap_or("?").to_owned()
 }
 
 /// Returns whether `pattern` allows `host`, given as in a parsed URL. A pattern is a name, or `*.`

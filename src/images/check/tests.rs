@@ -313,3 +313,93 @@ fn shared_parts_do_not_enlarge_the_file() {
     icon.extend(&picture);
     assert!(inspected(&icon).is_err());
 }
+
+fn count_of(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).filter(|w| *w == part).count()
+}
+
+#[test]
+fn later_profiles_of_a_png_are_dropped_unread() {
+    let png = samples::png(1, 1);
+    let packed = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; 2 << 20], 6);
+    let bomb = samples::png_chunk(b"iCCP", &[&b"x\0\0"[..], &packed].concat());
+    let before_data = png.windows(4).position(|w| w == b"gAMA").unwrap() - 4;
+    let (start, end) = png.split_at(before_data);
+    let (result, parts) = parts_read(&[start, &bomb.repeat(1000), end].concat());
+    assert_eq!(count_of(&result.unwrap().bytes, b"iCCP"), 1);
+    assert!(parts < 1100, "{parts}");
+    // Unpacking counts as work, even if it ends in an error.
+    let damaged = samples::png_chunk(
+        b"iCCP",
+        &[&b"x\0\0"[..], &packed[..packed.len() / 2]].concat(),
+    );
+    for profile in [bomb, damaged] {
+        let (_, parts) = parts_read(&[&start[..8 + 25], &profile, end].concat());
+        assert!(parts > 1000, "{parts}");
+    }
+}
+
+/// A little-endian TIFF of pages of one strip each. Every page lists `profiles`, given as offset and length.
+fn tiff_pages(pages: &[Vec<(usize, usize)>], data: &[u8]) -> Vec<u8> {
+    let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
+    let entry = |tag: u16, kind: u8, count: usize, value: usize| {
+        [
+            &tag.to_le_bytes()[..],
+            &[kind, 0],
+            &number(count),
+            &number(value),
+        ]
+        .concat()
+    };
+    let mut tiff = [b"II*\0", &number(8 + data.len())[..], data].concat();
+    for (index, profiles) in pages.iter().enumerate() {
+        let mut entries = vec![
+            entry(256, 4, 1, 1),
+            entry(257, 4, 1, 1),
+            entry(273, 4, 1, 0),
+            entry(279, 4, 1, 8),
+        ];
+        entries.extend(
+            profiles
+                .iter()
+                .map(|(at, bytes)| entry(34_675, 7, *bytes, *at)),
+        );
+        let count = u16::try_from(entries.len()).unwrap().to_le_bytes();
+        let end = tiff.len() + 2 + entries.len() * 12 + 4;
+        let next = if index + 1 == pages.len() { 0 } else { end };
+        tiff.extend([&count[..], &entries.concat(), &number(next)].concat());
+    }
+    tiff
+}
+
+#[test]
+fn a_tiff_page_keeps_its_first_profile_only() {
+    let profile = samples::icc();
+    let page = vec![(8, profile.len()); 500];
+    let kept = inspected(&tiff_pages(&[page], &profile)).unwrap().bytes;
+    assert_eq!(count_of(&kept, &34_675_u16.to_le_bytes()), 1);
+    // Pages may share it.
+    let pages = vec![vec![(8, profile.len())]; 200];
+    let kept = inspected(&tiff_pages(&pages, &profile)).unwrap().bytes;
+    assert_eq!(count_of(&kept, &34_675_u16.to_le_bytes()), 200);
+}
+
+#[test]
+fn overlapping_profiles_of_tiff_pages_are_refused() {
+    // Every 256 bytes a profile starts, whose only tag is half of the data.
+    let mut period = [0; 256];
+    period[36..40].copy_from_slice(b"acsp");
+    period[131] = 1;
+    period[132..136].copy_from_slice(b"A2B0");
+    period[139] = 144;
+    period[140..144].copy_from_slice(&4096_u32.to_be_bytes());
+    period[144..148].copy_from_slice(b"mft2");
+    let data = period.repeat(32);
+    let pages = |count: usize| {
+        let page = |index: usize| vec![(8 + index * 256, data.len() - index * 256)];
+        tiff_pages(&(0..count).map(page).collect::<Vec<_>>(), &data)
+    };
+    assert!(inspected(&pages(1)).is_ok());
+    let error = inspected(&pages(15)).unwrap_err();
+    assert!(matches!(error, NotAnImage::Unfit(_)), "{error}");
+}

@@ -26,6 +26,7 @@ fn all() -> Vec<Failure> {
         transient(),
         Failure::Absent(403),
         Failure::NotAnImage("text/html".into()),
+        Failure::RedirectRefused(GuardError::UrlRefused("not https")),
         Failure::HostRefused("p3.example.com".into()),
         Failure::AddressRefused("intranet".into()),
         Failure::Disk("full".into()),
@@ -102,6 +103,9 @@ fn non_image_answer_is_retried_until_the_deadline() {
     for failure in [
         Failure::of_status(404),
         Failure::of_status(451),
+        Failure::from(GuardError::RedirectRefused(Box::new(
+            GuardError::UrlRefused("not https"),
+        ))),
         Failure::NotAnImage("its bytes are text/html".into()),
     ] {
         let deadline = NOW + HOUR * 72;
@@ -180,10 +184,36 @@ fn notice_of_risk_precedes_notice_of_loss() {
 fn network_failure_is_retried_and_refusal_is_not() {
     let lost = Failure::from(GuardError::Net(NetError::Lost("reset".into())));
     assert!(matches!(lost, Failure::Transient(_)));
-    let large = Failure::from(GuardError::TooLarge { bytes_max: 10 });
-    assert_eq!(large, Failure::Hopeless("larger than 10 bytes".into()));
+    let large = |is_image| {
+        let bytes_max = 10;
+        Failure::from(GuardError::TooLarge {
+            bytes_max,
+            is_image,
+        })
+    };
+    let reason = || "larger than 10 bytes".to_owned();
+    assert_eq!(large(true), Failure::Hopeless(reason()));
+    assert_eq!(large(false), Failure::NotAnImage(reason()));
     assert!(matches!(
         Failure::from(GuardError::UrlRefused("not https")),
         Failure::Hopeless(_)
     ));
+}
+
+/// An image may have moved to another host, so the operator learns its name. Logs do not show it.
+#[test]
+fn redirect_to_disallowed_host_is_retried_with_notice() {
+    let host = "login.example.com".to_owned();
+    let refusal = Box::new(GuardError::HostRefused { host });
+    let failure = Failure::from(GuardError::RedirectRefused(refusal));
+    let fresh = job(0, NOW + HOUR * 72);
+    let verdict = after_failure(&fresh, &failure, NOW, 0.0);
+    assert!(matches!(
+        verdict,
+        ImageVerdict::RetryAt { refused: false, .. }
+    ));
+    let sent = notices(&fresh, &failure, &verdict, NOW);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].subject, "login.example.com");
+    assert!(!failure.log_reason().unwrap().contains("login"));
 }

@@ -8,6 +8,8 @@ use super::Malformed;
 /// The number of parts: twice the blocks of the largest animation seen so far. Reading them takes well under a
 /// second.
 const PARTS_MAX: u32 = 1_000_000;
+/// The unpacked bytes that count as one part.
+const UNPACKED_BYTES: usize = 32;
 
 /// The file has more parts than any image needs.
 pub(in crate::images) const TOO_MANY_PARTS: Malformed = Malformed("it has too many parts");
@@ -31,7 +33,17 @@ impl Budget {
 
     /// Takes one part from the budget.
     pub(super) fn part(&mut self) -> Result<(), Malformed> {
-        self.left = self.left.checked_sub(1).ok_or(TOO_MANY_PARTS)?;
+        self.parts(1)
+    }
+
+    /// Takes unpacked bytes from the budget, because they are more work than the packed ones that were read.
+    pub(super) fn unpacked(&mut self, bytes: usize) -> Result<(), Malformed> {
+        let parts = u32::try_from(bytes / UNPACKED_BYTES).map_err(|_large| TOO_MANY_PARTS)?;
+        self.parts(parts)
+    }
+
+    fn parts(&mut self, parts: u32) -> Result<(), Malformed> {
+        self.left = self.left.checked_sub(parts).ok_or(TOO_MANY_PARTS)?;
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(CANCELLED);
         }

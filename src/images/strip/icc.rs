@@ -37,6 +37,10 @@ pub(super) fn reduce(profile: &[u8]) -> Option<Vec<u8>> {
             Some((_, start)) => *start,
             None => {
                 let start = table_bytes + data.len();
+                // Overlapping tags could turn a small profile into a large one.
+                if (start + element.len()).next_multiple_of(4) > profile.len() + 16 {
+                    return None;
+                }
                 data.extend(element);
                 data.resize(data.len().next_multiple_of(4), 0);
                 placed.push((element, start));
@@ -50,8 +54,7 @@ pub(super) fn reduce(profile: &[u8]) -> Option<Vec<u8>> {
     reduced.extend(data);
     let size = number(reduced.len())?;
     reduced[..4].copy_from_slice(&size);
-    // Overlapping tags could turn a small profile into a large one.
-    (reduced.len() <= profile.len() + 16).then_some(reduced)
+    Some(reduced)
 }
 
 fn kept_tags(profile: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
@@ -99,4 +102,31 @@ fn trimmed(element: &[u8]) -> Option<&[u8]> {
 
 fn number(value: usize) -> Option<[u8; 4]> {
     u32::try_from(value).ok().map(u32::to_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_tags_are_refused() {
+        let profile = |tags: &[&[u8; 4]]| {
+            let mut profile = vec![0; HEADER_BYTES];
+            profile[36..40].copy_from_slice(b"acsp");
+            profile.extend(number(tags.len()).unwrap());
+            let start = HEADER_BYTES + 4 + 12 * tags.len();
+            for (index, tag) in tags.iter().enumerate() {
+                // Each element lacks the last bytes of the one before, so no two are equal.
+                profile.extend(*tag);
+                profile.extend(number(start).unwrap());
+                profile.extend(number(1000 - 4 * index).unwrap());
+            }
+            profile.extend(b"mft2");
+            profile.resize(start + 1000, 7);
+            profile
+        };
+        let whole = profile(&[b"A2B0"]);
+        assert_eq!(reduce(&whole).unwrap().len(), whole.len());
+        assert_eq!(reduce(&profile(&[b"A2B0", b"A2B1"])), None);
+    }
 }

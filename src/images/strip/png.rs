@@ -24,6 +24,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
     picture.extend(SIGNATURE);
     let mut data = false;
     let mut first = true;
+    let mut has_profile = false;
     loop {
         budget.part()?;
         let size = reader.be32().ok_or(CUT_SHORT)?;
@@ -37,7 +38,11 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
             return Err(NOT_ONE);
         }
         first = false;
-        if let Some(kept) = kept_content(kind, content)? {
+        // A PNG has one profile, so later ones are dropped without unpacking them.
+        if kind == *b"iCCP" && std::mem::replace(&mut has_profile, true) {
+            continue;
+        }
+        if let Some(kept) = kept_content(kind, content, budget)? {
             push_chunk(&mut picture, kind, &kept)?;
         }
         data |= kind == *b"IDAT";
@@ -49,7 +54,11 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
 }
 
 /// Returns the part of a chunk that decoding, colours, transparency and animation need.
-fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Malformed> {
+fn kept_content<'a>(
+    kind: [u8; 4],
+    content: &'a [u8],
+    budget: &mut Budget,
+) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
     let fits = match &kind {
         b"IHDR" if content.len() == 13 => true,
         b"IHDR" => return Err(DAMAGED),
@@ -66,7 +75,7 @@ fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, 
         b"mDCV" => content.len() == 24,
         b"fcTL" => content.len() == 26,
         b"cHRM" => content.len() == 32,
-        b"iCCP" => return Ok(colours(content).map(Cow::Owned)),
+        b"iCCP" => return Ok(colours(content, budget)?.map(Cow::Owned)),
         // The fifth bit of the first letter says whether a decoder may skip the chunk.
         [first, ..] if first & 0x20 == 0 => {
             return Err(Malformed("the PNG has an unknown critical chunk"));
@@ -77,15 +86,23 @@ fn kept_content(kind: [u8; 4], content: &[u8]) -> Result<Option<Cow<'_, [u8]>>, 
 }
 
 /// Returns a colour profile, unpacked, reduced and packed again, without its name; `None` if it is damaged.
-fn colours(content: &[u8]) -> Option<Vec<u8>> {
-    let name_bytes = content.iter().take(80).position(|byte| *byte == 0)?;
+fn colours(content: &[u8], budget: &mut Budget) -> Result<Option<Vec<u8>>, Malformed> {
+    let name_bytes = content.iter().take(80).position(|byte| *byte == 0);
     // One byte names the compression method; there is only one.
-    let packed = content.get(name_bytes + 2..)?;
-    let profile = decompress_to_vec_zlib_with_limit(packed, PROFILE_BYTES_MAX).ok()?;
-    let reduced = icc::reduce(&profile)?;
-    let mut kept = b"icc\0\0".to_vec();
-    kept.extend(compress_to_vec_zlib(&reduced, 6));
-    Some(kept)
+    let Some(packed) = name_bytes.and_then(|bytes| content.get(bytes + 2..)) else {
+        return Ok(None);
+    };
+    let profile = decompress_to_vec_zlib_with_limit(packed, PROFILE_BYTES_MAX);
+    let unpacked = profile
+        .as_ref()
+        .map_or_else(|error| error.output.len(), Vec::len);
+    budget.unpacked(unpacked)?;
+    let reduced = profile.ok().and_then(|profile| icc::reduce(&profile));
+    Ok(reduced.map(|reduced| {
+        let mut kept = b"icc\0\0".to_vec();
+        kept.extend(compress_to_vec_zlib(&reduced, 6));
+        kept
+    }))
 }
 
 fn push_chunk(out: &mut Vec<u8>, kind: [u8; 4], content: &[u8]) -> Result<(), Malformed> {

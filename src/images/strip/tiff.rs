@@ -76,6 +76,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
         little,
         kept: Vec::from([Range { start: 0, end: 8 }]),
         changes: Vec::new(),
+        changed_bytes: 0,
         size: (0, 0),
     };
     let mut place = file.number(4, 4)?;
@@ -101,6 +102,8 @@ struct File<'a> {
     kept: Vec<Range<usize>>,
     /// Offsets and bytes that are written over the file.
     changes: Vec<(usize, Vec<u8>)>,
+    /// The number of bytes in `changes`.
+    changed_bytes: usize,
     size: (u32, u32),
 }
 
@@ -147,6 +150,7 @@ impl<'a> File<'a> {
         let mut kept = 0;
         let (mut places, mut lengths) = (None, None);
         let mut size = (0, 0);
+        let mut has_colours = false;
         for index in 0..count {
             budget.part()?;
             let entry = self.entry(place + 2 + index * ENTRY_BYTES)?;
@@ -159,7 +163,9 @@ impl<'a> File<'a> {
                 _ => {}
             }
             if entry.tag == COLOURS {
-                if let Some(rewritten) = self.colours(&entry) {
+                // A page has one profile, so later entries are dropped without reading them.
+                let first = !std::mem::replace(&mut has_colours, true);
+                if first && let Some(rewritten) = self.colours(&entry)? {
                     kept += 1;
                     directory.extend(rewritten);
                 }
@@ -185,7 +191,7 @@ impl<'a> File<'a> {
         self.keep_data(&places, &lengths, budget)?;
         let next = self.number(place + 2 + count * ENTRY_BYTES, 4)?;
         let written = [self.written(kept, 2), directory, self.written(next, 4)].concat();
-        self.changes.push((place, written));
+        self.change(place, written)?;
         let pixels = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
         if pixels(size) > pixels(self.size) {
             self.size = size;
@@ -239,6 +245,17 @@ impl<'a> File<'a> {
         Ok(())
     }
 
+    /// Writes bytes over the file. Changes of separate places together are at most as long as the file, so a
+    /// file with more of them lists overlapping places and is refused.
+    fn change(&mut self, place: usize, bytes: Vec<u8>) -> Result<(), Malformed> {
+        self.changed_bytes += bytes.len();
+        if self.changed_bytes > self.bytes.len() {
+            return Err(super::TOO_MANY_PARTS);
+        }
+        self.changes.push((place, bytes));
+        Ok(())
+    }
+
     /// Keeps the strips or tiles.
     fn keep_data(
         &mut self,
@@ -261,16 +278,33 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// Reduces the colour profile in place. Returns its entry with the new length.
-    fn colours(&mut self, entry: &Entry<'_>) -> Option<Vec<u8>> {
-        let reduced = icc::reduce(self.bytes.get(entry.values.clone())?)?;
-        if reduced.len() > entry.values.len() {
-            return None;
+    /// Reduces the colour profile in place. Returns its entry with the new length; `None` if the profile is
+    /// damaged.
+    fn colours(&mut self, entry: &Entry<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+        let place = entry.values.start;
+        // Pages may share a profile, which is reduced once.
+        let known = self.changes.iter().find(|(start, _)| *start == place);
+        let (length, fresh) = match known {
+            Some((_, reduced)) => (reduced.len(), None),
+            None => {
+                let profile = self.bytes.get(entry.values.clone());
+                let Some(reduced) = profile.and_then(icc::reduce) else {
+                    return Ok(None);
+                };
+                (reduced.len(), Some(reduced))
+            }
+        };
+        if length > entry.values.len() {
+            return Ok(None);
         }
-        let length = self.written(reduced.len(), 4);
-        let rewritten = [entry.raw.get(..4)?, &length, entry.raw.get(8..)?].concat();
-        self.changes.push((entry.values.start, reduced));
-        Some(rewritten)
+        if let Some(reduced) = fresh {
+            self.change(place, reduced)?;
+        }
+        let length = self.written(length, 4);
+        let [start @ .., _, _, _, _, p0, p1, p2, p3] = entry.raw else {
+            return Ok(None);
+        };
+        Ok(Some([start, &length, &[*p0, *p1, *p2, *p3]].concat()))
     }
 
     fn assemble(mut self) -> Vec<u8> {

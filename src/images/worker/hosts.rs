@@ -59,7 +59,9 @@ impl HostSign {
     pub(super) fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Transient(_) => Self::Failed,
-            Failure::Absent(_) | Failure::NotAnImage(_) => Self::Answered,
+            Failure::Absent(_) | Failure::NotAnImage(_) | Failure::RedirectRefused(_) => {
+                Self::Answered
+            }
             Failure::HostRefused(_)
             | Failure::AddressRefused(_)
             | Failure::Disk(_)

@@ -67,8 +67,12 @@ async fn oversized_image_is_lost_and_a_page_is_retried() {
     let checked = Checker::default().check(bomb, true).await;
     assert!(matches!(checked, Err(Failure::Hopeless(_))));
     assert!(matches!(
-        fetched("200 OK", &[0; 101], 100).await,
+        fetched("200 OK", &samples::png(1, 1), 100).await,
         Err(Failure::Hopeless(_))
+    ));
+    assert!(matches!(
+        fetched("200 OK", &[b'<'; 101], 100).await,
+        Err(Failure::NotAnImage(_))
     ));
     assert!(matches!(
         fetched("503 Busy", &[0; 101], 100).await,
@@ -78,4 +82,15 @@ async fn oversized_image_is_lost_and_a_page_is_retried() {
         fetched("403 Forbidden", b"", 100).await,
         Err(Failure::Absent(403))
     );
+}
+
+#[test]
+fn jpeg_without_end_is_accepted_at_third_attempt() {
+    let whole = samples::jpeg(1, 1);
+    assert_eq!(refuse_cut_jpeg(&whole, 0), Ok(()));
+    assert_eq!(refuse_cut_jpeg(&samples::png(1, 1), 0), Ok(()));
+    let end = whole.windows(2).rposition(|pair| pair == [0xff, 0xd9]);
+    let cut = &whole[..end.unwrap()];
+    let results = [0, 1, 2].map(|attempts| refuse_cut_jpeg(cut, attempts).is_ok());
+    assert_eq!(results, [false, false, true]);
 }

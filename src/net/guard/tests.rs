@@ -297,7 +297,10 @@ async fn body_over_limit_is_refused_with_or_without_length() {
             .body,
         "12345"
     );
-    let too_large = GuardError::TooLarge { bytes_max: 5 };
+    let too_large = GuardError::TooLarge {
+        bytes_max: 5,
+        is_image: false,
+    };
     assert_eq!(
         fetch(vec![ok("123456")], &["127.0.0.1"], 5)
             .await
@@ -336,8 +339,12 @@ async fn fourth_redirect_is_refused() {
     .await;
     assert_eq!(
         answer.unwrap_err(),
-        GuardError::UrlRefused("too many redirects")
+        redirect_refused(GuardError::UrlRefused("too many redirects"))
     );
+}
+
+fn redirect_refused(reason: GuardError) -> GuardError {
+    GuardError::RedirectRefused(Box::new(reason))
 }
 
 #[tokio::test]
@@ -345,14 +352,51 @@ async fn redirect_target_is_checked_like_first_url() {
     let refused = fetch(vec![moved("http://localhost/")], &["127.0.0.1"], 100).await;
     assert_eq!(
         refused.unwrap_err(),
-        GuardError::HostRefused {
+        redirect_refused(GuardError::HostRefused {
             host: "localhost".into()
-        }
+        })
     );
     let refused = fetch(vec![moved("file:///etc/passwd")], &["127.0.0.1"], 100).await;
-    assert_eq!(refused.unwrap_err(), GuardError::UrlRefused("not https"));
-    let refused = fetch(vec![moved("http://a:b@127.0.0.1/")], &["127.0.0.1"], 100).await;
-    assert!(matches!(refused.unwrap_err(), GuardError::UrlRefused(_)));
+    let not_https = redirect_refused(GuardError::UrlRefused("not https"));
+    assert_eq!(refused.unwrap_err(), not_https);
+    let nowhere = "HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n".to_owned();
+    for answer in [moved("http://a:b@127.0.0.1/"), nowhere] {
+        let error = fetch(vec![answer], &["127.0.0.1"], 100).await.unwrap_err();
+        assert!(matches!(error, GuardError::RedirectRefused(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn oversized_body_says_whether_it_is_an_image() {
+    let answer = |head: &str, body: &str| format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+    let gif = "GIF89a and more";
+    for (answer, image) in [
+        (answer("content-length: 15", gif), true),
+        (answer("connection: close", gif), true),
+        (
+            answer(
+                "content-length: 15\r\ncontent-type: Image/PNG",
+                "<html> and more",
+            ),
+            true,
+        ),
+        (
+            answer(
+                "content-length: 15\r\ncontent-type: text/html",
+                "<html> and more",
+            ),
+            false,
+        ),
+    ] {
+        let error = fetch(vec![answer.clone()], &["127.0.0.1"], 10)
+            .await
+            .unwrap_err();
+        let expected = GuardError::TooLarge {
+            bytes_max: 10,
+            is_image: image,
+        };
+        assert_eq!(error, expected, "{answer}");
+    }
 }
 
 #[test]
@@ -555,15 +599,8 @@ fn host_of_matches_full_parse() {
         let whole = Url::parse(&address).ok();
         let named = whole.as_ref().and_then(|url| {
             let name = url.host_str()?.trim_end_matches('.');
-            let port = url
-                .port()
-                .map_or_else(String::new, |port| format!(":{port}"));
-            (name.len() <= HOST_BYTES_MAX).then(|| format!("{name}{port}"))
+            (name.len() <= HOST_BYTES_MAX).then_some(name)
         });
-        assert_eq!(
-            host_of(&address),
-            named.unwrap_or("?".into()),
-            "{address:?}"
-        );
+        assert_eq!(host_of(&address), named.unwrap_or("?"), "{address:?}");
     }
 }

@@ -288,16 +288,18 @@ fn room(free: usize, overdue_only: bool) -> HostRoom {
 async fn host_with_many_images_does_not_delay_another() {
     let bench = Bench::new();
     for number in 0..20 {
-        accept_with_image_on(&bench, &format!("old-{number}"), "hangs.example.com:81", 1).await;
+        // Another port is no other host.
+        let host = format!("hangs.example.com:{}", 81 + number);
+        accept_with_image_on(&bench, &format!("old-{number}"), &host, 1).await;
     }
     accept_with_image_on(&bench, "new", "answers.example.com", 72).await;
     let hosts = ImageHosts {
         room: 2,
         ..ImageHosts::default()
     };
-    assert_eq!(leased(&bench, 9, &hosts).await, ["old-0", "old-1", "new"]);
+    assert_eq!(leased(&bench, 9, &hosts).await, ["old-0", "new", "old-1"]);
     let full = ImageHosts {
-        rooms: [("hangs.example.com:81".to_owned(), room(0, false))].into(),
+        rooms: [("hangs.example.com".to_owned(), room(0, false))].into(),
         ..ImageHosts::default()
     };
     assert_eq!(leased(&bench, 9, &full).await, [""; 0]);

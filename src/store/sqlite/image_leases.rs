@@ -91,7 +91,8 @@ pub(in crate::store) fn look_for_images(
     Ok(look)
 }
 
-/// Returns the nearest deadlines of a stage, among the hosts behind `after` that have capacity.
+/// Returns jobs of a stage, among the hosts behind `after` that have capacity: the nearest deadline of each
+/// host, then the second of each, and so on. Jobs of the same turn are in order of their deadlines.
 fn of_stage(
     conn: &Connection,
     now: Timestamp,
@@ -103,7 +104,7 @@ fn of_stage(
     let stage = signed(stage);
     let mut next = conn.prepare_cached(NEXT_HOST)?;
     let mut of_host = conn.prepare_cached(OF_HOST)?;
-    let mut found: Vec<(Timestamp, EventSeq, u8, String)> = Vec::new();
+    let mut found: Vec<(usize, Timestamp, EventSeq, u8, String)> = Vec::new();
     let mut host = after.to_owned();
     for _host in 0..HOSTS_MAX {
         let mut rows = next.query(params![stage, host])?;
@@ -115,16 +116,17 @@ fn of_stage(
         let room = taken.room(&host, row.get(1)?, now).min(count);
         if room > 0 {
             let jobs = of_host.query_map(params![stage, host, signed(room)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, host.clone()))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-            for job in jobs {
-                found.push(job?);
+            for (turn, job) in jobs.enumerate() {
+                let (deadline_at, event, ordinal) = job?;
+                found.push((turn, deadline_at, event, ordinal, host.clone()));
             }
         }
     }
     found.sort();
     found.truncate(count);
-    let jobs = found.into_iter().map(|(_, event, ordinal, host)| {
+    let jobs = found.into_iter().map(|(_, _, event, ordinal, host)| {
         taken.take(&host);
         (event, ordinal)
     });
