@@ -2,8 +2,8 @@
 //! name server, an early signal.
 
 use std::fs::File;
-use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -181,6 +181,21 @@ fn foreign_lock_does_not_delay_stop() {
     assert_eq!(relay.stop().code(), Some(0));
     assert!(relay.log().contains("in_time=false"), "{}", relay.log());
     drop(held);
+}
+
+#[test]
+fn incomplete_body_does_not_delay_stop() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::started(&to_hook(&hook, ""));
+    let mut stream = TcpStream::connect(relay.address()).expect("it listens");
+    let part = "POST /apps/shop/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(part.as_bytes()).expect("it is read");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    assert_eq!(relay.stop().code(), Some(0));
+    assert!(!relay.log().contains("in_time=false"), "{}", relay.log());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 #[test]
