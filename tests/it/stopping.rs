@@ -64,7 +64,7 @@ fn unread_log_blocks_nothing() {
         .spawn()
         .expect("the binary");
     let address = format!("127.0.0.1:{port}");
-    let is_up = || std::net::TcpStream::connect(&address).is_ok();
+    let is_up = || TcpStream::connect(&address).is_ok();
     wait_until("it listens", is_up);
     assert_eq!(get(&address, "/healthz").status, 200);
     for number in 0..100 {
@@ -91,9 +91,7 @@ fn relay_without_stdout_and_stderr_serves() {
         .spawn()
         .expect("a shell");
     let address = format!("127.0.0.1:{port}");
-    wait_until("it listens", || {
-        std::net::TcpStream::connect(&address).is_ok()
-    });
+    wait_until("it listens", || TcpStream::connect(&address).is_ok());
     let answer = push_to(&address, &Feedback::fault(1));
     assert_eq!(answer.expect("an answer").status, 200);
     signal(&child, Signal::TERM);
@@ -135,9 +133,7 @@ fn early_reload_signal_is_applied_later() {
     hand_over();
     let address = format!("127.0.0.1:{port}");
     let reloads = "feedback_relay_reloads_total{result=\"ok\"} 1";
-    wait_until("it is up", || {
-        std::net::TcpStream::connect(&address).is_ok()
-    });
+    wait_until("it is up", || TcpStream::connect(&address).is_ok());
     hand_over();
     wait_until("it reloads", || {
         get(&address, "/metrics").text().contains(reloads)
