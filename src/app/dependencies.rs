@@ -11,6 +11,7 @@ use crate::deliver::{self, Dispatcher};
 use crate::images::{self, ImageWorker};
 use crate::intake::Intake;
 use crate::intake::backfill::Backfill;
+use crate::intake::webhook::body::Bodies;
 use crate::intake::websocket::LongConnections;
 use crate::model::Clock;
 use crate::notices::Operator;
@@ -109,8 +110,10 @@ impl Dependencies {
     ) -> Intake {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let (clock, operator) = (Arc::clone(&self.clock), operator.clone());
+        let connections = in_force.config.get().server.max_connections;
         Intake::new(store, metrics, clock, operator, in_force.intake.clone())
             .with_clicks(closing.clone())
+            .with_bodies(Bodies::new(connections, self.tasks.stopping()))
     }
 
     /// Builds the keeper of the long connections.

@@ -115,6 +115,11 @@ impl Intake {
         }
     }
 
+    /// Returns the same intake, with request bodies read by `bodies`.
+    pub fn with_bodies(self, bodies: Bodies) -> Self {
+        Self { bodies, ..self }
+    }
+
     /// Takes in an authentic event of `app`. Returns the platform's answer as JSON once the event is on the
     /// disk. It is `{}` for an event, and a reply to the actor for a button action. `arrived` is when the event
     /// came, for the metrics.

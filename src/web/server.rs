@@ -6,7 +6,8 @@
 //!
 //! When all connections are taken, those that are idle between two requests are closed to make room. The others
 //! are closed after their next answer. No connection is accepted until one has ended. A soft stop closes idle
-//! connections and finishes requests in progress; a hard stop drops the rest.
+//! connections, and soon those whose client makes no progress. It finishes requests in progress; a hard stop
+//! drops the rest.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -61,8 +62,11 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// The pause after a failed accept. Without it, a lack of file descriptors would cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The time in which an arriving request must be complete after a soft stop.
+/// The time in which the head of an arriving request must be complete after a soft stop.
 const STOP_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// After a soft stop, the time for an answer of which the client reads nothing.
+const STOP_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// State that all connections share.
 #[derive(Clone)]
@@ -163,7 +167,7 @@ async fn exchange(stream: TcpStream, activity: &Activity, shared: Shared) {
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         _ended = serving.as_mut() => {}
-        () = incomplete_after_stop(&stopping, activity) => {}
+        () = stalled_after_stop(&stopping, activity, shared.limits) => {}
     }
 }
 
@@ -175,13 +179,16 @@ async fn room_needed(mut full: watch::Receiver<bool>, activity: &Activity) {
     activity.begun().await;
 }
 
-/// Resolves some time after the soft stop if no request is complete by then.
-async fn incomplete_after_stop(stopping: &CancellationToken, activity: &Activity) {
+/// Resolves some time after the soft stop if the client sends no complete head, or does not read its answer.
+async fn stalled_after_stop(stopping: &CancellationToken, activity: &Activity, limits: Limits) {
     stopping.cancelled().await;
     sleep(STOP_HEAD_TIMEOUT).await;
-    if !activity.awaits_request() {
-        std::future::pending::<()>().await;
-    }
+    let stricter = Limits {
+        header: STOP_HEAD_TIMEOUT,
+        idle: STOP_IDLE_TIMEOUT,
+        ..limits
+    };
+    activity.overdue(stricter).await;
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! name server, an early signal.
 
 use std::fs::File;
-use std::io::Write;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -64,7 +64,7 @@ fn unread_log_blocks_nothing() {
         .spawn()
         .expect("the binary");
     let address = format!("127.0.0.1:{port}");
-    let is_up = || std::net::TcpStream::connect(&address).is_ok();
+    let is_up = || TcpStream::connect(&address).is_ok();
     wait_until("it listens", is_up);
     assert_eq!(get(&address, "/healthz").status, 200);
     for number in 0..100 {
@@ -91,9 +91,7 @@ fn relay_without_stdout_and_stderr_serves() {
         .spawn()
         .expect("a shell");
     let address = format!("127.0.0.1:{port}");
-    wait_until("it listens", || {
-        std::net::TcpStream::connect(&address).is_ok()
-    });
+    wait_until("it listens", || TcpStream::connect(&address).is_ok());
     let answer = push_to(&address, &Feedback::fault(1));
     assert_eq!(answer.expect("an answer").status, 200);
     signal(&child, Signal::TERM);
@@ -135,9 +133,7 @@ fn early_reload_signal_is_applied_later() {
     hand_over();
     let address = format!("127.0.0.1:{port}");
     let reloads = "feedback_relay_reloads_total{result=\"ok\"} 1";
-    wait_until("it is up", || {
-        std::net::TcpStream::connect(&address).is_ok()
-    });
+    wait_until("it is up", || TcpStream::connect(&address).is_ok());
     hand_over();
     wait_until("it reloads", || {
         get(&address, "/metrics").text().contains(reloads)
@@ -181,6 +177,21 @@ fn foreign_lock_does_not_delay_stop() {
     assert_eq!(relay.stop().code(), Some(0));
     assert!(relay.log().contains("in_time=false"), "{}", relay.log());
     drop(held);
+}
+
+#[test]
+fn incomplete_body_does_not_delay_stop() {
+    let hook = Receiver::answering("{}");
+    let mut relay = Relay::started(&to_hook(&hook, ""));
+    let mut stream = TcpStream::connect(relay.address()).expect("it listens");
+    let part = "POST /apps/shop/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(part.as_bytes()).expect("it is read");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    assert_eq!(relay.stop().code(), Some(0));
+    assert!(!relay.log().contains("in_time=false"), "{}", relay.log());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 #[test]

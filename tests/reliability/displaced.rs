@@ -77,6 +77,13 @@ fn replaced_database_is_not_used() {
 }
 
 #[test]
+fn emptied_database_is_detected() {
+    refuses_after(|folder| {
+        std::fs::File::create(folder.join("data/relay.db")).expect("a file");
+    });
+}
+
+#[test]
 fn renamed_folder_is_detected() {
     let (mut relay, _hook) = refuses_after(|folder| {
         std::fs::rename(folder.join("data"), folder.join("old")).expect("a folder");

@@ -3,7 +3,7 @@
 //! Everybody can send a body, so all bodies together share one budget of bytes ([`HELD_BYTES_MAX`]). The bytes
 //! of a body that have arrived count until its sender is verified. Large bodies may use half of the budget, so
 //! that real events, which have a few kilobytes, find room. The more bodies are arriving, the less time each of
-//! them gets.
+//! them gets. After the soft stop it is [`STOP_TIMEOUT`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,8 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of all unverified bodies; twice the largest body if that is more.
 pub const HELD_BYTES_MAX: usize = 32 << 20;
@@ -21,6 +22,8 @@ pub const HELD_BYTES_MAX: usize = 32 << 20;
 const SMALL_BYTES_MAX: usize = 8 << 10;
 /// The smallest step by which a body grows, in bytes.
 const GROWTH_BYTES_MIN: usize = 2 << 10;
+/// The time in which a body must be complete after the soft stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the deadline of a stalled body is computed anew, because other bodies may have begun.
 const TICK: Duration = Duration::from_millis(500);
 /// The part of an oversized body that is read and discarded, in bytes. Otherwise the connection would break and
@@ -28,13 +31,17 @@ const TICK: Duration = Duration::from_millis(500);
 pub(super) const DISCARD_BYTES_MAX: usize = 4 << 20;
 
 /// The number of arriving bodies and the bytes that they hold. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Bodies(Arc<Held>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
     bytes: AtomicUsize,
     readers: AtomicUsize,
+    /// The largest number of connections, and so of bodies.
+    connections: usize,
+    /// Cancelled at the soft stop.
+    stopping: CancellationToken,
 }
 
 /// A body that has arrived. It counts until it is dropped.
@@ -86,7 +93,25 @@ impl Drop for Reader {
     }
 }
 
+impl Default for Bodies {
+    /// For an intake that no server uses.
+    fn default() -> Self {
+        Self::new(usize::MAX, CancellationToken::new())
+    }
+}
+
 impl Bodies {
+    /// Creates the reader for a server with at most `connections` connections. `stopping` is cancelled at the soft
+    /// stop.
+    pub fn new(connections: usize, stopping: CancellationToken) -> Self {
+        Self(Arc::new(Held {
+            bytes: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            connections,
+            stopping,
+        }))
+    }
+
     /// Reads a body of at most `bytes_max`. The receiver must be known; for an unknown one pass 0.
     pub async fn read(
         &self,
@@ -105,7 +130,18 @@ impl Bodies {
         }
         self.0.readers.fetch_add(1, Ordering::Relaxed);
         let _reader = Reader(Arc::clone(&self.0));
-        self.collect(body, bytes_max).await
+        tokio::select! {
+            // A body that has arrived is in hand, also after the stop.
+            biased;
+            read = self.collect(body, bytes_max) => read,
+            () = self.stopped() => Err(Unread::TooSlow),
+        }
+    }
+
+    /// Resolves some time after the soft stop.
+    async fn stopped(&self) {
+        self.0.stopping.cancelled().await;
+        sleep(STOP_TIMEOUT).await;
     }
 
     async fn collect(&self, mut body: Body, bytes_max: usize) -> Result<Arrived, Unread> {
@@ -120,7 +156,8 @@ impl Bodies {
         };
         let mut discarded = 0;
         loop {
-            let frame = timeout(TICK, body.frame()).await;
+            let left = self.patience(limit).saturating_sub(begun.elapsed());
+            let frame = timeout(TICK.min(left), body.frame()).await;
             if begun.elapsed() >= self.patience(limit) {
                 return Err(Unread::TooSlow);
             }
@@ -146,13 +183,15 @@ impl Bodies {
         }
     }
 
-    /// Returns how long a whole body may take to arrive.
+    /// Returns how long a whole body may take to arrive. If slow bodies take all connections, the next one waits
+    /// 3 s at most, so the shares of `connections` are small.
     fn patience(&self, limit: usize) -> Duration {
         let bytes = self.0.bytes.load(Ordering::Relaxed);
         let readers = self.0.readers.load(Ordering::Relaxed);
-        if bytes >= limit / 3 || readers >= 1024 {
+        let connections = self.0.connections;
+        if bytes >= limit / 3 || readers >= connections.div_ceil(4) {
             Duration::from_secs(3)
-        } else if bytes >= limit / 8 || readers >= 256 {
+        } else if bytes >= limit / 8 || readers >= connections.div_ceil(16) {
             Duration::from_secs(10)
         } else {
             Duration::from_secs(30)

@@ -79,11 +79,6 @@ impl Activity {
         });
     }
 
-    /// Returns whether nothing but (part of) the head of a request has arrived.
-    pub(super) fn awaits_request(&self) -> bool {
-        self.0.borrow().arriving()
-    }
-
     /// Resolves when no head of a request is awaited.
     pub(super) async fn begun(&self) {
         let mut phases = self.0.subscribe();

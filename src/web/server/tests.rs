@@ -227,6 +227,17 @@ async fn soft_stop_closes_idle_and_finishes_requests() {
 }
 
 #[tokio::test]
+async fn unread_answer_does_not_delay_stop() {
+    let served = served(limits(LONG, LONG)).await;
+    let mut deaf = served
+        .connect("GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    deaf.read_u8().await.unwrap();
+    served.tasks.stop();
+    assert!(served.tasks.drain(PATIENCE).await);
+}
+
+#[tokio::test]
 async fn hard_stop_drops_requests_in_progress() {
     let served = served(limits(LONG, LONG)).await;
     let mut working = served.connect(SLOW).await;

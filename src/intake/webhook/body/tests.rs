@@ -9,6 +9,13 @@ use super::*;
 
 const MAX: usize = 100;
 
+/// The default of `server.max_connections`.
+const CONNECTIONS: usize = 4096;
+
+fn bodies() -> Bodies {
+    Bodies::new(CONNECTIONS, CancellationToken::new())
+}
+
 /// A body that repeats one frame forever, or gives one frame and then stalls.
 struct Endless {
     frame: Bytes,
@@ -44,19 +51,17 @@ fn endless(bytes: usize, floods: bool) -> Body {
 #[tokio::test]
 async fn a_body_may_have_exactly_the_limit() {
     let none = HeaderMap::new();
-    let just = Bodies::default()
+    let just = bodies()
         .read(&none, Body::from(vec![1; MAX]), MAX)
         .await
         .unwrap();
     assert_eq!(just.bytes().len(), MAX);
-    let over = Bodies::default()
+    let over = bodies()
         .read(&none, Body::from(vec![1; MAX + 1]), MAX)
         .await;
     assert!(matches!(over, Err(Unread::TooLarge)));
     assert!(matches!(
-        Bodies::default()
-            .read(&none, endless(1 << 16, true), MAX)
-            .await,
+        bodies().read(&none, endless(1 << 16, true), MAX).await,
         Err(Unread::TooLarge)
     ));
 }
@@ -68,9 +73,7 @@ async fn oversized_length_is_refused_before_the_body() {
     let mut asks_first = declared(MAX + 1);
     asks_first.insert(EXPECT, axum::http::HeaderValue::from_static("100-continue"));
     for headers in [asks_first, declared(MAX + DISCARD_BYTES_MAX + 1)] {
-        let refused = Bodies::default()
-            .read(&headers, endless(0, false), MAX)
-            .await;
+        let refused = bodies().read(&headers, endless(0, false), MAX).await;
         assert!(matches!(refused, Err(Unread::TooLarge)));
     }
 }
@@ -78,7 +81,7 @@ async fn oversized_length_is_refused_before_the_body() {
 #[tokio::test(start_paused = true)]
 async fn endless_body_is_refused_in_time() {
     let started = Instant::now();
-    let refused = Bodies::default()
+    let refused = bodies()
         .read(&HeaderMap::new(), endless(10, false), MAX)
         .await;
     assert!(matches!(refused, Err(Unread::TooSlow)));
@@ -110,7 +113,7 @@ async fn stalled(
 
 #[tokio::test(start_paused = true)]
 async fn large_bodies_share_half_of_the_budget_and_small_ones_find_room() {
-    let bodies = Bodies::default();
+    let bodies = bodies();
     let mut senders = stalled(&bodies, 4096, 256 << 10).await;
     let held = bodies.0.bytes.load(Ordering::Relaxed);
     assert!(held <= HELD_BYTES_MAX / 2, "{held}");
@@ -135,21 +138,46 @@ async fn large_bodies_share_half_of_the_budget_and_small_ones_find_room() {
 
 #[tokio::test(start_paused = true)]
 async fn time_per_body_shrinks_with_concurrent_bodies() {
-    for (others, secs) in [(0, 30), (300, 10), (2000, 3)] {
-        let bodies = Bodies::default();
+    for (connections, others, secs) in [
+        (CONNECTIONS, 0, 30),
+        (CONNECTIONS, 300, 10),
+        (CONNECTIONS, 2000, 3),
+        (32, 0, 30),
+        (32, 4, 10),
+        (32, 31, 3),
+        (1, 0, 3),
+    ] {
+        let bodies = Bodies::new(connections, CancellationToken::new());
         let _senders = stalled(&bodies, others, 10).await;
         let begun = Instant::now();
         let read = bodies
             .read(&HeaderMap::new(), endless(10, false), MAX)
             .await;
         assert!(matches!(read, Err(Unread::TooSlow)));
-        assert!(begun.elapsed() <= Duration::from_secs(secs), "{others}");
+        assert_eq!(begun.elapsed().as_secs(), secs, "{others} of {connections}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn incomplete_body_is_refused_soon_after_stop() {
+    let stopping = CancellationToken::new();
+    let bodies = Bodies::new(CONNECTIONS, stopping.clone());
+    let headers = HeaderMap::new();
+    let stop = async {
+        sleep(Duration::from_secs(5)).await;
+        stopping.cancel();
+        Instant::now()
+    };
+    let (read, stopped_at) = tokio::join!(bodies.read(&headers, endless(10, false), MAX), stop);
+    assert!(matches!(read, Err(Unread::TooSlow)));
+    assert_eq!(stopped_at.elapsed().as_secs(), STOP_TIMEOUT.as_secs());
+    let complete = bodies.read(&headers, Body::from("{}"), MAX).await;
+    assert_eq!(complete.unwrap().bytes(), b"{}");
 }
 
 #[tokio::test]
 async fn body_counts_until_it_is_dropped() {
-    let bodies = Bodies::default();
+    let bodies = bodies();
     let event = vec![b'x'; 3000];
     let read = bodies
         .read(&HeaderMap::new(), Body::from(event), 1 << 20)

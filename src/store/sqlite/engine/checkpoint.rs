@@ -150,7 +150,7 @@ impl LogKeeper {
     /// then moves the short rest. So the next transaction restarts the log without a long wait.
     pub(in crate::store::sqlite) fn shorten(&mut self, conn: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
-        if self.is_moving() {
+        if self.is_moving() || self.watch.check_log().is_err() {
             return;
         }
         if self.mover.take().is_some() {
@@ -184,6 +184,9 @@ impl LogKeeper {
     /// as a backup, must not delay the writer. Returns whether the log is empty.
     fn empty(&mut self, conn: &Connection) -> bool {
         self.untidy = true;
+        if self.watch.check_log().is_err() {
+            return false;
+        }
         // Move it first, because others can write meanwhile. They cannot write while it is truncated.
         let moved = connection::checkpoint(conn, "PASSIVE");
         if !moved.is_ok_and(|log| !log.busy && log.moved == log.pages) {

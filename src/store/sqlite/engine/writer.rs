@@ -24,7 +24,7 @@ use super::checkpoint::LogKeeper;
 use super::command_queue::{Next, Queue, ended};
 use super::connection::{self, data_version, failure};
 use super::event_id_index::{self, NewIds};
-use super::file_watch::{FileId, FileWatch};
+use super::file_watch::FileWatch;
 use super::group_commit::{Batch, Command};
 use super::tx::{Makers, Marks, Tx};
 use super::uptime::UptimeClock;
@@ -231,16 +231,12 @@ impl OpenFile {
     /// Wraps a new connection, unless the path leads to another database than at the start.
     fn new(conn: Connection, path: &Path, watch: &FileWatch) -> rusqlite::Result<Self> {
         let refused = |error: StoreError| connection::refusal(error.to_string());
-        let log = connection::sync_apart(&conn, path)?;
-        let opened = log
-            .metadata()
+        let log = Arc::new(connection::sync_apart(&conn, path)?);
+        watch
+            .set_log(path, &log)
             .map_err(|error| connection::refusal(error.to_string()))?;
-        watch.set_log(path, FileId::of(&opened));
         watch.check_database().map_err(refused)?;
-        Ok(Self {
-            conn,
-            log: Arc::new(log),
-        })
+        Ok(Self { conn, log })
     }
 }
 
@@ -415,7 +411,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.syncer.finish();
-        if self.queue.is_lost() {
+        if self.queue.is_lost() || self.watch.check_log().is_err() {
             // Do not close it: closing would move data into the database that may be missing from the
             // log.
             std::mem::forget(self.open.take());

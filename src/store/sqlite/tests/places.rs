@@ -46,6 +46,48 @@ async fn store_with_moved_files_acknowledges_nothing() {
     }
 }
 
+fn empty(path: &Path) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(0).unwrap();
+}
+
+#[tokio::test]
+async fn emptied_database_acknowledges_nothing() {
+    let bench = Bench::new();
+    accept(&bench, "e1").await.unwrap();
+    empty(&bench.path());
+    assert_refused(&bench, "e2", &bench.path()).await;
+}
+
+#[tokio::test]
+async fn emptied_log_acknowledges_nothing() {
+    let bench = Bench::new();
+    // A snapshot from before the event, so that the log is not moved into the database and then restarted.
+    let reader = rusqlite::Connection::open(bench.path()).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT * FROM meta LIMIT 1")
+        .unwrap();
+    accept(&bench, "e1").await.unwrap();
+    let log = beside(&bench, "-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    empty(&log);
+    let refused = accept(&bench, "e2").await.unwrap_err().to_string();
+    assert!(refused.contains("-wal"), "{refused}");
+    assert!(bench.store().check_place().is_err());
+}
+
+#[tokio::test]
+async fn log_emptied_by_another_command_is_in_place() {
+    let bench = Bench::new();
+    for number in 0..20 {
+        accept(&bench, &format!("e{number}")).await.unwrap();
+        let other = rusqlite::Connection::open(bench.path()).unwrap();
+        let mode = "PRAGMA wal_checkpoint(TRUNCATE)";
+        other.query_row(mode, [], |_| Ok(())).unwrap();
+        assert_eq!(bench.store().check_place(), Ok(()));
+    }
+}
+
 #[tokio::test]
 async fn store_with_moved_folder_still_completes_deliveries() {
     let bench = Bench::new();
