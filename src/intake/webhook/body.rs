@@ -3,7 +3,7 @@
 //! Everybody can send a body, so all bodies together share one budget of bytes ([`HELD_BYTES_MAX`]). The bytes
 //! of a body that have arrived count until its sender is verified. Large bodies may use half of the budget, so
 //! that real events, which have a few kilobytes, find room. The more bodies are arriving, the less time each of
-//! them gets. After the soft stop it is [`STOP_TIMEOUT`].
+//! them gets. After the soft stop it is one second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
