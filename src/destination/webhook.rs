@@ -144,8 +144,9 @@ impl Destination for Webhook {
         by_link(self.links)
     }
 
+    /// A body of the operator's own is for a program that does not know `webhook-id`, such as another chat's bot.
     fn recognises_repeats(&self) -> bool {
-        true
+        self.common.audience.body.is_none()
     }
 
     async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {

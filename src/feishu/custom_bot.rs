@@ -29,17 +29,13 @@ pub fn said(body: &[u8]) -> Option<(i64, String)> {
         code: Option<i64>,
         #[serde(rename = "StatusCode")]
         status_code: Option<i64>,
-        #[serde(default)]
-        msg: String,
-        #[serde(rename = "StatusMessage", default)]
-        status_message: String,
+        msg: Option<String>,
+        #[serde(rename = "StatusMessage")]
+        status_message: Option<String>,
     }
     let body: Body = serde_json::from_slice(body).ok()?;
-    let words = if body.msg.is_empty() {
-        body.status_message
-    } else {
-        body.msg
-    };
+    let words = body.msg.filter(|msg| !msg.is_empty());
+    let words = words.or(body.status_message).unwrap_or_default();
     Some((body.code.or(body.status_code)?, words))
 }
 

@@ -26,6 +26,11 @@ pub(super) fn members<'a, const N: usize>(
     Ok(found)
 }
 
+/// Reads a text that may be null.
+pub(super) fn text_or_null<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(text).map(Option::unwrap_or_default)
+}
+
 struct Members<'n, const N: usize>(&'n [&'n str; N]);
 
 /// A member's name, copied only if it contains an escape.

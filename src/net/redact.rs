@@ -171,13 +171,26 @@ fn spellings(word: &str) -> Vec<String> {
         let json = serde_json::Value::from(word).to_string();
         let json = json.trim_matches('"').to_owned();
         all.push(json.replace('/', "\\/"));
+        // Go writes these characters of HTML so in JSON.
+        all.push(
+            json.replace('&', "\\u0026")
+                .replace('<', "\\u003c")
+                .replace('>', "\\u003e"),
+        );
         all.push(json);
         let upper = percent_encoded(word);
-        all.push(
-            word.replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;"),
-        );
+        let html = word
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        for (double, single) in [
+            ("&quot;", "&#39;"),
+            ("&#34;", "&#39;"),
+            ("&quot;", "&#x27;"),
+        ] {
+            all.push(html.replace('"', double).replace('\'', single));
+        }
+        all.push(html);
         all.push(url::form_urlencoded::byte_serialize(word.as_bytes()).collect());
         all.push(upper.to_lowercase());
         all.push(lower_escapes(&upper));
@@ -310,6 +323,9 @@ mod tests {
             "user:hunter22",
             r#"key & <lock>/\"7\""#,
             "key &amp; &lt;lock&gt;/\"7\"",
+            "key &amp; &lt;lock&gt;/&quot;7&quot;",
+            "key &amp; &lt;lock&gt;/&#34;7&#34;",
+            r#"key \u0026 \u003clock\u003e/\"7\""#,
             "key%20%26%20%3Clock%3E%2F%227%22",
             "key+%26+%3Clock%3E%2F%227%22",
         ] {

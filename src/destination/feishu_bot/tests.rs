@@ -128,6 +128,8 @@ async fn status_and_code_together() {
             Delivered,
         ),
         (200, r#"{"StatusCode":19001}"#, Stop),
+        (200, r#"{"code":0,"msg":null}"#, Delivered),
+        (200, r#"{"code":11232,"msg":null}"#, SlowDown),
         (400, r#"{"code":11246}"#, Degrade),
         (500, r#"{"code":0}"#, Retry),
         (500, r#"{"code":424242}"#, Retry),

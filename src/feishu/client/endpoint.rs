@@ -99,7 +99,7 @@ impl FeishuClient {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     code: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::feishu::json::text_or_null")]
     msg: String,
     #[serde(borrow)]
     data: Option<Data<'a>>,

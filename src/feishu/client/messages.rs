@@ -166,7 +166,7 @@ pub struct Said {
 #[derive(Default, Deserialize)]
 struct Envelope {
     code: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::feishu::json::text_or_null")]
     msg: String,
     data: Option<Data>,
 }

@@ -14,7 +14,7 @@ use crate::net::{Answer, NetError, with_quote};
 #[derive(Deserialize)]
 struct Envelope {
     code: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::feishu::json::text_or_null")]
     msg: String,
 }
 
