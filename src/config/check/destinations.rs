@@ -77,6 +77,8 @@ pub(super) struct Checks<'a> {
     pub(super) view: &'a View,
     /// Whether `public_url` is set.
     pub(super) links: bool,
+    /// What no `file` destination may write to.
+    pub(super) own: paths::OwnFiles<'a>,
     pub(super) context: &'a Context<'a>,
 }
 
@@ -408,6 +410,10 @@ impl Checks<'_> {
             out.add(codes::WRONG_VALUE, &place, reason);
         }
         let path = self.context.path(path.get_ref());
+        if let Some(owner) = self.own.owner(&path) {
+            let message = format!("this file belongs to the relay's own {owner}");
+            out.add(codes::WRONG_VALUE, &place, message);
+        }
         let kind = path.metadata().map(|found| found.file_type());
         if let Ok(Err(reason)) = kind.map(takes_lines) {
             out.add(codes::WRONG_VALUE, &place, reason);
