@@ -33,9 +33,7 @@ impl Watch {
             if child.try_wait().ok()?.is_some() {
                 return None;
             }
-            let tracer = format!("/proc/{}/status", relay.pid());
-            let status = std::fs::read_to_string(tracer).unwrap_or_default();
-            if status.contains("TracerPid:\t") && !status.contains("TracerPid:\t0\n") {
+            if all_threads_are_traced(relay.pid()) {
                 return Some(Self { child });
             }
             std::thread::sleep(Duration::from_millis(10)); // waits for another process
@@ -50,6 +48,16 @@ impl Watch {
         kill_process(pid.expect("a process id"), Signal::INT).expect("it runs");
         self.child.wait().expect("it ends");
     }
+}
+
+/// Returns whether `strace` has attached to every thread of the process. It does so one by one.
+fn all_threads_are_traced(pid: u32) -> bool {
+    let is_traced = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.contains("TracerPid:\t") && !status.contains("TracerPid:\t0\n")
+    };
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.is_ok_and(|mut threads| threads.all(|thread| thread.is_ok_and(is_traced)))
 }
 
 /// Parses the trace. Returns the number of responses, and those without a sync of their own.
@@ -155,7 +163,10 @@ fn failed_sync_stops_acknowledgement_and_restart_loses_nothing() {
     }
     assert_eq!(relay.wait().code(), Some(1));
     let log = relay.log();
-    assert!(log.contains("could not be brought to the disk"), "{log}");
+    assert!(
+        log.contains("failed to sync committed data to disk"),
+        "{log}"
+    );
     watch.end();
 
     relay.start();
