@@ -103,11 +103,7 @@ pub(super) fn config(
         names: &names,
         view: &view,
         links: server.public_url.is_some(),
-        own: paths::OwnFiles {
-            store: &store.path,
-            images: &images_dir,
-            config: context.file,
-        },
+        own: paths::OwnFiles::new(&store.path, &images_dir, context.file),
         context,
     };
     let destinations = checked.all(top.take("destinations", out), parts, out);

@@ -13,7 +13,16 @@ pub(super) struct OwnFiles<'a> {
     pub(super) config: &'a Path,
 }
 
-impl OwnFiles<'_> {
+impl<'a> OwnFiles<'a> {
+    /// The database, the folder of images and the configuration.
+    pub(super) const fn new(store: &'a Path, images: &'a Path, config: &'a Path) -> Self {
+        Self {
+            store,
+            images,
+            config,
+        }
+    }
+
     /// Returns the part of the relay that `path` belongs to, if any. Links are resolved.
     pub(super) fn owner(&self, path: &Path) -> Option<&'static str> {
         let path = real(path);
