@@ -69,6 +69,15 @@ impl Answered {
         );
     }
 
+    /// Returns the times from sending to arrival of the accepted events, shortest first.
+    pub fn times_to_arrival(&self, arrived: &HashMap<String, Instant>) -> Vec<Duration> {
+        let time =
+            |(id, sent_at): (&String, &Instant)| Some(arrived.get(id)?.duration_since(*sent_at));
+        let mut times: Vec<Duration> = self.accepted.iter().filter_map(time).collect();
+        times.sort_unstable();
+        times
+    }
+
     /// Returns the time from the first request to the last arrival.
     pub fn took_until_last(&self, arrived: &HashMap<String, Instant>) -> Duration {
         let last = arrived.values().max();

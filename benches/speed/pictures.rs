@@ -1,7 +1,5 @@
 //! Measures events with 0 to 4 images each, whose host answers, fails or hangs.
 
-use std::time::Duration;
-
 use super::hosts::Host;
 use super::load::{Plan, count, quantile_ms};
 use super::rounds::Bench;
@@ -168,12 +166,7 @@ impl Bench {
             let answered = self.send(&subject, 5000, 64, Plan::Rate(500.0)).await;
             let arrived = self.sink.arrivals(&answered.accepted).await;
             answered.assert_arrived(&arrived);
-            let mut times: Vec<Duration> = answered
-                .accepted
-                .iter()
-                .filter_map(|(id, sent_at)| Some(arrived.get(id)?.duration_since(*sent_at)))
-                .collect();
-            times.sort_unstable();
+            let times = answered.times_to_arrival(&arrived);
             let value = quantile_ms(&times, 0.99);
             self.table.add(figure, value);
             p99.push(value);

@@ -345,12 +345,7 @@ impl Bench {
         let events = self.settings.events.min(10_000);
         let answered = self.send(&subject, events, 64, Plan::Rate(1000.0)).await;
         let arrived = self.sink.arrivals(&answered.accepted).await;
-        let mut times: Vec<Duration> = answered
-            .accepted
-            .iter()
-            .filter_map(|(id, sent_at)| Some(arrived.get(id)?.duration_since(*sent_at)))
-            .collect();
-        times.sort_unstable();
+        let times = answered.times_to_arrival(&arrived);
         (answered.quantile_ms(0.99), quantile_ms(&times, 0.99))
     }
 

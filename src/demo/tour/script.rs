@@ -117,7 +117,7 @@ mod tests {
             Act::Report | Act::Repeat => None,
         });
         assert_eq!(broken.next_back(), Some((&Chat::Slack, &Condition::Works)));
-        let spec: Vec<usize> = (0..COUNT + 7).map(which).collect();
-        assert_eq!(spec, [0, 1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6, 2, 3]);
+        let order: Vec<usize> = (0..COUNT + 7).map(which).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6, 2, 3]);
     }
 }

@@ -163,9 +163,9 @@ async fn untried_message_precedes_failed_and_rate_limit_is_no_failure() {
     slow.attempt.as_mut().unwrap().outcome = OutcomeKind::SlowDown;
     let recorded = bench.store().finish_attempt(paused.token, slow).await;
     assert_eq!(recorded, Ok(Recorded::Recorded));
-    let spec: Vec<_> = bench.lease("oncall", 9).await;
-    let spec: Vec<_> = spec.iter().map(|one| one.item.event.id.as_str()).collect();
-    assert_eq!(spec, ["e3", "e1", "e2"]);
+    let order: Vec<_> = bench.lease("oncall", 9).await;
+    let order: Vec<_> = order.iter().map(|one| one.item.event.id.as_str()).collect();
+    assert_eq!(order, ["e3", "e1", "e2"]);
     let of = |lease: &Lease<Work>| lease.item.delivery.id;
     assert_eq!(bench.one_delivery(of(&failed)).await.failures, 1);
     assert_eq!(bench.one_delivery(of(&paused)).await.failures, 0);

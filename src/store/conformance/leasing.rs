@@ -22,12 +22,12 @@ async fn critical_is_leased_newest_first_then_others_in_order() {
     }
     let first = bench.lease("oncall", 4).await;
     let rest = bench.lease("oncall", 9).await;
-    let spec: Vec<_> = first
+    let order: Vec<_> = first
         .iter()
         .chain(&rest)
         .map(|l| l.item.event.id.as_str().to_owned())
         .collect();
-    assert_eq!(spec, ["c2", "c1", "w1", "w2", "i1", "i2"]);
+    assert_eq!(order, ["c2", "c1", "w1", "w2", "i1", "i2"]);
     assert_eq!(first.len(), 4);
     assert_eq!(bench.lease("oncall", 0).await.len(), 0);
 }
@@ -323,13 +323,13 @@ async fn recovered_destination_sends_newest_critical_first() {
     }
     assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(3));
     assert_eq!(bench.store().make_due(&"oncall".into()).await, Ok(0));
-    let spec: Vec<_> = bench
+    let order: Vec<_> = bench
         .lease("oncall", 9)
         .await
         .iter()
         .map(|l| l.item.event.id.to_string())
         .collect();
-    assert_eq!(spec, ["c2", "c1", "i1"]);
+    assert_eq!(order, ["c2", "c1", "i1"]);
 }
 
 #[tokio::test]

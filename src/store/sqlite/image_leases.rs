@@ -135,9 +135,9 @@ fn of_stage(
 
 /// Returns when the first and the last waiting job are due.
 fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
-    let end = |spec: &str| -> rusqlite::Result<Option<Timestamp>> {
+    let end = |aggregate: &str| -> rusqlite::Result<Option<Timestamp>> {
         conn.prepare_cached(&format!(
-            "SELECT {spec}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
+            "SELECT {aggregate}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
              WHERE state = 'pending' AND stage = 2"
         ))?
         .query_row([], |row| row.get(0))

@@ -27,7 +27,7 @@ struct Range {
 }
 
 macro_rules! range {
-    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $spec:literal) => {
+    ($severity:ident, $key:literal, $tried_flag:literal, $tried:literal, $order:literal) => {
         Range {
             severity: Severity::$severity,
             tried: $tried_flag,
@@ -37,7 +37,7 @@ macro_rules! range {
                 "' AND tried = ",
                 $tried,
                 " AND state = 'pending' AND due_at <= ?2 ORDER BY ",
-                $spec,
+                $order,
                 " LIMIT ?3"
             ),
             astray: concat!(
@@ -46,7 +46,7 @@ macro_rules! range {
                 "' AND tried = ",
                 $tried,
                 " AND state = 'pending' AND due_at > ?2 ORDER BY ",
-                $spec,
+                $order,
                 " LIMIT ?3"
             ),
             first: concat!(

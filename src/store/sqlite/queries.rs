@@ -37,10 +37,10 @@ impl Query {
         self.values.push(Box::new(value));
     }
 
-    fn end(mut self, spec: &str, limit: usize) -> Self {
+    fn end(mut self, order: &str, limit: usize) -> Self {
         let limit = signed(limit.min(PAGE_MAX));
         self.sql
-            .push_str(&format!(" ORDER BY {spec} LIMIT {limit}"));
+            .push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
         self
     }
 }
@@ -202,7 +202,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     if let Some(before) = filter.before {
         query.and("d.id < ?", before);
     }
-    let spec = match state {
+    let order = match state {
         // Prevent the index in id order: SQLite would scan all deliveries, of which few are open.
         Some(DeliveryState::Pending | DeliveryState::Sending) => "+d.id DESC",
         Some(
@@ -213,7 +213,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
         )
         | None => "d.id DESC",
     };
-    query.end(spec, filter.limit)
+    query.end(order, filter.limit)
 }
 
 /// See [`crate::store::Store::deliveries`].
