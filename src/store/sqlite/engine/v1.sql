@@ -34,7 +34,7 @@ CREATE INDEX events_by_state ON events (state, seq)
     WHERE state = 'unrouted' OR state = 'noted' OR state = 'ignored' OR state = 'unreadable';
 CREATE INDEX events_by_time ON events (received_at);
 
--- Ids of events, all but the newest (see ids.rs). `key` stands for an id: a part of a hash.
+-- Ids of events, all but the newest (see event_id_index.rs). `key` stands for an id: a part of a hash.
 CREATE TABLE event_ids (
     key       INTEGER NOT NULL,
     event_seq INTEGER NOT NULL,
