@@ -41,6 +41,7 @@
 mod admin;
 #[cfg(test)]
 mod conformance;
+mod decide;
 mod deliveries;
 mod feedback_status;
 mod images;

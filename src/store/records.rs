@@ -93,7 +93,7 @@ pub struct Arrival {
 }
 
 /// A delivery to be created.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
     pub destination: DestinationName,
     /// The message spec of the rule.

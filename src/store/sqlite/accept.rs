@@ -9,8 +9,8 @@ use super::values::signed;
 use super::{deliveries, messages};
 use crate::model::*;
 use crate::net::host_of;
-use crate::store::Topic;
-use crate::store::{Accepted, Arrival, NewDelivery};
+use crate::store::decide;
+use crate::store::{Accepted, Arrival, NewDelivery, Topic};
 
 /// See [`crate::store::Store::accept`].
 pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
@@ -33,8 +33,7 @@ pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Resu
     Ok(Accepted::New(event))
 }
 
-/// Applies a status change reported by the platform. Returns the destinations that need no message. If
-/// the platform only echoes a button action, an edit has already shown them the change.
+/// Applies a status change reported by the platform. Returns the destinations that need no message.
 fn already_notified(
     tx: &Tx<'_>,
     event: EventSeq,
@@ -43,22 +42,15 @@ fn already_notified(
     let Some(change) = &arrival.change else {
         return Ok(Vec::new());
     };
-    let effects = feedback_status::apply_platform_change(tx, event, change)?;
-    let mut notified: Option<Vec<DestinationName>> = None;
-    for (effect, brought_by) in effects {
-        let Some(brought_by) = brought_by.filter(|_| effect == Effect::Known) else {
-            return Ok(Vec::new());
+    let mut shown_by = Vec::new();
+    for (effect, brought_by) in feedback_status::apply_platform_change(tx, event, change)? {
+        let editable_at = match brought_by {
+            Some(first) => messages::editable_at(tx, first)?,
+            None => Vec::new(),
         };
-        let here = messages::editable_at(tx, brought_by)?;
-        notified = Some(match notified {
-            None => here,
-            Some(notified) => notified
-                .into_iter()
-                .filter(|one| here.contains(one))
-                .collect(),
-        });
+        shown_by.push((effect, editable_at));
     }
-    Ok(notified.unwrap_or_default())
+    Ok(decide::feedback_status::already_notified(shown_by))
 }
 
 /// Returns the event that created this feedback and was received through this app.

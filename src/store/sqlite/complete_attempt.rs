@@ -2,12 +2,12 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use std::borrow::Cow;
-
 use super::engine::tx::Tx;
 use super::{deliveries, edits, failover, late_images, messages, status_history};
 use crate::model::*;
-use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease, NewDelivery};
+use crate::store::decide::attempt::{self as decide, After, Leased, Rendering};
+use crate::store::decide::failover::describe;
+use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery};
 
 /// The columns needed to complete a delivery.
 struct Held {
@@ -40,17 +40,16 @@ fn held(tx: &Tx<'_>, id: DeliveryId, token: LeaseToken) -> rusqlite::Result<Opti
     .optional()
 }
 
-/// The new values of a delivery after its lease, written at once. `None` leaves a column unchanged.
-struct After<'a> {
-    state: DeliveryState,
-    attempts: u32,
-    failure: Option<Failure>,
-    /// Whether untried messages now go first. A message that was answered with a pause may be the cause of it.
-    tried: bool,
-    reason: Option<Cow<'a, str>>,
-    due_at: Option<Timestamp>,
-    form: Option<Form>,
-    shown: Option<u32>,
+fn leased(tx: &Tx<'_>, held: &Held) -> rusqlite::Result<Leased> {
+    Ok(Leased {
+        trigger: held.trigger,
+        form: held.form,
+        attempts: held.attempts,
+        shown_before: match held.trigger == Trigger::LateImages {
+            true => late_images::shown(tx, held.event, &held.destination)?,
+            false => 0,
+        },
+    })
 }
 
 /// See [`crate::store::Store::finish_attempt`].
@@ -63,169 +62,43 @@ pub(in crate::store) fn finish_attempt(
     let Some(held) = held(tx, id, token)? else {
         return Ok(Recorded::LeaseLost);
     };
-    let mut attempts = held.attempts;
+    let mut decided = decide::finished(&leased(tx, &held)?, finished);
     if let Some(attempt) = &finished.attempt {
-        // The store numbers the attempts itself, so that no two share a number.
-        attempts = attempts.saturating_add(1);
-        record(tx, id, attempts, attempt)?;
+        record(tx, id, decided.after.attempts, attempt)?;
     }
-    // Without this check, images that a destination cannot show would be resent forever.
-    let in_vain = held.trigger == Trigger::LateImages
-        && finished.verdict == Verdict::Done
-        && finished.shown & !late_images::shown(tx, held.event, &held.destination)? == 0;
-    let mut after = after(finished, &held, attempts);
     if let Some(fallback) = &finished.fallback {
         let how = reroute(tx, &held, fallback)?;
-        let why = after.reason.unwrap_or_default();
-        after.reason = Some(format!("{why}; {how}").into());
+        let why = decided.after.reason.unwrap_or_default();
+        decided.after.reason = Some(format!("{why}; {how}").into());
     }
-    end_lease(tx, id, &after)?;
-    let is_retried = matches!(finished.verdict, Verdict::RetryAt { .. });
-    if is_retried {
+    end_lease(tx, id, &decided.after)?;
+    if decided.is_retried {
         tx.notify_destination(&held.destination);
+    } else if held.trigger == Trigger::Edit {
+        edits::ended(tx, id)?;
     }
-    if held.trigger == Trigger::Edit {
-        // The rendering of an edit is not kept, and only another edit can follow it.
-        if !is_retried {
-            edits::ended(tx, id)?;
+    if let Some(handle) = decided.handle {
+        messages::keep(tx, id, handle)?;
+        // The sent message does not show a status that changed during the attempt.
+        if status_history::changed_since_made(tx, id)? {
+            edits::request_all(tx, held.event)?;
         }
-        return Ok(Recorded::Recorded);
     }
-    match &finished.verdict {
-        Verdict::Done => {
-            if let Some(handle) = &finished.handle {
-                messages::keep(tx, id, handle)?;
-                // The sent message does not show a status that changed during the attempt.
-                if status_history::changed_since_made(tx, id)? {
-                    edits::request_all(tx, held.event)?;
-                }
-            }
-            if !in_vain && finished.shown != ALL_SHOWN {
-                late_images::send_late_images(tx, held.event)?;
-            }
-        }
-        Verdict::RetryAt { .. } | Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => {}
+    if decided.late_images {
+        late_images::send_late_images(tx, held.event)?;
     }
-    keep_or_drop_payload(tx, finished, &held)?;
+    match decided.rendering {
+        Rendering::Keep(payload) => deliveries::keep_payload(tx, id, held.form, payload)?,
+        Rendering::Drop => deliveries::drop_payload(tx, id)?,
+        Rendering::Stays => {}
+    }
     Ok(Recorded::Recorded)
 }
 
 /// Reroutes a message that is given up to its fallback. Returns the result as text.
 fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
-    let has_it = held.rerouted || !failover::send(tx, held.event, new, held.created_at)?;
-    Ok(match has_it {
-        true => format!("{} has it", new.destination),
-        false => format!("sent to {} instead", new.destination),
-    })
-}
-
-/// A failure that counts for the backoff.
-#[derive(Clone, Copy)]
-struct Failure {
-    /// Whether the response was lost.
-    unanswered: bool,
-}
-
-/// Returns the failure if the attempt counts for the backoff. Rate limits, rejected forms and stops do
-/// not count, because they say nothing about the message.
-fn failure(finished: &CompletedAttempt, held: &Held) -> Option<Failure> {
-    let same_form = match &finished.verdict {
-        Verdict::RetryAt { form, .. } => *form == held.form,
-        Verdict::Done | Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => true,
-    };
-    let unanswered = match finished.attempt.as_ref()?.outcome {
-        OutcomeKind::Retry | OutcomeKind::Unknown => false,
-        OutcomeKind::Ambiguous => true,
-        OutcomeKind::Delivered
-        | OutcomeKind::SlowDown
-        | OutcomeKind::Degrade
-        | OutcomeKind::Rejected
-        | OutcomeKind::Stop => return None,
-    };
-    same_form.then_some(Failure { unanswered })
-}
-
-/// Computes the new values of the row.
-fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> After<'a> {
-    let attempt = finished.attempt.as_ref();
-    let shown = Some(finished.shown);
-    let edit = held.trigger == Trigger::Edit;
-    let failure = failure(finished, held);
-    let slowed = attempt.is_some_and(|attempt| attempt.outcome == OutcomeKind::SlowDown);
-    let after = After {
-        state: DeliveryState::Delivered,
-        attempts,
-        tried: slowed || failure.is_some(),
-        failure,
-        reason: None,
-        due_at: None,
-        form: None,
-        shown: None,
-    };
-    match &finished.verdict {
-        Verdict::Done => After {
-            shown: shown.filter(|_| !edit),
-            ..after
-        },
-        Verdict::RetryAt { due_at, form } => After {
-            state: DeliveryState::Pending,
-            reason: attempt.and_then(|attempt| attempt.reason.as_deref().map(Cow::Borrowed)),
-            due_at: Some(*due_at),
-            form: Some(*form),
-            shown: shown.filter(|_| kept(finished, held).is_some()),
-            ..after
-        },
-        Verdict::Dead { reason } => After {
-            state: match edit {
-                true => DeliveryState::Discarded,
-                false => DeliveryState::Dead,
-            },
-            reason: Some(reason.into()),
-            shown: shown.filter(|_| kept(finished, held).is_some()),
-            ..after
-        },
-        Verdict::Unconfirmed { reason } => After {
-            state: match edit {
-                true => DeliveryState::Discarded,
-                false => DeliveryState::Unconfirmed,
-            },
-            reason: Some(reason.into()),
-            shown: shown.filter(|_| kept(finished, held).is_some()),
-            ..after
-        },
-    }
-}
-
-/// Returns the rendering to keep for retries, if its form is the one that is due.
-fn kept<'a>(finished: &'a CompletedAttempt, held: &Held) -> Option<&'a str> {
-    let payload = finished.payload.as_deref();
-    let payload = payload.filter(|_| held.trigger != Trigger::Edit);
-    match finished.verdict {
-        Verdict::Done => None,
-        Verdict::RetryAt { form, .. } => payload.filter(|_| form == held.form),
-        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => payload,
-    }
-}
-
-fn keep_or_drop_payload(
-    tx: &Tx<'_>,
-    finished: &CompletedAttempt,
-    held: &Held,
-) -> rusqlite::Result<()> {
-    let id = finished.id;
-    if let Some(payload) = kept(finished, held) {
-        return deliveries::keep_payload(tx, id, held.form, payload);
-    }
-    let useless = match finished.verdict {
-        Verdict::Done => true,
-        Verdict::RetryAt { form, .. } => form != held.form,
-        Verdict::Dead { .. } | Verdict::Unconfirmed { .. } => false,
-    };
-    // The first attempt has no earlier rendering to drop.
-    if useless && held.attempts > 0 {
-        deliveries::drop_payload(tx, id)?;
-    }
-    Ok(())
+    let is_new = !held.rerouted && failover::send(tx, held.event, new, held.created_at)?;
+    Ok(describe(&new.destination, is_new))
 }
 
 /// Inserts the record of an attempt.
@@ -256,8 +129,7 @@ fn cut(excerpt: &str) -> &str {
     excerpt.split_at(end).0
 }
 
-/// Ends the lease and writes the new values. A delivery that waits again keeps its old reason if there
-/// is no new one.
+/// Ends the lease and writes the new values.
 fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = ?2, attempts = ?3,
@@ -292,16 +164,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
         let Some(held) = held(tx, one.id, one.token)? else {
             continue;
         };
-        let after = After {
-            state: DeliveryState::Pending,
-            attempts: held.attempts,
-            failure: None,
-            tried: false,
-            reason: None,
-            due_at: Some(one.due_at),
-            form: None,
-            shown: None,
-        };
+        let after = decide::released(held.attempts, one.due_at);
         end_lease(tx, one.id, &after)?;
         tx.notify_destination(&held.destination);
     }

@@ -1,12 +1,13 @@
 //! Messages that wait for a failing destination: rerouting to the fallback, and ending those tried for
 //! too long.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::engine::tx::Tx;
 use super::values::SpecColumn;
 use super::{deliveries, rows};
 use crate::model::*;
+use crate::store::decide::failover::{self as decide, Moved, Sibling};
 use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position};
 
 /// How many deliveries one command handles, so that other commands do not wait long.
@@ -48,12 +49,12 @@ pub(in crate::store) fn failover_page(
 struct Waiting {
     event: EventSeq,
     created_at: Timestamp,
+    destination: DestinationName,
     spec: MessageSpec,
 }
 
 /// Returns the delivery if it still waits.
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
-    use rusqlite::OptionalExtension;
     tx.prepare_cached(
         "SELECT event_seq, created_at, severity, spec, destination FROM deliveries
          WHERE id = ?1 AND state = 'pending' AND rerouted = 0",
@@ -63,8 +64,8 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
         Ok(Waiting {
             event: row.get(0)?,
             created_at: row.get(1)?,
-            // The fallback may show no more than this destination would.
-            spec: spec.into_spec(row.get(2)?).fallen_from(&row.get(4)?),
+            destination: row.get(4)?,
+            spec: spec.into_spec(row.get(2)?),
         })
     })
     .optional()
@@ -82,53 +83,57 @@ pub(in crate::store) fn fall_back(
         let Some(one) = waiting(tx, *id)? else {
             continue;
         };
-        let new = NewDelivery {
-            destination: to.clone(),
-            spec: one.spec,
-            trigger: Trigger::Fallback,
-            due_at: tx.now,
-        };
+        let new = decide::moved(&one.spec, &one.destination, to, tx.now);
         let is_new = send(tx, one.event, &new, one.created_at)?;
         sent += u64::from(is_new);
-        match which {
-            FallBack::Critical => tx
+        match decide::after_move(which, to, is_new) {
+            Moved::Stays => tx
                 .prepare_cached("UPDATE deliveries SET rerouted = 1 WHERE id = ?1")?
                 .execute([id])?,
-            FallBack::Everything => {
-                let how = match is_new {
-                    true => format!("sent to {to} instead"),
-                    false => format!("{to} has it"),
-                };
-                tx.prepare_cached(
-                    "UPDATE deliveries SET state = 'dead', waits_for_images = 0, reason = ?2
-                     WHERE id = ?1",
-                )?
-                .execute(params![id, format!("its destination is stopped; {how}")])?
-            }
+            Moved::Dead(reason) => give_up(tx, *id, DeliveryState::Dead, &reason)?,
         };
     }
     Ok(sent)
 }
 
-/// Whether a destination has, or will get, an event by a rule, a replay or a fallback. Deliveries older
-/// than the rule's or replay's message at the start of the chain of fallbacks do not count.
-pub(super) const HAS_IT: &str = "SELECT 1 FROM deliveries
-     WHERE event_seq = ?1 AND destination = ?2
-       AND created_at >= (SELECT coalesce(max(created_at), ?3) FROM deliveries
-                          WHERE event_seq = ?1 AND created_at <= ?3 AND (trigger = 'event' OR trigger = 'replay'))
-       AND trigger <> 'late_images' AND trigger <> 'edit' AND trigger <> 'test'
-       AND state <> 'dead' AND state <> 'discarded'";
+fn give_up(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    state: DeliveryState,
+    reason: &str,
+) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "UPDATE deliveries SET state = ?2, reason = ?3, waits_for_images = 0 WHERE id = ?1",
+    )?
+    .execute(params![id, state, reason])
+}
 
-/// Creates the fallback's delivery, unless the fallback has the event. Returns whether it was created.
+/// Selects all deliveries of an event.
+pub(super) const SIBLINGS: &str =
+    "SELECT destination, trigger, state, created_at FROM deliveries WHERE event_seq = ?1";
+
+fn siblings(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sibling>> {
+    conn.prepare_cached(SIBLINGS)?
+        .query_map([event], |row| {
+            Ok(Sibling {
+                destination: row.get(0)?,
+                trigger: row.get(1)?,
+                state: row.get(2)?,
+                created_at: row.get(3)?,
+            })
+        })?
+        .collect()
+}
+
+/// Creates the fallback's delivery, unless the fallback has the event. `created_at` is of the delivery
+/// that moves. Returns whether it was created.
 pub(super) fn send(
     tx: &Tx<'_>,
     event: EventSeq,
     new: &NewDelivery,
-    since: Timestamp,
+    created_at: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let has_it = tx
-        .prepare_cached(HAS_IT)?
-        .exists(params![event, new.destination, since])?;
+    let has_it = decide::has_event(&siblings(tx, event)?, &new.destination, created_at);
     if !has_it {
         let waits = rows::images_unsettled(tx, event)?;
         deliveries::insert(tx, event, new, waits)?;
@@ -163,10 +168,11 @@ pub(in crate::store) fn expire(
     };
     let cut = uptime.before(retry_for);
     let read = |row: &Row<'_>| {
+        let last: Option<String> = row.get(2)?;
         Ok(Expired {
             id: row.get(0)?,
             trigger: row.get(1)?,
-            reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            reason: decide::expired(retry_for, last.as_deref()),
             event_type: row.get(3)?,
             rerouted: false,
         })
@@ -186,14 +192,6 @@ pub(in crate::store) fn expire(
         }
     }
     for one in &mut found {
-        if one.reason.is_empty() {
-            one.reason = "its destination kept failing".into();
-        }
-        one.reason = format!(
-            "given up after {} s of trying: {}",
-            retry_for.as_secs(),
-            one.reason
-        );
         end_one(tx, one, fallback)?;
     }
     Ok(found)
@@ -204,20 +202,11 @@ fn end_one(
     one: &mut Expired,
     fallback: Option<&DestinationName>,
 ) -> rusqlite::Result<()> {
-    let own_message = one.trigger != Trigger::Edit && one.trigger != Trigger::LateImages;
-    if let Some(to) = fallback.filter(|_| own_message) {
+    if let Some(to) = fallback.filter(|_| decide::can_move(one.trigger)) {
         one.rerouted = true;
-        let how = match fall_back(tx, &[one.id], to, FallBack::Critical)? {
-            0 => format!("; {to} has it"),
-            _ => format!("; sent to {to} instead"),
-        };
-        one.reason.push_str(&how);
+        let is_new = fall_back(tx, &[one.id], to, FallBack::Critical)? > 0;
+        one.reason = format!("{}; {}", one.reason, decide::describe(to, is_new));
     }
-    tx.prepare_cached(
-        "UPDATE deliveries SET state = iif(trigger = 'edit', 'discarded', 'dead'), reason = ?2,
-                               waits_for_images = 0
-         WHERE id = ?1",
-    )?
-    .execute(params![one.id, one.reason])?;
+    give_up(tx, one.id, decide::given_up(one.trigger), &one.reason)?;
     Ok(())
 }

@@ -3,21 +3,15 @@
 //! Each change is one transaction. It contains the status, a history entry, an edit of every message
 //! that shows it, and a status outbox entry.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::engine::tx::Tx;
 use super::status_history::{Told, record};
 use super::{edits, status_outbox};
 use crate::model::*;
+use crate::store::decide::feedback_status::{self as decide, Action, Facts, Known, Report};
 use crate::store::{ActionOutcome, ApplyAction};
 
-/// How long a button action can be undone.
-const UNDO_FOR: Duration = Duration::from_secs(15 * 60);
-/// A platform report within this time of the relay's request is its echo. The margin covers clock
-/// differences.
-const ECHO_WITHIN: Duration = Duration::from_secs(60);
 /// How many undo periods one command ends, so that other commands do not wait long.
 const BATCH: u32 = 64;
 
@@ -26,16 +20,6 @@ const BATCH: u32 = 64;
 pub(super) struct Key {
     pub(super) app: String,
     pub(super) id: String,
-}
-
-/// A row of `feedback_states`.
-struct Known {
-    state: FeedbackState,
-    event: Option<EventSeq>,
-    previous: FeedbackStatus,
-    /// Whether the previous status was local-only.
-    previous_here_only: bool,
-    platform_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str =
@@ -54,7 +38,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         },
         event: row.get("event_seq")?,
         previous: row.get("previous")?,
-        previous_here_only: row.get("previous_here_only")?,
+        previous_local_only: row.get("previous_here_only")?,
         platform_at: row.get("platform_at")?,
     })
 }
@@ -114,56 +98,42 @@ pub(in crate::store) fn apply_action(
     let Some(key) = key_of(tx, acting.event)? else {
         return Ok(ActionOutcome::Unknown);
     };
-    let before = read(tx, &key)?;
-    let status = match (acting.act.status(), &before) {
-        (Some(wanted), Some(known)) if known.state.status == wanted => {
-            return Ok(ActionOutcome::Already(known.state.clone()));
-        }
-        (Some(wanted), _) => wanted,
-        (None, None) => return Ok(ActionOutcome::Unknown),
-        (None, Some(known)) if acting.undoes != Some(known.state.changed_at) => {
-            return Ok(ActionOutcome::Already(known.state.clone()));
-        }
-        (None, Some(known)) => match known.state.undo_until {
-            Some(until) if until > tx.now => known.previous,
-            Some(_) | None => return Ok(ActionOutcome::TooLate(known.state.clone())),
-        },
+    let known = read(tx, &key)?;
+    let (state, write_as) = match decide::action(known.as_ref(), acting, tx.now) {
+        Action::Nothing(outcome) => return Ok(outcome),
+        Action::Change { state, write_as } => (state, write_as),
     };
-    let undo_until = acting.act.status().map(|_| tx.now + UNDO_FOR);
-    // Undoing a change that the platform never got leaves nothing to write. It has the previous status,
-    // or never had that one either.
-    let taken_back = before
-        .as_ref()
-        .filter(|known| undo_until.is_none() && known.state.local_only);
-    let state = FeedbackState {
-        status,
-        changed_at: after(before.as_ref(), tx.now),
-        by: acting.by.clone(),
-        through: acting.through,
-        undo_until,
-        local_only: taken_back.map_or(acting.operator.is_none(), |known| known.previous_here_only),
-    };
-    write(tx, &key, Some(acting.event), before.as_ref(), &state)?;
+    write(tx, &key, Some(acting.event), known.as_ref(), &state)?;
     let entry = Told {
         event: None,
         act: Some(acting.act),
         effect: Effect::Changed,
     };
     record(tx, &key, &state, entry)?;
-    match &acting.operator {
-        Some(operator) if taken_back.is_none() => {
-            status_outbox::enqueue(tx, &key, acting.event, status, operator)?;
+    match write_as {
+        Some(operator) => {
+            status_outbox::enqueue(tx, &key, acting.event, state.status, operator)?;
         }
-        Some(_) | None => status_outbox::cancel(tx, &key)?,
+        None => status_outbox::cancel(tx, &key)?,
     }
     edits::request_all(tx, acting.event)?;
     Ok(ActionOutcome::Changed(state))
 }
 
-/// Returns a time for a change that differs from the previous change's time.
-fn after(before: Option<&Known>, now: Timestamp) -> Timestamp {
-    let last = before.map(|known| known.state.changed_at + Duration::from_millis(1));
-    last.map_or(now, |last| last.max(now))
+/// Reads what is stored about a feedback that the platform reports.
+fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
+    let Some(known) = read(conn, key)? else {
+        return Ok(Facts {
+            event: event_of(conn, key)?,
+            ..Facts::default()
+        });
+    };
+    Ok(Facts {
+        event: known.event,
+        sent: status_outbox::sent(conn, key)?,
+        is_queued: status_outbox::is_waiting(conn, key)?,
+        known: Some(known),
+    })
 }
 
 /// Applies a platform report about one or more feedbacks. Returns the effect on each.
@@ -189,26 +159,24 @@ fn apply_one_platform_change(
     change: &FeedbackChange,
     key: &Key,
 ) -> rusqlite::Result<(Effect, Option<EventSeq>)> {
-    let before = read(tx, key)?;
-    let brought_by = match &before {
-        Some(known) => known.event,
-        None => event_of(tx, key)?,
-    };
-    let effect = effect(tx, key, before.as_ref(), change)?;
-    let said_at = change.updated_at.or(change.told_at);
-    let state = FeedbackState {
-        status: change.status,
-        changed_at: after(before.as_ref(), said_at.map_or(tx.now, |at| at.min(tx.now))),
-        by: change.by.clone(),
-        through: ChangeSource::Platform,
-        undo_until: None,
-        local_only: false,
-    };
-    if effect == Effect::Changed || before.is_none() {
-        write(tx, key, brought_by, before.as_ref(), &state)?;
+    let facts = facts(tx, key)?;
+    let report = decide::report(&facts, change, tx.now);
+    write_report(tx, told_by, change, key, (&facts, &report))?;
+    Ok((report.effect, facts.event))
+}
+
+fn write_report(
+    tx: &Tx<'_>,
+    told_by: Option<EventSeq>,
+    change: &FeedbackChange,
+    key: &Key,
+    (facts, report): (&Facts, &Report),
+) -> rusqlite::Result<()> {
+    if report.replaces {
+        write(tx, key, facts.event, facts.known.as_ref(), &report.state)?;
         status_outbox::cancel(tx, key)?;
     }
-    if effect != Effect::Stale {
+    if report.is_dated {
         tx.prepare_cached(
             "UPDATE feedback_states SET platform_at = max(coalesce(platform_at, ?3), ?3)
              WHERE feedback_app = ?1 AND feedback_id = ?2",
@@ -218,13 +186,13 @@ fn apply_one_platform_change(
     let entry = Told {
         event: told_by,
         act: None,
-        effect,
+        effect: report.effect,
     };
-    record(tx, key, &state, entry)?;
-    if let (Effect::Changed, Some(event)) = (effect, brought_by) {
+    record(tx, key, &report.state, entry)?;
+    if let Some(event) = report.edits {
         edits::request_all(tx, event)?;
     }
-    Ok((effect, brought_by))
+    Ok(())
 }
 
 /// See [`crate::store::Store::platform_lists`].
@@ -239,81 +207,15 @@ pub(in crate::store) fn platform_lists(
                 app: change.app_id.clone(),
                 id: id.clone(),
             };
-            if is_newer(tx, change, &key)? {
-                apply_one_platform_change(tx, None, change, &key)?;
+            let facts = facts(tx, &key)?;
+            if decide::is_news(&facts, change, tx.now) {
+                let report = decide::report(&facts, change, tx.now);
+                write_report(tx, None, change, &key, (&facts, &report))?;
                 changed += 1;
             }
         }
     }
     Ok(changed)
-}
-
-/// Returns whether a platform list has news about kept feedback. A button action is only replaced by a
-/// later platform date, and never while it is in the outbox. A date in the future means an unexpected
-/// time zone, so it is ignored.
-fn is_newer(tx: &Tx<'_>, change: &FeedbackChange, key: &Key) -> rusqlite::Result<bool> {
-    let before = read(tx, key)?;
-    let kept = match &before {
-        Some(known) => known.event.is_some(),
-        None => event_of(tx, key)?.is_some(),
-    };
-    let clicked = before
-        .as_ref()
-        .is_some_and(|known| known.state.through != ChangeSource::Platform);
-    let dated = change
-        .updated_at
-        .is_some_and(|at| at <= tx.now + ECHO_WITHIN);
-    if !kept || clicked && (!dated || status_outbox::is_waiting(tx, key)?) {
-        return Ok(false);
-    }
-    Ok(effect(tx, key, before.as_ref(), change)? == Effect::Changed)
-}
-
-/// Returns the effect of a platform report. Reports come late, out of order, and also echo the relay's
-/// own requests.
-fn effect(
-    tx: &Tx<'_>,
-    key: &Key,
-    before: Option<&Known>,
-    change: &FeedbackChange,
-) -> rusqlite::Result<Effect> {
-    let Some(before) = before else {
-        return Ok(match change.status {
-            FeedbackStatus::UNPROCESSED => Effect::Known,
-            _ => Effect::Changed,
-        });
-    };
-    let older = |one: Option<Timestamp>, other: Option<Timestamp>| match (one, other) {
-        (Some(one), Some(other)) => one < other,
-        (Some(_) | None, _) => false,
-    };
-    if older(change.updated_at, before.platform_at) {
-        return Ok(Effect::Stale);
-    }
-    if change.status == before.state.status {
-        // The platform now has a status that messages show as local-only.
-        return Ok(match before.state.local_only {
-            true => Effect::Changed,
-            false => Effect::Known,
-        });
-    }
-    if before.state.through == ChangeSource::Platform {
-        return Ok(Effect::Changed);
-    }
-    // The last change was a button action. `told_at` has a zone and milliseconds, so it is comparable
-    // with the relay's clock.
-    let told_at = change.told_at.or(change.updated_at);
-    if let (Some(at), Some((status, sent_at))) = (told_at, status_outbox::sent(tx, key)?)
-        && status == change.status
-        && at + ECHO_WITHIN >= sent_at
-        && at <= sent_at + ECHO_WITHIN
-    {
-        return Ok(Effect::Known);
-    }
-    Ok(match older(told_at, Some(before.state.changed_at)) {
-        true => Effect::Stale,
-        false => Effect::Changed,
-    })
 }
 
 fn event_of(conn: &Connection, key: &Key) -> rusqlite::Result<Option<EventSeq>> {

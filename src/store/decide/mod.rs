@@ -1,0 +1,13 @@
+//! Decisions that do not depend on the database.
+//!
+//! A function here receives facts: what is stored, what was sent and when, what waits, and the time.
+//! It returns what to write. A database reads the facts, asks, and writes the answer in one transaction,
+//! so every database behaves the same.
+
+pub(super) mod attempt;
+pub(super) mod failover;
+pub(super) mod feedback_status;
+pub(super) mod late_images;
+
+#[cfg(test)]
+mod tests;

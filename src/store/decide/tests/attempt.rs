@@ -1,0 +1,231 @@
+//! Finished attempts.
+
+use super::attempt::{After, Failure, Leased, Rendering, finished, released};
+use super::*;
+use crate::store::{ALL_SHOWN, CompletedAttempt};
+
+const SHOWN: u32 = 0b11;
+
+fn leased(trigger: Trigger) -> Leased {
+    Leased {
+        trigger,
+        form: Form::Full,
+        attempts: 2,
+        shown_before: 0,
+    }
+}
+
+fn completed(outcome: OutcomeKind, verdict: Verdict) -> CompletedAttempt {
+    CompletedAttempt {
+        id: DeliveryId::from_i64(1),
+        attempt: Some(Attempt {
+            number: 1,
+            started_at: at(0),
+            duration_ms: 12,
+            form: Form::Full,
+            outcome,
+            status: None,
+            code: None,
+            reason: Some("HTTP 500".into()),
+            excerpt: None,
+        }),
+        verdict,
+        payload: Some("card".into()),
+        shown: SHOWN,
+        fallback: None,
+        handle: Some(MessageHandle::new("om_1")),
+    }
+}
+
+fn retry(form: Form) -> Verdict {
+    Verdict::RetryAt {
+        due_at: at(5),
+        form,
+    }
+}
+
+fn dead() -> Verdict {
+    Verdict::Dead {
+        reason: "gone".into(),
+    }
+}
+
+fn unconfirmed() -> Verdict {
+    Verdict::Unconfirmed {
+        reason: "lost".into(),
+    }
+}
+
+#[test]
+fn verdict_decides_state_reason_and_rendering() {
+    use DeliveryState::{Dead, Delivered, Discarded, Pending, Unconfirmed};
+    use Rendering::{Drop, Keep, Stays};
+    let cases = [
+        (
+            Trigger::Event,
+            Verdict::Done,
+            Delivered,
+            None,
+            Some(SHOWN),
+            Drop,
+        ),
+        (
+            Trigger::Event,
+            retry(Form::Full),
+            Pending,
+            Some("HTTP 500"),
+            Some(SHOWN),
+            Keep("card"),
+        ),
+        (
+            Trigger::Event,
+            retry(Form::Text),
+            Pending,
+            Some("HTTP 500"),
+            None,
+            Drop,
+        ),
+        (
+            Trigger::Event,
+            dead(),
+            Dead,
+            Some("gone"),
+            Some(SHOWN),
+            Keep("card"),
+        ),
+        (
+            Trigger::Event,
+            unconfirmed(),
+            Unconfirmed,
+            Some("lost"),
+            Some(SHOWN),
+            Keep("card"),
+        ),
+        (Trigger::Edit, Verdict::Done, Delivered, None, None, Stays),
+        (
+            Trigger::Edit,
+            retry(Form::Full),
+            Pending,
+            Some("HTTP 500"),
+            None,
+            Stays,
+        ),
+        (Trigger::Edit, dead(), Discarded, Some("gone"), None, Stays),
+        (
+            Trigger::Edit,
+            unconfirmed(),
+            Discarded,
+            Some("lost"),
+            None,
+            Stays,
+        ),
+    ];
+    for (trigger, verdict, state, reason, shown, rendering) in cases {
+        let name = format!("{trigger:?} {verdict:?}");
+        let completed = completed(OutcomeKind::Rejected, verdict);
+        let decided = finished(&leased(trigger), &completed);
+        let after = decided.after;
+        assert_eq!(
+            (after.state, after.shown, after.attempts),
+            (state, shown, 3),
+            "{name}"
+        );
+        assert_eq!(after.reason.as_deref(), reason, "{name}");
+        assert_eq!(decided.rendering, rendering, "{name}");
+        assert_eq!(decided.is_retried, state == Pending, "{name}");
+        let delivered = state == Delivered && trigger != Trigger::Edit;
+        assert_eq!(decided.handle.is_some(), delivered, "{name}");
+        assert_eq!(decided.late_images, delivered, "{name}");
+    }
+}
+
+#[test]
+fn only_failures_of_the_message_count_for_the_backoff() {
+    use OutcomeKind::{Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop, Unknown};
+    let answered = Some(Failure { unanswered: false });
+    let unanswered = Some(Failure { unanswered: true });
+    for (outcome, form, failure, tried) in [
+        (Retry, Form::Full, answered, true),
+        (Unknown, Form::Full, answered, true),
+        (Ambiguous, Form::Full, unanswered, true),
+        (Retry, Form::Text, None, false),
+        (Ambiguous, Form::Text, None, false),
+        (SlowDown, Form::Full, None, true),
+        (Degrade, Form::Text, None, false),
+        (Rejected, Form::Full, None, false),
+        (Stop, Form::Full, None, false),
+        (Delivered, Form::Full, None, false),
+    ] {
+        let completed = completed(outcome, retry(form));
+        let after = finished(&leased(Trigger::Event), &completed).after;
+        assert_eq!(
+            (after.failure, after.tried),
+            (failure, tried),
+            "{outcome:?} {form:?}"
+        );
+        assert_eq!((after.due_at, after.form), (Some(at(5)), Some(form)));
+    }
+}
+
+#[test]
+fn delivery_that_was_not_attempted_counts_no_attempt() {
+    let unsent = CompletedAttempt {
+        attempt: None,
+        payload: None,
+        handle: None,
+        ..completed(OutcomeKind::Retry, dead())
+    };
+    let decided = finished(&leased(Trigger::Event), &unsent);
+    assert_eq!((decided.after.attempts, decided.after.failure), (2, None));
+    assert_eq!(decided.after.shown, None, "no rendering shows them");
+    assert_eq!(decided.rendering, Rendering::Stays);
+}
+
+#[test]
+fn first_attempt_has_no_rendering_to_drop() {
+    let first = Leased {
+        attempts: 0,
+        ..leased(Trigger::Event)
+    };
+    let done = completed(OutcomeKind::Delivered, Verdict::Done);
+    assert_eq!(finished(&first, &done).rendering, Rendering::Stays);
+}
+
+#[test]
+fn images_follow_only_if_some_can_be_shown() {
+    for (trigger, shown, before, follows) in [
+        (Trigger::Event, 0, 0, true),
+        (Trigger::Event, ALL_SHOWN, 0, false),
+        (Trigger::LateImages, 0b10, 0b01, true),
+        (Trigger::LateImages, 0b01, 0b01, false),
+    ] {
+        let leased = Leased {
+            shown_before: before,
+            ..leased(trigger)
+        };
+        let done = CompletedAttempt {
+            shown,
+            ..completed(OutcomeKind::Delivered, Verdict::Done)
+        };
+        assert_eq!(
+            finished(&leased, &done).late_images,
+            follows,
+            "{trigger:?} {shown}"
+        );
+    }
+}
+
+#[test]
+fn released_delivery_only_waits_again() {
+    let expected = After {
+        state: DeliveryState::Pending,
+        attempts: 2,
+        failure: None,
+        tried: false,
+        reason: None,
+        due_at: Some(at(1)),
+        form: None,
+        shown: None,
+    };
+    assert_eq!(released(2, at(1)), expected);
+}
