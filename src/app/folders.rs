@@ -4,10 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::store::StoreLocation;
 
 /// Checks the folders of the store and of the images.
 pub(super) fn warn_of_open(config: &Config) {
-    let store = config.store.path.parent().unwrap_or(Path::new(""));
+    let StoreLocation::Sqlite(path) = &config.store.location;
+    let store = path.parent().unwrap_or(Path::new(""));
     let here = Path::new(".");
     let store = if store.as_os_str().is_empty() {
         here

@@ -36,16 +36,13 @@ impl StoreWatch {
     async fn watch_place(&self) {
         let mut in_place = true;
         loop {
-            let store = self.store.clone();
-            // A task that panicked returns no answer; the next check does.
-            if let Ok(found) = tokio::task::spawn_blocking(move || store.check_place()).await {
-                match &found {
-                    Ok(()) if !in_place => self.metrics.emit(StoreInPlace),
-                    Err(error) if in_place => self.report(error).await,
-                    Ok(()) | Err(_) => {}
-                }
-                in_place = found.is_ok();
+            let found = self.store.check_place().await;
+            match &found {
+                Ok(()) if !in_place => self.metrics.emit(StoreInPlace),
+                Err(error) if in_place => self.report(error).await,
+                Ok(()) | Err(_) => {}
             }
+            in_place = found.is_ok();
             tokio::time::sleep(INTERVAL).await;
         }
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::context::{Context, Exit, Failure, block_on};
 use crate::archive::Archive;
 use crate::config::{Config, Needs};
-use crate::store::Store;
+use crate::store::{Store, StoreLocation};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,7 +60,8 @@ async fn copy(
     journal: &Path,
     images: &Path,
 ) -> Result<u64, Failure> {
-    store.backup(journal).await?;
+    let target = StoreLocation::Sqlite(journal.to_owned());
+    store.backup(&target).await?;
     let pictures = |error| Failure::of("failed to copy the images", error);
     let archive = Archive::look(&config.images_dir).map_err(pictures)?;
     archive.copy_to(images).await.map_err(pictures)

@@ -161,7 +161,10 @@ impl Context {
 
     /// Opens the store; a running relay may have it open too.
     pub(super) fn store(&self, config: &Config) -> Result<Store, Failure> {
-        Ok(Store::open_beside(&config.store, Arc::clone(&self.clock))?)
+        Ok(Store::open_for_command(
+            &config.store,
+            Arc::clone(&self.clock),
+        )?)
     }
 
     /// Returns the clock.

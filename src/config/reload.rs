@@ -102,7 +102,7 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "server.max_connections",
         ),
         (old.log.format != new.log.format, "log.format"),
-        (old.store.path != new.store.path, "store.url"),
+        (old.store.location != new.store.location, "store.url"),
         (old.images_dir != new.images_dir, "images.store"),
     ]
     .into_iter()

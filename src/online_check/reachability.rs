@@ -10,6 +10,7 @@ use super::CALL_TIMEOUT;
 use super::report::Report;
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+use crate::store::StoreLocation;
 
 /// The check of a webhook. It sends a `HEAD`, which has no side effects (RFC 9110, 9.2.1).
 pub(super) struct Receiver {
@@ -184,7 +185,8 @@ impl File {
 
 /// Reports folders of store and images that the relay cannot write to. Writable folders are not reported, because
 /// `serve` opens them anyway.
-pub(super) fn examine_stores(database: &Path, images: &Path, report: &mut Report) {
+pub(super) fn examine_stores(store: &StoreLocation, images: &Path, report: &mut Report) {
+    let StoreLocation::Sqlite(database) = store;
     let may = Access::WRITE_OK | Access::EXEC_OK;
     let folder = here(database.parent().unwrap_or(Path::new("")));
     for (check, folder) in [("store", folder), ("images", images)] {

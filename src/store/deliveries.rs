@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sqlite::{self, IfAbandoned};
 use super::{
     CompletedAttempt, Expired, FailoverPage, FallBack, GateRecord, LeaseRelease, Orphaned,
     Position, Store, StoreError, Work,
@@ -19,38 +18,7 @@ impl Store {
         count: usize,
         lease: Duration,
     ) -> Result<Vec<Lease<Work>>, StoreError> {
-        let destination = destination.clone();
-        let leases = self
-            .database
-            .write(IfAbandoned::Skip, move |tx| {
-                sqlite::lease_due(tx, &destination, count, lease)
-            })
-            .await?;
-        self.work_of(leases).await
-    }
-
-    /// Reads the leased work on a reader, which keeps the writer free. If no reader can, because the file is not at
-    /// its path and no further connection can be opened, the writer reads it: otherwise it would wait until the leases
-    /// expire.
-    async fn work_of(
-        &self,
-        leases: Vec<Lease<DeliveryId>>,
-    ) -> Result<Vec<Lease<Work>>, StoreError> {
-        if leases.is_empty() {
-            return Ok(Vec::new());
-        }
-        let again = leases.clone();
-        let work = self
-            .database
-            .read(move |conn| sqlite::leased_work(conn, leases))
-            .await;
-        match work {
-            Ok(work) => Ok(work),
-            Err(_) => {
-                let read = move |tx: &sqlite::Tx<'_>| sqlite::leased_work(tx, again.clone());
-                self.database.write(IfAbandoned::Run, read).await
-            }
-        }
+        self.database.lease_due(destination, count, lease).await
     }
 
     /// Leases the one delivery that probes whether a failing `destination` works again. Its own due time
@@ -62,14 +30,9 @@ impl Store {
         due_only: bool,
         lease: Duration,
     ) -> Result<Vec<Lease<Work>>, StoreError> {
-        let destination = destination.clone();
-        let leases = self
-            .database
-            .write(IfAbandoned::Skip, move |tx| {
-                sqlite::lease_probe(tx, &destination, turn, due_only, lease)
-            })
-            .await?;
-        self.work_of(leases).await
+        self.database
+            .lease_probe(destination, turn, due_only, lease)
+            .await
     }
 
     /// Returns when the next pending delivery of `destination` is due.
@@ -77,10 +40,8 @@ impl Store {
         &self,
         destination: &DestinationName,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let destination = destination.clone();
-        let now = self.clock.now();
         self.database
-            .read(move |conn| sqlite::next_due_at(conn, &destination, now))
+            .next_due_at(destination, self.clock.now())
             .await
     }
 
@@ -92,29 +53,17 @@ impl Store {
         token: LeaseToken,
         finished: impl Into<Arc<CompletedAttempt>>,
     ) -> Result<Recorded, StoreError> {
-        let finished = finished.into();
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::finish_attempt(tx, token, &finished)
-            })
-            .await
+        self.database.finish_attempt(token, finished.into()).await
     }
 
     /// Releases leased work without an attempt. Items whose lease is lost are left unchanged.
     pub async fn release_lease(&self, back: Vec<LeaseRelease>) -> Result<(), StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| sqlite::release_lease(tx, &back))
-            .await
+        self.database.release_lease(back).await
     }
 
     /// Makes the retries of `destination` due now, because it works again.
     pub async fn make_due(&self, destination: &DestinationName) -> Result<u64, StoreError> {
-        let destination = destination.clone();
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::make_due(tx, &destination)
-            })
-            .await
+        self.database.make_due(destination).await
     }
 
     /// Returns a page of deliveries that the fallback of `from` could send. They have one severity, are
@@ -126,10 +75,7 @@ impl Store {
         after: Position,
         until: Timestamp,
     ) -> Result<FailoverPage, StoreError> {
-        let from = from.clone();
-        self.database
-            .read(move |conn| sqlite::failover_page(conn, &from, range, after, until))
-            .await
+        self.database.failover_page(from, range, after, until).await
     }
 
     /// Reroutes those of `ids` that still wait to the fallback `to`, unless `to` already has their
@@ -140,12 +86,7 @@ impl Store {
         to: &DestinationName,
         which: FallBack,
     ) -> Result<u64, StoreError> {
-        let to = to.clone();
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::fall_back(tx, &ids, &to, which)
-            })
-            .await
+        self.database.fall_back(ids, to, which).await
     }
 
     /// Ends deliveries that were tried for `retry_for`, a few hundred at most, and reroutes them to
@@ -158,11 +99,8 @@ impl Store {
         untried_too: bool,
         fallback: Option<DestinationName>,
     ) -> Result<Vec<Expired>, StoreError> {
-        let destination = destination.clone();
         self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::expire(tx, &destination, retry_for, untried_too, fallback.as_ref())
-            })
+            .expire(destination, retry_for, untried_too, fallback)
             .await
     }
 
@@ -174,12 +112,7 @@ impl Store {
         wait: Duration,
         reason: &str,
     ) -> Result<Orphaned, StoreError> {
-        let (known, reason) = (known.to_vec(), reason.to_owned());
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::settle_orphans(tx, &known, wait, &reason)
-            })
-            .await
+        self.database.settle_orphans(known, wait, reason).await
     }
 
     /// Moves deliveries waiting for the destination `old` to `new`, with a fresh `retry_for`. Returns
@@ -189,40 +122,27 @@ impl Store {
         old: &DestinationName,
         new: &DestinationName,
     ) -> Result<u64, StoreError> {
-        let (old, new) = (old.clone(), new.clone());
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::rename_destination(tx, &old, &new)
-            })
-            .await
+        self.database.rename_destination(old, new).await
     }
 
     /// Returns the stored gate state of every destination that has had one.
     pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
-        self.database.read(sqlite::gates).await
+        self.database.gates().await
     }
 
     /// Resumes a destination that is stopped, broken or paused. A running relay resumes it when it sees
     /// the change.
     pub async fn resume(&self, destination: &DestinationName) -> Result<(), StoreError> {
-        let destination = destination.clone();
-        self.database
-            .write(IfAbandoned::Run, move |tx| sqlite::resume(tx, &destination))
-            .await
+        self.database.resume(destination).await
     }
 
     /// Returns how often `destination` was resumed.
     pub async fn resumes(&self, destination: &DestinationName) -> Result<u64, StoreError> {
-        let destination = destination.clone();
-        self.database
-            .read(move |conn| sqlite::resumes(conn, &destination))
-            .await
+        self.database.resumes(destination).await
     }
 
     /// Stores the gate state of a destination.
     pub async fn put_gate(&self, gate: GateRecord) -> Result<(), StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| sqlite::put_gate(tx, &gate))
-            .await
+        self.database.put_gate(gate).await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::sqlite::{self, IfAbandoned, ImageLook};
 use super::{ImageHosts, ImageVerdict, LeasedImages, Store, StoreError};
 use crate::model::*;
 
@@ -15,46 +14,15 @@ impl Store {
         lease: Duration,
         hosts: &ImageHosts,
     ) -> Result<LeasedImages, StoreError> {
-        let mut lost = Vec::new();
-        let mut look = self.look_for_images(count, hosts).await?;
-        if look.due {
-            lost = self
-                .database
-                .write(IfAbandoned::Run, sqlite::ready_images)
-                .await?;
-            look = self.look_for_images(count, hosts).await?;
-        }
-        let mut leased = LeasedImages::default();
-        if !look.jobs.is_empty() {
-            let jobs = look.jobs;
-            leased = self
-                .database
-                .write(IfAbandoned::Skip, move |tx| {
-                    sqlite::lease_images(tx, &jobs, lease)
-                })
-                .await?;
-        }
-        leased.lost.splice(0..0, lost);
-        leased.after = look.after;
-        leased.next_due_at = look.next_due_at;
-        Ok(leased)
-    }
-
-    async fn look_for_images(
-        &self,
-        count: usize,
-        hosts: &ImageHosts,
-    ) -> Result<ImageLook, StoreError> {
-        let (now, hosts) = (self.clock.now(), hosts.clone());
         self.database
-            .read(move |conn| sqlite::look_for_images(conn, now, count, &hosts))
+            .lease_images(count, lease, hosts, self.clock.now())
             .await
     }
 
     /// Returns the image jobs that were leased when the previous relay process crashed. One of them may
     /// have caused the crash.
     pub fn interrupted_images(&self) -> &[(EventSeq, u8)] {
-        &self.database.interrupted_images
+        self.database.interrupted_images()
     }
 
     /// Counts a lease as lost before a check that may crash the process. Completing the job reverts
@@ -65,19 +33,12 @@ impl Store {
         event: EventSeq,
         ordinal: u8,
     ) -> Result<Recorded, StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::mark_image_check(tx, token, event, ordinal)
-            })
-            .await
+        self.database.mark_image_check(token, event, ordinal).await
     }
 
     /// Returns when the next image job is due.
     pub async fn next_image_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.clock.now();
-        self.database
-            .read(move |conn| sqlite::next_image_due_at(conn, now))
-            .await
+        self.database.next_image_due_at(self.clock.now()).await
     }
 
     /// Records the result of an image job. When the event's last image is settled, deliveries that wait
@@ -90,17 +51,13 @@ impl Store {
         verdict: ImageVerdict,
     ) -> Result<Recorded, StoreError> {
         self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::finish_image(tx, token, event, ordinal, &verdict)
-            })
+            .finish_image(token, event, ordinal, verdict)
             .await
     }
 
     /// Makes all pending image jobs due now, because the configuration changed.
     pub async fn make_images_due(&self) -> Result<u64, StoreError> {
-        self.database
-            .write(IfAbandoned::Run, sqlite::make_images_due)
-            .await
+        self.database.make_images_due().await
     }
 
     /// Returns the platform's key of an uploaded image. `app_id` is the uploading app's id, or a bot's
@@ -110,10 +67,7 @@ impl Store {
         app_id: &str,
         image: &ImageId,
     ) -> Result<Option<String>, StoreError> {
-        let (app_id, image) = (app_id.to_owned(), image.clone());
-        self.database
-            .read(move |conn| sqlite::image_key(conn, &app_id, &image))
-            .await
+        self.database.image_key(app_id, image).await
     }
 
     /// Stores the platform's key of an uploaded image.
@@ -123,13 +77,7 @@ impl Store {
         image: &ImageId,
         key: &str,
     ) -> Result<(), StoreError> {
-        let (app_id, image) = (app_id.to_owned(), image.clone());
-        let key = key.to_owned();
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::put_image_key(tx, &app_id, &image, &key)
-            })
-            .await
+        self.database.put_image_key(app_id, image, key).await
     }
 
     /// Deletes keys that the platform no longer knows, and the rendering of `delivery` that uses them.
@@ -140,19 +88,13 @@ impl Store {
         images: &[ImageId],
         delivery: DeliveryId,
     ) -> Result<(), StoreError> {
-        let (app_id, images) = (app_id.to_owned(), images.to_vec());
         self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::forget_image_keys(tx, &app_id, &images, delivery)
-            })
+            .forget_image_keys(app_id, images, delivery)
             .await
     }
 
     /// Returns the description of a kept image, for serving it.
     pub async fn kept_image(&self, id: &ImageId) -> Result<Option<KeptImage>, StoreError> {
-        let id = id.clone();
-        self.database
-            .read(move |conn| sqlite::kept_image(conn, &id))
-            .await
+        self.database.kept_image(id).await
     }
 }

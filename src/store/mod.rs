@@ -35,8 +35,12 @@
 //! Not supported: messages in the order of events (critical ones go first), a second concurrent writer,
 //! and network file systems.
 //!
-//! All SQL is in `sqlite`. One thread writes and commits many changes at once; a few connections read.
-//! See the module comments there.
+//! The methods of [`Store`] know no database. Each calls the verb of the same name on [`Database`], which
+//! is SQLite today: all SQL is in `sqlite`, one file for each subject. What any database must decide in
+//! the same way is in `decide`, and `conformance` tests that a database keeps the guarantees.
+//!
+//! A second database gets a module beside `sqlite` with the same verbs, a variant of [`StoreLocation`],
+//! and a bench in `conformance`. `Database` then becomes an enum of both. Callers of `Store` do not change.
 
 mod admin;
 #[cfg(test)]
@@ -64,7 +68,9 @@ use tokio::sync::watch;
 
 use crate::model::*;
 use intake_pressure::IntakePressure;
-use sqlite::{Database, IfAbandoned};
+
+/// The open database.
+type Database = sqlite::Database;
 
 /// The store of one relay. Clones share it.
 #[derive(Clone)]
@@ -78,22 +84,24 @@ impl Store {
     /// Opens the store for `serve`: locks it, migrates it after a copy, and releases leases of a
     /// previous process.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let database = sqlite::open(settings, Arc::clone(&clock))?;
-        Ok(Self {
-            database: Arc::new(database),
-            clock,
-            intake_pressure: Arc::default(),
-        })
+        let StoreLocation::Sqlite(path) = &settings.location;
+        Ok(Self::over(sqlite::open(path, Arc::clone(&clock))?, clock))
     }
 
-    /// Opens the store for a command beside a running relay, without locking, migrating or creating it.
-    pub fn open_beside(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let database = sqlite::open_beside(settings, Arc::clone(&clock))?;
-        Ok(Self {
+    /// Opens the store for a command, which may run beside a relay that serves it. It neither migrates nor
+    /// creates the store.
+    pub fn open_for_command(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let StoreLocation::Sqlite(path) = &settings.location;
+        let database = sqlite::open_for_command(path, Arc::clone(&clock))?;
+        Ok(Self::over(database, clock))
+    }
+
+    fn over(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self {
             database: Arc::new(database),
             clock,
             intake_pressure: Arc::default(),
-        })
+        }
     }
 
     /// Returns a counter that changes when there may be new work of this topic. Changes of another
@@ -120,24 +128,21 @@ impl Store {
         self.database.works().has_changed().is_err()
     }
 
-    /// Checks on disk that the store's files are where they were opened.
+    /// Checks that the store that was opened is still the one at its location.
     ///
     /// # Errors
-    /// Fails if a file was removed, moved or replaced, and names it. Events must not be acknowledged
-    /// then.
-    pub fn check_place(&self) -> Result<(), StoreError> {
-        self.database.check_place()
+    /// Fails if it was removed, moved or replaced, and says what. Events must not be acknowledged then.
+    pub async fn check_place(&self) -> Result<(), StoreError> {
+        self.database.check_place().await
     }
 
     /// Checks whether the store is writable now, for `readyz`.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        self.database.promise(sqlite::probe).await
+        self.database.probe().await
     }
 
     /// Returns this store's secret of 32 random bytes for `name`. The first call creates it.
     pub async fn secret(&self, name: &'static str) -> Result<[u8; 32], StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| sqlite::secret(tx, name))
-            .await
+        self.database.secret(name).await
     }
 }

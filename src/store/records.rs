@@ -1,6 +1,7 @@
 //! The input and output types of the store.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,44 +10,61 @@ use crate::model::*;
 /// The validated `[store]` section.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The database file.
-    pub path: PathBuf,
+    /// Where the store is.
+    pub location: StoreLocation,
     /// How long bodies and payloads are kept.
     pub retain: Duration,
+}
+
+/// Where a store is. Whoever works on the files of a store matches on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// An SQLite database in this file.
+    Sqlite(PathBuf),
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Why the store could not be opened, worded for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another `serve` has the store open.
-    #[error("another feedback-relay is already serving {}; stop it first", .0.display())]
-    Held(PathBuf),
+    #[error("another feedback-relay is already serving {0}; stop it first")]
+    Held(StoreLocation),
     /// A newer version of the program created it.
-    #[error("{} was written by a newer feedback-relay (store version {found}, this program knows {known}); use that version", .path.display())]
+    #[error(
+        "{location} was written by a newer feedback-relay (store version {found}, this program knows {known}); use that version"
+    )]
     Newer {
-        /// The database file.
-        path: PathBuf,
-        /// The file's version.
+        /// Where the store is.
+        location: StoreLocation,
+        /// The version of the store.
         found: i64,
         /// The newest version that this program supports.
         known: i64,
     },
     /// There is no store, and this command does not create one.
-    #[error("there is no store at {}; start `feedback-relay serve` first", .0.display())]
-    Missing(PathBuf),
-    /// The file is another program's database, or damaged.
-    #[error("{} is not a store of feedback-relay, or is damaged: {reason}", .path.display())]
+    #[error("there is no store at {0}; start `feedback-relay serve` first")]
+    Missing(StoreLocation),
+    /// It is another program's database, or damaged.
+    #[error("{location} is not a store of feedback-relay, or is damaged: {reason}")]
     Damaged {
-        /// The database file.
-        path: PathBuf,
+        /// Where the store is.
+        location: StoreLocation,
         /// What was found.
         reason: String,
     },
     /// The operating system denied access.
-    #[error("cannot open the store {}: {reason}", .path.display())]
+    #[error("cannot open the store {location}: {reason}")]
     Io {
-        /// The database file.
-        path: PathBuf,
+        /// Where the store is.
+        location: StoreLocation,
         /// What happened.
         reason: String,
     },

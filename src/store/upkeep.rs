@@ -1,9 +1,7 @@
 //! Retention, statistics and backups.
 
-use super::sqlite::{self, IfAbandoned};
-use super::{Stats, Store, StoreError, Swept};
+use super::{Stats, Store, StoreError, StoreLocation, Swept};
 use crate::model::*;
-use std::path::Path;
 
 impl Store {
     /// Removes data past its retention: bodies, payloads and excerpts older than `bodies_before`, rows
@@ -13,11 +11,7 @@ impl Store {
         bodies_before: Timestamp,
         ids_before: Timestamp,
     ) -> Result<Swept, StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::sweep(tx, bodies_before, ids_before)
-            })
-            .await
+        self.database.sweep(bodies_before, ids_before).await
     }
 
     /// Marks kept images as removed: those older than `before`, and the oldest ones beyond `bytes_max`
@@ -27,26 +21,23 @@ impl Store {
         before: Timestamp,
         bytes_max: u64,
     ) -> Result<Vec<ImageId>, StoreError> {
-        self.database
-            .write(IfAbandoned::Run, move |tx| {
-                sqlite::remove_images(tx, before, bytes_max)
-            })
-            .await
+        self.database.remove_images(before, bytes_max).await
     }
 
     /// Returns the total bytes of all kept images. It reads every image row, so call it rarely.
     pub async fn image_bytes(&self) -> Result<u64, StoreError> {
-        self.database.read(sqlite::kept_bytes).await
+        self.database.image_bytes().await
     }
 
     /// Returns the numbers for `status` and metrics.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
-        self.database.read(sqlite::stats).await
+        self.database.stats().await
     }
 
-    /// Writes a consistent copy of the database to `file`, which must not exist. The relay may be
+    /// Writes a consistent copy of the store to `target`, where nothing may exist. The relay may be
     /// running.
-    pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+    pub async fn backup(&self, target: &StoreLocation) -> Result<(), StoreError> {
+        let StoreLocation::Sqlite(file) = target;
         self.database.backup(file).await
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn config(
         names: &names,
         view: &view,
         links: server.public_url.is_some(),
-        own: paths::OwnFiles::new(&store.path, &images_dir, context.file),
+        own: paths::OwnFiles::new(&store.location, &images_dir, context.file),
         context,
     };
     let destinations = checked.all(top.take("destinations", out), parts, out);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::store::StoreLocation;
+
 /// Files and folders of the relay's own, which nothing else may write to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnFiles<'a> {
@@ -15,7 +17,8 @@ pub(super) struct OwnFiles<'a> {
 
 impl<'a> OwnFiles<'a> {
     /// The database, the folder of images and the configuration.
-    pub(super) const fn new(store: &'a Path, images: &'a Path, config: &'a Path) -> Self {
+    pub(super) fn new(store: &'a StoreLocation, images: &'a Path, config: &'a Path) -> Self {
+        let StoreLocation::Sqlite(store) = store;
         Self {
             store,
             images,

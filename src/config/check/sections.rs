@@ -174,7 +174,7 @@ pub(super) fn store(
     };
     let longest = DAY * 3650;
     store::Settings {
-        path: context.path(path),
+        location: store::StoreLocation::Sqlite(context.path(path)),
         retain: period(
             raw.retain,
             DAY * 180,

@@ -46,7 +46,7 @@ impl Journal {
     pub(super) fn open(config: &Config) -> Result<Self, OpenError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
-            store: Store::open_beside(&config.store, clock)?,
+            store: Store::open_for_command(&config.store, clock)?,
             known: Mutex::default(),
         })
     }

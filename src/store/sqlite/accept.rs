@@ -6,14 +6,40 @@ use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::feedback_status::{self, Key};
 use super::values::signed;
-use super::{deliveries, messages};
+use super::{Database, IfAbandoned, deliveries, messages};
 use crate::model::*;
 use crate::net::host_of;
-use crate::store::decide;
-use crate::store::{Accepted, Arrival, NewDelivery, Topic};
+use crate::store::{Accepted, Arrival, NewDelivery, StoreError, Topic, decide};
 
-/// See [`crate::store::Store::accept`].
-pub(in crate::store) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
+impl Database {
+    /// See [`crate::store::Store::accept`].
+    pub(in crate::store) async fn accept(&self, arrival: Arrival) -> Result<Accepted, StoreError> {
+        self.promise(move |tx| accept(tx, &arrival)).await
+    }
+
+    /// See [`crate::store::Store::accept_notice`].
+    pub(in crate::store) async fn accept_notice(
+        &self,
+        arrival: Arrival,
+    ) -> Result<Accepted, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| accept(tx, &arrival))
+            .await
+    }
+
+    /// See [`crate::store::Store::add_deliveries`].
+    pub(in crate::store) async fn add_deliveries(
+        &self,
+        event: EventSeq,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            add_deliveries(tx, event, &deliveries)
+        })
+        .await
+    }
+}
+
+pub(super) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepted> {
     if let Some(first) = event_id_index::find(tx, &arrival.id, &arrival.via)? {
         return Ok(Accepted::Repeat(first));
     }
@@ -135,8 +161,7 @@ fn insert_images(tx: &Tx<'_>, event: EventSeq, arrival: &Arrival) -> rusqlite::R
     Ok(())
 }
 
-/// See [`crate::store::Store::add_deliveries`].
-pub(in crate::store) fn add_deliveries(
+pub(super) fn add_deliveries(
     tx: &Tx<'_>,
     event: EventSeq,
     new: &[NewDelivery],

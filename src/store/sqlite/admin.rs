@@ -3,9 +3,39 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{deliveries, edits};
+use super::{Database, IfAbandoned, deliveries, edits};
 use crate::model::*;
-use crate::store::AdminResult;
+use crate::store::{AdminResult, StoreError};
+
+impl Database {
+    /// See [`crate::store::Store::make_due`].
+    pub(in crate::store) async fn make_due(
+        &self,
+        destination: &DestinationName,
+    ) -> Result<u64, StoreError> {
+        let destination = destination.clone();
+        self.write(IfAbandoned::Run, move |tx| make_due(tx, &destination))
+            .await
+    }
+
+    /// See [`crate::store::Store::retry`].
+    pub(in crate::store) async fn retry(
+        &self,
+        delivery: DeliveryId,
+    ) -> Result<AdminResult, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| retry(tx, delivery))
+            .await
+    }
+
+    /// See [`crate::store::Store::discard`].
+    pub(in crate::store) async fn discard(
+        &self,
+        delivery: DeliveryId,
+    ) -> Result<AdminResult, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| discard(tx, delivery))
+            .await
+    }
+}
 
 fn state_of(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<DeliveryState>> {
     tx.prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?
@@ -13,8 +43,7 @@ fn state_of(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<DeliveryStat
         .optional()
 }
 
-/// See [`crate::store::Store::retry`].
-pub(in crate::store) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
+pub(super) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
     match state_of(tx, id)? {
         None => Ok(AdminResult::NotFound),
         Some(state @ (DeliveryState::Sending | DeliveryState::Delivered)) => {
@@ -49,8 +78,7 @@ fn start_anew(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
     .map(|destination| tx.notify_destination(&destination))
 }
 
-/// See [`crate::store::Store::discard`].
-pub(in crate::store) fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
+fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
     match state_of(tx, id)? {
         None => Ok(AdminResult::NotFound),
         Some(
@@ -67,11 +95,7 @@ pub(in crate::store) fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result
     }
 }
 
-/// See [`crate::store::Store::make_due`].
-pub(in crate::store) fn make_due(
-    tx: &Tx<'_>,
-    destination: &DestinationName,
-) -> rusqlite::Result<u64> {
+fn make_due(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<u64> {
     let mut changed = 0;
     for severity in Severity::ALL {
         changed += tx

@@ -3,11 +3,37 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{deliveries, edits, failover, late_images, messages, status_history};
+use super::{
+    Database, IfAbandoned, deliveries, edits, failover, late_images, messages, status_history,
+};
 use crate::model::*;
 use crate::store::decide::attempt::{self as decide, After, Leased, Rendering};
 use crate::store::decide::failover::describe;
-use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery};
+use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery, StoreError};
+use std::sync::Arc;
+
+impl Database {
+    /// See [`crate::store::Store::finish_attempt`].
+    pub(in crate::store) async fn finish_attempt(
+        &self,
+        token: LeaseToken,
+        finished: Arc<CompletedAttempt>,
+    ) -> Result<Recorded, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            finish_attempt(tx, token, &finished)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::release_lease`].
+    pub(in crate::store) async fn release_lease(
+        &self,
+        back: Vec<LeaseRelease>,
+    ) -> Result<(), StoreError> {
+        self.write(IfAbandoned::Run, move |tx| release_lease(tx, &back))
+            .await
+    }
+}
 
 /// The columns needed to complete a delivery.
 struct Held {
@@ -52,8 +78,7 @@ fn leased(tx: &Tx<'_>, held: &Held) -> rusqlite::Result<Leased> {
     })
 }
 
-/// See [`crate::store::Store::finish_attempt`].
-pub(in crate::store) fn finish_attempt(
+fn finish_attempt(
     tx: &Tx<'_>,
     token: LeaseToken,
     finished: &CompletedAttempt,
@@ -158,8 +183,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
     Ok(())
 }
 
-/// See [`crate::store::Store::release_lease`].
-pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rusqlite::Result<()> {
+fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rusqlite::Result<()> {
     for one in back {
         let Some(held) = held(tx, one.id, one.token)? else {
             continue;

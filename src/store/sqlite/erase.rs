@@ -4,14 +4,34 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{USER_KEY_BYTES, user_key};
 use super::engine::tx::Tx;
-use super::{messages, status_history};
+use super::{Database, IfAbandoned, messages, status_history};
 use crate::model::*;
+use crate::store::StoreError;
+
+impl Database {
+    /// See [`crate::store::Store::erase`].
+    pub(in crate::store) async fn erase(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<ImageId>, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| erase(tx, event))
+            .await
+    }
+
+    /// See [`crate::store::Store::events_of_user`].
+    pub(in crate::store) async fn events_of_user(
+        &self,
+        user: &str,
+    ) -> Result<Vec<EventSeq>, StoreError> {
+        let user = user.to_owned();
+        self.read(move |conn| events_of_user(conn, &user)).await
+    }
+}
 
 /// The reason shown by the bare record.
 const REASON: &str = "erased by the operator";
 
-/// See [`crate::store::Store::erase`].
-pub(in crate::store) fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
+fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     let images = image_ids(tx, event)?;
     // Also end a leased delivery, so that its worker cannot store the text again.
     tx.prepare_cached(
@@ -67,7 +87,7 @@ pub(super) fn image_ids(conn: &Connection, event: EventSeq) -> rusqlite::Result<
 }
 
 /// Deletes the images that no event uses any more, and returns them.
-pub(super) fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Result<Vec<ImageId>> {
+fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Result<Vec<ImageId>> {
     let mut unneeded = Vec::new();
     for image in images {
         let needed: Option<i64> = tx
@@ -86,11 +106,7 @@ pub(super) fn remove_unneeded(tx: &Tx<'_>, images: Vec<ImageId>) -> rusqlite::Re
     Ok(unneeded)
 }
 
-/// See [`crate::store::Store::events_of_user`].
-pub(in crate::store) fn events_of_user(
-    conn: &Connection,
-    user: &str,
-) -> rusqlite::Result<Vec<EventSeq>> {
+fn events_of_user(conn: &Connection, user: &str) -> rusqlite::Result<Vec<EventSeq>> {
     let key = user_key(user);
     let mut found = Vec::new();
     let mut of_people =

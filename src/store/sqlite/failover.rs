@@ -5,10 +5,52 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::engine::tx::Tx;
 use super::values::SpecColumn;
-use super::{deliveries, rows};
+use super::{Database, IfAbandoned, deliveries, rows};
 use crate::model::*;
 use crate::store::decide::failover::{self as decide, Moved, Sibling};
-use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position};
+use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position, StoreError};
+
+impl Database {
+    /// See [`crate::store::Store::failover_page`].
+    pub(in crate::store) async fn failover_page(
+        &self,
+        from: &DestinationName,
+        range: (Severity, bool),
+        after: Position,
+        until: Timestamp,
+    ) -> Result<FailoverPage, StoreError> {
+        let from = from.clone();
+        self.read(move |conn| failover_page(conn, &from, range, after, until))
+            .await
+    }
+
+    /// See [`crate::store::Store::fall_back`].
+    pub(in crate::store) async fn fall_back(
+        &self,
+        ids: Vec<DeliveryId>,
+        to: &DestinationName,
+        which: FallBack,
+    ) -> Result<u64, StoreError> {
+        let to = to.clone();
+        self.write(IfAbandoned::Run, move |tx| fall_back(tx, &ids, &to, which))
+            .await
+    }
+
+    /// See [`crate::store::Store::expire`].
+    pub(in crate::store) async fn expire(
+        &self,
+        destination: &DestinationName,
+        retry_for: std::time::Duration,
+        untried_too: bool,
+        fallback: Option<DestinationName>,
+    ) -> Result<Vec<Expired>, StoreError> {
+        let destination = destination.clone();
+        self.write(IfAbandoned::Run, move |tx| {
+            expire(tx, &destination, retry_for, untried_too, fallback.as_ref())
+        })
+        .await
+    }
+}
 
 /// How many deliveries one command handles, so that other commands do not wait long.
 const PAGE: u32 = 256;
@@ -21,8 +63,7 @@ pub(super) const WAITING: &str = "SELECT id, due_at FROM deliveries
        AND trigger <> 'late_images' AND trigger <> 'edit' AND rerouted = 0
      ORDER BY due_at, id LIMIT ?7";
 
-/// See [`crate::store::Store::failover_page`].
-pub(in crate::store) fn failover_page(
+fn failover_page(
     conn: &Connection,
     from: &DestinationName,
     (severity, tried): (Severity, bool),
@@ -71,8 +112,7 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     .optional()
 }
 
-/// See [`crate::store::Store::fall_back`].
-pub(in crate::store) fn fall_back(
+fn fall_back(
     tx: &Tx<'_>,
     ids: &[DeliveryId],
     to: &DestinationName,
@@ -155,8 +195,7 @@ pub(super) const EXPIRED_UNTRIED: &str = "SELECT d.id, d.trigger, d.reason, e.ty
        AND due_since <= ?4
      ORDER BY due_at LIMIT ?5";
 
-/// See [`crate::store::Store::expire`].
-pub(in crate::store) fn expire(
+fn expire(
     tx: &Tx<'_>,
     destination: &DestinationName,
     retry_for: std::time::Duration,

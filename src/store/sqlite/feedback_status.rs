@@ -7,10 +7,42 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::engine::tx::Tx;
 use super::status_history::{Told, record};
-use super::{edits, status_outbox};
+use super::{Database, IfAbandoned, edits, status_outbox};
 use crate::model::*;
 use crate::store::decide::feedback_status::{self as decide, Action, Facts, Known, Report};
-use crate::store::{ActionOutcome, ApplyAction};
+use crate::store::{ActionOutcome, ApplyAction, StoreError};
+
+impl Database {
+    /// See [`crate::store::Store::platform_lists`].
+    pub(in crate::store) async fn platform_lists(
+        &self,
+        listed: Vec<FeedbackChange>,
+    ) -> Result<u64, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| platform_lists(tx, &listed))
+            .await
+    }
+
+    /// See [`crate::store::Store::apply_action`].
+    pub(in crate::store) async fn apply_action(
+        &self,
+        acting: ApplyAction,
+    ) -> Result<ActionOutcome, StoreError> {
+        self.promise(move |tx| apply_action(tx, &acting)).await
+    }
+
+    /// See [`crate::store::Store::end_undos`].
+    pub(in crate::store) async fn end_undos(&self) -> Result<u64, StoreError> {
+        self.write(IfAbandoned::Skip, end_undos).await
+    }
+
+    /// See [`crate::store::Store::feedback_state`].
+    pub(in crate::store) async fn feedback_state(
+        &self,
+        event: EventSeq,
+    ) -> Result<Option<FeedbackState>, StoreError> {
+        self.read(move |conn| state_of(conn, event)).await
+    }
+}
 
 /// How many undo periods one command ends, so that other commands do not wait long.
 const BATCH: u32 = 64;
@@ -63,7 +95,7 @@ fn read(conn: &Connection, key: &Key) -> rusqlite::Result<Option<Known>> {
 }
 
 /// Returns the status of the feedback that an event created.
-pub(in crate::store) fn state_of(
+pub(super) fn state_of(
     conn: &Connection,
     event: EventSeq,
 ) -> rusqlite::Result<Option<FeedbackState>> {
@@ -76,7 +108,7 @@ pub(in crate::store) fn state_of(
 }
 
 /// Returns the feedback that an event created.
-pub(super) fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Option<Key>> {
+fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Option<Key>> {
     conn.prepare_cached(
         "SELECT feedback_app, feedback_id FROM events
          WHERE seq = ?1 AND feedback_id IS NOT NULL",
@@ -90,11 +122,7 @@ pub(super) fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Opt
     .optional()
 }
 
-/// See [`crate::store::Store::apply_action`].
-pub(in crate::store) fn apply_action(
-    tx: &Tx<'_>,
-    acting: &ApplyAction,
-) -> rusqlite::Result<ActionOutcome> {
+fn apply_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<ActionOutcome> {
     let Some(key) = key_of(tx, acting.event)? else {
         return Ok(ActionOutcome::Unknown);
     };
@@ -195,11 +223,7 @@ fn write_report(
     Ok(())
 }
 
-/// See [`crate::store::Store::platform_lists`].
-pub(in crate::store) fn platform_lists(
-    tx: &Tx<'_>,
-    listed: &[FeedbackChange],
-) -> rusqlite::Result<u64> {
+fn platform_lists(tx: &Tx<'_>, listed: &[FeedbackChange]) -> rusqlite::Result<u64> {
     let mut changed = 0;
     for change in listed {
         for id in &change.feedback_ids {
@@ -276,8 +300,7 @@ pub(super) fn link_originating_event(
     Ok(())
 }
 
-/// See [`crate::store::Store::end_undos`].
-pub(in crate::store) fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
+fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let mut over = tx.prepare_cached(END_OF_UNDO)?;
     let over: Vec<(Key, Option<EventSeq>)> = over
         .query_map(params![tx.now, BATCH], |row| {

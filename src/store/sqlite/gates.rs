@@ -4,11 +4,43 @@ use rusqlite::{Connection, params};
 
 use super::engine::tx::Tx;
 use super::values::unsigned;
+use super::{Database, IfAbandoned};
 use crate::model::DestinationName;
-use crate::store::GateRecord;
+use crate::store::{GateRecord, StoreError};
 
-/// See [`crate::store::Store::gates`].
-pub(in crate::store) fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRecord>> {
+impl Database {
+    /// See [`crate::store::Store::gates`].
+    pub(in crate::store) async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
+        self.read(gates).await
+    }
+
+    /// See [`crate::store::Store::resume`].
+    pub(in crate::store) async fn resume(
+        &self,
+        destination: &DestinationName,
+    ) -> Result<(), StoreError> {
+        let destination = destination.clone();
+        self.write(IfAbandoned::Run, move |tx| resume(tx, &destination))
+            .await
+    }
+
+    /// See [`crate::store::Store::resumes`].
+    pub(in crate::store) async fn resumes(
+        &self,
+        destination: &DestinationName,
+    ) -> Result<u64, StoreError> {
+        let destination = destination.clone();
+        self.read(move |conn| resumes(conn, &destination)).await
+    }
+
+    /// See [`crate::store::Store::put_gate`].
+    pub(in crate::store) async fn put_gate(&self, gate: GateRecord) -> Result<(), StoreError> {
+        self.write(IfAbandoned::Run, move |tx| put_gate(tx, &gate))
+            .await
+    }
+}
+
+fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRecord>> {
     conn.prepare_cached(
         "SELECT destination, blocked_until, open_since, stopped, failing_since, failing_from, resumes
          FROM gates ORDER BY destination",
@@ -28,7 +60,7 @@ pub(in crate::store) fn gates(conn: &Connection) -> rusqlite::Result<Vec<GateRec
 }
 
 /// See [`crate::store::Store::put_gate`]. It does not change `resumes`, which only commands write.
-pub(in crate::store) fn put_gate(tx: &Tx<'_>, gate: &GateRecord) -> rusqlite::Result<()> {
+fn put_gate(tx: &Tx<'_>, gate: &GateRecord) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO gates (destination, blocked_until, open_since, stopped, failing_since, failing_from)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -48,8 +80,7 @@ pub(in crate::store) fn put_gate(tx: &Tx<'_>, gate: &GateRecord) -> rusqlite::Re
     Ok(())
 }
 
-/// See [`crate::store::Store::resume`].
-pub(in crate::store) fn resume(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<()> {
+fn resume(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO gates (destination, resumes) VALUES (?1, 1)
          ON CONFLICT (destination) DO UPDATE SET
@@ -61,11 +92,7 @@ pub(in crate::store) fn resume(tx: &Tx<'_>, destination: &DestinationName) -> ru
     Ok(())
 }
 
-/// See [`crate::store::Store::resumes`].
-pub(in crate::store) fn resumes(
-    conn: &Connection,
-    destination: &DestinationName,
-) -> rusqlite::Result<u64> {
+fn resumes(conn: &Connection, destination: &DestinationName) -> rusqlite::Result<u64> {
     conn.prepare_cached("SELECT coalesce(max(resumes), 0) FROM gates WHERE destination = ?1")?
         .query_row([destination], |row| row.get(0))
         .map(unsigned)

@@ -12,8 +12,74 @@ use rusqlite::{Connection, Row, params};
 use super::engine::tx::Tx;
 use super::images::release_waiting;
 use super::values::signed;
+use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::{ImageHosts, LeasedImages, LostImageLease, Topic};
+use crate::store::{ImageHosts, LeasedImages, LostImageLease, StoreError, Topic};
+
+impl Database {
+    /// See [`crate::store::Store::lease_images`].
+    pub(in crate::store) async fn lease_images(
+        &self,
+        count: usize,
+        lease: Duration,
+        hosts: &ImageHosts,
+        now: Timestamp,
+    ) -> Result<LeasedImages, StoreError> {
+        let mut lost = Vec::new();
+        let mut look = self.look_for_images(now, count, hosts).await?;
+        if look.due {
+            lost = self.write(IfAbandoned::Run, ready_images).await?;
+            look = self.look_for_images(now, count, hosts).await?;
+        }
+        let mut leased = LeasedImages::default();
+        if !look.jobs.is_empty() {
+            let jobs = look.jobs;
+            let act = move |tx: &Tx<'_>| lease_images(tx, &jobs, lease);
+            leased = self.write(IfAbandoned::Skip, act).await?;
+        }
+        leased.lost.splice(0..0, lost);
+        leased.after = look.after;
+        leased.next_due_at = look.next_due_at;
+        Ok(leased)
+    }
+
+    async fn look_for_images(
+        &self,
+        now: Timestamp,
+        count: usize,
+        hosts: &ImageHosts,
+    ) -> Result<ImageLook, StoreError> {
+        let hosts = hosts.clone();
+        self.read(move |conn| look_for_images(conn, now, count, &hosts))
+            .await
+    }
+
+    /// See [`crate::store::Store::mark_image_check`].
+    pub(in crate::store) async fn mark_image_check(
+        &self,
+        token: LeaseToken,
+        event: EventSeq,
+        ordinal: u8,
+    ) -> Result<Recorded, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            mark_image_check(tx, token, event, ordinal)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::next_image_due_at`].
+    pub(in crate::store) async fn next_image_due_at(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |conn| next_image_due_at(conn, now)).await
+    }
+
+    /// See [`crate::store::Store::make_images_due`].
+    pub(in crate::store) async fn make_images_due(&self) -> Result<u64, StoreError> {
+        self.write(IfAbandoned::Run, make_images_due).await
+    }
+}
 
 /// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences. A later
 /// due time was written before the wall clock jumped back, so the job is due now.
@@ -61,7 +127,7 @@ pub(in crate::store) struct ImageLook {
 }
 
 /// Polls for at most `count` jobs. It only reads.
-pub(in crate::store) fn look_for_images(
+fn look_for_images(
     conn: &Connection,
     now: Timestamp,
     count: usize,
@@ -146,7 +212,7 @@ fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Optio
 }
 
 /// Makes waiting jobs ready when they are due. Returns expired leases.
-pub(in crate::store) fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
+fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
     let mut due: Vec<(EventSeq, u8, bool)> = Vec::new();
     for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
         let mut rows = tx.prepare_cached(sql)?;
@@ -190,7 +256,7 @@ fn lost_lease(
 
 /// Leases these jobs, as far as they are still ready, and counts the attempt. A job with too many lost
 /// leases is given up instead.
-pub(in crate::store) fn lease_images(
+fn lease_images(
     tx: &Tx<'_>,
     jobs: &[(EventSeq, u8)],
     lease: Duration,
@@ -248,8 +314,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<ImageJob> {
     })
 }
 
-/// See [`crate::store::Store::mark_image_check`].
-pub(in crate::store) fn mark_image_check(
+fn mark_image_check(
     tx: &Tx<'_>,
     token: LeaseToken,
     event: EventSeq,
@@ -267,8 +332,7 @@ pub(in crate::store) fn mark_image_check(
     })
 }
 
-/// See [`crate::store::Store::next_image_due_at`].
-pub(in crate::store) fn next_image_due_at(
+fn next_image_due_at(
     conn: &Connection,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
@@ -282,8 +346,7 @@ pub(in crate::store) fn next_image_due_at(
     })
 }
 
-/// See [`crate::store::Store::make_images_due`].
-pub(in crate::store) fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
+fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let changed = tx
         .prepare_cached(
             "UPDATE image_jobs SET stage = 1, due_at = ?1

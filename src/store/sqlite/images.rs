@@ -4,13 +4,76 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
 use super::values::signed;
-use super::{deliveries, late_images, rows};
+use super::{Database, IfAbandoned, deliveries, late_images, rows};
 use crate::model::*;
-use crate::store::ImageVerdict;
-use crate::store::Topic;
+use crate::store::{ImageVerdict, StoreError, Topic};
 
-/// See [`crate::store::Store::finish_image`].
-pub(in crate::store) fn finish_image(
+impl Database {
+    /// See [`crate::store::Store::finish_image`].
+    pub(in crate::store) async fn finish_image(
+        &self,
+        token: LeaseToken,
+        event: EventSeq,
+        ordinal: u8,
+        verdict: ImageVerdict,
+    ) -> Result<Recorded, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            finish_image(tx, token, event, ordinal, &verdict)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::image_key`].
+    pub(in crate::store) async fn image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+    ) -> Result<Option<String>, StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        self.read(move |conn| image_key(conn, &app_id, &image))
+            .await
+    }
+
+    /// See [`crate::store::Store::put_image_key`].
+    pub(in crate::store) async fn put_image_key(
+        &self,
+        app_id: &str,
+        image: &ImageId,
+        key: &str,
+    ) -> Result<(), StoreError> {
+        let (app_id, image) = (app_id.to_owned(), image.clone());
+        let key = key.to_owned();
+        self.write(IfAbandoned::Run, move |tx| {
+            put_image_key(tx, &app_id, &image, &key)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::forget_image_keys`].
+    pub(in crate::store) async fn forget_image_keys(
+        &self,
+        app_id: &str,
+        images: &[ImageId],
+        delivery: DeliveryId,
+    ) -> Result<(), StoreError> {
+        let (app_id, images) = (app_id.to_owned(), images.to_vec());
+        self.write(IfAbandoned::Run, move |tx| {
+            forget_image_keys(tx, &app_id, &images, delivery)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::kept_image`].
+    pub(in crate::store) async fn kept_image(
+        &self,
+        id: &ImageId,
+    ) -> Result<Option<KeptImage>, StoreError> {
+        let id = id.clone();
+        self.read(move |conn| kept_image(conn, &id)).await
+    }
+}
+
+fn finish_image(
     tx: &Tx<'_>,
     token: LeaseToken,
     event: EventSeq,
@@ -101,8 +164,7 @@ pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     Ok(())
 }
 
-/// See [`crate::store::Store::image_key`].
-pub(in crate::store) fn image_key(
+fn image_key(
     conn: &Connection,
     app_id: &str,
     image: &ImageId,
@@ -112,8 +174,7 @@ pub(in crate::store) fn image_key(
         .optional()
 }
 
-/// See [`crate::store::Store::put_image_key`].
-pub(in crate::store) fn put_image_key(
+fn put_image_key(
     tx: &Tx<'_>,
     app_id: &str,
     image: &ImageId,
@@ -127,8 +188,7 @@ pub(in crate::store) fn put_image_key(
     Ok(())
 }
 
-/// See [`crate::store::Store::forget_image_keys`].
-pub(in crate::store) fn forget_image_keys(
+fn forget_image_keys(
     tx: &Tx<'_>,
     app_id: &str,
     images: &[ImageId],
@@ -141,11 +201,7 @@ pub(in crate::store) fn forget_image_keys(
     deliveries::drop_payload(tx, delivery)
 }
 
-/// See [`crate::store::Store::kept_image`].
-pub(in crate::store) fn kept_image(
-    conn: &Connection,
-    id: &ImageId,
-) -> rusqlite::Result<Option<KeptImage>> {
+fn kept_image(conn: &Connection, id: &ImageId) -> rusqlite::Result<Option<KeptImage>> {
     conn.prepare_cached(
         "SELECT id, format, bytes, width, height FROM images WHERE id = ?1 AND state = 'kept'",
     )?

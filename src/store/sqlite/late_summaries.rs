@@ -2,17 +2,63 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::accept::accept;
 use super::engine::tx::Tx;
 use super::values::{SpecColumn, signed, unsigned};
-use super::{accept, rows};
+use super::{Database, IfAbandoned, rows};
 use crate::model::*;
-use crate::store::{Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, write_summary};
+use crate::store::{
+    Accepted, Arrival, LateTelling, NewDelivery, SUMMARY, StoreError, write_summary,
+};
+
+impl Database {
+    /// See [`crate::store::Store::accept_late`].
+    pub(in crate::store) async fn accept_late(
+        &self,
+        arrival: Arrival,
+        late: Vec<LateTelling>,
+    ) -> Result<Accepted, StoreError> {
+        self.promise(move |tx| accept_late(tx, &arrival, &late))
+            .await
+    }
+
+    /// See [`crate::store::Store::summarise_late`].
+    pub(in crate::store) async fn summarise_late(&self) -> Result<Vec<EventId>, StoreError> {
+        self.write(IfAbandoned::Run, summarise_late).await
+    }
+
+    /// See [`crate::store::Store::summaries_of`].
+    pub(in crate::store) async fn summaries_of(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<(DestinationName, Option<EventId>)>, StoreError> {
+        self.read(move |conn| summaries_of(conn, event)).await
+    }
+
+    /// See [`crate::store::Store::known_feedback`].
+    pub(in crate::store) async fn known_feedback(
+        &self,
+        via: AppName,
+        feedback: Vec<(String, String)>,
+    ) -> Result<Vec<Option<EventId>>, StoreError> {
+        self.read(move |conn| known_feedback(conn, &via, &feedback))
+            .await
+    }
+
+    /// See [`crate::store::Store::feedback_events`].
+    pub(in crate::store) async fn feedback_events(
+        &self,
+        feedback: Vec<(String, String)>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |conn| feedback_events(conn, &feedback))
+            .await
+    }
+}
 
 /// The `via` of a summary, in place of a receiving app.
 const VIA: &str = "relay";
 
-/// See [`crate::store::Store::accept_late`].
-pub(in crate::store) fn accept_late(
+fn accept_late(
     tx: &Tx<'_>,
     arrival: &Arrival,
     late: &[LateTelling],
@@ -53,8 +99,7 @@ pub(super) const TELL: &str = "
     UPDATE late SET summary_seq = ?3
     WHERE summary_seq IS NULL AND rule = ?1 AND destination = ?2";
 
-/// See [`crate::store::Store::summarise_late`].
-pub(in crate::store) fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<EventId>> {
+fn summarise_late(tx: &Tx<'_>) -> rusqlite::Result<Vec<EventId>> {
     let pending: Vec<(String, DestinationName, Summary)> = tx
         .prepare_cached(UNSUMMARISED)?
         .query_map([], |row| {
@@ -148,8 +193,7 @@ pub(super) fn newest_reports(
     Ok(found)
 }
 
-/// See [`crate::store::Store::summaries_of`].
-pub(in crate::store) fn summaries_of(
+fn summaries_of(
     conn: &Connection,
     event: EventSeq,
 ) -> rusqlite::Result<Vec<(DestinationName, Option<EventId>)>> {
@@ -161,8 +205,7 @@ pub(in crate::store) fn summaries_of(
     .collect()
 }
 
-/// See [`crate::store::Store::known_feedback`].
-pub(in crate::store) fn known_feedback(
+fn known_feedback(
     conn: &Connection,
     via: &AppName,
     feedback: &[(String, String)],
@@ -179,8 +222,7 @@ pub(in crate::store) fn known_feedback(
         .collect()
 }
 
-/// See [`crate::store::Store::feedback_events`].
-pub(in crate::store) fn feedback_events(
+fn feedback_events(
     conn: &Connection,
     feedback: &[(String, String)],
 ) -> rusqlite::Result<Vec<StoredEvent>> {

@@ -7,9 +7,69 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::engine::tx::Tx;
 use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
 use super::values::signed;
-use super::{feedback_status, messages, status_history};
+use super::{Database, IfAbandoned, feedback_status, messages, status_history};
 use crate::model::*;
-use crate::store::{KeptPayload, Work};
+use crate::store::{KeptPayload, StoreError, Work};
+
+impl Database {
+    /// See [`crate::store::Store::lease_due`].
+    pub(in crate::store) async fn lease_due(
+        &self,
+        destination: &DestinationName,
+        count: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
+        let destination = destination.clone();
+        let act = move |tx: &Tx<'_>| lease_due(tx, &destination, count, lease);
+        let leases = self.write(IfAbandoned::Skip, act).await?;
+        self.work_of(leases).await
+    }
+
+    /// See [`crate::store::Store::lease_probe`].
+    pub(in crate::store) async fn lease_probe(
+        &self,
+        destination: &DestinationName,
+        turn: usize,
+        due_only: bool,
+        lease: Duration,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
+        let destination = destination.clone();
+        let act = move |tx: &Tx<'_>| lease_probe(tx, &destination, turn, due_only, lease);
+        let leases = self.write(IfAbandoned::Skip, act).await?;
+        self.work_of(leases).await
+    }
+
+    /// Reads the leased work on a reader, which keeps the writer free. If no reader can, because the file is not at
+    /// its path and no further connection can be opened, the writer reads it: otherwise it would wait until the leases
+    /// expire.
+    async fn work_of(
+        &self,
+        leases: Vec<Lease<DeliveryId>>,
+    ) -> Result<Vec<Lease<Work>>, StoreError> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let again = leases.clone();
+        match self.read(move |conn| leased_work(conn, leases)).await {
+            Ok(work) => Ok(work),
+            Err(_) => {
+                let read = move |tx: &Tx<'_>| leased_work(tx, again.clone());
+                self.write(IfAbandoned::Run, read).await
+            }
+        }
+    }
+
+    /// See [`crate::store::Store::next_due_at`].
+    pub(in crate::store) async fn next_due_at(
+        &self,
+        destination: &DestinationName,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let destination = destination.clone();
+        self.read(move |conn| next_due_at(conn, &destination, now))
+            .await
+    }
+}
 
 /// The longest possible wait. A platform's `Retry-After` and a rule's `wait` for images are an hour at
 /// most; other pauses are shorter. A later due time was written before the wall clock jumped back, so
@@ -71,8 +131,7 @@ const RANGES: [Range; 6] = [
     range!(Info, "info", true, "1", "due_at, id"),
 ];
 
-/// See [`crate::store::Store::lease_due`].
-pub(in crate::store) fn lease_due(
+fn lease_due(
     tx: &Tx<'_>,
     destination: &DestinationName,
     count: usize,
@@ -83,8 +142,7 @@ pub(in crate::store) fn lease_due(
     take(tx, ids, lease)
 }
 
-/// See [`crate::store::Store::lease_probe`].
-pub(in crate::store) fn lease_probe(
+fn lease_probe(
     tx: &Tx<'_>,
     destination: &DestinationName,
     turn: usize,
@@ -122,7 +180,7 @@ fn take(
 
 /// Returns everything needed to send the leased deliveries. Removed deliveries and unreadable rows are
 /// left out: their leases expire, and the others are sent.
-pub(in crate::store) fn leased_work(
+fn leased_work(
     conn: &Connection,
     leases: Vec<Lease<DeliveryId>>,
 ) -> rusqlite::Result<Vec<Lease<Work>>> {
@@ -312,8 +370,7 @@ fn message(
     }
 }
 
-/// See [`crate::store::Store::next_due_at`].
-pub(in crate::store) fn next_due_at(
+fn next_due_at(
     conn: &Connection,
     destination: &DestinationName,
     now: Timestamp,

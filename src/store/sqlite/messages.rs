@@ -2,9 +2,20 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::edits;
 use super::engine::tx::Tx;
+use super::{Database, edits};
 use crate::model::*;
+use crate::store::StoreError;
+
+impl Database {
+    /// See [`crate::store::Store::messages`].
+    pub(in crate::store) async fn messages(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<SentMessage>, StoreError> {
+        self.read(move |conn| messages_of(conn, event)).await
+    }
+}
 
 /// Stores the platform's id of a delivery's message.
 pub(super) fn keep(tx: &Tx<'_>, id: DeliveryId, handle: &MessageHandle) -> rusqlite::Result<()> {
@@ -56,7 +67,7 @@ pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<
 }
 
 /// Returns the messages about an event, in the order of creation.
-pub(in crate::store) fn messages_of(
+fn messages_of(
     conn: &Connection,
     event: EventSeq,
 ) -> rusqlite::Result<Vec<SentMessage>> {

@@ -15,6 +15,7 @@ mod images;
 mod late_images;
 mod late_summaries;
 mod lease;
+mod marks;
 mod messages;
 mod orphans;
 mod queries;
@@ -36,46 +37,15 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-pub(super) use engine::open::{open, open_beside};
-pub(super) use engine::tx::Tx;
-pub(super) use engine::writer::IfAbandoned;
-
-pub(super) use accept::{accept, add_deliveries};
-pub(super) use admin::{discard, make_due, retry};
-pub(super) use complete_attempt::{finish_attempt, release_lease};
-pub(super) use engine::meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
-pub(super) use erase::{erase, events_of_user};
-pub(super) use failover::{expire, failover_page, fall_back};
-pub(super) use feedback_status::{apply_action, end_undos, platform_lists, state_of};
-pub(super) use gates::{gates, put_gate, resume, resumes};
-pub(super) use image_leases::{
-    ImageLook, lease_images, look_for_images, make_images_due, mark_image_check, next_image_due_at,
-    ready_images,
-};
-pub(super) use images::{finish_image, forget_image_keys, image_key, kept_image, put_image_key};
-pub(super) use late_summaries::{
-    accept_late, feedback_events, known_feedback, summaries_of, summarise_late,
-};
-pub(super) use lease::{lease_due, lease_probe, leased_work, next_due_at};
-pub(super) use messages::messages_of;
-pub(super) use orphans::{rename_destination, settle_orphans};
-pub(super) use queries::{attempts, deliveries, event_by_id, events};
-pub(super) use replay::{replay, retry_at};
-pub(super) use retention::{kept_bytes, remove_images, sweep};
-pub(super) use rows::{event_by_seq, images_of};
-pub(super) use stats::stats;
-pub(super) use status_history::{acts_of, clicks_of, forget_clicks};
-pub(super) use status_outbox::{
-    finish_status_job, lease_status_jobs, next_status_due_at, status_job_of,
-};
-
 use super::StoreError;
 use super::wakeups::Topic;
 use crate::model::{EventSeq, Uptime};
 use engine::file_watch::FileWatch;
+pub(super) use engine::open::{open, open_for_command};
 use engine::readers::Readers;
+use engine::tx::Tx;
 use engine::uptime::UptimeClock;
-use engine::writer::Writer;
+use engine::writer::{IfAbandoned, Writer};
 
 /// An open store.
 pub(super) struct Database {
@@ -83,7 +53,7 @@ pub(super) struct Database {
     readers: Arc<Readers>,
     watch: Arc<FileWatch>,
     /// Image jobs that were leased when the previous relay process crashed.
-    pub(super) interrupted_images: Vec<(EventSeq, u8)>,
+    interrupted_images: Vec<(EventSeq, u8)>,
     uptime: UptimeClock,
     /// Held while the store is open; `None` beside a running relay.
     _lock: Option<File>,
@@ -91,7 +61,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Runs a command that may write, and returns when it is on disk.
-    pub(super) async fn write<T: Send + 'static>(
+    async fn write<T: Send + 'static>(
         &self,
         unawaited: IfAbandoned,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -101,7 +71,7 @@ impl Database {
 
     /// Runs a command whose success is acknowledged. It fails if the files are no longer in place, even
     /// if it was written.
-    pub(super) async fn promise<T: Send + 'static>(
+    async fn promise<T: Send + 'static>(
         &self,
         act: impl Fn(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -109,12 +79,16 @@ impl Database {
     }
 
     /// Checks that all files are where they were opened.
-    pub(super) fn check_place(&self) -> Result<(), StoreError> {
-        self.watch.check()
+    pub(super) async fn check_place(&self) -> Result<(), StoreError> {
+        let watch = Arc::clone(&self.watch);
+        // A check that panicked has no result; the next one has.
+        tokio::task::spawn_blocking(move || watch.check())
+            .await
+            .unwrap_or(Ok(()))
     }
 
     /// Runs a query on one snapshot of the store.
-    pub(super) async fn read<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -137,6 +111,11 @@ impl Database {
     /// Returns a counter that changes when there may be new work of this topic.
     pub(super) fn wakeups(&self, topic: Topic) -> watch::Receiver<u64> {
         self.writer.wakeups().subscribe(topic)
+    }
+
+    /// See [`crate::store::Store::interrupted_images`].
+    pub(super) fn interrupted_images(&self) -> &[(EventSeq, u8)] {
+        &self.interrupted_images
     }
 
     /// Returns how long the relay has run.

@@ -5,11 +5,40 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
+use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::Orphaned;
+use crate::store::{Orphaned, StoreError};
 
-/// See [`crate::store::Store::settle_orphans`].
-pub(in crate::store) fn settle_orphans(
+impl Database {
+    /// See [`crate::store::Store::settle_orphans`].
+    pub(in crate::store) async fn settle_orphans(
+        &self,
+        known: &[DestinationName],
+        wait: Duration,
+        reason: &str,
+    ) -> Result<Orphaned, StoreError> {
+        let (known, reason) = (known.to_vec(), reason.to_owned());
+        self.write(IfAbandoned::Run, move |tx| {
+            settle_orphans(tx, &known, wait, &reason)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::rename_destination`].
+    pub(in crate::store) async fn rename_destination(
+        &self,
+        old: &DestinationName,
+        new: &DestinationName,
+    ) -> Result<u64, StoreError> {
+        let (old, new) = (old.clone(), new.clone());
+        self.write(IfAbandoned::Run, move |tx| {
+            rename_destination(tx, &old, &new)
+        })
+        .await
+    }
+}
+
+fn settle_orphans(
     tx: &Tx<'_>,
     known: &[DestinationName],
     wait: Duration,
@@ -99,8 +128,7 @@ fn end_all(
     Ok(())
 }
 
-/// See [`crate::store::Store::rename_destination`].
-pub(in crate::store) fn rename_destination(
+fn rename_destination(
     tx: &Tx<'_>,
     old: &DestinationName,
     new: &DestinationName,

@@ -4,11 +4,47 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 
+use super::Database;
 use super::engine::event_id_index;
 use super::rows::{self, SELECT_DELIVERY};
 use super::values::{SpecColumn, signed};
 use crate::model::*;
-use crate::store::{DeliveryFilter, EventFilter, EventRow};
+use crate::store::{DeliveryFilter, EventFilter, EventRow, StoreError};
+
+impl Database {
+    /// See [`crate::store::Store::events`].
+    pub(in crate::store) async fn events(
+        &self,
+        filter: EventFilter,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.read(move |conn| events(conn, &filter)).await
+    }
+
+    /// See [`crate::store::Store::event`].
+    pub(in crate::store) async fn event(
+        &self,
+        id: &str,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |conn| event_by_id(conn, &id)).await
+    }
+
+    /// See [`crate::store::Store::deliveries`].
+    pub(in crate::store) async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.read(move |conn| deliveries(conn, &filter)).await
+    }
+
+    /// See [`crate::store::Store::attempts`].
+    pub(in crate::store) async fn attempts(
+        &self,
+        delivery: DeliveryId,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        self.read(move |conn| attempts(conn, delivery)).await
+    }
+}
 
 /// The most rows in one page, whatever limit is requested.
 const PAGE_MAX: usize = 1000;
@@ -82,11 +118,7 @@ pub(super) fn events_query(filter: &EventFilter) -> Query {
     query.end("e.seq DESC", filter.limit)
 }
 
-/// See [`crate::store::Store::events`].
-pub(in crate::store) fn events(
-    conn: &Connection,
-    filter: &EventFilter,
-) -> rusqlite::Result<Vec<EventRow>> {
+fn events(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Vec<EventRow>> {
     let query = events_query(filter);
     conn.prepare_cached(&query.sql)?
         .query_map(params_from_iter(&query.values), |row| {
@@ -139,11 +171,7 @@ fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<T
     Ok(Told { by_state, rules })
 }
 
-/// See [`crate::store::Store::event`].
-pub(in crate::store) fn event_by_id(
-    conn: &Connection,
-    id: &str,
-) -> rusqlite::Result<Option<StoredEvent>> {
+fn event_by_id(conn: &Connection, id: &str) -> rusqlite::Result<Option<StoredEvent>> {
     let seq = match event_id_index::newest_with(conn, id)? {
         Some(seq) => Some(seq),
         None => conn
@@ -216,8 +244,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     query.end(order, filter.limit)
 }
 
-/// See [`crate::store::Store::deliveries`].
-pub(in crate::store) fn deliveries(
+fn deliveries(
     conn: &Connection,
     filter: &DeliveryFilter,
 ) -> rusqlite::Result<Vec<Delivery>> {
@@ -233,11 +260,7 @@ pub(in crate::store) fn deliveries(
     Ok(found)
 }
 
-/// See [`crate::store::Store::attempts`].
-pub(in crate::store) fn attempts(
-    conn: &Connection,
-    delivery: DeliveryId,
-) -> rusqlite::Result<Vec<Attempt>> {
+fn attempts(conn: &Connection, delivery: DeliveryId) -> rusqlite::Result<Vec<Attempt>> {
     conn.prepare_cached(
         "SELECT number, started_at, duration_ms, form, outcome, status, code, reason, excerpt
          FROM attempts WHERE delivery_id = ?1 ORDER BY number",

@@ -3,12 +3,38 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{accept, admin, deliveries};
+use super::{Database, IfAbandoned, accept, admin, deliveries};
 use crate::model::*;
-use crate::store::{AdminResult, NewDelivery};
+use crate::store::{AdminResult, NewDelivery, StoreError};
 
-/// See [`crate::store::Store::replay`].
-pub(in crate::store) fn replay(
+impl Database {
+    /// See [`crate::store::Store::replay`].
+    pub(in crate::store) async fn replay(
+        &self,
+        event: EventSeq,
+        before: EventState,
+        now: EventState,
+        deliveries: Vec<NewDelivery>,
+    ) -> Result<Option<Vec<DeliveryId>>, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            replay(tx, event, before, now, &deliveries)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::retry_at`].
+    pub(in crate::store) async fn retry_at(
+        &self,
+        id: DeliveryId,
+        destination: &DestinationName,
+    ) -> Result<AdminResult, StoreError> {
+        let destination = destination.clone();
+        self.write(IfAbandoned::Run, move |tx| retry_at(tx, id, &destination))
+            .await
+    }
+}
+
+fn replay(
     tx: &Tx<'_>,
     event: EventSeq,
     before: EventState,
@@ -24,8 +50,7 @@ pub(in crate::store) fn replay(
     accept::add_deliveries(tx, event, new).map(Some)
 }
 
-/// See [`crate::store::Store::retry_at`].
-pub(in crate::store) fn retry_at(
+fn retry_at(
     tx: &Tx<'_>,
     id: DeliveryId,
     destination: &DestinationName,

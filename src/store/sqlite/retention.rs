@@ -5,9 +5,40 @@ use rusqlite::{Connection, params};
 use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::values::{signed, unsigned};
-use super::{erase, feedback_status};
+use super::{Database, IfAbandoned, erase, feedback_status};
 use crate::model::*;
-use crate::store::Swept;
+use crate::store::{StoreError, Swept};
+
+impl Database {
+    /// See [`crate::store::Store::sweep`].
+    pub(in crate::store) async fn sweep(
+        &self,
+        bodies_before: Timestamp,
+        ids_before: Timestamp,
+    ) -> Result<Swept, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            sweep(tx, bodies_before, ids_before)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::remove_images`].
+    pub(in crate::store) async fn remove_images(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+    ) -> Result<Vec<ImageId>, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            remove_images(tx, before, bytes_max)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::image_bytes`].
+    pub(in crate::store) async fn image_bytes(&self) -> Result<u64, StoreError> {
+        self.read(kept_bytes).await
+    }
+}
 
 /// Events per batch. The limit holds the writer for milliseconds instead of the whole run.
 const BATCH: usize = 200;
@@ -32,8 +63,7 @@ pub(super) const OLD_EVENTS: &str = "
                       AND (d.state = 'pending' OR d.state = 'sending'))
     ORDER BY e.received_at LIMIT ?2";
 
-/// See [`crate::store::Store::sweep`].
-pub(in crate::store) fn sweep(
+fn sweep(
     tx: &Tx<'_>,
     bodies_before: Timestamp,
     ids_before: Timestamp,
@@ -82,8 +112,7 @@ fn remove_event(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// See [`crate::store::Store::remove_images`].
-pub(in crate::store) fn remove_images(
+fn remove_images(
     tx: &Tx<'_>,
     before: Timestamp,
     bytes_max: u64,
@@ -117,8 +146,7 @@ pub(in crate::store) fn remove_images(
     Ok(removed)
 }
 
-/// See [`crate::store::Store::image_bytes`].
-pub(in crate::store) fn kept_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+fn kept_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     conn.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM images WHERE state = 'kept'")?
         .query_row([], |row| row.get(0))
         .map(unsigned)

@@ -2,8 +2,28 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::Database;
 use super::values::{SpecColumn, unsigned};
 use crate::model::*;
+use crate::store::StoreError;
+
+impl Database {
+    /// See [`crate::store::Store::event_by_seq`].
+    pub(in crate::store) async fn event_by_seq(
+        &self,
+        seq: EventSeq,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        self.read(move |conn| event_by_seq(conn, seq)).await
+    }
+
+    /// See [`crate::store::Store::images_of`].
+    pub(in crate::store) async fn images_of(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<Image>, StoreError> {
+        self.read(move |conn| images_of(conn, event)).await
+    }
+}
 
 /// The columns of a delivery `d` with its event `e`, as read by [`delivery`].
 macro_rules! delivery_columns {
@@ -76,7 +96,7 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredEvent> {
 pub(super) const EVENT_COLUMNS: usize = 8;
 
 /// Returns an event by its row id.
-pub(in crate::store) fn event_by_seq(
+pub(super) fn event_by_seq(
     conn: &Connection,
     seq: EventSeq,
 ) -> rusqlite::Result<Option<StoredEvent>> {
@@ -90,10 +110,7 @@ pub(in crate::store) fn event_by_seq(
 }
 
 /// Returns an event's images in order.
-pub(in crate::store) fn images_of(
-    conn: &Connection,
-    event: EventSeq,
-) -> rusqlite::Result<Vec<Image>> {
+pub(super) fn images_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Image>> {
     conn.prepare_cached(
         "SELECT j.ordinal, j.state AS job_state, j.refused, j.reason, i.state AS image_state,
                 i.id, i.format, i.bytes, i.width, i.height

@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use super::Database;
 use super::values::unsigned;
 use crate::model::*;
-use crate::store::{QueueStats, Stats};
+use crate::store::{QueueStats, Stats, StoreError};
+
+impl Database {
+    /// See [`crate::store::Store::stats`].
+    pub(in crate::store) async fn stats(&self) -> Result<Stats, StoreError> {
+        self.read(stats).await
+    }
+}
 
 pub(super) const IMAGES_PENDING: &str =
     "SELECT count(*), min(deadline_at) FROM image_jobs INDEXED BY image_jobs_ready
@@ -16,8 +24,7 @@ pub(super) const STATUSES_PENDING: &str =
     "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'";
 pub(super) const STATUSES_DEAD: &str = "SELECT count(*) FROM status_jobs WHERE state = 'dead'";
 
-/// See [`crate::store::Store::stats`].
-pub(in crate::store) fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
+fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     let (images_pending, image_deadline_at) = conn
         .prepare_cached(IMAGES_PENDING)?
         .query_row([], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))?;

@@ -5,7 +5,32 @@ use rusqlite::{Connection, named_params, params};
 use super::engine::tx::Tx;
 use super::feedback_status::{self, Key, actor};
 use super::values::unsigned;
+use super::{Database, IfAbandoned};
 use crate::model::*;
+use crate::store::StoreError;
+
+impl Database {
+    /// See [`crate::store::Store::feedback_acts`].
+    pub(in crate::store) async fn feedback_acts(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<FeedbackAct>, StoreError> {
+        self.read(move |conn| acts_of(conn, event)).await
+    }
+
+    /// See [`crate::store::Store::clicks_of`].
+    pub(in crate::store) async fn clicks_of(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.read(move |conn| clicks_of(conn, &person)).await
+    }
+
+    /// See [`crate::store::Store::forget_clicks`].
+    pub(in crate::store) async fn forget_clicks(&self, person: &str) -> Result<u64, StoreError> {
+        let person = person.to_owned();
+        self.write(IfAbandoned::Run, move |tx| forget_clicks(tx, &person))
+            .await
+    }
+}
 
 /// The origin of a history entry.
 #[derive(Clone, Copy)]
@@ -77,10 +102,7 @@ pub(super) fn changed_since_made(conn: &Connection, id: DeliveryId) -> rusqlite:
 }
 
 /// Returns the history of the feedback that an event created, oldest first.
-pub(in crate::store) fn acts_of(
-    conn: &Connection,
-    event: EventSeq,
-) -> rusqlite::Result<Vec<FeedbackAct>> {
+fn acts_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<FeedbackAct>> {
     conn.prepare_cached(
         "SELECT a.at, a.act, a.status, a.through, a.by_name, a.by_id, a.by_app, a.effect
          FROM feedback_states s JOIN feedback_acts a
@@ -121,8 +143,7 @@ pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()
     Ok(())
 }
 
-/// See [`crate::store::Store::clicks_of`].
-pub(in crate::store) fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
+fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
     conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL")?
         .query_row([person], |row| row.get(0))
         .map(unsigned)
@@ -137,8 +158,7 @@ const MAY_NAME: &str = "
         JOIN deliveries d ON d.event_seq = s.event_seq
         WHERE a.by_id = ?1)";
 
-/// See [`crate::store::Store::forget_clicks`].
-pub(in crate::store) fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
+fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
     let clicks = clicks_of(tx, person)?;
     tx.prepare_cached(&format!("DELETE FROM payloads WHERE {MAY_NAME}"))?
         .execute([person])?;

@@ -7,9 +7,52 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::engine::tx::Tx;
 use super::feedback_status::{self, Key};
 use super::values::signed;
+use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::StatusVerdict;
-use crate::store::Topic;
+use crate::store::{StatusVerdict, StoreError, Topic};
+
+impl Database {
+    /// See [`crate::store::Store::lease_status_jobs`].
+    pub(in crate::store) async fn lease_status_jobs(
+        &self,
+        count: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease<StatusJob>>, StoreError> {
+        self.write(IfAbandoned::Skip, move |tx| {
+            lease_status_jobs(tx, count, lease)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::next_status_due_at`].
+    pub(in crate::store) async fn next_status_due_at(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |conn| next_status_due_at(conn, now)).await
+    }
+
+    /// See [`crate::store::Store::finish_status_job`].
+    pub(in crate::store) async fn finish_status_job(
+        &self,
+        token: LeaseToken,
+        job: StatusJob,
+        verdict: StatusVerdict,
+    ) -> Result<Recorded, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| {
+            finish_status_job(tx, token, &job, &verdict)
+        })
+        .await
+    }
+
+    /// See [`crate::store::Store::status_job`].
+    pub(in crate::store) async fn status_job(
+        &self,
+        event: EventSeq,
+    ) -> Result<Option<StatusJobRecord>, StoreError> {
+        self.read(move |conn| status_job_of(conn, event)).await
+    }
+}
 
 /// An upper bound of a job's wait, which is twelve minutes after a rejection. A later due time was
 /// written before the wall clock jumped back, so the job is due now.
@@ -91,8 +134,7 @@ pub(super) fn sent(
     .optional()
 }
 
-/// See [`crate::store::Store::lease_status_jobs`].
-pub(in crate::store) fn lease_status_jobs(
+fn lease_status_jobs(
     tx: &Tx<'_>,
     count: usize,
     lease: Duration,
@@ -146,8 +188,7 @@ fn job(conn: &Connection, key: &Key) -> rusqlite::Result<StatusJob> {
     })
 }
 
-/// See [`crate::store::Store::next_status_due_at`].
-pub(in crate::store) fn next_status_due_at(
+fn next_status_due_at(
     conn: &Connection,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
@@ -162,8 +203,7 @@ pub(in crate::store) fn next_status_due_at(
     Ok(first.map(|first| if astray { first.min(now) } else { first }))
 }
 
-/// See [`crate::store::Store::finish_status_job`].
-pub(in crate::store) fn finish_status_job(
+fn finish_status_job(
     tx: &Tx<'_>,
     token: LeaseToken,
     job: &StatusJob,
@@ -208,7 +248,7 @@ pub(in crate::store) fn finish_status_job(
 }
 
 /// Returns the progress of writing the status of the feedback that an event created.
-pub(in crate::store) fn status_job_of(
+fn status_job_of(
     conn: &Connection,
     event: EventSeq,
 ) -> rusqlite::Result<Option<StatusJobRecord>> {

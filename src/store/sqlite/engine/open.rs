@@ -15,23 +15,19 @@ use super::uptime::UptimeClock;
 use super::writer::{Served, Writer};
 use super::{connection, files};
 use crate::model::{Clock, EventSeq, Timestamp};
-use crate::store::{OpenError, Settings};
+use crate::store::{OpenError, StoreLocation};
 
 /// Up to this size, a store is checked in full at opening, which takes well under a second. A larger one
 /// is only checked where it is read.
 const CHECKED_BYTES_MAX: u64 = 32 << 20;
 
 /// See [`crate::store::Store::open`].
-pub(in crate::store) fn open(
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-) -> Result<Database, OpenError> {
-    let typed = settings.path.as_path();
+pub(in crate::store) fn open(typed: &Path, clock: Arc<dyn Clock>) -> Result<Database, OpenError> {
     let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     files::make_folder(path).map_err(io)?;
     let Some(lock) = files::lock(path).map_err(io)? else {
-        return Err(OpenError::Held(path.to_owned()));
+        return Err(OpenError::Held(location(path)));
     };
     let lock_id = FileId::of(&lock.metadata().map_err(io)?);
     let database = files::ensure(path).map_err(io)?;
@@ -55,24 +51,23 @@ pub(in crate::store) fn open(
     Ok(database)
 }
 
-/// See [`crate::store::Store::open_beside`].
-pub(in crate::store) fn open_beside(
-    settings: &Settings,
+/// See [`crate::store::Store::open_for_command`].
+pub(in crate::store) fn open_for_command(
+    typed: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Database, OpenError> {
-    let typed = settings.path.as_path();
     let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     let database = match std::fs::metadata(path) {
         Ok(found) => FileId::of(&found),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(OpenError::Missing(typed.to_owned()));
+            return Err(OpenError::Missing(location(typed)));
         }
         Err(error) => return Err(io(error)),
     };
     let (conn, found) = connect_and_inspect(path)?;
     match found {
-        Found::Empty => Err(OpenError::Missing(path.to_owned())),
+        Found::Empty => Err(OpenError::Missing(location(path))),
         Found::Foreign => Err(foreign(path)),
         Found::Version(version) if version < newest() => Err(io_error(
             path,
@@ -103,7 +98,7 @@ fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
         Found::Foreign => return Err(foreign(path)),
         Found::Version(found) if found > newest() => {
             return Err(OpenError::Newer {
-                path: path.to_owned(),
+                location: location(path),
                 found,
                 known: newest(),
             });
@@ -212,16 +207,20 @@ fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
+fn location(path: &Path) -> StoreLocation {
+    StoreLocation::Sqlite(path.to_owned())
+}
+
 fn io_error(path: &Path, reason: &str) -> OpenError {
     OpenError::Io {
-        path: path.to_owned(),
+        location: location(path),
         reason: reason.to_owned(),
     }
 }
 
 fn damaged(path: &Path, reason: &str) -> OpenError {
     OpenError::Damaged {
-        path: path.to_owned(),
+        location: location(path),
         reason: reason.to_owned(),
     }
 }
