@@ -109,7 +109,7 @@ impl Bench {
         let manual = Arc::new(ManualClock::new(NOW));
         let clock: Arc<dyn Clock> = Arc::clone(&manual) as Arc<dyn Clock>;
         let settings = store::Settings {
-            path: dir.path().join("relay.db"),
+            location: store::StoreLocation::Sqlite(dir.path().join("relay.db")),
             retain: Duration::from_secs(3600),
         };
         let store = Store::open(&settings, clock).unwrap();

@@ -66,7 +66,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(7_200_000)));
         let settings = store::Settings {
-            path: dir.path().join("relay.db"),
+            location: store::StoreLocation::Sqlite(dir.path().join("relay.db")),
             retain: Duration::from_secs(86_400),
         };
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use feedback_relay::demo::Fault;
 use feedback_relay::demo::feishu::{Api, FakeApp, FakeFeishu};
 use feedback_relay::model::{SystemClock, Timestamp};
-use feedback_relay::store::{Settings, Store};
+use feedback_relay::store::{Settings, Store, StoreLocation};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -102,7 +102,7 @@ mention = "sre"
 /// Backdates the relay's first contact with the app by some days.
 fn served_for(relay: &Relay, days: u64) {
     let settings = Settings {
-        path: relay.path("data/relay.db"),
+        location: StoreLocation::Sqlite(relay.path("data/relay.db")),
         retain: Duration::from_secs(86_400),
     };
     let now = jiff::Timestamp::now().as_millisecond();

@@ -1,6 +1,6 @@
 //! Checks that the shipped samples are valid and show every key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Folder;
@@ -9,6 +9,7 @@ use crate::destination::{Common, KindSettings, Success};
 use crate::feishu::{To, Urgent};
 use crate::model::Secret;
 use crate::render::{Locale, Mention, SentAs, Visibility};
+use crate::store::StoreLocation;
 use crate::telemetry::LogFormat;
 
 const FULL: &str = include_str!("../../../docs/relay.full.toml");
@@ -43,12 +44,16 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROXY_URL", "http://proxy.example.com:3128"),
 ];
 
+fn sqlite(path: impl Into<PathBuf>) -> StoreLocation {
+    StoreLocation::Sqlite(path.into())
+}
+
 #[test]
 fn the_short_sample_has_nothing_to_complain_of() {
     let loaded = load_with_tests(Path::new("relay.toml"), &Default::default());
     assert_eq!(loaded.report(), "");
     let config = loaded.config.unwrap();
-    assert_eq!(config.store.path, Path::new("data/relay.db"));
+    assert_eq!(config.store.location, sqlite("data/relay.db"));
     assert_eq!(config.images_dir, Path::new("data/images"));
     assert_eq!(config.rules_written.len(), 3);
     assert!(matches!(
@@ -90,7 +95,7 @@ fn every_key_of_the_sections_arrives() {
     );
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.notify, Some("ops".into()));
-    assert_eq!(config.store.path, folder.path("var/relay.db"));
+    assert_eq!(config.store.location, sqlite(folder.path("var/relay.db")));
     assert_eq!(config.store.retain, days(90));
     assert_eq!(config.images_dir, folder.path("var/images"));
     let images = &config.images;
@@ -303,7 +308,8 @@ fn defaults() {
     assert_eq!(config.server.max_body, 1 << 20);
     assert_eq!(config.server.max_connections, 4096);
     assert_eq!(config.server.shutdown_grace, Duration::from_secs(20));
-    assert!(config.store.path.ends_with("data/relay.db"));
+    let StoreLocation::Sqlite(path) = &config.store.location;
+    assert!(path.ends_with("data/relay.db"));
     assert_eq!(config.store.retain, days(180));
     assert_eq!(
         (config.images.retain, config.images.link_ttl),

@@ -27,7 +27,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
         let settings = store::Settings {
-            path: dir.path().join("relay.db"),
+            location: store::StoreLocation::Sqlite(dir.path().join("relay.db")),
             retain: REACH,
         };
         let store = Store::open(&settings, Arc::clone(&clock)).unwrap();

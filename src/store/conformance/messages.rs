@@ -51,5 +51,5 @@ async fn erased_event_has_no_messages() {
     bench.clock.advance(Duration::from_secs(3));
     send(&bench, &bench.lease_one("oncall").await, "om_marker").await;
     bench.store().erase(seq).await.unwrap();
-    assert_eq!(bench.files_with("om_marker"), Vec::<String>::new());
+    assert_eq!(bench.traces_of("om_marker"), Vec::<String>::new());
 }

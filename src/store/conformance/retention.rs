@@ -49,7 +49,7 @@ async fn erase_leaves_no_text_in_any_file_and_keeps_the_record() {
     let bench = Bench::new();
     let marker = "wörter-eines-menschen";
     let seq = talkative(&bench, "e1", marker, 100).await;
-    assert_ne!(bench.files_with(marker), [""; 0]);
+    assert_ne!(bench.traces_of(marker), [""; 0]);
     for user in [format!("ou_{marker}"), format!("on_{marker}")] {
         assert_eq!(bench.store().events_of_user(&user).await, Ok(vec![seq]));
     }
@@ -57,7 +57,7 @@ async fn erase_leaves_no_text_in_any_file_and_keeps_the_record() {
     let in_flight = bench.lease_one("oncall").await;
 
     assert_eq!(bench.store().erase(seq).await, Ok(vec![ImageId::of(b"e1")]));
-    assert_eq!(bench.files_with(marker), [""; 0]);
+    assert_eq!(bench.traces_of(marker), [""; 0]);
     assert_eq!(
         bench.finish(&in_flight, Verdict::Done).await,
         Recorded::LeaseLost
@@ -113,7 +113,7 @@ async fn erase_leaves_no_text_after_many_changes() {
         while bench.store().owes_erasure().await.unwrap() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(bench.files_with(&marker), [""; 0], "{marker}");
+        assert_eq!(bench.traces_of(&marker), [""; 0], "{marker}");
     }
 }
 

@@ -332,10 +332,7 @@ fn mark_image_check(
     })
 }
 
-fn next_image_due_at(
-    conn: &Connection,
-    now: Timestamp,
-) -> rusqlite::Result<Option<Timestamp>> {
+fn next_image_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
     if conn.prepare_cached(ANY_READY)?.exists([])? {
         return Ok(Some(now));
     }

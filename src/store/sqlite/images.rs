@@ -164,22 +164,13 @@ pub(super) fn release_waiting(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<
     Ok(())
 }
 
-fn image_key(
-    conn: &Connection,
-    app_id: &str,
-    image: &ImageId,
-) -> rusqlite::Result<Option<String>> {
+fn image_key(conn: &Connection, app_id: &str, image: &ImageId) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached("SELECT key FROM image_keys WHERE image_id = ?1 AND app_id = ?2")?
         .query_row(params![image, app_id], |row| row.get(0))
         .optional()
 }
 
-fn put_image_key(
-    tx: &Tx<'_>,
-    app_id: &str,
-    image: &ImageId,
-    key: &str,
-) -> rusqlite::Result<()> {
+fn put_image_key(tx: &Tx<'_>, app_id: &str, image: &ImageId, key: &str) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO image_keys (image_id, app_id, key) VALUES (?1, ?2, ?3)
          ON CONFLICT (image_id, app_id) DO UPDATE SET key = excluded.key",

@@ -58,11 +58,7 @@ impl Database {
 /// The `via` of a summary, in place of a receiving app.
 const VIA: &str = "relay";
 
-fn accept_late(
-    tx: &Tx<'_>,
-    arrival: &Arrival,
-    late: &[LateTelling],
-) -> rusqlite::Result<Accepted> {
+fn accept_late(tx: &Tx<'_>, arrival: &Arrival, late: &[LateTelling]) -> rusqlite::Result<Accepted> {
     let accepted = accept(tx, arrival)?;
     if let Accepted::New(event) = accepted {
         let mut insert = tx.prepare_cached(

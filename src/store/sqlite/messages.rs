@@ -67,10 +67,7 @@ pub(super) fn editable_at(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<
 }
 
 /// Returns the messages about an event, in the order of creation.
-fn messages_of(
-    conn: &Connection,
-    event: EventSeq,
-) -> rusqlite::Result<Vec<SentMessage>> {
+fn messages_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<SentMessage>> {
     conn.prepare_cached(
         "SELECT delivery_id, destination, handle, sent_at FROM messages
          WHERE event_seq = ?1 ORDER BY delivery_id",

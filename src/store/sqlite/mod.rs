@@ -28,7 +28,7 @@ mod status_outbox;
 mod values;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::File;
 use std::path::Path;

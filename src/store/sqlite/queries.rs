@@ -244,10 +244,7 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
     query.end(order, filter.limit)
 }
 
-fn deliveries(
-    conn: &Connection,
-    filter: &DeliveryFilter,
-) -> rusqlite::Result<Vec<Delivery>> {
+fn deliveries(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Vec<Delivery>> {
     let mut found: Vec<Delivery> = Vec::new();
     for query in deliveries_queries(filter) {
         let mut statement = conn.prepare_cached(&query.sql)?;

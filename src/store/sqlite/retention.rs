@@ -63,7 +63,7 @@ pub(super) const OLD_EVENTS: &str = "
                       AND (d.state = 'pending' OR d.state = 'sending'))
     ORDER BY e.received_at LIMIT ?2";
 
-fn sweep(
+pub(super) fn sweep(
     tx: &Tx<'_>,
     bodies_before: Timestamp,
     ids_before: Timestamp,
@@ -112,11 +112,7 @@ fn remove_event(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn remove_images(
-    tx: &Tx<'_>,
-    before: Timestamp,
-    bytes_max: u64,
-) -> rusqlite::Result<Vec<ImageId>> {
+fn remove_images(tx: &Tx<'_>, before: Timestamp, bytes_max: u64) -> rusqlite::Result<Vec<ImageId>> {
     let mut bytes = kept_bytes(tx)?;
     let mut removed: Vec<ImageId> = Vec::new();
     {

@@ -188,10 +188,7 @@ fn job(conn: &Connection, key: &Key) -> rusqlite::Result<StatusJob> {
     })
 }
 
-fn next_status_due_at(
-    conn: &Connection,
-    now: Timestamp,
-) -> rusqlite::Result<Option<Timestamp>> {
+fn next_status_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
     let end = |end: &str| -> rusqlite::Result<Option<Timestamp>> {
         conn.prepare_cached(&format!(
             "SELECT {end}(due_at) FROM status_jobs WHERE state = 'pending'"
@@ -248,10 +245,7 @@ fn finish_status_job(
 }
 
 /// Returns the progress of writing the status of the feedback that an event created.
-fn status_job_of(
-    conn: &Connection,
-    event: EventSeq,
-) -> rusqlite::Result<Option<StatusJobRecord>> {
+fn status_job_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Option<StatusJobRecord>> {
     conn.prepare_cached(
         "SELECT status, state, attempts, due_at, reason, lease_token FROM status_jobs
          WHERE event_seq = ?1",

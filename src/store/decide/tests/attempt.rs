@@ -1,6 +1,6 @@
 //! Finished attempts.
 
-use super::attempt::{After, Failure, Leased, Rendering, finished, released};
+use super::super::attempt::{After, Failure, Leased, Rendering, finished, released};
 use super::*;
 use crate::store::{ALL_SHOWN, CompletedAttempt};
 
@@ -33,7 +33,7 @@ fn completed(outcome: OutcomeKind, verdict: Verdict) -> CompletedAttempt {
         payload: Some("card".into()),
         shown: SHOWN,
         fallback: None,
-        handle: Some(MessageHandle::new("om_1")),
+        handle: Some(MessageHandle("om_1".into())),
     }
 }
 

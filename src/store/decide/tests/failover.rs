@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failover::{
+use super::super::failover::{
     Moved, Sibling, after_move, can_move, describe, expired, given_up, has_event, moved,
 };
 use super::*;

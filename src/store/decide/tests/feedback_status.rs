@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::feedback_status::{Action, Facts, Known, action, already_notified, is_news, report};
+use super::super::feedback_status::{
+    Action, Facts, Known, action, already_notified, is_news, report,
+};
 use super::*;
 use crate::store::{ActionOutcome, ApplyAction};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::late_images::{Sent, follow_ups, may_follow};
+use super::super::late_images::{Sent, follow_ups, may_follow};
 use super::*;
 use crate::store::{ALL_SHOWN, NewDelivery};
 

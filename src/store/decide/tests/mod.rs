@@ -5,7 +5,6 @@ mod failover;
 mod feedback_status;
 mod late_images;
 
-use super::*;
 use crate::model::*;
 
 /// The time of each decision, in seconds.

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::super::accept::accept;
 use super::super::engine::connection;
 use super::super::engine::event_id_index::{self, NewIds};
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::tx::{Makers, Tx};
-use super::super::{accept, sweep};
+use super::super::retention::sweep;
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
 use crate::store::{Accepted, Arrival};
 

@@ -7,9 +7,9 @@ use rusqlite::Connection;
 
 use super::super::engine::connection;
 use super::super::engine::migrations::{self, APPLICATION_ID, Found};
+use super::{Bench, LEASE};
 use crate::model::Severity;
-use crate::store::conformance::{Bench, LEASE};
-use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError, Topic};
+use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError, StoreLocation, Topic};
 
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mut modes: Vec<_> = std::fs::read_dir(folder)
@@ -30,7 +30,9 @@ async fn all_files_are_the_owners_alone() {
     bench.accept(bench.arrival("e1", &[])).await;
     bench
         .store()
-        .backup(&bench.dir.path().join("data/copy.db"))
+        .backup(&StoreLocation::Sqlite(
+            bench.dir.path().join("data/copy.db"),
+        ))
         .await
         .unwrap();
     let folder = bench.dir.path().join("data");
@@ -50,9 +52,11 @@ async fn all_files_are_the_owners_alone() {
 async fn only_one_relay_serves_a_store_and_commands_work_beside_it() {
     let mut bench = Bench::new();
     let second = Store::open(&bench.settings(), bench.clock());
-    assert!(matches!(second, Err(OpenError::Held(path)) if path == bench.path()));
+    assert!(
+        matches!(second, Err(OpenError::Held(location)) if location == StoreLocation::Sqlite(bench.path()))
+    );
 
-    let beside = Store::open_beside(&bench.settings(), bench.clock()).unwrap();
+    let beside = Store::open_for_command(&bench.settings(), bench.clock()).unwrap();
     let mut changes = bench.store().wakeups(Topic::Destination("oncall".into()));
     bench
         .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
@@ -91,7 +95,7 @@ async fn acknowledged_events_survive_a_killed_process() {
         .unwrap();
     }
     let settings = Settings {
-        path: dir.path().join("relay.db"),
+        location: StoreLocation::Sqlite(dir.path().join("relay.db")),
         ..bench.settings()
     };
     let store = Store::open(&settings, bench.clock()).unwrap();
@@ -105,7 +109,7 @@ fn command_creates_no_store() {
     let mut bench = Bench::new();
     bench.close();
     std::fs::remove_file(bench.path()).unwrap();
-    let open = || Store::open_beside(&bench.settings(), bench.clock());
+    let open = || Store::open_for_command(&bench.settings(), bench.clock());
     assert!(matches!(open(), Err(OpenError::Missing(_))));
     assert!(!bench.path().exists());
     std::fs::write(bench.path(), "").unwrap();
@@ -115,7 +119,7 @@ fn command_creates_no_store() {
 /// Asserts that both ways of opening fail, and that the file is unchanged.
 fn refused(bench: &Bench, expected: impl Fn(&OpenError) -> bool) {
     let before = std::fs::read(bench.path()).unwrap();
-    for open in [Store::open, Store::open_beside] {
+    for open in [Store::open, Store::open_for_command] {
         let error = open(&bench.settings(), bench.clock()).err().unwrap();
         assert!(expected(&error), "{error}");
     }
@@ -149,7 +153,7 @@ fn a_command_migrates_no_store() {
     let conn = Connection::open(bench.path()).unwrap();
     conn.execute_batch("PRAGMA user_version = 0").unwrap();
     drop(conn);
-    let error = Store::open_beside(&bench.settings(), bench.clock())
+    let error = Store::open_for_command(&bench.settings(), bench.clock())
         .err()
         .unwrap();
     assert!(
@@ -250,7 +254,11 @@ async fn backup_is_complete_during_intake_and_overwrites_nothing() {
     };
     let copying = async {
         while bench.store().event("e10").await.unwrap().is_none() {}
-        bench.store().backup(&copy).await.unwrap();
+        bench
+            .store()
+            .backup(&StoreLocation::Sqlite(copy.clone()))
+            .await
+            .unwrap();
     };
     tokio::join!(producing, copying);
 
@@ -271,7 +279,10 @@ async fn backup_is_complete_during_intake_and_overwrites_nothing() {
     );
 
     let before = std::fs::read(&copy).unwrap();
-    let again = bench.store().backup(&copy).await;
+    let again = bench
+        .store()
+        .backup(&StoreLocation::Sqlite(copy.clone()))
+        .await;
     assert!(matches!(again, Err(StoreError::Unavailable(reason)) if reason.contains("copy.db")));
     assert!(std::fs::read(&copy).unwrap() == before);
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::{Bench, LEASE};
 use crate::model::Severity;
-use crate::store::conformance::{Bench, LEASE};
-use crate::store::{Accepted, Settings, Store, StoreError};
+use crate::store::{Accepted, Settings, Store, StoreError, StoreLocation};
 
 fn beside(bench: &Bench, suffix: &str) -> PathBuf {
     let mut name = bench.path().into_os_string();
@@ -23,7 +23,7 @@ async fn assert_refused(bench: &Bench, id: &str, path: &Path) {
     for refused in [
         accept(bench, id).await.map(|_accepted| ()),
         bench.store().probe().await,
-        bench.store().check_place(),
+        bench.store().check_place().await,
     ] {
         let reason = refused.unwrap_err().to_string();
         assert!(reason.contains(file), "{reason}");
@@ -42,7 +42,7 @@ async fn store_with_moved_files_acknowledges_nothing() {
         assert_refused(&bench, "e2", &path).await;
         std::fs::rename(&elsewhere, &path).unwrap();
         assert!(accept(&bench, "e2").await.is_ok(), "{suffix}: it is back");
-        assert_eq!(bench.store().check_place(), Ok(()));
+        assert_eq!(bench.store().check_place().await, Ok(()));
     }
 }
 
@@ -73,7 +73,7 @@ async fn emptied_log_acknowledges_nothing() {
     empty(&log);
     let refused = accept(&bench, "e2").await.unwrap_err().to_string();
     assert!(refused.contains("-wal"), "{refused}");
-    assert!(bench.store().check_place().is_err());
+    assert!(bench.store().check_place().await.is_err());
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn log_emptied_by_another_command_is_in_place() {
         let other = rusqlite::Connection::open(bench.path()).unwrap();
         let mode = "PRAGMA wal_checkpoint(TRUNCATE)";
         other.query_row(mode, [], |_| Ok(())).unwrap();
-        assert_eq!(bench.store().check_place(), Ok(()));
+        assert_eq!(bench.store().check_place().await, Ok(()));
     }
 }
 
@@ -111,7 +111,7 @@ async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
     let link = bench.dir.path().join("link.db");
     std::os::unix::fs::symlink("data/relay.db", &link).unwrap();
     let settings = Settings {
-        path: link.clone(),
+        location: StoreLocation::Sqlite(link.clone()),
         ..bench.settings()
     };
     let store = Store::open(&settings, bench.clock()).unwrap();
@@ -121,7 +121,7 @@ async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
     assert_eq!(names.len(), 2, "nothing is made beside the link");
     // It is also locked under its real name.
     assert!(Store::open(&bench.settings(), bench.clock()).is_err());
-    Store::open_beside(&settings, bench.clock()).unwrap();
+    Store::open_for_command(&settings, bench.clock()).unwrap();
     std::fs::remove_file(&link).unwrap();
-    assert!(store.check_place().is_err(), "the link leads nowhere");
+    assert!(store.check_place().await.is_err(), "the link leads nowhere");
 }

@@ -1,8 +1,8 @@
 //! Reads of damaged or removed rows.
 
 use super::super::IfAbandoned;
+use super::{Bench, LEASE};
 use crate::model::Severity;
-use crate::store::conformance::{Bench, LEASE};
 
 #[tokio::test]
 async fn unreadable_delivery_does_not_block_others() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::super::IfAbandoned;
 use super::super::engine::command_queue::QUEUE_MAX;
 use super::super::engine::writer::BATCH_MAX;
+use super::{Bench, LEASE};
 use crate::model::Severity;
-use crate::store::conformance::{Bench, LEASE};
 use crate::store::{Accepted, EventFilter, Store, StoreError};
 
 fn log(bench: &Bench) -> Vec<u8> {
@@ -278,7 +278,7 @@ async fn relay_removes_text_erased_by_a_command_from_the_log() {
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM bodies;")
         .unwrap();
-    let beside = Store::open_beside(&bench.settings(), bench.clock()).unwrap();
+    let beside = Store::open_for_command(&bench.settings(), bench.clock()).unwrap();
     beside.erase(seq).await.unwrap();
     assert_eq!(beside.owes_erasure().await, Ok(true));
     drop(beside);
