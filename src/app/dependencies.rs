@@ -42,8 +42,8 @@ pub(super) struct Dependencies {
 impl Dependencies {
     pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let store = Store::open(&config.store, Arc::clone(&clock))?;
-        let archive = Archive::open(&config.images_dir).map_err(|source| StartError::Archive {
-            dir: config.images_dir.display().to_string(),
+        let archive = Archive::open(&config.archive).map_err(|source| StartError::Archive {
+            dir: config.archive.to_string(),
             source,
         })?;
         folders::warn_of_open(config);

@@ -3,11 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::archive::ArchiveLocation;
 use crate::config::Config;
 use crate::store::StoreLocation;
 
 /// Checks the folders of the store and of the images.
 pub(super) fn warn_of_open(config: &Config) {
+    let ArchiveLocation::Folder(images) = &config.archive;
     let StoreLocation::Sqlite(path) = &config.store.location;
     let store = path.parent().unwrap_or(Path::new(""));
     let here = Path::new(".");
@@ -16,7 +18,7 @@ pub(super) fn warn_of_open(config: &Config) {
     } else {
         store
     };
-    for folder in [store, &config.images_dir] {
+    for folder in [store, images] {
         let Ok(found) = std::fs::metadata(folder) else {
             continue;
         };

@@ -1,4 +1,8 @@
 //! The folder of the archive. Every function here blocks.
+//!
+//! An image with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name, synced
+//! and renamed. So a final name always has its whole content, even after a crash. Only the owner can
+//! read the files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -153,23 +157,8 @@ impl Folder {
         self.ids(is_old)
     }
 
-    pub(super) fn copy_to(&self, other: &Self) -> io::Result<u64> {
-        let mut copied = 0;
-        for id in self.ids(|_file| true)? {
-            copied += u64::from(self.copy_one(&id, other)?);
-        }
-        Ok(copied)
-    }
-
-    /// Copies one image. Returns whether it existed, because retention may have just removed it.
-    fn copy_one(&self, id: &ImageId, other: &Self) -> io::Result<bool> {
-        if other.path(id).exists() {
-            return Ok(false);
-        }
-        match self.get(id)? {
-            Some(bytes) => other.put(id, &bytes).map(|()| true),
-            None => Ok(false),
-        }
+    pub(super) fn all_ids(&self) -> io::Result<Vec<ImageId>> {
+        self.ids(|_file| true)
     }
 
     pub(super) fn has_room_for(&self, bytes: u64) -> io::Result<bool> {
@@ -228,7 +217,11 @@ fn is_old(entry: &fs::DirEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::Archive;
+    use crate::archive::{Archive, ArchiveLocation};
+
+    fn open(dir: PathBuf) -> Archive {
+        Archive::open(&ArchiveLocation::Folder(dir)).unwrap()
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -237,19 +230,24 @@ mod tests {
     #[tokio::test]
     async fn stored_image_is_returned_and_private_to_its_owner() {
         let dir = tempfile::tempdir().unwrap();
-        let archive = Archive::open(&dir.path().join("a/images")).unwrap();
+        let archive = open(dir.path().join("a/images"));
         let bytes = Bytes::from_static(b"picture");
         let id = ImageId::of(&bytes);
         assert_eq!(archive.get(&id).await.unwrap(), None);
         archive.put(&id, bytes.clone()).await.unwrap();
         assert_eq!(archive.get(&id).await.unwrap(), Some(bytes));
-        let path = archive.path(&id);
+        let path = archive.folder.path(&id);
         let level = id.as_str().split_at(2).0;
         assert!(path.ends_with(format!("{level}/{id}")));
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(mode(&dir.path().join("a/images")), 0o700);
+        let mut reader = archive.reader(&id).await.unwrap().unwrap();
+        assert_eq!(reader.bytes(), 7);
+        assert_eq!(reader.next_piece().await.unwrap().unwrap(), "picture");
+        assert_eq!(reader.next_piece().await.unwrap(), None);
         archive.remove(&id).await.unwrap();
         archive.remove(&id).await.unwrap();
+        assert!(archive.reader(&id).await.unwrap().is_none());
         assert_eq!(archive.get(&id).await.unwrap(), None);
     }
 
@@ -302,22 +300,21 @@ mod tests {
     #[tokio::test]
     async fn a_copy_holds_every_image_and_is_made_only_once() {
         let dir = tempfile::tempdir().unwrap();
-        let archive = Archive::open(&dir.path().join("from")).unwrap();
+        let archive = open(dir.path().join("from"));
         for bytes in ["one", "two", "three"] {
             let bytes = Bytes::from(bytes);
             archive.put(&ImageId::of(&bytes), bytes).await.unwrap();
         }
         fs::write(dir.path().join("from/unfinished/half"), b"x").unwrap();
-        let to = dir.path().join("to");
+        let copy = open(dir.path().join("to"));
         assert_eq!(archive.old_ids().await.unwrap(), []);
-        let two = File::open(archive.path(&ImageId::of(b"two"))).unwrap();
+        let two = File::open(archive.folder.path(&ImageId::of(b"two"))).unwrap();
         let made = two.metadata().unwrap().modified().unwrap();
         two.set_modified(made - IN_HAND_MAX - Duration::from_secs(1))
             .unwrap();
         assert_eq!(archive.old_ids().await.unwrap(), [ImageId::of(b"two")]);
-        assert_eq!(archive.copy_to(&to).await.unwrap(), 3);
-        assert_eq!(archive.copy_to(&to).await.unwrap(), 0);
-        let copy = Archive::open(&to).unwrap();
+        assert_eq!(archive.copy_to(&copy).await.unwrap(), 3);
+        assert_eq!(archive.copy_to(&copy).await.unwrap(), 0);
         assert_eq!(
             copy.get(&ImageId::of(b"two")).await.unwrap().unwrap(),
             "two"

@@ -1,41 +1,85 @@
-//! The bytes of images, stored in a folder by the hash of their content, and the signed links to them.
+//! The bytes of images, stored by the hash of their content, and the signed links to them.
 //!
-//! An image with the id `abcdef…` is the file `ab/abcdef…`. Files are written under another name, synced
-//! and renamed. So a final name always has its whole content, even after a crash. Only the owner can
-//! read the files.
+//! [`Archive`] knows no paths: an image is put, read, listed and removed by its id. The bytes are in a
+//! folder (`files`). An object store becomes a second variant of [`ArchiveLocation`]; it then gets a
+//! file beside `files` with the same methods, and `Archive` an enum of both.
 
 mod files;
 mod link;
 
 pub use link::{LinkCheck, LinkSigner};
 
-use std::fs::File;
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
 
 use crate::model::ImageId;
 use files::Folder;
 
-/// A folder of images. Clones share it.
+/// The memory for each reader of an image, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Where images are stored. Whoever works on files of images matches on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchiveLocation {
+    /// This folder.
+    Folder(PathBuf),
+}
+
+impl fmt::Display for ArchiveLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(dir) => dir.display().fmt(f),
+        }
+    }
+}
+
+/// The stored images. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Archive {
     folder: Arc<Folder>,
 }
 
+/// The bytes of one image, read in pieces.
+#[derive(Debug)]
+pub struct ImageReader {
+    file: tokio::fs::File,
+    bytes: u64,
+}
+
+impl ImageReader {
+    /// Returns the length of the image.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the next piece; `None` at the end.
+    pub async fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        match self.file.read_buf(&mut piece).await? {
+            0 => Ok(None),
+            _ => Ok(Some(piece.freeze())),
+        }
+    }
+}
+
 impl Archive {
-    /// Opens the folder, creating it if needed, accessible only to the owner. Removes unfinished files
-    /// older than an hour, left by other processes.
-    pub fn open(dir: &Path) -> io::Result<Self> {
+    /// Opens the archive for `serve`. A folder is created if needed, accessible only to the owner, and
+    /// unfinished files older than an hour, left by other processes, are removed.
+    pub fn open(location: &ArchiveLocation) -> io::Result<Self> {
+        let ArchiveLocation::Folder(dir) = location;
         let folder = Arc::new(Folder::open(dir)?);
         Ok(Self { folder })
     }
 
-    /// Opens the folder for a command beside a running relay, without creating it. A created folder
+    /// Opens the archive for a command beside a running relay, without creating it. A created folder
     /// would belong to the command's user, so the relay could not use it.
-    pub fn look(dir: &Path) -> io::Result<Self> {
+    pub fn open_for_command(location: &ArchiveLocation) -> io::Result<Self> {
+        let ArchiveLocation::Folder(dir) = location;
         let folder = Arc::new(Folder::look(dir)?);
         Ok(Self { folder })
     }
@@ -52,22 +96,25 @@ impl Archive {
         self.blocking(move |folder| folder.get(&id)).await
     }
 
-    /// Opens an image's file for reading in pieces, and returns its length. Bytes that no longer match
-    /// their id are an error.
-    pub async fn open_image(&self, id: &ImageId) -> io::Result<Option<(File, u64)>> {
+    /// Returns a reader of an image, if it exists. Bytes that no longer match their id are an error.
+    pub async fn reader(&self, id: &ImageId) -> io::Result<Option<ImageReader>> {
         let id = id.clone();
-        self.blocking(move |folder| folder.open_image(&id)).await
+        let opened = self.blocking(move |folder| folder.open_image(&id)).await?;
+        Ok(opened.map(|(file, bytes)| ImageReader {
+            file: tokio::fs::File::from_std(file),
+            bytes,
+        }))
     }
 
-    /// Removes the bytes; missing files are ignored.
+    /// Removes the bytes; missing ones are ignored.
     pub async fn remove(&self, id: &ImageId) -> io::Result<()> {
         let id = id.clone();
         self.blocking(move |folder| folder.remove(&id)).await
     }
 
-    /// Returns the path of the bytes of `id`, whether or not they exist.
-    pub fn path(&self, id: &ImageId) -> PathBuf {
-        self.folder.path(id)
+    /// Returns where people find the bytes of `id`, whether or not they exist.
+    pub fn place_of(&self, id: &ImageId) -> String {
+        self.folder.path(id).display().to_string()
     }
 
     /// Returns the images older than an hour, in no order. No worker is still about to record one of
@@ -76,15 +123,30 @@ impl Archive {
         self.blocking(Folder::old_ids).await
     }
 
-    /// Copies every image to `dir`, skipping those that exist there. Returns how many were copied.
-    pub async fn copy_to(&self, dir: &Path) -> io::Result<u64> {
-        let dir = dir.to_owned();
-        self.blocking(move |folder| folder.copy_to(&Folder::open(&dir)?))
+    /// Copies every image to `other`, skipping those that exist there. Returns how many were copied.
+    pub async fn copy_to(&self, other: &Self) -> io::Result<u64> {
+        let mut copied = 0;
+        for id in self.blocking(Folder::all_ids).await? {
+            if other.contains(&id).await? {
+                continue;
+            }
+            // Retention may have just removed it.
+            if let Some(bytes) = self.get(&id).await? {
+                other.put(&id, bytes).await?;
+                copied += 1;
+            }
+        }
+        Ok(copied)
+    }
+
+    async fn contains(&self, id: &ImageId) -> io::Result<bool> {
+        let id = id.clone();
+        self.blocking(move |folder| Ok(folder.path(&id).exists()))
             .await
     }
 
-    /// Returns whether storing `bytes` more leaves enough disk space for the store: 512 MiB or 2 %,
-    /// whichever is larger.
+    /// Returns whether storing `bytes` more leaves enough room. A folder leaves disk space for the store:
+    /// 512 MiB or 2 %, whichever is larger.
     pub async fn has_room_for(&self, bytes: u64) -> io::Result<bool> {
         self.blocking(move |folder| folder.has_room_for(bytes))
             .await

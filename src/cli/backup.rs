@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::context::{Context, Exit, Failure, block_on};
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveLocation};
 use crate::config::{Config, Needs};
 use crate::store::{Store, StoreLocation};
 
@@ -63,8 +63,10 @@ async fn copy(
     let target = StoreLocation::Sqlite(journal.to_owned());
     store.backup(&target).await?;
     let pictures = |error| Failure::of("failed to copy the images", error);
-    let archive = Archive::look(&config.images_dir).map_err(pictures)?;
-    archive.copy_to(images).await.map_err(pictures)
+    let archive = Archive::open_for_command(&config.archive).map_err(pictures)?;
+    let target = ArchiveLocation::Folder(images.to_owned());
+    let target = Archive::open(&target).map_err(pictures)?;
+    archive.copy_to(&target).await.map_err(pictures)
 }
 
 /// Creates the folder, or checks that an existing one is private and has no store. Returns the path of the copied

@@ -44,6 +44,7 @@ use self::expand::Variables;
 use self::section::Section;
 use self::spans::{Diagnostics, Location};
 use self::values::Many;
+use crate::archive::ArchiveLocation;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, hex};
@@ -83,8 +84,8 @@ pub struct Config {
     pub store: store::Settings,
     /// `[images]`.
     pub images: images::Settings,
-    /// The folder of the images.
-    pub images_dir: PathBuf,
+    /// Where images are stored.
+    pub archive: ArchiveLocation,
     /// All templates, as they were when they were checked. Locale and timezone are part of each destination's
     /// audience.
     pub templates: Arc<Templates>,

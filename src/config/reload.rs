@@ -103,7 +103,7 @@ fn need_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         (old.log.format != new.log.format, "log.format"),
         (old.store.location != new.store.location, "store.url"),
-        (old.images_dir != new.images_dir, "images.store"),
+        (old.archive != new.archive, "images.store"),
     ]
     .into_iter()
     .filter_map(|(differs, key)| differs.then_some(key))

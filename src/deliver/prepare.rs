@@ -248,9 +248,10 @@ impl Preparer {
     }
 
     fn path_of(&self, image: &Image) -> String {
-        image.kept.as_ref().map_or_else(String::new, |kept| {
-            self.archive.path(&kept.id).display().to_string()
-        })
+        image
+            .kept
+            .as_ref()
+            .map_or_else(String::new, |kept| self.archive.place_of(&kept.id))
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::limits::SharedLimits;
 use super::lane::prefetch::{Prefetcher, READY_FOR_EACH, Wanted};
 use super::*;
+use crate::archive::ArchiveLocation;
 use crate::destination::{Common, Message, RateLimit, Sent, ShowsImages, tests};
 use crate::feishu::ApiError;
 use crate::model::{
@@ -135,7 +136,8 @@ impl Bench {
                 Arc::clone(&clock),
                 Current::new(None),
             ),
-            archive: Archive::open(&self.dir.path().join("images")).unwrap(),
+            archive: Archive::open(&ArchiveLocation::Folder(self.dir.path().join("images")))
+                .unwrap(),
             store,
             metrics,
             clock,

@@ -133,7 +133,7 @@ async fn examine_at(
     let offsets = charts.values().flat_map(|report| report.ahead_secs.clone());
     let mut relay = Report::new(Subject::Relay, clock);
     judge_clock(offsets.collect(), signs(config), &mut relay);
-    reachability::examine_stores(&config.store.location, &config.images_dir, &mut relay);
+    reachability::examine_stores(&config.store.location, &config.archive, &mut relay);
     let findings = charts.into_values().flat_map(|report| report.findings);
     Ok(relay.findings.into_iter().chain(findings).collect())
 }

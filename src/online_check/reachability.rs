@@ -8,6 +8,7 @@ use url::Url;
 
 use super::CALL_TIMEOUT;
 use super::report::Report;
+use crate::archive::ArchiveLocation;
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 use crate::store::StoreLocation;
@@ -185,8 +186,9 @@ impl File {
 
 /// Reports folders of store and images that the relay cannot write to. Writable folders are not reported, because
 /// `serve` opens them anyway.
-pub(super) fn examine_stores(store: &StoreLocation, images: &Path, report: &mut Report) {
+pub(super) fn examine_stores(store: &StoreLocation, images: &ArchiveLocation, report: &mut Report) {
     let StoreLocation::Sqlite(database) = store;
+    let ArchiveLocation::Folder(images) = images;
     let may = Access::WRITE_OK | Access::EXEC_OK;
     let folder = here(database.parent().unwrap_or(Path::new("")));
     for (check, folder) in [("store", folder), ("images", images)] {

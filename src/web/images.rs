@@ -4,17 +4,12 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bytes::BytesMut;
 use futures_util::stream::unfold;
-use tokio::io::AsyncReadExt;
 
 use super::WebState;
-use crate::archive::LinkCheck;
+use crate::archive::{ImageReader, LinkCheck};
 use crate::model::{ImageId, KeptImage};
 use crate::store::StoreError;
-
-/// The memory for each reader of an image, in bytes.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// Serves an image. Answers 404 for a link that this relay did not sign and 410 for an expired one.
 pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: Uri) -> Response {
@@ -31,7 +26,7 @@ pub async fn serve(State(state): State<WebState>, Path(id): Path<String>, uri: U
         LinkCheck::Wrong => return StatusCode::NOT_FOUND.into_response(),
     }
     match fetch(&state, &id).await {
-        Ok(Some((image, file, bytes))) => answer(&image, file, bytes),
+        Ok(Some((image, reader))) => answer(&image, reader),
         // The link is authentic, so the image existed: retention or `erase` removed it.
         Ok(None) => StatusCode::GONE.into_response(),
         Err(error) => {
@@ -52,30 +47,25 @@ enum FetchError {
 async fn fetch(
     state: &WebState,
     id: &ImageId,
-) -> Result<Option<(KeptImage, std::fs::File, u64)>, FetchError> {
+) -> Result<Option<(KeptImage, ImageReader)>, FetchError> {
     let Some(image) = state.store.kept_image(id).await? else {
         return Ok(None);
     };
-    let opened = state.archive.open_image(id).await?;
-    Ok(opened.map(|(file, bytes)| (image, file, bytes)))
+    let reader = state.archive.reader(id).await?;
+    Ok(reader.map(|reader| (image, reader)))
 }
 
-/// Streams a file in pieces, so that each reader takes one piece of memory, however slow it is.
-fn pieces(file: std::fs::File) -> Body {
-    let file = tokio::fs::File::from_std(file);
-    Body::from_stream(unfold(file, async |mut file| {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        match file.read_buf(&mut piece).await {
-            Ok(0) => None,
-            Ok(_) => Some((Ok(piece.freeze()), file)),
-            Err(error) => Some((Err(error), file)),
-        }
+/// Streams an image in pieces, so that each reader takes one piece of memory, however slow it is.
+fn pieces(reader: ImageReader) -> Body {
+    Body::from_stream(unfold(reader, async |mut reader| {
+        let piece = reader.next_piece().await.transpose()?;
+        Some((piece, reader))
     }))
 }
 
 /// Returns the response. A stranger made the bytes, so a browser must neither guess their type nor run anything
 /// in them.
-fn answer(image: &KeptImage, file: std::fs::File, bytes: u64) -> Response {
+fn answer(image: &KeptImage, reader: ImageReader) -> Response {
     let disposition = format!(
         "inline; filename=\"{}.{}\"",
         &image.id.as_str().get(..12).unwrap_or("picture"),
@@ -94,7 +84,7 @@ fn answer(image: &KeptImage, file: std::fs::File, bytes: u64) -> Response {
     ];
     let own = [
         (header::CONTENT_DISPOSITION, disposition),
-        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::CONTENT_LENGTH, reader.bytes().to_string()),
     ];
-    (headers, own, pieces(file)).into_response()
+    (headers, own, pieces(reader)).into_response()
 }

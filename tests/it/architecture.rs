@@ -52,7 +52,10 @@ const FENCES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules without async code.
-const PURE: &[&str] = &["model", "rules", "render"];
+const PURE: &[&str] = &["model", "rules", "render", "store::decide"];
+
+/// The modules of `store` that may name `store::sqlite`, so that another database fits beside it.
+const KNOW_SQLITE: &[&str] = &["store", "store::conformance::bench"];
 
 /// A word or sign of the source, and its line.
 #[derive(Clone, Debug)]
@@ -78,20 +81,31 @@ fn violations(file: &str, source: &str) -> Vec<String> {
             complain(line, what);
         }
     }
+    let path = module.join("::");
+    let here = format!("{path}::");
+    let is_in = |one: &&str| here.starts_with(&format!("{one}::"));
+    let pure = PURE.iter().find(|one| is_in(one));
+    let knows_sqlite =
+        top != "store" || is_in(&"store::sqlite") || KNOW_SQLITE.contains(&path.as_str());
     for (index, token) in tokens.iter().enumerate() {
         let fence = FENCES.iter().find(|(name, _)| *name == token.text);
         if let Some((name, allowed)) = fence.filter(|_| is_crate(&tokens, index)) {
-            let here = format!("{}::", module.join("::"));
-            if !allowed
-                .iter()
-                .any(|one| here.starts_with(&format!("{one}::")))
-            {
+            if !allowed.iter().any(is_in) {
                 let allowed = allowed.join(", ");
                 complain(token.line, format!("`{name}` is for {allowed} only"));
             }
         }
-        if PURE.contains(&top.as_str()) && ["await", "async"].contains(&token.text.as_str()) {
-            complain(token.line, format!("`{top}` never waits: `{}`", token.text));
+        if let Some(pure) = pure.filter(|_| ["await", "async"].contains(&token.text.as_str())) {
+            complain(
+                token.line,
+                format!("`{pure}` never waits: `{}`", token.text),
+            );
+        }
+        if token.text == "sqlite" && !knows_sqlite {
+            complain(
+                token.line,
+                format!("`{path}` must not know `store::sqlite`"),
+            );
         }
     }
     found
@@ -466,6 +480,20 @@ const SAMPLES: &[(&str, &str, &[&str])] = &[
         "const C: char = '\\''; const D: &[u8] = b\"\\\"\"; const E: &str = r\"\\\"; use crate::web;",
         &["1: `model` (0) must not know `web` (6)"],
     ),
+    (
+        "src/store/decide/attempt.rs",
+        "use super::super::sqlite::Tx;\nasync fn f() {}",
+        &[
+            "1: `store::decide::attempt` must not know `store::sqlite`",
+            "2: `store::decide` never waits: `async`",
+        ],
+    ),
+    (
+        "src/store/intake.rs",
+        "use super::sqlite;",
+        &["1: `store::intake` must not know `store::sqlite`"],
+    ),
+    ("src/store/mod.rs", "mod sqlite;", &[]),
     ("src/store/sqlite/mod.rs", "use rusqlite::Connection;", &[]),
     ("src/store/sqlite.rs", "use rusqlite as sql;", &[]),
     (

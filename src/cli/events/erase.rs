@@ -138,7 +138,7 @@ fn open_archive(config: &Config, dry_run: bool) -> Result<Option<Archive>, Failu
     if dry_run {
         return Ok(None);
     }
-    let opened = Archive::look(&config.images_dir);
+    let opened = Archive::open_for_command(&config.archive);
     opened
         .map(Some)
         .map_err(|error| Failure::of("failed to open the images folder", error))
@@ -174,11 +174,8 @@ async fn remove(context: &mut Context, archive: &Archive, orphans: &[ImageId]) -
     for id in orphans {
         if let Err(error) = archive.remove(id).await {
             // The store has already forgotten the image, so there will be no second try.
-            let path = archive.path(id);
-            let said = format!(
-                "error: failed to remove {}: {error}; remove it yourself",
-                path.display()
-            );
+            let place = archive.place_of(id);
+            let said = format!("error: failed to remove {place}: {error}; remove it yourself");
             context.out.note(&said);
             good = false;
         }

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::sections::{period, size};
 use super::{Context, or, paths};
+use crate::archive::ArchiveLocation;
 use crate::config::codes;
 use crate::config::keys::RawImages;
 use crate::config::section::Section;
@@ -24,7 +25,7 @@ pub(super) fn images(
     store_retain: Duration,
     context: &Context<'_>,
     out: &mut Diagnostics,
-) -> (Settings, PathBuf) {
+) -> (Settings, ArchiveLocation) {
     let at = section.at.clone();
     let raw: RawImages = section.read(out);
     let dir = folder(raw.store, &at, context, out);
@@ -85,7 +86,7 @@ pub(super) fn images(
         allow_hosts,
         allow_private_addresses: or(raw.allow_private_addresses, false),
     };
-    (settings, dir)
+    (settings, ArchiveLocation::Folder(dir))
 }
 
 fn folder(

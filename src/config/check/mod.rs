@@ -87,7 +87,7 @@ pub(super) fn config(
     let operator_at = operator.at.clone();
     let operator: RawOperator = operator.read(out);
     let store = sections::store(top.take("store", out), context, out);
-    let (images, images_dir) = images::images(top.take("images", out), store.retain, context, out);
+    let (images, archive) = images::images(top.take("images", out), store.retain, context, out);
     let (settings, view) = sections::templates(top.take("templates", out), context, out);
     let templates = load_templates(&settings, out);
 
@@ -103,7 +103,7 @@ pub(super) fn config(
         names: &names,
         view: &view,
         links: server.public_url.is_some(),
-        own: paths::OwnFiles::new(&store.location, &images_dir, context.file),
+        own: paths::OwnFiles::new(&store.location, &archive, context.file),
         context,
     };
     let destinations = checked.all(top.take("destinations", out), parts, out);
@@ -135,7 +135,7 @@ pub(super) fn config(
         notify,
         store,
         images,
-        images_dir,
+        archive,
         templates,
         app_names,
         mentions,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::archive::ArchiveLocation;
 use crate::store::StoreLocation;
 
 /// Files and folders of the relay's own, which nothing else may write to.
@@ -17,8 +18,13 @@ pub(super) struct OwnFiles<'a> {
 
 impl<'a> OwnFiles<'a> {
     /// The database, the folder of images and the configuration.
-    pub(super) fn new(store: &'a StoreLocation, images: &'a Path, config: &'a Path) -> Self {
+    pub(super) fn new(
+        store: &'a StoreLocation,
+        images: &'a ArchiveLocation,
+        config: &'a Path,
+    ) -> Self {
         let StoreLocation::Sqlite(store) = store;
+        let ArchiveLocation::Folder(images) = images;
         Self {
             store,
             images,

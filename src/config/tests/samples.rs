@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Folder;
+use crate::archive::ArchiveLocation;
 use crate::config::{Config, load_with_tests};
 use crate::destination::{Common, KindSettings, Success};
 use crate::feishu::{To, Urgent};
@@ -44,6 +45,10 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROXY_URL", "http://proxy.example.com:3128"),
 ];
 
+fn folder_of_images(path: impl Into<PathBuf>) -> ArchiveLocation {
+    ArchiveLocation::Folder(path.into())
+}
+
 fn sqlite(path: impl Into<PathBuf>) -> StoreLocation {
     StoreLocation::Sqlite(path.into())
 }
@@ -54,7 +59,7 @@ fn the_short_sample_has_nothing_to_complain_of() {
     assert_eq!(loaded.report(), "");
     let config = loaded.config.unwrap();
     assert_eq!(config.store.location, sqlite("data/relay.db"));
-    assert_eq!(config.images_dir, Path::new("data/images"));
+    assert_eq!(config.archive, folder_of_images("data/images"));
     assert_eq!(config.rules_written.len(), 3);
     assert!(matches!(
         &config.destinations["archive"].kind,
@@ -97,7 +102,7 @@ fn every_key_of_the_sections_arrives() {
     assert_eq!(config.notify, Some("ops".into()));
     assert_eq!(config.store.location, sqlite(folder.path("var/relay.db")));
     assert_eq!(config.store.retain, days(90));
-    assert_eq!(config.images_dir, folder.path("var/images"));
+    assert_eq!(config.archive, folder_of_images(folder.path("var/images")));
     let images = &config.images;
     assert_eq!((images.retain, images.link_ttl), (days(60), days(30)));
     assert_eq!(
