@@ -89,11 +89,11 @@ fn violations(file: &str, source: &str) -> Vec<String> {
         top != "store" || is_in(&"store::sqlite") || KNOW_SQLITE.contains(&path.as_str());
     for (index, token) in tokens.iter().enumerate() {
         let fence = FENCES.iter().find(|(name, _)| *name == token.text);
-        if let Some((name, allowed)) = fence.filter(|_| is_crate(&tokens, index)) {
-            if !allowed.iter().any(is_in) {
-                let allowed = allowed.join(", ");
-                complain(token.line, format!("`{name}` is for {allowed} only"));
-            }
+        if let Some((name, allowed)) = fence.filter(|_| is_crate(&tokens, index))
+            && !allowed.iter().any(is_in)
+        {
+            let allowed = allowed.join(", ");
+            complain(token.line, format!("`{name}` is for {allowed} only"));
         }
         if let Some(pure) = pure.filter(|_| ["await", "async"].contains(&token.text.as_str())) {
             complain(

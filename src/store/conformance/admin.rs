@@ -5,9 +5,7 @@ use super::*;
 #[tokio::test]
 async fn retried_delivery_keeps_key_and_payload_with_new_retry_for() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let finished = CompletedAttempt {
@@ -19,10 +17,7 @@ async fn retried_delivery_keeps_key_and_payload_with_new_retry_for() {
             },
         )
     };
-    assert_eq!(
-        bench.store().finish_attempt(lease.token, finished).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.record(&lease, finished).await;
     bench.clock.advance(Duration::from_secs(86_400));
     assert_eq!(bench.store().retry(id).await, Ok(AdminResult::Done));
     let again = bench.lease_one("oncall").await;
@@ -51,9 +46,7 @@ async fn retried_delivery_keeps_key_and_payload_with_new_retry_for() {
 #[tokio::test]
 async fn discarded_delivery_is_not_sent_and_can_be_retried() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let all = DeliveryFilter {
         limit: 9,
         ..Default::default()
@@ -92,8 +85,7 @@ async fn dead_delivery_can_be_resent_to_another_destination() {
             },
         )
     };
-    let recorded = bench.store().finish_attempt(lease.token, finished).await;
-    assert_eq!(recorded, Ok(Recorded::Recorded));
+    bench.record(&lease, finished).await;
     let new = DestinationName::from("new");
     assert_eq!(
         bench.store().retry_at(id, &new).await,

@@ -125,6 +125,12 @@ impl Bench {
         }
     }
 
+    /// Accepts an event that notifies the destination `oncall` at severity `info`.
+    pub(in crate::store) async fn accept_info(&self, id: &str) -> EventSeq {
+        let arrival = self.arrival(id, &[("oncall", Severity::Info)]);
+        self.accept(arrival).await
+    }
+
     pub(in crate::store) async fn lease(
         &self,
         destination: &str,
@@ -197,12 +203,13 @@ impl Bench {
             shown,
             ..self.finished(lease, Verdict::Done)
         };
-        let recorded = self
-            .store()
-            .finish_attempt(lease.token, finished)
-            .await
-            .unwrap();
-        assert_eq!(recorded, Recorded::Recorded);
+        self.record(lease, finished).await;
+    }
+
+    /// Records an attempt in time.
+    pub(in crate::store) async fn record(&self, lease: &Lease<Work>, finished: CompletedAttempt) {
+        let recorded = self.store().finish_attempt(lease.token, finished).await;
+        assert_eq!(recorded, Ok(Recorded::Recorded));
     }
 
     pub(in crate::store) fn retry_at(&self, after_s: u64, form: Form) -> Verdict {
@@ -230,6 +237,16 @@ impl Bench {
         let verdict = ImageVerdict::Kept(kept);
         assert_eq!(self.finish_image(lease, verdict).await, Recorded::Recorded);
         id
+    }
+
+    /// Retries the image job at once.
+    pub(in crate::store) async fn retry_image(&self, lease: &Lease<ImageJob>) {
+        let verdict = ImageVerdict::RetryAt {
+            due_at: self.now(),
+            reason: "busy".into(),
+            refused: false,
+        };
+        assert_eq!(self.finish_image(lease, verdict).await, Recorded::Recorded);
     }
 
     pub(in crate::store) async fn finish_image(

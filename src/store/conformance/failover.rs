@@ -86,8 +86,7 @@ async fn rerouted_critical_message_stays_and_is_not_rerouted_twice() {
         }),
         ..bench.finished(&lease, dead("gone"))
     };
-    let recorded = bench.store().finish_attempt(lease.token, finished).await;
-    assert_eq!(recorded, Ok(Recorded::Recorded));
+    bench.record(&lease, finished).await;
     let of_a = sent_to(&bench, event, "a").await.remove(0);
     assert_eq!(of_a.reason.as_deref(), Some("gone; b has it"));
 }
@@ -129,9 +128,7 @@ async fn each_message_expires_after_its_own_retry_for() {
 #[tokio::test]
 async fn downtime_and_clock_changes_do_not_expire_messages() {
     let mut bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let lease = bench.lease_one("oncall").await;
     bench.end(&lease, bench.retry_at(2, Form::Full)).await;
     bench.close();
@@ -152,9 +149,7 @@ async fn downtime_and_clock_changes_do_not_expire_messages() {
 async fn untried_message_precedes_failed_and_rate_limit_is_no_failure() {
     let bench = Bench::new();
     for id in ["e1", "e2", "e3"] {
-        bench
-            .accept(bench.arrival(id, &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(id).await;
     }
     let mut leases = bench.lease("oncall", 2).await;
     let (failed, paused) = (leases.remove(0), leases.remove(0));

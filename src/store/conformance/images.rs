@@ -232,9 +232,7 @@ async fn image_key_is_stored_per_app_and_image() {
 #[tokio::test]
 async fn invalid_image_key_is_deleted_with_its_rendering() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let (one, two) = (ImageId::of(b"one"), ImageId::of(b"two"));
     for (app_id, image) in [("cli_a", &one), ("cli_a", &two), ("cli_b", &one)] {
         let put = bench.store().put_image_key(app_id, image, "img_v3_1").await;
@@ -310,15 +308,7 @@ async fn first_attempts_precede_retries_except_on_their_turn() {
     let bench = Bench::new();
     accept_with_image_on(&bench, "tried", "a.example.com", 1).await;
     let lease = bench.lease_image().await;
-    let verdict = ImageVerdict::RetryAt {
-        due_at: bench.now(),
-        reason: "busy".into(),
-        refused: false,
-    };
-    assert_eq!(
-        bench.finish_image(&lease, verdict).await,
-        Recorded::Recorded
-    );
+    bench.retry_image(&lease).await;
     accept_with_image_on(&bench, "new", "a.example.com", 72).await;
     accept_with_image_on(&bench, "newer", "b.example.com", 72).await;
     let hosts = ImageHosts::default();
@@ -404,15 +394,7 @@ async fn completed_attempt_resets_lost_leases() {
         bench.lease_image().await;
         bench.clock.advance(LEASE);
         let lease = bench.lease_image().await;
-        let verdict = ImageVerdict::RetryAt {
-            due_at: bench.now(),
-            reason: "busy".into(),
-            refused: false,
-        };
-        assert_eq!(
-            bench.finish_image(&lease, verdict).await,
-            Recorded::Recorded
-        );
+        bench.retry_image(&lease).await;
     }
 }
 

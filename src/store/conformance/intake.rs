@@ -125,9 +125,7 @@ async fn workers_are_woken_by_accepts_and_not_by_polls() {
     assert_eq!(bench.lease("oncall", 9).await.len(), 0);
     bench.accept(bench.arrival("e0", &[])).await;
     assert!(!changes.has_changed().unwrap(), "no worker is woken");
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     assert!(changes.has_changed().unwrap());
     assert!(!others.has_changed().unwrap(), "it is another's work");
 }
@@ -304,9 +302,7 @@ async fn kept_events_of_feedbacks_are_found() {
 async fn deliveries_are_listed_by_destination_and_state() {
     let bench = Bench::new();
     for n in 0..5 {
-        bench
-            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(&format!("e{n}")).await;
     }
     let lease = bench.lease("oncall", 1).await.remove(0);
     bench
@@ -344,9 +340,7 @@ async fn deliveries_are_listed_by_destination_and_state() {
 async fn deliveries_are_listed_by_time_and_rule() {
     let bench = Bench::new();
     for n in 0..5 {
-        bench
-            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(&format!("e{n}")).await;
     }
     let lease = bench.lease("oncall", 1).await.remove(0);
     let count = async |filter: DeliveryFilter| {

@@ -35,9 +35,7 @@ async fn critical_is_leased_newest_first_then_others_in_order() {
 #[tokio::test]
 async fn poll_with_count_zero_ends_expired_leases() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     bench.lease_one("oncall").await;
     let next_due_at = async || bench.store().next_due_at(&"oncall".into()).await.unwrap();
     bench.clock.advance(LEASE + Duration::from_millis(1));
@@ -53,9 +51,7 @@ async fn poll_with_count_zero_ends_expired_leases() {
 #[tokio::test]
 async fn expired_lease_is_taken_over_and_old_owner_writes_nothing() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let first = bench.lease_one("oncall").await;
     assert_eq!(first.until, bench.now() + LEASE);
     assert_eq!(first.item.delivery.state, DeliveryState::Sending);
@@ -96,10 +92,7 @@ async fn restart_makes_leases_due_with_same_key_and_payload() {
         payload: Some("the first rendering".into()),
         ..bench.finished(&lease, bench.retry_at(0, Form::Full))
     };
-    assert_eq!(
-        bench.store().finish_attempt(lease.token, finished).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.record(&lease, finished).await;
     let lease = bench.lease_one("oncall").await;
     let image = bench.lease_image().await;
 
@@ -127,9 +120,7 @@ async fn restart_makes_leases_due_with_same_key_and_payload() {
 #[tokio::test]
 async fn attempt_is_recorded_with_its_verdict() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let mut finished = CompletedAttempt {
@@ -138,10 +129,7 @@ async fn attempt_is_recorded_with_its_verdict() {
     };
     let attempt = finished.attempt.as_mut().unwrap();
     attempt.excerpt = Some("é".repeat(EXCERPT_BYTES_MAX));
-    assert_eq!(
-        bench.store().finish_attempt(lease.token, finished).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.record(&lease, finished).await;
     let excerpt = bench
         .store()
         .attempts(id)
@@ -216,9 +204,7 @@ async fn release_affects_only_held_leases() {
 #[tokio::test]
 async fn released_lease_counts_no_attempt() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let lease = bench.lease_one("oncall").await;
     let id = lease.item.delivery.id;
     let later = bench.now() + Duration::from_secs(30);
@@ -250,10 +236,7 @@ async fn dead_delivery_is_rerouted_to_its_fallback() {
             },
         )
     };
-    assert_eq!(
-        bench.store().finish_attempt(lease.token, finished).await,
-        Ok(Recorded::Recorded)
-    );
+    bench.record(&lease, finished).await;
     let dead = bench.one_delivery(lease.item.delivery.id).await;
     assert_eq!(
         (dead.state, dead.reason.as_deref()),
@@ -289,9 +272,7 @@ async fn clock_jump_back_delays_no_delivery() {
 #[tokio::test]
 async fn delivery_due_soon_is_not_leased() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let mut lease = bench.lease_one("oncall").await;
     // The longest wait of a stopped destination's probe with jitter; then the longest pause of all.
     for seconds in [720, 3600] {
@@ -447,9 +428,7 @@ async fn stats_count_pending_leased_and_dead_deliveries() {
     let bench = Bench::new();
     let start = bench.now();
     for n in 0..4 {
-        bench
-            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(&format!("e{n}")).await;
         bench.clock.advance(Duration::from_secs(1));
     }
     let unreadable = Arrival {

@@ -38,8 +38,7 @@ async fn talkative(bench: &Bench, id: &str, marker: &str, times: usize) -> Event
             ..bench.finished(&lease, verdict)
         };
         finished.attempt.as_mut().unwrap().excerpt = Some(format!("bad: {marker}"));
-        let recorded = bench.store().finish_attempt(lease.token, finished).await;
-        assert_eq!(recorded, Ok(Recorded::Recorded));
+        bench.record(&lease, finished).await;
     }
     seq
 }
@@ -145,14 +144,10 @@ async fn image_used_by_another_event_is_kept() {
 async fn retention_removes_bodies_then_ids_and_spares_open_deliveries() {
     let bench = Bench::new();
     let start = bench.now();
-    let old = bench
-        .accept(bench.arrival("old", &[("oncall", Severity::Info)]))
-        .await;
+    let old = bench.accept_info("old").await;
     let lease = bench.lease_one("oncall").await;
     bench.deliver(&lease, 0).await;
-    bench
-        .accept(bench.arrival("waits", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("waits").await;
     bench.clock.advance(Duration::from_secs(86_400));
     bench.accept(bench.arrival("new", &[])).await;
 

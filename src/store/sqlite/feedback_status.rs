@@ -54,6 +54,24 @@ pub(super) struct Key {
     pub(super) id: String,
 }
 
+impl Key {
+    /// Reads a key from the first two columns.
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            app: row.get(0)?,
+            id: row.get(1)?,
+        })
+    }
+
+    /// Returns the feedbacks that a platform report is about.
+    fn all_of(change: &FeedbackChange) -> impl Iterator<Item = Self> {
+        change.feedback_ids.iter().map(|id| Self {
+            app: change.app_id.clone(),
+            id: id.clone(),
+        })
+    }
+}
+
 const COLUMNS: &str =
     "s.event_seq, s.status, s.previous, s.changed_at, s.through, s.by_name, s.by_id,
     s.by_app, s.undo_until, s.here_only, s.previous_here_only, s.platform_at";
@@ -113,12 +131,7 @@ fn key_of(conn: &Connection, event: EventSeq) -> rusqlite::Result<Option<Key>> {
         "SELECT feedback_app, feedback_id FROM events
          WHERE seq = ?1 AND feedback_id IS NOT NULL",
     )?
-    .query_row([event], |row| {
-        Ok(Key {
-            app: row.get(0)?,
-            id: row.get(1)?,
-        })
-    })
+    .query_row([event], Key::read)
     .optional()
 }
 
@@ -171,11 +184,7 @@ pub(super) fn apply_platform_change(
     change: &FeedbackChange,
 ) -> rusqlite::Result<Vec<(Effect, Option<EventSeq>)>> {
     let mut effects = Vec::new();
-    for id in &change.feedback_ids {
-        let key = Key {
-            app: change.app_id.clone(),
-            id: id.clone(),
-        };
+    for key in Key::all_of(change) {
         effects.push(apply_one_platform_change(tx, Some(event), change, &key)?);
     }
     Ok(effects)
@@ -226,11 +235,7 @@ fn write_report(
 fn platform_lists(tx: &Tx<'_>, listed: &[FeedbackChange]) -> rusqlite::Result<u64> {
     let mut changed = 0;
     for change in listed {
-        for id in &change.feedback_ids {
-            let key = Key {
-                app: change.app_id.clone(),
-                id: id.clone(),
-            };
+        for key in Key::all_of(change) {
             let facts = facts(tx, &key)?;
             if decide::is_news(&facts, change, tx.now) {
                 let report = decide::report(&facts, change, tx.now);
@@ -304,11 +309,7 @@ fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
     let mut over = tx.prepare_cached(END_OF_UNDO)?;
     let over: Vec<(Key, Option<EventSeq>)> = over
         .query_map(params![tx.now, BATCH], |row| {
-            let key = Key {
-                app: row.get(0)?,
-                id: row.get(1)?,
-            };
-            Ok((key, row.get(2)?))
+            Ok((Key::read(row)?, row.get(2)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
     for (key, event) in &over {

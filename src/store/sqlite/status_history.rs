@@ -178,10 +178,7 @@ fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
          RETURNING feedback_app, feedback_id, event_seq",
     )?;
     let cancelled: Vec<(Key, EventSeq)> = cancelled
-        .query_map(params![person], |row| {
-            let (app, id) = (row.get(0)?, row.get(1)?);
-            Ok((Key { app, id }, row.get(2)?))
-        })?
+        .query_map(params![person], |row| Ok((Key::read(row)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (key, event) in &cancelled {
         feedback_status::mark_local_only(tx, key, *event)?;

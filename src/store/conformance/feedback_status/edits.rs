@@ -100,9 +100,7 @@ async fn messages_that_are_not_editable_get_no_edit() {
 #[tokio::test]
 async fn message_sent_during_a_status_change_is_edited() {
     let bench = Bench::new();
-    let seq = bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    let seq = bench.accept_info("e1").await;
     let sending = bench.lease_one("oncall").await;
     bench
         .accept(change(&bench, "u1", FeedbackStatus::PROCESSED, 0))

@@ -58,84 +58,45 @@ fn unconfirmed() -> Verdict {
 
 #[test]
 fn verdict_decides_state_reason_and_rendering() {
-    use DeliveryState::{Dead, Delivered, Discarded, Pending, Unconfirmed};
-    use Rendering::{Drop, Keep, Stays};
-    let cases = [
-        (
-            Trigger::Event,
-            Verdict::Done,
-            Delivered,
-            None,
-            Some(SHOWN),
-            Drop,
-        ),
-        (
-            Trigger::Event,
-            retry(Form::Full),
-            Pending,
-            Some("HTTP 500"),
-            Some(SHOWN),
-            Keep("card"),
-        ),
-        (
-            Trigger::Event,
-            retry(Form::Text),
-            Pending,
-            Some("HTTP 500"),
-            None,
-            Drop,
-        ),
-        (
-            Trigger::Event,
-            dead(),
-            Dead,
-            Some("gone"),
-            Some(SHOWN),
-            Keep("card"),
-        ),
-        (
-            Trigger::Event,
-            unconfirmed(),
-            Unconfirmed,
-            Some("lost"),
-            Some(SHOWN),
-            Keep("card"),
-        ),
-        (Trigger::Edit, Verdict::Done, Delivered, None, None, Stays),
-        (
-            Trigger::Edit,
-            retry(Form::Full),
-            Pending,
-            Some("HTTP 500"),
-            None,
-            Stays,
-        ),
-        (Trigger::Edit, dead(), Discarded, Some("gone"), None, Stays),
-        (
-            Trigger::Edit,
-            unconfirmed(),
-            Discarded,
-            Some("lost"),
-            None,
-            Stays,
-        ),
-    ];
-    for (trigger, verdict, state, reason, shown, rendering) in cases {
-        let name = format!("{trigger:?} {verdict:?}");
+    use DeliveryState::{Dead, Delivered, Pending, Unconfirmed};
+    use Rendering::{Drop, Keep};
+    let (busy, all) = (Some("HTTP 500"), Some(SHOWN));
+    for (verdict, state, reason, shown, rendering) in [
+        (Verdict::Done, Delivered, None, all, Drop),
+        (retry(Form::Full), Pending, busy, all, Keep("card")),
+        (retry(Form::Text), Pending, busy, None, Drop),
+        (dead(), Dead, Some("gone"), all, Keep("card")),
+        (unconfirmed(), Unconfirmed, Some("lost"), all, Keep("card")),
+    ] {
+        let name = format!("{verdict:?}");
         let completed = completed(OutcomeKind::Rejected, verdict);
-        let decided = finished(&leased(trigger), &completed);
+        let decided = finished(&leased(Trigger::Event), &completed);
         let after = decided.after;
-        assert_eq!(
-            (after.state, after.shown, after.attempts),
-            (state, shown, 3),
-            "{name}"
-        );
+        let row = (after.state, after.shown, after.attempts);
+        assert_eq!(row, (state, shown, 3), "{name}");
         assert_eq!(after.reason.as_deref(), reason, "{name}");
         assert_eq!(decided.rendering, rendering, "{name}");
         assert_eq!(decided.is_retried, state == Pending, "{name}");
-        let delivered = state == Delivered && trigger != Trigger::Edit;
-        assert_eq!(decided.handle.is_some(), delivered, "{name}");
-        assert_eq!(decided.late_images, delivered, "{name}");
+        assert_eq!(decided.handle.is_some(), state == Delivered, "{name}");
+        assert_eq!(decided.late_images, state == Delivered, "{name}");
+    }
+}
+
+#[test]
+fn edit_keeps_no_rendering_and_is_discarded_if_it_fails() {
+    use DeliveryState::{Delivered, Discarded, Pending};
+    for (verdict, state) in [
+        (Verdict::Done, Delivered),
+        (retry(Form::Full), Pending),
+        (retry(Form::Text), Pending),
+        (dead(), Discarded),
+        (unconfirmed(), Discarded),
+    ] {
+        let completed = completed(OutcomeKind::Rejected, verdict);
+        let decided = finished(&leased(Trigger::Edit), &completed);
+        assert_eq!((decided.after.state, decided.after.shown), (state, None));
+        assert_eq!(decided.rendering, Rendering::Stays);
+        assert_eq!((decided.handle, decided.late_images), (None, false));
     }
 }
 

@@ -190,89 +190,48 @@ fn facts(known: Option<Known>) -> Facts {
     }
 }
 
+/// Returns the effect of a report.
+fn effect(known: Option<&Known>, change: &FeedbackChange) -> Effect {
+    report(&facts(known.cloned()), change, at(0)).effect
+}
+
 #[test]
-fn platform_report_has_the_effect_that_its_date_allows() {
+fn report_changes_a_platform_status_unless_it_is_older() {
     use Effect::{Changed, Known as Same, Stale};
-    let platform = |status| Some(known(status, ChangeSource::Platform));
-    let dated = |seconds| {
-        let known = known(PROCESSED, ChangeSource::Platform);
-        Some(Known {
-            platform_at: Some(at(seconds)),
-            ..known
-        })
+    let reported = Known {
+        platform_at: Some(at(-30)),
+        ..known(PROCESSED, ChangeSource::Platform)
     };
-    let here = Some(local_only(clicked(PROCESSED)));
-    let clicked = |status| Some(clicked(status));
-    for (name, known, change, effect) in [
-        ("first", None, change(CLOSED, None, None), Changed),
-        (
-            "first, initial",
-            None,
-            change(UNPROCESSED, None, None),
-            Same,
-        ),
-        ("same", platform(CLOSED), change(CLOSED, None, None), Same),
-        (
-            "no longer local-only",
-            here,
-            change(PROCESSED, None, None),
-            Changed,
-        ),
-        (
-            "other",
-            platform(CLOSED),
-            change(PROCESSED, None, None),
-            Changed,
-        ),
-        (
-            "newer",
-            dated(-30),
-            change(CLOSED, Some(-29), None),
-            Changed,
-        ),
-        (
-            "as old",
-            dated(-30),
-            change(CLOSED, Some(-30), None),
-            Changed,
-        ),
-        ("older", dated(-30), change(CLOSED, Some(-31), None), Stale),
-        (
-            "older, same",
-            dated(-30),
-            change(PROCESSED, Some(-31), None),
-            Stale,
-        ),
-        (
-            "after a click",
-            clicked(PROCESSED),
-            change(CLOSED, None, Some(-59)),
-            Changed,
-        ),
-        (
-            "before a click",
-            clicked(PROCESSED),
-            change(CLOSED, None, Some(-61)),
-            Stale,
-        ),
-        (
-            "before a click, by its date",
-            clicked(PROCESSED),
-            change(CLOSED, Some(-61), None),
-            Stale,
-        ),
-        (
-            "undated",
-            clicked(PROCESSED),
-            change(CLOSED, None, None),
-            Changed,
-        ),
+    let here = local_only(clicked(PROCESSED));
+    for (known, status, updated_s, expected) in [
+        (None, CLOSED, None, Changed),
+        (None, UNPROCESSED, None, Same),
+        (Some(&reported), PROCESSED, None, Same),
+        (Some(&reported), CLOSED, None, Changed),
+        (Some(&reported), CLOSED, Some(-29), Changed),
+        (Some(&reported), CLOSED, Some(-30), Changed),
+        (Some(&reported), CLOSED, Some(-31), Stale),
+        (Some(&reported), PROCESSED, Some(-31), Stale),
+        // The platform has it now.
+        (Some(&here), PROCESSED, None, Changed),
     ] {
-        assert_eq!(
-            report(&facts(known), &change, at(0)).effect,
-            effect,
-            "{name}"
-        );
+        let found = effect(known, &change(status, updated_s, None));
+        assert_eq!(found, expected, "{status:?} {updated_s:?}");
+    }
+}
+
+#[test]
+fn report_from_before_a_button_action_is_stale() {
+    let clicked = clicked(PROCESSED);
+    for (updated_s, told_s, expected) in [
+        (None, Some(-59), Effect::Changed),
+        (None, Some(-61), Effect::Stale),
+        (Some(-61), None, Effect::Stale),
+        (Some(-61), Some(-59), Effect::Changed),
+        (None, None, Effect::Changed),
+    ] {
+        let found = effect(Some(&clicked), &change(CLOSED, updated_s, told_s));
+        assert_eq!(found, expected, "{updated_s:?} {told_s:?}");
     }
 }
 

@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use super::super::engine::connection;
 use super::super::engine::migrations::{self, APPLICATION_ID, Found};
 use super::{Bench, LEASE};
-use crate::model::Severity;
 use crate::store::{DeliveryFilter, OpenError, Settings, Store, StoreError, StoreLocation, Topic};
 
 fn modes(folder: &Path) -> Vec<(String, u32)> {
@@ -58,9 +57,7 @@ async fn only_one_relay_serves_a_store_and_commands_work_beside_it() {
 
     let beside = Store::open_for_command(&bench.settings(), bench.clock()).unwrap();
     let mut changes = bench.store().wakeups(Topic::Destination("oncall".into()));
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let all = DeliveryFilter {
         limit: 9,
         ..DeliveryFilter::default()
@@ -81,9 +78,7 @@ async fn only_one_relay_serves_a_store_and_commands_work_beside_it() {
 async fn acknowledged_events_survive_a_killed_process() {
     let bench = Bench::new();
     for n in 0..20 {
-        bench
-            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(&format!("e{n}")).await;
     }
     let in_flight = bench.lease("oncall", 1).await.remove(0);
     let dir = tempfile::tempdir().unwrap();
@@ -183,9 +178,7 @@ fn file_that_is_not_a_store_is_refused() {
 async fn a_damaged_store_is_refused() {
     let mut bench = Bench::new();
     for n in 0..50 {
-        bench
-            .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-            .await;
+        bench.accept_info(&format!("e{n}")).await;
     }
     bench.close();
     let conn = Connection::open(bench.path()).unwrap();
@@ -247,9 +240,7 @@ async fn backup_is_complete_during_intake_and_overwrites_nothing() {
     let copy = bench.dir.path().join("copy.db");
     let producing = async {
         for n in 0..80 {
-            bench
-                .accept(bench.arrival(&format!("e{n}"), &[("oncall", Severity::Info)]))
-                .await;
+            bench.accept_info(&format!("e{n}")).await;
         }
     };
     let copying = async {

@@ -25,9 +25,7 @@ async fn unreadable_delivery_does_not_block_others() {
 #[tokio::test]
 async fn leased_work_is_read_by_the_writer_where_no_reader_opens() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     bench.store().database.readers.close();
     let moved = bench.path().with_extension("moved");
     std::fs::rename(bench.path(), &moved).unwrap();

@@ -197,9 +197,7 @@ async fn full_disk_is_reported_and_recovers() {
 #[tokio::test]
 async fn poll_without_work_writes_nothing() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     bench.lease_one("oncall").await;
     let before = log(&bench).len();
     assert!(before > 0);
@@ -214,9 +212,7 @@ async fn poll_without_work_writes_nothing() {
 #[tokio::test]
 async fn nothing_is_leased_for_an_abandoned_call() {
     let bench = Bench::new();
-    bench
-        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
-        .await;
+    bench.accept_info("e1").await;
     let (go, held) = hold(bench.store());
     let gone = async {
         let destination = "oncall".into();
