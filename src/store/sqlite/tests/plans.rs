@@ -8,7 +8,8 @@ use super::super::{
     edits, failover, feedback_status, image_leases, late_images, late_summaries, lease, queries,
     retention, stats, status_outbox,
 };
-use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
+use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp, Trigger};
+use crate::store::decide::failover::can_move;
 use crate::store::{DeliveryFilter, EventFilter};
 
 fn database() -> Connection {
@@ -73,6 +74,14 @@ fn messages_to_a_destination_are_found_by_event() {
     ] {
         let plan = plan(&conn, sql);
         assert!(plan.iter().any(|line| line.contains(by_event)), "{plan:?}");
+    }
+}
+
+#[test]
+fn page_of_waiting_messages_has_those_that_can_move() {
+    for trigger in Trigger::ALL.iter().copied() {
+        let left_out = failover::WAITING.contains(&format!("trigger <> '{}'", trigger.key()));
+        assert_eq!(left_out, !can_move(trigger), "{trigger:?}");
     }
 }
 
