@@ -36,6 +36,8 @@ fn cases() -> Vec<(&'static str, String)> {
         ("old_names", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nwas = [\"b\", \"old\"]\n[destinations.b]\nkind = \"file\"\npath = \"y\"\nwas = \"old\"")),
         ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
         ("flaws", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"'hunter2'\", \"hunter2\\u200B\", \"hun\\u00A0ter2\"]\nverification_token = \"hunter2 \"\napp_secret = \"$APP_SECRET\"")),
+        ("bare_variables", with_app(BARE_VARIABLES)),
+        ("env_lines", with_rules(ENV_LINES)),
         ("other_kinds", with_app(OTHER_KINDS)),
         ("server_below_a_table", format!("{APP}server.admin_listen = \"127.0.0.1:1\"\n{RULES}server.public_url = \"https://x.example.com\"\nlog.level = \"info\"\n[log]\nlisten = \"127.0.0.1:2\"\n")),
         ("server_twice", format!("server.listen = \"127.0.0.1:1\"\n{APP}[server]\nmax_body = \"1MiB\"\n{RULES}")),
@@ -347,6 +349,27 @@ url = "https://internal.example.com/hunter2"
 "#;
 
 const OTHER_KINDS: &str = r#"
+const BARE_VARIABLES: &str = r#"
+[destinations.a]
+kind = "webhook"
+url = "${URL:-https://example.com}/$TOKEN/hunter2"
+headers = { Authorization = "Bearer $KEY", X-Price = "$100" }
+[[rules]]
+name = "costs $PRICE"
+match = { path = "pages/$PAGE" }
+send_to = "a"
+"#;
+
+const ENV_LINES: &str = r#"
+[apps.shop]
+app_id = "cli_1"
+encrypt_key = ["${A:-hunter2 # of shop}", "${B:-export KEY=hunter2}", { file = "line.env" }]
+[destinations.a]
+kind = "webhook"
+url = "${C:-https://example.com/hunter2 # of a}"
+headers = { X-Channel = "${D:-alerts #oncall}" }
+"#;
+
 [destinations.flow]
 kind = "feishu-bot"
 url = "${F:-https://www.feishu.cn/flow/api/trigger-webhook/hunter2}"
@@ -394,6 +417,7 @@ fn folder(text: &str) -> Folder {
     Folder::new(text)
         .with("empty", "\n")
         .with("event.json", r#"{ "feedback_type": 1, "source": 1 }"#)
+        .with("line.env", "APP_KEY=hunter2\n")
         .with("latin1.toml", b"# ok\nname = \"caf\xe9\"")
         .with(
             "rules.d/10.toml",
