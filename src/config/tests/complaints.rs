@@ -40,6 +40,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("env_lines", with_rules(ENV_LINES)),
         ("other_kinds", with_app(OTHER_KINDS)),
         ("server_below_a_table", format!("{APP}server.admin_listen = \"127.0.0.1:1\"\n{RULES}server.public_url = \"https://x.example.com\"\nlog.level = \"info\"\n[log]\nlisten = \"127.0.0.1:2\"\n")),
+        ("top_level_below_a_table", format!("{APP}include = \"rules.d/*.toml\"\n{RULES}lists.vip = [\"a\"]\nmentions.sre = {{ slack = \"U1\" }}\n[log]\napp_names.cli_2 = \"x\"\ndestinations.a.kind = \"file\"\n")),
         ("server_twice", format!("server.listen = \"127.0.0.1:1\"\n{APP}[server]\nmax_body = \"1MiB\"\n{RULES}")),
         ("section_twice", format!("{APP}[log]\nlevel = \"info\"\n[log]\nformat = \"json\"\n{RULES}")),
         ("escape", with_app("[[rules]]\nname = \"x\"\nmatch = { description = \"\\d+\" }\nsend_to = []")),
