@@ -446,6 +446,27 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
+fn image_folder_that_cannot_be_one_is_an_error() {
+    let config = format!("{APP}[images]\nstore = \"images\"\n{RULES}");
+    let folder = || Folder::new(&config);
+    assert_eq!(
+        folder().report(&[]),
+        folder().with("images/x", "").report(&[])
+    );
+    let file = folder().with("images", "").report(&[]);
+    assert!(file.contains("images is not a folder"), "{file}");
+    let link = folder();
+    std::os::unix::fs::symlink("nowhere", link.path("images")).unwrap();
+    let report = link.report(&[]);
+    assert!(
+        report.contains("images is a link to nowhere, which does not exist"),
+        "{report}"
+    );
+    std::fs::create_dir(link.path("nowhere")).unwrap();
+    assert!(!link.report(&[]).contains("is a link"));
+}
+
+#[test]
 fn json_says_the_same_at_the_same_place() {
     let loaded = folder("[log]\n  \"日\" = 1\nlevel = 5\n").load(&[("RELAY__LOG__FORMAT", "x")]);
     let json = loaded.to_json();
