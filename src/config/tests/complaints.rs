@@ -349,7 +349,6 @@ kind = "webhook"
 url = "https://internal.example.com/hunter2"
 "#;
 
-const OTHER_KINDS: &str = r#"
 const BARE_VARIABLES: &str = r#"
 [destinations.a]
 kind = "webhook"
@@ -371,6 +370,7 @@ url = "${C:-https://example.com/hunter2 # of a}"
 headers = { X-Channel = "${D:-alerts #oncall}" }
 "#;
 
+const OTHER_KINDS: &str = r#"
 [destinations.flow]
 kind = "feishu-bot"
 url = "${F:-https://www.feishu.cn/flow/api/trigger-webhook/hunter2}"
@@ -417,8 +417,8 @@ headers = { "Content-Type" = "x", "X Y" = "x", "X-A" = "值", "X-B" = "" }
 fn folder(text: &str) -> Folder {
     Folder::new(text)
         .with("empty", "\n")
-        .with("event.json", r#"{ "feedback_type": 1, "source": 1 }"#)
         .with("line.env", "APP_KEY=hunter2\n")
+        .with("event.json", r#"{ "feedback_type": 1, "source": 1 }"#)
         .with("latin1.toml", b"# ok\nname = \"caf\xe9\"")
         .with(
             "rules.d/10.toml",
