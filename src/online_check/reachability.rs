@@ -8,6 +8,7 @@ use url::Url;
 
 use super::CALL_TIMEOUT;
 use super::report::Report;
+use crate::destination::takes_lines;
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 
@@ -156,9 +157,9 @@ pub(super) struct File {
 impl File {
     pub(super) fn run(self, report: &mut Report) {
         let check = "file";
-        if self.path.exists() {
-            if !self.path.is_file() {
-                report.failed(check, "it is not a file", "set another `path`");
+        if let Ok(found) = self.path.metadata() {
+            if let Err(reason) = takes_lines(found.file_type()) {
+                report.failed(check, reason, "set another `path`");
             } else if access(&self.path, Access::READ_OK | Access::WRITE_OK).is_err() {
                 let advice = "let the relay's user read and write it";
                 report.failed(check, "it cannot be written", advice);
