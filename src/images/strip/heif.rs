@@ -500,7 +500,11 @@ fn read_places(
     let id_bytes = if version < 2 { 2 } else { 4 };
     let mut places = Places::default();
     let mut extents = 0;
-    for _item in 0..reader.be(id_bytes)? {
+    let items = reader.be(id_bytes)?;
+    if items > ITEMS_MAX {
+        return Some(Err(super::TOO_MANY_PARTS));
+    }
+    for _item in 0..items {
         if let Err(error) = budget.part() {
             return Some(Err(error));
         }
