@@ -16,7 +16,7 @@ use crate::intake::websocket::LongConnections;
 use crate::model::Clock;
 use crate::notices::Operator;
 use crate::retention::Sweeper;
-use crate::store::Store;
+use crate::store::{Store, explain_access};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::triage::{ButtonSigner, Closing, StatusSync};
@@ -42,9 +42,9 @@ pub(super) struct Dependencies {
 impl Dependencies {
     pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let store = Store::open(&config.store, Arc::clone(&clock))?;
-        let archive = Archive::open(&config.images_dir).map_err(|source| StartError::Archive {
+        let archive = Archive::open(&config.images_dir).map_err(|error| StartError::Archive {
             dir: config.images_dir.display().to_string(),
-            source,
+            reason: explain_access(&config.images_dir, &error),
         })?;
         folders::warn_of_open(config);
         let link_key = store.secret(LINK_KEY).await?;

@@ -21,7 +21,7 @@ use crate::archive::Archive;
 use crate::model::{
     Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded, Timestamp,
 };
-use crate::net::{Fetched, GuardPolicy, GuardedClient};
+use crate::net::{Fetched, GuardPolicy, GuardedClient, Room};
 use crate::notices::Operator;
 use crate::store::{ImageVerdict, LostImageLease, Store, StoreError, Topic};
 use crate::tasks::Tasks;
@@ -270,7 +270,7 @@ impl Inner {
         drop(in_hand);
         let (verdict, notices, picture) = match fetched {
             Ok(picture) => {
-                let kept = picture.kept.clone();
+                let kept = picture.0.kept.clone();
                 (ImageVerdict::Kept(kept), Vec::new(), Some(picture))
             }
             Err(failure) => {
@@ -306,14 +306,14 @@ impl Inner {
         }
     }
 
+    /// Returns the image with its memory permit, which covers the fetched bytes first and the stripped ones then.
     async fn fetch_and_keep(
         &self,
         lease: &Lease<ImageJob>,
         settings: &Settings,
-    ) -> Result<Picture, Failure> {
+    ) -> Result<(Picture, Room), Failure> {
         let job = &lease.item;
         let careful = self.caution.is_on();
-        // Its memory permit is released when the image is on the disk.
         let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
         refuse_cut_jpeg(&fetched.body, job.attempts)?;
         if careful {
@@ -333,7 +333,7 @@ impl Inner {
                 });
             }
         })?;
-        self.keep(picture).await
+        Ok((self.keep(picture).await?, fetched.room))
     }
 
     async fn keep(&self, picture: Picture) -> Result<Picture, Failure> {
@@ -349,8 +349,8 @@ impl Inner {
 
     /// Stores the bytes again if they are missing: before the image was recorded, retention may have removed
     /// the same bytes of an older event. From now on the record protects them.
-    async fn ensure_kept(&self, picture: Option<Picture>) {
-        let Some(Picture { bytes, kept }) = picture else {
+    async fn ensure_kept(&self, picture: Option<(Picture, Room)>) {
+        let Some((Picture { bytes, kept }, _room)) = picture else {
             return;
         };
         if let Err(error) = self.archive.put(&kept.id, bytes).await {

@@ -17,7 +17,7 @@ mod websocket;
 
 pub use address::is_global;
 pub use certificates::{NO_CERTIFICATES, has_certificates};
-pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, host_matches, host_of};
+pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, Room, host_matches, host_of};
 pub use patience::Patience;
 pub use proxies::Proxies;
 pub use quote::{quote, whole_quote, with_quote};

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+pub use engine::files::explain_access;
 pub(super) use engine::open::{open, open_beside};
 pub(super) use engine::tx::Tx;
 pub(super) use engine::writer::IfAbandoned;

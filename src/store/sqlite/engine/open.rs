@@ -27,7 +27,7 @@ pub(in crate::store) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Database, OpenError> {
     let typed = settings.path.as_path();
-    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let io = |error: std::io::Error| io_error(typed, &files::explain_access(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     files::make_folder(path).map_err(io)?;
     let Some(lock) = files::lock(path).map_err(io)? else {
@@ -61,7 +61,7 @@ pub(in crate::store) fn open_beside(
     clock: Arc<dyn Clock>,
 ) -> Result<Database, OpenError> {
     let typed = settings.path.as_path();
-    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let io = |error: std::io::Error| io_error(typed, &files::explain_access(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     let database = match std::fs::metadata(path) {
         Ok(found) => FileId::of(&found),
