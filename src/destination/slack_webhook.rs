@@ -11,7 +11,10 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::answer::{Reading, answered, unanswered, words};
-use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, by_link, no_upload};
+use super::{
+    Common, Destination, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, by_link,
+    no_upload,
+};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome, Secret};
 use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
@@ -71,8 +74,8 @@ impl Destination for SlackWebhook {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        PACES
+    fn paces(&self) -> Vec<SharedPace> {
+        SharedPace::all(&PaceKey::of_url(&self.url), PACES).collect()
     }
 
     fn shows_images(&self) -> ShowsImages {

@@ -386,3 +386,16 @@ async fn kinds_say_what_they_are() {
         assert_eq!(plain.common().name.as_str(), "there");
     }
 }
+
+#[test]
+fn destinations_at_one_url_share_its_rate_limit_without_revealing_it() {
+    let url = "https://open.example/open-apis/bot/v2/hook/SECRETPART";
+    let same = format!("HTTPS://Open.example:443{}/", &url[20..]);
+    let bot = |url: &str| bot(url, None);
+    let paces = |kind| build(&settings(kind), None).unwrap().paces();
+    assert_eq!(paces(bot(url)), paces(bot(&same)));
+    assert_eq!(paces(slack(url)), paces(slack(&same)));
+    assert_ne!(paces(bot(url)), paces(bot(&format!("{url}2"))));
+    let shown = format!("{:?}", paces(bot(url)));
+    assert!(!shown.contains("SECRETPART"), "{shown}");
+}

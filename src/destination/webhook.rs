@@ -14,8 +14,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Reading, answered, unanswered, words};
 use super::{
-    BuildError, Common, Destination, Message, RateLimit, Sent, ShowsImages, Success, by_link,
-    no_upload,
+    BuildError, Common, Destination, Message, Sent, ShowsImages, Success, by_link, no_upload,
 };
 use crate::feishu::{ApiError, codes};
 use crate::model::{Form, ImageFormat, Outcome, Secret};
@@ -134,10 +133,6 @@ impl Destination for Webhook {
 
     fn forms(&self) -> &'static [Form] {
         FORMS
-    }
-
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
     }
 
     fn shows_images(&self) -> ShowsImages {

@@ -413,10 +413,15 @@ async fn properties_are_as_documented() {
     let destination = build(&settings(kind("https://slack.com")), fake::http(), None).unwrap();
     assert_eq!(destination.kind(), "slack-app");
     assert_eq!(destination.forms(), FORMS);
-    let shared = destination.shared_paces();
-    assert_eq!(shared.len(), 1);
-    assert!(shared[0].key.ends_with(" C0123ABCD"), "{shared:?}");
-    assert_eq!(shared[0].pace, PER_CHANNEL);
+    let mut other = kind("https://slack.com");
+    let KindSettings::SlackApp { channel, .. } = &mut other else {
+        panic!("not a slack-app");
+    };
+    channel.push('E');
+    let other = build(&settings(other), fake::http(), None).unwrap();
+    let paces = destination.paces();
+    assert_eq!((paces.len(), paces[0].pace), (1, PER_CHANNEL));
+    assert_ne!(paces, other.paces(), "each channel has its own");
     assert!(destination.keeps_handles() && !destination.recognises_repeats());
     let ShowsImages::ByKey(KeyOwner::Bot(owner)) = destination.shows_images() else {
         panic!("not by key");

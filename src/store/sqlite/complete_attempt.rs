@@ -1,10 +1,12 @@
 //! Completes leased deliveries: records the attempt and the resulting state together.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::engine::tx::Tx;
+use super::values::signed;
 use super::{deliveries, edits, failover, late_images, messages, status_history};
 use crate::model::*;
 use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease, NewDelivery};
@@ -51,6 +53,8 @@ struct After<'a> {
     due_at: Option<Timestamp>,
     form: Option<Form>,
     shown: Option<u32>,
+    /// How much later `retry_for` now counts from.
+    uncounted: Duration,
 }
 
 /// See [`crate::store::Store::finish_attempt`].
@@ -67,7 +71,7 @@ pub(in crate::store) fn finish_attempt(
     if let Some(attempt) = &finished.attempt {
         // The store numbers the attempts itself, so that no two share a number.
         attempts = attempts.saturating_add(1);
-        record(tx, id, attempts, attempt)?;
+        record(tx, id, attempts, attempt, finished.paced)?;
     }
     // Without this check, images that a destination cannot show would be resent forever.
     let in_vain = held.trigger == Trigger::LateImages
@@ -112,11 +116,9 @@ pub(in crate::store) fn finish_attempt(
 
 /// Reroutes a message that is given up to its fallback. Returns the result as text.
 fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
-    let has_it = held.rerouted || !failover::send(tx, held.event, new, held.created_at)?;
-    Ok(match has_it {
-        true => format!("{} has it", new.destination),
-        false => format!("sent to {} instead", new.destination),
-    })
+    let (event, since) = (held.event, held.created_at);
+    let is_sent = !held.rerouted && failover::send(tx, event, new, since)?;
+    failover::how(tx, event, &new.destination, since, is_sent)
 }
 
 /// A failure that counts for the backoff.
@@ -161,6 +163,7 @@ fn after<'a>(finished: &'a CompletedAttempt, held: &Held, attempts: u32) -> Afte
         due_at: None,
         form: None,
         shown: None,
+        uncounted: finished.uncounted,
     };
     match &finished.verdict {
         Verdict::Done => After {
@@ -229,11 +232,17 @@ fn keep_or_drop_payload(
 }
 
 /// Inserts the record of an attempt.
-fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqlite::Result<()> {
+fn record(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    number: u32,
+    attempt: &Attempt,
+    paced: bool,
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
-                               code, reason, excerpt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                               code, reason, excerpt, paced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         id,
@@ -246,8 +255,33 @@ fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqli
         attempt.code,
         attempt.reason,
         attempt.excerpt.as_deref().map(cut),
+        paced,
     ])?;
     Ok(())
+}
+
+/// The most attempts that are read at a start: more than the platforms accept in a minute. Of a larger number
+/// only the latest count.
+const PACED_MAX: u32 = 50_000;
+
+/// Selects the latest attempts that rate limits count.
+pub(super) const PACED: &str = "SELECT d.destination, a.started_at, a.duration_ms
+     FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+     WHERE a.paced = 1 AND a.started_at > ?1 ORDER BY a.started_at DESC LIMIT ?2";
+
+/// See [`crate::store::Store::paced_sends`].
+pub(in crate::store) fn paced_sends(
+    conn: &Connection,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<(DestinationName, Timestamp)>> {
+    conn.prepare_cached(PACED)?
+        .query_map(params![since, PACED_MAX], |row| {
+            let started_at: Timestamp = row.get(1)?;
+            let took_ms: u32 = row.get(2)?;
+            let took = Duration::from_millis(took_ms.into());
+            Ok((row.get(0)?, started_at + took))
+        })?
+        .collect()
 }
 
 /// Cuts a response to at most [`EXCERPT_BYTES_MAX`], without splitting a character.
@@ -266,7 +300,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
                                shown = coalesce(?7, shown),
                                failures = failures + ?8, unanswered = unanswered + ?9,
                                tried = max(tried, ?11), failed_at = iif(?8, ?10, failed_at),
-                               due_since = coalesce(due_since, ?10),
+                               due_since = min(coalesce(due_since, ?10) + ?12, ?10),
                                lease_token = NULL, lease_until = NULL
          WHERE id = ?1",
     )?
@@ -282,6 +316,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
         after.failure.is_some_and(|failure| failure.unanswered),
         tx.uptime,
         after.tried,
+        signed(after.uncounted.as_millis()),
     ])?;
     Ok(())
 }
@@ -301,6 +336,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
             due_at: Some(one.due_at),
             form: None,
             shown: None,
+            uncounted: Duration::ZERO,
         };
         end_lease(tx, one.id, &after)?;
         tx.notify_destination(&held.destination);

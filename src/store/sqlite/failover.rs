@@ -95,10 +95,7 @@ pub(in crate::store) fn fall_back(
                 .prepare_cached("UPDATE deliveries SET rerouted = 1 WHERE id = ?1")?
                 .execute([id])?,
             FallBack::Everything => {
-                let how = match is_new {
-                    true => format!("sent to {to} instead"),
-                    false => format!("{to} has it"),
-                };
+                let how = how(tx, one.event, to, one.created_at, is_new)?;
                 tx.prepare_cached(
                     "UPDATE deliveries SET state = 'dead', waits_for_images = 0, reason = ?2
                      WHERE id = ?1",
@@ -126,9 +123,7 @@ pub(super) fn send(
     new: &NewDelivery,
     since: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let has_it = tx
-        .prepare_cached(HAS_IT)?
-        .exists(params![event, new.destination, since])?;
+    let has_it = has_it(tx, event, &new.destination, since)?;
     if !has_it {
         let waits = rows::images_unsettled(tx, event)?;
         deliveries::insert(tx, event, new, waits)?;
@@ -136,15 +131,46 @@ pub(super) fn send(
     Ok(!has_it)
 }
 
-/// Selects messages that have failed for too long, oldest first.
-pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
+fn has_it(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    destination: &DestinationName,
+    since: Timestamp,
+) -> rusqlite::Result<bool> {
+    tx.prepare_cached(HAS_IT)?
+        .exists(params![event, destination, since])
+}
+
+/// Returns what became of a message at its fallback, as text. `is_sent`: it was sent there just now.
+pub(super) fn how(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    to: &DestinationName,
+    since: Timestamp,
+    is_sent: bool,
+) -> rusqlite::Result<String> {
+    Ok(match is_sent {
+        true => format!("sent to {to} instead"),
+        false if has_it(tx, event, to, since)? => format!("{to} has it"),
+        // The fallback got it earlier, and gets each message once.
+        false => format!("sent to {to} before, which did not deliver it"),
+    })
+}
+
+/// Selects messages that were tried for too long, oldest first. A message was tried until its last failure, and
+/// since then while its destination has failed. Otherwise it only waits for its rate.
+pub(super) const EXPIRED_TRIED: &str =
+    "SELECT d.id, d.trigger, d.reason, e.type, e.seq, d.created_at
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE destination = ?1 AND d.state = 'pending' AND tried = 1 AND due_since <= ?2
+       AND ?4 - max(due_since, coalesce(failed_at, due_since), ?5)
+           + max(due_since, coalesce(failed_at, due_since)) - due_since >= ?4 - ?2
      ORDER BY due_since LIMIT ?3";
 
 /// Selects messages never tried because their destination kept failing. The wall clock only narrows the
 /// search; uptime decides.
-pub(super) const EXPIRED_UNTRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
+pub(super) const EXPIRED_UNTRIED: &str =
+    "SELECT d.id, d.trigger, d.reason, e.type, e.seq, d.created_at
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE destination = ?1 AND severity = ?2 AND tried = 0 AND d.state = 'pending' AND due_at <= ?3
        AND due_since <= ?4
@@ -155,7 +181,7 @@ pub(in crate::store) fn expire(
     tx: &Tx<'_>,
     destination: &DestinationName,
     retry_for: std::time::Duration,
-    untried_too: bool,
+    failing_from: Uptime,
     fallback: Option<&DestinationName>,
 ) -> rusqlite::Result<Vec<Expired>> {
     let Some(uptime) = tx.uptime else {
@@ -163,19 +189,20 @@ pub(in crate::store) fn expire(
     };
     let cut = uptime.before(retry_for);
     let read = |row: &Row<'_>| {
-        Ok(Expired {
+        let expired = Expired {
             id: row.get(0)?,
             trigger: row.get(1)?,
             reason: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
             event_type: row.get(3)?,
             rerouted: false,
-        })
+        };
+        Ok((expired, row.get(4)?, row.get(5)?))
     };
-    let mut found: Vec<Expired> = tx
+    let mut found: Vec<(Expired, EventSeq, Timestamp)> = tx
         .prepare_cached(EXPIRED_TRIED)?
-        .query_map(params![destination, cut, PAGE], read)?
+        .query_map(params![destination, cut, PAGE, uptime, failing_from], read)?
         .collect::<rusqlite::Result<_>>()?;
-    if untried_too {
+    if failing_from <= cut {
         for severity in Severity::ALL {
             let due_by = tx.now - retry_for;
             let more: Vec<_> = tx
@@ -185,7 +212,7 @@ pub(in crate::store) fn expire(
             found.extend(more);
         }
     }
-    for one in &mut found {
+    for (one, event, created_at) in &mut found {
         if one.reason.is_empty() {
             one.reason = "its destination kept failing".into();
         }
@@ -194,23 +221,23 @@ pub(in crate::store) fn expire(
             retry_for.as_secs(),
             one.reason
         );
-        end_one(tx, one, fallback)?;
+        end_one(tx, one, (*event, *created_at), fallback)?;
     }
-    Ok(found)
+    Ok(found.into_iter().map(|(one, ..)| one).collect())
 }
 
 fn end_one(
     tx: &Tx<'_>,
     one: &mut Expired,
+    (event, created_at): (EventSeq, Timestamp),
     fallback: Option<&DestinationName>,
 ) -> rusqlite::Result<()> {
     let own_message = one.trigger != Trigger::Edit && one.trigger != Trigger::LateImages;
     if let Some(to) = fallback.filter(|_| own_message) {
         one.rerouted = true;
-        let how = match fall_back(tx, &[one.id], to, FallBack::Critical)? {
-            0 => format!("; {to} has it"),
-            _ => format!("; sent to {to} instead"),
-        };
+        let is_sent = fall_back(tx, &[one.id], to, FallBack::Critical)? > 0;
+        let how = how(tx, event, to, created_at, is_sent)?;
+        one.reason.push_str("; ");
         one.reason.push_str(&how);
     }
     tx.prepare_cached(

@@ -43,7 +43,7 @@ pub(super) use engine::writer::IfAbandoned;
 
 pub(super) use accept::{accept, add_deliveries};
 pub(super) use admin::{discard, make_due, retry};
-pub(super) use complete_attempt::{finish_attempt, release_lease};
+pub(super) use complete_attempt::{finish_attempt, paced_sends, release_lease};
 pub(super) use engine::meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
 pub(super) use erase::{erase, events_of_user};
 pub(super) use failover::{expire, failover_page, fall_back};

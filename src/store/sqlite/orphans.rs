@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
 use crate::model::*;
-use crate::store::Orphaned;
+use crate::store::{Orphaned, Renamed};
 
 /// See [`crate::store::Store::settle_orphans`].
 pub(in crate::store) fn settle_orphans(
@@ -99,22 +99,60 @@ fn end_all(
     Ok(())
 }
 
+/// Ends waiting messages whose event the new name has or will get, by [`failover::HAS_IT`]: several old names may
+/// have got the same event. Edits belong to one message each, so they stay.
+pub(super) const HAD_TWICE: &str = "UPDATE deliveries AS d
+     SET state = 'discarded', waits_for_images = 0, reason = ?3 || ' has it'
+     WHERE destination = ?1 AND severity = ?4 AND tried = ?5 AND state = 'pending'
+       AND (trigger = 'event' OR trigger = 'fallback' OR trigger = 'replay' OR trigger = 'late_images')
+       AND EXISTS (SELECT 1 FROM deliveries h
+                   WHERE h.event_seq = d.event_seq AND h.destination = ?2
+                     AND (h.trigger = 'late_images') = (d.trigger = 'late_images')
+                     AND h.trigger <> 'edit' AND h.trigger <> 'test'
+                     AND (h.trigger <> 'late_images' OR h.state = 'pending' OR h.state = 'sending')
+                     AND h.state <> 'dead' AND h.state <> 'discarded'
+                     AND h.created_at >= (SELECT coalesce(max(created_at), d.created_at) FROM deliveries
+                                          WHERE event_seq = d.event_seq AND created_at <= d.created_at
+                                            AND (trigger = 'event' OR trigger = 'replay')))
+     RETURNING id";
+
+/// Moves deliveries of one severity, untried or tried.
+pub(super) const MOVE_WAITING: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
+     WHERE destination = ?1 AND severity = ?4 AND tried = ?5 AND state = 'pending'";
+
+/// Moves deliveries in flight, so that their retries are not delayed.
+pub(super) const MOVE_LEASED: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
+     WHERE destination = ?1 AND state = 'sending'";
+
 /// See [`crate::store::Store::rename_destination`].
 pub(in crate::store) fn rename_destination(
     tx: &Tx<'_>,
-    old: &DestinationName,
+    old: &[DestinationName],
     new: &DestinationName,
-) -> rusqlite::Result<u64> {
-    let renamed = tx
-        .prepare_cached(
-            "UPDATE deliveries SET destination = ?2, due_since = ?3
-             WHERE destination = ?1 AND state = 'pending'",
-        )?
-        .execute(params![old, new, tx.uptime])?;
-    if renamed > 0 {
+) -> rusqlite::Result<Renamed> {
+    let mut renamed = Renamed::default();
+    let mut moved = 0;
+    // Sends in flight cannot be ended, so they go first. Then the more severe of two messages stays.
+    for old in old {
+        let mut leased = tx.prepare_cached(MOVE_LEASED)?;
+        moved += leased.execute(params![old, new, tx.uptime])?;
+    }
+    for severity in Severity::ALL.iter().rev() {
+        for (old, tried) in old.iter().flat_map(|old| [(old, false), (old, true)]) {
+            let mut end = tx.prepare_cached(HAD_TWICE)?;
+            let ended = end.query_map(params![old, new, new, severity, tried], |row| row.get(0))?;
+            for id in ended {
+                renamed.discarded.push(id?);
+            }
+            let mut waiting = tx.prepare_cached(MOVE_WAITING)?;
+            moved += waiting.execute(params![old, new, tx.uptime, severity, tried])?;
+        }
+    }
+    if moved > 0 {
         tx.notify_destination(new);
     }
-    Ok(u64::try_from(renamed).unwrap_or(u64::MAX))
+    renamed.moved = u64::try_from(moved).unwrap_or(u64::MAX);
+    Ok(renamed)
 }
 
 /// Returns the destinations of pending or leased deliveries. It steps through an index, so the cost

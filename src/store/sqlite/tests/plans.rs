@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    edits, failover, feedback_status, image_leases, late_images, late_summaries, lease, queries,
-    retention, stats, status_outbox,
+    complete_attempt, edits, failover, feedback_status, image_leases, late_images, late_summaries,
+    lease, orphans, queries, retention, stats, status_outbox,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp};
 use crate::store::{DeliveryFilter, EventFilter};
@@ -172,6 +172,15 @@ fn statements() -> Vec<String> {
     statements.extend(OF_STATS.map(str::to_owned));
     statements
         .extend([event_id_index::IN_TABLE, event_id_index::NEWEST_WAITING].map(str::to_owned));
+    statements.extend(
+        [
+            complete_attempt::PACED,
+            orphans::HAD_TWICE,
+            orphans::MOVE_WAITING,
+            orphans::MOVE_LEASED,
+        ]
+        .map(str::to_owned),
+    );
     let of_late = [
         late_summaries::NEWEST_UNSUMMARISED,
         late_summaries::TELL,
