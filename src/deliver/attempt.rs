@@ -175,12 +175,15 @@ impl Sender {
                 );
                 self.record(lease, &finished.into()).await;
             }
-            NotSent::NotYet => {
+            NotSent::NotYet(reason) => {
                 let now = self.clock.now();
                 let [soonest, latest] = IMAGES_RETRY;
                 // The next retry is due after as much time as has passed since the first due time.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                let back = vec![LeaseRelease::of(lease, due_at)];
+                let back = vec![LeaseRelease {
+                    reason,
+                    ..LeaseRelease::of(lease, due_at)
+                }];
                 if let Err(error) = self.store.release_lease(back).await {
                     // The lease expires by itself, and the delivery is leased again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "failed to release the lease; it expires by itself");
@@ -384,9 +387,15 @@ impl Sender {
             reason,
             latency: first.then(|| self.clock.now().since(event.received_at)),
         });
-        let Some(reason) = reason.filter(|_| !went_elsewhere && !is_notice(event)) else {
+        let Some(reason) = reason.filter(|_| !went_elsewhere) else {
             return;
         };
+        if is_notice(event) {
+            if let (Verdict::Dead { .. }, Some(body)) = (verdict, &event.body) {
+                self.operator.not_taken(body.expose()).await;
+            }
+            return;
+        }
         let (kind, ended) = match verdict {
             Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not retried"),
             Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. } => {

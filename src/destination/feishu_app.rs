@@ -211,9 +211,9 @@ impl FeishuApp {
                 pause: *pause,
                 reason: reason(),
             },
-            Unanswered::NoToken(ApiError::Stop { .. } | ApiError::Rejected { .. }) => {
-                Outcome::Stop { reason: reason() }
-            }
+            Unanswered::NoToken(
+                ApiError::Stop { .. } | ApiError::InFront { .. } | ApiError::Rejected { .. },
+            ) => Outcome::Stop { reason: reason() },
         })
     }
 
@@ -232,7 +232,7 @@ impl FeishuApp {
                     people.len()
                 )),
                 Some(said) => failed(read::why_not_rung(&said, how, self.redactor())),
-                None => failed(format!("HTTP {}", answer.status)),
+                None => failed(answer.describe_foreign(self.redactor(), "")),
             },
             Err(Unanswered::Net(error)) => failed(error.to_string()),
             Err(Unanswered::NoToken(error)) => failed(error.to_string()),

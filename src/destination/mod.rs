@@ -10,6 +10,7 @@ mod feishu_answer;
 mod feishu_app;
 mod feishu_bot;
 mod file;
+mod foreign_body;
 mod request;
 mod slack_app;
 mod slack_webhook;

@@ -7,6 +7,7 @@
 
 mod address;
 mod certificates;
+mod foreign;
 mod guard;
 mod patience;
 mod proxies;
@@ -115,14 +116,6 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns whether the body is an HTML page, which indicates a proxy or gateway instead of the
-    /// receiver.
-    pub fn is_page(&self) -> bool {
-        let typed = self.header("content-type").unwrap_or_default();
-        typed.to_ascii_lowercase().contains("html")
-            || self.body.trim_ascii_start().starts_with(b"<")
-    }
-
     /// Returns the host that a redirect names. The rest of the URL is left out because it can be a
     /// secret.
     pub fn redirect_host(&self) -> Option<String> {
@@ -226,7 +219,8 @@ impl HttpClient {
     }
 
     /// Does the same as [`Self::send`] with a limit of `bytes_max`, for lists. If the body breaks
-    /// off, the status still counts. A broken success is an error, because its content is unknown.
+    /// off, the status still counts. A broken success is an error, because its content is unknown,
+    /// unless its beginning shows a page.
     pub async fn send_up_to(
         &self,
         request: Request<'_>,
@@ -235,7 +229,7 @@ impl HttpClient {
         let response = self.begin(request).await?;
         let (answer, lost) = read(response, bytes_max).await;
         match lost {
-            Some(error) if answer.is_success() => Err(error),
+            Some(error) if answer.is_success() && !answer.is_page() => Err(error),
             Some(_) | None => Ok(answer),
         }
     }

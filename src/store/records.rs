@@ -153,13 +153,15 @@ pub struct KeptPayload {
 }
 
 /// Leased work to release without an attempt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LeaseRelease {
     pub id: DeliveryId,
     /// The proof of the lease.
     pub token: LeaseToken,
     /// When it is due again.
     pub due_at: Timestamp,
+    /// Why there was no attempt, fit for a log; `None` keeps the last reason.
+    pub reason: Option<String>,
 }
 
 impl LeaseRelease {
@@ -169,6 +171,7 @@ impl LeaseRelease {
             id: lease.item.delivery.id,
             token: lease.token,
             due_at,
+            reason: None,
         }
     }
 }

@@ -171,7 +171,9 @@ fn verdict(
     let (pause, reason) = match result {
         Ok(()) => return StatusVerdict::Done,
         Err(ApiError::Rejected { reason }) => return StatusVerdict::Dead { reason },
-        Err(ApiError::Retry { reason }) => (backoff(job.attempts, jitter), reason),
+        Err(ApiError::Retry { reason } | ApiError::InFront { reason }) => {
+            (backoff(job.attempts, jitter), reason)
+        }
         Err(ApiError::SlowDown { pause, reason }) => (
             backoff(job.attempts, jitter).max(pause.unwrap_or_default()),
             reason,

@@ -344,7 +344,7 @@ async fn foreign_and_lost_answers_are_classified() {
     for (reply, kind) in [
         (Reply::of(502, "<html>"), Retry),
         (Reply::of(500, r#"{"code":0}"#), Retry),
-        (Reply::of(200, "<html>login</html>"), Ambiguous),
+        (Reply::of(200, "<html>login</html>"), Retry),
         (Reply::of(404, "<html>"), Retry),
         (Reply::with(302, "location", "https://x/", ""), Retry),
         (Reply::of(429, "<html>"), SlowDown),

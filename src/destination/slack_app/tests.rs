@@ -217,7 +217,7 @@ async fn status_and_body_together() {
     for (status, body, wanted) in [
         (200, OK, Delivered),
         (200, r#"{"ok":true}"#, Delivered),
-        (200, "<html>login</html>", Ambiguous),
+        (200, "<html>login</html>", Retry),
         (200, "", Ambiguous),
         (500, OK, Retry),
         (500, r#"{"ok":false,"error":"a_word_of_tomorrow"}"#, Retry),
@@ -344,6 +344,7 @@ async fn what_each_failed_step_of_an_upload_means() {
         ApiError::Retry { .. } => "retry",
         ApiError::SlowDown { .. } => "slow down",
         ApiError::Stop { .. } => "stop",
+        ApiError::InFront { .. } => "in front",
         ApiError::Rejected { .. } => "rejected",
     };
     for (step, reply, wanted) in [
@@ -357,9 +358,11 @@ async fn what_each_failed_step_of_an_upload_means() {
             "retry",
         ),
         (0, Reply::of(200, "<html>"), "retry"),
-        (0, Reply::of(404, "<html>"), "stop"),
+        (0, Reply::of(404, "<html>"), "retry"),
+        (0, Reply::of(407, "<html>"), "stop"),
         (0, Reply::CloseAfterRequest, "retry"),
         (1, Reply::of(500, ""), "retry"),
+        (1, Reply::of(200, "<html>"), "retry"),
         (1, Reply::of(413, ""), "rejected"),
         (1, Reply::CloseAfterRequest, "retry"),
         (2, error("file_not_found"), "retry"),

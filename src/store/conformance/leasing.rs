@@ -214,6 +214,24 @@ async fn release_affects_only_held_leases() {
 }
 
 #[tokio::test]
+async fn released_lease_keeps_the_last_reason() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    for reason in [Some("code 7".to_owned()), None] {
+        let lease = bench.lease_one("oncall").await;
+        let back = LeaseRelease {
+            reason,
+            ..LeaseRelease::of(&lease, bench.now())
+        };
+        bench.store().release_lease(vec![back]).await.unwrap();
+        let delivery = bench.one_delivery(lease.item.delivery.id).await;
+        assert_eq!(delivery.reason.as_deref(), Some("code 7"));
+    }
+}
+
+#[tokio::test]
 async fn released_lease_counts_no_attempt() {
     let bench = Bench::new();
     bench

@@ -332,7 +332,7 @@ pub(in crate::store) fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rus
             attempts: held.attempts,
             failure: None,
             tried: false,
-            reason: None,
+            reason: one.reason.as_deref().map(Cow::Borrowed),
             due_at: Some(one.due_at),
             form: None,
             shown: None,
