@@ -109,6 +109,8 @@ impl Bench {
         let completed = CompletedAttempt {
             id: leases[0].item.delivery.id,
             attempt: None,
+            uncounted: Duration::ZERO,
+            paced: false,
             verdict: Verdict::Dead {
                 reason: "refused".into(),
             },
