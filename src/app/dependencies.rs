@@ -76,7 +76,7 @@ impl Dependencies {
             operator: operator.clone(),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&self.clock),
-            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
         };
         let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
         (closing, worker)
@@ -155,7 +155,7 @@ impl Dependencies {
         operator: &Operator,
         seed: u64,
     ) -> ImageWorker {
-        ImageWorker::new(images::Parts {
+        ImageWorker::new(images::Deps {
             store: self.store.clone(),
             archive: self.archive.clone(),
             client: in_force.images_client.clone(),
@@ -163,7 +163,7 @@ impl Dependencies {
             operator: operator.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
-            chance: fastrand::Rng::with_seed(seed),
+            random: fastrand::Rng::with_seed(seed),
         })
     }
 

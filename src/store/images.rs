@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sqlite::{self, IfAbandoned, ImageLook};
+use super::sqlite::{self, IfAbandoned, ImagePoll};
 use super::{ImageHosts, ImageVerdict, LeasedImages, Store, StoreError};
 use crate::model::*;
 
@@ -16,17 +16,17 @@ impl Store {
         hosts: &ImageHosts,
     ) -> Result<LeasedImages, StoreError> {
         let mut lost = Vec::new();
-        let mut look = self.look_for_images(count, hosts).await?;
-        if look.due {
+        let mut poll = self.poll_images(count, hosts).await?;
+        if poll.due {
             lost = self
                 .database
                 .write(IfAbandoned::Run, sqlite::ready_images)
                 .await?;
-            look = self.look_for_images(count, hosts).await?;
+            poll = self.poll_images(count, hosts).await?;
         }
         let mut leased = LeasedImages::default();
-        if !look.jobs.is_empty() {
-            let jobs = look.jobs;
+        if !poll.jobs.is_empty() {
+            let jobs = poll.jobs;
             leased = self
                 .database
                 .write(IfAbandoned::Skip, move |tx| {
@@ -35,19 +35,15 @@ impl Store {
                 .await?;
         }
         leased.lost.splice(0..0, lost);
-        leased.after = look.after;
-        leased.next_due_at = look.next_due_at;
+        leased.after = poll.after;
+        leased.next_due_at = poll.next_due_at;
         Ok(leased)
     }
 
-    async fn look_for_images(
-        &self,
-        count: usize,
-        hosts: &ImageHosts,
-    ) -> Result<ImageLook, StoreError> {
+    async fn poll_images(&self, count: usize, hosts: &ImageHosts) -> Result<ImagePoll, StoreError> {
         let (now, hosts) = (self.clock.now(), hosts.clone());
         self.database
-            .read(move |conn| sqlite::look_for_images(conn, now, count, &hosts))
+            .read(move |conn| sqlite::poll_images(conn, now, count, &hosts))
             .await
     }
 

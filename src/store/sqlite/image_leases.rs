@@ -11,13 +11,15 @@ use rusqlite::{Connection, Row, params};
 
 use super::engine::tx::Tx;
 use super::images::release_waiting;
+use super::leasing::{DueTimes, new_lease};
 use super::values::signed;
 use crate::model::*;
 use crate::store::{ImageHosts, LeasedImages, LostImageLease, Topic};
 
-/// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences. A later
-/// due time was written before the wall clock jumped back, so the job is due now.
-const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
+/// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences.
+const DUE_TIMES: DueTimes = DueTimes {
+    ahead_max: Duration::from_secs(73 * 3600),
+};
 /// How many hosts one poll visits. The next poll continues from there.
 const HOSTS_MAX: usize = 64;
 /// How many waiting jobs become ready at once.
@@ -49,7 +51,7 @@ pub(super) const ANY_READY: &str = "
 
 /// The result of a poll.
 #[derive(Debug, Default)]
-pub(in crate::store) struct ImageLook {
+pub(in crate::store) struct ImagePoll {
     /// The jobs to lease.
     pub(in crate::store) jobs: Vec<(EventSeq, u8)>,
     /// Whether some waiting jobs are due.
@@ -61,18 +63,17 @@ pub(in crate::store) struct ImageLook {
 }
 
 /// Polls for at most `count` jobs. It only reads.
-pub(in crate::store) fn look_for_images(
+pub(in crate::store) fn poll_images(
     conn: &Connection,
     now: Timestamp,
     count: usize,
     hosts: &ImageHosts,
-) -> rusqlite::Result<ImageLook> {
-    let (first, last) = waiting_ends(conn)?;
-    let is_due = |at: Timestamp| at <= now || at > now + DUE_AHEAD_MAX;
-    let mut look = ImageLook {
-        due: first.is_some_and(is_due) || last.is_some_and(is_due),
-        next_due_at: first,
-        ..ImageLook::default()
+) -> rusqlite::Result<ImagePoll> {
+    let next_due_at = waiting_due_at(conn, now)?;
+    let mut poll = ImagePoll {
+        due: next_due_at.is_some_and(|due_at| due_at <= now),
+        next_due_at,
+        ..ImagePoll::default()
     };
     let mut stages = [0, 1];
     if hosts.retries_first {
@@ -80,15 +81,15 @@ pub(in crate::store) fn look_for_images(
     }
     let mut taken = hosts.clone();
     for stage in stages {
-        let room = count.saturating_sub(look.jobs.len());
+        let room = count.saturating_sub(poll.jobs.len());
         if room > 0 {
             let after = hosts.after[stage].clone();
             let (jobs, end) = of_stage(conn, now, stage, room, &after, &mut taken)?;
-            look.jobs.extend(jobs);
-            look.after[stage] = end;
+            poll.jobs.extend(jobs);
+            poll.after[stage] = end;
         }
     }
-    Ok(look)
+    Ok(poll)
 }
 
 /// Returns jobs of a stage, among the hosts behind `after` that have capacity: the nearest deadline of each
@@ -133,22 +134,17 @@ fn of_stage(
     Ok((jobs.collect(), host))
 }
 
-/// Returns when the first and the last waiting job are due.
-fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
-    let end = |aggregate: &str| -> rusqlite::Result<Option<Timestamp>> {
-        conn.prepare_cached(&format!(
-            "SELECT {aggregate}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
-             WHERE state = 'pending' AND stage = 2"
-        ))?
-        .query_row([], |row| row.get(0))
-    };
-    Ok((end("min")?, end("max")?))
+/// Returns when the next waiting job is due.
+fn waiting_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let rows = "FROM image_jobs INDEXED BY image_jobs_waiting
+                WHERE state = 'pending' AND stage = 2";
+    DUE_TIMES.next(conn, rows, [], now)
 }
 
 /// Makes waiting jobs ready when they are due. Returns expired leases.
 pub(in crate::store) fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
     let mut due: Vec<(EventSeq, u8, bool)> = Vec::new();
-    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
+    for (sql, bound) in DUE.iter().zip(DUE_TIMES.bounds(tx.now)) {
         let mut rows = tx.prepare_cached(sql)?;
         let rows = rows.query_map(params![bound, signed(READY_MAX)], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -193,9 +189,8 @@ fn lost_lease(
 pub(in crate::store) fn lease_images(
     tx: &Tx<'_>,
     jobs: &[(EventSeq, u8)],
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<LeasedImages> {
-    let until = tx.now + lease;
     let mut leased = LeasedImages::default();
     for (event, ordinal) in jobs.iter().copied() {
         let given_up = tx
@@ -210,18 +205,18 @@ pub(in crate::store) fn lease_images(
             leased.lost.push(lost_lease(tx, event, ordinal, true)?);
             continue;
         }
-        let token = tx.makers.token();
+        let lease = new_lease(tx, (), lasts);
         let taken = tx
             .prepare_cached(
                 "UPDATE image_jobs SET lease_token = ?3, due_at = ?4, stage = 2, attempts = attempts + 1
                  WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND stage < 2",
             )?
-            .execute(params![event, ordinal, token, until])?;
+            .execute(params![event, ordinal, lease.token, lease.until])?;
         if taken > 0 {
             let item = tx
                 .prepare_cached(SELECT_JOB)?
                 .query_row(params![event, ordinal], job)?;
-            leased.leases.push(Lease { item, token, until });
+            leased.leases.push(lease.with(item));
         }
     }
     Ok(leased)
@@ -275,11 +270,7 @@ pub(in crate::store) fn next_image_due_at(
     if conn.prepare_cached(ANY_READY)?.exists([])? {
         return Ok(Some(now));
     }
-    let (first, last) = waiting_ends(conn)?;
-    Ok(match last {
-        Some(last) if last > now + DUE_AHEAD_MAX => first.map(|first| first.min(now)),
-        Some(_) | None => first,
-    })
+    waiting_due_at(conn, now)
 }
 
 /// See [`crate::store::Store::make_images_due`].

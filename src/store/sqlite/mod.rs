@@ -15,6 +15,7 @@ mod images;
 mod late_images;
 mod late_summaries;
 mod lease;
+mod leasing;
 mod messages;
 mod orphans;
 mod queries;
@@ -50,7 +51,7 @@ pub(super) use failover::{expire, failover_page, fall_back};
 pub(super) use feedback_status::{apply_action, end_undos, platform_lists, state_of};
 pub(super) use gates::{gates, put_gate, resume, resumes};
 pub(super) use image_leases::{
-    ImageLook, lease_images, look_for_images, make_images_due, mark_image_check, next_image_due_at,
+    ImagePoll, lease_images, make_images_due, mark_image_check, next_image_due_at, poll_images,
     ready_images,
 };
 pub(super) use images::{finish_image, forget_image_keys, image_key, kept_image, put_image_key};

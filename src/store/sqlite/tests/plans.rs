@@ -100,7 +100,7 @@ fn image_poll_uses_index_ranges_without_sorting() {
     let conn = database();
     let ready = "COVERING INDEX image_jobs_ready (stage=? AND host";
     let waiting = "INDEX image_jobs_waiting (due_at";
-    let looks = [
+    let polls = [
         (image_leases::NEXT_HOST, ready),
         (image_leases::OF_HOST, ready),
         (
@@ -110,7 +110,7 @@ fn image_poll_uses_index_ranges_without_sorting() {
         (image_leases::DUE[0], waiting),
         (image_leases::DUE[1], waiting),
     ];
-    for (sql, index) in looks {
+    for (sql, index) in polls {
         let plan = plan(&conn, sql);
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(plan[0].contains(index), "{plan:?}");
