@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! 10 cli   9 demo   8 app online_check   7 config   6 web   5 intake deliver images retention
-//! 4.7 triage   4.5 notices   4 store archive destination   3 feishu slack rules render
+//! 4.7 triage   4.5 notices jobs   4 store archive destination   3 feishu slack rules render
 //! 2 net tasks   1 diag telemetry toml_reader   0 model
 //! ```
 
@@ -43,6 +43,7 @@ pub mod diag;
 pub mod feishu;
 pub mod images;
 pub mod intake;
+pub mod jobs;
 pub mod model;
 pub mod net;
 pub mod notices;

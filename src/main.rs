@@ -10,3 +10,8 @@ fn main() -> ExitCode {
         .collect();
     feedback_relay::cli::run(std::env::args_os(), environment)
 }
+
+/// The allocator of musl, which a static binary would use, is slow with several threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,7 +2,8 @@
 //!
 //! A notice is stored as an event of the relay itself. It has at most one delivery, to the destination that
 //! `operator.notify` names. Its id consists of its kind, its subject and the hour. So the store recognises a
-//! repeat within that hour, and a notice about a failed notice does not cause further ones.
+//! repeat within that hour, and a notice about a failed notice does not cause further ones. A notice for which
+//! there was no destination, or which none took, does not count as sent: its repeat is sent.
 //!
 //! Strangers can cause some notices, so their number is limited (`budget`). Notices beyond the limit are
 //! counted and summarised. A notice never has priority over a report.
@@ -16,12 +17,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use self::budget::{Budget, Gathered, Ruling};
+use self::budget::{Budget, Gathered, Reach, Ruling};
 use crate::model::{
-    AppName, Clock, Current, DestinationName, EventId, EventState, MessageSpec, Notice, NoticeKind,
-    Private, RuleName, Severity, Timestamp, Trigger,
+    AppName, Clock, Current, DeliveryState, DestinationName, EventId, EventSeq, EventState,
+    MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
 };
-use crate::store::{Accepted, Arrival, NewDelivery, Store};
+use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
 
 /// The event type of a notice in the store.
@@ -76,16 +77,33 @@ impl Operator {
             let given = self.given_before(notice.kind, hour).await;
             self.budget().resume(notice.kind, hour, given);
         }
-        let ruling = self.budget().ask(&notice, hour, now);
-        match ruling {
+        let reach = match receiver(&notice, self.notify.get().as_ref().as_ref()) {
+            Some(_) => Reach::Operator,
+            None => Reach::Nobody,
+        };
+        match self.budget().ask(&notice, reach, hour, now) {
             Ruling::Give => {}
             Ruling::Repeat | Ruling::Gather => return,
         }
-        let (kind, subject) = (notice.kind, notice.subject.clone());
-        if self.give(notice, &subject, now).await {
-            self.keep_given(kind, hour).await;
-        } else {
-            self.budget().was_known(kind);
+        let subject = notice.subject.clone();
+        match (self.give(&notice, &subject, now).await, reach) {
+            (Given::New, Reach::Operator) => self.keep_given(notice.kind, hour).await,
+            (Given::Known, Reach::Operator) => self.budget().was_known(notice.kind),
+            (Given::NotStored, Reach::Operator) => self.budget().forget(&notice),
+            (_, Reach::Nobody) => {}
+        }
+    }
+
+    /// Records that no destination took a notice, given its stored body. So a repeat within the hour is sent.
+    pub async fn not_taken(&self, body: &str) {
+        let Some(notice) = read_notice(body) else {
+            return;
+        };
+        let now = self.clock.now();
+        let hour = hour(now);
+        let again = self.budget().not_taken(&notice, hour, now);
+        if again {
+            self.keep_given(notice.kind, hour).await;
         }
     }
 
@@ -104,7 +122,7 @@ impl Operator {
 
     /// Sends a summary of all gathered notices.
     pub async fn finish(&self) {
-        let rest = self.budget().rest();
+        let rest = self.budget().rest(self.clock.now());
         self.give_gathered(rest).await;
     }
 
@@ -112,7 +130,7 @@ impl Operator {
         for one in gathered {
             let notice = together(&one);
             let (kind, text) = (notice.kind, notice.text.clone());
-            if !self.give(notice, TOGETHER, self.clock.now()).await {
+            if self.give(&notice, TOGETHER, self.clock.now()).await == Given::Known {
                 // An earlier process sent a summary within this hour, so this one is in the log alone.
                 tracing::warn!(notice = %kind, "{}", log_text(kind, &text));
             }
@@ -142,27 +160,58 @@ impl Operator {
         }
     }
 
-    /// Writes a notice to the store and the log. Returns whether it was new; `key` identifies it within its
-    /// hour.
-    async fn give(&self, notice: Notice, key: &str, now: Timestamp) -> bool {
+    /// Writes a notice to the store and the log; `key` identifies it within its hour.
+    async fn give(&self, notice: &Notice, key: &str, now: Timestamp) -> Given {
         let to = self.notify.get();
-        let arrival = arrival(&notice, key, (*to).as_ref(), now);
-        match self.store.accept_notice(arrival).await {
-            Ok(Accepted::New(_)) => {}
-            Ok(Accepted::Repeat(_)) => return false,
-            Err(error) => tracing::error!(
-                notice = %notice.kind,
-                error = &error as &dyn std::error::Error,
-                "failed to store a notice"
-            ),
-        }
+        let arrival = arrival(notice, key, (*to).as_ref(), now);
+        let given = match self.store.accept_notice(arrival).await {
+            Ok(Accepted::New(_)) => Given::New,
+            Ok(Accepted::Repeat(event)) => return self.give_again(event).await,
+            Err(error) => {
+                tracing::error!(
+                    notice = %notice.kind,
+                    error = &error as &dyn std::error::Error,
+                    "failed to store a notice"
+                );
+                Given::NotStored
+            }
+        };
         self.metrics.emit(NoticeGiven {
             kind: notice.kind,
-            subject: log_subject(&notice),
+            subject: log_subject(notice),
             text: log_text(notice.kind, &notice.text),
         });
-        true
+        given
     }
+
+    /// Retries the delivery of a known notice if no destination took it.
+    async fn give_again(&self, event: EventSeq) -> Given {
+        let dead = DeliveryFilter {
+            event: Some(event),
+            states: vec![DeliveryState::Dead],
+            limit: 1,
+            ..DeliveryFilter::default()
+        };
+        let dead = self.store.deliveries(dead).await.unwrap_or_default();
+        let Some(dead) = dead.first() else {
+            return Given::Known;
+        };
+        match self.store.retry(dead.id).await {
+            Ok(AdminResult::Done) => Given::New,
+            Ok(_) | Err(_) => Given::Known,
+        }
+    }
+}
+
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// It is on its way.
+    New,
+    /// It was sent within this hour already.
+    Known,
+    /// The store failed; the log alone has it.
+    NotStored,
 }
 
 /// Returns the log text of a notice. Host names are left out, because reporters choose them.
@@ -251,16 +300,16 @@ fn arrival(
     now: Timestamp,
 ) -> Arrival {
     let hour = hour(now);
-    let delivery = notify
-        .filter(|to| !is_about(notice, to))
-        .map(|to| NewDelivery {
-            destination: to.clone(),
-            spec: spec(),
-            trigger: Trigger::Event,
-            due_at: now,
-        });
+    let delivery = receiver(notice, notify).map(|to| NewDelivery {
+        destination: to.clone(),
+        spec: spec(),
+        trigger: Trigger::Event,
+        due_at: now,
+    });
+    // A notice that is sent later in the hour is no repeat of one that nobody got.
+    let unsent = if delivery.is_none() { ":unsent" } else { "" };
     Arrival {
-        id: EventId::new(format!("notice:{}:{key}:{hour}", notice.kind)),
+        id: EventId::new(format!("notice:{}:{key}:{hour}{unsent}", notice.kind)),
         via: AppName::from(VIA),
         event_type: NOTICE.to_owned(),
         feedback: None,
@@ -273,6 +322,14 @@ fn arrival(
         images_deadline_at: now,
         change: None,
     }
+}
+
+/// Returns the destination that takes the notice; `None` if there is none.
+fn receiver<'a>(
+    notice: &Notice,
+    notify: Option<&'a DestinationName>,
+) -> Option<&'a DestinationName> {
+    notify.filter(|to| !is_about(notice, to))
 }
 
 /// Returns whether the notice says that this destination does not deliver.

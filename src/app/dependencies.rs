@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::reloadable::Reloadable;
 use super::store_watch::StoreWatch;
 use super::{StartError, folders, log_watch};
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveLocation};
 use crate::config::Config;
 use crate::deliver::{self, Dispatcher};
 use crate::images::{self, ImageWorker};
@@ -16,7 +16,7 @@ use crate::intake::websocket::LongConnections;
 use crate::model::Clock;
 use crate::notices::Operator;
 use crate::retention::Sweeper;
-use crate::store::Store;
+use crate::store::{Store, explain_access};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::triage::{ButtonSigner, Closing, StatusSync};
@@ -42,9 +42,10 @@ pub(super) struct Dependencies {
 impl Dependencies {
     pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let store = Store::open(&config.store, Arc::clone(&clock))?;
-        let archive = Archive::open(&config.archive).map_err(|source| StartError::Archive {
+        let ArchiveLocation::Folder(images) = &config.archive;
+        let archive = Archive::open(&config.archive).map_err(|error| StartError::Archive {
             dir: config.archive.to_string(),
-            source,
+            reason: explain_access(images, &error),
         })?;
         folders::warn_of_open(config);
         let link_key = store.secret(LINK_KEY).await?;
@@ -76,7 +77,7 @@ impl Dependencies {
             operator: operator.clone(),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&self.clock),
-            chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
         };
         let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
         (closing, worker)
@@ -155,7 +156,7 @@ impl Dependencies {
         operator: &Operator,
         seed: u64,
     ) -> ImageWorker {
-        ImageWorker::new(images::Parts {
+        ImageWorker::new(images::Deps {
             store: self.store.clone(),
             archive: self.archive.clone(),
             client: in_force.images_client.clone(),
@@ -163,7 +164,7 @@ impl Dependencies {
             operator: operator.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
-            chance: fastrand::Rng::with_seed(seed),
+            random: fastrand::Rng::with_seed(seed),
         })
     }
 

@@ -60,12 +60,12 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder of images cannot be used.
-    #[error("cannot use the image folder {dir}: {source}")]
+    #[error("cannot use the image folder {dir}: {reason}")]
     Archive {
         /// Path of the folder.
         dir: String,
-        /// The system's error.
-        source: std::io::Error,
+        /// The system's error, and whose folder it is if access is denied.
+        reason: String,
     },
     /// The relay cannot listen on an address.
     #[error("cannot listen on {address}: {source}")]

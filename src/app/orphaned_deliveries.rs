@@ -17,6 +17,7 @@ use super::dependencies::Dependencies;
 use super::reloadable::Reloadable;
 use crate::model::{Current, DestinationName, Notice, NoticeKind};
 use crate::notices::Operator;
+use crate::store::Renamed;
 use crate::telemetry::events::DeliveryEnded;
 
 /// The time between two searches for orphaned deliveries.
@@ -80,17 +81,32 @@ impl Orphans {
     async fn rename(&self) {
         let settings = self.in_force.deliver.get();
         for (name, destination) in &settings.destinations {
-            for old in &destination.common().was {
-                match self.deps.store.rename_destination(old, name).await {
-                    Ok(0) => {}
-                    Ok(count) => {
-                        tracing::info!(old = %old, destination = %name, count, "moved deliveries to their destination's new name");
-                    }
-                    Err(error) => {
-                        tracing::error!(old = %old, destination = %name, %error, "failed to rename deliveries");
-                    }
+            let was = &destination.common().was;
+            if was.is_empty() {
+                continue;
+            }
+            match self.deps.store.rename_destination(was, name).await {
+                Ok(renamed) => self.report_renamed(name, &renamed),
+                Err(error) => {
+                    tracing::error!(destination = %name, %error, "failed to rename deliveries");
                 }
             }
+        }
+    }
+
+    fn report_renamed(&self, destination: &DestinationName, renamed: &Renamed) {
+        let count = renamed.moved;
+        if count > 0 {
+            tracing::info!(%destination, count, "moved deliveries to their destination's new name");
+        }
+        for id in &renamed.discarded {
+            self.deps.metrics.emit(DeliveryEnded {
+                id: *id,
+                destination,
+                how: "discarded",
+                reason: Some("another old name of its destination got the same event"),
+                latency: None,
+            });
         }
     }
 

@@ -10,7 +10,7 @@ use super::reading;
 use crate::app;
 use crate::config::Config;
 use crate::deliver::preview::{Parts, Preview, preview};
-use crate::destination::{Destination, Message, Place, Sent};
+use crate::destination::{Destination, KindSettings, Message, Place, Sent};
 use crate::feishu::App;
 use crate::intake;
 use crate::model::{
@@ -89,6 +89,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .retain(|message| message.destination == *name);
     }
     let sent = if args.send {
+        check_folders(&config, &previews.messages)?;
         Some(block_on(send_all(&config, &previews.messages, now))?)
     } else {
         None
@@ -221,6 +222,28 @@ fn receiver<'a>(
             all()
         ))),
     }
+}
+
+/// Fails if sending would create the folder of a `file` destination. The relay creates it, so that it belongs to the
+/// relay's user and not to whoever tries an event.
+fn check_folders(config: &Config, messages: &[Preview]) -> Result<(), Failure> {
+    for message in messages {
+        let settings = config.destinations.get(&message.destination);
+        let Some(KindSettings::File { path }) = settings.map(|one| &one.kind) else {
+            continue;
+        };
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+            return Err(Failure::Failed(format!(
+                "the folder {} of destination {} does not exist yet; start `feedback-relay serve` first, or create the folder",
+                folder.display(),
+                message.destination
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Sends each message once, one after the other.

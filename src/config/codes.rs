@@ -47,7 +47,7 @@ codes! {
     BAD_VARIABLE = "E014", "a `RELAY__…` variable that does not name a single value";
     BAD_NAME = "E015", "a name with invalid characters";
     OUT_OF_RANGE = "E016", "a value outside its range";
-    FLAW = "E017", "stray quotes, white space or invisible characters in a value";
+    FLAW = "E017", "stray quotes, white space, comments or invisible characters in a value";
     NO_KEY = "E020", "a webhook app without key and token";
     SAME_APP_ID = "E021", "two apps with the same `app_id`";
     BAD_APP_ID = "E022", "not an app id";
@@ -90,4 +90,5 @@ codes! {
     UNUSED_LIST = "W013", "a list that no rule uses";
     WIDER_FALLBACK = "W014", "a fallback that may show more than its destination";
     PUBLIC_STATUS = "W015", "`/status` and `/metrics` on a public address";
+    BARE_VARIABLE = "W016", "a variable without braces in a value";
 }

@@ -79,10 +79,11 @@ impl Expansion<'_> {
                         .add_with_help(codes::BAD_REFERENCE, at, message, help);
                     return false;
                 }
+                self.warn_of_bare_reference(text, at);
                 if !text.contains("${") {
                     return true;
                 }
-                match replace(text, self.variables.environment) {
+                match replace(text, at, self.variables.environment) {
                     Ok(new) => {
                         if new.referred {
                             self.expanded.insert(span.start);
@@ -90,7 +91,7 @@ impl Expansion<'_> {
                         *text = new.text.into();
                         true
                     }
-                    Err(Problem::Unset(_)) if !self.must_be_set(at) => {
+                    Err(Problem::Unset(_) | Problem::Exported(_)) if !self.must_be_set(at) => {
                         if let Some(text_instead) = stand_in::of_path(&at.path) {
                             *text = text_instead.into();
                         }
@@ -123,6 +124,25 @@ impl Expansion<'_> {
     }
 }
 
+impl Expansion<'_> {
+    /// Warns of `$NAME` inside an id, a secret, a URL or a header, where it was probably meant as a variable.
+    fn warn_of_bare_reference(&mut self, text: &str, at: &Location) {
+        if !stand_in::is_token(&at.path) && !stand_in::is_header(&at.path) {
+            return;
+        }
+        let Some(name) = bare_references(text).next() else {
+            return;
+        };
+        // An unknown name may be part of a secret.
+        let known = self.variables.environment.contains_key(name);
+        let name = if known { name } else { "NAME" };
+        let message = "a variable without braces is not replaced";
+        let help = format!("write ${{{name}}} if you mean a variable");
+        self.out
+            .add_with_help(codes::BARE_VARIABLE, at, message, help);
+    }
+}
+
 struct Replaced {
     text: String,
     /// Whether a variable was named, set or not.
@@ -132,6 +152,8 @@ struct Replaced {
 #[derive(Debug, PartialEq, Eq)]
 enum Problem {
     Unset(String),
+    /// The environment has a variable called `export NAME` instead.
+    Exported(String),
     Unclosed,
     BadName(String),
     /// The variable, and the invisible defect of its value.
@@ -146,6 +168,14 @@ impl Problem {
                 at,
                 format!("the environment variable {name} is not set"),
                 format!("set it, or write ${{{name}:-…}} with a default"),
+            ),
+            Self::Exported(name) => out.add_with_help(
+                codes::UNSET,
+                at,
+                format!(
+                    "the environment variable {name} is not set, but one called `export {name}` is"
+                ),
+                "remove `export ` where it is set: only a shell understands it",
             ),
             Self::Unclosed => out.add_with_help(
                 codes::BAD_REFERENCE,
@@ -170,9 +200,9 @@ impl Problem {
 }
 
 /// Help for a value with a defect.
-pub(super) const FLAW_HELP: &str = "remove it where the value is set; `docker run --env-file` and similar keep quotes as part of the value";
+pub(super) const FLAW_HELP: &str = "remove it where the value is set; `docker run --env-file` and similar keep quotes and comments as part of the value";
 
-fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
+fn replace(text: &str, at: &Location, environment: &Environment) -> Result<Replaced, Problem> {
     let mut new = String::with_capacity(text.len());
     let mut referred = false;
     let mut rest = text;
@@ -197,11 +227,15 @@ fn replace(text: &str, environment: &Environment) -> Result<Replaced, Problem> {
             .get(name)
             .map(|value| flaw::without_line_breaks(value))
             .filter(|value| default.is_none() || !value.is_empty());
-        if let Some(flaw) = value.and_then(flaw::of_text) {
+        let flaw = |value| flaw::of_value(value, &at.path);
+        if let Some(flaw) = value.and_then(flaw) {
             return Err(Problem::Flaw(name.to_owned(), flaw));
         }
         match value.or(default) {
             Some(value) => new.push_str(value),
+            None if environment.contains_key(&format!("export {name}")) => {
+                return Err(Problem::Exported(name.to_owned()));
+            }
             None => return Err(Problem::Unset(name.to_owned())),
         }
         referred = true;
@@ -223,9 +257,27 @@ fn bare_reference(text: &str) -> Option<&str> {
             .unwrap_or(rest),
         None => text.strip_prefix('%')?.strip_suffix('%')?,
     };
+    (is_capital(name) && name.len() >= 2).then_some(name)
+}
+
+/// Returns the names in `$NAME` and `$(NAME)` anywhere in the text. Short ones are left out, because a random text
+/// may contain them.
+fn bare_references(text: &str) -> impl Iterator<Item = &str> {
+    let named = |(at, _): (usize, &str)| {
+        let (before, after) = text.split_at_checked(at)?;
+        let after = after.get(1..)?;
+        let after = after.strip_prefix('(').unwrap_or(after);
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = after.get(..end.unwrap_or(after.len()))?;
+        (!before.ends_with('$') && is_capital(name) && name.len() >= 3).then_some(name)
+    };
+    text.match_indices('$').filter_map(named)
+}
+
+/// Returns whether this is a variable's name in capitals.
+fn is_capital(name: &str) -> bool {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let is_name = is_variable(name) && name.len() >= 2 && name.chars().all(capital);
-    is_name.then_some(name)
+    is_variable(name) && name.chars().all(capital)
 }
 
 fn is_variable(name: &str) -> bool {
@@ -253,10 +305,13 @@ mod tests {
             ("ODD", "${KEY}"),
             ("LINE", "value\r\n"),
             ("QUOTED", "\"value\""),
+            ("COMMENTED", "value # of shop"),
+            ("export SHELL_ONLY", "value"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-        replace(text, &environment).map(|new| new.text)
+        let at = Location::new("apps.shop.app_secret", 0..0);
+        replace(text, &at, &environment).map(|new| new.text)
     }
 
     #[test]
@@ -297,11 +352,36 @@ mod tests {
     }
 
     #[test]
+    fn variable_without_braces_is_found_inside_a_value() {
+        for (text, name) in [
+            ("https://x/$TOKEN/y", Some("TOKEN")),
+            ("Bearer $API_KEY", Some("API_KEY")),
+            ("https://$(HOST)/", Some("HOST")),
+            ("${A}/$TOKEN", Some("TOKEN")),
+            ("$100", None),
+            ("^x$", None),
+            ("(x$)", None),
+            ("$1 $$TOKEN", None),
+            ("/$metadata?$filter=x", None),
+            ("pa$Word$K3", None),
+            ("${TOKEN}", None),
+            ("$", None),
+        ] {
+            assert_eq!(bare_references(text).next(), name, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_and_no_more_than_that() {
         assert_eq!(expanded("${NONE}"), Err(Problem::Unset("NONE".to_owned())));
         assert_eq!(expanded("x ${KEY"), Err(Problem::Unclosed));
         let flaw = Problem::Flaw("QUOTED".to_owned(), "quotes around it".to_owned());
         assert_eq!(expanded("a ${QUOTED}"), Err(flaw));
+        let comment = "a comment (`# …`) after it".to_owned();
+        let flaw = Problem::Flaw("COMMENTED".to_owned(), comment);
+        assert_eq!(expanded("${COMMENTED}"), Err(flaw));
+        let exported = Problem::Exported("SHELL_ONLY".to_owned());
+        assert_eq!(expanded("${SHELL_ONLY}"), Err(exported));
         for (text, shown) in [("${}", ""), ("${2}", "2…"), ("${hunter-2}", "h…")] {
             assert_eq!(expanded(text), Err(Problem::BadName(shown.to_owned())));
         }

@@ -1,14 +1,16 @@
-//! Finds invisible defects that values pick up from consoles, secret stores and `--env-file`: surrounding quotes,
-//! surrounding white space, invisible characters.
+//! Finds defects that values pick up from consoles, secret stores and `--env-file`: surrounding quotes, surrounding
+//! white space, invisible characters, and parts of a line of an env file.
+
+use super::stand_in;
 
 /// Removes line breaks at the end of a value, which files and Kubernetes Secrets often have.
 pub(super) fn without_line_breaks(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n'])
 }
 
-/// Describes the defect of a secret without repeating any character of it.
-pub(super) fn of_secret(text: &str) -> Option<String> {
-    of_text(text).or_else(|| {
+/// Describes the defect of the secret at `path` without repeating any character of it.
+pub(super) fn of_secret(text: &str, path: &str) -> Option<String> {
+    of_value(text, path).or_else(|| {
         let wide = text.chars().find(|c| c.is_whitespace() && !c.is_ascii());
         wide.map(|c| format!("a {} in it", called(c)))
     })
@@ -30,6 +32,26 @@ pub(super) fn of_text(text: &str) -> Option<String> {
     }
     let hidden = text.chars().find(|c| is_invisible(*c));
     hidden.map(|c| format!("a {} in it", called(c)))
+}
+
+/// Describes the defect of a variable's value for the key at `path`.
+pub(super) fn of_value(text: &str, path: &str) -> Option<String> {
+    let beside = || of_env_line(text).filter(|_| stand_in::is_token(path));
+    of_text(text).or_else(beside)
+}
+
+/// Describes what a line of an env file has left beside a value without blanks: a comment, or the variable's name.
+pub(super) fn of_env_line(text: &str) -> Option<String> {
+    if text.contains(" #") || text.contains("\t#") {
+        return Some("a comment (`# …`) after it".to_owned());
+    }
+    let exported = text.strip_prefix("export ").map(str::trim_start);
+    let (name, value) = exported.unwrap_or(text).split_once('=')?;
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    // Without an underscore, it may be the beginning of a random text.
+    let is_assigned = exported.is_some() || name.contains('_');
+    (is_assigned && !value.is_empty() && !name.is_empty() && name.chars().all(is_name))
+        .then(|| "a variable's name and `=` before it".to_owned())
 }
 
 /// Returns whether one pair of quotes surrounds the whole text.
@@ -88,6 +110,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rest_of_an_env_line_is_named() {
+        let (comment, name) = (
+            "a comment (`# …`) after it",
+            "a variable's name and `=` before it",
+        );
+        for (text, said) in [
+            ("key # of shop", Some(comment)),
+            ("key\t#of shop", Some(comment)),
+            ("export KEY=key", Some(name)),
+            ("SHOP_KEY=key", Some(name)),
+            ("https://x/#key", None),
+            ("#key", None),
+            ("Bearer key", None),
+            ("AB=cd", None),
+            ("A_B==", Some(name)),
+            ("A_B=", None),
+            ("https://x/?A_B=c", None),
+        ] {
+            assert_eq!(of_env_line(text).as_deref(), said, "{text:?}");
+        }
+    }
+
+    #[test]
     fn flaw_is_named() {
         for (text, said) in [
             ("key", None),
@@ -109,7 +154,11 @@ mod tests {
             ("a\u{7}b", Some("a control character (U+0007) in it")),
             ("a\u{202e}b", Some("a invisible character (U+202E) in it")),
         ] {
-            assert_eq!(of_secret(text).as_deref(), said, "{text:?}");
+            assert_eq!(
+                of_secret(text, "apps.shop.app_secret").as_deref(),
+                said,
+                "{text:?}"
+            );
         }
         assert_eq!(of_text("全　体"), None);
         assert_eq!(without_line_breaks("key\r\n\n"), "key");

@@ -8,6 +8,7 @@ use globset::GlobBuilder;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::check::Context;
 use super::expand::{Variables, expand};
 use super::rule_tests;
 use super::section::Section;
@@ -43,32 +44,29 @@ pub(super) struct Part<'i> {
     pub(super) expanded: HashSet<usize>,
 }
 
-/// Reads the files that match the patterns, ordered by name. Also returns what was found.
+/// Reads the files that match the patterns, ordered by name. Also returns what was found. A file that several
+/// paths lead to, also through links, is read once, and the main file is not read again.
 pub(super) fn read(
     patterns: Many<Spanned<String>>,
-    folder: &Path,
+    context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> (Vec<(PathBuf, String)>, Included) {
+    let folder = context.path("");
     let mut included = Included::default();
     let matched = &mut included.matched;
-    let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut taken = HashSet::from([real(context.file)]);
     let mut found: Vec<(PathBuf, Location)> = Vec::new();
     for pattern in patterns.0 {
         let at = Location::new("include", pattern.span());
-        match matching(folder, pattern.get_ref()) {
+        match matching(&folder, pattern.get_ref()) {
             Ok(none) if none.is_empty() => {
                 out.add(codes::NO_INCLUDE, &at, "no file matches this pattern");
                 matched.insert(pattern.into_inner(), 0);
             }
             Ok(some) => {
                 matched.insert(pattern.get_ref().clone(), some.len());
-                for file in some {
-                    // A file that matches two patterns is read once.
-                    files.entry(file.clone()).or_insert_with(|| {
-                        found.push((file, at.clone()));
-                        found.len()
-                    });
-                }
+                let new = some.into_iter().filter(|file| taken.insert(real(file)));
+                found.extend(new.map(|file| (file, at.clone())));
             }
             Err(problem) => out.add(codes::INCLUDE, &at, problem),
         }
@@ -92,6 +90,11 @@ pub(super) fn read(
         .map(|(file, text)| (file.clone(), has_content(text)));
     included.files = files.collect();
     (texts, included)
+}
+
+/// Returns the path without links, or the path itself if it does not lead to a file.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns whether a file contains anything but comments. A truncated file does not.

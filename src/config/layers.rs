@@ -188,7 +188,7 @@ impl<'i> Overlay<'_, 'i> {
                 if let Some(&(name, text)) = self.variables.get(&variable(way)) {
                     let span = self.out.variable_span(name);
                     let text = flaw::without_line_breaks(text);
-                    if let Some(flaw) = flaw::of_text(text) {
+                    if let Some(flaw) = flaw::of_value(text, path) {
                         let message = format!("the value of {name} has {flaw}");
                         let at = Location::new(path, span);
                         self.out.add_with_help(codes::FLAW, &at, message, FLAW_HELP);

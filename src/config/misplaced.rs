@@ -21,7 +21,11 @@ const SECTIONS: &[&str] = &[
     "templates",
 ];
 
-/// Reports `server.admin_listen = …` below a table header, where TOML assigns it to that table, and removes it.
+/// Sections whose keys are names that the user chooses.
+const NAMED: &[&str] = &["app_names", "mentions", "lists", "apps", "destinations"];
+
+/// Reports `server.admin_listen = …` or `include = …` below a table header, where TOML assigns it to that table, and
+/// removes it.
 pub(super) fn take_out(top: &mut DeTable<'_>, out: &mut Diagnostics) {
     for (key, value) in top.iter_mut() {
         let at = Location::default().key(key.get_ref(), value.span());
@@ -50,18 +54,9 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
     let mut strangers = Vec::new();
     for (key, value) in table.iter_mut() {
         let place = at.key(key.get_ref(), key.span());
-        match section_key(key.get_ref(), value.get_ref()) {
-            Some(inner) if !from_environment(&key.span()) => {
-                let message = format!(
-                    "`{}.{inner}` is below a table header, so TOML reads it as a key of `{}`",
-                    key.get_ref(),
-                    at.path
-                );
-                let help = format!(
-                    "write it above the first [table] of the file, or `{inner} = …` below [{}]",
-                    key.get_ref()
-                );
-                out.add_with_help(codes::UNKNOWN_KEY, &place, message, help);
+        match Misplaced::find(key.get_ref(), value.get_ref(), &at.path) {
+            Some(misplaced) if !from_environment(&key.span()) => {
+                misplaced.report(&at.path, &place, out);
                 strangers.push(key.clone());
             }
             Some(_) | None => below(value, &place, out),
@@ -70,6 +65,73 @@ fn in_table(table: &mut DeTable<'_>, at: &Location, out: &mut Diagnostics) {
     for key in strangers {
         table.remove(&key);
     }
+}
+
+/// A key of the top level that is below a table header.
+struct Misplaced {
+    /// The key as it is written.
+    written: String,
+    /// Where it can be written below a header of its own.
+    instead: Option<String>,
+}
+
+impl Misplaced {
+    /// Returns the key of the top level that `name` in the table `within` was meant to be.
+    fn find(name: &str, value: &DeValue<'_>, within: &str) -> Option<Self> {
+        if let Some(key) = section_key(name, value) {
+            return Some(Self {
+                written: format!("{name}.{key}"),
+                instead: Some(format!("`{key} = …` below [{name}]")),
+            });
+        }
+        let is_named = NAMED.contains(&name) && !has_chosen_tables(within);
+        match value {
+            DeValue::Table(table) if is_named => {
+                let key = table.keys().next()?.get_ref();
+                let is_entry = matches!(name, "apps" | "destinations");
+                Some(Self {
+                    written: format!("{name}.{key}"),
+                    instead: Some(match is_entry {
+                        true => format!("its keys below [{name}.{key}]"),
+                        false => format!("`{key} = …` below [{name}]"),
+                    }),
+                })
+            }
+            DeValue::String(_) | DeValue::Array(_)
+                if name == "include" && !has_chosen_keys(within) =>
+            {
+                Some(Self {
+                    written: name.to_owned(),
+                    instead: None,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn report(&self, within: &str, at: &Location, out: &mut Diagnostics) {
+        let message = format!(
+            "`{}` is below a table header, so TOML reads it as a key of `{within}`",
+            self.written
+        );
+        let above = "write it above the first [table] of the file";
+        let help = match &self.instead {
+            Some(instead) => format!("{above}, or {instead}"),
+            None => above.to_owned(),
+        };
+        out.add_with_help(codes::UNKNOWN_KEY, at, message, help);
+    }
+}
+
+/// Returns whether the user chooses the names of tables in the table at `path`.
+fn has_chosen_tables(path: &str) -> bool {
+    matches!(path, "mentions" | "apps" | "destinations")
+}
+
+/// Returns whether the user chooses the keys of the table at `path`.
+fn has_chosen_keys(path: &str) -> bool {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    has_chosen_tables(path) || matches!(last, "lists" | "app_names" | "labels" | "headers" | "with")
 }
 
 /// Returns the first key of `value`, if all its keys belong to the section `name`.

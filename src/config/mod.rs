@@ -359,7 +359,7 @@ fn build(
     }
     let head: Head = head.read(out);
     if let Some(patterns) = head.include {
-        let (texts, found) = included::read(patterns, &context.path(""), out);
+        let (texts, found) = included::read(patterns, &context, out);
         *sources = texts;
         rules.set_included(found);
     }

@@ -138,8 +138,7 @@ pub(super) struct Checked {
 impl Checked {
     /// Warns of `path` patterns that match only the beginning of one of these pages.
     pub(super) fn check_paths(&self, pages: &[String], out: &mut Diagnostics) {
-        let warnings = self.built.literal_paths.iter();
-        self.adopt(warnings.filter_map(|one| one.check(pages)).collect(), out);
+        self.adopt(self.built.check_paths(pages), out);
     }
 
     /// Warns of templates that a destination's family lacks, fallbacks included.

@@ -50,6 +50,17 @@ pub(super) fn of_path(path: &str) -> Option<&'static str> {
     of_key(key.split('[').next().unwrap_or(key))
 }
 
+/// Returns whether the value at `path` is an id, a secret or a URL, which have no blanks.
+pub(super) fn is_token(path: &str) -> bool {
+    let sections = ["apps.", "destinations.", "network.", "server."];
+    sections.iter().any(|section| path.starts_with(section)) && of_path(path).is_some()
+}
+
+/// Returns whether the value at `path` is a header of a webhook.
+pub(super) fn is_header(path: &str) -> bool {
+    path.starts_with("destinations.") && path.split('.').nth(2) == Some("headers")
+}
+
 fn of_key(key: &str) -> Option<&'static str> {
     Some(match key {
         "url" | "base_url" | "public_url" => "https://unset.invalid",

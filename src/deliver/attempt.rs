@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::lane::gate::Now;
+use super::lane::gate::{Begun, Now, Signal};
 use super::lane::permit::Permit;
 use super::policy::{self, RetryPolicy, Tried};
 use super::prepare::{NotSent, Prepared, Preparer};
@@ -48,19 +48,21 @@ impl Sender {
         lease: &Lease<Work>,
         permit: Permit,
     ) {
-        let attempt = self.attempt(settings, destination, lease);
+        let wait = self.wait(&lease.item.delivery, permit.begun());
+        let attempt = self.attempt(settings, destination, lease, wait);
         match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Some(made)) => {
-                let tried = self.tried(destination.as_ref(), &lease.item.delivery);
+                let tried = self.tried(destination.as_ref(), &lease.item.delivery, wait);
                 let signal = policy::signal(&made.sent.outcome, tried);
                 permit.settle(&signal, self.now(), self.chance());
                 self.record_outcome(destination, lease, made).await;
             }
             Ok(None) => drop(permit),
             Err(_panic) => {
-                drop(permit);
+                // It may have been sent, so it counts against the rate.
+                permit.settle(&Signal::Unclear, self.now(), self.chance());
                 self.metrics.emit(PanicCaught { task: "deliver" });
-                self.panicked(destination, lease).await;
+                self.panicked(destination, lease, wait).await;
             }
         }
     }
@@ -71,6 +73,7 @@ impl Sender {
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         lease: &Lease<Work>,
+        wait: Duration,
     ) -> Option<AttemptResult> {
         let delivery = &lease.item.delivery;
         let prepared = match self
@@ -112,6 +115,7 @@ impl Sender {
             reason: sent.outcome.reason().map(str::to_owned),
             excerpt: excerpt(&sent).filter(|_| !is_summary(&lease.item.event)),
         };
+        let uncounted = policy::uncounted(wait, &sent.outcome, delivery.attempts == 0);
         let again = prepared.old_keys
             && sent.stale_images
             && self.forget_keys(settings, destination, &lease.item).await;
@@ -119,12 +123,18 @@ impl Sender {
             attempt,
             sent,
             prepared,
+            uncounted,
             again,
         })
     }
 
     /// Records that the attempt's own code panicked. The retry schedule applies.
-    async fn panicked(&self, destination: &Arc<dyn Destination>, lease: &Lease<Work>) {
+    async fn panicked(
+        &self,
+        destination: &Arc<dyn Destination>,
+        lease: &Lease<Work>,
+        uncounted: Duration,
+    ) {
         let outcome = Outcome::Retry {
             reason: "the relay panicked while sending this message".into(),
         };
@@ -139,9 +149,11 @@ impl Sender {
             reason: outcome.reason().map(str::to_owned),
             excerpt: None,
         };
-        let verdict = self.verdict(destination, &lease.item.delivery, &outcome);
+        let verdict = self.verdict(destination, &lease.item.delivery, &outcome, uncounted);
         let finished = CompletedAttempt {
             attempt: Some(attempt),
+            uncounted,
+            paced: is_paced(destination.as_ref()),
             ..unsent(&lease.item.delivery, verdict)
         };
         self.record(lease, &finished.into()).await;
@@ -163,12 +175,15 @@ impl Sender {
                 );
                 self.record(lease, &finished.into()).await;
             }
-            NotSent::NotYet => {
+            NotSent::NotYet(reason) => {
                 let now = self.clock.now();
                 let [soonest, latest] = IMAGES_RETRY;
                 // The next retry is due after as much time as has passed since the first due time.
                 let due_at = now + now.since(delivery.first_due_at).clamp(soonest, latest);
-                let back = vec![LeaseRelease::of(lease, due_at)];
+                let back = vec![LeaseRelease {
+                    reason,
+                    ..LeaseRelease::of(lease, due_at)
+                }];
                 if let Err(error) = self.store.release_lease(back).await {
                     // The lease expires by itself, and the delivery is leased again.
                     tracing::warn!(delivery.id = %delivery.id, %error, "failed to release the lease; it expires by itself");
@@ -188,6 +203,7 @@ impl Sender {
             attempt,
             sent,
             prepared,
+            uncounted,
             again,
         } = made;
         let delivery = &lease.item.delivery;
@@ -196,7 +212,7 @@ impl Sender {
             let form = delivery.form;
             Verdict::RetryAt { due_at, form }
         } else {
-            self.verdict(destination, delivery, &sent.outcome)
+            self.verdict(destination, delivery, &sent.outcome, uncounted)
         };
         let stopped = matches!(sent.outcome, Outcome::Stop { .. });
         let fallback = destination.common().fallback.as_ref();
@@ -218,6 +234,8 @@ impl Sender {
         let quotes = is_summary(&lease.item.event);
         let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),
+            uncounted,
+            paced: is_paced(destination.as_ref()),
             payload: keep(destination.as_ref(), &verdict, &prepared)
                 .filter(|_| !again && !quotes && delivery.trigger != Trigger::Edit),
             shown: prepared.shown,
@@ -272,23 +290,41 @@ impl Sender {
         destination: &Arc<dyn Destination>,
         delivery: &Delivery,
         outcome: &Outcome,
+        uncounted: Duration,
     ) -> Verdict {
         let common = destination.common();
         let policy = RetryPolicy {
             retry_for: common.retry_for,
             recognises_repeats: destination.recognises_repeats(),
         };
-        let tried = self.tried(destination.as_ref(), delivery);
+        let tried = self.tried(destination.as_ref(), delivery, uncounted);
         policy.verdict(outcome, tried, self.clock.now(), self.chance())
     }
 
-    fn tried<'a>(&self, destination: &'a dyn Destination, delivery: &Delivery) -> Tried<'a> {
+    /// Returns for how long the delivery that begins now waited while its destination worked.
+    fn wait(&self, delivery: &Delivery, begun: Begun) -> Duration {
+        let since = delivery.failed_at.max(delivery.due_since);
+        policy::wait(
+            delivery.due_at,
+            since,
+            begun.worked_until,
+            self.store.uptime(),
+        )
+    }
+
+    fn tried<'a>(
+        &self,
+        destination: &'a dyn Destination,
+        delivery: &Delivery,
+        uncounted: Duration,
+    ) -> Tried<'a> {
         let uptime = self.store.uptime();
+        let since_due = uptime.since(delivery.due_since.unwrap_or(uptime));
         Tried {
             failures: delivery.failures,
             unanswered: delivery.unanswered,
             failed_at: delivery.failed_at,
-            spent: uptime.since(delivery.due_since.unwrap_or(uptime)),
+            spent: since_due.saturating_sub(uncounted),
             form: delivery.form,
             forms: match delivery.trigger {
                 Trigger::Edit => cards(destination.forms()),
@@ -351,9 +387,15 @@ impl Sender {
             reason,
             latency: first.then(|| self.clock.now().since(event.received_at)),
         });
-        let Some(reason) = reason.filter(|_| !went_elsewhere && !is_notice(event)) else {
+        let Some(reason) = reason.filter(|_| !went_elsewhere) else {
             return;
         };
+        if is_notice(event) {
+            if let (Verdict::Dead { .. }, Some(body)) = (verdict, &event.body) {
+                self.operator.not_taken(body.expose()).await;
+            }
+            return;
+        }
         let (kind, ended) = match verdict {
             Verdict::Unconfirmed { .. } => (NoticeKind::DeliveryUnconfirmed, "is not retried"),
             Verdict::Done | Verdict::RetryAt { .. } | Verdict::Dead { .. } => {
@@ -403,6 +445,11 @@ impl Sender {
     }
 }
 
+/// Returns whether any rate limit applies to a destination.
+fn is_paced(destination: &dyn Destination) -> bool {
+    destination.common().rate.is_some() || !destination.paces().is_empty()
+}
+
 /// Returns where in the chat a message goes.
 fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
     match (&work.message, work.delivery.trigger) {
@@ -423,6 +470,8 @@ pub(super) struct AttemptResult {
     attempt: Attempt,
     pub(super) sent: Sent,
     prepared: Prepared,
+    /// How long the message waited before the attempt, as far as that is no time spent trying.
+    uncounted: Duration,
     /// Whether the image keys were forgotten, so that the same form is rendered again at once.
     again: bool,
 }
@@ -456,6 +505,8 @@ fn unsent(delivery: &Delivery, verdict: Verdict) -> CompletedAttempt {
     CompletedAttempt {
         id: delivery.id,
         attempt: None,
+        uncounted: Duration::ZERO,
+        paced: false,
         verdict,
         payload: None,
         shown: 0,

@@ -102,6 +102,16 @@ impl Lane {
         }
     }
 
+    /// Counts sends that ended this long ago, in an earlier run of the relay.
+    pub(super) fn recall(&mut self, ages: &[Duration]) {
+        let now = self.sender.now();
+        self.gate.with(|gate| {
+            for age in ages {
+                gate.recall(*age, now);
+            }
+        });
+    }
+
     /// Runs until `stopping`, then finishes the sends in flight.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
         if self.gate.with(|gate| gate.is_failing()) {
@@ -209,8 +219,7 @@ impl Lane {
         if ready.is_empty() && !again {
             return;
         }
-        for Prefetched { lease, limits, .. } in ready {
-            limits.give_back();
+        for Prefetched { lease, .. } in ready {
             let due_at = lease.item.delivery.due_at;
             self.returning.push(LeaseRelease::of(&lease, due_at));
         }
@@ -229,12 +238,13 @@ impl Lane {
     }
 
     fn start(&mut self, settings: &Arc<Settings>, ready: Prefetched) {
-        let permit = self.gate.permit(self.sender.now(), &ready.limits);
+        let permit = self.gate.permit(self.sender.now(), ready.slot);
         let sender = Arc::clone(&self.sender);
         let (settings, destination) = (Arc::clone(settings), Arc::clone(&self.destination));
+        let lease = ready.lease;
         self.tasks.spawn(async move {
             sender
-                .deliver(&settings, &destination, &ready.lease, permit)
+                .deliver(&settings, &destination, &lease, permit)
                 .await;
         });
     }
@@ -250,14 +260,8 @@ impl Lane {
 
 fn limits(destination: &dyn Destination) -> Limits {
     let common = destination.common();
-    let paces = destination
-        .paces()
-        .iter()
-        .copied()
-        .chain(common.rate)
-        .collect();
     Limits {
-        paces,
+        rate: common.rate,
         concurrency: common.concurrency,
     }
 }

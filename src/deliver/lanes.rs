@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
@@ -13,8 +14,12 @@ use super::lane::limits::SharedLimits;
 use super::prepare::Preparer;
 use super::upload::{RefusedUploads, Uploader};
 use super::{Deps, Settings};
+use crate::destination::{Common, Destination, SharedPace};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
+
+/// How often the uptime is read at least.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a lane for each destination. Clones share it.
 #[derive(Clone)]
@@ -70,9 +75,12 @@ impl Dispatcher {
 
     /// Runs the lanes until `stopping`, then until their sends in flight have ended.
     pub async fn run(self, stopping: CancellationToken) {
-        let mut lanes = Lines::default();
-        while !stopping.is_cancelled() {
-            self.match_lanes(&mut lanes, &stopping).await;
+        let mut lanes = Lines {
+            recalled: self.recall().await,
+            ..Lines::default()
+        };
+        self.match_lanes(&mut lanes, &stopping).await;
+        loop {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 () = self.reloaded.notified() => {}
@@ -83,9 +91,49 @@ impl Dispatcher {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     lanes.running.retain(|_, lane| lane.id != id);
                 }
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    // Uptime counts the time between two looks, unless that is so long that the process was stopped.
+                    self.sender.store.uptime();
+                    continue;
+                }
             }
+            self.match_lanes(&mut lanes, &stopping).await;
         }
         while lanes.tasks.join_next().await.is_some() {}
+    }
+
+    /// Counts the sends of the last run that rate limits still count; otherwise a relay that is restarted in a rush
+    /// would exceed them. Returns how long ago those to each destination ended, oldest first. A destination that sent
+    /// nothing lately is not delayed.
+    pub(super) async fn recall(&self) -> BTreeMap<DestinationName, Vec<Duration>> {
+        let settings = self.settings.get();
+        let now = self.sender.now();
+        let reach = settings
+            .destinations
+            .values()
+            .map(|one| reach(one.as_ref()));
+        let Some(reach) = reach.max().filter(|reach| !reach.is_zero()) else {
+            return BTreeMap::new();
+        };
+        let sends = self.sender.store.paced_sends(now.wall - reach).await;
+        let sends = sends.unwrap_or_else(|error| {
+            tracing::error!(%error, "failed to read the latest sends; rate limits start empty");
+            Vec::new()
+        });
+        let known = settings.destinations.values();
+        let known: Vec<_> = known.map(|one| (one.common(), one.paces())).collect();
+        let mut ages: BTreeMap<DestinationName, Vec<Duration>> = BTreeMap::new();
+        for (sent_to, ended_at) in sends.into_iter().rev() {
+            let is_it = |(common, _): &&(&Common, Vec<SharedPace>)| {
+                common.name == sent_to || common.was.contains(&sent_to)
+            };
+            if let Some((common, paces)) = known.iter().find(is_it) {
+                let age = now.wall.since(ended_at);
+                self.shared.recall(paces, age, now.mono);
+                ages.entry(common.name.clone()).or_default().push(age);
+            }
+        }
+        ages
     }
 
     /// Starts a lane for each new destination, and ends the lanes of removed ones.
@@ -109,7 +157,8 @@ impl Dispatcher {
             let record = gates.iter().find(|gate| gate.destination == *name).cloned();
             let (settings, sender) = (self.settings.clone(), self.sender.clone());
             let shared = self.shared.clone();
-            let lane = Lane::new(Arc::clone(destination), settings, sender, shared, record);
+            let mut lane = Lane::new(Arc::clone(destination), settings, sender, shared, record);
+            lane.recall(&lanes.recalled.remove(name).unwrap_or_default());
             let ending = stopping.child_token();
             let id = lanes.tasks.spawn(lane.run(ending.clone())).id();
             lanes.running.insert(name.clone(), Running { id, ending });
@@ -122,6 +171,19 @@ impl Dispatcher {
 struct Lines {
     tasks: JoinSet<()>,
     running: BTreeMap<DestinationName, Running>,
+    /// How long ago the latest sends of the last run ended, for destinations whose lanes have not started.
+    recalled: BTreeMap<DestinationName, Vec<Duration>>,
+}
+
+/// Returns how long a send can count against a rate limit of its destination, from its start on.
+fn reach(destination: &dyn Destination) -> Duration {
+    let common = destination.common();
+    let paces = destination.paces();
+    let windows = paces.iter().map(|pace| pace.pace.per);
+    let windows = windows.chain(common.rate.map(|rate| rate.per));
+    windows
+        .max()
+        .map_or(Duration::ZERO, |longest| longest + common.timeout)
 }
 
 struct Running {

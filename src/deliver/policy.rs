@@ -15,7 +15,7 @@ const UNANSWERED_MAX: u32 = 3;
 /// Decides for how long and how often deliveries to a destination are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The time spent trying, as uptime from the first due time. After that the delivery is dead.
+    /// The time spent trying. After that the delivery is dead.
     pub retry_for: Duration,
     /// Whether the destination recognises a repeat by its key.
     pub recognises_repeats: bool,
@@ -30,7 +30,7 @@ pub struct Tried<'a> {
     pub unanswered: u32,
     /// When the last failure was; `None` if no attempt has failed.
     pub failed_at: Option<Uptime>,
-    /// The uptime since the first due time.
+    /// The time spent trying so far: the uptime since the first due time, without [waits](wait).
     pub spent: Duration,
     /// The form of the attempt.
     pub form: Form,
@@ -91,6 +91,30 @@ impl RetryPolicy {
             due_at: now + pause,
             form: tried.form,
         }
+    }
+}
+
+/// Returns for how long a delivery was due while its destination worked. It waited only for the destination's
+/// rate, or for other sends.
+///
+/// `since`: the uptime of its last failure, or when it was due first. A wait cannot be longer than the uptime since
+/// then, so that neither downtime nor a jump of the wall clock counts as one.
+pub(super) fn wait(
+    due_at: Timestamp,
+    since: Option<Uptime>,
+    worked_until: Timestamp,
+    uptime: Uptime,
+) -> Duration {
+    let most = since.map_or(Duration::ZERO, |since| uptime.since(since));
+    worked_until.since(due_at).min(most)
+}
+
+/// Returns the part of a wait that is no time spent trying. It is all of it, unless the destination asks for a
+/// pause because of a message that was tried before. Otherwise a message that always causes a pause would never end.
+pub(super) const fn uncounted(wait: Duration, outcome: &Outcome, is_first: bool) -> Duration {
+    match outcome {
+        Outcome::SlowDown { .. } | Outcome::Stop { .. } if !is_first => Duration::ZERO,
+        _ => wait,
     }
 }
 

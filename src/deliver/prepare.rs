@@ -53,8 +53,9 @@ pub(super) enum NotSent {
     NothingToSend,
     /// The content was removed or cannot be read.
     Permanent(&'static str),
-    /// The message consists of images alone, and they cannot be shown yet.
-    NotYet,
+    /// The message consists of images alone, and they cannot be shown yet. Holds why the last upload failed, if
+    /// it did.
+    NotYet(Option<String>),
 }
 
 /// Returns the first line of a stored payload, which identifies what the payload was rendered for. A
@@ -239,7 +240,8 @@ impl Preparer {
             pictures.images.extend(message_data::shown(image, by));
         }
         if late && pictures.images.is_empty() {
-            return Err(NotSent::NotYet);
+            let reason = self.uploader.refused().reason(&destination.common().name);
+            return Err(NotSent::NotYet(reason));
         }
         if ways == ShowsImages::No {
             pictures.mask = ALL_SHOWN;

@@ -14,7 +14,9 @@ use super::lane::limits::SharedLimits;
 use super::lane::prefetch::{Prefetcher, READY_FOR_EACH, Wanted};
 use super::*;
 use crate::archive::ArchiveLocation;
-use crate::destination::{Common, Message, RateLimit, Sent, ShowsImages, tests};
+use crate::destination::{
+    Common, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, tests,
+};
 use crate::feishu::ApiError;
 use crate::model::{
     Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, MessageSpec, Outcome,
@@ -37,7 +39,19 @@ struct Heard {
 
 struct Chat {
     common: Common,
+    paces: Vec<SharedPace>,
     hears: mpsc::UnboundedSender<Heard>,
+}
+
+impl Chat {
+    fn of(common: Common, hears: mpsc::UnboundedSender<Heard>) -> Self {
+        let paces = Vec::new();
+        Self {
+            common,
+            paces,
+            hears,
+        }
+    }
 }
 
 #[async_trait]
@@ -54,8 +68,8 @@ impl Destination for Chat {
         &[Form::Full]
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
+    fn paces(&self) -> Vec<SharedPace> {
+        self.paces.clone()
     }
 
     fn shows_images(&self) -> ShowsImages {
@@ -118,7 +132,7 @@ impl Bench {
         Self {
             clock: manual,
             store,
-            chat: Arc::new(Chat { common, hears }),
+            chat: Arc::new(Chat::of(common, hears)),
             heard,
             stopping: CancellationToken::new(),
             run: JoinSet::new(),
@@ -127,6 +141,15 @@ impl Bench {
     }
 
     fn dispatcher(&self) -> Dispatcher {
+        self.dispatcher_to(BTreeMap::new())
+    }
+
+    /// Builds a dispatcher to the chat and to these.
+    fn dispatcher_to(
+        &self,
+        mut destinations: BTreeMap<DestinationName, Arc<dyn Destination>>,
+    ) -> Dispatcher {
+        destinations.insert(CHAT.into(), Arc::clone(&self.chat));
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
         let deps = Deps {
@@ -145,7 +168,7 @@ impl Bench {
             buttons: ButtonSigner::new([0; 32]),
         };
         let settings = Current::new(Settings {
-            destinations: BTreeMap::from([(CHAT.into(), Arc::clone(&self.chat))]),
+            destinations,
             templates: Arc::default(),
             names: Directory::default(),
             links: None,
@@ -263,7 +286,7 @@ async fn kept_payload_is_rendered_anew_for_another_audience() {
             bench.stopping.cancel();
             let ended = timeout(PATIENCE, bench.run.join_next()).await;
             ended.expect("it ends").unwrap().unwrap();
-            (bench.chat, bench.heard) = (Arc::new(Chat { common, hears }), heard);
+            (bench.chat, bench.heard) = (Arc::new(Chat::of(common, hears)), heard);
             bench.stopping = CancellationToken::new();
             let dispatcher = bench.dispatcher();
             bench.run.spawn(dispatcher.run(bench.stopping.clone()));
@@ -381,6 +404,88 @@ async fn unsendable_message_uses_no_rate_limit() {
         states(&store).await,
         [(DeliveryState::Dead, 0), (DeliveryState::Delivered, 1)]
     );
+}
+
+/// Three messages each to two destinations, which the platform limits together to three.
+#[tokio::test]
+async fn destinations_that_the_platform_limits_together_share_one_rate() {
+    let mut bench = Bench::idle(common(4));
+    let (hears, heard) = mpsc::unbounded_channel();
+    bench.heard = heard;
+    let hour = RateLimit {
+        count: 3,
+        per: Duration::from_secs(3600),
+    };
+    let chat = |name: &str| -> Arc<dyn Destination> {
+        let common = Common {
+            name: name.into(),
+            ..common(4)
+        };
+        Arc::new(Chat {
+            paces: vec![SharedPace {
+                key: PaceKey::of(&["one bot"]),
+                pace: hour,
+            }],
+            ..Chat::of(common, hears.clone())
+        })
+    };
+    let others = [("other".into(), chat("other"))];
+    bench.chat = chat(CHAT);
+    for n in 0..3 {
+        let mut arrival = arrival(&format!("e{n}"));
+        let mut second = arrival.deliveries[0].clone();
+        second.destination = "other".into();
+        arrival.deliveries.push(second);
+        bench.store.accept(arrival).await.unwrap();
+    }
+    let dispatcher = bench.dispatcher_to(others.into());
+    bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+    for _ in 0..3 {
+        bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    }
+    let store = bench.stop().await;
+    let sent = states(&store).await.iter().filter(|one| one.1 > 0).count();
+    assert_eq!(sent, 3);
+    // A restart does not forget them.
+    assert_eq!(store.paced_sends(NOW - hour.per).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn restart_recalls_the_sends_that_a_rate_limit_counts() {
+    let mut bench = Bench::paced(RateLimit {
+        count: 9,
+        per: Duration::from_secs(60),
+    });
+    for n in 0..2 {
+        bench.accept(&format!("e{n}")).await;
+        bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+        while states(&bench.store).await[n].0 != DeliveryState::Delivered {
+            tokio::task::yield_now().await;
+        }
+        bench.clock.advance(Duration::from_secs(40));
+    }
+    let ages = bench.dispatcher().recall().await;
+    let ages: Vec<_> = ages[CHAT].iter().map(Duration::as_secs).collect();
+    assert!(matches!(ages[..], [40] | [39]), "{ages:?}");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn first_failure_after_a_long_wait_is_retried() {
+    let mut bench = Bench::idle(common(1));
+    bench.accept("e1").await;
+    let retry_for = bench.chat.common().retry_for;
+    for _ in 0..retry_for.as_secs() / 5 + 1 {
+        bench.clock.advance(Duration::from_secs(5));
+        bench.store.uptime();
+    }
+    let dispatcher = bench.dispatcher();
+    bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+    let reason = "502".to_owned();
+    let answer = bench.hear().await.answer;
+    answer.send(Outcome::Retry { reason }).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(states(&store).await, [(DeliveryState::Pending, 1)]);
 }
 
 #[tokio::test]

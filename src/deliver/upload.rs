@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::archive::Archive;
 use crate::destination::{Destination, KeyOwner, ShowsImages};
@@ -34,25 +35,63 @@ pub(super) enum Key {
     Refused,
 }
 
-/// Reasons why the last upload for each destination was refused, until one succeeds. Clones share them.
+/// The time for which uploads must fail, whatever the reason, before the operator is notified.
+const FAILING_MIN: Duration = Duration::from_secs(30);
+
+/// Why uploads for each destination fail, until one succeeds. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct RefusedUploads(Arc<Mutex<BTreeMap<DestinationName, String>>>);
+pub struct RefusedUploads(Arc<Mutex<BTreeMap<DestinationName, Failing>>>);
+
+/// The failure of a destination's last upload.
+#[derive(Clone, Debug)]
+struct Failing {
+    /// When the first failure since the last success was.
+    since: Instant,
+    reason: String,
+    /// Whether it is the operator's concern: refused, or failing for long.
+    lasting: bool,
+}
 
 impl RefusedUploads {
-    /// Returns the destinations whose last upload was refused, each with the reason.
+    /// Returns the destinations whose uploads are refused or have failed for long, each with the reason.
     pub fn all(&self) -> BTreeMap<DestinationName, String> {
-        self.lock().clone()
+        let failing = self.lock();
+        let lasting = failing.iter().filter(|(_, failing)| failing.lasting);
+        lasting
+            .map(|(name, failing)| (name.clone(), failing.reason.clone()))
+            .collect()
+    }
+
+    /// Returns why the destination's last upload failed; `None` if it did not.
+    pub(super) fn reason(&self, destination: &DestinationName) -> Option<String> {
+        let failing = self.lock();
+        failing.get(destination).map(|last| last.reason.clone())
     }
 
     fn taken(&self, destination: &DestinationName) {
         self.lock().remove(destination);
     }
 
-    fn refused(&self, destination: &DestinationName, reason: &str) {
-        self.lock().insert(destination.clone(), reason.to_owned());
+    /// Records a failure. Returns whether the operator has to know it: if it is a refusal, or failures have
+    /// lasted.
+    fn failed(&self, destination: &DestinationName, reason: &str, refused: bool) -> bool {
+        let now = Instant::now();
+        let mut all = self.lock();
+        let first = all.get(destination);
+        let since = first.map_or(now, |first| first.since);
+        let lasting = refused
+            || first.is_some_and(|first| first.lasting)
+            || now.duration_since(since) >= FAILING_MIN;
+        let failing = Failing {
+            since,
+            reason: reason.to_owned(),
+            lasting,
+        };
+        all.insert(destination.clone(), failing);
+        lasting
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<DestinationName, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DestinationName, Failing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +124,7 @@ impl Uploader {
         }
     }
 
-    /// Returns the destinations whose last upload was refused.
+    /// Returns the destinations whose uploads fail.
     pub(super) fn refused(&self) -> RefusedUploads {
         self.refused.clone()
     }
@@ -121,7 +160,7 @@ impl Uploader {
             });
             waiting.spawn(async move { (ordinal, receive.await.unwrap_or(Key::Later)) });
         }
-        let deadline = tokio::time::Instant::now() + wait;
+        let deadline = Instant::now() + wait;
         while let Ok(Some(next)) = tokio::time::timeout_at(deadline, waiting.join_next()).await {
             keys.extend(next.ok());
         }
@@ -173,16 +212,24 @@ impl Uploader {
             }
             Err(error) => {
                 tracing::warn!(destination = %name, image = %image.id, %error, "failed to upload an image");
-                match error {
-                    ApiError::Retry { .. } | ApiError::SlowDown { .. } => Key::Later,
-                    ApiError::Rejected { reason } | ApiError::Stop { reason } => {
-                        self.refused.refused(name, &reason);
-                        self.operator.notify(refused(name, &reason)).await;
-                        Key::Refused
-                    }
-                }
+                self.failed(name, error).await
             }
         }
+    }
+
+    /// Records a failed upload, and notifies the operator of a refusal or a lasting failure.
+    async fn failed(&self, name: &DestinationName, error: ApiError) -> Key {
+        let (key, reason) = match error {
+            // A rate limit ends by itself.
+            ApiError::SlowDown { .. } => return Key::Later,
+            ApiError::Retry { reason } | ApiError::InFront { reason } => (Key::Later, reason),
+            ApiError::Rejected { reason } | ApiError::Stop { reason } => (Key::Refused, reason),
+        };
+        let refused = key == Key::Refused;
+        if self.refused.failed(name, &reason, refused) {
+            self.operator.notify(notice(name, &reason, refused)).await;
+        }
+        key
     }
 
     /// Returns the lock for an upload of this image, so that two destinations do not upload it at once.
@@ -218,21 +265,49 @@ const fn takes(ways: &ShowsImages, format: ImageFormat) -> bool {
     }
 }
 
-/// Returns the operator notice for a refused image.
-fn refused(destination: &DestinationName, reason: &str) -> Notice {
+/// Returns the operator notice for an image that was refused, or for uploads that keep failing.
+fn notice(destination: &DestinationName, reason: &str, refused: bool) -> Notice {
+    let text = if refused {
+        format!(
+            "{destination} refused an image: {reason}. Messages link to refused images, or \
+             count them where there is no public_url."
+        )
+    } else {
+        format!(
+            "Images for {destination} cannot be uploaded: {reason}. Uploads are retried; the images \
+             follow when one succeeds, or are linked or counted after `retry_for`."
+        )
+    };
     Notice {
         kind: NoticeKind::ImageUploadRefused,
         subject: destination.to_string(),
-        text: format!(
-            "{destination} refused an image: {reason}. Messages link to refused images, or \
-             count them where there is no public_url."
-        ),
+        text,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lasting_failures_are_reported_and_short_ones_are_not() {
+        let uploads = RefusedUploads::default();
+        let name = DestinationName::from("ops");
+        assert!(!uploads.failed(&name, "code 7", false));
+        tokio::time::advance(FAILING_MIN - Duration::from_millis(1)).await;
+        assert!(!uploads.failed(&name, "code 7", false));
+        assert_eq!(uploads.all(), BTreeMap::new());
+        assert_eq!(uploads.reason(&name).as_deref(), Some("code 7"));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(uploads.failed(&name, "code 8", false));
+        assert_eq!(uploads.all()[&name], "code 8");
+        uploads.taken(&name);
+        assert!(!uploads.failed(&name, "code 9", false), "it counts anew");
+        assert!(uploads.failed(&name, "too large", true));
+        assert_eq!(uploads.all()[&name], "too large");
+        let text = notice(&name, "code 8: unknown code; it says \"busy\"", false).text;
+        assert!(text.contains("it says \"busy\""), "{text}");
+    }
 
     #[test]
     fn formats_that_a_platform_does_not_show_are_not_uploaded() {

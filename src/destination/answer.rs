@@ -1,16 +1,15 @@
 //! Classifies an exchange for which the platform has no codes of its own: by HTTP status, and by the kind of
 //! failure.
 //!
-//! Only 413, 415, 422 and the receiver's own text judge a message. Answers about the address or the method (a
-//! redirect, a page of a proxy) are retried. After a while they stop the destination.
+//! Only 413, 415, 422 and the platform's own words judge a message. Answers about the address or the method (a
+//! redirect, a page of a proxy) are retried, whatever their status. After a while they stop the destination.
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::Sent;
+use super::foreign_body::Foreign;
 use crate::model::{Form, Outcome, Timestamp, parse_retry_after};
-use crate::net::{Answer, NetError, Patience, Redactor, quote, with_quote};
+use crate::net::{Answer, NetError, Patience, Redactor, with_quote};
 
 /// Returns the result of an exchange without a (complete) answer.
 pub(super) fn unanswered(error: &NetError, redactor: &Redactor) -> Sent {
@@ -81,7 +80,7 @@ pub(super) struct Reading<'a> {
     pub(super) patience: &'a Patience,
     /// Whether an address that is not found is gone for good, as with a platform's own hooks.
     pub(super) gone_if_not_found: bool,
-    /// Whether any receiver may use the address, so that the text of its 400 is about the message.
+    /// Whether any receiver may use the address, so that the text of its 400 may be about the message.
     pub(super) any_receiver: bool,
 }
 
@@ -101,19 +100,22 @@ impl Reading<'_> {
         parse_retry_after(answer.header("retry-after")?, self.now)
     }
 
-    /// Returns the outcome of `answer`, which is no success.
+    /// Returns the outcome of `answer`, which is no success in the platform's own format.
     pub(super) fn by_status(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
         let page = answer.is_page();
+        let empty = answer.body.trim_ascii().is_empty();
         let says = |what: &str| format!("HTTP {status}{what}");
-        let quoted = || self.quoting(says(""), &words(answer));
+        let quoted = || self.quoting(says(""), &answer.words());
         let pause = self.pause(answer);
         let outcome = match status {
+            200..=299 => return self.foreign(answer, ", with a body that is not the platform's"),
             300..=399 | 402 | 405 | 406 | 421 | 501 | 505 => return self.about_the_address(answer),
             400 | 403 if page => return self.about_the_address(answer),
-            404 if page && self.gone_if_not_found => return self.about_the_address(answer),
+            // A platform has its own answer for a hook that is gone.
+            404 if self.gone_if_not_found && !empty => return self.about_the_address(answer),
             401 | 403 => Outcome::Stop {
-                reason: self.quoting(says(": the credentials are refused"), &words(answer)),
+                reason: self.quoting(says(": the credentials are refused"), &answer.words()),
             },
             404 if !self.gone_if_not_found => Outcome::Retry { reason: quoted() },
             404 | 410 => Outcome::Stop {
@@ -123,9 +125,8 @@ impl Reading<'_> {
                 reason: says(": the proxy demands credentials"),
             },
             413 | 415 | 422 => self.refused(quoted()),
-            400 if self.any_receiver && !answer.body.trim_ascii().is_empty() => {
-                self.refused(quoted())
-            }
+            // The text may be the receiver's or that of something in front of it, so it ends no message.
+            400 if self.any_receiver && !empty => Outcome::Unknown { reason: quoted() },
             423 | 429 => Outcome::SlowDown {
                 pause,
                 reason: quoted(),
@@ -134,94 +135,41 @@ impl Reading<'_> {
                 pause,
                 reason: quoted(),
             },
-            200..=299 => Outcome::Ambiguous {
-                reason: says(", with a body that is not the platform's"),
-            },
             _ => Outcome::Retry { reason: quoted() },
         };
         self.patience.restore();
         outcome
     }
 
+    /// Returns the outcome of a success status whose body is not the platform's. A page, an error or a text
+    /// shows that something in front of the platform answered. Anything else may be a forwarder's
+    /// confirmation, or the beginning of the platform's: `what` says so.
+    pub(super) fn foreign(&self, answer: &Answer, what: &str) -> Outcome {
+        match Foreign::of(answer) {
+            Foreign::Page | Foreign::Refuses | Foreign::Text => self.about_the_address(answer),
+            Foreign::Confirms | Foreign::Cut => {
+                self.patience.restore();
+                let reason = format!("HTTP {}{what}", answer.status);
+                Outcome::Ambiguous {
+                    reason: self.quoting(reason, &answer.words()),
+                }
+            }
+        }
+    }
+
     /// Returns the outcome of an answer that is not about the message: it comes from a proxy, or the address is
     /// wrong. For a few seconds that may be a restart, so it is retried. After that the destination stops,
     /// because somebody must look at it.
     pub(super) fn about_the_address(&self, answer: &Answer) -> Outcome {
-        let status = answer.status;
-        let what = match status {
-            300..=399 => match answer.redirect_host() {
-                Some(host) => format!(", a redirect to {host}; redirects are not followed"),
-                None => "; redirects are not followed".to_owned(),
-            },
-            405 | 501 => ": this address accepts no messages".to_owned(),
-            _ if answer.is_page() => match quote(&title(answer), self.sent) {
-                Some(title) => format!(", a page in front of the receiver: \"{title}\""),
-                None => ", a page in front of the receiver".to_owned(),
-            },
-            _ => String::new(),
+        let what = match answer.status {
+            status @ (405 | 501) => format!("HTTP {status}: this address accepts no messages"),
+            _ => answer.describe_foreign(self.redactor, self.sent),
         };
-        let reason = format!("HTTP {status}{what}; check the address");
+        let reason = format!("{what}; check the address");
         if self.patience.is_over() {
             Outcome::Stop { reason }
         } else {
             Outcome::Retry { reason }
         }
     }
-}
-
-/// Returns the receiver's text: the usual members of a JSON answer, or plain text.
-pub(super) fn words(answer: &Answer) -> String {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Members {
-        msg: Text,
-        message: Text,
-        errmsg: Text,
-        error: Text,
-        error_description: Text,
-        detail: Text,
-    }
-    /// A text, or any other value, which is ignored.
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Text {
-        Text(String),
-        Other(serde::de::IgnoredAny),
-    }
-    impl Default for Text {
-        fn default() -> Self {
-            Self::Other(serde::de::IgnoredAny)
-        }
-    }
-    if answer.is_page() {
-        return String::new();
-    }
-    let body = String::from_utf8_lossy(&answer.body);
-    let Ok(members) = serde_json::from_str::<Members>(&body) else {
-        return body.into_owned();
-    };
-    let Members {
-        msg,
-        message,
-        errmsg,
-        error,
-        error_description,
-        detail,
-    } = members;
-    [msg, message, errmsg, error_description, detail, error]
-        .into_iter()
-        .find_map(|text| match text {
-            Text::Text(text) if !text.is_empty() => Some(text),
-            Text::Text(_) | Text::Other(_) => None,
-        })
-        .unwrap_or_default()
-}
-
-/// Returns the title of a page.
-fn title(answer: &Answer) -> String {
-    let page = String::from_utf8_lossy(&answer.body);
-    let found = page
-        .split_once("<title>")
-        .and_then(|(_, rest)| rest.split_once("</title>"));
-    found.map_or_else(String::new, |(title, _)| title.trim().to_owned())
 }

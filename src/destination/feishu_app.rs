@@ -23,7 +23,8 @@ use self::read::{Asked, Doing};
 use super::answer::{Reading, answered, refused, unanswered, unsent};
 use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
-    Common, Destination, KeyOwner, Message, Place, Rang, RateLimit, Sent, SharedPace, ShowsImages,
+    Common, Destination, KeyOwner, Message, PaceKey, Place, Rang, RateLimit, Sent, SharedPace,
+    ShowsImages,
 };
 use crate::feishu::codes::Class;
 use crate::feishu::messages::{self, Content, MESSAGE_BYTES_MAX, Said};
@@ -210,9 +211,9 @@ impl FeishuApp {
                 pause: *pause,
                 reason: reason(),
             },
-            Unanswered::NoToken(ApiError::Stop { .. } | ApiError::Rejected { .. }) => {
-                Outcome::Stop { reason: reason() }
-            }
+            Unanswered::NoToken(
+                ApiError::Stop { .. } | ApiError::InFront { .. } | ApiError::Rejected { .. },
+            ) => Outcome::Stop { reason: reason() },
         })
     }
 
@@ -231,7 +232,7 @@ impl FeishuApp {
                     people.len()
                 )),
                 Some(said) => failed(read::why_not_rung(&said, how, self.redactor())),
-                None => failed(format!("HTTP {}", answer.status)),
+                None => failed(answer.describe_foreign(self.redactor(), "")),
             },
             Err(Unanswered::Net(error)) => failed(error.to_string()),
             Err(Unanswered::NoToken(error)) => failed(error.to_string()),
@@ -279,20 +280,12 @@ impl Destination for FeishuApp {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
-    }
-
-    fn shared_paces(&self) -> Vec<SharedPace> {
-        let chat = format!("feishu {} {}", self.to.id_type(), self.to.id());
-        let app = format!("feishu app {}", self.client.app_id());
-        [
-            (chat, PER_CHAT),
-            (app.clone(), PER_APP),
-            (app, PER_APP_MINUTE),
-        ]
-        .map(|(key, pace)| SharedPace { key, pace })
-        .into()
+    fn paces(&self) -> Vec<SharedPace> {
+        let chat = PaceKey::of(&["feishu", self.to.id_type(), self.to.id()]);
+        let app = PaceKey::of(&["feishu app", self.client.app_id()]);
+        SharedPace::all(&chat, &[PER_CHAT])
+            .chain(SharedPace::all(&app, &[PER_APP, PER_APP_MINUTE]))
+            .collect()
     }
 
     fn shows_images(&self) -> ShowsImages {

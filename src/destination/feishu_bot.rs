@@ -16,8 +16,8 @@ use super::feishu_answer::Refusal;
 use super::splice::splice;
 use super::unmentioned::{unmentioned, with_mentions_refused};
 use super::{
-    BuildError, Common, Destination, KeyOwner, Message, RateLimit, Sent, Settings, ShowsImages,
-    by_link, no_upload,
+    BuildError, Common, Destination, KeyOwner, Message, PaceKey, RateLimit, Sent, Settings,
+    SharedPace, ShowsImages, by_link, no_upload,
 };
 use crate::feishu::codes::{self, Cause, Class};
 use crate::feishu::custom_bot::{CLOCK_OFF_MAX_SECS, sign};
@@ -27,7 +27,8 @@ use crate::net::{Answer, Body, HttpClient, Method, NetError, Patience, Redactor,
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// A little below "100 次/分钟，5 次/秒" for each bot, so that none is refused: the platform counts arrivals.
+/// A little below "100 次/分钟，5 次/秒" for each bot, because other programs may use the same bot, and a message
+/// refused for the people in it is sent twice.
 pub(super) const PACES: &[RateLimit] = &[
     RateLimit {
         count: 4,
@@ -238,8 +239,8 @@ impl Destination for FeishuBot {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        PACES
+    fn paces(&self) -> Vec<SharedPace> {
+        SharedPace::all(&PaceKey::of_url(&self.url), PACES).collect()
     }
 
     fn shows_images(&self) -> ShowsImages {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::answer::unsent;
 use super::splice::splice;
-use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, no_upload};
+use super::{Common, Destination, Message, Sent, ShowsImages, no_upload};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome};
 
@@ -87,10 +87,6 @@ impl Destination for JsonLines {
 
     fn forms(&self) -> &'static [Form] {
         &[Form::Full]
-    }
-
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
     }
 
     fn shows_images(&self) -> ShowsImages {

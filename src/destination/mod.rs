@@ -10,6 +10,7 @@ mod feishu_answer;
 mod feishu_app;
 mod feishu_bot;
 mod file;
+mod foreign_body;
 mod request;
 mod slack_app;
 mod slack_webhook;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::feishu::{ApiError, FeishuClient, To, Urgent};
 use crate::model::{
@@ -74,13 +76,50 @@ pub fn slowest(paces: &[RateLimit], waiting: u64) -> Option<(RateLimit, Duration
     times.max_by_key(|(_, time)| *time)
 }
 
-/// A rate limit that the platform counts over several destinations together.
+/// A rate limit of a platform. It counts everything that is sent to one bot, to one chat or by one app, whatever
+/// destinations that comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPace {
-    /// Identifies the limit: all destinations with this key share it.
-    pub key: String,
+    /// What the platform counts together: all destinations with this key share the limit.
+    pub key: PaceKey,
     /// The rate limit.
     pub pace: RateLimit,
+}
+
+impl SharedPace {
+    /// Returns the limits of what `key` identifies.
+    fn all(key: &PaceKey, paces: &[RateLimit]) -> impl Iterator<Item = Self> {
+        paces.iter().map(|pace| Self {
+            key: key.clone(),
+            pace: *pace,
+        })
+    }
+}
+
+/// Identifies what a platform counts together. It is a hash, because a URL or a token can be a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PaceKey([u8; 32]);
+
+impl PaceKey {
+    /// Returns the key of these parts.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part.as_bytes());
+            hash.update(b"\0");
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// Returns the key of the receiver at `url`, which may be spelled in several ways.
+    fn of_url(url: &Secret) -> Self {
+        let parsed = url::Url::parse(url.expose()).map(|mut url| {
+            url.set_fragment(None);
+            url.to_string()
+        });
+        let plain = parsed.as_deref().unwrap_or_else(|_| url.expose());
+        Self::of(&["url", plain.trim_end_matches('/')])
+    }
 }
 
 /// Settings that every kind has.
@@ -206,11 +245,8 @@ pub trait Destination: Send + Sync {
     /// Returns the forms that it supports, richest first.
     fn forms(&self) -> &'static [Form];
 
-    /// Returns the platform's own limits on this destination alone.
-    fn paces(&self) -> &'static [RateLimit];
-
-    /// Returns the platform's limits that it shares with other destinations.
-    fn shared_paces(&self) -> Vec<SharedPace> {
+    /// Returns the platform's limits, which it may share with other destinations.
+    fn paces(&self) -> Vec<SharedPace> {
         Vec::new()
     }
 

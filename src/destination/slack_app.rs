@@ -18,7 +18,9 @@ use bytes::Bytes;
 
 use self::request::{Address, Asked};
 use super::answer::{Reading, answered, refused, unanswered, unsent};
-use super::{Common, Destination, KeyOwner, Message, RateLimit, Sent, SharedPace, ShowsImages};
+use super::{
+    Common, Destination, KeyOwner, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages,
+};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, MessageHandle, Outcome, RETRY_AFTER_MAX, Secret, Timestamp};
 use crate::net::{Answer, HttpClient, NetError, Patience, Redactor};
@@ -96,13 +98,9 @@ impl Destination for SlackApp {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
-    }
-
-    fn shared_paces(&self) -> Vec<SharedPace> {
+    fn paces(&self) -> Vec<SharedPace> {
         vec![SharedPace {
-            key: format!("slack {} {}", self.client.owner(), self.channel),
+            key: PaceKey::of(&["slack", &self.client.owner(), &self.channel]),
             pace: PER_CHANNEL,
         }]
     }

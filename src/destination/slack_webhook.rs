@@ -10,8 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::answer::{Reading, answered, unanswered, words};
-use super::{Common, Destination, Message, RateLimit, Sent, ShowsImages, by_link, no_upload};
+use super::answer::{Reading, answered, unanswered};
+use super::foreign_body::{CONFIRMATION_BYTES_MAX, Foreign};
+use super::{
+    Common, Destination, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, by_link,
+    no_upload,
+};
 use crate::feishu::ApiError;
 use crate::model::{Form, ImageFormat, Outcome, Secret};
 use crate::net::{Answer, Body, HttpClient, Method, Patience, Redactor, Request};
@@ -24,9 +28,6 @@ pub(super) const PACES: &[RateLimit] = &[RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 }];
-
-/// The longest answer that counts as a receiver's success, in bytes. Slack's own answer has two letters.
-const YES_BYTES_MAX: usize = 1024;
 
 /// A destination of kind `slack-webhook`. See the module.
 pub(super) struct SlackWebhook {
@@ -71,8 +72,8 @@ impl Destination for SlackWebhook {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        PACES
+    fn paces(&self) -> Vec<SharedPace> {
+        SharedPace::all(&PaceKey::of_url(&self.url), PACES).collect()
     }
 
     fn shows_images(&self) -> ShowsImages {
@@ -151,106 +152,26 @@ fn outcome(answer: &Answer, word: Option<&str>, reading: &Reading<'_>) -> Outcom
 
 /// Returns the outcome of an answer whose word is not one of Slack's.
 fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
-    if !answer.is_success() || answer.is_page() || answer.truncated {
+    if !answer.is_success() {
         return reading.by_status(answer);
     }
-    reading.patience.restore();
-    if speaks_of_error(&answer.body) {
-        let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
-        let reason = reading.quoting(reason, &words(answer));
-        return Outcome::Unknown { reason };
-    }
-    if answer.body.len() > YES_BYTES_MAX {
-        return reading.by_status(answer);
-    }
-    Outcome::Delivered
-}
-
-/// Returns whether an answer reports an error: by the members for that in JSON, else by its words. An explicit yes
-/// of JSON counts, whatever words stand beside it.
-fn speaks_of_error(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body);
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(members)) => {
-            let of = |name: &str| members.get(name);
-            let says = |names: &[&str], wanted: fn(&Value) -> bool| {
-                names.iter().filter_map(|name| of(name)).any(wanted)
-            };
-            says(&["ok", "success", "result"], is_no)
-                || says(&["code", "errcode", "status", "StatusCode"], is_error_code)
-                || says(&["error", "errors"], is_error)
+    let short = answer.body.len() <= CONFIRMATION_BYTES_MAX;
+    match Foreign::of(answer) {
+        Foreign::Refuses => {
+            reading.patience.restore();
+            let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
+            Outcome::Unknown {
+                reason: reading.quoting(reason, &answer.words()),
+            }
         }
-        Ok(Value::Bool(yes)) => !yes,
-        Ok(_) | Err(_) => text.len() <= YES_BYTES_MAX && in_words(&text),
+        Foreign::Confirms | Foreign::Text if short => {
+            reading.patience.restore();
+            Outcome::Delivered
+        }
+        Foreign::Page | Foreign::Confirms | Foreign::Text | Foreign::Cut => {
+            reading.by_status(answer)
+        }
     }
-}
-
-/// Returns whether a member such as `ok` says no.
-fn is_no(value: &Value) -> bool {
-    match value {
-        Value::Bool(yes) => !yes,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => matches!(text.as_str(), "false" | "0" | "no") || in_words(text),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
-    }
-}
-
-/// Returns whether a code is one of failure: neither zero nor like a successful HTTP status.
-fn is_error_code(value: &Value) -> bool {
-    let code = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => match text.parse() {
-            Ok(code) => Some(code),
-            Err(_word) => return in_words(text),
-        },
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    code.is_some_and(|code| code != 0 && !(200..300).contains(&code))
-}
-
-/// Returns whether a member for errors holds one.
-fn is_error(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(yes) => *yes,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !matches!(
-            text.to_lowercase().as_str(),
-            "" | "none" | "no" | "null" | "ok"
-        ),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-    }
-}
-
-/// Returns whether a text has a word for an error.
-fn in_words(text: &str) -> bool {
-    const WORDS: [&str; 18] = [
-        "err",
-        "fail",
-        "invalid",
-        "denied",
-        "forbidden",
-        "unauthor",
-        "not found",
-        "not_found",
-        "missing",
-        "exceed",
-        "prohibited",
-        "disabled",
-        "archived",
-        "expired",
-        "refused",
-        "reject",
-        "unknown",
-        "no_",
-    ];
-    // `transferred` and `no error` contain the words of an error.
-    let mut text = text.to_lowercase().replace("ferr", "");
-    for none in ["no_error", "no error", "without error", "0 error"] {
-        text = text.replace(none, "");
-    }
-    WORDS.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::feishu::client::fake::{self, Fake, Reply};
 use crate::model::EXCERPT_BYTES_MAX;
+use crate::model::OutcomeKind::{
+    self, Ambiguous, Delivered, Rejected, Retry, SlowDown, Stop, Unknown,
+};
 use crate::render::{Family, Fields, Locale, SentAs};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
@@ -164,26 +167,25 @@ fn unsent_request_is_retried_and_bad_certificate_stops() {
 
 #[tokio::test]
 async fn common_statuses_have_the_same_outcome_for_all_kinds() {
-    use Outcome::{Retry, SlowDown, Stop};
     let secs = |n| Some(Duration::from_secs(n));
     for kind in KINDS {
         let ask =
             |status, name, value| ask(kind, Form::Full, Reply::with(status, name, value, "<html>"));
         for status in [408, 425, 500, 502, 503, 504, 507, 520, 599] {
             let sent = ask(status, "x", "y").await;
-            assert!(matches!(sent.outcome, Retry { .. }), "{sent:?}");
+            assert!(matches!(sent.outcome, Outcome::Retry { .. }), "{sent:?}");
             assert_eq!(sent.status, Some(status));
         }
         for status in [401, 407, 410] {
             assert!(
-                matches!(ask(status, "x", "y").await.outcome, Stop { .. }),
+                matches!(ask(status, "x", "y").await.outcome, Outcome::Stop { .. }),
                 "{status}"
             );
         }
         for status in [423, 429] {
             let sent = ask(status, "x", "y").await;
             assert!(
-                matches!(sent.outcome, SlowDown { pause: None, .. }),
+                matches!(sent.outcome, Outcome::SlowDown { pause: None, .. }),
                 "{sent:?}"
             );
         }
@@ -196,80 +198,90 @@ async fn common_statuses_have_the_same_outcome_for_all_kinds() {
         ] {
             let sent = ask(status, "retry-after", value).await;
             assert!(
-                matches!(&sent.outcome, SlowDown { pause, .. } if *pause == secs(wanted)),
+                matches!(&sent.outcome, Outcome::SlowDown { pause, .. } if *pause == secs(wanted)),
                 "{sent:?}"
             );
         }
         for status in [301, 302, 303, 307, 308] {
             let to = "https://login.example.com/SECRETPART?token=t";
             let sent = ask(status, "location", to).await;
-            assert!(matches!(sent.outcome, Retry { .. }), "{sent:?}");
+            assert!(matches!(sent.outcome, Outcome::Retry { .. }), "{sent:?}");
             assert!(reason(&sent).contains("to login.example.com;"), "{sent:?}");
             assert!(!reason(&sent).contains("token"), "{sent:?}");
         }
     }
 }
 
-/// Tests the outcome of every class of answer for each kind: status, media type and body, then webhook,
-/// slack-webhook, feishu-bot. Only answers that judge a message end it.
+const HTML: (&str, &str) = (
+    "text/html",
+    "<html><title>Service unavailable</title></html>",
+);
+const JSON: (&str, &str) = ("application/json", r#"{"message":"invalid content"}"#);
+const TEXT: (&str, &str) = ("text/plain", "invalid content");
+const CODE: (&str, &str) = ("application/json", r#"{"code":230999,"msg":"try again"}"#);
+const NONE: (&str, &str) = ("text/plain", "");
+const PORTAL: (&str, &str) = ("text/plain", "Please sign in to the network");
+const GATEWAY: (&str, &str) = ("application/json", r#"{"message":"ok"}"#);
+const REFUSAL: (&str, &str) = ("application/json", r#"{"error":"no route"}"#);
+const CUT: (&str, &str) = ("application/json", r#"{"code":0,"msg":"suc"#);
+
+/// Status, media type and body, and the outcomes of webhook, slack-webhook and feishu-bot.
+type Row = (u16, (&'static str, &'static str), [OutcomeKind; 3]);
+
+const ANSWERS: &[Row] = &[
+    (200, HTML, [Delivered, Retry, Retry]),
+    (200, PORTAL, [Delivered, Delivered, Retry]),
+    (200, GATEWAY, [Delivered, Delivered, Ambiguous]),
+    (200, REFUSAL, [Delivered, Unknown, Retry]),
+    (200, CUT, [Delivered, Ambiguous, Ambiguous]),
+    (200, NONE, [Delivered, Delivered, Ambiguous]),
+    (200, CODE, [Delivered, Unknown, Unknown]),
+    (204, NONE, [Delivered, Delivered, Ambiguous]),
+    (302, HTML, [Retry, Retry, Retry]),
+    (304, NONE, [Retry, Retry, Retry]),
+    (307, NONE, [Retry, Retry, Retry]),
+    (400, HTML, [Retry, Retry, Retry]),
+    (400, NONE, [Retry, Retry, Retry]),
+    (400, JSON, [Unknown, Unknown, Retry]),
+    (400, TEXT, [Unknown, Unknown, Retry]),
+    (400, CODE, [Unknown, Unknown, Unknown]),
+    (401, HTML, [Stop, Stop, Stop]),
+    (401, JSON, [Stop, Stop, Stop]),
+    (402, HTML, [Retry, Retry, Retry]),
+    (402, NONE, [Retry, Retry, Retry]),
+    (403, HTML, [Retry, Retry, Retry]),
+    (403, NONE, [Stop, Stop, Stop]),
+    (404, HTML, [Retry, Retry, Retry]),
+    (404, NONE, [Retry, Stop, Stop]),
+    (404, TEXT, [Retry, Retry, Retry]),
+    (405, HTML, [Retry, Retry, Retry]),
+    (406, NONE, [Retry, Retry, Retry]),
+    (408, NONE, [Retry, Retry, Retry]),
+    (409, NONE, [Delivered, Retry, Retry]),
+    (410, HTML, [Stop, Stop, Stop]),
+    (411, HTML, [Retry, Retry, Retry]),
+    (413, HTML, [Rejected, Rejected, Rejected]),
+    (415, NONE, [Rejected, Rejected, Rejected]),
+    (418, TEXT, [Retry, Retry, Retry]),
+    (421, HTML, [Retry, Retry, Retry]),
+    (422, JSON, [Rejected, Rejected, Rejected]),
+    (425, NONE, [Retry, Retry, Retry]),
+    (429, HTML, [SlowDown, SlowDown, SlowDown]),
+    (429, CODE, [SlowDown, SlowDown, SlowDown]),
+    (451, HTML, [Retry, Retry, Retry]),
+    (500, HTML, [Retry, Retry, Retry]),
+    (500, CODE, [Retry, Retry, Retry]),
+    (501, HTML, [Retry, Retry, Retry]),
+    (503, NONE, [Retry, Retry, Retry]),
+    (505, NONE, [Retry, Retry, Retry]),
+    (530, HTML, [Retry, Retry, Retry]),
+    (999, NONE, [Retry, Retry, Retry]),
+];
+
+/// Tests the outcome of every class of answer for each kind. Only answers that judge a message end it.
 #[tokio::test]
 async fn every_class_of_answer_by_kind() {
-    use crate::model::OutcomeKind::{
-        Ambiguous, Delivered, Rejected, Retry, SlowDown, Stop, Unknown,
-    };
-    const HTML: (&str, &str) = (
-        "text/html",
-        "<html><title>Service unavailable</title></html>",
-    );
-    const JSON: (&str, &str) = ("application/json", r#"{"message":"invalid content"}"#);
-    const TEXT: (&str, &str) = ("text/plain", "invalid content");
-    const CODE: (&str, &str) = ("application/json", r#"{"code":230999,"msg":"try again"}"#);
-    const NONE: (&str, &str) = ("text/plain", "");
-    let rows = [
-        (200, HTML, [Delivered, Ambiguous, Ambiguous]),
-        (200, NONE, [Delivered, Delivered, Ambiguous]),
-        (200, CODE, [Delivered, Unknown, Unknown]),
-        (204, NONE, [Delivered, Delivered, Ambiguous]),
-        (302, HTML, [Retry, Retry, Retry]),
-        (304, NONE, [Retry, Retry, Retry]),
-        (307, NONE, [Retry, Retry, Retry]),
-        (400, HTML, [Retry, Retry, Retry]),
-        (400, NONE, [Retry, Retry, Retry]),
-        (400, JSON, [Rejected, Rejected, Retry]),
-        (400, TEXT, [Rejected, Rejected, Retry]),
-        (400, CODE, [Rejected, Rejected, Unknown]),
-        (401, HTML, [Stop, Stop, Stop]),
-        (401, JSON, [Stop, Stop, Stop]),
-        (402, HTML, [Retry, Retry, Retry]),
-        (402, NONE, [Retry, Retry, Retry]),
-        (403, HTML, [Retry, Retry, Retry]),
-        (403, NONE, [Stop, Stop, Stop]),
-        (404, HTML, [Retry, Retry, Retry]),
-        (404, NONE, [Retry, Stop, Stop]),
-        (405, HTML, [Retry, Retry, Retry]),
-        (406, NONE, [Retry, Retry, Retry]),
-        (408, NONE, [Retry, Retry, Retry]),
-        (409, NONE, [Delivered, Retry, Retry]),
-        (410, HTML, [Stop, Stop, Stop]),
-        (411, HTML, [Retry, Retry, Retry]),
-        (413, HTML, [Rejected, Rejected, Rejected]),
-        (415, NONE, [Rejected, Rejected, Rejected]),
-        (418, TEXT, [Retry, Retry, Retry]),
-        (421, HTML, [Retry, Retry, Retry]),
-        (422, JSON, [Rejected, Rejected, Rejected]),
-        (425, NONE, [Retry, Retry, Retry]),
-        (429, HTML, [SlowDown, SlowDown, SlowDown]),
-        (429, CODE, [SlowDown, SlowDown, SlowDown]),
-        (451, HTML, [Retry, Retry, Retry]),
-        (500, HTML, [Retry, Retry, Retry]),
-        (500, CODE, [Retry, Retry, Retry]),
-        (501, HTML, [Retry, Retry, Retry]),
-        (503, NONE, [Retry, Retry, Retry]),
-        (505, NONE, [Retry, Retry, Retry]),
-        (530, HTML, [Retry, Retry, Retry]),
-        (999, NONE, [Retry, Retry, Retry]),
-    ];
-    for (status, (media_type, body), wanted) in rows {
+    for (status, (media_type, body), wanted) in ANSWERS.iter().copied() {
         for (kind, wanted) in KINDS.into_iter().zip(wanted) {
             let reply = Reply::with(status, "content-type", media_type, body);
             // In the plainest form, the outcome is the end or a retry.
@@ -310,6 +322,27 @@ async fn lasting_proxy_page_stops_the_destination() {
         // An answer of the receiver itself restarts the time limit.
         assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
         assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
+    }
+}
+
+/// A sign-in page with status 200 delivers nothing: the destination stops, and the operator reads the title.
+#[tokio::test]
+async fn lasting_sign_in_page_stops_the_destination() {
+    let page = "<!DOCTYPE html><title>Sign in</title>";
+    for kind in &KINDS[1..] {
+        let fake = Fake::start(vec![Reply::of(200, page)]);
+        let destination = build(&settings(kind(&fake.url("/hook/SECRETPART"))), None).unwrap();
+        let one = || send(destination.as_ref(), Form::Full, r#"{"msg_type":"text"}"#);
+        assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+        let sent = one().await;
+        assert!(matches!(sent.outcome, Outcome::Stop { .. }), "{sent:?}");
+        assert_eq!(
+            reason(&sent),
+            "HTTP 200, a page in front of the receiver: \"Sign in\"; check the address"
+        );
     }
 }
 
@@ -385,4 +418,18 @@ async fn kinds_say_what_they_are() {
         assert!(matches!(upload, Err(ApiError::Rejected { .. })), "{word}");
         assert_eq!(plain.common().name.as_str(), "there");
     }
+}
+
+#[test]
+fn destinations_at_one_url_share_its_rate_limit_without_revealing_it() {
+    let path = "/open-apis/bot/v2/hook/SECRETPART";
+    let url = &format!("https://open.example{path}");
+    let same = format!("HTTPS://Open.example:443{path}/");
+    let bot = |url: &str| bot(url, None);
+    let paces = |kind| build(&settings(kind), None).unwrap().paces();
+    assert_eq!(paces(bot(url)), paces(bot(&same)));
+    assert_eq!(paces(slack(url)), paces(slack(&same)));
+    assert_ne!(paces(bot(url)), paces(bot(&format!("{url}2"))));
+    let shown = format!("{:?}", paces(bot(url)));
+    assert!(!shown.contains("SECRETPART"), "{shown}");
 }

@@ -12,10 +12,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::answer::{Reading, answered, unanswered, words};
+use super::answer::{Reading, answered, unanswered};
 use super::{
-    BuildError, Common, Destination, Message, RateLimit, Sent, ShowsImages, Success, by_link,
-    no_upload,
+    BuildError, Common, Destination, Message, Sent, ShowsImages, Success, by_link, no_upload,
 };
 use crate::feishu::{ApiError, codes};
 use crate::model::{Form, ImageFormat, Outcome, Secret};
@@ -136,10 +135,6 @@ impl Destination for Webhook {
         FORMS
     }
 
-    fn paces(&self) -> &'static [RateLimit] {
-        &[]
-    }
-
     fn shows_images(&self) -> ShowsImages {
         by_link(self.links)
     }
@@ -212,32 +207,25 @@ impl Webhook {
         (outcome, None)
     }
 
-    /// Returns the outcome for a receiver that answers 2xx to everything: the value at the pointer decides. A
-    /// page is not the receiver's answer.
+    /// Returns the outcome for a receiver that answers 2xx to everything: the value at the pointer decides.
     fn by_body(
         &self,
         success: &Success,
         answer: &Answer,
         reading: &Reading<'_>,
     ) -> (Outcome, Option<String>) {
-        if answer.is_page() {
-            return (reading.about_the_address(answer), None);
-        }
-        self.patience.restore();
         let body = serde_json::from_slice::<serde_json::Value>(&answer.body);
         let pointer = &success.pointer;
         let found = body.ok().and_then(|body| body.pointer(pointer).cloned());
         let Some(found) = found else {
-            let reason = format!(
-                "HTTP {}, and nothing at {pointer} in the answer",
-                answer.status
-            );
-            return (Outcome::Ambiguous { reason }, None);
+            let what = format!(", and nothing at {pointer} in the answer");
+            return (reading.foreign(answer, &what), None);
         };
+        self.patience.restore();
         if found == success.equals {
             return (Outcome::Delivered, None);
         }
-        let said = words(answer);
+        let said = answer.words();
         let code = match &found {
             serde_json::Value::Number(number) => number.to_string(),
             serde_json::Value::Bool(is) => is.to_string(),

@@ -92,6 +92,13 @@ pub enum ApiError {
         /// What the operator must do.
         reason: String,
     },
+    /// Something in front of the platform answers, for longer than a restart takes. Calls may
+    /// succeed again at any time, but an operator must look at it.
+    #[error("{reason}")]
+    InFront {
+        /// What answered.
+        reason: String,
+    },
     /// The platform rejects this request for good.
     #[error("{reason}")]
     Rejected {

@@ -14,7 +14,7 @@ mod strip;
 mod worker;
 
 pub use check::{NotAnImage, Picture, inspect};
-pub use worker::{ImageWorker, Parts};
+pub use worker::{Deps, ImageWorker};
 
 use std::time::Duration;
 

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::caution::Caution;
@@ -18,29 +17,22 @@ use super::Settings;
 use super::check::Picture;
 use super::policy::{Failure, after_failure, notices};
 use crate::archive::Archive;
-use crate::model::{
-    Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded, Timestamp,
-};
-use crate::net::{Fetched, GuardPolicy, GuardedClient};
+use crate::jobs::{self, Jobs, Poll};
+use crate::model::{Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded};
+use crate::net::{Fetched, GuardPolicy, GuardedClient, Room};
 use crate::notices::Operator;
-use crate::store::{ImageVerdict, LostImageLease, Store, StoreError, Topic};
+use crate::store::{ImageVerdict, LeasedImages, LostImageLease, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ImageAttempted, ImageLeaseLost, PanicCaught};
 
-/// The number of concurrent fetches. The client limits the memory for large images, and the checker that for
-/// checks.
+/// The number of concurrent fetches.
 const CONCURRENCY: usize = 16;
 /// The number of concurrent fetches from one host, so that slow hosts do not delay the others.
 const PER_HOST: usize = CONCURRENCY / 4;
 /// The length of a lease. It is longer than fetching (30 s), checking (40 s with the wait for a turn) and
 /// storing take.
 const LEASE: Duration = Duration::from_secs(120);
-/// The longest pause between two polls. A wall clock that jumps makes images early or late by no more than
-/// this.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The number of attempts that refuse a JPEG without an end marker. Some programs write such files, so later
 /// attempts keep it.
 const ENDLESS_ATTEMPTS: u32 = 2;
@@ -48,7 +40,7 @@ const ENDLESS_ATTEMPTS: u32 = 2;
 const NOTIFIED_MAX: usize = 1024;
 
 /// Dependencies of an [`ImageWorker`].
-pub struct Parts {
+pub struct Deps {
     pub store: Store,
     /// Stores the bytes of images.
     pub archive: Archive,
@@ -61,14 +53,11 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// The random generator for jitter.
-    pub chance: fastrand::Rng,
+    pub random: fastrand::Rng,
 }
 
-/// Fetches, checks and stores due images. Clones share their work.
-#[derive(Clone)]
-pub struct ImageWorker(Arc<Inner>);
-
-struct Inner {
+/// Fetches, checks and stores due images.
+pub struct ImageWorker {
     store: Store,
     archive: Archive,
     client: Current<GuardedClient>,
@@ -76,7 +65,7 @@ struct Inner {
     operator: Operator,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    chance: Mutex<fastrand::Rng>,
+    random: Mutex<fastrand::Rng>,
     notified: Mutex<HashSet<(NoticeKind, String)>>,
     hosts: Mutex<HostBook>,
     checker: Checker,
@@ -85,133 +74,68 @@ struct Inner {
 
 impl ImageWorker {
     /// Builds a worker that does not run yet.
-    pub fn new(parts: Parts) -> Self {
-        let caution = Caution::after(parts.store.interrupted_images());
-        Self(Arc::new(Inner {
-            store: parts.store,
-            archive: parts.archive,
-            client: parts.client,
-            settings: parts.settings,
-            operator: parts.operator,
-            metrics: parts.metrics,
-            clock: parts.clock,
-            chance: Mutex::new(parts.chance),
+    pub fn new(deps: Deps) -> Self {
+        let caution = Caution::after(deps.store.interrupted_images());
+        Self {
+            store: deps.store,
+            archive: deps.archive,
+            client: deps.client,
+            settings: deps.settings,
+            operator: deps.operator,
+            metrics: deps.metrics,
+            clock: deps.clock,
+            random: Mutex::new(deps.random),
             notified: Mutex::default(),
             hosts: Mutex::new(HostBook::new(PER_HOST)),
             checker: Checker::default(),
             caution,
-        }))
+        }
     }
 
     /// Runs until the soft stop, then finishes the images in progress.
     pub async fn run(self, tasks: Tasks) {
-        let stopping = tasks.stopping();
-        let mut changes = self.0.store.wakeups(Topic::Images);
-        let mut at_work = JoinSet::new();
-        while !stopping.is_cancelled() {
-            // A change from here on wakes the worker, even during the poll.
-            changes.borrow_and_update();
-            let look = self.start_due(&mut at_work).await;
-            let pause = look.map_or(PAUSE_MAX, |look| look.pause);
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                Some(ended) = at_work.join_next() => self.note_panic(ended.is_err()),
-                changed = changes.changed(), if at_work.len() < CONCURRENCY => {
-                    if changed.is_err() {
-                        break; // the store has ended, and so does the relay
-                    }
-                }
-                () = tokio::time::sleep(pause), if at_work.len() < CONCURRENCY => {}
-            }
-            if pause > Duration::ZERO {
-                // Limits the rate of polls that find nothing, however many events arrive.
-                tokio::time::sleep(PAUSE_MIN).await;
-            }
-        }
-        while let Some(ended) = at_work.join_next().await {
-            self.note_panic(ended.is_err());
-        }
+        let wakeups = self.store.wakeups(Topic::Images);
+        let metrics = Arc::clone(&self.metrics);
+        jobs::run(Arc::new(self), wakeups, &metrics, tasks.stopping()).await;
     }
 
-    /// Works on due images, at most `CONCURRENCY` at once. Returns their number.
-    pub async fn step(&self) -> Result<usize, StoreError> {
-        let mut at_work = JoinSet::new();
-        let look = self.start_due(&mut at_work).await?;
-        while let Some(ended) = at_work.join_next().await {
-            self.note_panic(ended.is_err());
-        }
-        Ok(look.started)
+    fn hosts(&self) -> MutexGuard<'_, HostBook> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leases as many images as can start at once, and starts them. The set is dropped with its owner, so a
-    /// hard stop ends its tasks.
-    async fn start_due(&self, at_work: &mut JoinSet<()>) -> Result<Look, StoreError> {
-        let free = CONCURRENCY.saturating_sub(at_work.len());
-        if free == 0 {
-            return Ok(Look::default());
+    /// Counts leased images as in progress for their hosts, and computes when the next image can start.
+    fn note_hosts(&self, leased: LeasedImages) -> Poll<Lease<ImageJob>> {
+        let mut hosts = self.hosts();
+        for lease in &leased.leases {
+            hosts.began(&lease.item.host);
         }
-        let hosts = self.0.hosts().ask(Instant::now());
-        let leased = self
-            .0
-            .store
-            .lease_images(free, LEASE, &hosts)
-            .await
-            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to fetch"))?;
-        for lost in leased.lost {
-            self.0.note_lost_lease(&lost).await;
-        }
-        let more = self.0.hosts().looked(leased.after);
-        let started = leased.leases.len();
-        for lease in leased.leases {
-            self.0.hosts().began(&lease.item.host);
-            let inner = Arc::clone(&self.0);
-            at_work.spawn(async move { inner.work(lease).await });
-        }
-        let pause = match (started, more) {
-            (0, false) => self.pause(leased.next_due_at),
-            (0, true) => PAUSE_MIN,
-            _ => Duration::ZERO,
+        let due_in = match hosts.polled(leased.after) {
+            true => Some(Duration::ZERO),
+            false => {
+                let now = self.clock.now();
+                let due = leased.next_due_at.map(|due_at| due_at.since(now));
+                let resumed = hosts.next_pause_end(Instant::now());
+                due.into_iter().chain(resumed).min()
+            }
         };
-        Ok(Look { started, pause })
-    }
-
-    /// Returns how long nothing will be due unless something changes.
-    fn pause(&self, next_due_at: Option<Timestamp>) -> Duration {
-        let now = self.0.clock.now();
-        let due = next_due_at.map(|due_at| due_at.since(now));
-        let host = self.0.hosts().next_pause_end(Instant::now());
-        let first = due.into_iter().chain(host).min();
-        first.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
-    }
-
-    /// Records a panic outside the checks. The image is still leased, and is retried after the lease.
-    fn note_panic(&self, panicked: bool) {
-        if panicked {
-            self.0.metrics.emit(PanicCaught { task: "images" });
+        Poll {
+            jobs: leased.leases,
+            due_in,
         }
     }
-}
-
-/// The result of a poll.
-#[derive(Default)]
-struct Look {
-    /// The number of images that it started to work on.
-    started: usize,
-    /// How long nothing will be due.
-    pause: Duration,
 }
 
 /// Counts an image as in progress for its host until this value is dropped.
-struct InHand<'a> {
-    inner: &'a Inner,
+struct InProgress<'a> {
+    worker: &'a ImageWorker,
     host: &'a str,
     sign: HostSign,
 }
 
-impl Drop for InHand<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         let ended = self
-            .inner
+            .worker
             .hosts()
             .ended(self.host, self.sign, Instant::now());
         if let Some(pause) = ended {
@@ -225,58 +149,50 @@ impl Drop for InHand<'_> {
     }
 }
 
-impl Inner {
-    fn hosts(&self) -> MutexGuard<'_, HostBook> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+impl Jobs for ImageWorker {
+    type Job = Lease<ImageJob>;
+    const NAME: &'static str = "images";
+    // The client limits the memory for large images, and the checker that for checks.
+    const CONCURRENCY: usize = CONCURRENCY;
 
-    async fn note_lost_lease(&self, lost: &LostImageLease) {
-        self.metrics.emit(ImageLeaseLost {
-            event_id: &lost.event_id,
-            ordinal: lost.ordinal,
-            given_up: lost.given_up,
-        });
-        if lost.given_up {
-            self.caution.tried(lost.event, lost.ordinal);
-            let text = format!(
-                "An image of event {} is lost: fetching or checking it was interrupted three times.",
-                lost.event_id
-            );
-            let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
-            self.send_once(Notice {
-                kind,
-                subject,
-                text,
-            })
-            .await;
+    async fn poll(&self, count: usize) -> Result<Poll<Self::Job>, StoreError> {
+        let hosts = self.hosts().capacity(Instant::now());
+        let leased = self
+            .store
+            .lease_images(count, LEASE, &hosts)
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to fetch"))?;
+        for lost in &leased.lost {
+            self.note_lost_lease(lost).await;
         }
+        Ok(self.note_hosts(leased))
     }
 
-    async fn work(&self, lease: Lease<ImageJob>) {
+    async fn work(&self, lease: Self::Job) {
         let job = &lease.item;
         let settings = self.settings.get();
         let mut log_reason = None;
-        let mut in_hand = InHand {
-            inner: self,
+        let mut in_progress = InProgress {
+            worker: self,
             host: &job.host,
             sign: HostSign::Nothing,
         };
         let fetched = self.fetch_and_keep(&lease, &settings).await;
-        in_hand.sign = match &fetched {
+        in_progress.sign = match &fetched {
             Ok(_) => HostSign::Answered,
             Err(failure) => HostSign::of(failure),
         };
         // The host's part is done; only the relay and its store are involved from here on.
-        drop(in_hand);
+        drop(in_progress);
         let (verdict, notices, picture) = match fetched {
             Ok(picture) => {
-                let kept = picture.kept.clone();
+                let kept = picture.0.kept.clone();
                 (ImageVerdict::Kept(kept), Vec::new(), Some(picture))
             }
             Err(failure) => {
                 let now = self.clock.now();
                 let jitter = self
-                    .chance
+                    .random
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .f64();
@@ -305,15 +221,39 @@ impl Inner {
             }
         }
     }
+}
 
+impl ImageWorker {
+    async fn note_lost_lease(&self, lost: &LostImageLease) {
+        self.metrics.emit(ImageLeaseLost {
+            event_id: &lost.event_id,
+            ordinal: lost.ordinal,
+            given_up: lost.given_up,
+        });
+        if lost.given_up {
+            self.caution.tried(lost.event, lost.ordinal);
+            let text = format!(
+                "An image of event {} is lost: fetching or checking it was interrupted three times.",
+                lost.event_id
+            );
+            let (kind, subject) = (NoticeKind::ImageLost, lost.event_id.to_string());
+            self.send_once(Notice {
+                kind,
+                subject,
+                text,
+            })
+            .await;
+        }
+    }
+
+    /// Returns the image with its memory permit, which covers the fetched bytes first and the stripped ones then.
     async fn fetch_and_keep(
         &self,
         lease: &Lease<ImageJob>,
         settings: &Settings,
-    ) -> Result<Picture, Failure> {
+    ) -> Result<(Picture, Room), Failure> {
         let job = &lease.item;
         let careful = self.caution.is_on();
-        // Its memory permit is released when the image is on the disk.
         let fetched = fetch(&self.client.get(), &job.url, settings, careful).await?;
         refuse_cut_jpeg(&fetched.body, job.attempts)?;
         if careful {
@@ -333,7 +273,7 @@ impl Inner {
                 });
             }
         })?;
-        self.keep(picture).await
+        Ok((self.keep(picture).await?, fetched.room))
     }
 
     async fn keep(&self, picture: Picture) -> Result<Picture, Failure> {
@@ -349,8 +289,8 @@ impl Inner {
 
     /// Stores the bytes again if they are missing: before the image was recorded, retention may have removed
     /// the same bytes of an older event. From now on the record protects them.
-    async fn ensure_kept(&self, picture: Option<Picture>) {
-        let Some(Picture { bytes, kept }) = picture else {
+    async fn ensure_kept(&self, picture: Option<(Picture, Room)>) {
+        let Some((Picture { bytes, kept }, _room)) = picture else {
             return;
         };
         if let Err(error) = self.archive.put(&kept.id, bytes).await {

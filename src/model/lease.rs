@@ -13,6 +13,17 @@ pub struct Lease<T> {
     pub until: Timestamp,
 }
 
+impl<T> Lease<T> {
+    /// Returns the same lease with `item` in place of its own.
+    pub fn with<U>(&self, item: U) -> Lease<U> {
+        Lease {
+            item,
+            token: self.token,
+            until: self.until,
+        }
+    }
+}
+
 /// The proof of a lease. Each lease gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseToken(pub i64);

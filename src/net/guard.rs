@@ -115,9 +115,13 @@ pub struct Fetched {
     pub status: u16,
     /// The whole body.
     pub body: Bytes,
-    /// The memory permit of the body, to be kept as long as the body.
-    _room: Option<OwnedSemaphorePermit>,
+    /// To be kept as long as the body or a copy of it.
+    pub room: Room,
 }
+
+/// The memory permit of a large body, released when it is dropped.
+#[derive(Debug)]
+pub struct Room(#[expect(dead_code, reason = "only its end matters")] Option<OwnedSemaphorePermit>);
 
 impl GuardedClient {
     /// Creates a client that uses these proxies.
@@ -217,7 +221,7 @@ impl GuardedClient {
             return Ok(Fetched {
                 status,
                 body: Bytes::new(),
-                _room: None,
+                room: Room(None),
             });
         }
         let announced = response.content_length().map(usize::try_from);
@@ -245,7 +249,7 @@ impl GuardedClient {
         Ok(Fetched {
             status,
             body: body.into(),
-            _room: room,
+            room: Room(room),
         })
     }
 

@@ -7,6 +7,7 @@
 
 mod address;
 mod certificates;
+mod foreign;
 mod guard;
 mod patience;
 mod proxies;
@@ -17,7 +18,7 @@ mod websocket;
 
 pub use address::is_global;
 pub use certificates::{NO_CERTIFICATES, has_certificates};
-pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, host_matches, host_of};
+pub use guard::{Fetched, GuardError, GuardPolicy, GuardedClient, Room, host_matches, host_of};
 pub use patience::Patience;
 pub use proxies::Proxies;
 pub use quote::{quote, whole_quote, with_quote};
@@ -113,14 +114,6 @@ impl Answer {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
-    }
-
-    /// Returns whether the body is an HTML page, which indicates a proxy or gateway instead of the
-    /// receiver.
-    pub fn is_page(&self) -> bool {
-        let typed = self.header("content-type").unwrap_or_default();
-        typed.to_ascii_lowercase().contains("html")
-            || self.body.trim_ascii_start().starts_with(b"<")
     }
 
     /// Returns the host that a redirect names. The rest of the URL is left out because it can be a
@@ -226,7 +219,8 @@ impl HttpClient {
     }
 
     /// Does the same as [`Self::send`] with a limit of `bytes_max`, for lists. If the body breaks
-    /// off, the status still counts. A broken success is an error, because its content is unknown.
+    /// off, the status still counts. A broken success is an error, because its content is unknown,
+    /// unless its beginning shows a page.
     pub async fn send_up_to(
         &self,
         request: Request<'_>,
@@ -235,7 +229,7 @@ impl HttpClient {
         let response = self.begin(request).await?;
         let (answer, lost) = read(response, bytes_max).await;
         match lost {
-            Some(error) if answer.is_success() => Err(error),
+            Some(error) if answer.is_success() && !answer.is_page() => Err(error),
             Some(_) | None => Ok(answer),
         }
     }

@@ -4,6 +4,9 @@
 //! counted and summarised: first a short time after the first of them, then at most once an hour. Refused image
 //! hosts are always summarised, because reporters choose their names.
 //!
+//! Notices that reach nobody, because there is no destination for them, have a budget of their own. So none of
+//! them uses up that of the notices that are sent.
+//!
 //! The memory is bounded: a few names and at most [`SUBJECTS_MAX`] hashes for each kind.
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,6 +29,15 @@ const GATHER: Duration = Duration::from_secs(60);
 const GATHER_HOSTS: Duration = Duration::from_secs(3);
 /// The shortest time between two summaries of a kind.
 const SUMMARY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Whether a notice can be handed to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// A destination takes it.
+    Operator,
+    /// There is no destination for it; the log and the store alone have it.
+    Nobody,
+}
 
 /// The decision on a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +63,9 @@ pub(super) struct Gathered {
     pub(super) text: String,
 }
 
-/// Sent and waiting notices, by kind.
+/// Sent and waiting notices, by kind and reach.
 #[derive(Debug, Default)]
-pub(super) struct Budget(BTreeMap<NoticeKind, Spent>);
+pub(super) struct Budget(BTreeMap<(NoticeKind, Reach), Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
@@ -77,8 +89,14 @@ struct Waiting {
 
 impl Budget {
     /// Decides on a notice in this hour, and counts it.
-    pub(super) fn ask(&mut self, notice: &Notice, hour: i64, now: Timestamp) -> Ruling {
-        let spent = self.0.entry(notice.kind).or_default();
+    pub(super) fn ask(
+        &mut self,
+        notice: &Notice,
+        reach: Reach,
+        hour: i64,
+        now: Timestamp,
+    ) -> Ruling {
+        let spent = self.0.entry((notice.kind, reach)).or_default();
         if spent.hour != hour {
             spent.hour = hour;
             spent.given.clear();
@@ -96,14 +114,32 @@ impl Budget {
         Ruling::Gather
     }
 
-    /// Returns whether there was a notice of this kind since the start.
+    /// Forgets that a notice was sent, because it was not.
+    pub(super) fn forget(&mut self, notice: &Notice) {
+        if let Some(spent) = self.0.get_mut(&(notice.kind, Reach::Operator)) {
+            spent.given.remove(&hash(&notice.subject));
+        }
+    }
+
+    /// Forgets a notice that no destination took, so that it may be sent again: once in an hour, because a
+    /// destination may refuse every notice. Returns whether it may.
+    pub(super) fn not_taken(&mut self, notice: &Notice, hour: i64, now: Timestamp) -> bool {
+        let again = self.ask(notice, Reach::Nobody, hour, now) == Ruling::Give;
+        if again {
+            self.forget(notice);
+        }
+        again
+    }
+
+    /// Returns whether a notice of this kind was sent since the start.
     pub(super) fn knows(&self, kind: NoticeKind) -> bool {
-        self.0.contains_key(&kind)
+        self.0.contains_key(&(kind, Reach::Operator))
     }
 
     /// Sets how many notices of a kind an earlier process sent in this hour.
     pub(super) fn resume(&mut self, kind: NoticeKind, hour: i64, given: usize) {
-        self.0.entry(kind).or_insert_with(|| Spent {
+        let key = (kind, Reach::Operator);
+        self.0.entry(key).or_insert_with(|| Spent {
             hour,
             given_before: given,
             ..Spent::default()
@@ -112,42 +148,39 @@ impl Budget {
 
     /// Corrects the count, because the store knew this notice from an earlier process.
     pub(super) fn was_known(&mut self, kind: NoticeKind) {
-        if let Some(spent) = self.0.get_mut(&kind) {
+        if let Some(spent) = self.0.get_mut(&(kind, Reach::Operator)) {
             spent.given_before = spent.given_before.saturating_sub(1);
         }
     }
 
     /// Returns how many notices of a kind were sent in this hour.
     pub(super) fn given(&self, kind: NoticeKind) -> usize {
-        self.0.get(&kind).map_or(0, Spent::count)
+        self.0.get(&(kind, Reach::Operator)).map_or(0, Spent::count)
     }
 
     /// Takes the summaries that are due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Gathered> {
-        self.take(|kind, spent, since| {
+        self.take(now, |kind, spent, since| {
             let quiet = spent.summarised_at.is_none_or(|at| {
                 // A clock that was set back must not silence a kind.
                 at > now || now.since(at) >= SUMMARY_AFTER
             });
             quiet && (now.since(since) >= gather(kind) || since > now)
         })
-        .into_iter()
-        .inspect(|gathered| {
-            if let Some(spent) = self.0.get_mut(&gathered.kind) {
-                spent.summarised_at = Some(now);
-            }
-        })
-        .collect()
     }
 
     /// Takes all waiting notices, because the relay stops.
-    pub(super) fn rest(&mut self) -> Vec<Gathered> {
-        self.take(|_, _, _| true)
+    pub(super) fn rest(&mut self, now: Timestamp) -> Vec<Gathered> {
+        self.take(now, |_, _, _| true)
     }
 
-    fn take(&mut self, is_due: impl Fn(NoticeKind, &Spent, Timestamp) -> bool) -> Vec<Gathered> {
+    fn take(
+        &mut self,
+        now: Timestamp,
+        is_due: impl Fn(NoticeKind, &Spent, Timestamp) -> bool,
+    ) -> Vec<Gathered> {
         let mut taken = Vec::new();
-        for (kind, spent) in &mut self.0 {
+        for ((kind, _), spent) in &mut self.0 {
             let since = spent.waiting.as_ref().map(|waiting| waiting.since);
             if !since.is_some_and(|since| is_due(*kind, spent, since)) {
                 continue;
@@ -155,6 +188,7 @@ impl Budget {
             let Some(waiting) = spent.waiting.take() else {
                 continue;
             };
+            spent.summarised_at = Some(now);
             taken.push(Gathered {
                 kind: *kind,
                 count: waiting.seen.len(),
@@ -229,8 +263,14 @@ mod tests {
     #[test]
     fn sixth_subject_of_a_kind_is_counted_not_given() {
         let mut budget = Budget::default();
-        let mut ask =
-            |subject: &str, hour| budget.ask(&notice(NoticeKind::ImageLost, subject), hour, NOW);
+        let mut ask = |subject: &str, hour| {
+            budget.ask(
+                &notice(NoticeKind::ImageLost, subject),
+                Reach::Operator,
+                hour,
+                NOW,
+            )
+        };
         for subject in ["1", "2", "3", "4", "5"] {
             assert_eq!(ask(subject, 2), Ruling::Give);
             assert_eq!(ask(subject, 2), Ruling::Repeat);
@@ -240,13 +280,44 @@ mod tests {
     }
 
     #[test]
+    fn notice_that_reaches_nobody_leaves_the_budget_as_it_was() {
+        let mut budget = Budget::default();
+        let about = |subject: &str| notice(NoticeKind::ImageLost, subject);
+        for subject in ["1", "2", "3", "4", "5", "6"] {
+            budget.ask(&about(subject), Reach::Nobody, 2, NOW);
+        }
+        assert_eq!(budget.given(NoticeKind::ImageLost), 0);
+        assert_eq!(
+            budget.ask(&about("1"), Reach::Operator, 2, NOW),
+            Ruling::Give
+        );
+    }
+
+    #[test]
+    fn notice_that_no_destination_took_may_be_sent_once_more() {
+        let mut budget = Budget::default();
+        let lost = notice(NoticeKind::ImageLost, "1");
+        assert_eq!(budget.ask(&lost, Reach::Operator, 2, NOW), Ruling::Give);
+        assert!(budget.not_taken(&lost, 2, NOW));
+        assert_eq!(budget.given(NoticeKind::ImageLost), 0);
+        assert_eq!(budget.ask(&lost, Reach::Operator, 2, NOW), Ruling::Give);
+        assert!(!budget.not_taken(&lost, 2, NOW));
+        assert_eq!(budget.ask(&lost, Reach::Operator, 2, NOW), Ruling::Repeat);
+    }
+
+    #[test]
     fn other_kinds_have_their_own_budget() {
         let mut budget = Budget::default();
         for subject in 0..100 {
-            budget.ask(&notice(NoticeKind::ImageLost, &subject.to_string()), 2, NOW);
+            budget.ask(
+                &notice(NoticeKind::ImageLost, &subject.to_string()),
+                Reach::Operator,
+                2,
+                NOW,
+            );
         }
         let stopped = notice(NoticeKind::DestinationStopped, "ops");
-        assert_eq!(budget.ask(&stopped, 2, NOW), Ruling::Give);
+        assert_eq!(budget.ask(&stopped, Reach::Operator, 2, NOW), Ruling::Give);
     }
 
     #[test]
@@ -255,7 +326,12 @@ mod tests {
         let ask = |budget: &mut Budget, range: std::ops::Range<u32>, now| {
             for host in range {
                 let host = format!("h{host}.example");
-                let ruling = budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, now);
+                let ruling = budget.ask(
+                    &notice(NoticeKind::ImageHostRefused, &host),
+                    Reach::Operator,
+                    2,
+                    now,
+                );
                 assert_eq!(ruling, Ruling::Gather);
             }
         };
@@ -279,28 +355,45 @@ mod tests {
         let mut budget = Budget::default();
         for host in 0..20_000 {
             let host = format!("{host}.{}", "x".repeat(300));
-            budget.ask(&notice(NoticeKind::ImageHostRefused, &host), 2, NOW);
+            budget.ask(
+                &notice(NoticeKind::ImageHostRefused, &host),
+                Reach::Operator,
+                2,
+                NOW,
+            );
         }
-        let summaries = budget.rest();
+        let summaries = budget.rest(NOW);
         assert_eq!(
             (summaries[0].count, summaries[0].or_more),
             (SUBJECTS_MAX, true)
         );
         assert_eq!(summaries[0].named.len(), NAMED_MAX);
         assert!(summaries[0].named[0].chars().count() <= SUBJECT_CHARS_MAX);
-        assert_eq!(budget.rest(), []);
+        assert_eq!(budget.rest(NOW), []);
     }
 
     #[test]
     fn restart_does_not_renew_the_budget() {
         let mut budget = Budget::default();
         budget.resume(NoticeKind::ImageLost, 2, 4);
-        let mut ask = |subject: &str| budget.ask(&notice(NoticeKind::ImageLost, subject), 2, NOW);
+        let mut ask = |subject: &str| {
+            budget.ask(
+                &notice(NoticeKind::ImageLost, subject),
+                Reach::Operator,
+                2,
+                NOW,
+            )
+        };
         assert_eq!(ask("known"), Ruling::Give);
         assert_eq!(ask("new"), Ruling::Gather);
         budget.was_known(NoticeKind::ImageLost);
         assert_eq!(
-            budget.ask(&notice(NoticeKind::ImageLost, "new"), 2, NOW),
+            budget.ask(
+                &notice(NoticeKind::ImageLost, "new"),
+                Reach::Operator,
+                2,
+                NOW
+            ),
             Ruling::Give
         );
         assert_eq!(budget.given(NoticeKind::ImageLost), 5);
@@ -310,10 +403,10 @@ mod tests {
     fn clock_set_back_silences_no_notice() {
         let mut budget = Budget::default();
         let host = |name| notice(NoticeKind::ImageHostRefused, name);
-        budget.ask(&host("a.example"), 2, NOW);
+        budget.ask(&host("a.example"), Reach::Operator, 2, NOW);
         assert_eq!(budget.due(NOW + GATHER_HOSTS).len(), 1);
         let earlier = NOW - SUMMARY_AFTER * 2;
-        budget.ask(&host("b.example"), 0, earlier);
+        budget.ask(&host("b.example"), Reach::Operator, 0, earlier);
         assert_eq!(budget.due(earlier + GATHER_HOSTS).len(), 1);
     }
 }

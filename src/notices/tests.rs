@@ -1,8 +1,8 @@
 //! Tests of which notices are sent, which are counted, and what the store keeps.
 
 use super::*;
-use crate::model::{EventSeq, ManualClock};
-use crate::store::{self, EventFilter};
+use crate::model::{Delivery, EventSeq, ManualClock, Recorded, Verdict};
+use crate::store::{self, CompletedAttempt, EventFilter};
 
 fn notice(kind: NoticeKind) -> Notice {
     Notice {
@@ -80,12 +80,50 @@ impl Bench {
 
     /// Returns a sender as in a process that has just started.
     fn operator(&self) -> Operator {
+        self.operator_by(&Current::new(Some(DestinationName::from("ops"))))
+    }
+
+    fn operator_by(&self, notify: &Current<Option<DestinationName>>) -> Operator {
         Operator::new(
             self.store.clone(),
             Arc::new(Metrics::new()),
             Arc::clone(&self.clock) as Arc<dyn Clock>,
-            Current::new(Some(DestinationName::from("ops"))),
+            notify.clone(),
         )
+    }
+
+    /// Returns the deliveries of notices.
+    async fn deliveries(&self) -> Vec<Delivery> {
+        let all = DeliveryFilter {
+            limit: 999,
+            ..DeliveryFilter::default()
+        };
+        self.store.deliveries(all).await.unwrap()
+    }
+
+    /// Ends the waiting delivery as refused for good.
+    async fn refuse_one(&self) {
+        let lease_for = Duration::from_secs(60);
+        let ops = DestinationName::from("ops");
+        let leases = self.store.lease_due(&ops, 1, lease_for).await.unwrap();
+        let completed = CompletedAttempt {
+            id: leases[0].item.delivery.id,
+            attempt: None,
+            uncounted: Duration::ZERO,
+            paced: false,
+            verdict: Verdict::Dead {
+                reason: "refused".into(),
+            },
+            payload: None,
+            shown: 0,
+            fallback: None,
+            handle: None,
+        };
+        let ended = self
+            .store
+            .finish_attempt(leases[0].token, Arc::new(completed))
+            .await;
+        assert_eq!(ended.unwrap(), Recorded::Recorded);
     }
 
     /// Returns the notices of the store, oldest first.
@@ -168,6 +206,41 @@ async fn notice_flood_is_five_and_a_summary_across_restarts() {
     let last = &given[budget::SINGLE_MAX];
     assert_eq!(last.subject, "40 more");
     assert!(last.text.contains("other 0, other 1, other 2 and 37 more"));
+}
+
+#[tokio::test]
+async fn notice_without_a_destination_is_sent_when_there_is_one() {
+    let bench = Bench::new();
+    let notify = Current::new(None);
+    let operator = bench.operator_by(&notify);
+    let lost = about(NoticeKind::ImageLost, "event 1");
+    for _ in 0..2 {
+        operator.notify(lost.clone()).await;
+    }
+    assert_eq!(bench.given().await.len(), 1);
+    assert_eq!(bench.deliveries().await, []);
+    notify.set(Some(DestinationName::from("ops")));
+    for _ in 0..2 {
+        operator.notify(lost.clone()).await;
+    }
+    assert_eq!(bench.deliveries().await.len(), 1, "once in an hour");
+}
+
+#[tokio::test]
+async fn refused_notice_is_sent_again_once_when_it_repeats() {
+    let bench = Bench::new();
+    let operator = bench.operator();
+    let lost = about(NoticeKind::ImageLost, "event 1");
+    let body = write_notice(&lost);
+    operator.notify(lost.clone()).await;
+    for wanted in [DeliveryState::Pending, DeliveryState::Dead] {
+        bench.refuse_one().await;
+        operator.not_taken(&body).await;
+        operator.notify(lost.clone()).await;
+        let deliveries = bench.deliveries().await;
+        let states: Vec<_> = deliveries.iter().map(|one| one.state).collect();
+        assert_eq!(states, [wanted]);
+    }
 }
 
 #[tokio::test]

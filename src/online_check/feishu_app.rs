@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::Platforms;
 use super::open_api::{self, CREDENTIALS, EVENTS, PERMISSIONS, Question, RELEASE, Told, grant};
-use super::report::Report;
+use super::report::{FOREIGN_ADVICE, Report, foreign};
 use crate::destination::{KindSettings, Settings};
+use crate::feishu::codes::{Cause, Class};
 use crate::feishu::messages::Said;
 use crate::feishu::{
     App, ConnectionRefusal, FEEDBACK_SCOPE, FeishuClient, LinkSettings, NoConnection, Unanswered,
@@ -119,11 +120,7 @@ impl Check {
         };
         report.compare_clocks(&answer);
         let Some(said) = Said::of(&answer) else {
-            let says = format!(
-                "HTTP {}, an answer that is not the platform's",
-                answer.status
-            );
-            report.failed(check, says, "check `base_url` and any proxy in between");
+            report.failed(check, foreign(&answer), FOREIGN_ADVICE);
             return Credentials::Untold;
         };
         match said.code {
@@ -131,7 +128,9 @@ impl Check {
                 report.good(check, "the platform accepts the app's credentials");
                 return Credentials::Taken;
             }
-            code @ (10003 | 10014 | 99_991_543) => self.refused(code, report).await,
+            code if said.meaning.class == Class::Stop(Cause::Credentials) => {
+                self.refused(code, report).await;
+            }
             code => {
                 if !open_api::general(check, code, report) {
                     let says = format!("unknown code {code}");

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::report::Report;
+use super::report::{Report, foreign};
 use crate::feishu::custom_bot::{self, CLOCK_OFF_MAX_SECS};
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
@@ -168,7 +168,7 @@ const fn refuses_the_form(code: i64) -> bool {
 
 /// Reports an answer that does not come from a custom bot.
 fn no_bot(answer: &Answer, report: &mut Report) {
-    let says = format!("HTTP {}, an answer that is not a bot's", answer.status);
+    let says = foreign(answer);
     match answer.status {
         408 | 429 | 500..=599 => report.not_checked("bot", format!("{says}; try again")),
         _ => report.failed(

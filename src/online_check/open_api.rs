@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::CALL_TIMEOUT;
-use super::report::Report;
+use super::report::{FOREIGN_ADVICE, Report, foreign};
+use crate::feishu::codes::{self, Cause, Class};
 use crate::feishu::messages::Said;
 use crate::feishu::{Call, FeishuClient, Unanswered};
 use crate::net::{Answer, Body, Method};
@@ -73,11 +74,7 @@ pub(super) async fn ask(client: &FeishuClient, question: Question, report: &mut 
 fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
     let check = question.check;
     let Some(said) = Said::of(answer) else {
-        let says = format!(
-            "HTTP {}, an answer that is not the platform's",
-            answer.status
-        );
-        report.not_checkable(check, says, "check `base_url` and any proxy in between");
+        report.not_checkable(check, foreign(answer), FOREIGN_ADVICE);
         return Told::Noted;
     };
     match said.code {
@@ -85,7 +82,7 @@ fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             return Told::Data(body["data"].clone());
         }
-        code @ (99_991_672 | 99_991_676 | 99_991_679) => {
+        code if said.meaning.class == Class::Stop(Cause::Scope) => {
             let scopes = said.scopes.as_deref().unwrap_or(question.scopes);
             lacks_scope(code, scopes, question, report);
         }
@@ -116,31 +113,33 @@ pub(super) fn grant(scopes: &str) -> String {
 /// Reports codes that mean the same for every call. Returns whether `code` is one of them.
 pub(super) fn general(check: &'static str, code: i64, report: &mut Report) -> bool {
     let says = |what: &str| format!("code {code}: {what}");
-    match code {
-        99_991_401 => report.failed(
+    match codes::meaning(code, "").class {
+        Class::Stop(Cause::OurAddress) => report.failed(
             check,
             says("this machine's address is not in the app's IP allow list"),
             format!("add it at {SECURITY}"),
         ),
-        99_991_662 | 99_991_673 | 212_100 | 232_034 => report.failed(
+        Class::Stop(Cause::App) => report.failed(
             check,
             says("the app is disabled, not published or not installed"),
             format!("publish a version at {RELEASE}, and have the administrator enable the app"),
         ),
-        230_006 | 232_025 | 234_007 => report.failed(
+        Class::Stop(Cause::Bot) => report.failed(
             check,
             says("the app has no bot"),
             format!("add the bot at {FEATURES}, then publish a version at {RELEASE}"),
         ),
-        99_991_663 | 99_991_664 | 99_991_671 => report.failed(
+        Class::Token => report.failed(
             check,
             says("the platform granted a token but rejects it"),
             "the app may belong to the other platform; check `platform` (\"feishu\" or \"lark\")",
         ),
-        99_991_400 | 11232 => {
+        Class::SlowDown | Class::SlowDownBriefly => {
             report.not_checked(check, says("the platform limits the rate; try again"));
         }
-        1 | 2200 => report.not_checked(check, says("an error inside the platform; try again")),
+        Class::Retry => {
+            report.not_checked(check, says("an error inside the platform; try again"));
+        }
         _ => return false,
     }
     true

@@ -7,8 +7,9 @@ use rustix::fs::{Access, access};
 use url::Url;
 
 use super::CALL_TIMEOUT;
-use super::report::Report;
+use super::report::{Report, foreign};
 use crate::archive::ArchiveLocation;
+use crate::destination::takes_lines;
 use crate::model::Secret;
 use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
 use crate::store::StoreLocation;
@@ -34,26 +35,22 @@ impl Receiver {
             ),
             // A proxy or login page redirects requests, so messages would not arrive either.
             Ok(answer) if (300..=399).contains(&answer.status) => {
-                let to = answer.redirect_host();
-                let to = to.map_or_else(String::new, |host| format!(" to {host}"));
-                let says = format!(
-                    "HTTP {}, a redirect{to}; redirects are not followed",
-                    answer.status
-                );
                 report.warning(
                     "reach",
-                    says,
+                    foreign(&answer),
                     "check `url` and any proxy in front of the receiver",
                 );
             }
-            Ok(answer) if answer.is_success() && answer.is_page() => report.warning(
-                "reach",
-                format!(
-                    "HTTP {} with a page for people, not a receiver's answer",
-                    answer.status
-                ),
-                "check `url`; a sign-in or an error page may stand before the receiver",
-            ),
+            Ok(answer) if answer.is_success() && (answer.declares_page() || answer.is_page()) => {
+                report.warning(
+                    "reach",
+                    format!(
+                        "HTTP {} with a page for people, not a receiver's answer",
+                        answer.status
+                    ),
+                    "check `url`; a sign-in or an error page may stand before the receiver",
+                )
+            }
             // The status of another method says nothing about messages.
             Ok(answer) => report.good("reach", format!("answers (HTTP {})", answer.status)),
             Err(error) => report.unreachable("reach", &error),
@@ -158,9 +155,9 @@ pub(super) struct File {
 impl File {
     pub(super) fn run(self, report: &mut Report) {
         let check = "file";
-        if self.path.exists() {
-            if !self.path.is_file() {
-                report.failed(check, "it is not a file", "set another `path`");
+        if let Ok(found) = self.path.metadata() {
+            if let Err(reason) = takes_lines(found.file_type()) {
+                report.failed(check, reason, "set another `path`");
             } else if access(&self.path, Access::READ_OK | Access::WRITE_OK).is_err() {
                 let advice = "let the relay's user read and write it";
                 report.failed(check, "it cannot be written", advice);

@@ -3,7 +3,15 @@
 use std::sync::Arc;
 
 use crate::model::{AppName, Clock, DestinationName, Timestamp};
-use crate::net::{Answer, NetError};
+use crate::net::{Answer, NetError, Redactor};
+
+/// The advice on an answer that the platform did not give.
+pub(super) const FOREIGN_ADVICE: &str = "check `base_url` and any proxy in between";
+
+/// Describes an answer that the platform did not give.
+pub(super) fn foreign(answer: &Answer) -> String {
+    answer.describe_foreign(&Redactor::default(), "")
+}
 
 /// The subject of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::report::Report;
+use super::report::{FOREIGN_ADVICE, Report, foreign};
 use crate::net::Answer;
 use crate::slack::{ApiResponse, Arguments, Members, SlackClient};
 
@@ -168,8 +168,7 @@ fn judge_channel(channel: &Members, scopes: &BTreeSet<&str>, report: &mut Report
 }
 
 pub(super) fn unreadable(check: &'static str, answer: &Answer, report: &mut Report) {
-    let says = format!("HTTP {}, an answer that is not Slack's", answer.status);
-    report.not_checkable(check, says, "check `base_url` and any proxy in between");
+    report.not_checkable(check, foreign(answer), FOREIGN_ADVICE);
 }
 
 /// Returns a user-chosen name, as far as it can be shown.

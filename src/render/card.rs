@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::names::nearest;
+use super::problem::Problem;
 
 /// Tags of cards 2.0 and of the objects inside their elements. Source: Feishu, "卡片 JSON 2.0 结构" and the pages of
 /// components.
@@ -48,41 +49,23 @@ const OLD_TAGS: &[&str] = &["action", "note"];
 /// Members whose values are not elements: a button's return value, and the data of charts and tables.
 const DATA: &[&str] = &["value", "chart_spec", "rows", "template_variable"];
 
-/// A mistake in a card.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    /// Whether Feishu certainly rejects the card.
-    pub(super) is_sure: bool,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-    /// Text to search for in the template, to find the place.
-    pub(super) near: Option<String>,
-    /// Whether the card shows nothing. That is no mistake if other events fill the card.
-    pub(super) is_empty: bool,
-}
+const REJECTED: &str = "E209";
+const UNKNOWN_TAG: &str = "W203";
 
-impl Problem {
-    fn sure(message: &str, help: &str) -> Self {
-        Self {
-            is_sure: true,
-            message: message.to_owned(),
-            help: Some(help.to_owned()),
-            near: None,
-            is_empty: false,
-        }
-    }
+fn rejected(message: &str, help: &str) -> Problem {
+    Problem::new(REJECTED, message).with_help(help)
 }
 
 /// Returns the first mistake in a rendered card.
 pub(super) fn problem(card: &Value) -> Option<Problem> {
     let Value::Object(members) = card else {
         let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
-        return Some(Problem::sure("a card is a JSON object", help));
+        return Some(rejected("a card is a JSON object", help));
     };
     if members.contains_key("msg_type") || members.contains_key("card") {
         let message = "the relay adds `msg_type` and `card` around a card itself";
         let help = "keep only the content of `card`";
-        return Some(Problem::sure(message, help));
+        return Some(rejected(message, help));
     }
     // A card stored at Feishu, referred to by its id.
     if members.get("type").is_some_and(|kind| kind == "template") {
@@ -105,21 +88,18 @@ fn shape(card: &Map<String, Value>, is_new: bool) -> Option<Problem> {
         (true, true, false) | (false, false, true) => None,
         (true, _, true) => {
             let message = "a card of schema 2.0 has its elements in `body` only";
-            Some(Problem::sure(message, "move `elements` into `body`"))
+            Some(rejected(message, "move `elements` into `body`"))
         }
         (false, true, _) => {
             let message = "a card with `body` needs schema 2.0";
-            Some(Problem::sure(
-                message,
-                "write \"schema\": \"2.0\" at its top",
-            ))
+            Some(rejected(message, "write \"schema\": \"2.0\" at its top"))
         }
         (_, false, false) => {
             let message = "the card has no elements, so it would show nothing";
             let help = "write {\"schema\": \"2.0\", \"body\": {\"elements\": [ … ]}}";
             Some(Problem {
                 is_empty: true,
-                ..Problem::sure(message, help)
+                ..rejected(message, help)
             })
         }
     }
@@ -147,24 +127,19 @@ fn of_tag(tag: &str, is_new: bool) -> Option<Problem> {
     if TAGS.contains(&tag) || (!is_new && OLD_TAGS.contains(&tag)) {
         return None;
     }
-    let near = Some(format!("\"{tag}\""));
     if OLD_TAGS.contains(&tag) {
-        return Some(Problem {
-            is_sure: true,
-            message: format!("cards of schema 2.0 have no tag \"{tag}\""),
-            help: Some("put buttons and texts directly into `elements`".to_owned()),
-            near,
-            is_empty: false,
-        });
+        let message = format!("cards of schema 2.0 have no tag \"{tag}\"");
+        let help = "put buttons and texts directly into `elements`";
+        return Some(rejected(&message, help).near(tag));
     }
     let help = nearest(tag, TAGS.iter().copied());
-    Some(Problem {
-        is_sure: help.is_some(),
-        message: format!("cards have no tag \"{tag}\""),
-        help,
-        near,
-        is_empty: false,
-    })
+    let code = if help.is_some() {
+        REJECTED
+    } else {
+        UNKNOWN_TAG
+    };
+    let problem = Problem::new(code, format!("cards have no tag \"{tag}\"")).near(tag);
+    Some(Problem { help, ..problem })
 }
 
 #[cfg(test)]
@@ -205,7 +180,7 @@ mod tests {
         ] {
             let problem = problem(&card).unwrap();
             assert!(problem.message.contains(wanted), "{card}: {problem:?}");
-            assert!(problem.is_sure, "{problem:?}");
+            assert_eq!(problem.code, REJECTED, "{problem:?}");
         }
     }
 
@@ -230,8 +205,8 @@ mod tests {
         let slip = problem(&card("markdwn")).unwrap();
         assert_eq!(slip.help.as_deref(), Some("did you mean \"markdown\"?"));
         assert_eq!(slip.near.as_deref(), Some("\"markdwn\""));
-        assert!(slip.is_sure);
+        assert_eq!(slip.code, REJECTED);
         let later = problem(&card("hologram")).unwrap();
-        assert!(!later.is_sure && later.help.is_none());
+        assert_eq!((later.code, later.help), (UNKNOWN_TAG, None));
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::library::{Source, line_and_column};
 use super::names::Found;
-use super::{Audience, Family, Locale, Payload, Templates, card, sample};
+use super::problem::Problem;
+use super::sample::Sample;
+use super::{Audience, Family, Locale, Payload, Templates, blocks, card, sample};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::model::{Content, Form, Trigger};
 
@@ -37,6 +39,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     ("E208", "a template fails with a sample event"),
     ("E209", "a template renders a card that Feishu rejects"),
+    ("E210", "a template renders a message that Slack rejects"),
     ("W200", "triple braces escape like double ones"),
     (
         "W201",
@@ -47,6 +50,8 @@ pub const CODES: &[(&str, &str)] = &[
         "a file or folder next to the templates that is never read",
     ),
     ("W203", "a card with an unknown tag"),
+    ("W204", "a Slack message with an unknown type of block"),
+    ("W205", "a Slack message with too many blocks"),
 ];
 
 /// Renders every template of every family with sample events, in both languages, at a fixed time. Each failure is
@@ -60,59 +65,85 @@ pub fn check(templates: &Templates) -> Vec<Diagnostic> {
         let Some(&family) = Family::ALL.iter().find(|family| family.key() == folder) else {
             continue;
         };
-        if let Some(reason) = first_failure(templates, family, name) {
-            let found = Found {
+        let (failure, problem) = render_all(templates, family, name);
+        let found = match (failure, problem) {
+            (Some(reason), _) => Found {
                 template: key.to_owned(),
                 place: place_in(&reason),
                 code: "E208",
                 message: reason,
                 help: None,
-            };
-            diagnostics.push(templates.diagnostic(found));
-        } else if family == Family::Feishu
-            && let Some(problem) = card_problem(templates, name)
-        {
-            let text = templates.source(key).unwrap_or_default();
-            let near = problem.near.as_ref().and_then(|near| text.find(near));
-            let found = Found {
-                template: key.to_owned(),
-                place: line_and_column(text, near.unwrap_or_default()),
-                code: if problem.is_sure { "E209" } else { "W203" },
-                message: problem.message,
-                help: problem.help,
-            };
-            diagnostics.push(templates.diagnostic(found));
-        }
+            },
+            (None, Some(problem)) => {
+                let text = templates.source(key).unwrap_or_default();
+                let near = problem.near.as_ref().and_then(|near| text.find(near));
+                Found {
+                    template: key.to_owned(),
+                    place: line_and_column(text, near.unwrap_or_default()),
+                    code: problem.code,
+                    message: problem.message,
+                    help: problem.help,
+                }
+            }
+            (None, None) => continue,
+        };
+        diagnostics.push(templates.diagnostic(found));
     }
     diagnostics
 }
 
-/// Returns the first mistake in the cards that a template renders from the samples. A card may be empty for some
-/// samples.
-fn card_problem(templates: &Templates, name: &str) -> Option<card::Problem> {
+/// Returns the first failure of a template with its samples, and the first mistake in what it renders. A message
+/// may be empty for some samples.
+fn render_all(
+    templates: &Templates,
+    family: Family,
+    name: &str,
+) -> (Option<String>, Option<Problem>) {
     let (mut problem, mut empty, mut filled) = (None, None, false);
-    let _no_failure = each_rendering(templates, Family::Feishu, name, |payload| {
-        let body = payload.with_links(|_| String::new());
-        let message: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-        match card::problem(message.get("card").unwrap_or(&message)) {
+    let failure = each_rendering(templates, family, name, |rendering| {
+        match rendering.problem(templates) {
             Some(one) if one.is_empty => empty = Some(one),
             Some(one) => drop(problem.get_or_insert(one)),
             None => filled = true,
         }
     });
-    problem.or(empty.filter(|_| !filled))
+    (failure, problem.or(empty.filter(|_| !filled)))
 }
 
-fn first_failure(templates: &Templates, family: Family, name: &str) -> Option<String> {
-    each_rendering(templates, family, name, |_| ())
+/// A message that a template rendered from a sample.
+struct Rendering<'a> {
+    audience: &'a Audience,
+    sample: &'a Sample,
+    payload: &'a Payload,
 }
 
-/// Renders a template with its samples and passes each payload to `show`. Returns the first failure.
+impl Rendering<'_> {
+    /// Returns the first mistake in the message.
+    fn problem(&self, templates: &Templates) -> Option<Problem> {
+        let sent = || -> serde_json::Value {
+            let body = self.payload.with_links(|_| String::new());
+            serde_json::from_str(&body).unwrap_or_default()
+        };
+        match self.audience.family {
+            Family::Feishu => {
+                let message = sent();
+                card::problem(message.get("card").unwrap_or(&message))
+            }
+            Family::Slack => {
+                let written = templates.unfinished(self.audience, &self.sample.subject())?;
+                blocks::problem(&written, &sent())
+            }
+            Family::Webhook | Family::Text => None,
+        }
+    }
+}
+
+/// Renders a template with its samples and passes each message to `show`. Returns the first failure.
 fn each_rendering(
     templates: &Templates,
     family: Family,
     name: &str,
-    mut show: impl FnMut(&Payload),
+    mut show: impl FnMut(&Rendering<'_>),
 ) -> Option<String> {
     for locale in [Locale::Zh, Locale::En] {
         for (sample_name, mut sample) in sample::all() {
@@ -139,7 +170,11 @@ fn each_rendering(
                 ..sample::audience(family, locale)
             };
             match templates.payload(&audience, Form::Full, &sample.subject()) {
-                Ok(payload) => show(&payload),
+                Ok(payload) => show(&Rendering {
+                    audience: &audience,
+                    sample: &sample,
+                    payload: &payload,
+                }),
                 Err(error) => {
                     return Some(format!("with the sample {sample_name}: {}", error.reason));
                 }

@@ -28,6 +28,15 @@ impl Templates {
         form: Form,
         subject: &Subject<'_>,
     ) -> Result<Payload, RenderError> {
+        self.job(audience, subject).payload(form)
+    }
+
+    /// Returns a card or blocks before empty parts are removed, with marked values; `None` if rendering fails.
+    pub(super) fn unfinished(&self, audience: &Audience, subject: &Subject<'_>) -> Option<Value> {
+        self.job(audience, subject).unfinished(true).ok()
+    }
+
+    fn job<'a>(&'a self, audience: &'a Audience, subject: &'a Subject<'a>) -> Job<'a> {
         let name = match (&subject.event.content, subject.trigger) {
             (Content::Notice(_), _) => "notice",
             (Content::Summary(_), _) => "summary",
@@ -41,13 +50,12 @@ impl Templates {
                 | Trigger::Test,
             ) => &subject.spec.template,
         };
-        let job = Job {
+        Job {
             templates: self,
             audience,
             subject,
             name,
-        };
-        job.payload(form)
+        }
     }
 
     /// Renders `subject` with the built-in `plain` template, which cannot fail.
@@ -182,8 +190,8 @@ impl Job<'_> {
         }
     }
 
-    /// Renders a card or blocks.
-    fn message(&self, with_images: bool) -> Result<String, Failed> {
+    /// Renders a card or blocks, as the template writes them. Values are still marked.
+    fn unfinished(&self, with_images: bool) -> Result<Value, RenderError> {
         let family = self.audience.family;
         let context = context::build(self.audience, self.subject, Reader::People, with_images);
         let mention = mentions::markup(self.subject.mentions, family);
@@ -191,8 +199,13 @@ impl Job<'_> {
         let rendered = self
             .templates
             .render(family, self.name, context.tree(), scene)?;
-        let tree: Value = parse(&rendered).map_err(|reason| self.fails(family, reason))?;
-        let message = fields::finish(&tree, self.spec(), |message| match family {
+        parse(&rendered).map_err(|reason| self.fails(family, reason))
+    }
+
+    /// Renders a card or blocks.
+    fn message(&self, with_images: bool) -> Result<String, Failed> {
+        let tree = self.unfinished(with_images)?;
+        let message = fields::finish(&tree, self.spec(), |message| match self.audience.family {
             Family::Feishu => json!({"msg_type": "interactive", "card": message}),
             Family::Slack | Family::Webhook | Family::Text => message,
         });

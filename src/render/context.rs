@@ -443,12 +443,17 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Returns the notice's text. Chinese readers get a Chinese summary that quotes the details.
+    /// Returns the notice's text. Chinese readers get a Chinese summary, which quotes the line of the log.
     fn notice_text(&self, notice: &'a Notice) -> Text<'a> {
         match (self.reader, self.locale) {
             (Reader::People, Locale::Zh) => {
                 let said = words::notice_text(notice.kind, &notice.subject);
-                format!("{}\n\n详情：{}", self.text(&said), self.text(&notice.text)).into()
+                format!(
+                    "{}\n\n日志原文：{}",
+                    self.text(&said),
+                    self.text(&notice.text)
+                )
+                .into()
             }
             (Reader::People, Locale::En) | (Reader::Programs, _) => self.text(&notice.text),
         }

@@ -7,7 +7,7 @@ use super::text::{self, Field, LINK_BYTES_MAX, OPEN, Room};
 use super::{Family, Locale, SentAs};
 
 /// Slack's limits: blocks in a message, fields of a section, elements of a context.
-const SLACK_BLOCKS_MAX: usize = 50;
+pub(super) const SLACK_BLOCKS_MAX: usize = 50;
 const SLACK_FIELDS_MAX: usize = 10;
 const SLACK_CONTEXT_MAX: usize = 10;
 /// How many characters of a message's text Slack reads.

@@ -9,6 +9,7 @@
 //! Templates are checked when they are loaded. Their nesting is counted before they are parsed (`guard`), names
 //! are compared with the context (`names`), and samples are rendered (`check`).
 
+mod blocks;
 mod card;
 mod check;
 mod compose;
@@ -21,6 +22,7 @@ mod mask;
 mod mentions;
 mod names;
 mod payload;
+mod problem;
 mod sample;
 #[cfg(test)]
 mod tests;

@@ -100,12 +100,6 @@ impl Sweeper {
         }
     }
 
-    /// Runs once.
-    pub async fn step(&self) -> Result<(), SweepError> {
-        self.sweep_store().await?;
-        self.sweep_images().await
-    }
-
     /// Removes bytes that no event uses, left by a crash between the changes of store and archive.
     async fn sweep_orphans(&self) -> Result<(), SweepError> {
         let ids = self.archive.old_ids().await.map_err(SweepError::List)?;

@@ -10,8 +10,8 @@ use crate::model::{
     FeedbackStatus, Private, SourceKind, StatusChange,
 };
 
-use super::page;
 use super::report::Location;
+use super::{glob, page};
 
 /// A compiled key of `match` or `except`.
 #[derive(Clone, Debug)]
@@ -63,7 +63,37 @@ pub(super) enum Contact {
 #[derive(Clone, Debug)]
 pub(super) struct Glob {
     pub(super) written: String,
-    pub(super) regex: Regex,
+    /// `None`: the text is compared with `written`, which is much faster than a regular expression.
+    regex: Option<Regex>,
+}
+
+impl Glob {
+    pub(super) fn new(written: &str) -> Result<Self, String> {
+        let written = written.to_owned();
+        let is_plain = written.is_ascii() && is_literal(&written);
+        let regex = match is_plain {
+            true => None,
+            false => Some(glob::compile(&written)?),
+        };
+        Ok(Self { written, regex })
+    }
+
+    /// Returns whether the glob has no wildcard, so that it matches one text only.
+    pub(super) fn is_literal(&self) -> bool {
+        is_literal(&self.written)
+    }
+
+    /// Returns whether the whole text matches. Case is ignored.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        match &self.regex {
+            Some(regex) => regex.is_match(text),
+            None => self.written.eq_ignore_ascii_case(text),
+        }
+    }
+}
+
+fn is_literal(glob: &str) -> bool {
+    !glob.contains(['*', '?', '[', ']', '{', '}', '\\'])
 }
 
 /// The subject of conditions: an event and one of its reports.
@@ -205,21 +235,27 @@ impl Matcher {
         let said = |found: Option<bool>| found.map(|found| found.to_string()).unwrap_or_default();
         match &self.test {
             Test::Event(_) => subject.kind().key().to_owned(),
-            Test::Status(_) => named(subject.status().map(|one| (one.key(), one.0))),
+            Test::Status(_) => {
+                let status = subject.status();
+                status.map_or_else(String::new, |one| named(one.key(), one.0))
+            }
             Test::App(_) => owned(subject.app_id()),
             Test::Via(_) => event.via.to_string(),
             Test::Kind(_) => {
                 let kind = feedback.and_then(|one| one.kind);
-                named(kind.map(|one| (one.key(), one.0)))
+                let odd = feedback.and_then(|one| one.odd.kind.as_deref());
+                kind.map_or_else(|| owned(odd), |one| named(one.key(), one.0))
             }
             Test::Fault(_) => {
                 let faults = feedback.iter().flat_map(|one| &one.faults);
-                let names = faults.map(|fault| named(Some((fault.key(), fault.0))));
-                names.collect::<Vec<_>>().join(", ")
+                let names = faults.map(|fault| named(fault.key(), fault.0));
+                let odd = feedback.iter().flat_map(|one| one.odd.faults.clone());
+                names.chain(odd).collect::<Vec<_>>().join(", ")
             }
             Test::Source(_) => {
                 let source = feedback.and_then(|one| one.source);
-                named(source.map(|one| (one.key(), one.0)))
+                let odd = feedback.and_then(|one| one.odd.source.as_deref());
+                source.map_or_else(|| owned(odd), |one| named(one.key(), one.0))
             }
             Test::Tenant(_) => owned(typed(feedback, |one| &one.tenant_name)),
             Test::Path(_) => owned(subject.page().0.as_deref()),
@@ -286,14 +322,10 @@ fn contains(wanted: &[String], found: Option<&str>) -> bool {
 }
 
 fn any_glob(globs: &[Glob], found: Option<&str>) -> bool {
-    found.is_some_and(|text| globs.iter().any(|glob| glob.regex.is_match(text)))
+    found.is_some_and(|text| globs.iter().any(|glob| glob.is_match(text)))
 }
 
 /// Returns the name of a code, otherwise its number.
-fn named(code: Option<(Option<&str>, i64)>) -> String {
-    match code {
-        Some((Some(key), _)) => key.to_owned(),
-        Some((None, number)) => number.to_string(),
-        None => String::new(),
-    }
+fn named(key: Option<&str>, code: i64) -> String {
+    key.map_or_else(|| code.to_string(), str::to_owned)
 }

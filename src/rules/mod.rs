@@ -37,7 +37,6 @@ mod words;
 pub use codes::CODES;
 pub use conditions::KEYS as CONDITION_KEYS;
 pub use filter::Filter;
-pub use paths::LiteralPath;
 pub use raw::RawRule;
 pub use read::KEYS;
 pub use trace::trace_json;
@@ -48,6 +47,7 @@ use std::sync::Arc;
 use crate::diag::{Diagnostic, Level};
 use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
 
+use paths::LiteralPath;
 use report::{Location, Report};
 
 /// The names that rules may use.
@@ -85,10 +85,17 @@ pub struct Built {
     pub diagnostics: Vec<Diagnostic>,
     /// The lists that conditions use.
     pub lists_used: BTreeSet<String>,
-    /// Patterns of `path` without a wildcard; see [`LiteralPath::check`].
-    pub literal_paths: Vec<LiteralPath>,
+    /// Conditions with patterns of `path` without a wildcard.
+    literal_paths: Vec<LiteralPath>,
     /// The templates that rules name.
     pub templates: Vec<NamedTemplate>,
+}
+
+impl Built {
+    /// Warns of `path` patterns that match only the beginning of one of these pages.
+    pub fn check_paths(&self, addresses: &[String]) -> Vec<Diagnostic> {
+        paths::check(&self.literal_paths, addresses)
+    }
 }
 
 /// A template that a rule names.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     Content, EventId, EventState, FaultKind, Feedback, FeedbackKind, FeedbackStatus, Finding,
-    Notice, NoticeKind, Private, Severity, SourceKind, StatusChange,
+    Notice, NoticeKind, OddCodes, Private, Severity, SourceKind, StatusChange,
 };
 
 mod filter;
@@ -320,6 +320,44 @@ fn the_first_match_ends_unless_it_continues() {
 }
 
 #[test]
+fn finding_shows_codes_that_have_no_name() {
+    let huge = "18446744073709551615".to_owned();
+    let unnamed = Feedback {
+        kind: Some(FeedbackKind(7)),
+        faults: vec![FaultKind(42)],
+        source: Some(SourceKind(9)),
+        ..feedback()
+    };
+    let odd = Feedback {
+        kind: None,
+        source: None,
+        odd: OddCodes {
+            kind: Some(huge.clone()),
+            faults: vec![huge.clone()],
+            source: Some(huge.clone()),
+        },
+        ..unnamed.clone()
+    };
+    let both = format!("42, {huge}");
+    for (condition, of_unnamed, of_odd) in [
+        ("type = \"fault\"", "7", &huge),
+        ("fault = \"crash\"", "42", &both),
+        ("source = \"bot\"", "9", &huge),
+    ] {
+        let set = rules(&format!(
+            "[[rules]]\nname = \"one\"\nsend_to = \"archive\"\nmatch.{condition}\n"
+        ));
+        for (report, shown) in [(&unnamed, of_unnamed), (&odd, of_odd)] {
+            let (_, trace) = set.explain(&event(report.clone()));
+            let Finding::Failed(failed) = &trace.rules[0].finding else {
+                panic!("{trace:?}");
+            };
+            assert_eq!(failed.found.expose(), shown, "{condition}");
+        }
+    }
+}
+
+#[test]
 fn event_without_final_match_is_unrouted() {
     assert_eq!(RuleSet::default().plan(&bare()).state, EventState::Unrouted);
     let set = rules("[[rules]]\nname = \"all\"\nsend_to = \"archive\"\ncontinue = true\n");
@@ -587,13 +625,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn a_glob_without_signs_is_itself_and_no_glob_panics(glob in "[a中/*?\\[\\]{},!\\\\^&~.-]{0,12}", text in "[a中/.]{0,6}") {
-        let compiled = glob::compile(&glob);
+    fn a_glob_without_signs_is_itself_and_no_glob_panics(glob in "[a中/*?\\[\\]{},!\\\\^&~.-]{0,12}", text in "[aA中/.]{0,6}") {
+        let compiled = matcher::Glob::new(&glob);
         if !glob.contains(['*', '?', '[', ']', '{', '}', '\\']) {
-            prop_assert_eq!(compiled.unwrap().is_match(&text), glob == text);
-        } else if let Ok(regex) = compiled {
-            let _matches_or_not: bool = regex.is_match(&text);
+            prop_assert_eq!(compiled.as_ref().unwrap().is_match(&text), glob.eq_ignore_ascii_case(&text));
         }
+        let matches = compiled.map(|one| one.is_match(&text));
+        prop_assert_eq!(matches, glob::compile(&glob).map(|regex| regex.is_match(&text)));
     }
 }
 

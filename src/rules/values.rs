@@ -7,7 +7,6 @@ use regex::{Regex, RegexBuilder};
 use crate::model::{AppName, EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 
 use super::codes;
-use super::glob;
 use super::matcher::{Contact, Glob, Test};
 use super::raw::{Node, Value};
 use super::report::{Location, Report, did_you_mean};
@@ -307,8 +306,8 @@ impl Reader<'_> {
 
     fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         let written = self.pattern(at, node)?;
-        match glob::compile(&written) {
-            Ok(regex) => Some(Glob { written, regex }),
+        match Glob::new(&written) {
+            Ok(glob) => Some(glob),
             Err(reason) => {
                 let message = format!("the glob \"{written}\" cannot be read: {reason}");
                 self.report.error(codes::BAD_PATTERN, at, message, None);

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::model::{Secret, hex};
-use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
 
 /// The base URL of the Web API.
 pub const BASE_URL: &str = "https://slack.com";
@@ -28,6 +28,7 @@ struct Inner {
     base_url: String,
     token: Secret,
     http: HttpClient,
+    redactor: Redactor,
 }
 
 impl fmt::Debug for SlackClient {
@@ -56,6 +57,7 @@ impl SlackClient {
     pub fn new(base_url: &str, token: Secret, http: HttpClient) -> Self {
         Self(Arc::new(Inner {
             base_url: base_url.trim_end_matches('/').to_owned(),
+            redactor: Redactor::new([], [&token], []),
             token,
             http,
         }))
@@ -71,6 +73,11 @@ impl SlackClient {
         let mut owner = hex(&hash.finalize());
         owner.truncate(OWNER_HEX_DIGITS);
         format!("slack:{owner}")
+    }
+
+    /// Returns the redactor that hides the token.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     /// Calls a method and returns the response, whatever it is;

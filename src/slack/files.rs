@@ -85,11 +85,11 @@ impl SlackClient {
         {
             Err(foreign @ ForeignAddress) => Err(retry(what, &foreign.to_string())),
             Ok(Err(error)) => Err(unanswered(what, &error)),
-            Ok(Ok(Answer { status: 200, .. })) => Ok(()),
+            Ok(Ok(answer)) if answer.status == 200 && !answer.is_page() => Ok(()),
             Ok(Ok(Answer { status: 413, .. })) => Err(UploadError::Rejected(
                 "Slack API: the file is too large".into(),
             )),
-            Ok(Ok(answer)) => Err(retry(what, &format!("HTTP {}", answer.status))),
+            Ok(Ok(answer)) => Err(self.foreign(what, &answer)),
         }
     }
 
@@ -132,7 +132,22 @@ impl SlackClient {
         match ApiResponse::of(&answer) {
             ApiResponse::Ok(members) => Ok(members),
             ApiResponse::Refused(problem) => Err(refused(method, &problem)),
-            ApiResponse::Unreadable => Err(by_status(method, answer.status)),
+            ApiResponse::Unreadable => Err(self.foreign(method, &answer)),
+        }
+    }
+
+    /// Judges a response that Slack did not give. It says nothing about the file.
+    fn foreign(&self, what: &str, answer: &Answer) -> UploadError {
+        let described = answer.describe_foreign(self.redactor(), "");
+        match answer.status {
+            407 => UploadError::Stop(says(
+                what,
+                &format!("{described}: the proxy demands credentials"),
+            )),
+            _ => retry(
+                what,
+                &format!("{described}; check `base_url` and the proxies in between"),
+            ),
         }
     }
 }
@@ -182,19 +197,6 @@ fn refused(what: &str, problem: &SlackError) -> UploadError {
         Class::Payload | Class::File | Class::Thread | Class::Unchangeable => {
             UploadError::Rejected(reason)
         }
-    }
-}
-
-fn by_status(what: &str, status: u16) -> UploadError {
-    let reason = says(
-        what,
-        &format!("HTTP {status}, with a body that is not Slack's"),
-    );
-    match status {
-        300..=399 | 401 | 403 | 404 | 407 => {
-            UploadError::Stop(format!("{reason}; check `base_url`"))
-        }
-        _ => UploadError::Retry(reason),
     }
 }
 

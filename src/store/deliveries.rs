@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     CompletedAttempt, Expired, FailoverPage, FallBack, GateRecord, LeaseRelease, Orphaned,
-    Position, Store, StoreError, Work,
+    Position, Renamed, Store, StoreError, Work,
 };
 use crate::model::*;
 
@@ -56,6 +56,18 @@ impl Store {
         self.database.finish_attempt(token, finished.into()).await
     }
 
+    /// Returns the latest attempts that rate limits count, which started after `since`: each one's destination
+    /// and end, latest start first.
+    ///
+    /// A send in flight at a crash was not recorded, so it is missing. There are at most as many as the
+    /// destination's `concurrency`, and the built-in limits leave room for them.
+    pub async fn paced_sends(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(DestinationName, Timestamp)>, StoreError> {
+        self.database.paced_sends(since).await
+    }
+
     /// Releases leased work without an attempt. Items whose lease is lost are left unchanged.
     pub async fn release_lease(&self, back: Vec<LeaseRelease>) -> Result<(), StoreError> {
         self.database.release_lease(back).await
@@ -90,17 +102,17 @@ impl Store {
     }
 
     /// Ends deliveries that were tried for `retry_for`, a few hundred at most, and reroutes them to
-    /// `fallback`. With `untried_too`, untried ones end as well, because the destination failed for that
-    /// long.
+    /// `fallback`. The destination has failed since `failing_from`. That counts as trying, also for messages that
+    /// were never sent.
     pub async fn expire(
         &self,
         destination: &DestinationName,
         retry_for: Duration,
-        untried_too: bool,
+        failing_from: Uptime,
         fallback: Option<DestinationName>,
     ) -> Result<Vec<Expired>, StoreError> {
         self.database
-            .expire(destination, retry_for, untried_too, fallback)
+            .expire(destination, retry_for, failing_from, fallback)
             .await
     }
 
@@ -115,13 +127,13 @@ impl Store {
         self.database.settle_orphans(known, wait, reason).await
     }
 
-    /// Moves deliveries waiting for the destination `old` to `new`, with a fresh `retry_for`. Returns
-    /// how many were moved.
+    /// Moves deliveries of the destinations `old`, waiting and in flight, to `new`, with a fresh `retry_for`.
+    /// If several old names got the same event, one message stays, and the others are discarded.
     pub async fn rename_destination(
         &self,
-        old: &DestinationName,
+        old: &[DestinationName],
         new: &DestinationName,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Renamed, StoreError> {
         self.database.rename_destination(old, new).await
     }
 

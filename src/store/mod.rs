@@ -58,6 +58,7 @@ mod upkeep;
 mod wakeups;
 
 pub use records::*;
+pub use sqlite::explain_access;
 use summaries::write_summary;
 pub use summaries::{SUMMARY, read_summary};
 pub use wakeups::Topic;

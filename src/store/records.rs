@@ -171,13 +171,15 @@ pub struct KeptPayload {
 }
 
 /// Leased work to release without an attempt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LeaseRelease {
     pub id: DeliveryId,
     /// The proof of the lease.
     pub token: LeaseToken,
     /// When it is due again.
     pub due_at: Timestamp,
+    /// Why there was no attempt, fit for a log; `None` keeps the last reason.
+    pub reason: Option<String>,
 }
 
 impl LeaseRelease {
@@ -187,6 +189,7 @@ impl LeaseRelease {
             id: lease.item.delivery.id,
             token: lease.token,
             due_at,
+            reason: None,
         }
     }
 }
@@ -200,6 +203,10 @@ pub struct CompletedAttempt {
     pub id: DeliveryId,
     /// The attempt; `None` if there was none, e.g. because rendering failed or the event is erased.
     pub attempt: Option<Attempt>,
+    /// How long the message waited before the attempt without being tried: `retry_for` counts from this much later.
+    pub uncounted: Duration,
+    /// Whether a rate limit counts the attempt, also after a restart.
+    pub paced: bool,
     /// The next step.
     pub verdict: Verdict,
     /// The rendering to repeat; `None` if there is no new one.
@@ -546,6 +553,15 @@ pub struct Orphaned {
     pub missing: Vec<(DestinationName, u64)>,
     /// Deliveries that ended.
     pub ended: Vec<(DeliveryId, DestinationName)>,
+}
+
+/// The deliveries of a renamed destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renamed {
+    /// The number of deliveries that have the new name.
+    pub moved: u64,
+    /// Deliveries that were discarded, because the new name has their event.
+    pub discarded: Vec<DeliveryId>,
 }
 
 /// A delivery that ended because it was tried for `retry_for`.

@@ -348,7 +348,7 @@ impl InternalEvent for ButtonPressed {
 }
 
 /// A feedback status was sent to Feishu, or failed.
-pub struct StatusTold<'a> {
+pub struct StatusAttempted<'a> {
     /// The app that sent the status.
     pub app: &'a AppName,
     /// The feedback whose status was sent.
@@ -357,7 +357,7 @@ pub struct StatusTold<'a> {
     pub verdict: (&'static str, Option<&'a str>),
 }
 
-impl InternalEvent for StatusTold<'_> {
+impl InternalEvent for StatusAttempted<'_> {
     fn emit(self, metrics: &Metrics) {
         let (result, reason) = self.verdict;
         match reason {

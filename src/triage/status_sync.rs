@@ -3,30 +3,23 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use super::Settings;
 use crate::feishu::ApiError;
+use crate::jobs::{self, Jobs, Poll};
 use crate::model::{
     Clock, Current, Lease, Notice, NoticeKind, Recorded, STOPPED_PROBE, StatusJob, Timestamp,
     backoff, lengthened,
 };
 use crate::notices::Operator;
-use crate::store::{StatusVerdict, Store, Topic};
+use crate::store::{StatusVerdict, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{PanicCaught, StatusTold};
+use crate::telemetry::events::StatusAttempted;
 
-/// The number of concurrent calls; the client itself keeps to the platform's rate limit.
-const CONCURRENCY: usize = 4;
 /// The length of a lease. It is longer than a call, its token and its wait for the rate limit take.
 const LEASE: Duration = Duration::from_secs(120);
 /// How long a status is retried. After a day somebody may have set another status in Feishu.
 const RETRY_FOR: Duration = Duration::from_secs(86_400);
-/// The longest pause between two polls.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The shortest pause between two polls, so that two clocks that disagree do not cause a busy loop.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// Sends statuses to Feishu, and ends the time in which they can be undone.
 pub struct StatusSync {
@@ -38,66 +31,61 @@ pub struct StatusSync {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// The random generator for jitter.
-    pub chance: Mutex<fastrand::Rng>,
+    pub random: Mutex<fastrand::Rng>,
 }
 
 impl StatusSync {
     /// Runs until the soft stop, then finishes the calls in progress.
     pub async fn run(self, tasks: Tasks) {
-        let worker = Arc::new(self);
-        let stopping = tasks.stopping();
-        let mut changes = worker.store.wakeups(Topic::Statuses);
-        while !stopping.is_cancelled() {
-            // A change from here on wakes the worker, even during the poll.
-            changes.mark_unchanged();
-            if let Err(error) = worker.store.end_undos().await {
-                tracing::warn!(%error, "failed to end undo periods; messages still offer an undo");
-            }
-            let told = worker.step().await;
-            let pause = match told {
-                0 => worker.pause().await,
-                _ => Duration::ZERO,
-            };
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                Ok(()) = changes.changed() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        let wakeups = self.store.wakeups(Topic::Statuses);
+        let metrics = Arc::clone(&self.metrics);
+        jobs::run(Arc::new(self), wakeups, &metrics, tasks.stopping()).await;
     }
 
-    /// Sends due statuses, at most `CONCURRENCY` at once. Returns their number.
-    async fn step(self: &Arc<Self>) -> usize {
-        let leases = match self.store.lease_status_jobs(CONCURRENCY, LEASE).await {
-            Ok(leases) => leases,
-            Err(error) => {
-                tracing::warn!(%error, "failed to poll for statuses to send to Feishu");
-                return 0;
-            }
+    async fn next_due_in(&self) -> Option<Duration> {
+        let due_at = self.store.next_status_due_at().await.ok()??;
+        Some(due_at.since(self.clock.now()))
+    }
+
+    async fn notify_refused(&self, job: &StatusJob, reason: &str) {
+        let notice = Notice {
+            kind: NoticeKind::StatusNotSet,
+            subject: job.via.to_string(),
+            text: format!(
+                "Feishu refused the status of feedback {}, so the change is local-only: {reason}. \
+                 `feedback-relay events show {}` shows who set it.",
+                job.feedback_id, job.feedback_id
+            ),
         };
-        let count = leases.len();
-        let mut at_work = JoinSet::new();
-        for lease in leases {
-            let worker = Arc::clone(self);
-            at_work.spawn(async move { worker.work(lease).await });
+        self.operator.notify(notice).await;
+    }
+}
+
+impl Jobs for StatusSync {
+    type Job = Lease<StatusJob>;
+    const NAME: &'static str = "status";
+    // The client itself keeps to the platform's rate limit.
+    const CONCURRENCY: usize = 4;
+
+    async fn poll(&self, count: usize) -> Result<Poll<Self::Job>, StoreError> {
+        if let Err(error) = self.store.end_undos().await {
+            tracing::warn!(%error, "failed to end undo periods; messages still offer an undo");
         }
-        while let Some(ended) = at_work.join_next().await {
-            if ended.is_err() {
-                // The entry is still leased, and is retried after the lease.
-                self.metrics.emit(PanicCaught { task: "status" });
-            }
-        }
-        count
+        let jobs = self
+            .store
+            .lease_status_jobs(count, LEASE)
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(%error, "failed to poll for statuses to send to Feishu");
+            })?;
+        let due_in = match jobs.is_empty() {
+            true => self.next_due_in().await,
+            false => None,
+        };
+        Ok(Poll { jobs, due_in })
     }
 
-    async fn pause(&self) -> Duration {
-        match self.store.next_status_due_at().await {
-            Ok(Some(due_at)) => due_at.since(self.clock.now()).clamp(PAUSE_MIN, PAUSE_MAX),
-            Ok(None) | Err(_) => PAUSE_MAX,
-        }
-    }
-
-    async fn work(&self, lease: Lease<StatusJob>) {
+    async fn work(&self, lease: Self::Job) {
         let Lease {
             item: job, token, ..
         } = lease;
@@ -114,13 +102,13 @@ impl StatusSync {
                 reason: format!("app {} is gone or has no `app_secret` any more", job.via),
             }),
         };
-        let chance = self
-            .chance
+        let jitter = self
+            .random
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .f64();
-        let verdict = verdict(&job, result, self.clock.now(), chance);
-        self.metrics.emit(StatusTold {
+        let verdict = verdict(&job, result, self.clock.now(), jitter);
+        self.metrics.emit(StatusAttempted {
             app: &job.via,
             feedback_id: &job.feedback_id,
             verdict: match &verdict {
@@ -146,19 +134,6 @@ impl StatusSync {
             }
         }
     }
-
-    async fn notify_refused(&self, job: &StatusJob, reason: &str) {
-        let notice = Notice {
-            kind: NoticeKind::StatusNotSet,
-            subject: job.via.to_string(),
-            text: format!(
-                "Feishu refused the status of feedback {}, so the change is local-only: {reason}. \
-                 `feedback-relay events show {}` shows who set it.",
-                job.feedback_id, job.feedback_id
-            ),
-        };
-        self.operator.notify(notice).await;
-    }
 }
 
 /// Decides what follows from a call: retries as for deliveries, for a day.
@@ -171,7 +146,9 @@ fn verdict(
     let (pause, reason) = match result {
         Ok(()) => return StatusVerdict::Done,
         Err(ApiError::Rejected { reason }) => return StatusVerdict::Dead { reason },
-        Err(ApiError::Retry { reason }) => (backoff(job.attempts, jitter), reason),
+        Err(ApiError::Retry { reason } | ApiError::InFront { reason }) => {
+            (backoff(job.attempts, jitter), reason)
+        }
         Err(ApiError::SlowDown { pause, reason }) => (
             backoff(job.attempts, jitter).max(pause.unwrap_or_default()),
             reason,

@@ -21,6 +21,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("retention", 5.0),
     ("triage", 4.7),
     ("notices", 4.5),
+    ("jobs", 4.5),
     ("store", 4.0),
     ("archive", 4.0),
     ("destination", 4.0),

@@ -189,6 +189,26 @@ fn try_explains_and_sends_only_on_request() {
 }
 
 #[test]
+fn try_creates_no_folder_of_the_relay() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::prepared(&format!(
+        "{}[destinations.archive]\nkind = \"file\"\npath = \"data/archive.jsonl\"\n[[rules]]\nname = \"archive\"\nsend_to = \"archive\"\n",
+        to_hook(&hook, "").replace("send_to", "continue = true\nsend_to")
+    ));
+    relay.write("fault.json", &Feedback::fault(1).envelope.to_string());
+    let tried = relay.run(&["try", "fault.json", "--send"]);
+    assert_eq!(tried.code(), 1, "{tried:?}");
+    assert!(
+        tried.stderr.contains("start `feedback-relay serve` first"),
+        "{tried:?}"
+    );
+    assert!(!relay.path("data").exists());
+    assert!(hook.received().is_empty(), "nothing is sent by halves");
+    let only_hook = relay.run(&["try", "fault.json", "--send", "--to", "hook"]);
+    assert_eq!(only_hook.code(), 0, "{only_hook:?}");
+}
+
+#[test]
 fn event_is_listed_explained_replayed_and_erased() {
     let hook = Receiver::answering("{}");
     let pictures = Receiver::answering("");
@@ -292,6 +312,25 @@ fn events_are_chosen_by_conditions_and_replayed_once() {
         .len(),
         2
     );
+    let braces = ["--type", "fault", "--match", "{ path = \"*/done\" }"];
+    assert_eq!(list_of(&relay, &braces).len(), 1);
+    for (conditions, said) in [
+        (
+            &["--type", "fault", "--match", "type = \"fault\""][..],
+            "`type` is given twice",
+        ),
+        (
+            &["--match", "type=fault"],
+            "write it as in a rule: type = \"fault\"",
+        ),
+        (&["--match", ""], "the conditions are empty"),
+    ] {
+        for command in ["list", "replay"] {
+            let wrong = relay.run(&[&["events", command], conditions].concat());
+            assert_eq!(wrong.code(), 2, "{wrong:?}");
+            assert!(wrong.stderr.contains(said), "{wrong:?}");
+        }
+    }
     assert_eq!(list_of(&relay, &["--text", "NUMBER 3"]).len(), 1);
     assert_eq!(list_of(&relay, &["--until", "1d"]).len(), 0);
     assert_eq!(list_of(&relay, &["--type", "suggestion"]).len(), 0);
@@ -372,6 +411,20 @@ fn dead_letter_of_removed_destination_is_retried_elsewhere() {
 }
 
 #[test]
+fn deliveries_are_listed_as_json_without_limit() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&to_hook(&hook, ""));
+    for number in 0..51 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    let all = relay.run(&["deliveries", "list", "--json"]);
+    assert_eq!(lines(&all.stdout).len(), 51);
+    let table = relay.run(&["deliveries", "list"]);
+    assert_eq!(table.stdout.lines().count(), 1 + 50);
+    assert!(table.stderr.contains("there may be more"), "{table:?}");
+}
+
+#[test]
 fn dead_letters_are_listed_discarded_and_counted() {
     let hook = Receiver::answering("{}");
     hook.always(Reply::status(400));
@@ -387,6 +440,10 @@ fn dead_letters_are_listed_discarded_and_counted() {
         .as_str()
         .expect("an id")
         .to_owned();
+    let first = relay.run(&["deliveries", "list", "--limit", "2", "--json"]);
+    assert_eq!(lines(&first.stdout).len(), 2);
+    let table = relay.run(&["deliveries", "list", "--limit", "2"]);
+    assert!(table.stderr.contains("there may be more"), "{table:?}");
     assert_eq!(relay.run(&["deliveries", "discard", &id]).code(), 0);
     assert_eq!(
         relay.run(&["deliveries", "discard", &id]).code(),

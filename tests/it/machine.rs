@@ -1,9 +1,11 @@
 //! Tests on machines with missing parts, and with foreign folders.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
-use crate::harness::{Feedback, Receiver, Relay};
-use crate::main_path::to_hook;
+use serde_json::json;
+
+use crate::harness::{Feedback, NOBODY, Receiver, Relay, Reply, wait_until};
+use crate::main_path::{png, to_hook};
 
 /// Prepares a relay on a machine without CA certificates.
 fn without_certificates(config: &str) -> Relay {
@@ -89,5 +91,62 @@ fn check_refuses_store_that_is_no_plain_file() {
         let checked = relay.run(&["check"]);
         assert_eq!(checked.code(), 2, "{url}: {checked:?}");
         assert!(checked.stdout.contains(said), "{url}: {checked:?}");
+    }
+}
+
+/// The root of a volume often belongs to root, with a group that the relay is in.
+#[test]
+fn image_folder_of_root_with_group_access_is_used() {
+    let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
+    pictures.always(Reply::bytes("image/png", &png()));
+    let config = format!("images.store = \"volume\"\n{}", to_hook(&hook, ""));
+    let mut relay = Relay::prepared(&config);
+    if !relay.run_as_nobody() {
+        return; // only root can make the folder of another user
+    }
+    let volume = relay.path("volume");
+    std::fs::create_dir(&volume).expect("a folder");
+    chown(&volume, Some(0), Some(NOBODY)).expect("this is root");
+    let shared = std::fs::Permissions::from_mode(0o2770);
+    std::fs::set_permissions(&volume, shared).expect("ours");
+    relay.start();
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    wait_until("the image is kept", || {
+        let shown = relay.run(&["events", "show", "ev-1", "--json"]).json();
+        shown["images"][0]["state"] == "kept"
+    });
+    relay.wait_for_log("other users can enter this folder");
+    let mode = std::fs::metadata(&volume)
+        .expect("a folder")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o2770, "it stays unchanged");
+}
+
+#[test]
+fn folder_that_cannot_be_written_is_named_with_its_owner() {
+    for (folder, setting) in [("data", ""), ("volume", "images.store = \"volume\"\n")] {
+        let hook = Receiver::answering("{}");
+        let mut relay = Relay::prepared(&format!("{setting}{}", to_hook(&hook, "")));
+        let path = relay.path(folder);
+        std::fs::create_dir(&path).expect("a folder");
+        relay.run_as_nobody();
+        let closed = std::fs::Permissions::from_mode(0o555);
+        std::fs::set_permissions(&path, closed).expect("ours");
+        let (owner, user) = {
+            let owner = std::fs::metadata(&path).expect("a folder").uid();
+            (owner, if owner == 0 { NOBODY } else { owner })
+        };
+        let served = relay.run(&["serve"]);
+        assert_eq!(served.code(), 1, "{served:?}");
+        let said =
+            format!("folder {folder} belongs to user {owner} (mode 555), and this is user {user}");
+        assert!(served.stderr.contains(&said), "{served:?}");
+        // Sending a test message needs neither folder.
+        relay.write("event.json", &Feedback::fault(1).envelope.to_string());
+        let tried = relay.run(&["try", "event.json", "--to", "hook", "--send"]);
+        assert_eq!(tried.code(), 0, "{tried:?}");
+        hook.wait_for(1);
     }
 }

@@ -150,6 +150,40 @@ fn stop_before_configuration_is_read_ends_relay_at_once() {
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
+/// Returns a configuration whose rules take seconds to compare in a test build.
+fn with_many_rules(hook: &Receiver) -> String {
+    let mut config = to_hook(hook, "");
+    for number in 0..4_000 {
+        config.push_str(&format!(
+            "[[rules]]\nname = \"rule-{number}\"\nmatch = {{ contact = \"{number}@x.example\" }}\nsend_to = \"hook\"\n"
+        ));
+    }
+    config
+}
+
+/// The configuration is a pipe, which shows when the relay has read the rules. While it is open, the relay waits
+/// for more; once it is closed, the relay compares the rules.
+#[test]
+fn stop_does_not_wait_for_large_reload() {
+    for stays_open in [true, false] {
+        let hook = Receiver::answering("{}");
+        let mut relay = Relay::started(&to_hook(&hook, ""));
+        let path = relay.path("relay.toml");
+        std::fs::remove_file(&path).expect("it was written");
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+        relay.signal(Signal::HUP);
+        // Opening blocks until the relay reads.
+        let mut pipe = File::options().write(true).open(&path).expect("a pipe");
+        let rules = with_many_rules(&hook);
+        pipe.write_all(rules.as_bytes()).expect("the relay reads");
+        let pipe = stays_open.then_some(pipe);
+        assert_eq!(relay.stop().code(), Some(0));
+        assert!(relay.log().contains("in_time=true"), "{}", relay.log());
+        drop(pipe);
+    }
+}
+
 /// Starts a relay that is writing a line to a file whose lock the test holds.
 fn behind_a_lock(grace: &str) -> (Relay, File) {
     let mut relay = Relay::prepared(&Relay::config(

@@ -105,13 +105,17 @@ fn by_status() -> Vec<Case> {
             Retry,
         ),
         case("webhook", Reply::Answer(400, Vec::new(), Vec::new()), Retry),
-        // The receiver's own refusal of a message, and a refusal by a proxy in front of it.
+        // It may be the receiver's own refusal, or that of something in front of it.
         case(
             "webhook",
             with(400, "Content-Type", "application/json"),
-            Rejected,
+            Unknown,
         ),
-        case("webhook", with(400, "Content-Type", "text/html"), Retry),
+        case(
+            "webhook",
+            Reply::Answer(400, Vec::new(), b"<html>".to_vec()),
+            Retry,
+        ),
     ]);
     cases
 }
@@ -131,8 +135,8 @@ fn without_words() -> Vec<Case> {
         case("slack-webhook", Reply::Cut(cut.clone()), Ambiguous),
         case("webhook", page.clone(), Delivered),
         case("webhook", Reply::Cut(cut), Delivered),
-        case("feishu-bot", page.clone(), Ambiguous),
-        case("slack-webhook", page, Ambiguous),
+        case("feishu-bot", page.clone(), Retry),
+        case("slack-webhook", page, Retry),
         case("feishu-bot", Reply::ok(""), Ambiguous),
     ]
 }
@@ -181,8 +185,10 @@ fn by_body() -> Vec<Case> {
         case("slack-webhook", slack(500, "rollup_error"), Retry),
     ];
     for kind in ["feishu-bot", "slack-webhook"] {
-        // A 404 of the platform's own address is final; elsewhere it may be a deployment.
-        cases.push(case(kind, Reply::status(404), Stop));
+        // A bare 404 of the platform's own address is final; elsewhere, or with other words, it may be a
+        // deployment.
+        cases.push(case(kind, Reply::Answer(404, Vec::new(), Vec::new()), Stop));
+        cases.push(case(kind, Reply::status(404), Retry));
         cases.push(case(kind, Reply::status(413), Degrade));
         cases.push(case(kind, Reply::status(502), Retry));
     }

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use crate::harness::{Feedback, Receiver, Relay, wait_until};
 use crate::parts::to_hook;
 
@@ -93,4 +95,52 @@ fn renamed_folder_is_detected() {
         relay.push(&Feedback::fault(2)).status == 200
     });
     assert_eq!(relay.stop().code(), Some(0));
+}
+
+#[test]
+fn backup_copied_over_database_acknowledges_nothing() {
+    let (mut relay, _hook) = refuses_after(|folder| {
+        // A copy without the latest events, as an old backup is.
+        let database = folder.join("data/relay.db");
+        let connection = Connection::open(&database).expect("a database");
+        let backup = folder.join("backup.db");
+        let name = backup.to_str().expect("UTF-8");
+        connection
+            .execute("VACUUM INTO ?1", [name])
+            .expect("a backup");
+        std::fs::copy(&backup, &database).expect("a file");
+    });
+    let copied = std::fs::read(relay.path("data/relay.db")).expect("a file");
+    for number in 3..6 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 503);
+    }
+    relay.wait_for_log("restore a backup");
+    assert_eq!(relay.stop().code(), Some(0));
+    let left = std::fs::read(relay.path("data/relay.db")).expect("a file");
+    assert!(left == copied, "the log was moved into the copy");
+    // As the message says.
+    for suffix in ["-wal", "-shm"] {
+        std::fs::remove_file(relay.path(&format!("data/relay.db{suffix}"))).ok();
+    }
+    relay.start();
+    for number in 1..6 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+}
+
+#[test]
+fn emptied_log_is_reported_before_next_event() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&to_hook(&hook, ""));
+    // A snapshot keeps the log from being emptied by the relay.
+    let reader = Connection::open(relay.path("data/relay.db")).expect("a database");
+    reader
+        .execute_batch("BEGIN; SELECT * FROM meta LIMIT 1")
+        .expect("a snapshot");
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    hook.wait_for(1);
+    relay.wait_until_idle();
+    std::fs::File::create(relay.path("data/relay.db-wal")).expect("a file");
+    relay.wait_for_log("out of place");
+    assert_eq!(relay.push(&Feedback::fault(2)).status, 503);
 }

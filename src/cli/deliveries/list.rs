@@ -6,8 +6,8 @@ use super::super::text::Table;
 use super::super::values::{self, Since};
 use super::super::view;
 use crate::config::Needs;
-use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName, RuleName};
-use crate::store::DeliveryFilter;
+use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName, RuleName, Timestamp};
+use crate::store::{DeliveryFilter, Store};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,51 +36,80 @@ pub(in crate::cli) struct Args {
     /// Only deliveries of this event
     #[arg(long, value_name = "ID")]
     event: Option<String>,
-    /// The maximum number of deliveries
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    /// The maximum number of deliveries; default: 50, with --json all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Only deliveries created before this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<DeliveryId>,
-    /// Print JSON, one delivery per line
+    /// Print JSON, one delivery per line, as they are found
     #[arg(long)]
     json: bool,
 }
+
+/// The default number of deliveries in a table.
+const LIMIT: usize = 50;
+
+/// How many deliveries are read at a time.
+const PAGE: usize = 500;
 
 /// Lists deliveries, newest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
-    let event = match &args.event {
-        Some(id) => Some(events::find(&store, id).await?.seq),
-        None => None,
+    let mut filter = filter(args, &store, context.now()).await?;
+    let limit = match args.limit {
+        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        None if args.json => usize::MAX,
+        None => LIMIT,
     };
-    let limit = usize::from(args.limit);
-    let filter = DeliveryFilter {
-        destination: args.to.clone(),
-        states: args.state.clone(),
-        event,
-        id: None,
-        since: args.since.map(|since| since.from(context.now())),
-        until: args.until.map(|until| until.from(context.now())),
-        rule: args.rule.as_deref().map(RuleName::new),
-        before: args.before,
-        limit,
-    };
-    let deliveries = store.deliveries(filter).await?;
-    if args.json {
-        for delivery in &deliveries {
-            context.out.json_line(&view::delivery_json(delivery));
+    let mut listed = Vec::new();
+    let mut count = 0;
+    while count < limit {
+        filter.limit = PAGE.min(limit - count);
+        let page = store.deliveries(filter.clone()).await?;
+        let is_last = page.len() < filter.limit;
+        count += page.len();
+        filter.before = page.last().map(|last| last.id).or(filter.before);
+        if args.json {
+            for delivery in &page {
+                context.out.json_line(&view::delivery_json(delivery));
+            }
+        } else {
+            listed.extend(page);
         }
+        if is_last {
+            break;
+        }
+    }
+    if args.json {
         return Ok(Exit::Done);
     }
-    context.out.text(&table(&deliveries));
-    if let Some(last) = deliveries.last().filter(|_| deliveries.len() == limit) {
+    context.out.text(&table(&listed));
+    if let Some(last) = listed.last().filter(|_| count == limit) {
         context
             .out
             .note(&format!("there may be more: --before {}", last.id));
     }
     Ok(Exit::Done)
+}
+
+async fn filter(args: &Args, store: &Store, now: Timestamp) -> Result<DeliveryFilter, Failure> {
+    let event = match &args.event {
+        Some(id) => Some(events::find(store, id).await?.seq),
+        None => None,
+    };
+    Ok(DeliveryFilter {
+        destination: args.to.clone(),
+        states: args.state.clone(),
+        event,
+        id: None,
+        since: args.since.map(|since| since.from(now)),
+        until: args.until.map(|until| until.from(now)),
+        rule: args.rule.as_deref().map(RuleName::new),
+        before: args.before,
+        limit: PAGE,
+    })
 }
 
 fn table(deliveries: &[Delivery]) -> String {

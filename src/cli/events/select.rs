@@ -112,9 +112,10 @@ impl EventOptions {
             until,
             rule,
             text,
+            toml,
             ..
         } = self;
-        let plain = state.is_none() && since.is_none() && until.is_none();
+        let plain = state.is_none() && since.is_none() && until.is_none() && toml.is_none();
         plain && rule.is_none() && text.is_none() && self.conditions().is_empty()
     }
 
@@ -126,11 +127,13 @@ impl EventOptions {
         before: Option<EventSeq>,
         now: Timestamp,
     ) -> Result<Selection<'a>, Failure> {
-        let conditions = self.conditions();
-        let conditions = match conditions.is_empty() {
+        let own = self.conditions();
+        let options = Some(own.as_str()).filter(|own| !own.is_empty());
+        let written: Vec<&str> = options.into_iter().chain(self.toml.as_deref()).collect();
+        let conditions = match written.is_empty() {
             true => None,
             false => Some(
-                Filter::read(&conditions, &known(config))
+                Filter::read(&written, &known(config))
                     .map_err(|wrong| Failure::Usage(wrong.join("\n       ")))?,
             ),
         };
@@ -157,7 +160,7 @@ impl EventOptions {
         })
     }
 
-    /// Returns the conditions as lines of TOML; empty if there are none. Several apps become a condition, because
+    /// Returns the conditions of options as lines of TOML; empty if there are none. Several apps become a condition, because
     /// the store can filter by only one.
     fn conditions(&self) -> String {
         let mut lines = String::new();
@@ -196,10 +199,6 @@ impl EventOptions {
         let images = self.images.map(|images| images.to_string());
         line("images", images.as_slice(), false);
         line("user", &self.user, false);
-        if let Some(toml) = &self.toml {
-            lines.push_str(toml);
-            lines.push('\n');
-        }
         lines
     }
 }
@@ -333,6 +332,5 @@ mod tests {
             ),
             "fault = [\"crash\", 2]\npath = \"a\\\"b\"\ncontact = [true, \"*@x.com\"]\nimages = false\n"
         );
-        assert_eq!(conditions("--match any=[{type=1}]"), "any=[{type=1}]\n");
     }
 }

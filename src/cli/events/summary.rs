@@ -1,5 +1,7 @@
 //! Summarizes an event in a few words, for lists.
 
+use std::fmt::Display;
+
 use serde_json::{Value, json};
 
 use super::super::{text, view};
@@ -153,19 +155,25 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// Returns the faults of a fault, otherwise the type.
+/// Returns the faults of a fault, otherwise the type. A code without a name is shown as `type 7` or `fault 42`.
 fn reported(feedback: &Feedback) -> String {
-    let named = |key: Option<&str>, code: i64| key.map_or_else(|| code.to_string(), str::to_owned);
+    let named = |word: &str, key: Option<&str>, code: &dyn Display| {
+        key.map_or_else(|| format!("{word} {code}"), str::to_owned)
+    };
     let faults = feedback.faults.iter();
-    let faults: Vec<String> = faults
-        .map(|fault: &FaultKind| named(fault.key(), fault.0))
-        .collect();
-    match feedback.kind {
-        Some(kind) if faults.is_empty() => named(kind.key(), kind.0),
-        Some(kind) if kind != FeedbackKind::FAULT => {
-            format!("{}: {}", named(kind.key(), kind.0), faults.join(", "))
-        }
-        Some(_) | None => faults.join(", "),
+    let known = faults.map(|fault: &FaultKind| named("fault", fault.key(), &fault.0));
+    let odd = feedback.odd.faults.iter();
+    let odd = odd.map(|code| named("fault", None, code));
+    let faults = known.chain(odd).collect::<Vec<_>>().join(", ");
+    let kind = match (feedback.kind, &feedback.odd.kind) {
+        (Some(kind), _) => named("type", kind.key(), &kind.0),
+        (None, Some(code)) => named("type", None, code),
+        (None, None) => return faults,
+    };
+    match faults.is_empty() {
+        true => kind,
+        false if feedback.kind == Some(FeedbackKind::FAULT) => faults,
+        false => format!("{kind}: {faults}"),
     }
 }
 
@@ -173,4 +181,42 @@ fn reported(feedback: &Feedback) -> String {
 fn counts(deliveries: &[(DeliveryState, u64)]) -> String {
     let one = |(state, count): &(DeliveryState, u64)| format!("{count} {state}");
     deliveries.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::OddCodes;
+
+    #[test]
+    fn code_without_name_is_shown_with_what_it_codes() {
+        let report = |kind: Option<i64>, faults: &[i64]| Feedback {
+            kind: kind.map(FeedbackKind),
+            faults: faults.iter().copied().map(FaultKind).collect(),
+            ..Feedback::default()
+        };
+        let huge = "18446744073709551615".to_owned();
+        let odd = Feedback {
+            odd: OddCodes {
+                kind: Some(huge.clone()),
+                faults: vec![huge],
+                source: None,
+            },
+            ..report(None, &[1])
+        };
+        for (report, shown) in [
+            (report(Some(1), &[1, 42]), "black_screen, fault 42"),
+            (report(Some(1), &[]), "fault"),
+            (report(Some(7), &[]), "type 7"),
+            (report(Some(7), &[2]), "type 7: white_screen"),
+            (report(None, &[2]), "white_screen"),
+            (report(None, &[]), ""),
+            (
+                odd,
+                "type 18446744073709551615: black_screen, fault 18446744073709551615",
+            ),
+        ] {
+            assert_eq!(reported(&report), shown);
+        }
+    }
 }

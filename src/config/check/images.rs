@@ -1,6 +1,6 @@
 //! Checks `[images]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,10 +8,10 @@ use toml::Spanned;
 use super::sections::{period, size};
 use super::{Context, or, paths};
 use crate::archive::ArchiveLocation;
-use crate::config::codes;
 use crate::config::keys::RawImages;
 use crate::config::section::Section;
 use crate::config::spans::{Diagnostics, Location};
+use crate::config::{Needs, codes};
 use crate::images::Settings;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -112,7 +112,33 @@ fn folder(
     } else if let Err(reason) = paths::plain(written.get_ref()) {
         out.add(codes::WRONG_VALUE, &place, reason);
     }
-    context.path(written.get_ref())
+    let path = context.path(written.get_ref());
+    if context.needs == Needs::All && !out.concern(&place.path) {
+        check_kind(&path, &place, out);
+    }
+    path
+}
+
+/// Reports a path that cannot become a folder.
+fn check_kind(path: &Path, at: &Location, out: &mut Diagnostics) {
+    if path.is_dir() || path.symlink_metadata().is_err() {
+        return;
+    }
+    match path.read_link() {
+        Ok(target) if !path.exists() => {
+            let message = format!(
+                "{} is a link to {}, which does not exist",
+                path.display(),
+                target.display()
+            );
+            let help = "create that folder, or remove the link: the relay then creates the folder";
+            out.add_with_help(codes::WRONG_VALUE, at, message, help);
+        }
+        Ok(_) | Err(_) => {
+            let message = format!("{} is not a folder", path.display());
+            out.add(codes::WRONG_VALUE, at, message);
+        }
+    }
 }
 
 /// Returns an allowed host in lower case, for comparison.

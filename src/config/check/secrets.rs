@@ -53,7 +53,7 @@ impl Secrets<'_> {
             out.add(codes::EMPTY_SECRET, &at, format!("`{key}` is empty"));
             return None;
         }
-        if let Some(flaw) = flaw::of_secret(secret.expose()) {
+        if let Some(flaw) = flaw::of_secret(secret.expose(), &at.path) {
             let message = format!("the secret `{key}` has {flaw}");
             out.add_with_help(codes::FLAW, &at, message, FLAW_HELP);
             return None;

@@ -36,8 +36,11 @@ fn cases() -> Vec<(&'static str, String)> {
         ("old_names", with_rules("[destinations.a]\nkind = \"file\"\npath = \"x\"\nwas = [\"b\", \"old\"]\n[destinations.b]\nkind = \"file\"\npath = \"y\"\nwas = \"old\"")),
         ("unset_variables", with_app("app_secret = \"${NONE}\"\nfeedback_timezone = \"${a-b}\"\n[destinations.ops]\nkind = \"feishu-bot\"\nurl = \"https://x/${NONE}\"\nsecret = \"${NONE\"")),
         ("flaws", with_rules("[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = [\"'hunter2'\", \"hunter2\\u200B\", \"hun\\u00A0ter2\"]\nverification_token = \"hunter2 \"\napp_secret = \"$APP_SECRET\"")),
+        ("bare_variables", with_app(BARE_VARIABLES)),
+        ("env_lines", with_rules(ENV_LINES)),
         ("other_kinds", with_app(OTHER_KINDS)),
         ("server_below_a_table", format!("{APP}server.admin_listen = \"127.0.0.1:1\"\n{RULES}server.public_url = \"https://x.example.com\"\nlog.level = \"info\"\n[log]\nlisten = \"127.0.0.1:2\"\n")),
+        ("top_level_below_a_table", format!("{APP}include = \"rules.d/*.toml\"\n{RULES}lists.vip = [\"a\"]\nmentions.sre = {{ slack = \"U1\" }}\n[log]\napp_names.cli_2 = \"x\"\ndestinations.a.kind = \"file\"\n")),
         ("server_twice", format!("server.listen = \"127.0.0.1:1\"\n{APP}[server]\nmax_body = \"1MiB\"\n{RULES}")),
         ("section_twice", format!("{APP}[log]\nlevel = \"info\"\n[log]\nformat = \"json\"\n{RULES}")),
         ("escape", with_app("[[rules]]\nname = \"x\"\nmatch = { description = \"\\d+\" }\nsend_to = []")),
@@ -346,6 +349,27 @@ kind = "webhook"
 url = "https://internal.example.com/hunter2"
 "#;
 
+const BARE_VARIABLES: &str = r#"
+[destinations.a]
+kind = "webhook"
+url = "${URL:-https://example.com}/$TOKEN/hunter2"
+headers = { Authorization = "Bearer $KEY", X-Price = "$100" }
+[[rules]]
+name = "costs $PRICE"
+match = { path = "pages/$PAGE" }
+send_to = "a"
+"#;
+
+const ENV_LINES: &str = r#"
+[apps.shop]
+app_id = "cli_1"
+encrypt_key = ["${A:-hunter2 # of shop}", "${B:-export KEY=hunter2}", { file = "line.env" }]
+[destinations.a]
+kind = "webhook"
+url = "${C:-https://example.com/hunter2 # of a}"
+headers = { X-Channel = "${D:-alerts #oncall}" }
+"#;
+
 const OTHER_KINDS: &str = r#"
 [destinations.flow]
 kind = "feishu-bot"
@@ -393,6 +417,7 @@ headers = { "Content-Type" = "x", "X Y" = "x", "X-A" = "值", "X-B" = "" }
 fn folder(text: &str) -> Folder {
     Folder::new(text)
         .with("empty", "\n")
+        .with("line.env", "APP_KEY=hunter2\n")
         .with("event.json", r#"{ "feedback_type": 1, "source": 1 }"#)
         .with("latin1.toml", b"# ok\nname = \"caf\xe9\"")
         .with(
@@ -418,6 +443,27 @@ fn files_that_cannot_be_read() {
     insta::assert_snapshot!("no_file", no_file.report(&[]));
     let latin1 = Folder::new(b"[log]\nlevel = \"\xe9\"");
     insta::assert_snapshot!("latin1", latin1.report(&[]));
+}
+
+#[test]
+fn image_folder_that_cannot_be_one_is_an_error() {
+    let config = format!("{APP}[images]\nstore = \"images\"\n{RULES}");
+    let folder = || Folder::new(&config);
+    assert_eq!(
+        folder().report(&[]),
+        folder().with("images/x", "").report(&[])
+    );
+    let file = folder().with("images", "").report(&[]);
+    assert!(file.contains("images is not a folder"), "{file}");
+    let link = folder();
+    std::os::unix::fs::symlink("nowhere", link.path("images")).unwrap();
+    let report = link.report(&[]);
+    assert!(
+        report.contains("images is a link to nowhere, which does not exist"),
+        "{report}"
+    );
+    std::fs::create_dir(link.path("nowhere")).unwrap();
+    assert!(!link.report(&[]).contains("is a link"));
 }
 
 #[test]

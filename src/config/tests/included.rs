@@ -95,6 +95,27 @@ fn mistakes_in_an_included_file_stand_at_their_places() {
 }
 
 #[test]
+fn file_that_several_paths_lead_to_is_read_once() {
+    let include = r#"include = ["rules.d/a.toml", "./rules.d/a.toml", "rules.d/../rules.d/*.toml", "link.d/*", "relay.toml"]"#;
+    let main = format!(
+        "{include}\n[apps.shop]\napp_id = \"cli_1\"\nencrypt_key = \"${{KEY:-k}}\"\n[lists]\nvip = [\"x\"]\n"
+    );
+    let rule = "[[rules]]\nname = \"all\"\nmatch = { tenant = \"@vip\" }\nsend_to = []\n";
+    let folder = Folder::new(main).with("rules.d/a.toml", rule).with(
+        "rules.d/b.toml",
+        "[mentions]\nsre = { slack = \"U12345\" }\n",
+    );
+    std::os::unix::fs::symlink(folder.path("rules.d"), folder.path("link.d")).unwrap();
+    std::os::unix::fs::symlink(folder.path("rules.d/a.toml"), folder.path("rules.d/c.toml"))
+        .unwrap();
+    let loaded = folder.load(&[]);
+    let report = loaded.report();
+    let config = loaded.config.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(config.rules.count(), 1);
+    assert_eq!(config.included.files.len(), 2);
+}
+
+#[test]
 fn a_name_of_two_files_is_an_error_that_names_both() {
     let team = format!("{TEAM}\n[destinations.main]\nkind = \"file\"\npath = \"other.jsonl\"\n");
     let report = folder(&team)

@@ -1,4 +1,4 @@
-//! Decides whether a destination may be sent to: its rates, sends in flight, a pause it asked for, an open
+//! Decides whether a destination may be sent to: its own rate, sends in flight, a pause it asked for, an open
 //! breaker, a stop. There is one gate for each destination. The gate is pure: time is an argument, and changes
 //! are returned as updates. The state table is in `docs/delivery.md`.
 //!
@@ -40,8 +40,8 @@ pub struct Now {
 /// The limits of a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rate limits, all of which apply: the platform's own and the narrower one of the configuration.
-    pub paces: Vec<RateLimit>,
+    /// The rate limit of the configuration. What the platform limits is in `limits`, because destinations share it.
+    pub rate: Option<RateLimit>,
     /// The largest number of sends in flight.
     pub concurrency: usize,
 }
@@ -69,6 +69,8 @@ pub struct Begun {
     pub at: Instant,
     /// Whether the send probes a failing destination.
     pub probe: bool,
+    /// Until when the destination worked: until this send, or until it began to fail or pause.
+    pub worked_until: Timestamp,
 }
 
 /// What the end of a send says about the destination.
@@ -162,7 +164,7 @@ struct Failing {
 pub struct Gate {
     destination: DestinationName,
     concurrency: usize,
-    windows: Vec<Window>,
+    window: Option<Window>,
     /// When each send in flight began.
     in_flight: Vec<Instant>,
     /// Number of consecutive failures of the destination.
@@ -185,7 +187,7 @@ impl Gate {
         let mut gate = Self {
             destination,
             concurrency: 1,
-            windows: Vec::new(),
+            window: None,
             in_flight: Vec::new(),
             failures: 0,
             pauses: 0,
@@ -237,15 +239,20 @@ impl Gate {
         }
     }
 
-    /// Applies new limits after a reload. Earlier sends still count against rate limits that stay.
+    /// Applies new limits after a reload. Earlier sends still count against a rate limit that stays.
     pub fn set_limits(&mut self, limits: &Limits) {
         self.concurrency = limits.concurrency.max(1);
-        let mut old = std::mem::take(&mut self.windows);
-        for pace in &limits.paces {
-            let fresh = Window::new(*pace);
-            let known = old.iter().position(|window| window.pace() == fresh.pace());
-            self.windows
-                .push(known.map_or(fresh, |index| old.swap_remove(index)));
+        let stays = |window: &Window| limits.rate.is_some_and(|rate| window.is_of(rate));
+        if !self.window.as_ref().is_some_and(stays) {
+            let in_flight = self.in_flight.len();
+            self.window = limits.rate.map(|rate| Window::new(rate, in_flight));
+        }
+    }
+
+    /// Counts a send that ended this long ago, in an earlier run of the relay.
+    pub fn recall(&mut self, age: Duration, now: Now) {
+        if let Some(window) = &mut self.window {
+            window.recall(age, now.mono);
         }
     }
 
@@ -272,8 +279,8 @@ impl Gate {
             return nothing(None);
         }
         let paused_until = self.pause.map(|pause| pause.ends_at);
-        let windows = self.windows.iter();
-        let paced_until = windows.filter_map(|window| window.next_at(now.mono)).max();
+        let window = self.window.as_ref();
+        let paced_until = window.and_then(|window| window.next_at(now.mono));
         let next_at = [probe_at, paused_until, paced_until]
             .into_iter()
             .flatten()
@@ -281,8 +288,7 @@ impl Gate {
         if let Some(next_at) = next_at.filter(|next_at| *next_at > now.mono) {
             return nothing(Some(next_at));
         }
-        let windows = self.windows.iter();
-        let paced = windows.map(|window| window.free(now.mono)).min();
+        let paced = window.map(|window| window.free(now.mono));
         let count = paced.map_or(free, |paced| paced.min(free));
         let ahead = match probe || self.pauses > 0 {
             true => 0,
@@ -300,26 +306,30 @@ impl Gate {
     /// Begins one send. Call it at most as often as [`permits`](Self::permits) allows.
     pub fn begin(&mut self, now: Now) -> Begun {
         self.in_flight.push(now.mono);
-        for window in &mut self.windows {
-            window.add(1, now.mono);
+        if let Some(window) = &mut self.window {
+            window.begin();
         }
         Begun {
             at: now.mono,
             probe: self.probe_at().is_some(),
+            worked_until: self.failing.map_or(now.wall, |failing| failing.since),
         }
     }
 
     /// Ends a send that was not made. Another may start instead.
     pub fn abandon(&mut self, begun: Begun) {
         self.land(begun);
-        for window in &mut self.windows {
-            window.give_back(begun.at);
+        if let Some(window) = &mut self.window {
+            window.abandon();
         }
     }
 
     /// Ends a send. `jitter` in [0, 1) lengthens a pause whose length the platform did not state.
     pub fn settle(&mut self, begun: Begun, signal: &Signal, now: Now, jitter: f64) -> GateUpdate {
         self.land(begun);
+        if let Some(window) = &mut self.window {
+            window.end(now.mono);
+        }
         match signal {
             Signal::Worked => self.worked(begun, now),
             Signal::Answered => self.answered(begun, now),
@@ -374,8 +384,12 @@ impl Gate {
 
     /// Returns how long the destination has failed or paused without a success; zero if it has not.
     pub fn failing_for(&self, now: Now) -> Duration {
-        self.failing
-            .map_or(Duration::ZERO, |failing| now.uptime.since(failing.from))
+        now.uptime.since(self.failing_from(now))
+    }
+
+    /// Returns the uptime since which the destination has failed or paused without a success; now if it has not.
+    pub fn failing_from(&self, now: Now) -> Uptime {
+        self.failing.map_or(now.uptime, |failing| failing.from)
     }
 
     /// Returns when each send in flight began.

@@ -269,10 +269,10 @@ impl Lane {
         let common = self.destination.common();
         let retry_for = common.retry_for;
         let now = self.sender.now();
-        let untried_too = self.gate.with(|gate| gate.failing_for(now) >= retry_for);
+        let failing_from = self.gate.with(|gate| gate.failing_from(now));
         let fallback = common.fallback.clone();
         let store = &self.sender.store;
-        let expired = store.expire(&self.name, retry_for, untried_too, fallback);
+        let expired = store.expire(&self.name, retry_for, failing_from, fallback);
         let expired = match expired.await {
             Ok(expired) => expired,
             Err(error) => {

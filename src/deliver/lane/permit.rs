@@ -1,15 +1,12 @@
 //! The permit for one send. The sending task holds it and settles it with what the answer says about the
-//! destination. If it is dropped unsettled (nothing was sent, or the task panicked), the send counts as not
-//! begun.
+//! destination. If it is dropped unsettled, nothing was sent, and the send counts as not begun.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::gate::{Begun, Gate, GateUpdate, Now, Signal};
-use super::limits::SharedLimits;
-use crate::destination::SharedPace;
+use super::limits::Slot;
 
 /// A gate that its lane and the sends in flight share. Clones share it.
 #[derive(Clone)]
@@ -52,12 +49,12 @@ impl SharedGate {
         state.update.add(update);
     }
 
-    /// Begins one send. Its share of the limits that lanes share has already been taken.
-    pub(super) fn permit(&self, now: Now, limits: &LimitsTaken) -> Permit {
+    /// Begins one send, with its slot in the limits that lanes share.
+    pub(super) fn permit(&self, now: Now, slot: Option<Slot>) -> Permit {
         Permit {
             begun: self.with(|gate| gate.begin(now)),
             gate: self.clone(),
-            limits: limits.clone(),
+            slot,
             settled: false,
         }
     }
@@ -92,33 +89,26 @@ impl SharedGate {
     }
 }
 
-/// A share of the limits that several lanes share, taken for one send.
-#[derive(Clone)]
-pub(in crate::deliver) struct LimitsTaken {
-    pub(super) limits: SharedLimits,
-    pub(super) paces: Arc<[SharedPace]>,
-    pub(super) at: Instant,
-}
-
-impl LimitsTaken {
-    /// Returns the share, because nothing is sent.
-    pub(super) fn give_back(&self) {
-        self.limits.give_back(&self.paces, self.at);
-    }
-}
-
 /// The permit for one send. See the module's header.
 pub(in crate::deliver) struct Permit {
     gate: SharedGate,
     begun: Begun,
-    limits: LimitsTaken,
+    slot: Option<Slot>,
     settled: bool,
 }
 
 impl Permit {
+    /// Returns the send as the gate began it.
+    pub(in crate::deliver) const fn begun(&self) -> Begun {
+        self.begun
+    }
+
     /// Ends the send. `signal` is what the answer says about the destination.
     pub(in crate::deliver) fn settle(mut self, signal: &Signal, now: Now, jitter: f64) {
         self.settled = true;
+        if let Some(slot) = self.slot.take() {
+            slot.end(now.mono);
+        }
         let begun = self.begun;
         self.gate
             .end(|gate| gate.settle(begun, signal, now, jitter));
@@ -130,7 +120,6 @@ impl Drop for Permit {
         if self.settled {
             return;
         }
-        self.limits.give_back();
         let begun = self.begun;
         self.gate.end(|gate| {
             gate.abandon(begun);

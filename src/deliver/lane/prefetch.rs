@@ -11,8 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::limits::SharedLimits;
-use super::permit::LimitsTaken;
+use super::limits::{SharedLimits, Slot};
 use crate::destination::{Destination, SharedPace};
 use crate::model::{Clock, DestinationName, Lease, Timestamp};
 use crate::store::{Store, Work};
@@ -44,8 +43,8 @@ const READY_BYTES_MAX: usize = 4 << 20;
 /// A prefetched delivery, which may start.
 pub(in crate::deliver) struct Prefetched {
     pub(in crate::deliver) lease: Arc<Lease<Work>>,
-    /// Its share of the limits that lanes share.
-    pub(in crate::deliver) limits: LimitsTaken,
+    /// Its slot in the limits that lanes share; `None` if the destination has none.
+    pub(in crate::deliver) slot: Option<Slot>,
     /// When it was leased.
     since: Instant,
 }
@@ -53,7 +52,8 @@ pub(in crate::deliver) struct Prefetched {
 /// The result of a poll.
 struct Looked {
     leases: Vec<Lease<Work>>,
-    limits: LimitsTaken,
+    /// The slot of the one delivery, if the destination shares limits.
+    slot: Option<Slot>,
     /// If there are no leases: how long nothing will be due.
     pause: Duration,
 }
@@ -198,7 +198,7 @@ impl Prefetcher {
             name: self.name.clone(),
             store: self.store.clone(),
             shared: self.shared.clone(),
-            paces: destination.shared_paces(),
+            paces: destination.paces(),
             lasts: LEASE_MIN.max(destination.common().timeout * 2),
             clock: Arc::clone(clock),
         };
@@ -221,7 +221,7 @@ impl Prefetcher {
         };
         let Looked {
             leases,
-            limits,
+            mut slot,
             pause,
         } = polled;
         self.idle_for = pause;
@@ -236,7 +236,7 @@ impl Prefetcher {
         self.ready
             .extend(leases.into_iter().map(|lease| Prefetched {
                 lease: Arc::new(lease),
-                limits: limits.clone(),
+                slot: slot.take(),
                 since: now,
             }));
     }
@@ -282,24 +282,22 @@ struct Poll {
 
 impl Poll {
     async fn run(self, count: usize) -> Looked {
-        let at = Instant::now();
-        let (leases, pause) = match self.lease(count, at).await {
-            Ok(leases) => (leases, Duration::ZERO),
-            Err(pause) => (Vec::new(), pause),
-        };
-        Looked {
-            leases,
-            limits: LimitsTaken {
-                limits: self.shared,
-                paces: self.paces.into(),
-                at,
+        match self.lease(count).await {
+            Ok((leases, slot)) => Looked {
+                leases,
+                slot,
+                pause: Duration::ZERO,
             },
-            pause,
+            Err(pause) => Looked {
+                leases: Vec::new(),
+                slot: None,
+                pause,
+            },
         }
     }
 
     /// Leases at most `count` due deliveries, or returns when to poll again.
-    async fn lease(&self, count: usize, at: Instant) -> Result<Vec<Lease<Work>>, Duration> {
+    async fn lease(&self, count: usize) -> Result<(Vec<Lease<Work>>, Option<Slot>), Duration> {
         if self.due_first || !self.paces.is_empty() {
             let pause = self.until_next_due().await?;
             // A probe may start whatever the due times are.
@@ -307,23 +305,21 @@ impl Poll {
                 return match self.due_first {
                     true => Err(pause),
                     // Leases nothing, but makes expired leases due again.
-                    false => self.lease_due(0).await,
+                    false => Ok((self.lease_due(0).await?, None)),
                 };
             }
         }
         if self.paces.is_empty() {
-            return self.lease_due(count).await;
+            return Ok((self.lease_due(count).await?, None));
         }
         // Only due deliveries take from shared limits. They take one by one, so that other lanes get their
         // turn.
-        self.shared
-            .begin(&self.paces, at)
-            .map_err(|next_at| next_at.duration_since(at).min(POLL_AGAIN))?;
-        let leases = self.lease_due(1).await;
-        if leases.is_err() {
-            self.shared.give_back(&self.paces, at);
-        }
-        leases
+        let now = Instant::now();
+        let slot = self
+            .shared
+            .begin(self.paces.clone(), now)
+            .map_err(|next_at| next_at.duration_since(now).min(POLL_AGAIN))?;
+        Ok((self.lease_due(1).await?, Some(slot)))
     }
 
     /// Leases as [`lease`](Self::lease) does, regardless of other lanes.

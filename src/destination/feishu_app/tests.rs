@@ -344,7 +344,7 @@ async fn foreign_and_lost_answers_are_classified() {
     for (reply, kind) in [
         (Reply::of(502, "<html>"), Retry),
         (Reply::of(500, r#"{"code":0}"#), Retry),
-        (Reply::of(200, "<html>login</html>"), Ambiguous),
+        (Reply::of(200, "<html>login</html>"), Retry),
         (Reply::of(404, "<html>"), Retry),
         (Reply::with(302, "location", "https://x/", ""), Retry),
         (Reply::of(429, "<html>"), SlowDown),
@@ -502,10 +502,11 @@ async fn properties_are_as_documented() {
         destination.shows_images(),
         ShowsImages::ByKey(KeyOwner::App("shop".into()))
     );
-    let shared = destination.shared_paces();
-    let keys: Vec<_> = shared.iter().map(|shared| shared.key.as_str()).collect();
-    let app = "feishu app cli_9f5343c580712544";
-    assert_eq!(keys, ["feishu chat_id oc_1", app, app]);
+    let paces = destination.paces();
+    let keys: Vec<_> = paces.iter().map(|pace| pace.key.clone()).collect();
+    let app = PaceKey::of(&["feishu app", "cli_9f5343c580712544"]);
+    let of_chat = PaceKey::of(&["feishu", "chat_id", "oc_1"]);
+    assert_eq!(keys, [of_chat, app.clone(), app]);
     let error = build(&kind(chat(), None), None).err().unwrap();
     assert!(matches!(error, BuildError::NoSpeaker { .. }), "{error}");
 }

@@ -135,8 +135,9 @@ async fn status_and_code_together() {
         (500, r#"{"code":424242}"#, Retry),
         (429, r#"{"code":424242}"#, SlowDown),
         (200, r#"{"msg":"no code"}"#, Ambiguous),
-        (200, "<html>login</html>", Ambiguous),
+        (200, "<html>login</html>", Retry),
         (200, "", Ambiguous),
+        (200, r#"{"ok":true}"#, Ambiguous),
         (404, "<html>", Retry),
         (400, "<html>", Retry),
     ] {

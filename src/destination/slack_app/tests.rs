@@ -217,7 +217,7 @@ async fn status_and_body_together() {
     for (status, body, wanted) in [
         (200, OK, Delivered),
         (200, r#"{"ok":true}"#, Delivered),
-        (200, "<html>login</html>", Ambiguous),
+        (200, "<html>login</html>", Retry),
         (200, "", Ambiguous),
         (500, OK, Retry),
         (500, r#"{"ok":false,"error":"a_word_of_tomorrow"}"#, Retry),
@@ -344,6 +344,7 @@ async fn what_each_failed_step_of_an_upload_means() {
         ApiError::Retry { .. } => "retry",
         ApiError::SlowDown { .. } => "slow down",
         ApiError::Stop { .. } => "stop",
+        ApiError::InFront { .. } => "in front",
         ApiError::Rejected { .. } => "rejected",
     };
     for (step, reply, wanted) in [
@@ -357,9 +358,11 @@ async fn what_each_failed_step_of_an_upload_means() {
             "retry",
         ),
         (0, Reply::of(200, "<html>"), "retry"),
-        (0, Reply::of(404, "<html>"), "stop"),
+        (0, Reply::of(404, "<html>"), "retry"),
+        (0, Reply::of(407, "<html>"), "stop"),
         (0, Reply::CloseAfterRequest, "retry"),
         (1, Reply::of(500, ""), "retry"),
+        (1, Reply::of(200, "<html>"), "retry"),
         (1, Reply::of(413, ""), "rejected"),
         (1, Reply::CloseAfterRequest, "retry"),
         (2, error("file_not_found"), "retry"),
@@ -413,10 +416,15 @@ async fn properties_are_as_documented() {
     let destination = build(&settings(kind("https://slack.com")), fake::http(), None).unwrap();
     assert_eq!(destination.kind(), "slack-app");
     assert_eq!(destination.forms(), FORMS);
-    let shared = destination.shared_paces();
-    assert_eq!(shared.len(), 1);
-    assert!(shared[0].key.ends_with(" C0123ABCD"), "{shared:?}");
-    assert_eq!(shared[0].pace, PER_CHANNEL);
+    let mut other = kind("https://slack.com");
+    let KindSettings::SlackApp { channel, .. } = &mut other else {
+        panic!("not a slack-app");
+    };
+    channel.push('E');
+    let other = build(&settings(other), fake::http(), None).unwrap();
+    let paces = destination.paces();
+    assert_eq!((paces.len(), paces[0].pace), (1, PER_CHANNEL));
+    assert_ne!(paces, other.paces(), "each channel has its own");
     assert!(destination.keeps_handles() && !destination.recognises_repeats());
     let ShowsImages::ByKey(KeyOwner::Bot(owner)) = destination.shows_images() else {
         panic!("not by key");

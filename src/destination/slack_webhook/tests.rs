@@ -23,13 +23,13 @@ async fn message_is_sent_unchanged() {
 
 #[tokio::test]
 async fn what_each_answer_means() {
-    use OutcomeKind::{Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop};
+    use OutcomeKind::{Ambiguous, Degrade, Delivered, Rejected, Retry, SlowDown, Stop, Unknown};
     // Status, body, and the outcome for a rich message and for a plain one.
     let rows = [
         (200, "ok", Delivered, Delivered),
         (200, "ok\n", Delivered, Delivered),
         (200, r#"{"ok":true}"#, Delivered, Delivered),
-        (200, "<html>login</html>", Ambiguous, Ambiguous),
+        (200, "<html>login</html>", Retry, Retry),
         (
             200,
             r#"{"ok":false,"error":"invalid_blocks"}"#,
@@ -49,7 +49,8 @@ async fn what_each_answer_means() {
         (400, "user_not_found", Degrade, Rejected),
         (400, "<html>", Retry, Retry),
         (400, "", Retry, Retry),
-        (400, "no such field", Degrade, Rejected),
+        (400, "no such field", Unknown, Unknown),
+        (400, "Bad Request", Unknown, Unknown),
         (405, "", Retry, Retry),
         (413, "", Degrade, Rejected),
         (422, "", Degrade, Rejected),
@@ -89,6 +90,17 @@ async fn what_each_answer_means() {
     assert_eq!(sent.code.as_deref(), Some("invalid_blocks"));
     let sent = ask(slack, Form::Full, Reply::of(200, vec![b'o'; 200_000])).await;
     assert_eq!(sent.outcome.kind(), Ambiguous);
+}
+
+/// Slack declares its answers as HTML.
+#[tokio::test]
+async fn words_of_slack_count_whatever_their_media_type() {
+    use OutcomeKind::{Delivered, Rejected};
+    for (status, body, wanted) in [(200, "ok", Delivered), (400, "invalid_payload", Rejected)] {
+        let reply = Reply::with(status, "content-type", "text/html", body);
+        let sent = ask(slack, Form::Text, reply).await;
+        assert_eq!(sent.outcome.kind(), wanted, "{sent:?}");
+    }
 }
 
 /// Receivers of Slack's messages confirm them in words of their own; an answer that mentions an error is no

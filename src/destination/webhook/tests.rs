@@ -220,7 +220,12 @@ async fn success_status_counts_even_if_the_body_is_lost() {
 
 #[tokio::test]
 async fn html_page_is_a_success_that_is_reported() {
-    let page = Reply::with(200, "content-type", "text/html; charset=utf-8", "Sign in");
+    let page = Reply::with(
+        200,
+        "content-type",
+        "text/html; charset=utf-8",
+        "<b>Sign in",
+    );
     let sent = ask(webhook, Form::Full, page).await;
     assert!(sent.page && sent.outcome == Outcome::Delivered);
     let excerpt = sent.excerpt.unwrap();

@@ -148,7 +148,7 @@ impl Inner {
     ) -> Result<Endpoint, NoConnection> {
         let log_id = reply::log_id(answer);
         let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&answer.body) else {
-            return Err(self.no_envelope(answer.status, &log_id));
+            return Err(self.no_envelope(answer, &log_id));
         };
         if envelope.code != 0 {
             return Err(self.by_connection_code(envelope.code, &envelope.msg, &log_id));
@@ -193,9 +193,10 @@ impl Inner {
     }
 
     /// Judges a response that is not in the platform's format.
-    fn no_envelope(&self, status: u16, log_id: &str) -> NoConnection {
-        let what = format!("HTTP {status}{log_id}");
-        match status {
+    fn no_envelope(&self, answer: &Answer, log_id: &str) -> NoConnection {
+        let described = answer.describe_foreign(&self.redactor, "");
+        let what = format!("{described}{log_id}");
+        match answer.status {
             300..=399 | 404 => self.refused(Refusal::Other, &format!("{what}; check `base_url`")),
             _ => self.unreachable("requesting the connection address", &what),
         }

@@ -129,25 +129,22 @@ impl Inner {
     /// after a while an operator must look at it.
     fn by_status(&self, answer: &Answer) -> ApiError {
         let status = answer.status;
-        let says = |what: &str| format!("HTTP {status}{what}{}", log_id(answer));
+        let described = answer.describe_foreign(&self.redactor, "");
+        let what = format!("{described}{}", log_id(answer));
         match status {
-            407 => self.stop(&says(": the proxy demands credentials")),
-            413 | 415 | 422 => self.rejected(&says("")),
-            429 => self.slow_down(&says(""), answer),
-            408 | 425 | 500 | 502..=504 | 506..=599 => self.retry(&says("")),
-            200..=299 => self.retry(&says(", with a body that is not the platform's")),
+            407 => self.stop(&format!("{what}: the proxy demands credentials")),
+            413 | 415 | 422 => self.rejected(&what),
+            429 => self.slow_down(&what, answer),
+            408 | 425 | 500 | 502..=504 | 506..=599 => self.retry(&what),
+            200..=299 if answer.truncated && !answer.is_page() => self.retry(&what),
             _ => {
-                let to = answer
-                    .redirect_host()
-                    .filter(|_| (300..=399).contains(&status));
-                let to = to.map_or_else(String::new, |host| format!(", a redirect to {host}"));
-                let what = says(&format!(
-                    "{to}; check `base_url` and the proxies in between"
+                let reason = self.says(&format!(
+                    "{what}; check `base_url` and the proxies in between"
                 ));
                 if self.patience.is_over() {
-                    self.stop(&what)
+                    ApiError::InFront { reason }
                 } else {
-                    self.retry(&what)
+                    ApiError::Retry { reason }
                 }
             }
         }

@@ -178,6 +178,7 @@ fn kind(error: &ApiError) -> &'static str {
         ApiError::Retry { .. } => "retry",
         ApiError::SlowDown { .. } => "slow down",
         ApiError::Stop { .. } => "stop",
+        ApiError::InFront { .. } => "in front",
         ApiError::Rejected { .. } => "rejected",
     }
 }
@@ -230,6 +231,20 @@ async fn foreign_responses_give_expected_errors() {
         let error = upload(&client(&fake)).await.unwrap_err();
         assert_eq!(kind(&error), wanted, "{reply:?}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn lasting_page_is_told_from_a_short_one() {
+    let page = Reply::of(200, "<html><title>Sign in</title>");
+    let fake = Fake::start(vec![page]);
+    let client = client(&fake);
+    assert_eq!(kind(&upload(&client).await.unwrap_err()), "retry");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let error = upload(&client).await.unwrap_err();
+    assert_eq!(kind(&error), "in front");
+    assert!(error.to_string().contains("\"Sign in\""), "{error}");
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ pub(in crate::images) fn png(width: u32, height: u32) -> Vec<u8> {
         png_chunk(b"eXIf", &marked(b"MM\0*")),
         png_chunk(b"tIME", &[7, 232, 1, 1, 0, 0, 0]),
         png_chunk(b"prVt", MARKER),
+        png_chunk(b"fdAT", MARKER),
         // A stored deflate block: one row of one white pixel.
         png_chunk(
             b"IDAT",
@@ -215,7 +216,9 @@ pub(in crate::images) fn bmp(width: i32, height: i32) -> Vec<u8> {
     header[4..8].copy_from_slice(&width.to_le_bytes());
     header[8..12].copy_from_slice(&(-height).to_le_bytes());
     header[12..16].copy_from_slice(&[1, 0, 24, 0]);
+    header[32..36].copy_from_slice(&number(4));
     header[56..60].copy_from_slice(b"KNIL");
+    header[60..72].copy_from_slice(MARKER);
     header[112..116].copy_from_slice(&number(124 + gap + pixels));
     let mut gap_bytes = MARKER.to_vec();
     gap_bytes.resize(gap, 0);
@@ -275,15 +278,15 @@ fn with_brand(brand: &[u8; 4], coded: &[u8; 4], width: u32, height: u32) -> Vec<
             )
         };
         let iinf = [&[0, 0, 0, 0, 0, 2][..], &infe(1, coded), &infe(2, b"Exif")].concat();
-        let reference = atom(b"cdsc", &[0, 2, 0, 1, 0, 1]);
+        let reference = atom(b"cdsc", &marked(&[0, 2, 0, 1, 0, 1]));
         let iref = [&[0; 4][..], &reference, &atom(b"uuid", MARKER)].concat();
         let handler = [&[0; 8][..], b"pict", &[0; 12], MARKER, b"\0"].concat();
         let inner = [
             vec![0; 4],
             atom(b"hdlr", &handler),
             atom(b"dinf", MARKER),
-            atom(b"pitm", &[0, 0, 0, 0, 0, 1]),
-            atom(b"iloc", &iloc),
+            atom(b"pitm", &marked(&[0, 0, 0, 0, 0, 1])),
+            atom(b"iloc", &marked(&iloc)),
             atom(b"iinf", &iinf),
             atom(b"iref", &iref),
             atom(b"iprp", &properties(width, height)),
@@ -293,7 +296,10 @@ fn with_brand(brand: &[u8; 4], coded: &[u8; 4], width: u32, height: u32) -> Vec<
         atom(b"meta", &inner.concat())
     };
     let start = [
-        atom(b"ftyp", &[&brand[..], b"\0\0\0\0mif1", brand].concat()),
+        atom(
+            b"ftyp",
+            &[&brand[..], b"\0\0\0\0mif1", brand, MARKER].concat(),
+        ),
         atom(b"free", MARKER),
         atom(b"uuid", MARKER),
     ]
@@ -321,6 +327,8 @@ fn properties(width: u32, height: u32) -> Vec<u8> {
         MARKER,
     ]
     .concat();
+    let message = [&[0x27, 0, 1, 0, 12][..], MARKER].concat();
+    let hevc = [&[1; 22][..], &[2], &message, b"\x21\0\x01\0\x03sps"].concat();
     let hidden = [b"udes", b"altt", b"crtt", b"cmin", b"uuid"].map(|kind| atom(kind, MARKER));
     let properties = [
         atom(b"ispe", &ispe),
@@ -329,15 +337,23 @@ fn properties(width: u32, height: u32) -> Vec<u8> {
         atom(b"auxC", &marked(b"\0\0\0\0urn:mpeg:hevc:2015:auxid:1\0")),
         atom(b"auxC", &marked(b"\0\0\0\0urn:")),
         hidden.concat(),
+        atom(b"pixi", &marked(b"\0\0\0\0\x03\x08\x08\x08")),
+        atom(b"a1lx", &marked(&[0; 7])),
+        atom(b"cclv", &marked(&[0x04, 0, 0, 0, 9])),
+        atom(b"clap", &marked(&[1; 32])),
+        atom(b"hvcC", &marked(&hevc)),
+        atom(b"av1C", &marked(b"\x81\0\0\0\x0a\x03\x01\x02\x03")),
+        atom(b"irot", &marked(&[0])),
     ];
-    let ipma = atom(b"ipma", &[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 2, 1, 2]);
+    let ipma = marked(&[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 2, 1, 2]);
+    let ipma = atom(b"ipma", &ipma);
     [atom(b"ipco", &properties.concat()), ipma].concat()
 }
 
 /// Two strips, a description, a location, and a profile.
 pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
     let profile = icc();
-    let entries: usize = 10;
+    let entries: usize = 14;
     let data_start = 8 + 2 + entries * 12 + 4;
     let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
     let profile_start = data_start + MARKER.len();
@@ -353,6 +369,10 @@ pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
         entry(259, 3, 1, 1),
         entry(262, 3, 1, 1),
         entry(270, 2, MARKER.len(), data_start),
+        entry(270, 2, MARKER.len(), data_start),
+        entry(258, 2, MARKER.len(), data_start),
+        entry(282, 5, 2, data_start),
+        entry(274, 3, 6, data_start),
         entry(273, 4, 2, places_start),
         entry(277, 3, 1, 1),
         entry(279, 4, 2, places_start + 8),
@@ -363,7 +383,7 @@ pub(in crate::images) fn tiff(width: u32, height: u32) -> Vec<u8> {
     let second = strips_start + PIXELS.len() + MARKER.len();
     [
         b"II*\0\x08\0\0\0".to_vec(),
-        vec![10, 0],
+        vec![14, 0],
         directory,
         vec![0; 4],
         MARKER.to_vec(),
@@ -447,7 +467,12 @@ pub(in crate::images) fn jp2(width: u32, height: u32) -> Vec<u8> {
     ]
     .concat();
     let header = [
-        atom(b"ihdr", &[0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 7, 7, 0, 0]),
+        atom(
+            b"ihdr",
+            &marked(&[0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 7, 7, 0, 0]),
+        ),
+        atom(b"cdef", &marked(&[0, 1, 0, 0, 0, 0, 0, 1])),
+        atom(b"pclr", &marked(&[0, 1, 1, 7, 9])),
         atom(b"colr", &[&[2, 0, 0][..], &icc()].concat()),
         atom(b"res ", MARKER),
     ]

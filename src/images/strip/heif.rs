@@ -3,9 +3,11 @@
 //! Data locations are offsets from the start of the file, so nothing can be cut out. Instead it is blanked in
 //! place. The `meta` box says which bytes belong to images. All other bytes of the data boxes become zeros,
 //! including Exif and XMP. Boxes, items, references and properties that are in no list here become empty space:
-//! films of motion photos, vendors' trailers, names, descriptions.
+//! films of motion photos, vendors' trailers, names, descriptions. So do bytes behind the known fields of a box.
 
-use std::collections::HashSet;
+mod fields;
+
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::boxes::{Part, Parts};
@@ -25,27 +27,10 @@ const KNOWN_ITEMS: [&[u8; 4]; 3] = [b"Exif", b"mime", b"uri "];
 const KEPT_META: [&[u8; 4]; 7] = [
     b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat",
 ];
+/// The flag of an item that is only shown as a part of others.
+const HIDDEN: u8 = 1;
 /// Types of references between items that affect the visible image.
 const KEPT_REFERENCES: [&[u8; 4]; 6] = [b"dimg", b"thmb", b"auxl", b"cdsc", b"prem", b"base"];
-/// Properties that affect the visible image, with the number of bytes to keep of each.
-const KEPT_PROPERTIES: [(&[u8; 4], usize); 16] = [
-    (b"ispe", 12),
-    (b"pixi", 12),
-    (b"pasp", 8),
-    (b"clap", 32),
-    (b"irot", 1),
-    (b"imir", 1),
-    (b"clli", 4),
-    (b"mdcv", 24),
-    (b"cclv", 64),
-    (b"amve", 8),
-    (b"ndwt", 8),
-    (b"lsel", 2),
-    (b"a1op", 1),
-    (b"a1lx", 25),
-    (b"hvcC", usize::MAX),
-    (b"av1C", usize::MAX),
-];
 /// Types of auxiliary images that are kept: alpha, depth, the gain of bright screens.
 const KEPT_AUXILIARIES: [&[u8]; 5] = [
     b"urn:mpeg:hevc:2015:auxid:1\0",
@@ -56,6 +41,12 @@ const KEPT_AUXILIARIES: [&[u8]; 5] = [
 ];
 /// The largest number of items. An image of a phone has dozens of tiles, not thousands.
 const ITEMS_MAX: usize = 4096;
+/// Brands that say how to read the file. Others become [`ANY_BRAND`].
+const KEPT_BRANDS: [&[u8; 4]; 20] = [
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2",
+    b"msf1", b"miaf", b"MiHB", b"MiHE", b"MiPr", b"avif", b"avis", b"avio", b"MA1A", b"MA1B",
+];
+const ANY_BRAND: &[u8; 4] = b"mif1";
 /// The size of the list of brands, four bytes each.
 const BRANDS_BYTES_MAX: usize = 256;
 
@@ -72,8 +63,8 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     let mut parts = Parts::new(bytes, 0..end);
     while let Some(part) = parts.next(budget, CUT_SHORT)? {
         match &part.kind {
-            b"ftyp" if part.start == 0 => {}
-            b"meta" => {}
+            b"ftyp" if part.start == 0 => file.clean_brands(&part),
+            b"meta" => file.clean_flags(&part, 0)?,
             b"mdat" => file.blank_between(&part.content, &kept),
             _ => file.blank(&part),
         }
@@ -113,6 +104,9 @@ fn outline(bytes: &[u8], budget: &mut Budget) -> Result<(Part, usize), Malformed
     }
 }
 
+/// The types of the items that are images, by their ids.
+type Pictures = HashMap<usize, [u8; 4]>;
+
 /// The original file, and its stripped copy.
 struct File<'a> {
     bytes: &'a [u8],
@@ -141,7 +135,7 @@ impl File<'_> {
         }
         let [
             handler,
-            _primary,
+            primary,
             items,
             references,
             properties,
@@ -152,22 +146,57 @@ impl File<'_> {
             return Err(NESTED);
         };
         self.clean_handler(&handler)?;
+        if let Some(primary) = primary {
+            self.clean_flags(&primary, 0)?;
+            self.keep_first(&primary, fields::primary_item(primary.content(self.bytes)))?;
+        }
         let pictures = self.clean_items(&items, budget)?;
         if let Some(references) = references {
-            self.clean_children(
-                &self.after_version(&references, 0)?,
-                &KEPT_REFERENCES,
-                budget,
-            )?;
+            self.clean_references(&references, budget)?;
         }
         if let Some(properties) = properties {
             self.clean_properties(&properties, budget)?;
         }
-        let kept = kept_ranges(self.bytes, &places, &pictures, idat.as_ref(), budget)?;
+        self.clean_flags(&places, 0)?;
+        let kept = self.clean_places(&places, &pictures, idat.as_ref(), budget)?;
         if let Some(idat) = idat {
             self.blank_between(&idat.content, &kept);
         }
         Ok(kept)
+    }
+
+    /// Keeps the locations of images. Returns the ranges of their data: in order, without duplicates.
+    fn clean_places(
+        &mut self,
+        places: &Part,
+        pictures: &Pictures,
+        idat: Option<&Part>,
+        budget: &mut Budget,
+    ) -> Result<Vec<Range<usize>>, Malformed> {
+        let content = places.content(self.bytes);
+        let read = read_places(content, pictures, budget).ok_or(CUT_SHORT)??;
+        for unused in read.unused {
+            self.picture[places.content.clone()][unused].fill(0);
+        }
+        let mut ranges = Vec::new();
+        let mut grids = HashSet::new();
+        for place in &read.found {
+            let range = place.range(self.bytes.len(), idat)?;
+            match &place.kind {
+                b"iden" => {}
+                b"grid" if !grids.insert(place.item) => {}
+                b"grid" => {
+                    let bytes = fields::grid(self.bytes.get(range.clone()).unwrap_or_default());
+                    let end = range.start + bytes.unwrap_or(usize::MAX - range.start);
+                    if end > range.end {
+                        return Err(CUT_SHORT);
+                    }
+                    ranges.push(range.start..end);
+                }
+                _ => ranges.push(range),
+            }
+        }
+        Ok(joined(ranges))
     }
 
     /// Returns the range of the boxes within a box, behind version, flags and `more` bytes.
@@ -177,6 +206,35 @@ impl File<'_> {
             return Err(CUT_SHORT);
         }
         Ok(start..part.content.end)
+    }
+
+    /// Keeps the first bytes of a box, and blanks those behind them.
+    fn keep_first(&mut self, part: &Part, bytes: Option<usize>) -> Result<(), Malformed> {
+        let content = &mut self.picture[part.content.clone()];
+        let rest = bytes.and_then(|bytes| content.get_mut(bytes..));
+        rest.ok_or(CUT_SHORT)?.fill(0);
+        Ok(())
+    }
+
+    /// Keeps the version of a box, and the flags in `kept`.
+    fn clean_flags(&mut self, part: &Part, kept: u8) -> Result<(), Malformed> {
+        let content = &mut self.picture[part.content.clone()];
+        let flags = content.get_mut(1..4).ok_or(CUT_SHORT)?;
+        flags[..2].fill(0);
+        flags[2] &= kept;
+        Ok(())
+    }
+
+    /// Keeps the brands, without the version of the first.
+    fn clean_brands(&mut self, part: &Part) {
+        let content = &mut self.picture[part.content.clone()];
+        for (index, brand) in content.chunks_mut(4).enumerate() {
+            if index == 1 || brand.len() < 4 {
+                brand.fill(0);
+            } else if !KEPT_BRANDS.iter().any(|kept| **kept == *brand) {
+                brand.copy_from_slice(ANY_BRAND);
+            }
+        }
     }
 
     /// Returns whether this is the usual `dinf`, which says that all data is in this file.
@@ -196,25 +254,24 @@ impl File<'_> {
         Ok(())
     }
 
-    /// Removes the names of the items. Returns the ids of the images.
-    fn clean_items(
-        &mut self,
-        items: &Part,
-        budget: &mut Budget,
-    ) -> Result<HashSet<usize>, Malformed> {
-        let version = items.content(self.bytes).first().ok_or(CUT_SHORT)?;
-        let count_bytes = if *version == 0 { 2 } else { 4 };
+    /// Removes the names of the items. Returns the images.
+    fn clean_items(&mut self, items: &Part, budget: &mut Budget) -> Result<Pictures, Malformed> {
+        self.clean_flags(items, 0)?;
+        let count_bytes = fields::id_bytes(items.content(self.bytes), 1).ok_or(CUT_SHORT)?;
         let mut entries = Parts::new(self.bytes, self.after_version(items, count_bytes)?);
-        let mut pictures = HashSet::new();
+        let mut pictures = Pictures::new();
         while let Some(entry) = entries.next(budget, CUT_SHORT)? {
             let (id, kind, end) = item(entry.content(self.bytes)).ok_or(NESTED)?;
             if entry.kind != *b"infe" || pictures.len() == ITEMS_MAX {
                 return Err(NESTED);
             }
+            self.clean_flags(&entry, HIDDEN)?;
             let content = &mut self.picture[entry.content.clone()];
             content[end..].fill(0);
+            // The number of the protection.
+            content[end - 6..end - 4].fill(0);
             if KEPT_ITEMS.contains(&&kind) {
-                pictures.insert(id);
+                pictures.insert(id, kind);
             } else if !KNOWN_ITEMS.contains(&&kind) {
                 content[end - 4..end].copy_from_slice(b"mime");
             }
@@ -222,16 +279,19 @@ impl File<'_> {
         Ok(pictures)
     }
 
-    /// Blanks the boxes in a range that are of no kept type.
-    fn clean_children(
+    fn clean_references(
         &mut self,
-        range: &Range<usize>,
-        kept: &[&[u8; 4]],
+        references: &Part,
         budget: &mut Budget,
     ) -> Result<(), Malformed> {
-        let mut parts = Parts::new(self.bytes, range.clone());
+        self.clean_flags(references, 0)?;
+        let id_bytes = fields::id_bytes(references.content(self.bytes), 1).ok_or(CUT_SHORT)?;
+        let mut parts = Parts::new(self.bytes, self.after_version(references, 0)?);
         while let Some(part) = parts.next(budget, CUT_SHORT)? {
-            if !kept.contains(&&part.kind) {
+            if KEPT_REFERENCES.contains(&&part.kind) {
+                let bytes = fields::reference(part.content(self.bytes), id_bytes);
+                self.keep_first(&part, bytes)?;
+            } else {
                 self.blank(&part);
             }
         }
@@ -243,16 +303,21 @@ impl File<'_> {
         properties: &Part,
         budget: &mut Budget,
     ) -> Result<(), Malformed> {
-        self.clean_children(&properties.content, &[b"ipco", b"ipma"], budget)?;
         let mut parts = Parts::new(self.bytes, properties.content.clone());
         while let Some(part) = parts.next(budget, CUT_SHORT)? {
-            if part.kind != *b"ipco" {
-                continue;
-            }
-            // Properties are identified by their position, so a removed one leaves empty space there.
-            let mut each = Parts::new(self.bytes, part.content.clone());
-            while let Some(property) = each.next(budget, CUT_SHORT)? {
-                self.clean_property(&property);
+            match &part.kind {
+                b"ipma" => {
+                    self.clean_flags(&part, 1)?;
+                    self.keep_first(&part, fields::associations(part.content(self.bytes)))?;
+                }
+                b"ipco" => {
+                    // Properties are identified by their position, so a removed one leaves empty space there.
+                    let mut each = Parts::new(self.bytes, part.content.clone());
+                    while let Some(property) = each.next(budget, CUT_SHORT)? {
+                        self.clean_property(&property);
+                    }
+                }
+                _ => self.blank(&part),
             }
         }
         Ok(())
@@ -271,17 +336,25 @@ impl File<'_> {
                 Some(b"prof" | b"rICC") => self.clean_profile(property),
                 _ => None,
             },
-            kind => KEPT_PROPERTIES
-                .iter()
-                .find_map(|(known, bytes)| (*known == kind).then_some(*bytes)),
+            b"hvcC" => self.rewrite(property, fields::hevc(content)),
+            b"av1C" => self.rewrite(property, fields::av1(content)),
+            kind => fields::property(*kind, content),
         };
-        match kept_bytes {
-            Some(bytes) if bytes < content.len() => {
-                self.picture[property.content.start + bytes..property.content.end].fill(0);
-            }
-            Some(_) => {}
-            None => self.blank(property),
+        let kept = kept_bytes.and_then(|bytes| self.keep_first(property, Some(bytes)).ok());
+        if kept.is_none() {
+            self.blank(property);
+        } else if fields::has_version(property.kind) {
+            self.picture[property.content.start..][..4].fill(0);
         }
+    }
+
+    /// Writes new content to the start of a property. Returns its length.
+    fn rewrite(&mut self, property: &Part, content: Option<Vec<u8>>) -> Option<usize> {
+        let content = content?;
+        self.picture[property.content.clone()]
+            .get_mut(..content.len())?
+            .copy_from_slice(&content);
+        Some(content.len())
     }
 
     /// Reduces a colour profile in place. Returns how many bytes of the property it takes then.
@@ -356,19 +429,8 @@ fn item(content: &[u8]) -> Option<(usize, [u8; 4], usize)> {
     Some((id, reader.array()?, 4 + id_bytes + 2 + 4))
 }
 
-/// Returns the ranges of the images' data in the file, from `iloc`: in order, without duplicates.
-fn kept_ranges(
-    bytes: &[u8],
-    places: &Part,
-    pictures: &HashSet<usize>,
-    idat: Option<&Part>,
-    budget: &mut Budget,
-) -> Result<Vec<Range<usize>>, Malformed> {
-    let places = read_places(places.content(bytes), budget).ok_or(CUT_SHORT)??;
-    let mut ranges = Vec::new();
-    for place in places.iter().filter(|place| pictures.contains(&place.item)) {
-        ranges.push(place.range(bytes.len(), idat)?);
-    }
+/// Joins ranges: in order, without duplicates.
+fn joined(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_unstable_by_key(|range| range.start);
     let mut kept: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
     for range in ranges {
@@ -377,12 +439,13 @@ fn kept_ranges(
             _ => kept.push(range),
         }
     }
-    Ok(kept)
+    kept
 }
 
 /// One piece of an item's data.
 struct Place {
     item: usize,
+    kind: [u8; 4],
     /// Whether the offset is counted from the start of `idat` instead of the file.
     in_idat: bool,
     /// Whether the data is anywhere else: in another item or file.
@@ -412,39 +475,70 @@ impl Place {
     }
 }
 
-/// Returns the data locations of all items, from `iloc`; `None` if it is cut short.
-fn read_places(iloc: &[u8], budget: &mut Budget) -> Option<Result<Vec<Place>, Malformed>> {
+/// The content of `iloc`.
+#[derive(Default)]
+struct Places {
+    /// The data of images.
+    found: Vec<Place>,
+    /// Where the box has bytes that are not needed: locations of other items, and bytes behind the last field.
+    unused: Vec<Range<usize>>,
+}
+
+/// Reads the data locations of images from `iloc`; `None` if it is cut short.
+fn read_places(
+    iloc: &[u8],
+    pictures: &Pictures,
+    budget: &mut Budget,
+) -> Option<Result<Places, Malformed>> {
     let mut reader = Reader::new(iloc);
+    let at = |reader: &Reader<'_>| iloc.len() - reader.rest().len();
     let version = reader.be32()? >> 24;
     let sizes = reader.be16()?;
     let nibble = |shift: u32| (sizes >> shift) & 15;
     let (offset_bytes, length_bytes, base_bytes) = (nibble(12), nibble(8), nibble(4));
     let index_bytes = if version == 0 { 0 } else { nibble(0) };
     let id_bytes = if version < 2 { 2 } else { 4 };
-    let mut places = Vec::new();
-    for _item in 0..reader.be(id_bytes)? {
+    let mut places = Places::default();
+    let mut extents = 0;
+    let items = reader.be(id_bytes)?;
+    if items > ITEMS_MAX {
+        return Some(Err(super::TOO_MANY_PARTS));
+    }
+    for _item in 0..items {
         if let Err(error) = budget.part() {
             return Some(Err(error));
         }
         let item = reader.be(id_bytes)?;
+        let kind = pictures.get(&item).copied();
         let method = if version == 0 { 0 } else { reader.be16()? & 15 };
         let source = reader.be16()?;
+        let start = at(&reader);
         let base = reader.be(base_bytes)?;
+        if kind.is_none() {
+            places.unused.push(start..at(&reader));
+        }
         for _extent in 0..reader.be16()? {
-            reader.be(index_bytes)?;
-            let offset = base.checked_add(reader.be(offset_bytes)?)?;
-            let length = reader.be(length_bytes)?;
-            if places.len() == ITEMS_MAX {
+            extents += 1;
+            if extents > ITEMS_MAX {
                 return None;
             }
-            places.push(Place {
+            let start = at(&reader);
+            reader.be(index_bytes)?;
+            let numbers = at(&reader);
+            let offset = base.checked_add(reader.be(offset_bytes)?)?;
+            let length = reader.be(length_bytes)?;
+            let unused = kind.map_or_else(|| at(&reader), |_| numbers);
+            places.unused.push(start..unused);
+            places.found.extend(kind.map(|kind| Place {
                 item,
+                kind,
                 in_idat: method == 1,
                 elsewhere: method > 1 || source != 0,
                 offset,
                 length,
-            });
+            }));
         }
     }
+    places.unused.push(at(&reader)..iloc.len());
     Some(Ok(places))
 }

@@ -2,7 +2,7 @@
 //! individually, and the directory is written anew.
 
 use super::reader::Reader;
-use super::{Budget, Malformed, Size, png};
+use super::{Budget, Malformed, Size, bmp::palette, png};
 
 const CUT_SHORT: Malformed = Malformed("the ICO is cut short");
 const UNKNOWN: Malformed = Malformed("the ICO has an unknown layout");
@@ -84,12 +84,10 @@ fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     if compression != 0 {
         return Some(Err(UNKNOWN));
     }
-    let palette = match (colours, depth) {
-        (0, 1..=8) => 1 << depth,
-        (colours, _) => colours,
-    };
+    let named = palette(colours, depth);
+    let listed = colours.max(named);
     let row = |bits: usize| width.checked_mul(bits).map(|bits| bits.div_ceil(32) * 4);
-    let head = BITMAP_HEADER_BYTES.checked_add(palette.checked_mul(4)?)?;
+    let head = BITMAP_HEADER_BYTES.checked_add(listed.checked_mul(4)?)?;
     let pixels = row(depth)?.checked_mul(height)?.checked_add(head)?;
     // The mask may be missing if pixels have an alpha of their own.
     let end = pixels
@@ -100,6 +98,8 @@ fn bitmap(bytes: &[u8]) -> Option<Result<Icon, Malformed>> {
     }
     let mut kept = bytes.get(..end)?.to_vec();
     kept.get_mut(20..32)?.fill(0);
+    // Colours that no pixel can name only take their place.
+    kept.get_mut(BITMAP_HEADER_BYTES + 4 * named..head)?.fill(0);
     let size = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
     Some(Ok((kept, size)))
 }

@@ -1,6 +1,8 @@
 //! JPEG 2000 (ISO/IEC 15444-1): the image's header boxes and its code stream, without comments and indexes. No
 //! kept part contains offsets from the start of the file.
 
+use std::collections::HashSet;
+
 use super::boxes::Parts;
 use super::reader::Reader;
 use super::{Budget, Malformed, Size, icc};
@@ -8,8 +10,8 @@ use super::{Budget, Malformed, Size, icc};
 const CUT_SHORT: Malformed = Malformed("the JPEG 2000 is cut short");
 const UNKNOWN: Malformed = Malformed("the JPEG 2000 has an unknown layout");
 
-/// Boxes of the header: size, depths, palette, channels. Colours are handled separately.
-const KEPT_HEADER: [&[u8; 4]; 5] = [b"ihdr", b"bpcc", b"pclr", b"cmap", b"cdef"];
+/// The largest number of colour components: CMYK with alpha.
+const COMPONENTS_MAX: usize = 5;
 const SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 const FILE_TYPE: &[u8] = b"\0\0\0\x14ftypjp2 \0\0\0\0jp2 ";
 
@@ -40,14 +42,12 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     };
     let mut kept_header = Vec::new();
     let mut parts = Parts::new(bytes, header.content);
+    let mut seen = HashSet::new();
     while let Some(part) = parts.next(budget, CUT_SHORT)? {
-        let content = part.content(bytes);
-        if part.kind == *b"colr" {
-            if let Some(colours) = colours(content) {
-                push_box(&mut kept_header, b"colr", &colours)?;
-            }
-        } else if KEPT_HEADER.contains(&&part.kind) {
-            push_box(&mut kept_header, &part.kind, content)?;
+        if seen.insert(part.kind)
+            && let Some(kept) = header_box(part.kind, part.content(bytes))
+        {
+            push_box(&mut kept_header, &part.kind, &kept)?;
         }
     }
     let (stream, size) = code_stream(stream.content(bytes), budget)?;
@@ -57,6 +57,33 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<(Vec<u8>, Size)
     push_box(&mut picture, b"jp2h", &kept_header)?;
     push_box(&mut picture, b"jp2c", &stream)?;
     Ok((picture, Some(size)))
+}
+
+/// Returns the fields of a box of the header: size, depths, palette, channels, colours; `None` of others.
+fn header_box(kind: [u8; 4], content: &[u8]) -> Option<Vec<u8>> {
+    let number = |at: usize| Reader::new(content.get(at..)?).be16();
+    let bytes = match &kind {
+        b"colr" => return colours(content),
+        b"ihdr" => 14,
+        // One byte for each component, and four for each channel. Neither states their number.
+        b"bpcc" => content.len().min(COMPONENTS_MAX),
+        b"cmap" => content.len().min(4 * COMPONENTS_MAX),
+        b"cdef" => 2 + 6 * number(0)?,
+        b"pclr" => palette_bytes(content)?,
+        _ => return None,
+    };
+    content.get(..bytes).map(<[u8]>::to_vec)
+}
+
+/// Returns the size of a palette: the number of entries, of columns, the depth of each column, the entries.
+fn palette_bytes(content: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(content);
+    let (entries, columns) = (reader.be16()?, usize::from(reader.u8()?));
+    let depths = reader.take(columns)?.iter();
+    let entry: usize = depths
+        .map(|depth| (usize::from(depth & 0x7f) + 1).div_ceil(8))
+        .sum();
+    Some(3 + columns + entries * entry)
 }
 
 /// Returns the kept part of a colour box: a number, or a profile.

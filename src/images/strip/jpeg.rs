@@ -171,6 +171,27 @@ fn kept_content(marker: u8, content: &[u8]) -> Option<&[u8]> {
     content.get(..bytes)
 }
 
+/// Reduces a JPEG that contains only tables, which the images of a TIFF share. Returns `None` if it is damaged.
+pub(super) fn reduce_tables(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(bytes);
+    if reader.take(2)? != [0xff, 0xd8] {
+        return None;
+    }
+    let mut kept = vec![0xff, 0xd8];
+    loop {
+        let marker = next_marker(&mut reader).ok()?;
+        if marker == EOI {
+            kept.extend([0xff, EOI]);
+            return Some(kept);
+        }
+        let content = reader.be16()?.checked_sub(2)?;
+        let content = reader.take(content)?;
+        if let 0xc4 | 0xcc | 0xdb | 0xdd = marker {
+            push_segment(&mut kept, marker, kept_content(marker, content)?);
+        }
+    }
+}
+
 /// Returns the number of bytes of complete consecutive tables.
 fn tables_bytes(content: &[u8], size: impl Fn(&[u8]) -> Option<usize>) -> usize {
     let mut end = 0;

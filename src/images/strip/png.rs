@@ -25,6 +25,7 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
     let mut data = false;
     let mut first = true;
     let mut has_profile = false;
+    let mut is_animation = false;
     loop {
         budget.part()?;
         let size = reader.be32().ok_or(CUT_SHORT)?;
@@ -40,6 +41,11 @@ pub(super) fn strip(bytes: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Malfor
         first = false;
         // A PNG has one profile, so later ones are dropped without unpacking them.
         if kind == *b"iCCP" && std::mem::replace(&mut has_profile, true) {
+            continue;
+        }
+        is_animation |= kind == *b"acTL";
+        // Without an animation no viewer reads its frames, so they could be anything.
+        if matches!(&kind, b"fcTL" | b"fdAT") && !is_animation {
             continue;
         }
         if let Some(kept) = kept_content(kind, content, budget)? {

@@ -1,53 +1,52 @@
 //! TIFF 6.0. Data locations are offsets from the start of the file, so nothing is moved. Bytes that no list
 //! here keeps become zeros in place, and directories are rewritten without their entries.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::reader::Reader;
-use super::{Budget, Malformed, Size, icc};
+use super::{Budget, Malformed, Size, icc, jpeg};
 
 const CUT_SHORT: Malformed = Malformed("the TIFF is cut short");
 const UNKNOWN: Malformed = Malformed("the TIFF has an unknown layout");
 
-/// Tags that decoding and colours need, in order.
-const KEPT: [u16; 37] = [
-    254,
-    255,
-    WIDTH,
-    HEIGHT,
-    258,
-    COMPRESSION,
-    262,
-    266,
-    STRIP_PLACES,
-    274,
-    277,
-    278,
-    STRIP_BYTES,
-    282,
-    283,
-    284,
-    292,
-    293,
-    296,
-    301,
-    317,
-    318,
-    319,
-    320,
-    321,
-    322,
-    323,
-    TILE_PLACES,
-    TILE_BYTES,
-    332,
-    338,
-    339,
-    347,
-    529,
-    530,
-    531,
-    532,
+/// Tags that decoding and colours need, with the largest number of values.
+const KEPT: [(u16, usize); 35] = [
+    (254, 1),
+    (255, 1),
+    (WIDTH, 1),
+    (HEIGHT, 1),
+    (258, SAMPLES_MAX),
+    (COMPRESSION, 1),
+    (262, 1),
+    (266, 1),
+    (STRIP_PLACES, RANGES_MAX),
+    (274, 1),
+    (277, 1),
+    (278, 1),
+    (STRIP_BYTES, RANGES_MAX),
+    (282, 1),
+    (283, 1),
+    (284, 1),
+    (292, 1),
+    (293, 1),
+    (296, 1),
+    (317, 1),
+    (318, 2),
+    (319, 6),
+    (320, 3 << 8),
+    (321, 2),
+    (322, 1),
+    (323, 1),
+    (TILE_PLACES, RANGES_MAX),
+    (TILE_BYTES, RANGES_MAX),
+    (332, 1),
+    (338, SAMPLES_MAX),
+    (339, SAMPLES_MAX),
+    (529, 3),
+    (530, 2),
+    (531, 1),
+    (532, 6),
 ];
 const WIDTH: u16 = 256;
 const HEIGHT: u16 = 257;
@@ -57,6 +56,9 @@ const STRIP_BYTES: u16 = 279;
 const TILE_PLACES: u16 = 324;
 const TILE_BYTES: u16 = 325;
 const COLOURS: u16 = 34_675;
+const JPEG_TABLES: u16 = 347;
+/// The largest number of values of a pixel.
+const SAMPLES_MAX: usize = 8;
 /// The withdrawn JPEG compression of TIFF, whose tables can be anywhere.
 const OLD_JPEG: usize = 6;
 /// The largest number of pages in a file.
@@ -107,15 +109,28 @@ struct File<'a> {
     size: (u32, u32),
 }
 
+/// Reduces the bytes of a tag to what decoding needs; `None` if they are damaged.
+type Reduce = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// An entry of a directory.
 struct Entry<'a> {
     tag: u16,
+    /// Whether the values are numbers without a sign, unlike text.
+    is_numeric: bool,
     raw: &'a [u8],
     /// Bytes of each value, and where the values are.
     width: usize,
     values: Range<usize>,
     /// Whether the values are in the entry itself.
     inline: bool,
+}
+
+impl Entry<'_> {
+    fn is_kept(&self) -> bool {
+        let count = self.values.len() / self.width.max(1);
+        let fits = |(tag, values_max): &(u16, usize)| *tag == self.tag && count <= *values_max;
+        self.is_numeric && KEPT.iter().any(fits)
+    }
 }
 
 impl<'a> File<'a> {
@@ -150,7 +165,7 @@ impl<'a> File<'a> {
         let mut kept = 0;
         let (mut places, mut lengths) = (None, None);
         let mut size = (0, 0);
-        let mut has_colours = false;
+        let mut seen = HashSet::new();
         for index in 0..count {
             budget.part()?;
             let entry = self.entry(place + 2 + index * ENTRY_BYTES)?;
@@ -162,16 +177,23 @@ impl<'a> File<'a> {
                 }
                 _ => {}
             }
-            if entry.tag == COLOURS {
-                // A page has one profile, so later entries are dropped without reading them.
-                let first = !std::mem::replace(&mut has_colours, true);
-                if first && let Some(rewritten) = self.colours(&entry)? {
+            // A page has each tag once, so later entries are dropped without reading them.
+            if !seen.insert(entry.tag) {
+                continue;
+            }
+            let reduce: Option<Reduce> = match entry.tag {
+                COLOURS => Some(icc::reduce),
+                JPEG_TABLES => Some(jpeg::reduce_tables),
+                _ => None,
+            };
+            if let Some(reduce) = reduce {
+                if let Some(rewritten) = self.reduced(&entry, reduce)? {
                     kept += 1;
                     directory.extend(rewritten);
                 }
                 continue;
             }
-            if !KEPT.contains(&entry.tag) || entry.width == 0 {
+            if !entry.is_kept() {
                 continue;
             }
             kept += 1;
@@ -202,7 +224,8 @@ impl<'a> File<'a> {
     fn entry(&self, at: usize) -> Result<Entry<'a>, Malformed> {
         let raw = self.bytes.get(at..at + ENTRY_BYTES).ok_or(CUT_SHORT)?;
         let tag = u16::try_from(self.number(at, 2)?).unwrap_or(0);
-        let width = match self.number(at + 2, 2)? {
+        let kind = self.number(at + 2, 2)?;
+        let width = match kind {
             1 | 2 | 6 | 7 => 1,
             3 | 8 => 2,
             4 | 9 | 11 | 13 => 4,
@@ -222,6 +245,7 @@ impl<'a> File<'a> {
         let values = start..start.checked_add(bytes).ok_or(CUT_SHORT)?;
         Ok(Entry {
             tag,
+            is_numeric: matches!(kind, 3..=5),
             raw,
             width,
             values,
@@ -278,23 +302,22 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// Reduces the colour profile in place. Returns its entry with the new length; `None` if the profile is
-    /// damaged.
-    fn colours(&mut self, entry: &Entry<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+    /// Reduces values in place. Returns their entry with the new length; `None` if they are damaged.
+    fn reduced(&mut self, entry: &Entry<'_>, reduce: Reduce) -> Result<Option<Vec<u8>>, Malformed> {
         let place = entry.values.start;
-        // Pages may share a profile, which is reduced once.
+        // Pages may share them, and they are reduced once.
         let known = self.changes.iter().find(|(start, _)| *start == place);
         let (length, fresh) = match known {
             Some((_, reduced)) => (reduced.len(), None),
             None => {
-                let profile = self.bytes.get(entry.values.clone());
-                let Some(reduced) = profile.and_then(icc::reduce) else {
+                let values = self.bytes.get(entry.values.clone());
+                let Some(reduced) = values.and_then(reduce) else {
                     return Ok(None);
                 };
                 (reduced.len(), Some(reduced))
             }
         };
-        if length > entry.values.len() {
+        if length > entry.values.len() || entry.inline {
             return Ok(None);
         }
         if let Some(reduced) = fresh {

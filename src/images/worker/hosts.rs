@@ -28,12 +28,12 @@ pub(super) struct HostBook {
     room: usize,
     hosts: HashMap<String, Host>,
     after: [String; 2],
-    looks: u32,
+    polls: u32,
 }
 
 #[derive(Default)]
 struct Host {
-    in_hand: usize,
+    in_progress: usize,
     failures: u32,
     paused_until: Option<Instant>,
 }
@@ -78,13 +78,13 @@ impl HostBook {
             room,
             hosts: HashMap::new(),
             after: Default::default(),
-            looks: 0,
+            polls: 0,
         }
     }
 
     /// Returns how many images of each host the next poll may take.
-    pub(super) fn ask(&mut self, now: Instant) -> ImageHosts {
-        self.looks = self.looks.wrapping_add(1);
+    pub(super) fn capacity(&mut self, now: Instant) -> ImageHosts {
+        self.polls = self.polls.wrapping_add(1);
         let room_of = |host: &Host| {
             let paused = host.is_paused(now);
             // After enough failures a host gets one image at a time, until it answers.
@@ -93,7 +93,7 @@ impl HostBook {
                 false => 1,
             };
             HostRoom {
-                free: most.saturating_sub(host.in_hand),
+                free: most.saturating_sub(host.in_progress),
                 overdue_only: paused,
             }
         };
@@ -103,25 +103,25 @@ impl HostBook {
             rooms: rooms
                 .map(|(name, host)| (name.clone(), room_of(host)))
                 .collect(),
-            retries_first: self.looks.is_multiple_of(RETRIES_TURN),
+            retries_first: self.polls.is_multiple_of(RETRIES_TURN),
             after: self.after.clone(),
         }
     }
 
     /// Records where the next poll continues. Returns whether there are hosts that this poll did not include.
-    pub(super) fn looked(&mut self, after: [String; 2]) -> bool {
+    pub(super) fn polled(&mut self, after: [String; 2]) -> bool {
         self.after = after;
         self.after.iter().any(|host| !host.is_empty())
     }
 
     pub(super) fn began(&mut self, host: &str) {
-        self.hosts.entry(host.to_owned()).or_default().in_hand += 1;
+        self.hosts.entry(host.to_owned()).or_default().in_progress += 1;
     }
 
     /// Records how an attempt ended. Returns the length of a new pause of the host.
     pub(super) fn ended(&mut self, name: &str, sign: HostSign, now: Instant) -> Option<Duration> {
         let host = self.hosts.entry(name.to_owned()).or_default();
-        host.in_hand = host.in_hand.saturating_sub(1);
+        host.in_progress = host.in_progress.saturating_sub(1);
         let mut paused = None;
         match sign {
             HostSign::Answered => {
@@ -142,7 +142,7 @@ impl HostBook {
             HostSign::Failed | HostSign::Nothing => {}
         }
         let host = &*host;
-        if host.in_hand == 0 && host.failures == 0 {
+        if host.in_progress == 0 && host.failures == 0 {
             self.hosts.remove(name);
         }
         self.forget_some(now);
@@ -161,7 +161,7 @@ impl HostBook {
         if self.hosts.len() <= HOSTS_MAX {
             return;
         }
-        let idle = self.hosts.iter().filter(|(_, host)| host.in_hand == 0);
+        let idle = self.hosts.iter().filter(|(_, host)| host.in_progress == 0);
         let first = idle.min_by_key(|(_, host)| host.paused_until.unwrap_or(now));
         if let Some(name) = first.map(|(name, _)| name.clone()) {
             self.hosts.remove(&name);
@@ -174,12 +174,12 @@ mod tests {
     use super::*;
 
     fn room(book: &mut HostBook, host: &str, now: Instant) -> HostRoom {
-        let asked = book.ask(now);
+        let capacity = book.capacity(now);
         let whole = HostRoom {
-            free: asked.room,
+            free: capacity.room,
             overdue_only: false,
         };
-        asked.rooms.get(host).copied().unwrap_or(whole)
+        capacity.rooms.get(host).copied().unwrap_or(whole)
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn every_fourth_poll_takes_retried_images_first() {
         let (mut book, now) = (HostBook::new(4), Instant::now());
-        let first = (0..8).map(|_| book.ask(now).retries_first);
+        let first = (0..8).map(|_| book.capacity(now).retries_first);
         assert_eq!(first.filter(|first| *first).count(), 2);
     }
 }

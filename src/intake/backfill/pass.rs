@@ -152,7 +152,9 @@ impl Failure {
     /// Returns whether only an operator can fix it.
     pub const fn is_for_good(&self) -> bool {
         match self {
-            Self::Api(ApiError::Stop { .. } | ApiError::Rejected { .. }) => true,
+            Self::Api(
+                ApiError::Stop { .. } | ApiError::InFront { .. } | ApiError::Rejected { .. },
+            ) => true,
             Self::Api(ApiError::Retry { .. } | ApiError::SlowDown { .. })
             | Self::Store(_)
             | Self::Endless => false,

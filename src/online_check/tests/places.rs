@@ -71,7 +71,18 @@ fn a_file_is_looked_at_and_not_touched() {
         Good,
         "can be created",
     );
-    assert_is(&examined(""), "file", Failed, "not a file");
+    assert_is(&examined(""), "file", Failed, "a regular file");
+    assert_is(&examined("/dev/null"), "file", Good, "written");
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    assert_is(&examined("pipe"), "file", Failed, "a character device");
     assert_is(
         &examined("there/out.jsonl"),
         "file",

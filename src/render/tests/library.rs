@@ -205,6 +205,41 @@ fn cards_that_feishu_refuses_are_found() {
 }
 
 #[test]
+fn slack_message_that_slack_rejects_is_found() {
+    let many = format!(
+        r#"{{"blocks": [{}null]}}"#,
+        r#"{"type": "divider"},"#.repeat(51)
+    );
+    for (message, found) in [
+        ("{}", &["E210"][..]),
+        (r#"{"txt": "{{feedback.id}}"}"#, &["E210"]),
+        (
+            r#"{"blocks": [{"type": "sectoin", "text": {"type": "mrkdwn", "text": "{{feedback.id}}"}}]}"#,
+            &["E210"],
+        ),
+        (
+            r#"{"text": "x", "blocks": [{"type": "section", "txt": "x"}]}"#,
+            &["E210"],
+        ),
+        (r#"{"blocks": [{"type": "hologram"}]}"#, &["W204"]),
+        (&many, &["W205"]),
+        // Empty without contact details only.
+        (r#"{"text": "{{feedback.contact}}"}"#, &[]),
+        (
+            r#"{"text": "x", "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "{{feedback.contact}}"}}]}"#,
+            &[],
+        ),
+    ] {
+        assert_eq!(codes(&[("slack/x.hbs", message)]), found, "{message}");
+    }
+    let file = ("slack/x.hbs", "{\"blocks\": [\n  {\"type\": \"hedaer\"}]}");
+    let (templates, _, _dir) = load(&[file]);
+    let found = check(&templates);
+    assert_eq!(found[0].place.path, "slack/x:2:12");
+    assert_eq!(found[0].help.as_deref(), Some("did you mean \"header\"?"));
+}
+
+#[test]
 fn templates_that_are_never_read_are_warned_of() {
     let files = [
         ("feihsu/alert.hbs", "x"),

@@ -179,12 +179,9 @@ fn path_with_query_or_pages_below_is_a_warning() {
             "pages/index/top",
         ];
         let built = RuleSet::build(&rules, &known());
-        let warnings = built.literal_paths.iter();
-        let pages = pages.map(str::to_owned);
-        warnings
-            .filter_map(|one| one.check(&pages))
-            .map(|one| one.message)
-            .collect::<Vec<_>>()
+        let warnings = built.check_paths(&pages.map(str::to_owned));
+        let messages = warnings.into_iter().map(|one| one.message);
+        messages.collect::<Vec<_>>()
     };
     assert_eq!(
         missed("\"Pages/Pay\""),

@@ -72,6 +72,17 @@ impl Bench {
         self.clock.now()
     }
 
+    /// Lets time pass while the relay runs, so that it counts as uptime.
+    pub(in crate::store) fn run_for(&self, span: Duration) {
+        let step = Duration::from_secs(5);
+        let mut left = span;
+        while !left.is_zero() {
+            self.clock.advance(left.min(step));
+            self.store().uptime();
+            left = left.saturating_sub(step);
+        }
+    }
+
     /// Builds an event. If it has images, its deliveries wait three seconds for them.
     pub(in crate::store) fn arrival(&self, id: &str, deliveries: &[(&str, Severity)]) -> Arrival {
         Arrival {
@@ -189,6 +200,8 @@ impl Bench {
                 reason: failed.then(|| "too many requests".into()),
                 excerpt: Some("{\"code\":9499}".into()),
             }),
+            uncounted: Duration::ZERO,
+            paced: false,
             verdict,
             payload: None,
             shown: 0,

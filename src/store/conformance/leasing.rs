@@ -202,6 +202,24 @@ async fn release_affects_only_held_leases() {
 }
 
 #[tokio::test]
+async fn released_lease_keeps_the_last_reason() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    for reason in [Some("code 7".to_owned()), None] {
+        let lease = bench.lease_one("oncall").await;
+        let back = LeaseRelease {
+            reason,
+            ..LeaseRelease::of(&lease, bench.now())
+        };
+        bench.store().release_lease(vec![back]).await.unwrap();
+        let delivery = bench.one_delivery(lease.item.delivery.id).await;
+        assert_eq!(delivery.reason.as_deref(), Some("code 7"));
+    }
+}
+
+#[tokio::test]
 async fn released_lease_counts_no_attempt() {
     let bench = Bench::new();
     bench.accept_info("e1").await;
@@ -357,19 +375,125 @@ async fn orphaned_deliveries_wait_and_follow_a_rename() {
     assert_eq!(first.ended, []);
     assert_eq!(settle(&known).await, Orphaned::default(), "said once");
     let (old, new) = ("old".into(), "new".into());
-    assert_eq!(bench.store().rename_destination(&old, &new).await, Ok(1));
+    let renamed = bench.store().rename_destination(&[old], &new).await;
+    assert_eq!(renamed.unwrap().moved, 1);
     assert_eq!(bench.lease("new", 9).await.len(), 1);
     // The destination returns for a moment, so the day begins again.
-    bench.clock.advance(day - Duration::from_secs(1));
+    bench.run_for(day - Duration::from_secs(1));
     assert_eq!(
         settle(&["gone".into(), "new".into()]).await,
         Orphaned::default()
     );
     assert_eq!(settle(&known).await.missing, [("gone".into(), 1)]);
-    bench.clock.advance(day - Duration::from_secs(1));
+    bench.run_for(day - Duration::from_secs(1));
     assert_eq!(settle(&known).await, Orphaned::default());
     bench.clock.advance(Duration::from_secs(1));
     assert_eq!(settle(&known).await.ended.len(), 1);
+}
+
+#[tokio::test]
+async fn retry_of_a_send_in_flight_at_a_rename_is_due_under_the_new_name() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("old", Severity::Info)]))
+        .await;
+    let lease = bench.lease_one("old").await;
+    let (old, new) = (["old".into()], "new".into());
+    let renamed = bench.store().rename_destination(&old, &new);
+    assert_eq!(renamed.await.unwrap().moved, 1);
+    let mut news = bench.store().wakeups(Topic::Destination("new".into()));
+    news.mark_unchanged();
+    bench.end(&lease, bench.retry_at(0, Form::Full)).await;
+    assert!(news.has_changed().unwrap());
+    assert_eq!(bench.lease("new", 9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn event_of_several_old_names_is_sent_once_and_most_severe() {
+    let bench = Bench::new();
+    let to = [("a", Severity::Info), ("b", Severity::Critical)];
+    bench.accept(bench.arrival("both", &to)).await;
+    bench
+        .accept(bench.arrival("one", &[("a", Severity::Info)]))
+        .await;
+    let (old, new) = (["a".into(), "b".into()], "new".into());
+    let rename = async || {
+        let renamed = bench.store().rename_destination(&old, &new);
+        renamed.await.unwrap()
+    };
+    let renamed = rename().await;
+    assert_eq!((renamed.moved, renamed.discarded.len()), (2, 1));
+    let discarded = bench.one_delivery(renamed.discarded[0]).await;
+    assert_eq!(discarded.state, DeliveryState::Discarded);
+    assert_eq!(discarded.reason.as_deref(), Some("new has it"));
+    let leases = bench.lease("new", 9).await;
+    let sent = leases
+        .iter()
+        .map(|one| (one.item.event.id.as_str(), one.item.delivery.spec.severity));
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(
+        sent,
+        [("both", Severity::Critical), ("one", Severity::Info)]
+    );
+    // What was dead under one name is no reason to discard the other.
+    let to = [("a", Severity::Info), ("b", Severity::Info)];
+    bench.accept(bench.arrival("dead", &to)).await;
+    let reason = "gone".into();
+    let lease = bench.lease_one("a").await;
+    bench.end(&lease, Verdict::Dead { reason }).await;
+    assert_eq!(
+        rename().await,
+        Renamed {
+            moved: 1,
+            discarded: Vec::new()
+        }
+    );
+}
+
+#[tokio::test]
+async fn wait_that_is_not_counted_moves_the_start_of_retry_for() {
+    let bench = Bench::new();
+    bench
+        .accept(bench.arrival("e1", &[("oncall", Severity::Info)]))
+        .await;
+    bench.run_for(Duration::from_secs(50));
+    let lease = bench.lease_one("oncall").await;
+    let due_since = lease.item.delivery.due_since.unwrap();
+    let uncounted = Duration::from_secs(40);
+    let finished = CompletedAttempt {
+        uncounted,
+        ..bench.finished(&lease, bench.retry_at(0, Form::Full))
+    };
+    let recorded = bench.store().finish_attempt(lease.token, finished).await;
+    assert_eq!(recorded, Ok(Recorded::Recorded));
+    let again = bench.lease_one("oncall").await;
+    assert_eq!(
+        again.item.delivery.due_since,
+        Some(due_since.after(uncounted))
+    );
+}
+
+#[tokio::test]
+async fn paced_sends_are_remembered_by_destination() {
+    let mut bench = Bench::new();
+    let to = [("bot", Severity::Info), ("hook", Severity::Info)];
+    bench.accept(bench.arrival("e1", &to)).await;
+    let start = bench.now();
+    for name in ["bot", "hook"] {
+        let lease = bench.lease_one(name).await;
+        let finished = CompletedAttempt {
+            paced: name == "bot",
+            ..bench.finished(&lease, Verdict::Done)
+        };
+        let recorded = bench.store().finish_attempt(lease.token, finished).await;
+        assert_eq!(recorded, Ok(Recorded::Recorded));
+    }
+    bench.reopen();
+    let before = start - Duration::from_secs(1);
+    let ended_at = start + Duration::from_millis(12);
+    let sends = bench.store().paced_sends(before).await;
+    assert_eq!(sends, Ok(vec![("bot".into(), ended_at)]));
+    assert_eq!(bench.store().paced_sends(start).await, Ok(Vec::new()));
 }
 
 #[tokio::test]
@@ -385,13 +509,13 @@ async fn time_without_a_destination_does_not_count_as_trying() {
         settled.await.unwrap()
     };
     assert_eq!(settle(&[]).await.missing, [("away".into(), 1)]);
-    bench.clock.advance(hour * 2);
-    let away = "away".into();
+    bench.run_for(hour * 2);
+    let (away, always) = ("away".into(), Uptime::default());
     settle(&["away".into()]).await;
-    let expired = bench.store().expire(&away, hour, true, None).await;
+    let expired = bench.store().expire(&away, hour, always, None).await;
     assert_eq!(expired, Ok(Vec::new()));
-    bench.clock.advance(hour * 2);
-    let expired = bench.store().expire(&away, hour, true, None).await;
+    bench.run_for(hour * 2);
+    let expired = bench.store().expire(&away, hour, always, None).await;
     assert_eq!(expired.unwrap().len(), 1);
 }
 

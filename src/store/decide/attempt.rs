@@ -1,10 +1,11 @@
 //! Decides what a finished attempt does to its delivery.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::{failover, late_images};
 use crate::model::*;
-use crate::store::CompletedAttempt;
+use crate::store::{CompletedAttempt, LeaseRelease};
 
 /// A leased delivery.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(in crate::store) struct After<'a> {
     pub(in crate::store) due_at: Option<Timestamp>,
     pub(in crate::store) form: Option<Form>,
     pub(in crate::store) shown: Option<u32>,
+    /// How much later `retry_for` now counts from.
+    pub(in crate::store) uncounted: Duration,
 }
 
 /// A failure that counts for the backoff.
@@ -83,17 +86,18 @@ pub(in crate::store) fn finished<'a>(
     }
 }
 
-/// Returns the values of a delivery that is released without an attempt.
-pub(in crate::store) fn released(attempts: u32, due_at: Timestamp) -> After<'static> {
+/// Returns the values of a delivery that is released without an attempt, after `attempts` earlier ones.
+pub(in crate::store) fn released(attempts: u32, release: &LeaseRelease) -> After<'_> {
     After {
         state: DeliveryState::Pending,
         attempts,
         failure: None,
         tried: false,
-        reason: None,
-        due_at: Some(due_at),
+        reason: release.reason.as_deref().map(Cow::Borrowed),
+        due_at: Some(release.due_at),
         form: None,
         shown: None,
+        uncounted: Duration::ZERO,
     }
 }
 
@@ -117,6 +121,7 @@ fn after<'a>(leased: &Leased, finished: &'a CompletedAttempt) -> After<'a> {
         due_at: None,
         form: None,
         shown: Some(finished.shown).filter(|_| keeps_images),
+        uncounted: finished.uncounted,
     };
     match &finished.verdict {
         Verdict::Done => after,

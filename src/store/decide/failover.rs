@@ -31,6 +31,38 @@ pub(in crate::store) fn has_event(
     to: &DestinationName,
     created_at: Timestamp,
 ) -> bool {
+    current(siblings, to, created_at)
+        .any(|one| can_move(one.trigger) && one.trigger != Trigger::Test)
+}
+
+/// Returns whether a message that waits under an old name of `new` would repeat one of `new`: several old
+/// names may have got the same event. Late images repeat only late images that are not sent yet. Edits
+/// belong to one message each.
+pub(in crate::store) fn has_message(
+    siblings: &[Sibling],
+    new: &DestinationName,
+    trigger: Trigger,
+    created_at: Timestamp,
+) -> bool {
+    match trigger {
+        Trigger::Event | Trigger::Fallback | Trigger::Replay => {
+            has_event(siblings, new, created_at)
+        }
+        Trigger::LateImages => current(siblings, new, created_at).any(|one| {
+            one.trigger == Trigger::LateImages
+                && matches!(one.state, DeliveryState::Pending | DeliveryState::Sending)
+        }),
+        Trigger::Edit | Trigger::Test => false,
+    }
+}
+
+/// Returns the deliveries to `to` that did not fail, since the start of the chain of fallbacks of the
+/// delivery created at `created_at`.
+fn current<'a>(
+    siblings: &'a [Sibling],
+    to: &'a DestinationName,
+    created_at: Timestamp,
+) -> impl Iterator<Item = &'a Sibling> {
     let starts = |one: &&Sibling| {
         one.created_at <= created_at && matches!(one.trigger, Trigger::Event | Trigger::Replay)
     };
@@ -40,13 +72,37 @@ pub(in crate::store) fn has_event(
         .map(|one| one.created_at)
         .max();
     let since = started_at.unwrap_or(created_at);
-    siblings.iter().any(|one| {
+    siblings.iter().filter(move |one| {
         one.destination == *to
             && one.created_at >= since
-            && can_move(one.trigger)
-            && one.trigger != Trigger::Test
             && !matches!(one.state, DeliveryState::Dead | DeliveryState::Discarded)
     })
+}
+
+/// A message at the fallback that it moves to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum AtFallback {
+    /// The fallback gets it now.
+    New,
+    /// The fallback has, or will get, the event.
+    Present,
+    /// The fallback got it before and did not deliver it. It gets each message once.
+    Failed,
+}
+
+/// Decides whether the fallback `to` gets a message. `rerouted`: the message moved there before. For the
+/// other arguments see [`has_event`].
+pub(in crate::store) fn at_fallback(
+    siblings: &[Sibling],
+    to: &DestinationName,
+    created_at: Timestamp,
+    rerouted: bool,
+) -> AtFallback {
+    match (has_event(siblings, to, created_at), rerouted) {
+        (true, _) => AtFallback::Present,
+        (false, true) => AtFallback::Failed,
+        (false, false) => AtFallback::New,
+    }
 }
 
 /// Returns the fallback's delivery for a message that waits at `from`.
@@ -65,11 +121,12 @@ pub(in crate::store) fn moved(
     }
 }
 
-/// Describes for people how a message moved to `to`. `is_new`: `to` did not have the event.
-pub(in crate::store) fn describe(to: &DestinationName, is_new: bool) -> String {
-    match is_new {
-        true => format!("sent to {to} instead"),
-        false => format!("{to} has it"),
+/// Describes for people what became of a message that moved to `to`.
+pub(in crate::store) fn describe(to: &DestinationName, at_fallback: AtFallback) -> String {
+    match at_fallback {
+        AtFallback::New => format!("sent to {to} instead"),
+        AtFallback::Present => format!("{to} has it"),
+        AtFallback::Failed => format!("sent to {to} before, which did not deliver it"),
     }
 }
 
@@ -83,12 +140,16 @@ pub(in crate::store) enum Moved {
 }
 
 /// Decides what happens to a delivery that moved to `to`.
-pub(in crate::store) fn after_move(which: FallBack, to: &DestinationName, is_new: bool) -> Moved {
+pub(in crate::store) fn after_move(
+    which: FallBack,
+    to: &DestinationName,
+    at_fallback: AtFallback,
+) -> Moved {
     match which {
         FallBack::Critical => Moved::Stays,
         FallBack::Everything => Moved::Dead(format!(
             "its destination is stopped; {}",
-            describe(to, is_new)
+            describe(to, at_fallback)
         )),
     }
 }

@@ -1,8 +1,12 @@
 //! Completes leased deliveries: records the attempt and the resulting state together.
 
-use rusqlite::{OptionalExtension, params};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
+use super::values::signed;
 use super::{
     Database, IfAbandoned, deliveries, edits, failover, late_images, messages, status_history,
 };
@@ -10,7 +14,6 @@ use crate::model::*;
 use crate::store::decide::attempt::{self as decide, After, Leased, Rendering};
 use crate::store::decide::failover::describe;
 use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery, StoreError};
-use std::sync::Arc;
 
 impl Database {
     /// See [`crate::store::Store::finish_attempt`].
@@ -23,6 +26,14 @@ impl Database {
             finish_attempt(tx, token, &finished)
         })
         .await
+    }
+
+    /// See [`crate::store::Store::paced_sends`].
+    pub(in crate::store) async fn paced_sends(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(DestinationName, Timestamp)>, StoreError> {
+        self.read(move |conn| paced_sends(conn, since)).await
     }
 
     /// See [`crate::store::Store::release_lease`].
@@ -89,7 +100,7 @@ fn finish_attempt(
     };
     let mut decided = decide::finished(&leased(tx, &held)?, finished);
     if let Some(attempt) = &finished.attempt {
-        record(tx, id, decided.after.attempts, attempt)?;
+        record(tx, id, decided.after.attempts, attempt, finished.paced)?;
     }
     if let Some(fallback) = &finished.fallback {
         let how = reroute(tx, &held, fallback)?;
@@ -122,16 +133,22 @@ fn finish_attempt(
 
 /// Reroutes a message that is given up to its fallback. Returns the result as text.
 fn reroute(tx: &Tx<'_>, held: &Held, new: &NewDelivery) -> rusqlite::Result<String> {
-    let is_new = !held.rerouted && failover::send(tx, held.event, new, held.created_at)?;
-    Ok(describe(&new.destination, is_new))
+    let found = failover::send(tx, held.event, new, held.created_at, held.rerouted)?;
+    Ok(describe(&new.destination, found))
 }
 
 /// Inserts the record of an attempt.
-fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqlite::Result<()> {
+fn record(
+    tx: &Tx<'_>,
+    id: DeliveryId,
+    number: u32,
+    attempt: &Attempt,
+    paced: bool,
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, form, outcome, status,
-                               code, reason, excerpt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                               code, reason, excerpt, paced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         id,
@@ -144,8 +161,32 @@ fn record(tx: &Tx<'_>, id: DeliveryId, number: u32, attempt: &Attempt) -> rusqli
         attempt.code,
         attempt.reason,
         attempt.excerpt.as_deref().map(cut),
+        paced,
     ])?;
     Ok(())
+}
+
+/// The most attempts that are read at a start: more than the platforms accept in a minute. Of a larger number
+/// only the latest count.
+const PACED_MAX: u32 = 50_000;
+
+/// Selects the latest attempts that rate limits count.
+pub(super) const PACED: &str = "SELECT d.destination, a.started_at, a.duration_ms
+     FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+     WHERE a.paced = 1 AND a.started_at > ?1 ORDER BY a.started_at DESC LIMIT ?2";
+
+fn paced_sends(
+    conn: &Connection,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<(DestinationName, Timestamp)>> {
+    conn.prepare_cached(PACED)?
+        .query_map(params![since, PACED_MAX], |row| {
+            let started_at: Timestamp = row.get(1)?;
+            let took_ms: u32 = row.get(2)?;
+            let took = Duration::from_millis(took_ms.into());
+            Ok((row.get(0)?, started_at + took))
+        })?
+        .collect()
 }
 
 /// Cuts a response to at most [`EXCERPT_BYTES_MAX`], without splitting a character.
@@ -163,7 +204,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
                                shown = coalesce(?7, shown),
                                failures = failures + ?8, unanswered = unanswered + ?9,
                                tried = max(tried, ?11), failed_at = iif(?8, ?10, failed_at),
-                               due_since = coalesce(due_since, ?10),
+                               due_since = min(coalesce(due_since, ?10) + ?12, ?10),
                                lease_token = NULL, lease_until = NULL
          WHERE id = ?1",
     )?
@@ -179,6 +220,7 @@ fn end_lease(tx: &Tx<'_>, id: DeliveryId, after: &After<'_>) -> rusqlite::Result
         after.failure.is_some_and(|failure| failure.unanswered),
         tx.uptime,
         after.tried,
+        signed(after.uncounted.as_millis()),
     ])?;
     Ok(())
 }
@@ -188,7 +230,7 @@ fn release_lease(tx: &Tx<'_>, back: &[LeaseRelease]) -> rusqlite::Result<()> {
         let Some(held) = held(tx, one.id, one.token)? else {
             continue;
         };
-        let after = decide::released(held.attempts, one.due_at);
+        let after = decide::released(held.attempts, one);
         end_lease(tx, one.id, &after)?;
         tx.notify_destination(&held.destination);
     }

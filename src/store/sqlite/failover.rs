@@ -7,7 +7,7 @@ use super::engine::tx::Tx;
 use super::values::SpecColumn;
 use super::{Database, IfAbandoned, deliveries, rows};
 use crate::model::*;
-use crate::store::decide::failover::{self as decide, Moved, Sibling};
+use crate::store::decide::failover::{self as decide, AtFallback, Moved, Sibling};
 use crate::store::{Expired, FailoverPage, FallBack, NewDelivery, Position, StoreError};
 
 impl Database {
@@ -41,12 +41,12 @@ impl Database {
         &self,
         destination: &DestinationName,
         retry_for: std::time::Duration,
-        untried_too: bool,
+        failing_from: Uptime,
         fallback: Option<DestinationName>,
     ) -> Result<Vec<Expired>, StoreError> {
         let destination = destination.clone();
         self.write(IfAbandoned::Run, move |tx| {
-            expire(tx, &destination, retry_for, untried_too, fallback.as_ref())
+            expire(tx, &destination, retry_for, failing_from, fallback.as_ref())
         })
         .await
     }
@@ -92,13 +92,14 @@ struct Waiting {
     created_at: Timestamp,
     destination: DestinationName,
     spec: MessageSpec,
+    rerouted: bool,
 }
 
 /// Returns the delivery if it still waits.
 fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
     tx.prepare_cached(
-        "SELECT event_seq, created_at, severity, spec, destination FROM deliveries
-         WHERE id = ?1 AND state = 'pending' AND rerouted = 0",
+        "SELECT event_seq, created_at, severity, spec, destination, rerouted FROM deliveries
+         WHERE id = ?1 AND state = 'pending'",
     )?
     .query_row([id], |row| {
         let spec: SpecColumn = row.get(3)?;
@@ -107,6 +108,7 @@ fn waiting(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<Option<Waiting>> {
             created_at: row.get(1)?,
             destination: row.get(4)?,
             spec: spec.into_spec(row.get(2)?),
+            rerouted: row.get(5)?,
         })
     })
     .optional()
@@ -120,39 +122,49 @@ fn fall_back(
 ) -> rusqlite::Result<u64> {
     let mut sent = 0;
     for id in ids {
-        let Some(one) = waiting(tx, *id)? else {
+        let Some(one) = waiting(tx, *id)?.filter(|one| !one.rerouted) else {
             continue;
         };
-        let new = decide::moved(&one.spec, &one.destination, to, tx.now);
-        let is_new = send(tx, one.event, &new, one.created_at)?;
-        sent += u64::from(is_new);
-        match decide::after_move(which, to, is_new) {
-            Moved::Stays => tx
-                .prepare_cached("UPDATE deliveries SET rerouted = 1 WHERE id = ?1")?
-                .execute([id])?,
+        let at_fallback = reroute(tx, &one, to)?;
+        sent += u64::from(at_fallback == AtFallback::New);
+        match decide::after_move(which, to, at_fallback) {
+            Moved::Stays => mark_rerouted(tx, *id)?,
             Moved::Dead(reason) => give_up(tx, *id, DeliveryState::Dead, &reason)?,
-        };
+        }
     }
     Ok(sent)
 }
 
-fn give_up(
+fn reroute(tx: &Tx<'_>, one: &Waiting, to: &DestinationName) -> rusqlite::Result<AtFallback> {
+    let new = decide::moved(&one.spec, &one.destination, to, tx.now);
+    send(tx, one.event, &new, one.created_at, one.rerouted)
+}
+
+/// Records that a delivery moved, so that it does not move again.
+fn mark_rerouted(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE deliveries SET rerouted = 1 WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+pub(super) fn give_up(
     tx: &Tx<'_>,
     id: DeliveryId,
     state: DeliveryState,
     reason: &str,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE deliveries SET state = ?2, reason = ?3, waits_for_images = 0 WHERE id = ?1",
     )?
-    .execute(params![id, state, reason])
+    .execute(params![id, state, reason])?;
+    Ok(())
 }
 
 /// Selects all deliveries of an event.
 pub(super) const SIBLINGS: &str =
     "SELECT destination, trigger, state, created_at FROM deliveries WHERE event_seq = ?1";
 
-fn siblings(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sibling>> {
+pub(super) fn siblings(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sibling>> {
     conn.prepare_cached(SIBLINGS)?
         .query_map([event], |row| {
             Ok(Sibling {
@@ -165,26 +177,31 @@ fn siblings(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Sibling>
         .collect()
 }
 
-/// Creates the fallback's delivery, unless the fallback has the event. `created_at` is of the delivery
-/// that moves. Returns whether it was created.
+/// Creates the fallback's delivery, unless the fallback has the event or got it before. `created_at` and
+/// `rerouted` are of the delivery that moves.
 pub(super) fn send(
     tx: &Tx<'_>,
     event: EventSeq,
     new: &NewDelivery,
     created_at: Timestamp,
-) -> rusqlite::Result<bool> {
-    let has_it = decide::has_event(&siblings(tx, event)?, &new.destination, created_at);
-    if !has_it {
+    rerouted: bool,
+) -> rusqlite::Result<AtFallback> {
+    let siblings = siblings(tx, event)?;
+    let at_fallback = decide::at_fallback(&siblings, &new.destination, created_at, rerouted);
+    if at_fallback == AtFallback::New {
         let waits = rows::images_unsettled(tx, event)?;
         deliveries::insert(tx, event, new, waits)?;
     }
-    Ok(!has_it)
+    Ok(at_fallback)
 }
 
-/// Selects messages that have failed for too long, oldest first.
+/// Selects messages that were tried for too long, oldest first. A message was tried until its last failure, and
+/// since then while its destination has failed. Otherwise it only waits for its rate.
 pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE destination = ?1 AND d.state = 'pending' AND tried = 1 AND due_since <= ?2
+       AND ?4 - max(due_since, coalesce(failed_at, due_since), ?5)
+           + max(due_since, coalesce(failed_at, due_since)) - due_since >= ?4 - ?2
      ORDER BY due_since LIMIT ?3";
 
 /// Selects messages never tried because their destination kept failing. The wall clock only narrows the
@@ -199,7 +216,7 @@ fn expire(
     tx: &Tx<'_>,
     destination: &DestinationName,
     retry_for: std::time::Duration,
-    untried_too: bool,
+    failing_from: Uptime,
     fallback: Option<&DestinationName>,
 ) -> rusqlite::Result<Vec<Expired>> {
     let Some(uptime) = tx.uptime else {
@@ -218,9 +235,9 @@ fn expire(
     };
     let mut found: Vec<Expired> = tx
         .prepare_cached(EXPIRED_TRIED)?
-        .query_map(params![destination, cut, PAGE], read)?
+        .query_map(params![destination, cut, PAGE, uptime, failing_from], read)?
         .collect::<rusqlite::Result<_>>()?;
-    if untried_too {
+    if failing_from <= cut {
         for severity in Severity::ALL {
             let due_by = tx.now - retry_for;
             let more: Vec<_> = tx
@@ -241,11 +258,13 @@ fn end_one(
     one: &mut Expired,
     fallback: Option<&DestinationName>,
 ) -> rusqlite::Result<()> {
-    if let Some(to) = fallback.filter(|_| decide::can_move(one.trigger)) {
+    if let Some(to) = fallback.filter(|_| decide::can_move(one.trigger))
+        && let Some(waiting) = waiting(tx, one.id)?
+    {
         one.rerouted = true;
-        let is_new = fall_back(tx, &[one.id], to, FallBack::Critical)? > 0;
-        one.reason = format!("{}; {}", one.reason, decide::describe(to, is_new));
+        let at_fallback = reroute(tx, &waiting, to)?;
+        mark_rerouted(tx, one.id)?;
+        one.reason = format!("{}; {}", one.reason, decide::describe(to, at_fallback));
     }
-    give_up(tx, one.id, decide::given_up(one.trigger), &one.reason)?;
-    Ok(())
+    give_up(tx, one.id, decide::given_up(one.trigger), &one.reason)
 }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::engine::tx::Tx;
 use super::images::release_waiting;
+use super::leasing::{DueTimes, new_lease};
 use super::values::signed;
 use super::{Database, IfAbandoned};
 use crate::model::*;
@@ -26,31 +27,31 @@ impl Database {
         now: Timestamp,
     ) -> Result<LeasedImages, StoreError> {
         let mut lost = Vec::new();
-        let mut look = self.look_for_images(now, count, hosts).await?;
-        if look.due {
+        let mut poll = self.poll_images(now, count, hosts).await?;
+        if poll.due {
             lost = self.write(IfAbandoned::Run, ready_images).await?;
-            look = self.look_for_images(now, count, hosts).await?;
+            poll = self.poll_images(now, count, hosts).await?;
         }
         let mut leased = LeasedImages::default();
-        if !look.jobs.is_empty() {
-            let jobs = look.jobs;
+        if !poll.jobs.is_empty() {
+            let jobs = poll.jobs;
             let act = move |tx: &Tx<'_>| lease_images(tx, &jobs, lease);
             leased = self.write(IfAbandoned::Skip, act).await?;
         }
         leased.lost.splice(0..0, lost);
-        leased.after = look.after;
-        leased.next_due_at = look.next_due_at;
+        leased.after = poll.after;
+        leased.next_due_at = poll.next_due_at;
         Ok(leased)
     }
 
-    async fn look_for_images(
+    async fn poll_images(
         &self,
         now: Timestamp,
         count: usize,
         hosts: &ImageHosts,
-    ) -> Result<ImageLook, StoreError> {
+    ) -> Result<ImagePoll, StoreError> {
         let hosts = hosts.clone();
-        self.read(move |conn| look_for_images(conn, now, count, &hosts))
+        self.read(move |conn| poll_images(conn, now, count, &hosts))
             .await
     }
 
@@ -81,9 +82,10 @@ impl Database {
     }
 }
 
-/// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences. A later
-/// due time was written before the wall clock jumped back, so the job is due now.
-const DUE_AHEAD_MAX: Duration = Duration::from_secs(73 * 3600);
+/// A job waits at most until its image's deadline, 72 hours, plus an hour for clock differences.
+const DUE_TIMES: DueTimes = DueTimes {
+    ahead_max: Duration::from_secs(73 * 3600),
+};
 /// How many hosts one poll visits. The next poll continues from there.
 const HOSTS_MAX: usize = 64;
 /// How many waiting jobs become ready at once.
@@ -115,7 +117,7 @@ pub(super) const ANY_READY: &str = "
 
 /// The result of a poll.
 #[derive(Debug, Default)]
-pub(in crate::store) struct ImageLook {
+pub(in crate::store) struct ImagePoll {
     /// The jobs to lease.
     pub(in crate::store) jobs: Vec<(EventSeq, u8)>,
     /// Whether some waiting jobs are due.
@@ -127,18 +129,17 @@ pub(in crate::store) struct ImageLook {
 }
 
 /// Polls for at most `count` jobs. It only reads.
-fn look_for_images(
+fn poll_images(
     conn: &Connection,
     now: Timestamp,
     count: usize,
     hosts: &ImageHosts,
-) -> rusqlite::Result<ImageLook> {
-    let (first, last) = waiting_ends(conn)?;
-    let is_due = |at: Timestamp| at <= now || at > now + DUE_AHEAD_MAX;
-    let mut look = ImageLook {
-        due: first.is_some_and(is_due) || last.is_some_and(is_due),
-        next_due_at: first,
-        ..ImageLook::default()
+) -> rusqlite::Result<ImagePoll> {
+    let next_due_at = waiting_due_at(conn, now)?;
+    let mut poll = ImagePoll {
+        due: next_due_at.is_some_and(|due_at| due_at <= now),
+        next_due_at,
+        ..ImagePoll::default()
     };
     let mut stages = [0, 1];
     if hosts.retries_first {
@@ -146,15 +147,15 @@ fn look_for_images(
     }
     let mut taken = hosts.clone();
     for stage in stages {
-        let room = count.saturating_sub(look.jobs.len());
+        let room = count.saturating_sub(poll.jobs.len());
         if room > 0 {
             let after = hosts.after[stage].clone();
             let (jobs, end) = of_stage(conn, now, stage, room, &after, &mut taken)?;
-            look.jobs.extend(jobs);
-            look.after[stage] = end;
+            poll.jobs.extend(jobs);
+            poll.after[stage] = end;
         }
     }
-    Ok(look)
+    Ok(poll)
 }
 
 /// Returns jobs of a stage, among the hosts behind `after` that have capacity: the nearest deadline of each
@@ -199,22 +200,17 @@ fn of_stage(
     Ok((jobs.collect(), host))
 }
 
-/// Returns when the first and the last waiting job are due.
-fn waiting_ends(conn: &Connection) -> rusqlite::Result<(Option<Timestamp>, Option<Timestamp>)> {
-    let end = |aggregate: &str| -> rusqlite::Result<Option<Timestamp>> {
-        conn.prepare_cached(&format!(
-            "SELECT {aggregate}(due_at) FROM image_jobs INDEXED BY image_jobs_waiting
-             WHERE state = 'pending' AND stage = 2"
-        ))?
-        .query_row([], |row| row.get(0))
-    };
-    Ok((end("min")?, end("max")?))
+/// Returns when the next waiting job is due.
+fn waiting_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let rows = "FROM image_jobs INDEXED BY image_jobs_waiting
+                WHERE state = 'pending' AND stage = 2";
+    DUE_TIMES.next(conn, rows, [], now)
 }
 
 /// Makes waiting jobs ready when they are due. Returns expired leases.
 fn ready_images(tx: &Tx<'_>) -> rusqlite::Result<Vec<LostImageLease>> {
     let mut due: Vec<(EventSeq, u8, bool)> = Vec::new();
-    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
+    for (sql, bound) in DUE.iter().zip(DUE_TIMES.bounds(tx.now)) {
         let mut rows = tx.prepare_cached(sql)?;
         let rows = rows.query_map(params![bound, signed(READY_MAX)], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -259,9 +255,8 @@ fn lost_lease(
 fn lease_images(
     tx: &Tx<'_>,
     jobs: &[(EventSeq, u8)],
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<LeasedImages> {
-    let until = tx.now + lease;
     let mut leased = LeasedImages::default();
     for (event, ordinal) in jobs.iter().copied() {
         let given_up = tx
@@ -276,18 +271,18 @@ fn lease_images(
             leased.lost.push(lost_lease(tx, event, ordinal, true)?);
             continue;
         }
-        let token = tx.makers.token();
+        let lease = new_lease(tx, (), lasts);
         let taken = tx
             .prepare_cached(
                 "UPDATE image_jobs SET lease_token = ?3, due_at = ?4, stage = 2, attempts = attempts + 1
                  WHERE event_seq = ?1 AND ordinal = ?2 AND state = 'pending' AND stage < 2",
             )?
-            .execute(params![event, ordinal, token, until])?;
+            .execute(params![event, ordinal, lease.token, lease.until])?;
         if taken > 0 {
             let item = tx
                 .prepare_cached(SELECT_JOB)?
                 .query_row(params![event, ordinal], job)?;
-            leased.leases.push(Lease { item, token, until });
+            leased.leases.push(lease.with(item));
         }
     }
     Ok(leased)
@@ -336,11 +331,7 @@ fn next_image_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Opti
     if conn.prepare_cached(ANY_READY)?.exists([])? {
         return Ok(Some(now));
     }
-    let (first, last) = waiting_ends(conn)?;
-    Ok(match last {
-        Some(last) if last > now + DUE_AHEAD_MAX => first.map(|first| first.min(now)),
-        Some(_) | None => first,
-    })
+    waiting_due_at(conn, now)
 }
 
 fn make_images_due(tx: &Tx<'_>) -> rusqlite::Result<u64> {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
+use super::leasing::{DueTimes, new_lease};
 use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
 use super::values::signed;
 use super::{Database, IfAbandoned, feedback_status, messages, status_history};
@@ -71,17 +72,18 @@ impl Database {
     }
 }
 
-/// The longest possible wait. A platform's `Retry-After` and a rule's `wait` for images are an hour at
-/// most; other pauses are shorter. A later due time was written before the wall clock jumped back, so
-/// the delivery is due now. The extra minute allows for small clock corrections between two polls.
-pub(super) const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600 + 60);
+/// A delivery waits an hour at most, for a platform's `Retry-After` or a rule's `wait` for images. The
+/// extra minute allows for small clock corrections between two polls.
+const DUE_TIMES: DueTimes = DueTimes {
+    ahead_max: Duration::from_secs(3600 + 60),
+};
 
 /// One part of the waiting deliveries, found by one index range.
 struct Range {
     severity: Severity,
     tried: bool,
-    due: &'static str,
-    astray: &'static str,
+    /// They select due deliveries, by [`DueTimes::bounds`].
+    due: [&'static str; 2],
     /// Selects the delivery whose retry is due first.
     first: &'static str,
 }
@@ -91,24 +93,26 @@ macro_rules! range {
         Range {
             severity: Severity::$severity,
             tried: $tried_flag,
-            due: concat!(
-                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
-                $key,
-                "' AND tried = ",
-                $tried,
-                " AND state = 'pending' AND due_at <= ?2 ORDER BY ",
-                $order,
-                " LIMIT ?3"
-            ),
-            astray: concat!(
-                "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
-                $key,
-                "' AND tried = ",
-                $tried,
-                " AND state = 'pending' AND due_at > ?2 ORDER BY ",
-                $order,
-                " LIMIT ?3"
-            ),
+            due: [
+                concat!(
+                    "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                    $key,
+                    "' AND tried = ",
+                    $tried,
+                    " AND state = 'pending' AND due_at <= ?2 ORDER BY ",
+                    $order,
+                    " LIMIT ?3"
+                ),
+                concat!(
+                    "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
+                    $key,
+                    "' AND tried = ",
+                    $tried,
+                    " AND state = 'pending' AND due_at > ?2 ORDER BY ",
+                    $order,
+                    " LIMIT ?3"
+                ),
+            ],
             first: concat!(
                 "SELECT id FROM deliveries WHERE destination = ?1 AND severity = '",
                 $key,
@@ -135,11 +139,11 @@ fn lease_due(
     tx: &Tx<'_>,
     destination: &DestinationName,
     count: usize,
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
     let ids = due_ids(tx, destination, tx.now, count)?;
-    take(tx, ids, lease)
+    take(tx, ids, lasts)
 }
 
 fn lease_probe(
@@ -147,33 +151,28 @@ fn lease_probe(
     destination: &DestinationName,
     turn: usize,
     due_only: bool,
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
     end_leases(tx, destination)?;
     let id = probe_id(tx, destination, turn, due_only)?;
-    take(tx, id.into_iter().collect(), lease)
+    take(tx, id.into_iter().collect(), lasts)
 }
 
 fn take(
     tx: &Tx<'_>,
     ids: Vec<DeliveryId>,
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<DeliveryId>>> {
-    let until = tx.now + lease;
     ids.into_iter()
         .map(|id| {
-            let token = tx.makers.token();
+            let lease = new_lease(tx, id, lasts);
             tx.prepare_cached(
                 "UPDATE deliveries SET state = 'sending', lease_token = ?2, lease_until = ?3,
                                        waits_for_images = 0, again = 0
                  WHERE id = ?1",
             )?
-            .execute(params![id, token, until])?;
-            Ok(Lease {
-                item: id,
-                token,
-                until,
-            })
+            .execute(params![id, lease.token, lease.until])?;
+            Ok(lease)
         })
         .collect()
 }
@@ -195,11 +194,7 @@ fn leased_work(
             }
             Err(error) => return Err(error),
         };
-        works.push(Lease {
-            item,
-            token: lease.token,
-            until: lease.until,
-        });
+        works.push(lease.with(item));
     }
     Ok(works)
 }
@@ -223,7 +218,7 @@ fn due_ids(
 ) -> rusqlite::Result<Vec<DeliveryId>> {
     let mut ids = Vec::new();
     for range in &RANGES {
-        for (sql, bound) in [(range.due, now), (range.astray, now + DUE_AHEAD_MAX)] {
+        for (sql, bound) in range.due.into_iter().zip(DUE_TIMES.bounds(now)) {
             if ids.len() >= count {
                 return Ok(ids);
             }
@@ -253,11 +248,15 @@ fn probe_id(
                 continue;
             };
             // An untried message may still be waiting for its images.
-            let bounds = match tried && !due_only {
-                true => &[(range.first, Timestamp::from_millis(i64::MAX))][..],
-                false => &[(range.due, tx.now), (range.astray, tx.now + DUE_AHEAD_MAX)],
+            let statements: Vec<_> = match tried && !due_only {
+                true => vec![(range.first, Timestamp::from_millis(i64::MAX))],
+                false => range
+                    .due
+                    .into_iter()
+                    .zip(DUE_TIMES.bounds(tx.now))
+                    .collect(),
             };
-            for (sql, bound) in bounds {
+            for (sql, bound) in statements {
                 let found = tx
                     .prepare_cached(sql)?
                     .query_row(params![destination, bound, 1], |row| row.get(0))
@@ -377,25 +376,14 @@ fn next_due_at(
 ) -> rusqlite::Result<Option<Timestamp>> {
     let mut next: Option<Timestamp> = None;
     for range in &RANGES {
-        // Two statements, because SQLite finds one end of an index at once, but not both in one
-        // statement.
-        for end in ["min", "max"] {
-            let found: Option<Timestamp> = conn
-                .prepare_cached(&format!(
-                    "SELECT {end}(due_at) FROM deliveries
-                     WHERE destination = :destination AND severity = '{}' AND tried = {}
-                       AND state = 'pending'",
-                    range.severity.key(),
-                    u8::from(range.tried),
-                ))?
-                .query_row(named_params! { ":destination": destination }, |row| {
-                    row.get(0)
-                })?;
-            let Some(due_at) = found else { continue };
-            let astray = due_at > now + DUE_AHEAD_MAX;
-            let due_at = if astray { now } else { due_at };
-            next = Some(next.map_or(due_at, |next| next.min(due_at)));
-        }
+        let rows = format!(
+            "FROM deliveries WHERE destination = ?1 AND severity = '{}' AND tried = {}
+               AND state = 'pending'",
+            range.severity.key(),
+            u8::from(range.tried),
+        );
+        let due_at = DUE_TIMES.next(conn, &rows, [destination], now)?;
+        next = next.into_iter().chain(due_at).min();
     }
     Ok(next)
 }
@@ -403,8 +391,5 @@ fn next_due_at(
 /// Returns the statements that find due deliveries.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    RANGES
-        .iter()
-        .flat_map(|range| [range.due, range.astray])
-        .collect()
+    RANGES.iter().flat_map(|range| range.due).collect()
 }

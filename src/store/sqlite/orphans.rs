@@ -5,9 +5,10 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{Database, IfAbandoned};
+use super::{Database, IfAbandoned, failover};
 use crate::model::*;
-use crate::store::{Orphaned, StoreError};
+use crate::store::decide::failover::{self as decide, AtFallback};
+use crate::store::{Orphaned, Renamed, StoreError};
 
 impl Database {
     /// See [`crate::store::Store::settle_orphans`].
@@ -27,10 +28,10 @@ impl Database {
     /// See [`crate::store::Store::rename_destination`].
     pub(in crate::store) async fn rename_destination(
         &self,
-        old: &DestinationName,
+        old: &[DestinationName],
         new: &DestinationName,
-    ) -> Result<u64, StoreError> {
-        let (old, new) = (old.clone(), new.clone());
+    ) -> Result<Renamed, StoreError> {
+        let (old, new) = (old.to_vec(), new.clone());
         self.write(IfAbandoned::Run, move |tx| {
             rename_destination(tx, &old, &new)
         })
@@ -128,21 +129,70 @@ fn end_all(
     Ok(())
 }
 
+/// Selects waiting deliveries of one severity, untried or tried, whose event has a delivery of the new name.
+pub(super) const PERHAPS_TWICE: &str =
+    "SELECT id, event_seq, trigger, created_at FROM deliveries AS d
+     WHERE destination = ?1 AND severity = ?3 AND tried = ?4 AND state = 'pending'
+       AND EXISTS (SELECT 1 FROM deliveries h
+                   WHERE h.event_seq = d.event_seq AND h.destination = ?2)";
+
+/// Moves deliveries of one severity, untried or tried.
+pub(super) const MOVE_WAITING: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
+     WHERE destination = ?1 AND severity = ?4 AND tried = ?5 AND state = 'pending'";
+
+/// Moves deliveries in flight, so that their retries are not delayed.
+pub(super) const MOVE_LEASED: &str = "UPDATE deliveries SET destination = ?2, due_since = ?3
+     WHERE destination = ?1 AND state = 'sending'";
+
 fn rename_destination(
+    tx: &Tx<'_>,
+    old: &[DestinationName],
+    new: &DestinationName,
+) -> rusqlite::Result<Renamed> {
+    let mut renamed = Renamed::default();
+    let mut moved = 0;
+    // Sends in flight cannot be ended, so they go first. Then the more severe of two messages stays.
+    for old in old {
+        let mut leased = tx.prepare_cached(MOVE_LEASED)?;
+        moved += leased.execute(params![old, new, tx.uptime])?;
+    }
+    for severity in Severity::ALL.iter().copied().rev() {
+        for (old, tried) in old.iter().flat_map(|old| [(old, false), (old, true)]) {
+            let discarded = discard_twice(tx, old, new, (severity, tried))?;
+            renamed.discarded.extend(discarded);
+            let mut waiting = tx.prepare_cached(MOVE_WAITING)?;
+            moved += waiting.execute(params![old, new, tx.uptime, severity, tried])?;
+        }
+    }
+    if moved > 0 {
+        tx.notify_destination(new);
+    }
+    renamed.moved = u64::try_from(moved).unwrap_or(u64::MAX);
+    Ok(renamed)
+}
+
+/// Discards waiting messages of `old` that `new` has or will get. Returns them.
+fn discard_twice(
     tx: &Tx<'_>,
     old: &DestinationName,
     new: &DestinationName,
-) -> rusqlite::Result<u64> {
-    let renamed = tx
-        .prepare_cached(
-            "UPDATE deliveries SET destination = ?2, due_since = ?3
-             WHERE destination = ?1 AND state = 'pending'",
-        )?
-        .execute(params![old, new, tx.uptime])?;
-    if renamed > 0 {
-        tx.notify_destination(new);
+    (severity, tried): (Severity, bool),
+) -> rusqlite::Result<Vec<DeliveryId>> {
+    let found: Vec<(DeliveryId, EventSeq, Trigger, Timestamp)> = tx
+        .prepare_cached(PERHAPS_TWICE)?
+        .query_map(params![old, new, severity, tried], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut discarded = Vec::new();
+    for (id, event, trigger, created_at) in found {
+        if decide::has_message(&failover::siblings(tx, event)?, new, trigger, created_at) {
+            let reason = decide::describe(new, AtFallback::Present);
+            failover::give_up(tx, id, DeliveryState::Discarded, &reason)?;
+            discarded.push(id);
+        }
     }
-    Ok(u64::try_from(renamed).unwrap_or(u64::MAX))
+    Ok(discarded)
 }
 
 /// Returns the destinations of pending or leased deliveries. It steps through an index, so the cost

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
 use super::feedback_status::{self, Key};
+use super::leasing::{DueTimes, new_lease};
 use super::values::signed;
 use super::{Database, IfAbandoned};
 use crate::model::*;
@@ -54,9 +55,10 @@ impl Database {
     }
 }
 
-/// An upper bound of a job's wait, which is twelve minutes after a rejection. A later due time was
-/// written before the wall clock jumped back, so the job is due now.
-const DUE_AHEAD_MAX: Duration = Duration::from_secs(3600);
+/// An upper bound of an entry's wait, which is twelve minutes after a rejection.
+const DUE_TIMES: DueTimes = DueTimes {
+    ahead_max: Duration::from_secs(3600),
+};
 
 /// Selects due entries, and entries left behind by a clock that jumped back.
 pub(super) const DUE: [&str; 2] = [
@@ -137,11 +139,10 @@ pub(super) fn sent(
 fn lease_status_jobs(
     tx: &Tx<'_>,
     count: usize,
-    lease: Duration,
+    lasts: Duration,
 ) -> rusqlite::Result<Vec<Lease<StatusJob>>> {
-    let until = tx.now + lease;
     let mut due: Vec<Key> = Vec::new();
-    for (sql, bound) in DUE.iter().zip([tx.now, tx.now + DUE_AHEAD_MAX]) {
+    for (sql, bound) in DUE.iter().zip(DUE_TIMES.bounds(tx.now)) {
         let room = signed(count.saturating_sub(due.len()));
         let mut rows = tx.prepare_cached(sql)?;
         for key in rows.query_map(params![bound, room], |row| {
@@ -155,15 +156,14 @@ fn lease_status_jobs(
     }
     due.into_iter()
         .map(|key| {
-            let token = tx.makers.token();
+            let lease = new_lease(tx, (), lasts);
             tx.prepare_cached(
                 "UPDATE status_jobs SET lease_token = ?3, due_at = ?4, attempts = attempts + 1,
                                         sent = status, sent_at = ?5
                  WHERE feedback_app = ?1 AND feedback_id = ?2",
             )?
-            .execute(params![key.app, key.id, token, until, tx.now])?;
-            let item = job(tx, &key)?;
-            Ok(Lease { item, token, until })
+            .execute(params![key.app, key.id, lease.token, lease.until, tx.now])?;
+            Ok(lease.with(job(tx, &key)?))
         })
         .collect()
 }
@@ -189,15 +189,8 @@ fn job(conn: &Connection, key: &Key) -> rusqlite::Result<StatusJob> {
 }
 
 fn next_status_due_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
-    let end = |end: &str| -> rusqlite::Result<Option<Timestamp>> {
-        conn.prepare_cached(&format!(
-            "SELECT {end}(due_at) FROM status_jobs WHERE state = 'pending'"
-        ))?
-        .query_row([], |row| row.get(0))
-    };
-    let astray = end("max")?.is_some_and(|last| last > now + DUE_AHEAD_MAX);
-    let first = end("min")?;
-    Ok(first.map(|first| if astray { first.min(now) } else { first }))
+    let rows = "FROM status_jobs WHERE state = 'pending'";
+    DUE_TIMES.next(conn, rows, [], now)
 }
 
 fn finish_status_job(
@@ -210,18 +203,18 @@ fn finish_status_job(
         app: job.app_id.clone(),
         id: job.feedback_id.clone(),
     };
-    let wished: Option<FeedbackStatus> = tx
+    let wanted: Option<FeedbackStatus> = tx
         .prepare_cached(
             "SELECT status FROM status_jobs
              WHERE feedback_app = ?1 AND feedback_id = ?2 AND lease_token = ?3",
         )?
         .query_row(params![key.app, key.id, token], |row| row.get(0))
         .optional()?;
-    let Some(wished) = wished else {
+    let Some(wanted) = wanted else {
         return Ok(Recorded::LeaseLost);
     };
     // Somebody changed the status meanwhile, so the new one is written next.
-    let newer = wished != job.status;
+    let newer = wanted != job.status;
     let (state, due_at, reason) = match verdict {
         _ if newer => (StatusJobState::Pending, tx.now, None),
         StatusVerdict::Done => (StatusJobState::Done, tx.now, None),

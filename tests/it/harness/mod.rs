@@ -18,6 +18,6 @@ pub use feishu::Feishu;
 pub use http::post;
 pub use platform::{APP_ID, Platform};
 pub use receiver::{Received, Receiver, Reply};
-pub use relay::{Output, Relay, wait_until};
+pub use relay::{NOBODY, Output, Relay, wait_until};
 pub use sealed::{Feedback, TOKEN, sealed};
 pub use slack::Slack;

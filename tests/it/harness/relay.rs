@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,9 @@ use tokio::time::Instant;
 
 use super::http::{Answer, get, post, request};
 use super::sealed::{Feedback, KEY, TOKEN, sealed};
+
+/// The user `nobody`, and its group.
+pub const NOBODY: u32 = 65_534;
 
 /// The time limit of every wait. It is long because test machines are busy.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -50,6 +55,8 @@ pub struct Relay {
     folder: TempDir,
     environment: BTreeMap<String, String>,
     launcher: Vec<String>,
+    /// The user and group of every process, and a copy of the binary that it can read.
+    user: Option<(u32, PathBuf)>,
     child: Option<Child>,
     address: String,
     log: Arc<Mutex<String>>,
@@ -63,6 +70,7 @@ impl Relay {
             folder,
             environment: BTreeMap::new(),
             launcher: Vec::new(),
+            user: None,
             child: None,
             address: String::new(),
             log: Arc::default(),
@@ -103,6 +111,21 @@ impl Relay {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
     }
 
+    /// Runs every process as `nobody` from now on, and gives it the folder. Access checks do not apply to root.
+    /// Returns whether it can; a user without rights stays who it is.
+    pub fn run_as_nobody(&mut self) -> bool {
+        if !rustix::process::geteuid().is_root() {
+            return false;
+        }
+        let binary = self.path("feedback-relay");
+        std::fs::copy(env!("CARGO_BIN_EXE_feedback-relay"), &binary).expect("a copy");
+        for path in [self.folder().to_owned(), self.path("relay.toml")] {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("this is root");
+        }
+        self.user = Some((NOBODY, binary));
+        true
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -126,9 +149,13 @@ impl Relay {
     }
 
     fn program(&self, launcher: &[String], arguments: &[&str]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_feedback-relay");
+        let copy = self.user.as_ref().and_then(|(_, copy)| copy.to_str());
+        let binary = copy.unwrap_or(env!("CARGO_BIN_EXE_feedback-relay"));
         let mut words = launcher.iter().map(String::as_str).chain([binary]);
         let mut command = Command::new(words.next().unwrap_or(binary));
+        if let Some((user, _)) = self.user {
+            command.uid(user).gid(user);
+        }
         command
             .args(words)
             .current_dir(self.folder())

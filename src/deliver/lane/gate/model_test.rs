@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::deliver::policy::{RetryPolicy, Tried, signal};
+use crate::deliver::policy::{self, RetryPolicy, Tried, signal};
 use crate::model::{Form, Outcome, Severity, Verdict};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +39,17 @@ struct Schedule {
     restarts: Vec<(u64, u64)>,
     concurrency: usize,
     retry_for: Duration,
+    /// The destination's rate limit.
+    rate: Option<RateLimit>,
+}
+
+impl Schedule {
+    const fn limits(&self) -> Limits {
+        Limits {
+            rate: self.rate,
+            concurrency: self.concurrency,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +59,7 @@ struct Waiting {
     due_since: Uptime,
     failures: u32,
     failed_at: Option<Uptime>,
+    attempts: u32,
     ended: Option<Verdict>,
 }
 
@@ -76,12 +88,8 @@ struct Model {
 
 impl Model {
     fn new(schedule: Schedule) -> Self {
-        let limits = Limits {
-            paces: Vec::new(),
-            concurrency: schedule.concurrency,
-        };
         Self {
-            gate: Gate::new("chat".into(), &limits),
+            gate: Gate::new("chat".into(), &schedule.limits()),
             mono: Instant::now(),
             queue: Vec::new(),
             seen: Seen::default(),
@@ -113,10 +121,7 @@ impl Model {
             let down = down.copied().find(|(at_s, _)| at_s * 1000 == self.now_ms);
             if let Some((_, down_s)) = down.filter(|(_, down_s)| *down_s > 0) {
                 self.now_ms += down_s * 1000;
-                let limits = Limits {
-                    paces: Vec::new(),
-                    concurrency: self.schedule.concurrency,
-                };
+                let limits = self.schedule.limits();
                 self.gate = Gate::restore(self.gate.record(), &limits, self.now());
             }
             self.arrive();
@@ -140,6 +145,7 @@ impl Model {
                 due_since: now.uptime,
                 failures: 0,
                 failed_at: None,
+                attempts: 0,
                 ended: None,
             });
         }
@@ -225,6 +231,11 @@ impl Model {
             recognises_repeats: true,
         };
         let one = &mut self.queue[index];
+        let since = one.failed_at.max(Some(one.due_since));
+        let wait = policy::wait(one.due_at, since, begun.worked_until, now.uptime);
+        let uncounted = policy::uncounted(wait, &outcome, one.attempts == 0);
+        one.due_since = one.due_since.after(uncounted);
+        one.attempts += 1;
         let tried = Tried {
             failures: one.failures,
             unanswered: 0,
@@ -265,10 +276,11 @@ impl Model {
             return;
         }
         let now = self.now();
-        let untried_too = self.gate.failing_for(now) >= self.schedule.retry_for;
+        let failing_from = self.gate.failing_from(now);
         for one in self.queue.iter_mut().filter(|one| one.ended.is_none()) {
-            let spent = now.uptime.since(one.due_since);
-            if spent >= self.schedule.retry_for && (one.failures > 0 || untried_too) {
+            let last = one.failed_at.unwrap_or(one.due_since).max(one.due_since);
+            let spent = last.since(one.due_since) + now.uptime.since(last.max(failing_from));
+            if spent >= self.schedule.retry_for {
                 let reason = "given up".into();
                 one.ended = Some(Verdict::Dead { reason });
             }
@@ -321,6 +333,7 @@ fn schedule() -> impl Strategy<Value = Schedule> {
                 restarts,
                 concurrency,
                 retry_for: Duration::from_secs(retry_for_s),
+                rate: None,
             },
         )
 }
@@ -360,6 +373,7 @@ proptest! {
             restarts: Vec::new(),
             concurrency,
             retry_for: Duration::from_secs(86_400),
+            rate: None,
         };
         let mut model = Model::new(schedule);
         model.run(400);
@@ -389,6 +403,7 @@ proptest! {
             restarts: Vec::new(),
             concurrency,
             retry_for: Duration::from_secs(86_400),
+            rate: None,
         };
         let mut model = Model::new(schedule);
         model.run(600);
@@ -427,6 +442,36 @@ proptest! {
                 }
             }
             before = model.queue.iter().map(|one| matches!(one.ended, Some(Verdict::Dead { .. }))).collect();
+        }
+    }
+
+    /// A rush takes far longer than `retry_for` at this rate, and the destination fails twice in between.
+    #[test]
+    fn waiting_for_the_rate_ends_no_message(
+        mut arrivals in prop::collection::vec((0..20_u64, severity()), 40..60),
+        per_s in 4..10_u64,
+        outages in prop::collection::vec((0..400_u64, 1..6_u64), 2),
+        concurrency in 1..6_usize,
+    ) {
+        arrivals.sort_by_key(|(at_s, _)| *at_s);
+        let poison = false;
+        let arrivals = arrivals.into_iter().map(|(at_s, severity)| Arrival { at_s, severity, poison });
+        let outages = outages.into_iter();
+        let mut moods: Vec<_> = outages
+            .flat_map(|(at_s, lasts)| [(at_s, Mood::Fails), (at_s + lasts, Mood::Works)])
+            .collect();
+        moods.sort_by_key(|(at_s, _)| *at_s);
+        let mut model = Model::new(Schedule {
+            arrivals: arrivals.collect(),
+            moods,
+            restarts: Vec::new(),
+            concurrency,
+            retry_for: Duration::from_secs(100),
+            rate: Some(RateLimit { count: 1, per: Duration::from_secs(per_s) }),
+        });
+        model.run(900);
+        for one in &model.queue {
+            prop_assert_eq!(&one.ended, &Some(Verdict::Done));
         }
     }
 }

@@ -25,19 +25,24 @@ impl Start {
     }
 }
 
-fn limits(paces: &[(u32, u64)], concurrency: usize) -> Limits {
-    let pace = |&(count, ms): &(u32, u64)| RateLimit {
-        count,
-        per: Duration::from_millis(ms),
-    };
+fn free(concurrency: usize) -> Limits {
     Limits {
-        paces: paces.iter().map(pace).collect(),
+        rate: None,
+        concurrency,
+    }
+}
+
+/// Limits with a rate of so many in so many milliseconds.
+fn limited(count: u32, ms: u64, concurrency: usize) -> Limits {
+    let per = Duration::from_millis(ms);
+    Limits {
+        rate: Some(RateLimit { count, per }),
         concurrency,
     }
 }
 
 fn open_gate(concurrency: usize) -> Gate {
-    Gate::new("chat".into(), &limits(&[], concurrency))
+    Gate::new("chat".into(), &free(concurrency))
 }
 
 fn fail() -> Signal {
@@ -106,7 +111,7 @@ fn permits_ahead_are_limited_by_rate_limits() {
         (0, usize::MAX),
         "while all are in flight"
     );
-    let mut paced = Gate::new("chat".into(), &limits(&[(5, 1000)], 3));
+    let mut paced = Gate::new("chat".into(), &limited(5, 1000, 3));
     assert_eq!(ahead(&paced, t.at(0.0)), (3, 2));
     begin(&mut paced, 3, t.at(0.0));
     assert_eq!(ahead(&paced, t.at(0.0)), (0, 2));
@@ -115,27 +120,28 @@ fn permits_ahead_are_limited_by_rate_limits() {
 }
 
 #[test]
-fn all_rate_limits_apply_at_once() {
+fn send_counts_against_the_rate_from_its_start_until_a_window_after_its_end() {
     let t = Start::new();
-    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000), (3, 10_000)], 9));
-    assert_eq!(allowed(&gate, t.at(0.0)), (2, None));
-    begin(&mut gate, 2, t.at(0.0));
-    assert_eq!(allowed(&gate, t.at(0.25)), (0, Some(0.75)));
-    assert_eq!(allowed(&gate, t.at(1.0)), (1, None));
-    begin(&mut gate, 1, t.at(1.0));
-    assert_eq!(allowed(&gate, t.at(2.0)), (0, Some(8.0)));
-    assert_eq!(allowed(&gate, t.at(10.0)), (2, None));
+    let mut gate = Gate::new("chat".into(), &limited(2, 1000, 9));
+    let begun = begin(&mut gate, 2, t.at(0.0));
+    assert_eq!(allowed(&gate, t.at(5.0)), (0, Some(1.0)), "in flight");
+    for (begun, end) in begun.into_iter().zip([5.0, 5.5]) {
+        let _changed = gate.settle(begun, &Signal::Worked, t.at(end), 0.0);
+    }
+    assert_eq!(allowed(&gate, t.at(5.75)), (0, Some(0.25)));
+    assert_eq!(allowed(&gate, t.at(6.0)), (1, None));
+    assert_eq!(allowed(&gate, t.at(6.5)), (2, None));
 }
 
 #[test]
-fn abandoned_send_is_not_counted_by_rate_limits() {
+fn abandoned_send_is_not_counted_by_the_rate_limit() {
     let t = Start::new();
-    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
-    begin(&mut gate, 1, t.at(0.0));
+    let mut gate = Gate::new("chat".into(), &limited(2, 1000, 9));
+    let _changed = send(&mut gate, &Signal::Worked, t.at(0.0));
     let second = gate.begin(t.at(0.1));
     gate.abandon(second);
     assert_eq!(allowed(&gate, t.at(0.2)), (1, None));
-    begin(&mut gate, 1, t.at(0.2));
+    let _changed = send(&mut gate, &Signal::Worked, t.at(0.2));
     // Earlier sends still count, and no longer than they would have.
     assert_eq!(allowed(&gate, t.at(0.3)), (0, Some(0.7)));
 }
@@ -143,10 +149,25 @@ fn abandoned_send_is_not_counted_by_rate_limits() {
 #[test]
 fn new_limits_count_earlier_sends() {
     let t = Start::new();
-    let mut gate = Gate::new("chat".into(), &limits(&[(2, 1000)], 9));
-    begin(&mut gate, 2, t.at(0.0));
-    gate.set_limits(&limits(&[(50, 1000), (2, 1000)], 9));
+    let mut gate = Gate::new("chat".into(), &limited(2, 1000, 9));
+    let _changed = send(&mut gate, &Signal::Worked, t.at(0.0));
+    let _in_flight = gate.begin(t.at(0.0));
+    gate.set_limits(&limited(2, 1000, 5));
     assert_eq!(allowed(&gate, t.at(0.5)), (0, Some(0.5)));
+    gate.set_limits(&limited(1, 1000, 5));
+    assert_eq!(allowed(&gate, t.at(0.5)), (0, Some(1.0)), "one in flight");
+}
+
+#[test]
+fn sends_of_an_earlier_run_count() {
+    let t = Start::new();
+    let mut gate = Gate::new("chat".into(), &limited(2, 1000, 9));
+    for age_ms in [2000, 900, 400] {
+        gate.recall(Duration::from_millis(age_ms), t.at(0.0));
+    }
+    assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(0.1)));
+    assert_eq!(allowed(&gate, t.at(0.1)), (1, None));
+    assert_eq!(allowed(&gate, t.at(0.6)), (2, None));
 }
 
 #[test]
@@ -349,7 +370,7 @@ fn restart_restores_gate_and_probes_at_once() {
     let mut gate = broken(t);
     let _changed = send(&mut gate, &stop(), t.at(1.0));
     let record = gate.record();
-    let gate = Gate::restore(record.clone(), &limits(&[], 4), t.at(2.0));
+    let gate = Gate::restore(record.clone(), &free(4), t.at(2.0));
     assert_eq!(gate.record(), record);
     assert_eq!(allowed(&gate, t.at(2.0)), (1, None));
     assert_eq!(gate.failing_for(t.at(2.0)), Duration::from_secs(2));
@@ -370,9 +391,9 @@ fn wall_clock_jump_extends_pause_to_one_hour_at_most() {
         wall: Timestamp::from_millis(0),
         ..t.at(10.0)
     };
-    let restored = Gate::restore(record.clone(), &limits(&[], 4), behind);
+    let restored = Gate::restore(record.clone(), &free(4), behind);
     assert_eq!(allowed(&restored, behind), (0, Some(3600.0)));
-    let restored = Gate::restore(record, &limits(&[], 4), ahead);
+    let restored = Gate::restore(record, &free(4), ahead);
     assert_eq!(allowed(&restored, ahead), (4, None));
 }
 
@@ -447,12 +468,13 @@ proptest! {
 
     /// Steps are milliseconds between calls; each takes all permits.
     #[test]
-    fn no_window_holds_more_than_its_pace(
-        paces in prop::collection::vec((1..6_u32, 1..2000_u64), 1..4),
+    fn no_window_holds_more_than_the_rate(
+        count in 1..6_u32,
+        per in 1..2000_u64,
         steps in prop::collection::vec(0..900_u64, 1..60),
     ) {
         let t = Start::new();
-        let mut gate = Gate::new("chat".into(), &limits(&paces, 100));
+        let mut gate = Gate::new("chat".into(), &limited(count, per, 100));
         let mut now = 0;
         let mut starts: Vec<u64> = Vec::new();
         for step in steps {
@@ -466,11 +488,9 @@ proptest! {
                 starts.push(now);
             }
         }
-        for (count, per) in paces {
-            for from in &starts {
-                let window = starts.iter().filter(|at| (*from..from + per).contains(at));
-                prop_assert!(window.count() <= count as usize);
-            }
+        for from in &starts {
+            let window = starts.iter().filter(|at| (*from..from + per).contains(at));
+            prop_assert!(window.count() <= count as usize);
         }
     }
 }

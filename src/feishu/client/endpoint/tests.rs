@@ -100,7 +100,7 @@ const ANSWERS: &[(u16, &str, Option<Refusal>, &str)] = &[
         "platform",
     ),
     (200, r#"{"code":77}"#, Some(Refusal::Other), "code 77"),
-    (500, "SECRET <html>", None, "HTTP 500"),
+    (500, "SECRETS9 <html>", None, "HTTP 500"),
     (502, "", None, "HTTP 502"),
     (200, "<html>", None, "HTTP 200"),
     (404, "<html>", Some(Refusal::Other), "base_url"),

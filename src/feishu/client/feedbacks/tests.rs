@@ -140,6 +140,7 @@ async fn list_codes_give_expected_errors() {
             ApiError::Retry { .. } => "retry",
             ApiError::SlowDown { .. } => "slow down",
             ApiError::Stop { .. } => "stop",
+            ApiError::InFront { .. } => "in front",
             ApiError::Rejected { .. } => "rejected",
         };
         let reason = error.to_string();

@@ -1,8 +1,10 @@
 //! Finished attempts.
 
+use std::time::Duration;
+
 use super::super::attempt::{After, Failure, Leased, Rendering, finished, released};
 use super::*;
-use crate::store::{ALL_SHOWN, CompletedAttempt};
+use crate::store::{ALL_SHOWN, CompletedAttempt, LeaseRelease};
 
 const SHOWN: u32 = 0b11;
 
@@ -29,6 +31,8 @@ fn completed(outcome: OutcomeKind, verdict: Verdict) -> CompletedAttempt {
             reason: Some("HTTP 500".into()),
             excerpt: None,
         }),
+        uncounted: Duration::ZERO,
+        paced: false,
         verdict,
         payload: Some("card".into()),
         shown: SHOWN,
@@ -178,15 +182,36 @@ fn images_follow_only_if_some_can_be_shown() {
 
 #[test]
 fn released_delivery_only_waits_again() {
-    let expected = After {
-        state: DeliveryState::Pending,
-        attempts: 2,
-        failure: None,
-        tried: false,
-        reason: None,
-        due_at: Some(at(1)),
-        form: None,
-        shown: None,
-    };
-    assert_eq!(released(2, at(1)), expected);
+    for reason in [None, Some("paused".to_owned())] {
+        let release = LeaseRelease {
+            id: DeliveryId::from_i64(1),
+            token: LeaseToken(1),
+            due_at: at(1),
+            reason: reason.clone(),
+        };
+        let expected = After {
+            state: DeliveryState::Pending,
+            attempts: 2,
+            failure: None,
+            tried: false,
+            reason: reason.map(Into::into),
+            due_at: Some(at(1)),
+            form: None,
+            shown: None,
+            uncounted: Duration::ZERO,
+        };
+        assert_eq!(released(2, &release), expected);
+    }
+}
+
+#[test]
+fn wait_without_trying_is_passed_on_for_every_verdict() {
+    for verdict in [Verdict::Done, retry(Form::Full), dead(), unconfirmed()] {
+        let waited = CompletedAttempt {
+            uncounted: Duration::from_secs(40),
+            ..completed(OutcomeKind::Retry, verdict)
+        };
+        let after = finished(&leased(Trigger::Event), &waited).after;
+        assert_eq!(after.uncounted, waited.uncounted);
+    }
 }

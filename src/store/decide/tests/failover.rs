@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::failover::{
-    Moved, Sibling, after_move, can_move, describe, expired, given_up, has_event, moved,
+    AtFallback, Moved, Sibling, after_move, at_fallback, can_move, describe, expired, given_up,
+    has_event, has_message, moved,
 };
 use super::*;
 use crate::store::FallBack;
@@ -97,11 +98,71 @@ fn fallback_shows_no_more_than_the_first_destination() {
 #[test]
 fn moved_message_ends_only_at_a_stopped_destination() {
     let ops = "ops".into();
-    assert_eq!(after_move(FallBack::Critical, &ops, true), Moved::Stays);
-    for (is_new, how) in [(true, "sent to ops instead"), (false, "ops has it")] {
-        assert_eq!(describe(&ops, is_new), how);
+    for (at_fallback, how) in [
+        (AtFallback::New, "sent to ops instead"),
+        (AtFallback::Present, "ops has it"),
+        (
+            AtFallback::Failed,
+            "sent to ops before, which did not deliver it",
+        ),
+    ] {
+        let stays = after_move(FallBack::Critical, &ops, at_fallback);
+        assert_eq!(stays, Moved::Stays);
+        assert_eq!(describe(&ops, at_fallback), how);
         let dead = Moved::Dead(format!("its destination is stopped; {how}"));
-        assert_eq!(after_move(FallBack::Everything, &ops, is_new), dead);
+        let ends = after_move(FallBack::Everything, &ops, at_fallback);
+        assert_eq!(ends, dead);
+    }
+}
+
+#[test]
+fn fallback_gets_each_message_once() {
+    use DeliveryState::{Dead, Pending};
+    let ops = "ops".into();
+    for (name, state, rerouted, expected) in [
+        ("waits there", Pending, false, AtFallback::Present),
+        ("moved, waits there", Pending, true, AtFallback::Present),
+        ("failed there", Dead, false, AtFallback::New),
+        ("moved, failed there", Dead, true, AtFallback::Failed),
+    ] {
+        let siblings = [
+            sibling("chat", Trigger::Event, Pending, 0),
+            sibling("ops", Trigger::Fallback, state, 0),
+        ];
+        let found = at_fallback(&siblings, &ops, at(0), rerouted);
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn renamed_destination_repeats_no_message() {
+    use DeliveryState::{Dead, Delivered, Discarded, Pending, Sending};
+    use Trigger::{Edit, Event, Fallback, LateImages, Replay, Test};
+    for (waits, there, state, has) in [
+        (Event, Event, Pending, true),
+        (Event, Fallback, Sending, true),
+        (Fallback, Event, Delivered, true),
+        (Replay, Event, Delivered, true),
+        (Event, Event, Dead, false),
+        (Event, Event, Discarded, false),
+        (Event, LateImages, Pending, false),
+        (Event, Edit, Pending, false),
+        (Event, Test, Pending, false),
+        (LateImages, LateImages, Pending, true),
+        (LateImages, LateImages, Sending, true),
+        (LateImages, LateImages, Delivered, false),
+        (LateImages, Event, Pending, false),
+        (Edit, Event, Pending, false),
+        (Edit, Edit, Pending, false),
+        (Test, Test, Pending, false),
+        (Test, Event, Pending, false),
+    ] {
+        let siblings = [
+            sibling("old", waits, Pending, 0),
+            sibling("new", there, state, 0),
+        ];
+        let found = has_message(&siblings, &"new".into(), waits, at(0));
+        assert_eq!(found, has, "{waits:?}, {there:?} {state:?}");
     }
 }
 

@@ -34,7 +34,7 @@ pub(in crate::store::sqlite) struct LogKeeper {
     /// The number of transactions since the start.
     transactions: u32,
     /// The thread that moves the log into the database; `None` if there is none.
-    mover: Option<JoinHandle<rusqlite::Result<()>>>,
+    mover: Option<JoinHandle<()>>,
     /// Whether something was written since the log was last emptied.
     untidy: bool,
     debt: Debt,
@@ -140,9 +140,11 @@ impl LogKeeper {
     /// The mover opens the file by its path, so the path must still lead to the same file.
     fn begin_to_move(&mut self) {
         if self.watch.check().is_ok() {
-            let path = self.path.clone();
+            let (path, watch) = (self.path.clone(), Arc::clone(&self.watch));
             let mover = std::thread::Builder::new().name("store-checkpoint".into());
-            self.mover = mover.spawn(move || connection::move_log(&path)).ok();
+            // Ignore errors: the log stays, and is moved later.
+            let moving = move || drop(watch.checkpoint(|| connection::move_log(&path)));
+            self.mover = mover.spawn(moving).ok();
         }
     }
 
@@ -150,12 +152,13 @@ impl LogKeeper {
     /// then moves the short rest. So the next transaction restarts the log without a long wait.
     pub(in crate::store::sqlite) fn shorten(&mut self, conn: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
-        if self.is_moving() || self.watch.check_log().is_err() {
+        if self.is_moving() {
             return;
         }
         if self.mover.take().is_some() {
             // Ignore errors: the rest stays safely in the log, and SQLite's own limit shortens it.
-            connection::checkpoint(conn, "PASSIVE").ok();
+            self.watch
+                .checkpoint(|| connection::checkpoint(conn, "PASSIVE"));
         } else if self.is_long(conn) {
             self.begin_to_move();
         }
@@ -184,18 +187,20 @@ impl LogKeeper {
     /// as a backup, must not delay the writer. Returns whether the log is empty.
     fn empty(&mut self, conn: &Connection) -> bool {
         self.untidy = true;
-        if self.watch.check_log().is_err() {
-            return false;
-        }
-        // Move it first, because others can write meanwhile. They cannot write while it is truncated.
-        let moved = connection::checkpoint(conn, "PASSIVE");
-        if !moved.is_ok_and(|log| !log.busy && log.moved == log.pages) {
-            return false;
-        }
-        let emptied = conn
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| connection::checkpoint(conn, "TRUNCATE"));
-        let restored = connection::wait_for_locks(conn);
-        restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
+        self.watch.checkpoint(|| empty(conn)).unwrap_or(false)
     }
+}
+
+/// See [`LogKeeper::empty`].
+fn empty(conn: &Connection) -> bool {
+    // Move it first, because others can write meanwhile. They cannot write while it is truncated.
+    let moved = connection::checkpoint(conn, "PASSIVE");
+    if !moved.is_ok_and(|log| !log.busy && log.moved == log.pages) {
+        return false;
+    }
+    let emptied = conn
+        .busy_timeout(Duration::ZERO)
+        .and_then(|()| connection::checkpoint(conn, "TRUNCATE"));
+    let restored = connection::wait_for_locks(conn);
+    restored.is_ok() && emptied.is_ok_and(|log| !log.busy)
 }

@@ -3,19 +3,25 @@
 //! SQLite in WAL mode keeps writing to a file that was removed, moved or replaced, and reports success.
 //! The next process does not see such commits. So events are acknowledged only after this comparison.
 //!
-//! The same file may also be emptied or overwritten (`: > relay.db-wal`). Detected are an empty database and
-//! a log that lacks its header.
+//! The same file may also be emptied or overwritten (`: > relay.db-wal`, `cp backup.db relay.db`). Detected
+//! are:
 //!
-//! Only the files' metadata is read, and the log; no file is opened. Closing any descriptor of the database
-//! would drop SQLite's locks (`fcntl(2)`, "record locks"). SQLite does not lock the log file.
+//! - an empty database;
+//! - a log without its header, or shorter than its index says;
+//! - a database that was written without a checkpoint. In WAL mode only checkpoints write to it, of any
+//!   process, and the index of the log shows them. A foreign write during a checkpoint is not detected.
+//!
+//! Of the database only the metadata is read, because closing any descriptor of it would drop SQLite's locks
+//! (`fcntl(2)`, "record locks"). SQLite does not lock the log file.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files;
+use super::log_index::{LogIndex, LogState};
 use crate::store::StoreError;
 
 /// The smallest page of a database, in bytes. An open database has at least one page, because the first
@@ -25,6 +31,8 @@ const PAGE_BYTES_MIN: u64 = 512;
 /// The first bytes of a log; the lowest bit is the byte order of its checksums. Source: SQLite's "WAL-mode
 /// File Format".
 const LOG_MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
+
+const EMPTIED: &str = "the log (-wal) was emptied or overwritten by another program";
 
 /// The identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +72,24 @@ impl OpenedFile {
     }
 }
 
+/// The metadata that every write to a file changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    bytes: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Version {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            bytes: file.len(),
+            seconds: file.mtime(),
+            nanoseconds: file.mtime_nsec(),
+        }
+    }
+}
+
 /// The log of the writer's connection.
 #[derive(Debug, Default)]
 struct Log {
@@ -71,9 +97,54 @@ struct Log {
     files: Vec<OpenedFile>,
     /// The log; `None` before the first connection.
     opened: Option<Arc<File>>,
+    /// The index and its identity; `None` before the first connection.
+    index: Option<(LogIndex, FileId)>,
+    /// The database at the latest comparison, and the log just before.
+    seen: Option<(Version, LogState)>,
+    /// Whether the database was written without a checkpoint. The connections have parts of both versions, so
+    /// only a restart helps.
+    overwritten: bool,
 }
 
 impl Log {
+    fn state(&self) -> Option<LogState> {
+        self.index.as_ref().and_then(|(index, _id)| index.state())
+    }
+
+    /// Compares the database with the latest comparison. `state` is the log's state before its metadata was
+    /// read, so that a checkpoint which has begun meanwhile is known at the next comparison as well.
+    fn compare(&mut self, found: &Metadata, state: Option<LogState>) {
+        let Some(state) = state else { return };
+        let version = Version::of(found);
+        if let Some((before, log)) = self.seen
+            && before != version
+        {
+            let now = self.state().unwrap_or(state);
+            self.overwritten |= !now.is_moved_since(&log);
+        }
+        self.seen = Some((version, state));
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_length()?;
+        self.check_header()
+    }
+
+    /// Checks that the log has all pages that its index lists.
+    fn check_length(&self) -> Result<(), String> {
+        let (Some(opened), Some(before)) = (&self.opened, self.state()) else {
+            return Ok(());
+        };
+        let found = opened
+            .metadata()
+            .map_err(|error| format!("cannot read the metadata of the log (-wal): {error}"))?;
+        // The log is shortened right after its index, so the index is compared again.
+        if found.len() < before.bytes_min() && self.state() == Some(before) {
+            return Err(EMPTIED.into());
+        }
+        Ok(())
+    }
+
     /// Checks that the log is empty or begins like a log. SQLite writes each commit at its offset. So if
     /// another program has emptied the log, it begins with a hole after the next commit, and the next
     /// process ignores all of it.
@@ -85,7 +156,7 @@ impl Log {
         match opened.read_at(&mut start, 0) {
             Ok(0) => Ok(()),
             Ok(_) if LOG_MAGIC.contains(&start) => Ok(()),
-            Ok(_) => Err("the log (-wal) was emptied or overwritten by another program".into()),
+            Ok(_) => Err(EMPTIED.into()),
             Err(error) => Err(format!("cannot read the log (-wal): {error}")),
         }
     }
@@ -120,47 +191,93 @@ impl FileWatch {
 
     /// Also watches the log of a new connection to the database at `path`.
     pub(in crate::store::sqlite) fn set_log(&self, path: &Path, log: &Arc<File>) -> io::Result<()> {
-        let mut files = vec![OpenedFile {
-            path: files::beside(path, "-wal"),
-            id: FileId::of(&log.metadata()?),
-        }];
         let index = files::beside(path, "-shm");
-        if let Ok(found) = std::fs::metadata(&index) {
-            files.push(OpenedFile {
-                path: index,
-                id: FileId::of(&found),
-            });
+        let index_id = FileId::of(&std::fs::metadata(&index)?);
+        let files = vec![
+            OpenedFile {
+                path: files::beside(path, "-wal"),
+                id: FileId::of(&log.metadata()?),
+            },
+            OpenedFile {
+                path: index.clone(),
+                id: index_id,
+            },
+        ];
+        let mut held = self.log();
+        // An index that other connections still use stays open. Another one means that they are gone.
+        if held.index.as_ref().is_none_or(|(_, id)| *id != index_id) {
+            held.index = Some((LogIndex::open(&index)?, index_id));
+            held.seen = None;
         }
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Log {
-            files,
-            opened: Some(Arc::clone(log)),
-        };
+        held.files = files;
+        held.opened = Some(Arc::clone(log));
         Ok(())
     }
 
-    /// Checks that the path still leads to the database opened first, and that it was not emptied.
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for the database at its path. If this process is the relay, compares the database with the
+    /// latest comparison; commands are too short for that.
+    fn look(&self, log: &mut Log) -> Result<Metadata, String> {
+        let state = log.state();
+        let found = self.database.check()?;
+        if self.lock.is_some() {
+            log.compare(&found, state);
+        }
+        Ok(found)
+    }
+
+    fn check_overwritten(&self, log: &Log) -> Result<(), StoreError> {
+        if !log.overwritten {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{} was overwritten by another program; stop the relay, delete the -wal and -shm files, restore a backup and start it",
+            self.database.path.display()
+        )))
+    }
+
+    /// Checks that the path still leads to the database opened first, and that it was not emptied or
+    /// overwritten.
     pub(in crate::store::sqlite) fn check_database(&self) -> Result<(), StoreError> {
-        let found = self.database.check().map_err(|what| out_of_place(&what))?;
+        let mut log = self.log();
+        let found = self.look(&mut log).map_err(|what| out_of_place(&what))?;
         if found.len() < PAGE_BYTES_MIN {
             let path = self.database.path.display();
             return Err(out_of_place(&format!(
                 "{path} was emptied by another program"
             )));
         }
-        Ok(())
+        self.check_overwritten(&log)
     }
 
-    /// Checks that the log was not emptied or overwritten. Otherwise moving it would damage the database.
-    pub(in crate::store::sqlite) fn check_log(&self) -> Result<(), StoreError> {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.check_header().map_err(|what| out_of_place(&what))
+    /// Checks that neither database nor log was emptied or overwritten. Otherwise moving the log would
+    /// damage the database further. Files that were moved away are still the right ones.
+    pub(in crate::store::sqlite) fn check_contents(&self) -> Result<(), StoreError> {
+        let mut log = self.log();
+        // Only a database at its path can be compared.
+        self.look(&mut log).ok();
+        self.check_overwritten(&log)?;
+        log.check().map_err(|what| out_of_place(&what))
     }
 
-    /// Checks that all files are where they were opened, and were not emptied.
+    /// Runs a checkpoint, unless a file was overwritten. The files are compared right before and after it,
+    /// because foreign writes during a checkpoint look like its own.
+    pub(in crate::store::sqlite) fn checkpoint<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        self.check_contents().ok()?;
+        let done = run();
+        // The next comparison reports the error.
+        self.check_contents().ok();
+        Some(done)
+    }
+
+    /// Checks that all files are where they were opened, and were not emptied or overwritten.
     pub(in crate::store::sqlite) fn check(&self) -> Result<(), StoreError> {
         self.check_database()?;
-        self.check_log()?;
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = self.log();
+        log.check().map_err(|what| out_of_place(&what))?;
         for file in self.lock.iter().chain(&log.files) {
             file.check().map_err(|what| out_of_place(&what))?;
         }

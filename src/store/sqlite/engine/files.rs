@@ -73,20 +73,29 @@ pub(in crate::store::sqlite) fn lock_path(path: &Path) -> PathBuf {
     beside(path, ".lock")
 }
 
-/// Explains why a file in the store's folder could not be opened. For permission errors, it names the
-/// folder's owner. A typical cause is an earlier command run as administrator.
-pub(in crate::store::sqlite) fn explain(path: &Path, error: &io::Error) -> String {
-    let folder = folder(path).unwrap_or(Path::new("."));
-    let denied = error.kind() == io::ErrorKind::PermissionDenied;
-    match std::fs::metadata(folder) {
-        Ok(found) if denied => format!(
+/// Explains why a file or folder at `path` could not be opened. For permission errors, it names the folder
+/// that exists and its owner. A typical cause is an earlier command run as administrator.
+pub fn explain_access(path: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error.to_string();
+    }
+    let folder = path.ancestors().find_map(|folder| {
+        let named = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        let found = std::fs::metadata(named).ok()?;
+        found.is_dir().then_some((named, found))
+    });
+    match folder {
+        Some((folder, found)) => format!(
             "{error}; its folder {} belongs to user {} (mode {:03o}), and this is user {}: `chown` the folder and its contents",
             folder.display(),
             found.uid(),
             found.mode() & 0o777,
             rustix::process::geteuid().as_raw(),
         ),
-        Ok(_) | Err(_) => error.to_string(),
+        None => error.to_string(),
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod event_id_index;
 pub(super) mod file_watch;
 pub(super) mod files;
 pub(super) mod group_commit;
+pub(super) mod log_index;
 pub(super) mod meta;
 pub(super) mod migrations;
 pub(super) mod open;

@@ -23,7 +23,7 @@ const CHECKED_BYTES_MAX: u64 = 32 << 20;
 
 /// See [`crate::store::Store::open`].
 pub(in crate::store) fn open(typed: &Path, clock: Arc<dyn Clock>) -> Result<Database, OpenError> {
-    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let io = |error: std::io::Error| io_error(typed, &files::explain_access(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     files::make_folder(path).map_err(io)?;
     let Some(lock) = files::lock(path).map_err(io)? else {
@@ -56,7 +56,7 @@ pub(in crate::store) fn open_for_command(
     typed: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<Database, OpenError> {
-    let io = |error: std::io::Error| io_error(typed, &files::explain(typed, &error));
+    let io = |error: std::io::Error| io_error(typed, &files::explain_access(typed, &error));
     let path = &*files::follow_link(typed).map_err(io)?;
     let database = match std::fs::metadata(path) {
         Ok(found) => FileId::of(&found),

@@ -69,7 +69,7 @@ CREATE TABLE deliveries (
     due_at           INTEGER NOT NULL,
     first_due_at     INTEGER NOT NULL,
     rerouted         INTEGER NOT NULL DEFAULT 0 CHECK (rerouted = 0 OR rerouted = 1),  -- its fallback has it
-    due_since        INTEGER,                     -- uptime when it was due first; NULL: a command made it due
+    due_since        INTEGER,                     -- uptime from which retry_for counts; NULL: a command made it due
     waits_for_images INTEGER NOT NULL DEFAULT 0 CHECK (waits_for_images IN (0, 1)),
     lease_token      INTEGER,
     lease_until      INTEGER,
@@ -140,8 +140,11 @@ CREATE TABLE attempts (
     code        TEXT,
     reason      TEXT,
     excerpt     TEXT,
+    paced       INTEGER NOT NULL DEFAULT 0 CHECK (paced = 0 OR paced = 1),  -- whether a rate limit counts it
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
+-- Of these only: they are few a second, and destinations without a rate limit are fast.
+CREATE INDEX attempts_paced ON attempts (started_at) WHERE paced = 1;
 
 -- A pending job is ready for its first attempt (`stage` 0) or another one (1), or waits until `due_at` (2): for
 -- its next attempt, or for the end of its lease. `attempts` counts leases. `leases_lost` counts those in a row

@@ -336,7 +336,7 @@ impl Thread {
         if *error == StoreError::Busy || self.queue.is_lost() {
             return;
         }
-        self.open = None;
+        self.close();
         if !std::mem::replace(&mut self.failing, true) {
             tracing::error!(error = %error, "failed to commit to the store; retrying with every batch");
         }
@@ -387,6 +387,15 @@ impl Thread {
         })
     }
 
+    /// Closes the connection. The last connection moves the log into the database when it closes. If a sync
+    /// failed or a file was overwritten, that would damage the database, so the connection is abandoned.
+    fn close(&mut self) {
+        let open = self.open.take();
+        if self.queue.is_lost() || self.watch.check_contents().is_err() {
+            std::mem::forget(open);
+        }
+    }
+
     /// Wakes the workers when another process has changed the store.
     fn look_for_others(&mut self) {
         if let Some(open) = &self.open {
@@ -411,11 +420,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.syncer.finish();
-        if self.queue.is_lost() || self.watch.check_log().is_err() {
-            // Do not close it: closing would move data into the database that may be missing from the
-            // log.
-            std::mem::forget(self.open.take());
-        }
+        self.close();
         // Fail the commands that wait or arrive after a panic.
         self.queue.fail(&ended());
     }

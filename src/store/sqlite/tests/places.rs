@@ -59,14 +59,19 @@ async fn emptied_database_acknowledges_nothing() {
     assert_refused(&bench, "e2", &bench.path()).await;
 }
 
-#[tokio::test]
-async fn emptied_log_acknowledges_nothing() {
-    let bench = Bench::new();
-    // A snapshot from before the event, so that the log is not moved into the database and then restarted.
+/// Reads a snapshot, so that the log is neither emptied nor restarted.
+fn snapshot(bench: &Bench) -> rusqlite::Connection {
     let reader = rusqlite::Connection::open(bench.path()).unwrap();
     reader
         .execute_batch("BEGIN; SELECT * FROM meta LIMIT 1")
         .unwrap();
+    reader
+}
+
+#[tokio::test]
+async fn emptied_log_acknowledges_nothing() {
+    let bench = Bench::new();
+    let _reader = snapshot(&bench);
     accept(&bench, "e1").await.unwrap();
     let log = beside(&bench, "-wal");
     assert!(std::fs::metadata(&log).unwrap().len() > 0);
@@ -124,4 +129,81 @@ async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
     Store::open_for_command(&settings, bench.clock()).unwrap();
     std::fs::remove_file(&link).unwrap();
     assert!(store.check_place().await.is_err(), "the link leads nowhere");
+}
+
+/// Overwrites a file in place, like `cp` some seconds later. File times are coarse.
+fn copy_over(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(to).unwrap();
+    let later = std::time::Duration::from_secs(2);
+    let written = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(written + later).unwrap();
+}
+
+/// Waits until the log was moved into the database and emptied.
+async fn tidied(bench: &Bench) {
+    let log = beside(bench, "-wal");
+    while std::fs::metadata(&log).unwrap().len() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // The next command runs after that.
+    let leases = bench.store().lease_due(&"nobody".into(), 1, LEASE).await;
+    assert!(leases.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn copy_over_open_database_stops_acknowledging() {
+    for raw in [false, true] {
+        for is_tidy in [false, true] {
+            let mut bench = Bench::new();
+            let copy = bench.dir.path().join("copy");
+            accept(&bench, "e1").await.unwrap();
+            if raw {
+                std::fs::copy(bench.path(), &copy).unwrap();
+            } else {
+                let target = StoreLocation::Sqlite(copy.clone());
+                bench.store().backup(&target).await.unwrap();
+            }
+            accept(&bench, "e2").await.unwrap();
+            if is_tidy {
+                tidied(&bench).await;
+            }
+            copy_over(&copy, &bench.path());
+            let copied = std::fs::read(bench.path()).unwrap();
+            assert_refused(&bench, "e3", &bench.path()).await;
+            // It stays refused, and the copy is not mixed with the log.
+            assert_refused(&bench, "e4", &bench.path()).await;
+            bench.close();
+            let left = std::fs::read(bench.path()).unwrap();
+            assert!(left == copied, "raw: {raw}, tidy: {is_tidy}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn own_and_foreign_checkpoints_are_in_place() {
+    let bench = Bench::new();
+    let other = rusqlite::Connection::open(bench.path()).unwrap();
+    for number in 0..40 {
+        accept(&bench, &format!("e{number}")).await.unwrap();
+        let mode = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"][number % 4];
+        let mode = format!("PRAGMA wal_checkpoint({mode})");
+        other.query_row(&mode, [], |_| Ok(())).unwrap();
+        if number % 10 == 0 {
+            tidied(&bench).await;
+        }
+        let in_place = bench.store().check_place().await;
+        assert_eq!(in_place, Ok(()), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn emptied_log_is_detected_without_commit() {
+    let bench = Bench::new();
+    let _reader = snapshot(&bench);
+    accept(&bench, "e1").await.unwrap();
+    empty(&beside(&bench, "-wal"));
+    let checked = bench.store().check_place().await;
+    let error = checked.unwrap_err().to_string();
+    assert!(error.contains("-wal"), "{error}");
 }

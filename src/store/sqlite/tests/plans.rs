@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    edits, failover, feedback_status, image_leases, late_images, late_summaries, lease, queries,
-    retention, stats, status_outbox,
+    complete_attempt, edits, failover, feedback_status, image_leases, late_images, late_summaries,
+    lease, orphans, queries, retention, stats, status_outbox,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp, Trigger};
 use crate::store::decide::failover::can_move;
@@ -117,7 +117,7 @@ fn image_poll_uses_index_ranges_without_sorting() {
     let conn = database();
     let ready = "COVERING INDEX image_jobs_ready (stage=? AND host";
     let waiting = "INDEX image_jobs_waiting (due_at";
-    let looks = [
+    let polls = [
         (image_leases::NEXT_HOST, ready),
         (image_leases::OF_HOST, ready),
         (
@@ -127,7 +127,7 @@ fn image_poll_uses_index_ranges_without_sorting() {
         (image_leases::DUE[0], waiting),
         (image_leases::DUE[1], waiting),
     ];
-    for (sql, index) in looks {
+    for (sql, index) in polls {
         let plan = plan(&conn, sql);
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(plan[0].contains(index), "{plan:?}");
@@ -189,6 +189,15 @@ fn statements() -> Vec<String> {
     statements.extend(OF_STATS.map(str::to_owned));
     statements
         .extend([event_id_index::IN_TABLE, event_id_index::NEWEST_WAITING].map(str::to_owned));
+    statements.extend(
+        [
+            complete_attempt::PACED,
+            orphans::PERHAPS_TWICE,
+            orphans::MOVE_WAITING,
+            orphans::MOVE_LEASED,
+        ]
+        .map(str::to_owned),
+    );
     let of_late = [
         late_summaries::NEWEST_UNSUMMARISED,
         late_summaries::TELL,
