@@ -448,7 +448,12 @@ impl<'a> Builder<'a> {
         match (self.reader, self.locale) {
             (Reader::People, Locale::Zh) => {
                 let said = words::notice_text(notice.kind, &notice.subject);
-                format!("{}\n\n日志原文：{}", self.text(&said), self.text(&notice.text)).into()
+                format!(
+                    "{}\n\n日志原文：{}",
+                    self.text(&said),
+                    self.text(&notice.text)
+                )
+                .into()
             }
             (Reader::People, Locale::En) | (Reader::Programs, _) => self.text(&notice.text),
         }
