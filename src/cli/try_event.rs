@@ -307,6 +307,7 @@ mod tests {
             excerpt: None,
             handle: None,
             stale_images: false,
+            uneditable: false,
             mentions_refused: None,
             page: false,
             rang: None,

@@ -2,7 +2,7 @@
 
 use super::attempt::Sender;
 use crate::destination::Sent;
-use crate::model::{Delivery, Notice, NoticeKind, Outcome, Trigger, Verdict};
+use crate::model::{Delivery, Notice, NoticeKind, Trigger, Verdict};
 use crate::telemetry::events::PageAnswered;
 
 impl Sender {
@@ -20,7 +20,7 @@ impl Sender {
                 .notify(mentions_refused(delivery, reason))
                 .await;
         }
-        if let Some(notice) = not_changed(delivery, &sent.outcome, verdict) {
+        if let Some(notice) = not_changed(delivery, sent, verdict) {
             self.operator.notify(notice).await;
         }
     }
@@ -44,15 +44,13 @@ fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
 }
 
 /// Returns a notice of an edit that failed for good: the actor read that the action succeeded, but the message
-/// does not show it. A recalled message, or one too old to edit, is expected and causes no notice
-/// ([`Outcome::Rejected`]).
-fn not_changed(delivery: &Delivery, outcome: &Outcome, verdict: &Verdict) -> Option<Notice> {
+/// does not show it. A recalled message, or one too old to edit, causes no notice.
+fn not_changed(delivery: &Delivery, sent: &Sent, verdict: &Verdict) -> Option<Notice> {
     let given_up = matches!(verdict, Verdict::Dead { .. });
-    if !given_up || delivery.trigger != Trigger::Edit || matches!(outcome, Outcome::Rejected { .. })
-    {
+    if !given_up || delivery.trigger != Trigger::Edit || sent.uneditable {
         return None;
     }
-    let reason = outcome.reason().unwrap_or_default();
+    let reason = sent.outcome.reason().unwrap_or_default();
     Some(Notice {
         kind: NoticeKind::MessageNotChanged,
         subject: delivery.destination.to_string(),

@@ -32,6 +32,7 @@ pub(crate) const fn unsent(outcome: Outcome) -> Sent {
         excerpt: None,
         handle: None,
         stale_images: false,
+        uneditable: false,
         mentions_refused: None,
         page: false,
         rang: None,

@@ -176,6 +176,7 @@ impl FeishuApp {
         if outcome != Outcome::Delivered {
             return Sent {
                 stale_images: said.code != 0 && said.meaning.class == Class::ImageKey,
+                uneditable: matches!(said.meaning.class, Class::Gone | Class::Unchangeable),
                 ..answered(
                     answer,
                     self.redactor(),

@@ -211,6 +211,8 @@ pub struct Sent {
     pub handle: Option<MessageHandle>,
     /// Whether an image key was refused as not valid (any more), so that the image has to be uploaded again.
     pub stale_images: bool,
+    /// Whether the message to edit was recalled, or is too old to be edited. The platforms expect that.
+    pub uneditable: bool,
     /// Why the platform refused the people that the message mentions. The message was then sent without
     /// mentions.
     pub mentions_refused: Option<String>,

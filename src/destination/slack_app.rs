@@ -161,8 +161,6 @@ impl Destination for SlackApp {
             made_at: message.key.made_at(),
         };
         let (outcome, code) = judge.outcome(&answer, &said);
-        let stale_images =
-            matches!(&said, ApiResponse::Refused(problem) if judge.is_stale(problem));
         let sent = answered(&answer, &self.redactor, code, outcome);
         match &said {
             // The answer repeats the message with a reporter's words, so only its handle is kept.
@@ -176,10 +174,12 @@ impl Destination for SlackApp {
                     ..sent
                 }
             }
-            ApiResponse::Refused(_) | ApiResponse::Unreadable => Sent {
-                stale_images,
+            ApiResponse::Refused(problem) => Sent {
+                stale_images: judge.is_stale(problem),
+                uneditable: problem.class() == Class::Unchangeable,
                 ..sent
             },
+            ApiResponse::Unreadable => sent,
         }
     }
 }

@@ -1,15 +1,11 @@
 //! Checks templates for `check`: reports each mistake at its place, and renders every template with samples.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::Path;
-
-use super::library::{Source, line_and_column};
+use super::diagnostics::line_and_column;
 use super::names::Found;
 use super::problem::Problem;
 use super::sample::Sample;
 use super::{Audience, Family, Locale, Payload, Templates, blocks, card, sample};
-use crate::diag::{Diagnostic, Level, Place};
+use crate::diag::Diagnostic;
 use crate::model::{Content, Form, Trigger};
 
 /// Every code of this module with its meaning.
@@ -195,70 +191,4 @@ fn place_in(reason: &str) -> (usize, usize) {
         return (1, 1);
     }
     (number("line ").unwrap_or(1), number("column ").unwrap_or(1))
-}
-
-/// Returns a diagnostic at its place in the template file.
-pub(super) fn diagnostic(found: Found, sources: &BTreeMap<String, Source>) -> Diagnostic {
-    let (line, column) = found.place;
-    let source = sources.get(&found.template);
-    Diagnostic {
-        level: level(found.code),
-        code: found.code,
-        message: found.message,
-        place: Place {
-            file: source.map(|source| source.file.clone()),
-            span: source.map(|source| span(&source.text, line, column)),
-            path: format!("{}:{line}:{column}", found.template),
-            variable: None,
-        },
-        help: found.help,
-    }
-}
-
-/// Returns a diagnostic about a whole file or folder.
-pub(super) fn at_file(code: &'static str, file: &Path, message: String) -> Diagnostic {
-    Diagnostic {
-        level: level(code),
-        code,
-        message,
-        place: Place {
-            file: Some(file.to_owned()),
-            span: None,
-            path: "templates.dir".to_owned(),
-            variable: None,
-        },
-        help: None,
-    }
-}
-
-fn level(code: &str) -> Level {
-    if code.starts_with('W') {
-        Level::Warning
-    } else {
-        Level::Error
-    }
-}
-
-/// Returns the range from this place to the end of the line.
-fn span(text: &str, line: usize, column: usize) -> Range<usize> {
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line.saturating_sub(1))
-        .map(str::len)
-        .sum();
-    let rest = text.get(start..).unwrap_or_default();
-    let rest = rest.lines().next().unwrap_or_default();
-    let offset: usize = rest
-        .chars()
-        .take(column.saturating_sub(1))
-        .map(char::len_utf8)
-        .sum();
-    let end = rest.len().min(
-        offset
-            + rest
-                .get(offset..)
-                .and_then(|tag| tag.find("}}"))
-                .map_or(1, |n| n + 2),
-    );
-    start + offset..start + end.max(offset)
 }

@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use handlebars::{Context, Handlebars, Template};
 use serde_json::Value;
 
+use super::diagnostics::{self as places, Source, line_and_column};
 use super::names::Found;
 use super::text::{CLOSE, OPEN, json_escape};
-use super::{Family, RenderError, Settings, check, guard, helpers, names, sample};
+use super::{Family, RenderError, Settings, guard, helpers, names, sample};
 use crate::diag::Diagnostic;
 
 /// The most that one rendering may write, in bytes.
@@ -62,14 +63,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "text/suggestion",
     "text/summary",
 ];
-
-/// The text of a template and its origin.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) file: PathBuf,
-    pub(super) text: String,
-    own: bool,
-}
 
 /// All templates, parsed and checked.
 #[derive(Debug)]
@@ -250,7 +243,7 @@ impl Templates {
 
     /// Returns a diagnostic at its place in the template file.
     pub(super) fn diagnostic(&self, found: Found) -> Diagnostic {
-        check::diagnostic(found, &self.sources)
+        places::diagnostic(found, &self.sources)
     }
 }
 
@@ -383,20 +376,6 @@ fn lines_kept(text: &str) -> String {
     kept
 }
 
-/// Returns the line and column of a byte, counted from 1.
-pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
-    (line, column)
-}
-
 /// Reads `dir/family/*.hbs` and `dir/partials/*.hbs`, which override the templates so far.
 fn read_folder(
     dir: &Path,
@@ -407,7 +386,7 @@ fn read_folder(
         Ok(entries) => entries,
         Err(error) => {
             let message = format!("failed to read the templates folder: {error}");
-            diagnostics.push(check::at_file("E200", dir, message));
+            diagnostics.push(places::at_file("E200", dir, message));
             return;
         }
     };
@@ -423,12 +402,12 @@ fn read_folder(
             if file.extension().is_none_or(|suffix| suffix != SUFFIX) {
                 let message =
                     format!("this file is not a template: its name does not end in .{SUFFIX}");
-                diagnostics.push(check::at_file("W201", &file, message));
+                diagnostics.push(places::at_file("W201", &file, message));
                 continue;
             }
             let stem = file.file_stem().and_then(|stem| stem.to_str());
             let Some(stem) = stem.map(str::to_owned) else {
-                diagnostics.push(check::at_file(
+                diagnostics.push(places::at_file(
                     "E201",
                     &file,
                     "its name is not UTF-8".to_owned(),
@@ -440,7 +419,7 @@ fn read_folder(
                     let own = true;
                     sources.insert(format!("{folder}/{stem}"), Source { file, text, own });
                 }
-                Err(reason) => diagnostics.push(check::at_file("E201", &file, reason)),
+                Err(reason) => diagnostics.push(places::at_file("E201", &file, reason)),
             }
         }
     }
@@ -460,7 +439,7 @@ fn unread(path: &Path) -> Option<Diagnostic> {
     }
     let known = folders().collect::<Vec<_>>().join(", ");
     if path.is_dir() {
-        let mut diagnostic = check::at_file(
+        let mut diagnostic = places::at_file(
             "W202",
             path,
             format!("the templates folder {name:?} is never read"),
@@ -473,7 +452,7 @@ fn unread(path: &Path) -> Option<Diagnostic> {
         return None; // This may be a note about the templates.
     }
     let message = "this template is never read: it is in no family's folder".to_owned();
-    let mut diagnostic = check::at_file("W202", path, message);
+    let mut diagnostic = places::at_file("W202", path, message);
     diagnostic.help = Some(format!("move it into one of: {known}"));
     Some(diagnostic)
 }

@@ -14,6 +14,7 @@ mod card;
 mod check;
 mod compose;
 mod context;
+mod diagnostics;
 mod fields;
 mod guard;
 mod helpers;

@@ -281,30 +281,42 @@ fn foreign_and_forged_clicks_change_nothing() {
     assert!(metrics.contains(forged), "{metrics}");
 }
 
-/// The card cannot show the assignee, so the toast of the next click and the operator notice do.
+/// The card cannot show the assignee, so the toast of the next click and the operator notice do. A recalled card
+/// is expected, and causes no notice.
 #[test]
 fn refused_edit_is_notified_and_next_click_names_assignee() {
-    let world = World::new();
-    let ops = Receiver::answering("{}");
-    let with_ops = format!(
-        "[destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\n",
-        ops.url("/ops")
-    );
-    let config = format!("operator.notify = \"ops\"\n{}", world.config(&with_ops));
-    let relay = world.told(&config);
-    let refused = json!({"code": 230_099, "msg": "Failed, ext=ErrCode: 200800; ErrMsg: x;"});
-    for _form in 0..4 {
-        let refused = Fault::json(400, &refused);
-        world.feishu.faults().add(feishu::Api::UpdateCard, refused);
+    for (code, msg, notified) in [
+        (230_099, "Failed, ext=ErrCode: 200800; ErrMsg: x;", true),
+        (230_028, "The messages do NOT pass the audit", true),
+        (230_011, "The message was recalled", false),
+    ] {
+        let world = World::new();
+        let ops = Receiver::answering("{}");
+        let with_ops = format!(
+            "[destinations.ops]\nkind = \"webhook\"\nurl = \"{}\"\n",
+            ops.url("/ops")
+        );
+        let config = format!("operator.notify = \"ops\"\n{}", world.config(&with_ops));
+        let relay = world.told(&config);
+        let refused = json!({"code": code, "msg": msg});
+        for _form in 0..4 {
+            let refused = Fault::json(400, &refused);
+            world.feishu.faults().add(feishu::Api::UpdateCard, refused);
+        }
+        let claim = value(&world.card().content, "claim").expect("a button");
+        assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+        if notified {
+            let notice = ops.wait_for(1)[0].text();
+            assert!(notice.contains("message_not_changed"), "{notice}");
+            assert!(notice.contains(&code.to_string()), "{notice}");
+        } else {
+            relay.wait_until_idle();
+            assert_eq!(ops.count(), 0, "{code}");
+        }
+        let again = click(&relay, &claim, "ou_han");
+        assert_eq!(toast(&again), "info");
+        assert!(again["toast"].to_string().contains("li"), "{again}");
     }
-    let claim = value(&world.card().content, "claim").expect("a button");
-    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
-    let notice = ops.wait_for(1)[0].text();
-    assert!(notice.contains("message_not_changed"), "{notice}");
-    assert!(notice.contains("200800"), "{notice}");
-    let again = click(&relay, &claim, "ou_han");
-    assert_eq!(toast(&again), "info");
-    assert!(again["toast"].to_string().contains("li"), "{again}");
 }
 
 #[test]

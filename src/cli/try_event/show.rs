@@ -216,6 +216,7 @@ mod tests {
             excerpt: Some("{}".into()),
             handle: None,
             stale_images: false,
+            uneditable: false,
             mentions_refused: None,
             page: false,
             rang: None,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::world::World;
-use crate::demo::{Fault, feishu, slack};
+use crate::demo::Fault;
 
 /// The chat of the app's own bot.
 pub(super) const ONCALL: &str = "oc_oncall";
@@ -65,31 +64,8 @@ impl Chat {
         }
     }
 
-    /// Sets the condition for every call that sends to the chat.
-    pub(super) fn set(self, condition: Condition, world: &World) {
-        let fault = self.fault(condition);
-        match self {
-            Self::Oncall => {
-                use feishu::Api;
-                for api in [Api::CreateMessage, Api::ReplyMessage, Api::UpdateCard] {
-                    world.feishu.faults().set_lasting(api, fault.clone());
-                }
-            }
-            Self::Product => {
-                let faults = world.feishu.faults();
-                faults.set_lasting(feishu::Api::CustomBot, fault);
-            }
-            Self::Slack => {
-                for api in [slack::Api::PostMessage, slack::Api::Update] {
-                    world.slack.faults().set_lasting(api, fault.clone());
-                }
-            }
-            Self::Warehouse => world.receiver.faults().set_lasting((), fault),
-        }
-    }
-
     /// Returns the fault that simulates the condition on this platform.
-    fn fault(self, condition: Condition) -> Option<Fault> {
+    pub(super) fn fault(self, condition: Condition) -> Option<Fault> {
         match (condition, self) {
             (Condition::Works, _) => None,
             (Condition::Hangs, _) => Some(Fault::Slow(HANG)),

@@ -197,8 +197,27 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// Sets the condition for every call that sends to the chat.
     pub(super) fn set_condition(&self, chat: Chat, condition: Condition) {
-        chat.set(condition, self);
+        let fault = chat.fault(condition);
+        match chat {
+            Chat::Oncall => {
+                use feishu::Api;
+                for api in [Api::CreateMessage, Api::ReplyMessage, Api::UpdateCard] {
+                    self.feishu.faults().set_lasting(api, fault.clone());
+                }
+            }
+            Chat::Product => {
+                let faults = self.feishu.faults();
+                faults.set_lasting(feishu::Api::CustomBot, fault);
+            }
+            Chat::Slack => {
+                for api in [slack::Api::PostMessage, slack::Api::Update] {
+                    self.slack.faults().set_lasting(api, fault.clone());
+                }
+            }
+            Chat::Warehouse => self.receiver.faults().set_lasting((), fault),
+        }
         lock(&self.conditions).insert(chat, condition);
     }
 }
