@@ -30,7 +30,6 @@ mod read;
 mod report;
 #[cfg(test)]
 mod tests;
-mod trace;
 mod values;
 mod words;
 
@@ -40,7 +39,6 @@ pub use filter::Filter;
 pub use paths::LiteralPath;
 pub use raw::RawRule;
 pub use read::KEYS;
-pub use trace::trace_json;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::app;
-use crate::cli::{text, view};
+use crate::cli::{text, words};
 use crate::config::{Config, Expected, RuleTest};
 use crate::deliver::preview::{Parts, Preview, Previews, preview};
 use crate::diag::{Diagnostic, Place};
@@ -232,7 +232,7 @@ impl Judge<'_> {
     /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
         let one = self.came.trace.rules.iter().find(|one| one.rule == *rule)?;
-        let said = text::escape(&view::finding(&one.finding)).into_owned();
+        let said = text::escape(&words::finding(&one.into())).into_owned();
         Some(match one.finding {
             Finding::NotReached => {
                 format!(

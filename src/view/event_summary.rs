@@ -1,0 +1,142 @@
+//! An event in a list, in a few words.
+
+use serde::Serialize;
+
+use super::{exposed, object, text, text_or_null, texts};
+use crate::model::{
+    AppName, Content, DeliveryState, Event, EventId, EventKind, EventState, FaultKind, Feedback,
+    FeedbackKind, FeedbackStatus, Private, RuleName, Severity, Timestamp,
+};
+use crate::store::EventRow;
+
+/// The prefix of the platform's type names.
+const TYPE_PREFIX: &str = "application.application.";
+
+/// A summary of an event.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventSummary {
+    #[serde(serialize_with = "text")]
+    pub id: EventId,
+    /// The feedback that the event created; null if it created none.
+    pub feedback_id: Option<String>,
+    /// The app that received it.
+    #[serde(serialize_with = "text")]
+    pub via: AppName,
+    /// The platform's name of the event type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    #[serde(serialize_with = "text")]
+    pub received_at: Timestamp,
+    #[serde(serialize_with = "text")]
+    pub state: EventState,
+    /// The number of deliveries in each state; states without deliveries are absent.
+    #[serde(serialize_with = "object")]
+    pub deliveries: Vec<(DeliveryState, u64)>,
+    /// `created`, `updated`, `notice` or `summary`; null if the event cannot be parsed.
+    pub event: Option<&'static str>,
+    /// What was reported or happened, in the words of rules.
+    pub what: String,
+    /// The highest severity of its messages; null if it has none.
+    #[serde(serialize_with = "text_or_null")]
+    pub severity: Option<Severity>,
+    /// The name of the app that the event is about.
+    pub app: String,
+    /// The rules of its messages.
+    #[serde(serialize_with = "texts")]
+    pub rules: Vec<RuleName>,
+    /// The page; null if it is unknown.
+    #[serde(serialize_with = "exposed")]
+    pub path: Option<Private>,
+    /// What the reporter typed, or the text of a notice; null if it is unknown.
+    #[serde(serialize_with = "exposed")]
+    pub description: Option<Private>,
+}
+
+impl EventSummary {
+    /// Summarizes the event of a row. `event` is its content, if it can be parsed, and `app` the name of the app that
+    /// it is about.
+    pub fn new(row: EventRow, event: Option<&Event>, app: String) -> Self {
+        let content = event.map(|event| &event.content);
+        let reported = content.and_then(feedback);
+        Self {
+            event: content.map(kind),
+            what: content.map_or_else(|| short_type(&row.event_type), what),
+            severity: row.rules.iter().map(|(_, severity)| *severity).max(),
+            app,
+            path: reported.and_then(|feedback| feedback.path.clone()),
+            description: content.and_then(description),
+            rules: row.rules.into_iter().map(|(rule, _)| rule).collect(),
+            id: row.id,
+            feedback_id: row.feedback_id,
+            via: row.via,
+            event_type: row.event_type,
+            received_at: row.received_at,
+            state: row.state,
+            deliveries: row.deliveries,
+        }
+    }
+}
+
+fn kind(content: &Content) -> &'static str {
+    match content {
+        Content::Created(_) => EventKind::Created.key(),
+        Content::Updated(_) => EventKind::Updated.key(),
+        Content::Notice(_) => "notice",
+        Content::Summary(_) => "summary",
+    }
+}
+
+fn short_type(event_type: &str) -> String {
+    let short = event_type.strip_prefix(TYPE_PREFIX);
+    short.unwrap_or(event_type).to_owned()
+}
+
+/// Describes what was reported or happened, in the words of rules.
+fn what(content: &Content) -> String {
+    match content {
+        Content::Created(feedback) => reported(feedback),
+        Content::Updated(change) => match change.status {
+            None => "status".to_owned(),
+            Some(status) => format!("now {}", status_word(status)),
+        },
+        Content::Notice(notice) => notice.kind.key().to_owned(),
+        Content::Summary(summary) => format!("{} late", summary.count),
+    }
+}
+
+fn status_word(status: FeedbackStatus) -> String {
+    let number = || status.0.to_string();
+    status.key().map_or_else(number, str::to_owned)
+}
+
+/// Returns the report itself, or the first one whose status changed.
+fn feedback(content: &Content) -> Option<&Feedback> {
+    match content {
+        Content::Created(feedback) => Some(feedback),
+        Content::Updated(change) => change.reports.first(),
+        Content::Notice(_) | Content::Summary(_) => None,
+    }
+}
+
+fn description(content: &Content) -> Option<Private> {
+    if let Content::Notice(notice) = content {
+        return Some(Private::new(notice.text.as_str()));
+    }
+    feedback(content)?.description.clone()
+}
+
+/// Returns the faults of a fault, otherwise the type.
+fn reported(feedback: &Feedback) -> String {
+    let named = |key: Option<&str>, code: i64| key.map_or_else(|| code.to_string(), str::to_owned);
+    let faults = feedback.faults.iter();
+    let faults: Vec<String> = faults
+        .map(|fault: &FaultKind| named(fault.key(), fault.0))
+        .collect();
+    match feedback.kind {
+        Some(kind) if faults.is_empty() => named(kind.key(), kind.0),
+        Some(kind) if kind != FeedbackKind::FAULT => {
+            format!("{}: {}", named(kind.key(), kind.0), faults.join(", "))
+        }
+        Some(_) | None => faults.join(", "),
+    }
+}
