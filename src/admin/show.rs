@@ -5,7 +5,8 @@ use crate::feishu;
 use crate::model::{Content, EventSeq, StoredEvent};
 use crate::store::{DeliveryFilter, StoreError};
 use crate::view::{
-    DeliveryRecordView, EventView, LateSummaryView, StatusChangeView, TriageView, rule_views,
+    ArrivalView, DeliveryRecordView, EventView, LateSummaryView, StatusChangeView, TriageView,
+    rule_views,
 };
 
 impl Events<'_> {
@@ -43,10 +44,12 @@ impl Events<'_> {
             body: with_body.then(|| masked_body(&event)),
             id: event.id,
             feedback_id: event.feedback_id,
-            via: event.via,
-            event_type: event.event_type,
-            received_at: event.received_at,
-            state: event.state,
+            arrival: ArrivalView {
+                via: event.via,
+                event_type: event.event_type,
+                received_at: event.received_at,
+                state: event.state,
+            },
         })
     }
 

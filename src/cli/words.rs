@@ -55,15 +55,16 @@ pub(super) fn spec(spec: &SpecView) -> String {
 
 /// Describes an attempt in a few words, without the excerpt.
 pub(super) fn attempt(attempt: &AttemptView) -> String {
+    let result = &attempt.result;
     let mut text = format!(
         "#{} {} {} {} in {} ms",
-        attempt.number, attempt.started_at, attempt.form, attempt.outcome, attempt.duration_ms
+        attempt.number, attempt.started_at, attempt.form, result.outcome, attempt.duration_ms
     );
-    if let Some(status) = attempt.status {
+    if let Some(status) = result.status {
         text.push_str(&format!(", HTTP {status}"));
     }
-    let reason = attempt.reason.as_deref();
-    if let Some(code) = &attempt.code {
+    let reason = result.reason.as_deref();
+    if let Some(code) = &result.code {
         let named = format!("code {code}");
         if !reason.is_some_and(|reason| reason.starts_with(&named)) {
             text.push_str(&format!(", {named}"));

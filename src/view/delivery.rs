@@ -102,6 +102,13 @@ pub struct AttemptView {
     pub duration_ms: u32,
     #[serde(serialize_with = "text")]
     pub form: Form,
+    #[serde(flatten)]
+    pub result: SendView,
+}
+
+/// The result of sending a message.
+#[derive(Clone, Debug, Serialize)]
+pub struct SendView {
     #[serde(serialize_with = "text")]
     pub outcome: OutcomeKind,
     /// The HTTP status; null if there was no answer.
@@ -121,11 +128,13 @@ impl From<Attempt> for AttemptView {
             started_at: attempt.started_at,
             duration_ms: attempt.duration_ms,
             form: attempt.form,
-            outcome: attempt.outcome,
-            status: attempt.status,
-            code: attempt.code,
-            reason: attempt.reason,
-            excerpt: attempt.excerpt,
+            result: SendView {
+                outcome: attempt.outcome,
+                status: attempt.status,
+                code: attempt.code,
+                reason: attempt.reason,
+                excerpt: attempt.excerpt,
+            },
         }
     }
 }

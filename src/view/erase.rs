@@ -26,3 +26,17 @@ pub struct ErasedClicks {
     /// Whether the person was removed; false in a dry run.
     pub erased: bool,
 }
+
+/// Where removed words may still be.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ErasedLog {
+    pub log: LogState,
+}
+
+/// The state of the store's log after removed words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogState {
+    /// Removed words are still in the log, because something reads it. The relay empties it afterwards.
+    Owed,
+}

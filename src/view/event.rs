@@ -17,16 +17,8 @@ pub struct EventView {
     pub feedback_id: Option<String>,
     /// The content of a change of status; null for other events.
     pub change: Option<StatusChangeView>,
-    /// The app that received it.
-    #[serde(serialize_with = "text")]
-    pub via: AppName,
-    /// The platform's name of the event type.
-    #[serde(rename = "type")]
-    pub event_type: String,
-    #[serde(serialize_with = "text")]
-    pub received_at: Timestamp,
-    #[serde(serialize_with = "text")]
-    pub state: EventState,
+    #[serde(flatten)]
+    pub arrival: ArrivalView,
     /// The results of today's rules; null if they could not be applied.
     pub rules_today: Option<Vec<RuleView>>,
     /// Why today's rules could not be applied; null if they were.
@@ -42,6 +34,21 @@ pub struct EventView {
     /// more); absent if it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+}
+
+/// How an event arrived.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArrivalView {
+    /// The app that received it.
+    #[serde(serialize_with = "text")]
+    pub via: AppName,
+    /// The platform's name of the event type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    #[serde(serialize_with = "text")]
+    pub received_at: Timestamp,
+    #[serde(serialize_with = "text")]
+    pub state: EventState,
 }
 
 /// A change of status.

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::{exposed, object, text, text_or_null, texts};
+use super::{ArrivalView, exposed, object, text, text_or_null, texts};
 use crate::model::{
-    AppName, Content, DeliveryState, Event, EventId, EventKind, EventState, FaultKind, Feedback,
-    FeedbackKind, FeedbackStatus, Private, RuleName, Severity, Timestamp,
+    Content, DeliveryState, Event, EventId, EventKind, FaultKind, Feedback, FeedbackKind,
+    FeedbackStatus, Private, RuleName, Severity,
 };
 use crate::store::EventRow;
 
@@ -19,16 +19,8 @@ pub struct EventSummary {
     pub id: EventId,
     /// The feedback that the event created; null if it created none.
     pub feedback_id: Option<String>,
-    /// The app that received it.
-    #[serde(serialize_with = "text")]
-    pub via: AppName,
-    /// The platform's name of the event type.
-    #[serde(rename = "type")]
-    pub event_type: String,
-    #[serde(serialize_with = "text")]
-    pub received_at: Timestamp,
-    #[serde(serialize_with = "text")]
-    pub state: EventState,
+    #[serde(flatten)]
+    pub arrival: ArrivalView,
     /// The number of deliveries in each state; states without deliveries are absent.
     #[serde(serialize_with = "object")]
     pub deliveries: Vec<(DeliveryState, u64)>,
@@ -68,10 +60,12 @@ impl EventSummary {
             rules: row.rules.into_iter().map(|(rule, _)| rule).collect(),
             id: row.id,
             feedback_id: row.feedback_id,
-            via: row.via,
-            event_type: row.event_type,
-            received_at: row.received_at,
-            state: row.state,
+            arrival: ArrivalView {
+                via: row.via,
+                event_type: row.event_type,
+                received_at: row.received_at,
+                state: row.state,
+            },
             deliveries: row.deliveries,
         }
     }

@@ -23,13 +23,15 @@ mod triage;
 
 pub use self::backfill::{BackfillView, BackfilledView};
 pub use self::backup::BackupView;
-pub use self::delivery::{AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SpecView};
+pub use self::delivery::{
+    AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
+};
 pub use self::destination::{DestinationView, Wait};
-pub use self::erase::{ErasedClicks, ErasedEvent};
-pub use self::event::{EventView, LateSummaryView, StatusChangeView};
+pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
+pub use self::event::{ArrivalView, EventView, LateSummaryView, StatusChangeView};
 pub use self::event_summary::EventSummary;
 pub use self::image::ImageView;
-pub use self::preview::{PreviewView, RequestView, SentView, TrialView};
+pub use self::preview::{PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
 pub use self::status::{

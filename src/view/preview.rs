@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{RuleView, SpecView, text};
-use crate::model::{AppName, DestinationName, EventId, EventState, OutcomeKind};
+use super::{RuleView, SendView, SpecView, text};
+use crate::model::{AppName, DestinationName, EventId, EventState};
 
 /// What the rules and templates make of an event.
 #[derive(Clone, Debug, Serialize)]
@@ -35,7 +35,7 @@ pub struct PreviewView {
     /// The request; null if the destination is not configured.
     pub request: Option<RequestView>,
     /// The result of sending it as a test; null if it was not sent.
-    pub sent: Option<SentView>,
+    pub sent: Option<SendView>,
 }
 
 /// A request as it would be sent, without credentials and signatures.
@@ -49,19 +49,4 @@ pub struct RequestView {
     pub bytes: usize,
     /// The body; text if it is no JSON. JSON inside a string is expanded.
     pub body: Value,
-}
-
-/// The result of sending a test message.
-#[derive(Clone, Debug, Serialize)]
-pub struct SentView {
-    #[serde(serialize_with = "text")]
-    pub outcome: OutcomeKind,
-    /// The HTTP status; null if there was no answer.
-    pub status: Option<u16>,
-    /// The platform's own code; null if it has none.
-    pub code: Option<String>,
-    /// Why it failed; null if it did not.
-    pub reason: Option<String>,
-    /// The beginning of the platform's answer; null if there was none.
-    pub excerpt: Option<String>,
 }

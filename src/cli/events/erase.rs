@@ -1,7 +1,5 @@
 //! Implements `events erase`: removes a person's words and images, and keeps the bare record.
 
-use serde_json::json;
-
 use super::super::context::{Context, Exit, Failure};
 use super::super::words;
 use super::all_known;
@@ -9,7 +7,7 @@ use crate::admin::erase::{self, Eraser, LeftImage};
 use crate::admin::find_all;
 use crate::archive::Archive;
 use crate::config::{Config, Needs};
-use crate::view::{ErasedClicks, ErasedEvent};
+use crate::view::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,7 +86,8 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     }
     if !eraser.wait_for_log().await? {
         if args.json {
-            context.out.json_line(&json!({"log": "owed"}));
+            let log = LogState::Owed;
+            context.out.json_line(&ErasedLog { log });
         } else {
             context.out.line(OWED);
         }

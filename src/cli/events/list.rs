@@ -110,12 +110,12 @@ fn cells(event: &EventSummary) -> [String; 10] {
     };
     let rules: Vec<&str> = event.rules.iter().map(RuleName::as_str).collect();
     [
-        event.received_at.to_string(),
+        event.arrival.received_at.to_string(),
         event.id.to_string(),
         dash(event.what.clone()),
         dash(event.severity.map_or_else(String::new, words::severity)),
         event.app.clone(),
-        event.state.to_string(),
+        event.arrival.state.to_string(),
         dash(counts(&event.deliveries)),
         dash(rules.join(", ")),
         typed(&event.path, PATH_COLUMNS),

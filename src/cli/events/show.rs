@@ -62,8 +62,9 @@ fn to_text(event: &EventView) -> String {
 fn head_text(event: &EventView) -> String {
     let line = |name: &str, value: &str| format!("{name:<12}{}\n", text::escape(value));
     let or_dash = |text: &str| words::or_dash(Some(text));
+    let arrival = &event.arrival;
     let mut out = line("event", event.id.as_str());
-    out.push_str(&line("type", &event.event_type));
+    out.push_str(&line("type", &arrival.event_type));
     match &event.change {
         None => {
             let feedback = words::or_dash(event.feedback_id.as_deref());
@@ -76,9 +77,9 @@ fn head_text(event: &EventView) -> String {
             out.push_str(&line("status", &or_dash(&status.unwrap_or_default())));
         }
     }
-    out.push_str(&line("received", &event.received_at.to_string()));
-    out.push_str(&line("by app", event.via.as_str()));
-    out.push_str(&line("state", event.state.key()));
+    out.push_str(&line("received", &arrival.received_at.to_string()));
+    out.push_str(&line("by app", arrival.via.as_str()));
+    out.push_str(&line("state", arrival.state.key()));
     out
 }
 
@@ -130,7 +131,7 @@ fn delivery_text(record: &DeliveryRecordView) -> String {
     ));
     for attempt in &record.attempt_log {
         out.push_str(&format!("    {}\n", escaped(&words::attempt(attempt))));
-        if let Some(excerpt) = &attempt.excerpt {
+        if let Some(excerpt) = &attempt.result.excerpt {
             out.push_str(&format!("       answer: {}\n", escaped(excerpt)));
         }
     }
@@ -152,7 +153,7 @@ mod tests {
         FeedbackStatus, Finding, Image, ImageState, Private, RuleName, RuleTrace, StatusChange,
         StatusJobRecord, StatusJobState, Timestamp, TriageAction,
     };
-    use crate::view::{LateSummaryView, MessageView, RuleView, TriageView};
+    use crate::view::{ArrivalView, LateSummaryView, MessageView, RuleView, TriageView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_222_000);
 
@@ -217,10 +218,12 @@ mod tests {
             id: EventId::new("5e37"),
             feedback_id: None,
             change: None,
-            via: "shop".into(),
-            event_type: "application.application.feedback.created_v6".into(),
-            received_at: Timestamp::from_millis(1_711_111_111_000),
-            state: EventState::Routed,
+            arrival: ArrivalView {
+                via: "shop".into(),
+                event_type: "application.application.feedback.created_v6".into(),
+                received_at: Timestamp::from_millis(1_711_111_111_000),
+                state: EventState::Routed,
+            },
             rules_today: Some(vec![RuleView::from(&rule)]),
             rules_error: None,
             images: vec![image.into()],

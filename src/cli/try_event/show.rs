@@ -10,7 +10,7 @@ use crate::deliver::preview::{Preview, Previews};
 use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, ImageId, Private};
 use crate::view::{
-    FindingKey, PreviewView, RequestView, RuleView, SentView, TrialView, rule_views,
+    FindingKey, PreviewView, RequestView, RuleView, SendView, TrialView, rule_views,
 };
 
 /// The data to show.
@@ -176,7 +176,7 @@ fn payload(message: &Preview) -> Value {
 }
 
 /// Describes the result of sending in a few words.
-fn outcome(sent: &SentView) -> String {
+fn outcome(sent: &SendView) -> String {
     let mut text = sent.outcome.to_string();
     if let Some(status) = sent.status {
         text.push_str(&format!(", HTTP {status}"));
@@ -190,8 +190,8 @@ fn outcome(sent: &SentView) -> String {
     text
 }
 
-fn sent_view(sent: &Sent) -> SentView {
-    SentView {
+fn sent_view(sent: &Sent) -> SendView {
+    SendView {
         outcome: sent.outcome.kind(),
         status: sent.status,
         code: sent.code.clone(),
