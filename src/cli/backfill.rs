@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::context::{Context, Exit, Failure, block_on, names};
 use super::text::Table;
 use super::values::{Since, since};
@@ -12,10 +10,11 @@ use crate::app;
 use crate::config::Config;
 use crate::intake::Intake;
 use crate::intake::backfill::{Notified, REACH, Report, Source, Window};
-use crate::model::{AppName, Current, Timestamp};
+use crate::model::{AppName, Current, EventId, Timestamp};
 use crate::notices::Operator;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::view::{BackfillView, BackfilledView};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +49,7 @@ struct Done {
     since: Timestamp,
     dry_run: bool,
     report: Report,
-    summaries: Vec<String>,
+    summaries: Vec<EventId>,
     /// Why it stopped early. `None`: it is complete.
     failure: Option<String>,
 }
@@ -62,7 +61,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let done = block_on(round(context, args, &config, &source))?;
     context.out.progress("");
     if args.json {
-        context.out.json(&done.to_json());
+        context.out.json(&done.view());
     } else {
         context.out.text(&done.to_text());
     }
@@ -116,7 +115,7 @@ async fn round(
         since: window.since,
         dry_run: args.dry_run,
         report,
-        summaries: summaries.iter().map(ToString::to_string).collect(),
+        summaries,
         failure: failure.map(|failure| failure.to_string()),
     })
 }
@@ -220,29 +219,27 @@ impl Done {
         out
     }
 
-    fn to_json(&self) -> Value {
+    fn view(&self) -> BackfillView {
         let report = &self.report;
-        let taken = report.taken.iter().map(|taken| {
-            json!({
-                "feedback_id": taken.id,
-                "reported_at": taken.reported_at.to_string(),
-                "told": taken.telling.key(),
-            })
+        let taken = report.taken.iter().map(|taken| BackfilledView {
+            feedback_id: taken.id.clone(),
+            reported_at: taken.reported_at,
+            told: taken.telling.key(),
         });
-        json!({
-            "app": self.app.as_str(),
-            "since": self.since.to_string(),
-            "dry_run": self.dry_run,
-            "pages": report.pages,
-            "listed": report.listed(),
-            "by_event": report.by_event,
-            "by_list": report.by_list,
-            "only_in_list": report.only_in_list(),
-            "unreadable": report.unreadable,
-            "taken": taken.collect::<Vec<_>>(),
-            "summaries": self.summaries,
-            "error": self.failure,
-        })
+        BackfillView {
+            app: self.app.clone(),
+            since: self.since,
+            dry_run: self.dry_run,
+            pages: report.pages,
+            listed: report.listed(),
+            by_event: report.by_event,
+            by_list: report.by_list,
+            only_in_list: report.only_in_list(),
+            unreadable: report.unreadable,
+            taken: taken.collect(),
+            summaries: self.summaries.clone(),
+            error: self.failure.clone(),
+        }
     }
 }
 
@@ -282,6 +279,6 @@ mod tests {
     fn what_was_found_is_said_and_nothing_unsafe() {
         insta::assert_snapshot!(done(true).to_text());
         assert!(done(false).to_text().contains("are delivered at once"));
-        insta::assert_json_snapshot!(done(false).to_json());
+        insta::assert_json_snapshot!(done(false).view());
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::admin;
 use crate::config::{self, Config, Loaded, Needs};
 use crate::destination::Settings;
 use crate::model::{Clock, DestinationName, Timestamp};
@@ -83,6 +84,15 @@ impl From<OpenError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl From<admin::Error> for Failure {
+    fn from(error: admin::Error) -> Self {
+        match error {
+            admin::Error::Conditions(mistakes) => Self::Usage(mistakes.join("\n       ")),
+            admin::Error::NoEvent(_) | admin::Error::Store(_) => Self::Failed(error.to_string()),
+        }
     }
 }
 

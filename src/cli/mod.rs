@@ -1,6 +1,8 @@
 //! Defines the command line, parsed by clap; each command has its own file.
 //!
-//! Every command first fetches data and then formats it. Formatting is pure and tested with hand-written records.
+//! A command parses its arguments, calls an operation of [`admin`](crate::admin), and prints the
+//! [`view`](crate::view) that it returns: with `--json` as it is, otherwise as text. Formatting is pure and tested
+//! with hand-written records.
 //! Results go to stdout and everything else to stderr. Both go through `output::Printer`, so that no control
 //! character reaches a terminal. The exit status is 0 for done, 1 for failed or found, 2 for a wrong command line
 //! or configuration.
@@ -23,7 +25,7 @@ mod serve;
 mod text;
 mod try_event;
 mod values;
-mod view;
+mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use serde_json::Value;
+use serde::Serialize;
 
 use super::text;
 
@@ -52,13 +52,18 @@ impl Printer {
     }
 
     /// Prints a JSON value over several lines, for a command about one thing.
-    pub(super) fn json(&mut self, value: &Value) {
-        self.write(&format!("{}\n", text::escape_json(&format!("{value:#}"))));
+    pub(super) fn json(&mut self, value: &impl Serialize) {
+        self.json_text(serde_json::to_string_pretty(value));
     }
 
     /// Prints a JSON value on one line, for a command that prints many.
-    pub(super) fn json_line(&mut self, value: &Value) {
-        self.write(&format!("{}\n", text::escape_json(&value.to_string())));
+    pub(super) fn json_line(&mut self, value: &impl Serialize) {
+        self.json_text(serde_json::to_string(value));
+    }
+
+    fn json_text(&mut self, json: serde_json::Result<String>) {
+        let json = json.expect("views can be written as JSON");
+        self.write(&format!("{}\n", text::escape_json(&json)));
     }
 
     /// Prints a message on one line.
@@ -108,6 +113,7 @@ impl Printer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::io;
     use std::sync::{Arc, Mutex};
 

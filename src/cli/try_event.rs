@@ -99,12 +99,12 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         previews: &previews,
         destinations: &config.destinations,
         sent: sent.as_deref(),
-        only: args.to.as_ref(),
     };
+    let trial = trial.view();
     if args.json {
-        context.out.json(&trial.to_json());
+        context.out.json(&trial);
     } else {
-        context.out.text(&trial.to_text());
+        context.out.text(&show::to_text(&trial, args.to.as_ref()));
     }
     Ok(verdict(sent.as_deref(), args.to.is_some()))
 }

@@ -24,20 +24,20 @@ use crate::model::{
 };
 use crate::notices::Operator;
 use crate::rules::RuleSet;
-use crate::store::{Accepted, Arrival, Store, StoreError};
+use crate::store::{
+    Accepted, Arrival, EventImages, ImageWaits, Store, StoreError, plan_deliveries,
+};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated, EventTooOld, OldCardCallback};
 use crate::triage::Closing;
 
 pub mod backfill;
 pub mod paths;
-mod plan_deliveries;
 pub mod pushes;
 mod reports;
 pub mod webhook;
 pub mod websocket;
 
-pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use reports::attach_reports;
 
 /// How long the addresses of images last. Source: doc "新增应用反馈": three days.

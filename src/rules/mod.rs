@@ -30,7 +30,6 @@ mod read;
 mod report;
 #[cfg(test)]
 mod tests;
-mod trace;
 mod values;
 mod words;
 
@@ -39,7 +38,6 @@ pub use conditions::KEYS as CONDITION_KEYS;
 pub use filter::Filter;
 pub use raw::RawRule;
 pub use read::KEYS;
-pub use trace::trace_json;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -51,12 +51,14 @@ mod feedback_status;
 mod images;
 mod intake;
 mod intake_pressure;
+mod plan_deliveries;
 mod records;
 mod sqlite;
 mod summaries;
 mod upkeep;
 mod wakeups;
 
+pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use records::*;
 pub use sqlite::explain_access;
 use summaries::write_summary;

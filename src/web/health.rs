@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -18,6 +17,9 @@ use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
 use crate::model::{AppName, DestinationName, Timestamp};
 use crate::store::{GateRecord, QueueStats, Stats, StoreError};
+use crate::view::{
+    AppStatus, BackfillStatus, ConnectionView, Problem, QueueView, RelayStatus, StatusQueueView,
+};
 
 /// The age from which an unfinished delivery is a problem.
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -85,11 +87,60 @@ pub(super) async fn probe(state: &WebState) -> Result<(), StoreError> {
     state.probed.or_ask(state.store.probe()).await
 }
 
-/// Returns all problems with their reasons.
+/// Answers with all problems and their reasons.
 pub async fn status(State(state): State<WebState>) -> Response {
+    let status = relay_status(&state).await;
+    let body = serde_json::to_string_pretty(&status).expect("a status can be written as JSON");
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        format!("{body}\n"),
+    )
+        .into_response()
+}
+
+async fn relay_status(state: &WebState) -> RelayStatus {
+    let mut problems = own_problems(state).await;
+    let now = state.clock.now();
+    let (mut destinations, mut statuses, mut apps) = (None, None, None);
+    match tokio::join!(state.store.gates(), state.store.stats()) {
+        (Ok(gates), Ok(stats)) => {
+            let names = state.destinations.get();
+            let ours = gates
+                .iter()
+                .filter(|gate| names.contains(&gate.destination));
+            problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
+            problems.extend(stats_problems(&stats, now));
+            let paces = state.paces.get();
+            let queues = stats.queues.iter();
+            problems.extend(queues.filter_map(|queue| wait_problem(queue, &paces)));
+            destinations = Some(queue_views(&stats, &paces));
+            statuses = Some(StatusQueueView {
+                pending: stats.statuses_pending,
+                dead: stats.statuses_dead,
+                oldest_at: stats.status_oldest_at,
+            });
+            apps = Some(app_statuses(state, &stats));
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            problems.push(problem("store", "store", error.to_string()));
+        }
+    }
+    RelayStatus {
+        ok: problems.is_empty(),
+        time: now,
+        version: env!("CARGO_PKG_VERSION"),
+        problems,
+        destinations,
+        statuses,
+        apps,
+    }
+}
+
+/// Returns the problems of the process itself, and of its apps and uploads.
+async fn own_problems(state: &WebState) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Err(error) = probe(&state).await {
-        problems.push(problem("store", "store", &error.to_string()));
+    if let Err(error) = probe(state).await {
+        problems.push(problem("store", "store", error.to_string()));
     }
     if state.stopping.is_cancelled() {
         problems.push(problem("draining", "relay", "the relay is stopping"));
@@ -97,66 +148,30 @@ pub async fn status(State(state): State<WebState>) -> Response {
     if let Some(reason) = state.reload_refused.get().as_ref() {
         problems.push(problem("reload_refused", "configuration", reason));
     }
-    let now = state.clock.now();
-    let names = state.destinations.get();
     let connections = state.connections.standings();
     problems.extend(connections.iter().filter_map(connection_problem));
-    let (mut queues, mut apps, mut statuses) = (Value::Null, Value::Null, Value::Null);
     let backfills = lock(&state.backfills).clone();
     problems.extend(backfills.iter().filter_map(|(app, state)| {
         let reason = state.failing.as_deref()?;
         Some(problem("backfill_failing", app.as_str(), reason))
     }));
     problems.extend(backfills.iter().filter_map(unpushed_problem));
+    let names = state.destinations.get();
     let refused = state.refused_uploads.all();
     let refused = refused.iter().filter(|(name, _)| names.contains(name));
     problems.extend(refused.map(|(name, reason)| problem("upload_refused", name.as_str(), reason)));
-    match tokio::join!(state.store.gates(), state.store.stats()) {
-        (Ok(gates), Ok(stats)) => {
-            let known = |name: &DestinationName| names.contains(name);
-            let ours = gates.iter().filter(|gate| known(&gate.destination));
-            problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
-            problems.extend(stats_problems(&stats, now));
-            let paces = state.paces.get();
-            problems.extend(
-                stats
-                    .queues
-                    .iter()
-                    .filter_map(|queue| wait_problem(queue, &paces)),
-            );
-            queues = queues_json(&stats, &paces);
-            statuses = json!({
-                "pending": stats.statuses_pending,
-                "dead": stats.statuses_dead,
-                "oldest_at": stats.status_oldest_at.map(|at| at.to_string()),
-            });
-            apps = apps_json(&stats, &connections, &backfills, &state.pushes.all());
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            problems.push(problem("store", "store", &error.to_string()));
-        }
+    problems
+}
+
+fn problem(kind: &'static str, subject: &str, reason: impl Into<String>) -> Problem {
+    Problem {
+        kind,
+        subject: subject.to_owned(),
+        reason: reason.into(),
     }
-    let body = json!({
-        "ok": problems.is_empty(),
-        "time": now.to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "problems": problems,
-        "destinations": queues,
-        "statuses": statuses,
-        "apps": apps,
-    });
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        format!("{body:#}\n"),
-    )
-        .into_response()
 }
 
-fn problem(kind: &str, subject: &str, reason: &str) -> Value {
-    json!({ "kind": kind, "subject": subject, "reason": reason })
-}
-
-fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value> {
+fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Problem> {
     if !state.nothing_is_pushed() {
         return None;
     }
@@ -164,54 +179,56 @@ fn unpushed_problem((app, state): (&AppName, &backfill::State)) -> Option<Value>
         "the last {} comparisons with Feishu's list found reports that were never pushed, and nothing was pushed meanwhile",
         state.unpushed
     );
-    Some(problem("nothing_pushed", app.as_str(), &reason))
+    Some(problem("nothing_pushed", app.as_str(), reason))
 }
 
-fn connection_problem((app, standing): (&AppName, &ConnectionStatus)) -> Option<Value> {
+fn connection_problem((app, standing): (&AppName, &ConnectionStatus)) -> Option<Problem> {
     let down = standing.down.as_ref()?;
     let reason = format!(
         "it has had no long connection since {}: {}",
         standing.since, down.reason
     );
-    Some(problem("connection_down", app.as_str(), &reason))
+    Some(problem("connection_down", app.as_str(), reason))
 }
 
-/// Returns when each app's last event was received.
-fn apps_json(
-    stats: &Stats,
-    connections: &BTreeMap<AppName, ConnectionStatus>,
-    backfills: &BTreeMap<AppName, backfill::State>,
-    pushes: &[(AppName, Timestamp)],
-) -> Value {
-    let mut apps = serde_json::Map::new();
+/// Returns what each app receives.
+fn app_statuses(state: &WebState, stats: &Stats) -> Vec<(AppName, AppStatus)> {
+    let mut apps = Vec::new();
     for (app, at) in &stats.last_events {
-        apps.insert(app.to_string(), json!({ "last_event_at": at.to_string() }));
+        of_app(&mut apps, app).last_event_at = Some(*at);
     }
-    for (app, at) in pushes {
-        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
-        of_app["last_push_at"] = at.to_string().into();
+    for (app, at) in state.pushes.all() {
+        of_app(&mut apps, &app).last_push_at = Some(at);
     }
-    for (app, standing) in connections {
-        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
-        of_app["long_connection"] = json!({
-            "open": standing.down.is_none(),
-            "since": standing.since.to_string(),
-            "last_frame_at": standing.last_frame_at.map(|at| at.to_string()),
+    for (app, standing) in state.connections.standings() {
+        of_app(&mut apps, &app).long_connection = Some(ConnectionView {
+            open: standing.down.is_none(),
+            since: standing.since,
+            last_frame_at: standing.last_frame_at,
         });
     }
-    for (app, state) in backfills {
-        let of_app = apps.entry(app.as_str()).or_insert_with(|| json!({}));
-        of_app["backfill"] = json!({
-            "asked_at": state.asked_at.map(|at| at.to_string()),
-            "by_event": state.by_event,
-            "only_in_list": state.only_in_list,
-            "comparisons_without_push": state.unpushed,
+    for (app, backfill) in lock(&state.backfills).iter() {
+        of_app(&mut apps, app).backfill = Some(BackfillStatus {
+            asked_at: backfill.asked_at,
+            by_event: backfill.by_event,
+            only_in_list: backfill.only_in_list,
+            comparisons_without_push: backfill.unpushed,
         });
     }
-    apps.into()
+    apps
 }
 
-fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
+/// Returns the entry of an app, which is appended if missing.
+fn of_app<'a>(apps: &'a mut Vec<(AppName, AppStatus)>, app: &AppName) -> &'a mut AppStatus {
+    let at = apps.iter().position(|(name, _)| name == app);
+    let at = at.unwrap_or_else(|| {
+        apps.push((app.clone(), AppStatus::default()));
+        apps.len() - 1
+    });
+    &mut apps[at].1
+}
+
+fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Problem> {
     let name = gate.destination.as_str();
     if let Some(reason) = &gate.stopped {
         return Some(problem("destination_stopped", name, reason));
@@ -220,14 +237,14 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Value> {
         return Some(problem(
             "destination_failing",
             name,
-            &format!("it has failed since {since}"),
+            format!("it has failed since {since}"),
         ));
     }
     let until = gate.blocked_until.filter(|until| *until > now)?;
     Some(problem(
         "destination_paced",
         name,
-        &format!("it asked to wait until {until}"),
+        format!("it asked to wait until {until}"),
     ))
 }
 
@@ -238,7 +255,7 @@ fn wait(queue: &QueueStats, paces: &Paces) -> Option<(RateLimit, Duration)> {
     slowest(paces.get(&queue.destination)?, queue.pending)
 }
 
-fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Value> {
+fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Problem> {
     let (pace, time) = wait(queue, paces).filter(|(_, time)| *time > PACED_MAX)?;
     let reason = format!(
         "{} deliveries wait for its rate of {pace}, about {} s",
@@ -248,24 +265,24 @@ fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Value> {
     Some(problem(
         "destination_queued",
         queue.destination.as_str(),
-        &reason,
+        reason,
     ))
 }
 
-fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
+fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Problem> {
     let mut problems = Vec::new();
     for queue in &stats.queues {
         let name = queue.destination.as_str();
         if queue.dead > 0 {
             let reason = format!("{} deliveries are dead and can be retried", queue.dead);
-            problems.push(problem("deliveries_dead", name, &reason));
+            problems.push(problem("deliveries_dead", name, reason));
         }
         if let Some(oldest) = queue.oldest_at.filter(|at| now.since(*at) > QUEUE_AGE_MAX) {
             let reason = format!(
                 "{} deliveries wait, the oldest since {oldest}",
                 queue.pending
             );
-            problems.push(problem("queue_old", name, &reason));
+            problems.push(problem("queue_old", name, reason));
         }
     }
     if let Some(deadline) = stats
@@ -273,7 +290,7 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
         .filter(|at| at.since(now) < IMAGE_DANGER)
     {
         let reason = format!("an image is not fetched yet and its address expires at {deadline}");
-        problems.push(problem("image_in_danger", "images", &reason));
+        problems.push(problem("image_in_danger", "images", reason));
     }
     if let Some(oldest) = stats
         .status_oldest_at
@@ -283,30 +300,30 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Value> {
             "{} statuses that people set are not in Feishu yet, the oldest since {oldest}",
             stats.statuses_pending
         );
-        problems.push(problem("statuses_old", "feishu", &reason));
+        problems.push(problem("statuses_old", "feishu", reason));
     }
     if stats.unreadable > 0 {
         let reason = format!(
             "{} authentic events could not be parsed; they are stored",
             stats.unreadable
         );
-        problems.push(problem("events_unreadable", "store", &reason));
+        problems.push(problem("events_unreadable", "store", reason));
     }
     problems
 }
 
-fn queues_json(stats: &Stats, paces: &Paces) -> Value {
+fn queue_views(stats: &Stats, paces: &Paces) -> Vec<(DestinationName, QueueView)> {
     let queues = stats.queues.iter().map(|queue| {
-        let state = json!({
-            "pending": queue.pending,
-            "sending": queue.sending,
-            "dead": queue.dead,
-            "oldest_at": queue.oldest_at.map(|at| at.to_string()),
-            "wait_s": wait(queue, paces).map(|(_, time)| time.as_secs()),
-        });
-        (queue.destination.to_string(), state)
+        let view = QueueView {
+            pending: queue.pending,
+            sending: queue.sending,
+            dead: queue.dead,
+            oldest_at: queue.oldest_at,
+            wait_s: wait(queue, paces).map(|(_, time)| time.as_secs()),
+        };
+        (queue.destination.clone(), view)
     });
-    queues.collect::<serde_json::Map<_, _>>().into()
+    queues.collect()
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

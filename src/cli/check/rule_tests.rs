@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::app;
-use crate::cli::{text, view};
+use crate::cli::{text, words};
 use crate::config::{Config, Expected, RuleTest};
 use crate::deliver::preview::{Parts, Preview, Previews, preview};
 use crate::diag::{Diagnostic, Place};
 use crate::model::{
-    DeliveryIds, DestinationName, EventState, Finding, ImageId, RuleName, Severity, Trigger,
+    DeliveryIds, DestinationName, EventState, Finding, ImageId, MessageSpec, RuleName, Severity,
+    Trigger,
 };
 
 /// The result of all tests.
@@ -153,34 +154,36 @@ impl Judge<'_> {
     }
 
     fn severity(&self, expected: &Expected<Severity>) -> Option<Diagnostic> {
-        let came = self.most_severe();
-        if came.is_some_and(|one| one.spec.severity == expected.value) {
-            return None;
-        }
-        let came = came.map_or("there is no message".to_owned(), |one| {
-            format!(
-                "it is {} by rule {}",
-                one.spec.severity,
-                quoted(&one.spec.rule)
-            )
-        });
-        let what = format!("expected severity {}, and {came}", expected.value);
-        Some(self.fails(&expected.place, &what, None))
+        self.most_severe_has(
+            "severity",
+            expected,
+            |spec| &spec.severity,
+            Severity::to_string,
+        )
     }
 
     fn template(&self, expected: &Expected<String>) -> Option<Diagnostic> {
-        let came = self.most_severe();
-        if came.is_some_and(|one| one.spec.template == expected.value) {
+        let quoted = |template: &String| format!("\"{template}\"");
+        self.most_severe_has("template", expected, |spec| &spec.template, quoted)
+    }
+
+    /// Checks a part of the most severe message.
+    fn most_severe_has<T: PartialEq>(
+        &self,
+        name: &str,
+        expected: &Expected<T>,
+        part: fn(&MessageSpec) -> &T,
+        shown: fn(&T) -> String,
+    ) -> Option<Diagnostic> {
+        let came = self.most_severe().map(|one| &one.spec);
+        if came.is_some_and(|spec| *part(spec) == expected.value) {
             return None;
         }
-        let came = came.map_or("there is no message".to_owned(), |one| {
-            format!(
-                "it is \"{}\" by rule {}",
-                one.spec.template,
-                quoted(&one.spec.rule)
-            )
+        let came = came.map_or("there is no message".to_owned(), |spec| {
+            format!("it is {} by rule {}", shown(part(spec)), quoted(&spec.rule))
         });
-        let what = format!("expected template \"{}\", and {came}", expected.value);
+        let wanted = shown(&expected.value);
+        let what = format!("expected {name} {wanted}, and {came}");
         Some(self.fails(&expected.place, &what, None))
     }
 
@@ -232,7 +235,7 @@ impl Judge<'_> {
     /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
         let one = self.came.trace.rules.iter().find(|one| one.rule == *rule)?;
-        let said = text::escape(&view::finding(&one.finding)).into_owned();
+        let said = text::escape(&words::finding(&one.into())).into_owned();
         Some(match one.finding {
             Finding::NotReached => {
                 format!(

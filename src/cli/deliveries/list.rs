@@ -1,13 +1,14 @@
 //! Implements `deliveries list`.
 
 use super::super::context::{Context, Exit, Failure};
-use super::super::events;
 use super::super::text::Table;
 use super::super::values::{self, Since};
-use super::super::view;
+use super::super::words;
+use crate::admin;
 use crate::config::Needs;
 use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName, RuleName, Timestamp};
 use crate::store::{DeliveryFilter, Store};
+use crate::view::DeliveryView;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,8 +73,8 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
         count += page.len();
         filter.before = page.last().map(|last| last.id).or(filter.before);
         if args.json {
-            for delivery in &page {
-                context.out.json_line(&view::delivery_json(delivery));
+            for delivery in page {
+                context.out.json_line(&DeliveryView::from(delivery));
             }
         } else {
             listed.extend(page);
@@ -96,7 +97,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
 
 async fn filter(args: &Args, store: &Store, now: Timestamp) -> Result<DeliveryFilter, Failure> {
     let event = match &args.event {
-        Some(id) => Some(events::find(store, id).await?.seq),
+        Some(id) => Some(admin::find(store, id).await?.seq),
         None => None,
     };
     Ok(DeliveryFilter {
@@ -125,12 +126,12 @@ fn table(deliveries: &[Delivery]) -> String {
             delivery.id.to_string(),
             delivery.destination.to_string(),
             delivery.state.to_string(),
-            view::severity(delivery.spec.severity),
+            words::severity(delivery.spec.severity),
             delivery.attempts.to_string(),
             due(delivery),
             delivery.event_id.to_string(),
             delivery.spec.rule.to_string(),
-            view::or_dash(delivery.reason.as_deref()),
+            words::or_dash(delivery.reason.as_deref()),
         ]);
     }
     table.render()

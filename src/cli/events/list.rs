@@ -1,12 +1,13 @@
 //! Implements `events list`.
 
 use super::super::context::{Context, Exit, Failure};
-use super::super::text::Table;
-use super::select::{self, Chosen};
-use super::summary::Summary;
-use crate::app;
+use super::super::text::{self, Table};
+use super::super::words;
+use super::{Opened, options};
+use crate::admin;
 use crate::config::Needs;
-use crate::deliver::Directory;
+use crate::model::{DeliveryState, Private, RuleName};
+use crate::view::EventSummary;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,11 +20,15 @@ Examples:
 /// The default number of events in a table.
 const LIMIT: usize = 50;
 
+/// The width limits of page and text, in columns.
+const PATH_COLUMNS: usize = 36;
+const WORDS_COLUMNS: usize = 40;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    select: select::EventOptions,
+    select: options::EventOptions,
     /// The maximum number of events; default: 50, with --json all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -37,14 +42,13 @@ pub(in crate::cli) struct Args {
 
 /// Lists events, newest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.config_for(Needs::StoreOnly)?;
-    let store = context.store(&config)?;
+    let opened = Opened::open(context, Needs::StoreOnly)?;
     let before = match &args.before {
-        Some(id) => Some(super::find(&store, id).await?.seq),
+        Some(id) => Some(admin::find(&opened.store, id).await?.seq),
         None => None,
     };
-    let names = app::names(&config);
-    let mut found = args.select.check(&store, &config, before, context.now())?;
+    let query = args.select.query(context.now());
+    let mut found = opened.events().select(query, before)?;
     let limit = match args.limit {
         Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         None if args.json => usize::MAX,
@@ -53,23 +57,22 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     let mut listed = Vec::new();
     let mut count = 0;
     while count < limit {
-        let Some(chosen) = found.next().await? else {
+        let Some(event) = found.next().await? else {
             break;
         };
         count += 1;
         if args.json {
-            let line = Summary::new(&chosen, &names).to_json();
-            context.out.json_line(&line);
+            context.out.json_line(&event);
         } else {
-            listed.push(chosen);
+            listed.push(event);
         }
     }
     if args.json {
         return Ok(Exit::Done);
     }
-    context.out.text(&table(&listed, &names));
+    context.out.text(&table(&listed));
     if let Some(last) = listed.last().filter(|_| count == limit) {
-        let last = &last.row.id;
+        let last = &last.id;
         context
             .out
             .note(&format!("there may be more: --before {last}"));
@@ -77,29 +80,65 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn table(listed: &[Chosen], names: &Directory) -> String {
+fn table(listed: &[EventSummary]) -> String {
     if listed.is_empty() {
         return "no events\n".into();
     }
-    let mut table = Table::new(Summary::HEADS);
-    for chosen in listed {
-        table.push(Summary::new(chosen, names).cells());
+    let mut table = Table::new([
+        "RECEIVED",
+        "ID",
+        "WHAT",
+        "SEVERITY",
+        "APP",
+        "STATE",
+        "DELIVERIES",
+        "RULE",
+        "PAGE",
+        "WORDS",
+    ]);
+    for event in listed {
+        table.push(cells(event));
     }
     table.render()
 }
 
+fn cells(event: &EventSummary) -> [String; 10] {
+    let dash = |text: String| words::or_dash(Some(&text));
+    let typed = |text: &Option<Private>, columns| {
+        let text = text.as_ref().map_or("", Private::expose);
+        dash(text::cut(text, columns))
+    };
+    let rules: Vec<&str> = event.rules.iter().map(RuleName::as_str).collect();
+    [
+        event.arrival.received_at.to_string(),
+        event.id.to_string(),
+        dash(event.what.clone()),
+        dash(event.severity.map_or_else(String::new, words::severity)),
+        event.app.clone(),
+        event.arrival.state.to_string(),
+        dash(counts(&event.deliveries)),
+        dash(rules.join(", ")),
+        typed(&event.path, PATH_COLUMNS),
+        typed(&event.description, WORDS_COLUMNS),
+    ]
+}
+
+/// Formats the number of deliveries in each state.
+fn counts(deliveries: &[(DeliveryState, u64)]) -> String {
+    let one = |(state, count): &(DeliveryState, u64)| format!("{count} {state}");
+    deliveries.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::{
-        AppName, Content, DeliveryState, Event, EventId, EventSeq, EventState, FaultKind, Feedback,
-        FeedbackKind, FeedbackStatus, Private, RuleName, Severity, StatusChange, Timestamp,
+        AppName, Content, Event, EventId, EventSeq, EventState, FaultKind, Feedback, FeedbackKind,
+        FeedbackStatus, Severity, StatusChange, Timestamp,
     };
     use crate::store::EventRow;
 
-    fn chosen(content: Option<Content>) -> Chosen {
+    fn summary(content: Option<Content>, app: &str) -> EventSummary {
         let row = EventRow {
             seq: EventSeq(7),
             id: EventId::new("5e37\u{1b}"),
@@ -122,7 +161,7 @@ mod tests {
             tenant_key: None,
             content,
         });
-        Chosen { row, event }
+        EventSummary::new(row, event.as_ref(), app.to_owned())
     }
 
     fn report() -> Content {
@@ -138,27 +177,23 @@ mod tests {
         }))
     }
 
-    fn names() -> Directory {
-        Directory {
-            apps: BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]),
-            ..Directory::default()
-        }
-    }
-
     #[test]
     fn a_row_says_what_was_reported_and_what_became_of_it() {
         let change = Content::Updated(StatusChange {
             status: Some(FeedbackStatus::CLOSED),
             ..StatusChange::default()
         });
-        let all = [Some(report()), Some(change), None].map(chosen);
-        insta::assert_snapshot!(table(&all, &names()));
-        assert_eq!(table(&[], &names()), "no events\n");
+        let all = [
+            summary(Some(report()), "order"),
+            summary(Some(change), "shop"),
+            summary(None, "shop"),
+        ];
+        insta::assert_snapshot!(table(&all));
+        assert_eq!(table(&[]), "no events\n");
     }
 
     #[test]
     fn programs_see_the_same_with_whole_texts() {
-        let listed = chosen(Some(report()));
-        insta::assert_json_snapshot!(Summary::new(&listed, &names()).to_json());
+        insta::assert_json_snapshot!(summary(Some(report()), "order"));
     }
 }

@@ -2,18 +2,18 @@
 
 mod erase;
 mod list;
+mod options;
 mod replay;
 mod sample;
-mod select;
 mod show;
-mod summary;
 mod triage;
 
-use std::collections::BTreeSet;
-
 use super::context::{Context, Exit, Failure, block_on};
-use crate::model::StoredEvent;
-use crate::store::{Store, StoreError};
+use crate::admin::{EventConfig, Events, FoundEvents};
+use crate::app;
+use crate::config::{Config, Needs};
+use crate::deliver::Directory;
+use crate::store::{ImageWaits, Store};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -42,43 +42,48 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
     })
 }
 
-/// Returns the event with this id, or an error.
-pub(super) async fn find(store: &Store, id: &str) -> Result<StoredEvent, Failure> {
-    let event = store.event(id).await?;
-    event.ok_or_else(|| Failure::Failed(unknown(id)))
+/// The configuration and the store of a command about events.
+struct Opened {
+    config: Config,
+    names: Directory,
+    store: Store,
 }
 
-/// Events, and whether every requested one was found.
-struct Found {
-    events: Vec<StoredEvent>,
-    all: bool,
-}
+impl Opened {
+    fn open(context: &Context, needs: Needs) -> Result<Self, Failure> {
+        let config = context.config_for(needs)?;
+        let store = context.store(&config)?;
+        let names = app::names(&config);
+        Ok(Self {
+            config,
+            names,
+            store,
+        })
+    }
 
-/// Returns the events with these ids. An event that is named twice, e.g. also by its feedback's id, is returned
-/// once. Unknown ids are listed on stderr.
-async fn find_all(
-    context: &mut Context,
-    store: &Store,
-    ids: &[String],
-) -> Result<Found, StoreError> {
-    let mut found = Found {
-        events: Vec::with_capacity(ids.len()),
-        all: true,
-    };
-    let mut seen = BTreeSet::new();
-    for id in ids {
-        match store.event(id).await? {
-            Some(event) if seen.insert(event.seq) => found.events.push(event),
-            Some(_again) => {}
-            None => {
-                found.all = false;
-                context.out.note(&format!("error: {}", unknown(id)));
-            }
+    fn events(&self) -> Events<'_> {
+        let config = &self.config;
+        Events {
+            store: &self.store,
+            config: EventConfig {
+                apps: &config.apps,
+                names: &self.names,
+                lists: &config.lists,
+                rules: &config.rules,
+                waits: ImageWaits {
+                    wait: config.images.wait,
+                    wait_critical: config.images.wait_critical,
+                },
+            },
         }
     }
-    Ok(found)
 }
 
-fn unknown(id: &str) -> String {
-    format!("the store has no event {id:?}")
+/// Lists unknown ids on stderr. Returns whether there are none.
+fn all_known(context: &mut Context, found: &FoundEvents) -> bool {
+    for id in &found.unknown {
+        let unknown = crate::admin::Error::NoEvent(id.clone());
+        context.out.note(&format!("error: {unknown}"));
+    }
+    found.unknown.is_empty()
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::text::{self, Table};
-use crate::cli::view;
+use crate::cli::words;
 use crate::deliver::preview::{Preview, Previews};
 use crate::destination::{Request, Sent, Settings};
-use crate::model::{DestinationName, Event, EventState, Finding, ImageId, Trace};
-use crate::rules;
+use crate::model::{DestinationName, Event, EventState, ImageId, Private};
+use crate::view::{
+    FindingKey, PreviewView, RequestView, RuleView, SendView, TrialView, rule_views,
+};
 
 /// The data to show.
 pub(super) struct Trial<'a> {
@@ -19,8 +21,6 @@ pub(super) struct Trial<'a> {
     pub(super) destinations: &'a BTreeMap<DestinationName, Settings>,
     /// The results in the order of the messages; `None` if nothing was sent.
     pub(super) sent: Option<&'a [Sent]>,
-    /// The only destination to show; `None`: all.
-    pub(super) only: Option<&'a DestinationName>,
 }
 
 /// Returns a placeholder for a signed link. It is never shown, because `try` has no images.
@@ -29,90 +29,87 @@ pub(super) fn link(id: &ImageId) -> String {
 }
 
 impl Trial<'_> {
-    /// Returns the text for people.
-    pub(super) fn to_text(&self) -> String {
-        let mut out = escaped(&format!(
-            "event {}, received by {}: {}{}",
-            self.event.id,
-            self.event.via,
-            self.previews.state,
-            meaning(self.previews.state)
-        ));
-        out.push_str("\n\n");
-        out.push_str(&rules(&self.previews.trace));
-        if self.previews.messages.is_empty() {
-            let who = self.only.map_or("anybody", DestinationName::as_str);
-            out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
-        }
-        for (index, message) in self.previews.messages.iter().enumerate() {
-            out.push_str(&self.message_text(message, self.sent(index)));
-        }
-        out
-    }
-
-    /// Returns the JSON for programs.
-    pub(super) fn to_json(&self) -> Value {
+    /// Returns the view for people and programs.
+    pub(super) fn view(&self) -> TrialView {
         let messages = self.previews.messages.iter().enumerate();
-        let messages = messages.map(|(index, message)| {
-            json!({
-                "destination": message.destination.as_str(),
-                "rule": message.spec.rule.as_str(),
-                "severity": message.spec.severity.key(),
-                "template": message.spec.template,
-                "mentions": message.spec.mentions,
-                "labels": message.spec.labels,
-                "template_error": message.fault.as_ref().map(ToString::to_string),
-                "payload": payload(message),
-                "request": self.request(message).map(|one| json!({
-                    "kind": one.kind,
-                    "to": one.to,
-                    "bytes": one.bytes,
-                    "body": one.body,
-                })),
-                "sent": self.sent(index).map(sent_json),
-            })
+        let messages = messages.map(|(index, message)| PreviewView {
+            destination: message.destination.clone(),
+            spec: message.spec.clone().into(),
+            template_error: message.fault.as_ref().map(ToString::to_string),
+            payload: payload(message),
+            request: self.request(message),
+            sent: self.sent.and_then(|sent| sent.get(index)).map(sent_view),
         });
-        json!({
-            "event_id": self.event.id.as_str(),
-            "via": self.event.via.as_str(),
-            "state": self.previews.state.key(),
-            "rules": rules::trace_json(&self.previews.trace),
-            "deliveries": messages.collect::<Vec<_>>(),
-        })
+        TrialView {
+            event_id: self.event.id.clone(),
+            via: self.event.via.clone(),
+            state: self.previews.state,
+            rules: rule_views(&self.previews.trace),
+            deliveries: messages.collect(),
+        }
     }
 
     /// Returns the request that would be sent to the message's destination.
-    fn request(&self, message: &Preview) -> Option<Request> {
+    fn request(&self, message: &Preview) -> Option<RequestView> {
         let settings = self.destinations.get(&message.destination)?;
-        Some(settings.request(&message.payload.with_links(link), message.id))
+        let payload = message.payload.with_links(link);
+        let Request {
+            kind,
+            to,
+            body,
+            bytes,
+        } = settings.request(&payload, message.id);
+        Some(RequestView {
+            kind,
+            to,
+            bytes,
+            body,
+        })
     }
+}
 
-    fn message_text(&self, message: &Preview, sent: Option<&Sent>) -> String {
-        let spec = view::spec(&message.spec);
-        let request = self.request(message);
-        let (way, size) = request.as_ref().map_or_else(Default::default, |one| {
-            let way = format!(" ({}: {})", one.kind, one.to);
-            (way, format!(", {} bytes", one.bytes))
-        });
-        let head = format!("to {}{way}: {spec}{size}", message.destination);
-        let mut out = format!("\n{}\n", escaped(&head));
-        if let Some(fault) = &message.fault {
-            let fault = escaped(&fault.to_string());
-            out.push_str(&format!(
-                "{fault}; the built-in plain template is used instead\n"
-            ));
-        }
-        let body = request.map_or_else(|| payload(message), |request| request.body);
-        out.push_str(&format!("{}\n", text::escape_json(&format!("{body:#}"))));
-        if let Some(sent) = sent {
-            out.push_str(&format!("=> sent as a test: {}\n", escaped(&outcome(sent))));
-        }
-        out
+/// Returns the text for people. `only` is the only destination to show; `None`: all are shown.
+pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> String {
+    let mut out = escaped(&format!(
+        "event {}, received by {}: {}{}",
+        trial.event_id,
+        trial.via,
+        trial.state,
+        meaning(trial.state)
+    ));
+    out.push_str("\n\n");
+    out.push_str(&rules(&trial.rules));
+    if trial.deliveries.is_empty() {
+        let who = only.map_or("anybody", DestinationName::as_str);
+        out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
     }
+    for message in &trial.deliveries {
+        out.push_str(&message_text(message));
+    }
+    out
+}
 
-    fn sent(&self, index: usize) -> Option<&Sent> {
-        self.sent.and_then(|sent| sent.get(index))
+fn message_text(message: &PreviewView) -> String {
+    let spec = words::spec(&message.spec);
+    let request = message.request.as_ref();
+    let (way, size) = request.map_or_else(Default::default, |one| {
+        let way = format!(" ({}: {})", one.kind, one.to);
+        (way, format!(", {} bytes", one.bytes))
+    });
+    let head = format!("to {}{way}: {spec}{size}", message.destination);
+    let mut out = format!("\n{}\n", escaped(&head));
+    if let Some(fault) = &message.template_error {
+        let fault = escaped(fault);
+        out.push_str(&format!(
+            "{fault}; the built-in plain template is used instead\n"
+        ));
     }
+    let body = request.map_or(&message.payload, |request| &request.body);
+    out.push_str(&format!("{}\n", text::escape_json(&format!("{body:#}"))));
+    if let Some(sent) = &message.sent {
+        out.push_str(&format!("=> sent as a test: {}\n", escaped(&outcome(sent))));
+    }
+    out
 }
 
 /// Explains a state whose name is not clear by itself.
@@ -128,33 +125,37 @@ fn meaning(state: EventState) -> &'static str {
 const FOUND_CHARS_MAX: usize = 60;
 
 /// Returns the result of each rule: the deciding condition and the value it was compared with.
-fn rules(trace: &Trace) -> String {
-    let mut rules = Table::new(["RULE", "FINDING", "CONDITION", "WANTED", "FOUND"]);
-    for rule in &trace.rules {
-        let (finding, condition) = match &rule.finding {
-            Finding::Matched { last: true } => ("matched", None),
-            Finding::Matched { last: false } => ("matched, continues", None),
-            Finding::Failed(condition) => ("no", Some(("match", condition))),
-            Finding::Excepted(condition) => ("no", Some(("except", condition))),
-            Finding::NotReached => ("not reached", None),
+fn rules(rules: &[RuleView]) -> String {
+    let mut table = Table::new(["RULE", "FINDING", "CONDITION", "WANTED", "FOUND"]);
+    for rule in rules {
+        let (finding, decided_by) = match rule.finding {
+            FindingKey::Matched => ("matched", None),
+            FindingKey::Continued => ("matched, continues", None),
+            FindingKey::Failed => ("no", Some("match")),
+            FindingKey::Excepted => ("no", Some("except")),
+            FindingKey::NotReached => ("not reached", None),
         };
-        let (name, wanted, found) = condition.map_or_else(Default::default, |(table, one)| {
-            let found = view::or_dash(Some(one.found.expose()));
-            (
-                format!("{table}.{}", one.key),
-                one.wanted.clone(),
-                short(&found),
-            )
-        });
-        rules.push([
+        let [condition, wanted, found] =
+            decided_by.map_or_else(Default::default, |table| condition(table, rule));
+        table.push([
             rule.rule.to_string(),
             finding.to_owned(),
-            name,
+            condition,
             wanted,
             found,
         ]);
     }
-    rules.render()
+    table.render()
+}
+
+/// Returns the cells of the condition in `match` or `except` that decided.
+fn condition(table: &str, rule: &RuleView) -> [String; 3] {
+    let found = words::or_dash(rule.found.as_ref().map(Private::expose));
+    [
+        format!("{table}.{}", rule.key.unwrap_or_default()),
+        rule.wanted.clone().unwrap_or_default(),
+        short(&found),
+    ]
 }
 
 fn short(found: &str) -> String {
@@ -175,28 +176,28 @@ fn payload(message: &Preview) -> Value {
 }
 
 /// Describes the result of sending in a few words.
-fn outcome(sent: &Sent) -> String {
-    let mut text = sent.outcome.kind().to_string();
+fn outcome(sent: &SendView) -> String {
+    let mut text = sent.outcome.to_string();
     if let Some(status) = sent.status {
         text.push_str(&format!(", HTTP {status}"));
     }
     if let Some(code) = &sent.code {
         text.push_str(&format!(", code {code}"));
     }
-    if let Some(reason) = sent.outcome.reason() {
+    if let Some(reason) = &sent.reason {
         text.push_str(&format!(": {reason}"));
     }
     text
 }
 
-fn sent_json(sent: &Sent) -> Value {
-    json!({
-        "outcome": sent.outcome.kind().key(),
-        "status": sent.status,
-        "code": sent.code,
-        "reason": sent.outcome.reason(),
-        "excerpt": sent.excerpt,
-    })
+fn sent_view(sent: &Sent) -> SendView {
+    SendView {
+        outcome: sent.outcome.kind(),
+        status: sent.status,
+        code: sent.code.clone(),
+        reason: sent.outcome.reason().map(str::to_owned),
+        excerpt: sent.excerpt.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn the_outcome_says_what_the_platform_said() {
         assert_eq!(
-            outcome(&refused()),
+            outcome(&sent_view(&refused())),
             "stop, HTTP 200, code 19001: the bot is gone"
         );
     }
@@ -251,22 +252,22 @@ mod tests {
             messages: Vec::new(),
         };
         let ops = DestinationName::new("ops");
-        let mut trial = Trial {
+        let trial = Trial {
             event: &event,
             previews: &previews,
             destinations: &BTreeMap::new(),
             sent: None,
-            only: None,
         };
-        insta::assert_snapshot!(trial.to_text());
-        assert_eq!(trial.to_json()["deliveries"], json!([]));
-        trial.only = Some(&ops);
-        assert!(trial.to_text().ends_with("\nno rule sends it to ops\n"));
+        let trial = trial.view();
+        insta::assert_snapshot!(to_text(&trial, None));
+        assert!(trial.deliveries.is_empty());
+        assert!(to_text(&trial, Some(&ops)).ends_with("\nno rule sends it to ops\n"));
     }
 
     #[test]
     fn programs_see_the_same() {
-        assert_eq!(sent_json(&refused())["outcome"], "stop");
-        assert_eq!(sent_json(&refused())["reason"], "the bot is gone");
+        let sent = serde_json::to_value(sent_view(&refused())).unwrap();
+        assert_eq!(sent["outcome"], "stop");
+        assert_eq!(sent["reason"], "the bot is gone");
     }
 }

@@ -14,8 +14,8 @@ use crate::model::{
     Attempt, Clock, Content, Delivery, DeliveryId, Event, EventSeq, FaultKind, FeedbackKind, Image,
     ImageState, SourceKind, StoredEvent, SystemClock, Timestamp,
 };
-use crate::rules::trace_json;
 use crate::store::{DeliveryFilter, EventFilter, OpenError, Store, StoreError};
+use crate::view::rule_views;
 
 /// The number of events shown.
 const EVENTS_MAX: usize = 24;
@@ -161,7 +161,7 @@ fn event_json(
         "state": stored.state.key(),
         "said": read.as_ref().map(said),
         "pushes": pushes.iter().map(|push| push_json(push, &since)).collect::<Vec<_>>(),
-        "rules": read.as_ref().map(|event| trace_json(&config.rules.explain(event).1)),
+        "rules": read.as_ref().map(|event| rule_views(&config.rules.explain(event).1)),
         "pictures": images.iter().map(picture).collect::<Vec<_>>(),
         "deliveries": deliveries,
     }))

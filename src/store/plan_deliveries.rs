@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::{MessageSpec, Plan, Severity, Timestamp, Trigger};
-use crate::store::NewDelivery;
+use super::NewDelivery;
+use crate::model::{Image, ImageState, MessageSpec, Plan, Severity, Timestamp, Trigger};
 
 /// How long messages wait for images, unless their rule says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,19 @@ pub enum EventImages {
     Settled,
     /// Some images still have to be fetched.
     Pending,
+}
+
+impl EventImages {
+    /// Returns the state of these images of one event.
+    pub fn of(images: &[Image]) -> Self {
+        if images.is_empty() {
+            Self::None
+        } else if images.iter().any(|one| one.state == ImageState::Pending) {
+            Self::Pending
+        } else {
+            Self::Settled
+        }
+    }
 }
 
 /// Plans one delivery for each destination. A message waits only for images that still have to be fetched. Its

@@ -1,0 +1,140 @@
+//! Retries and discards deliveries.
+
+use std::collections::BTreeMap;
+
+use crate::destination::Settings;
+use crate::model::{DeliveryId, DeliveryState, DestinationName};
+use crate::store::{AdminResult, DeliveryFilter, Store, StoreError};
+use crate::view::ManualResult;
+
+/// How many deliveries are read at a time.
+const PAGE: usize = 500;
+
+/// A manual action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ManualAction {
+    /// Sends the delivery again.
+    Retry,
+    /// Ends the delivery.
+    Discard,
+}
+
+/// Makes a delivery due, if its destination is one of `destinations`.
+pub async fn retry(
+    store: &Store,
+    destinations: &BTreeMap<DestinationName, Settings>,
+    id: DeliveryId,
+) -> Result<ManualResult, StoreError> {
+    let filter = DeliveryFilter {
+        id: Some(id),
+        limit: 1,
+        ..DeliveryFilter::default()
+    };
+    let found = store.deliveries(filter).await?;
+    let gone = found
+        .into_iter()
+        .map(|delivery| delivery.destination)
+        .find(|destination| !destinations.contains_key(destination));
+    Ok(match gone {
+        Some(destination) => no_destination(id, &destination),
+        None => result(id, ManualAction::Retry, store.retry(id).await?),
+    })
+}
+
+/// Resends a delivery to another destination, which has to be configured.
+pub async fn retry_at(
+    store: &Store,
+    id: DeliveryId,
+    destination: &DestinationName,
+) -> Result<ManualResult, StoreError> {
+    let done = store.retry_at(id, destination).await?;
+    Ok(result(id, ManualAction::Retry, done))
+}
+
+/// Ends an unfinished delivery.
+pub async fn discard(store: &Store, id: DeliveryId) -> Result<ManualResult, StoreError> {
+    let done = store.discard(id).await?;
+    Ok(result(id, ManualAction::Discard, done))
+}
+
+/// Returns all dead deliveries to `destination`; `None`: to any.
+pub async fn dead(
+    store: &Store,
+    destination: Option<&DestinationName>,
+) -> Result<Vec<DeliveryId>, StoreError> {
+    let mut ids = Vec::new();
+    loop {
+        let filter = DeliveryFilter {
+            destination: destination.cloned(),
+            states: vec![DeliveryState::Dead],
+            before: ids.last().copied(),
+            limit: PAGE,
+            ..DeliveryFilter::default()
+        };
+        let page = store.deliveries(filter).await?;
+        ids.extend(page.iter().map(|delivery| delivery.id));
+        if page.len() < PAGE {
+            return Ok(ids);
+        }
+    }
+}
+
+fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResult {
+    let message = match (done, action) {
+        (AdminResult::Done, ManualAction::Retry) => format!("{id} is due now"),
+        (AdminResult::Done, ManualAction::Discard) => format!("{id} is discarded"),
+        (AdminResult::NotFound, _) => format!("the store has no delivery {id}"),
+        (AdminResult::Refused(state), ManualAction::Retry) => {
+            format!("{id} is {state}, and cannot be retried")
+        }
+        (AdminResult::Refused(state), ManualAction::Discard) => {
+            format!("{id} is {state}, and cannot be discarded")
+        }
+    };
+    ManualResult {
+        id,
+        done: done == AdminResult::Done,
+        message,
+    }
+}
+
+/// Returns the result for a delivery that would wait forever, because its destination does not exist (any more).
+fn no_destination(id: DeliveryId, destination: &DestinationName) -> ManualResult {
+    let name = destination.as_str();
+    ManualResult {
+        id,
+        done: false,
+        message: format!(
+            "{id} cannot be retried: there is no destination {name:?}; --to NAME sends it to another destination"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_result_is_said_in_words() {
+        use AdminResult::{Done, NotFound, Refused};
+        use ManualAction::{Discard, Retry};
+        let id = DeliveryId::from_i64(7);
+        let sent = Refused(DeliveryState::Delivered);
+        for (given, said) in [
+            (result(id, Retry, Done), "is due now"),
+            (result(id, Discard, Done), "is discarded"),
+            (result(id, Retry, NotFound), "the store has no"),
+            (result(id, Retry, sent), "and cannot be retried"),
+            (result(id, Discard, sent), "and cannot be discarded"),
+            (
+                no_destination(id, &"gone".into()),
+                "cannot be retried: there is no destination \"gone\"",
+            ),
+        ] {
+            let message = &given.message;
+            assert!(message.contains("dlv_0000000000007"), "{message}");
+            assert!(message.contains(said), "{message}");
+            assert_eq!(given.done, ["is due now", "is discarded"].contains(&said));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Lists destinations with what holds them back, and resumes them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::destination::{RateLimit, Settings, slowest};
+use crate::model::{DestinationName, Timestamp};
+use crate::store::{GateRecord, QueueStats, Store, StoreError};
+use crate::view::{DestinationView, Wait};
+
+/// Shorter waits for a rate limit are not shown.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// What is known about a destination.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its word in the configuration; `None`: it is no longer configured.
+    kind: Option<&'static str>,
+    paces: Vec<RateLimit>,
+    queue: Option<QueueStats>,
+    gate: Option<GateRecord>,
+}
+
+/// Returns all destinations by name: those of `destinations`, and those that only the store knows.
+pub async fn list(
+    store: &Store,
+    destinations: &BTreeMap<DestinationName, Settings>,
+    now: Timestamp,
+) -> Result<Vec<DestinationView>, StoreError> {
+    let queues = store.stats().await?.queues;
+    let gates = store.gates().await?;
+    let configured = destinations.iter().map(|(name, settings)| {
+        let known = Known {
+            kind: Some(settings.kind.key()),
+            paces: settings.paces(),
+            ..Known::default()
+        };
+        (name.clone(), known)
+    });
+    Ok(views(configured.collect(), queues, gates, now))
+}
+
+/// Makes a stopped or broken destination try again at once.
+pub async fn resume(store: &Store, destination: &DestinationName) -> Result<(), StoreError> {
+    store.resume(destination).await
+}
+
+fn views(
+    mut known: BTreeMap<DestinationName, Known>,
+    queues: Vec<QueueStats>,
+    gates: Vec<GateRecord>,
+    now: Timestamp,
+) -> Vec<DestinationView> {
+    for queue in queues {
+        let one = known.entry(queue.destination.clone()).or_default();
+        one.queue = Some(queue);
+    }
+    for gate in gates {
+        // The gate of a removed destination has no effect any more.
+        if let Some(one) = known.get_mut(&gate.destination) {
+            one.gate = Some(gate);
+        }
+    }
+    let all = known.into_iter();
+    all.map(|(name, one)| view(name, one, now)).collect()
+}
+
+fn view(name: DestinationName, known: Known, now: Timestamp) -> DestinationView {
+    let queue = known.queue.as_ref();
+    let pending = queue.map_or(0, |queue| queue.pending);
+    let gate = known.gate.unwrap_or_else(|| GateRecord::open(name.clone()));
+    DestinationView {
+        name,
+        kind: known.kind,
+        pending,
+        sending: queue.map_or(0, |queue| queue.sending),
+        dead: queue.map_or(0, |queue| queue.dead),
+        oldest_at: queue.and_then(|queue| queue.oldest_at),
+        paced_until: gate.blocked_until.filter(|until| *until > now),
+        broken_since: gate.open_since,
+        failing_since: gate.failing_since,
+        stopped: gate.stopped,
+        paces: known.paces.iter().map(RateLimit::to_string).collect(),
+        wait: wait(&known.paces, pending),
+    }
+}
+
+/// Returns the rate limit that delays `pending` deliveries; `None` if the delay is shorter than [`MOMENT`].
+fn wait(paces: &[RateLimit], pending: u64) -> Option<Wait> {
+    let (pace, time) = slowest(paces, pending).filter(|(_, time)| *time > MOMENT)?;
+    Some(Wait {
+        pace: pace.to_string(),
+        seconds: time.as_secs(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
+
+    fn queue(destination: &str, pending: u64, dead: u64) -> QueueStats {
+        QueueStats {
+            destination: destination.into(),
+            pending,
+            sending: 1,
+            dead,
+            oldest_at: Some(NOW),
+        }
+    }
+
+    fn configured(name: &str, paces: Vec<RateLimit>) -> (DestinationName, Known) {
+        let kind = Some("webhook");
+        let known = Known {
+            kind,
+            paces,
+            ..Known::default()
+        };
+        (name.into(), known)
+    }
+
+    #[test]
+    fn wait_for_a_rate_is_shown() {
+        let pace = RateLimit {
+            count: 95,
+            per: Duration::from_secs(60),
+        };
+        let known = BTreeMap::from([configured("bot", vec![pace])]);
+        let views = views(known, vec![queue("bot", 212, 0)], Vec::new(), NOW);
+        let wait = Wait {
+            pace: "95/min".into(),
+            seconds: 120,
+        };
+        assert_eq!(views[0].wait.as_ref(), Some(&wait));
+        assert_eq!(serde_json::to_value(&views[0]).unwrap()["wait_s"], 120);
+    }
+
+    #[test]
+    fn pause_that_is_over_is_not_shown() {
+        let gate = |destination: &str, until| GateRecord {
+            blocked_until: Some(until),
+            ..GateRecord::open(destination.into())
+        };
+        let later = NOW + Duration::from_secs(30);
+        let known = ["ops", "product"].map(|name| configured(name, Vec::new()));
+        let gates = vec![
+            gate("ops", later),
+            gate("product", NOW),
+            gate("removed", later),
+        ];
+        let views = views(known.into(), vec![queue("gone", 0, 2)], gates, NOW);
+        let shown: Vec<_> = views
+            .iter()
+            .map(|one| (one.name.as_str(), one.kind, one.dead, one.paced_until))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("gone", None, 2, None),
+                ("ops", Some("webhook"), 0, Some(later)),
+                ("product", Some("webhook"), 0, None),
+            ]
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! The operations of an operator on stored events, deliveries and destinations.
+//!
+//! The command line calls them, and any other front end can: they take a [`Store`](crate::store::Store), an archive
+//! and the parts of the configuration that they need, and return [`view`](crate::view)s. They print nothing.
+
+pub mod backup;
+pub mod deliveries;
+pub mod destinations;
+pub mod erase;
+mod events;
+mod replay;
+mod select;
+mod show;
+
+pub use self::events::{EventConfig, Events, FoundEvents, find, find_all};
+pub use self::replay::{Replay, Replayed};
+pub use self::select::{EventQuery, Selection};
+
+use crate::store::StoreError;
+
+/// Why an operation could not be done.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no event with this id.
+    #[error("the store has no event {0:?}")]
+    NoEvent(String),
+    /// Conditions are wrong; one line for each mistake.
+    #[error("{}", .0.join("\n"))]
+    Conditions(Vec<String>),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

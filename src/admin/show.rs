@@ -1,0 +1,93 @@
+//! Shows everything about one event.
+
+use super::{Error, Events, find};
+use crate::feishu;
+use crate::model::{Content, EventSeq, StoredEvent};
+use crate::store::{DeliveryFilter, StoreError};
+use crate::view::{
+    ArrivalView, DeliveryRecordView, EventView, LateSummaryView, StatusChangeView, TriageView,
+    rule_views,
+};
+
+impl Events<'_> {
+    /// Returns everything about the event with this id, with its newest `deliveries_max` deliveries. The body
+    /// contains what the reporter typed, so it is left out unless `with_body`.
+    pub async fn show(
+        &self,
+        id: &str,
+        deliveries_max: usize,
+        with_body: bool,
+    ) -> Result<EventView, Error> {
+        let event = find(self.store, id).await?;
+        let content = self.read(&event).await;
+        let change = match content.as_ref().map(|event| &event.content) {
+            Ok(Content::Updated(change)) => Some(StatusChangeView::from(change)),
+            Ok(Content::Created(_) | Content::Notice(_) | Content::Summary(_)) | Err(_) => None,
+        };
+        let trace = content.map(|event| self.config.rules.explain(&event).1);
+        let images = self.store.images_of(event.seq).await?.into_iter();
+        let summaries = self.store.summaries_of(event.seq).await?.into_iter();
+        let summaries = summaries.map(|(destination, summary)| LateSummaryView {
+            destination,
+            summary,
+        });
+        let messages = self.store.messages(event.seq).await?.into_iter();
+        Ok(EventView {
+            change,
+            rules_today: trace.as_ref().ok().map(rule_views),
+            rules_error: trace.err(),
+            images: images.map(Into::into).collect(),
+            deliveries: self.deliveries_of(event.seq, deliveries_max).await?,
+            summaries: summaries.collect(),
+            messages: messages.map(Into::into).collect(),
+            feedback: self.triage_of(event.seq).await?,
+            body: with_body.then(|| masked_body(&event)),
+            id: event.id,
+            feedback_id: event.feedback_id,
+            arrival: ArrivalView {
+                via: event.via,
+                event_type: event.event_type,
+                received_at: event.received_at,
+                state: event.state,
+            },
+        })
+    }
+
+    async fn deliveries_of(
+        &self,
+        event: EventSeq,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecordView>, StoreError> {
+        let filter = DeliveryFilter {
+            event: Some(event),
+            limit,
+            ..DeliveryFilter::default()
+        };
+        let mut deliveries = Vec::new();
+        for delivery in self.store.deliveries(filter).await? {
+            let attempts = self.store.attempts(delivery.id).await?.into_iter();
+            deliveries.push(DeliveryRecordView {
+                delivery: delivery.into(),
+                attempt_log: attempts.map(Into::into).collect(),
+            });
+        }
+        Ok(deliveries)
+    }
+
+    async fn triage_of(&self, event: EventSeq) -> Result<TriageView, StoreError> {
+        let acts = self.store.feedback_acts(event).await?.into_iter();
+        Ok(TriageView {
+            state: self.store.feedback_state(event).await?.map(Into::into),
+            in_feishu: self.store.status_job(event).await?.map(Into::into),
+            acts: acts.map(Into::into).collect(),
+        })
+    }
+}
+
+/// Returns the stored body with masked secrets; null if there is none.
+fn masked_body(event: &StoredEvent) -> serde_json::Value {
+    let body = event.body.as_ref();
+    body.map_or(serde_json::Value::Null, |body| {
+        feishu::shown_body(body.expose())
+    })
+}

@@ -1,0 +1,87 @@
+//! Everything about one event.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text, text_or_null};
+use crate::model::{
+    AppName, DestinationName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp,
+};
+
+/// Everything that is known about an event.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView {
+    #[serde(serialize_with = "text")]
+    pub id: EventId,
+    /// The feedback that the event created; null if it created none.
+    pub feedback_id: Option<String>,
+    /// The content of a change of status; null for other events.
+    pub change: Option<StatusChangeView>,
+    #[serde(flatten)]
+    pub arrival: ArrivalView,
+    /// The results of today's rules; null if they could not be applied.
+    pub rules_today: Option<Vec<RuleView>>,
+    /// Why today's rules could not be applied; null if they were.
+    pub rules_error: Option<String>,
+    pub images: Vec<ImageView>,
+    /// The newest deliveries, newest first.
+    pub deliveries: Vec<DeliveryRecordView>,
+    /// For a late report: the destinations that get it in a late summary.
+    pub summaries: Vec<LateSummaryView>,
+    pub messages: Vec<MessageView>,
+    pub feedback: TriageView,
+    /// The stored body with secrets masked, which contains what the reporter typed. Null if it is not stored (any
+    /// more); absent if it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+}
+
+/// How an event arrived.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArrivalView {
+    /// The app that received it.
+    #[serde(serialize_with = "text")]
+    pub via: AppName,
+    /// The platform's name of the event type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    #[serde(serialize_with = "text")]
+    pub received_at: Timestamp,
+    #[serde(serialize_with = "text")]
+    pub state: EventState,
+}
+
+/// A change of status.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusChangeView {
+    pub feedback_ids: Vec<String>,
+    /// The number of the new status; null if the event has none.
+    #[serde(serialize_with = "code")]
+    pub status: Option<FeedbackStatus>,
+    /// The name of the new status; null if it has none.
+    pub status_key: Option<&'static str>,
+}
+
+impl From<&StatusChange> for StatusChangeView {
+    fn from(change: &StatusChange) -> Self {
+        Self {
+            feedback_ids: change.feedback_ids.clone(),
+            status: change.status,
+            status_key: change.status.and_then(FeedbackStatus::key),
+        }
+    }
+}
+
+/// A destination that gets a late report in a late summary.
+#[derive(Clone, Debug, Serialize)]
+pub struct LateSummaryView {
+    #[serde(serialize_with = "text")]
+    pub destination: DestinationName,
+    /// The id of the summary; null until it exists.
+    #[serde(serialize_with = "text_or_null")]
+    pub summary: Option<EventId>,
+}
+
+fn code<S: serde::Serializer>(status: &Option<FeedbackStatus>, to: S) -> Result<S::Ok, S::Error> {
+    status.map(|status| status.0).serialize(to)
+}

@@ -1,0 +1,77 @@
+//! Typed views of records: what `--json` prints, and what programs and pages are shown.
+//!
+//! The names and the order of fields are a promise to programs. A view depends on `model` and records of the store
+//! alone. It holds values as they are, and `serde` writes them:
+//!
+//! - Times are RFC 3339 in UTC with milliseconds; ids, names and states are text.
+//! - An absent value is `null`.
+//! - Text of people ([`Private`]) is written in full, so only the operator may see a view.
+
+mod backfill;
+mod backup;
+mod delivery;
+mod destination;
+mod erase;
+mod event;
+mod event_summary;
+mod image;
+mod preview;
+mod replay;
+mod rule;
+mod status;
+mod triage;
+
+pub use self::backfill::{BackfillView, BackfilledView};
+pub use self::backup::BackupView;
+pub use self::delivery::{
+    AttemptView, DeliveryRecordView, DeliveryView, ManualResult, SendView, SpecView,
+};
+pub use self::destination::{DestinationView, Wait};
+pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
+pub use self::event::{ArrivalView, EventView, LateSummaryView, StatusChangeView};
+pub use self::event_summary::EventSummary;
+pub use self::image::ImageView;
+pub use self::preview::{PreviewView, RequestView, TrialView};
+pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
+pub use self::rule::{FindingKey, RuleView, rule_views};
+pub use self::status::{
+    AppStatus, BackfillStatus, ConnectionView, Problem, QueueView, RelayStatus, StatusQueueView,
+};
+pub use self::triage::{ActView, ActorView, FeedbackView, MessageView, StatusJobView, TriageView};
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::Private;
+
+/// Serializes a value as its text.
+fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// Serializes a value as its text, or null.
+fn text_or_null<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
+}
+
+/// Serializes values as a list of their texts.
+fn texts<S: Serializer>(values: &[impl Display], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(values.iter().map(ToString::to_string))
+}
+
+/// Serializes pairs as an object, in their order.
+fn object<S: Serializer>(
+    pairs: &[(impl Display, impl Serialize)],
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(key, value)| (key.to_string(), value)))
+}
+
+/// Serializes what a person wrote, or null.
+fn exposed<S: Serializer>(words: &Option<Private>, to: S) -> Result<S::Ok, S::Error> {
+    words.as_ref().map(Private::expose).serialize(to)
+}
