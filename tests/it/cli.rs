@@ -427,7 +427,7 @@ fn deliveries_are_listed_as_json_without_limit() {
 #[test]
 fn dead_letters_are_listed_discarded_and_counted() {
     let hook = Receiver::answering("{}");
-    hook.always(Reply::status(400));
+    hook.always(Reply::status(422));
     let relay = Relay::started(&to_hook(&hook, ""));
     for number in 0..3 {
         assert_eq!(relay.push(&Feedback::fault(number)).status, 200);

@@ -161,7 +161,7 @@ fn retry_after_pauses_whole_destination() {
 #[test]
 fn dead_delivery_goes_to_fallback_or_is_notified() {
     let (gone, spare) = (Receiver::answering("{}"), Receiver::answering("{}"));
-    gone.always(Reply::status(400));
+    gone.always(Reply::status(422));
     let config = Relay::config(&format!(
         "[destinations.gone]\nkind = \"webhook\"\nurl = \"{}\"\nfallback = \"spare\"\n[destinations.lonely]\nkind = \"webhook\"\nurl = \"{}\"\n[destinations.spare]\nkind = \"webhook\"\nurl = \"{}\"\n[[rules]]\nname = \"all\"\nsend_to = [\"gone\", \"lonely\"]\n",
         gone.url("/gone"),

@@ -117,7 +117,7 @@ impl World {
         let refusal = json!({"code": 19024, "msg": words, "error": words}).to_string();
         self.bot.always(Reply::ok(&refusal));
         self.webhook
-            .always(Reply::Answer(400, Vec::new(), words.clone().into_bytes()));
+            .always(Reply::Answer(413, Vec::new(), words.clone().into_bytes()));
         self.hook
             .always(Reply::Answer(422, Vec::new(), refusal.clone().into_bytes()));
         self.proxy

@@ -75,6 +75,23 @@ fn slow_upload_is_announced_and_image_follows() {
 }
 
 #[test]
+fn reason_of_a_retried_upload_shows_with_the_event() {
+    let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
+    api.always(Reply::ok(r#"{"code":777,"msg":"busy, try again"}"#));
+    let relay = Relay::started(&to_bot(&api, &bot, "", ""));
+    let _pictures = pushed(&relay);
+    bot.wait_for(1);
+    let quoted = r#"code 777: unknown code; it says "busy, try again""#;
+    wait_until("the reason of the upload", || {
+        let shown = relay.run(&["events", "show", "ev-1"]);
+        shown.stdout.contains(quoted)
+    });
+    api.always(Reply::ok(UPLOADED));
+    let late = card(&bot, 1).to_string();
+    assert!(late.contains("img_v3_test"), "{late}");
+}
+
+#[test]
 fn forbidden_upload_gives_link_and_notice() {
     let (api, bot) = (open_api(), Receiver::answering(BOT_OK));
     api.always(Reply::ok(r#"{"code":99991672,"msg":"need im:resource"}"#));
