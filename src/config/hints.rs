@@ -2,11 +2,12 @@
 
 use toml::de::DeValue;
 
-use super::spans::{Diagnostics, Location};
 use crate::toml_reader::suggest;
 pub(super) use crate::toml_reader::suggest::nearest;
+use crate::toml_reader::{Diagnostics, Location};
 
-use super::{codes, misplaced};
+use super::misplaced;
+use crate::toml_reader::codes;
 
 /// Feishu's field names, and the relay's.
 const FEISHU_NAMES: &[(&str, &str)] = &[

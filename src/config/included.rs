@@ -12,9 +12,10 @@ use super::check::Context;
 use super::expand::{Variables, expand};
 use super::rule_tests;
 use super::section::Section;
-use super::spans::{Diagnostics, Location, from_environment, join};
 use super::values::Many;
-use super::{Needs, Tests, codes, layers, misplaced, read_text, rules, stand_in};
+use super::{Needs, Tests, layers, misplaced, read_text, rules, stand_in};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location, from_environment, join};
 
 /// How many files all patterns of `include` together may match.
 const FILES_MAX: usize = 1000;

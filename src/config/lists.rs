@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::check::check_name;
-use super::codes;
 use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
 use crate::rules::Word;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// How many words a list may have.
 const WORDS_MAX: usize = 1000;

@@ -6,9 +6,9 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
 use super::schema::schema;
-use super::spans::{Diagnostics, Location, from_environment};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location, from_environment};
 
 /// The sections whose keys are recognised in any table.
 const SECTIONS: &[&str] = &[

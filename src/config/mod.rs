@@ -5,10 +5,9 @@
 //!      ──section──→ raw sections: each key read by itself ──check──→ Config
 //! ```
 //!
-//! - Every value keeps its span; see `spans.rs`.
+//! - Every value keeps its span; see `toml_reader::diagnostics`.
 
 mod check;
-mod codes;
 mod excerpt;
 mod expand;
 mod flaw;
@@ -23,7 +22,6 @@ mod rule_tests;
 mod rules;
 mod schema;
 mod section;
-mod spans;
 mod stand_in;
 #[cfg(test)]
 mod tests;
@@ -42,7 +40,6 @@ use toml::Spanned;
 use self::check::Context;
 use self::expand::Variables;
 use self::section::Section;
-use self::spans::{Diagnostics, Location};
 use self::values::Many;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
@@ -51,6 +48,8 @@ use crate::net::Proxies;
 use crate::render::{Mention, Templates};
 use crate::rules::{RuleSet, Word};
 use crate::telemetry::LogSettings;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 use crate::{destination, images, store};
 
 pub use included::Included;

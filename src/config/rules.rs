@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
 use super::included::Included;
 use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
 use crate::destination;
 use crate::diag::Diagnostic;
 use crate::model::DestinationName;
 use crate::render::{Family, Templates};
 use crate::rules::{Built, Known, NamedTemplate, RawRule, RuleSet};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// The part of a rule that a reload compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +168,13 @@ impl Checked {
             let help = format!("write {family}/{}.hbs in `templates.dir`", used.name);
             Some(used.lacking(message, help))
         };
-        let warnings = self.built.templates.iter().filter_map(lacking).collect();
+        let warnings = self
+            .built
+            .templates
+            .iter()
+            .filter_map(lacking)
+            .flatten()
+            .collect();
         self.adopt(warnings, out);
     }
 

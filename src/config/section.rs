@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer, Error};
 
-use super::spans::{Diagnostics, Location, from_environment, join};
-use super::{codes, hints};
+use super::hints;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location, from_environment, join};
 
 /// A table of the configuration and its path.
 #[derive(Debug)]

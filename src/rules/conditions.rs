@@ -1,12 +1,11 @@
 //! Reads `match` and `except`: their keys, and sets of conditions inside `any`.
 
 use super::Known;
-use super::codes;
 use super::matcher::{Matcher, Test};
 use super::raw::{Node, Value};
-use super::report::{Location, Report};
 use super::values::Reader;
 use crate::toml_reader::suggest;
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// How many sets one `any` may have.
 const SETS_MAX: usize = 1000;
@@ -54,35 +53,40 @@ pub(super) fn alias(name: &str) -> Option<&'static str> {
 }
 
 /// Reads one `match` or `except`. Mistakes are reported and left out.
-pub(super) fn read(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Vec<Matcher> {
-    read_set(report, at, node, known, 0)
+pub(super) fn read(
+    out: &mut Diagnostics,
+    at: &Location,
+    node: &Node,
+    known: &Known,
+) -> Vec<Matcher> {
+    read_set(out, at, node, known, 0)
 }
 
 /// Reads a set of conditions that is nested `depth` levels deep in `any`.
 fn read_set(
-    report: &mut Report,
+    out: &mut Diagnostics,
     at: &Location,
     node: &Node,
     known: &Known,
     depth: usize,
 ) -> Vec<Matcher> {
     let Value::Table(entries) = &node.value else {
-        report.wrong_type(at, "a table of conditions", node);
+        out.wrong_type(at, "a table of conditions", node);
         return Vec::new();
     };
     let mut matchers = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let name = key.get_ref().as_str();
         let Some(key_known) = KEYS.iter().find(|known| **known == name) else {
-            unknown_key(report, &at.key(name, key.span()), name);
+            unknown_key(out, &at.key(name, key.span()), name);
             continue;
         };
         let at = at.key(name, value.span.clone());
         let test = if *key_known == ANY {
-            any(report, &at, value, known, depth)
+            any(out, &at, value, known, depth)
         } else {
             let mut reader = Reader {
-                report: &mut *report,
+                out: &mut *out,
                 at: at.clone(),
                 known,
             };
@@ -102,7 +106,7 @@ fn read_set(
 
 /// Reads the sets of `any`. `None` if one is invalid, or there is none.
 fn any(
-    report: &mut Report,
+    out: &mut Diagnostics,
     at: &Location,
     node: &Node,
     known: &Known,
@@ -112,29 +116,29 @@ fn any(
     if sets.is_empty() {
         let help =
             Some("write any = [ { type = \"fault\" }, { path = \"pages/pay/*\" } ]".to_owned());
-        report.error(codes::EMPTY, at, "an empty list matches nothing", help);
+        out.report(codes::EMPTY, at, "an empty list matches nothing", help);
         return None;
     }
     if sets.len() > SETS_MAX || depth >= DEPTH_MAX {
         let message =
             format!("`any` has at most {SETS_MAX} sets and can be nested at most {DEPTH_MAX} deep");
-        report.error(codes::OUT_OF_RANGE, at, message, None);
+        out.report(codes::RULE_OUT_OF_RANGE, at, message, None);
         return None;
     }
-    let before = report.diagnostics.len();
+    let before = out.count();
     let mut all = Vec::with_capacity(sets.len());
     for (index, set) in sets.iter().enumerate() {
         let at = at.element(node, index, set);
         if matches!(&set.value, Value::Table(entries) if entries.is_empty()) {
             let message = "a set without conditions always holds";
-            report.error(codes::EMPTY, &at, message, None);
+            out.report(codes::EMPTY, &at, message, None);
         }
-        all.push(read_set(report, &at, set, known, depth + 1));
+        all.push(read_set(out, &at, set, known, depth + 1));
     }
-    (report.diagnostics.len() == before).then_some(Test::Any(all))
+    (out.count() == before).then_some(Test::Any(all))
 }
 
-fn unknown_key(report: &mut Report, at: &Location, name: &str) {
+fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
     let help = match alias(name) {
         Some(ours) => Some(format!("Feishu's `{name}` is `{ours}` here")),
         None if super::read::KEYS.contains(&name) => Some(format!(
@@ -142,5 +146,10 @@ fn unknown_key(report: &mut Report, at: &Location, name: &str) {
         )),
         None => suggest::key(name, KEYS),
     };
-    report.unknown_key(at, name, help);
+    out.report(
+        codes::UNKNOWN_KEY,
+        at,
+        format!("unknown key `{name}`"),
+        help,
+    );
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{DestinationName, EventKind, RuleName, Severity};
-use crate::toml_reader::{DURATION_HELP, NOT_A_DURATION, duration, suggest};
+use crate::toml_reader::codes::Code;
+use crate::toml_reader::suggest::value as did_you_mean;
+use crate::toml_reader::{
+    DURATION_HELP, Diagnostics, Location, NOT_A_DURATION, codes, duration, suggest,
+};
 
 use super::Known;
-use super::codes;
 use super::conditions;
 use super::kinds;
 use super::matcher::Matcher;
 use super::plan::Rule;
 use super::raw::{Node, Value};
-use super::report::{Location, Report, did_you_mean};
 
 /// The longest name or label, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -39,19 +41,20 @@ const NOT_BUILT: &[&str] = &[
 ];
 
 /// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
-pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Option<Rule> {
+pub(super) fn rule(
+    out: &mut Diagnostics,
+    at: &Location,
+    node: &Node,
+    known: &Known,
+) -> Option<Rule> {
     let Value::Table(entries) = &node.value else {
-        report.wrong_type(at, "a table", node);
+        out.wrong_type(at, "a table", node);
         return None;
     };
     for (key, _) in entries {
-        unknown_key(report, &at.key(key.get_ref(), key.span()), key.get_ref());
+        unknown_key(out, &at.key(key.get_ref(), key.span()), key.get_ref());
     }
-    let mut reader = Reader {
-        report,
-        at,
-        entries,
-    };
+    let mut reader = Reader { out, at, entries };
     let name = reader
         .required("name")
         .and_then(|(at, node)| reader.line(&at, node));
@@ -77,13 +80,13 @@ pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Know
     })
 }
 
-fn unknown_key(report: &mut Report, at: &Location, name: &str) {
+fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
     if KEYS.contains(&name) {
         return;
     }
     if NOT_BUILT.contains(&name) {
         let message = format!("`{name}` in rules is not built yet");
-        report.error(codes::NOT_BUILT, at, message, None);
+        out.report(codes::NOT_BUILT, at, message, None);
         return;
     }
     let condition = conditions::KEYS.iter().copied().find(|key| *key == name);
@@ -91,11 +94,16 @@ fn unknown_key(report: &mut Report, at: &Location, name: &str) {
         Some(key) => Some(format!("it is a condition: write match = {{ {key} = … }}")),
         None => suggest::key(name, KEYS),
     };
-    report.unknown_key(at, name, help);
+    out.report(
+        codes::UNKNOWN_KEY,
+        at,
+        format!("unknown key `{name}`"),
+        help,
+    );
 }
 
 struct Reader<'a> {
-    report: &'a mut Report,
+    out: &'a mut Diagnostics,
     at: &'a Location,
     entries: &'a [(toml::Spanned<String>, Node)],
 }
@@ -113,27 +121,26 @@ impl<'a> Reader<'a> {
             let message = format!("the rule has no `{name}`");
             let help = (name == "send_to")
                 .then(|| "with `send_to = []` matched events go nowhere".to_owned());
-            self.report
-                .error(codes::MISSING_KEY, self.at, message, help);
+            self.out.report(codes::MISSING_KEY, self.at, message, help);
         }
         found
     }
 
     /// Reads `match`, with the default for `event`, and `except`.
     fn conditions(&mut self, known: &Known) -> (Vec<Matcher>, Vec<Matcher>) {
-        let before = self.report.diagnostics.len();
+        let before = self.out.count();
         let found = self.get("match");
         let mut wanted = found.map_or_else(Vec::new, |(at, node)| {
-            conditions::read(self.report, &at, node, known)
+            conditions::read(self.out, &at, node, known)
         });
         kinds::settle(&mut wanted, self.at);
         // Consequences of an unreadable condition are not reported.
-        if self.report.diagnostics.len() == before {
-            kinds::check_status(self.report, &wanted, EventKind::ALL);
+        if self.out.count() == before {
+            kinds::check_status(self.out, &wanted, EventKind::ALL);
         }
         let found = self.get("except");
         let except = found.map_or_else(Vec::new, |(at, node)| {
-            conditions::read(self.report, &at, node, known)
+            conditions::read(self.out, &at, node, known)
         });
         (wanted, except)
     }
@@ -141,17 +148,16 @@ impl<'a> Reader<'a> {
     /// Reads a text that is neither empty nor too long.
     fn line(&mut self, at: &Location, node: &'a Node) -> Option<&'a str> {
         let Value::Text(text) = &node.value else {
-            self.report.wrong_type(at, "a text", node);
+            self.out.wrong_type(at, "a string", node);
             return None;
         };
         if text.trim().is_empty() {
-            self.report
-                .error(codes::EMPTY, at, "the text is empty", None);
+            self.out.report(codes::EMPTY, at, "the text is empty", None);
             return None;
         }
         if text.chars().count() > TEXT_CHARS_MAX {
             let message = format!("the text is longer than {TEXT_CHARS_MAX} characters");
-            self.report.error(codes::OUT_OF_RANGE, at, message, None);
+            self.out.report(codes::RULE_OUT_OF_RANGE, at, message, None);
             return None;
         }
         Some(text)
@@ -161,7 +167,7 @@ impl<'a> Reader<'a> {
     fn names(
         &mut self,
         (at, list): (Location, &'a Node),
-        unknown: (&'static str, &str),
+        unknown: (Code, &str),
         known: &[&str],
     ) -> Vec<&'a str> {
         let (code, what) = unknown;
@@ -174,7 +180,7 @@ impl<'a> Reader<'a> {
             if !known.contains(&name) {
                 let message = format!("{what} \"{name}\"");
                 let help = did_you_mean(name, known.iter().copied());
-                self.report.error(code, &at, message, help);
+                self.out.report(code, &at, message, help);
             } else if !names.contains(&name) {
                 names.push(name);
             }
@@ -191,7 +197,7 @@ impl<'a> Reader<'a> {
             .iter()
             .map(DestinationName::as_str)
             .collect();
-        let unknown = (codes::UNKNOWN_DESTINATION, "there is no destination");
+        let unknown = (codes::UNKNOWN_SEND_TO, "there is no destination");
         let names = self.names(found, unknown, &names);
         names.into_iter().map(DestinationName::from).collect()
     }
@@ -215,8 +221,7 @@ impl<'a> Reader<'a> {
         }
         let help = did_you_mean(name, known.templates.iter().map(String::as_str));
         let message = format!("there is no template \"{name}\"");
-        self.report
-            .error(codes::UNKNOWN_TEMPLATE, &at, message, help);
+        self.out.report(codes::UNKNOWN_TEMPLATE, &at, message, help);
         None
     }
 
@@ -227,7 +232,7 @@ impl<'a> Reader<'a> {
         if severity.is_none() {
             let help = did_you_mean(name, Severity::ALL.iter().map(|one| one.key()));
             let message = format!("there is no severity \"{name}\"");
-            self.report.error(codes::UNKNOWN_VALUE, &at, message, help);
+            self.out.report(codes::UNKNOWN_VALUE, &at, message, help);
         }
         severity
     }
@@ -237,7 +242,7 @@ impl<'a> Reader<'a> {
             return false;
         };
         let Value::Flag(flag) = &node.value else {
-            self.report.wrong_type(&at, "true or false", node);
+            self.out.wrong_type(&at, "a boolean", node);
             return false;
         };
         *flag
@@ -249,12 +254,13 @@ impl<'a> Reader<'a> {
             return labels;
         };
         let Value::Table(entries) = &node.value else {
-            self.report.wrong_type(&at, "a table of texts", node);
+            self.out.wrong_type(&at, "a table of strings", node);
             return labels;
         };
         if entries.len() > LABELS_MAX {
             let message = format!("{} labels; a rule has at most {LABELS_MAX}", entries.len());
-            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            self.out
+                .report(codes::RULE_OUT_OF_RANGE, &at, message, None);
         }
         for (key, value) in entries {
             let at = at.key(key.get_ref(), value.span.clone());
@@ -268,19 +274,19 @@ impl<'a> Reader<'a> {
     fn wait(&mut self) -> Option<Duration> {
         let (at, node) = self.get("wait")?;
         let Value::Text(text) = &node.value else {
-            self.report
-                .wrong_type(&at, "a duration like \"500ms\"", node);
+            self.out.wrong_type(&at, "a duration like \"90s\"", node);
             return None;
         };
         let Some(wait) = duration(text) else {
             let help = Some(DURATION_HELP.to_owned());
-            self.report
-                .error(codes::WRONG_VALUE, &at, NOT_A_DURATION, help);
+            self.out
+                .report(codes::WRONG_VALUE, &at, NOT_A_DURATION, help);
             return None;
         };
         if wait > WAIT_MAX {
             let message = "a message can wait at most one hour for its images";
-            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            self.out
+                .report(codes::RULE_OUT_OF_RANGE, &at, message, None);
             return None;
         }
         Some(wait)

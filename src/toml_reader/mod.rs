@@ -5,9 +5,11 @@
 //! mistake.
 
 pub mod codes;
+mod diagnostics;
 mod node;
 pub mod suggest;
 mod values;
 
-pub use node::{Node, Value};
+pub use diagnostics::{Diagnostics, Location, from_environment, join};
+pub use node::{Entries, Node, Value, entries_of};
 pub use values::{DURATION_HELP, NOT_A_DURATION, duration};

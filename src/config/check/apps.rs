@@ -10,13 +10,13 @@ use toml::Spanned;
 use super::names::{check_app_id, check_name};
 use super::secrets::Secrets;
 use super::{Context, missing, or, urls};
-use crate::config::codes;
 use crate::config::keys::{Platform, RawApp, Receive};
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location, join};
 use crate::config::values::Interval;
 use crate::feishu::{App, app};
 use crate::model::{AppName, Secret};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location, join};
 
 /// The default interval between two backfills of an app.
 const BACKFILL: Duration = Duration::from_secs(3600);

@@ -12,18 +12,19 @@ use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::{View, period};
 use super::{Context, Names, destination_name, in_range, missing, paths, slack, urls, webhook};
+use crate::config::hints;
 use crate::config::included::Part;
 use crate::config::keys::{
     Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
     RawWebhook,
 };
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
 use crate::config::values::Many;
-use crate::config::{codes, hints};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
 use crate::render::{Audience, Family, Fields, SentAs};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// Keys of every kind, for suggestions.
 pub(super) const COMMON_KEYS: &[&str] = &[

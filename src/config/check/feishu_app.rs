@@ -4,14 +4,14 @@ use toml::Spanned;
 
 use super::destinations::{COMMON_KEYS, Checks, OfKind};
 use super::{known_urls, missing, or};
-use crate::config::codes;
 use crate::config::keys::{Field, RawFeishuApp};
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;
 use crate::render::{Family, SentAs};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// Room for the rest of the request: ids and names of members.
 const ENVELOPE_BYTES_MAX: usize = 512;

@@ -7,11 +7,12 @@ use toml::Spanned;
 
 use super::sections::{period, size};
 use super::{Context, or, paths};
+use crate::config::Needs;
 use crate::config::keys::RawImages;
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::{Needs, codes};
 use crate::images::Settings;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// The hosts where Feishu and Lark store feedback images.

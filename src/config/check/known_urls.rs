@@ -6,9 +6,9 @@
 use toml::Spanned;
 use url::Url;
 
-use crate::config::codes;
-use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// The kind of destination that a URL belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,13 +25,14 @@ use super::keys::{Field, RawOperator};
 use super::lists::{self, List};
 use super::rule_tests::{self, RuleTest};
 use super::section::Section;
-use super::spans::{Diagnostics, Location};
-use super::{Config, Needs, Server, codes, hints, rules};
+use super::{Config, Needs, Server, hints, rules};
 use crate::diag::Level;
 use crate::feishu;
 use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 pub(in crate::config) use names::check_name;
 
 /// The inputs of every check.
@@ -299,7 +300,7 @@ fn in_range<T: PartialOrd + Copy>(
 
 /// Reports a missing key, unless its value has already been reported.
 pub(super) fn missing(section: &Location, key: &str, help: &str, out: &mut Diagnostics) {
-    if !out.concern(&super::spans::join(&section.path, key)) {
+    if !out.concern(&crate::toml_reader::join(&section.path, key)) {
         let message = format!("`{}` needs the key `{key}`", section.path);
         out.add_with_help(codes::MISSING_KEY, section, message, help);
     }

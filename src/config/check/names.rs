@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::known_urls;
-use crate::config::codes;
 use crate::config::keys::RawMention;
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
 use crate::render::Mention;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 const NAME_CHARS_MAX: usize = 64;
 

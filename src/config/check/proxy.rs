@@ -10,9 +10,9 @@ use super::{Context, urls};
 use crate::config::Needs;
 use crate::config::keys::RawNetwork;
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 use crate::net::Proxies;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// Returns the proxies: the key if it is set, otherwise the environment's. `NO_PROXY` applies to both.
 pub(super) fn proxies(

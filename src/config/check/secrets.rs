@@ -6,11 +6,12 @@ use toml::Spanned;
 
 use super::Context;
 use crate::config::expand::FLAW_HELP;
+use crate::config::flaw;
 use crate::config::keys::Field;
-use crate::config::spans::{Diagnostics, Location, from_environment};
 use crate::config::values::{Many, RawSecret};
-use crate::config::{codes, flaw};
 use crate::model::Secret;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location, from_environment};
 
 /// Larger files are rejected because they cannot be a secret.
 const FILE_BYTES_MAX: u64 = 64 * 1024;

@@ -6,13 +6,14 @@ use jiff::tz::TimeZone;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Context, in_range, or, paths, urls};
+use crate::config::Server;
 use crate::config::keys::{Level, RawLog, RawServer, RawStore, RawTemplates};
 use crate::config::section::Section;
-use crate::config::spans::Diagnostics;
 use crate::config::values::{Address, Period, Size};
-use crate::config::{Server, codes};
 use crate::render::Locale;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::toml_reader::Diagnostics;
+use crate::toml_reader::codes;
 use crate::{render, store};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -91,7 +92,7 @@ pub(super) fn period(
     default: Duration,
     range: std::ops::RangeInclusive<Duration>,
     shown: &str,
-    at: (&crate::config::spans::Location, &str),
+    at: (&crate::toml_reader::Location, &str),
     out: &mut Diagnostics,
 ) -> Duration {
     let field = field.map(|period| toml::Spanned::new(period.span(), period.get_ref().0));
@@ -104,7 +105,7 @@ pub(super) fn size(
     default: u64,
     range: std::ops::RangeInclusive<u64>,
     shown: &str,
-    at: (&crate::config::spans::Location, &str),
+    at: (&crate::toml_reader::Location, &str),
     out: &mut Diagnostics,
 ) -> u64 {
     let field = field.map(|size| toml::Spanned::new(size.span(), size.get_ref().0));

@@ -4,11 +4,11 @@ use toml::Spanned;
 
 use super::secrets::Secrets;
 use super::{known_urls, missing, urls};
-use crate::config::codes;
 use crate::config::keys::RawSlackApp;
-use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// The shortest channel id, in characters.
 const CHANNEL_BYTES_MIN: usize = 9;

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 
 use super::secrets::Secrets;
-use crate::config::codes;
 use crate::config::keys::RawSuccess;
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
 use crate::config::values::RawSecret;
 use crate::destination::Success;
 use crate::model::Secret;
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// Headers that the relay or HTTP sets.
 const OURS: &[&str] = &[

@@ -6,10 +6,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, json};
 use crate::config::section::{Section, kind_of};
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::{codes, hints, read_text};
+use crate::config::{hints, read_text};
 use crate::feishu::{self, App};
 use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 /// `with`: the values that replace fields of the event, and where each key is written.
 pub(super) struct With {

@@ -6,14 +6,15 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::Names;
-use crate::config::codes::Code;
+use crate::config::hints;
 use crate::config::keys::RawExpect;
 use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location, join};
 use crate::config::values::Many;
-use crate::config::{codes, hints};
 use crate::diag::Place;
 use crate::model::{DestinationName, RuleName, Severity};
+use crate::toml_reader::codes;
+use crate::toml_reader::codes::Code;
+use crate::toml_reader::{Diagnostics, Location, join};
 
 /// An expected value and its place.
 #[derive(Clone, Debug)]

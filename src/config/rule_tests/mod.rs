@@ -10,14 +10,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{Context, missing};
-use super::codes;
 use super::keys::RawTest;
 use super::rules::WrittenRule;
 use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, Event, Timestamp};
+use crate::toml_reader::codes;
+use crate::toml_reader::{Diagnostics, Location};
 
 pub use expect::{Expect, Expected};
 
