@@ -32,10 +32,9 @@ mod trace;
 mod values;
 mod words;
 
-pub use conditions::KEYS as CONDITION_KEYS;
+pub use conditions::names as condition_keys;
 pub use filter::Filter;
 pub use raw::RawRule;
-pub use read::KEYS;
 pub use trace::trace_json;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -43,7 +42,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Level};
 use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
-use crate::toml_reader::{Diagnostics, Location, codes};
+use crate::toml_reader::{Diagnostics, Key, Keys, Location, Read, codes};
 
 use paths::LiteralPath;
 
@@ -201,6 +200,16 @@ fn lists_used(rules: &[(String, RawRule)]) -> BTreeSet<String> {
         }
     }
     used
+}
+
+/// Returns the keys of rules and of their conditions.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    read::RawKeys::KEYS.iter().chain(conditions::keys())
+}
+
+/// Returns the schema of a rule.
+pub fn schema() -> serde_json::Value {
+    read::RawKeys::schema()
 }
 
 fn name_taken(out: &mut Diagnostics, at: &Location, name: &str, first: &str) {

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::model::{AppName, EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 
-use super::matcher::{Contact, Glob, Test};
+use super::matcher::Glob;
 use super::raw::{Node, Value};
 use super::{Known, Word};
 use crate::toml_reader::suggest::value as did_you_mean;
@@ -26,6 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) out: &'a mut Diagnostics,
     pub(super) at: Location,
     pub(super) known: &'a Known,
+    /// How many `any` the condition is in.
+    pub(super) depth: usize,
 }
 
 /// An element of a list of words: its value, its place, and the list of `[lists]` it comes from.
@@ -36,41 +38,8 @@ struct Element<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn test(&mut self, key: &str, node: &Node) -> Option<Test> {
-        Some(match key {
-            "event" => Test::Event(self.each(node, Self::event)?),
-            "status" => Test::Status(self.each(node, |this, at, one| {
-                this.code(at, one, "status").map(FeedbackStatus)
-            })?),
-            "app" => Test::App(self.apps(node)?),
-            "via" => Test::Via(self.each(node, Self::via)?),
-            "type" => Test::Kind(self.each(node, |this, at, one| {
-                this.code(at, one, "type").map(FeedbackKind)
-            })?),
-            "fault" => Test::Fault(self.each(node, |this, at, one| {
-                this.code(at, one, "fault").map(FaultKind)
-            })?),
-            "source" => Test::Source(self.each(node, |this, at, one| {
-                this.code(at, one, "source").map(SourceKind)
-            })?),
-            "tenant" => Test::Tenant(self.each(node, Self::glob)?),
-            "path" => Test::Path(self.each(node, Self::glob)?),
-            "tenant_key" => Test::TenantKey(self.each(node, Self::text)?),
-            "description" => Test::Description(self.each(node, Self::regex)?),
-            "query" => Test::Query(self.each(node, Self::glob)?),
-            "contact" => Test::Contact(match &node.value {
-                Value::Flag(flag) => Contact::Left(*flag),
-                _ => Contact::Like(self.each(node, Self::contact)?),
-            }),
-            "images" => Test::Images(self.flag(node)?),
-            "user" => Test::User(self.each(node, Self::user_id)?),
-            // `KEYS` and these arms list the same keys, except `any`; a test compares them.
-            _ => return None,
-        })
-    }
-
     /// Reads each element, including those of named lists. `None` if one is invalid, or there is none.
-    fn each<T>(
+    pub(super) fn each<T>(
         &mut self,
         node: &Node,
         read: impl Fn(&mut Self, &Location, &Node) -> Option<T>,
@@ -161,7 +130,7 @@ impl Reader<'_> {
         None
     }
 
-    fn flag(&mut self, node: &Node) -> Option<bool> {
+    pub(super) fn flag(&mut self, node: &Node) -> Option<bool> {
         let flag = node.flag();
         if flag.is_none() {
             self.out.wrong_type(&self.at, "a boolean", node);
@@ -169,7 +138,7 @@ impl Reader<'_> {
         flag
     }
 
-    fn text(&mut self, at: &Location, node: &Node) -> Option<String> {
+    pub(super) fn text(&mut self, at: &Location, node: &Node) -> Option<String> {
         match node.text() {
             Some("") => self
                 .out
@@ -181,7 +150,7 @@ impl Reader<'_> {
     }
 
     /// Reads any id of a person. Only impossible ids are refused, because a tenant chooses its own user ids.
-    fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
+    pub(super) fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
         let id = self.text(at, node)?;
         let other = ["oc_", "om_", "od-", "cli_"];
         let is_other = other.iter().any(|prefix| id.starts_with(prefix));
@@ -196,7 +165,7 @@ impl Reader<'_> {
         None
     }
 
-    fn contact(&mut self, at: &Location, node: &Node) -> Option<Glob> {
+    pub(super) fn contact(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         if matches!(node.value, Value::Text(_)) {
             return self.glob(at, node);
         }
@@ -205,7 +174,7 @@ impl Reader<'_> {
         None
     }
 
-    fn event(&mut self, at: &Location, node: &Node) -> Option<EventKind> {
+    pub(super) fn event(&mut self, at: &Location, node: &Node) -> Option<EventKind> {
         let name = self.text(at, node)?;
         let kind = EventKind::from_key(&name);
         if kind.is_none() {
@@ -216,7 +185,7 @@ impl Reader<'_> {
         kind
     }
 
-    fn via(&mut self, at: &Location, node: &Node) -> Option<AppName> {
+    pub(super) fn via(&mut self, at: &Location, node: &Node) -> Option<AppName> {
         let name = self.text(at, node)?;
         let found = self.known.apps.iter().find(|app| app.as_str() == name);
         if found.is_none() {
@@ -227,12 +196,8 @@ impl Reader<'_> {
         found.cloned()
     }
 
-    /// Reads app ids. One name may stand for several ids.
-    fn apps(&mut self, node: &Node) -> Option<Vec<String>> {
-        Some(self.each(node, Self::app)?.concat())
-    }
-
-    fn app(&mut self, at: &Location, node: &Node) -> Option<Vec<String>> {
+    /// Reads an app as its ids: one name may stand for several.
+    pub(super) fn app(&mut self, at: &Location, node: &Node) -> Option<Vec<String>> {
         let name = self.text(at, node)?;
         let named = self
             .known
@@ -252,6 +217,16 @@ impl Reader<'_> {
             format!("\"{name}\" is neither a name of `[apps]` or `[app_names]` nor an id `cli_…`");
         self.out.report(codes::UNKNOWN_APP_NAME, at, message, help);
         None
+    }
+
+    /// Reads codes of the enumeration `T`, which `key` names.
+    pub(super) fn codes<T>(
+        &mut self,
+        node: &Node,
+        key: &str,
+        into: fn(i64) -> T,
+    ) -> Option<Vec<T>> {
+        self.each(node, |this, at, one| this.code(at, one, key).map(into))
     }
 
     /// Reads a code of an enumeration: its name or its number.
@@ -289,7 +264,7 @@ impl Reader<'_> {
         None
     }
 
-    fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
+    pub(super) fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         let written = self.pattern(at, node)?;
         match Glob::new(&written) {
             Ok(glob) => Some(glob),
@@ -301,7 +276,7 @@ impl Reader<'_> {
         }
     }
 
-    fn regex(&mut self, at: &Location, node: &Node) -> Option<Regex> {
+    pub(super) fn regex(&mut self, at: &Location, node: &Node) -> Option<Regex> {
         let pattern = self.pattern(at, node)?;
         match RegexBuilder::new(&pattern)
             .size_limit(REGEX_BYTES_MAX)

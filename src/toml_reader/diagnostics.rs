@@ -182,6 +182,11 @@ impl Diagnostics {
         self.add(codes::WRONG_TYPE, at, message);
     }
 
+    /// Reports an unknown key.
+    pub fn unknown_key(&mut self, at: &Location, key: &str, help: Option<String>) {
+        self.report(codes::UNKNOWN_KEY, at, format!("unknown key `{key}`"), help);
+    }
+
     /// Returns how many there are so far.
     pub const fn count(&self) -> usize {
         self.list.len()

@@ -521,6 +521,9 @@ fn codes_are_documented_and_reached() {
     }
     // The tests of rules reach theirs.
     let is_of_rules = |code: &&&str| code.get(1..).is_some_and(|number| number.starts_with('1'));
-    let never: Vec<_> = unique.difference(&reached).filter(|code| !is_of_rules(code)).collect();
+    let never: Vec<_> = unique
+        .difference(&reached)
+        .filter(|code| !is_of_rules(code))
+        .collect();
     assert!(never.is_empty(), "no file leads to {never:?}");
 }
