@@ -6,8 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Needs, flaw, stand_in};
-use crate::toml_reader::codes;
-use crate::toml_reader::{Diagnostics, Location, from_environment};
+use crate::toml_reader::{Diagnostics, Location, codes, from_environment};
 
 /// The environment variables of the process.
 pub(super) type Environment = BTreeMap<String, String>;

@@ -1,11 +1,9 @@
 //! Suggests what was probably meant: similar names, Feishu's own names, misplaced keys, and planned features.
 
-use crate::toml_reader::suggest;
 use crate::toml_reader::suggest::nearest;
-use crate::toml_reader::{Diagnostics, Location};
+use crate::toml_reader::{Diagnostics, Location, codes, suggest};
 
 use super::misplaced;
-use crate::toml_reader::codes;
 
 /// Planned keys that this version does not have, by the last part of their section.
 const NOT_BUILT: &[(&str, &str)] = &[

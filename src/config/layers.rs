@@ -13,8 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::expand::{Environment, FLAW_HELP};
 use super::{flaw, misplaced};
-use crate::toml_reader::codes;
-use crate::toml_reader::{Diagnostics, Location, join};
+use crate::toml_reader::{Diagnostics, Location, codes, join};
 
 const PREFIX: &str = "RELAY";
 const SEPARATOR: &str = "__";

@@ -4,8 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::SECTIONS;
-use crate::toml_reader::codes;
-use crate::toml_reader::{Diagnostics, Location, from_environment};
+use crate::toml_reader::{Diagnostics, Location, codes, from_environment};
 
 /// Sections whose keys are names that the user chooses.
 const NAMED: &[&str] = &["app_names", "mentions", "lists", "apps", "destinations"];

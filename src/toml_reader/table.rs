@@ -1,4 +1,4 @@
-//! Reads tables by a list of their keys. Each key is written once: with [`keys!`] its name, type, meaning and default
+//! Reads tables by a list of their keys. Each key is written once: with `keys!` its name, type, meaning and default
 //! become a struct, its reader and its schema.
 
 use serde_json::{Map, Value as Json, json};
@@ -34,7 +34,7 @@ pub struct Key {
     pub schema: fn() -> Json,
 }
 
-/// A table whose keys are known. [`keys!`] implements it.
+/// A table whose keys are known. `keys!` implements it.
 pub trait Keys: Default {
     /// What the table means, for the schema.
     const MEANING: &'static str;

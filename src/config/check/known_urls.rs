@@ -7,8 +7,7 @@ use toml::Spanned;
 use url::Url;
 
 use crate::model::Secret;
-use crate::toml_reader::codes;
-use crate::toml_reader::{Diagnostics, Location};
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// The kind of destination that a URL belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

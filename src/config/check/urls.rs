@@ -5,8 +5,7 @@ use url::{Host, Url};
 
 use crate::model::Secret;
 use crate::net;
-use crate::toml_reader::codes;
-use crate::toml_reader::{Diagnostics, Location};
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 const HELP: &str = "write it whole, like \"https://example.com/path\"";
 
