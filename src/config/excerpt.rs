@@ -1,79 +1,44 @@
 //! Shows the line a diagnostic points at, with possible secrets masked.
 //!
-//! Strings are masked unless the schema marks their key as not secret, and comments are left out. If the file is
+//! Strings are masked unless their key is known and not secret, and comments are left out. If the file is
 //! not valid TOML, only keys are shown, because the end of a string is unknown.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::schema::schema;
+use super::check::SECTIONS;
+use super::keys;
 use crate::diag::Excerpt;
 
 const MASK: &str = "***";
 
-/// Keys that are masked although the schema marks them as not secret: ids and addresses of people, and URLs that
+/// Keys that are masked although they are not secret: ids and addresses of people, and URLs that
 /// may contain a password.
 const KEPT_BACK: &[&str] = &["feishu", "slack", "base_url"];
 
-/// Returns the keys whose strings may be shown. The schema decides per key name: a name that is secret anywhere,
-/// or unknown, is masked.
-fn open_keys() -> &'static BTreeSet<String> {
-    static OPEN: OnceLock<BTreeSet<String>> = OnceLock::new();
+/// Returns the keys whose strings may be shown. A name that is secret anywhere, or unknown, is masked.
+fn open_keys() -> &'static BTreeSet<&'static str> {
+    static OPEN: OnceLock<BTreeSet<&'static str>> = OnceLock::new();
     OPEN.get_or_init(|| {
-        let (mut open, mut secret) = (BTreeSet::new(), BTreeSet::new());
-        collect(&schema(), &mut open, &mut secret);
-        let kept_back = |key: &String| KEPT_BACK.contains(&key.as_str());
-        open.retain(|key| !secret.contains(key) && !kept_back(key));
-        open
+        let secret: BTreeSet<&str> = keys::all()
+            .filter(|key| key.is_secret)
+            .map(|key| key.name)
+            .collect();
+        let names = keys::all()
+            .map(|key| key.name)
+            .chain(SECTIONS.iter().copied());
+        names
+            .filter(|name| !secret.contains(name) && !KEPT_BACK.contains(name))
+            .collect()
     })
 }
 
 fn is_open(key: &str) -> bool {
     open_keys().contains(key)
-}
-
-/// Sorts the names of all keys below a schema.
-fn collect(schema: &Value, open: &mut BTreeSet<String>, secret: &mut BTreeSet<String>) {
-    for (name, value) in schema["properties"].as_object().into_iter().flatten() {
-        let names = if holds_secret(value) {
-            &mut *secret
-        } else {
-            &mut *open
-        };
-        names.insert(name.clone());
-    }
-    inner(schema).for_each(|inner| collect(inner, open, secret));
-}
-
-/// Returns the schemas of the values inside a value of this schema.
-fn inner(schema: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["anyOf", "oneOf", "allOf"].into_iter();
-    let lists = lists.filter_map(|key| schema[key].as_array()).flatten();
-    let single = ["items", "additionalProperties", "then"].into_iter();
-    let single = single.map(|key| &schema[key]).filter(|one| one.is_object());
-    let properties = schema["properties"].as_object().into_iter();
-    lists
-        .chain(single)
-        .chain(properties.flat_map(|keys| keys.values()))
-}
-
-/// Returns whether a key's value is a secret, or a list or table of secrets: the schema that
-/// `schema::values::secret` returns.
-fn holds_secret(schema: &Value) -> bool {
-    let is_file = |schema: &Value| schema["required"] == json!(["file"]);
-    let forms = schema["anyOf"].as_array().into_iter().flatten();
-    let beside = [&schema["items"], &schema["additionalProperties"]];
-    is_file(schema)
-        || forms.clone().any(holds_secret)
-        || beside
-            .into_iter()
-            .filter(|one| one.is_object())
-            .any(holds_secret)
 }
 
 /// Returns the excerpt of `text` around `span`; `None` for an empty file or a span outside it.
@@ -320,7 +285,7 @@ mod tests {
             "wait",
             "query",
         ] {
-            let known = schema().to_string().contains(&format!("\"{open}\""));
+            let known = keys::all().any(|key| key.name == open);
             assert_eq!(is_open(open), known, "{open}");
         }
         for secret in [

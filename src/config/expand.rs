@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::spans::{Diagnostics, Location, from_environment};
-use super::{Needs, codes, flaw, stand_in};
+use super::{Needs, flaw, stand_in};
+use crate::toml_reader::{Diagnostics, Location, codes, from_environment};
 
 /// The environment variables of the process.
 pub(super) type Environment = BTreeMap<String, String>;

@@ -1,29 +1,9 @@
 //! Suggests what was probably meant: similar names, Feishu's own names, misplaced keys, and planned features.
 
-use toml::de::DeValue;
+use crate::toml_reader::suggest::nearest;
+use crate::toml_reader::{Diagnostics, Location, codes, suggest};
 
-use super::spans::{Diagnostics, Location};
-use crate::toml_reader::suggest;
-pub(super) use crate::toml_reader::suggest::nearest;
-
-use super::{codes, misplaced};
-
-/// Feishu's field names, and the relay's.
-const FEISHU_NAMES: &[(&str, &str)] = &[
-    ("feedback_type", "type"),
-    ("fault_type", "fault"),
-    ("fault_types", "fault"),
-    ("tenant_name", "tenant"),
-    ("feedback_path", "path"),
-    ("feedback_source", "source"),
-    ("source_type", "source"),
-    ("user_id", "user"),
-    ("open_id", "user"),
-    ("image_list", "images"),
-    ("app_name", "app"),
-    ("verify_token", "verification_token"),
-    ("encryption_key", "encrypt_key"),
-];
+use super::misplaced;
 
 /// Planned keys that this version does not have, by the last part of their section.
 const NOT_BUILT: &[(&str, &str)] = &[
@@ -54,57 +34,24 @@ pub(super) fn unknown_key(key: &str, known: &[&str], at: &Location, out: &mut Di
         let message = format!("`{key}` is not built yet");
         return out.add(codes::NOT_BUILT, at, message);
     }
-    let message = format!("unknown key `{key}`");
-    match help(key, known) {
-        Some(help) => out.add_with_help(codes::UNKNOWN_KEY, at, message, help),
-        None => out.add(codes::UNKNOWN_KEY, at, message),
-    }
+    out.unknown_key(at, key, help(key, known));
 }
 
 fn help(key: &str, known: &[&str]) -> Option<String> {
-    let ours = FEISHU_NAMES.iter().find(|(theirs, _)| *theirs == key);
-    if let Some((_, ours)) = ours.filter(|(_, ours)| known.contains(ours)) {
-        return Some(format!(
-            "did you mean `{ours}`? That is the relay's name for it"
-        ));
-    }
     // A misspelled key is checked first, because most unknown keys are misspelled.
-    let near = nearest(key, known.iter().copied()).is_some();
-    if let Some(section) = misplaced::section_of(key).filter(|_| !near) {
+    let is_meant =
+        suggest::ours(key, known).is_some() || nearest(key, known.iter().copied()).is_some();
+    if let Some(section) = misplaced::section_of(key).filter(|_| !is_meant) {
         return Some(format!("`{key}` is a key of [{section}]"));
     }
     suggest::key(key, known)
 }
 
-/// Reports a word that is not among the `expected` ones.
-pub(super) fn unknown_word(
-    given: Option<&DeValue<'_>>,
-    expected: &str,
-    at: &Location,
-    out: &mut Diagnostics,
-) {
-    let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let message = format!("expected {expected}");
-    let near = given
-        .and_then(DeValue::as_str)
-        .and_then(|given| nearest(given, words.iter().copied()));
-    match near {
-        Some(near) => {
-            let help = format!("did you mean \"{near}\"?");
-            out.add_with_help(codes::WRONG_VALUE, at, message, help);
-        }
-        None => out.add(codes::WRONG_VALUE, at, message),
-    }
-}
-
 /// Returns help for a key that is none of the platform's `fields`. The relay's own names for these fields are
 /// recognised.
 pub(super) fn feishu_field(key: &str, fields: &[&str]) -> String {
-    let ours = FEISHU_NAMES
-        .iter()
-        .find(|(theirs, ours)| *ours == key && fields.contains(theirs));
-    match ours {
-        Some((theirs, _)) => format!("did you mean `{theirs}`? That is Feishu's name for it"),
+    match suggest::theirs(key, fields) {
+        Some(theirs) => format!("did you mean `{theirs}`? That is Feishu's name for it"),
         None => which(key, fields.iter().copied()),
     }
 }

@@ -11,10 +11,10 @@ use toml::de::{DeTable, DeValue};
 use super::check::Context;
 use super::expand::{Variables, expand};
 use super::rule_tests;
-use super::section::Section;
-use super::spans::{Diagnostics, Location, from_environment, join};
-use super::values::Many;
-use super::{Needs, Tests, codes, layers, misplaced, read_text, rules, stand_in};
+use super::{Needs, Tests, layers, misplaced, read_text, rules, stand_in};
+use crate::toml_reader::{
+    Diagnostics, Entries, Location, Many, Node, Table, Value, codes, from_environment, join,
+};
 
 /// How many files all patterns of `include` together may match.
 const FILES_MAX: usize = 1000;
@@ -39,7 +39,7 @@ pub(super) struct Part<'i> {
     /// Its text.
     pub(super) source: &'i str,
     /// Its named sections.
-    pub(super) top: Section<'i>,
+    pub(super) top: Table,
     /// Where strings start that contained `${…}`.
     pub(super) expanded: HashSet<usize>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Part<'i> {
 /// Reads the files that match the patterns, ordered by name. Also returns what was found. A file that several
 /// paths lead to, also through links, is read once, and the main file is not read again.
 pub(super) fn read(
-    patterns: Many<Spanned<String>>,
+    patterns: Many<String>,
     context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> (Vec<(PathBuf, String)>, Included) {
@@ -56,7 +56,7 @@ pub(super) fn read(
     let matched = &mut included.matched;
     let mut taken = HashSet::from([real(context.file)]);
     let mut found: Vec<(PathBuf, Location)> = Vec::new();
-    for pattern in patterns.0 {
+    for pattern in patterns {
         let at = Location::new("include", pattern.span());
         match matching(&folder, pattern.get_ref()) {
             Ok(none) if none.is_empty() => {
@@ -130,14 +130,10 @@ pub(super) fn parts<'i>(
             rules.take(&mut top, file, out);
             written.take(&mut top, file, out);
             let expanded = expand(&mut top, &Location::default(), variables, out);
-            let top = Section {
-                at: Location::default(),
-                table: top,
-            };
             parts.push(Part {
                 file,
                 source: text,
-                top,
+                top: Table::of(&top, Location::default()),
                 expanded,
             });
         }
@@ -184,10 +180,10 @@ fn expand_list(
 
 /// Reports an entry that two files define, and keeps the first. Environment overrides of an included entry are
 /// applied to it.
-pub(super) fn settle_names<'i>(
-    main: &mut Section<'i>,
+pub(super) fn settle_names(
+    main: &mut Table,
     (file, text): (&Path, &str),
-    parts: &mut [Part<'i>],
+    parts: &mut [Part<'_>],
     out: &mut Diagnostics,
 ) {
     for section in NAMED {
@@ -206,14 +202,13 @@ pub(super) fn settle_names<'i>(
                 if let Some(first) = first.get(name) {
                     let message = format!("`{}` is also in {first}", at.path);
                     out.add(codes::NAME_TAKEN, &at, message);
-                    entries(&mut part.top, section).map(|all| all.remove(name.as_str()));
+                    entries(&mut part.top, section).and_then(|all| remove(all, name));
                     continue;
                 }
                 let line = line_of(part.source, key.span().start);
                 first.insert(name.clone(), format!("{}:{line}", part.file.display()));
-                let over = entries(main, section).and_then(|all| all.remove(name.as_str()));
-                let under =
-                    entries(&mut part.top, section).and_then(|all| all.get_mut(name.as_str()));
+                let over = entries(main, section).and_then(|all| remove(all, name));
+                let under = entries(&mut part.top, section).and_then(|all| get(all, name));
                 if let (Some(over), Some(under)) = (over, under) {
                     lay_over(under, over);
                 }
@@ -223,37 +218,47 @@ pub(super) fn settle_names<'i>(
     }
 }
 
-/// Returns the table of one section.
-fn entries<'a, 'i>(top: &'a mut Section<'i>, section: &str) -> Option<&'a mut DeTable<'i>> {
-    match top.table.get_mut(section).map(Spanned::get_mut) {
-        Some(DeValue::Table(table)) => Some(table),
-        Some(_) | None => None,
+/// Returns the entries of one section.
+fn entries<'a>(top: &'a mut Table, section: &str) -> Option<&'a mut Entries> {
+    match &mut get(&mut top.entries, section)?.value {
+        Value::Table(entries) => Some(entries),
+        _ => None,
     }
+}
+
+fn get<'a>(entries: &'a mut Entries, name: &str) -> Option<&'a mut Node> {
+    let mut entries = entries.iter_mut();
+    let found = entries.find(|(key, _)| key.get_ref() == name);
+    found.map(|(_, node)| node)
+}
+
+fn remove(entries: &mut Entries, name: &str) -> Option<Node> {
+    let index = entries.iter().position(|(key, _)| key.get_ref() == name)?;
+    Some(entries.remove(index).1)
 }
 
 /// Returns the entry names of a section.
-fn keys(top: &Section<'_>, section: &str) -> Vec<Spanned<String>> {
-    match top.table.get(section).map(Spanned::get_ref) {
-        Some(DeValue::Table(table)) => table
-            .keys()
-            .map(|key| Spanned::new(key.span(), key.get_ref().to_string()))
-            .collect(),
-        Some(_) | None => Vec::new(),
+fn keys(top: &Table, section: &str) -> Vec<Spanned<String>> {
+    match top.get(section).map(|node| &node.value) {
+        Some(Value::Table(entries)) => entries.iter().map(|(key, _)| key.clone()).collect(),
+        _ => Vec::new(),
     }
 }
 
-fn lay_over<'i>(under: &mut Spanned<DeValue<'i>>, over: Spanned<DeValue<'i>>) {
-    let span = over.span();
-    match (under.get_mut(), over.into_inner()) {
-        (DeValue::Table(under), DeValue::Table(over)) => {
+fn lay_over(under: &mut Node, over: Node) {
+    match (&mut under.value, over.value) {
+        (Value::Table(under), Value::Table(over)) => {
             for (key, value) in over {
-                match under.get_mut(key.get_ref().as_ref()) {
+                match get(under, key.get_ref()) {
                     Some(under) => lay_over(under, value),
-                    None => drop(under.insert(key, value)),
+                    None => under.push((key, value)),
                 }
             }
         }
-        (_, over) => *under = Spanned::new(span, over),
+        (_, value) => {
+            let span = over.span;
+            *under = Node { span, value };
+        }
     }
 }
 

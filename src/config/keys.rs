@@ -1,206 +1,423 @@
-//! Defines the raw sections: keys and types are checked here, relations between keys are not.
+//! Defines the keys of every section: name, type, meaning and default. Reader and schema follow from them. Relations
+//! between keys are checked in `check`.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use serde::Deserialize;
-use toml::Spanned;
+use jiff::tz::TimeZone;
+use serde_json::{Value as Json, json};
+use tracing_subscriber::filter::LevelFilter;
 
-use super::values::{Address, Interval, Many, Period, Rate, RawSecret, Size, Zone};
-use crate::feishu::{self, Urgent};
+use super::schema::{at, with};
+use super::values::Interval;
+use crate::destination::RateLimit;
+use crate::feishu::{Receive, Urgent};
 use crate::model::Severity;
 use crate::render::{Locale, Visibility};
+use crate::rules;
 use crate::telemetry::LogFormat;
+use crate::toml_reader::{
+    InFile, Key, Keys, Many, Named, Node, RawSecret, Size, keys, schema, schema_of, words,
+};
 
-/// An optional key and its span.
-pub(super) type Field<T> = Option<Spanned<T>>;
+keys! {
+    /// The keys of the top level that are no sections
+    pub(super) struct RawTop {
+        /// Files with more [[rules]], [[tests]], [lists], [mentions] and [destinations], read in name order after this
+        /// file
+        include: Many<String>,
+    }
 
-/// Defines sections whose keys are all optional, so that each key can be read separately.
-macro_rules! sections {
-    ($($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub(super) struct $name {
-            $(pub(super) $key: $type,)*
-        }
-    )*};
+    /// Where the relay listens
+    pub(super) struct RawServer {
+        /// The address that the relay listens on
+        listen: SocketAddr = "127.0.0.1:8787",
+        /// A separate address for /metrics and /status
+        admin_listen: SocketAddr,
+        /// The address at which chats reach the relay, for images and buttons
+        public_url: String [schema::url()],
+        /// The largest request body of an event
+        max_body: Size = "1MiB",
+        /// The maximum number of concurrent connections
+        max_connections: u32 = 4096,
+        /// The longest time a shutdown may take
+        shutdown_grace: Duration = "20s",
+        /// Accepts a configuration without apps, and a reload that removes every rule, every destination or one with
+        /// waiting messages
+        allow_empty: bool = false,
+    }
+
+    /// Outgoing connections
+    pub(super) struct RawNetwork {
+        /// An HTTP proxy for all outgoing connections except hosts of `NO_PROXY`; default: `HTTPS_PROXY` and
+        /// `HTTP_PROXY`. A destination's own `proxy` has priority
+        proxy: RawSecret,
+    }
+
+    /// The log, on stderr
+    pub(super) struct RawLog {
+        /// The lowest level that is logged
+        level: LevelFilter = "info",
+        /// The format: text for people, json for programs
+        format: LogFormat = "text",
+    }
+
+    /// The operator of the relay
+    pub(super) struct RawOperator {
+        /// The destination for operator notices: failures that need somebody's attention
+        notify: String,
+    }
+
+    /// The database
+    pub(super) struct RawStore {
+        /// The SQLite file: `sqlite:` and its path
+        url: String = "sqlite:data/relay.db",
+        /// How long events and messages are kept
+        retain: Duration = "180d",
+    }
+
+    /// Images of reports
+    pub(super) struct RawImages {
+        /// The folder of the images
+        store: String = "data/images",
+        /// How long images are kept; default: `retain` of [store]
+        retain: Duration,
+        /// How long links to images work; default: `retain`
+        link_ttl: Duration,
+        /// The largest image
+        max_bytes: Size = "10MiB",
+        /// The maximum size of all images together; the oldest are deleted first
+        max_total: Size = "20GiB",
+        /// How long a message waits for its images (critical ones at most 800ms); later images follow in a second
+        /// message
+        wait: Duration = "3s",
+        /// Hosts that images are fetched from, over https, on any port; `*.x.com` matches any depth below x.com
+        allow_hosts: Many<String>,
+        /// Allows image hosts on your own network, also over http
+        allow_private_addresses: bool = false,
+    }
+
+    /// The appearance of messages
+    pub(super) struct RawTemplates {
+        /// A folder whose files override the built-in templates of the same name
+        dir: String,
+        /// The time zone of messages
+        timezone: TimeZone = "Asia/Shanghai",
+        /// The language of messages
+        locale: Locale = "zh",
+    }
+
+    /// A person or a group that can be mentioned
+    pub(super) struct RawMention {
+        /// Open ids `ou_…` or e-mail addresses
+        feishu: Many<String>,
+        /// User ids `U…` or `W…`, or user group ids `S…`
+        slack: Many<String>,
+    }
+
+    /// A Feishu or Lark app whose events the relay receives
+    pub(super) struct RawApp needs ["app_id"] {
+        /// The app's id, `cli_…`
+        app_id: String,
+        /// How events are received: `webhook` needs a key or a token and a public address; `websocket`, the long
+        /// connection, needs only the secret
+        receive: Receive = "webhook",
+        /// The app's Encrypt Key; a list during a rotation
+        encrypt_key: Many<RawSecret>,
+        /// The app's Verification Token; a list during a rotation
+        verification_token: Many<RawSecret>,
+        /// The app's App Secret: for the long connection, images, the app's own bot, buttons and backfill
+        app_secret: RawSecret,
+        /// The app's platform
+        platform: Platform = "feishu",
+        /// The base URL of the open API, for a private deployment
+        base_url: String [schema::url()],
+        /// The time zone of its feedback, whose times have none
+        feedback_timezone: TimeZone = "+08:00",
+        /// The interval for fetching feedback that was never pushed, if there is an app_secret; "off": never
+        backfill: Interval = "1h",
+    }
+
+    /// A receiver of messages
+    pub(super) struct RawCommon {
+        /// What it is
+        kind: Kind,
+        /// A stricter rate limit than the platform's, which is built in
+        rate: RateLimit,
+        /// The maximum number of concurrent sends
+        concurrency: u32 = 4,
+        /// The time limit of one send
+        timeout: Duration = "10s",
+        /// An HTTP proxy for this destination
+        proxy: RawSecret,
+        /// How long a message is retried. After that it is dead: it stays in the store and the operator is notified
+        retry_for: Duration = "24h",
+        /// The destination that gets a message if this one is stopped or has given up
+        fallback: String,
+        /// How long this destination must fail before critical messages go to the fallback
+        fallback_after: Duration,
+        /// Old names of this destination, whose waiting messages it takes over
+        was: Many<String>,
+        /// The language of this audience; default: `locale` of [templates]
+        locale: Locale,
+        /// The time zone of this audience; default: `timezone` of [templates]
+        timezone: TimeZone,
+        /// What this audience may see of a report
+        fields: RawFields,
+    }
+
+    /// What this audience may see of a report
+    pub(super) struct RawFields {
+        /// The reporter's e-mail address or telephone number
+        contact: Visibility = "full",
+        /// The text that the reporter typed
+        description: Visibility = "full",
+        /// The page
+        path: Visibility = "full",
+        /// The reporter's tenant
+        tenant: Visibility = "full",
+        /// The reporter's ids
+        user: Visibility = "full",
+        /// The images
+        images: Visibility = "full",
+    }
+
+    /// A group's custom bot in Feishu or Lark
+    pub(super) struct RawFeishuBot needs ["kind", "url"] {
+        /// The bot's URL, which is its secret
+        url: RawSecret,
+        /// Signs messages, if the bot checks signatures
+        secret: RawSecret,
+        /// The bot's keyword, which is added to every message
+        keyword: String,
+        /// The app of [apps] that uploads images for this bot
+        upload_images_as: String,
+    }
+
+    /// An app's own bot in Feishu or Lark
+    pub(super) struct RawFeishuApp needs ["kind", "app"] {
+        /// The app of [apps] whose bot sends the messages; it needs an app_secret
+        app: String,
+        /// The chat, `oc_…`; the bot must be in it
+        chat_id: String,
+        /// Instead of a chat: one person, `ou_…`
+        user: String,
+        /// Also sends urgent notifications to the mentioned people (加急)
+        urgent: Urgent,
+        /// Whether cards have buttons
+        buttons: bool = true,
+    }
+
+    /// An incoming webhook of Slack
+    pub(super) struct RawSlackWebhook needs ["kind", "url"] {
+        /// The webhook's URL, which is its secret
+        url: RawSecret,
+    }
+
+    /// A Slack app's bot
+    pub(super) struct RawSlackApp needs ["kind", "token", "channel"] {
+        /// The Bot User OAuth Token, `xoxb-…`
+        token: RawSecret,
+        /// Verifies button clicks, which Slack signs
+        signing_secret: RawSecret,
+        /// The channel's id, `C…`, `G…` or `D…`
+        channel: String,
+        /// Whether messages have buttons; default: true if there is a signing_secret
+        buttons: bool,
+        /// The base URL of Slack's API, for tests or a proxy
+        base_url: String [schema::url()] = "https://slack.com",
+    }
+
+    /// Signed JSON for programs, by Standard Webhooks
+    pub(super) struct RawWebhook needs ["kind", "url"] {
+        /// The URL that messages are posted to
+        url: RawSecret,
+        /// Signing secrets, `whsec_…`, newest first; several during a rotation
+        secret: Many<RawSecret>,
+        /// Additional request headers
+        headers: Named<RawSecret>,
+        /// A template of templates/webhook that renders the body instead of the standard one
+        body: String,
+        /// With a body of your own: the part of the answer that means success, e.g.
+        /// `{ pointer = "/errcode", equals = 0 }`; default: any 2xx
+        success: RawSuccess,
+    }
+
+    /// The part of a webhook's answer that means success
+    pub(super) struct RawSuccess needs ["pointer", "equals"] {
+        /// The place in the answer's JSON, as a JSON pointer
+        pointer: String [json!({ "type": "string", "pattern": "^/" })],
+        /// The value there if the message was accepted
+        equals: Node [json!({ "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }] })],
+    }
+
+    /// A file of JSON lines
+    pub(super) struct RawFile needs ["kind", "path"] {
+        /// The file; created if missing, and appended to
+        path: String,
+    }
+
+    /// A test of the rules with a sample event
+    pub(super) struct RawTest needs ["name", "event", "expect"] {
+        /// The test's name
+        name: String,
+        /// The time of the test's clock, with the offset; default: the event's own time
+        at: Node [at()],
+        /// A file with an event, as `feedback-relay events sample` prints one
+        event: String,
+        /// For a change of status: files with its reports, as far as the store would know them
+        feedback: Many<String>,
+        /// Values that replace fields of the event, by Feishu's names
+        with: Node [with()],
+        /// The expected outcome
+        expect: RawExpect,
+    }
+
+    /// The expected outcome
+    pub(super) struct RawExpect {
+        /// Rules that must match; the other keys then apply to the messages of these rules
+        rule: Many<String>,
+        /// The exact set of destinations that must receive a message
+        sent_to: Many<String>,
+        /// The severity of the most severe message
+        severity: Severity,
+        /// The template of the most severe message
+        template: String,
+        /// Texts that every message must contain
+        contains: Many<String>,
+        /// Whether the event must be left unrouted
+        unrouted: bool,
+    }
 }
 
-sections! {
-    /// `[server]`
-    RawServer {
-        listen: Field<Address>,
-        admin_listen: Field<Address>,
-        public_url: Field<String>,
-        max_body: Field<Size>,
-        max_connections: Field<u32>,
-        shutdown_grace: Field<Period>,
-        allow_empty: Field<bool>,
+/// A section whose keys are fixed.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    keys: &'static [Key],
+    pub(super) schema: fn() -> Json,
+}
+
+impl Section {
+    const fn of<T: Keys>(name: &'static str) -> Self {
+        Self {
+            name,
+            meaning: T::MEANING,
+            keys: T::KEYS,
+            schema: schema_of::<T>,
+        }
     }
-    /// `[network]`
-    RawNetwork {
-        proxy: Field<RawSecret>,
-    }
-    /// `[log]`
-    RawLog {
-        level: Field<Level>,
-        format: Field<Format>,
-    }
-    /// `[operator]`
-    RawOperator {
-        notify: Field<String>,
-    }
-    /// `[store]`
-    RawStore {
-        url: Field<String>,
-        retain: Field<Period>,
-    }
-    /// `[images]`
-    RawImages {
-        store: Field<String>,
-        retain: Field<Period>,
-        link_ttl: Field<Period>,
-        max_bytes: Field<Size>,
-        max_total: Field<Size>,
-        wait: Field<Period>,
-        allow_hosts: Option<Many<Spanned<String>>>,
-        allow_private_addresses: Field<bool>,
-    }
-    /// `[templates]`
-    RawTemplates {
-        dir: Field<String>,
-        timezone: Field<Zone>,
-        locale: Field<Language>,
-    }
-    /// An entry of `[mentions]`
-    RawMention {
-        feishu: Option<Many<Spanned<String>>>,
-        slack: Option<Many<Spanned<String>>>,
-    }
-    /// `[apps.NAME]`
-    RawApp {
-        app_id: Field<String>,
-        receive: Field<Receive>,
-        encrypt_key: Option<Many<Spanned<RawSecret>>>,
-        verification_token: Option<Many<Spanned<RawSecret>>>,
-        app_secret: Field<RawSecret>,
-        platform: Field<Platform>,
-        base_url: Field<String>,
-        feedback_timezone: Field<Zone>,
-        backfill: Field<Interval>,
-    }
-    /// The keys of every `[destinations.NAME]`
-    RawCommon {
-        kind: Field<Kind>,
-        rate: Field<Rate>,
-        concurrency: Field<u32>,
-        timeout: Field<Period>,
-        proxy: Field<RawSecret>,
-        retry_for: Field<Period>,
-        fallback: Field<String>,
-        fallback_after: Field<Period>,
-        was: Option<Many<Spanned<String>>>,
-        locale: Field<Language>,
-        timezone: Field<Zone>,
-    }
-    /// `fields` of a destination
-    RawFields {
-        contact: Option<VisibilityKey>,
-        description: Option<VisibilityKey>,
-        path: Option<VisibilityKey>,
-        tenant: Option<VisibilityKey>,
-        user: Option<VisibilityKey>,
-        images: Option<VisibilityKey>,
-    }
-    /// `kind = "feishu-bot"`
-    RawFeishuBot {
-        url: Field<RawSecret>,
-        secret: Field<RawSecret>,
-        keyword: Field<String>,
-        upload_images_as: Field<String>,
-    }
-    /// `kind = "feishu-app"`
-    RawFeishuApp {
-        app: Field<String>,
-        chat_id: Field<String>,
-        user: Field<String>,
-        urgent: Field<How>,
-        buttons: Field<bool>,
-    }
-    /// `kind = "slack-webhook"`
-    RawSlackWebhook {
-        url: Field<RawSecret>,
-    }
-    /// `kind = "slack-app"`
-    RawSlackApp {
-        token: Field<RawSecret>,
-        signing_secret: Field<RawSecret>,
-        channel: Field<String>,
-        buttons: Field<bool>,
-        base_url: Field<String>,
-    }
-    /// `kind = "webhook"`
-    RawWebhook {
-        url: Field<RawSecret>,
-        secret: Option<Many<Spanned<RawSecret>>>,
-        headers: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
-        body: Field<String>,
-    }
-    /// `success` of a webhook
-    RawSuccess {
-        pointer: Field<String>,
-        equals: Field<toml::Value>,
-    }
-    /// `kind = "file"`
-    RawFile {
-        path: Field<String>,
-    }
-    /// An entry of `[[tests]]`; `at`, `with` and `expect` are taken before
-    RawTest {
-        name: Field<String>,
-        event: Field<String>,
-        feedback: Option<Many<Spanned<String>>>,
-    }
-    /// `expect` of a test
-    RawExpect {
-        rule: Option<Many<Spanned<String>>>,
-        sent_to: Option<Many<Spanned<String>>>,
-        severity: Field<Urgency>,
-        template: Field<String>,
-        contains: Option<Many<Spanned<String>>>,
-        unrouted: Field<bool>,
+
+    /// Returns whether the section has this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known.name == key)
     }
 }
 
-/// Defines a value that is one of a fixed set of words.
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-        pub(super) enum $name {
-            $(#[serde(rename = $word)] $variant,)*
-        }
-    )*};
+/// The sections whose keys are fixed.
+pub(super) const SECTIONS: &[Section] = &[
+    Section::of::<RawServer>("server"),
+    Section::of::<RawNetwork>("network"),
+    Section::of::<RawLog>("log"),
+    Section::of::<RawOperator>("operator"),
+    Section::of::<RawStore>("store"),
+    Section::of::<RawImages>("images"),
+    Section::of::<RawTemplates>("templates"),
+];
+
+/// Returns every key of every table.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    let entries = [
+        RawTop::KEYS,
+        RawMention::KEYS,
+        RawApp::KEYS,
+        RawCommon::KEYS,
+        RawFields::KEYS,
+        RawFeishuBot::KEYS,
+        RawFeishuApp::KEYS,
+        RawSlackWebhook::KEYS,
+        RawSlackApp::KEYS,
+        RawWebhook::KEYS,
+        RawSuccess::KEYS,
+        RawFile::KEYS,
+        RawTest::KEYS,
+        RawExpect::KEYS,
+        InFile::KEYS,
+    ];
+    let sections = SECTIONS.iter().map(|section| section.keys);
+    sections.chain(entries).flatten().chain(rules::keys())
+}
+
+impl RawExpect {
+    /// Returns whether nothing is expected.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rule.is_none()
+            && self.sent_to.is_none()
+            && self.severity.is_none()
+            && self.template.is_none()
+            && self.contains.is_none()
+            && self.unrouted.is_none()
+    }
+}
+
+/// `platform` of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    Feishu,
+    Lark,
+}
+
+/// `kind` of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    FeishuBot,
+    SlackWebhook,
+    Webhook,
+    File,
+    FeishuApp,
+    SlackApp,
 }
 
 words! {
-    /// `log.level`
-    Level { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace", }
-    /// `log.format`
-    Format { Text = "text", Json = "json", }
-    /// `locale`
-    Language { Zh = "zh", En = "en", }
-    /// `receive` of an app
-    Receive { Webhook = "webhook", Websocket = "websocket", }
-    /// `platform` of an app
-    Platform { Feishu = "feishu", Lark = "lark", }
-    /// `urgent` of a `feishu-app`
-    How { App = "app", Sms = "sms", Phone = "phone", }
-    /// `severity` that a test expects
-    Urgency { Info = "info", Warning = "warning", Critical = "critical", }
-    /// An entry of `fields`
-    VisibilityKey { Full = "full", Mask = "mask", Drop = "drop", }
-    /// `kind` of a destination. Kinds that are not built are refused with their own message.
+    LevelFilter {
+        ERROR = "error",
+        WARN = "warn",
+        INFO = "info",
+        DEBUG = "debug",
+        TRACE = "trace",
+    }
+    LogFormat {
+        Text = "text",
+        Json = "json",
+    }
+    Locale {
+        Zh = "zh",
+        En = "en",
+    }
+    Receive {
+        Webhook = "webhook",
+        Websocket = "websocket",
+    }
+    Platform {
+        Feishu = "feishu",
+        Lark = "lark",
+    }
+    Urgent {
+        App = "app",
+        Sms = "sms",
+        Phone = "phone",
+    }
+    Severity {
+        Info = "info",
+        Warning = "warning",
+        Critical = "critical",
+    }
+    Visibility {
+        Full = "full",
+        Mask = "mask",
+        Drop = "drop",
+    }
     Kind {
         FeishuBot = "feishu-bot",
         SlackWebhook = "slack-webhook",
@@ -208,62 +425,5 @@ words! {
         File = "file",
         FeishuApp = "feishu-app",
         SlackApp = "slack-app",
-    }
-}
-
-impl From<Receive> for feishu::Receive {
-    fn from(receive: Receive) -> Self {
-        match receive {
-            Receive::Webhook => Self::Webhook,
-            Receive::Websocket => Self::Websocket,
-        }
-    }
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Json => Self::Json,
-        }
-    }
-}
-
-impl From<How> for Urgent {
-    fn from(how: How) -> Self {
-        match how {
-            How::App => Self::App,
-            How::Sms => Self::Sms,
-            How::Phone => Self::Phone,
-        }
-    }
-}
-
-impl From<Urgency> for Severity {
-    fn from(urgency: Urgency) -> Self {
-        match urgency {
-            Urgency::Info => Self::Info,
-            Urgency::Warning => Self::Warning,
-            Urgency::Critical => Self::Critical,
-        }
-    }
-}
-
-impl From<Language> for Locale {
-    fn from(language: Language) -> Self {
-        match language {
-            Language::Zh => Self::Zh,
-            Language::En => Self::En,
-        }
-    }
-}
-
-impl From<VisibilityKey> for Visibility {
-    fn from(sight: VisibilityKey) -> Self {
-        match sight {
-            VisibilityKey::Full => Self::Full,
-            VisibilityKey::Mask => Self::Mask,
-            VisibilityKey::Drop => Self::Drop,
-        }
     }
 }

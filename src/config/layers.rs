@@ -12,8 +12,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::expand::{Environment, FLAW_HELP};
-use super::spans::{Diagnostics, Location, join};
-use super::{codes, flaw, misplaced};
+use super::{flaw, misplaced};
+use crate::toml_reader::{Diagnostics, Location, codes, join};
 
 const PREFIX: &str = "RELAY";
 const SEPARATOR: &str = "__";

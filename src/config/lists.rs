@@ -3,14 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use toml::Spanned;
-use toml::de::DeValue;
-
 use super::check::check_name;
-use super::codes;
-use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
 use crate::rules::Word;
+use crate::toml_reader::{Diagnostics, Location, Node, Table, Value, codes};
 
 /// How many words a list may have.
 const WORDS_MAX: usize = 1000;
@@ -24,14 +19,13 @@ pub(super) struct List {
 }
 
 /// Reads `[lists]` of one file.
-pub(super) fn lists(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, List> {
+pub(super) fn lists(section: Table, out: &mut Diagnostics) -> BTreeMap<String, List> {
     let mut lists = BTreeMap::new();
     let section_at = section.at;
-    for (key, value) in section.table {
-        let name = Spanned::new(key.span(), key.get_ref().to_string());
-        let at = section_at.key(name.get_ref(), key.span());
+    for (name, value) in section.entries {
+        let at = section_at.key(name.get_ref(), name.span());
         check_name(&name, &at, out);
-        let words = words(value, &at, out);
+        let words = words(&value, &at, out);
         let list = List {
             words,
             at,
@@ -43,32 +37,28 @@ pub(super) fn lists(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<Str
 }
 
 /// Reads the words of a list, or a single word.
-fn words(value: Spanned<DeValue<'_>>, at: &Location, out: &mut Diagnostics) -> Vec<Word> {
-    let span = value.span();
-    let items = match value.into_inner() {
-        DeValue::Array(items) => items.into_iter().collect(),
-        one => vec![Spanned::new(span, one)],
-    };
+fn words(value: &Node, at: &Location, out: &mut Diagnostics) -> Vec<Word> {
+    let items = value.elements();
     if items.is_empty() || items.len() > WORDS_MAX {
         let message = format!("a list has from 1 to {WORDS_MAX} words");
         out.add(codes::OUT_OF_RANGE, at, message);
         return Vec::new();
     }
     let mut words = Vec::with_capacity(items.len());
-    for (index, item) in items.into_iter().enumerate() {
-        let at = at.index(index, item.span());
-        words.extend(word(item.get_ref(), &at, out));
+    for (index, item) in items.iter().enumerate() {
+        let at = at.index(index, item.span.clone());
+        words.extend(word(item, &at, out));
     }
     words
 }
 
-fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Word> {
-    match value {
-        DeValue::String(text) if text.is_empty() => {
+fn word(node: &Node, at: &Location, out: &mut Diagnostics) -> Option<Word> {
+    match &node.value {
+        Value::Text(text) if text.is_empty() => {
             out.add(codes::WRONG_VALUE, at, "an empty word matches nothing");
             None
         }
-        DeValue::String(text) => match text.strip_prefix('@') {
+        Value::Text(text) => match text.strip_prefix('@') {
             None => Some(Word::Text(text.to_string())),
             Some(literal) if literal.starts_with('@') => Some(Word::Text(literal.to_owned())),
             Some(_) => {
@@ -78,16 +68,13 @@ fn word(value: &DeValue<'_>, at: &Location, out: &mut Diagnostics) -> Option<Wor
                 None
             }
         },
-        DeValue::Integer(number) => {
-            let number = i64::from_str_radix(number.as_str(), number.radix());
-            if number.is_err() {
-                out.add(codes::OUT_OF_RANGE, at, "the number is too large");
-            }
-            number.ok().map(Word::Whole)
+        Value::Whole(number) => Some(Word::Whole(*number)),
+        Value::Huge => {
+            out.add(codes::OUT_OF_RANGE, at, "the number is too large");
+            None
         }
-        other => {
-            let message = format!("expected a text or a number, found {}", kind_of(other));
-            out.add(codes::WRONG_TYPE, at, message);
+        _ => {
+            out.wrong_type(at, "a text or a number", node);
             None
         }
     }

@@ -1,25 +1,10 @@
 //! Reports keys that TOML assigns to another table than the author meant.
 
-use std::sync::OnceLock;
-
-use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
-use super::schema::schema;
-use super::spans::{Diagnostics, Location, from_environment};
-
-/// The sections whose keys are recognised in any table.
-const SECTIONS: &[&str] = &[
-    "server",
-    "network",
-    "log",
-    "operator",
-    "store",
-    "images",
-    "templates",
-];
+use super::keys::SECTIONS;
+use crate::toml_reader::{Diagnostics, Location, codes, from_environment};
 
 /// Sections whose keys are names that the user chooses.
 const NAMED: &[&str] = &["app_names", "mentions", "lists", "apps", "destinations"];
@@ -139,22 +124,10 @@ fn section_key(name: &str, value: &DeValue<'_>) -> Option<String> {
     let DeValue::Table(table) = value else {
         return None;
     };
-    if !SECTIONS.contains(&name) || table.is_empty() {
-        return None;
-    }
-    let schema = known_keys();
-    let known = schema["properties"][name]["properties"].as_object()?;
-    let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
-    let all_known = keys.iter().all(|key| known.contains_key(*key));
-    keys.first()
-        .filter(|_| all_known)
-        .map(|key| (*key).to_owned())
-}
-
-/// Returns the schema, built once.
-fn known_keys() -> &'static Value {
-    static SCHEMA: OnceLock<Value> = OnceLock::new();
-    SCHEMA.get_or_init(schema)
+    let section = SECTIONS.iter().find(|section| section.name == name)?;
+    let first = table.keys().next()?;
+    let all_known = table.keys().all(|key| section.has(key.get_ref()));
+    all_known.then(|| first.get_ref().to_string())
 }
 
 /// Returns the section that has a key of this name, if it is the only one.
@@ -163,14 +136,9 @@ pub(super) fn section_of(key: &str) -> Option<&'static str> {
     if ENTRY_KEYS.contains(&key) || matches!(key, "locale" | "timezone") {
         return None;
     }
-    let schema = known_keys();
-    let has = |section: &&&str| {
-        let keys = schema["properties"][**section]["properties"].as_object();
-        keys.is_some_and(|keys: &serde_json::Map<String, Value>| keys.contains_key(key))
-    };
-    let mut sections = SECTIONS.iter().filter(has);
+    let mut sections = SECTIONS.iter().filter(|section| section.has(key));
     match (sections.next(), sections.next()) {
-        (Some(section), None) => Some(section),
+        (Some(section), None) => Some(section.name),
         _ => None,
     }
 }
@@ -181,12 +149,10 @@ pub(super) fn variable(name: &str) -> Option<String> {
     let start = ["FEEDBACK_RELAY_", "RELAY_"];
     let rest = start.iter().find_map(|start| upper.strip_prefix(start))?;
     let rest = rest.trim_start_matches('_').to_lowercase();
-    let schema = known_keys();
     let of_section = SECTIONS.iter().find_map(|section| {
-        let key = rest.strip_prefix(section)?.strip_prefix('_')?;
+        let key = rest.strip_prefix(section.name)?.strip_prefix('_')?;
         let key = key.trim_start_matches('_');
-        let known = schema["properties"][*section]["properties"].as_object()?;
-        known.contains_key(key).then(|| format!("{section}__{key}"))
+        section.has(key).then(|| format!("{}__{key}", section.name))
     });
     let of_entry = || {
         ["apps", "destinations"].iter().find_map(|section| {

@@ -2,13 +2,12 @@
 //!
 //! ```text
 //! text ──layers::parse──→ spanned tree ──overlay──→ (RELAY__…) ──expand──→ (${VAR})
-//!      ──section──→ raw sections: each key read by itself ──check──→ Config
+//!      ──toml_reader──→ raw sections: each key read by itself ──check──→ Config
 //! ```
 //!
-//! - Every value keeps its span; see `spans.rs`.
+//! - Every value keeps its span; see `toml_reader`.
 
 mod check;
-mod codes;
 mod excerpt;
 mod expand;
 mod flaw;
@@ -23,7 +22,6 @@ mod rule_tests;
 mod rules;
 mod schema;
 mod section;
-mod spans;
 mod stand_in;
 #[cfg(test)]
 mod tests;
@@ -37,13 +35,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use toml::Spanned;
 
 use self::check::Context;
 use self::expand::Variables;
-use self::section::Section;
-use self::spans::{Diagnostics, Location};
-use self::values::Many;
+use self::keys::RawTop;
 use crate::archive::ArchiveLocation;
 use crate::diag::{Diagnostic, Excerpt};
 use crate::feishu::App;
@@ -52,6 +47,7 @@ use crate::net::Proxies;
 use crate::render::{Mention, Templates};
 use crate::rules::{RuleSet, Word};
 use crate::telemetry::LogSettings;
+use crate::toml_reader::{Diagnostics, Location, Table, codes};
 use crate::{destination, images, store};
 
 pub use included::Included;
@@ -277,22 +273,19 @@ pub fn listen(file: &Path, environment: &BTreeMap<String, String>) -> Option<Soc
     let text = read_text(file, &Location::default(), &mut out)?;
     let mut tree = layers::parse(&text, &mut out)?;
     layers::overlay(&mut tree, &text, environment, &mut out);
-    let mut alone = Section {
-        at: Location::default(),
-        table: toml::de::DeTable::new(),
-    };
+    let mut alone = toml::de::DeTable::new();
     if let Some((key, mut value)) = tree.remove_entry("server") {
         if let toml::de::DeValue::Table(server) = value.get_mut() {
             // The rest may need variables that only the relay has.
             let listen = server.remove_entry("listen");
             *server = listen.into_iter().collect();
         }
-        alone.table.insert(key, value);
+        alone.insert(key, value);
     }
     let needs = Needs::All;
     let variables = Variables { environment, needs };
-    expand::expand(&mut alone.table, &Location::default(), variables, &mut out);
-    let server = check::server(alone, &mut out);
+    expand::expand(&mut alone, &Location::default(), variables, &mut out);
+    let server = check::server(Table::of(&alone, Location::default()), &mut out);
     (!out.any_errors()).then_some(server.listen)
 }
 
@@ -303,13 +296,6 @@ fn hash(sources: &[(PathBuf, String)]) -> String {
     let mut digits = hex(&hasher.finalize());
     digits.truncate(HASH_DIGITS);
     digits
-}
-
-/// `include`, which is read before everything else.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Head {
-    include: Option<Many<Spanned<String>>>,
 }
 
 /// The main configuration file.
@@ -348,18 +334,10 @@ fn build(
     rules.take(&mut tree, file, out);
     let mut written = rule_tests::Written::default();
     written.take(&mut tree, file, out);
-    let at = Location::default();
-    let mut top = Section { at, table: tree };
-    let mut head = Section {
-        at: Location::default(),
-        table: toml::de::DeTable::new(),
-    };
-    if let Some((key, value)) = top.table.remove_entry("include") {
-        head.table.insert(key, value);
-    }
-    let head: Head = head.read(out);
+    let mut top = Table::of(&tree, Location::default());
+    let head: RawTop = top.read(out);
     if let Some(patterns) = head.include {
-        let (texts, found) = included::read(patterns, &context, out);
+        let (texts, found) = included::read(patterns.into_inner(), &context, out);
         *sources = texts;
         rules.set_included(found);
     }

@@ -1,21 +1,18 @@
 //! Reads `[[rules]]` of the main file and of included files as one list.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
 use super::included::Included;
-use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
 use crate::destination;
 use crate::diag::Diagnostic;
 use crate::model::DestinationName;
 use crate::render::{Family, Templates};
 use crate::rules::{Built, Known, NamedTemplate, RawRule, RuleSet};
+use crate::toml_reader::{Diagnostics, Location, Node, Value, codes};
 
 /// The part of a rule that a reload compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,30 +62,27 @@ impl Written {
             let at = Location::new(format!("rules[{}]", self.count), entry.span());
             self.count += 1;
             self.files.push(file.to_owned());
-            match entry.into_inner() {
-                DeValue::Table(table) => self.one(Section { at, table }),
-                other => {
-                    let message = format!("expected a rule, found {}", kind_of(&other));
-                    out.add(codes::WRONG_TYPE, &at, message);
-                }
+            let node = Node::of(&entry);
+            match node.value {
+                Value::Table(_) => self.one(at.path, node),
+                _ => out.wrong_type(&at, "a rule", &node),
             }
         }
     }
 
-    fn one(&mut self, section: Section<'_>) {
-        let name = section
-            .table
-            .get("name")
-            .and_then(|name| name.get_ref().as_str());
+    fn one(&mut self, path: String, node: Node) {
         let mut hasher = DefaultHasher::new();
-        canonical(&DeValue::Table(section.table.clone())).hash(&mut hasher);
+        // Without its places, so that moving a rule changes nothing.
+        node.to_string().hash(&mut hasher);
         self.written.push(WrittenRule {
-            name: name.unwrap_or(&section.at.path).to_owned(),
+            name: node
+                .get("name")
+                .and_then(Node::text)
+                .unwrap_or(&path)
+                .to_owned(),
             fingerprint: hasher.finish(),
         });
-        let span = section.at.span.clone().unwrap_or_default();
-        let rule = RawRule::of(&section.table, span);
-        self.rules.push((section.at.path, rule));
+        self.rules.push((path, RawRule::of(node)));
     }
 
     /// Returns the number of rules so far, including those with errors.
@@ -168,7 +162,13 @@ impl Checked {
             let help = format!("write {family}/{}.hbs in `templates.dir`", used.name);
             Some(used.lacking(message, help))
         };
-        let warnings = self.built.templates.iter().filter_map(lacking).collect();
+        let warnings = self
+            .built
+            .templates
+            .iter()
+            .filter_map(lacking)
+            .flatten()
+            .collect();
         self.adopt(warnings, out);
     }
 
@@ -201,35 +201,16 @@ pub(super) fn way_of_fallbacks<'a>(
     way
 }
 
-/// Formats a value without its place and spelling, so that moving a rule changes nothing.
-fn canonical(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(yes) => yes.to_string(),
-        DeValue::Datetime(time) => time.to_string(),
-        DeValue::Array(items) => items.iter().fold(String::from("["), |mut all, item| {
-            all.push_str(&canonical(item.get_ref()));
-            all.push(',');
-            all
-        }),
-        DeValue::Table(table) => table
-            .iter()
-            .fold(String::from("{"), |mut all, (key, item)| {
-                write!(all, "{:?}={},", key.get_ref(), canonical(item.get_ref())).ok(); // writing to a String cannot fail
-                all
-            }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_fingerprint_sees_values_and_not_places() {
-        let of = |text| canonical(&DeValue::Table(DeTable::parse(text).unwrap().into_inner()));
+        let of = |text| {
+            let table = DeTable::parse(text).unwrap();
+            Node::of_table(table.get_ref(), table.span()).to_string()
+        };
         assert_eq!(of("a = 1\nb = ['x']"), of("b = [ \"x\" ] # moved\n\na = 1"));
         assert_ne!(of("b = ['x', 'y']"), of("b = ['x,y']"));
         assert_ne!(of("a = 1"), of("a = '1'"));

@@ -1,96 +1,232 @@
 //! Reads `match` and `except`: their keys, and sets of conditions inside `any`.
 
+use serde_json::{Value as Json, json};
+
+use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+use crate::toml_reader::schema::{code, some, text, word};
+use crate::toml_reader::{
+    Diagnostics, Key, Location, Node, Value, codes, names as names_of, schema_with, suggest,
+};
+
 use super::Known;
-use super::codes;
-use super::matcher::{Matcher, Test};
-use super::raw::{Node, Value};
-use super::report::{Location, Report};
+use super::matcher::{Contact, Matcher, Test};
 use super::values::Reader;
-use crate::toml_reader::suggest;
 
 /// How many sets one `any` may have.
 const SETS_MAX: usize = 1000;
 /// How deep `any` may be nested.
 const DEPTH_MAX: usize = 4;
+/// How deep the schema nests sets of conditions in `any`. The reader accepts more.
+const SCHEMA_DEPTH: usize = 1;
 
-/// The keys of `match` and `except`.
-pub const KEYS: &[&str] = &[
-    "event",
-    "status",
-    "app",
-    "via",
-    "type",
-    "fault",
-    "source",
-    "tenant",
-    "path",
-    "query",
-    "tenant_key",
-    "description",
-    "contact",
-    "images",
-    "user",
-    ANY,
-];
-/// The key that holds sets of conditions.
-const ANY: &str = "any";
-/// Feishu's field names, and the keys of `match` for them.
-const ALIASES: &[(&str, &str)] = &[
-    ("event_type", "event"),
-    ("feedback_type", "type"),
-    ("fault_type", "fault"),
-    ("tenant_name", "tenant"),
-    ("feedback_path", "path"),
-    ("app_id", "app"),
-    ("open_id", "user"),
-    ("union_id", "user"),
-    ("user_id", "user"),
+/// A key of `match` and `except`, and how its value is read.
+struct Condition {
+    key: Key,
+    read: fn(&mut Reader<'_>, &Node) -> Option<Test>,
+}
+
+const fn condition(
+    name: &'static str,
+    meaning: &'static str,
+    schema: fn() -> Json,
+    read: fn(&mut Reader<'_>, &Node) -> Option<Test>,
+) -> Condition {
+    let key = Key {
+        name,
+        meaning,
+        is_secret: false,
+        schema,
+    };
+    Condition { key, read }
+}
+
+/// The keys of `match` and `except`. In every list of words, `"@name"` refers to a list of `[lists]`.
+const CONDITIONS: &[Condition] = &[
+    condition(
+        "event",
+        "New feedback (the default) or a change of status",
+        || some(or_list(word(EventKind::ALL.iter().map(|one| one.key())))),
+        |reader, node| reader.each(node, Reader::event).map(Test::Event),
+    ),
+    condition(
+        "status",
+        "The new status",
+        || codes_named(FeedbackStatus::KNOWN, FeedbackStatus::key),
+        |reader, node| {
+            reader
+                .codes(node, "status", FeedbackStatus)
+                .map(Test::Status)
+        },
+    ),
+    condition(
+        "app",
+        "The app that the feedback is about: a name of [apps] or [app_names], or an id `cli_…`",
+        texts,
+        |reader, node| Some(Test::App(reader.each(node, Reader::app)?.concat())),
+    ),
+    condition(
+        "via",
+        "The app of [apps] that received the event",
+        texts,
+        |reader, node| reader.each(node, Reader::via).map(Test::Via),
+    ),
+    condition(
+        "type",
+        "Fault or suggestion",
+        || codes_named(FeedbackKind::KNOWN, FeedbackKind::key),
+        |reader, node| reader.codes(node, "type", FeedbackKind).map(Test::Kind),
+    ),
+    condition(
+        "fault",
+        "The fault; one of the report's faults is enough",
+        || codes_named(FaultKind::KNOWN, FaultKind::key),
+        |reader, node| reader.codes(node, "fault", FaultKind).map(Test::Fault),
+    ),
+    condition(
+        "source",
+        "Where the app ran",
+        || codes_named(SourceKind::KNOWN, SourceKind::key),
+        |reader, node| reader.codes(node, "source", SourceKind).map(Test::Source),
+    ),
+    condition(
+        "tenant",
+        "The tenant's name: globs, case ignored",
+        texts,
+        |reader, node| reader.each(node, Reader::glob).map(Test::Tenant),
+    ),
+    condition(
+        "path",
+        "The page without its query: globs, `*` also matches `/`, `?` is any one character, case ignored",
+        texts,
+        |reader, node| reader.each(node, Reader::glob).map(Test::Path),
+    ),
+    condition(
+        "query",
+        "The part after the `?` of the page: globs, case ignored",
+        texts,
+        |reader, node| reader.each(node, Reader::glob).map(Test::Query),
+    ),
+    condition("tenant_key", "The tenant's key", texts, |reader, node| {
+        reader.each(node, Reader::text).map(Test::TenantKey)
+    }),
+    condition(
+        "description",
+        "The text that the reporter typed: regular expressions, unanchored",
+        texts,
+        |reader, node| reader.each(node, Reader::regex).map(Test::Description),
+    ),
+    condition(
+        "contact",
+        "Whether the reporter left contact details, or globs of them like \"*@example.com\"",
+        || json!({ "anyOf": [{ "type": "boolean" }, texts()] }),
+        |reader, node| {
+            Some(Test::Contact(match node.flag() {
+                Some(left) => Contact::Left(left),
+                None => Contact::Like(reader.each(node, Reader::contact)?),
+            }))
+        },
+    ),
+    condition(
+        "images",
+        "Whether the report has images",
+        || json!({ "type": "boolean" }),
+        |reader, node| reader.flag(node).map(Test::Images),
+    ),
+    condition(
+        "user",
+        "Ids of the reporter: open ids `ou_…`, union ids `on_…`, user ids",
+        texts,
+        |reader, node| reader.each(node, Reader::user_id).map(Test::User),
+    ),
+    condition(
+        "any",
+        "Sets of conditions; all conditions of one set must hold",
+        || some(json!({ "type": "object", "minProperties": 1 })),
+        any,
+    ),
 ];
 
-/// Returns the key of `match` for Feishu's field `name`.
-pub(super) fn alias(name: &str) -> Option<&'static str> {
-    let found = ALIASES.iter().find(|(theirs, _)| *theirs == name);
-    found.map(|(_, ours)| *ours)
+pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
+    CONDITIONS.iter().map(|one| &one.key)
+}
+
+/// Returns the names of the keys of `match` and `except`.
+pub fn names() -> Vec<&'static str> {
+    keys().map(|key| key.name).collect()
+}
+
+/// Returns the schema of `match` or `except`.
+pub(super) fn schema(meaning: &str) -> Json {
+    schema_to(meaning, SCHEMA_DEPTH)
+}
+
+fn schema_to(meaning: &str, depth: usize) -> Json {
+    let mut schema = schema_with(meaning, keys());
+    if depth > 0 {
+        let any = &mut schema["properties"]["any"];
+        let meaning = any["description"].take();
+        *any = some(schema_to("All must hold", depth - 1));
+        any["description"] = meaning;
+    }
+    schema
+}
+
+fn texts() -> Json {
+    some(text())
+}
+
+/// Accepts the codes, by those names that they have.
+fn codes_named<T: Copy>(known: &[T], key: fn(T) -> Option<&'static str>) -> Json {
+    some(or_list(code(known.iter().filter_map(|&one| key(one)))))
+}
+
+/// Accepts the code or a reference to a list of `[lists]`.
+fn or_list(mut code: Json) -> Json {
+    if let Some(forms) = code["anyOf"].as_array_mut() {
+        forms.push(json!({ "type": "string", "pattern": "^@" }));
+    }
+    code
 }
 
 /// Reads one `match` or `except`. Mistakes are reported and left out.
-pub(super) fn read(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Vec<Matcher> {
-    read_set(report, at, node, known, 0)
+pub(super) fn read(
+    out: &mut Diagnostics,
+    at: &Location,
+    node: &Node,
+    known: &Known,
+) -> Vec<Matcher> {
+    read_set(out, at, node, known, 0)
 }
 
 /// Reads a set of conditions that is nested `depth` levels deep in `any`.
 fn read_set(
-    report: &mut Report,
+    out: &mut Diagnostics,
     at: &Location,
     node: &Node,
     known: &Known,
     depth: usize,
 ) -> Vec<Matcher> {
     let Value::Table(entries) = &node.value else {
-        report.wrong_type(at, "a table of conditions", node);
+        out.wrong_type(at, "a table of conditions", node);
         return Vec::new();
     };
     let mut matchers = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let name = key.get_ref().as_str();
-        let Some(key_known) = KEYS.iter().find(|known| **known == name) else {
-            unknown_key(report, &at.key(name, key.span()), name);
+        let Some(condition) = CONDITIONS.iter().find(|known| known.key.name == name) else {
+            unknown_key(out, &at.key(name, key.span()), name);
             continue;
         };
         let at = at.key(name, value.span.clone());
-        let test = if *key_known == ANY {
-            any(report, &at, value, known, depth)
-        } else {
-            let mut reader = Reader {
-                report: &mut *report,
-                at: at.clone(),
-                known,
-            };
-            reader.test(key_known, value)
+        let mut reader = Reader {
+            out: &mut *out,
+            at: at.clone(),
+            known,
+            depth,
         };
-        if let Some(test) = test {
+        if let Some(test) = (condition.read)(&mut reader, value) {
             matchers.push(Matcher {
-                key: key_known,
+                key: condition.key.name,
                 wanted: value.to_string(),
                 test,
                 at,
@@ -101,46 +237,38 @@ fn read_set(
 }
 
 /// Reads the sets of `any`. `None` if one is invalid, or there is none.
-fn any(
-    report: &mut Report,
-    at: &Location,
-    node: &Node,
-    known: &Known,
-    depth: usize,
-) -> Option<Test> {
+fn any(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
     let sets = node.elements();
+    let (at, out) = (&reader.at, &mut *reader.out);
     if sets.is_empty() {
-        let help =
-            Some("write any = [ { type = \"fault\" }, { path = \"pages/pay/*\" } ]".to_owned());
-        report.error(codes::EMPTY, at, "an empty list matches nothing", help);
+        let help = "write any = [ { type = \"fault\" }, { path = \"pages/pay/*\" } ]";
+        out.add_with_help(codes::EMPTY, at, "an empty list matches nothing", help);
         return None;
     }
-    if sets.len() > SETS_MAX || depth >= DEPTH_MAX {
+    if sets.len() > SETS_MAX || reader.depth >= DEPTH_MAX {
         let message =
             format!("`any` has at most {SETS_MAX} sets and can be nested at most {DEPTH_MAX} deep");
-        report.error(codes::OUT_OF_RANGE, at, message, None);
+        out.add(codes::RULE_OUT_OF_RANGE, at, message);
         return None;
     }
-    let before = report.diagnostics.len();
+    let before = out.count();
     let mut all = Vec::with_capacity(sets.len());
     for (index, set) in sets.iter().enumerate() {
         let at = at.element(node, index, set);
         if matches!(&set.value, Value::Table(entries) if entries.is_empty()) {
-            let message = "a set without conditions always holds";
-            report.error(codes::EMPTY, &at, message, None);
+            out.add(codes::EMPTY, &at, "a set without conditions always holds");
         }
-        all.push(read_set(report, &at, set, known, depth + 1));
+        all.push(read_set(out, &at, set, reader.known, reader.depth + 1));
     }
-    (report.diagnostics.len() == before).then_some(Test::Any(all))
+    (out.count() == before).then_some(Test::Any(all))
 }
 
-fn unknown_key(report: &mut Report, at: &Location, name: &str) {
-    let help = match alias(name) {
-        Some(ours) => Some(format!("Feishu's `{name}` is `{ours}` here")),
-        None if super::read::KEYS.contains(&name) => Some(format!(
+fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
+    let help = match names_of::<super::read::RawKeys>().contains(&name) {
+        true => Some(format!(
             "`{name}` belongs to the rule, not to its conditions"
         )),
-        None => suggest::key(name, KEYS),
+        false => suggest::key(name, &names()),
     };
-    report.unknown_key(at, name, help);
+    out.unknown_key(at, name, help);
 }

@@ -7,8 +7,8 @@ use crate::model::Event;
 
 use super::matcher::{Matcher, Subject, all_hold};
 use super::raw::{Node, Value};
-use super::report::{Location, Report};
 use super::{Known, conditions};
+use crate::toml_reader::{Diagnostics, Location};
 
 /// The same conditions as in `match` of a rule, except that a missing `event` accepts every kind of event.
 #[derive(Clone, Debug)]
@@ -47,10 +47,10 @@ impl Filter {
             span: 0..0,
             value: Value::Table(entries),
         };
-        let mut report = Report::default();
-        let at = Location::new("match", 0..0);
-        let conditions = conditions::read(&mut report, &at, &node, known);
-        let said = report.diagnostics.into_iter().map(|one| {
+        let mut out = Diagnostics::default();
+        let at = Location::of_path("match");
+        let conditions = conditions::read(&mut out, &at, &node, known);
+        let said = out.into_list().into_iter().map(|one| {
             let help = one.help.map(|help| format!(" ({help})"));
             format!(
                 "{}: {}{}",

@@ -6,9 +6,8 @@
 
 use crate::model::EventKind;
 
-use super::codes;
 use super::matcher::{Matcher, Test};
-use super::report::{Location, Report};
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// The wanted value that a trace shows for a rule without `event`.
 const DEFAULT: &str = "\"created\" (the default)";
@@ -53,18 +52,16 @@ fn says_event(set: &[Matcher]) -> bool {
 }
 
 /// Reports each `status` condition that can only see new feedback, which has no status.
-pub(super) fn check_status(report: &mut Report, set: &[Matcher], outer: &[EventKind]) {
+pub(super) fn check_status(out: &mut Diagnostics, set: &[Matcher], outer: &[EventKind]) {
     let kinds = said(set, outer);
     for one in set {
         match &one.test {
             Test::Status(_) if !kinds.is_empty() && !kinds.contains(&EventKind::Updated) => {
                 let message = "new feedback has no `status`, and this rule matches nothing else";
                 let help = "also write `event = \"updated\"` to match changes of status".to_owned();
-                report.error(codes::STATUS_OF_CREATED, &one.at, message, Some(help));
+                out.report(codes::STATUS_OF_CREATED, &one.at, message, Some(help));
             }
-            Test::Any(sets) => sets
-                .iter()
-                .for_each(|set| check_status(report, set, &kinds)),
+            Test::Any(sets) => sets.iter().for_each(|set| check_status(out, set, &kinds)),
             _ => {}
         }
     }

@@ -4,12 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{EventKind, FeedbackKind};
 
-use super::codes;
 use super::facts::{self, Fact, implies};
 use super::kinds;
 use super::matcher::{Matcher, Test};
 use super::plan::Rule;
-use super::report::{Location, Report};
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// A rule, and the facts that the lints compare.
 struct Linted<'a> {
@@ -44,15 +43,15 @@ pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
 }
 
 /// Warns of probable mistakes.
-pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
+pub(super) fn check(out: &mut Diagnostics, rules: &[(Location, Rule)]) {
     let rules = rules.iter();
     let linted: Vec<Linted<'_>> = rules.map(|(at, rule)| Linted::new(at, rule)).collect();
     let mut takers = Takers::new(&linted);
     for (index, one) in linted.iter().enumerate() {
-        never_matches(report, one);
-        except_never_holds(report, one);
-        queries(report, &one.rule.wanted);
-        queries(report, &one.rule.except);
+        never_matches(out, one);
+        except_never_holds(out, one);
+        queries(out, &one.rule.wanted);
+        queries(out, &one.rule.except);
         if one.kinds.is_empty() {
             continue; // A rule that can never match has already been reported.
         }
@@ -65,7 +64,7 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
                 "put it before \"{}\", or give that rule `continue = true`",
                 taker.rule.name
             );
-            report.warning(codes::UNREACHABLE, one.at, message, Some(help));
+            out.report(codes::UNREACHABLE, one.at, message, Some(help));
         } else {
             // An unreachable rule need not be added: the rule that hides it matches the same events.
             takers.add(index, one);
@@ -75,8 +74,8 @@ pub(super) fn check(report: &mut Report, rules: &[(Location, Rule)]) {
         let message = "faults can be left unrouted: no rule without `continue` matches them all";
         let help =
             "add a last rule whose only condition is type = \"fault\", or one without conditions";
-        let at = Location::new("rules", 0..0);
-        report.warning(codes::FAULTS_UNROUTED, &at, message, Some(help.to_owned()));
+        let at = Location::of_path("rules");
+        out.report(codes::FAULTS_UNROUTED, &at, message, Some(help.to_owned()));
     }
 }
 
@@ -205,15 +204,15 @@ fn holds_for_every_fault(set: &[Fact]) -> bool {
     })
 }
 
-fn never_matches(report: &mut Report, one: &Linted<'_>) {
+fn never_matches(out: &mut Diagnostics, one: &Linted<'_>) {
     let (rule, at) = (one.rule, one.at);
-    let in_match = at.key("match", at.span.clone());
+    let in_match = at.inside("match");
     if one.kinds.is_empty() {
         let message = format!(
             "\"{}\" never matches: its conditions need different kinds of event",
             rule.name
         );
-        return report.warning(codes::NEVER_MATCHES, &in_match, message, None);
+        return out.report(codes::NEVER_MATCHES, &in_match, message, None);
     }
     let mut except = rule.except.iter();
     if let Some(except) = except.find(|except| holds_for(&facts::of_one(except), one)) {
@@ -221,15 +220,15 @@ fn never_matches(report: &mut Report, one: &Linted<'_>) {
             "\"{}\" never matches: `except` excludes everything that `match` accepts for `{}`",
             rule.name, except.key
         );
-        let at = at.key("except", at.span.clone());
-        report.warning(codes::NEVER_MATCHES, &at, message, None);
+        let at = at.inside("except");
+        out.report(codes::NEVER_MATCHES, &at, message, None);
     }
     if faults_of_no_fault(&one.wanted, &mut Vec::new()) {
         let message = format!(
             "\"{}\" never matches: only feedback of the type \"fault\" has a `fault`",
             rule.name
         );
-        report.warning(codes::NEVER_MATCHES, &in_match, message, None);
+        out.report(codes::NEVER_MATCHES, &in_match, message, None);
     }
 }
 
@@ -255,7 +254,7 @@ fn faults_of_no_fault<'a>(set: &'a [Fact], outer: &mut Vec<&'a Fact>) -> bool {
 }
 
 /// Warns of an `except` that never holds and so excludes nothing.
-fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
+fn except_never_holds(out: &mut Diagnostics, one: &Linted<'_>) {
     let [kind] = one.kinds.as_slice() else {
         return; // A rule for both kinds can have every key; a rule for none is reported elsewhere.
     };
@@ -269,13 +268,13 @@ fn except_never_holds(report: &mut Report, one: &Linted<'_>) {
             "`{}` in `except` of \"{}\" never holds: the rule matches only {takes}",
             except.key, one.rule.name
         );
-        let at = one.at.key("except", one.at.span.clone());
-        report.warning(codes::EXCEPT_NEVER_HOLDS, &at, message, None);
+        let at = one.at.inside("except");
+        out.report(codes::EXCEPT_NEVER_HOLDS, &at, message, None);
     }
 }
 
 /// Warns of patterns that expect a query in `path`, which has none.
-fn queries(report: &mut Report, set: &[Matcher]) {
+fn queries(out: &mut Diagnostics, set: &[Matcher]) {
     for one in set {
         match &one.test {
             Test::Path(globs) => {
@@ -285,7 +284,7 @@ fn queries(report: &mut Report, set: &[Matcher]) {
                         glob.written
                     );
                     let help = "write the page in `path`, and the part after the `?` in `query`";
-                    report.warning(
+                    out.report(
                         codes::QUERY_IN_PATH,
                         &one.at,
                         message,
@@ -293,7 +292,7 @@ fn queries(report: &mut Report, set: &[Matcher]) {
                     );
                 }
             }
-            Test::Any(sets) => sets.iter().for_each(|set| queries(report, set)),
+            Test::Any(sets) => sets.iter().for_each(|set| queries(out, set)),
             _ => {}
         }
     }

@@ -10,8 +10,8 @@ use crate::model::{
     FeedbackStatus, Private, SourceKind, StatusChange,
 };
 
-use super::report::Location;
 use super::{glob, page};
+use crate::toml_reader::Location;
 
 /// A compiled key of `match` or `except`.
 #[derive(Clone, Debug)]

@@ -14,7 +14,6 @@
 //! A destination receives an event once, so all matching rules that name it are merged. The message gets the
 //! highest severity and all mentions and labels. Template and wait come from the last rule that sets them.
 
-mod codes;
 mod conditions;
 mod facts;
 mod filter;
@@ -27,26 +26,23 @@ mod paths;
 mod plan;
 mod raw;
 mod read;
-mod report;
 #[cfg(test)]
 mod tests;
 mod values;
 mod words;
 
-pub use codes::CODES;
-pub use conditions::KEYS as CONDITION_KEYS;
+pub use conditions::names as condition_keys;
 pub use filter::Filter;
 pub use raw::RawRule;
-pub use read::KEYS;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Level};
 use crate::model::{AppName, DestinationName, Event, Plan, RuleName, Trace};
+use crate::toml_reader::{Diagnostics, Key, Keys, Location, Read, codes};
 
 use paths::LiteralPath;
-use report::{Location, Report};
 
 /// The names that rules may use.
 #[derive(Clone, Debug, Default)]
@@ -108,10 +104,10 @@ pub struct NamedTemplate {
 
 impl NamedTemplate {
     /// Returns a warning that the family of a destination lacks the template.
-    pub fn lacking(&self, message: String, help: String) -> Diagnostic {
-        let mut report = Report::default();
-        report.warning(codes::TEMPLATE_OF_FAMILY, &self.at, message, Some(help));
-        report.diagnostics.remove(0)
+    pub fn lacking(&self, message: String, help: String) -> Vec<Diagnostic> {
+        let mut out = Diagnostics::default();
+        out.add_with_help(codes::TEMPLATE_OF_FAMILY, &self.at, message, help);
+        out.into_list()
     }
 }
 
@@ -126,20 +122,20 @@ impl RuleSet {
     /// to the rule's file. Diagnostics about all rules have the path `rules` and no span. Rules with errors are
     /// left out.
     pub fn build(rules: &[(String, RawRule)], known: &Known) -> Built {
-        let mut report = Report::default();
+        let mut out = Diagnostics::default();
         let mut good: Vec<(Location, plan::Rule)> = Vec::with_capacity(rules.len());
         let mut names: HashMap<String, &str> = HashMap::with_capacity(rules.len());
         let mut templates = Vec::new();
         for (path, RawRule(node)) in rules {
             let at = Location::new(path, node.span.clone());
-            let before = report.diagnostics.len();
-            let rule = read::rule(&mut report, &at, node, known);
+            let before = out.count();
+            let rule = read::rule(&mut out, &at, node, known);
             if let Some(rule) = &rule {
                 let name = rule.name.as_str();
                 match names.get(name) {
                     Some(first) => {
                         let at = at.key("name", node.span_of("name"));
-                        name_taken(&mut report, &at, name, first);
+                        name_taken(&mut out, &at, name, first);
                     }
                     None => drop(names.insert(name.to_owned(), path)),
                 }
@@ -149,20 +145,21 @@ impl RuleSet {
                     send_to: rule.send_to.clone(),
                 }));
             }
-            let mut new = report.diagnostics.iter().skip(before);
+            let mut new = out.since(before).iter();
             if !new.any(|one| one.level == Level::Error) {
                 good.extend(rule.map(|rule| (at, rule)));
             }
         }
         if !rules.is_empty() && good.len() == rules.len() {
-            lints::check(&mut report, &good);
+            lints::check(&mut out, &good);
         }
         let literal_paths = paths::literal(&good);
+        let lists_used = lists_used(rules);
         let rules = good.into_iter().map(|(_, rule)| rule).collect();
         Built {
             set: Self { rules },
-            diagnostics: report.diagnostics,
-            lists_used: report.lists_used,
+            diagnostics: out.into_list(),
+            lists_used,
             literal_paths,
             templates,
         }
@@ -191,8 +188,30 @@ impl RuleSet {
     }
 }
 
-fn name_taken(report: &mut Report, at: &Location, name: &str, first: &str) {
+/// Returns the lists of `[lists]` that conditions use.
+fn lists_used(rules: &[(String, RawRule)]) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for (_, RawRule(node)) in rules {
+        let conditions = ["match", "except"].into_iter();
+        for node in conditions.filter_map(|key| node.get(key)) {
+            node.each_text(&mut |text| used.extend(values::list_named(text).map(str::to_owned)));
+        }
+    }
+    used
+}
+
+/// Returns the keys of rules and of their conditions.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    read::RawKeys::KEYS.iter().chain(conditions::keys())
+}
+
+/// Returns the schema of a rule.
+pub fn schema() -> serde_json::Value {
+    read::RawKeys::schema()
+}
+
+fn name_taken(out: &mut Diagnostics, at: &Location, name: &str, first: &str) {
     let message = format!("{first} is called \"{name}\" too");
     let help = Some("names identify rules in the store and in templates".to_owned());
-    report.error(codes::DUPLICATE_NAME, at, message, help);
+    out.report(codes::DUPLICATE_NAME, at, message, help);
 }

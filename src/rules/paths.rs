@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::diag::{Diagnostic, Level, Place};
+use crate::diag::Diagnostic;
 
-use super::codes;
 use super::matcher::{Glob, Matcher, Test};
 use super::page;
 use super::plan::Rule;
-use super::report::Location;
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// The patterns of one `path` condition.
 #[derive(Debug)]
@@ -53,17 +52,17 @@ impl Pages {
 pub(super) fn check(conditions: &[LiteralPath], addresses: &[String]) -> Vec<Diagnostic> {
     let pages = Pages::new(addresses);
     let mut known: HashMap<Vec<&str>, Option<(&str, String)>> = HashMap::new();
-    let mut warnings = Vec::new();
+    let mut warnings = Diagnostics::default();
     for condition in conditions {
         let patterns = condition.all.iter().map(|glob| glob.written.as_str());
         let missed = known
             .entry(patterns.collect())
             .or_insert_with(|| condition.missed(&pages));
         if let Some((pattern, missed)) = missed {
-            warnings.push(condition.warning(pattern, missed));
+            condition.warn(pattern, missed, &mut warnings);
         }
     }
-    warnings
+    warnings.into_list()
 }
 
 impl LiteralPath {
@@ -80,22 +79,11 @@ impl LiteralPath {
         })
     }
 
-    fn warning(&self, pattern: &str, missed: &str) -> Diagnostic {
+    fn warn(&self, pattern: &str, missed: &str, out: &mut Diagnostics) {
         let wide = pattern.trim_end_matches('/');
-        Diagnostic {
-            level: Level::Warning,
-            code: codes::PATH_IS_PREFIX,
-            message: format!("the path \"{pattern}\" matches only that page, not \"{missed}\""),
-            place: Place {
-                file: None,
-                span: Some(self.at.span.clone()),
-                path: self.at.path.clone(),
-                variable: None,
-            },
-            help: Some(format!(
-                "for all pages below it: path = [\"{wide}\", \"{wide}/*\"]"
-            )),
-        }
+        let message = format!("the path \"{pattern}\" matches only that page, not \"{missed}\"");
+        let help = format!("for all pages below it: path = [\"{wide}\", \"{wide}/*\"]");
+        out.add_with_help(codes::PATH_IS_PREFIX, &self.at, message, help);
     }
 }
 

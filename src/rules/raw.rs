@@ -1,7 +1,5 @@
 //! Holds a rule as it is written: TOML values with spans, unchecked.
 
-use std::ops::Range;
-
 use toml::de::DeTable;
 
 pub(super) use crate::toml_reader::{Node, Value};
@@ -12,9 +10,9 @@ pub(super) use crate::toml_reader::{Node, Value};
 pub struct RawRule(pub(super) Node);
 
 impl RawRule {
-    /// Converts the `table` at `span`.
-    pub fn of(table: &DeTable<'_>, span: Range<usize>) -> Self {
-        Self(Node::of_table(table, span))
+    /// Returns the rule that is written in this table.
+    pub const fn of(table: Node) -> Self {
+        Self(table)
     }
 
     /// Returns the `[[rules]]` of a text, each with its path; `None` if the text is not TOML.

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use toml::Spanned;
+
 use crate::model::{DestinationName, EventKind, RuleName, Severity};
-use crate::toml_reader::{DURATION_HELP, NOT_A_DURATION, duration, suggest};
+use crate::toml_reader::codes::Code;
+use crate::toml_reader::suggest::value as did_you_mean;
+use crate::toml_reader::{
+    Diagnostics, Field, Location, Many, Named, Node, Table, Value, codes, join, keys, names,
+    schema, suggest,
+};
 
 use super::Known;
-use super::codes;
 use super::conditions;
 use super::kinds;
 use super::matcher::Matcher;
 use super::plan::Rule;
-use super::raw::{Node, Value};
-use super::report::{Location, Report, did_you_mean};
 
 /// The longest name or label, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -22,11 +26,32 @@ const LABELS_MAX: usize = 50;
 /// The longest that a message may wait for its images.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// The keys of a rule.
-pub const KEYS: &[&str] = &[
-    "name", "match", "except", "send_to", "continue", "severity", "template", "mention", "labels",
-    "wait",
-];
+keys! {
+    /// Which events go to which destinations
+    pub(super) struct RawKeys needs ["name", "send_to"] {
+        /// The rule's name, in messages and in the store
+        name: String,
+        /// Conditions that must all hold; without it, the rule matches everything
+        wanted @ "match": Node [conditions::schema("All must hold")],
+        /// Conditions of which none may hold
+        except: Node [conditions::schema("None may hold")],
+        /// Names of [destinations]; `[]`: matched events go nowhere
+        send_to: Many<String>,
+        /// Whether later rules are tried too
+        goes_on @ "continue": bool = false,
+        /// Default: the highest that a matching rule sets; at least warning for faults, else info
+        severity: String [schema::word(Severity::ALL.iter().map(|one| one.key()))],
+        /// Default by type: alert, suggestion, plain, status
+        template: String,
+        /// Names of [mentions]; "all" is everyone in the chat
+        mention: Many<String>,
+        /// Labels for templates
+        labels: Named<String>,
+        /// How long messages of this rule wait for images
+        wait: Duration,
+    }
+}
+
 const NOT_BUILT: &[&str] = &[
     "group_by",
     "group_from",
@@ -39,36 +64,43 @@ const NOT_BUILT: &[&str] = &[
 ];
 
 /// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
-pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Known) -> Option<Rule> {
+pub(super) fn rule(
+    out: &mut Diagnostics,
+    at: &Location,
+    node: &Node,
+    known: &Known,
+) -> Option<Rule> {
     let Value::Table(entries) = &node.value else {
-        report.wrong_type(at, "a table", node);
+        out.wrong_type(at, "a table", node);
         return None;
     };
-    for (key, _) in entries {
-        unknown_key(report, &at.key(key.get_ref(), key.span()), key.get_ref());
-    }
-    let mut reader = Reader {
-        report,
-        at,
-        entries,
+    let mut table = Table {
+        at: at.clone(),
+        entries: entries.clone(),
     };
-    let name = reader
-        .required("name")
-        .and_then(|(at, node)| reader.line(&at, node));
-    let (wanted, except) = reader.conditions(known);
-    let send_to = reader.send_to(known);
-    let goes_on = reader.goes_on();
-    let severity = reader.severity();
-    let template = reader.template(known);
-    let mentions = reader.mentions(known);
-    let labels = reader.labels();
-    let wait = reader.wait();
+    let raw: RawKeys = table.read(out);
+    for (key, _) in &table.entries {
+        unknown_key(out, &at.key(key.get_ref(), key.span()), key.get_ref());
+    }
+    let mut reader = Reader { out, at };
+    reader.required("name", raw.name.is_some());
+    reader.required("send_to", raw.send_to.is_some());
+    let name = raw.name.and_then(|name| reader.line("name", name));
+    let (wanted, except) = reader.conditions(raw.wanted, raw.except, known);
+    let send_to = reader.send_to(raw.send_to, known);
+    let severity = raw.severity.and_then(|name| reader.severity(name));
+    let template = raw.template.and_then(|name| reader.template(name, known));
+    let mentions = reader.mentions(raw.mention, known);
+    let labels = raw
+        .labels
+        .map_or_else(BTreeMap::new, |labels| reader.labels(labels));
+    let wait = raw.wait.and_then(|wait| reader.wait(&wait));
     Some(Rule {
         name: RuleName::new(name?),
         wanted,
         except,
         send_to,
-        goes_on,
+        goes_on: raw.goes_on.is_some_and(Spanned::into_inner),
         severity,
         template,
         mentions,
@@ -77,104 +109,101 @@ pub(super) fn rule(report: &mut Report, at: &Location, node: &Node, known: &Know
     })
 }
 
-fn unknown_key(report: &mut Report, at: &Location, name: &str) {
-    if KEYS.contains(&name) {
-        return;
-    }
+fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
     if NOT_BUILT.contains(&name) {
         let message = format!("`{name}` in rules is not built yet");
-        report.error(codes::NOT_BUILT, at, message, None);
-        return;
+        return out.add(codes::NOT_BUILT, at, message);
     }
-    let condition = conditions::KEYS.iter().copied().find(|key| *key == name);
-    let help = match condition.or_else(|| conditions::alias(name)) {
+    let conditions = conditions::names();
+    let condition = conditions.iter().copied().find(|key| *key == name);
+    let help = match condition.or_else(|| suggest::ours(name, &conditions)) {
         Some(key) => Some(format!("it is a condition: write match = {{ {key} = … }}")),
-        None => suggest::key(name, KEYS),
+        None => suggest::key(name, &names::<RawKeys>()),
     };
-    report.unknown_key(at, name, help);
+    out.unknown_key(at, name, help);
 }
 
 struct Reader<'a> {
-    report: &'a mut Report,
+    out: &'a mut Diagnostics,
     at: &'a Location,
-    entries: &'a [(toml::Spanned<String>, Node)],
 }
 
-impl<'a> Reader<'a> {
-    fn get(&self, name: &str) -> Option<(Location, &'a Node)> {
-        let mut entries = self.entries.iter();
-        let (_, node) = entries.find(|(key, _)| key.get_ref() == name)?;
-        Some((self.at.key(name, node.span.clone()), node))
-    }
-
-    fn required(&mut self, name: &str) -> Option<(Location, &'a Node)> {
-        let found = self.get(name);
-        if found.is_none() {
+impl Reader<'_> {
+    /// Reports a missing key, unless its value has already been reported.
+    fn required(&mut self, name: &str, is_read: bool) {
+        if !is_read && !self.out.concern(&join(&self.at.path, name)) {
             let message = format!("the rule has no `{name}`");
             let help = (name == "send_to")
                 .then(|| "with `send_to = []` matched events go nowhere".to_owned());
-            self.report
-                .error(codes::MISSING_KEY, self.at, message, help);
+            self.out.report(codes::MISSING_KEY, self.at, message, help);
         }
-        found
     }
 
     /// Reads `match`, with the default for `event`, and `except`.
-    fn conditions(&mut self, known: &Known) -> (Vec<Matcher>, Vec<Matcher>) {
-        let before = self.report.diagnostics.len();
-        let found = self.get("match");
-        let mut wanted = found.map_or_else(Vec::new, |(at, node)| {
-            conditions::read(self.report, &at, node, known)
-        });
+    fn conditions(
+        &mut self,
+        wanted: Field<Node>,
+        except: Field<Node>,
+        known: &Known,
+    ) -> (Vec<Matcher>, Vec<Matcher>) {
+        let before = self.out.count();
+        let mut wanted = self.set("match", wanted, known);
         kinds::settle(&mut wanted, self.at);
         // Consequences of an unreadable condition are not reported.
-        if self.report.diagnostics.len() == before {
-            kinds::check_status(self.report, &wanted, EventKind::ALL);
+        if self.out.count() == before {
+            kinds::check_status(self.out, &wanted, EventKind::ALL);
         }
-        let found = self.get("except");
-        let except = found.map_or_else(Vec::new, |(at, node)| {
-            conditions::read(self.report, &at, node, known)
-        });
-        (wanted, except)
+        (wanted, self.set("except", except, known))
     }
 
-    /// Reads a text that is neither empty nor too long.
-    fn line(&mut self, at: &Location, node: &'a Node) -> Option<&'a str> {
-        let Value::Text(text) = &node.value else {
-            self.report.wrong_type(at, "a text", node);
-            return None;
+    fn set(&mut self, key: &str, node: Field<Node>, known: &Known) -> Vec<Matcher> {
+        let Some(node) = node else {
+            return Vec::new();
         };
-        if text.trim().is_empty() {
-            self.report
-                .error(codes::EMPTY, at, "the text is empty", None);
-            return None;
-        }
-        if text.chars().count() > TEXT_CHARS_MAX {
-            let message = format!("the text is longer than {TEXT_CHARS_MAX} characters");
-            self.report.error(codes::OUT_OF_RANGE, at, message, None);
-            return None;
-        }
-        Some(text)
+        let at = self.at.key(key, node.span());
+        conditions::read(self.out, &at, node.get_ref(), known)
     }
 
-    /// Reads a list of texts (or one), each of which `find` must know; `unknown` reports an unknown one.
+    /// Checks that a text is neither empty nor too long.
+    fn line(&mut self, key: &str, text: Spanned<String>) -> Option<String> {
+        let at = self.at.key(key, text.span());
+        self.line_at(&at, text.into_inner())
+    }
+
+    fn line_at(&mut self, at: &Location, text: String) -> Option<String> {
+        if text.trim().is_empty() {
+            self.out.add(codes::EMPTY, at, "the text is empty");
+        } else if text.chars().count() > TEXT_CHARS_MAX {
+            let message = format!("the text is longer than {TEXT_CHARS_MAX} characters");
+            self.out.add(codes::RULE_OUT_OF_RANGE, at, message);
+        } else {
+            return Some(text);
+        }
+        None
+    }
+
+    /// Checks a list of names (or one), each of which must be known.
     fn names(
         &mut self,
-        (at, list): (Location, &'a Node),
-        unknown: (&'static str, &str),
+        key: &str,
+        list: Spanned<Many<String>>,
+        (code, unknown): (Code, &str),
         known: &[&str],
-    ) -> Vec<&'a str> {
-        let (code, what) = unknown;
-        let mut names: Vec<&str> = Vec::new();
-        for (index, node) in list.elements().iter().enumerate() {
-            let at = at.element(list, index, node);
-            let Some(name) = self.line(&at, node) else {
+    ) -> Vec<String> {
+        let at = self.at.key(key, list.span());
+        let mut names: Vec<String> = Vec::new();
+        for (index, name) in list.into_inner().into_iter().enumerate() {
+            let at = match Some(name.span()) == at.span {
+                true => at.clone(), // one name without a list
+                false => at.index(index, name.span()),
+            };
+            let Some(name) = self.line_at(&at, name.into_inner()) else {
                 continue;
             };
-            if !known.contains(&name) {
-                let message = format!("{what} \"{name}\"");
-                let help = did_you_mean(name, known.iter().copied());
-                self.report.error(code, &at, message, help);
+            if !known.contains(&name.as_str()) {
+                let help = did_you_mean(&name, known.iter().copied());
+                self.out
+                    .report(code, &at, format!("{unknown} \"{name}\""), help);
             } else if !names.contains(&name) {
                 names.push(name);
             }
@@ -182,107 +211,74 @@ impl<'a> Reader<'a> {
         names
     }
 
-    fn send_to(&mut self, known: &Known) -> Vec<DestinationName> {
-        let Some(found) = self.required("send_to") else {
+    fn send_to(&mut self, names: Field<Many<String>>, known: &Known) -> Vec<DestinationName> {
+        let Some(names) = names else {
             return Vec::new();
         };
-        let names: Vec<&str> = known
-            .destinations
-            .iter()
-            .map(DestinationName::as_str)
-            .collect();
-        let unknown = (codes::UNKNOWN_DESTINATION, "there is no destination");
-        let names = self.names(found, unknown, &names);
-        names.into_iter().map(DestinationName::from).collect()
+        let known = known.destinations.iter().map(DestinationName::as_str);
+        let unknown = (codes::UNKNOWN_SEND_TO, "there is no destination");
+        let names = self.names("send_to", names, unknown, &known.collect::<Vec<_>>());
+        names.into_iter().map(DestinationName::new).collect()
     }
 
-    fn mentions(&mut self, known: &Known) -> Vec<String> {
-        let Some(found) = self.get("mention") else {
+    fn mentions(&mut self, names: Field<Many<String>>, known: &Known) -> Vec<String> {
+        let Some(names) = names else {
             return Vec::new();
         };
         let people = known.mentions.iter().map(String::as_str);
-        let names: Vec<&str> = people.chain(["all"]).collect();
+        let people: Vec<&str> = people.chain(["all"]).collect();
         let unknown = (codes::UNKNOWN_MENTION, "`[mentions]` has no");
-        let names = self.names(found, unknown, &names);
-        names.into_iter().map(str::to_owned).collect()
+        self.names("mention", names, unknown, &people)
     }
 
-    fn template(&mut self, known: &Known) -> Option<String> {
-        let (at, node) = self.get("template")?;
-        let name = self.line(&at, node)?;
-        if known.templates.iter().any(|one| one == name) {
-            return Some(name.to_owned());
+    fn template(&mut self, name: Spanned<String>, known: &Known) -> Option<String> {
+        let at = self.at.key("template", name.span());
+        let name = self.line_at(&at, name.into_inner())?;
+        if known.templates.contains(&name) {
+            return Some(name);
         }
-        let help = did_you_mean(name, known.templates.iter().map(String::as_str));
+        let help = did_you_mean(&name, known.templates.iter().map(String::as_str));
         let message = format!("there is no template \"{name}\"");
-        self.report
-            .error(codes::UNKNOWN_TEMPLATE, &at, message, help);
+        self.out.report(codes::UNKNOWN_TEMPLATE, &at, message, help);
         None
     }
 
-    fn severity(&mut self) -> Option<Severity> {
-        let (at, node) = self.get("severity")?;
-        let name = self.line(&at, node)?;
-        let severity = Severity::from_key(name);
+    fn severity(&mut self, name: Spanned<String>) -> Option<Severity> {
+        let at = self.at.key("severity", name.span());
+        let name = self.line_at(&at, name.into_inner())?;
+        let severity = Severity::from_key(&name);
         if severity.is_none() {
-            let help = did_you_mean(name, Severity::ALL.iter().map(|one| one.key()));
+            let help = did_you_mean(&name, Severity::ALL.iter().map(|one| one.key()));
             let message = format!("there is no severity \"{name}\"");
-            self.report.error(codes::UNKNOWN_VALUE, &at, message, help);
+            self.out.report(codes::UNKNOWN_VALUE, &at, message, help);
         }
         severity
     }
 
-    fn goes_on(&mut self) -> bool {
-        let Some((at, node)) = self.get("continue") else {
-            return false;
-        };
-        let Value::Flag(flag) = &node.value else {
-            self.report.wrong_type(&at, "true or false", node);
-            return false;
-        };
-        *flag
-    }
-
-    fn labels(&mut self) -> BTreeMap<String, String> {
-        let mut labels = BTreeMap::new();
-        let Some((at, node)) = self.get("labels") else {
-            return labels;
-        };
-        let Value::Table(entries) = &node.value else {
-            self.report.wrong_type(&at, "a table of texts", node);
-            return labels;
-        };
-        if entries.len() > LABELS_MAX {
-            let message = format!("{} labels; a rule has at most {LABELS_MAX}", entries.len());
-            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+    fn labels(&mut self, labels: Spanned<Named<String>>) -> BTreeMap<String, String> {
+        let at = self.at.key("labels", labels.span());
+        let labels = labels.into_inner();
+        if labels.len() > LABELS_MAX {
+            let message = format!("{} labels; a rule has at most {LABELS_MAX}", labels.len());
+            self.out.add(codes::RULE_OUT_OF_RANGE, &at, message);
         }
-        for (key, value) in entries {
-            let at = at.key(key.get_ref(), value.span.clone());
-            if let Some(text) = self.line(&at, value) {
-                labels.insert(key.get_ref().clone(), text.to_owned());
+        let mut read = BTreeMap::new();
+        for (key, text) in labels {
+            let at = at.key(key.get_ref(), text.span());
+            if let Some(text) = self.line_at(&at, text.into_inner()) {
+                read.insert(key.into_inner(), text);
             }
         }
-        labels
+        read
     }
 
-    fn wait(&mut self) -> Option<Duration> {
-        let (at, node) = self.get("wait")?;
-        let Value::Text(text) = &node.value else {
-            self.report
-                .wrong_type(&at, "a duration like \"500ms\"", node);
-            return None;
-        };
-        let Some(wait) = duration(text) else {
-            let help = Some(DURATION_HELP.to_owned());
-            self.report
-                .error(codes::WRONG_VALUE, &at, NOT_A_DURATION, help);
-            return None;
-        };
-        if wait > WAIT_MAX {
+    fn wait(&mut self, wait: &Spanned<Duration>) -> Option<Duration> {
+        if *wait.get_ref() > WAIT_MAX {
+            let at = self.at.key("wait", wait.span());
             let message = "a message can wait at most one hour for its images";
-            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            self.out.add(codes::RULE_OUT_OF_RANGE, &at, message);
             return None;
         }
-        Some(wait)
+        Some(*wait.get_ref())
     }
 }

@@ -78,7 +78,9 @@ fn complaints(text: &str) -> Vec<String> {
             one.code, one.place.path, one.message
         )
     };
-    build(text).1.into_iter().map(line).collect()
+    let mut found = build(text).1;
+    found.sort_by_key(|one| one.place.span.as_ref().map(|span| span.start));
+    found.into_iter().map(line).collect()
 }
 
 /// Returns the errors of one rule that contains this line.
@@ -224,7 +226,7 @@ fn every_key_of_match_and_except_works_both_ways() {
     let all = CONDITIONS.iter().chain(updated::OF_UPDATED);
     let covered: Vec<&str> = all.map(|(key, ..)| *key).collect();
     assert!(
-        conditions::KEYS.iter().all(|key| covered.contains(key)),
+        conditions::names().iter().all(|key| covered.contains(key)),
         "a key is not tried"
     );
 }
@@ -545,12 +547,12 @@ fn date_is_one_mistake_among_others() {
     assert_eq!(
         complaints(text),
         [
+            "E007 rules[0].name ‹2026-03-01›: expected a string, found a date",
+            "E007 rules[0].wait ‹2024-01-01›: expected a duration like \"90s\", found a date",
             "E005 rules[0].sevrity ‹sevrity›: unknown key `sevrity` (did you mean `severity`?)",
-            "E007 rules[0].name ‹2026-03-01›: expected a text, found a date",
-            "E007 rules[0].match.fault ‹2024-01-01›: expected a name or a number, found a date",
             "E105 rules[0].send_to[0] ‹\"prodct\"›: there is no destination \"prodct\" (did you mean \"product\"?)",
-            "E007 rules[0].send_to[1] ‹07:32:00›: expected a text, found a date",
-            "E007 rules[0].wait ‹2024-01-01›: expected a duration like \"500ms\", found a date",
+            "E007 rules[0].send_to[1] ‹07:32:00›: expected a string, found a date",
+            "E007 rules[0].match.fault ‹2024-01-01›: expected a name or a number, found a date",
         ]
     );
 }
@@ -561,17 +563,6 @@ fn a_rule_with_an_error_is_left_out_and_the_others_stay() {
         "[[rules]]\nname = \"a\"\nsend_to = \"nowhere\"\n[[rules]]\nname = \"b\"\nsend_to = \"product\"\n",
     );
     assert_eq!(told(&set.plan(&bare())), [("product", "b")]);
-}
-
-#[test]
-fn codes_are_unique_and_each_says_what_it_means() {
-    for (index, (code, meaning)) in CODES.iter().enumerate() {
-        assert!(
-            CODES.iter().skip(index + 1).all(|(other, _)| other != code),
-            "{code} twice"
-        );
-        assert!(!meaning.is_empty());
-    }
 }
 
 #[test]
@@ -610,10 +601,10 @@ fn the_documented_file_shows_every_key() {
         .iter()
         .flat_map(|rule| places.iter().filter_map(|place| rule.get(place)));
     let conditions: Vec<String> = inside.flat_map(written).collect();
-    for key in KEYS {
+    for key in crate::toml_reader::names::<read::RawKeys>() {
         assert!(keys.iter().any(|one| one == key), "{key}");
     }
-    for key in conditions::KEYS {
+    for key in conditions::names() {
         assert!(
             conditions.iter().any(|one| one == key),
             "{key} in conditions"

@@ -6,11 +6,11 @@ use regex::{Regex, RegexBuilder};
 
 use crate::model::{AppName, EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 
-use super::codes;
-use super::matcher::{Contact, Glob, Test};
+use super::matcher::Glob;
 use super::raw::{Node, Value};
-use super::report::{Location, Report, did_you_mean};
 use super::{Known, Word};
+use crate::toml_reader::suggest::value as did_you_mean;
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// How many values one key may list.
 const VALUES_MAX: usize = 1000;
@@ -23,9 +23,11 @@ const CODE_MAX: i64 = i32::MAX as i64;
 
 /// Reads the value of one key.
 pub(super) struct Reader<'a> {
-    pub(super) report: &'a mut Report,
+    pub(super) out: &'a mut Diagnostics,
     pub(super) at: Location,
     pub(super) known: &'a Known,
+    /// How many `any` the condition is in.
+    pub(super) depth: usize,
 }
 
 /// An element of a list of words: its value, its place, and the list of `[lists]` it comes from.
@@ -36,41 +38,8 @@ struct Element<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn test(&mut self, key: &str, node: &Node) -> Option<Test> {
-        Some(match key {
-            "event" => Test::Event(self.each(node, Self::event)?),
-            "status" => Test::Status(self.each(node, |this, at, one| {
-                this.code(at, one, "status").map(FeedbackStatus)
-            })?),
-            "app" => Test::App(self.apps(node)?),
-            "via" => Test::Via(self.each(node, Self::via)?),
-            "type" => Test::Kind(self.each(node, |this, at, one| {
-                this.code(at, one, "type").map(FeedbackKind)
-            })?),
-            "fault" => Test::Fault(self.each(node, |this, at, one| {
-                this.code(at, one, "fault").map(FaultKind)
-            })?),
-            "source" => Test::Source(self.each(node, |this, at, one| {
-                this.code(at, one, "source").map(SourceKind)
-            })?),
-            "tenant" => Test::Tenant(self.each(node, Self::glob)?),
-            "path" => Test::Path(self.each(node, Self::glob)?),
-            "tenant_key" => Test::TenantKey(self.each(node, Self::text)?),
-            "description" => Test::Description(self.each(node, Self::regex)?),
-            "query" => Test::Query(self.each(node, Self::glob)?),
-            "contact" => Test::Contact(match &node.value {
-                Value::Flag(flag) => Contact::Left(*flag),
-                _ => Contact::Like(self.each(node, Self::contact)?),
-            }),
-            "images" => Test::Images(self.flag(node)?),
-            "user" => Test::User(self.each(node, Self::user_id)?),
-            // `KEYS` and these arms list the same keys, except `any`; a test compares them.
-            _ => return None,
-        })
-    }
-
     /// Reads each element, including those of named lists. `None` if one is invalid, or there is none.
-    fn each<T>(
+    pub(super) fn each<T>(
         &mut self,
         node: &Node,
         read: impl Fn(&mut Self, &Location, &Node) -> Option<T>,
@@ -79,7 +48,7 @@ impl Reader<'_> {
         if node.elements().is_empty() {
             let help = Some("remove the key to accept any value".to_owned());
             let message = "an empty list matches nothing";
-            self.report.error(codes::EMPTY, &at, message, help);
+            self.out.report(codes::EMPTY, &at, message, help);
             return None;
         }
         let elements = self.elements(node)?;
@@ -88,15 +57,18 @@ impl Reader<'_> {
                 "{} values; at most {VALUES_MAX} can be listed",
                 elements.len()
             );
-            self.report.error(codes::OUT_OF_RANGE, &at, message, None);
+            self.out
+                .report(codes::RULE_OUT_OF_RANGE, &at, message, None);
             return None;
         }
         let mut values = Vec::with_capacity(elements.len());
         for element in &elements {
-            let before = self.report.diagnostics.len();
+            let before = self.out.count();
             values.extend(read(self, &element.at, &element.node));
             if let Some(list) = element.list {
-                self.report.say_list(before, list);
+                for said in self.out.since(before) {
+                    said.message.push_str(&format!(", in the list \"{list}\""));
+                }
             }
         }
         (values.len() == elements.len()).then_some(values)
@@ -113,20 +85,17 @@ impl Reader<'_> {
         let mut sound = true;
         for (index, element) in node.elements().iter().enumerate() {
             let at = base.element(node, index, element);
-            let Value::Text(text) = &element.value else {
-                all.push(Element::written(at, Cow::Borrowed(element)));
-                continue;
-            };
-            match text.strip_prefix('@') {
-                None => all.push(Element::written(at, Cow::Borrowed(element))),
-                Some(literal) if literal.starts_with('@') => {
+            let text = element.text().unwrap_or_default();
+            match (list_named(text), text.strip_prefix('@')) {
+                (None, None) => all.push(Element::written(at, Cow::Borrowed(element))),
+                (None, Some(literal)) => {
                     let node = Node {
                         span: element.span.clone(),
                         value: Value::Text(literal.to_owned()),
                     };
                     all.push(Element::written(at, Cow::Owned(node)));
                 }
-                Some(name) => match self.list(&at, name) {
+                (Some(name), _) => match self.list(&at, name) {
                     Some(words) => all.extend(words.iter().map(|word| Element {
                         at: at.clone(),
                         node: Cow::Owned(Node {
@@ -145,9 +114,8 @@ impl Reader<'_> {
         sound.then_some(all)
     }
 
-    /// Returns the words of a list, and marks the list as used.
+    /// Returns the words of a list.
     fn list(&mut self, at: &Location, name: &str) -> Option<Vec<Word>> {
-        self.report.lists_used.insert(name.to_owned());
         if let Some(words) = self.known.lists.get(name) {
             return Some(words.clone());
         }
@@ -157,46 +125,32 @@ impl Reader<'_> {
             Some(help) => format!("{help}; {literal}"),
             None => literal,
         };
-        self.report
-            .error(codes::UNKNOWN_LIST, at, message, Some(help));
+        self.out
+            .report(codes::UNKNOWN_LIST, at, message, Some(help));
         None
     }
 
-    fn flag(&mut self, node: &Node) -> Option<bool> {
-        match &node.value {
-            Value::Flag(flag) => Some(*flag),
-            Value::Text(_)
-            | Value::Whole(_)
-            | Value::List(_)
-            | Value::Table(_)
-            | Value::Foreign(_) => {
-                self.report.wrong_type(&self.at, "true or false", node);
-                None
-            }
+    pub(super) fn flag(&mut self, node: &Node) -> Option<bool> {
+        let flag = node.flag();
+        if flag.is_none() {
+            self.out.wrong_type(&self.at, "a boolean", node);
         }
+        flag
     }
 
-    fn text(&mut self, at: &Location, node: &Node) -> Option<String> {
-        match &node.value {
-            Value::Text(text) if text.is_empty() => {
-                let message = "an empty text matches nothing";
-                self.report.error(codes::EMPTY, at, message, None);
-                None
-            }
-            Value::Text(text) => Some(text.clone()),
-            Value::Whole(_)
-            | Value::Flag(_)
-            | Value::List(_)
-            | Value::Table(_)
-            | Value::Foreign(_) => {
-                self.report.wrong_type(at, "a text", node);
-                None
-            }
+    pub(super) fn text(&mut self, at: &Location, node: &Node) -> Option<String> {
+        match node.text() {
+            Some("") => self
+                .out
+                .add(codes::EMPTY, at, "an empty text matches nothing"),
+            None => self.out.wrong_type(at, "a string", node),
+            Some(text) => return Some(text.to_owned()),
         }
+        None
     }
 
     /// Reads any id of a person. Only impossible ids are refused, because a tenant chooses its own user ids.
-    fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
+    pub(super) fn user_id(&mut self, at: &Location, node: &Node) -> Option<String> {
         let id = self.text(at, node)?;
         let other = ["oc_", "om_", "od-", "cli_"];
         let is_other = other.iter().any(|prefix| id.starts_with(prefix));
@@ -206,48 +160,44 @@ impl Reader<'_> {
         }
         let help = "write an open id `ou_…`, a union id `on_…` or a user id; the event's `user_id` has them";
         let message = format!("\"{id}\" is not the id of a person");
-        self.report
-            .error(codes::UNKNOWN_VALUE, at, message, Some(help.to_owned()));
+        self.out
+            .report(codes::UNKNOWN_VALUE, at, message, Some(help.to_owned()));
         None
     }
 
-    fn contact(&mut self, at: &Location, node: &Node) -> Option<Glob> {
+    pub(super) fn contact(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         if matches!(node.value, Value::Text(_)) {
             return self.glob(at, node);
         }
-        self.report
+        self.out
             .wrong_type(at, "true, false or patterns like \"*@example.com\"", node);
         None
     }
 
-    fn event(&mut self, at: &Location, node: &Node) -> Option<EventKind> {
+    pub(super) fn event(&mut self, at: &Location, node: &Node) -> Option<EventKind> {
         let name = self.text(at, node)?;
         let kind = EventKind::from_key(&name);
         if kind.is_none() {
             let message = format!("`event` has no value \"{name}\"");
             let help = where_it_belongs("event", &name);
-            self.report.error(codes::UNKNOWN_VALUE, at, message, help);
+            self.out.report(codes::UNKNOWN_VALUE, at, message, help);
         }
         kind
     }
 
-    fn via(&mut self, at: &Location, node: &Node) -> Option<AppName> {
+    pub(super) fn via(&mut self, at: &Location, node: &Node) -> Option<AppName> {
         let name = self.text(at, node)?;
         let found = self.known.apps.iter().find(|app| app.as_str() == name);
         if found.is_none() {
             let help = did_you_mean(&name, self.known.apps.iter().map(AppName::as_str));
             let message = format!("`[apps]` has no \"{name}\"");
-            self.report.error(codes::UNKNOWN_VIA, at, message, help);
+            self.out.report(codes::UNKNOWN_VIA, at, message, help);
         }
         found.cloned()
     }
 
-    /// Reads app ids. One name may stand for several ids.
-    fn apps(&mut self, node: &Node) -> Option<Vec<String>> {
-        Some(self.each(node, Self::app)?.concat())
-    }
-
-    fn app(&mut self, at: &Location, node: &Node) -> Option<Vec<String>> {
+    /// Reads an app as its ids: one name may stand for several.
+    pub(super) fn app(&mut self, at: &Location, node: &Node) -> Option<Vec<String>> {
         let name = self.text(at, node)?;
         let named = self
             .known
@@ -265,8 +215,18 @@ impl Reader<'_> {
         let help = did_you_mean(&name, names);
         let message =
             format!("\"{name}\" is neither a name of `[apps]` or `[app_names]` nor an id `cli_…`");
-        self.report.error(codes::UNKNOWN_APP, at, message, help);
+        self.out.report(codes::UNKNOWN_APP_NAME, at, message, help);
         None
+    }
+
+    /// Reads codes of the enumeration `T`, which `key` names.
+    pub(super) fn codes<T>(
+        &mut self,
+        node: &Node,
+        key: &str,
+        into: fn(i64) -> T,
+    ) -> Option<Vec<T>> {
+        self.each(node, |this, at, one| this.code(at, one, key).map(into))
     }
 
     /// Reads a code of an enumeration: its name or its number.
@@ -275,7 +235,7 @@ impl Reader<'_> {
             Value::Whole(code) if (0..=CODE_MAX).contains(code) => Some(*code),
             Value::Whole(code) => {
                 let message = format!("{code} is not a code: codes are from 0 to {CODE_MAX}");
-                self.report.error(codes::OUT_OF_RANGE, at, message, None);
+                self.out.report(codes::RULE_OUT_OF_RANGE, at, message, None);
                 None
             }
             Value::Text(name) => match code_named(key, name) {
@@ -283,12 +243,12 @@ impl Reader<'_> {
                 None => {
                     let message = format!("`{key}` has no value \"{name}\"");
                     let help = where_it_belongs(key, name);
-                    self.report.error(codes::UNKNOWN_VALUE, at, message, help);
+                    self.out.report(codes::UNKNOWN_VALUE, at, message, help);
                     None
                 }
             },
-            Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Foreign(_) => {
-                self.report.wrong_type(at, "a name or a number", node);
+            _ => {
+                self.out.wrong_type(at, "a name or a number", node);
                 None
             }
         }
@@ -300,23 +260,23 @@ impl Reader<'_> {
             return Some(pattern);
         }
         let message = format!("the pattern is longer than {PATTERN_BYTES_MAX} bytes");
-        self.report.error(codes::OUT_OF_RANGE, at, message, None);
+        self.out.report(codes::RULE_OUT_OF_RANGE, at, message, None);
         None
     }
 
-    fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
+    pub(super) fn glob(&mut self, at: &Location, node: &Node) -> Option<Glob> {
         let written = self.pattern(at, node)?;
         match Glob::new(&written) {
             Ok(glob) => Some(glob),
             Err(reason) => {
                 let message = format!("the glob \"{written}\" cannot be read: {reason}");
-                self.report.error(codes::BAD_PATTERN, at, message, None);
+                self.out.report(codes::BAD_PATTERN, at, message, None);
                 None
             }
         }
     }
 
-    fn regex(&mut self, at: &Location, node: &Node) -> Option<Regex> {
+    pub(super) fn regex(&mut self, at: &Location, node: &Node) -> Option<Regex> {
         let pattern = self.pattern(at, node)?;
         match RegexBuilder::new(&pattern)
             .size_limit(REGEX_BYTES_MAX)
@@ -330,7 +290,7 @@ impl Reader<'_> {
                     "the regular expression cannot be read: {}",
                     in_one_line(&error)
                 );
-                self.report.error(codes::BAD_PATTERN, at, message, help);
+                self.out.report(codes::BAD_PATTERN, at, message, help);
                 None
             }
         }
@@ -346,6 +306,12 @@ impl<'a> Element<'a> {
             list: None,
         }
     }
+}
+
+/// Returns the list of `[lists]` that this text refers to.
+pub(super) fn list_named(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('@')?;
+    (!name.starts_with('@')).then_some(name)
 }
 
 fn code_named(key: &str, name: &str) -> Option<i64> {

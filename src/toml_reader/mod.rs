@@ -1,13 +1,23 @@
-//! Shares code between all readers of TOML: values with spans, durations, codes and suggestions. So the same
-//! mistake gets the same message in a section and in a rule.
+//! Reads TOML for sections and rules: typed values with spans, codes and suggestions. So the same mistake gets the
+//! same message everywhere.
 //!
-//! Reading never stops at the first mistake: a [`Node`] can hold any TOML value, and its reader reports each
-//! mistake.
+//! Reading never stops at the first mistake: a [`Node`] can hold any TOML value, and its reader adds each mistake to
+//! the [`Diagnostics`].
 
 pub mod codes;
+mod diagnostics;
 mod node;
+pub mod schema;
 pub mod suggest;
+mod table;
 mod values;
 
-pub use node::{Node, Value};
-pub use values::{DURATION_HELP, NOT_A_DURATION, duration};
+pub use diagnostics::{Diagnostics, Location, from_environment, join};
+pub use node::{Entries, Node, Value, entries_of};
+pub(crate) use table::keys;
+pub use table::{
+    Field, Key, Keys, Read, Table, elements, field, names, or_default, read_table, schema_of,
+    schema_with,
+};
+pub(crate) use values::words;
+pub use values::{Form, InFile, Many, Named, RawSecret, Size, choice, duration, formed};

@@ -3,6 +3,26 @@
 /// The minimum similarity of a suggestion. Below it most are wrong: `retry` and `rate` have 0.78.
 const LIKENESS_MIN: f64 = 0.82;
 
+/// Feishu's field names, and the relay's.
+const FEISHU_NAMES: &[(&str, &str)] = &[
+    ("feedback_type", "type"),
+    ("fault_type", "fault"),
+    ("fault_types", "fault"),
+    ("tenant_name", "tenant"),
+    ("feedback_path", "path"),
+    ("feedback_source", "source"),
+    ("source_type", "source"),
+    ("user_id", "user"),
+    ("open_id", "user"),
+    ("image_list", "images"),
+    ("app_name", "app"),
+    ("verify_token", "verification_token"),
+    ("encryption_key", "encrypt_key"),
+    ("event_type", "event"),
+    ("app_id", "app"),
+    ("union_id", "user"),
+];
+
 /// How many values are listed if none is similar.
 const VALUES_SHOWN_MAX: usize = 12;
 
@@ -18,8 +38,27 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// Returns help for an unknown key: the similar key, otherwise all keys.
+/// Returns the relay's name for a field of Feishu, if it is known here.
+pub fn ours(given: &str, known: &[&str]) -> Option<&'static str> {
+    let mut names = FEISHU_NAMES.iter();
+    let found = names.find(|(theirs, ours)| *theirs == given && known.contains(ours));
+    found.map(|(_, ours)| *ours)
+}
+
+/// Returns Feishu's name for a key of the relay, if it is among these fields.
+pub fn theirs(given: &str, fields: &[&str]) -> Option<&'static str> {
+    let mut names = FEISHU_NAMES.iter();
+    let found = names.find(|(theirs, ours)| *ours == given && fields.contains(theirs));
+    found.map(|(theirs, _)| *theirs)
+}
+
+/// Returns help for an unknown key: Feishu's or a similar key, otherwise all keys.
 pub fn key(given: &str, known: &[&str]) -> Option<String> {
+    if let Some(ours) = ours(given, known) {
+        return Some(format!(
+            "did you mean `{ours}`? That is the relay's name for it"
+        ));
+    }
     if let Some(near) = nearest(given, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
     }

@@ -33,8 +33,8 @@ const LEVELS: &[(&str, f64)] = &[
     ("render", 3.0),
     ("net", 2.0),
     ("tasks", 2.0),
+    ("toml_reader", 2.0),
     ("diag", 1.0),
-    ("toml_reader", 1.0),
     ("telemetry", 1.0),
     ("model", 0.0),
 ];

@@ -10,13 +10,12 @@ use toml::Spanned;
 use super::names::{check_app_id, check_name};
 use super::secrets::Secrets;
 use super::{Context, missing, or, urls};
-use crate::config::codes;
-use crate::config::keys::{Platform, RawApp, Receive};
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location, join};
+use crate::config::keys::{Platform, RawApp};
+use crate::config::section;
 use crate::config::values::Interval;
-use crate::feishu::{App, app};
+use crate::feishu::{App, Receive, app};
 use crate::model::{AppName, Secret};
+use crate::toml_reader::{Diagnostics, Location, Table, codes, join};
 
 /// The default interval between two backfills of an app.
 const BACKFILL: Duration = Duration::from_secs(3600);
@@ -37,7 +36,7 @@ pub(super) struct Apps {
 
 /// Checks all apps and adds their names to `app_names`.
 pub(super) fn apps(
-    section: Section<'_>,
+    section: Table,
     context: &Context<'_>,
     app_names: &mut BTreeMap<String, String>,
     out: &mut Diagnostics,
@@ -46,11 +45,11 @@ pub(super) fn apps(
     let mut backfill = BTreeMap::new();
     let mut secrets = BTreeMap::new();
     let mut by_id: BTreeMap<String, String> = BTreeMap::new();
-    for (name, entry) in section.entries(out) {
+    for (name, entry) in section.tables(out) {
         check_name(&name, &entry.at, out);
         let at = entry.at.clone();
-        let has_secret = entry.table.contains_key("app_secret");
-        let raw: RawApp = entry.read(out);
+        let has_secret = entry.get("app_secret").is_some();
+        let raw: RawApp = section::read(entry, out);
         secrets.insert(name.get_ref().clone(), has_secret);
         if let Some(id) = &raw.app_id {
             let place = at.key("app_id", id.span());
@@ -177,14 +176,14 @@ fn app(
     Some(App {
         name: name.into(),
         app_id: app_id.into_inner(),
-        receive: receive.into(),
+        receive,
         encrypt_keys: plain(encrypt_keys),
         verification_tokens: plain(verification_tokens),
         app_secret: app_secret.map(Spanned::into_inner),
         base_url,
         feedback_timezone: raw
             .feedback_timezone
-            .map_or_else(beijing, |zone| zone.into_inner().0),
+            .map_or_else(beijing, Spanned::into_inner),
     })
 }
 

@@ -5,51 +5,36 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeValue;
 
 use super::known_urls::{self, Taker};
 use super::names::check_name;
 use super::secrets::Secrets;
-use super::sections::{View, period};
-use super::{Context, Names, destination_name, in_range, missing, paths, slack, urls, webhook};
+use super::sections::View;
+use super::{Context, Names, destination_name, in_range, missing, or, paths, slack, urls, webhook};
 use crate::config::included::Part;
 use crate::config::keys::{
-    Field, Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook,
-    RawWebhook,
+    Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook, RawWebhook,
 };
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::values::Many;
-use crate::config::{codes, hints};
+use crate::config::{hints, section};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
-use crate::render::{Audience, Family, Fields, SentAs};
+use crate::render::{Audience, Family, Fields, SentAs, Visibility};
+use crate::toml_reader::{
+    Diagnostics, Field, Keys, Location, Many, RawSecret, Table, Value, codes, elements, suggest,
+};
 
-/// Keys of every kind, for suggestions.
-pub(super) const COMMON_KEYS: &[&str] = &[
-    "kind",
-    "rate",
-    "concurrency",
-    "timeout",
-    "proxy",
-    "retry_for",
-    "fallback",
-    "fallback_after",
-    "was",
-    "fields",
-    "locale",
-    "timezone",
-];
+/// Reads the keys of one kind. The keys of every kind were taken before.
+pub(super) fn read<T: Keys>(entry: Table, out: &mut Diagnostics) -> T {
+    section::read_beside(entry, RawCommon::KEYS, out)
+}
 
 /// Reports a missing `kind`, or the key that was probably meant as `kind`. Other keys are not checked because
 /// they depend on the kind.
-fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
-    let slip = entry.table.keys().find(|key| {
-        let key: &str = key.get_ref();
-        hints::nearest(key, ["kind"]).is_some()
-    });
-    match slip {
-        Some(key) => {
+fn no_kind(entry: &Table, out: &mut Diagnostics) {
+    let is_slip = |key: &str| suggest::nearest(key, ["kind"]).is_some();
+    let mut keys = entry.entries.iter();
+    match keys.find(|(key, _)| is_slip(key.get_ref())) {
+        Some((key, _)) => {
             let place = entry.at.key(key.get_ref(), key.span());
             hints::unknown_key(key.get_ref(), &["kind"], &place, out);
         }
@@ -61,14 +46,14 @@ fn no_kind(entry: &Section<'_>, out: &mut Diagnostics) {
 }
 
 /// Returns the destination names of all files, including destinations with errors.
-pub(super) fn names(top: &Section<'_>, parts: &[Part<'_>]) -> Vec<String> {
+pub(super) fn names(top: &Table, parts: &[Part<'_>]) -> Vec<String> {
     let tops = std::iter::once(top).chain(parts.iter().map(|part| &part.top));
-    let tables = tops.filter_map(|top| top.table.get("destinations").map(Spanned::get_ref));
-    let names = tables.filter_map(|table| match table {
-        DeValue::Table(table) => Some(table.keys().map(|key| key.get_ref().to_string())),
+    let tables = tops.filter_map(|top| match &top.get("destinations")?.value {
+        Value::Table(entries) => Some(entries),
         _ => None,
     });
-    names.flatten().collect()
+    let names = tables.flatten().map(|(key, _)| key.get_ref().clone());
+    names.collect()
 }
 
 /// The values that destinations are checked against.
@@ -110,7 +95,7 @@ impl Checks<'_> {
     /// Checks the destinations of the main file and of included files.
     pub(super) fn all(
         &self,
-        main: Section<'_>,
+        main: Table,
         parts: Vec<Part<'_>>,
         out: &mut Diagnostics,
     ) -> BTreeMap<DestinationName, Settings> {
@@ -140,14 +125,14 @@ impl Checks<'_> {
 
     fn destinations(
         &self,
-        section: Section<'_>,
+        section: Table,
         fallbacks: &mut Fallbacks,
         out: &mut Diagnostics,
     ) -> BTreeMap<DestinationName, Settings> {
         let mut all = BTreeMap::new();
-        for (name, entry) in section.entries(out) {
+        for (name, entry) in section.tables(out) {
             check_name(&name, &entry.at, out);
-            let fallback = entry.table.get("fallback").map(Spanned::span);
+            let fallback = entry.get("fallback").map(|node| node.span.clone());
             if let Some(settings) = self.destination(name.get_ref(), entry, out) {
                 if let (Some(to), Some(span)) = (&settings.common.fallback, fallback) {
                     let from = out.file().to_owned();
@@ -162,12 +147,12 @@ impl Checks<'_> {
     /// Reports old names that are in use, because waiting deliveries of a name can go to only one destination.
     fn old_names(
         &self,
-        raw: Option<Many<Spanned<String>>>,
+        raw: Field<Many<String>>,
         at: &Location,
         out: &mut Diagnostics,
     ) -> Vec<DestinationName> {
         let mut names: Vec<DestinationName> = Vec::new();
-        for name in raw.map_or_else(Vec::new, |many| many.0) {
+        for name in elements(raw) {
             let place = at.key("was", name.span());
             let name = name.into_inner();
             if self.names.destinations.contains(&name) {
@@ -181,15 +166,9 @@ impl Checks<'_> {
         names
     }
 
-    fn destination(
-        &self,
-        name: &str,
-        mut entry: Section<'_>,
-        out: &mut Diagnostics,
-    ) -> Option<Settings> {
+    fn destination(&self, name: &str, mut entry: Table, out: &mut Diagnostics) -> Option<Settings> {
         let at = entry.at.clone();
-        let fields = entry.take("fields", out);
-        let mut raw: RawCommon = entry.take_known(out);
+        let mut raw: RawCommon = entry.read(out);
         let of_kind = match raw.kind.take() {
             Some(kind) => self.of_kind(&kind, entry, out),
             None => {
@@ -205,17 +184,11 @@ impl Checks<'_> {
         if let Some(proxy) = &proxy {
             urls::proxy(proxy, &at.key("proxy", proxy.span()), out);
         }
-        let fields = visible(&fields.read(out));
+        let fields = raw.fields.take().map_or_else(Fields::default, visible);
         let audience = Audience {
             family: Family::Webhook,
-            locale: match raw.locale.take() {
-                Some(locale) => locale.into_inner().into(),
-                None => self.view.locale,
-            },
-            timezone: match raw.timezone.take() {
-                Some(zone) => zone.into_inner().0,
-                None => self.view.timezone.clone(),
-            },
+            locale: or(raw.locale.take(), self.view.locale),
+            timezone: or(raw.timezone.take(), self.view.timezone.clone()),
             fields,
             keyword: None,
             body: None,
@@ -266,9 +239,9 @@ impl Checks<'_> {
         let retry_for = (at, "retry_for");
         Common {
             name: name.into(),
-            rate: raw.rate.map(|rate| rate.into_inner().0),
+            rate: raw.rate.map(Spanned::into_inner),
             concurrency: usize::try_from(concurrency).unwrap_or(1),
-            timeout: period(
+            timeout: in_range(
                 raw.timeout,
                 second * 10,
                 Duration::from_millis(100)..=second * 300,
@@ -276,7 +249,7 @@ impl Checks<'_> {
                 (at, "timeout"),
                 out,
             ),
-            retry_for: period(
+            retry_for: in_range(
                 raw.retry_for,
                 second * 86_400,
                 Duration::ZERO..=month,
@@ -285,18 +258,13 @@ impl Checks<'_> {
                 out,
             ),
             fallback: destination_name(raw.fallback, at, "fallback", self.names, out),
-            fallback_after: raw.fallback_after.map(|after| after.into_inner().0),
+            fallback_after: raw.fallback_after.map(Spanned::into_inner),
             was: self.old_names(raw.was, at, out),
             audience,
         }
     }
 
-    fn of_kind(
-        &self,
-        kind: &Spanned<Kind>,
-        entry: Section<'_>,
-        out: &mut Diagnostics,
-    ) -> Option<OfKind> {
+    fn of_kind(&self, kind: &Spanned<Kind>, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         match kind.get_ref() {
             Kind::FeishuBot => self.feishu_bot(entry, out),
             Kind::SlackWebhook => self.slack_webhook(entry, out),
@@ -307,9 +275,9 @@ impl Checks<'_> {
         }
     }
 
-    fn feishu_bot(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    fn feishu_bot(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let raw: RawFeishuBot = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawFeishuBot = read(entry, out);
         let secrets = Secrets {
             context: self.context,
             section: &at,
@@ -327,9 +295,9 @@ impl Checks<'_> {
         Some(of_kind)
     }
 
-    fn slack_webhook(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    fn slack_webhook(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let raw: RawSlackWebhook = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawSlackWebhook = read(entry, out);
         if !self.links {
             let message = format!("`{}` can only count images, not show them", at.path);
             let help = "set `server.public_url`, so that Slack can reach them";
@@ -342,9 +310,9 @@ impl Checks<'_> {
         ))
     }
 
-    fn slack_app(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    fn slack_app(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let raw: RawSlackApp = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawSlackApp = read(entry, out);
         let secrets = Secrets {
             context: self.context,
             section: &at,
@@ -353,11 +321,9 @@ impl Checks<'_> {
         Some(OfKind::new(kind, Family::Slack))
     }
 
-    fn webhook(&self, mut entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    fn webhook(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let success = entry.table.get("success").map(Spanned::span);
-        let success = success.map(|span| (span, entry.take("success", out)));
-        let raw: RawWebhook = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawWebhook = read(entry, out);
         let secrets = Secrets {
             context: self.context,
             section: &at,
@@ -366,11 +332,12 @@ impl Checks<'_> {
         for secret in &signing {
             webhook::check_secret(secret, &at.key("secret", secret.span()), out);
         }
-        let headers = webhook::headers(raw.headers, &secrets, out);
+        let headers = raw.headers.map(Spanned::into_inner).unwrap_or_default();
+        let headers = webhook::headers(headers, &secrets, out);
         let body_is_written = raw.body.is_some();
-        let success = success.and_then(|(span, section)| {
-            let at = at.key("success", span);
-            webhook::success(section, &at, body_is_written, out)
+        let success = raw.success.and_then(|success| {
+            let at = at.key("success", success.span());
+            webhook::success(success.into_inner(), &at, body_is_written, out)
         });
         let body = raw.body.and_then(|body| self.body(&body, &at, out));
         let Some(url) = secrets.quiet(raw.url, "url", out) else {
@@ -393,9 +360,9 @@ impl Checks<'_> {
         Some(of_kind)
     }
 
-    fn file(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    fn file(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let raw: RawFile = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawFile = read(entry, out);
         let Some(path) = raw.path.filter(|path| !path.get_ref().is_empty()) else {
             missing(
                 &at,
@@ -424,7 +391,7 @@ impl Checks<'_> {
     /// Checks a URL that is a secret, because whoever knows it can post.
     fn secret_url(
         &self,
-        field: Field<crate::config::values::RawSecret>,
+        field: Field<RawSecret>,
         taker: Taker,
         at: &Location,
         out: &mut Diagnostics,
@@ -498,14 +465,17 @@ impl Checks<'_> {
     }
 }
 
-fn visible(raw: &RawFields) -> Fields {
+fn visible(raw: Spanned<RawFields>) -> Fields {
+    let raw = raw.into_inner();
+    let seen =
+        |field: Field<Visibility>| field.map_or_else(Visibility::default, Spanned::into_inner);
     Fields {
-        contact: raw.contact.map(Into::into).unwrap_or_default(),
-        description: raw.description.map(Into::into).unwrap_or_default(),
-        path: raw.path.map(Into::into).unwrap_or_default(),
-        tenant: raw.tenant.map(Into::into).unwrap_or_default(),
-        user: raw.user.map(Into::into).unwrap_or_default(),
-        images: raw.images.map(Into::into).unwrap_or_default(),
+        contact: seen(raw.contact),
+        description: seen(raw.description),
+        path: seen(raw.path),
+        tenant: seen(raw.tenant),
+        user: seen(raw.user),
+        images: seen(raw.images),
     }
 }
 

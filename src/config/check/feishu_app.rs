@@ -2,24 +2,22 @@
 
 use toml::Spanned;
 
-use super::destinations::{COMMON_KEYS, Checks, OfKind};
+use super::destinations::{Checks, OfKind, read};
 use super::{known_urls, missing, or};
-use crate::config::codes;
-use crate::config::keys::{Field, RawFeishuApp};
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
+use crate::config::keys::RawFeishuApp;
 use crate::destination::KindSettings;
 use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;
 use crate::render::{Family, SentAs};
+use crate::toml_reader::{Diagnostics, Field, Location, Table, codes};
 
 /// Room for the rest of the request: ids and names of members.
 const ENVELOPE_BYTES_MAX: usize = 512;
 
 impl Checks<'_> {
-    pub(super) fn feishu_app(&self, entry: Section<'_>, out: &mut Diagnostics) -> Option<OfKind> {
+    pub(super) fn feishu_app(&self, entry: Table, out: &mut Diagnostics) -> Option<OfKind> {
         let at = entry.at.clone();
-        let raw: RawFeishuApp = entry.read_beside(COMMON_KEYS, out);
+        let raw: RawFeishuApp = read(entry, out);
         let to = to(raw.chat_id, raw.user, &at, out);
         let Some(app) = raw.app else {
             let help = "write the app of [apps] whose bot sends the messages";
@@ -30,7 +28,7 @@ impl Checks<'_> {
         let kind = KindSettings::FeishuApp {
             app: app?,
             to: to?,
-            urgent: raw.urgent.map(|how| how.into_inner().into()),
+            urgent: raw.urgent.map(Spanned::into_inner),
             buttons: or(raw.buttons, true),
         };
         let mut of_kind = OfKind::new(kind, Family::Feishu);

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::sections::{period, size};
-use super::{Context, or, paths};
+use super::{Context, in_range, or, paths};
 use crate::archive::ArchiveLocation;
+use crate::config::Needs;
 use crate::config::keys::RawImages;
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::{Needs, codes};
+use crate::config::section;
 use crate::images::Settings;
+use crate::toml_reader::{Diagnostics, Location, Size, Table, codes};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// The hosts where Feishu and Lark store feedback images.
@@ -21,16 +20,16 @@ const HOSTS: [&str; 3] = ["*.byteimg.com", "*.feishucdn.com", "*.larksuitecdn.co
 const WAIT_CRITICAL: Duration = Duration::from_millis(800);
 
 pub(super) fn images(
-    section: Section<'_>,
+    section: Table,
     store_retain: Duration,
     context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> (Settings, ArchiveLocation) {
     let at = section.at.clone();
-    let raw: RawImages = section.read(out);
+    let raw: RawImages = section::read(section, out);
     let dir = folder(raw.store, &at, context, out);
     let longest = HOUR * 24 * 3650;
-    let retain = period(
+    let retain = in_range(
         raw.retain,
         store_retain,
         HOUR..=longest,
@@ -38,7 +37,7 @@ pub(super) fn images(
         (&at, "retain"),
         out,
     );
-    let link_ttl = period(
+    let link_ttl = in_range(
         raw.link_ttl,
         retain,
         HOUR..=longest,
@@ -46,21 +45,23 @@ pub(super) fn images(
         (&at, "link_ttl"),
         out,
     );
-    let bytes_range = 1 << 10..=100 << 20;
-    let shown = "from 1KiB to 100MiB";
-    let bytes_max = size(
+    let bytes_max = in_range(
         raw.max_bytes,
-        10 << 20,
-        bytes_range,
-        shown,
+        Size(10 << 20),
+        Size(1 << 10)..=Size(100 << 20),
+        "from 1KiB to 100MiB",
         (&at, "max_bytes"),
         out,
     );
-    let total_range = bytes_max..=u64::MAX;
-    let shown = "at least `max_bytes`";
-    let total = (&at, "max_total");
-    let total_bytes_max = size(raw.max_total, 20 << 30, total_range, shown, total, out);
-    let wait = period(
+    let total_bytes_max = in_range(
+        raw.max_total,
+        Size(20 << 30),
+        bytes_max..=Size(u64::MAX),
+        "at least `max_bytes`",
+        (&at, "max_total"),
+        out,
+    );
+    let wait = in_range(
         raw.wait,
         Duration::from_secs(3),
         Duration::ZERO..=HOUR,
@@ -71,7 +72,7 @@ pub(super) fn images(
     let allow_hosts = match raw.allow_hosts {
         None => HOSTS.map(str::to_owned).into(),
         Some(hosts) => hosts
-            .0
+            .get_ref()
             .iter()
             .map(|host| allowed_host(host, &at, out))
             .collect(),
@@ -79,8 +80,8 @@ pub(super) fn images(
     let settings = Settings {
         retain,
         link_ttl,
-        bytes_max,
-        total_bytes_max,
+        bytes_max: bytes_max.0,
+        total_bytes_max: total_bytes_max.0,
         wait,
         wait_critical: wait.min(WAIT_CRITICAL),
         allow_hosts,

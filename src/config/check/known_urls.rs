@@ -6,9 +6,8 @@
 use toml::Spanned;
 use url::Url;
 
-use crate::config::codes;
-use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 /// The kind of destination that a URL belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,17 +21,16 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::included::Part;
-use super::keys::{Field, RawOperator};
+use super::keys::RawOperator;
 use super::lists::{self, List};
 use super::rule_tests::{self, RuleTest};
-use super::section::Section;
-use super::spans::{Diagnostics, Location};
-use super::{Config, Needs, Server, codes, hints, rules};
+use super::{Config, Needs, Server, hints, rules, section};
 use crate::diag::Level;
 use crate::feishu;
 use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
+use crate::toml_reader::{Diagnostics, Field, Location, Table, codes};
 pub(in crate::config) use names::check_name;
 
 /// The inputs of every check.
@@ -67,13 +66,13 @@ struct Names {
 }
 
 /// Checks `[server]` alone.
-pub(super) fn server(mut top: Section<'_>, out: &mut Diagnostics) -> Server {
+pub(super) fn server(mut top: Table, out: &mut Diagnostics) -> Server {
     sections::server(top.take("server", out), out)
 }
 
 /// Checks all sections. The result is valid only if no error was reported.
 pub(super) fn config(
-    mut top: Section<'_>,
+    mut top: Table,
     mut parts: Vec<Part<'_>>,
     rules: rules::Written,
     tests: rule_tests::Written<'_>,
@@ -85,7 +84,7 @@ pub(super) fn config(
     let log = sections::log(top.take("log", out), out);
     let operator = top.take("operator", out);
     let operator_at = operator.at.clone();
-    let operator: RawOperator = operator.read(out);
+    let operator: RawOperator = section::read(operator, out);
     let store = sections::store(top.take("store", out), context, out);
     let (images, archive) = images::images(top.take("images", out), store.retain, context, out);
     let (settings, view) = sections::templates(top.take("templates", out), context, out);
@@ -115,7 +114,7 @@ pub(super) fn config(
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
     // Only unknown keys are left.
-    top.read_beside::<Nothing>(SECTIONS, out);
+    section::refuse(top, SECTIONS, out);
     let test_names = rule_tests::Names {
         apps: &apps.apps,
         destinations: &known.destinations,
@@ -154,7 +153,7 @@ pub(super) fn config(
 
 /// Checks what rules share, in the main file and included files: `[mentions]` and `[lists]`.
 fn shared(
-    top: &mut Section<'_>,
+    top: &mut Table,
     parts: &mut [Part<'_>],
     out: &mut Diagnostics,
 ) -> (BTreeMap<String, Mention>, BTreeMap<String, List>) {
@@ -232,11 +231,6 @@ pub(super) const SECTIONS: &[&str] = &[
     "tests",
 ];
 
-/// The top level, once every section has been taken out.
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Nothing {}
-
 /// Loads all templates. The operator's templates are rendered with samples; unit tests render the built-in ones.
 fn load_templates(settings: &render::Settings, out: &mut Diagnostics) -> Arc<Templates> {
     // A missing folder has already been reported.
@@ -299,7 +293,7 @@ fn in_range<T: PartialOrd + Copy>(
 
 /// Reports a missing key, unless its value has already been reported.
 pub(super) fn missing(section: &Location, key: &str, help: &str, out: &mut Diagnostics) {
-    if !out.concern(&super::spans::join(&section.path, key)) {
+    if !out.concern(&crate::toml_reader::join(&section.path, key)) {
         let message = format!("`{}` needs the key `{key}`", section.path);
         out.add_with_help(codes::MISSING_KEY, section, message, help);
     }

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::known_urls;
-use crate::config::codes;
 use crate::config::keys::RawMention;
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
+use crate::config::section;
 use crate::render::Mention;
+use crate::toml_reader::{Diagnostics, Location, Table, codes, elements};
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -40,13 +39,13 @@ pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
 }
 
 /// Checks `[app_names]`: names by app id.
-pub(super) fn app_names(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, String> {
+pub(super) fn app_names(section: Table, out: &mut Diagnostics) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let at = section.at;
-    for (id, name) in section.table {
-        let place = at.key(id.get_ref(), name.span());
+    for (id, name) in section.entries {
+        let place = at.key(id.get_ref(), name.span.clone());
         check_app_id(id.get_ref(), &at.key(id.get_ref(), id.span()), out);
-        match name.get_ref().as_str() {
+        match name.text() {
             Some(text) if !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX => {
                 names.insert(id.get_ref().to_string(), text.to_owned());
             }
@@ -54,30 +53,30 @@ pub(super) fn app_names(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap
                 let message = "a name has from 1 to 64 characters";
                 out.add(codes::WRONG_VALUE, &place, message);
             }
-            None => out.add(codes::WRONG_TYPE, &place, "expected a string"),
+            None => out.wrong_type(&place, "a string", &name),
         }
     }
     names
 }
 
 /// Checks `[mentions]`.
-pub(super) fn mentions(section: Section<'_>, out: &mut Diagnostics) -> BTreeMap<String, Mention> {
+pub(super) fn mentions(section: Table, out: &mut Diagnostics) -> BTreeMap<String, Mention> {
     let mut mentions = BTreeMap::new();
-    for (name, entry) in section.entries(out) {
+    for (name, entry) in section.tables(out) {
         let at = entry.at.clone();
         check_name(&name, &at, out);
         if name.get_ref() == "all" {
             let message = "`all` is reserved for everyone in the chat";
             out.add(codes::NAME_TAKEN, &at, message);
         }
-        let raw: RawMention = entry.read(out);
+        let raw: RawMention = section::read(entry, out);
         if raw.feishu.is_none() && raw.slack.is_none() && !out.concern(&at.path) {
             let message = format!("`{}` names nobody", at.path);
             let help = "write feishu = [\"ou_…\"] or slack = [\"U…\"], or both";
             out.add_with_help(codes::MISSING_KEY, &at, message, help);
         }
-        let feishu = raw.feishu.map_or_else(Vec::new, |people| people.0);
-        let slack = raw.slack.map_or_else(Vec::new, |people| people.0);
+        let feishu = elements(raw.feishu);
+        let slack = elements(raw.slack);
         let person = Mention::Person {
             name: name.get_ref().clone(),
             feishu: people(feishu, &at, "feishu", is_feishu, out),

@@ -9,19 +9,15 @@ use super::secrets::Secrets;
 use super::{Context, urls};
 use crate::config::Needs;
 use crate::config::keys::RawNetwork;
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
+use crate::config::section;
 use crate::model::Secret;
 use crate::net::Proxies;
+use crate::toml_reader::{Diagnostics, Location, Table};
 
 /// Returns the proxies: the key if it is set, otherwise the environment's. `NO_PROXY` applies to both.
-pub(super) fn proxies(
-    section: Section<'_>,
-    context: &Context<'_>,
-    out: &mut Diagnostics,
-) -> Proxies {
+pub(super) fn proxies(section: Table, context: &Context<'_>, out: &mut Diagnostics) -> Proxies {
     let at = section.at.clone();
-    let mut raw: RawNetwork = section.read(out);
+    let mut raw: RawNetwork = section::read(section, out);
     // Commands that only use the store send nothing.
     if context.needs != Needs::All {
         return Proxies::default();

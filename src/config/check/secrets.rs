@@ -6,11 +6,11 @@ use toml::Spanned;
 
 use super::Context;
 use crate::config::expand::FLAW_HELP;
-use crate::config::keys::Field;
-use crate::config::spans::{Diagnostics, Location, from_environment};
-use crate::config::values::{Many, RawSecret};
-use crate::config::{codes, flaw};
+use crate::config::flaw;
 use crate::model::Secret;
+use crate::toml_reader::{
+    Diagnostics, Field, Location, Many, RawSecret, codes, elements, from_environment,
+};
 
 /// Larger files are rejected because they cannot be a secret.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -64,12 +64,11 @@ impl Secrets<'_> {
     /// Reads each secret of a list.
     pub(super) fn many(
         &self,
-        field: Option<Many<Spanned<RawSecret>>>,
+        field: Field<Many<RawSecret>>,
         key: &str,
         out: &mut Diagnostics,
     ) -> Vec<Spanned<Secret>> {
-        let written = field.map_or_else(Vec::new, |many| many.0);
-        written
+        elements(field)
             .into_iter()
             .filter_map(|secret| self.one(Some(secret), key, out))
             .collect()

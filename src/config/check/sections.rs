@@ -1,34 +1,33 @@
 //! Checks `[server]`, `[log]`, `[store]` and `[templates]`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use toml::Spanned;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Context, in_range, or, paths, urls};
-use crate::config::keys::{Level, RawLog, RawServer, RawStore, RawTemplates};
-use crate::config::section::Section;
-use crate::config::spans::Diagnostics;
-use crate::config::values::{Address, Period, Size};
-use crate::config::{Server, codes};
+use crate::config::Server;
+use crate::config::keys::{RawLog, RawServer, RawStore, RawTemplates};
+use crate::config::section;
 use crate::render::Locale;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::toml_reader::{Diagnostics, Size, Table, codes};
 use crate::{render, store};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const LISTEN: Address = Address(std::net::SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    8787,
-));
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
 
-pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
+pub(super) fn server(section: Table, out: &mut Diagnostics) -> Server {
     let at = section.at.clone();
-    let raw: RawServer = section.read(out);
+    let raw: RawServer = section::read(section, out);
     let place = raw
         .listen
         .as_ref()
         .map(|at_listen| at.key("listen", at_listen.span()));
-    let listen = or(raw.listen, LISTEN).0;
+    let listen = or(raw.listen, LISTEN);
     if let Some(place) = place.filter(|_| raw.admin_listen.is_none() && !listen.ip().is_loopback())
     {
         let message = format!("everybody who can reach {listen} can read /status and /metrics");
@@ -36,7 +35,7 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
         out.add_with_help(codes::PUBLIC_STATUS, &place, message, help);
     }
     if let Some(admin) = &raw.admin_listen
-        && admin.get_ref().0 == listen
+        && *admin.get_ref() == listen
         // Port 0 is a different free port each time.
         && listen.port() != 0
     {
@@ -48,13 +47,10 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     let public_url = raw
         .public_url
         .and_then(|url| urls::public(&url, &at.key("public_url", url.span()), out));
-    let body = raw
-        .max_body
-        .map(|size| toml::Spanned::new(size.span(), size.get_ref().0));
-    let max_body = in_range(
-        body,
-        1 << 20,
-        1 << 10..=64 << 20,
+    let Size(max_body) = in_range(
+        raw.max_body,
+        Size(1 << 20),
+        Size(1 << 10)..=Size(64 << 20),
         "from 1KiB to 64MiB",
         (&at, "max_body"),
         out,
@@ -69,11 +65,11 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     );
     Server {
         listen,
-        admin_listen: raw.admin_listen.map(|address| address.get_ref().0),
+        admin_listen: raw.admin_listen.map(Spanned::into_inner),
         public_url,
         max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
-        shutdown_grace: period(
+        shutdown_grace: in_range(
             raw.shutdown_grace,
             Duration::from_secs(20),
             Duration::ZERO..=Duration::from_secs(600),
@@ -85,54 +81,21 @@ pub(super) fn server(section: Section<'_>, out: &mut Diagnostics) -> Server {
     }
 }
 
-/// Checks a duration against a range.
-pub(super) fn period(
-    field: crate::config::keys::Field<Period>,
-    default: Duration,
-    range: std::ops::RangeInclusive<Duration>,
-    shown: &str,
-    at: (&crate::config::spans::Location, &str),
-    out: &mut Diagnostics,
-) -> Duration {
-    let field = field.map(|period| toml::Spanned::new(period.span(), period.get_ref().0));
-    in_range(field, default, range, shown, at, out)
-}
-
-/// Checks a number of bytes against a range.
-pub(super) fn size(
-    field: crate::config::keys::Field<Size>,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-    shown: &str,
-    at: (&crate::config::spans::Location, &str),
-    out: &mut Diagnostics,
-) -> u64 {
-    let field = field.map(|size| toml::Spanned::new(size.span(), size.get_ref().0));
-    in_range(field, default, range, shown, at, out)
-}
-
-pub(super) fn log(section: Section<'_>, out: &mut Diagnostics) -> LogSettings {
-    let raw: RawLog = section.read(out);
-    let level = match or(raw.level, Level::Info) {
-        Level::Error => LevelFilter::ERROR,
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Trace => LevelFilter::TRACE,
-    };
-    let format = raw
-        .format
-        .map_or(LogFormat::Text, |format| format.into_inner().into());
-    LogSettings { level, format }
+pub(super) fn log(section: Table, out: &mut Diagnostics) -> LogSettings {
+    let raw: RawLog = section::read(section, out);
+    LogSettings {
+        level: or(raw.level, LevelFilter::INFO),
+        format: or(raw.format, LogFormat::Text),
+    }
 }
 
 pub(super) fn store(
-    section: Section<'_>,
+    section: Table,
     context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> store::Settings {
     let at = section.at.clone();
-    let raw: RawStore = section.read(out);
+    let raw: RawStore = section::read(section, out);
     let written = raw
         .url
         .as_ref()
@@ -175,7 +138,7 @@ pub(super) fn store(
     let longest = DAY * 3650;
     store::Settings {
         location: store::StoreLocation::Sqlite(context.path(path)),
-        retain: period(
+        retain: in_range(
             raw.retain,
             DAY * 180,
             // A shorter retention would delete events whose images and retries are still pending.
@@ -195,12 +158,12 @@ pub(super) struct View {
 }
 
 pub(super) fn templates(
-    section: Section<'_>,
+    section: Table,
     context: &Context<'_>,
     out: &mut Diagnostics,
 ) -> (render::Settings, View) {
     let at = section.at.clone();
-    let raw: RawTemplates = section.read(out);
+    let raw: RawTemplates = section::read(section, out);
     let dir = raw.dir.map(|dir| {
         let path = context.path(dir.get_ref());
         if !path.is_dir() {
@@ -212,12 +175,10 @@ pub(super) fn templates(
         path
     });
     let view = View {
-        locale: raw
-            .locale
-            .map_or(Locale::Zh, |locale| locale.into_inner().into()),
+        locale: or(raw.locale, Locale::Zh),
         timezone: raw.timezone.map_or_else(
             || TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
-            |zone| zone.into_inner().0,
+            Spanned::into_inner,
         ),
     };
     (render::Settings { dir }, view)

@@ -4,11 +4,10 @@ use toml::Spanned;
 
 use super::secrets::Secrets;
 use super::{known_urls, missing, urls};
-use crate::config::codes;
 use crate::config::keys::RawSlackApp;
-use crate::config::spans::{Diagnostics, Location};
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
+use crate::toml_reader::{Diagnostics, Field, Location, codes};
 
 /// The shortest channel id, in characters.
 const CHANNEL_BYTES_MIN: usize = 9;
@@ -65,11 +64,7 @@ fn check_token(token: &Spanned<crate::model::Secret>, at: &Location, out: &mut D
     }
 }
 
-fn channel(
-    field: crate::config::keys::Field<String>,
-    at: &Location,
-    out: &mut Diagnostics,
-) -> Option<String> {
+fn channel(field: Field<String>, at: &Location, out: &mut Diagnostics) -> Option<String> {
     let Some(channel) = field else {
         missing(at, "channel", HELP, out);
         return None;

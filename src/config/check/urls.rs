@@ -3,10 +3,9 @@
 use toml::Spanned;
 use url::{Host, Url};
 
-use crate::config::codes;
-use crate::config::spans::{Diagnostics, Location};
 use crate::model::Secret;
 use crate::net;
+use crate::toml_reader::{Diagnostics, Location, codes};
 
 const HELP: &str = "write it whole, like \"https://example.com/path\"";
 

@@ -1,19 +1,14 @@
 //! Checks secrets by the rules of Standard Webhooks, and header names by those of HTTP.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 
 use super::secrets::Secrets;
-use crate::config::codes;
 use crate::config::keys::RawSuccess;
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::values::RawSecret;
 use crate::destination::Success;
 use crate::model::Secret;
+use crate::toml_reader::{Diagnostics, Location, Named, RawSecret, Value, codes};
 
 /// Headers that the relay or HTTP sets.
 const OURS: &[&str] = &[
@@ -52,13 +47,12 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Di
 /// Checks `success`: which response means acceptance. It needs an own body, because Standard Webhooks receivers
 /// answer by status alone.
 pub(super) fn success(
-    section: Section<'_>,
+    raw: RawSuccess,
     at: &Location,
     has_body: bool,
     out: &mut Diagnostics,
 ) -> Option<Success> {
     let example = "write `success = { pointer = \"/errcode\", equals = 0 }`";
-    let raw: RawSuccess = section.read(out);
     if out.concern(&at.path) {
         return None;
     }
@@ -78,12 +72,12 @@ pub(super) fn success(
         let message = "not a JSON pointer: it begins with `/`";
         out.add_with_help(codes::BAD_SUCCESS, &at, message, example);
     }
-    let equals = match equals.get_ref() {
-        toml::Value::String(text) => text.as_str().into(),
-        toml::Value::Integer(number) => (*number).into(),
-        toml::Value::Float(number) => (*number).into(),
-        toml::Value::Boolean(is) => (*is).into(),
-        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+    let equals = match &equals.get_ref().value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Whole(number) => (*number).into(),
+        Value::Fraction(number) => (*number).into(),
+        Value::Flag(is) => (*is).into(),
+        Value::Huge | Value::Date(_) | Value::List(_) | Value::Table(_) => {
             let at = at.key("equals", equals.span());
             let message = "`equals` is a text, a number, true or false";
             out.add_with_help(codes::BAD_SUCCESS, &at, message, example);
@@ -98,7 +92,7 @@ pub(super) fn success(
 
 /// Checks the operator's own headers.
 pub(super) fn headers(
-    written: BTreeMap<Spanned<String>, Spanned<RawSecret>>,
+    written: Named<RawSecret>,
     secrets: &Secrets<'_>,
     out: &mut Diagnostics,
 ) -> Vec<(String, Secret)> {

@@ -1,49 +1,48 @@
 //! Reads the event of a test: its file, modified by `with`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::{Reader, json};
-use crate::config::section::{Section, kind_of};
-use crate::config::spans::{Diagnostics, Location};
-use crate::config::{codes, hints, read_text};
+use crate::config::{hints, read_text};
 use crate::feishu::{self, App};
 use crate::model::{Content, Event, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
+use crate::toml_reader::{Diagnostics, Entries, Field, Location, Node, Value, codes};
 
 /// `with`: the values that replace fields of the event, and where each key is written.
+#[derive(Default)]
 pub(super) struct With {
-    values: Map<String, Value>,
+    values: Map<String, Json>,
     keys: Vec<(Option<&'static str>, String, Location)>,
 }
 
-/// Takes `with` out of a test. `None` if it is invalid.
-pub(super) fn with(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<With> {
-    let section = section.take("with", out);
-    let mut with = With {
-        values: json(&section.table),
-        keys: Vec::new(),
+/// Reads `with` of a test. `None` if it is invalid.
+pub(super) fn with(written: Field<Node>, test: &Location, out: &mut Diagnostics) -> Option<With> {
+    let mut with = With::default();
+    let Some(written) = written else {
+        return Some(with);
     };
-    let mut sound = true;
-    for (key, value) in &section.table {
-        let name = key.get_ref().as_ref();
-        with.keys
-            .push((None, name.to_owned(), section.at.key(name, key.span())));
+    let at = test.key("with", written.span());
+    let node = written.into_inner();
+    let Value::Table(entries) = &node.value else {
+        out.wrong_type(&at, "a table", &node);
+        return Some(with);
+    };
+    with.values = json(entries);
+    let before = out.count();
+    for (key, value) in entries {
+        let name = key.get_ref();
+        let place = at.key(name, key.span());
         if let Some(words) = Words::of(name) {
-            let at = section.at.key(name, value.span());
-            match words.codes(value, &at, out) {
-                Some(code) => with.values.insert(name.to_owned(), code),
-                None => {
-                    sound = false;
-                    None
-                }
-            };
+            let code = words.codes(value, &at.key(name, value.span.clone()), out);
+            with.values.extend(code.map(|code| (name.clone(), code)));
         }
-        if let (Some(person), DeValue::Table(ids)) = (person(name), value.get_ref()) {
-            with.persons(person, ids, &section.at.key(name, key.span()));
+        if let (Some(person), Value::Table(ids)) = (person(name), &value.value) {
+            with.persons(person, ids, &place);
         }
+        with.keys.push((None, name.clone(), place));
     }
-    sound.then_some(with)
+    (out.count() == before).then_some(with)
 }
 
 /// Returns `field` if it holds the ids of a person.
@@ -54,9 +53,9 @@ fn person(field: &str) -> Option<&'static str> {
 }
 
 impl With {
-    fn persons(&mut self, person: &'static str, ids: &DeTable<'_>, at: &Location) {
-        for key in ids.keys() {
-            let name = key.get_ref().to_string();
+    fn persons(&mut self, person: &'static str, ids: &Entries, at: &Location) {
+        for (key, _) in ids {
+            let name = key.get_ref().clone();
             let at = at.key(&name, key.span());
             self.keys.push((Some(person), name, at));
         }
@@ -104,12 +103,8 @@ impl Reader<'_> {
             return None;
         };
         for file in files {
-            let nothing = With {
-                values: Map::new(),
-                keys: Vec::new(),
-            };
             let at = test.key("feedback", file.span());
-            let known = self.event(file, &nothing, &at, out)?;
+            let known = self.event(file, &With::default(), &at, out)?;
             let Content::Created(feedback) = known.content else {
                 let message = format!("{} is no report", file.get_ref());
                 let help = "`feedback-relay events sample crash` prints one";
@@ -211,36 +206,27 @@ impl Words {
     }
 
     /// Returns the codes of the words; numbers stay as they are. `None` if an element is neither.
-    fn codes(
-        &self,
-        value: &Spanned<DeValue<'_>>,
-        at: &Location,
-        out: &mut Diagnostics,
-    ) -> Option<Value> {
-        match value.get_ref() {
-            DeValue::Array(items) => {
+    fn codes(&self, node: &Node, at: &Location, out: &mut Diagnostics) -> Option<Json> {
+        match &node.value {
+            Value::List(items) => {
                 let codes = items.iter().enumerate();
-                let codes: Vec<Option<Value>> = codes
-                    .map(|(index, item)| self.codes(item, &at.index(index, item.span()), out))
+                let codes: Vec<Option<Json>> = codes
+                    .map(|(index, item)| self.codes(item, &at.index(index, item.span.clone()), out))
                     .collect();
-                codes
-                    .into_iter()
-                    .collect::<Option<Vec<_>>>()
-                    .map(Value::from)
+                codes.into_iter().collect()
             }
-            DeValue::Integer(_) => Some(super::json_value(value.get_ref())),
-            DeValue::String(word) => {
+            Value::Whole(code) => Some((*code).into()),
+            Value::Text(word) => {
                 let code = (self.code)(word).or_else(|| word.parse().ok());
                 if code.is_none() {
                     let help = hints::which(word, self.names.iter().copied());
                     let message = "neither a number nor a name of one";
                     out.add_with_help(codes::WRONG_VALUE, at, message, help);
                 }
-                code.map(Value::from)
+                code.map(Json::from)
             }
-            other => {
-                let message = format!("expected a number or its name, found {}", kind_of(other));
-                out.add(codes::WRONG_TYPE, at, message);
+            _ => {
+                out.wrong_type(at, "a number or its name", node);
                 None
             }
         }

@@ -6,14 +6,12 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::Names;
-use crate::config::codes::Code;
+use crate::config::hints;
 use crate::config::keys::RawExpect;
-use crate::config::section::Section;
-use crate::config::spans::{Diagnostics, Location, join};
-use crate::config::values::Many;
-use crate::config::{codes, hints};
 use crate::diag::Place;
 use crate::model::{DestinationName, RuleName, Severity};
+use crate::toml_reader::codes::Code;
+use crate::toml_reader::{Diagnostics, Location, Many, codes, elements, join};
 
 /// An expected value and its place.
 #[derive(Clone, Debug)]
@@ -53,20 +51,14 @@ pub struct Expect {
 
 /// Reads `expect`; `None` if any part is invalid.
 pub(super) fn read(
-    section: Section<'_>,
+    raw: RawExpect,
+    at: &Location,
     names: Names<'_>,
     file: &Path,
     out: &mut Diagnostics,
 ) -> Option<Expect> {
-    let at = section.at.clone();
-    if section.table.is_empty() && at.span.is_some() && !out.concern(&at.path) {
-        let help =
-            "write one of `rule`, `sent_to`, `severity`, `template`, `contains` and `unrouted`";
-        out.add_with_help(codes::MISSING_KEY, &at, "nothing is expected", help);
-    }
-    let raw: RawExpect = section.read(out);
-    let reader = Reader { at: &at, file };
-    let rules = raw.rule.map_or_else(Vec::new, |rules| rules.0);
+    let reader = Reader { at, file };
+    let rules = elements(raw.rule);
     for rule in &rules {
         let known = names.rules.iter().map(|rule| rule.name.as_str());
         reader.name(rule, ("rule", "rule", codes::UNKNOWN_RULE), known, out);
@@ -74,7 +66,7 @@ pub(super) fn read(
     let destinations = names.destinations.iter().map(DestinationName::as_str);
     let sent_to = raw.sent_to.map(|written| {
         let what = ("sent_to", "destination", codes::UNKNOWN_DESTINATION);
-        for name in &written.0 {
+        for name in written.get_ref() {
             reader.name(name, what, destinations.clone(), out);
         }
         reader.names(written)
@@ -84,8 +76,7 @@ pub(super) fn read(
         let what = ("template", "template", codes::NO_TEMPLATE);
         reader.name(template, what, known, out);
     }
-    let contains = raw.contains.map_or_else(Vec::new, |texts| texts.0);
-    let contains = contains
+    let contains = elements(raw.contains)
         .into_iter()
         .map(|text| reader.one("contains", text));
     let expect = Expect {
@@ -94,9 +85,7 @@ pub(super) fn read(
             .map(|rule| reader.one("rule", rule).map(RuleName::new))
             .collect(),
         sent_to,
-        severity: raw
-            .severity
-            .map(|one| reader.one("severity", one).map(Severity::from)),
+        severity: raw.severity.map(|one| reader.one("severity", one)),
         template: raw.template.map(|one| reader.one("template", one)),
         contains: contains.collect(),
         unrouted: raw.unrouted.map(|one| reader.one("unrouted", one)),
@@ -134,17 +123,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a list that is compared as a whole. Its place is its first value, or the key of an empty list.
-    fn names(&self, written: Many<Spanned<String>>) -> Expected<Vec<DestinationName>> {
-        let first = written.0.first().map(Spanned::span);
-        let span = first.or_else(|| self.at.span.clone()).unwrap_or_default();
-        let names = written.0.into_iter();
-        Expected {
-            value: names
+    /// Reads a list that is compared as a whole.
+    fn names(&self, written: Spanned<Many<String>>) -> Expected<Vec<DestinationName>> {
+        let names = |names: Many<String>| {
+            let names = names.into_iter();
+            names
                 .map(|name| DestinationName::new(name.into_inner()))
-                .collect(),
-            place: self.place("sent_to", span),
-        }
+                .collect()
+        };
+        self.one("sent_to", written).map(names)
     }
 
     fn place(&self, key: &str, span: Range<usize>) -> Place {

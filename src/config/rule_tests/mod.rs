@@ -10,14 +10,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{Context, missing};
-use super::codes;
-use super::keys::RawTest;
+use super::keys::{RawExpect, RawTest};
 use super::rules::WrittenRule;
-use super::section::{Section, kind_of};
-use super::spans::{Diagnostics, Location};
+use super::section;
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, Event, Timestamp};
+use crate::toml_reader::{
+    Diagnostics, Entries, Field, Location, Node, Table, Value, codes, elements,
+};
 
 pub use expect::{Expect, Expected};
 
@@ -93,30 +94,27 @@ impl<'i> Written<'i> {
         for (index, (file, entry)) in self.0.into_iter().enumerate() {
             let before = out.enter(file);
             let at = Location::new(format!("tests[{index}]"), entry.span());
-            match entry.into_inner() {
-                DeValue::Table(table) => {
-                    let reader = Reader {
-                        names,
-                        context,
-                        file,
-                    };
-                    let section = Section {
-                        at: at.clone(),
-                        table,
-                    };
-                    let test = reader.test(section, out);
-                    if let Some(test) = &test
-                        && !taken.insert(test.name.clone())
-                    {
-                        let message = format!("two tests are called {:?}", test.name);
-                        out.add(codes::NAME_TAKEN, &at, message);
-                    }
-                    tests.extend(test);
+            let node = Node::of(&entry);
+            if let Value::Table(entries) = node.value {
+                let reader = Reader {
+                    names,
+                    context,
+                    file,
+                };
+                let table = Table {
+                    at: at.clone(),
+                    entries,
+                };
+                let test = reader.test(table, out);
+                if let Some(test) = &test
+                    && !taken.insert(test.name.clone())
+                {
+                    let message = format!("two tests are called {:?}", test.name);
+                    out.add(codes::NAME_TAKEN, &at, message);
                 }
-                other => {
-                    let message = format!("expected a test, found {}", kind_of(&other));
-                    out.add(codes::WRONG_TYPE, &at, message);
-                }
+                tests.extend(test);
+            } else {
+                out.wrong_type(&at, "a test", &node);
             }
             out.enter(&before);
         }
@@ -134,17 +132,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads a test; `None` if it is invalid.
-    fn test(&self, mut section: Section<'_>, out: &mut Diagnostics) -> Option<RuleTest> {
-        let at = section.at.clone();
-        let moment = moment(&mut section, out);
-        let with = event::with(&mut section, out);
-        if !section.table.contains_key("expect") {
-            let help = "say what must come of it: expect = { rule = \"…\", sent_to = \"…\" }";
-            missing(&at, "expect", help, out);
-        }
-        let expect = section.take("expect", out);
-        let expect = expect::read(expect, self.names, self.file, out);
-        let raw: RawTest = section.read_beside(&["at", "with", "expect"], out);
+    fn test(&self, table: Table, out: &mut Diagnostics) -> Option<RuleTest> {
+        let at = table.at.clone();
+        let raw: RawTest = section::read(table, out);
+        let moment = moment(raw.at, &at, out);
+        let with = event::with(raw.with, &at, out);
+        let expect = self.expect(raw.expect, &at, out);
         if raw.name.is_none() {
             missing(&at, "name", "say what it is about", out);
         }
@@ -160,7 +153,7 @@ impl Reader<'_> {
             }
         };
         let mut event = event;
-        let reports = raw.feedback.map_or_else(Vec::new, |files| files.0);
+        let reports = elements(raw.feedback);
         if !reports.is_empty() {
             event = event.and_then(|event| self.with_reports(event, &reports, &at, out));
         }
@@ -172,25 +165,47 @@ impl Reader<'_> {
             expect: expect?,
         })
     }
+
+    /// Reads `expect`; `None` if it is missing or invalid.
+    fn expect(
+        &self,
+        written: Field<RawExpect>,
+        test: &Location,
+        out: &mut Diagnostics,
+    ) -> Option<Expect> {
+        let Some(written) = written else {
+            let help = "say what must come of it: expect = { rule = \"…\", sent_to = \"…\" }";
+            missing(test, "expect", help, out);
+            return None;
+        };
+        let at = test.key("expect", written.span());
+        let raw = written.into_inner();
+        if raw.is_empty() && !out.concern(&at.path) {
+            let help =
+                "write one of `rule`, `sent_to`, `severity`, `template`, `contains` and `unrouted`";
+            out.add_with_help(codes::MISSING_KEY, &at, "nothing is expected", help);
+        }
+        expect::read(raw, &at, self.names, self.file, out)
+    }
 }
 
 /// The clock's time if neither the test nor the event has one: the beginning of 2026.
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Reads `at`: a string or a TOML date, with its offset. `None` if it is invalid.
-fn moment(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<Option<Timestamp>> {
-    let Some(value) = section.table.remove("at") else {
+fn moment(
+    written: Field<Node>,
+    test: &Location,
+    out: &mut Diagnostics,
+) -> Option<Option<Timestamp>> {
+    let Some(written) = written else {
         return Some(None);
     };
-    let at = section.at.key("at", value.span());
-    let written = match value.get_ref() {
-        DeValue::String(text) => text.to_string(),
-        DeValue::Datetime(date) => date.to_string(),
-        other => {
-            let message = format!("expected a time, found {}", kind_of(other));
-            out.add(codes::WRONG_TYPE, &at, message);
-            return None;
-        }
+    let at = test.key("at", written.span());
+    let node = written.into_inner();
+    let (Value::Text(written) | Value::Date(written)) = &node.value else {
+        out.wrong_type(&at, "a time", &node);
+        return None;
     };
     let Ok(moment) = written.parse::<jiff::Timestamp>() else {
         let help = "write the date, the time and the offset, like \"2026-03-01T02:10:00+08:00\"";
@@ -200,32 +215,22 @@ fn moment(section: &mut Section<'_>, out: &mut Diagnostics) -> Option<Option<Tim
     Some(Some(Timestamp::from_millis(moment.as_millisecond())))
 }
 
-/// Converts the strings, numbers and lists of a table to JSON.
-pub(super) fn json(table: &DeTable<'_>) -> serde_json::Map<String, serde_json::Value> {
-    let member = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        (
-            AsRef::<str>::as_ref(key.get_ref()).to_owned(),
-            json_value(value.get_ref()),
-        )
-    };
-    table.iter().map(member).collect()
+/// Converts the entries of a table to JSON.
+pub(super) fn json(entries: &Entries) -> serde_json::Map<String, serde_json::Value> {
+    let member = |(key, node): &(Spanned<String>, Node)| (key.get_ref().clone(), json_value(node));
+    entries.iter().map(member).collect()
 }
 
-fn json_value(value: &DeValue<'_>) -> serde_json::Value {
-    match value {
-        DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(number) => {
-            let whole = i64::from_str_radix(number.as_str(), number.radix());
-            whole.map_or(serde_json::Value::Null, Into::into)
-        }
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok().into(),
-        DeValue::Boolean(yes) => (*yes).into(),
+fn json_value(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Whole(number) => (*number).into(),
+        Value::Huge => serde_json::Value::Null,
+        Value::Fraction(number) => (*number).into(),
+        Value::Flag(flag) => (*flag).into(),
         // As the platform writes it: no `T`, no offset.
-        DeValue::Datetime(date) => date.to_string().replace('T', " ").into(),
-        DeValue::Array(items) => items
-            .iter()
-            .map(|item| json_value(item.get_ref()))
-            .collect(),
-        DeValue::Table(table) => json(table).into(),
+        Value::Date(date) => date.replace('T', " ").into(),
+        Value::List(items) => items.iter().map(json_value).collect(),
+        Value::Table(entries) => json(entries).into(),
     }
 }

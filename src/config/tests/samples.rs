@@ -331,6 +331,38 @@ fn defaults() {
     assert_eq!(common.audience.timezone.iana_name(), Some("Asia/Shanghai"));
 }
 
+#[test]
+fn defaults_of_the_schema_are_those_of_the_reader() {
+    let written = |keys: &serde_json::Value| -> String {
+        let keys = keys["properties"].as_object().unwrap().iter();
+        let lines =
+            keys.filter_map(|(key, schema)| Some(format!("{key} = {}\n", schema.get("default")?)));
+        lines.collect()
+    };
+    let schema = crate::config::schema();
+    let kinds = &schema["properties"]["destinations"]["additionalProperties"]["oneOf"];
+    let file = "[destinations.a]\nkind = \"file\"\npath = \"x\"\n";
+    let mut text = format!("{file}{}", written(&kinds[5]));
+    for section in ["server", "log", "store", "images", "templates"] {
+        let keys = written(&schema["properties"][section]);
+        text.push_str(&format!("[{section}]\n{keys}"));
+    }
+    assert!(
+        text.contains("retry_for") && text.contains("shutdown_grace"),
+        "{text}"
+    );
+    let folder = Folder::new(file);
+    let read = |text: &str| {
+        std::fs::write(folder.path("relay.toml"), text).unwrap();
+        let loaded = folder.load(&[("RELAY__SERVER__ALLOW_EMPTY", "true")]);
+        let report = loaded.report();
+        let config = loaded.config.unwrap_or_else(|| panic!("{report}"));
+        let parts = (config.server, config.log, config.store, config.images);
+        format!("{parts:?} {:?} {:?}", config.archive, config.destinations)
+    };
+    assert_eq!(read(&text), read(file));
+}
+
 fn days(days: u64) -> Duration {
     Duration::from_secs(days * 86_400)
 }

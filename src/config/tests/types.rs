@@ -85,6 +85,37 @@ fn value_of_a_wrong_type_is_said_in_our_own_words() {
 }
 
 #[test]
+fn each_wrong_element_and_each_missing_part_is_said() {
+    let file = "[images]\nallow_hosts = [\"a.com\", 5, true]\n[apps.a]\napp_secret = {}\nencrypt_key = [{ file = 5 }]\n";
+    let loaded = Folder::new(file).load(&[]);
+    let said = |path: &str| {
+        let mut all = loaded.diagnostics.iter();
+        let found = all.find(|one| one.place.path == path);
+        found.map(|one| (one.code, one.message.as_str()))
+    };
+    for (path, wanted) in [
+        (
+            "images.allow_hosts[1]",
+            ("E007", "expected a string, found an integer"),
+        ),
+        (
+            "images.allow_hosts[2]",
+            ("E007", "expected a string, found a boolean"),
+        ),
+        (
+            "apps.a.app_secret",
+            ("E009", "`apps.a.app_secret` needs the key `file`"),
+        ),
+        (
+            "apps.a.encrypt_key[0].file",
+            ("E007", "expected a string, found an integer"),
+        ),
+    ] {
+        assert_eq!(said(path), Some(wanted), "{path}");
+    }
+}
+
+#[test]
 fn duration_is_read_the_same_everywhere() {
     let app = "[apps.a]\napp_id = \"cli_1\"\nverification_token = \"t\"\n";
     let with = |duration: &str| {

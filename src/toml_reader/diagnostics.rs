@@ -1,4 +1,4 @@
-//! Records where values came from, and collects the diagnostics.
+//! Records where values come from, and collects the diagnostics of all readers.
 //!
 //! The span of a value from a file is its byte range. A value from the environment gets a span beyond the end of
 //! every file, which numbers the variable. So each value carries its own place, and no second table is needed.
@@ -6,45 +6,73 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::codes::Code;
+use super::codes::{self, Code};
+use super::node::{Node, Value};
 use crate::diag::{Diagnostic, Place};
 
 /// The first span that stands for an environment variable. No file is that large.
 const ENVIRONMENT: usize = usize::MAX / 2;
 
 /// Returns whether a value with this span came from the environment.
-pub(super) fn from_environment(span: &Range<usize>) -> bool {
+pub fn from_environment(span: &Range<usize>) -> bool {
     span.start >= ENVIRONMENT
 }
 
 /// The path of a value, and its bytes if it is written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Location {
-    pub(super) path: String,
-    pub(super) span: Option<Range<usize>>,
+pub struct Location {
+    /// The path from the top.
+    pub path: String,
+    /// The bytes.
+    pub span: Option<Range<usize>>,
 }
 
 impl Location {
-    pub(super) fn new(path: impl Into<String>, span: Range<usize>) -> Self {
+    /// Returns the location of a value that is written at `span`.
+    pub fn new(path: impl Into<String>, span: Range<usize>) -> Self {
         Self {
             path: path.into(),
             span: Some(span),
         }
     }
 
+    /// Returns the location of a value that is not written.
+    pub fn of_path(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            span: None,
+        }
+    }
+
+    /// Returns the location of `key` below this one, at the span of the whole.
+    pub fn inside(&self, key: &str) -> Self {
+        Self {
+            path: join(&self.path, key),
+            span: self.span.clone(),
+        }
+    }
+
     /// Returns the location of `key` below this one.
-    pub(super) fn key(&self, key: &str, span: Range<usize>) -> Self {
+    pub fn key(&self, key: &str, span: Range<usize>) -> Self {
         Self::new(join(&self.path, key), span)
     }
 
     /// Returns the location of element `index` of this list.
-    pub(super) fn index(&self, index: usize, span: Range<usize>) -> Self {
+    pub fn index(&self, index: usize, span: Range<usize>) -> Self {
         Self::new(format!("{}[{index}]", self.path), span)
+    }
+
+    /// Returns the location of an element of `list`, or of the value itself if it is no list.
+    pub fn element(&self, list: &Node, index: usize, element: &Node) -> Self {
+        match list.value {
+            Value::List(_) => self.index(index, element.span.clone()),
+            _ => Self::new(self.path.clone(), element.span.clone()),
+        }
     }
 }
 
 /// Joins `path.key`, with quotes where TOML requires them.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let key = if !key.is_empty() && key.chars().all(bare) {
         key.to_owned()
@@ -64,8 +92,9 @@ fn is_at_or_below(place: &str, path: &str) -> bool {
 }
 
 /// Every diagnostic so far, and the data to locate the next.
-#[derive(Debug)]
-pub(super) struct Diagnostics {
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    /// The file that spans refer to; empty if the caller of the reader sets it later.
     file: PathBuf,
     variables: Vec<String>,
     /// Entries in which errors are ignored; see [`hush`](Self::hush).
@@ -74,47 +103,55 @@ pub(super) struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(super) fn new(file: &Path) -> Self {
+    /// Returns no diagnostics yet, of a reader that reads `file`.
+    pub fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),
-            variables: Vec::new(),
-            hushed: Vec::new(),
-            list: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// Switches to `file` as the file that spans refer to. Returns the previous file.
-    pub(super) fn enter(&mut self, file: &Path) -> PathBuf {
+    pub fn enter(&mut self, file: &Path) -> PathBuf {
         std::mem::replace(&mut self.file, file.to_owned())
     }
 
     /// Returns the file that spans refer to.
-    pub(super) fn file(&self) -> &Path {
+    pub fn file(&self) -> &Path {
         &self.file
     }
 
     /// Returns a span that stands for an environment variable.
-    pub(super) fn variable_span(&mut self, name: &str) -> Range<usize> {
+    pub fn variable_span(&mut self, name: &str) -> Range<usize> {
         let start = ENVIRONMENT + self.variables.len();
         self.variables.push(name.to_owned());
         start..start + 1
     }
 
-    pub(super) fn add(&mut self, code: Code, at: &Location, message: impl Into<String>) {
-        self.push(code, at, message.into(), None);
+    /// Adds a diagnostic.
+    pub fn add(&mut self, code: Code, at: &Location, message: impl Into<String>) {
+        self.report(code, at, message, None);
     }
 
-    pub(super) fn add_with_help(
+    /// Adds a diagnostic with help.
+    pub fn add_with_help(
         &mut self,
         code: Code,
         at: &Location,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(code, at, message.into(), Some(help.into()));
+        self.report(code, at, message, Some(help.into()));
     }
 
-    fn push(&mut self, code: Code, at: &Location, message: String, help: Option<String>) {
+    /// Adds a diagnostic, whose help depends on the value.
+    pub fn report(
+        &mut self,
+        code: Code,
+        at: &Location,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         let variable = match &at.span {
             Some(span) => span
                 .start
@@ -124,7 +161,8 @@ impl Diagnostics {
             None => None,
         };
         let place = Place {
-            file: variable.is_none().then(|| self.file.clone()),
+            file: Some(self.file.clone())
+                .filter(|file| variable.is_none() && !file.as_os_str().is_empty()),
             span: at.span.clone().filter(|_| variable.is_none()),
             path: at.path.clone(),
             variable,
@@ -132,14 +170,40 @@ impl Diagnostics {
         self.list.push(Diagnostic {
             level: code.level(),
             code: code.0,
-            message,
+            message: message.into(),
             place,
             help,
         });
     }
 
+    /// Reports a value of the wrong type.
+    pub fn wrong_type(&mut self, at: &Location, wanted: &str, found: &Node) {
+        let message = format!("expected {wanted}, found {}", found.value.kind());
+        self.add(codes::WRONG_TYPE, at, message);
+    }
+
+    /// Reports an unknown key.
+    pub fn unknown_key(&mut self, at: &Location, key: &str, help: Option<String>) {
+        self.report(codes::UNKNOWN_KEY, at, format!("unknown key `{key}`"), help);
+    }
+
+    /// Returns how many there are so far.
+    pub const fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns the diagnostics after the first `count`.
+    pub fn since(&mut self, count: usize) -> &mut [Diagnostic] {
+        self.list.get_mut(count..).unwrap_or_default()
+    }
+
+    /// Returns the diagnostics in the order of reading.
+    pub fn into_list(self) -> Vec<Diagnostic> {
+        self.list
+    }
+
     /// Adds diagnostics of another module, whose spans refer to `file_of(path)`.
-    pub(super) fn adopt(
+    pub fn adopt(
         &mut self,
         complaints: Vec<Diagnostic>,
         file_of: impl Fn(&str) -> Option<PathBuf>,
@@ -153,14 +217,14 @@ impl Diagnostics {
 
     /// Returns whether an error was reported at `path` or below it, so that its consequences need not be
     /// reported.
-    pub(super) fn concern(&self, path: &str) -> bool {
+    pub fn concern(&self, path: &str) -> bool {
         let mut places = self.list.iter().map(|complaint| &complaint.place.path);
         places.any(|place| is_at_or_below(place, path))
     }
 
     /// Ignores errors of the entry around `at`, such as `destinations.x` or `rules[3]`. Used if one of its
     /// variables is unset and the command does not need it.
-    pub(super) fn hush(&mut self, at: &Location) {
+    pub fn hush(&mut self, at: &Location) {
         let mut parts = at.path.splitn(3, '.');
         let first = parts.next().unwrap_or_default();
         let entry = match parts.next() {
@@ -170,7 +234,8 @@ impl Diagnostics {
         self.hushed.push(entry);
     }
 
-    pub(super) fn any_errors(&self) -> bool {
+    /// Returns whether there is an error that counts.
+    pub fn any_errors(&self) -> bool {
         let is_error = |complaint: &&Diagnostic| complaint.level == crate::diag::Level::Error;
         let mut errors = self.list.iter().filter(is_error);
         errors.any(|error| {
@@ -180,7 +245,7 @@ impl Diagnostics {
     }
 
     /// Returns all diagnostics: the environment's first, then file by file in reading order.
-    pub(super) fn into_sorted(mut self, files: &[(PathBuf, String)]) -> Vec<Diagnostic> {
+    pub fn into_sorted(mut self, files: &[(PathBuf, String)]) -> Vec<Diagnostic> {
         self.list.sort_by_key(|complaint| {
             let place = &complaint.place;
             let file = place
