@@ -1,14 +1,53 @@
-//! Retries and discards deliveries.
+//! Lists, retries and discards deliveries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::destination::Settings;
-use crate::model::{DeliveryId, DeliveryState, DestinationName};
+use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName};
 use crate::store::{AdminResult, DeliveryFilter, Store, StoreError};
-use crate::view::ManualResult;
+use crate::view::{DeliveryView, ManualResult};
 
 /// How many deliveries are read at a time.
 const PAGE: usize = 500;
+
+/// The deliveries of a list, newest first.
+pub struct DeliveryList<'a> {
+    store: &'a Store,
+    /// The filter of the next page. Its limit is how many deliveries are still wanted.
+    filter: DeliveryFilter,
+    /// Deliveries that were read but not returned yet.
+    page: VecDeque<Delivery>,
+    ended: bool,
+}
+
+/// Lists the deliveries that `filter` selects.
+pub fn list(store: &Store, filter: DeliveryFilter) -> DeliveryList<'_> {
+    DeliveryList {
+        store,
+        filter,
+        page: VecDeque::new(),
+        ended: false,
+    }
+}
+
+impl DeliveryList<'_> {
+    /// Returns the next delivery.
+    pub async fn next(&mut self) -> Result<Option<DeliveryView>, StoreError> {
+        if self.page.is_empty() && !self.ended {
+            let limit = PAGE.min(self.filter.limit);
+            let filter = DeliveryFilter {
+                limit,
+                ..self.filter.clone()
+            };
+            self.page = self.store.deliveries(filter).await?.into();
+            self.filter.limit -= self.page.len();
+            self.ended = self.page.len() < limit || self.filter.limit == 0;
+            let last = self.page.back().map(|last| last.id);
+            self.filter.before = last.or(self.filter.before);
+        }
+        Ok(self.page.pop_front().map(DeliveryView::from))
+    }
+}
 
 /// A manual action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +101,18 @@ pub async fn dead(
     store: &Store,
     destination: Option<&DestinationName>,
 ) -> Result<Vec<DeliveryId>, StoreError> {
+    let filter = DeliveryFilter {
+        destination: destination.cloned(),
+        states: vec![DeliveryState::Dead],
+        limit: usize::MAX,
+        ..DeliveryFilter::default()
+    };
+    let mut dead = list(store, filter);
     let mut ids = Vec::new();
-    loop {
-        let filter = DeliveryFilter {
-            destination: destination.cloned(),
-            states: vec![DeliveryState::Dead],
-            before: ids.last().copied(),
-            limit: PAGE,
-            ..DeliveryFilter::default()
-        };
-        let page = store.deliveries(filter).await?;
-        ids.extend(page.iter().map(|delivery| delivery.id));
-        if page.len() < PAGE {
-            return Ok(ids);
-        }
+    while let Some(delivery) = dead.next().await? {
+        ids.push(delivery.id);
     }
+    Ok(ids)
 }
 
 fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResult {

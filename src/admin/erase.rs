@@ -23,16 +23,16 @@ pub struct Eraser<'a> {
     pub archive: Option<&'a Archive>,
 }
 
-/// An image file that could not be removed. The store has forgotten the image, so there will be no second try.
+/// An image that could not be removed. The store has forgotten the image, so there will be no second try.
 #[derive(Debug)]
 pub struct LeftImage {
-    /// Where it is: a path.
+    /// Where it is.
     pub place: String,
     pub error: io::Error,
 }
 
 impl Eraser<'_> {
-    /// Removes words and images of an event. Also returns the image files that are left.
+    /// Removes words and images of an event. Also returns the images that are left.
     pub async fn event(
         &self,
         event: &StoredEvent,

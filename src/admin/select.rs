@@ -66,8 +66,8 @@ impl EventQuery {
         plain && rule.is_none() && text.is_none() && self.conditions().is_empty()
     }
 
-    /// Returns the conditions of `keys` as lines of TOML; empty if there are none. Several apps become a condition, because
-    /// the store can filter by only one.
+    /// Returns the conditions of `keys` as lines of TOML; empty if there are none. Several apps become a condition,
+    /// because the store can filter by only one.
     pub fn conditions(&self) -> String {
         let mut lines = String::new();
         for (key, values) in &self.keys {

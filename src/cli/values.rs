@@ -48,6 +48,19 @@ fn span(text: &str) -> Option<Duration> {
     }
 }
 
+/// The default number of rows in a table.
+const ROWS: usize = 50;
+
+/// Returns the maximum number of records that a list prints: the typed one, otherwise what fits a table, and all with
+/// `--json`.
+pub(super) fn limit(typed: Option<u64>, json: bool) -> usize {
+    match typed {
+        Some(typed) => usize::try_from(typed).unwrap_or(usize::MAX),
+        None if json => usize::MAX,
+        None => ROWS,
+    }
+}
+
 /// Parses the state of an event.
 pub(super) fn event_state() -> impl TypedValueParser<Value = EventState> {
     PossibleValuesParser::new(EventState::ALL.iter().map(|state| state.key()))

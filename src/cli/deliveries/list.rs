@@ -4,9 +4,9 @@ use super::super::context::{Context, Exit, Failure};
 use super::super::text::Table;
 use super::super::values::{self, Since};
 use super::super::words;
-use crate::admin;
+use crate::admin::{self, deliveries};
 use crate::config::Needs;
-use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName, RuleName, Timestamp};
+use crate::model::{DeliveryId, DeliveryState, DestinationName, RuleName, Timestamp};
 use crate::store::{DeliveryFilter, Store};
 use crate::view::DeliveryView;
 
@@ -48,46 +48,26 @@ pub(in crate::cli) struct Args {
     json: bool,
 }
 
-/// The default number of deliveries in a table.
-const LIMIT: usize = 50;
-
-/// How many deliveries are read at a time.
-const PAGE: usize = 500;
-
 /// Lists deliveries, newest first.
 pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let config = context.config_for(Needs::StoreOnly)?;
     let store = context.store(&config)?;
-    let mut filter = filter(args, &store, context.now()).await?;
-    let limit = match args.limit {
-        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-        None if args.json => usize::MAX,
-        None => LIMIT,
-    };
+    let filter = filter(args, &store, context.now()).await?;
+    let limit = filter.limit;
+    let mut found = deliveries::list(&store, filter);
     let mut listed = Vec::new();
-    let mut count = 0;
-    while count < limit {
-        filter.limit = PAGE.min(limit - count);
-        let page = store.deliveries(filter.clone()).await?;
-        let is_last = page.len() < filter.limit;
-        count += page.len();
-        filter.before = page.last().map(|last| last.id).or(filter.before);
+    while let Some(delivery) = found.next().await? {
         if args.json {
-            for delivery in page {
-                context.out.json_line(&DeliveryView::from(delivery));
-            }
+            context.out.json_line(&delivery);
         } else {
-            listed.extend(page);
-        }
-        if is_last {
-            break;
+            listed.push(delivery);
         }
     }
     if args.json {
         return Ok(Exit::Done);
     }
     context.out.text(&table(&listed));
-    if let Some(last) = listed.last().filter(|_| count == limit) {
+    if let Some(last) = listed.last().filter(|_| listed.len() == limit) {
         context
             .out
             .note(&format!("there may be more: --before {}", last.id));
@@ -109,11 +89,11 @@ async fn filter(args: &Args, store: &Store, now: Timestamp) -> Result<DeliveryFi
         until: args.until.map(|until| until.from(now)),
         rule: args.rule.as_deref().map(RuleName::new),
         before: args.before,
-        limit: PAGE,
+        limit: values::limit(args.limit, args.json),
     })
 }
 
-fn table(deliveries: &[Delivery]) -> String {
+fn table(deliveries: &[DeliveryView]) -> String {
     if deliveries.is_empty() {
         return "no deliveries\n".into();
     }
@@ -138,7 +118,7 @@ fn table(deliveries: &[Delivery]) -> String {
 }
 
 /// Formats when the next attempt is due; `-` if there is none.
-fn due(delivery: &Delivery) -> String {
+fn due(delivery: &DeliveryView) -> String {
     match delivery.state {
         DeliveryState::Pending | DeliveryState::Sending => delivery.due_at.to_string(),
         DeliveryState::Delivered
@@ -155,12 +135,13 @@ mod tests {
 
     #[test]
     fn a_delivery_is_one_line() {
-        let dead = Delivery {
+        let waiting = DeliveryView::from(a_delivery());
+        let dead = DeliveryView {
             state: DeliveryState::Dead,
             reason: Some("two\nlines".into()),
-            ..a_delivery()
+            ..waiting.clone()
         };
-        insta::assert_snapshot!(table(&[a_delivery(), dead]));
+        insta::assert_snapshot!(table(&[waiting, dead]));
         assert_eq!(table(&[]), "no deliveries\n");
     }
 }

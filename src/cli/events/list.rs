@@ -2,7 +2,7 @@
 
 use super::super::context::{Context, Exit, Failure};
 use super::super::text::{self, Table};
-use super::super::words;
+use super::super::{values, words};
 use super::{Opened, options};
 use crate::admin;
 use crate::config::Needs;
@@ -16,9 +16,6 @@ Examples:
   feedback-relay events list --since 2026-03-01T00:00:00+08:00 --until 1d --fault white_screen --path 'pages/pay/*'
   feedback-relay events list --match 'any = [{ type = \"suggestion\" }, { contact = \"*@big.example\" }]'
   feedback-relay events list --before 5e3702a84e847582be8db7fb73283c02   the next page";
-
-/// The default number of events in a table.
-const LIMIT: usize = 50;
 
 /// The width limits of page and text, in columns.
 const PATH_COLUMNS: usize = 36;
@@ -49,11 +46,7 @@ pub(super) async fn run(context: &mut Context, args: &Args) -> Result<Exit, Fail
     };
     let query = args.select.query(context.now());
     let mut found = opened.events().select(query, before)?;
-    let limit = match args.limit {
-        Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-        None if args.json => usize::MAX,
-        None => LIMIT,
-    };
+    let limit = values::limit(args.limit, args.json);
     let mut listed = Vec::new();
     let mut count = 0;
     while count < limit {
