@@ -30,7 +30,7 @@ fn acting(event: EventSeq, act: TriageAction) -> ApplyAction {
     }
 }
 
-async fn click(bench: &Bench, event: EventSeq, act: TriageAction) -> ActionOutcome {
+pub(super) async fn click(bench: &Bench, event: EventSeq, act: TriageAction) -> ActionOutcome {
     bench
         .store()
         .apply_action(acting(event, act))
