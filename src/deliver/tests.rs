@@ -81,7 +81,7 @@ impl Destination for Chat {
 
 impl Chat {
     /// Builds a destination, and the receiver of its messages.
-    fn new(
+    fn open(
         kind: &'static str,
         common: Common,
     ) -> (Arc<dyn Destination>, mpsc::UnboundedReceiver<Heard>) {
@@ -136,7 +136,7 @@ impl Bench {
             retain: Duration::from_secs(3600),
         };
         let store = Store::open(&settings, clock).unwrap();
-        let (chat, heard) = Chat::new("webhook", common);
+        let (chat, heard) = Chat::open("webhook", common);
         Self {
             clock: manual,
             metrics: Arc::new(Metrics::new()),
@@ -184,7 +184,7 @@ impl Bench {
         self.stopping.cancel();
         let ended = timeout(PATIENCE, self.run.join_next()).await;
         ended.expect("it ends").unwrap().unwrap();
-        (self.chat, self.heard) = Chat::new(kind, common);
+        (self.chat, self.heard) = Chat::open(kind, common);
         self.stopping = CancellationToken::new();
         let dispatcher = self.dispatcher();
         self.run.spawn(dispatcher.run(self.stopping.clone()));
@@ -738,7 +738,7 @@ async fn late_images_are_not_rerouted() {
     let finished = bench
         .store
         .finish_image(token, job.event, job.ordinal, kept);
-    finished.await.unwrap();
+    assert_eq!(finished.await, Ok(Recorded::Recorded));
     let reason = "too large".to_owned();
     let heard = bench.hear().await;
     heard.answer.send(Outcome::Rejected { reason }).unwrap();
@@ -759,7 +759,7 @@ async fn event_wakes_only_the_lane_that_it_concerns() {
                 name: name.clone(),
                 ..common(1)
             };
-            destinations.insert(name, Chat::new("webhook", common).0);
+            destinations.insert(name, Chat::open("webhook", common).0);
         }
         let dispatcher = bench.dispatcher_of(destinations);
         bench.run.spawn(dispatcher.run(bench.stopping.clone()));

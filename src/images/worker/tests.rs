@@ -169,12 +169,12 @@ async fn lost_lease_is_counted_and_the_third_is_notified() {
             ..EventFilter::default()
         };
         let notices = store.events(all).await.unwrap().len() - 1;
-        ["lease_lost", "lost"]
-            .map(|result| format!("image_attempts_total{{result=\"{result}\"}} "))
-            .map(|name| text.split_once(&name).unwrap().1[..1].to_owned())
-            .into_iter()
-            .chain([notices.to_string()])
-            .collect::<Vec<_>>()
+        let count = |result: &str| {
+            let name = format!("image_attempts_total{{result=\"{result}\"}} ");
+            let (_, rest) = text.split_once(&name).unwrap();
+            rest.lines().next().unwrap().to_owned()
+        };
+        [count("lease_lost"), count("lost"), notices.to_string()]
     };
     for lost in ["1", "2", "3"] {
         let leased = store.lease_images(1, LEASE, &hosts).await.unwrap();
