@@ -19,14 +19,19 @@ use crate::destination::{
 };
 use crate::feishu::ApiError;
 use crate::model::{
-    Current, DeliveryState, EventState, Form, ImageFormat, ManualClock, MessageSpec, Outcome,
-    Severity, Timestamp, Trigger,
+    Current, Delivery, DeliveryState, DestinationName, EventState, Form, ImageFormat, ImageId,
+    KeptImage, ManualClock, MessageSpec, Notice, Outcome, Recorded, Severity, Timestamp, Trigger,
 };
-use crate::render::Visibility;
-use crate::store::{Arrival, DeliveryFilter, NewDelivery};
+use crate::render::{Family, Visibility};
+use crate::store::{
+    Arrival, DeliveryFilter, EventFilter, GateRecord, ImageHosts, ImageVerdict, NewDelivery,
+};
+use crate::telemetry::{Format, Names};
 
 const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 const CHAT: &str = "chat";
+/// The fallback of the chat. It has no lane, so its deliveries stay pending.
+const SPARE: &str = "spare";
 /// The longest time that a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -38,20 +43,10 @@ struct Heard {
 }
 
 struct Chat {
+    kind: &'static str,
     common: Common,
     paces: Vec<SharedPace>,
     hears: mpsc::UnboundedSender<Heard>,
-}
-
-impl Chat {
-    fn of(common: Common, hears: mpsc::UnboundedSender<Heard>) -> Self {
-        let paces = Vec::new();
-        Self {
-            common,
-            paces,
-            hears,
-        }
-    }
 }
 
 #[async_trait]
@@ -61,7 +56,7 @@ impl Destination for Chat {
     }
 
     fn kind(&self) -> &'static str {
-        "webhook"
+        self.kind
     }
 
     fn forms(&self) -> &'static [Form] {
@@ -88,8 +83,26 @@ impl Destination for Chat {
     }
 }
 
+impl Chat {
+    /// Builds a destination, and the receiver of its messages.
+    fn open(
+        kind: &'static str,
+        common: Common,
+    ) -> (Arc<dyn Destination>, mpsc::UnboundedReceiver<Heard>) {
+        let (hears, heard) = mpsc::unbounded_channel();
+        let chat = Self {
+            kind,
+            common,
+            paces: Vec::new(),
+            hears,
+        };
+        (Arc::new(chat), heard)
+    }
+}
+
 struct Bench {
     clock: Arc<ManualClock>,
+    metrics: Arc<Metrics>,
     store: Store,
     chat: Arc<dyn Destination>,
     heard: mpsc::UnboundedReceiver<Heard>,
@@ -128,11 +141,12 @@ impl Bench {
             retain: Duration::from_secs(3600),
         };
         let store = Store::open(&settings, clock).unwrap();
-        let (hears, heard) = mpsc::unbounded_channel();
+        let (chat, heard) = Chat::open("webhook", common);
         Self {
             clock: manual,
+            metrics: Arc::new(Metrics::new()),
             store,
-            chat: Arc::new(Chat::of(common, hears)),
+            chat,
             heard,
             stopping: CancellationToken::new(),
             run: JoinSet::new(),
@@ -141,17 +155,12 @@ impl Bench {
     }
 
     fn dispatcher(&self) -> Dispatcher {
-        self.dispatcher_to(BTreeMap::new())
+        self.dispatcher_of(BTreeMap::from([(CHAT.into(), Arc::clone(&self.chat))]))
     }
 
-    /// Builds a dispatcher to the chat and to these.
-    fn dispatcher_to(
-        &self,
-        mut destinations: BTreeMap<DestinationName, Arc<dyn Destination>>,
-    ) -> Dispatcher {
-        destinations.insert(CHAT.into(), Arc::clone(&self.chat));
+    fn dispatcher_of(&self, destinations: Destinations) -> Dispatcher {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let deps = Deps {
             operator: Operator::new(
                 store.clone(),
@@ -176,14 +185,57 @@ impl Bench {
         Dispatcher::new(deps, settings, 1)
     }
 
+    /// Replaces the chat, as a reload that changes its settings does.
+    async fn replace_chat(&mut self, kind: &'static str, common: Common) {
+        self.stopping.cancel();
+        let ended = timeout(PATIENCE, self.run.join_next()).await;
+        ended.expect("it ends").unwrap().unwrap();
+        (self.chat, self.heard) = Chat::open(kind, common);
+        self.stopping = CancellationToken::new();
+        let dispatcher = self.dispatcher();
+        self.run.spawn(dispatcher.run(self.stopping.clone()));
+    }
+
     async fn accept(&self, id: &str) {
         let accepted = self.store.accept(arrival(id)).await;
         accepted.unwrap();
     }
 
+    async fn accept_critical(&self, id: &str) {
+        let mut arrival = arrival(id);
+        arrival.deliveries[0].spec.severity = Severity::Critical;
+        self.store.accept(arrival).await.unwrap();
+    }
+
     async fn hear(&mut self) -> Heard {
         let heard = timeout(PATIENCE, self.heard.recv()).await;
         heard.expect("it is sent").unwrap()
+    }
+
+    /// Lets a send fail, waits until that is recorded, and then for its backoff.
+    async fn fail(&self, heard: Heard) {
+        heard.answer.send(failed()).unwrap();
+        wait_for_attempt(self).await;
+        self.clock.advance(Duration::from_secs(600));
+    }
+
+    /// Waits until the store holds what `holds` asks for. All sends fail meanwhile.
+    async fn wait_until(&mut self, holds: impl AsyncFn(&Store) -> bool) {
+        let waits = async {
+            while !holds(&self.store).await {
+                while let Ok(heard) = self.heard.try_recv() {
+                    heard.answer.send(failed()).unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, waits).await.expect("it holds in time");
+    }
+
+    /// Waits until the stored gate of the chat is in this state.
+    async fn wait_for_gate(&mut self, is: impl Fn(&GateRecord) -> bool) {
+        let gate = async |store: &Store| store.gates().await.unwrap().iter().any(&is);
+        self.wait_until(gate).await;
     }
 
     /// Stops the dispatcher, and waits until everything is recorded.
@@ -200,6 +252,19 @@ fn common(concurrency: usize) -> Common {
         name: CHAT.into(),
         concurrency,
         ..tests::settings(tests::webhook("https://chat.example")).common
+    }
+}
+
+fn failed() -> Outcome {
+    let reason = "it is away".to_owned();
+    Outcome::Retry { reason }
+}
+
+/// An answer that asks for the longest pause.
+fn slow_down() -> Outcome {
+    Outcome::SlowDown {
+        pause: Some(Duration::from_secs(3600)),
+        reason: "429".into(),
     }
 }
 
@@ -280,26 +345,32 @@ async fn kept_payload_is_rendered_anew_for_another_audience() {
     for (fields, shows) in [(None, true), (None, true), (Some(Visibility::Drop), false)] {
         if let Some(description) = fields {
             // A reload narrows what this destination may show.
-            let (hears, heard) = mpsc::unbounded_channel();
             let mut common = common(1);
             common.audience.fields.description = description;
-            bench.stopping.cancel();
-            let ended = timeout(PATIENCE, bench.run.join_next()).await;
-            ended.expect("it ends").unwrap().unwrap();
-            (bench.chat, bench.heard) = (Arc::new(Chat::of(common, hears)), heard);
-            bench.stopping = CancellationToken::new();
-            let dispatcher = bench.dispatcher();
-            bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+            bench.replace_chat("webhook", common).await;
         }
         let heard = bench.hear().await;
         assert_eq!(heard.text.contains("their words"), shows, "{}", heard.text);
-        let reason = "it is away".to_owned();
-        heard.answer.send(Outcome::Retry { reason }).unwrap();
-        // Wait for the record of the attempt, and then for its backoff.
-        wait_for_attempt(&bench).await;
-        bench.clock.advance(Duration::from_secs(600));
+        bench.fail(heard).await;
     }
     bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn kept_payload_is_rendered_anew_for_another_kind() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    let heard = bench.hear().await;
+    assert!(heard.text.contains("feedback.created"), "{}", heard.text);
+    bench.fail(heard).await;
+    let mut common = common(1);
+    common.audience.family = Family::Feishu;
+    bench.replace_chat("feishu-bot", common).await;
+    let heard = bench.hear().await;
+    assert!(heard.text.contains("interactive"), "{}", heard.text);
+    assert!(!heard.text.contains("feedback.created"), "{}", heard.text);
+    heard.answer.send(Outcome::Delivered).unwrap();
     bench.stop().await;
 }
 
@@ -422,15 +493,16 @@ async fn destinations_that_the_platform_limits_together_share_one_rate() {
             ..common(4)
         };
         Arc::new(Chat {
+            kind: "webhook",
+            common,
             paces: vec![SharedPace {
                 key: PaceKey::of(&["one bot"]),
                 pace: hour,
             }],
-            ..Chat::of(common, hears.clone())
+            hears: hears.clone(),
         })
     };
-    let others = [("other".into(), chat("other"))];
-    bench.chat = chat(CHAT);
+    let both = [CHAT, "other"].map(|name| (name.into(), chat(name)));
     for n in 0..3 {
         let mut arrival = arrival(&format!("e{n}"));
         let mut second = arrival.deliveries[0].clone();
@@ -438,7 +510,7 @@ async fn destinations_that_the_platform_limits_together_share_one_rate() {
         arrival.deliveries.push(second);
         bench.store.accept(arrival).await.unwrap();
     }
-    let dispatcher = bench.dispatcher_to(others.into());
+    let dispatcher = bench.dispatcher_of(both.into());
     bench.run.spawn(dispatcher.run(bench.stopping.clone()));
     for _ in 0..3 {
         bench.hear().await.answer.send(Outcome::Delivered).unwrap();
@@ -554,19 +626,11 @@ async fn good_message_is_sent_while_another_is_always_slowed_down() {
 async fn resume_ends_a_pause_in_the_running_relay() {
     let mut bench = Bench::new(1);
     bench.accept("e1").await;
-    let slow = Outcome::SlowDown {
-        pause: Some(Duration::from_secs(3600)),
-        reason: "429".into(),
-    };
-    bench.hear().await.answer.send(slow).unwrap();
+    bench.hear().await.answer.send(slow_down()).unwrap();
     bench.accept("e2").await;
-    let paused = async || {
-        let gates = bench.store.gates().await.unwrap();
-        gates.iter().any(|gate| gate.blocked_until.is_some())
-    };
-    while !paused().await {
-        tokio::task::yield_now().await;
-    }
+    bench
+        .wait_for_gate(|gate| gate.blocked_until.is_some())
+        .await;
     bench.store.resume(&CHAT.into()).await.unwrap();
     bench.hear().await.answer.send(Outcome::Delivered).unwrap();
     bench.hear().await.answer.send(Outcome::Delivered).unwrap();
@@ -594,4 +658,259 @@ async fn answers_that_are_lost_leave_a_message_unconfirmed() {
     bench.hear().await.answer.send(lost()).unwrap();
     let store = bench.stop().await;
     assert_eq!(states(&store).await, [(DeliveryState::Unconfirmed, 3)]);
+}
+
+/// Returns the deliveries to `destination` in the order of their events.
+async fn deliveries_to(store: &Store, destination: &str) -> Vec<Delivery> {
+    let filter = DeliveryFilter {
+        destination: Some(DestinationName::from(destination)),
+        limit: 1000,
+        ..DeliveryFilter::default()
+    };
+    let mut deliveries = store.deliveries(filter).await.unwrap();
+    deliveries.sort_by_key(|delivery| delivery.event);
+    deliveries
+}
+
+/// Checks that exactly these events were rerouted to the fallback, none before `since`.
+async fn assert_rerouted(store: &Store, ids: &[&str], since: Timestamp) {
+    let rerouted = deliveries_to(store, SPARE).await;
+    let events: Vec<_> = rerouted.iter().map(|one| one.event_id.as_str()).collect();
+    assert_eq!(events, ids);
+    for one in rerouted {
+        assert_eq!(one.trigger, Trigger::Fallback);
+        assert!(one.created_at >= since, "{one:?}");
+    }
+}
+
+/// Returns the notices that were sent to the operator.
+async fn notices(store: &Store) -> Vec<Notice> {
+    let all = EventFilter {
+        limit: 1000,
+        ..EventFilter::default()
+    };
+    let mut notices = Vec::new();
+    for row in store.events(all).await.unwrap() {
+        if row.event_type == notices::NOTICE {
+            let event = store.event_by_seq(row.seq).await.unwrap().unwrap();
+            let body = event.body.unwrap();
+            notices.push(notices::read_notice(body.expose()).unwrap());
+        }
+    }
+    notices
+}
+
+const FALLBACK_AFTER: Duration = Duration::from_secs(60);
+
+fn with_fallback_after() -> Common {
+    Common {
+        fallback: Some(SPARE.into()),
+        fallback_after: Some(FALLBACK_AFTER),
+        ..common(1)
+    }
+}
+
+#[tokio::test]
+async fn paused_destination_reroutes_critical_messages_in_time() {
+    let mut bench = Bench::of(with_fallback_after());
+    bench.accept_critical("e1").await;
+    bench.hear().await.answer.send(slow_down()).unwrap();
+    bench
+        .wait_for_gate(|gate| gate.blocked_until.is_some())
+        .await;
+    let soon = FALLBACK_AFTER - Duration::from_millis(1);
+    bench.clock.advance(soon);
+    bench.accept_critical("e2").await;
+    bench.accept("info").await;
+    bench.clock.advance(FALLBACK_AFTER - soon);
+    bench.accept_critical("e3").await;
+    let three = async |store: &Store| deliveries_to(store, SPARE).await.len() >= 3;
+    bench.wait_until(three).await;
+    let store = bench.stop().await;
+    assert_rerouted(&store, &["e1", "e2", "e3"], NOW + FALLBACK_AFTER).await;
+    // The destination itself gets them after the pause.
+    let waiting = deliveries_to(&store, CHAT).await;
+    assert!(
+        waiting
+            .iter()
+            .all(|one| one.state == DeliveryState::Pending)
+    );
+}
+
+#[tokio::test]
+async fn broken_destination_reroutes_critical_messages_in_time() {
+    let mut bench = Bench::of(with_fallback_after());
+    let ids = ["e0", "e1", "e2", "e3", "e4", "e5"];
+    for id in ids {
+        bench.accept_critical(id).await;
+    }
+    bench.accept("info").await;
+    bench.wait_for_gate(|gate| gate.open_since.is_some()).await;
+    bench.clock.advance(FALLBACK_AFTER);
+    let all = async |store: &Store| deliveries_to(store, SPARE).await.len() >= ids.len();
+    bench.wait_until(all).await;
+    assert_rerouted(&bench.store, &ids, NOW + FALLBACK_AFTER).await;
+}
+
+#[tokio::test]
+async fn waiting_messages_expire_while_the_destination_is_paused() {
+    let retry_for = Duration::from_secs(20);
+    for fallback in [None, Some(DestinationName::from(SPARE))] {
+        let mut bench = Bench::of(Common {
+            retry_for,
+            fallback: fallback.clone(),
+            ..common(1)
+        });
+        bench.metrics.name(Names {
+            destinations: [CHAT.into()].into(),
+            ..Names::default()
+        });
+        bench.accept("e1").await;
+        bench.hear().await.answer.send(slow_down()).unwrap();
+        bench
+            .wait_for_gate(|gate| gate.blocked_until.is_some())
+            .await;
+        bench.accept("e2").await;
+        bench.clock.advance(retry_for / 2);
+        bench.accept("young").await;
+        bench.clock.advance(retry_for / 2);
+        let two_dead = async |store: &Store| {
+            let states = states_of(store, CHAT).await;
+            states[..2] == [DeliveryState::Dead; 2]
+        };
+        bench.wait_until(two_dead).await;
+        let metrics = Arc::clone(&bench.metrics);
+        let store = bench.stop().await;
+        let text = metrics.encode(Format::Prometheus);
+        let dead = r#"deliveries_total{destination="chat",outcome="dead"} 2"#;
+        assert!(text.contains(dead), "{text}");
+        assert_eq!(states_of(&store, CHAT).await[2], DeliveryState::Pending);
+        let notices = notices(&store).await;
+        if fallback.is_some() {
+            assert_rerouted(&store, &["e1", "e2"], NOW + retry_for).await;
+            assert_eq!(notices, []);
+        } else {
+            assert_eq!(notices.len(), 1, "{notices:?}");
+            let text = &notices[0].text;
+            assert!(text.starts_with("2 deliveries to chat are dead"), "{text}");
+        }
+    }
+}
+
+async fn states_of(store: &Store, destination: &str) -> Vec<DeliveryState> {
+    let deliveries = deliveries_to(store, destination).await;
+    deliveries.iter().map(|one| one.state).collect()
+}
+
+#[tokio::test]
+async fn late_images_are_not_rerouted() {
+    let mut bench = Bench::of(Common {
+        fallback: Some(SPARE.into()),
+        ..common(1)
+    });
+    let mut late = arrival("e1");
+    late.images = vec![Private::new("https://p1.example.com/1.png")];
+    late.deliveries[0].trigger = Trigger::LateImages;
+    late.deliveries[0].due_at = NOW + Duration::from_secs(3600);
+    bench.store.accept(late).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let hosts = ImageHosts::default();
+    let leased = bench.store.lease_images(1, minute, &hosts).await.unwrap();
+    let (job, token) = (&leased.leases[0].item, leased.leases[0].token);
+    let kept = ImageVerdict::Kept(KeptImage {
+        id: ImageId::of(b"an image"),
+        format: ImageFormat::Png,
+        bytes: 8,
+        width: 1,
+        height: 1,
+    });
+    let finished = bench
+        .store
+        .finish_image(token, job.event, job.ordinal, kept);
+    assert_eq!(finished.await, Ok(Recorded::Recorded));
+    let reason = "too large".to_owned();
+    let heard = bench.hear().await;
+    heard.answer.send(Outcome::Rejected { reason }).unwrap();
+    let store = bench.stop().await;
+    assert_eq!(states(&store).await, [(DeliveryState::Dead, 1)]);
+}
+
+/// The cost of news must not grow with the number of destinations. Every poll that finds nothing reads once.
+#[tokio::test]
+async fn event_wakes_only_the_lane_that_it_concerns() {
+    const EVENTS: usize = 20;
+    for quiet in [0, 40, 500, 2000] {
+        let mut bench = Bench::idle(common(1));
+        let mut destinations = Destinations::from([(CHAT.into(), Arc::clone(&bench.chat))]);
+        for number in 0..quiet {
+            let name = DestinationName::new(format!("quiet-{number}"));
+            let common = Common {
+                name: name.clone(),
+                ..common(1)
+            };
+            destinations.insert(name, Chat::open("webhook", common).0);
+        }
+        let dispatcher = bench.dispatcher_of(destinations);
+        bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+        for number in 0..EVENTS {
+            bench.accept(&format!("e{number}")).await;
+            bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+        }
+        // Each lane reads once when it starts.
+        let reads = bench.store.reads();
+        let of_events = reads.saturating_sub(quiet);
+        assert!(of_events < EVENTS * 10, "{reads} reads with {quiet} others");
+        bench.stop().await;
+    }
+}
+
+/// Lets timers run for 70 seconds, without waiting for them. Returns how often the lane reads the store meanwhile.
+async fn reads_in_70_seconds(bench: &Bench) -> usize {
+    let before = bench.store.reads();
+    tokio::time::pause();
+    // While a blocking thread runs, time does not advance by itself.
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let mut held = JoinSet::new();
+    held.spawn_blocking(move || ended.recv().ok());
+    let mut own = 0;
+    for _ in 0..70 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // The lane's writes and reads for this second go before the last of these.
+        for _ in 0..4 {
+            bench.store.probe().await.unwrap();
+            bench.store.gates().await.unwrap();
+            own += 1;
+        }
+    }
+    drop(end);
+    held.join_all().await;
+    bench.store.reads() - before - own
+}
+
+/// A failing lane steps every second. It searches for messages to reroute less often.
+#[tokio::test]
+async fn failing_lane_searches_every_ten_seconds() {
+    let mut bench = Bench::of(with_fallback_after());
+    bench.accept_critical("e1").await;
+    bench.hear().await.answer.send(slow_down()).unwrap();
+    bench
+        .wait_for_gate(|gate| gate.blocked_until.is_some())
+        .await;
+    bench.clock.advance(FALLBACK_AFTER);
+    let rerouted = async |store: &Store| !deliveries_to(store, SPARE).await.is_empty();
+    bench.wait_until(rerouted).await;
+    let reads = reads_in_70_seconds(&bench).await;
+    assert!((7..=24).contains(&reads), "{reads} reads");
+}
+
+/// An idle lane is woken by news, and polls by itself only once a minute.
+#[tokio::test]
+async fn idle_lane_polls_once_a_minute() {
+    let mut bench = Bench::new(1);
+    bench.accept("e1").await;
+    bench.hear().await.answer.send(Outcome::Delivered).unwrap();
+    let done = async |store: &Store| states(store).await == [(DeliveryState::Delivered, 1)];
+    bench.wait_until(done).await;
+    let reads = reads_in_70_seconds(&bench).await;
+    assert!((1..=4).contains(&reads), "{reads} reads");
 }

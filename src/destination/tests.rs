@@ -297,6 +297,41 @@ async fn every_class_of_answer_by_kind() {
     }
 }
 
+/// The library's own limit of 100 headers would make this answer count as lost.
+#[tokio::test]
+async fn success_with_many_headers_is_a_success_for_all_kinds() {
+    let bodies = ["", "ok", r#"{"code":0,"msg":"success"}"#];
+    for (kind, body) in KINDS.into_iter().zip(bodies) {
+        let headers = vec![("x-filler", "v".into()); 900];
+        let reply = Reply::Answer(200, headers, body.as_bytes().to_vec());
+        let sent = ask(kind, Form::Full, reply).await;
+        assert_eq!(sent.outcome, Outcome::Delivered, "{body}");
+    }
+}
+
+/// Platforms refuse messages beyond their limits, so each limit of the relay is a little lower.
+#[tokio::test]
+async fn rate_limits_are_below_the_documented_ones() {
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    for (kind, documented) in [
+        (bot("http://x/", None), vec![(5, second), (100, minute)]),
+        (slack("http://x/"), vec![(1, second)]),
+    ] {
+        let destination = build(&settings(kind), None).unwrap();
+        for (count, per) in documented {
+            let below = |shared: &SharedPace| {
+                let RateLimit {
+                    count: ours,
+                    per: our_per,
+                } = shared.pace;
+                ours <= count && our_per >= per && (ours, our_per) != (count, per)
+            };
+            let paces = destination.paces();
+            assert!(paces.iter().any(below), "{count} in {per:?}: {paces:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn lasting_proxy_page_stops_the_destination() {
     for kind in KINDS {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -109,11 +109,7 @@ impl Write for Stderr {
 /// Starts logging to stderr for the whole process, panics included. Only the first call has an
 /// effect.
 pub fn init(settings: LogSettings) -> LogFlush {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LINES_MAX)
-        .thread_name("log")
-        .finish(Stderr);
+    let (writer, guard) = queue(Stderr);
     let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(filter(settings.level));
     let registry = tracing_subscriber::registry().with(filter);
@@ -133,6 +129,16 @@ pub fn init(settings: LogSettings) -> LogFlush {
         std::panic::set_hook(Box::new(log_panic));
     }
     LogFlush(Some(guard))
+}
+
+/// Returns a writer whose lines another thread writes to `out`. It never blocks: lines beyond the limit are
+/// dropped and counted.
+fn queue(out: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_MAX)
+        .thread_name("log")
+        .finish(out)
 }
 
 /// Changes the log level.
@@ -166,6 +172,40 @@ fn reason(payload: &(dyn Any + Send)) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Blocks each write until the sender is dropped.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok(); // only the end is waited for
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn line_to_a_full_queue_is_dropped_and_counted() {
+        let (release, stuck) = mpsc::channel();
+        let (mut writer, guard) = queue(Stuck(stuck));
+        let dropped = writer.error_counter();
+        let (ended, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            for _ in 0..LINES_MAX + 100 {
+                writer.write_all(b"a line\n").unwrap();
+            }
+            ended.send(()).unwrap();
+        });
+        let ended = wait.recv_timeout(Duration::from_secs(20));
+        ended.expect("no line waits for the reader");
+        // The writing thread holds one line.
+        assert!((99..=100).contains(&dropped.dropped_lines()));
+        drop(release);
+        drop(guard);
+    }
 
     #[test]
     fn only_fixed_panic_messages_are_logged() {

@@ -332,9 +332,92 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::archive::{Archive, ArchiveLocation};
+    use crate::intake;
+    use crate::model::{Clock, Current, ManualClock};
+    use crate::store::{self, Store};
+    use crate::tasks::Tasks;
+    use crate::telemetry::Metrics;
+    use crate::triage::{self, ButtonSigner, Closing};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
+
+    /// Builds the state of a relay without problems.
+    fn state(dir: &std::path::Path) -> WebState {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
+        let settings = store::Settings {
+            location: store::StoreLocation::Sqlite(dir.join("relay.db")),
+            retain: Duration::from_secs(3600),
+        };
+        let store = Store::open(&settings, Arc::clone(&clock)).unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let closing = Closing::new(
+            store.clone(),
+            Arc::clone(&metrics),
+            ButtonSigner::new([0; 32]),
+            Current::new(triage::Settings::default()),
+        );
+        let intake = intake::Settings {
+            apps: BTreeMap::new(),
+            rules: crate::rules::RuleSet::default(),
+            singly: BTreeSet::new(),
+            wait: Duration::ZERO,
+            wait_critical: Duration::ZERO,
+            body_bytes_max: 0,
+            ids_retain: Duration::ZERO,
+        };
+        WebState {
+            archive: Archive::open(&ArchiveLocation::Folder(dir.join("images"))).unwrap(),
+            probed: Probed::default(),
+            links: Current::new(None),
+            metrics,
+            clock,
+            closing,
+            tasks: Tasks::new(),
+            stopping: CancellationToken::new(),
+            reload_refused: Current::new(None),
+            destinations: Current::new(Vec::new()),
+            paces: Current::new(BTreeMap::new()),
+            backfills: backfill::States::default(),
+            refused_uploads: crate::deliver::RefusedUploads::default(),
+            intake: Current::new(intake),
+            pushes: intake::pushes::Pushes::default(),
+            bodies: intake::webhook::body::Bodies::default(),
+            connections: intake::websocket::ConnectionStates::default(),
+            store,
+        }
+    }
+
+    async fn status_of(state: &WebState) -> serde_json::Value {
+        let answer = status(State(state.clone())).await;
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn app_without_pushes_is_a_problem_after_three_comparisons() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(dir.path());
+        for (unpushed, ok) in [(2, true), (3, false)] {
+            let compared = backfill::State {
+                unpushed,
+                ..backfill::State::default()
+            };
+            lock(&state.backfills).insert("shop".into(), compared);
+            let status = status_of(&state).await;
+            assert_eq!(status["ok"], ok, "{status}");
+            let problem = &status["problems"][0];
+            assert_eq!(problem["kind"] == "nothing_pushed", !ok, "{status}");
+            assert_eq!(problem["subject"] == "shop", !ok, "{status}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_probes_cause_one_write() {

@@ -252,6 +252,20 @@ fn first_start_ignores_older_feedback() {
     relay.wait_until_idle();
     assert_eq!(events(&relay).len(), 1);
     assert!(texts(&chat)[0].contains("number 3"));
+
+    // A report from the list shows nothing about pushes.
+    let last_push = || {
+        let metrics = relay.get("/metrics").text();
+        let name = "feedback_relay_last_push_timestamp_seconds{app=\"shop\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let at = line.expect("a line").parse::<f64>().expect("a number");
+        let status = relay.get("/status").json()["apps"]["shop"].clone();
+        assert!(status["last_event_at"].is_string(), "{status}");
+        (at > 0.0, status["last_push_at"].is_string())
+    };
+    assert_eq!(last_push(), (false, false));
+    assert_eq!(relay.push(&Feedback::fault(4)).status, 200);
+    assert_eq!(last_push(), (true, true));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the commands, beside a running relay and without one.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Feedback, Receiver, Relay, Reply, wait_until};
@@ -35,6 +36,7 @@ fn check_reports_every_error_and_exit_status() {
 #[test]
 fn store_commands_need_no_secret() {
     let hook = Receiver::answering("{}");
+    hook.always(Reply::status(422));
     let config = to_hook(&hook, "");
     let mut relay = Relay::started(&config);
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
@@ -45,16 +47,18 @@ fn store_commands_need_no_secret() {
     relay.write("relay.toml", &format!("{app}{chat}"));
     let listed = relay.run(&["events", "list", "--json"]);
     assert_eq!(listed.code(), 0, "{listed:?}");
-    let id = listed.json()["id"].as_str().expect("an id").to_owned();
+    let dead = relay.deliveries()[0]["id"].clone();
+    let dead = dead.as_str().expect("an id");
     for command in [
-        &["events", "show", &id][..],
-        &["events", "replay", &id],
+        &["events", "show", "ev-1"][..],
+        &["events", "replay", "ev-1"],
         &["deliveries", "list"],
-        &["deliveries", "discard", "--help"],
+        &["deliveries", "retry", dead],
+        &["deliveries", "discard", dead],
         &["destinations", "list"],
         &["destinations", "resume", "chat"],
         &["backup", "copy"],
-        &["events", "erase", &id],
+        &["events", "erase", "ev-1"],
     ] {
         let done = relay.run(command);
         assert_eq!(done.code(), 0, "{command:?}: {done:?}");
@@ -530,4 +534,28 @@ fn completions_and_help_need_no_configuration() {
         2,
         "what is not built is no command"
     );
+}
+
+/// A replay plans its messages as intake does: they wait for images that are not settled.
+#[test]
+fn replayed_event_waits_for_its_images_as_at_intake() {
+    let (hook, pictures) = (Receiver::answering("{}"), Receiver::answering(""));
+    pictures.always(Reply::status(503));
+    let config = to_hook(&hook, "").replace("name = \"all\"", "name = \"all\"\nwait = \"1h\"");
+    let relay = Relay::started(&config);
+    let event = Feedback::fault(1).with("images", json!([pictures.url("/p.png")]));
+    assert_eq!(relay.push(&event).status, 200);
+    assert_eq!(relay.run(&["events", "replay", "ev-1"]).code(), 0);
+    let waiting = relay.deliveries();
+    let due = |one: &Value| one["due_at"].as_str().expect("a time").to_owned();
+    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(50)).to_string();
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|one| due(one) > soon), "{waiting:?}");
+    assert_eq!(hook.count(), 0);
+    pictures.always(Reply::bytes("image/png", &png()));
+    relay.signal(Signal::HUP); // makes images due
+    hook.wait_for(2);
+    // The images are settled now, so nothing waits.
+    assert_eq!(relay.run(&["events", "replay", "ev-1"]).code(), 0);
+    hook.wait_for(3);
 }

@@ -281,6 +281,74 @@ fn foreign_and_forged_clicks_change_nothing() {
     assert!(metrics.contains(forged), "{metrics}");
 }
 
+/// The sender of a message in another workspace can copy a button's value, and sign the click.
+#[test]
+fn click_from_another_workspace_changes_nothing() {
+    let world = World::new();
+    let other = format!(
+        "[destinations.other]\nkind = \"slack-app\"\ntoken = \"xoxb-other\"\nsigning_secret = \"other\"\n\
+         channel = \"C0OTHER01\"\nbase_url = \"{}\"\n",
+        world.slack.url()
+    );
+    let relay = world.told(&world.config(&other));
+    let (address, post) = (relay.address(), world.post());
+    let elsewhere = ("other", "other");
+    let status = world
+        .slack
+        .press_at(address, elsewhere, &post, "claim", "U0LI01");
+    assert_eq!(status, 200);
+    let forged = "feedback_relay_clicks_total{through=\"slack\",act=\"none\",result=\"forged\"} 1";
+    wait_until("the click is counted", || {
+        relay.get("/metrics").text().contains(forged)
+    });
+    relay.wait_until_idle();
+    assert_eq!((world.card().edits, world.post().edits), (0, 0));
+    // The same click from its own workspace is applied.
+    let own = world
+        .slack
+        .press_as_it_was(address, &post, "claim", "U0LI01");
+    assert_eq!(own, 200);
+    world.wait_for_both("处理中", "*Processing*");
+}
+
+/// Names below `example` cannot be resolved, so every request came through the proxy.
+#[test]
+fn one_proxy_serves_token_list_messages_and_statuses() {
+    let proxy = Receiver::answering("");
+    let answer = json!({
+        "code": 0, "msg": "success", "tenant_access_token": "t-1", "expire": 7200,
+        "data": {"message_id": "om_1", "feedback_list": []},
+    });
+    proxy.always(Reply::ok(&answer.to_string()));
+    let config = Relay::config(
+        "app_secret = \"app-secret\"\nbase_url = \"http://open.example\"\n\
+         [destinations.room]\nkind = \"feishu-app\"\napp = \"shop\"\nchat_id = \"oc_room\"\n\
+         [[rules]]\nname = \"all\"\nsend_to = \"room\"\n",
+    );
+    let relay = Relay::started(&format!("network.proxy = \"{}\"\n{config}", proxy.url("")));
+    assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
+    let asked = |part: &str| {
+        let received = proxy.received().into_iter();
+        let prefix = format!("http://open.example/open-apis/{part}");
+        received
+            .filter(|one| one.path.starts_with(&prefix))
+            .collect::<Vec<_>>()
+    };
+    let feedbacks = format!("application/v6/applications/{APP}/feedbacks");
+    wait_until("token, list and message", || {
+        let parts = ["auth/v3/", &feedbacks, "im/v1/messages"];
+        parts.iter().all(|part| !asked(part).is_empty())
+    });
+    let body = asked("im/v1/messages")[0].json();
+    let content = body["content"].as_str().expect("a card");
+    let card: Value = serde_json::from_str(content).expect("JSON");
+    let claim = value(&card, "claim").expect("a button");
+    relay.wait_until_idle();
+    assert_eq!(toast(&click(&relay, &claim, "ou_li")), "success");
+    let status = format!("{feedbacks}/{FEEDBACK}?");
+    wait_until("the status", || !asked(&status).is_empty());
+}
+
 /// The card cannot show the assignee, so the toast of the next click and the operator notice do. A recalled card
 /// is expected, and causes no notice.
 #[test]

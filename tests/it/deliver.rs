@@ -152,6 +152,11 @@ fn retry_after_pauses_whole_destination() {
         let list = relay.run(&["destinations", "list", "--json"]);
         list.stdout.contains("\"paced_until\":\"20")
     });
+    let problem = relay.get("/status").json()["problems"][0].clone();
+    assert_eq!(problem["kind"], "destination_paced", "{problem}");
+    assert_eq!(problem["subject"], "hook");
+    let reason = problem["reason"].as_str().expect("a reason");
+    assert!(reason.contains("asked to wait until 20"), "{reason}");
     assert_eq!(relay.push(&Feedback::fault(2)).status, 200);
     assert_eq!(hook.received().len(), 1, "nothing goes during the pause");
     hook.wait_for(3);
@@ -378,4 +383,59 @@ fn fallback_shows_no_more_than_first_destination() {
     for hidden in ["li@example.com", "pages/pay/confirm"] {
         assert!(!body.contains(hidden), "{hidden}: {body}");
     }
+}
+
+#[test]
+fn wait_for_a_rate_is_a_problem_in_status() {
+    let hook = Receiver::answering("{}");
+    let relay = Relay::started(&to_hook(&hook, "rate = \"1/h\""));
+    for number in 1..=3 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    hook.wait_for(1);
+    wait_until("two wait", || {
+        relay.get("/status").json()["destinations"]["hook"]["pending"] == 2
+    });
+    let status = relay.get("/status").json();
+    let wait = status["destinations"]["hook"]["wait_s"].as_u64();
+    assert!(wait.is_some_and(|wait| wait >= 3600), "{status}");
+    let problem = &status["problems"][0];
+    assert_eq!(problem["kind"], "destination_queued", "{status}");
+    let reason = problem["reason"].as_str().expect("a reason");
+    assert!(
+        reason.starts_with("2 deliveries wait for its rate of 1/h"),
+        "{reason}"
+    );
+}
+
+/// A sign-in page before the receiver is a success by its status, but nothing may have been received.
+#[test]
+fn html_page_is_counted_logged_and_shown() {
+    let hook = Receiver::answering("{}");
+    hook.next(Reply::bytes(
+        "text/html; charset=utf-8",
+        b"<html>Sign in</html>",
+    ));
+    let relay = Relay::started(&to_hook(&hook, ""));
+    for number in [1, 2] {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+        relay.wait_until_idle();
+    }
+    let states: Vec<_> = relay
+        .deliveries()
+        .iter()
+        .map(|one| one["state"].clone())
+        .collect();
+    assert_eq!(states, ["delivered", "delivered"]);
+    let metrics = relay.get("/metrics").text();
+    let counted = "feedback_relay_page_answers_total{destination=\"hook\"} 1\n";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(relay.log().contains("the response is an HTML page"));
+    let shown = |event: &str| relay.run(&["events", "show", event]).stdout;
+    assert!(
+        shown("ev-1").contains("a page for people"),
+        "{}",
+        shown("ev-1")
+    );
+    assert!(!shown("ev-2").contains("a page for people"));
 }

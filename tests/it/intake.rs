@@ -284,12 +284,16 @@ fn feedback_id_is_unique_per_receiving_app() {
     let answer = post(relay.address(), "/apps/other/events", &headers, &body);
     assert_eq!(answer.status, 200, "{}", answer.text());
     hook.wait_for(1);
+    let differs = "the event is about a different app than the one that received it";
+    relay.wait_for_log(differs);
     assert_eq!(relay.push(&Feedback::fault(1)).status, 200);
     hook.wait_for(2);
     // For its own app it is a repeat, whatever its event id.
     let again = Feedback::fault(1).with_header("event_id", "again".into());
     assert_eq!(relay.push(&again).status, 200);
     relay.wait_for_log("event repeated");
+    let log = relay.log();
+    assert_eq!(log.matches(differs).count(), 1, "{log}");
 }
 
 #[test]

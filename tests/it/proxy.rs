@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::docs::blocks;
 use crate::harness::http::{Answer, exchange};
 use crate::harness::sealed::{KEY, sealed};
-use crate::harness::{Feedback, Receiver, Relay, wait_until};
+use crate::harness::{Feedback, Receiver, Relay, unavailable, wait_until};
 use crate::main_path::to_hook;
 
 const PAGE: &str = include_str!("../../docs/how-to/reverse-proxy.md");
@@ -84,23 +84,12 @@ impl Drop for Nginx<'_> {
     }
 }
 
-/// A machine that promised every tool fails; another says that nothing was shown.
-#[expect(clippy::print_stderr, reason = "reports a skipped test")]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "there is no configuration in a test binary"
-)]
-fn unavailable() {
-    assert!(std::env::var("CI").is_err(), "there is no nginx");
-    eprintln!("NOT SHOWN: there is no nginx");
-}
-
 #[test]
 fn only_signed_requests_pass_through_nginx() {
     let hook = Receiver::answering("{}");
     let relay = Relay::started(&to_hook(&hook, ""));
     let Some(nginx) = Nginx::before(&relay) else {
-        return unavailable();
+        return unavailable("there is no nginx");
     };
     let path = "/apps/shop/events";
     for number in 0..3 {

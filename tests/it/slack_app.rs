@@ -8,6 +8,7 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 
 use crate::harness::{Feedback, Receiver, Relay, Reply, Slack, slack, wait_until};
+use crate::main_path::png;
 
 fn to_slack(slack: &Slack, more: &str) -> String {
     Relay::config(&format!(
@@ -30,6 +31,15 @@ fn webp() -> Vec<u8> {
         .write_to(&mut bytes, ImageFormat::WebP)
         .expect("encodes");
     bytes.into_inner()
+}
+
+/// Returns an icon, a format that Slack does not show.
+fn ico() -> Vec<u8> {
+    let image = png();
+    let size = u32::try_from(image.len()).expect("small");
+    let directory = [0, 0, 1, 0, 1, 0, 1, 1, 0, 0, 1, 0, 32, 0];
+    let (size, offset) = (size.to_le_bytes(), 22_u32.to_le_bytes());
+    [&directory[..], &size, &offset, &image].concat()
 }
 
 fn calls(slack: &Slack, api: Api) -> usize {
@@ -189,5 +199,38 @@ fn slack_secrets_appear_nowhere() {
     seen.push_str(&relay.get("/status").text());
     for secret in [slack::TOKEN, slack::SIGNING_SECRET] {
         assert!(!seen.contains(secret), "{secret} in: {seen}");
+    }
+}
+
+/// An image in a format that the chat does not show is linked or counted there. Programs get it.
+#[test]
+fn unsupported_image_is_linked_or_counted() {
+    let public = "server.public_url = \"https://relay.example.com\"\n";
+    for (top, shown) in [
+        (public, "https://relay.example.com/images/"),
+        ("", "1 picture kept but not shown here"),
+    ] {
+        let slack = Slack::started();
+        let pictures = Receiver::answering("");
+        pictures.always(Reply::bytes("image/x-icon", &ico()));
+        let archive = "[destinations.archive]\nkind = \"file\"\npath = \"out.jsonl\"\n";
+        let config = to_slack(&slack, archive).replace(
+            "= \"product\"",
+            "= [\"product\", \"archive\"]\nwait = \"1h\"",
+        );
+        let relay = Relay::started(&format!("{top}operator.notify = \"archive\"\n{config}"));
+        let event = Feedback::fault(1).with("images", json!([pictures.url("/a.ico")]));
+        assert_eq!(relay.push(&event).status, 200);
+        let message = wait_for_messages(&slack, 1).remove(0);
+        let blocks = message.blocks.to_string();
+        assert!(blocks.contains(shown), "{blocks}");
+        relay.wait_until_idle();
+        assert_eq!(calls(&slack, Api::UploadUrl), 0);
+        let lines = relay.read("out.jsonl");
+        assert_eq!(lines.lines().count(), 1, "no notice: {lines}");
+        let line: Value = serde_json::from_str(&lines).expect("JSON");
+        let path = line["data"]["feedback"]["images"][0]["path"].clone();
+        let kept = std::fs::read(relay.path(path.as_str().expect("a path")));
+        assert!(kept.expect("it is kept").starts_with(b"\0\0\x01\0"));
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::http::{Answer, get, request};
 use crate::harness::sealed::KEY;
-use crate::harness::{Feedback, Receiver, Relay, sealed, wait_until};
+use crate::harness::{Feedback, Receiver, Relay, sealed, unavailable, wait_until};
 use crate::main_path::to_hook;
 
 /// The capacity of a pipe in bytes (`pipe(7)`).
@@ -256,7 +256,7 @@ fn unresponsive_name_server_blocks_nothing() {
     let mut relay = Relay::prepared(&format!("server.shutdown_grace = \"1s\"\n{config}"));
     // Accepts queries and answers none; used where it is the configured name server.
     let Ok(_silent) = UdpSocket::bind("127.0.0.77:53") else {
-        return; // only root may bind this port
+        return unavailable("only root may be a name server at 127.0.0.77:53");
     };
     relay.write("resolv.conf", "nameserver 127.0.0.77\noptions timeout:20\n");
     let hosts = relay.path("resolv.conf").display().to_string();
@@ -265,7 +265,7 @@ fn unresponsive_name_server_blocks_nothing() {
         .args(["--mount", "/bin/true"])
         .status();
     if !may.is_ok_and(|status| status.success()) {
-        return;
+        return unavailable("unshare may not make a mount namespace");
     }
     relay.launch_through(&["unshare", "--mount", "/bin/sh", "-c", &mounted]);
     relay.start();

@@ -145,3 +145,16 @@ fn old_card_callback_gets_advice() {
     let counted = "feedback_relay_refused_total{app=\"shop\",reason=\"old_card_callback\"}";
     assert_eq!(metric(&relay, counted), 1);
 }
+
+/// The app still subscribes to the old callback: the event is authentic, but in a format that nobody handles.
+#[test]
+fn old_card_event_gets_advice() {
+    let relay = relay();
+    let event = Feedback::fault(1).with_header("event_type", "card.action.trigger_v1".into());
+    let answer = relay.push(&event);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    relay.wait_for_log("ignored a card click in an old format");
+    relay.wait_for_log("card request URL");
+    let counted = "feedback_relay_refused_total{app=\"shop\",reason=\"old_card_callback\"}";
+    assert_eq!(metric(&relay, counted), 1);
+}

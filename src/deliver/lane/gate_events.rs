@@ -324,3 +324,53 @@ impl Lane {
         self.sender.operator.notify(notice).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads all ranges of the pass to their end; the last message of each is at `last`. Returns where each range
+    /// began.
+    fn read_pass(failover: &mut Failover, last: Position) -> Vec<((Severity, bool), Position)> {
+        let mut begun = Vec::new();
+        while let Some(range) = failover.ranges.last().copied() {
+            begun.push((range, failover.position));
+            failover.position = last;
+            failover.end_range();
+        }
+        begun
+    }
+
+    #[test]
+    fn pass_skips_untried_messages_that_it_has_read() {
+        let (untried, tried) = ((Severity::Critical, false), (Severity::Critical, true));
+        let last = Position {
+            due_at: Timestamp::from_millis(1_711_111_111_000),
+            ..Position::START
+        };
+        let mut failover = Failover::new();
+        failover.begin_pass(FallBack::Critical);
+        let first = read_pass(&mut failover, last);
+        assert_eq!(
+            first,
+            [(untried, Position::START), (tried, Position::START)]
+        );
+        failover.begin_pass(FallBack::Critical);
+        let (range, from) = read_pass(&mut failover, last)[0];
+        assert_eq!((range, from.due_at), (untried, last.due_at - OVERLAP));
+        // A stop reroutes everything, also what an earlier pass left.
+        failover.begin_pass(FallBack::Everything);
+        let all = read_pass(&mut failover, last);
+        assert_eq!(all.len(), 2 * Severity::ALL.len());
+        assert!(all.iter().all(|(_, from)| *from == Position::START));
+    }
+
+    #[test]
+    fn news_starts_a_pass_before_its_time() {
+        let mut failover = Failover::new();
+        failover.begin_pass(FallBack::Critical);
+        assert!(failover.pass_at > Instant::now());
+        failover.on_news();
+        assert!(failover.pass_at <= Instant::now());
+    }
+}

@@ -105,6 +105,18 @@ async fn card_is_sent_as_string_with_delivery_id() {
     );
 }
 
+/// The answer repeats the message, which can be long, and nothing says that the id comes before it.
+#[tokio::test]
+async fn long_answer_to_an_accepted_message_is_a_success() {
+    let words = "\u{1f600}".repeat(50_000);
+    assert!(words.len() > 3 * crate::net::ANSWER_BYTES_MAX);
+    let data = json!({"body": {"content": words}, "message_id": "om_1"});
+    let answer = format!(r#"{{"code":0,"msg":"success","data":{data}}}"#);
+    let sent = ask(chat(), Place::New, Form::Full, Reply::of(200, answer)).await;
+    assert_eq!(sent.outcome, Outcome::Delivered);
+    assert_eq!(sent.handle, Some(MessageHandle("om_1".into())));
+}
+
 #[tokio::test]
 async fn message_reply_and_update_use_their_own_calls() {
     let handle = MessageHandle("om_9".into());

@@ -1,5 +1,7 @@
 //! Tests of signatures against the vectors, and of the meaning of each answer.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::super::KindSettings;
@@ -212,10 +214,23 @@ async fn success_status_counts_even_if_the_body_is_lost() {
     for reply in [
         Reply::CutShort,
         Reply::Answer(200, vec![("x-filler", "v".into()); 900], b"ok".to_vec()),
+        Reply::Endless,
     ] {
         let sent = ask(webhook, Form::Full, reply.clone()).await;
         assert_eq!(sent.outcome, Outcome::Delivered, "{reply:?}");
     }
+}
+
+/// The time limit of the body is shorter than that of the exchange, so a slow body uses no concurrency for long.
+#[tokio::test]
+async fn success_status_counts_without_waiting_for_a_dripping_body() {
+    let fake = Fake::start(vec![Reply::Drips]);
+    let mut settings = settings(webhook(&fake.url("/hook")));
+    settings.common.timeout = Duration::from_secs(3600);
+    let destination = build(&settings, None).unwrap();
+    let sending = send(destination.as_ref(), Form::Full, "{}");
+    let sent = tokio::time::timeout(Duration::from_secs(60), sending).await;
+    assert_eq!(sent.unwrap().outcome, Outcome::Delivered);
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ pub(crate) enum Reply {
     CutShort,
     /// Reads the request and sends nothing.
     Silent,
+    /// Reads the request and sends a body without end, as fast as it is read.
+    Endless,
+    /// Reads the request and sends the beginning of a body that never ends.
+    Drips,
 }
 
 impl Reply {
@@ -116,9 +120,19 @@ fn serve(mut stream: TcpStream, reply: &Reply, requests: &Mutex<Vec<Got>>) {
     requests.lock().unwrap().push(read(&mut stream));
     let bytes = match reply {
         Reply::CloseAtOnce | Reply::CloseAfterRequest => return,
-        Reply::Silent => loop {
-            std::thread::park();
-        },
+        Reply::Silent => park(),
+        Reply::Endless => {
+            let head = b"HTTP/1.1 200 OK\r\n\r\n".as_slice();
+            let mut written = stream.write_all(head);
+            while written.is_ok() {
+                written = stream.write_all(&[b'x'; 4096]);
+            }
+            return;
+        }
+        Reply::Drips => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nx").ok();
+            park();
+        }
         Reply::CutShort => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok".to_vec(),
         Reply::Answer(status, headers, body) => {
             let mut head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
@@ -135,6 +149,12 @@ fn serve(mut stream: TcpStream, reply: &Reply, requests: &Mutex<Vec<Got>>) {
     };
     // A client that has read enough may close the connection, so a failed write is ignored.
     stream.write_all(&bytes).ok();
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 fn read(stream: &mut TcpStream) -> Got {

@@ -82,6 +82,41 @@ fn time_without_zone_uses_app_zone() {
 }
 
 #[test]
+fn unparsed_time_is_kept_unchanged() {
+    let raw = |time: &str| {
+        let event = format!("{{\"feedback_time\":\"{time}\",\"fault_time\":\"{time}\"}}");
+        let report = feedback(&event);
+        assert_eq!(report.reported_raw, report.fault_raw, "{time}");
+        assert_eq!(report.reported_raw.is_some(), report.fault_at.is_none());
+        report.fault_raw.map(|raw| raw.expose().to_owned())
+    };
+    for odd in [
+        "yesterday",
+        "22.03.2024",
+        "1711111111.5",
+        "2024-13-22 20:38:31",
+    ] {
+        assert_eq!(raw(odd).as_deref(), Some(odd));
+    }
+    for read in ["2024-03-22 20:38:31", "2024/03/22 20:38:31", "1711111111"] {
+        assert_eq!(raw(read), None, "{read}");
+    }
+}
+
+#[test]
+fn code_beyond_64_bits_is_kept_as_text() {
+    let big = "18446744073709551615";
+    let odd = feedback(&format!(
+        r#"{{"feedback_type":{big},"fault_type":[2,{big}],"source":"{big}"}}"#
+    ));
+    assert_eq!(odd.faults, [FaultKind(2)]);
+    assert_eq!((odd.kind, odd.source), (None, None));
+    assert_eq!(odd.odd.kind.as_deref(), Some(big));
+    assert_eq!(odd.odd.faults, [big]);
+    assert_eq!(odd.odd.source.as_deref(), Some(big));
+}
+
+#[test]
 fn missing_event_id_is_replaced() {
     let id = |header: &str, event: &str| {
         read(&format!(

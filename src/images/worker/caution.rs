@@ -39,3 +39,30 @@ impl Caution {
         suspects.remove(&(event, ordinal));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUSPECTS: [(EventSeq, u8); 2] = [(EventSeq(1), 0), (EventSeq(1), 7)];
+
+    #[tokio::test(start_paused = true)]
+    async fn caution_lasts_until_every_suspect_was_tried() {
+        assert!(!Caution::after(&[]).is_on(), "there was no crash");
+        let caution = Caution::after(&SUSPECTS);
+        caution.tried(EventSeq(2), 0);
+        caution.tried(EventSeq(1), 7);
+        assert!(caution.is_on());
+        caution.tried(EventSeq(1), 0);
+        assert!(!caution.is_on());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn caution_ends_after_a_quarter_of_an_hour() {
+        let caution = Caution::after(&SUSPECTS);
+        tokio::time::advance(CAUTION_MAX - Duration::from_millis(1)).await;
+        assert!(caution.is_on());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!caution.is_on());
+    }
+}

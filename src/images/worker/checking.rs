@@ -67,3 +67,33 @@ impl Checker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::check::samples;
+    use super::super::LEASE;
+    use super::*;
+
+    /// Returns whether a check ends within its time limit, while others have `busy` of the turns.
+    async fn ends(alone: bool, busy: u32) -> bool {
+        let checker = Checker::default();
+        let turns = Arc::clone(&checker.turns);
+        let _others = turns.acquire_many_owned(busy).await.unwrap();
+        let checked = checker.check(samples::png(1, 1).into(), alone).await;
+        assert!(checked.is_ok() || checked == Err(TOO_LONG), "{checked:?}");
+        checked.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_checks_run_at_once_and_a_lone_one_by_itself() {
+        assert!(ends(false, 0).await && ends(true, 0).await);
+        assert!(ends(false, 1).await);
+        assert!(!ends(true, 1).await, "it runs beside another");
+        assert!(!ends(false, 2).await, "a third one runs");
+    }
+
+    #[test]
+    fn check_times_out_before_its_lease_ends() {
+        const { assert!(2 * CHECK_TIMEOUT.as_secs() < LEASE.as_secs()) };
+    }
+}

@@ -604,3 +604,38 @@ fn host_of_matches_full_parse() {
         assert_eq!(host_of(&address), named.unwrap_or("?"), "{address:?}");
     }
 }
+
+/// Large bodies of all workers share one budget, and a body that is fetched alone takes all of it.
+#[tokio::test]
+async fn large_body_takes_its_share_of_memory_until_it_is_dropped() {
+    let large = "x".repeat(SMALL_BYTES_MAX + 1024);
+    let (address, _asked) = server(vec![ok(&large), ok(&large), ok("small")]).await;
+    let url = Private::new(format!("http://{address}/a"));
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
+    let allowed = hosts(&["127.0.0.1"]);
+    let all = client.large.available_permits();
+    for (alone, left) in [(false, all - 1025), (true, 0), (true, all)] {
+        let policy = GuardPolicy {
+            alone,
+            ..policy(&allowed, true)
+        };
+        let fetched = client.get(&url, policy, 10 << 20).await.unwrap();
+        assert_eq!(client.large.available_permits(), left);
+        drop(fetched);
+        assert_eq!(client.large.available_permits(), all);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_body_waits_while_others_take_all_memory() {
+    let client = GuardedClient::new(&Proxies::default()).unwrap();
+    let mut taken = Vec::new();
+    while client.large.available_permits() > 0 {
+        taken.push(client.room(10 << 20).await.unwrap());
+    }
+    assert_eq!(taken.len(), 4);
+    let more = tokio::time::timeout(FETCH_TIMEOUT, client.room(1 << 20));
+    assert!(more.await.is_err(), "a fifth one has room");
+    taken.pop();
+    assert!(client.room(1 << 20).await.is_ok());
+}

@@ -1,5 +1,7 @@
 //! Messages that wait for a failing destination.
 
+use super::feedback_status::click;
+use super::messages::send;
 use super::*;
 
 /// Returns the deliveries of the event to `destination`, oldest first.
@@ -204,4 +206,69 @@ async fn probes_rotate_over_severities_and_prefer_untried() {
         second.contains(&"i1".to_owned()) && second.len() > 1,
         "{seen:?}"
     );
+}
+
+/// Late images and edits belong to a message that only the first destination got.
+#[tokio::test]
+async fn late_images_and_edits_are_not_rerouted() {
+    let bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("a", Severity::Critical)]);
+    let event = bench.accept(bench.with_images(arrival, 1)).await;
+    bench.clock.advance(Duration::from_secs(3));
+    send(&bench, &bench.lease_one("a").await, "om_1").await;
+    bench.keep(&bench.lease_image().await, "late").await;
+    click(&bench, event, TriageAction::Claim).await;
+    for which in [FallBack::Critical, FallBack::Everything] {
+        assert_eq!(bench.fall_back("a", "b", which).await, 0);
+    }
+    let triggers = sent_to(&bench, event, "a").await.into_iter();
+    let waiting = triggers.filter(|one| one.state == DeliveryState::Pending);
+    let mut waiting: Vec<_> = waiting.map(|one| one.trigger.key()).collect();
+    waiting.sort_unstable();
+    assert_eq!(waiting, ["edit", "late_images"]);
+
+    bench.clock.advance(Duration::from_secs(60));
+    let (a, retry_for) = ("a".into(), Duration::from_secs(10));
+    let expired = bench
+        .store()
+        .expire(&a, retry_for, Uptime::default(), Some("b".into()));
+    let expired = expired.await.unwrap();
+    assert_eq!(expired.len(), 2);
+    assert!(expired.iter().all(|one| !one.rerouted), "{expired:?}");
+    assert_eq!(sent_to(&bench, event, "b").await, []);
+}
+
+#[tokio::test]
+async fn late_images_go_to_the_fallback_that_has_the_message() {
+    let bench = Bench::new();
+    let arrival = bench.arrival("e1", &[("a", Severity::Info)]);
+    bench.accept(bench.with_images(arrival, 1)).await;
+    assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
+    bench.clock.advance(Duration::from_secs(3));
+    bench.deliver(&bench.lease_one("b").await, 0).await;
+    bench.keep(&bench.lease_image().await, "late").await;
+    let late = bench.lease_one("b").await.item.delivery;
+    assert_eq!(late.trigger, Trigger::LateImages);
+    assert_eq!(bench.lease("a", 9).await, []);
+}
+
+#[tokio::test]
+async fn replay_reaches_the_fallback_again() {
+    let bench = Bench::new();
+    let event = bench
+        .accept(bench.arrival("e1", &[("a", Severity::Info)]))
+        .await;
+    for ends in [dead("no"), Verdict::Done, Verdict::Done] {
+        assert_eq!(bench.fall_back("a", "b", FallBack::Everything).await, 1);
+        bench.end(&bench.lease_one("b").await, ends).await;
+        bench.clock.advance(Duration::from_secs(1));
+        let again = NewDelivery {
+            trigger: Trigger::Replay,
+            ..bench.delivery("a", Severity::Info)
+        };
+        let routed = EventState::Routed;
+        let made = bench.store().replay(event, routed, routed, vec![again]);
+        assert!(made.await.unwrap().is_some());
+    }
+    assert_eq!(sent_to(&bench, event, "b").await.len(), 3);
 }

@@ -65,6 +65,18 @@ impl Slack {
 
     /// Clicks a button of an outdated version of a message.
     pub fn press_as_it_was(&self, relay: &str, old: &Posted, action_id: &str, user: &str) -> u16 {
+        self.press_at(relay, ("product", SIGNING_SECRET), old, action_id, user)
+    }
+
+    /// Sends the click on a button of `old` to the URL of a destination, signed with this secret.
+    pub fn press_at(
+        &self,
+        relay: &str,
+        (destination, secret): (&str, &str),
+        old: &Posted,
+        action_id: &str,
+        user: &str,
+    ) -> u16 {
         let button = button(&old.blocks, action_id).expect("a button");
         let payload = json!({
             "type": "block_actions",
@@ -78,14 +90,14 @@ impl Slack {
         form.append_pair("payload", &payload.to_string());
         let body = form.finish();
         let stamp = SystemClock.now().as_secs().to_string();
-        let secret = Secret::new(SIGNING_SECRET);
+        let secret = Secret::new(secret);
         let signature = sign(&secret, stamp.as_bytes(), body.as_bytes());
         let headers = [
             ("x-slack-request-timestamp", stamp.as_str()),
             ("x-slack-signature", signature.as_str()),
         ];
-        let path = "/destinations/product/actions";
-        post(relay, path, &headers, body.as_bytes()).status
+        let path = format!("/destinations/{destination}/actions");
+        post(relay, &path, &headers, body.as_bytes()).status
     }
 
     /// Returns `[destinations.product]` with this fake.

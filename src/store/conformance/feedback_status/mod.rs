@@ -36,7 +36,11 @@ fn acting(event: EventSeq, act: TriageAction) -> ApplyAction {
     }
 }
 
-async fn click(bench: &Bench, event: EventSeq, act: TriageAction) -> ActionOutcome {
+pub(in crate::store::conformance) async fn click(
+    bench: &Bench,
+    event: EventSeq,
+    act: TriageAction,
+) -> ActionOutcome {
     bench
         .store()
         .apply_action(acting(event, act))

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// How long a connection waits for another process's lock: a command beside the relay, or the relay
 /// itself.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(in crate::store::sqlite) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of prepared statements per connection. There are fewer distinct statements than this.
 const STATEMENTS: usize = 128;

@@ -20,6 +20,9 @@ pub(in crate::store::sqlite) struct Readers {
     watch: Arc<FileWatch>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    /// Number of calls, so that tests can count the work.
+    #[cfg(test)]
+    pub(in crate::store::sqlite) calls: std::sync::atomic::AtomicUsize,
 }
 
 impl Readers {
@@ -30,6 +33,8 @@ impl Readers {
             watch,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(READERS)),
+            #[cfg(test)]
+            calls: std::sync::atomic::AtomicUsize::default(),
         }
     }
 
@@ -52,6 +57,8 @@ impl Readers {
         self: &Arc<Self>,
         act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let gone = |reason: &str| StoreError::Unavailable(reason.to_owned());
         let permit = Arc::clone(&self.permits)
             .acquire_owned()

@@ -85,3 +85,11 @@ impl DerefMut for Bench {
         &mut self.bench
     }
 }
+
+impl super::super::Store {
+    /// Returns how often the readers were used.
+    pub(crate) fn reads(&self) -> usize {
+        let calls = &self.database.readers.calls;
+        calls.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}

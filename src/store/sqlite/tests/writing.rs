@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::IfAbandoned;
 use super::super::engine::command_queue::QUEUE_MAX;
+use super::super::engine::connection::{BUSY_TIMEOUT, LEFT_PAGES};
 use super::super::engine::writer::BATCH_MAX;
 use super::{Bench, LEASE};
 use crate::model::Severity;
@@ -290,6 +291,58 @@ async fn relay_removes_text_erased_by_a_command_from_the_log() {
     let limit = std::time::Duration::from_secs(30);
     tokio::time::timeout(limit, paid).await.unwrap();
     assert_eq!(bench.files_with("menschenwort\"}"), [""; 0]);
+}
+
+/// A long log is emptied by another thread, so an erasure does not delay the events behind it.
+#[tokio::test]
+async fn writer_does_not_empty_a_long_log_for_an_erasure() {
+    let bench = Bench::new();
+    let seq = bench.accept(bench.arrival("menschenwort", &[])).await;
+    let large = |number: usize| {
+        let mut arrival = bench.arrival(&format!("e{number}"), &[]);
+        arrival.body = Some(crate::model::Private::new("x".repeat(128 << 10)));
+        arrival
+    };
+    let pages = usize::try_from(LEFT_PAGES).unwrap();
+    let (go, held) = hold(bench.store());
+    // Nothing here leaves the writer idle, because it empties the log then.
+    let filled = futures_util::future::join_all(
+        (0..=pages / 32).map(|number| bench.store().accept(large(number))),
+    );
+    let erased = async {
+        bench.store().erase(seq).await.unwrap();
+        bench.store().owes_erasure().await
+    };
+    let release = async { drop(go) };
+    let (held, filled, owed, ()) = tokio::join!(held, filled, erased, release);
+    assert!(held.is_ok() && filled.iter().all(Result::is_ok));
+    assert_eq!(owed, Ok(true), "the writer emptied the log itself");
+}
+
+/// The time limit is far below that of so many waits for the reader's lock.
+#[tokio::test]
+async fn erasures_do_not_wait_for_a_reader() {
+    const EVENTS: usize = 40;
+    let bench = Bench::new();
+    let mut events = Vec::new();
+    for number in 0..EVENTS {
+        let arrival = bench.arrival(&format!("e{number}"), &[]);
+        events.push(bench.accept(arrival).await);
+    }
+    let reader = rusqlite::Connection::open(bench.path()).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM bodies;")
+        .unwrap();
+    let erased = async {
+        for (number, event) in events.into_iter().enumerate() {
+            bench.store().erase(event).await.unwrap();
+            let next = bench.arrival(&format!("next{number}"), &[]);
+            bench.accept(next).await;
+        }
+    };
+    let limit = BUSY_TIMEOUT * u32::try_from(EVENTS / 4).unwrap();
+    tokio::time::timeout(limit, erased).await.unwrap();
+    drop(reader);
 }
 
 /// Workers poll all the time and write nothing.
