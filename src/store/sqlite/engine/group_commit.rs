@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 
 use super::connection::failure;
-use super::event_id_index;
+use super::new_ids;
 use super::tx::{Makers, Marks, Tx};
 use super::uptime::UptimeClock;
 use crate::model::Clock;
@@ -36,7 +36,7 @@ pub(in crate::store::sqlite) trait Command: Send {
 pub(in crate::store::sqlite) struct Batch<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
     pub(in crate::store::sqlite) makers: &'a Makers,
-    pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
+    pub(in crate::store::sqlite) ids: &'a new_ids::Shared,
     pub(in crate::store::sqlite) clock: &'a dyn Clock,
     /// The error if the files are not in place. Commands that promise something are not run then.
     pub(in crate::store::sqlite) out_of_place: Option<StoreError>,

@@ -7,7 +7,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::super::Database;
 use super::super::values::signed;
-use super::file_watch::{FileId, FileWatch};
+use super::file_watch::FileWatch;
+use super::files::FileId;
 use super::migrations::{self, Found, STEPS};
 use super::readers::Readers;
 use super::tx::Makers;

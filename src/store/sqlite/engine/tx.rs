@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 
-use super::{event_id_index, meta};
+use super::{meta_table, new_ids};
 use crate::model::*;
 use crate::store::wakeups::Topic;
 
@@ -15,7 +15,7 @@ use crate::store::wakeups::Topic;
 pub(in crate::store) struct Tx<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
     pub(in crate::store::sqlite) makers: &'a Makers,
-    pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
+    pub(in crate::store::sqlite) ids: &'a new_ids::Shared,
     pub(in crate::store::sqlite) now: Timestamp,
     /// `None` in a command beside a running relay, which does not know the uptime.
     pub(in crate::store::sqlite) uptime: Option<Uptime>,
@@ -53,7 +53,7 @@ impl Tx<'_> {
     /// Requests that erased text is also removed from the log. The process that has the store open
     /// retries until it succeeds.
     pub(in crate::store::sqlite) fn scrub(&self) -> rusqlite::Result<()> {
-        meta::owe_erasure(self)?;
+        meta_table::owe_erasure(self)?;
         self.marks.borrow_mut().erased = true;
         Ok(())
     }

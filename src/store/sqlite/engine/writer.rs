@@ -23,9 +23,9 @@ use tokio::time::Instant;
 use super::checkpoint::LogKeeper;
 use super::command_queue::{Next, Queue, ended};
 use super::connection::{self, data_version, failure};
-use super::event_id_index::{self, NewIds};
 use super::file_watch::FileWatch;
 use super::group_commit::{Batch, Command};
+use super::new_ids::{self, NewIds};
 use super::tx::{Makers, Marks, Tx};
 use super::uptime::UptimeClock;
 use super::wal_sync::{Committed, Syncer};
@@ -257,7 +257,7 @@ struct Thread {
     path: PathBuf,
     watch: Arc<FileWatch>,
     makers: Makers,
-    ids: event_id_index::Shared,
+    ids: new_ids::Shared,
     clock: Arc<dyn Clock>,
     /// `None` in a command beside a running relay.
     uptime: Option<UptimeClock>,

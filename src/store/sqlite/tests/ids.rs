@@ -9,8 +9,9 @@ use rusqlite::Connection;
 
 use super::super::accept::accept;
 use super::super::engine::connection;
-use super::super::engine::event_id_index::{self, NewIds};
+use super::super::engine::event_id_index;
 use super::super::engine::migrations::{self, STEPS};
+use super::super::engine::new_ids::{self, NewIds};
 use super::super::engine::tx::{Makers, Tx};
 use super::super::retention::sweep;
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
@@ -201,7 +202,7 @@ fn ids_read_at_start_are_bounded() {
                 let id = format!("e{start}.{number}");
                 accept(tx, &arrival(&id, "shop", start)).unwrap();
                 let newest = event_id_index::newest_with(tx, &id).unwrap().unwrap();
-                let above = newest.0 - event_id_index::mark(tx).unwrap().0;
+                let above = newest.0 - new_ids::mark(tx).unwrap().0;
                 assert!(above <= 4 * i64::try_from(WAITING).unwrap(), "{above}");
             });
         }
