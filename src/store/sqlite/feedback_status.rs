@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::engine::tx::Tx;
 use super::feedback_rows::{Key, actor};
-use super::status_history::{Told, record};
+use super::status_history::{HistoryEntry, record};
 use super::{Database, IfAbandoned, edits, status_outbox};
 use crate::model::*;
 use crate::store::decide::feedback_status::{self as decide, Action, Facts, Known, Report};
@@ -110,7 +110,7 @@ fn apply_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<ActionOut
         Action::Change { state, write_as } => (state, write_as),
     };
     write(tx, &key, Some(acting.event), known.as_ref(), &state)?;
-    let entry = Told {
+    let entry = HistoryEntry {
         event: None,
         act: Some(acting.act),
         effect: Effect::Changed,
@@ -185,7 +185,7 @@ fn write_report(
         )?
         .execute(params![key.app, key.id, change.updated_at])?;
     }
-    let entry = Told {
+    let entry = HistoryEntry {
         event: told_by,
         act: None,
         effect: report.effect,

@@ -32,9 +32,9 @@ impl Database {
     }
 }
 
-/// The origin of a history entry.
+/// What led to a change, and its effect.
 #[derive(Clone, Copy)]
-pub(super) struct Told {
+pub(super) struct HistoryEntry {
     pub(super) event: Option<EventSeq>,
     pub(super) act: Option<TriageAction>,
     pub(super) effect: Effect,
@@ -44,7 +44,7 @@ pub(super) fn record(
     tx: &Tx<'_>,
     key: &Key,
     state: &FeedbackState,
-    entry: Told,
+    entry: HistoryEntry,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO feedback_acts (feedback_app, feedback_id, told_by, at, act, status, through,

@@ -11,7 +11,7 @@ use super::file_watch::FileWatch;
 use super::files::FileId;
 use super::migrations::{self, Found, STEPS};
 use super::readers::Readers;
-use super::tx::Makers;
+use super::tx::IdGenerators;
 use super::uptime::UptimeClock;
 use super::writer::{Served, Writer};
 use super::{connection, files};
@@ -188,7 +188,7 @@ fn start(
         clock,
         uptime: lock.is_some().then(|| uptime.clone()),
     };
-    let writer = Writer::start(conn, served, Makers::new(seed)).map_err(say)?;
+    let writer = Writer::start(conn, served, IdGenerators::new(seed)).map_err(say)?;
     Ok(Database {
         writer,
         uptime,

@@ -14,24 +14,24 @@ use crate::store::wakeups::Topic;
 /// An open transaction: the connection, the time, and fresh ids.
 pub(in crate::store) struct Tx<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
-    pub(in crate::store::sqlite) makers: &'a Makers,
+    pub(in crate::store::sqlite) generators: &'a IdGenerators,
     pub(in crate::store::sqlite) ids: &'a new_ids::Shared,
     pub(in crate::store::sqlite) now: Timestamp,
     /// `None` in a command beside a running relay, which does not know the uptime.
     pub(in crate::store::sqlite) uptime: Option<Uptime>,
-    pub(in crate::store::sqlite) marks: RefCell<Marks>,
+    pub(in crate::store::sqlite) effects: RefCell<Effects>,
 }
 
 /// The effects to apply after the commit.
 #[derive(Debug, Default)]
-pub(in crate::store::sqlite) struct Marks {
+pub(in crate::store::sqlite) struct Effects {
     /// Topics that may have new work.
     pub(in crate::store::sqlite) topics: HashSet<Topic>,
     /// Whether text was erased, so that the write-ahead log must be emptied.
     pub(in crate::store::sqlite) erased: bool,
 }
 
-impl Marks {
+impl Effects {
     /// Adds the effects of another command.
     pub(in crate::store::sqlite) fn add(&mut self, more: Self) {
         self.topics.extend(more.topics);
@@ -42,7 +42,7 @@ impl Marks {
 impl Tx<'_> {
     /// Notifies the workers of this topic after the commit.
     pub(in crate::store::sqlite) fn notify(&self, topic: Topic) {
-        self.marks.borrow_mut().topics.insert(topic);
+        self.effects.borrow_mut().topics.insert(topic);
     }
 
     /// Notifies the workers of this destination after the commit.
@@ -54,7 +54,7 @@ impl Tx<'_> {
     /// retries until it succeeds.
     pub(in crate::store::sqlite) fn scrub(&self) -> rusqlite::Result<()> {
         meta_table::owe_erasure(self)?;
-        self.marks.borrow_mut().erased = true;
+        self.effects.borrow_mut().erased = true;
         Ok(())
     }
 }
@@ -68,12 +68,12 @@ impl Deref for Tx<'_> {
 
 /// Generates ids and tokens that no other run of the program has generated.
 #[derive(Debug)]
-pub(in crate::store::sqlite) struct Makers {
+pub(in crate::store::sqlite) struct IdGenerators {
     deliveries: DeliveryIds,
     tokens: AtomicI64,
 }
 
-impl Makers {
+impl IdGenerators {
     /// Creates the generators. `seed` is a random number.
     pub(in crate::store::sqlite) fn new(seed: u64) -> Self {
         // Half of the range is left for counting up.

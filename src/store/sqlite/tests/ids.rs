@@ -12,7 +12,7 @@ use super::super::engine::connection;
 use super::super::engine::event_id_index;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::new_ids::{self, NewIds};
-use super::super::engine::tx::{Makers, Tx};
+use super::super::engine::tx::{IdGenerators, Tx};
 use super::super::retention::sweep;
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
 use crate::store::{Accepted, Arrival};
@@ -24,7 +24,7 @@ const WAITING: usize = 6;
 struct Process {
     conn: Connection,
     ids: RefCell<NewIds>,
-    makers: Makers,
+    generators: IdGenerators,
 }
 
 impl Process {
@@ -32,7 +32,7 @@ impl Process {
         Self {
             conn: connection::writer(path).unwrap(),
             ids: RefCell::new(NewIds::at_most(WAITING)),
-            makers: Makers::new(1),
+            generators: IdGenerators::new(1),
         }
     }
 
@@ -42,11 +42,11 @@ impl Process {
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let done = act(&Tx {
             conn: &self.conn,
-            makers: &self.makers,
+            generators: &self.generators,
             ids: &self.ids,
             now: Timestamp::from_millis(0),
             uptime: None,
-            marks: RefCell::default(),
+            effects: RefCell::default(),
         });
         self.ids.borrow_mut().put_away(&self.conn).unwrap();
         if kept {
