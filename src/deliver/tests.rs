@@ -153,7 +153,7 @@ impl Bench {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::new(Metrics::new()));
         let deps = Deps {
-            operator: Operator::new(
+            operator: Notifier::new(
                 store.clone(),
                 Arc::clone(&metrics),
                 Arc::clone(&clock),
