@@ -43,7 +43,7 @@ const GATHERED_EVERY: Duration = Duration::from_secs(1);
 
 /// Sends operator notices. Clones share everything.
 #[derive(Clone)]
-pub struct Operator {
+pub struct Notifier {
     budget: Arc<Mutex<Budget>>,
     store: Store,
     metrics: Arc<Metrics>,
@@ -51,7 +51,7 @@ pub struct Operator {
     notify: Current<Option<DestinationName>>,
 }
 
-impl Operator {
+impl Notifier {
     /// Builds a sender that delivers to `notify`; if that is `None`, notices go to the log and the store alone.
     pub fn new(
         store: Store,

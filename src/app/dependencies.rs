@@ -14,12 +14,12 @@ use crate::intake::backfill::Backfill;
 use crate::intake::webhook::body::Bodies;
 use crate::intake::websocket::LongConnections;
 use crate::model::Clock;
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::retention::Sweeper;
 use crate::store::{Store, explain_access};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
-use crate::triage::{ButtonSigner, Closing, StatusSync};
+use crate::triage::{ButtonSigner, StatusSync, Triage};
 
 /// The name under which the store keeps the key that signs image links.
 const LINK_KEY: &str = "image links";
@@ -63,13 +63,13 @@ impl Dependencies {
     }
 
     /// Builds the handler of button actions and the worker that sends status changes to Feishu.
-    pub(super) fn closing(
+    pub(super) fn triage(
         &self,
         in_force: &Reloadable,
-        operator: &Operator,
+        operator: &Notifier,
         seed: u64,
-    ) -> (Closing, StatusSync) {
-        let settings = in_force.closing.clone();
+    ) -> (Triage, StatusSync) {
+        let settings = in_force.triage.clone();
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let worker = StatusSync {
             store: store.clone(),
@@ -79,19 +79,19 @@ impl Dependencies {
             clock: Arc::clone(&self.clock),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
         };
-        let closing = Closing::new(store, metrics, self.buttons.clone(), settings);
-        (closing, worker)
+        let triage = Triage::new(store, metrics, self.buttons.clone(), settings);
+        (triage, worker)
     }
 
     /// Builds the sender of operator notices.
-    pub(super) fn operator(&self, in_force: &Reloadable) -> Operator {
+    pub(super) fn operator(&self, in_force: &Reloadable) -> Notifier {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let clock = Arc::clone(&self.clock);
-        Operator::new(store, metrics, clock, in_force.notify.clone())
+        Notifier::new(store, metrics, clock, in_force.notify.clone())
     }
 
     /// Starts the tasks that watch the store and the log.
-    pub(super) fn watch(&self, operator: &Operator) {
+    pub(super) fn watch(&self, operator: &Notifier) {
         let (tasks, metrics) = (&self.tasks, Arc::clone(&self.metrics));
         let store_watch = StoreWatch {
             store: self.store.clone(),
@@ -106,14 +106,14 @@ impl Dependencies {
     pub(super) fn intake(
         &self,
         in_force: &Reloadable,
-        operator: &Operator,
-        closing: &Closing,
+        operator: &Notifier,
+        triage: &Triage,
     ) -> Intake {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let (clock, operator) = (Arc::clone(&self.clock), operator.clone());
         let connections = in_force.config.get().server.max_connections;
         Intake::new(store, metrics, clock, operator, in_force.intake.clone())
-            .with_clicks(closing.clone())
+            .with_clicks(triage.clone())
             .with_bodies(Bodies::new(connections, self.tasks.stopping()))
     }
 
@@ -134,7 +134,7 @@ impl Dependencies {
     pub(super) fn dispatcher(
         &self,
         in_force: &Reloadable,
-        operator: &Operator,
+        operator: &Notifier,
         seed: u64,
     ) -> Dispatcher {
         let deps = deliver::Deps {
@@ -153,7 +153,7 @@ impl Dependencies {
     pub(super) fn image_worker(
         &self,
         in_force: &Reloadable,
-        operator: &Operator,
+        operator: &Notifier,
         seed: u64,
     ) -> ImageWorker {
         ImageWorker::new(images::Deps {

@@ -38,11 +38,11 @@ use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
 use crate::model::{AppName, Clock};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::retention::Sweeper;
 use crate::store::{OpenError, StoreError};
 use crate::telemetry::events::{ConfigurationTaken, RelayStarted};
-use crate::triage::{Closing, StatusSync};
+use crate::triage::{StatusSync, Triage};
 use crate::web::{self, WebState};
 
 /// Connections that may wait to be accepted; the system's own maximum is 4,096 (`net.core.somaxconn`). A client
@@ -96,11 +96,11 @@ pub enum EventSource {
 pub struct App {
     deps: Dependencies,
     in_force: Reloadable,
-    operator: Operator,
+    operator: Notifier,
     intake: Intake,
     backfill: Backfill,
     connections: LongConnections,
-    closing: Closing,
+    triage: Triage,
     status_worker: StatusSync,
     dispatcher: Dispatcher,
     image_worker: ImageWorker,
@@ -126,8 +126,8 @@ impl App {
         let in_force = Reloadable::new(config, parts);
 
         let operator = deps.operator(&in_force);
-        let (closing, status_worker) = deps.closing(&in_force, &operator, seed);
-        let intake = deps.intake(&in_force, &operator, &closing);
+        let (triage, status_worker) = deps.triage(&in_force, &operator, seed);
+        let intake = deps.intake(&in_force, &operator, &triage);
         let apps: Vec<AppName> = in_force.intake.get().apps.keys().cloned().collect();
         intake.pushes().read(&deps.store, &apps).await?;
         let backfill = Backfill::new(intake.clone(), in_force.backfill.clone(), seed);
@@ -141,7 +141,7 @@ impl App {
             operator,
             intake,
             backfill,
-            closing,
+            triage,
             status_worker,
             listener,
             admin_listener,
@@ -177,7 +177,7 @@ impl App {
             links: self.in_force.links.clone(),
             metrics: Arc::clone(&self.deps.metrics),
             clock: Arc::clone(&self.deps.clock),
-            closing: self.closing.clone(),
+            triage: self.triage.clone(),
             tasks: self.deps.tasks.clone(),
             stopping: self.deps.tasks.stopping(),
             reload_refused: self.in_force.reload_refused.clone(),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::dependencies::Dependencies;
 use super::reloadable::Reloadable;
 use crate::model::{Current, DestinationName, Notice, NoticeKind};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::Renamed;
 use crate::telemetry::events::DeliveryEnded;
 
@@ -35,7 +35,7 @@ const PLANNED_BEFORE: Duration = Duration::from_secs(3);
 pub(super) struct Orphans {
     pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
 }
 
 impl Orphans {

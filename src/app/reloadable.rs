@@ -22,7 +22,7 @@ pub(super) struct Reloadable {
     pub(super) images: Current<images::Settings>,
     pub(super) images_client: Current<GuardedClient>,
     pub(super) upkeep: Current<retention::Settings>,
-    pub(super) closing: Current<triage::Settings>,
+    pub(super) triage: Current<triage::Settings>,
     pub(super) notify: Current<Option<DestinationName>>,
     pub(super) links: Current<Option<LinkSigner>>,
     pub(super) destinations: Current<Vec<DestinationName>>,
@@ -41,7 +41,7 @@ impl Reloadable {
             images: Current::new(parts.images),
             images_client: Current::new(parts.images_client),
             upkeep: Current::new(parts.upkeep),
-            closing: Current::new(parts.closing),
+            triage: Current::new(parts.triage),
             notify: Current::new(parts.notify),
             links: Current::new(parts.links),
             destinations: Current::new(parts.destinations),
@@ -59,7 +59,7 @@ impl Reloadable {
         self.images.set(parts.images);
         self.images_client.set(parts.images_client);
         self.upkeep.set(parts.upkeep);
-        self.closing.set(parts.closing);
+        self.triage.set(parts.triage);
         self.notify.set(parts.notify);
         self.links.set(parts.links);
         self.destinations.set(parts.destinations);

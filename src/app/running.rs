@@ -11,7 +11,7 @@ use crate::deliver::Dispatcher;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::model::{DestinationName, Notice, NoticeKind};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::QueueStats;
 use crate::tasks::Tasks;
 use crate::telemetry;
@@ -21,7 +21,7 @@ use crate::telemetry::events::{ConfigurationTaken, Reloaded};
 pub struct Running {
     pub(super) deps: Dependencies,
     pub(super) in_force: Reloadable,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
     pub(super) connections: LongConnections,
     pub(super) dispatcher: Dispatcher,
     pub(super) backfill: Backfill,

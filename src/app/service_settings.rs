@@ -25,7 +25,7 @@ pub(super) struct ServiceSettings {
     pub(super) images: images::Settings,
     pub(super) images_client: GuardedClient,
     pub(super) upkeep: retention::Settings,
-    pub(super) closing: triage::Settings,
+    pub(super) triage: triage::Settings,
     pub(super) notify: Option<DestinationName>,
     pub(super) links: Option<LinkSigner>,
     pub(super) destinations: Vec<DestinationName>,
@@ -57,7 +57,7 @@ impl ServiceSettings {
                 images_retain: config.images.retain,
                 images_total_max: config.images.total_bytes_max,
             },
-            closing: closing(config, &clients)?,
+            triage: triage(config, &clients)?,
             notify: config.notify.clone(),
             links,
             destinations: config.destinations.keys().cloned().collect(),
@@ -136,7 +136,7 @@ pub fn names(config: &Config) -> deliver::Directory {
 }
 
 /// Returns the settings of triage: who handles button actions and sends status changes to Feishu.
-fn closing(config: &Config, clients: &Clients) -> Result<triage::Settings, PartsError> {
+fn triage(config: &Config, clients: &Clients) -> Result<triage::Settings, PartsError> {
     let has_secret = |name: &AppName| {
         let app = config.apps.get(name);
         app.is_some_and(|app| app.app_secret.is_some())

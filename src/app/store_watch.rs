@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Notice, NoticeKind};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{StoreDisplaced, StoreInPlace};
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct StoreWatch {
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
 }
 
 impl StoreWatch {

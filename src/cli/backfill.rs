@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::intake::Intake;
 use crate::intake::backfill::{Notified, REACH, Report, Source, Window};
 use crate::model::{AppName, Current, EventId, Timestamp};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::view::{BackfillView, BackfilledView};
@@ -145,7 +145,7 @@ async fn begin(
 
 fn intake(context: &Context, config: &Config, store: &Store) -> Intake {
     let metrics = Arc::new(Metrics::new());
-    let operator = Operator::new(
+    let operator = Notifier::new(
         store.clone(),
         Arc::clone(&metrics),
         context.clock(),

@@ -8,7 +8,7 @@ use globset::GlobBuilder;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::Context;
+use super::context::Context;
 use super::expand::{Variables, expand};
 use super::rule_tests;
 use super::{Needs, Tests, layers, misplaced, read_text, rules, stand_in};

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::schema::{at, with};
+use super::test_schema::{at, with};
 use super::values::Interval;
 use crate::destination::RateLimit;
 use crate::feishu::{Receive, Urgent};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::check::check_name;
+use super::section::check_name;
 use crate::rules::Word;
 use crate::toml_reader::{Diagnostics, Location, Node, Table, Value, codes};
 

@@ -8,6 +8,7 @@
 //! - Every value keeps its span; see `toml_reader`.
 
 mod check;
+mod context;
 mod excerpt;
 mod expand;
 mod flaw;
@@ -23,6 +24,7 @@ mod rules;
 mod schema;
 mod section;
 mod stand_in;
+mod test_schema;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use self::check::Context;
+use self::context::Context;
 use self::expand::Variables;
 use self::keys::RawTop;
 use crate::archive::ArchiveLocation;
@@ -336,14 +338,17 @@ fn build(
     written.take(&mut tree, file, out);
     let mut top = Table::of(&tree, Location::default());
     let head: RawTop = top.read(out);
+    let mut included = Included::default();
     if let Some(patterns) = head.include {
         let (texts, found) = included::read(patterns.into_inner(), &context, out);
         *sources = texts;
-        rules.set_included(found);
+        included = found;
     }
     let mut parts = included::parts(sources, variables, tests, &mut rules, &mut written, out);
     included::settle_names(&mut top, (file, text), &mut parts, out);
-    Some(check::config(top, parts, rules, written, &context, out))
+    let (mut config, tests) = check::config(top, parts, rules, written, &context, out);
+    config.included = included;
+    Some((config, tests))
 }
 
 /// Reads a file. A failure is reported at the key that named the file.

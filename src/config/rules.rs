@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::included::Included;
 use crate::destination;
 use crate::diag::Diagnostic;
 use crate::model::DestinationName;
@@ -32,21 +31,9 @@ pub(super) struct Written {
     /// The file of each rule, by the rule's number.
     files: Vec<PathBuf>,
     written: Vec<WrittenRule>,
-    /// What `include` found.
-    included: Included,
 }
 
 impl Written {
-    /// Returns what `include` found.
-    pub(super) fn included(&self) -> Included {
-        self.included.clone()
-    }
-
-    /// Sets what `include` found.
-    pub(super) fn set_included(&mut self, included: Included) {
-        self.included = included;
-    }
-
     /// Takes the `[[rules]]` of one file.
     pub(super) fn take(&mut self, top: &mut DeTable<'_>, file: &Path, out: &mut Diagnostics) {
         let Some(value) = top.remove("rules") else {

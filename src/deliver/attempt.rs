@@ -17,7 +17,7 @@ use crate::model::{
     Attempt, Clock, Delivery, Form, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind,
     Recorded, Trigger, Verdict,
 };
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::{CompletedAttempt, LeaseRelease, NewDelivery, Store, Work};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{AttemptMade, DeliveryEnded, PanicCaught, PeopleRung};
@@ -31,7 +31,7 @@ const IMAGES_RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs
 #[derive(Clone)]
 pub(super) struct Sender {
     pub(super) store: Store,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) preparer: Preparer,

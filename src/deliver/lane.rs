@@ -166,7 +166,7 @@ impl Lane {
         let (mut may_start, mut may_follow) = (permits.count.min(room), permits.ahead);
         // While many events wait to be stored, intake has priority. Waiting deliveries are already safe in the
         // store.
-        if let Some(waiting) = self.sender.store.rush() {
+        if let Some(waiting) = self.sender.store.intake_overload() {
             let sends = sends_in_overload(waiting);
             may_start = may_start.min(sends.saturating_sub(self.at_work(now.mono)));
             may_follow = may_follow.min(sends * READY_FOR_EACH);

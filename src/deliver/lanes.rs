@@ -102,7 +102,7 @@ impl Dispatcher {
         while lanes.tasks.join_next().await.is_some() {}
     }
 
-    /// Counts the sends of the last run that rate limits still count; otherwise a relay that is restarted in a rush
+    /// Counts the sends of the last run that rate limits still count; otherwise a relay that is restarted under load
     /// would exceed them. Returns how long ago those to each destination ended, oldest first. A destination that sent
     /// nothing lately is not delayed.
     pub(super) async fn recall(&self) -> BTreeMap<DestinationName, Vec<Duration>> {

@@ -46,7 +46,7 @@ use crate::archive::{Archive, LinkSigner};
 use crate::destination::Destination;
 use crate::feishu;
 use crate::model::{Clock, Content, DestinationName, Event, Private, StoredEvent};
-use crate::notices::{self, Operator};
+use crate::notices::{self, Notifier};
 use crate::render::Templates;
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
@@ -74,7 +74,7 @@ pub struct Deps {
     /// The bytes of images.
     pub archive: Archive,
     /// Receives notices of stopped destinations and dead deliveries.
-    pub operator: Operator,
+    pub operator: Notifier,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// Runs uploads that outlast the message for which they started.

@@ -12,7 +12,7 @@ use crate::destination::{Destination, ShowsImages};
 use crate::model::{
     Clock, Content, Delivery, Form, Image, ImageState, MessageSpec, Notice, NoticeKind, Trigger,
 };
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::render::{Audience, Payload, Shown, ShownBy};
 use crate::store::{ALL_SHOWN, Work};
 use crate::telemetry::Metrics;
@@ -27,7 +27,7 @@ const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Preparer {
     pub(super) archive: Archive,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) uploader: Uploader,

@@ -162,7 +162,7 @@ impl Bench {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         let deps = Deps {
-            operator: Operator::new(
+            operator: Notifier::new(
                 store.clone(),
                 Arc::clone(&metrics),
                 Arc::clone(&clock),

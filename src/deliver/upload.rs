@@ -15,7 +15,7 @@ use crate::feishu::ApiError;
 use crate::model::{
     DestinationName, Image, ImageFormat, ImageState, KeptImage, Notice, NoticeKind,
 };
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -101,7 +101,7 @@ impl RefusedUploads {
 pub(super) struct Uploader {
     store: Store,
     archive: Archive,
-    operator: Operator,
+    operator: Notifier,
     tasks: Tasks,
     busy: Arc<Mutex<Busy>>,
     refused: RefusedUploads,
@@ -112,7 +112,7 @@ pub(super) struct Uploader {
 type Busy = HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>;
 
 impl Uploader {
-    pub(super) fn new(store: Store, archive: Archive, operator: Operator, tasks: Tasks) -> Self {
+    pub(super) fn new(store: Store, archive: Archive, operator: Notifier, tasks: Tasks) -> Self {
         Self {
             store,
             archive,

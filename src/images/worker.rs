@@ -20,7 +20,7 @@ use crate::archive::Archive;
 use crate::jobs::{self, Jobs, Poll};
 use crate::model::{Clock, Current, ImageJob, Lease, Notice, NoticeKind, Private, Recorded};
 use crate::net::{Fetched, GuardPolicy, GuardedClient, Room};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::{ImageVerdict, LeasedImages, LostImageLease, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -49,7 +49,7 @@ pub struct Deps {
     /// The checked `[images]`.
     pub settings: Current<Settings>,
     /// Receives notices of images that are lost or at risk.
-    pub operator: Operator,
+    pub operator: Notifier,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// The random generator for jitter.
@@ -62,7 +62,7 @@ pub struct ImageWorker {
     archive: Archive,
     client: Current<GuardedClient>,
     settings: Current<Settings>,
-    operator: Operator,
+    operator: Notifier,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     random: Mutex<fastrand::Rng>,

@@ -22,14 +22,14 @@ use crate::model::{
     Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
     IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Plan, Private, Timestamp, Trigger, UserIds,
 };
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::rules::RuleSet;
 use crate::store::{
     Accepted, Arrival, EventImages, ImageWaits, Store, StoreError, plan_deliveries,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{EventAccepted, EventRepeated, EventTooOld, OldCardCallback};
-use crate::triage::Closing;
+use crate::triage::Triage;
 
 pub mod backfill;
 pub mod paths;
@@ -68,9 +68,9 @@ pub struct Intake {
     store: Store,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    operator: Operator,
+    operator: Notifier,
     /// Handles button actions; `None` if there are none.
-    closing: Option<Closing>,
+    triage: Option<Triage>,
     settings: Current<Settings>,
     bodies: Bodies,
     pushes: Pushes,
@@ -82,7 +82,7 @@ impl Intake {
         store: Store,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
-        operator: Operator,
+        operator: Notifier,
         settings: Current<Settings>,
     ) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Intake {
             metrics,
             clock,
             operator,
-            closing: None,
+            triage: None,
             settings,
             bodies: Bodies::default(),
             pushes: Pushes::default(),
@@ -107,10 +107,10 @@ impl Intake {
         self.bodies.clone()
     }
 
-    /// Returns the same intake, with button actions handled by `closing`.
-    pub fn with_clicks(self, closing: Closing) -> Self {
+    /// Returns the same intake, with button actions handled by `triage`.
+    pub fn with_clicks(self, triage: Triage) -> Self {
         Self {
-            closing: Some(closing),
+            triage: Some(triage),
             ..self
         }
     }
@@ -130,10 +130,10 @@ impl Intake {
         arrived: Instant,
     ) -> Result<serde_json::Value, StoreError> {
         let reading = envelope.into_event(app);
-        if let Some(closing) = &self.closing
+        if let Some(triage) = &self.triage
             && let Some(action) = reading.card_action()
         {
-            return Ok(closing.card_pressed(&app.name, action).await);
+            return Ok(triage.card_pressed(&app.name, action).await);
         }
         if reading.event_type == feishu::OLD_CARD_ACTION {
             self.metrics.emit(OldCardCallback { app: &app.name });

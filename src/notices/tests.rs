@@ -79,12 +79,12 @@ impl Bench {
     }
 
     /// Returns a sender as in a process that has just started.
-    fn operator(&self) -> Operator {
+    fn operator(&self) -> Notifier {
         self.operator_by(&Current::new(Some(DestinationName::from("ops"))))
     }
 
-    fn operator_by(&self, notify: &Current<Option<DestinationName>>) -> Operator {
-        Operator::new(
+    fn operator_by(&self, notify: &Current<Option<DestinationName>>) -> Notifier {
+        Notifier::new(
             self.store.clone(),
             Arc::new(Metrics::new()),
             Arc::clone(&self.clock) as Arc<dyn Clock>,

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Platforms;
-use super::open_api::{self, CREDENTIALS, EVENTS, PERMISSIONS, Question, RELEASE, Told, grant};
+use super::open_api::{
+    self, CREDENTIALS, CallResult, EVENTS, PERMISSIONS, Question, RELEASE, grant,
+};
 use super::report::{FOREIGN_ADVICE, Report, foreign};
 use crate::destination::{KindSettings, Settings};
 use crate::feishu::codes::{Cause, Class};
@@ -193,15 +195,15 @@ impl Check {
             needed: true,
         };
         match open_api::ask(client, question, report).await {
-            Told::Data(_) => report.good("feedback", "the list of feedback can be read"),
-            Told::Code(code) => {
+            CallResult::Data(_) => report.good("feedback", "the list of feedback can be read"),
+            CallResult::Code(code) => {
                 let says = format!("code {code}: the list of feedback cannot be read");
                 let advice = format!(
                     "it is available only to apps of their own tenant; the permission is {FEEDBACK_SCOPE}"
                 );
                 report.not_checkable("feedback", says, advice);
             }
-            Told::Noted => {}
+            CallResult::Noted => {}
         }
     }
 
@@ -219,13 +221,13 @@ impl Check {
             needed: false,
         };
         let data = match open_api::ask(client, question, report).await {
-            Told::Data(data) => data,
-            Told::Code(code) => {
+            CallResult::Data(data) => data,
+            CallResult::Code(code) => {
                 let says = format!("code {code}: the platform does not say what was granted");
                 report.not_checked("scopes", says);
                 return;
             }
-            Told::Noted => return,
+            CallResult::Noted => return,
         };
         let scopes = Scopes::of(&data);
         for (names, purpose) in wanted {

@@ -1,7 +1,7 @@
 //! Checks the receiver of an app's own bot: whether the bot is in the chat, or knows the person. Sources: doc
 //! "判断用户或机器人是否在群里", doc "获取单个用户信息", and their tables of errors.
 
-use super::open_api::{self, Question, RELEASE, Told};
+use super::open_api::{self, CallResult, Question, RELEASE};
 use super::report::Report;
 use crate::feishu::{FeishuClient, To};
 use crate::model::AppName;
@@ -59,38 +59,38 @@ async fn in_chat(client: &FeishuClient, id: &str, report: &mut Report) {
     };
     let add = "add the bot to the group: Settings → Bots → Add Bot / 设置 → 群机器人 → 添加机器人";
     match open_api::ask(client, question, report).await {
-        Told::Data(data) => match data["is_in_chat"].as_bool() {
+        CallResult::Data(data) => match data["is_in_chat"].as_bool() {
             Some(true) => alive(client, id, report).await,
             Some(false) => report.failed(check, "the bot is not in the chat", add),
             None => report.not_checked(check, "the platform does not say whether the bot is in it"),
         },
-        Told::Code(code @ (232_011 | 230_002)) => {
+        CallResult::Code(code @ (232_011 | 230_002)) => {
             report.failed(
                 check,
                 format!("code {code}: the bot is not in the chat"),
                 add,
             );
         }
-        Told::Code(code @ (232_006 | 232_001)) => report.failed(
+        CallResult::Code(code @ (232_006 | 232_001)) => report.failed(
             check,
             format!("code {code}: there is no such chat"),
             "check `chat_id`, and that the app is of the same platform and tenant",
         ),
-        Told::Code(code @ 232_009) => report.failed(
+        CallResult::Code(code @ 232_009) => report.failed(
             check,
             format!("code {code}: the chat is dissolved"),
             "set the `chat_id` of another",
         ),
-        Told::Code(code @ 232_010) => report.failed(
+        CallResult::Code(code @ 232_010) => report.failed(
             check,
             format!("code {code}: the chat is another tenant's"),
             "use an app of that tenant, or a chat of the app's own tenant",
         ),
-        Told::Code(code) => {
+        CallResult::Code(code) => {
             let says = format!("code {code}: the platform does not say whether the bot is in it");
             report.not_checked(check, says);
         }
-        Told::Noted => {}
+        CallResult::Noted => {}
     }
 }
 
@@ -108,18 +108,18 @@ async fn alive(client: &FeishuClient, id: &str, report: &mut Report) {
         report.failed(check, says, "set the `chat_id` of another");
     };
     match open_api::ask(client, question, report).await {
-        Told::Data(data) => match data["chat_status"].as_str() {
+        CallResult::Data(data) => match data["chat_status"].as_str() {
             Some("dissolved" | "dissolved_save") => {
                 dissolved("the chat is dissolved".to_owned(), report);
             }
             Some(_) | None => report.good(check, "the bot is in the chat"),
         },
-        Told::Code(code @ 232_009) => {
+        CallResult::Code(code @ 232_009) => {
             dissolved(format!("code {code}: the chat is dissolved"), report);
         }
         // It is already known that the bot is in the chat.
-        Told::Code(_) => report.good(check, "the bot is in the chat"),
-        Told::Noted => {}
+        CallResult::Code(_) => report.good(check, "the bot is in the chat"),
+        CallResult::Noted => {}
     }
 }
 
@@ -160,18 +160,18 @@ pub(super) async fn look_up(
         needed: false,
     };
     match open_api::ask(client, question, report).await {
-        Told::Data(data) if data["user"]["status"]["is_resigned"] == true => Person::Gone,
-        Told::Data(_) => Person::Known,
-        Told::Code(code @ (41012 | 99_992_351)) => {
+        CallResult::Data(data) if data["user"]["status"]["is_resigned"] == true => Person::Gone,
+        CallResult::Data(_) => Person::Known,
+        CallResult::Code(code @ (41012 | 99_992_351)) => {
             Person::Unknown(format!("code {code}: this open id does not exist"))
         }
-        Told::Code(code @ 99_992_361) => {
+        CallResult::Code(code @ 99_992_361) => {
             Person::Unknown(format!("code {code}: the open id is another app's"))
         }
-        Told::Code(code @ (41050 | 40004)) => Person::Untold(format!(
+        CallResult::Code(code @ (41050 | 40004)) => Person::Untold(format!(
             "code {code}: the app's data permissions do not reach the person"
         )),
-        Told::Code(code) => Person::Untold(format!("unknown code {code}")),
-        Told::Noted => Person::Noted,
+        CallResult::Code(code) => Person::Untold(format!("unknown code {code}")),
+        CallResult::Noted => Person::Noted,
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::CALL_TIMEOUT;
 use super::feishu_chat::{self, Person};
-use super::open_api::{self, Question, Told};
+use super::open_api::{self, CallResult, Question};
 use super::report::Report;
 use super::slack_app::{self, PERMISSIONS, ask};
 use crate::feishu::FeishuClient;
@@ -135,13 +135,13 @@ async fn known_by_address(
         needed: false,
     };
     let data = match open_api::ask(client, question, report).await {
-        Told::Data(data) => data,
-        Told::Code(code) => {
+        CallResult::Data(data) => data,
+        CallResult::Code(code) => {
             let says = format!("code {code}: the platform does not look addresses up");
             report.not_checked(check, says);
             return;
         }
-        Told::Noted => return,
+        CallResult::Noted => return,
     };
     let found = data["user_list"].as_array().map_or(&[][..], Vec::as_slice);
     let is_known = |address: &str| {

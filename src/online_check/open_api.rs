@@ -33,7 +33,7 @@ pub(super) struct Question {
 }
 
 /// The result of a call.
-pub(super) enum Told {
+pub(super) enum CallResult {
     /// The `data` of a success.
     Data(Value),
     /// A code that only the calling check can interpret.
@@ -43,7 +43,11 @@ pub(super) enum Told {
 }
 
 /// Calls the API as an app.
-pub(super) async fn ask(client: &FeishuClient, question: Question, report: &mut Report) -> Told {
+pub(super) async fn ask(
+    client: &FeishuClient,
+    question: Question,
+    report: &mut Report,
+) -> CallResult {
     let (method, body) = match &question.lookup {
         None => (Method::Get, Body::Empty),
         Some(lookup) => (Method::Post, Body::Bytes(lookup.to_string().into())),
@@ -62,25 +66,25 @@ pub(super) async fn ask(client: &FeishuClient, question: Question, report: &mut 
         Err(Unanswered::NoToken(_)) => {
             let says = format!("there is no token to ask with; see app {}", client.app());
             report.not_checked(question.check, says);
-            Told::Noted
+            CallResult::Noted
         }
         Err(Unanswered::Net(error)) => {
             report.unreachable(question.check, &error);
-            Told::Noted
+            CallResult::Noted
         }
     }
 }
 
-fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
+fn read(answer: &Answer, question: &Question, report: &mut Report) -> CallResult {
     let check = question.check;
     let Some(said) = Said::of(answer) else {
         report.not_checkable(check, foreign(answer), FOREIGN_ADVICE);
-        return Told::Noted;
+        return CallResult::Noted;
     };
     match said.code {
         0 => {
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            return Told::Data(body["data"].clone());
+            return CallResult::Data(body["data"].clone());
         }
         code if said.meaning.class == Class::Stop(Cause::Scope) => {
             let scopes = said.scopes.as_deref().unwrap_or(question.scopes);
@@ -88,11 +92,11 @@ fn read(answer: &Answer, question: &Question, report: &mut Report) -> Told {
         }
         code => {
             if !general(check, code, report) {
-                return Told::Code(code);
+                return CallResult::Code(code);
             }
         }
     }
-    Told::Noted
+    CallResult::Noted
 }
 
 fn lacks_scope(code: i64, scopes: &str, question: &Question, report: &mut Report) {

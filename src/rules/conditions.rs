@@ -4,9 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::model::{EventKind, FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 use crate::toml_reader::schema::{code, some, text, word};
-use crate::toml_reader::{
-    Diagnostics, Key, Location, Node, Value, codes, names as names_of, schema_with, suggest,
-};
+use crate::toml_reader::{Diagnostics, Key, Location, Node, Value, codes, schema_with, suggest};
 
 use super::Known;
 use super::matcher::{Contact, Matcher, Test};
@@ -188,14 +186,16 @@ fn or_list(mut code: Json) -> Json {
     code
 }
 
-/// Reads one `match` or `except`. Mistakes are reported and left out.
+/// Reads one `match` or `except`. Mistakes are reported and left out. A key of `rule_keys` is known to belong
+/// to the rule.
 pub(super) fn read(
     out: &mut Diagnostics,
     at: &Location,
     node: &Node,
     known: &Known,
+    rule_keys: &'static [Key],
 ) -> Vec<Matcher> {
-    read_set(out, at, node, known, 0)
+    read_set(out, at, node, (known, rule_keys), 0)
 }
 
 /// Reads a set of conditions that is nested `depth` levels deep in `any`.
@@ -203,7 +203,7 @@ fn read_set(
     out: &mut Diagnostics,
     at: &Location,
     node: &Node,
-    known: &Known,
+    (known, rule_keys): (&Known, &'static [Key]),
     depth: usize,
 ) -> Vec<Matcher> {
     let Value::Table(entries) = &node.value else {
@@ -214,7 +214,7 @@ fn read_set(
     for (key, value) in entries {
         let name = key.get_ref().as_str();
         let Some(condition) = CONDITIONS.iter().find(|known| known.key.name == name) else {
-            unknown_key(out, &at.key(name, key.span()), name);
+            unknown_key(out, &at.key(name, key.span()), name, rule_keys);
             continue;
         };
         let at = at.key(name, value.span.clone());
@@ -222,6 +222,7 @@ fn read_set(
             out: &mut *out,
             at: at.clone(),
             known,
+            rule_keys,
             depth,
         };
         if let Some(test) = (condition.read)(&mut reader, value) {
@@ -258,13 +259,14 @@ fn any(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
         if matches!(&set.value, Value::Table(entries) if entries.is_empty()) {
             out.add(codes::EMPTY, &at, "a set without conditions always holds");
         }
-        all.push(read_set(out, &at, set, reader.known, reader.depth + 1));
+        let known = (reader.known, reader.rule_keys);
+        all.push(read_set(out, &at, set, known, reader.depth + 1));
     }
     (out.count() == before).then_some(Test::Any(all))
 }
 
-fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str) {
-    let help = match names_of::<super::read::RawKeys>().contains(&name) {
+fn unknown_key(out: &mut Diagnostics, at: &Location, name: &str, rule_keys: &[Key]) {
+    let help = match rule_keys.iter().any(|key| key.name == name) {
         true => Some(format!(
             "`{name}` belongs to the rule, not to its conditions"
         )),

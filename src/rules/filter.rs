@@ -7,8 +7,9 @@ use crate::model::Event;
 
 use super::matcher::{Matcher, Subject, all_hold};
 use super::raw::{Node, Value};
+use super::read::RawKeys;
 use super::{Known, conditions};
-use crate::toml_reader::{Diagnostics, Location};
+use crate::toml_reader::{Diagnostics, Keys, Location};
 
 /// The same conditions as in `match` of a rule, except that a missing `event` accepts every kind of event.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Filter {
         };
         let mut out = Diagnostics::default();
         let at = Location::of_path("match");
-        let conditions = conditions::read(&mut out, &at, &node, known);
+        let conditions = conditions::read(&mut out, &at, &node, known, RawKeys::KEYS);
         let said = out.into_list().into_iter().map(|one| {
             let help = one.help.map(|help| format!(" ({help})"));
             format!(

@@ -9,7 +9,7 @@ use crate::model::{DestinationName, EventKind, RuleName, Severity};
 use crate::toml_reader::codes::Code;
 use crate::toml_reader::suggest::value as did_you_mean;
 use crate::toml_reader::{
-    Diagnostics, Field, Location, Many, Named, Node, Table, Value, codes, join, keys, names,
+    Diagnostics, Field, Keys, Location, Many, Named, Node, Table, Value, codes, join, keys, names,
     schema, suggest,
 };
 
@@ -161,7 +161,7 @@ impl Reader<'_> {
             return Vec::new();
         };
         let at = self.at.key(key, node.span());
-        conditions::read(self.out, &at, node.get_ref(), known)
+        conditions::read(self.out, &at, node.get_ref(), known, RawKeys::KEYS)
     }
 
     /// Checks that a text is neither empty nor too long.

@@ -10,7 +10,7 @@ use super::matcher::Glob;
 use super::raw::{Node, Value};
 use super::{Known, Word};
 use crate::toml_reader::suggest::value as did_you_mean;
-use crate::toml_reader::{Diagnostics, Location, codes};
+use crate::toml_reader::{Diagnostics, Key, Location, codes};
 
 /// How many values one key may list.
 const VALUES_MAX: usize = 1000;
@@ -26,6 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) out: &'a mut Diagnostics,
     pub(super) at: Location,
     pub(super) known: &'a Known,
+    /// The keys of the rule around the conditions.
+    pub(super) rule_keys: &'static [Key],
     /// How many `any` the condition is in.
     pub(super) depth: usize,
 }

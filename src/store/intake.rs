@@ -19,7 +19,7 @@ impl Store {
 
     /// Returns how many events wait for the store, if they are enough for intake overload. Other work
     /// should wait then.
-    pub fn rush(&self) -> Option<usize> {
+    pub fn intake_overload(&self) -> Option<usize> {
         self.intake_pressure.recent_peak()
     }
 

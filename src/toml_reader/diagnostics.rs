@@ -1,22 +1,12 @@
-//! Records where values come from, and collects the diagnostics of all readers.
-//!
-//! The span of a value from a file is its byte range. A value from the environment gets a span beyond the end of
-//! every file, which numbers the variable. So each value carries its own place, and no second table is needed.
+//! Names the places of values, and collects the diagnostics of all readers.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::codes::{self, Code};
 use super::node::{Node, Value};
+use super::spans;
 use crate::diag::{Diagnostic, Place};
-
-/// The first span that stands for an environment variable. No file is that large.
-const ENVIRONMENT: usize = usize::MAX / 2;
-
-/// Returns whether a value with this span came from the environment.
-pub fn from_environment(span: &Range<usize>) -> bool {
-    span.start >= ENVIRONMENT
-}
 
 /// The path of a value, and its bytes if it is written.
 #[derive(Clone, Debug, Default)]
@@ -123,9 +113,9 @@ impl Diagnostics {
 
     /// Returns a span that stands for an environment variable.
     pub fn variable_span(&mut self, name: &str) -> Range<usize> {
-        let start = ENVIRONMENT + self.variables.len();
+        let span = spans::of_variable(self.variables.len());
         self.variables.push(name.to_owned());
-        start..start + 1
+        span
     }
 
     /// Adds a diagnostic.
@@ -153,9 +143,7 @@ impl Diagnostics {
         help: Option<String>,
     ) {
         let variable = match &at.span {
-            Some(span) => span
-                .start
-                .checked_sub(ENVIRONMENT)
+            Some(span) => spans::variable(span)
                 .and_then(|index| self.variables.get(index))
                 .cloned(),
             None => None,

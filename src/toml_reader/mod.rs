@@ -8,12 +8,14 @@ pub mod codes;
 mod diagnostics;
 mod node;
 pub mod schema;
+mod spans;
 pub mod suggest;
 mod table;
 mod values;
 
-pub use diagnostics::{Diagnostics, Location, from_environment, join};
+pub use diagnostics::{Diagnostics, Location, join};
 pub use node::{Entries, Node, Value, entries_of};
+pub use spans::from_environment;
 pub(crate) use table::keys;
 pub use table::{
     Field, Key, Keys, Read, Table, elements, field, names, or_default, read_table, schema_of,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::from_environment;
+use super::spans::from_environment;
 
 /// The entries of a table; each key has its span.
 pub type Entries = Vec<(Spanned<String>, Node)>;

@@ -2,7 +2,7 @@
 //!
 //! Each **button** of a message stands for a signed [`ButtonAction`] ([`ButtonSigner`]). The receiver of a
 //! button action (a card's callback in `intake`, Slack's in `web`) verifies that the platform sent it, and
-//! passes it to [`Closing::press`]. That changes the status in the store. The same transaction enqueues an edit
+//! passes it to [`Triage::press`]. That changes the status in the store. The same transaction enqueues an edit
 //! of every message that can be changed, and a status outbox entry for Feishu. `deliver` makes the edits.
 //! [`StatusSync`] sends the status to Feishu, in the actor's name.
 //!
@@ -62,7 +62,7 @@ pub struct Settings {
 
 /// Handles button actions. Clones share everything.
 #[derive(Clone)]
-pub struct Closing {
+pub struct Triage {
     store: Store,
     metrics: Arc<Metrics>,
     buttons: ButtonSigner,
@@ -128,7 +128,7 @@ pub enum ActionResult {
     NotSaved,
 }
 
-impl Closing {
+impl Triage {
     /// Builds the handler of actions by buttons that `buttons` signed.
     pub fn new(
         store: Store,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{ActionResult, ButtonUser, Closing};
+use super::{ActionResult, ButtonUser, Triage};
 use crate::model::{DestinationName, EDITABLE_FOR, Secret, Timestamp};
 use crate::render::Locale;
 use crate::slack::{ButtonClick, Refusal, SlackClient, Unverified};
@@ -43,7 +43,7 @@ pub enum NotTaken {
     Refused(Refusal),
 }
 
-impl Closing {
+impl Triage {
     /// Returns whether this destination receives button actions.
     pub fn has_slack(&self, name: &DestinationName) -> bool {
         self.settings.get().slack.contains_key(name)

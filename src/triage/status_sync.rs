@@ -10,7 +10,7 @@ use crate::model::{
     Clock, Current, Lease, Notice, NoticeKind, Recorded, STOPPED_PROBE, StatusJob, Timestamp,
     backoff, lengthened,
 };
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::{StatusVerdict, Store, StoreError, Topic};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
@@ -27,7 +27,7 @@ pub struct StatusSync {
     /// Clients and names; a reload replaces them.
     pub settings: Current<Settings>,
     /// Receives notices of statuses that Feishu refuses.
-    pub operator: Operator,
+    pub operator: Notifier,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// The random generator for jitter.

@@ -33,7 +33,7 @@ pub async fn pressed(
 ) -> Response {
     let name = DestinationName::from(name.as_str());
     // A request for an unknown destination gets no memory for its body.
-    let bytes_max = match state.closing.has_slack(&name) {
+    let bytes_max = match state.triage.has_slack(&name) {
         true => BODY_BYTES_MAX,
         false => 0,
     };
@@ -54,7 +54,7 @@ pub async fn pressed(
         body: body.bytes(),
     };
     let now = state.clock.now();
-    match state.closing.slack_pressed(&name, request, now).await {
+    match state.triage.slack_pressed(&name, request, now).await {
         Ok(whisper) => {
             if let Some(whisper) = whisper {
                 state.tasks.spawn_brief(whisper.send());

@@ -37,7 +37,7 @@ use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::PanicCaught;
-use crate::triage::Closing;
+use crate::triage::Triage;
 
 /// Dependencies of the routes. Clones share it.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct WebState {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// Handles button actions.
-    pub closing: Closing,
+    pub triage: Triage,
     /// Runs work that follows an answer.
     pub tasks: Tasks,
     /// Cancelled once the relay stops.

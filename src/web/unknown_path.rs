@@ -13,7 +13,7 @@ pub(super) async fn unknown(State(state): State<WebState>, method: Method, uri: 
     if method == Method::POST {
         let settings = state.intake.get();
         let apps: Vec<&str> = settings.apps.keys().map(AppName::as_str).collect();
-        let slack = state.closing.slack_names();
+        let slack = state.triage.slack_names();
         let slack: Vec<&str> = slack.iter().map(DestinationName::as_str).collect();
         state.metrics.emit(PathUnknown {
             path: &paths::shown(uri.path(), &apps),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::tz::{Offset, TimeZone};
 use toml::Spanned;
 
-use super::names::{check_app_id, check_name};
+use super::names::check_app_id;
 use super::secrets::Secrets;
-use super::{Context, missing, or, urls};
+use super::{or, urls};
+use crate::config::context::Context;
 use crate::config::keys::{Platform, RawApp};
-use crate::config::section;
+use crate::config::section::{self, check_name, missing};
 use crate::config::values::Interval;
 use crate::feishu::{App, Receive, app};
 use crate::model::{AppName, Secret};

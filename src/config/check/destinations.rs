@@ -7,15 +7,16 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::known_urls::{self, Taker};
-use super::names::check_name;
 use super::secrets::Secrets;
 use super::sections::View;
-use super::{Context, Names, destination_name, in_range, missing, or, paths, slack, urls, webhook};
+use super::{Names, destination_name, in_range, or, paths, slack, urls, webhook};
+use crate::config::context::Context;
+use crate::config::hints;
 use crate::config::included::Part;
 use crate::config::keys::{
     Kind, RawCommon, RawFeishuBot, RawFields, RawFile, RawSlackApp, RawSlackWebhook, RawWebhook,
 };
-use crate::config::{hints, section};
+use crate::config::section::{self, check_name, missing};
 use crate::destination::{Common, KindSettings, Settings, takes_lines};
 use crate::model::{AppName, DestinationName, Secret};
 use crate::render::{Audience, Family, Fields, SentAs, Visibility};

@@ -3,8 +3,9 @@
 use toml::Spanned;
 
 use super::destinations::{Checks, OfKind, read};
-use super::{known_urls, missing, or};
+use super::{known_urls, or};
 use crate::config::keys::RawFeishuApp;
+use crate::config::section::missing;
 use crate::destination::KindSettings;
 use crate::feishu::To;
 use crate::feishu::messages::MESSAGE_BYTES_MAX;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{Context, in_range, or, paths};
+use super::{in_range, or, paths};
 use crate::archive::ArchiveLocation;
 use crate::config::Needs;
+use crate::config::context::Context;
 use crate::config::keys::RawImages;
 use crate::config::section;
 use crate::images::Settings;

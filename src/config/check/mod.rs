@@ -14,13 +14,13 @@ mod slack;
 mod urls;
 mod webhook;
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::included::Part;
+use super::context::Context;
+use super::included::{Included, Part};
 use super::keys::RawOperator;
 use super::lists::{self, List};
 use super::rule_tests::{self, RuleTest};
@@ -31,30 +31,6 @@ use crate::model::{Content, DestinationName};
 use crate::render::{self, Mention, Templates};
 use crate::rules::Known;
 use crate::toml_reader::{Diagnostics, Field, Location, Table, codes};
-pub(in crate::config) use names::check_name;
-
-/// The inputs of every check.
-#[derive(Debug)]
-pub(super) struct Context<'a> {
-    /// The configuration file.
-    pub(super) file: &'a Path,
-    /// Its text.
-    pub(super) source: &'a str,
-    /// Where strings start that contained `${…}`.
-    pub(super) expanded: HashSet<usize>,
-    /// The environment variables.
-    pub(super) environment: &'a BTreeMap<String, String>,
-    /// Which values the command needs.
-    pub(super) needs: Needs,
-}
-
-impl Context<'_> {
-    /// Resolves a path relative to the configuration file's folder.
-    pub(super) fn path(&self, written: &str) -> PathBuf {
-        let folder = self.file.parent().unwrap_or(Path::new(""));
-        folder.join(written)
-    }
-}
 
 /// Names that other sections may refer to, including entries with errors.
 #[derive(Debug, Default)]
@@ -109,7 +85,6 @@ pub(super) fn config(
     let notify = destination_name(operator.notify, &operator_at, "notify", &names, out);
 
     let known = known(&names, &app_names, &mentions, &lists);
-    let included = rules.included();
     let rules = rules.build(&known, out);
     lists::unused(&lists, &rules.built.lists_used, out);
     rules.check_templates(&destinations, &templates, out);
@@ -145,7 +120,7 @@ pub(super) fn config(
         destinations,
         rules: rules.built.set,
         rules_written: rules.written,
-        included,
+        included: Included::default(), // set by the caller, who read the files
         templates_dir: settings.dir,
     };
     (config, tests)
@@ -289,12 +264,4 @@ fn in_range<T: PartialOrd + Copy>(
         out.add(codes::OUT_OF_RANGE, &at, format!("`{key}` must be {shown}"));
     }
     value
-}
-
-/// Reports a missing key, unless its value has already been reported.
-pub(super) fn missing(section: &Location, key: &str, help: &str, out: &mut Diagnostics) {
-    if !out.concern(&crate::toml_reader::join(&section.path, key)) {
-        let message = format!("`{}` needs the key `{key}`", section.path);
-        out.add_with_help(codes::MISSING_KEY, section, message, help);
-    }
 }

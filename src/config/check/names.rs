@@ -6,23 +6,12 @@ use toml::Spanned;
 
 use super::known_urls;
 use crate::config::keys::RawMention;
-use crate::config::section;
+use crate::config::section::{self, check_name};
 use crate::render::Mention;
 use crate::toml_reader::{Diagnostics, Location, Table, codes, elements};
 
-const NAME_CHARS_MAX: usize = 64;
-
-/// Checks a name, because names appear in URLs, metric labels and names of variables.
-pub(in crate::config) fn check_name(name: &Spanned<String>, at: &Location, out: &mut Diagnostics) {
-    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    let text = name.get_ref();
-    let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if !starts_well || !text.chars().all(letter) || text.len() > NAME_CHARS_MAX {
-        let message = format!("{text:?} cannot be a name");
-        let help = "use a-z, 0-9, `-` and `_`, starting with a letter or digit; at most 64";
-        out.add_with_help(codes::BAD_NAME, at, message, help);
-    }
-}
+/// The longest name of an app, in characters.
+const APP_NAME_CHARS_MAX: usize = 64;
 
 pub(super) fn check_app_id(id: &str, at: &Location, out: &mut Diagnostics) {
     let rest = id.strip_prefix("cli_").unwrap_or_default();
@@ -46,7 +35,7 @@ pub(super) fn app_names(section: Table, out: &mut Diagnostics) -> BTreeMap<Strin
         let place = at.key(id.get_ref(), name.span.clone());
         check_app_id(id.get_ref(), &at.key(id.get_ref(), id.span()), out);
         match name.text() {
-            Some(text) if !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX => {
+            Some(text) if !text.trim().is_empty() && text.chars().count() <= APP_NAME_CHARS_MAX => {
                 names.insert(id.get_ref().to_string(), text.to_owned());
             }
             Some(_) => {

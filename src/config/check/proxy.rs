@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::secrets::Secrets;
-use super::{Context, urls};
+use super::urls;
 use crate::config::Needs;
+use crate::config::context::Context;
 use crate::config::keys::RawNetwork;
 use crate::config::section;
 use crate::model::Secret;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use toml::Spanned;
 
-use super::Context;
+use crate::config::context::Context;
 use crate::config::expand::FLAW_HELP;
 use crate::config::flaw;
 use crate::model::Secret;

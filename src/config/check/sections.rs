@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Context, in_range, or, paths, urls};
+use super::{in_range, or, paths, urls};
 use crate::config::Server;
+use crate::config::context::Context;
 use crate::config::keys::{RawLog, RawServer, RawStore, RawTemplates};
 use crate::config::section;
 use crate::render::Locale;

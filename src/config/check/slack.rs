@@ -3,8 +3,9 @@
 use toml::Spanned;
 
 use super::secrets::Secrets;
-use super::{known_urls, missing, urls};
+use super::{known_urls, urls};
 use crate::config::keys::RawSlackApp;
+use crate::config::section::missing;
 use crate::destination::KindSettings;
 use crate::slack::BASE_URL;
 use crate::toml_reader::{Diagnostics, Field, Location, codes};

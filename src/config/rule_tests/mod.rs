@@ -9,10 +9,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::{Context, missing};
+use super::context::Context;
 use super::keys::{RawExpect, RawTest};
 use super::rules::WrittenRule;
-use super::section;
+use super::section::{self, missing};
 use crate::diag::{Diagnostic, Level, Place};
 use crate::feishu::App;
 use crate::model::{AppName, DestinationName, Event, Timestamp};

@@ -10,10 +10,8 @@ mod tests;
 use serde_json::{Value, json};
 
 use super::keys::{RawApp, RawMention, RawTest, RawTop, SECTIONS};
-use crate::feishu::{CREATED_FIELDS, UPDATED_FIELDS};
-use crate::model::{FaultKind, FeedbackKind, FeedbackStatus, SourceKind};
 use crate::rules;
-use crate::toml_reader::schema::{code, list_of, many, named, text};
+use crate::toml_reader::schema::{list_of, many, named, text};
 use crate::toml_reader::{Read, schema_of};
 
 /// Returns the whole schema.
@@ -87,29 +85,4 @@ fn test() -> Value {
     let mut test = RawTest::schema();
     test["properties"]["expect"]["minProperties"] = 1.into();
     test
-}
-
-/// Returns the schema of the time of a test.
-pub(super) fn at() -> Value {
-    json!({ "type": "string", "examples": ["2026-03-01T02:10:00+08:00"] })
-}
-
-/// Returns the schema of `with` of a test.
-pub(super) fn with() -> Value {
-    fn names<T: Copy>(known: &[T], key: fn(T) -> Option<&'static str>) -> Value {
-        code(known.iter().filter_map(|&one| key(one)))
-    }
-    let mut fields = serde_json::Map::new();
-    for field in CREATED_FIELDS.iter().chain(UPDATED_FIELDS) {
-        let value = match *field {
-            "feedback_type" => names(FeedbackKind::KNOWN, FeedbackKind::key),
-            "fault_type" => many(names(FaultKind::KNOWN, FaultKind::key)),
-            "source" => names(SourceKind::KNOWN, SourceKind::key),
-            "status" => names(FeedbackStatus::KNOWN, FeedbackStatus::key),
-            "user_id" | "operator_id" => json!({ "type": "object" }),
-            _ => json!({}),
-        };
-        fields.insert((*field).to_owned(), value);
-    }
-    json!({ "type": "object", "properties": fields, "additionalProperties": false })
 }

@@ -50,7 +50,7 @@ pub(in crate::deliver) struct Prefetched {
 }
 
 /// The result of a poll.
-struct Looked {
+struct PollResult {
     leases: Vec<Lease<Work>>,
     /// The slot of the one delivery, if the destination shares limits.
     slot: Option<Slot>,
@@ -65,7 +65,7 @@ pub(in crate::deliver) struct Prefetcher {
     shared: SharedLimits,
     ready: VecDeque<Prefetched>,
     /// The running poll, at most one.
-    polling: JoinSet<Looked>,
+    polling: JoinSet<PollResult>,
     /// The next poll is not before this time.
     poll_at: Instant,
     /// Number of sends that ended during the current poll.
@@ -219,7 +219,7 @@ impl Prefetcher {
             self.poll_at = now + STORE_PAUSE;
             return;
         };
-        let Looked {
+        let PollResult {
             leases,
             mut slot,
             pause,
@@ -281,14 +281,14 @@ struct Poll {
 }
 
 impl Poll {
-    async fn run(self, count: usize) -> Looked {
+    async fn run(self, count: usize) -> PollResult {
         match self.lease(count).await {
-            Ok((leases, slot)) => Looked {
+            Ok((leases, slot)) => PollResult {
                 leases,
                 slot,
                 pause: Duration::ZERO,
             },
-            Err(pause) => Looked {
+            Err(pause) => PollResult {
                 leases: Vec::new(),
                 slot: None,
                 pause,

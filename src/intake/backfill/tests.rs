@@ -6,7 +6,7 @@ use super::*;
 use crate::feishu::Days;
 use crate::feishu::client::fake::{self, Fake, Reply};
 use crate::model::{Clock, ManualClock, Secret};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::rules::RuleSet;
 use crate::store::{self, EventFilter, Store};
 use crate::telemetry::Metrics;
@@ -32,7 +32,7 @@ impl Bench {
         };
         let store = Store::open(&settings, Arc::clone(&clock)).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let operator = Operator::new(
+        let operator = Notifier::new(
             store.clone(),
             Arc::clone(&metrics),
             Arc::clone(&clock),

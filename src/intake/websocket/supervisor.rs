@@ -16,7 +16,7 @@ use crate::feishu::{App, Envelope, FeishuClient, LinkSettings};
 use crate::intake::Intake;
 use crate::intake::backfill::Backfill;
 use crate::model::{AppName, Notice, NoticeKind};
-use crate::notices::Operator;
+use crate::notices::Notifier;
 use crate::store::StoreError;
 use crate::telemetry::events::{ConnectionEnded, ConnectionLeft, ConnectionOpened, RequestRefused};
 
@@ -32,7 +32,7 @@ pub(super) struct Supervisor {
     pub(super) client: FeishuClient,
     pub(super) link: Link,
     pub(super) intake: Intake,
-    pub(super) operator: Operator,
+    pub(super) operator: Notifier,
     /// Finds events that were pushed while there was no connection.
     pub(super) backfill: Backfill,
     /// Ends a pause early.
@@ -171,7 +171,7 @@ async fn take(intake: &Intake, app: &App, payload: bytes::Bytes, arrived: Instan
 }
 
 /// Notifies the operator of an outage that lasts.
-async fn alarm(operator: Operator, app: AppName, board: ConnectionStates) {
+async fn alarm(operator: Notifier, app: AppName, board: ConnectionStates) {
     let mut outage = Outage::default();
     loop {
         let standing = board.standings().remove(&app);

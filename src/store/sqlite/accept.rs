@@ -4,7 +4,8 @@ use rusqlite::params;
 
 use super::engine::event_id_index;
 use super::engine::tx::Tx;
-use super::feedback_status::{self, Key};
+use super::feedback_rows::Key;
+use super::feedback_status;
 use super::values::signed;
 use super::{Database, IfAbandoned, deliveries, messages};
 use crate::model::*;

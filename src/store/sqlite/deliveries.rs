@@ -15,7 +15,7 @@ pub(super) fn insert(
     new: &NewDelivery,
     unsettled: bool,
 ) -> rusqlite::Result<DeliveryId> {
-    let id = tx.makers.delivery(tx.now);
+    let id = tx.generators.delivery(tx.now);
     let waits = unsettled && new.due_at > tx.now;
     let due_at = match unsettled {
         true => new.due_at,

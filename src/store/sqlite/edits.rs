@@ -59,7 +59,7 @@ fn insert(tx: &Tx<'_>, message: DeliveryId) -> rusqlite::Result<()> {
          FROM deliveries WHERE id = ?1 RETURNING destination",
     )?
     .query_row(
-        params![message, tx.makers.delivery(tx.now), tx.now, tx.uptime],
+        params![message, tx.generators.delivery(tx.now), tx.now, tx.uptime],
         |row| row.get(0),
     )
     .map(|destination| tx.notify_destination(&destination))

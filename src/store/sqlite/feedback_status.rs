@@ -6,7 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::engine::tx::Tx;
-use super::status_history::{Told, record};
+use super::feedback_rows::{Key, actor};
+use super::status_history::{HistoryEntry, record};
 use super::{Database, IfAbandoned, edits, status_outbox};
 use crate::model::*;
 use crate::store::decide::feedback_status::{self as decide, Action, Facts, Known, Report};
@@ -47,31 +48,6 @@ impl Database {
 /// How many undo periods one command ends, so that other commands do not wait long.
 const BATCH: u32 = 64;
 
-/// The identity of a feedback: its app's id and its own id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) app: String,
-    pub(super) id: String,
-}
-
-impl Key {
-    /// Reads a key from the first two columns.
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            app: row.get(0)?,
-            id: row.get(1)?,
-        })
-    }
-
-    /// Returns the feedbacks that a platform report is about.
-    fn all_of(change: &FeedbackChange) -> impl Iterator<Item = Self> {
-        change.feedback_ids.iter().map(|id| Self {
-            app: change.app_id.clone(),
-            id: id.clone(),
-        })
-    }
-}
-
 const COLUMNS: &str =
     "s.event_seq, s.status, s.previous, s.changed_at, s.through, s.by_name, s.by_id,
     s.by_app, s.undo_until, s.here_only, s.previous_here_only, s.platform_at";
@@ -90,17 +66,6 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         previous: row.get("previous")?,
         previous_local_only: row.get("previous_here_only")?,
         platform_at: row.get("platform_at")?,
-    })
-}
-
-pub(super) fn actor(row: &Row<'_>) -> rusqlite::Result<Actor> {
-    let private = |name| -> rusqlite::Result<Option<Private>> {
-        Ok(row.get::<_, Option<String>>(name)?.map(Private::new))
-    };
-    Ok(Actor {
-        name: private("by_name")?,
-        id: private("by_id")?,
-        app: row.get("by_app")?,
     })
 }
 
@@ -145,7 +110,7 @@ fn apply_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<ActionOut
         Action::Change { state, write_as } => (state, write_as),
     };
     write(tx, &key, Some(acting.event), known.as_ref(), &state)?;
-    let entry = Told {
+    let entry = HistoryEntry {
         event: None,
         act: Some(acting.act),
         effect: Effect::Changed,
@@ -220,7 +185,7 @@ fn write_report(
         )?
         .execute(params![key.app, key.id, change.updated_at])?;
     }
-    let entry = Told {
+    let entry = HistoryEntry {
         event: told_by,
         act: None,
         effect: report.effect,
@@ -328,16 +293,6 @@ fn end_undos(tx: &Tx<'_>) -> rusqlite::Result<u64> {
 pub(super) const END_OF_UNDO: &str = "
     SELECT feedback_app, feedback_id, event_seq FROM feedback_states
     WHERE undo_until <= ?1 ORDER BY undo_until LIMIT ?2";
-
-/// Marks a status as local-only because the platform rejects it, and edits the messages.
-pub(super) fn mark_local_only(tx: &Tx<'_>, key: &Key, event: EventSeq) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE feedback_states SET here_only = 1 WHERE feedback_app = ?1 AND feedback_id = ?2",
-    )?
-    .execute([&key.app, &key.id])?;
-    edits::request_all(tx, event)?;
-    Ok(())
-}
 
 /// Removes statuses of feedback that never arrived itself.
 pub(super) fn remove_unknown(tx: &Tx<'_>, before: Timestamp) -> rusqlite::Result<()> {

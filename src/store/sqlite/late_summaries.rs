@@ -134,7 +134,7 @@ fn arrival(
     summary: &Summary,
 ) -> Arrival {
     let id = tx
-        .makers
+        .generators
         .delivery(tx.now)
         .to_string()
         .replace("dlv_", "summary:");

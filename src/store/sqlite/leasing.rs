@@ -11,7 +11,7 @@ use crate::model::*;
 pub(super) fn new_lease<T>(tx: &Tx<'_>, item: T, lasts: Duration) -> Lease<T> {
     Lease {
         item,
-        token: tx.makers.token(),
+        token: tx.generators.token(),
         until: tx.now + lasts,
     }
 }

@@ -1,6 +1,7 @@
 //! Values of the store as a whole: marks, secrets, the probe and pending erasures.
 
-use super::engine::meta::{begin_mark, erasure_owed, mark, probe, put_mark, secret};
+use super::engine::meta::{begin_mark, mark, probe, put_mark, secret};
+use super::engine::meta_table::erasure_owed;
 use super::{Database, IfAbandoned};
 use crate::model::*;
 use crate::store::StoreError;

@@ -8,6 +8,7 @@ mod edits;
 mod engine;
 mod erase;
 mod failover;
+mod feedback_rows;
 mod feedback_status;
 mod gates;
 mod image_leases;

@@ -141,12 +141,12 @@ fn events(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Vec<Event
 }
 
 /// A summary of an event's deliveries.
-struct Told {
+struct DeliverySummary {
     by_state: Vec<(DeliveryState, u64)>,
     rules: Vec<(RuleName, Severity)>,
 }
 
-fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<Told> {
+fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<DeliverySummary> {
     let mut deliveries = conn.prepare_cached(
         "SELECT state, severity, spec FROM deliveries WHERE event_seq = ?1 ORDER BY id",
     )?;
@@ -168,7 +168,7 @@ fn deliveries_in_short(conn: &Connection, event: EventSeq) -> rusqlite::Result<T
         .map(|&state| (state, u64::try_from(count(state)).unwrap_or(u64::MAX)))
         .filter(|(_, count)| *count > 0)
         .collect();
-    Ok(Told { by_state, rules })
+    Ok(DeliverySummary { by_state, rules })
 }
 
 fn event_by_id(conn: &Connection, id: &str) -> rusqlite::Result<Option<StoredEvent>> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, named_params, params};
 
 use super::engine::tx::Tx;
-use super::feedback_status::{self, Key, actor};
+use super::feedback_rows::{self, Key, actor};
 use super::values::unsigned;
 use super::{Database, IfAbandoned};
 use crate::model::*;
@@ -32,9 +32,9 @@ impl Database {
     }
 }
 
-/// The origin of a history entry.
+/// What led to a change, and its effect.
 #[derive(Clone, Copy)]
-pub(super) struct Told {
+pub(super) struct HistoryEntry {
     pub(super) event: Option<EventSeq>,
     pub(super) act: Option<TriageAction>,
     pub(super) effect: Effect,
@@ -44,7 +44,7 @@ pub(super) fn record(
     tx: &Tx<'_>,
     key: &Key,
     state: &FeedbackState,
-    entry: Told,
+    entry: HistoryEntry,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO feedback_acts (feedback_app, feedback_id, told_by, at, act, status, through,
@@ -73,16 +73,16 @@ pub(super) fn followed_by(
     conn: &Connection,
     event: EventSeq,
 ) -> rusqlite::Result<Option<EventSeq>> {
-    let mut link_originating_event = conn.prepare_cached(
+    let mut originating = conn.prepare_cached(
         "SELECT s.event_seq FROM feedback_acts a
          JOIN feedback_states s
            ON s.feedback_app = a.feedback_app AND s.feedback_id = a.feedback_id
          WHERE a.told_by = ?1 LIMIT 2",
     )?;
-    let link_originating_event: Vec<Option<EventSeq>> = link_originating_event
+    let originating: Vec<Option<EventSeq>> = originating
         .query_map([event], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(match link_originating_event.as_slice() {
+    Ok(match originating.as_slice() {
         [one] => *one,
         _ => None,
     })
@@ -181,7 +181,7 @@ fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
         .query_map(params![person], |row| Ok((Key::read(row)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (key, event) in &cancelled {
-        feedback_status::mark_local_only(tx, key, *event)?;
+        feedback_rows::mark_local_only(tx, key, *event)?;
     }
     tx.scrub()?;
     Ok(clicks)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::feedback_status::{self, Key};
+use super::feedback_rows::{self, Key};
 use super::leasing::{DueTimes, new_lease};
 use super::values::signed;
 use super::{Database, IfAbandoned};
@@ -232,7 +232,7 @@ fn finish_status_job(
     match state {
         StatusJobState::Pending => tx.notify(Topic::Statuses),
         StatusJobState::Done => {}
-        StatusJobState::Dead => feedback_status::mark_local_only(tx, &key, job.event)?,
+        StatusJobState::Dead => feedback_rows::mark_local_only(tx, &key, job.event)?,
     }
     Ok(Recorded::Recorded)
 }

@@ -445,7 +445,7 @@ proptest! {
         }
     }
 
-    /// A rush takes far longer than `retry_for` at this rate, and the destination fails twice in between.
+    /// Sending all takes far longer than `retry_for` at this rate, and the destination fails twice in between.
     #[test]
     fn waiting_for_the_rate_ends_no_message(
         mut arrivals in prop::collection::vec((0..20_u64, severity()), 40..60),

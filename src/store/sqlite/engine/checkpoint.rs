@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::file_watch::FileWatch;
-use super::{connection, meta};
+use super::{connection, meta_table};
 
 /// The log is moved into the database from this many pages on. A high number means that a page written
 /// repeatedly is moved only once.
@@ -100,12 +100,12 @@ impl LogKeeper {
         if !self.debt.may_be || Instant::now() < self.debt.look_at {
             return;
         }
-        match meta::erasure_owed(conn) {
+        match meta_table::erasure_owed(conn) {
             Ok(None) => self.debt.may_be = false,
             Ok(Some(debt)) => {
                 let paid = self.is_short(conn)
                     && self.empty(conn)
-                    && meta::erasure_paid(conn, debt).is_ok();
+                    && meta_table::erasure_paid(conn, debt).is_ok();
                 if paid {
                     self.debt.may_be = false;
                 } else {

@@ -20,7 +20,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::files;
+use super::files::{self, FileId};
 use super::log_index::{LogIndex, LogState};
 use crate::store::StoreError;
 
@@ -33,22 +33,6 @@ const PAGE_BYTES_MIN: u64 = 512;
 const LOG_MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
 
 const EMPTIED: &str = "the log (-wal) was emptied or overwritten by another program";
-
-/// The identity of a file, independent of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::sqlite) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(in crate::store::sqlite) fn of(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-        }
-    }
-}
 
 /// An open file and its path.
 #[derive(Debug)]

@@ -1,17 +1,31 @@
 //! The files of a store: accessible only to their owner, and locked by the one serving relay.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-use super::file_watch::FileId;
 
 /// The first bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// How many symbolic links are followed, like Linux (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
+
+/// The identity of a file, independent of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store::sqlite) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(in crate::store::sqlite) fn of(file: &Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+        }
+    }
+}
 
 /// Returns `path` with `suffix` appended to the file name.
 pub(in crate::store::sqlite) fn beside(path: &Path, suffix: &str) -> PathBuf {

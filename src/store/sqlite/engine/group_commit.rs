@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rusqlite::Connection;
 
 use super::connection::failure;
-use super::event_id_index;
-use super::tx::{Makers, Marks, Tx};
+use super::new_ids;
+use super::tx::{Effects, IdGenerators, Tx};
 use super::uptime::UptimeClock;
 use crate::model::Clock;
 use crate::store::StoreError;
@@ -35,8 +35,8 @@ pub(in crate::store::sqlite) trait Command: Send {
 /// The dependencies of a transaction.
 pub(in crate::store::sqlite) struct Batch<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
-    pub(in crate::store::sqlite) makers: &'a Makers,
-    pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
+    pub(in crate::store::sqlite) generators: &'a IdGenerators,
+    pub(in crate::store::sqlite) ids: &'a new_ids::Shared,
     pub(in crate::store::sqlite) clock: &'a dyn Clock,
     /// The error if the files are not in place. Commands that promise something are not run then.
     pub(in crate::store::sqlite) out_of_place: Option<StoreError>,
@@ -81,7 +81,7 @@ impl Batch<'_> {
         &self,
         acts: &mut Vec<Box<dyn Command>>,
         next: &mut Next<'_>,
-    ) -> Result<Marks, StoreError> {
+    ) -> Result<Effects, StoreError> {
         let done = match self.together(acts, next) {
             Err(Failed::Alone(_)) => self.apart(acts, next),
             done => done,
@@ -97,17 +97,17 @@ impl Batch<'_> {
         &self,
         acts: &mut Vec<Box<dyn Command>>,
         next: &mut Next<'_>,
-    ) -> Result<Marks, Failed> {
+    ) -> Result<Effects, Failed> {
         self.begin()?;
-        let mut marks = Marks::default();
+        let mut effects = Effects::default();
         self.each(acts, next, |act| {
-            marks.add(self.run(act)?);
+            effects.add(self.run(act)?);
             Ok(())
         })?;
         self.put_ids_away()?;
         self.save_uptime()?;
         self.execute("COMMIT")?;
-        Ok(marks)
+        Ok(effects)
     }
 
     /// Runs each command in its own savepoint.
@@ -115,14 +115,14 @@ impl Batch<'_> {
         &self,
         acts: &mut Vec<Box<dyn Command>>,
         next: &mut Next<'_>,
-    ) -> Result<Marks, Failed> {
+    ) -> Result<Effects, Failed> {
         self.roll_back();
         self.begin()?;
-        let mut marks = Marks::default();
+        let mut effects = Effects::default();
         self.each(acts, next, |act| {
             self.execute("SAVEPOINT act")?;
             match self.run(act) {
-                Ok(more) => marks.add(more),
+                Ok(more) => effects.add(more),
                 Err(Failed::Alone(error)) => {
                     self.execute("ROLLBACK TO act")?;
                     self.ids.borrow_mut().forget();
@@ -136,7 +136,7 @@ impl Batch<'_> {
         self.put_ids_away_apart()?;
         self.save_uptime()?;
         self.execute("COMMIT")?;
-        Ok(marks)
+        Ok(effects)
     }
 
     /// Moves ids to their table. A damaged page of that table must not block everything else.
@@ -160,17 +160,17 @@ impl Batch<'_> {
         self.execute("RELEASE act")
     }
 
-    fn run(&self, act: &mut dyn Command) -> Result<Marks, Failed> {
+    fn run(&self, act: &mut dyn Command) -> Result<Effects, Failed> {
         let tx = Tx {
             conn: self.conn,
-            makers: self.makers,
+            generators: self.generators,
             ids: self.ids,
             now: self.clock.now(),
             uptime: self.uptime.map(UptimeClock::now),
-            marks: Default::default(),
+            effects: Default::default(),
         };
         match catch_unwind(AssertUnwindSafe(|| act.run(&tx))) {
-            Ok(Ok(())) => Ok(tx.marks.into_inner()),
+            Ok(Ok(())) => Ok(tx.effects.into_inner()),
             Ok(Err(error)) if self.conn.is_autocommit() => Err(Failed::All(error)),
             Ok(Err(error)) => Err(Failed::Alone(failure(error))),
             // Omit the panic's text, because it may quote an event.

@@ -7,10 +7,11 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::super::Database;
 use super::super::values::signed;
-use super::file_watch::{FileId, FileWatch};
+use super::file_watch::FileWatch;
+use super::files::FileId;
 use super::migrations::{self, Found, STEPS};
 use super::readers::Readers;
-use super::tx::Makers;
+use super::tx::IdGenerators;
 use super::uptime::UptimeClock;
 use super::writer::{Served, Writer};
 use super::{connection, files};
@@ -187,7 +188,7 @@ fn start(
         clock,
         uptime: lock.is_some().then(|| uptime.clone()),
     };
-    let writer = Writer::start(conn, served, Makers::new(seed)).map_err(say)?;
+    let writer = Writer::start(conn, served, IdGenerators::new(seed)).map_err(say)?;
     Ok(Database {
         writer,
         uptime,

@@ -7,31 +7,31 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 
-use super::{event_id_index, meta};
+use super::{meta_table, new_ids};
 use crate::model::*;
 use crate::store::wakeups::Topic;
 
 /// An open transaction: the connection, the time, and fresh ids.
 pub(in crate::store) struct Tx<'a> {
     pub(in crate::store::sqlite) conn: &'a Connection,
-    pub(in crate::store::sqlite) makers: &'a Makers,
-    pub(in crate::store::sqlite) ids: &'a event_id_index::Shared,
+    pub(in crate::store::sqlite) generators: &'a IdGenerators,
+    pub(in crate::store::sqlite) ids: &'a new_ids::Shared,
     pub(in crate::store::sqlite) now: Timestamp,
     /// `None` in a command beside a running relay, which does not know the uptime.
     pub(in crate::store::sqlite) uptime: Option<Uptime>,
-    pub(in crate::store::sqlite) marks: RefCell<Marks>,
+    pub(in crate::store::sqlite) effects: RefCell<Effects>,
 }
 
 /// The effects to apply after the commit.
 #[derive(Debug, Default)]
-pub(in crate::store::sqlite) struct Marks {
+pub(in crate::store::sqlite) struct Effects {
     /// Topics that may have new work.
     pub(in crate::store::sqlite) topics: HashSet<Topic>,
     /// Whether text was erased, so that the write-ahead log must be emptied.
     pub(in crate::store::sqlite) erased: bool,
 }
 
-impl Marks {
+impl Effects {
     /// Adds the effects of another command.
     pub(in crate::store::sqlite) fn add(&mut self, more: Self) {
         self.topics.extend(more.topics);
@@ -42,7 +42,7 @@ impl Marks {
 impl Tx<'_> {
     /// Notifies the workers of this topic after the commit.
     pub(in crate::store::sqlite) fn notify(&self, topic: Topic) {
-        self.marks.borrow_mut().topics.insert(topic);
+        self.effects.borrow_mut().topics.insert(topic);
     }
 
     /// Notifies the workers of this destination after the commit.
@@ -53,8 +53,8 @@ impl Tx<'_> {
     /// Requests that erased text is also removed from the log. The process that has the store open
     /// retries until it succeeds.
     pub(in crate::store::sqlite) fn scrub(&self) -> rusqlite::Result<()> {
-        meta::owe_erasure(self)?;
-        self.marks.borrow_mut().erased = true;
+        meta_table::owe_erasure(self)?;
+        self.effects.borrow_mut().erased = true;
         Ok(())
     }
 }
@@ -68,12 +68,12 @@ impl Deref for Tx<'_> {
 
 /// Generates ids and tokens that no other run of the program has generated.
 #[derive(Debug)]
-pub(in crate::store::sqlite) struct Makers {
+pub(in crate::store::sqlite) struct IdGenerators {
     deliveries: DeliveryIds,
     tokens: AtomicI64,
 }
 
-impl Makers {
+impl IdGenerators {
     /// Creates the generators. `seed` is a random number.
     pub(in crate::store::sqlite) fn new(seed: u64) -> Self {
         // Half of the range is left for counting up.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::meta;
+use super::meta_table;
 use crate::model::{Clock, Uptime};
 
 /// The name of the value in `meta`.
@@ -41,7 +41,7 @@ impl UptimeClock {
         conn: &Connection,
         clock: Arc<dyn Clock>,
     ) -> rusqlite::Result<Self> {
-        let before = meta::get(conn, NAME)?.map_or(0, i64::from_be_bytes);
+        let before = meta_table::get(conn, NAME)?.map_or(0, i64::from_be_bytes);
         let look = Look {
             at: clock.monotonic(),
             run: Duration::ZERO,
@@ -73,7 +73,7 @@ impl UptimeClock {
         if now.since(saved) < SAVE_EVERY {
             return Ok(());
         }
-        meta::put(conn, NAME, &now.as_millis().to_be_bytes())?;
+        meta_table::put(conn, NAME, &now.as_millis().to_be_bytes())?;
         self.saved_ms.store(now.as_millis(), Ordering::SeqCst);
         Ok(())
     }

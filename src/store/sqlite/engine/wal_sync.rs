@@ -81,9 +81,9 @@ impl Syncer {
 }
 
 /// Fails all waiting commands if the thread panics.
-struct Falls<'a>(&'a Queue);
+struct FailOnPanic<'a>(&'a Queue);
 
-impl Drop for Falls<'_> {
+impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.fail(&ended());
@@ -92,7 +92,7 @@ impl Drop for Falls<'_> {
 }
 
 fn run(committed: &Receiver<Committed>, queue: &Queue, files: &FileWatch, wakeups: &Wakeups) {
-    let _falls = Falls(queue);
+    let _fail_on_panic = FailOnPanic(queue);
     for one in committed {
         let Committed {
             acts,

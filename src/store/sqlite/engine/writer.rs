@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use super::checkpoint::LogKeeper;
 use super::command_queue::{Next, Queue, ended};
 use super::connection::{self, data_version, failure};
-use super::event_id_index::{self, NewIds};
 use super::file_watch::FileWatch;
 use super::group_commit::{Batch, Command};
-use super::tx::{Makers, Marks, Tx};
+use super::new_ids::{self, NewIds};
+use super::tx::{Effects, IdGenerators, Tx};
 use super::uptime::UptimeClock;
 use super::wal_sync::{Committed, Syncer};
 use crate::model::Clock;
@@ -116,7 +116,7 @@ impl Writer {
     pub(in crate::store::sqlite) fn start(
         conn: Connection,
         served: Served,
-        makers: Makers,
+        generators: IdGenerators,
     ) -> rusqlite::Result<Self> {
         let Served {
             path,
@@ -138,7 +138,7 @@ impl Writer {
             log: LogKeeper::new(path.clone(), Arc::clone(&watch)),
             watch,
             path,
-            makers,
+            generators,
             ids: RefCell::new(NewIds::new()),
             clock,
             uptime,
@@ -256,8 +256,8 @@ struct Thread {
     log: LogKeeper,
     path: PathBuf,
     watch: Arc<FileWatch>,
-    makers: Makers,
-    ids: event_id_index::Shared,
+    generators: IdGenerators,
+    ids: new_ids::Shared,
     clock: Arc<dyn Clock>,
     /// `None` in a command beside a running relay.
     uptime: Option<UptimeClock>,
@@ -356,9 +356,9 @@ impl Thread {
             }
         };
         let changes = open.conn.total_changes();
-        let Marks { topics, erased } = Batch {
+        let Effects { topics, erased } = Batch {
             conn: &open.conn,
-            makers: &self.makers,
+            generators: &self.generators,
             ids: &self.ids,
             clock: &*self.clock,
             out_of_place: self.watch.check().err(),

@@ -9,9 +9,10 @@ use rusqlite::Connection;
 
 use super::super::accept::accept;
 use super::super::engine::connection;
-use super::super::engine::event_id_index::{self, NewIds};
+use super::super::engine::event_id_index;
 use super::super::engine::migrations::{self, STEPS};
-use super::super::engine::tx::{Makers, Tx};
+use super::super::engine::new_ids::{self, NewIds};
+use super::super::engine::tx::{IdGenerators, Tx};
 use super::super::retention::sweep;
 use crate::model::{AppName, EventId, EventSeq, EventState, Timestamp};
 use crate::store::{Accepted, Arrival};
@@ -23,7 +24,7 @@ const WAITING: usize = 6;
 struct Process {
     conn: Connection,
     ids: RefCell<NewIds>,
-    makers: Makers,
+    generators: IdGenerators,
 }
 
 impl Process {
@@ -31,7 +32,7 @@ impl Process {
         Self {
             conn: connection::writer(path).unwrap(),
             ids: RefCell::new(NewIds::at_most(WAITING)),
-            makers: Makers::new(1),
+            generators: IdGenerators::new(1),
         }
     }
 
@@ -41,11 +42,11 @@ impl Process {
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let done = act(&Tx {
             conn: &self.conn,
-            makers: &self.makers,
+            generators: &self.generators,
             ids: &self.ids,
             now: Timestamp::from_millis(0),
             uptime: None,
-            marks: RefCell::default(),
+            effects: RefCell::default(),
         });
         self.ids.borrow_mut().put_away(&self.conn).unwrap();
         if kept {
@@ -201,7 +202,7 @@ fn ids_read_at_start_are_bounded() {
                 let id = format!("e{start}.{number}");
                 accept(tx, &arrival(&id, "shop", start)).unwrap();
                 let newest = event_id_index::newest_with(tx, &id).unwrap().unwrap();
-                let above = newest.0 - event_id_index::mark(tx).unwrap().0;
+                let above = newest.0 - new_ids::mark(tx).unwrap().0;
                 assert!(above <= 4 * i64::try_from(WAITING).unwrap(), "{above}");
             });
         }
