@@ -345,7 +345,7 @@ mod tests {
     use crate::store::{self, Store};
     use crate::tasks::Tasks;
     use crate::telemetry::Metrics;
-    use crate::triage::{self, ButtonSigner, Closing};
+    use crate::triage::{self, ButtonSigner, Triage};
 
     const NOW: Timestamp = Timestamp::from_millis(1_711_111_111_000);
 
@@ -358,7 +358,7 @@ mod tests {
         };
         let store = Store::open(&settings, Arc::clone(&clock)).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let closing = Closing::new(
+        let triage = Triage::new(
             store.clone(),
             Arc::clone(&metrics),
             ButtonSigner::new([0; 32]),
@@ -379,7 +379,7 @@ mod tests {
             links: Current::new(None),
             metrics,
             clock,
-            closing,
+            triage,
             tasks: Tasks::new(),
             stopping: CancellationToken::new(),
             reload_refused: Current::new(None),

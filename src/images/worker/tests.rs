@@ -114,7 +114,7 @@ fn worker(dir: &tempfile::TempDir, store: Store, clock: Arc<dyn Clock>) -> Image
     let metrics = Arc::new(Metrics::new());
     let notify = Current::new(None);
     ImageWorker::new(Deps {
-        operator: Operator::new(
+        operator: Notifier::new(
             store.clone(),
             Arc::clone(&metrics),
             Arc::clone(&clock),

@@ -227,7 +227,7 @@ async fn late_images_and_edits_are_not_rerouted() {
     waiting.sort_unstable();
     assert_eq!(waiting, ["edit", "late_images"]);
 
-    bench.clock.advance(Duration::from_secs(60));
+    bench.run_for(Duration::from_secs(60));
     let (a, retry_for) = ("a".into(), Duration::from_secs(10));
     let expired = bench
         .store()
