@@ -117,7 +117,7 @@ impl Dispatcher {
         };
         let sends = self.sender.store.paced_sends(now.wall - reach).await;
         let sends = sends.unwrap_or_else(|error| {
-            tracing::error!(%error, "failed to read the latest sends; rate limits start empty");
+            tracing::error!(%error, "failed to read the latest sends; rate limits ignore them");
             Vec::new()
         });
         let known = settings.destinations.values();

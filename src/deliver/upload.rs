@@ -206,7 +206,7 @@ impl Uploader {
             Ok(key) => {
                 self.refused.taken(name);
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
-                    tracing::warn!(image = %image.id, %error, "failed to store the key of an upload");
+                    tracing::warn!(image = %image.id, %error, "failed to store the image key of an upload");
                 }
                 Key::Fresh(key)
             }

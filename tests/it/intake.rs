@@ -289,7 +289,7 @@ fn feedback_id_is_unique_per_receiving_app() {
     // For its own app it is a repeat, whatever its event id.
     let again = Feedback::fault(1).with_header("event_id", "again".into());
     assert_eq!(relay.push(&again).status, 200);
-    relay.wait_for_log("event repeated");
+    relay.wait_for_log("repeated event acknowledged");
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Lane {
                 self.emit_gate_state();
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "failed to make retries due; they keep their times");
+                    tracing::warn!(destination = %self.name, %error, "failed to schedule retries for now; they run at their previously scheduled times");
                 }
             }
         }
@@ -239,7 +239,7 @@ impl Lane {
         {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "failed to read messages for the fallback");
+                tracing::error!(destination = %self.name, %error, "failed to read deliveries to reroute to the fallback");
                 return false;
             }
         };
@@ -276,7 +276,7 @@ impl Lane {
         let expired = match expired.await {
             Ok(expired) => expired,
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "failed to end deliveries that were tried for too long");
+                tracing::error!(destination = %self.name, %error, "failed to expire deliveries that were retried for too long");
                 Vec::new()
             }
         };
