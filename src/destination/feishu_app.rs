@@ -2,8 +2,9 @@
 //! cards. It shows images by its own keys and sends urgent notifications. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
-//! A message carries the delivery's id as its `uuid`. The platform makes at most one message of a `uuid` within
-//! an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the message.
+//! A message carries the delivery's id as its `uuid`. The platform creates at most one message for a `uuid`
+//! within an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the
+//! message.
 //!
 //! Messages are rendered for the feishu family, in the shape for custom bots; `content` converts them to the
 //! API's shape.
@@ -203,8 +204,8 @@ impl FeishuApp {
         }
     }
 
-    /// Returns the result of a call without an answer. Without a token nothing was sent, and the message is not
-    /// at fault.
+    /// Returns the result of a call without an answer. If there was no token, nothing was sent, and the message
+    /// is not at fault.
     fn unanswered(&self, error: &Unanswered) -> Sent {
         let reason = || error.to_string();
         unsent(match error {

@@ -1,10 +1,10 @@
 //! Finds events by their id.
 //!
-//! Ids come in random order. An ordinary index changed one page for nearly every event, which was half
-//! of all writes. So the newest ids wait in memory, sorted. For each new id, one waiting id moves to the
-//! table `event_ids`. Ids move in sorted order, so that one page takes several at once. When all have
-//! moved, the round ends and a mark is stored: no event up to it waits. The mark lags by two to four
-//! times the number of waiting ids. The ids of later events are read again at the start, and when
+//! Ids come in random order. An ordinary index changed one page for nearly every event, which was half of all
+//! writes. So the newest ids wait in memory, sorted. For each new id, one waiting id moves to the table
+//! `event_ids`. Ids move in sorted order, so that one page takes several at once. When all ids have moved, the
+//! round ends, and a mark is stored. The ids of all events up to the mark are in the table. The mark lags by
+//! two to four times the number of waiting ids. The ids of later events are read again at the start, and when
 //! another process has written.
 //!
 //! The key of an id is a part of its hash. Two ids may share a key, so the event itself is checked in
@@ -27,7 +27,7 @@ const WAITING: usize = 16_384;
 /// How many ids beyond that may move to the table in one transaction.
 const AT_ONCE: usize = 256;
 
-/// The name of the mark in `meta`: no event up to it waits.
+/// The name of the mark in `meta`. The ids of all events up to the mark are in the table.
 const MARK: &str = "ids_up_to";
 
 /// The key of an id, and its event.
@@ -44,7 +44,7 @@ pub(in crate::store::sqlite) struct NewIds {
     round_up_to: EventSeq,
     /// The newest event.
     newest: EventSeq,
-    /// Whether so many ids were read that this round must end soon. Otherwise the next read would take
+    /// Whether the last read found many ids. Then this round must end soon, because the next read would take
     /// even longer.
     behind: bool,
     /// The value of `PRAGMA data_version` when the ids were read; `None` if they must be read.
