@@ -1,8 +1,8 @@
-//! Runs durable jobs: rows of the store that a worker leases when they are due, works on, and finishes
-//! with the lease.
+//! Runs durable jobs. A job is a row of the store. A worker leases it when it is due, works on it, and
+//! completes it with the lease.
 //!
-//! The rows are the state, and wake-ups are hints. After a panic, a hard stop or a crash the lease ends,
-//! and the job is retried.
+//! The rows are the only state, and wake-ups are only hints. After a panic, a hard stop or a crash the lease
+//! ends, and the job is retried.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::PanicCaught;
 
-/// The longest pause between two polls. A wall clock that jumps makes jobs early or late by no more than
-/// this.
+/// The longest pause between two polls. If the wall clock jumps, jobs run at most this much too early or too
+/// late.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The shortest pause after a poll that found nothing, so that neither wake-ups nor two clocks that disagree
 /// cause a busy loop.
@@ -38,7 +38,7 @@ pub trait Jobs: Send + Sync + 'static {
         count: usize,
     ) -> impl Future<Output = Result<Poll<Self::Job>, StoreError>> + Send;
 
-    /// Works on a job and finishes its lease.
+    /// Works on a job and completes it with its lease.
     fn work(&self, job: Self::Job) -> impl Future<Output = ()> + Send;
 }
 
@@ -46,13 +46,13 @@ pub trait Jobs: Send + Sync + 'static {
 pub struct Poll<T> {
     /// The leased jobs.
     pub jobs: Vec<T>,
-    /// If there are none: how long nothing will be due. `None`: nothing waits.
+    /// The time until the next job is due, if no job was leased. `None`: no job waits.
     pub due_in: Option<Duration>,
 }
 
-/// Polls and works until the soft stop, then finishes the jobs that are leased. A job leased by a poll that
-/// was running at the stop is among them, because nobody else would release its lease. If the future is
-/// dropped, its jobs are dropped too.
+/// Polls and works until the soft stop, then finishes the jobs that are leased. This includes a job leased by a
+/// poll that was running at the stop, because nobody else would release its lease. If the future is dropped,
+/// its jobs are dropped too.
 pub async fn run<J: Jobs>(
     worker: Arc<J>,
     mut wakeups: watch::Receiver<u64>,

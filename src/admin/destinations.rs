@@ -1,4 +1,4 @@
-//! Lists destinations with what holds them back, and resumes them.
+//! Lists destinations with the reasons for their delays, and resumes them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::view::{DestinationView, Wait};
 /// Shorter waits for a rate limit are not shown.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// What is known about a destination.
+/// The collected facts about a destination.
 #[derive(Debug, Default)]
 struct Known {
-    /// Its word in the configuration; `None`: it is no longer configured.
+    /// Its `kind` in the configuration; `None`: it is no longer configured.
     kind: Option<&'static str>,
     paces: Vec<RateLimit>,
     queue: Option<QueueStats>,

@@ -1,4 +1,4 @@
-//! Removes a person's words and images, and keeps the bare record.
+//! Removes a person's text and images from events, and keeps the events' other fields.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::model::{ImageId, ImageState, StoredEvent};
 use crate::store::{Store, StoreError};
 use crate::view::{ErasedClicks, ErasedEvent};
 
-/// How long to wait for readers of the log.
+/// How long to wait until no reader needs the store's log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the log is checked during the wait.
@@ -26,13 +26,13 @@ pub struct Eraser<'a> {
 /// An image that could not be removed. The store has forgotten the image, so there will be no second try.
 #[derive(Debug)]
 pub struct LeftImage {
-    /// Where it is.
+    /// The location of the image's file.
     pub place: String,
     pub error: io::Error,
 }
 
 impl Eraser<'_> {
-    /// Removes words and images of an event. Also returns the images that are left.
+    /// Removes the text and images of an event. Also returns the images that could not be removed.
     pub async fn event(
         &self,
         event: &StoredEvent,
@@ -86,7 +86,7 @@ pub async fn events_of(store: &Store, user: &str) -> Result<Vec<StoredEvent>, St
     Ok(events)
 }
 
-/// Removes the files of images that no event uses any more. Returns those that are left.
+/// Removes the files of images that no event uses any more. Returns the images that could not be removed.
 async fn remove(archive: &Archive, orphans: &[ImageId]) -> Vec<LeftImage> {
     let mut left = Vec::new();
     for id in orphans {

@@ -10,7 +10,7 @@ use crate::model::{AppName, Event, StoredEvent};
 use crate::rules::{RuleSet, Word};
 use crate::store::{ImageWaits, Store, StoreError};
 
-/// The parts of the configuration by which stored events are read, matched and planned.
+/// The parts of the configuration that are needed to read, match and plan stored events.
 #[derive(Clone, Copy)]
 pub struct EventConfig<'a> {
     /// `[apps]`.
@@ -25,7 +25,7 @@ pub struct EventConfig<'a> {
     pub waits: ImageWaits,
 }
 
-/// The stored events, with the configuration by which they are read.
+/// The stored events, with the configuration that is needed to read them.
 #[derive(Clone, Copy)]
 pub struct Events<'a> {
     pub store: &'a Store,

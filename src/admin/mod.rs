@@ -18,7 +18,7 @@ pub use self::select::{EventQuery, Selection};
 
 use crate::store::StoreError;
 
-/// Why an operation could not be done.
+/// Why an operation failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no event with this id.

@@ -1,4 +1,4 @@
-//! Replays events: applies today's rules again, under new keys.
+//! Replays events: applies the current rules and creates deliveries with new keys.
 
 use std::collections::{BTreeSet, VecDeque};
 

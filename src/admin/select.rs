@@ -1,4 +1,4 @@
-//! Selects events by time, state and rule, and by every key that `match` of a rule has.
+//! Selects events by time, state and rule, and by every key of a rule's `match`.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ pub struct EventQuery {
     pub rule: Option<String>,
     /// Only events with this text in what people typed; case is ignored.
     pub text: Option<String>,
-    /// Keys of `match` of a rule with their values; of several values any has to match.
+    /// Keys of a rule's `match` with their values. If a key has several values, one of them has to match.
     pub keys: Vec<(&'static str, Vec<String>)>,
     /// More conditions, as TOML written as in `match`.
     pub toml: Option<String>,

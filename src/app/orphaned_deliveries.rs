@@ -88,7 +88,7 @@ impl Orphans {
             match self.deps.store.rename_destination(was, name).await {
                 Ok(renamed) => self.report_renamed(name, &renamed),
                 Err(error) => {
-                    tracing::error!(destination = %name, %error, "failed to rename deliveries");
+                    tracing::error!(destination = %name, %error, "failed to move deliveries to their destination's new name");
                 }
             }
         }

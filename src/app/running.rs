@@ -80,7 +80,7 @@ impl Running {
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         if let Err(error) = self.deps.store.make_images_due().await {
-            tracing::warn!(%error, "failed to make images due after the reload; they keep their times");
+            tracing::warn!(%error, "failed to schedule pending image downloads for now after the reload; they run at their previously scheduled times");
         }
         metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),

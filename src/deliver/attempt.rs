@@ -1,4 +1,4 @@
-//! Makes one attempt at a delivery and records its outcome with what follows from it.
+//! Makes one attempt at a delivery. Records its outcome and the resulting next step.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,8 +39,8 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Makes one attempt at a delivery, settles its permit, and records the attempt with what follows from it.
-    /// The permit is settled first, so that the next send starts while this one is recorded.
+    /// Makes one attempt at a delivery, settles its permit, and records the attempt with the resulting next
+    /// step. The permit is settled first, so that the next send starts while this one is recorded.
     pub(super) async fn deliver(
         &self,
         settings: &Settings,
@@ -59,7 +59,7 @@ impl Sender {
             }
             Ok(None) => drop(permit),
             Err(_panic) => {
-                // It may have been sent, so it counts against the rate.
+                // The message may have been sent, so it counts against the rate limit.
                 permit.settle(&Signal::Unclear, self.now(), self.chance());
                 self.metrics.emit(PanicCaught { task: "deliver" });
                 self.panicked(destination, lease, wait).await;
@@ -67,7 +67,7 @@ impl Sender {
         }
     }
 
-    /// Sends one message. Returns `None` if there was nothing to send; that is then recorded already.
+    /// Sends one message. Returns `None` if there was nothing to send; this has been recorded.
     async fn attempt(
         &self,
         settings: &Settings,
@@ -128,7 +128,7 @@ impl Sender {
         })
     }
 
-    /// Records that the attempt's own code panicked. The retry schedule applies.
+    /// Records that the code of the attempt panicked. The retry schedule applies.
     async fn panicked(
         &self,
         destination: &Arc<dyn Destination>,
@@ -192,7 +192,7 @@ impl Sender {
         }
     }
 
-    /// Records an attempt with what follows from it.
+    /// Records an attempt with the resulting next step.
     async fn record_outcome(
         &self,
         destination: &Arc<dyn Destination>,
@@ -301,7 +301,7 @@ impl Sender {
         policy.verdict(outcome, tried, self.clock.now(), self.chance())
     }
 
-    /// Returns for how long the delivery that begins now waited while its destination worked.
+    /// Returns how long the delivery that begins now was due while its destination worked.
     fn wait(&self, delivery: &Delivery, begun: Begun) -> Duration {
         let since = delivery.failed_at.max(delivery.due_since);
         policy::wait(
@@ -345,7 +345,7 @@ impl Sender {
             .f64()
     }
 
-    /// Returns the current time by all three clocks.
+    /// Returns the current time of all three clocks.
     pub(super) fn now(&self) -> Now {
         Now {
             wall: self.clock.now(),
@@ -414,8 +414,8 @@ impl Sender {
         self.operator.notify(notice).await;
     }
 
-    /// Records the end of an attempt, and retries while the store fails and the lease lasts. A send that is not
-    /// recorded would be repeated.
+    /// Records the end of an attempt. Retries while the store fails and the lease lasts, because a send that is
+    /// not recorded would be repeated.
     async fn record(
         &self,
         lease: &Lease<Work>,
@@ -450,7 +450,7 @@ fn is_paced(destination: &dyn Destination) -> bool {
     destination.common().rate.is_some() || !destination.paces().is_empty()
 }
 
-/// Returns where in the chat a message goes.
+/// Returns the message's place in the chat: new, a reply or an update.
 fn place<'a>(work: &'a Work, destination: &dyn Destination) -> Place<'a> {
     match (&work.message, work.delivery.trigger) {
         (Some(message), Trigger::Edit) => Place::Over(message),
@@ -470,7 +470,7 @@ pub(super) struct AttemptResult {
     attempt: Attempt,
     pub(super) sent: Sent,
     prepared: Prepared,
-    /// How long the message waited before the attempt, as far as that is no time spent trying.
+    /// The part of the wait before the attempt that does not count for `retry_for`.
     uncounted: Duration,
     /// Whether the image keys were forgotten, so that the same form is rendered again at once.
     again: bool,

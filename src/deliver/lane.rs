@@ -1,5 +1,5 @@
-//! The lane to one destination: leases due deliveries as its gate permits, sends them, and acts on what changes
-//! at the gate (`gate_events`). Each destination has its own lane, so a failing destination does not delay the
+//! The lane to one destination: leases due deliveries as its gate permits, sends them, and handles changes of
+//! the gate (`gate_events`). Each destination has its own lane, so a failing destination does not delay the
 //! others.
 
 pub(super) mod gate;
@@ -29,19 +29,19 @@ use crate::model::{Current, DestinationName};
 use crate::store::{GateRecord, LeaseRelease, Topic};
 use crate::telemetry::events::PanicCaught;
 
-/// Attempts that may wait for the store, for each send that may be in flight. A permit is free again before the
-/// commit, so this number bounds how many messages a crash would repeat.
+/// The largest number of attempts that wait to be recorded, for each permitted send. A permit is free again
+/// before the commit, so this number limits how many messages are repeated after a crash.
 const UNRECORDED_FOR_EACH: usize = 2;
 
-/// While at most this many events wait for the store, a lane has one send in flight. Small batches cost as much
-/// per commit as large ones, so they leave little CPU time for sends.
+/// During intake overload with at most this many waiting events, a lane has one send in flight. Small batches
+/// cost as much per commit as large ones, so they leave little CPU time for sends.
 const OVERLOAD_SMALL: usize = 64;
 
 /// Beyond that, each further group of this many events allows one more send in flight. A larger group would
-/// delay messages for too long; a smaller one would delay those who push events.
+/// delay messages for too long; a smaller one would delay the clients that push events.
 const EVENTS_FOR_EACH_SEND: usize = 8;
 
-/// A send that has taken longer waits for its destination, and uses no CPU time.
+/// A send that has taken longer than this is waiting for its destination and uses no CPU time.
 const AT_WORK: Duration = Duration::from_millis(100);
 
 /// The lane to one destination.
@@ -50,12 +50,12 @@ pub(super) struct Lane {
     settings: Current<Settings>,
     sender: Arc<Sender>,
     gate: SharedGate,
-    /// The destination whose limits the gate has; a reload replaces it.
+    /// The destination, whose limits apply to the gate. A reload replaces it.
     destination: Arc<dyn Destination>,
     prefetcher: Prefetcher,
     /// Released leases that the store has not recorded yet.
     returning: Vec<LeaseRelease>,
-    /// When to try again to record them.
+    /// When to try again to record the released leases.
     return_at: Instant,
     /// Tasks that each send one message, settle its permit and record the attempt. They run concurrently.
     tasks: JoinSet<()>,
@@ -69,7 +69,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Builds a lane whose gate has the state that the store remembers.
+    /// Builds a lane whose gate has the stored state.
     pub(super) fn new(
         destination: Arc<dyn Destination>,
         settings: Current<Settings>,
@@ -141,7 +141,7 @@ impl Lane {
         self.on_gate_change().await;
     }
 
-    /// Starts the sends that may start now. Returns after how long to call it again at the latest.
+    /// Starts the sends that may start now. Returns the longest time until the next call.
     async fn step(&mut self) -> Duration {
         let settings = self.settings.get();
         self.apply_reload(&settings).await;
@@ -199,7 +199,7 @@ impl Lane {
         }
     }
 
-    /// Returns whether the lane has no work that becomes ready by time alone.
+    /// Returns whether no work of the lane will become ready by the passing of time alone.
     fn is_idle(&self) -> bool {
         self.prefetcher.is_empty() && self.returning.is_empty() && self.tasks.is_empty()
     }

@@ -18,7 +18,7 @@ use crate::destination::{Common, Destination, SharedPace};
 use crate::model::{Current, DestinationName};
 use crate::telemetry::events::PanicCaught;
 
-/// How often the uptime is read at least.
+/// The longest time between two reads of the uptime.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a lane for each destination. Clones share it.
@@ -102,9 +102,9 @@ impl Dispatcher {
         while lanes.tasks.join_next().await.is_some() {}
     }
 
-    /// Counts the sends of the last run that rate limits still count; otherwise a relay that is restarted under load
-    /// would exceed them. Returns how long ago those to each destination ended, oldest first. A destination that sent
-    /// nothing lately is not delayed.
+    /// Counts the sends of the last run that rate limits still cover. Otherwise a relay that is restarted under
+    /// load would exceed the limits. Returns how long ago the sends to each destination ended, oldest first. A
+    /// destination that sent nothing lately is not delayed.
     pub(super) async fn recall(&self) -> BTreeMap<DestinationName, Vec<Duration>> {
         let settings = self.settings.get();
         let now = self.sender.now();
@@ -117,7 +117,7 @@ impl Dispatcher {
         };
         let sends = self.sender.store.paced_sends(now.wall - reach).await;
         let sends = sends.unwrap_or_else(|error| {
-            tracing::error!(%error, "failed to read the latest sends; rate limits start empty");
+            tracing::error!(%error, "failed to read the latest sends; rate limits ignore them");
             Vec::new()
         });
         let known = settings.destinations.values();
@@ -175,7 +175,7 @@ struct Lines {
     recalled: BTreeMap<DestinationName, Vec<Duration>>,
 }
 
-/// Returns how long a send can count against a rate limit of its destination, from its start on.
+/// Returns how long after its start a send can count against a rate limit of its destination.
 fn reach(destination: &dyn Destination) -> Duration {
     let common = destination.common();
     let paces = destination.paces();

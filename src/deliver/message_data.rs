@@ -37,8 +37,8 @@ impl Directory {
         self.apps.get(app_id).map_or(app_id, String::as_str)
     }
 
-    /// Returns the owner under which the store keeps image keys. For an app that is its id. Its name in `[apps]`
-    /// can be given to another app, whose image keys are different.
+    /// Returns the owner under which the store keeps image keys. For an app, this is its id, because its name
+    /// in `[apps]` can be given to another app with different image keys.
     pub fn key_owner<'a>(&'a self, owner: &'a KeyOwner) -> &'a str {
         match owner {
             KeyOwner::App(app) => self.app_ids.get(app).map_or(app.as_str(), String::as_str),
@@ -53,7 +53,7 @@ impl Directory {
         known.unwrap_or_else(|| TimeZone::fixed(jiff::tz::offset(8)))
     }
 
-    /// Returns the name in `[mentions]` that means this person alone.
+    /// Returns the entry of `[mentions]` that contains only this person.
     pub fn person(&self, id: &str) -> Option<&str> {
         let means = |mention: &&Mention| match mention {
             Mention::All | Mention::Shown(_) => false,
@@ -95,7 +95,7 @@ impl Directory {
     }
 }
 
-/// The data of one message, owned, so that a [`Subject`] can borrow from it.
+/// The owned data of one message. A [`Subject`] borrows from it.
 #[derive(Debug)]
 pub struct MessageData {
     pub event: Event,

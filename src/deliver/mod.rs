@@ -58,11 +58,11 @@ pub type Destinations = BTreeMap<DestinationName, Arc<dyn Destination>>;
 
 /// The settings that a reload replaces.
 pub struct Settings {
-    /// The destinations, which messages are sent to.
+    /// The destinations of messages.
     pub destinations: Destinations,
     /// The templates that render messages.
     pub templates: Arc<Templates>,
-    /// The names that messages show.
+    /// The names of apps and people that messages show.
     pub names: Directory,
     /// Signs links to images; `None` without a `public_url`.
     pub links: Option<LinkSigner>,
@@ -71,13 +71,13 @@ pub struct Settings {
 /// Dependencies of the dispatcher.
 pub struct Deps {
     pub store: Store,
-    /// The bytes of images.
+    /// Stores the bytes of images.
     pub archive: Archive,
     /// Receives notices of stopped destinations and dead deliveries.
     pub operator: Notifier,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
-    /// Runs uploads that outlast the message for which they started.
+    /// Runs uploads that continue after the message they were started for.
     pub tasks: Tasks,
     /// Signs the values of buttons.
     pub buttons: ButtonSigner,

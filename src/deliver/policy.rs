@@ -1,5 +1,5 @@
-//! Decides what follows from an attempt, for its message and for the gate of its destination. The policy is
-//! pure: it reads no clock and no random numbers.
+//! Decides the effects of an attempt on its message and on the gate of its destination. The policy is pure: it
+//! reads no clock and no random numbers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const UNANSWERED_MAX: u32 = 3;
 /// Decides for how long and how often deliveries to a destination are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The time spent trying. After that the delivery is dead.
+    /// The time limit for trying. After it, the delivery is dead.
     pub retry_for: Duration,
     /// Whether the destination recognises a repeat by its key.
     pub recognises_repeats: bool,
@@ -39,11 +39,10 @@ pub struct Tried<'a> {
 }
 
 impl RetryPolicy {
-    /// Decides what happens to the message. `jitter` in [0, 1) only lengthens pauses.
+    /// Decides the effect on the message. `jitter` in [0, 1) only lengthens pauses.
     ///
-    /// After a refused form, the next plainer one follows at once. A destination that is stopped or asks for a
-    /// pause holds its messages back at its gate. Their due times stay unchanged until `retry_for` has been
-    /// spent.
+    /// After a refused form, the next plainer one follows at once. If a destination is stopped or asks for a
+    /// pause, its gate delays its messages. Their due times stay unchanged until `retry_for` has been spent.
     pub fn verdict(
         &self,
         outcome: &Outcome,
@@ -109,8 +108,9 @@ pub(super) fn wait(
     worked_until.since(due_at).min(most)
 }
 
-/// Returns the part of a wait that is no time spent trying. It is all of it, unless the destination asks for a
-/// pause because of a message that was tried before. Otherwise a message that always causes a pause would never end.
+/// Returns the part of a wait that does not count as time spent trying. This is the whole wait, unless the
+/// destination asks for a pause because of a message that was tried before. Otherwise a message that always
+/// causes a pause would never end.
 pub(super) const fn uncounted(wait: Duration, outcome: &Outcome, is_first: bool) -> Duration {
     match outcome {
         Outcome::SlowDown { .. } | Outcome::Stop { .. } if !is_first => Duration::ZERO,
@@ -118,7 +118,7 @@ pub(super) const fn uncounted(wait: Duration, outcome: &Outcome, is_first: bool)
     }
 }
 
-/// Returns what the outcome says about the destination.
+/// Returns the signal about the destination that the outcome gives.
 pub(super) fn signal(outcome: &Outcome, tried: Tried<'_>) -> Signal {
     match outcome {
         Outcome::Delivered => Signal::Worked,
@@ -136,7 +136,7 @@ pub(super) fn signal(outcome: &Outcome, tried: Tried<'_>) -> Signal {
 }
 
 /// Retries at once in the next plainer form. Forms are compared by rank, because a reload may have changed the
-/// list.
+/// list of forms.
 fn plainer(reason: &str, tried: Tried<'_>, now: Timestamp) -> Verdict {
     match next_form(tried) {
         Some(form) => Verdict::RetryAt { due_at: now, form },

@@ -19,8 +19,8 @@ use crate::telemetry::Metrics;
 use crate::telemetry::events::TemplateFailed;
 use crate::triage::ButtonSigner;
 
-/// The longest time that a message waits for uploads, even if its rule lets it wait longer for images. The
-/// message blocks others meanwhile.
+/// The longest time that a message waits for uploads, even if its rule lets it wait longer for images.
+/// Meanwhile, the message blocks others.
 const UPLOADS_WAIT: Duration = Duration::from_secs(2);
 
 /// Prepares payloads. Clones share their dependencies.
@@ -53,8 +53,8 @@ pub(super) enum NotSent {
     NothingToSend,
     /// The content was removed or cannot be read.
     Permanent(&'static str),
-    /// The message consists of images alone, and they cannot be shown yet. Holds why the last upload failed, if
-    /// it did.
+    /// The message consists of images alone, and they cannot be shown yet. Contains the reason if the last
+    /// upload failed.
     NotYet(Option<String>),
 }
 

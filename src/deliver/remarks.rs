@@ -43,8 +43,8 @@ fn mentions_refused(delivery: &Delivery, reason: &str) -> Notice {
     }
 }
 
-/// Returns a notice of an edit that failed for good: the actor read that the action succeeded, but the message
-/// does not show it. A recalled message, or one too old to edit, causes no notice.
+/// Returns a notice of an edit that failed permanently: the actor was shown that the action succeeded, but the
+/// message does not show it. A recalled message, or one too old to edit, causes no notice.
 fn not_changed(delivery: &Delivery, sent: &Sent, verdict: &Verdict) -> Option<Notice> {
     let given_up = matches!(verdict, Verdict::Dead { .. });
     if !given_up || delivery.trigger != Trigger::Edit || sent.uneditable {

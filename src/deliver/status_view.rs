@@ -10,10 +10,10 @@ use crate::render::{Action, StatusView};
 use crate::store::Work;
 use crate::triage::{ButtonAction, MadeFor};
 
-/// The placeholder for a signed value where nothing is sent.
+/// The placeholder for a signed value in previews, which are not sent.
 const UNSIGNED: &str = "signed-when-it-is-sent";
 
-/// Builds the status of the feedback of `work`. `sign` makes the values of buttons.
+/// Builds the status of the feedback of `work`. `sign` signs the values of buttons.
 pub(super) fn of(
     work: &Work,
     event: &Event,
@@ -92,7 +92,7 @@ fn acts(
     acts
 }
 
-/// Returns the display name of whoever changed the status: the platform's name for them, else the name in
+/// Returns the display name of the person who changed the status: the platform's name, or else the name in
 /// `[mentions]`.
 fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
     let (name, id) = match &event.content {
@@ -109,8 +109,8 @@ fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> O
     name.or_else(known_here)
 }
 
-/// Returns the open id of whoever changed the status if it belongs to `app`. Open ids of another app are
-/// unknown there.
+/// Returns the open id of the person who changed the status, if the id belongs to `app`. An open id is valid
+/// for one app only.
 fn person(state: &FeedbackState, app: AppName) -> Option<String> {
     match state.through {
         ChangeSource::Slack => return None,

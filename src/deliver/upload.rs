@@ -1,5 +1,5 @@
-//! Uploads images and keeps their keys. Each image is uploaded once per app or bot, however many destinations
-//! show it.
+//! Uploads images and keeps their keys. Each image is uploaded once per app or bot, even if several
+//! destinations show it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -48,7 +48,7 @@ struct Failing {
     /// When the first failure since the last success was.
     since: Instant,
     reason: String,
-    /// Whether it is the operator's concern: refused, or failing for long.
+    /// Whether the operator must be notified: the image was refused, or uploads have failed for long.
     lasting: bool,
 }
 
@@ -72,8 +72,8 @@ impl RefusedUploads {
         self.lock().remove(destination);
     }
 
-    /// Records a failure. Returns whether the operator has to know it: if it is a refusal, or failures have
-    /// lasted.
+    /// Records a failure. Returns whether the operator must be notified: it is a refusal, or uploads have
+    /// failed for long.
     fn failed(&self, destination: &DestinationName, reason: &str, refused: bool) -> bool {
         let now = Instant::now();
         let mut all = self.lock();
@@ -206,7 +206,7 @@ impl Uploader {
             Ok(key) => {
                 self.refused.taken(name);
                 if let Err(error) = self.store.put_image_key(owner, &image.id, &key).await {
-                    tracing::warn!(image = %image.id, %error, "failed to store the key of an upload");
+                    tracing::warn!(image = %image.id, %error, "failed to store the image key of an upload");
                 }
                 Key::Fresh(key)
             }

@@ -1,8 +1,9 @@
-//! Classifies an exchange for which the platform has no codes of its own: by HTTP status, and by the kind of
-//! failure.
+//! Classifies answers without a code of the platform, by HTTP status, and failures without an answer, by their
+//! kind.
 //!
-//! Only 413, 415, 422 and the platform's own words judge a message. Answers about the address or the method (a
-//! redirect, a page of a proxy) are retried, whatever their status. After a while they stop the destination.
+//! Only 413, 415, 422 and the platform's own error words refuse a message. Answers about the address or the
+//! method (a redirect, a page of a proxy) are retried, whatever their status. If they continue, they stop the
+//! destination.
 
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(super) fn refused(form: Form, forms: &[Form], reason: String) -> Outcome {
     }
 }
 
-/// How an answer is read.
+/// The context in which an answer is read.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     /// The form in which the message was sent.
@@ -73,13 +74,13 @@ pub(super) struct Reading<'a> {
     pub(super) forms: &'a [Form],
     /// The time of the attempt.
     pub(super) now: Timestamp,
-    /// The body that was sent. No quote repeats it.
+    /// The body that was sent. A quoted reason never repeats its text.
     pub(super) sent: &'a str,
     /// Removes the destination's secrets from texts.
     pub(super) redactor: &'a Redactor,
-    /// How long answers about the address are retried.
+    /// Limits how long answers about the address are retried.
     pub(super) patience: &'a Patience,
-    /// Whether an address that is not found is gone for good, as with a platform's own hooks.
+    /// Whether 404 means that the address is permanently gone, as for a platform's own hooks.
     pub(super) gone_if_not_found: bool,
     /// Whether any receiver may use the address, so that the text of its 400 may be about the message.
     pub(super) any_receiver: bool,
@@ -91,7 +92,7 @@ impl Reading<'_> {
         refused(self.form, self.forms, reason)
     }
 
-    /// Returns a reason with the receiver's text, as far as that is safe to repeat.
+    /// Returns a reason that quotes the receiver's text, as far as it is safe to repeat.
     pub(super) fn quoting(&self, reason: String, said: &str) -> String {
         with_quote(reason, &self.redactor.clean(said), self.sent)
     }
@@ -101,7 +102,7 @@ impl Reading<'_> {
         parse_retry_after(answer.header("retry-after")?, self.now)
     }
 
-    /// Returns the outcome of `answer`, which is no success in the platform's own format.
+    /// Returns the outcome of `answer`, which is not a success in the platform's own format.
     pub(super) fn by_status(&self, answer: &Answer) -> Outcome {
         let status = answer.status;
         let page = answer.is_page();
@@ -143,8 +144,8 @@ impl Reading<'_> {
     }
 
     /// Returns the outcome of a success status whose body is not the platform's. A page, an error or a text
-    /// shows that something in front of the platform answered. Anything else may be a forwarder's
-    /// confirmation, or the beginning of the platform's: `what` says so.
+    /// shows that something in front of the platform answered. Anything else may be a forwarder's confirmation,
+    /// or the beginning of the platform's answer. `what` describes it.
     pub(super) fn foreign(&self, answer: &Answer, what: &str) -> Outcome {
         match Foreign::of(answer) {
             Foreign::Page | Foreign::Refuses | Foreign::Text => self.about_the_address(answer),
@@ -159,8 +160,8 @@ impl Reading<'_> {
     }
 
     /// Returns the outcome of an answer that is not about the message: it comes from a proxy, or the address is
-    /// wrong. For a few seconds that may be a restart, so it is retried. After that the destination stops,
-    /// because somebody must look at it.
+    /// wrong. For a few seconds that may be a restart, so it is retried. After that, the destination is
+    /// stopped, because an operator must act.
     pub(super) fn about_the_address(&self, answer: &Answer) -> Outcome {
         let what = match answer.status {
             status @ (405 | 501) => format!("HTTP {status}: this address accepts no messages"),

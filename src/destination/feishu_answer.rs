@@ -1,4 +1,5 @@
-//! Reads the parts of Feishu's answers that custom bots and apps' bots share, by the platform's table of codes.
+//! Reads the parts of Feishu's answers that are the same for custom bots and apps' bots, by the platform's
+//! table of codes.
 
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use crate::feishu::pause;
 use crate::model::Outcome;
 use crate::net::Answer;
 
-/// A chat or a message with too many sends accepts more after about this time.
+/// The pause after too many sends to a chat or about a message. After about this time, Feishu accepts more.
 const CHAT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A refusal by the platform.
 #[derive(Clone, Copy)]
 pub(super) struct Refusal<'a> {
-    /// The platform's code, which is no success.
+    /// The platform's code, which is not the success code.
     pub(super) code: i64,
     /// The meaning of the code.
     pub(super) meaning: Meaning,

@@ -2,8 +2,9 @@
 //! cards. It shows images by its own keys and sends urgent notifications. Sources: doc "发送消息", "回复消息",
 //! "更新已发送的消息卡片", "发送应用内加急".
 //!
-//! A message carries the delivery's id as its `uuid`. The platform makes at most one message of a `uuid` within
-//! an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the message.
+//! A message carries the delivery's id as its `uuid`. The platform creates at most one message for a `uuid`
+//! within an hour. So a send whose answer was lost is repeated at once. A later retry can duplicate the
+//! message.
 //!
 //! Messages are rendered for the feishu family, in the shape for custom bots; `content` converts them to the
 //! API's shape.
@@ -34,17 +35,18 @@ use crate::net::{Answer, Body, Redactor};
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// A little below "5 次/秒" to one chat, for all bots in it together, and to one person.
+/// Slightly below Feishu's documented limit of 5 requests per second ("5 次/秒") to one chat, for all its bots
+/// together, and to one person.
 pub(super) const PER_CHAT: RateLimit = RateLimit {
     count: 4,
     per: Duration::from_secs(1),
 };
-/// A little below "50 次/秒" of one app.
+/// Slightly below Feishu's documented limit of 50 requests per second per app ("50 次/秒").
 pub(super) const PER_APP: RateLimit = RateLimit {
     count: 48,
     per: Duration::from_secs(1),
 };
-/// A little below "1000 次/分钟" of one app.
+/// Slightly below Feishu's documented limit of 1000 requests per minute per app ("1000 次/分钟").
 pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
     count: 950,
     per: Duration::from_secs(60),
@@ -52,7 +54,8 @@ pub(super) const PER_APP_MINUTE: RateLimit = RateLimit {
 /// The part of an answer that is read, in bytes. An answer repeats the message with every character escaped
 /// twice.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// The time limit of urgent notifications. The message has been accepted, and its record waits.
+/// The time limit of urgent notifications. It is short, because the accepted message is recorded only after
+/// them.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Converts a rendered message to the API's content; `None` if it is no message of the feishu family.
@@ -201,8 +204,8 @@ impl FeishuApp {
         }
     }
 
-    /// Returns the result of a call without an answer. Without a token nothing was sent, and the message is not
-    /// at fault.
+    /// Returns the result of a call without an answer. If there was no token, nothing was sent, and the message
+    /// is not at fault.
     fn unanswered(&self, error: &Unanswered) -> Sent {
         let reason = || error.to_string();
         unsent(match error {

@@ -1,7 +1,8 @@
 //! A custom bot of a Feishu or Lark group. Source: doc "自定义机器人使用指南".
 //!
 //! The URL is the secret. The bot answers HTTP 200 even to a refusal, so the code in the body decides. It does
-//! not recognise repeats, takes 20 KB, and shows images by keys that an app of the same tenant uploaded.
+//! not deduplicate requests and accepts at most 20 KB per request. It shows an image only by the image key of an
+//! upload made by an app of the same tenant.
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use crate::net::{Answer, Body, HttpClient, Method, NetError, Patience, Redactor,
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Post, Form::Text];
 
-/// A little below "100 次/分钟，5 次/秒" for each bot, because other programs may use the same bot, and a message
+/// Slightly below Feishu's documented limits of 100 requests per minute and 5 per second per bot ("100 次/分钟，5
+/// 次/秒"), because other programs may use the same bot, and a message
 /// refused for the people in it is sent twice.
 pub(super) const PACES: &[RateLimit] = &[
     RateLimit {
@@ -40,16 +42,16 @@ pub(super) const PACES: &[RateLimit] = &[
     },
 ];
 
-/// The largest request that a bot takes, in bytes.
+/// The largest request that a bot accepts, in bytes.
 const REQUEST_BYTES_MAX: usize = 20 * 1024;
 /// The smallest clock difference that is reported. A smaller one may be network latency.
 const CLOCK_OFF_MIN_SECS: i64 = 60;
 
 /// How a bot shows images.
 pub(super) enum Images {
-    /// By keys that an app of the same tenant uploads.
+    /// By image keys of uploads made by an app of the same tenant.
     ByKey(AppName, FeishuClient),
-    /// Not in the message: as links, or counted.
+    /// Not embedded: the message links to images or counts them.
     Plain(ShowsImages),
 }
 

@@ -1,8 +1,8 @@
 //! Writes JSON lines to a file: one object a line, with the delivery's id first, so that a repeat after a crash
 //! is visible.
 //!
-//! The file is opened for each line, so that log rotation can move it. A line is delivered when the disk has
-//! it. The file's lock keeps the relay's writers apart (an older configuration's, `try --send`).
+//! The file is opened for each line, so that log rotation can move it. A line is delivered when it is on disk.
+//! The file's lock serializes the relay's writers (those of an older configuration, and `try --send`).
 
 use std::fs::{DirBuilder, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -113,8 +113,8 @@ impl Destination for JsonLines {
 /// The reason for a path to another kind of file.
 const WRITABLE_KINDS: &str = "the path must be a regular file or a character device";
 
-/// Checks that lines can be appended to a file of this kind. Others (a pipe, a socket, a folder) have no end to
-/// append to, and may block until there is a reader.
+/// Checks that lines can be appended to a file of this kind. Nothing can be appended to other kinds (a pipe, a
+/// socket, a folder), and they may block until there is a reader.
 pub(crate) fn takes_lines(kind: FileType) -> Result<(), &'static str> {
     let takes = kind.is_file() || kind.is_char_device();
     takes.then_some(()).ok_or(WRITABLE_KINDS)
@@ -140,7 +140,7 @@ fn lock(file: &File, limit: Duration) -> io::Result<()> {
     }
 }
 
-/// Appends a line and waits until the disk has it. `limit` is how long the caller waits.
+/// Appends a line and waits until it is on disk. `limit` is how long the caller waits.
 fn append(path: &Path, line: &str, limit: Duration) -> io::Result<()> {
     let (mut file, made) = open(path)?;
     if !file.metadata()?.is_file() {

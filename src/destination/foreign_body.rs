@@ -1,5 +1,5 @@
-//! Reads a success's body that is in no platform's format: of a compatible receiver, a forwarder, or something
-//! in front of the platform.
+//! Reads the body of a success status that is not in the platform's format. It comes from a compatible
+//! receiver, a forwarder, or something in front of the platform.
 
 use serde_json::Value;
 
@@ -8,10 +8,10 @@ use crate::net::Answer;
 /// The longest text that can be a receiver's confirmation, in bytes. Slack's own has two letters.
 pub(super) const CONFIRMATION_BYTES_MAX: usize = 1024;
 
-/// What a body in no platform's format is.
+/// The kind of a body that is not in the platform's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Foreign {
-    /// A page for people.
+    /// An HTML page.
     Page,
     /// JSON or a short text that reports an error.
     Refuses,
@@ -45,8 +45,8 @@ impl Foreign {
     }
 }
 
-/// Returns whether JSON reports an error, by its members for that. An explicit yes counts, whatever words stand
-/// beside it.
+/// Returns whether the members of a JSON object report an error. An explicit success counts more than any error
+/// text.
 fn is_refusal(json: &Value) -> bool {
     match json {
         Value::Object(members) => {
@@ -74,7 +74,7 @@ fn is_no(value: &Value) -> bool {
     }
 }
 
-/// Returns whether a code is one of failure: neither zero nor like a successful HTTP status.
+/// Returns whether a code means failure: it is neither zero nor like a successful HTTP status.
 fn is_error_code(value: &Value) -> bool {
     let code = match value {
         Value::Number(number) => number.as_i64(),
@@ -87,7 +87,7 @@ fn is_error_code(value: &Value) -> bool {
     code.is_some_and(|code| code != 0 && !(200..300).contains(&code))
 }
 
-/// Returns whether a member for errors holds one.
+/// Returns whether a member that is meant for errors contains one.
 fn is_error(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -102,7 +102,7 @@ fn is_error(value: &Value) -> bool {
     }
 }
 
-/// Returns whether a text has a word for an error.
+/// Returns whether a text contains a word that means an error.
 fn in_words(text: &str) -> bool {
     const WORDS: [&str; 18] = [
         "err",

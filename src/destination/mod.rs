@@ -1,5 +1,5 @@
-//! The destinations of messages, one file per kind. Each returns the outcome of a send; none decides what
-//! follows.
+//! The destinations of messages, one file per kind. Each returns the outcome of a send and does not decide the
+//! next step.
 //!
 //! A destination takes a rendered [`Payload`], inserts the links, signs it and sends it once. Then it reads the
 //! answer, status and body, as its platform defines them. `answer` holds what a status means on all platforms.
@@ -58,7 +58,7 @@ impl RateLimit {
     }
 }
 
-/// Writes the limit as people do: `95/min`.
+/// Formats the limit for people: `95/min`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.per.as_millis() {
@@ -76,8 +76,8 @@ pub fn slowest(paces: &[RateLimit], waiting: u64) -> Option<(RateLimit, Duration
     times.max_by_key(|(_, time)| *time)
 }
 
-/// A rate limit of a platform. It counts everything that is sent to one bot, to one chat or by one app, whatever
-/// destinations that comes from.
+/// A rate limit of a platform. It counts everything that is sent to one bot, to one chat or by one app, from
+/// all destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedPace {
     /// What the platform counts together: all destinations with this key share the limit.
@@ -127,13 +127,13 @@ impl PaceKey {
 pub struct Common {
     /// Its name in the configuration.
     pub name: DestinationName,
-    /// Narrows the platform's own limit; `None`: only that one applies.
+    /// The configured rate limit, in addition to the platform's; `None`: only the platform's applies.
     pub rate: Option<RateLimit>,
     /// The number of sends that may be in flight.
     pub concurrency: usize,
     /// The time limit of one send.
     pub timeout: Duration,
-    /// The time spent trying before a delivery is dead.
+    /// The time limit for trying, after which a delivery is dead.
     pub retry_for: Duration,
     /// Receives the messages of this destination when it is stopped or a delivery is dead; `None`: no
     /// rerouting.
@@ -183,7 +183,7 @@ pub enum Place<'a> {
 pub struct Message<'a> {
     /// The rendered content.
     pub payload: &'a Payload,
-    /// Where in the chat. Anything but [`Place::New`] only where the destination
+    /// Where in the chat. Other values than [`Place::New`] are used only if the destination
     /// [keeps](Destination::keeps_handles) handles.
     pub place: Place<'a>,
     /// The idempotency key: the same for every attempt.
@@ -216,8 +216,7 @@ pub struct Sent {
     /// Why the platform refused the people that the message mentions. The message was then sent without
     /// mentions.
     pub mentions_refused: Option<String>,
-    /// Whether a page for people came from an address where a receiver was expected. The page counted as a
-    /// success.
+    /// Whether the address of a receiver answered with an HTML page, which counted as a success.
     pub page: bool,
     /// The result of urgent notifications, if any were due. The message itself was accepted.
     pub rang: Option<Rang>,
@@ -320,7 +319,7 @@ pub enum KindSettings {
         signing_secret: Option<Secret>,
         /// The channel that receives: `C…`, `G…` or `D…`.
         channel: String,
-        /// Whether its messages carry buttons. Only with a signing secret.
+        /// Whether its messages carry buttons, which need a signing secret.
         buttons: bool,
         /// The address of the Web API, without a trailing slash.
         base_url: String,
@@ -333,7 +332,7 @@ pub enum KindSettings {
         secrets: Vec<Secret>,
         /// The operator's own headers.
         headers: Vec<(String, Secret)>,
-        /// What in the answer means success; `None`: any 2xx.
+        /// The value in the answer that means success; `None`: any 2xx.
         success: Option<Success>,
     },
     /// JSON lines in a file.
@@ -416,7 +415,7 @@ impl Settings {
 /// Why a destination's settings cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A signing secret is no key.
+    /// A signing secret is not a valid key.
     #[error(
         "destination {name}: secret number {number} is not `whsec_` and the key in base64 \
          (24 to 64 bytes by Standard Webhooks)"
@@ -445,7 +444,7 @@ pub enum BuildError {
         /// Name of the header.
         header: String,
     },
-    /// Images have to be uploaded, and no client for that was given.
+    /// Images have to be uploaded, but no client for uploads was given.
     #[error("destination {name}: the app {app} of `upload_images_as` cannot upload images")]
     NoUploader {
         /// Name of the destination.
@@ -544,7 +543,7 @@ const fn by_link(links: bool) -> ShowsImages {
     }
 }
 
-/// Returns the error of an upload to a kind that takes none.
+/// Returns the error of an upload to a kind that does not support uploads.
 fn no_upload(kind: &str) -> ApiError {
     ApiError::Rejected {
         reason: format!("a {kind} destination takes no uploads"),

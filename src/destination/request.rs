@@ -24,7 +24,7 @@ pub struct Request {
 }
 
 impl Settings {
-    /// Returns the request for `payload`, in which links are in their places, as the delivery `key`.
+    /// Returns the request for `payload`, which contains its links already, as the delivery `key`.
     pub fn request(&self, payload: &str, key: DeliveryId) -> Request {
         let plain = |to: String| Request {
             kind: self.kind.key(),

@@ -28,15 +28,15 @@ use crate::slack::{ApiResponse, Arguments, Class, SlackClient, SlackError, Uploa
 
 const FORMS: &[Form] = &[Form::Full, Form::NoImages, Form::Text];
 
-/// A little below "one message per second per channel". The limit is the channel's, so all destinations with
-/// that channel share it. Updates have a limit of their own, 50 a minute for the whole workspace (tier 3). The
-/// relay's few updates do not reach it.
+/// Slightly below Slack's documented limit of "one message per second per channel". The limit is the channel's,
+/// so all destinations with that channel share it. Updates have a limit of their own, 50 a minute for the whole
+/// workspace (tier 3). The relay's few updates do not reach it.
 pub(super) const PER_CHANNEL: RateLimit = RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
 };
 
-/// The time, counted from the message's creation, in which Slack must have processed an image. After that the
+/// The time, counted from the message's creation, in which Slack must have processed an image. After that, the
 /// image is left out, so that no alert waits for it forever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -188,11 +188,11 @@ fn handle(channel: Option<String>, ts: Option<String>) -> Option<MessageHandle> 
     Some(MessageHandle(format!("{}:{}", channel?, ts?)))
 }
 
-/// The facts by which an answer is judged.
+/// The facts that are needed to read an answer.
 #[derive(Clone, Copy)]
 struct Judge<'a> {
     reading: Reading<'a>,
-    /// When the message was made.
+    /// When the message was created.
     made_at: Timestamp,
 }
 
@@ -212,7 +212,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Returns whether an image is no longer in Slack. A recent upload may only be unprocessed.
+    /// Returns whether an image is no longer in Slack. A recent upload may only be waiting to be processed.
     fn is_stale(&self, problem: &SlackError) -> bool {
         problem.class() == Class::File && self.reading.now.since(self.made_at) >= FILE_WAIT_MAX
     }

@@ -1,8 +1,8 @@
 //! A Slack incoming webhook. Source: docs.slack.dev "Sending messages using incoming webhooks" and "Rate
 //! limits", and the changelog of 2016-05-17 for statuses and words.
 //!
-//! Many receivers take Slack's messages and answer in words of their own (`alertmanager#3546`,
-//! `grafana#64079`). So a short 2xx that mentions no error is a success.
+//! Many receivers accept Slack's messages but answer with other words (`alertmanager#3546`, `grafana#64079`).
+//! So a short 2xx that mentions no error is a success.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::slack::{Class, SlackError};
 
 const FORMS: &[Form] = &[Form::Full, Form::Text];
 
-/// A little below "one message per second".
+/// Slightly below Slack's documented limit of "one message per second".
 pub(super) const PACES: &[RateLimit] = &[RateLimit {
     count: 1,
     per: Duration::from_millis(1100),
@@ -115,7 +115,7 @@ impl Destination for SlackWebhook {
     }
 }
 
-/// Returns the word that Slack answers with: the whole body, or the `error` of a JSON object.
+/// Returns the word in Slack's answer: the whole body, or the `error` of a JSON object.
 fn word(answer: &Answer) -> Option<String> {
     let text = std::str::from_utf8(&answer.body).ok()?.trim();
     let word = match serde_json::from_str::<Value>(text) {

@@ -1,5 +1,5 @@
-//! Inserts members at the front of a JSON object without rendering it anew. So a retry repeats the first
-//! rendering byte for byte.
+//! Inserts members at the front of a JSON object without rendering the object again. So a retry repeats the
+//! first rendering byte for byte.
 
 /// Returns `object` with `members` before its own. `members` is JSON without the braces, e.g. `"id":"x"`.
 /// `None` if `object` is no JSON object.

@@ -2,7 +2,7 @@
 //! JSON, signed with HMAC-SHA256 over the idempotency key, the time of the attempt and the body.
 //!
 //! The platform has no limit of its own; `rate` is the operator's. Any 2xx is a success, even if the body is
-//! lost, unless the destination defines what in the answer is one ([`Success`]).
+//! lost, unless the destination defines the value that means success ([`Success`]).
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -24,7 +24,7 @@ const FORMS: &[Form] = &[Form::Full];
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
-/// The prefix of a stored excerpt whose answer was a page.
+/// The prefix of the stored excerpt of an answer that was an HTML page.
 const PAGE: &str = "a page for people, not a receiver's answer: ";
 
 /// The settings of a webhook.
@@ -51,7 +51,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// Builds the destination. Fails if a secret is no key, or if a header is reserved or invalid.
+    /// Builds the destination. Fails if a secret is not a valid key, or if a header is reserved or invalid.
     pub(super) fn build(
         common: Common,
         http: HttpClient,
@@ -139,7 +139,8 @@ impl Destination for Webhook {
         by_link(self.links)
     }
 
-    /// A body of the operator's own is for a program that does not know `webhook-id`, such as another chat's bot.
+    /// A custom body is for a receiver that does not know `webhook-id`, such as the bot of another chat
+    /// program.
     fn recognises_repeats(&self) -> bool {
         self.common.audience.body.is_none()
     }

@@ -143,7 +143,7 @@ impl Drop for InProgress<'_> {
             let seconds = pause.as_secs();
             tracing::warn!(
                 seconds,
-                "an image host does not answer; all its images wait"
+                "image host does not respond; its image downloads are postponed"
             );
         }
     }
@@ -161,7 +161,7 @@ impl Jobs for ImageWorker {
             .store
             .lease_images(count, LEASE, &hosts)
             .await
-            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to fetch"))?;
+            .inspect_err(|error| tracing::warn!(%error, "failed to poll for images to download"))?;
         for lost in &leased.lost {
             self.note_lost_lease(lost).await;
         }
@@ -217,7 +217,7 @@ impl Jobs for ImageWorker {
             }
             Ok(Recorded::LeaseLost) => self.forget(&verdict).await,
             Err(error) => {
-                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "failed to record an image; it is fetched again");
+                tracing::warn!(event.id = %job.event_id, image = job.ordinal, %error, "failed to record an image; it is downloaded again");
             }
         }
     }

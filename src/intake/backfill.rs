@@ -217,7 +217,7 @@ impl Backfill {
             }
             if let Err(error) = self.intake.store.begin_mark(&source.known_since()).await {
                 // It is recorded with the first pass, or at the next start.
-                tracing::warn!(app = %name, %error, "failed to record since when the app is known; retrying with the first pass");
+                tracing::warn!(app = %name, %error, "failed to record when the app was first configured; the first comparison retries");
             }
             if source.every.is_some() {
                 turns.insert(name.clone(), Turn::at(now));
@@ -324,7 +324,7 @@ impl Backfill {
     /// Makes the summaries of late reports, including those of a pass that was cut short.
     async fn summarise(&self) {
         if let Err(error) = self.intake.store.summarise_late().await {
-            tracing::error!(%error, "failed to summarise late reports; the next pass retries");
+            tracing::error!(%error, "failed to create late summaries; the next comparison retries");
         }
     }
 }

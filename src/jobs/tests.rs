@@ -131,7 +131,7 @@ impl Bench {
         self.wakeups.send_modify(|count| *count += 1);
     }
 
-    /// Returns the jobs that are done after the soft stop.
+    /// Stops the worker softly, waits for it, and returns the jobs that were completed.
     async fn stop(self) -> Vec<u32> {
         self.tasks.stop();
         assert!(self.tasks.drain(GRACE).await);

@@ -34,7 +34,7 @@ pub(super) struct Question {
 
 /// The result of a call.
 pub(super) enum CallResult {
-    /// The `data` of a success.
+    /// The `data` field of a successful response.
     Data(Value),
     /// A code that only the calling check can interpret.
     Code(i64),

@@ -17,8 +17,8 @@ impl Store {
         self.database.accept_notice(arrival).await
     }
 
-    /// Returns how many events wait for the store, if they are enough for intake overload. Other work
-    /// should wait then.
+    /// Returns the number of events that wait for the store, if intake is overloaded. Other work should then
+    /// wait.
     pub fn intake_overload(&self) -> Option<usize> {
         self.intake_pressure.recent_peak()
     }

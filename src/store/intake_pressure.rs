@@ -1,8 +1,8 @@
 //! Detects intake overload: many events wait for the store at once.
 //!
-//! Intake and sending share the processors. A client that pushes an event waits for the response and
-//! gives up after seconds. Messages to send are safe in the store. So during an overload the senders
-//! hold back.
+//! Intake and sending share the processors. A client that pushes an event waits for the response and gives up
+//! after seconds. Messages to send are safe in the store. So during an overload, intake has priority over
+//! sending.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// From this many waiting events on, intake is overloaded.
+/// Intake is overloaded if at least this many events wait.
 const MANY: usize = 16;
 
 /// The overload ends after this long with fewer events. The delay is needed because each commit empties

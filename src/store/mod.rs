@@ -35,12 +35,12 @@
 //! Not supported: messages in the order of events (critical ones go first), a second concurrent writer,
 //! and network file systems.
 //!
-//! The methods of [`Store`] know no database. Each calls the verb of the same name on [`Database`], which
-//! is SQLite today: all SQL is in `sqlite`, one file for each subject. What any database must decide in
-//! the same way is in `decide`, and `conformance` tests that a database keeps the guarantees.
+//! The methods of [`Store`] know no database. Each calls the method of the same name on [`Database`], which is
+//! SQLite today. All SQL is in `sqlite`, one file for each subject. `decide` has the decisions that are the
+//! same for every database. `conformance` tests that a database keeps the guarantees.
 //!
-//! A second database gets a module beside `sqlite` with the same verbs, a variant of [`StoreLocation`],
-//! and a bench in `conformance`. `Database` then becomes an enum of both. Callers of `Store` do not change.
+//! A second database gets a module beside `sqlite` with the same methods, a variant of [`StoreLocation`], and a
+//! bench in `conformance`. `Database` then becomes an enum of both. Callers of `Store` do not change.
 
 mod admin;
 #[cfg(test)]

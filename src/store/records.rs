@@ -16,7 +16,7 @@ pub struct Settings {
     pub retain: Duration,
 }
 
-/// Where a store is. Whoever works on the files of a store matches on it.
+/// Where a store is. Code that works on the files of a store matches on this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
     /// An SQLite database in this file.
@@ -203,7 +203,8 @@ pub struct CompletedAttempt {
     pub id: DeliveryId,
     /// The attempt; `None` if there was none, e.g. because rendering failed or the event is erased.
     pub attempt: Option<Attempt>,
-    /// How long the message waited before the attempt without being tried: `retry_for` counts from this much later.
+    /// How long the message waited before the attempt without being tried. The start of `retry_for` moves by
+    /// this time.
     pub uncounted: Duration,
     /// Whether a rate limit counts the attempt, also after a restart.
     pub paced: bool,

@@ -63,7 +63,7 @@ pub struct EventRepeated<'a> {
 
 impl InternalEvent for EventRepeated<'_> {
     fn emit(self, metrics: &Metrics) {
-        tracing::info!(app = %self.app, event.id = %self.event_id, "event repeated; acknowledged again");
+        tracing::info!(app = %self.app, event.id = %self.event_id, "repeated event acknowledged again");
         let app = self.app.to_string();
         metrics.repeats.count(&App { app });
     }
@@ -84,7 +84,7 @@ impl InternalEvent for EventTooOld<'_> {
             app = %self.app,
             event.id = %self.event_id,
             age_days = self.age.as_secs() / 86_400,
-            "event ignored: it is older than ids are kept, or this machine's clock is ahead"
+            "event ignored: it is older than the stored event ids, or this machine's clock is ahead"
         );
         let app = self.app.to_string();
         metrics.too_old.count(&App { app });
@@ -205,7 +205,7 @@ impl InternalEvent for ImageAttempted<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::info!(
             event.id = %self.event_id, image = self.ordinal, result = self.result,
-            reason = self.reason, "image attempt"
+            reason = self.reason, "image download attempted"
         );
         let labels = Outcome {
             result: self.result,
@@ -272,9 +272,9 @@ impl InternalEvent for BackfillMade<'_> {
             unreadable,
         } = self;
         if unreadable > 0 {
-            tracing::warn!(app = %app, unreadable, "items of the feedback list have no id or no time");
+            tracing::warn!(app = %app, unreadable, "ignored items of the feedback list that have no id or no time");
         }
-        tracing::info!(app = %app, pages, by_event, only_in_list, taken, "feedback list compared");
+        tracing::info!(app = %app, pages, by_event, only_in_list, taken, "compared feedback list with stored events");
         let [ok, _failed] = words::BACKFILLS;
         metrics.count_backfill(app, ok, taken);
         for (seen, count) in words::SEEN.into_iter().zip([by_event, only_in_list]) {

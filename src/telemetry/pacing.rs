@@ -113,7 +113,7 @@ impl Metrics {
                     line = one.kind,
                     subject = one.subject,
                     left_out = one.count,
-                    "similar lines were left out"
+                    "similar log lines omitted"
                 );
             }
         }

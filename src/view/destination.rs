@@ -1,4 +1,4 @@
-//! Destinations, their queues and what holds them back.
+//! Destinations, their queues and the reasons for delays.
 
 use serde::{Serialize, Serializer};
 

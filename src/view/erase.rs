@@ -5,20 +5,20 @@ use serde::Serialize;
 use super::text;
 use crate::model::EventId;
 
-/// What was, or in a dry run would be, removed from an event.
+/// The data that was removed from an event, or would be in a dry run.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErasedEvent {
     #[serde(serialize_with = "text")]
     pub event_id: EventId,
     /// Whether it was removed; false in a dry run.
     pub erased: bool,
-    /// Whether its words were stored.
+    /// Whether its text was stored.
     pub words: bool,
     /// How many of its images were stored.
     pub images: u64,
 }
 
-/// The button actions from which a person was, or in a dry run would be, removed.
+/// The button actions from which a person was removed, or would be in a dry run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ErasedClicks {
     /// How many there are.
@@ -27,16 +27,17 @@ pub struct ErasedClicks {
     pub erased: bool,
 }
 
-/// Where removed words may still be.
+/// The places where removed text may still be.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ErasedLog {
     pub log: LogState,
 }
 
-/// The state of the store's log after removed words.
+/// The state of the store's log after text was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogState {
-    /// Removed words are still in the log, because something reads it. The relay empties it afterwards.
+    /// Removed text is still in the log, because another process reads it. The relay empties the log
+    /// afterwards.
     Owed,
 }

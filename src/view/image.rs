@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{text, text_or_null};
 use crate::model::{Image, ImageFormat, ImageId, ImageState};
 
-/// An image of an event. What describes its bytes is null unless the relay keeps them.
+/// An image of an event. Fields about its bytes are null unless the relay keeps them.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageView {
     /// The position in the report, from 0.

@@ -1,4 +1,4 @@
-//! Typed views of records: what `--json` prints, and what programs and pages are shown.
+//! Typed views of records: the data that `--json` prints and that programs and pages receive.
 //!
 //! The names and the order of fields are a promise to programs. A view depends on `model` and records of the store
 //! alone. It holds values as they are, and `serde` writes them:

@@ -1,4 +1,4 @@
-//! What would happen to an event.
+//! A preview of how an event is handled.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{RuleView, SendView, SpecView, text};
 use crate::model::{AppName, DestinationName, EventId, EventState};
 
-/// What the rules and templates make of an event.
+/// The result of the rules and templates for an event.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrialView {
     #[serde(serialize_with = "text")]
@@ -30,7 +30,7 @@ pub struct PreviewView {
     pub spec: SpecView,
     /// Why the template failed and the built-in one is used; null if it did not.
     pub template_error: Option<String>,
-    /// What the template makes; text if it is no JSON.
+    /// The rendered message; text if it is not JSON.
     pub payload: Value,
     /// The request; null if the destination is not configured.
     pub request: Option<RequestView>,
@@ -47,6 +47,6 @@ pub struct RequestView {
     pub to: String,
     /// The size of the body as it is sent, in bytes.
     pub bytes: usize,
-    /// The body; text if it is no JSON. JSON inside a string is expanded.
+    /// The body; text if it is not JSON. JSON inside a string is expanded.
     pub body: Value,
 }

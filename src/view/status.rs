@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use super::{object, text, text_or_null};
 use crate::model::{AppName, DestinationName, Timestamp};
 
-/// The state of the relay, and all its problems. What is read from the store is null if the store does not answer.
+/// The state of the relay, and all its problems. Fields that are read from the store are null if the store does
+/// not answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct RelayStatus {
     /// Whether there is no problem.
@@ -19,7 +20,7 @@ pub struct RelayStatus {
     /// The queues of destinations, by name.
     #[serde(serialize_with = "object_or_null")]
     pub destinations: Option<Vec<(DestinationName, QueueView)>>,
-    /// The statuses that people set and that Feishu gets.
+    /// The statuses that people set and that the relay writes to Feishu.
     pub statuses: Option<StatusQueueView>,
     /// The apps that receive events, by name.
     #[serde(serialize_with = "object_or_null")]
@@ -65,7 +66,7 @@ pub struct StatusQueueView {
     pub oldest_at: Option<Timestamp>,
 }
 
-/// What an app receives. What does not apply to it is absent.
+/// The intake of an app. Fields that do not apply to it are absent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AppStatus {
     /// When its last event was stored.

@@ -258,7 +258,7 @@ fn event_older_than_kept_ids_is_ignored() {
     let metrics = relay.get("/metrics").text();
     let counted = "feedback_relay_events_too_old_total{app=\"shop\"} 2\n";
     assert!(metrics.contains(counted), "{metrics}");
-    relay.wait_for_log("older than ids are kept");
+    relay.wait_for_log("older than the stored event ids");
     // Without a time the age is unknown.
     let ageless = Feedback::fault(4).with_header("create_time", Value::Null);
     assert_eq!(relay.push(&ageless).status, 200);
@@ -291,7 +291,7 @@ fn feedback_id_is_unique_per_receiving_app() {
     // For its own app it is a repeat, whatever its event id.
     let again = Feedback::fault(1).with_header("event_id", "again".into());
     assert_eq!(relay.push(&again).status, 200);
-    relay.wait_for_log("event repeated");
+    relay.wait_for_log("repeated event acknowledged");
     let log = relay.log();
     assert_eq!(log.matches(differs).count(), 1, "{log}");
 }

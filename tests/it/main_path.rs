@@ -213,7 +213,7 @@ fn hostile_image_url_is_not_fetched() {
     assert_eq!(relay.push(&event).status, 200);
     assert_eq!(hook.wait_for(1)[0].json()["type"], "feedback.created");
     wait_until("the images are tried", || {
-        relay.log().matches("image attempt").count() >= 2
+        relay.log().matches("image download attempted").count() >= 2
     });
     assert!(inside.received().is_empty());
 }

@@ -25,7 +25,7 @@ fn refuses_after(harm: impl Fn(&Path)) -> (Relay, Receiver) {
     assert_eq!(refused.status, 503, "{}", refused.text());
     wait_until("readyz says so", || relay.get("/readyz").status == 503);
     assert_eq!(relay.get("/healthz").status, 200);
-    relay.wait_for_log("out of place");
+    relay.wait_for_log("moved, replaced or overwritten");
     wait_until("the metric says so", || {
         let metrics = relay.get("/metrics").text();
         metrics.contains("\nfeedback_relay_store_in_place 0\n")
@@ -141,6 +141,6 @@ fn emptied_log_is_reported_before_next_event() {
     hook.wait_for(1);
     relay.wait_until_idle();
     std::fs::File::create(relay.path("data/relay.db-wal")).expect("a file");
-    relay.wait_for_log("out of place");
+    relay.wait_for_log("moved, replaced or overwritten");
     assert_eq!(relay.push(&Feedback::fault(2)).status, 503);
 }

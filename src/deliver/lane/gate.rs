@@ -1,6 +1,6 @@
-//! Decides whether a destination may be sent to: its own rate, sends in flight, a pause it asked for, an open
-//! breaker, a stop. There is one gate for each destination. The gate is pure: time is an argument, and changes
-//! are returned as updates. The state table is in `docs/delivery.md`.
+//! Decides whether messages may be sent to a destination. This depends on its configured rate, sends in flight,
+//! a pause it asked for, an open breaker, and a stop. There is one gate for each destination. The gate is pure:
+//! time is an argument, and changes are returned as updates. The state table is in `docs/delivery.md`.
 //!
 //! Durations are measured on tokio's monotonic clock, so a jump of the wall clock neither opens nor closes a
 //! gate. Wall time is stored and shown to people. Uptime measures limits that outlive a restart.
@@ -26,7 +26,7 @@ const PROBE_GROWS: u32 = 4;
 /// The longest time between probes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
 
-/// The time by three clocks.
+/// The current time of three clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// Wall time, which is stored and shown.
@@ -40,7 +40,8 @@ pub struct Now {
 /// The limits of a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The rate limit of the configuration. What the platform limits is in `limits`, because destinations share it.
+    /// The rate limit of the configuration. The platform's limits are in `limits`, because destinations share
+    /// them.
     pub rate: Option<RateLimit>,
     /// The largest number of sends in flight.
     pub concurrency: usize,
@@ -51,14 +52,14 @@ pub struct Limits {
 pub struct Permits {
     /// The number of sends.
     pub count: usize,
-    /// The number of sends that may follow when others have ended, within the rate limits.
+    /// The number of further sends that the rate limits allow once sends in flight have ended.
     pub ahead: usize,
     /// Whether the one send is a probe.
     pub probe: bool,
-    /// Whether the destination has asked for a pause and accepted no message since. The message that it answered so
-    /// must not be the only one that is tried.
+    /// Whether the destination has asked for a pause and accepted no message since. The message that caused the
+    /// pause must not be the only one that is tried.
     pub after_pause: bool,
-    /// When to ask again if `count` is zero; `None` if the end of a send in flight decides that.
+    /// When to ask again if `count` is zero; `None` if the next change is the end of a send in flight.
     pub next_at: Option<Instant>,
 }
 
@@ -69,27 +70,28 @@ pub struct Begun {
     pub at: Instant,
     /// Whether the send probes a failing destination.
     pub probe: bool,
-    /// Until when the destination worked: until this send, or until it began to fail or pause.
+    /// The last time at which the destination worked: the time of this send, or the time when it began to fail
+    /// or pause.
     pub worked_until: Timestamp,
 }
 
 /// What the end of a send says about the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// The destination took the message.
+    /// The destination accepted the message.
     Worked,
-    /// The destination answered, and refused this message or its form.
+    /// The destination works, but refused this message or its form.
     Answered,
-    /// The outcome says nothing about the destination. The message's next form will.
+    /// The outcome says nothing about the destination. The attempt with the next form will.
     Unclear,
     /// The destination asked for a pause, of this length if it named one.
     Paused(Option<Duration>),
-    /// The destination failed. `failed_before` is when the same message failed last.
+    /// The destination failed.
     Failed {
         /// Uptime of the message's last failure; `None` if it has not failed before.
         failed_before: Option<Uptime>,
     },
-    /// Nothing will get through until an operator acts.
+    /// No message will be accepted until an operator acts.
     Stopped(String),
 }
 
@@ -106,7 +108,7 @@ pub enum Change {
     Paused(Duration),
 }
 
-/// What has to be done after a signal.
+/// The actions that a signal requires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct GateUpdate {
@@ -175,7 +177,7 @@ pub struct Gate {
     breaker: Option<Breaker>,
     stop: Option<Stop>,
     failing: Option<Failing>,
-    /// When the destination answered last.
+    /// When the destination last answered.
     answered_at: Option<Uptime>,
     /// When an operator or a reload last released the gate. The results of earlier sends are then ignored.
     released_at: Option<Instant>,
@@ -202,8 +204,7 @@ impl Gate {
         gate
     }
 
-    /// Builds the gate that the store remembers. An open breaker and a stop are probed at once; a pause
-    /// continues.
+    /// Restores the stored gate. An open breaker or a stop is probed at once; a pause continues.
     pub fn restore(record: GateRecord, limits: &Limits, now: Now) -> Self {
         let mut gate = Self::new(record.destination, limits);
         if let Some(until) = record.blocked_until.filter(|until| *until > now.wall) {
@@ -256,8 +257,8 @@ impl Gate {
         }
     }
 
-    /// Returns the number of sends that may start now. It is one while the destination is probed. After a pause
-    /// it is one at a time until the destination takes a message.
+    /// Returns the number of sends that may start now. It is one while the destination is probed. After a
+    /// pause, it is one at a time until the destination accepts a message.
     pub fn permits(&self, now: Now) -> Permits {
         let probe_at = self.probe_at();
         let free = match probe_at {
@@ -352,7 +353,7 @@ impl Gate {
         GateUpdate::of(was_shut.then_some(Change::WorksAgain), was_shut)
     }
 
-    /// Ends a stop and a pause and closes the breaker, because an operator says so.
+    /// Ends a stop and a pause and closes the breaker, at an operator's request.
     pub fn resume(&mut self, now: Now) -> GateUpdate {
         self.pause = None;
         self.pauses = 0;
@@ -377,7 +378,7 @@ impl Gate {
         self.breaker.is_some()
     }
 
-    /// Returns whether anything but a rate limit holds messages back.
+    /// Returns whether anything other than a rate limit delays messages.
     pub fn is_failing(&self) -> bool {
         self.failing.is_some() || self.stop.is_some() || self.breaker.is_some()
     }
@@ -409,7 +410,7 @@ impl Gate {
         stop.or(self.breaker.as_ref().map(|breaker| breaker.probe_at))
     }
 
-    /// Returns whether a send began before this moment. Its result then says nothing about what happened since.
+    /// Returns whether a send began before this moment. Its result then says nothing about the time after.
     fn before(begun: Begun, moment: Option<Instant>) -> bool {
         moment.is_some_and(|moment| begun.at < moment)
     }
@@ -550,7 +551,7 @@ impl Gate {
         )
     }
 
-    /// Holds all messages back for `pause`, an hour at most. A longer pause that is running continues.
+    /// Delays all messages for `pause`, an hour at most. A running pause that ends later is kept.
     fn pause_for(&mut self, pause: Duration, now: Now) -> Duration {
         let pause = pause.min(RETRY_AFTER_MAX);
         let ends_at = now.mono + pause;

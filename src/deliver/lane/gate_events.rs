@@ -1,5 +1,5 @@
 //! Handles the changes of a lane's gate: stores and reports them, applies reloads and `destinations resume`.
-//! Reroutes waiting messages to the fallback, and ends those that were tried for too long.
+//! Reroutes waiting messages to the fallback, and expires messages that were retried for too long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::notices;
 use crate::store::{Expired, FallBack, Position};
 use crate::telemetry::events::{DeliveryEnded, GateChanged};
 
-/// How often a failing lane checks messages again that were tried, because an earlier pass may have missed
-/// them.
+/// How often a failing lane checks tried messages again. An earlier pass may have missed some.
 const PASS_EVERY: Duration = Duration::from_secs(10);
 /// Number of expiry checks within `retry_for`, with the shortest and longest time between two checks.
 const EXPIRY_CHECKS: u32 = 20;
 const EXPIRY_EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// How long before the last due time of the previous pass a pass starts, because ids of one millisecond are
-/// random.
+/// A pass starts this long before the last due time of the previous one. The overlap is needed because ids of
+/// the same millisecond are in random order.
 const OVERLAP: Duration = Duration::from_secs(1);
 
-/// The progress of handing messages to the fallback.
+/// The progress of rerouting messages to the fallback.
 pub(super) struct Failover {
     which: Option<FallBack>,
-    /// Ranges of waiting messages that the current pass has not read yet: severity, whether tried.
+    /// Ranges of waiting messages that the current pass has not read yet: the severity, and whether messages
+    /// were tried.
     ranges: Vec<(Severity, bool)>,
     position: Position,
     /// Where the last pass through untried critical messages ended.
@@ -136,7 +136,7 @@ impl Lane {
                 self.emit_gate_state();
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "failed to make retries due; they keep their times");
+                    tracing::warn!(destination = %self.name, %error, "failed to schedule retries for now; they run at their previously scheduled times");
                 }
             }
         }
@@ -184,8 +184,9 @@ impl Lane {
         }
     }
 
-    /// Reroutes waiting messages to the fallback: all while stopped, critical ones while failing for too long.
-    /// Ends messages that were tried for too long. Returns whether there is more to do at once.
+    /// Reroutes waiting messages to the fallback: all messages of a stopped destination, and critical ones of a
+    /// destination that has failed for too long. Expires messages that were retried for too long. Returns
+    /// whether more work is left.
     pub(super) async fn hand_over_waiting(&mut self) -> bool {
         if !self.gate.with(|gate| gate.is_failing()) {
             self.failover.which = None;
@@ -239,7 +240,7 @@ impl Lane {
         {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "failed to read messages for the fallback");
+                tracing::error!(destination = %self.name, %error, "failed to read deliveries to reroute to the fallback");
                 return false;
             }
         };
@@ -276,7 +277,7 @@ impl Lane {
         let expired = match expired.await {
             Ok(expired) => expired,
             Err(error) => {
-                tracing::error!(destination = %self.name, %error, "failed to end deliveries that were tried for too long");
+                tracing::error!(destination = %self.name, %error, "failed to expire deliveries that were retried for too long");
                 Vec::new()
             }
         };

@@ -1,5 +1,5 @@
-//! Rate limits of the platforms, by what they count together: everything sent to one bot or one chat, everything
-//! that one app sends. Destinations share them. They outlive lanes and reloads.
+//! The platforms' rate limits, which destinations share. A limit counts everything that is sent to one bot or
+//! one chat, or by one app. The limits outlive lanes and reloads.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

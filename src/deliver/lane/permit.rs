@@ -1,5 +1,6 @@
-//! The permit for one send. The sending task holds it and settles it with what the answer says about the
-//! destination. If it is dropped unsettled, nothing was sent, and the send counts as not begun.
+//! The permit for one send. The sending task holds the permit. It settles the permit with the signal that the
+//! answer gives about the destination. A permit that is dropped unsettled means that nothing was sent, and its
+//! send counts as not begun.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +43,7 @@ impl SharedGate {
         act(&mut self.state().gate)
     }
 
-    /// Changes the gate; its lane handles what follows from that.
+    /// Changes the gate. Its lane then handles the update.
     pub(super) fn update(&self, act: impl FnOnce(&mut Gate) -> GateUpdate) {
         let mut state = self.state();
         let update = act(&mut state.gate);

@@ -26,14 +26,14 @@ pub(super) const IDLE: Duration = Duration::from_secs(60);
 const LEASE_MIN: Duration = Duration::from_secs(60);
 /// The shortest pause after a poll that found nothing.
 const SOON: Duration = Duration::from_millis(20);
-/// The pause of a lane after the store has failed to answer.
+/// The pause of a lane after a store error.
 pub(super) const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// Prefetched deliveries that were not begun within this time are released. They may have been erased since, or
-/// another delivery may be more urgent.
+/// Prefetched deliveries that were not begun within this time are released. They may have been erased, or
+/// another delivery may be more urgent by then.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Deliveries to prefetch for each send that ended during a poll. Two cover this poll and the next, which
-/// starts when half are used. Two more are for varying commit latency.
+/// starts when half are used. Two more are a reserve, because commit latency varies.
 pub(in crate::deliver) const READY_FOR_EACH: usize = 4;
 /// The largest number of prefetched deliveries.
 const READY_MAX: usize = 256;
@@ -52,9 +52,9 @@ pub(in crate::deliver) struct Prefetched {
 /// The result of a poll.
 struct PollResult {
     leases: Vec<Lease<Work>>,
-    /// The slot of the one delivery, if the destination shares limits.
+    /// The slot for the one leased delivery, if the destination shares limits.
     slot: Option<Slot>,
-    /// If there are no leases: how long nothing will be due.
+    /// The time until the next delivery is due, if nothing was leased.
     pause: Duration,
 }
 
@@ -76,9 +76,9 @@ pub(in crate::deliver) struct Prefetcher {
     bytes_each: usize,
     /// Whether something may have changed since the last poll found nothing.
     news: bool,
-    /// Counts probes.
+    /// Counts probes, so that each one starts at a different severity.
     turn: usize,
-    /// How long nothing was due according to the last poll.
+    /// The time until the next delivery is due, according to the last poll.
     idle_for: Duration,
 }
 
@@ -117,7 +117,7 @@ impl Prefetcher {
         }
     }
 
-    /// Returns whether no prefetched delivery waits, which could become stale.
+    /// Returns whether no prefetched delivery is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
@@ -136,7 +136,8 @@ impl Prefetcher {
         self.take(stale)
     }
 
-    /// Ends the prefetching. Waits for a running poll and returns all deliveries, none of which will begin.
+    /// Ends the prefetching. Waits for a running poll and returns all prefetched deliveries, so that the lane
+    /// can release them.
     pub(super) async fn end(&mut self) -> Vec<Prefetched> {
         if !self.polling.is_empty() {
             self.answered().await;
@@ -149,7 +150,8 @@ impl Prefetcher {
         self.take(self.ready.len())
     }
 
-    /// Removes the first `count` deliveries. They were not begun, so the destination now counts as slow.
+    /// Removes the first `count` deliveries. Their sends did not begin in time, so the destination now counts
+    /// as slow.
     fn take(&mut self, count: usize) -> Vec<Prefetched> {
         if count > 0 {
             self.ended_last = 0;
@@ -157,9 +159,9 @@ impl Prefetcher {
         self.ready.drain(..count).collect()
     }
 
-    /// Starts a poll unless one is running. It leases as many deliveries as may start. Of those that may follow,
-    /// it leases what a fast destination uses until the next answer. Returns after how long to call it again at
-    /// the latest.
+    /// Starts a poll unless one is running. It leases as many deliveries as may start. For a fast destination,
+    /// it also leases as many following deliveries as are used until the next poll ends. Returns the longest
+    /// time until the next call.
     pub(in crate::deliver) fn poll(
         &mut self,
         wanted: Wanted,
@@ -209,7 +211,7 @@ impl Prefetcher {
         IDLE
     }
 
-    /// Resolves when the store has answered; never while no poll runs.
+    /// Resolves when the running poll has ended; never resolves if no poll runs.
     pub(in crate::deliver) async fn answered(&mut self) {
         let Some(polled) = self.polling.join_next().await else {
             return std::future::pending().await;
@@ -260,7 +262,8 @@ pub(in crate::deliver) struct Wanted {
     pub(in crate::deliver) may_follow: usize,
     /// Whether the one send is a probe.
     pub(in crate::deliver) probe: bool,
-    /// Whether it is the first after a pause: then severities take turns as in a probe, among due messages.
+    /// Whether the send is the first after a pause. Then the severities of due messages alternate, as for
+    /// probes.
     pub(in crate::deliver) after_pause: bool,
 }
 
@@ -272,11 +275,11 @@ struct Poll {
     paces: Vec<SharedPace>,
     lasts: Duration,
     clock: Arc<dyn Clock>,
-    /// Whose turn it is among the severities; `None` if the most severe goes first.
+    /// The counter that selects the first severity; `None` if the most severe comes first.
     turn: Option<usize>,
-    /// Whether only due messages count.
+    /// Whether to consider only due messages.
     due_only: bool,
-    /// Whether to lease only if something is due.
+    /// Whether to check that something is due before leasing.
     due_first: bool,
 }
 
@@ -322,7 +325,7 @@ impl Poll {
         Ok((self.lease_due(1).await?, Some(slot)))
     }
 
-    /// Leases as [`lease`](Self::lease) does, regardless of other lanes.
+    /// Leases as [`lease`](Self::lease) does, without the limits that other lanes share.
     async fn lease_due(&self, count: usize) -> Result<Vec<Lease<Work>>, Duration> {
         let leased = match self.turn {
             Some(turn) if count > 0 => {

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::destination::RateLimit;
 
-/// The most sends that one window remembers. A larger rate limit is kept as an equal one over a shorter time.
+/// The most sends that one window remembers. A limit with a larger count is replaced by an equivalent one over
+/// a shorter time.
 const REMEMBERED_MAX: u32 = 1000;
 
 /// The sends within one rate limit.
@@ -25,7 +26,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Builds a window over no sends but these in flight.
+    /// Builds a window that contains only these sends in flight.
     pub(super) fn new(pace: RateLimit, in_flight: usize) -> Self {
         Self {
             pace: remembered(pace),
@@ -101,7 +102,7 @@ impl Window {
     }
 }
 
-/// Returns the rate limit as it is kept: never looser, and with few sends to remember. A million an hour
+/// Returns an equivalent limit with at most [`REMEMBERED_MAX`] sends. It is never looser. A million an hour
 /// becomes a thousand each 3.6 s.
 fn remembered(pace: RateLimit) -> RateLimit {
     let count = pace.count.max(1);
@@ -123,10 +124,10 @@ mod tests {
     /// A send of a generated schedule, in milliseconds.
     #[derive(Clone, Debug)]
     struct Planned {
-        /// From the previous start to this one, if the window allows it then.
+        /// The time from the previous start to this one, if the window allows a start then.
         after: u64,
         lasts: u64,
-        /// When the request arrives: a part of its duration, in percent.
+        /// When the request arrives, in percent of its duration.
         arrives: u64,
         made: bool,
     }

@@ -30,7 +30,7 @@ impl Doing {
     }
 }
 
-/// The facts about a call that its answer is judged by.
+/// The facts about a call that are needed to read its answer.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     /// How the answer is read.

@@ -1,6 +1,6 @@
-//! Converts images that Slack cannot show. This is the only place where images are decoded, and strangers made
-//! them. So limits are checked before decoding, few images are decoded at a time, and the work runs on threads
-//! of its own.
+//! Converts images that Slack cannot show. This is the only place where images are decoded, and they come from
+//! untrusted people. So limits are checked before decoding, few images are decoded at a time, and the work runs
+//! on threads of its own.
 
 use std::io::Cursor;
 
@@ -28,7 +28,7 @@ pub(super) struct Showable {
     pub(super) suffix: &'static str,
 }
 
-/// Why an image cannot be converted for Slack. Fit for a log.
+/// Why an image cannot be converted for Slack. The text can be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the image cannot be converted for Slack: {0}")]
 pub(super) struct NotShowable(&'static str);

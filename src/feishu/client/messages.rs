@@ -181,7 +181,7 @@ struct Data {
 }
 
 impl Said {
-    /// Reads a response. Returns `None` if it is not the platform's.
+    /// Reads a response. Returns `None` if the body is not a Feishu API response.
     pub fn of(answer: &Answer) -> Option<Self> {
         let envelope = match serde_json::from_slice(&answer.body) {
             Ok(envelope) => envelope,

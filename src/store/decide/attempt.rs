@@ -27,15 +27,15 @@ pub(in crate::store) struct After<'a> {
     /// number.
     pub(in crate::store) attempts: u32,
     pub(in crate::store) failure: Option<Failure>,
-    /// Whether untried messages now go first. A message that was answered with a pause may be the cause
-    /// of it.
+    /// Whether the delivery now comes after untried ones. A message that was answered with a pause may be the
+    /// cause of the pause.
     pub(in crate::store) tried: bool,
     /// A delivery that waits again keeps its old reason if there is no new one.
     pub(in crate::store) reason: Option<Cow<'a, str>>,
     pub(in crate::store) due_at: Option<Timestamp>,
     pub(in crate::store) form: Option<Form>,
     pub(in crate::store) shown: Option<u32>,
-    /// How much later `retry_for` now counts from.
+    /// The time by which the start of `retry_for` moves.
     pub(in crate::store) uncounted: Duration,
 }
 

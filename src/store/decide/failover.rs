@@ -121,7 +121,7 @@ pub(in crate::store) fn moved(
     }
 }
 
-/// Describes for people what became of a message that moved to `to`.
+/// Describes the result of moving a message to `to`, as text for people.
 pub(in crate::store) fn describe(to: &DestinationName, at_fallback: AtFallback) -> String {
     match at_fallback {
         AtFallback::New => format!("sent to {to} instead"),
@@ -164,7 +164,7 @@ pub(in crate::store) fn expired(retry_for: Duration, last: Option<&str>) -> Stri
     )
 }
 
-/// Returns the state of a delivery that is given up. Nobody waits for an edit, so it is only discarded.
+/// Returns the state of a delivery that is given up. An edit is only discarded, because nobody waits for it.
 pub(in crate::store) const fn given_up(trigger: Trigger) -> DeliveryState {
     match trigger {
         Trigger::Edit => DeliveryState::Discarded,

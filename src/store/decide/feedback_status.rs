@@ -33,7 +33,8 @@ pub(in crate::store) enum Action<'a> {
     /// The status changes.
     Change {
         state: FeedbackState,
-        /// In whose name the status goes to the platform. `None` cancels a pending outbox entry.
+        /// The person in whose name the status is written to the platform. `None` cancels a pending outbox
+        /// entry.
         write_as: Option<&'a Private>,
     },
 }

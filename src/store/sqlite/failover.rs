@@ -195,8 +195,8 @@ pub(super) fn send(
     Ok(at_fallback)
 }
 
-/// Selects messages that were tried for too long, oldest first. A message was tried until its last failure, and
-/// since then while its destination has failed. Otherwise it only waits for its rate.
+/// Selects messages that were tried for too long, oldest first. The time spent trying ends at the last failure,
+/// or continues while the destination fails. Other waiting is caused by a rate limit.
 pub(super) const EXPIRED_TRIED: &str = "SELECT d.id, d.trigger, d.reason, e.type
      FROM deliveries d JOIN events e ON e.seq = d.event_seq
      WHERE destination = ?1 AND d.state = 'pending' AND tried = 1 AND due_since <= ?2

@@ -1,5 +1,5 @@
-//! Selects the next image jobs by ranges of indexes, so that a poll costs the same however many jobs
-//! wait.
+//! Selects the next image jobs by index ranges, so that the cost of a poll does not depend on the number of
+//! waiting jobs.
 //!
 //! Ready jobs are ordered by stage, host and deadline. A poll goes from host to host and takes the
 //! nearest deadlines. It skips hosts that are paused or at capacity without reading their rows. Waiting

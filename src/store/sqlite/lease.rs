@@ -40,8 +40,8 @@ impl Database {
         self.work_of(leases).await
     }
 
-    /// Reads the leased work on a reader, which keeps the writer free. If no reader can, because the file is not at
-    /// its path and no further connection can be opened, the writer reads it: otherwise it would wait until the leases
+    /// Reads the leased work on a reader, which keeps the writer free. If the file is not at its path, no
+    /// reader may be available. Then the writer reads the work, which would otherwise wait until its leases
     /// expire.
     async fn work_of(
         &self,

@@ -1,4 +1,4 @@
-//! What all leased rows share: deliveries, image jobs and status outbox entries.
+//! Functions for all leased rows: deliveries, image jobs and status outbox entries.
 
 use std::time::Duration;
 

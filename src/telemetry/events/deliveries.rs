@@ -103,7 +103,7 @@ impl InternalEvent for DeliveryEnded<'_> {
         if let Some(reason) = self.reason {
             tracing::error!(
                 delivery.id = %self.id, destination = %self.destination, how = self.how, reason,
-                "delivery ended undelivered"
+                "delivery given up"
             );
         }
         let labels = DestinationOutcome {

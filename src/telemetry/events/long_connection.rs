@@ -36,7 +36,7 @@ impl InternalEvent for ConnectionEnded<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::warn!(
             app = %self.app, cause = self.cause, reason = self.reason,
-            retry_in_ms = self.retry_in.as_millis(), "no long connection; retrying"
+            retry_in_ms = self.retry_in.as_millis(), "long connection is down; reconnecting"
         );
         metrics.set_connected(self.app, false);
         let labels = AppCause {

@@ -40,7 +40,7 @@ pub struct ConfigurationTaken<'a> {
 
 impl InternalEvent for ConfigurationTaken<'_> {
     fn emit(self, metrics: &Metrics) {
-        tracing::info!(configuration.hash = self.hash, "configuration in force");
+        tracing::info!(configuration.hash = self.hash, "configuration applied");
         let hash = self.hash.to_owned();
         metrics.configuration.clear();
         metrics
@@ -74,7 +74,7 @@ impl InternalEvent for StoreDisplaced<'_> {
     fn emit(self, metrics: &Metrics) {
         tracing::error!(
             reason = self.reason,
-            "the store's files are out of place; no event is acknowledged"
+            "the store's files were moved, replaced or overwritten; no event is acknowledged"
         );
         metrics.store_in_place.set(0);
     }
@@ -100,7 +100,7 @@ impl InternalEvent for LogLinesDropped {
     fn emit(self, _metrics: &Metrics) {
         tracing::warn!(
             lines = self.lines,
-            "log lines dropped: their reader is too slow"
+            "log lines dropped: the process that reads the log is too slow"
         );
     }
 }
@@ -115,7 +115,7 @@ impl InternalEvent for PanicCaught {
     fn emit(self, metrics: &Metrics) {
         tracing::error!(
             task = self.task,
-            "panic over one item; the item is set aside and the relay continues"
+            "panic while processing an item; the relay continues with other work"
         );
         metrics.panics.inc();
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::file_watch::FileWatch;
 use super::{connection, meta_table};
 
-/// The log is moved into the database from this many pages on. A high number means that a page written
+/// The log is moved into the database when it has this many pages. A high number means that a page written
 /// repeatedly is moved only once.
 const LOG_PAGES: i64 = 8000;
 

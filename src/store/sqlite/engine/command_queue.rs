@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::group_commit::Command;
 use crate::store::StoreError;
 
-/// The longest queue. At a few thousand commands a second it drains well within the second that intake
-/// has.
+/// The longest queue. At a few thousand commands a second, it drains well within the one second in which intake
+/// must answer.
 pub(in crate::store::sqlite) const QUEUE_MAX: usize = 1024;
 
 /// The queue. Many threads push; only the writing thread takes.
@@ -24,12 +24,12 @@ struct State {
     waiting: VecDeque<Box<dyn Command>>,
     /// Whether the last commit is being synced.
     syncing: bool,
-    /// What the writing thread sleeps for. `None` if it is awake and needs no notification.
+    /// The event that ends the writing thread's sleep. `None` if it is awake and needs no notification.
     asleep: Option<WaitReason>,
     end: Option<End>,
 }
 
-/// What the writing thread sleeps for. The end of the queue always wakes it.
+/// The event that ends the writing thread's sleep. The end of the queue always wakes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitReason {
     /// A command.

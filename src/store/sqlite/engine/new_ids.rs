@@ -3,8 +3,8 @@
 //! Ids come in random order. An ordinary index changed one page for nearly every event, which was half
 //! of all writes. So the newest ids wait in memory, sorted. For each new id, one waiting id moves to the
 //! table `event_ids`. Ids move in sorted order, so that one page takes several at once. When all have
-//! moved, the round ends and a mark is stored: no event up to it waits. The mark lags by two to four
-//! times the number of waiting ids. The ids of later events are read again at the start, and when
+//! moved, the round ends, and a mark is stored. The ids of all events up to the mark are in the table. The mark
+//! lags by two to four times the number of waiting ids. The ids of later events are read again at the start, and when
 //! another process has written.
 
 use std::cell::RefCell;

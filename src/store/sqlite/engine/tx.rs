@@ -74,7 +74,8 @@ pub(in crate::store::sqlite) struct IdGenerators {
 }
 
 impl IdGenerators {
-    /// Creates the generators. `seed` is a random number.
+    /// Creates the generators of delivery ids and lease tokens. `seed` must be random: both start at a position
+    /// derived from it.
     pub(in crate::store::sqlite) fn new(seed: u64) -> Self {
         // Half of the range is left for counting up.
         let start = i64::try_from(seed >> 2).unwrap_or_default();

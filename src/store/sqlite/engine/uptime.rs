@@ -15,8 +15,8 @@ const NAME: &str = "uptime_ms";
 /// A crash loses at most this much running time. Saving more often costs a log page each time.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// A longer time between two looks at the clock is no running time: the process was stopped, or the machine
-/// suspended. A relay that delivers looks every few seconds.
+/// A longer time between two reads of the clock does not count as running time: the process was stopped, or the
+/// machine was suspended. A running relay reads the clock every few seconds.
 const STOPPED: Duration = Duration::from_secs(15);
 
 /// The running time of the relay that holds the database. Clones share it.
@@ -28,7 +28,7 @@ pub(in crate::store) struct UptimeClock {
     saved_ms: Arc<AtomicI64>,
 }
 
-/// The last look at the clock.
+/// The last read of the clock.
 struct Look {
     at: Duration,
     /// The running time of this run.
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(uptime.now(), Uptime::from_millis(1000));
     }
 
-    /// A clock that advances by 0.1 ms at each look.
+    /// A clock that advances by 0.1 ms at each read.
     struct Ticking(AtomicI64);
 
     impl Clock for Ticking {

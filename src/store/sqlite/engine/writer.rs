@@ -46,9 +46,9 @@ const IDLE_POLLS: u32 = 2;
 /// Whether a command runs although its caller no longer waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum IfAbandoned {
-    /// It records what has happened.
+    /// It records a result.
     Run,
-    /// It would lease something for a caller that is gone.
+    /// It would lease work for a caller that is gone.
     Skip,
 }
 
