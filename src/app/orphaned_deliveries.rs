@@ -17,7 +17,7 @@ use super::dependencies::Dependencies;
 use super::reloadable::Reloadable;
 use crate::model::{Current, DestinationName, Notice, NoticeKind};
 use crate::notices::Notifier;
-use crate::store::Renamed;
+use crate::store::{Renamed, TWICE};
 use crate::telemetry::events::DeliveryEnded;
 
 /// The time between two searches for orphaned deliveries.
@@ -42,6 +42,7 @@ impl Orphans {
     /// Renames or reports orphaned deliveries at a start.
     pub(super) async fn settle(&self) {
         self.rename().await;
+        self.rename_sent().await;
         self.settle_unknown(&self.in_force.destinations.get()).await;
     }
 
@@ -94,6 +95,20 @@ impl Orphans {
         }
     }
 
+    /// Moves sent messages to the new name too. Nothing is sent under an old name later, so once is enough.
+    async fn rename_sent(&self) {
+        let settings = self.in_force.deliver.get();
+        for (name, destination) in &settings.destinations {
+            let was = &destination.common().was;
+            if was.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.deps.store.rename_sent(was, name).await {
+                tracing::error!(destination = %name, %error, "failed to rename sent messages");
+            }
+        }
+    }
+
     fn report_renamed(&self, destination: &DestinationName, renamed: &Renamed) {
         let count = renamed.moved;
         if count > 0 {
@@ -104,7 +119,7 @@ impl Orphans {
                 id: *id,
                 destination,
                 how: "discarded",
-                reason: Some("another old name of its destination got the same event"),
+                reason: Some(TWICE),
                 latency: None,
             });
         }

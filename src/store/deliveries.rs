@@ -137,6 +137,16 @@ impl Store {
         self.database.rename_destination(old, new).await
     }
 
+    /// Renames the destination of recently sent messages, so that edits and late images find them under `new`.
+    /// It works in batches.
+    pub async fn rename_sent(
+        &self,
+        old: &[DestinationName],
+        new: &DestinationName,
+    ) -> Result<(), StoreError> {
+        self.database.rename_sent(old, new).await
+    }
+
     /// Returns the stored gate state of every destination that has had one.
     pub async fn gates(&self) -> Result<Vec<GateRecord>, StoreError> {
         self.database.gates().await

@@ -49,6 +49,16 @@ pub enum OpenError {
         /// The newest version that this program supports.
         known: i64,
     },
+    /// An unreleased version of the program created it, with other tables.
+    #[error(
+        "{location} was written by an unreleased feedback-relay (its `{part}` differs); move it away, with its -wal and -shm files, and start again"
+    )]
+    Unreleased {
+        /// Where the store is.
+        location: StoreLocation,
+        /// The name of a table or index.
+        part: String,
+    },
     /// There is no store, and this command does not create one.
     #[error("there is no store at {0}; start `feedback-relay serve` first")]
     Missing(StoreLocation),
@@ -555,6 +565,9 @@ pub struct Orphaned {
     /// Deliveries that ended.
     pub ended: Vec<(DeliveryId, DestinationName)>,
 }
+
+/// Why a delivery to the old name of a destination is discarded.
+pub const TWICE: &str = "its destination has or gets this event under another name";
 
 /// The deliveries of a renamed destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

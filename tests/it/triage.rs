@@ -502,6 +502,19 @@ fn refused_status_is_kept_locally_and_notified() {
 }
 
 #[test]
+fn push_after_erasures_is_accepted() {
+    let world = World::new();
+    let relay = world.told(&world.config(""));
+    for number in 2..=4 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    relay.wait_until_idle();
+    let erased = relay.run(&["events", "erase", "ev-2", "ev-3", "ev-4"]);
+    assert_eq!(erased.code(), 0, "{erased:?}");
+    assert_eq!(relay.push(&Feedback::fault(5)).status, 200);
+}
+
+#[test]
 fn actor_can_be_erased_without_report() {
     let world = World::new();
     let relay = world.told(&world.config(""));

@@ -385,6 +385,17 @@ fn a_tiff_page_keeps_its_first_profile_only() {
 }
 
 #[test]
+fn a_tiff_page_has_its_first_width() {
+    let entry = |width: u8| [&[0, 1, 4, 0, 1, 0, 0, 0][..], &[width, 0, 0, 0]].concat();
+    // The second entry is at first a profile of one byte.
+    let mut tiff = tiff_pages(&[vec![(9, 1)]], &[0; 8]);
+    let place = tiff.len() - 4 - 12;
+    tiff[place..place + 12].copy_from_slice(&entry(200));
+    let image = inspected(&tiff).unwrap();
+    assert_eq!((image.kept.width, image.kept.height), (1, 1));
+}
+
+#[test]
 fn overlapping_profiles_of_tiff_pages_are_refused() {
     // Every 256 bytes a profile starts, whose only tag is half of the data.
     let mut period = [0; 256];

@@ -169,6 +169,10 @@ impl<'a> File<'a> {
         for index in 0..count {
             budget.part()?;
             let entry = self.entry(place + 2 + index * ENTRY_BYTES)?;
+            // A page has each tag once, so later entries are dropped without reading them.
+            if !seen.insert(entry.tag) {
+                continue;
+            }
             match entry.tag {
                 WIDTH => size.0 = self.side(&entry)?,
                 HEIGHT => size.1 = self.side(&entry)?,
@@ -176,10 +180,6 @@ impl<'a> File<'a> {
                     return Err(UNKNOWN);
                 }
                 _ => {}
-            }
-            // A page has each tag once, so later entries are dropped without reading them.
-            if !seen.insert(entry.tag) {
-                continue;
             }
             let reduce: Option<Reduce> = match entry.tag {
                 COLOURS => Some(icc::reduce),

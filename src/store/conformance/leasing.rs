@@ -392,6 +392,39 @@ async fn orphaned_deliveries_wait_and_follow_a_rename() {
 }
 
 #[tokio::test]
+async fn later_orphans_of_a_name_wait_anew() {
+    let bench = Bench::new();
+    let day = Duration::from_secs(86_400);
+    let known = ["new".into()];
+    let settle = async || {
+        let settled = bench.store().settle_orphans(&known, day, "gone");
+        settled.await.unwrap()
+    };
+    let accept = async |id: &str, to: &str| {
+        let arrival = bench.arrival(id, &[(to, Severity::Info)]);
+        bench.accept(arrival).await
+    };
+    accept("e1", "ended").await;
+    accept("e2", "old").await;
+    accept("e3", "discarded").await;
+    assert_eq!(settle().await.missing.len(), 3);
+    let lease = bench.lease_one("discarded").await;
+    let reason = "rejected".into();
+    bench.end(&lease, Verdict::Dead { reason }).await;
+    let (old, new) = (["old".into()], "new".into());
+    let renamed = bench.store().rename_destination(&old, &new);
+    assert_eq!(renamed.await.unwrap().moved, 1);
+    bench.run_for(day);
+    assert_eq!(settle().await.ended.len(), 1);
+    for (id, to) in [("e4", "ended"), ("e5", "old"), ("e6", "discarded")] {
+        accept(id, to).await;
+        let settled = settle().await;
+        assert_eq!(settled.missing, [(to.into(), 1)]);
+        assert_eq!(settled.ended, []);
+    }
+}
+
+#[tokio::test]
 async fn retry_of_a_send_in_flight_at_a_rename_is_due_under_the_new_name() {
     let bench = Bench::new();
     bench
@@ -425,7 +458,7 @@ async fn event_of_several_old_names_is_sent_once_and_most_severe() {
     assert_eq!((renamed.moved, renamed.discarded.len()), (2, 1));
     let discarded = bench.one_delivery(renamed.discarded[0]).await;
     assert_eq!(discarded.state, DeliveryState::Discarded);
-    assert_eq!(discarded.reason.as_deref(), Some("new has it"));
+    assert_eq!(discarded.reason.as_deref(), Some(TWICE));
     let leases = bench.lease("new", 9).await;
     let sent = leases
         .iter()

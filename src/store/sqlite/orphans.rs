@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, params};
 use super::engine::tx::Tx;
 use super::{Database, IfAbandoned, failover};
 use crate::model::*;
-use crate::store::decide::failover::{self as decide, AtFallback};
-use crate::store::{Orphaned, Renamed, StoreError};
+use crate::store::decide::failover as decide;
+use crate::store::{Orphaned, Renamed, StoreError, TWICE};
 
 impl Database {
     /// See [`crate::store::Store::settle_orphans`].
@@ -37,6 +37,61 @@ impl Database {
         })
         .await
     }
+
+    /// See [`crate::store::Store::rename_sent`].
+    pub(in crate::store) async fn rename_sent(
+        &self,
+        old: &[DestinationName],
+        new: &DestinationName,
+    ) -> Result<(), StoreError> {
+        let mut before = Some(i64::MAX);
+        while let Some(id) = before {
+            let (old, new) = (old.to_vec(), new.clone());
+            before = self
+                .write(IfAbandoned::Run, move |tx| rename_sent(tx, &old, &new, id))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The number of deliveries that one transaction reads, so that it delays no intake.
+const BATCH: i64 = 2000;
+
+/// Selects the last of the [`BATCH`] deliveries before an id.
+pub(super) const BATCH_END: &str =
+    "SELECT id, created_at FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
+
+pub(super) const MOVE_DELIVERED: &str = "UPDATE deliveries SET destination = ?2
+     WHERE id >= ?3 AND id < ?4 AND destination = ?1 AND state = 'delivered'";
+
+pub(super) const MOVE_MESSAGES: &str = "UPDATE messages SET destination = ?2
+     WHERE delivery_id >= ?3 AND delivery_id < ?4 AND destination = ?1";
+
+/// Renames the destination of a batch of sent messages before the id `before`. Returns the id before which
+/// the next batch is, unless its messages are too old to be edited or to get late images.
+fn rename_sent(
+    tx: &Tx<'_>,
+    old: &[DestinationName],
+    new: &DestinationName,
+    before: i64,
+) -> rusqlite::Result<Option<i64>> {
+    let end: Option<(i64, Timestamp)> = tx
+        .prepare_cached(BATCH_END)?
+        .query_row([before, BATCH - 1], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let from = end.map_or(i64::MIN, |(id, _)| id);
+    for (old, sql) in old
+        .iter()
+        .flat_map(|old| [(old, MOVE_DELIVERED), (old, MOVE_MESSAGES)])
+    {
+        tx.prepare_cached(sql)?
+            .execute(params![old, new, from, before])?;
+    }
+    let oldest = tx.now - EDITABLE_FOR;
+    Ok(end
+        .filter(|(_, created_at)| *created_at >= oldest)
+        .map(|(id, _)| id))
 }
 
 fn settle_orphans(
@@ -49,7 +104,13 @@ fn settle_orphans(
     for name in known {
         is_back(tx, name)?;
     }
-    for destination in destinations_with_work(tx)? {
+    let waited_for = destinations_with_work(tx)?;
+    for name in missing(tx)? {
+        if !waited_for.contains(&name) {
+            forget_missing(tx, &name)?;
+        }
+    }
+    for destination in waited_for {
         if known.contains(&destination) {
             continue;
         }
@@ -73,6 +134,7 @@ fn settle_orphans(
             }
             Some(from) if now.since(from) >= wait => {
                 end_all(tx, &destination, reason, &mut orphaned.ended)?;
+                forget_missing(tx, &destination)?;
             }
             Some(_) => {}
         }
@@ -95,10 +157,25 @@ fn is_back(tx: &Tx<'_>, name: &DestinationName) -> rusqlite::Result<()> {
         name,
         i64::try_from(away.as_millis()).unwrap_or(i64::MAX)
     ])?;
-    tx.prepare_cached("UPDATE gates SET missing_from = NULL WHERE destination = ?1")?
-        .execute([name])?;
+    forget_missing(tx, name)?;
     tx.notify_destination(name);
     Ok(())
+}
+
+/// Returns the destinations that deliveries waited for.
+fn missing(tx: &Tx<'_>) -> rusqlite::Result<Vec<DestinationName>> {
+    tx.prepare_cached("SELECT destination FROM gates WHERE missing_from IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Forgets since when a destination is missing, so that later deliveries to it wait anew.
+fn forget_missing(tx: &Tx<'_>, name: &DestinationName) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE gates SET missing_from = NULL WHERE destination = ?1 AND missing_from IS NOT NULL",
+    )?
+    .execute([name])
+    .map(|_rows| ())
 }
 
 fn missing_from(tx: &Tx<'_>, destination: &DestinationName) -> rusqlite::Result<Option<Uptime>> {
@@ -164,6 +241,9 @@ fn rename_destination(
             moved += waiting.execute(params![old, new, tx.uptime, severity, tried])?;
         }
     }
+    for old in old {
+        forget_missing(tx, old)?;
+    }
     if moved > 0 {
         tx.notify_destination(new);
     }
@@ -187,8 +267,7 @@ fn discard_twice(
     let mut discarded = Vec::new();
     for (id, event, trigger, created_at) in found {
         if decide::has_message(&failover::siblings(tx, event)?, new, trigger, created_at) {
-            let reason = decide::describe(new, AtFallback::Present);
-            failover::give_up(tx, id, DeliveryState::Discarded, &reason)?;
+            failover::give_up(tx, id, DeliveryState::Discarded, TWICE)?;
             discarded.push(id);
         }
     }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// The two copies of the header, and the progress of checkpoints.
 const HEAD_BYTES: usize = 136;
+/// A counter that grows by one with each commit.
+const COMMITS: usize = 8;
 /// Where the header says that it is complete.
 const COMPLETE: usize = 12;
 const PAGE_BYTES: usize = 14;
@@ -26,6 +28,7 @@ pub(in crate::store::sqlite) struct LogState {
     page_bytes: u64,
     /// The number of committed pages in the log.
     frames: u32,
+    commits: u32,
     /// Grows by one when the log starts again from its beginning.
     restarts: u32,
     /// How many of the pages are in the database as well.
@@ -50,8 +53,14 @@ impl LogState {
         }
         match self.restarts.wrapping_sub(earlier.restarts) {
             0 => self.moved > earlier.moved,
-            // A log restarts only after all of its pages were moved.
-            1 => self.moved > 0 || earlier.moved < earlier.frames,
+            // A log restarts only after all of its pages were moved. Only the first commit of a new log is
+            // known not to be moved: those before it may have been in the earlier log, and moved with it.
+            1 => {
+                self.moved > 0
+                    || self.frames == 0
+                    || earlier.moved < earlier.frames
+                    || self.commits.wrapping_sub(earlier.commits) > 1
+            }
             _ => true,
         }
     }
@@ -90,6 +99,7 @@ impl LogState {
                 bytes => u64::from(bytes),
             },
             frames: number(FRAMES)?,
+            commits: number(COMMITS)?,
             // The salts are copied from the log, where numbers are big-endian.
             restarts: u32::from_be_bytes(salt),
             moved: number(MOVED)?,
@@ -106,16 +116,22 @@ mod tests {
         LogState {
             page_bytes: 4096,
             frames,
+            commits: 0,
             restarts,
             moved,
             moving_to,
         }
     }
 
+    fn after_commits(commits: u32, state: LogState) -> LogState {
+        LogState { commits, ..state }
+    }
+
     #[test]
     fn checkpoints_are_told_from_commits_and_restarts() {
         let partly = state(7, 9, 4, 4);
         let wholly = state(7, 9, 9, 9);
+        let empty = state(7, 0, 0, 0);
         let cases = [
             ("nothing", partly, partly, false),
             ("more commits", partly, state(7, 12, 4, 4), false),
@@ -134,6 +150,24 @@ mod tests {
                 wholly,
                 state(9, 0, 0, 0),
                 true,
+            ),
+            (
+                "a commit was moved and the log emptied",
+                empty,
+                after_commits(1, state(8, 0, 0, 0)),
+                true,
+            ),
+            (
+                "another commit follows that",
+                empty,
+                after_commits(2, state(8, 2, 0, 0)),
+                true,
+            ),
+            (
+                "a commit after an empty log was emptied",
+                empty,
+                after_commits(1, state(8, 2, 0, 0)),
+                false,
             ),
             (
                 "the counter wraps",

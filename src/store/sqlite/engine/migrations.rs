@@ -1,5 +1,6 @@
 //! The file format: its markers, its versions and the migrations between them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -34,6 +35,36 @@ pub(in crate::store::sqlite) fn inspect(conn: &Connection) -> rusqlite::Result<F
         (APPLICATION_ID, version, _) => Found::Version(version),
         _ => Found::Foreign,
     })
+}
+
+/// Returns the name of a table or index that is missing, or is not as the steps up to `version` make it. Only
+/// unreleased programs wrote such stores.
+pub(in crate::store::sqlite) fn difference(
+    conn: &Connection,
+    version: i64,
+) -> rusqlite::Result<Option<String>> {
+    let expected = Connection::open_in_memory()?;
+    for step in STEPS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        expected.execute_batch(step)?;
+    }
+    let found = schema(conn)?;
+    let differs = |(name, sql): &(String, String)| found.get(name) != Some(sql);
+    Ok(schema(&expected)?
+        .into_iter()
+        .find(differs)
+        .map(|(name, _sql)| name))
+}
+
+/// Returns the statements that made the tables and indexes, by name, without comments and line breaks.
+fn schema(conn: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    conn.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?
+        .query_map([], |row| {
+            let sql: String = row.get(1)?;
+            let code = sql.lines().filter_map(|line| line.split("--").next());
+            let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
+            Ok((row.get(0)?, words.join(" ")))
+        })?
+        .collect()
 }
 
 /// Migrates a store from version `from` to the newest, one transaction per step. A store that is not

@@ -92,9 +92,9 @@ fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
     if !ours {
         return Err(damaged(path, "it does not begin like a database"));
     }
-    let found = connection::reader(path)
-        .and_then(|conn| migrations::inspect(&conn))
-        .map_err(|error| explain(path, &error))?;
+    let say = |error| explain(path, &error);
+    let reader = connection::reader(path).map_err(say)?;
+    let found = migrations::inspect(&reader).map_err(say)?;
     match found {
         Found::Foreign => return Err(foreign(path)),
         Found::Version(found) if found > newest() => {
@@ -104,9 +104,16 @@ fn connect_and_inspect(path: &Path) -> Result<(Connection, Found), OpenError> {
                 known: newest(),
             });
         }
-        Found::Empty | Found::Version(_) => {}
+        Found::Version(version) => {
+            if let Some(part) = migrations::difference(&reader, version).map_err(say)? {
+                let location = location(path);
+                return Err(OpenError::Unreleased { location, part });
+            }
+        }
+        Found::Empty => {}
     }
-    let conn = connection::writer(path).map_err(|error| explain(path, &error))?;
+    drop(reader);
+    let conn = connection::writer(path).map_err(say)?;
     Ok((conn, found))
 }
 

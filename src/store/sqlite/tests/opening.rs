@@ -142,6 +142,23 @@ fn a_newer_store_is_refused() {
 }
 
 #[test]
+fn store_of_an_unreleased_version_is_refused() {
+    let mut bench = Bench::new();
+    bench.close();
+    let conn = Connection::open(bench.path()).unwrap();
+    conn.execute_batch(
+        "DROP INDEX attempts_paced; ALTER TABLE attempts DROP COLUMN paced;
+         PRAGMA journal_mode = DELETE",
+    )
+    .unwrap();
+    drop(conn);
+    refused(
+        &bench,
+        |error| matches!(error, OpenError::Unreleased { part, .. } if part == "attempts"),
+    );
+}
+
+#[test]
 fn a_command_migrates_no_store() {
     let mut bench = Bench::new();
     bench.close();

@@ -131,13 +131,25 @@ async fn a_symbolic_link_leads_to_the_folder_of_its_target() {
     assert!(store.check_place().await.is_err(), "the link leads nowhere");
 }
 
-/// Overwrites a file in place, like `cp` some seconds later. File times are coarse.
+/// Overwrites a file in place, like `cp` some seconds later.
 fn copy_over(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(to).unwrap();
+    written_later(to);
+}
+
+/// Makes the latest write to a file some seconds later. File times are coarse.
+fn written_later(path: &Path) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     let later = std::time::Duration::from_secs(2);
     let written = file.metadata().unwrap().modified().unwrap();
     file.set_modified(written + later).unwrap();
+}
+
+/// Moves the log into the database and empties it, as a command does.
+fn empty_by(other: &rusqlite::Connection, bench: &Bench) {
+    let mode = "PRAGMA wal_checkpoint(TRUNCATE)";
+    other.query_row(mode, [], |_| Ok(())).unwrap();
+    written_later(&bench.path());
 }
 
 /// Waits until the log was moved into the database and emptied.
@@ -194,6 +206,34 @@ async fn own_and_foreign_checkpoints_are_in_place() {
         }
         let in_place = bench.store().check_place().await;
         assert_eq!(in_place, Ok(()), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn erasures_of_another_command_are_in_place() {
+    let bench = Bench::new();
+    let other = rusqlite::Connection::open(bench.path()).unwrap();
+    accept(&bench, "e1").await.unwrap();
+    tidied(&bench).await;
+    for number in 0..5 {
+        other
+            .execute_batch("UPDATE meta SET value = value")
+            .unwrap();
+        empty_by(&other, &bench);
+        // This looks at an empty log.
+        assert_eq!(bench.store().check_place().await, Ok(()), "{number}");
+    }
+    assert!(accept(&bench, "e2").await.is_ok());
+}
+
+#[tokio::test]
+async fn own_commit_to_an_empty_log_may_be_moved_by_another_command() {
+    let bench = Bench::new();
+    let other = rusqlite::Connection::open(bench.path()).unwrap();
+    for number in 0..5 {
+        accept(&bench, &format!("e{number}")).await.unwrap();
+        empty_by(&other, &bench);
+        assert_eq!(bench.store().check_place().await, Ok(()), "{number}");
     }
 }
 

@@ -195,6 +195,9 @@ fn statements() -> Vec<String> {
             orphans::PERHAPS_TWICE,
             orphans::MOVE_WAITING,
             orphans::MOVE_LEASED,
+            orphans::BATCH_END,
+            orphans::MOVE_DELIVERED,
+            orphans::MOVE_MESSAGES,
         ]
         .map(str::to_owned),
     );
