@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::budget::{Budget, Gathered, Reach, Ruling};
 use crate::model::{
-    AppName, Clock, Current, DeliveryState, DestinationName, EventId, EventSeq, EventState,
-    MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
+    AppName, Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq,
+    EventState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
 };
 use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
@@ -37,6 +37,9 @@ const HOUR_MILLIS: i64 = REPEAT_AFTER_SECS * 1000;
 
 /// The id of a summary contains this word in place of a subject.
 const TOGETHER: &str = "together";
+
+/// The number of a notice's deliveries that are read: its own, and one for each fallback in the chain.
+const DELIVERIES_MAX: usize = 100;
 
 /// The time between two checks for summaries that are due.
 const GATHERED_EVERY: Duration = Duration::from_secs(1);
@@ -166,7 +169,7 @@ impl Notifier {
         let arrival = arrival(notice, key, (*to).as_ref(), now);
         let given = match self.store.accept_notice(arrival).await {
             Ok(Accepted::New(_)) => Given::New,
-            Ok(Accepted::Repeat(event)) => return self.give_again(event).await,
+            Ok(Accepted::Repeat(event)) => self.give_again(notice, event, (*to).as_ref()).await,
             Err(error) => {
                 tracing::error!(
                     notice = %notice.kind,
@@ -176,27 +179,41 @@ impl Notifier {
                 Given::NotStored
             }
         };
-        self.metrics.emit(NoticeGiven {
-            kind: notice.kind,
-            subject: log_subject(notice),
-            text: log_text(notice.kind, &notice.text),
-        });
+        if given != Given::Known {
+            self.metrics.emit(NoticeGiven {
+                kind: notice.kind,
+                subject: log_subject(notice),
+                text: log_text(notice.kind, &notice.text),
+            });
+        }
         given
     }
 
-    /// Retries the delivery of a known notice if no destination took it.
-    async fn give_again(&self, event: EventSeq) -> Given {
-        let dead = DeliveryFilter {
-            event: Some(event),
-            states: vec![DeliveryState::Dead],
-            limit: 1,
-            ..DeliveryFilter::default()
-        };
-        let dead = self.store.deliveries(dead).await.unwrap_or_default();
-        let Some(dead) = dead.first() else {
+    /// Sends a known notice again, to the destination that takes notices now, if none took it and none may yet.
+    async fn give_again(
+        &self,
+        notice: &Notice,
+        event: EventSeq,
+        notify: Option<&DestinationName>,
+    ) -> Given {
+        let Some(to) = receiver(notice, notify) else {
             return Given::Known;
         };
-        match self.store.retry(dead.id).await {
+        let siblings = DeliveryFilter {
+            event: Some(event),
+            limit: DELIVERIES_MAX,
+            ..DeliveryFilter::default()
+        };
+        let siblings = self.store.deliveries(siblings).await.unwrap_or_default();
+        let is_lost =
+            |one: &Delivery| matches!(one.state, DeliveryState::Dead | DeliveryState::Discarded);
+        let mut dead = siblings
+            .iter()
+            .filter(|one| one.state == DeliveryState::Dead);
+        let Some(dead) = dead.next().filter(|_| siblings.iter().all(is_lost)) else {
+            return Given::Known;
+        };
+        match self.store.retry_at(dead.id, to).await {
             Ok(AdminResult::Done) => Given::New,
             Ok(_) | Err(_) => Given::Known,
         }

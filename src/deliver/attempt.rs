@@ -76,9 +76,10 @@ impl Sender {
         wait: Duration,
     ) -> Option<AttemptResult> {
         let delivery = &lease.item.delivery;
+        let spent = self.tried(destination.as_ref(), delivery, wait).spent;
         let prepared = match self
             .preparer
-            .prepare(settings, destination, &lease.item)
+            .prepare(settings, destination, &lease.item, spent)
             .await
         {
             Ok(prepared) => prepared,

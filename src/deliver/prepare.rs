@@ -69,12 +69,13 @@ pub(super) fn fingerprint(destination: &dyn Destination) -> String {
 }
 
 impl Preparer {
-    /// Prepares the payload of `work` for `destination`.
+    /// Prepares the payload of `work` for `destination`, after `spent` on trying.
     pub(super) async fn prepare(
         &self,
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
+        spent: Duration,
     ) -> Result<Prepared, NotSent> {
         let delivery = &work.delivery;
         let editable = work.message.is_some() && destination.keeps_handles();
@@ -106,7 +107,7 @@ impl Preparer {
             later,
             mask,
             old_keys,
-        } = self.images(settings, destination, work).await?;
+        } = self.images(settings, destination, work, spent).await?;
         let message_data = MessageData {
             received_at: work.event.received_at,
             delivery: delivery.id,
@@ -183,6 +184,7 @@ impl Preparer {
         settings: &Settings,
         destination: &Arc<dyn Destination>,
         work: &Work,
+        spent: Duration,
     ) -> Result<Pictures, NotSent> {
         let late = work.delivery.trigger == Trigger::LateImages;
         let fresh = |image: &&Image| !late || work.shown & bit(image.ordinal) == 0;
@@ -205,7 +207,6 @@ impl Preparer {
             };
         }
         let ways = destination.shows_images();
-        let now = self.clock.now();
         let mut keys = match &ways {
             ShowsImages::ByKey(owner) if work.delivery.form == Form::Full => {
                 let owner = settings.names.key_owner(owner);
@@ -218,7 +219,6 @@ impl Preparer {
         };
         // An upload that has failed for `retry_for` is replaced by a link or a count. So is an upload for a
         // form that shows no images.
-        let spent = now.since(work.delivery.first_due_at);
         let given_up = late && spent >= destination.common().retry_for;
         let comes_later = work.delivery.form == Form::Full && !given_up;
         let mut pictures = Pictures::default();

@@ -15,7 +15,7 @@ use super::lane::prefetch::{Prefetcher, READY_FOR_EACH, Wanted};
 use super::*;
 use crate::archive::ArchiveLocation;
 use crate::destination::{
-    Common, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, tests,
+    Common, KeyOwner, Message, PaceKey, RateLimit, Sent, SharedPace, ShowsImages, tests,
 };
 use crate::feishu::ApiError;
 use crate::model::{
@@ -46,6 +46,7 @@ struct Chat {
     kind: &'static str,
     common: Common,
     paces: Vec<SharedPace>,
+    shows: ShowsImages,
     hears: mpsc::UnboundedSender<Heard>,
 }
 
@@ -68,11 +69,12 @@ impl Destination for Chat {
     }
 
     fn shows_images(&self) -> ShowsImages {
-        ShowsImages::No
+        self.shows.clone()
     }
 
     async fn upload(&self, _format: ImageFormat, _bytes: Bytes) -> Result<String, ApiError> {
-        unreachable!("it shows no pictures")
+        let reason = "the upload failed".to_owned();
+        Err(ApiError::Retry { reason })
     }
 
     async fn send(&self, message: Message<'_>) -> Sent {
@@ -94,6 +96,7 @@ impl Chat {
             kind,
             common,
             paces: Vec::new(),
+            shows: ShowsImages::No,
             hears,
         };
         (Arc::new(chat), heard)
@@ -510,6 +513,7 @@ async fn destinations_that_the_platform_limits_together_share_one_rate() {
                 key: PaceKey::of(&["one bot"]),
                 pace: hour,
             }],
+            shows: ShowsImages::No,
             hears: hears.clone(),
         })
     };
@@ -813,20 +817,16 @@ async fn states_of(store: &Store, destination: &str) -> Vec<DeliveryState> {
     deliveries.iter().map(|one| one.state).collect()
 }
 
-#[tokio::test]
-async fn late_images_are_not_rerouted() {
-    let mut bench = Bench::of(Common {
-        fallback: Some(SPARE.into()),
-        ..common(1)
-    });
+/// Accepts a message of one late image, which is then stored.
+async fn accept_late_image(store: &Store) {
     let mut late = arrival("e1");
     late.images = vec![Private::new("https://p1.example.com/1.png")];
     late.deliveries[0].trigger = Trigger::LateImages;
     late.deliveries[0].due_at = NOW + Duration::from_secs(3600);
-    bench.store.accept(late).await.unwrap();
+    store.accept(late).await.unwrap();
     let minute = Duration::from_secs(60);
     let hosts = ImageHosts::default();
-    let leased = bench.store.lease_images(1, minute, &hosts).await.unwrap();
+    let leased = store.lease_images(1, minute, &hosts).await.unwrap();
     let (job, token) = (&leased.leases[0].item, leased.leases[0].token);
     let kept = ImageVerdict::Kept(KeptImage {
         id: ImageId::of(b"an image"),
@@ -835,10 +835,44 @@ async fn late_images_are_not_rerouted() {
         width: 1,
         height: 1,
     });
-    let finished = bench
-        .store
-        .finish_image(token, job.event, job.ordinal, kept);
+    let finished = store.finish_image(token, job.event, job.ordinal, kept);
     assert_eq!(finished.await, Ok(Recorded::Recorded));
+}
+
+/// A clock that is set forward is no time spent trying, so the images still wait for their upload.
+#[tokio::test]
+async fn wall_clock_jump_gives_up_no_late_images() {
+    let mut bench = Bench::idle(common(1));
+    let (hears, heard) = mpsc::unbounded_channel();
+    bench.heard = heard;
+    bench.chat = Arc::new(Chat {
+        kind: "slack-app",
+        common: common(1),
+        paces: Vec::new(),
+        shows: ShowsImages::ByKey(KeyOwner::Bot("bot".into())),
+        hears,
+    });
+    accept_late_image(&bench.store).await;
+    let jump = bench.chat.common().retry_for + Duration::from_secs(7200);
+    bench.clock.set(NOW + jump);
+    let dispatcher = bench.dispatcher();
+    bench.run.spawn(dispatcher.run(bench.stopping.clone()));
+    let tried = async |store: &Store| {
+        let one = deliveries_to(store, CHAT).await.remove(0);
+        one.attempts > 0 || one.due_at > NOW + jump
+    };
+    bench.wait_until(tried).await;
+    let store = bench.stop().await;
+    assert_eq!(states(&store).await, [(DeliveryState::Pending, 0)]);
+}
+
+#[tokio::test]
+async fn late_images_are_not_rerouted() {
+    let mut bench = Bench::of(Common {
+        fallback: Some(SPARE.into()),
+        ..common(1)
+    });
+    accept_late_image(&bench.store).await;
     let reason = "too large".to_owned();
     let heard = bench.hear().await;
     heard.answer.send(Outcome::Rejected { reason }).unwrap();

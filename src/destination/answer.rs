@@ -115,7 +115,9 @@ impl Reading<'_> {
             300..=399 | 402 | 405 | 406 | 421 | 501 | 505 => return self.about_the_address(answer),
             400 | 403 if page => return self.about_the_address(answer),
             // A platform has its own answer for a hook that is gone.
-            404 if self.gone_if_not_found && !empty => return self.about_the_address(answer),
+            404 if !empty && (self.gone_if_not_found || !self.any_receiver) => {
+                return self.about_the_address(answer);
+            }
             401 | 403 => Outcome::Stop {
                 reason: self.quoting(says(": the credentials are refused"), &answer.words()),
             },
@@ -144,10 +146,18 @@ impl Reading<'_> {
     }
 
     /// Returns the outcome of a success status whose body is not the platform's. A page, an error or a text
-    /// shows that something in front of the platform answered. Anything else may be a forwarder's confirmation,
-    /// or the beginning of the platform's answer. `what` describes it.
+    /// shows that something in front of the platform answered; but a receiver of any kind may report an error
+    /// with one message in this way. Anything else may be a forwarder's confirmation, or the beginning of the
+    /// platform's answer. `what` describes it.
     pub(super) fn foreign(&self, answer: &Answer, what: &str) -> Outcome {
         match Foreign::of(answer) {
+            Foreign::Refuses if self.any_receiver => {
+                self.patience.restore();
+                let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
+                Outcome::Unknown {
+                    reason: self.quoting(reason, &answer.words()),
+                }
+            }
             Foreign::Page | Foreign::Refuses | Foreign::Text => self.about_the_address(answer),
             Foreign::Confirms | Foreign::Cut => {
                 self.patience.restore();

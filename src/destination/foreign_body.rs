@@ -37,7 +37,7 @@ impl Foreign {
         match serde_json::from_str::<Value>(text) {
             Ok(json) if is_refusal(&json) => Self::Refuses,
             Ok(_) => Self::Confirms,
-            Err(_) if text.starts_with(['{', '[']) => Self::Cut,
+            Err(error) if error.is_eof() && text.starts_with(['{', '[']) => Self::Cut,
             Err(_) if text.len() <= CONFIRMATION_BYTES_MAX && in_words(text) => Self::Refuses,
             Err(_) if text.contains(char::is_whitespace) => Self::Text,
             Err(_) => Self::Confirms,
@@ -149,6 +149,10 @@ mod tests {
             ("Please sign in to the network", Foreign::Text),
             (long.as_str(), Foreign::Text),
             (r#"{"code":0,"msg":"suc"#, Foreign::Cut),
+            ("[1, 2", Foreign::Cut),
+            ("[OK]", Foreign::Confirms),
+            ("{ok}", Foreign::Confirms),
+            ("[error] no such hook", Foreign::Refuses),
         ] {
             let answer = Answer {
                 status: 200,

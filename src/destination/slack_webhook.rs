@@ -157,18 +157,11 @@ fn of_any_receiver(answer: &Answer, reading: &Reading<'_>) -> Outcome {
     }
     let short = answer.body.len() <= CONFIRMATION_BYTES_MAX;
     match Foreign::of(answer) {
-        Foreign::Refuses => {
-            reading.patience.restore();
-            let reason = format!("HTTP {}, and the answer mentions an error", answer.status);
-            Outcome::Unknown {
-                reason: reading.quoting(reason, &answer.words()),
-            }
-        }
         Foreign::Confirms | Foreign::Text if short => {
             reading.patience.restore();
             Outcome::Delivered
         }
-        Foreign::Page | Foreign::Confirms | Foreign::Text | Foreign::Cut => {
+        Foreign::Page | Foreign::Refuses | Foreign::Confirms | Foreign::Text | Foreign::Cut => {
             reading.by_status(answer)
         }
     }

@@ -139,9 +139,9 @@ impl FeishuClient {
             app_secret: app.app_secret.clone(),
             base_url: app.base_url.trim_end_matches('/').to_owned(),
             feedback_timezone: app.feedback_timezone.clone(),
+            redactor: Redactor::new(http.proxies(), &app.app_secret, []),
             http,
             token: TokenCache::default(),
-            redactor: Redactor::new([], &app.app_secret, []),
             patience: Patience::default(),
             feedback_pace: feedbacks::Pace::default(),
         }))
@@ -157,7 +157,7 @@ impl FeishuClient {
         &self.0.app_id
     }
 
-    /// Returns the redactor that hides the app's secret and tokens.
+    /// Returns the redactor that hides the app's secret and the proxies.
     pub fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }

@@ -48,6 +48,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct HttpClient {
     client: reqwest::Client,
     speaks_https: bool,
+    proxies: Arc<[Secret]>,
 }
 
 /// An HTTP method.
@@ -169,17 +170,26 @@ impl HttpClient {
     /// Creates a client for addresses that the operator set; http, loopback and private hosts are
     /// allowed. `proxy` may contain a password.
     pub fn trusted(proxy: Option<&Secret>) -> Result<Self, ClientError> {
-        let proxy = proxy.map(|proxy| reqwest::Proxy::all(proxy.expose()));
-        Self::through(proxy.transpose())
+        let way = proxy.map(|proxy| reqwest::Proxy::all(proxy.expose()));
+        Self::through(way.transpose(), proxy.into_iter())
     }
 
     /// Creates a client like [`HttpClient::trusted`] with the proxies of the configuration or the
     /// environment.
     pub fn by(proxies: &Proxies) -> Result<Self, ClientError> {
-        Self::through(by_proxies(proxies).transpose())
+        let all = [&proxies.https, &proxies.http].into_iter().flatten();
+        Self::through(by_proxies(proxies).transpose(), all)
     }
 
-    fn through(proxy: reqwest::Result<Option<reqwest::Proxy>>) -> Result<Self, ClientError> {
+    /// Returns the addresses of the proxies. A proxy may repeat its address, and the password in it, in a page.
+    pub fn proxies(&self) -> &[Secret] {
+        &self.proxies
+    }
+
+    fn through<'a>(
+        proxy: reqwest::Result<Option<reqwest::Proxy>>,
+        proxies: impl Iterator<Item = &'a Secret>,
+    ) -> Result<Self, ClientError> {
         let proxy =
             proxy.map_err(|_may_show_it| ClientError("the proxy's address is not a URL".into()))?;
         let builder = || {
@@ -200,6 +210,7 @@ impl HttpClient {
         Ok(Self {
             client: built.client,
             speaks_https: built.speaks_https,
+            proxies: proxies.cloned().collect(),
         })
     }
 

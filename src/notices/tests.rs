@@ -1,7 +1,7 @@
 //! Tests of which notices are sent, which are counted, and what the store keeps.
 
 use super::*;
-use crate::model::{Delivery, EventSeq, ManualClock, Recorded, Verdict};
+use crate::model::{EventSeq, ManualClock, Recorded, Verdict};
 use crate::store::{self, CompletedAttempt, EventFilter};
 
 fn notice(kind: NoticeKind) -> Notice {
@@ -103,20 +103,33 @@ impl Bench {
 
     /// Ends the waiting delivery as refused for good.
     async fn refuse_one(&self) {
+        let dead = Verdict::Dead {
+            reason: "refused".into(),
+        };
+        self.end_one("ops", dead, None).await;
+    }
+
+    /// Ends the waiting delivery to `destination`; `fallback` then gets the message.
+    async fn end_one(&self, destination: &str, verdict: Verdict, fallback: Option<&str>) {
         let lease_for = Duration::from_secs(60);
-        let ops = DestinationName::from("ops");
-        let leases = self.store.lease_due(&ops, 1, lease_for).await.unwrap();
+        let destination = DestinationName::from(destination);
+        let leases = self.store.lease_due(&destination, 1, lease_for).await;
+        let leases = leases.unwrap();
+        let fallback = fallback.map(|name| NewDelivery {
+            destination: DestinationName::from(name),
+            spec: spec(),
+            trigger: Trigger::Fallback,
+            due_at: self.clock.now(),
+        });
         let completed = CompletedAttempt {
             id: leases[0].item.delivery.id,
             attempt: None,
             uncounted: Duration::ZERO,
             paced: false,
-            verdict: Verdict::Dead {
-                reason: "refused".into(),
-            },
+            verdict,
             payload: None,
             shown: 0,
-            fallback: None,
+            fallback,
             handle: None,
         };
         let ended = self
@@ -241,6 +254,56 @@ async fn refused_notice_is_sent_again_once_when_it_repeats() {
         let states: Vec<_> = deliveries.iter().map(|one| one.state).collect();
         assert_eq!(states, [wanted]);
     }
+}
+
+/// Returns where a notice's deliveries stand, in the order of their destinations.
+fn standings(deliveries: &[Delivery]) -> Vec<(&str, DeliveryState)> {
+    let mut all: Vec<_> = deliveries
+        .iter()
+        .map(|one| (one.destination.as_str(), one.state))
+        .collect();
+    all.sort_unstable_by_key(|(destination, _)| *destination);
+    all
+}
+
+#[tokio::test]
+async fn notice_that_a_fallback_has_is_not_sent_again() {
+    let bench = Bench::new();
+    let operator = bench.operator();
+    let lost = about(NoticeKind::ImageLost, "event 1");
+    operator.notify(lost.clone()).await;
+    let dead = Verdict::Dead {
+        reason: "refused".into(),
+    };
+    bench.end_one("ops", dead, Some("spare")).await;
+    for of_spare in [DeliveryState::Pending, DeliveryState::Delivered] {
+        // Each iteration is a new process.
+        bench.operator().notify(lost.clone()).await;
+        assert_eq!(
+            standings(&bench.deliveries().await),
+            [("ops", DeliveryState::Dead), ("spare", of_spare)]
+        );
+        if of_spare == DeliveryState::Pending {
+            bench.end_one("spare", Verdict::Done, None).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn refused_notice_is_sent_again_to_the_receiver_of_now() {
+    let bench = Bench::new();
+    let notify = Current::new(Some(DestinationName::from("ops")));
+    let operator = bench.operator_by(&notify);
+    let lost = about(NoticeKind::ImageLost, "event 1");
+    operator.notify(lost.clone()).await;
+    bench.refuse_one().await;
+    operator.not_taken(&write_notice(&lost)).await;
+    notify.set(Some(DestinationName::from("other")));
+    operator.notify(lost).await;
+    assert_eq!(
+        standings(&bench.deliveries().await),
+        [("other", DeliveryState::Pending)]
+    );
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ impl Check {
         };
         report.compare_clocks(&answer);
         let Some(said) = Said::of(&answer) else {
-            report.failed(check, foreign(&answer), FOREIGN_ADVICE);
+            report.failed(check, foreign(&answer, client.redactor()), FOREIGN_ADVICE);
             return Credentials::Untold;
         };
         match said.code {

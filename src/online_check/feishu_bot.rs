@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::report::{Report, foreign};
 use crate::feishu::custom_bot::{self, CLOCK_OFF_MAX_SECS};
 use crate::model::Secret;
-use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
 
 /// Where a group's bots are configured.
 const GROUP: &str = "the group's Settings → Bots / 设置 → 群机器人";
@@ -36,7 +36,9 @@ impl Check {
         };
         report.compare_clocks(&answer);
         let Some(code) = custom_bot::code(&answer.body) else {
-            no_bot(&answer, report);
+            let urls = self.http.proxies().iter().chain([&self.url]);
+            let redactor = Redactor::new(urls, &self.secret, []);
+            no_bot(&answer, &redactor, report);
             return;
         };
         if refuses_the_form(code) {
@@ -167,8 +169,8 @@ const fn refuses_the_form(code: i64) -> bool {
 }
 
 /// Reports an answer that does not come from a custom bot.
-fn no_bot(answer: &Answer, report: &mut Report) {
-    let says = foreign(answer);
+fn no_bot(answer: &Answer, redactor: &Redactor, report: &mut Report) {
+    let says = foreign(answer, redactor);
     match answer.status {
         408 | 429 | 500..=599 => report.not_checked("bot", format!("{says}; try again")),
         _ => report.failed(

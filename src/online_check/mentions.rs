@@ -202,7 +202,7 @@ async fn slack_users(client: &SlackClient, users: &Placed<'_>, report: &mut Repo
                 report.not_checked(check, format!("number {place}: {}", problem.says()));
             }
             Some((answer, ApiResponse::Unreadable)) => {
-                slack_app::unreadable(check, &answer, report);
+                slack_app::unreadable(check, &answer, client, report);
                 return;
             }
         }
@@ -245,7 +245,7 @@ async fn slack_groups(client: &SlackClient, groups: &Placed<'_>, report: &mut Re
             may_not_look("usergroups:read", report);
         }
         ApiResponse::Refused(problem) => report.not_checked(check, problem.says()),
-        ApiResponse::Unreadable => slack_app::unreadable(check, &answer, report),
+        ApiResponse::Unreadable => slack_app::unreadable(check, &answer, client, report),
     }
 }
 

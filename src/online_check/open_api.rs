@@ -8,7 +8,7 @@ use super::report::{FOREIGN_ADVICE, Report, foreign};
 use crate::feishu::codes::{self, Cause, Class};
 use crate::feishu::messages::Said;
 use crate::feishu::{Call, FeishuClient, Unanswered};
-use crate::net::{Answer, Body, Method};
+use crate::net::{Answer, Body, Method, Redactor};
 
 /// Pages of the developer console, with their English and Chinese names.
 pub(super) const CREDENTIALS: &str = "Credentials & Basic Info / 凭证与基础信息";
@@ -61,7 +61,7 @@ pub(super) async fn ask(
     match client.call(call).await {
         Ok(answer) => {
             report.compare_clocks(&answer);
-            read(&answer, &question, report)
+            read(&answer, client.redactor(), &question, report)
         }
         Err(Unanswered::NoToken(_)) => {
             let says = format!("there is no token to ask with; see app {}", client.app());
@@ -75,10 +75,15 @@ pub(super) async fn ask(
     }
 }
 
-fn read(answer: &Answer, question: &Question, report: &mut Report) -> CallResult {
+fn read(
+    answer: &Answer,
+    redactor: &Redactor,
+    question: &Question,
+    report: &mut Report,
+) -> CallResult {
     let check = question.check;
     let Some(said) = Said::of(answer) else {
-        report.not_checkable(check, foreign(answer), FOREIGN_ADVICE);
+        report.not_checkable(check, foreign(answer, redactor), FOREIGN_ADVICE);
         return CallResult::Noted;
     };
     match said.code {

@@ -11,7 +11,7 @@ use super::report::{Report, foreign};
 use crate::archive::ArchiveLocation;
 use crate::destination::takes_lines;
 use crate::model::Secret;
-use crate::net::{Answer, Body, HttpClient, Method, NetError, Request};
+use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
 use crate::store::StoreLocation;
 
 /// The check of a webhook. It sends a `HEAD`, which has no side effects (RFC 9110, 9.2.1).
@@ -37,7 +37,7 @@ impl Receiver {
             Ok(answer) if (300..=399).contains(&answer.status) => {
                 report.warning(
                     "reach",
-                    foreign(&answer),
+                    foreign(&answer, &self.redactor()),
                     "check `url` and any proxy in front of the receiver",
                 );
             }
@@ -55,6 +55,10 @@ impl Receiver {
             Ok(answer) => report.good("reach", format!("answers (HTTP {})", answer.status)),
             Err(error) => report.unreachable("reach", &error),
         }
+    }
+
+    fn redactor(&self) -> Redactor {
+        Redactor::new(self.http.proxies().iter().chain([&self.url]), [], [])
     }
 
     async fn send(

@@ -8,9 +8,10 @@ use crate::net::{Answer, NetError, Redactor};
 /// The advice on an answer that the platform did not give.
 pub(super) const FOREIGN_ADVICE: &str = "check `base_url` and any proxy in between";
 
-/// Describes an answer that the platform did not give.
-pub(super) fn foreign(answer: &Answer) -> String {
-    answer.describe_foreign(&Redactor::default(), "")
+/// Describes an answer that the platform did not give. `redactor` hides the secrets of the request and of its
+/// proxy, which a page may repeat.
+pub(super) fn foreign(answer: &Answer, redactor: &Redactor) -> String {
+    answer.describe_foreign(redactor, "")
 }
 
 /// The subject of a finding.

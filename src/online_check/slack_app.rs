@@ -44,7 +44,7 @@ impl Check {
                 return;
             }
             ApiResponse::Unreadable => {
-                unreadable("token", &answer, report);
+                unreadable("token", &answer, &self.client, report);
                 return;
             }
         };
@@ -89,7 +89,9 @@ impl Check {
                 let advice = "check `channel`: the id stands at the end of the channel's details";
                 report.failed(check, problem.says(), advice);
             }
-            Some((answer, ApiResponse::Unreadable)) => unreadable(check, &answer, report),
+            Some((answer, ApiResponse::Unreadable)) => {
+                unreadable(check, &answer, &self.client, report)
+            }
         }
     }
 }
@@ -167,8 +169,13 @@ fn judge_channel(channel: &Members, scopes: &BTreeSet<&str>, report: &mut Report
     }
 }
 
-pub(super) fn unreadable(check: &'static str, answer: &Answer, report: &mut Report) {
-    report.not_checkable(check, foreign(answer), FOREIGN_ADVICE);
+pub(super) fn unreadable(
+    check: &'static str,
+    answer: &Answer,
+    client: &SlackClient,
+    report: &mut Report,
+) {
+    report.not_checkable(check, foreign(answer, client.redactor()), FOREIGN_ADVICE);
 }
 
 /// Returns a user-chosen name, as far as it can be shown.

@@ -57,7 +57,11 @@ impl SlackClient {
     pub fn new(base_url: &str, token: Secret, http: HttpClient) -> Self {
         Self(Arc::new(Inner {
             base_url: base_url.trim_end_matches('/').to_owned(),
-            redactor: Redactor::new([], [&token], []),
+            redactor: Redactor::new(
+                http.proxies().iter().chain([&Secret::new(base_url)]),
+                [&token],
+                [],
+            ),
             token,
             http,
         }))
@@ -75,8 +79,8 @@ impl SlackClient {
         format!("slack:{owner}")
     }
 
-    /// Returns the redactor that hides the token.
-    pub(super) fn redactor(&self) -> &Redactor {
+    /// Returns the redactor that hides the token, the base URL and the proxies.
+    pub fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
 
@@ -159,6 +163,17 @@ mod tests {
     fn client(base_url: &str, token: &str) -> SlackClient {
         let http = HttpClient::trusted(None).unwrap();
         SlackClient::new(base_url, Secret::new(token), http)
+    }
+
+    #[test]
+    fn redactor_hides_token_base_url_and_proxy() {
+        let proxy = Secret::new("http://relay:proxy-password@proxy.example.com:3128");
+        let http = HttpClient::trusted(Some(&proxy)).unwrap();
+        let base_url = "https://slack.example.com/path-of-ours";
+        let slack = SlackClient::new(base_url, Secret::new("xoxb-1"), http);
+        for secret in ["xoxb-1", "path-of-ours", "proxy-password"] {
+            assert_eq!(slack.redactor().clean(secret), "‹secret›");
+        }
     }
 
     #[test]

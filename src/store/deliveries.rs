@@ -60,7 +60,7 @@ impl Store {
     /// and end, latest start first.
     ///
     /// A send in flight at a crash was not recorded, so it is missing. There are at most as many as the
-    /// destination's `concurrency`, and the built-in limits leave room for them.
+    /// destination's `concurrency`. By that many a platform may get more than its limit after the restart.
     pub async fn paced_sends(
         &self,
         since: Timestamp,

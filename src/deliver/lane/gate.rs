@@ -469,10 +469,13 @@ impl Gate {
     }
 
     fn unclear(&mut self, begun: Begun, now: Now) -> GateUpdate {
-        if begun.probe
-            && let Some(breaker) = &mut self.breaker
-        {
-            breaker.probe_at = now.mono + PROBE_FIRST;
+        if begun.probe {
+            if let Some(stop) = &mut self.stop {
+                stop.probe_at = now.mono + STOPPED_PROBE;
+            }
+            if let Some(breaker) = &mut self.breaker {
+                breaker.probe_at = now.mono + PROBE_FIRST;
+            }
         }
         GateUpdate::default()
     }

@@ -431,3 +431,17 @@ async fn properties_are_as_documented() {
     };
     assert!(owner.starts_with("slack:") && !owner.contains("SECRETPART"));
 }
+
+/// Slack answers an unknown method with JSON, so a page with 404 comes from something in front of its API.
+#[tokio::test]
+async fn lasting_page_with_404_stops_the_destination() {
+    let fake = Fake::start(vec![Reply::of(404, "<html><title>No such site</title>")]);
+    let destination = build(&settings(kind(&fake.url(""))), fake::http(), None).unwrap();
+    let one = || super::super::tests::send(destination.as_ref(), Form::Full, "{}");
+    assert!(matches!(one().await.outcome, Outcome::Retry { .. }));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let sent = one().await;
+    assert!(matches!(sent.outcome, Outcome::Stop { .. }), "{sent:?}");
+}

@@ -283,6 +283,7 @@ async fn configured_success_value_decides() {
         (200, r#"{"errcode":"0"}"#, Unknown, None),
         (200, r#"{"ok":true}"#, Ambiguous, None),
         (200, "ok", Ambiguous, None),
+        (200, r#"{"error":"text too long"}"#, Unknown, None),
         (200, "<html>sign in</html>", Retry, None),
         (500, r#"{"errcode":0}"#, Retry, None),
         (422, r#"{"errcode":0}"#, Rejected, None),
@@ -299,4 +300,22 @@ async fn configured_success_value_decides() {
     );
     let sent = ask(dingtalk, Form::Full, Reply::CutShort).await;
     assert_eq!(sent.outcome.kind(), Ambiguous);
+}
+
+/// An error without the configured value is about one message, so however long it lasts, others are sent.
+#[tokio::test]
+async fn lasting_refusal_without_the_success_value_does_not_stop_the_destination() {
+    let fake = Fake::start(vec![Reply::of(200, r#"{"error":"text too long"}"#)]);
+    let destination = build(&settings(dingtalk(&fake.url("/hook"))), None).unwrap();
+    let one = || send(destination.as_ref(), Form::Full, "{}");
+    one().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let sent = one().await;
+    assert_eq!(
+        reason(&sent),
+        "HTTP 200, and the answer mentions an error; it says \"text too long\""
+    );
+    assert!(matches!(sent.outcome, Outcome::Unknown { .. }), "{sent:?}");
 }

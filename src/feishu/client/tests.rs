@@ -383,3 +383,14 @@ mod cache {
         assert_eq!(*platform.log.borrow(), [1, 2]);
     }
 }
+
+#[test]
+fn redactor_hides_secret_and_proxy() {
+    let proxy = Secret::new("http://relay:proxy-password@proxy.example.com:3128");
+    let http = HttpClient::trusted(Some(&proxy)).unwrap();
+    let app = app("https://open.feishu.cn", Some("app-secret-of-shop"));
+    let client = FeishuClient::new(&app, http);
+    for secret in ["app-secret-of-shop", "proxy-password"] {
+        assert_eq!(client.redactor().clean(secret), "‹secret›");
+    }
+}

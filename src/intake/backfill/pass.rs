@@ -152,10 +152,11 @@ impl Failure {
     /// Returns whether only an operator can fix it.
     pub const fn is_for_good(&self) -> bool {
         match self {
+            Self::Api(ApiError::Stop { .. } | ApiError::Rejected { .. }) => true,
+            // A page in front of the list may be gone at any time.
             Self::Api(
-                ApiError::Stop { .. } | ApiError::InFront { .. } | ApiError::Rejected { .. },
-            ) => true,
-            Self::Api(ApiError::Retry { .. } | ApiError::SlowDown { .. })
+                ApiError::Retry { .. } | ApiError::SlowDown { .. } | ApiError::InFront { .. },
+            )
             | Self::Store(_)
             | Self::Endless => false,
         }

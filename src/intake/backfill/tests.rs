@@ -3,8 +3,8 @@
 use jiff::tz::{Offset, TimeZone};
 
 use super::*;
-use crate::feishu::Days;
 use crate::feishu::client::fake::{self, Fake, Reply};
+use crate::feishu::{ApiError, Days};
 use crate::model::{Clock, ManualClock, Secret};
 use crate::notices::Notifier;
 use crate::rules::RuleSet;
@@ -285,6 +285,14 @@ async fn last_push_survives_a_restart() {
     after.read(store, std::slice::from_ref(&app)).await.unwrap();
     assert_eq!(after.last(&app), Some(NOW), "kept once a minute");
     assert_eq!(pushes.last(&app), Some(NOW + Duration::from_secs(59)));
+}
+
+#[test]
+fn page_in_front_of_the_list_is_not_for_good() {
+    let reason = || "HTTP 200, a page in front of the receiver".to_owned();
+    let of = |error| Failure::Api(error).is_for_good();
+    assert!(!of(ApiError::InFront { reason: reason() }));
+    assert!(of(ApiError::Stop { reason: reason() }));
 }
 
 #[tokio::test]

@@ -80,3 +80,24 @@ async fn what_each_code_means() {
         assert_is(&report, check, standing, text);
     }
 }
+
+/// The words would be quoted if they were not a part of the URL.
+#[tokio::test]
+async fn quoted_page_hides_the_address_of_the_bot() {
+    let fake = Fake::start(vec![json(
+        404,
+        "<html><title>page not found: network-gateway</title>",
+    )]);
+    let mut report = report();
+    let check = feishu_bot::Check {
+        http: fake::http(),
+        url: Secret::new(fake.url("/hook/network-gateway")),
+        secret: None,
+        keyword: false,
+        timeout: CALL_TIMEOUT,
+    };
+    check.run(&mut report).await;
+    assert_is(&report, "bot", Failed, "page not found");
+    let shown = format!("{:?}", report.findings);
+    assert!(!shown.contains("gateway"), "{shown}");
+}

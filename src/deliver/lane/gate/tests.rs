@@ -340,13 +340,16 @@ fn stopped_destination_is_probed_every_ten_minutes() {
     assert_eq!(gate.stop_reason(), Some("the bot is gone"));
     assert_eq!(allowed(&gate, t.at(0.0)), (0, Some(600.0)));
     let rejected = Signal::Answered;
-    for (n, outcome) in [stop(), fail(), rejected].iter().enumerate() {
+    for (n, outcome) in [stop(), fail(), rejected, Signal::Unclear]
+        .iter()
+        .enumerate()
+    {
         let now = t.at(600.0 * (n + 1) as f64);
         assert_eq!(allowed(&gate, now), (1, None));
         assert_eq!(send(&mut gate, outcome, now).changes, []);
         assert_eq!(allowed(&gate, now), (0, Some(600.0)));
     }
-    let changed = send(&mut gate, &Signal::Worked, t.at(2400.0));
+    let changed = send(&mut gate, &Signal::Worked, t.at(3000.0));
     assert_eq!(changed.changes, [Change::WorksAgain]);
     assert_eq!(gate.stop_reason(), None);
 }
