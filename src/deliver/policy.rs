@@ -30,7 +30,7 @@ pub struct Tried<'a> {
     pub unanswered: u32,
     /// When the last failure was; `None` if no attempt has failed.
     pub failed_at: Option<Uptime>,
-    /// The time spent trying so far: the uptime since the first due time, without [waits](wait).
+    /// The time spent trying so far: the uptime since the first due time, without the waits.
     pub spent: Duration,
     /// The form of the attempt.
     pub form: Form,

@@ -35,7 +35,7 @@
 //! Not supported: messages in the order of events (critical ones go first), a second concurrent writer,
 //! and network file systems.
 //!
-//! The methods of [`Store`] know no database. Each calls the method of the same name on [`Database`], which is
+//! The methods of [`Store`] know no database. Each calls the method of the same name on `Database`, which is
 //! SQLite today. All SQL is in `sqlite`, one file for each subject. `decide` has the decisions that are the
 //! same for every database. `conformance` tests that a database keeps the guarantees.
 //!
