@@ -7,7 +7,7 @@ use crate::model::{Delivery, DeliveryId, DeliveryState, DestinationName};
 use crate::store::{AdminResult, DeliveryFilter, Store, StoreError};
 use crate::view::{DeliveryView, ManualResult};
 
-/// How many deliveries are read at a time.
+/// The number of deliveries that are read at a time.
 const PAGE: usize = 500;
 
 /// The deliveries of a list, newest first.

@@ -10,10 +10,10 @@ use crate::model::{ImageId, ImageState, StoredEvent};
 use crate::store::{Store, StoreError};
 use crate::view::{ErasedClicks, ErasedEvent};
 
-/// How long to wait until no reader needs the store's log.
+/// The longest wait for readers that need the store's log.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the log is checked during the wait.
+/// The time between two checks of the log during the wait.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The place from which data is removed.

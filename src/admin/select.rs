@@ -10,10 +10,10 @@ use crate::rules::{Filter, Known};
 use crate::store::{EventFilter, EventRow, StoreError};
 use crate::view::EventSummary;
 
-/// How many rows are read at a time.
+/// The number of rows that are read at a time.
 const PAGE: usize = 500;
 
-/// Which events to select. A field that is `None` or empty restricts nothing.
+/// Selects events. A field that is `None` or empty restricts nothing.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
     /// Only events in this state.
