@@ -331,6 +331,8 @@ fn arrival(
         event_type: NOTICE.to_owned(),
         feedback: None,
         users: Vec::new(),
+        tenant: None,
+        incidents: Vec::new(),
         received_at: now,
         state: EventState::Noted,
         body: Some(Private::new(write_notice(notice))),
@@ -384,6 +386,7 @@ fn spec() -> MessageSpec {
         labels: BTreeMap::new(),
         wait: None,
         fell_from: Vec::new(),
+        news: None,
     }
 }
 

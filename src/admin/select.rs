@@ -245,6 +245,6 @@ fn says(event: &Event, text: &str) -> bool {
         Content::Created(feedback) => typed(feedback),
         Content::Updated(change) => change.reports.iter().any(typed),
         Content::Notice(notice) => notice.text.to_lowercase().contains(text),
-        Content::Summary(_) => false,
+        Content::Summary(_) | Content::Incident(_) => false,
     }
 }

@@ -22,7 +22,13 @@ impl Events<'_> {
         let content = self.read(&event).await;
         let change = match content.as_ref().map(|event| &event.content) {
             Ok(Content::Updated(change)) => Some(StatusChangeView::from(change)),
-            Ok(Content::Created(_) | Content::Notice(_) | Content::Summary(_)) | Err(_) => None,
+            Ok(
+                Content::Created(_)
+                | Content::Notice(_)
+                | Content::Summary(_)
+                | Content::Incident(_),
+            )
+            | Err(_) => None,
         };
         let trace = content.map(|event| self.config.rules.explain(&event).1);
         let images = self.store.images_of(event.seq).await?.into_iter();

@@ -333,7 +333,8 @@ impl Sender {
                 | Trigger::LateImages
                 | Trigger::Fallback
                 | Trigger::Replay
-                | Trigger::Test => destination.forms(),
+                | Trigger::Test
+                | Trigger::Incident => destination.forms(),
             },
         }
     }

@@ -31,7 +31,9 @@ impl Directory {
         let app_id = match &event.content {
             Content::Created(feedback) => feedback.app_id.as_deref(),
             Content::Updated(change) => change.app_id.as_deref(),
-            Content::Notice(_) | Content::Summary(_) => return "feedback-relay",
+            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
+                return "feedback-relay";
+            }
         };
         let app_id = app_id.unwrap_or_else(|| event.via.as_str());
         self.apps.get(app_id).map_or(app_id, String::as_str)
@@ -81,7 +83,11 @@ impl Directory {
     pub(super) fn open_ids(&self, delivery: &Delivery) -> Vec<String> {
         match delivery.trigger {
             Trigger::LateImages | Trigger::Edit => return Vec::new(),
-            Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => {}
+            Trigger::Event
+            | Trigger::Fallback
+            | Trigger::Replay
+            | Trigger::Test
+            | Trigger::Incident => {}
         }
         let mut ids = Vec::new();
         for mention in self.mentions(&delivery.spec) {
@@ -148,7 +154,7 @@ impl MessageData {
 pub(super) fn images_total(event: &Event) -> usize {
     match &event.content {
         Content::Created(feedback) => feedback.images.len(),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => 0,
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => 0,
     }
 }
 
@@ -162,7 +168,10 @@ pub(super) fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarise
                 app_name,
                 feedback: *feedback,
             }),
-            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+            Content::Updated(_)
+            | Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => None,
         }
     });
     read.collect()

@@ -116,7 +116,8 @@ fn message_data(
             | Trigger::LateImages
             | Trigger::Edit
             | Trigger::Fallback
-            | Trigger::Replay => names.mentions(spec),
+            | Trigger::Replay
+            | Trigger::Incident => names.mentions(spec),
         },
         images: Vec::new(),
         images_refused: 0,
@@ -126,7 +127,8 @@ fn message_data(
             | Trigger::LateImages
             | Trigger::Edit
             | Trigger::Fallback
-            | Trigger::Replay => images_total.min(IMAGES_PER_EVENT_MAX),
+            | Trigger::Replay
+            | Trigger::Incident => images_total.min(IMAGES_PER_EVENT_MAX),
         },
         images_total,
         standing: status_view::unmoved(event, trigger),

@@ -76,7 +76,11 @@ fn acts(
     let known = matches!(&event.content, Content::Created(feedback) if feedback.id.is_some());
     match trigger {
         Trigger::LateImages | Trigger::Test => return Vec::new(),
-        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay => {}
+        Trigger::Event
+        | Trigger::Edit
+        | Trigger::Fallback
+        | Trigger::Replay
+        | Trigger::Incident => {}
     }
     if !known {
         return Vec::new();
@@ -97,7 +101,7 @@ fn acts(
 fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
     let (name, id) = match &event.content {
         Content::Updated(change) => (None, change.operator.open_id.as_ref()),
-        Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
+        Content::Created(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
             let by = state.map(|state| &state.by);
             (
                 by.and_then(|by| by.name.clone()),
@@ -127,9 +131,11 @@ fn reporter(event: &Event, app: &AppName) -> Option<String> {
             let id = feedback.user.open_id.as_ref()?;
             Some(id.expose().to_owned())
         }
-        Content::Created(_) | Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => {
-            None
-        }
+        Content::Created(_)
+        | Content::Updated(_)
+        | Content::Notice(_)
+        | Content::Summary(_)
+        | Content::Incident(_) => None,
     }
 }
 

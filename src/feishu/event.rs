@@ -65,7 +65,13 @@ impl Envelope {
                 let about = feedback.app_id.clone();
                 (about.unwrap_or_else(|| app.app_id.clone()), id)
             }),
-            Some(Content::Updated(_) | Content::Notice(_) | Content::Summary(_)) | None => None,
+            Some(
+                Content::Updated(_)
+                | Content::Notice(_)
+                | Content::Summary(_)
+                | Content::Incident(_),
+            )
+            | None => None,
         };
         let found = match content {
             Some(content) => Found::Event(Box::new(parts.event(id.clone(), &app.name, content))),
@@ -272,7 +278,13 @@ impl<'a> Parts<'a> {
     fn id(&self, content: Option<&Content>, body: &str) -> EventId {
         let feedback_id = match content {
             Some(Content::Created(feedback)) => feedback.id.as_deref(),
-            Some(Content::Updated(_) | Content::Notice(_) | Content::Summary(_)) | None => None,
+            Some(
+                Content::Updated(_)
+                | Content::Notice(_)
+                | Content::Summary(_)
+                | Content::Incident(_),
+            )
+            | None => None,
         };
         self.event_id
             .as_deref()

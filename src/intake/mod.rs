@@ -20,7 +20,8 @@ use self::webhook::body::Bodies;
 use crate::feishu::{self, App, Envelope, Found, Reading};
 use crate::model::{
     Actor, AppName, Clock, Content, Current, DestinationName, EventId, EventState, FeedbackChange,
-    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Plan, Private, Timestamp, Trigger, UserIds,
+    IMAGES_PER_EVENT_MAX, Notice, NoticeKind, Plan, PlannedIncident, Private, Timestamp, Trigger,
+    UserIds,
 };
 use crate::notices::Notifier;
 use crate::rules::RuleSet;
@@ -241,6 +242,7 @@ fn plan(reading: &Reading, rules: &RuleSet) -> Plan {
         state,
         rules: Vec::new(),
         deliveries: Vec::new(),
+        incidents: Vec::new(),
     }
 }
 
@@ -268,12 +270,12 @@ fn arrival(
     settings: &Settings,
     now: Timestamp,
 ) -> Arrival {
-    let (users, images, created_at) = match &reading.found {
+    let (users, images, created_at, tenant) = match &reading.found {
         Found::Event(event) => {
             let (users, images) = people_and_images(&event.content);
-            (users, images, event.created_at)
+            (users, images, event.created_at, event.tenant_key.clone())
         }
-        Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None),
+        Found::Ignored | Found::Unreadable => (Vec::new(), Vec::new(), None, None),
     };
     let change = status_change(app, &reading, settings);
     let with_images = match images.is_empty() {
@@ -288,6 +290,8 @@ fn arrival(
     Arrival {
         change,
         deliveries,
+        incidents: incidents(plan, settings),
+        tenant,
         id: reading.id,
         via: app.clone(),
         event_type: reading.event_type,
@@ -300,6 +304,17 @@ fn arrival(
         // An event from the future means that the local clock is behind, not that its images last longer.
         images_deadline_at: created_at.map_or(now, |at| at.min(now)) + IMAGES_LAST,
     }
+}
+
+/// Returns the incidents that count the report. Destinations for programs get each report, so incidents merge
+/// none of their deliveries.
+fn incidents(plan: &Plan, settings: &Settings) -> Vec<PlannedIncident> {
+    let mut incidents = plan.incidents.clone();
+    for incident in &mut incidents {
+        let destinations = &mut incident.destinations;
+        destinations.retain(|destination| !settings.singly.contains(destination));
+    }
+    incidents
 }
 
 /// Returns the change of status in an event, if there is one.
@@ -340,7 +355,7 @@ fn people_and_images(content: &Content) -> (Vec<Private>, Vec<Private>) {
             (ids(&feedback.user), images.cloned().collect())
         }
         Content::Updated(change) => (ids(&change.operator), Vec::new()),
-        Content::Notice(_) | Content::Summary(_) => (Vec::new(), Vec::new()),
+        Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => (Vec::new(), Vec::new()),
     }
 }
 

@@ -20,6 +20,8 @@ keyed!(
         Discarded => "discarded",
         /// Possibly delivered: the responses were lost, and the destination cannot detect a repeat.
         Unconfirmed => "unconfirmed",
+        /// Not sent: its report is counted in the messages of an incident.
+        Merged => "merged",
     }
 );
 
@@ -38,6 +40,8 @@ keyed!(
         Replay => "replay",
         /// The operator sent a test message.
         Test => "test",
+        /// An incident has news: see [`IncidentNews`](super::IncidentNews).
+        Incident => "incident",
     }
 );
 

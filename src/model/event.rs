@@ -1,7 +1,7 @@
 //! The content of an event. Every field may be absent and every enumeration may grow. Unknown codes are
 //! kept as numbers, and ids are opaque text.
 
-use super::{AppName, EventId, EventSeq, Private, Timestamp};
+use super::{AppName, EventId, EventSeq, IncidentReports, Private, Timestamp};
 
 /// One verified and parsed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Event {
         let said = match &self.content {
             Content::Created(feedback) => feedback.reported_at,
             Content::Updated(change) => change.updated_at,
-            Content::Notice(_) | Content::Summary(_) => None,
+            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
         };
         self.created_at.or(said)
     }
@@ -43,6 +43,8 @@ pub enum Content {
     Notice(Notice),
     /// Several late reports of one rule, summarised.
     Summary(Box<Summary>),
+    /// An incident has news.
+    Incident(Box<IncidentReports>),
 }
 
 /// A report: the reporter's text, and what it is about. Source: doc "新增应用反馈" (`feedback.created_v6`).

@@ -9,6 +9,7 @@ mod event;
 mod feedback_status;
 mod id;
 mod image;
+mod incident;
 mod lease;
 mod plan;
 mod private;
@@ -37,6 +38,11 @@ pub use id::{
     EventSeq, ImageId, RuleName, hex,
 };
 pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, KeptImage};
+pub use incident::{
+    EDIT_PACE_MIN, ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, GroupKey, GroupTerms,
+    INCIDENT_AGE_MAX, INCIDENT_NEWEST_MAX, Incident, IncidentId, IncidentKey, IncidentNews,
+    IncidentProgress, IncidentReports, IncidentState, PlannedIncident,
+};
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{
     Condition, Finding, MessageSpec, Plan, PlannedDelivery, RuleTrace, Severity, Trace,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::keyed;
-use super::{DestinationName, EventState, RuleName};
+use super::{DestinationName, EventState, IncidentNews, PlannedIncident, RuleName};
 
 keyed!(
     /// The urgency of a message. Ordered: critical is the greatest.
@@ -27,6 +27,8 @@ pub struct Plan {
     pub rules: Vec<RuleName>,
     /// One delivery per destination to notify.
     pub deliveries: Vec<PlannedDelivery>,
+    /// The incidents that count the report: at most one for each matched rule.
+    pub incidents: Vec<PlannedIncident>,
 }
 
 /// A message that a rule wants sent.
@@ -56,6 +58,8 @@ pub struct MessageSpec {
     pub wait: Option<Duration>,
     /// Destinations that the message fell back from. It shows no more than each of them would.
     pub fell_from: Vec<DestinationName>,
+    /// Why an incident sends this message; `None` for every other message.
+    pub news: Option<IncidentNews>,
 }
 
 impl MessageSpec {

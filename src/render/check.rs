@@ -148,6 +148,7 @@ fn each_rendering(
             let chosen = match (&sample.event.content, sample.trigger) {
                 (Content::Notice(_), _) => "notice",
                 (Content::Summary(_), _) => "summary",
+                (Content::Incident(_), _) => "incident",
                 (_, Trigger::LateImages) => "images",
                 (
                     _,
@@ -155,7 +156,8 @@ fn each_rendering(
                     | Trigger::Edit
                     | Trigger::Fallback
                     | Trigger::Replay
-                    | Trigger::Test,
+                    | Trigger::Test
+                    | Trigger::Incident,
                 ) => name,
             };
             if family != Family::Webhook && chosen != name {

@@ -40,6 +40,7 @@ impl Templates {
         let name = match (&subject.event.content, subject.trigger) {
             (Content::Notice(_), _) => "notice",
             (Content::Summary(_), _) => "summary",
+            (Content::Incident(_), _) => "incident",
             (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
             (
                 Content::Created(_) | Content::Updated(_),
@@ -47,7 +48,8 @@ impl Templates {
                 | Trigger::Edit
                 | Trigger::Fallback
                 | Trigger::Replay
-                | Trigger::Test,
+                | Trigger::Test
+                | Trigger::Incident,
             ) => &subject.spec.template,
         };
         Job {

@@ -90,11 +90,17 @@ pub(super) fn event_type(subject: &Subject<'_>) -> &'static str {
     match (&subject.event.content, subject.trigger) {
         (Content::Notice(_), _) => "relay.notice",
         (Content::Summary(_), _) => "feedback.summary",
+        (Content::Incident(_), _) => "feedback.incident",
         (Content::Updated(_), _) => "feedback.updated",
         (Content::Created(_), Trigger::LateImages) => "feedback.images",
         (
             Content::Created(_),
-            Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test,
+            Trigger::Event
+            | Trigger::Edit
+            | Trigger::Fallback
+            | Trigger::Replay
+            | Trigger::Test
+            | Trigger::Incident,
         ) => "feedback.created",
     }
 }
@@ -130,7 +136,12 @@ pub(super) fn uncounted(
     match subject.trigger {
         // A message of late images is only about those images.
         Trigger::LateImages => counts,
-        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => {
+        Trigger::Event
+        | Trigger::Edit
+        | Trigger::Fallback
+        | Trigger::Replay
+        | Trigger::Test
+        | Trigger::Incident => {
             let fetched = subject.images_total.min(IMAGES_PER_EVENT_MAX);
             PictureCounts {
                 refused,
@@ -184,7 +195,10 @@ impl<'a> Builder<'a> {
         static NONE: LazyLock<Feedback> = LazyLock::new(Feedback::default);
         let feedback: &'a Feedback = match &subject.event.content {
             Content::Created(feedback) => feedback,
-            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => &NONE,
+            Content::Updated(_)
+            | Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => &NONE,
         };
         let fields = &self.audience.fields;
         let (ids, app, status) = match &subject.event.content {
@@ -193,14 +207,17 @@ impl<'a> Builder<'a> {
                 change.app_id.as_ref(),
                 change.status,
             ),
-            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
+            Content::Created(_)
+            | Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => {
                 let state = subject.standing.state.as_ref();
                 let status = state.map(|state| state.status);
                 (feedback.id.as_slice(), feedback.app_id.as_ref(), status)
             }
         };
         let app_name = match &subject.event.content {
-            Content::Notice(_) | Content::Summary(_) => None,
+            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
             Content::Created(_) | Content::Updated(_) => Some(self.text(subject.app_name)),
         };
         let total = match fields.images {
@@ -261,9 +278,13 @@ impl<'a> Builder<'a> {
                 };
                 (Some(state.changed_at), by, Some(state))
             }
-            (Content::Created(_) | Content::Notice(_) | Content::Summary(_), _) => {
-                (None, self.user(None), None)
-            }
+            (
+                Content::Created(_)
+                | Content::Notice(_)
+                | Content::Summary(_)
+                | Content::Incident(_),
+                _,
+            ) => (None, self.user(None), None),
         };
         let (name, visibility) = (standing.by_name.as_ref(), self.audience.fields.user);
         shape::Change {
@@ -467,9 +488,10 @@ impl<'a> Builder<'a> {
                 subject: Some(self.text(&notice.subject)),
                 text: Some(self.notice_text(notice)),
             },
-            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => {
-                shape::Notice::default()
-            }
+            Content::Created(_)
+            | Content::Updated(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => shape::Notice::default(),
         }
     }
 }

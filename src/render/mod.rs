@@ -275,7 +275,10 @@ impl Subject<'_> {
     pub(crate) fn severity(&self) -> Severity {
         match &self.event.content {
             Content::Notice(_) => Severity::Warning,
-            Content::Created(_) | Content::Updated(_) | Content::Summary(_) => self.spec.severity,
+            Content::Created(_)
+            | Content::Updated(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => self.spec.severity,
         }
     }
 }

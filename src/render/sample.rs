@@ -73,6 +73,7 @@ fn sample(content: Content, template: &str, severity: Severity) -> Sample {
             labels: BTreeMap::new(),
             wait: None,
             fell_from: Vec::new(),
+            news: None,
         },
         trigger: Trigger::Event,
         mentions: Vec::new(),
@@ -258,7 +259,10 @@ pub(super) fn summary() -> Sample {
                 app_name: "order".to_owned(),
                 feedback: *feedback,
             }),
-            Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+            Content::Updated(_)
+            | Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => None,
         });
     let summary = Summary {
         count: 42,

@@ -125,7 +125,7 @@ impl<'a> Subject<'a> {
                     .map(|report| one(Says::Updated(change, Some(report))))
                     .collect()
             }
-            Content::Notice(_) | Content::Summary(_) => Vec::new(),
+            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => Vec::new(),
         }
     }
 

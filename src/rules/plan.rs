@@ -109,6 +109,7 @@ pub(super) fn evaluate(rules: &[Rule], event: &Event, trace: Option<&mut Trace>)
         state: EventState::Noted,
         rules: Vec::new(),
         deliveries: Vec::new(),
+        incidents: Vec::new(),
     }
 }
 
@@ -155,6 +156,7 @@ fn route(
         state,
         rules: matched.iter().map(|rule| rule.name.clone()).collect(),
         deliveries: merge(&matched, first),
+        incidents: Vec::new(),
     }
 }
 
@@ -218,6 +220,7 @@ fn unsaid(rule: &Rule, subject: Subject<'_>) -> MessageSpec {
         labels: BTreeMap::new(),
         wait: None,
         fell_from: Vec::new(),
+        news: None,
     }
 }
 

@@ -49,6 +49,7 @@ mod decide;
 mod deliveries;
 mod feedback_status;
 mod images;
+mod incidents;
 mod intake;
 mod intake_pressure;
 mod plan_deliveries;
@@ -58,6 +59,8 @@ mod summaries;
 mod upkeep;
 mod wakeups;
 
+use incidents::write_incident;
+pub use incidents::{INCIDENT, IncidentFilter, IncidentRecord, read_incident};
 pub use plan_deliveries::{EventImages, ImageWaits, plan_deliveries};
 pub use records::*;
 pub use sqlite::explain_access;

@@ -112,6 +112,10 @@ pub struct Arrival {
     pub body: Option<Private>,
     /// The deliveries to create.
     pub deliveries: Vec<NewDelivery>,
+    /// The incidents that count the report.
+    pub incidents: Vec<PlannedIncident>,
+    /// The reporter's tenant; `None` if unknown.
+    pub tenant: Option<String>,
     /// The images to fetch, in order, at most [`IMAGES_PER_EVENT_MAX`].
     pub images: Vec<Private>,
     /// When the images' addresses expire.
@@ -157,8 +161,10 @@ pub struct Work {
     pub event: StoredEvent,
     /// The event's images in order.
     pub images: Vec<Image>,
-    /// For a summary: the newest reports in it, newest first.
+    /// For a summary or an incident: the newest reports in it, newest first.
     pub newest: Vec<StoredEvent>,
+    /// The incident that sends the message; `None` for other messages.
+    pub incident: Option<Box<Incident>>,
     /// For [`Trigger::LateImages`]: ordinals of the images that the destination already got, one bit
     /// each.
     pub shown: u32,

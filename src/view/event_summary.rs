@@ -79,6 +79,7 @@ fn kind(content: &Content) -> &'static str {
         Content::Updated(_) => EventKind::Updated.key(),
         Content::Notice(_) => "notice",
         Content::Summary(_) => "summary",
+        Content::Incident(_) => "incident",
     }
 }
 
@@ -97,6 +98,7 @@ fn what(content: &Content) -> String {
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
         Content::Summary(summary) => format!("{} late", summary.count),
+        Content::Incident(_) => String::new(),
     }
 }
 
@@ -110,7 +112,7 @@ fn feedback(content: &Content) -> Option<&Feedback> {
     match content {
         Content::Created(feedback) => Some(feedback),
         Content::Updated(change) => change.reports.first(),
-        Content::Notice(_) | Content::Summary(_) => None,
+        Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => None,
     }
 }
 

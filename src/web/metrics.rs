@@ -50,7 +50,10 @@ const fn in_state(queue: &QueueStats, state: DeliveryState) -> u64 {
         DeliveryState::Pending => queue.pending,
         DeliveryState::Sending => queue.sending,
         DeliveryState::Dead => queue.dead,
-        DeliveryState::Delivered | DeliveryState::Discarded | DeliveryState::Unconfirmed => 0,
+        DeliveryState::Delivered
+        | DeliveryState::Discarded
+        | DeliveryState::Unconfirmed
+        | DeliveryState::Merged => 0,
     }
 }
 

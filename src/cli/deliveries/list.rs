@@ -124,7 +124,8 @@ fn due(delivery: &DeliveryView) -> String {
         DeliveryState::Delivered
         | DeliveryState::Dead
         | DeliveryState::Discarded
-        | DeliveryState::Unconfirmed => "-".into(),
+        | DeliveryState::Unconfirmed
+        | DeliveryState::Merged => "-".into(),
     }
 }
 

@@ -113,7 +113,10 @@ mod tests {
             .into_iter()
             .filter_map(|event| match event.content {
                 Content::Created(feedback) => Some(feedback.path?.expose().to_owned()),
-                Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+                Content::Updated(_)
+                | Content::Notice(_)
+                | Content::Summary(_)
+                | Content::Incident(_) => None,
             });
         let pages: BTreeSet<String> = pages.filter(|page| !page.is_empty()).collect();
         let known = crate::feishu::SAMPLE_PAGES

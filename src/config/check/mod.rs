@@ -158,7 +158,9 @@ fn pages(tests: &[RuleTest]) -> Vec<String> {
     let samples = feishu::SAMPLE_PAGES.iter().map(|&page| page.to_owned());
     let tested = tests.iter().filter_map(|test| match &test.event.content {
         Content::Created(feedback) => Some(feedback.path.as_ref()?.expose().to_owned()),
-        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) => None,
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
+            None
+        }
     });
     samples.chain(tested).collect()
 }

@@ -65,9 +65,10 @@ impl With {
     fn check(&self, event: &Event, out: &mut Diagnostics) -> bool {
         let fields = match event.content {
             Content::Updated(_) => feishu::UPDATED_FIELDS,
-            Content::Created(_) | Content::Notice(_) | Content::Summary(_) => {
-                feishu::CREATED_FIELDS
-            }
+            Content::Created(_)
+            | Content::Notice(_)
+            | Content::Summary(_)
+            | Content::Incident(_) => feishu::CREATED_FIELDS,
         };
         let mut sound = true;
         for (person, name, at) in &self.keys {

@@ -221,6 +221,7 @@ impl Intake {
                 state: EventState::Noted,
                 rules: Vec::new(),
                 deliveries: Vec::new(),
+                incidents: Vec::new(),
             },
         };
         let mut at_once = whole.clone();

@@ -10,7 +10,11 @@ use crate::store::{FallBack, NewDelivery};
 pub(in crate::store) const fn can_move(trigger: Trigger) -> bool {
     match trigger {
         Trigger::LateImages | Trigger::Edit => false,
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => true,
+        Trigger::Event
+        | Trigger::Fallback
+        | Trigger::Replay
+        | Trigger::Test
+        | Trigger::Incident => true,
     }
 }
 
@@ -52,7 +56,8 @@ pub(in crate::store) fn has_message(
             one.trigger == Trigger::LateImages
                 && matches!(one.state, DeliveryState::Pending | DeliveryState::Sending)
         }),
-        Trigger::Edit | Trigger::Test => false,
+        // Each message of an incident has its own news.
+        Trigger::Edit | Trigger::Test | Trigger::Incident => false,
     }
 }
 
@@ -64,7 +69,11 @@ fn current<'a>(
     created_at: Timestamp,
 ) -> impl Iterator<Item = &'a Sibling> {
     let starts = |one: &&Sibling| {
-        one.created_at <= created_at && matches!(one.trigger, Trigger::Event | Trigger::Replay)
+        one.created_at <= created_at
+            && matches!(
+                one.trigger,
+                Trigger::Event | Trigger::Replay | Trigger::Incident
+            )
     };
     let started_at = siblings
         .iter()
@@ -172,6 +181,7 @@ pub(in crate::store) const fn given_up(trigger: Trigger) -> DeliveryState {
         | Trigger::LateImages
         | Trigger::Fallback
         | Trigger::Replay
-        | Trigger::Test => DeliveryState::Dead,
+        | Trigger::Test
+        | Trigger::Incident => DeliveryState::Dead,
     }
 }

@@ -39,7 +39,10 @@ impl Messages {
                 self.shown |= one.shown;
                 self.spec = self.spec.take().or(one.spec);
             }
-            DeliveryState::Dead | DeliveryState::Discarded | DeliveryState::Unconfirmed => {}
+            DeliveryState::Dead
+            | DeliveryState::Discarded
+            | DeliveryState::Unconfirmed
+            | DeliveryState::Merged => {}
         }
     }
 }

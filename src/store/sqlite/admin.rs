@@ -53,7 +53,8 @@ pub(super) fn retry(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult
             DeliveryState::Pending
             | DeliveryState::Dead
             | DeliveryState::Discarded
-            | DeliveryState::Unconfirmed,
+            | DeliveryState::Unconfirmed
+            | DeliveryState::Merged,
         ) => {
             if let Some(message) = edits::message_of(tx, id)? {
                 // Request an edit of the message, because another edit may be in progress.
@@ -82,7 +83,10 @@ fn discard(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<AdminResult> {
     match state_of(tx, id)? {
         None => Ok(AdminResult::NotFound),
         Some(
-            state @ (DeliveryState::Sending | DeliveryState::Delivered | DeliveryState::Discarded),
+            state @ (DeliveryState::Sending
+            | DeliveryState::Delivered
+            | DeliveryState::Discarded
+            | DeliveryState::Merged),
         ) => Ok(AdminResult::Refused(state)),
         Some(DeliveryState::Pending | DeliveryState::Dead | DeliveryState::Unconfirmed) => {
             tx.prepare_cached(

@@ -144,6 +144,8 @@ fn arrival(
         event_type: SUMMARY.to_owned(),
         feedback: None,
         users: Vec::new(),
+        tenant: None,
+        incidents: Vec::new(),
         change: None,
         received_at: tx.now,
         state: EventState::Noted,

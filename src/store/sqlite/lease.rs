@@ -311,7 +311,12 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         Trigger::LateImages => {
             super::late_images::shown(conn, delivery.event, &delivery.destination)?
         }
-        Trigger::Event | Trigger::Edit | Trigger::Fallback | Trigger::Replay | Trigger::Test => 0,
+        Trigger::Event
+        | Trigger::Edit
+        | Trigger::Fallback
+        | Trigger::Replay
+        | Trigger::Test
+        | Trigger::Incident => 0,
     };
     Ok(Work {
         images: match more.images {
@@ -319,6 +324,7 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
             false => Vec::new(),
         },
         newest: super::late_summaries::newest_reports(conn, &event)?,
+        incident: None,
         shown,
         // The first attempt has no earlier rendering.
         payload: match delivery.attempts {
@@ -365,7 +371,11 @@ fn message(
                 None => Ok(None),
             }
         }
-        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => Ok(None),
+        Trigger::Event
+        | Trigger::Fallback
+        | Trigger::Replay
+        | Trigger::Test
+        | Trigger::Incident => Ok(None),
     }
 }
 

@@ -13,6 +13,7 @@ mod feedback_status;
 mod gates;
 mod image_leases;
 mod images;
+mod incidents;
 mod late_images;
 mod late_summaries;
 mod lease;

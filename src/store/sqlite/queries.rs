@@ -237,7 +237,8 @@ fn deliveries_query(filter: &DeliveryFilter, state: Option<DeliveryState>) -> Qu
             DeliveryState::Delivered
             | DeliveryState::Dead
             | DeliveryState::Discarded
-            | DeliveryState::Unconfirmed,
+            | DeliveryState::Unconfirmed
+            | DeliveryState::Merged,
         )
         | None => "d.id DESC",
     };

@@ -86,7 +86,8 @@ fn queues(conn: &Connection) -> rusqlite::Result<Vec<QueueStats>> {
                 DeliveryState::Dead => queue.dead = count,
                 DeliveryState::Delivered
                 | DeliveryState::Discarded
-                | DeliveryState::Unconfirmed => {}
+                | DeliveryState::Unconfirmed
+                | DeliveryState::Merged => {}
             }
             if state != DeliveryState::Dead {
                 let made = created_at(conn, row.get(2)?)?;

@@ -36,6 +36,7 @@ macro_rules! number {
 number!(
     Timestamp, Timestamp::as_millis, Timestamp::from_millis;
     EventSeq, |seq: EventSeq| seq.0, EventSeq;
+    IncidentId, |id: IncidentId| id.0, IncidentId;
     DeliveryId, DeliveryId::as_i64, DeliveryId::from_i64;
     Uptime, Uptime::as_millis, Uptime::from_millis;
     LeaseToken, |token: LeaseToken| token.0, LeaseToken;
@@ -85,6 +86,7 @@ keyed!(
     DeliveryState, "state of a delivery";
     Effect, "effect";
     EventState, "state of an event";
+    IncidentState, "state of an incident";
     ImageState, "state of an image";
     ImageFormat, "format of an image";
     Form, "form";
@@ -108,6 +110,8 @@ pub(super) struct SpecColumn {
     wait_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     fell_from: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    news: Option<String>,
 }
 
 impl SpecColumn {
@@ -125,6 +129,7 @@ impl SpecColumn {
                 .iter()
                 .map(|one| one.as_str().to_owned())
                 .collect(),
+            news: spec.news.map(|news| news.key().to_owned()),
         }
     }
 
@@ -141,6 +146,7 @@ impl SpecColumn {
                 .into_iter()
                 .map(DestinationName::new)
                 .collect(),
+            news: self.news.as_deref().and_then(IncidentNews::from_key),
         }
     }
 }

@@ -1,0 +1,218 @@
+//! Incidents: reports of one fault that are counted together.
+//!
+//! Reports that one rule matched, of one type and with the same values of `group_by`, belong to one incident
+//! while it is open. The first [`GroupTerms::from`] reports are delivered individually. Later ones are merged
+//! into the incident's own messages.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::event::keyed;
+use super::{
+    DestinationName, EventSeq, FeedbackKind, Private, RuleName, Severity, Summarised, Timestamp,
+};
+
+/// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
+pub const INCIDENT_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The shortest time between two edits of an incident's message. Readers cannot follow faster edits.
+pub const EDIT_PACE_MIN: Duration = Duration::from_secs(5);
+
+/// How many of its newest reports an incident's message quotes at most.
+pub const INCIDENT_NEWEST_MAX: usize = 3;
+
+/// How many steps of `escalate` a rule may have.
+pub const ESCALATION_STEPS_MAX: usize = 16;
+
+/// The id of an incident, written as `inc_12`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncidentId(pub i64);
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "inc_{}", self.0)
+    }
+}
+
+impl FromStr for IncidentId {
+    type Err = ParseIntError;
+
+    /// Parses `inc_12`, or the number alone.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("inc_").unwrap_or(text).parse().map(Self)
+    }
+}
+
+keyed!(
+    /// A property of a report by which a rule can group: an element of `group_by`.
+    GroupKey {
+        /// The app that the report is about.
+        App => "app",
+        /// The app that received the report.
+        Via => "via",
+        /// The first listed fault that the rule matched.
+        Fault => "fault",
+        /// Where the app ran.
+        Source => "source",
+        /// The name of the reporter's tenant.
+        Tenant => "tenant",
+        /// The key of the reporter's tenant.
+        TenantKey => "tenant_key",
+        /// The page, without query and with ids replaced by `*`.
+        Path => "path",
+    }
+);
+
+/// A rule's terms for incidents. They are stored with the incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTerms {
+    /// How many reports are delivered individually, at least 1.
+    pub from: u64,
+    /// The shortest time between two digests, where a message cannot be edited. It is also the longest time
+    /// between two edits of a message with news.
+    pub interval: Duration,
+    /// An open incident with new reports notifies again after this time; `None`: never.
+    pub repeat_after: Option<Duration>,
+    /// An incident ends after this time without a report.
+    pub resolve_after: Duration,
+    /// Further notifications, in the order of the rule.
+    pub steps: Vec<EscalationStep>,
+}
+
+/// One entry of `escalate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EscalationStep {
+    /// When it notifies.
+    pub at: EscalateAt,
+    /// Whether a claim cancels it.
+    pub unless_claimed: bool,
+    /// Names of `[mentions]`, or `all`.
+    pub mentions: Vec<String>,
+    /// Destinations that are notified beside those of the incident.
+    pub send_to: Vec<DestinationName>,
+}
+
+/// When an escalation step notifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EscalateAt {
+    /// When the incident has this many reports.
+    Count(u64),
+    /// This long after the first report.
+    After(Duration),
+}
+
+/// The values of `group_by` for one report, in the order of the rule. An absent value is a value of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IncidentKey(pub Vec<(GroupKey, Option<Private>)>);
+
+/// The incident that one rule counts a report in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedIncident {
+    pub rule: RuleName,
+    /// The report's type. Reports of different types never share an incident.
+    pub kind: Option<FeedbackKind>,
+    pub key: IncidentKey,
+    pub terms: GroupTerms,
+    /// The planned deliveries that this rule's incident may merge.
+    pub destinations: Vec<DestinationName>,
+}
+
+keyed!(
+    /// The state of an incident.
+    IncidentState {
+        /// New reports join it.
+        Open => "open",
+        /// It ended after `resolve_after` without a report.
+        Quiet => "quiet",
+        /// It reached its maximum age; further reports opened a successor.
+        Continued => "continued",
+        /// The operator closed it.
+        Closed => "closed",
+    }
+);
+
+keyed!(
+    /// The reason for a message of an incident.
+    IncidentNews {
+        /// The first report was merged, so the incident gets a message of its own.
+        Opened => "opened",
+        /// There are new reports, and the earlier message cannot be edited.
+        Digest => "digest",
+        /// The incident reached a number of reports in `escalate`.
+        Threshold => "threshold",
+        /// The time of an `escalate` step has passed.
+        Overdue => "overdue",
+        /// The incident is still open after `repeat_after`, with new reports.
+        Repeat => "repeat",
+        /// The incident ended after `resolve_after` without a report.
+        Quiet => "quiet",
+        /// The incident reached its maximum age.
+        Continued => "continued",
+        /// The operator closed the incident.
+        Closed => "closed",
+    }
+);
+
+/// The stored state of an incident: what its timers depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentProgress {
+    pub state: IncidentState,
+    pub terms: GroupTerms,
+    /// When the first report was accepted.
+    pub opened_at: Timestamp,
+    /// When the newest report was accepted.
+    pub last_at: Timestamp,
+    /// The number of reports.
+    pub count: u64,
+    /// The number of reports when its messages were last created or edited; 0 before its first message.
+    pub shown: u64,
+    /// When its messages were last created or edited.
+    pub shown_at: Timestamp,
+    /// The number of reports at the last digest, and when it was due.
+    pub digested: u64,
+    pub digested_at: Timestamp,
+    /// The number of reports at the last notification, and its time.
+    pub notified: u64,
+    pub notified_at: Timestamp,
+    /// The completed steps of `escalate`, one bit each.
+    pub steps_done: u32,
+    /// Whether somebody has claimed it.
+    pub claimed: bool,
+}
+
+/// An incident for people: lists, messages and `/status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    pub id: IncidentId,
+    pub rule: RuleName,
+    pub kind: Option<FeedbackKind>,
+    pub severity: Severity,
+    pub key: IncidentKey,
+    pub progress: IncidentProgress,
+    /// The number of reporters whose ids are known.
+    pub people: u64,
+    /// The number of tenants.
+    pub tenants: u64,
+    /// The number of reports in the last minute before the newest one, and in the minute before that.
+    pub trend: [u64; 2],
+    /// When it ended; `None` while it is open.
+    pub ended_at: Option<Timestamp>,
+    /// When its next timer is due; `None` if it has none.
+    pub next_at: Option<Timestamp>,
+    /// The incident that it continues.
+    pub previous: Option<IncidentId>,
+    /// Its own event in the store; `None` before its first message.
+    pub event: Option<EventSeq>,
+}
+
+/// An incident with its newest reports, for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentReports {
+    pub id: IncidentId,
+    /// The incident when the message is rendered; `None` where only the id is needed.
+    pub incident: Option<Incident>,
+    /// The newest reports whose text is kept, newest first, at most [`INCIDENT_NEWEST_MAX`].
+    pub newest: Vec<Summarised>,
+}

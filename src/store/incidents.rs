@@ -1,0 +1,79 @@
+//! Incidents: their timers, their lists, and the stored form of their own events.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError};
+use crate::model::*;
+
+/// The event type of an incident's own event in the store.
+pub const INCIDENT: &str = "feedback_relay.incident";
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    incident: i64,
+}
+
+/// Serializes the body of an incident's own event.
+pub(super) fn write_incident(id: IncidentId) -> String {
+    serde_json::to_string(&Body { incident: id.0 }).expect("a number is JSON")
+}
+
+/// Parses the body of an event of type [`INCIDENT`].
+pub fn read_incident(body: &str) -> Option<IncidentId> {
+    let body: Body = serde_json::from_str(body).ok()?;
+    Some(IncidentId(body.incident))
+}
+
+/// Selects incidents, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentFilter {
+    /// Only open ones.
+    pub open: bool,
+    /// Only those of this rule.
+    pub rule: Option<RuleName>,
+    /// Only those before this one.
+    pub before: Option<IncidentId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// An incident with its messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentRecord {
+    pub incident: Incident,
+    /// The deliveries of its own messages, oldest first.
+    pub messages: Vec<Delivery>,
+    /// The ids of its newest reports, newest first, at most [`INCIDENT_NEWEST_MAX`].
+    pub newest: Vec<EventId>,
+}
+
+impl Store {
+    /// Runs the due timers of incidents, in one transaction. Returns when the next timer is due; `None` if no
+    /// incident is open.
+    pub async fn advance_incidents(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.advance_incidents().await
+    }
+
+    /// Returns the incidents that a filter selects.
+    pub async fn incidents(&self, filter: IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+        self.database.incidents(filter).await
+    }
+
+    /// Returns an incident with its messages; `None` if there is none with this id.
+    pub async fn incident(&self, id: IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+        self.database.incident(id).await
+    }
+
+    /// Returns the incident that counts this event for each rule.
+    pub async fn incidents_of(&self, event: EventSeq) -> Result<Vec<Incident>, StoreError> {
+        self.database.incidents_of(event).await
+    }
+
+    /// Closes an open incident. Returns its state before; `None` if there is none with this id.
+    pub async fn close_incident(
+        &self,
+        id: IncidentId,
+    ) -> Result<Option<IncidentState>, StoreError> {
+        self.database.close_incident(id).await
+    }
+}
