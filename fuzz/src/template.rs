@@ -41,6 +41,7 @@ pub fn run(data: &[u8]) {
         labels: BTreeMap::new(),
         wait: None,
         fell_from: Vec::new(),
+        news: None,
     };
     let subject = Subject {
         event: EVENT.get_or_init(event),

@@ -22,6 +22,7 @@ pub(super) fn an_order() -> MessageSpec {
         labels: BTreeMap::from([("team".into(), "checkout".into())]),
         wait: None,
         fell_from: Vec::new(),
+        news: None,
     }
 }
 

@@ -260,6 +260,7 @@ mod tests {
             labels: BTreeMap::new(),
             wait: None,
             fell_from: Vec::new(),
+            news: None,
         };
         let mentions = BTreeMap::from([("sre".to_owned(), sre.clone())]);
         let names = Directory {
@@ -297,6 +298,7 @@ mod tests {
                 labels: BTreeMap::new(),
                 wait: None,
                 fell_from: Vec::new(),
+                news: None,
             },
             trigger,
             state: DeliveryState::Sending,

@@ -321,6 +321,7 @@ mod tests {
                 labels: BTreeMap::new(),
                 wait,
                 fell_from: Vec::new(),
+                news: None,
             },
             trigger,
             state: DeliveryState::Sending,

@@ -61,6 +61,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
             labels: BTreeMap::new(),
             wait,
             fell_from: Vec::new(),
+            news: None,
         },
         rules: vec![RuleName::from("r")],
     });
@@ -68,6 +69,7 @@ fn routed(orders: &[(Severity, Option<Duration>)]) -> Plan {
         state: EventState::Routed,
         rules: Vec::new(),
         deliveries: planned.collect(),
+        incidents: Vec::new(),
     }
 }
 

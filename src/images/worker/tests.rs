@@ -148,6 +148,8 @@ async fn accept_image(store: &Store) {
         event_type: "t".into(),
         feedback: None,
         users: Vec::new(),
+        tenant: None,
+        incidents: Vec::new(),
         received_at: NOW,
         state: EventState::Routed,
         body: Some(Private::new("{}")),

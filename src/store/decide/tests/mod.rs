@@ -24,5 +24,6 @@ fn spec(mentions: &[&str]) -> MessageSpec {
         labels: [].into(),
         wait: None,
         fell_from: Vec::new(),
+        news: None,
     }
 }

@@ -72,6 +72,8 @@ fn arrival(id: &str, via: &str, at: i64) -> Arrival {
         event_type: String::new(),
         feedback: None,
         users: Vec::new(),
+        tenant: None,
+        incidents: Vec::new(),
         change: None,
         received_at: Timestamp::from_millis(at),
         state: EventState::Noted,
