@@ -44,6 +44,7 @@ pub mod destination;
 pub mod diag;
 pub mod feishu;
 pub mod images;
+pub mod incidents;
 pub mod intake;
 pub mod jobs;
 pub mod model;

@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::deliver::Dispatcher;
 use crate::feishu::{self, Receive};
 use crate::images::ImageWorker;
+use crate::incidents;
 use crate::intake::backfill::Backfill;
 use crate::intake::websocket::LongConnections;
 use crate::intake::{self, Intake};
@@ -230,6 +231,11 @@ impl App {
         tasks.spawn("backfill", self.backfill.clone().run(tasks.stopping()));
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
+        let (store, clock) = (deps.store.clone(), Arc::clone(&deps.clock));
+        let stopping = tasks.stopping();
+        tasks.spawn("incidents", async move {
+            incidents::run(store, &*clock, stopping).await;
+        });
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("log", async move { paced.write_left_out(until).await });

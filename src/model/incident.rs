@@ -155,7 +155,7 @@ keyed!(
     }
 );
 
-/// The stored state of an incident: what its timers depend on.
+/// The stored state of an incident: everything that its timers depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncidentProgress {
     pub state: IncidentState,
@@ -166,20 +166,24 @@ pub struct IncidentProgress {
     pub last_at: Timestamp,
     /// The number of reports.
     pub count: u64,
-    /// The number of reports when its messages were last created or edited; 0 before its first message.
-    pub shown: u64,
-    /// When its messages were last created or edited.
-    pub shown_at: Timestamp,
-    /// The number of reports at the last digest, and when it was due.
+    /// When its messages were last created or edited; `None` before its first message.
+    pub shown_at: Option<Timestamp>,
+    /// Whether its messages show an older state than the current one.
+    pub edit_due: bool,
+    /// The number of reports at the last digest.
     pub digested: u64,
+    /// When the last digest was due.
     pub digested_at: Timestamp,
-    /// The number of reports at the last notification, and its time.
+    /// The number of reports at the last notification.
     pub notified: u64,
+    /// When people were last notified.
     pub notified_at: Timestamp,
     /// The completed steps of `escalate`, one bit each.
     pub steps_done: u32,
     /// Whether somebody has claimed it.
     pub claimed: bool,
+    /// When it ended; `None` while it is open.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// An incident for people: lists, messages and `/status`.
@@ -197,8 +201,6 @@ pub struct Incident {
     pub tenants: u64,
     /// The number of reports in the last minute before the newest one, and in the minute before that.
     pub trend: [u64; 2],
-    /// When it ended; `None` while it is open.
-    pub ended_at: Option<Timestamp>,
     /// When its next timer is due; `None` if it has none.
     pub next_at: Option<Timestamp>,
     /// The incident that it continues.

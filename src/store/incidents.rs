@@ -51,7 +51,7 @@ impl Store {
     /// Runs the due timers of incidents, in one transaction. Returns when the next timer is due; `None` if no
     /// incident is open.
     pub async fn advance_incidents(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.database.advance_incidents().await
+        self.database.advance_incidents(self.clock.now()).await
     }
 
     /// Returns the incidents that a filter selects.

@@ -16,6 +16,8 @@ pub enum Topic {
     Images,
     /// Statuses to write to the platform.
     Statuses,
+    /// Timers of incidents.
+    Incidents,
 }
 
 /// One counter per topic that has a subscriber. Clones share them.

@@ -23,6 +23,7 @@ const LEVELS: &[(&str, f64)] = &[
     ("triage", 4.7),
     ("notices", 4.5),
     ("jobs", 4.5),
+    ("incidents", 4.5),
     ("view", 4.2),
     ("store", 4.0),
     ("archive", 4.0),

@@ -6,6 +6,7 @@ use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::feedback_rows::Key;
 use super::feedback_status;
+use super::incidents::{self, Joined};
 use super::values::signed;
 use super::{Database, IfAbandoned, deliveries, messages};
 use crate::model::*;
@@ -52,10 +53,16 @@ pub(super) fn accept(tx: &Tx<'_>, arrival: &Arrival) -> rusqlite::Result<Accepte
         feedback_status::link_originating_event(tx, event, &Key { app, id })?;
     }
     let notified = already_notified(tx, event, arrival)?;
+    let joined = incidents::join(tx, event, arrival)?;
     let waits = !arrival.images.is_empty();
     let to_notify = |new: &&NewDelivery| !notified.contains(&new.destination);
     for new in arrival.deliveries.iter().filter(to_notify) {
-        deliveries::insert(tx, event, new, waits)?;
+        match Joined::merging(&joined, &new.destination) {
+            Some(incident) => deliveries::insert_merged(tx, event, new, incident)?,
+            None => {
+                deliveries::insert(tx, event, new, waits)?;
+            }
+        }
     }
     Ok(Accepted::New(event))
 }

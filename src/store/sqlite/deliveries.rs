@@ -42,6 +42,31 @@ pub(super) fn insert(
     Ok(id)
 }
 
+/// Records that an incident's messages count the report, instead of a message of its own.
+pub(super) fn insert_merged(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    new: &NewDelivery,
+    incident: IncidentId,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO deliveries (id, event_seq, destination, severity, trigger, state, form,
+                                 created_at, due_at, first_due_at, incident_id, spec)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'merged', 'full', ?6, ?6, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        tx.generators.delivery(tx.now),
+        event,
+        new.destination,
+        new.spec.severity,
+        new.trigger,
+        tx.now,
+        incident,
+        SpecColumn::of(&new.spec),
+    ])?;
+    Ok(())
+}
+
 /// Deletes the rendering kept for retries.
 pub(super) fn drop_payload(tx: &Tx<'_>, id: DeliveryId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM payloads WHERE delivery_id = ?1")?

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{USER_KEY_BYTES, user_key};
 use super::engine::tx::Tx;
-use super::{Database, IfAbandoned, messages, status_history};
+use super::{Database, IfAbandoned, incidents, messages, status_history};
 use crate::model::*;
 use crate::store::StoreError;
 
@@ -49,6 +49,7 @@ fn erase(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<Vec<ImageId>> {
     tx.prepare_cached("DELETE FROM late WHERE event_seq = ?1 AND summary_seq IS NULL")?
         .execute([event])?;
     remove_words(tx, event)?;
+    incidents::forget_reporter(tx, event)?;
     tx.prepare_cached("UPDATE events SET users = NULL WHERE seq = ?1")?
         .execute([event])?;
     tx.scrub()?;

@@ -8,7 +8,7 @@ use super::engine::tx::Tx;
 use super::leasing::{DueTimes, new_lease};
 use super::rows::{self, DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_columns, event_columns};
 use super::values::signed;
-use super::{Database, IfAbandoned, feedback_status, messages, status_history};
+use super::{Database, IfAbandoned, feedback_status, incidents, messages, status_history};
 use crate::model::*;
 use crate::store::{KeptPayload, StoreError, Work};
 
@@ -318,13 +318,17 @@ fn work(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Work> {
         | Trigger::Test
         | Trigger::Incident => 0,
     };
+    let incident = incidents::of_event(conn, &event)?;
     Ok(Work {
         images: match more.images {
             true => rows::images_of(conn, event.seq)?,
             false => Vec::new(),
         },
-        newest: super::late_summaries::newest_reports(conn, &event)?,
-        incident: None,
+        newest: match &incident {
+            Some(incident) => incidents::newest_reports(conn, incident.id)?,
+            None => super::late_summaries::newest_reports(conn, &event)?,
+        },
+        incident,
         shown,
         // The first attempt has no earlier rendering.
         payload: match delivery.attempts {
@@ -364,18 +368,17 @@ fn message(
 ) -> rusqlite::Result<Option<MessageHandle>> {
     match delivery.trigger {
         Trigger::Edit => messages::edited_by(conn, delivery.id),
-        Trigger::LateImages => messages::first(conn, delivery.event, &delivery.destination),
+        // The first message of an incident starts a thread, and the others reply to it.
+        Trigger::LateImages | Trigger::Incident => {
+            messages::first(conn, delivery.event, &delivery.destination)
+        }
         Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test if change => {
             match status_history::followed_by(conn, delivery.event)? {
                 Some(first) => messages::first(conn, first, &delivery.destination),
                 None => Ok(None),
             }
         }
-        Trigger::Event
-        | Trigger::Fallback
-        | Trigger::Replay
-        | Trigger::Test
-        | Trigger::Incident => Ok(None),
+        Trigger::Event | Trigger::Fallback | Trigger::Replay | Trigger::Test => Ok(None),
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::engine::event_id_index;
 use super::engine::tx::Tx;
 use super::values::{signed, unsigned};
-use super::{Database, IfAbandoned, erase, feedback_status};
+use super::{Database, IfAbandoned, erase, feedback_status, incidents};
 use crate::model::*;
 use crate::store::{StoreError, Swept};
 
@@ -86,6 +86,7 @@ pub(super) fn sweep(
         event_id_index::free_numbers(tx)?;
     }
     feedback_status::remove_unknown(tx, ids_before)?;
+    incidents::sweep(tx, ids_before)?;
     Ok(swept)
 }
 

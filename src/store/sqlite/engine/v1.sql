@@ -54,10 +54,10 @@ CREATE TABLE deliveries (
         CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
     trigger          TEXT    NOT NULL
         CHECK (trigger = 'event' OR trigger = 'late_images' OR trigger = 'edit' OR trigger = 'fallback'
-           OR trigger = 'replay' OR trigger = 'test'),
+           OR trigger = 'replay' OR trigger = 'test' OR trigger = 'incident'),
     state            TEXT    NOT NULL
         CHECK (state = 'pending' OR state = 'sending' OR state = 'delivered' OR state = 'dead'
-           OR state = 'discarded' OR state = 'unconfirmed'),
+           OR state = 'discarded' OR state = 'unconfirmed' OR state = 'merged'),
     form             TEXT    NOT NULL
         CHECK (form = 'full' OR form = 'no_images' OR form = 'post' OR form = 'text'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
@@ -77,9 +77,11 @@ CREATE TABLE deliveries (
     spec            TEXT    NOT NULL,            -- rule, template, mentions, labels, wait
     reason           TEXT,
     edits            INTEGER,                     -- the delivery whose message an edit changes
+    incident_id      INTEGER,                     -- the incident whose messages count a merged report
     again            INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
     CHECK ((trigger = 'edit') = (edits IS NOT NULL)),
     CHECK (again = 0 OR trigger = 'edit'),
+    CHECK (state <> 'merged' OR incident_id IS NOT NULL),
     CHECK (trigger <> 'edit' OR state <> 'dead'),
     CHECK ((state = 'sending') = (lease_token IS NOT NULL)),
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
@@ -119,6 +121,71 @@ CREATE TABLE late (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX late_untold ON late (rule, destination, reported_at) WHERE summary_seq IS NULL;
 CREATE INDEX late_told ON late (summary_seq, reported_at) WHERE summary_seq IS NOT NULL;
+
+-- Reports that are counted together: those that a rule matched, of one type (`kind`) and with the same values of
+-- its `group_by` (`key`). The other columns are what timers depend on (see decide/incident.rs).
+CREATE TABLE incidents (
+    id           INTEGER PRIMARY KEY,
+    rule         TEXT    NOT NULL,
+    kind         INTEGER,
+    key          TEXT    NOT NULL,
+    key_hash     BLOB    NOT NULL,
+    severity     TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    terms        TEXT    NOT NULL,
+    state        TEXT    NOT NULL
+        CHECK (state = 'open' OR state = 'quiet' OR state = 'continued' OR state = 'closed'),
+    opened_at    INTEGER NOT NULL,
+    last_at      INTEGER NOT NULL,
+    count        INTEGER NOT NULL,
+    people       INTEGER NOT NULL DEFAULT 0,
+    tenants      INTEGER NOT NULL DEFAULT 0,
+    shown_at     INTEGER,
+    edit_due     INTEGER NOT NULL CHECK (edit_due = 0 OR edit_due = 1),
+    digested     INTEGER NOT NULL,
+    digested_at  INTEGER NOT NULL,
+    notified     INTEGER NOT NULL,
+    notified_at  INTEGER NOT NULL,
+    steps_done   INTEGER NOT NULL,
+    claimed      INTEGER NOT NULL CHECK (claimed = 0 OR claimed = 1),
+    ended_at     INTEGER,
+    next_at      INTEGER,                         -- when the next timer is due
+    previous     INTEGER,                         -- the last incident with this key
+    event_seq    INTEGER REFERENCES events (seq) ON DELETE SET NULL,  -- its own event, with its messages
+    CHECK ((state = 'open') = (ended_at IS NULL))
+) STRICT;
+-- Whether an incident is open is decided by this index alone.
+CREATE UNIQUE INDEX incidents_open ON incidents (rule, key_hash) WHERE state = 'open';
+CREATE INDEX incidents_by_key ON incidents (rule, key_hash, id);
+CREATE INDEX incidents_due ON incidents (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX incidents_by_event ON incidents (event_seq) WHERE event_seq IS NOT NULL;
+
+CREATE TABLE incident_events (
+    incident_id INTEGER NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
+    event_seq   INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
+    PRIMARY KEY (incident_id, event_seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incident_events_by_event ON incident_events (event_seq);
+
+-- Whom the reports of an incident come from: hashes of people (`is_tenant` 0) and tenants (1). They only prevent
+-- that somebody is counted twice.
+CREATE TABLE incident_people (
+    incident_id INTEGER NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
+    is_tenant   INTEGER NOT NULL CHECK (is_tenant = 0 OR is_tenant = 1),
+    who         BLOB    NOT NULL,
+    PRIMARY KEY (incident_id, is_tenant, who)
+) STRICT, WITHOUT ROWID;
+
+-- The destinations of an incident, with the message spec of its first report there.
+CREATE TABLE incident_destinations (
+    incident_id INTEGER NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
+    destination TEXT    NOT NULL,
+    severity    TEXT    NOT NULL
+        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    spec        TEXT    NOT NULL,
+    PRIMARY KEY (incident_id, destination)
+) STRICT, WITHOUT ROWID;
 
 -- The rendering that is repeated, while there may be something to repeat.
 CREATE TABLE payloads (

@@ -1,0 +1,243 @@
+//! Decides how a report changes its incident, and what an incident does when a timer is due.
+//!
+//! Timers are columns, so a restart or a late wake-up runs each timer once.
+
+use std::time::Duration;
+
+use crate::model::*;
+
+/// What a database does for an incident after a timer, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum IncidentEffect {
+    /// Sends a message to each of the incident's destinations.
+    Send(IncidentNews),
+    /// Sends a message to each destination whose own message cannot be edited.
+    SendDigest,
+    /// Edits the messages that can be edited. If one is not sent yet, `edit_due` is set again.
+    Edit,
+    /// Runs the step of `escalate` with this index.
+    Escalate(usize),
+}
+
+/// Returns the progress of a new incident, before its first report is counted.
+pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgress {
+    IncidentProgress {
+        state: IncidentState::Open,
+        terms,
+        opened_at: now,
+        last_at: now,
+        count: 0,
+        shown_at: None,
+        edit_due: false,
+        digested: 0,
+        digested_at: now,
+        notified: 0,
+        notified_at: now,
+        steps_done: 0,
+        claimed: false,
+        ended_at: None,
+    }
+}
+
+/// Counts a report. Returns whether it is merged into the incident's own messages. `terms` are those of the
+/// current configuration.
+pub(in crate::store) fn report(
+    incident: &mut IncidentProgress,
+    terms: &GroupTerms,
+    now: Timestamp,
+) -> bool {
+    if incident.terms != *terms {
+        // Steps are identified by their position, so changed ones start again.
+        if incident.terms.steps != terms.steps {
+            incident.steps_done = passed(terms, incident, now);
+        }
+        incident.terms = terms.clone();
+    }
+    incident.count += 1;
+    incident.last_at = incident.last_at.max(now);
+    incident.edit_due |= incident.shown_at.is_some();
+    is_merged(incident)
+}
+
+/// Returns the steps that have passed already, one bit each. After a change of the configuration they must not
+/// notify again.
+fn passed(terms: &GroupTerms, incident: &IncidentProgress, now: Timestamp) -> u32 {
+    let has_passed = |step: &EscalationStep| match step.at {
+        EscalateAt::Count(count) => incident.count >= count,
+        EscalateAt::After(after) => now >= incident.opened_at + after,
+    };
+    let steps = terms.steps.iter().enumerate();
+    steps
+        .filter(|(_, step)| has_passed(step))
+        .fold(0, |done, (index, _)| done | bit(index))
+}
+
+fn bit(step: usize) -> u32 {
+    u32::try_from(step)
+        .ok()
+        .and_then(|step| 1_u32.checked_shl(step))
+        .unwrap_or(0)
+}
+
+fn is_merged(incident: &IncidentProgress) -> bool {
+    incident.count > incident.terms.from
+}
+
+/// Returns the time between two edits of a message: a twelfth of the incident's age, so that an old incident
+/// is edited rarely.
+fn edit_pace(incident: &IncidentProgress, at: Timestamp) -> Duration {
+    let longest = incident.terms.interval.max(EDIT_PACE_MIN);
+    (at.since(incident.opened_at) / 12).clamp(EDIT_PACE_MIN, longest)
+}
+
+/// Returns when the edit is due, if one is.
+fn edit_at(incident: &IncidentProgress) -> Option<Timestamp> {
+    let shown_at = incident.shown_at.filter(|_| incident.edit_due)?;
+    Some(shown_at + edit_pace(incident, shown_at))
+}
+
+/// Returns when the incident ends if no report follows, and how.
+fn end_at(incident: &IncidentProgress) -> (Timestamp, IncidentState) {
+    let quiet_at = incident.last_at + incident.terms.resolve_after;
+    let old_at = incident.opened_at + INCIDENT_AGE_MAX;
+    if old_at < quiet_at {
+        (old_at, IncidentState::Continued)
+    } else {
+        (quiet_at, IncidentState::Quiet)
+    }
+}
+
+/// Returns whether an open incident has to end now.
+pub(in crate::store) fn is_over(incident: &IncidentProgress, now: Timestamp) -> bool {
+    let (ends_at, _) = end_at(incident);
+    // An end further ahead was computed before the wall clock jumped back.
+    let has_passed = ends_at <= now || ends_at > now + INCIDENT_AGE_MAX;
+    incident.state == IncidentState::Open && has_passed
+}
+
+/// Returns when a step is due; `None` if it is done, cancelled, or waits for more reports.
+fn step_at(incident: &IncidentProgress, index: usize, step: &EscalationStep) -> Option<Timestamp> {
+    let is_over = incident.steps_done & bit(index) != 0;
+    if is_over || (step.unless_claimed && incident.claimed) {
+        return None;
+    }
+    match step.at {
+        EscalateAt::Count(count) => (incident.count >= count).then_some(incident.last_at),
+        EscalateAt::After(after) => Some(incident.opened_at + after),
+    }
+}
+
+fn digest_at(incident: &IncidentProgress) -> Option<Timestamp> {
+    let has_news = incident.shown_at.is_some() && incident.count > incident.digested;
+    has_news.then(|| incident.digested_at + incident.terms.interval)
+}
+
+fn repeat_at(incident: &IncidentProgress) -> Option<Timestamp> {
+    let has_news = incident.shown_at.is_some() && incident.count > incident.notified;
+    let after = incident.terms.repeat_after.filter(|_| has_news)?;
+    Some(incident.notified_at + after)
+}
+
+/// Returns when the next timer is due; `None` if there is nothing left to do.
+pub(in crate::store) fn next_at(incident: &IncidentProgress) -> Option<Timestamp> {
+    if incident.state != IncidentState::Open {
+        return edit_at(incident);
+    }
+    let first = (incident.shown_at.is_none() && is_merged(incident)).then_some(incident.last_at);
+    let steps = incident.terms.steps.iter().enumerate();
+    let steps = steps.filter_map(|(index, step)| step_at(incident, index, step));
+    let timers = [
+        first,
+        edit_at(incident),
+        digest_at(incident),
+        repeat_at(incident),
+    ];
+    let timers = timers.into_iter().flatten().chain(steps);
+    timers.chain([end_at(incident).0]).min()
+}
+
+/// Runs the timers that are due.
+pub(in crate::store) fn advance(
+    incident: &mut IncidentProgress,
+    now: Timestamp,
+) -> Vec<IncidentEffect> {
+    if is_over(incident, now) {
+        let (_, state) = end_at(incident);
+        return end(incident, state, now);
+    }
+    let mut effects = Vec::new();
+    if incident.state == IncidentState::Open {
+        run_open(incident, now, &mut effects);
+    }
+    if edit_at(incident).is_some_and(|at| at <= now) {
+        effects.push(show(incident, now));
+    }
+    effects
+}
+
+/// Runs the timers of an open incident, except its end and edits.
+fn run_open(incident: &mut IncidentProgress, now: Timestamp, effects: &mut Vec<IncidentEffect>) {
+    if incident.shown_at.is_none() && is_merged(incident) {
+        incident.shown_at = Some(now);
+        digested(incident, now);
+        notified(incident, now);
+        effects.push(IncidentEffect::Send(IncidentNews::Opened));
+    }
+    if digest_at(incident).is_some_and(|at| at <= now) {
+        digested(incident, now);
+        effects.push(IncidentEffect::SendDigest);
+    }
+    let steps = incident.terms.steps.iter().enumerate();
+    let due =
+        steps.filter(|(index, step)| step_at(incident, *index, step).is_some_and(|at| at <= now));
+    let due: Vec<usize> = due.map(|(index, _)| index).collect();
+    for index in &due {
+        incident.steps_done |= bit(*index);
+        effects.push(IncidentEffect::Escalate(*index));
+    }
+    if !due.is_empty() {
+        notified(incident, now);
+    }
+    if repeat_at(incident).is_some_and(|at| at <= now) {
+        notified(incident, now);
+        effects.push(IncidentEffect::Send(IncidentNews::Repeat));
+    }
+}
+
+fn digested(incident: &mut IncidentProgress, now: Timestamp) {
+    incident.digested = incident.count;
+    incident.digested_at = now;
+}
+
+fn notified(incident: &mut IncidentProgress, now: Timestamp) {
+    incident.notified = incident.count;
+    incident.notified_at = now;
+}
+
+fn show(incident: &mut IncidentProgress, now: Timestamp) -> IncidentEffect {
+    incident.shown_at = Some(now);
+    incident.edit_due = false;
+    IncidentEffect::Edit
+}
+
+/// Ends an incident. Its messages show the end at once. A successor has messages of its own, so only other
+/// ends are announced.
+pub(in crate::store) fn end(
+    incident: &mut IncidentProgress,
+    state: IncidentState,
+    now: Timestamp,
+) -> Vec<IncidentEffect> {
+    incident.state = state;
+    incident.ended_at = Some(now);
+    if incident.shown_at.is_none() {
+        // Each report was delivered individually, so there is nothing to add.
+        return Vec::new();
+    }
+    let edit = show(incident, now);
+    match state {
+        IncidentState::Open => vec![edit],
+        IncidentState::Quiet => vec![edit, IncidentEffect::Send(IncidentNews::Quiet)],
+        IncidentState::Closed => vec![edit, IncidentEffect::Send(IncidentNews::Closed)],
+        IncidentState::Continued => vec![edit],
+    }
+}

@@ -1,0 +1,247 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::at;
+use crate::model::*;
+use crate::store::decide::incident::{IncidentEffect, advance, end, next_at, open, report};
+
+const MINUTE: u64 = 60;
+
+fn terms(from: u64, steps: Vec<EscalationStep>) -> GroupTerms {
+    GroupTerms {
+        from,
+        interval: Duration::from_secs(5 * MINUTE),
+        repeat_after: Some(Duration::from_secs(4 * 3600)),
+        resolve_after: Duration::from_secs(30 * MINUTE),
+        steps,
+    }
+}
+
+fn step(step_at: EscalateAt, unless_claimed: bool) -> EscalationStep {
+    EscalationStep {
+        at: step_at,
+        unless_claimed,
+        mentions: vec!["sre".into()],
+        send_to: Vec::new(),
+    }
+}
+
+/// Runs reports at the given seconds, and all timers until `until`. Returns each effect with its second.
+fn run(terms: &GroupTerms, reports: &[i64], until: i64) -> Vec<(i64, IncidentEffect)> {
+    let first = reports.first().copied().unwrap();
+    let mut incident = open(terms.clone(), at(first));
+    let mut reports = reports.iter().copied().peekable();
+    let mut effects = Vec::new();
+    loop {
+        // Rounded up to a whole second.
+        let timer =
+            next_at(&incident).map(|due| (due.as_millis() - at(0).as_millis() + 999) / 1000);
+        let report_at = reports.peek().copied();
+        match (report_at, timer) {
+            (Some(report_at), timer)
+                if timer.is_none_or(|timer| report_at <= timer) || incident.count == 0 =>
+            {
+                reports.next();
+                report(&mut incident, terms, at(report_at));
+            }
+            (_, Some(timer)) if timer <= until => {
+                let made = advance(&mut incident, at(timer));
+                effects.extend(made.into_iter().map(|effect| (timer, effect)));
+            }
+            _ => return effects,
+        }
+    }
+}
+
+fn sent(news: IncidentNews) -> IncidentEffect {
+    IncidentEffect::Send(news)
+}
+
+#[test]
+fn few_reports_are_delivered_individually_and_end_in_silence() {
+    let mut incident = open(terms(5, vec![]), at(0));
+    for second in 0..5 {
+        assert!(!report(&mut incident, &terms(5, vec![]), at(second)));
+    }
+    assert_eq!(run(&terms(5, vec![]), &[0, 1, 2, 3, 4], 10_000), []);
+    assert!(report(&mut incident, &terms(5, vec![]), at(5)));
+}
+
+#[test]
+fn next_report_creates_the_message_and_quiet_ends_it() {
+    let effects = run(&terms(1, vec![]), &[0, 10], 10_000);
+    let expected = [
+        (10, sent(IncidentNews::Opened)),
+        (10 + 1800, IncidentEffect::Edit),
+        (10 + 1800, sent(IncidentNews::Quiet)),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn storm_of_a_minute_causes_at_most_fifteen_edits_and_one_digest_per_interval() {
+    let storm: Vec<i64> = (0..300).map(|index| index / 5).collect();
+    let effects = run(&terms(5, vec![]), &storm, 10_000);
+    let edits = effects
+        .iter()
+        .filter(|(_, effect)| *effect == IncidentEffect::Edit);
+    assert!(edits.count() <= 15);
+    let digests = effects
+        .iter()
+        .filter(|(_, effect)| *effect == IncidentEffect::SendDigest);
+    assert_eq!(digests.count(), 1);
+    assert_eq!(
+        effects.last(),
+        Some(&(59 + 1800, sent(IncidentNews::Quiet)))
+    );
+}
+
+#[test]
+fn steps_run_once_by_count_and_by_time() {
+    let steps = vec![
+        step(EscalateAt::Count(3), false),
+        step(EscalateAt::After(Duration::from_secs(15 * MINUTE)), true),
+    ];
+    let effects = run(&terms(1, steps), &[0, 1, 2, 3], 1000);
+    let expected = [
+        (1, sent(IncidentNews::Opened)),
+        (2, IncidentEffect::Escalate(0)),
+        (6, IncidentEffect::Edit),
+        (301, IncidentEffect::SendDigest),
+        (900, IncidentEffect::Escalate(1)),
+    ];
+    assert_eq!(effects, expected);
+}
+
+#[test]
+fn claim_cancels_the_steps_that_it_may_cancel() {
+    let after = EscalateAt::After(Duration::from_secs(60));
+    let terms = terms(1, vec![step(after, true), step(after, false)]);
+    let mut incident = open(terms.clone(), at(0));
+    report(&mut incident, &terms, at(0));
+    incident.claimed = true;
+    assert_eq!(
+        advance(&mut incident, at(60)),
+        [IncidentEffect::Escalate(1)]
+    );
+}
+
+#[test]
+fn trickle_ends_after_a_day_without_a_last_message() {
+    let trickle: Vec<i64> = (0..24 * 6).map(|index| index * 600).collect();
+    let terms = GroupTerms {
+        repeat_after: None,
+        ..terms(1, vec![])
+    };
+    let effects = run(&terms, &trickle, 100_000);
+    let end = i64::try_from(INCIDENT_AGE_MAX.as_secs()).unwrap();
+    assert_eq!(effects.last(), Some(&(end, IncidentEffect::Edit)));
+}
+
+#[test]
+fn news_are_repeated_after_repeat_after_only() {
+    let terms = GroupTerms {
+        resolve_after: Duration::from_secs(10 * 3600),
+        ..terms(1, vec![])
+    };
+    let repeats = |reports: &[i64]| -> Vec<i64> {
+        let effects = run(&terms, reports, 9 * 3600);
+        let repeats = effects
+            .iter()
+            .filter(|(_, effect)| *effect == sent(IncidentNews::Repeat));
+        repeats.map(|(second, _)| *second).collect()
+    };
+    assert!(
+        repeats(&[0, 1]).is_empty(),
+        "no news since the first message"
+    );
+    assert_eq!(repeats(&[0, 1, 100]), [1 + 4 * 3600]);
+}
+
+#[test]
+fn changed_terms_apply_from_the_next_report_without_passed_steps() {
+    let old = terms(1, vec![]);
+    let mut incident = open(old.clone(), at(0));
+    for second in 0..10 {
+        report(&mut incident, &old, at(second));
+    }
+    advance(&mut incident, at(10));
+    let new = GroupTerms {
+        resolve_after: Duration::from_secs(MINUTE),
+        ..terms(
+            1,
+            vec![
+                step(EscalateAt::Count(5), false),
+                step(EscalateAt::Count(11), false),
+            ],
+        )
+    };
+    report(&mut incident, &new, at(10));
+    assert_eq!(
+        advance(&mut incident, at(11)),
+        [IncidentEffect::Escalate(1)]
+    );
+    assert_eq!(end(&mut incident, IncidentState::Closed, at(12)).len(), 2);
+}
+
+#[test]
+fn clock_that_jumped_back_ends_the_incident() {
+    let terms = terms(1, vec![]);
+    let mut incident = open(terms.clone(), at(0));
+    report(&mut incident, &terms, at(0));
+    advance(&mut incident, at(-48 * 3600));
+    assert_eq!(incident.state, IncidentState::Quiet);
+}
+
+proptest! {
+    /// Whatever the schedule: the incident ends, each report is counted, the messages show the last count, and
+    /// edits keep their pace.
+    #[test]
+    fn every_schedule_ends_with_the_last_count_shown(
+        pauses in prop::collection::vec(0_i64..2000, 1..120),
+        from in 1_u64..8,
+        late in 0_i64..300,
+    ) {
+        let terms = terms(from, vec![step(EscalateAt::Count(4), false)]);
+        let mut incident = open(terms.clone(), at(0));
+        let mut second = 0;
+        let mut counted = 0;
+        let mut edits: Vec<i64> = Vec::new();
+        let mut shown = 0;
+        let mut timers = |incident: &mut IncidentProgress, until: i64| {
+            while let Some(due) = next_at(incident).filter(|due| *due <= at(until)) {
+                // A timer may run late, but never twice.
+                let now = due + Duration::from_secs(u64::try_from(late).unwrap());
+                let at_ms = now.as_millis();
+                for effect in advance(incident, now) {
+                    match effect {
+                        IncidentEffect::Edit => {
+                            if incident.state == IncidentState::Open {
+                                edits.push(at_ms);
+                            }
+                            shown = incident.count;
+                        }
+                        IncidentEffect::Send(IncidentNews::Opened) => shown = incident.count,
+                        IncidentEffect::Send(_) | IncidentEffect::SendDigest | IncidentEffect::Escalate(_) => {}
+                    }
+                }
+            }
+        };
+        for pause in pauses {
+            second += pause;
+            timers(&mut incident, second);
+            if incident.state != IncidentState::Open {
+                break;
+            }
+            report(&mut incident, &terms, at(second));
+            counted += 1;
+        }
+        timers(&mut incident, second + 200_000);
+        prop_assert_ne!(incident.state, IncidentState::Open);
+        prop_assert_eq!(incident.count, counted);
+        prop_assert_eq!(shown, if counted > from { counted } else { 0 });
+        prop_assert!(edits.windows(2).all(|pair| pair[1] - pair[0] >= 5000));
+        prop_assert_eq!(next_at(&incident), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! The JSON columns of incidents.
+
+use std::time::Duration;
+
+use rusqlite::Row;
+use serde::{Deserialize, Serialize};
+
+use crate::model::*;
+use crate::store::sqlite::values::unsigned;
+
+/// The stored form of [`GroupTerms`].
+#[derive(Serialize, Deserialize)]
+struct Terms {
+    from: u64,
+    interval_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repeat_after_ms: Option<u64>,
+    resolve_after_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Step>,
+}
+
+/// The stored form of [`EscalationStep`]. One of `count` and `after_ms` is present.
+#[derive(Serialize, Deserialize)]
+struct Step {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after_ms: Option<u64>,
+    #[serde(default)]
+    unless_claimed: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    send_to: Vec<String>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn write_terms(terms: &GroupTerms) -> String {
+    let steps = terms.steps.iter().map(|step| Step {
+        count: match step.at {
+            EscalateAt::Count(count) => Some(count),
+            EscalateAt::After(_) => None,
+        },
+        after_ms: match step.at {
+            EscalateAt::After(after) => Some(millis(after)),
+            EscalateAt::Count(_) => None,
+        },
+        unless_claimed: step.unless_claimed,
+        mentions: step.mentions.clone(),
+        send_to: step.send_to.iter().map(ToString::to_string).collect(),
+    });
+    let terms = Terms {
+        from: terms.from,
+        interval_ms: millis(terms.interval),
+        repeat_after_ms: terms.repeat_after.map(millis),
+        resolve_after_ms: millis(terms.resolve_after),
+        steps: steps.collect(),
+    };
+    serde_json::to_string(&terms).expect("texts and numbers are JSON")
+}
+
+fn read_terms(text: &str) -> Option<GroupTerms> {
+    let terms: Terms = serde_json::from_str(text).ok()?;
+    let step = |step: Step| {
+        let at = match (step.count, step.after_ms) {
+            (Some(count), _) => EscalateAt::Count(count),
+            (None, after) => EscalateAt::After(Duration::from_millis(after?)),
+        };
+        Some(EscalationStep {
+            at,
+            unless_claimed: step.unless_claimed,
+            mentions: step.mentions,
+            send_to: step.send_to.into_iter().map(DestinationName::new).collect(),
+        })
+    };
+    Some(GroupTerms {
+        from: terms.from,
+        interval: Duration::from_millis(terms.interval_ms),
+        repeat_after: terms.repeat_after_ms.map(Duration::from_millis),
+        resolve_after: Duration::from_millis(terms.resolve_after_ms),
+        steps: terms.steps.into_iter().map(step).collect::<Option<_>>()?,
+    })
+}
+
+/// Serializes a key: an array of names and values. An absent value is null.
+pub(super) fn write_key(key: &IncidentKey) -> String {
+    let values = key.0.iter();
+    let values: Vec<(&str, Option<&str>)> = values
+        .map(|(name, value)| (name.key(), value.as_ref().map(Private::expose)))
+        .collect();
+    serde_json::to_string(&values).expect("texts are JSON")
+}
+
+fn read_key(text: &str) -> Option<IncidentKey> {
+    let values: Vec<(String, Option<String>)> = serde_json::from_str(text).ok()?;
+    let values = values.into_iter().map(|(name, value)| {
+        let name = GroupKey::from_key(&name)?;
+        Some((name, value.map(Private::new)))
+    });
+    values.collect::<Option<_>>().map(IncidentKey)
+}
+
+fn malformed(column: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        0,
+        rusqlite::types::Type::Text,
+        format!("malformed {column}").into(),
+    )
+}
+
+/// Reads the columns that timers depend on.
+pub(super) fn progress(row: &Row<'_>) -> rusqlite::Result<IncidentProgress> {
+    let terms = row.get_ref("terms")?.as_str()?;
+    Ok(IncidentProgress {
+        state: row.get("state")?,
+        terms: read_terms(terms).ok_or_else(|| malformed("terms"))?,
+        opened_at: row.get("opened_at")?,
+        last_at: row.get("last_at")?,
+        count: unsigned(row.get("count")?),
+        shown_at: row.get("shown_at")?,
+        edit_due: row.get("edit_due")?,
+        digested: unsigned(row.get("digested")?),
+        digested_at: row.get("digested_at")?,
+        notified: unsigned(row.get("notified")?),
+        notified_at: row.get("notified_at")?,
+        steps_done: row.get("steps_done")?,
+        claimed: row.get("claimed")?,
+        ended_at: row.get("ended_at")?,
+    })
+}
+
+/// Reads an incident, without its trend.
+pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
+    let key = row.get_ref("key")?.as_str()?;
+    let kind: Option<i64> = row.get("kind")?;
+    Ok(Incident {
+        id: row.get("id")?,
+        rule: RuleName::new(row.get::<_, String>("rule")?),
+        kind: kind.map(FeedbackKind),
+        severity: row.get("severity")?,
+        key: read_key(key).ok_or_else(|| malformed("key"))?,
+        progress: progress(row)?,
+        people: unsigned(row.get("people")?),
+        tenants: unsigned(row.get("tenants")?),
+        trend: [0, 0],
+        next_at: row.get("next_at")?,
+        previous: row.get("previous")?,
+        event: row.get("event_seq")?,
+    })
+}

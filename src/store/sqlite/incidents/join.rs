@@ -1,0 +1,222 @@
+//! Counts a report in its incidents, in the transaction that accepts it.
+
+use rusqlite::{OptionalExtension, named_params, params};
+
+use super::columns;
+use super::timers::{self, save};
+use crate::model::*;
+use crate::store::sqlite::accept::{USER_KEY_BYTES, user_key};
+use crate::store::sqlite::engine::tx::Tx;
+use crate::store::sqlite::values::{SpecColumn, signed};
+use crate::store::{Arrival, NewDelivery, Topic, decide};
+
+/// How a report was counted.
+pub(in crate::store::sqlite) struct Joined {
+    pub(in crate::store::sqlite) incident: IncidentId,
+    /// Whether the incident's own messages count the report, instead of a message of its own.
+    pub(in crate::store::sqlite) merges: bool,
+    /// The destinations for which this holds.
+    destinations: Vec<DestinationName>,
+}
+
+impl Joined {
+    /// Returns the incident into which a delivery to `destination` is merged, if any.
+    pub(in crate::store::sqlite) fn merging(
+        all: &[Self],
+        destination: &DestinationName,
+    ) -> Option<IncidentId> {
+        let merges = |one: &&Self| one.merges && one.destinations.contains(destination);
+        all.iter().find(merges).map(|one| one.incident)
+    }
+}
+
+/// Counts a new report in each of its incidents, and opens those that are not open.
+pub(in crate::store::sqlite) fn join(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    arrival: &Arrival,
+) -> rusqlite::Result<Vec<Joined>> {
+    let planned = arrival.incidents.iter();
+    planned
+        .map(|planned| join_one(tx, event, arrival, planned))
+        .collect()
+}
+
+fn join_one(
+    tx: &Tx<'_>,
+    event: EventSeq,
+    arrival: &Arrival,
+    planned: &PlannedIncident,
+) -> rusqlite::Result<Joined> {
+    let key = columns::write_key(&planned.key);
+    let hash = key_hash(planned.kind, &key);
+    let (id, mut progress) = match open_incident(tx, planned, &hash)? {
+        Some(open) => open,
+        None => insert(tx, arrival, planned, &key, &hash)?,
+    };
+    let next_at = decide::incident::next_at(&progress);
+    let merges = decide::incident::report(&mut progress, &planned.terms, tx.now);
+    save(tx, id, &progress)?;
+    let is_sooner = |next: Timestamp| next_at.is_none_or(|before| next < before);
+    if decide::incident::next_at(&progress).is_some_and(is_sooner) || progress.count == 1 {
+        tx.notify(Topic::Incidents);
+    }
+    tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
+        .execute(params![id, event])?;
+    count_people(tx, id, arrival)?;
+    keep_destinations(tx, id, planned, &arrival.deliveries)?;
+    Ok(Joined {
+        incident: id,
+        merges,
+        destinations: planned.destinations.clone(),
+    })
+}
+
+/// Returns the hash of a key. Reports of different types never share it.
+fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
+    let kind = kind.map_or_else(String::new, |kind| kind.0.to_string());
+    user_key(&format!("{kind}\n{key}")).to_vec()
+}
+
+/// Returns the open incident with this key. One whose time is over ends first.
+fn open_incident(
+    tx: &Tx<'_>,
+    planned: &PlannedIncident,
+    hash: &[u8],
+) -> rusqlite::Result<Option<(IncidentId, IncidentProgress)>> {
+    let found: Option<(IncidentId, IncidentProgress)> = tx
+        .prepare_cached(
+            "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
+        )?
+        .query_row(params![planned.rule.as_str(), hash], |row| {
+            Ok((row.get("id")?, columns::progress(row)?))
+        })
+        .optional()?;
+    let Some((id, progress)) = found else {
+        return Ok(None);
+    };
+    if !decide::incident::is_over(&progress, tx.now) {
+        return Ok(Some((id, progress)));
+    }
+    timers::advance(tx, id)?;
+    Ok(None)
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    arrival: &Arrival,
+    planned: &PlannedIncident,
+    key: &str,
+    hash: &[u8],
+) -> rusqlite::Result<(IncidentId, IncidentProgress)> {
+    let progress = decide::incident::open(planned.terms.clone(), tx.now);
+    let previous: Option<IncidentId> = tx
+        .prepare_cached(
+            "SELECT id FROM incidents WHERE rule = ?1 AND key_hash = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![planned.rule.as_str(), hash], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        "INSERT INTO incidents (rule, kind, key, key_hash, severity, terms, state, opened_at, last_at,
+                                count, edit_due, digested, digested_at, notified, notified_at,
+                                steps_done, claimed, previous)
+         VALUES (:rule, :kind, :key, :hash, :severity, :terms, 'open', :now, :now,
+                 0, 0, 0, :now, 0, :now, 0, 0, :previous)",
+    )?
+    .execute(named_params! {
+        ":rule": planned.rule.as_str(),
+        ":kind": planned.kind.map(|kind| kind.0),
+        ":key": key,
+        ":hash": hash,
+        ":severity": severity(arrival, planned),
+        ":terms": columns::write_terms(&planned.terms),
+        ":now": tx.now,
+        ":previous": previous,
+    })?;
+    Ok((IncidentId(tx.last_insert_rowid()), progress))
+}
+
+/// Returns the highest severity of the deliveries that the incident merges.
+fn severity(arrival: &Arrival, planned: &PlannedIncident) -> Severity {
+    let own = arrival
+        .deliveries
+        .iter()
+        .filter(|new| planned.destinations.contains(&new.destination));
+    let own = own.map(|new| new.spec.severity).max();
+    own.unwrap_or(Severity::Warning)
+}
+
+/// Counts the reporter and the tenant, unless they are counted already.
+fn count_people(tx: &Tx<'_>, id: IncidentId, arrival: &Arrival) -> rusqlite::Result<()> {
+    let person = arrival.users.first().map(Private::expose);
+    let mut new = [0, 0];
+    for (index, who) in [person, arrival.tenant.as_deref()].into_iter().enumerate() {
+        let Some(who) = who else { continue };
+        let added = tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO incident_people (incident_id, is_tenant, who) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![id, signed(index), user_key(who)])?;
+        if let Some(count) = new.get_mut(index) {
+            *count = added;
+        }
+    }
+    if new != [0, 0] {
+        let [people, tenants] = new;
+        tx.prepare_cached(
+            "UPDATE incidents SET people = people + ?2, tenants = tenants + ?3 WHERE id = ?1",
+        )?
+        .execute(params![id, signed(people), signed(tenants)])?;
+    }
+    Ok(())
+}
+
+/// Keeps the destinations with the message spec of their first report.
+fn keep_destinations(
+    tx: &Tx<'_>,
+    id: IncidentId,
+    planned: &PlannedIncident,
+    deliveries: &[NewDelivery],
+) -> rusqlite::Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR IGNORE INTO incident_destinations (incident_id, destination, severity, spec)
+         VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for new in deliveries {
+        if planned.destinations.contains(&new.destination) {
+            insert.execute(params![
+                id,
+                new.destination,
+                new.spec.severity,
+                SpecColumn::of(&new.spec)
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the reporters of an event, and edits the messages that may quote it. Counts stay.
+pub(in crate::store::sqlite) fn forget_reporter(
+    tx: &Tx<'_>,
+    event: EventSeq,
+) -> rusqlite::Result<()> {
+    let users: Option<Option<Vec<u8>>> = tx
+        .prepare_cached("SELECT users FROM events WHERE seq = ?1")?
+        .query_row([event], |row| row.get(0))
+        .optional()?;
+    let users = users.flatten().unwrap_or_default();
+    let incidents: Vec<IncidentId> = tx
+        .prepare_cached("SELECT incident_id FROM incident_events WHERE event_seq = ?1")?
+        .query_map([event], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for incident in incidents {
+        for who in users.chunks_exact(USER_KEY_BYTES) {
+            tx.prepare_cached(
+                "DELETE FROM incident_people WHERE incident_id = ?1 AND is_tenant = 0 AND who = ?2",
+            )?
+            .execute(params![incident, who])?;
+        }
+        timers::edit_messages(tx, incident)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Incidents: reports that are counted together.
+//!
+//! A report is counted in the transaction that accepts it (`join`). Everything else an incident does is a timer
+//! (`timers`), also its first message: a timer that is due at once.
+
+mod columns;
+mod join;
+mod read;
+mod timers;
+
+use super::engine::tx::Tx;
+use super::{Database, IfAbandoned};
+use crate::model::*;
+use crate::store::{IncidentFilter, IncidentRecord, StoreError};
+
+pub(super) use join::{Joined, forget_reporter, join};
+pub(super) use read::{newest_reports, of_event};
+
+impl Database {
+    /// See [`crate::store::Store::advance_incidents`].
+    pub(in crate::store) async fn advance_incidents(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let next_at = self.read(move |conn| timers::next_at(conn, now)).await?;
+        match next_at {
+            Some(at) if at <= now => self.write(IfAbandoned::Run, timers::advance_due).await,
+            next_at => Ok(next_at),
+        }
+    }
+
+    /// See [`crate::store::Store::incidents`].
+    pub(in crate::store) async fn incidents(
+        &self,
+        filter: IncidentFilter,
+    ) -> Result<Vec<Incident>, StoreError> {
+        self.read(move |conn| read::incidents(conn, &filter)).await
+    }
+
+    /// See [`crate::store::Store::incident`].
+    pub(in crate::store) async fn incident(
+        &self,
+        id: IncidentId,
+    ) -> Result<Option<IncidentRecord>, StoreError> {
+        self.read(move |conn| read::record(conn, id)).await
+    }
+
+    /// See [`crate::store::Store::incidents_of`].
+    pub(in crate::store) async fn incidents_of(
+        &self,
+        event: EventSeq,
+    ) -> Result<Vec<Incident>, StoreError> {
+        self.read(move |conn| read::counting(conn, event)).await
+    }
+
+    /// See [`crate::store::Store::close_incident`].
+    pub(in crate::store) async fn close_incident(
+        &self,
+        id: IncidentId,
+    ) -> Result<Option<IncidentState>, StoreError> {
+        self.write(IfAbandoned::Run, move |tx| timers::close(tx, id))
+            .await
+    }
+}
+
+/// Deletes incidents that ended before `before`, with their rows.
+pub(super) fn sweep(tx: &Tx<'_>, before: Timestamp) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM incidents WHERE ended_at < ?1")?
+        .execute([before])?;
+    Ok(())
+}

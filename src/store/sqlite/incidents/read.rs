@@ -1,0 +1,144 @@
+//! Reads incidents for lists and messages.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{columns, timers};
+use crate::model::*;
+use crate::store::sqlite::rows;
+use crate::store::sqlite::values::{signed, unsigned};
+use crate::store::{INCIDENT, IncidentFilter, IncidentRecord, read_incident};
+
+/// The length of each of the two periods that a trend compares.
+const TREND: Duration = Duration::from_secs(60);
+
+pub(super) fn incidents(
+    conn: &Connection,
+    filter: &IncidentFilter,
+) -> rusqlite::Result<Vec<Incident>> {
+    let mut rows = conn.prepare_cached(
+        "SELECT * FROM incidents
+         WHERE (?1 = 0 OR state = 'open') AND (?2 IS NULL OR rule = ?2) AND (?3 IS NULL OR id < ?3)
+         ORDER BY id DESC LIMIT ?4",
+    )?;
+    let found = rows
+        .query_map(
+            params![
+                filter.open,
+                filter.rule.as_ref().map(RuleName::as_str),
+                filter.before,
+                signed(filter.limit)
+            ],
+            columns::incident,
+        )?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    found.into_iter().map(|one| with_trend(conn, one)).collect()
+}
+
+pub(super) fn record(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Option<IncidentRecord>> {
+    let Some(incident) = timers::find(conn, id)? else {
+        return Ok(None);
+    };
+    let messages = conn
+        .prepare_cached(&format!(
+            "{} WHERE d.event_seq = ?1 ORDER BY d.id",
+            rows::SELECT_DELIVERY
+        ))?
+        .query_map([incident.event], rows::delivery)?
+        .collect::<rusqlite::Result<_>>()?;
+    let newest = conn
+        .prepare_cached(
+            "SELECT e.id FROM incident_events i JOIN events e ON e.seq = i.event_seq
+             WHERE i.incident_id = ?1 ORDER BY i.event_seq DESC LIMIT ?2",
+        )?
+        .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(IncidentRecord {
+        incident: with_trend(conn, incident)?,
+        messages,
+        newest,
+    }))
+}
+
+/// Returns the incidents that count an event.
+pub(super) fn counting(conn: &Connection, event: EventSeq) -> rusqlite::Result<Vec<Incident>> {
+    let found: Vec<Incident> = conn
+        .prepare_cached(
+            "SELECT * FROM incidents WHERE id IN
+                 (SELECT incident_id FROM incident_events WHERE event_seq = ?1) ORDER BY id",
+        )?
+        .query_map([event], columns::incident)?
+        .collect::<rusqlite::Result<_>>()?;
+    found.into_iter().map(|one| with_trend(conn, one)).collect()
+}
+
+/// Returns the incident that an event of the relay belongs to; `None` for any other event.
+pub(in crate::store::sqlite) fn of_event(
+    conn: &Connection,
+    event: &StoredEvent,
+) -> rusqlite::Result<Option<Box<Incident>>> {
+    if event.event_type != INCIDENT {
+        return Ok(None);
+    }
+    let body = event.body.as_ref();
+    let Some(id) = body.and_then(|body| read_incident(body.expose())) else {
+        return Ok(None);
+    };
+    match timers::find(conn, id)? {
+        Some(incident) => Ok(Some(Box::new(with_trend(conn, incident)?))),
+        None => Ok(None),
+    }
+}
+
+/// Selects the newest reports of an incident whose text is kept.
+pub(in crate::store::sqlite) const NEWEST: &str = "
+    SELECT i.event_seq FROM incident_events i
+    WHERE i.incident_id = ?1 AND EXISTS (SELECT 1 FROM bodies b WHERE b.event_seq = i.event_seq)
+    ORDER BY i.event_seq DESC LIMIT ?2";
+
+/// Returns the newest reports of an incident, newest first.
+pub(in crate::store::sqlite) fn newest_reports(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let newest: Vec<EventSeq> = conn
+        .prepare_cached(NEWEST)?
+        .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut found = Vec::with_capacity(newest.len());
+    for seq in newest {
+        found.extend(rows::event_by_seq(conn, seq)?);
+    }
+    Ok(found)
+}
+
+/// Counts the reports of the last minute before the newest one, and of the minute before.
+fn with_trend(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
+    let until = incident.progress.last_at;
+    let now = since(conn, incident.id, until - TREND)?;
+    let before = since(conn, incident.id, until - 2 * TREND)?;
+    Ok(Incident {
+        trend: [now, before.saturating_sub(now)],
+        ..incident
+    })
+}
+
+/// Counts the reports accepted after `at`. Event numbers are in order of arrival.
+fn since(conn: &Connection, id: IncidentId, at: Timestamp) -> rusqlite::Result<u64> {
+    let first: Option<EventSeq> = conn
+        .prepare_cached(
+            "SELECT seq FROM events WHERE received_at > ?1 ORDER BY received_at LIMIT 1",
+        )?
+        .query_row([at], |row| row.get(0))
+        .optional()?;
+    let Some(first) = first else { return Ok(0) };
+    conn.prepare_cached(
+        "SELECT count(*) FROM incident_events WHERE incident_id = ?1 AND event_seq >= ?2",
+    )?
+    .query_row(params![id, first], |row| row.get(0))
+    .map(unsigned)
+}

@@ -1,0 +1,331 @@
+//! Runs the timers of incidents. Each step is one transaction, which also creates its messages.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::columns;
+use crate::model::*;
+use crate::store::decide::incident::{self as decide, IncidentEffect};
+use crate::store::sqlite::accept::accept;
+use crate::store::sqlite::engine::tx::Tx;
+use crate::store::sqlite::values::{SpecColumn, signed};
+use crate::store::sqlite::{deliveries, edits};
+use crate::store::{Accepted, Arrival, INCIDENT, NewDelivery, Topic, write_incident};
+
+/// The `via` of an incident's own event, in place of a receiving app.
+const VIA: &str = "relay";
+/// The template of incident messages.
+const TEMPLATE: &str = "incident";
+/// How many incidents one transaction advances. The limit holds the writer for milliseconds.
+const BATCH: usize = 64;
+
+/// Selects incidents with a due timer: those due by the clock, and those whose time was computed before the
+/// clock jumped back.
+pub(in crate::store::sqlite) const DUE: [&str; 2] = [
+    "SELECT id FROM incidents WHERE next_at IS NOT NULL AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
+    "SELECT id FROM incidents WHERE next_at IS NOT NULL AND next_at > ?1 ORDER BY next_at LIMIT ?2",
+];
+
+fn bounds(now: Timestamp) -> [Timestamp; 2] {
+    [now, now + INCIDENT_AGE_MAX]
+}
+
+/// Returns when the next timer is due.
+pub(super) fn next_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+    let end = |aggregate: &str| -> rusqlite::Result<Option<Timestamp>> {
+        let sql = format!("SELECT {aggregate}(next_at) FROM incidents WHERE next_at IS NOT NULL");
+        conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+    };
+    let [_, ahead_max] = bounds(now);
+    Ok(match end("max")? {
+        Some(last) if last > ahead_max => Some(now),
+        Some(_) | None => end("min")?,
+    })
+}
+
+/// Runs due timers. Returns when the next timer is due.
+pub(super) fn advance_due(tx: &Tx<'_>) -> rusqlite::Result<Option<Timestamp>> {
+    for (sql, bound) in DUE.iter().zip(bounds(tx.now)) {
+        let due: Vec<IncidentId> = tx
+            .prepare_cached(sql)?
+            .query_map(params![bound, signed(BATCH)], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for id in due {
+            advance(tx, id)?;
+        }
+    }
+    next_at(tx, tx.now)
+}
+
+/// Runs the due timers of one incident.
+pub(super) fn advance(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<()> {
+    let Some(mut incident) = find(tx, id)? else {
+        return Ok(());
+    };
+    let effects = decide::advance(&mut incident.progress, tx.now);
+    apply(tx, incident, &effects)
+}
+
+/// Closes an incident at an operator's request. Returns its state before.
+pub(super) fn close(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<IncidentState>> {
+    let Some(mut incident) = find(tx, id)? else {
+        return Ok(None);
+    };
+    let before = incident.progress.state;
+    if before == IncidentState::Open {
+        let effects = decide::end(&mut incident.progress, IncidentState::Closed, tx.now);
+        apply(tx, incident, &effects)?;
+        tx.notify(Topic::Incidents);
+    }
+    Ok(Some(before))
+}
+
+pub(super) fn find(conn: &Connection, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+    conn.prepare_cached("SELECT * FROM incidents WHERE id = ?1")?
+        .query_row([id], columns::incident)
+        .optional()
+}
+
+/// Writes the columns that timers depend on.
+pub(super) fn save(
+    tx: &Tx<'_>,
+    id: IncidentId,
+    progress: &IncidentProgress,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE incidents SET state = :state, terms = :terms, last_at = :last_at, count = :count,
+                shown_at = :shown_at, edit_due = :edit_due, digested = :digested,
+                digested_at = :digested_at, notified = :notified, notified_at = :notified_at,
+                steps_done = :steps_done, claimed = :claimed, ended_at = :ended_at, next_at = :next_at
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":id": id,
+        ":state": progress.state,
+        ":terms": columns::write_terms(&progress.terms),
+        ":last_at": progress.last_at,
+        ":count": signed(progress.count),
+        ":shown_at": progress.shown_at,
+        ":edit_due": progress.edit_due,
+        ":digested": signed(progress.digested),
+        ":digested_at": progress.digested_at,
+        ":notified": signed(progress.notified),
+        ":notified_at": progress.notified_at,
+        ":steps_done": progress.steps_done,
+        ":claimed": progress.claimed,
+        ":ended_at": progress.ended_at,
+        ":next_at": decide::next_at(progress),
+    })?;
+    Ok(())
+}
+
+/// Creates the messages and edits of `effects`, and writes the new progress.
+fn apply(tx: &Tx<'_>, mut incident: Incident, effects: &[IncidentEffect]) -> rusqlite::Result<()> {
+    for effect in effects {
+        match effect {
+            IncidentEffect::Send(news) => {
+                for (destination, spec) in destinations(tx, incident.id)? {
+                    let mentions = match news {
+                        IncidentNews::Repeat => spec.mentions.clone(),
+                        IncidentNews::Opened
+                        | IncidentNews::Digest
+                        | IncidentNews::Threshold
+                        | IncidentNews::Overdue
+                        | IncidentNews::Quiet
+                        | IncidentNews::Continued
+                        | IncidentNews::Closed => Vec::new(),
+                    };
+                    send(tx, &mut incident, destination, spec, *news, mentions)?;
+                }
+            }
+            IncidentEffect::SendDigest => send_digest(tx, &mut incident)?,
+            IncidentEffect::Edit => incident.progress.edit_due |= !edit_messages(tx, incident.id)?,
+            IncidentEffect::Escalate(index) => escalate(tx, &mut incident, *index)?,
+        }
+    }
+    save(tx, incident.id, &incident.progress)
+}
+
+fn destinations(
+    conn: &Connection,
+    id: IncidentId,
+) -> rusqlite::Result<Vec<(DestinationName, MessageSpec)>> {
+    conn.prepare_cached(
+        "SELECT destination, severity, spec FROM incident_destinations
+         WHERE incident_id = ?1 ORDER BY destination",
+    )?
+    .query_map([id], |row| {
+        let spec: SpecColumn = row.get("spec")?;
+        Ok((
+            row.get("destination")?,
+            spec.into_spec(row.get("severity")?),
+        ))
+    })?
+    .collect()
+}
+
+/// Creates one message of the incident.
+fn send(
+    tx: &Tx<'_>,
+    incident: &mut Incident,
+    destination: DestinationName,
+    spec: MessageSpec,
+    news: IncidentNews,
+    mentions: Vec<String>,
+) -> rusqlite::Result<()> {
+    let event = own_event(tx, incident)?;
+    let new = NewDelivery {
+        destination,
+        spec: MessageSpec {
+            template: TEMPLATE.to_owned(),
+            mentions,
+            wait: None,
+            news: Some(news),
+            ..spec
+        },
+        trigger: Trigger::Incident,
+        due_at: tx.now,
+    };
+    deliveries::insert(tx, event, &new, false)?;
+    Ok(())
+}
+
+/// Returns the incident's own event, which its messages belong to. The first call creates it.
+fn own_event(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<EventSeq> {
+    if let Some(event) = incident.event {
+        return Ok(event);
+    }
+    let random = tx.generators.delivery(tx.now).to_string();
+    let arrival = Arrival {
+        // A new store starts again with the first incident, so its number alone may repeat.
+        id: EventId::new(random.replace("dlv_", "incident:")),
+        via: AppName::from(VIA),
+        event_type: INCIDENT.to_owned(),
+        feedback: None,
+        users: Vec::new(),
+        tenant: None,
+        incidents: Vec::new(),
+        received_at: tx.now,
+        state: EventState::Noted,
+        body: Some(Private::new(write_incident(incident.id))),
+        deliveries: Vec::new(),
+        images: Vec::new(),
+        images_deadline_at: tx.now,
+        change: None,
+    };
+    let (Accepted::New(event) | Accepted::Repeat(event)) = accept(tx, &arrival)?;
+    tx.prepare_cached("UPDATE incidents SET event_seq = ?2 WHERE id = ?1")?
+        .execute(params![incident.id, event])?;
+    incident.event = Some(event);
+    Ok(event)
+}
+
+/// Sends a digest to each destination that has no message to edit, and none that waits: a waiting message shows
+/// the state at the time when it is sent.
+fn send_digest(tx: &Tx<'_>, incident: &mut Incident) -> rusqlite::Result<()> {
+    let Some(event) = incident.event else {
+        return Ok(());
+    };
+    for (destination, spec) in destinations(tx, incident.id)? {
+        let waits = tx
+            .prepare_cached(
+                "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND destination = ?2
+                   AND (state = 'pending' OR state = 'sending')",
+            )?
+            .exists(params![event, destination])?;
+        if !waits
+            && !live_messages(tx, event)?
+                .iter()
+                .any(|(_, at)| *at == destination)
+        {
+            send(
+                tx,
+                incident,
+                destination,
+                spec,
+                IncidentNews::Digest,
+                Vec::new(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a step of `escalate`: notifies its destinations, and, if it mentions somebody, the incident's own ones.
+fn escalate(tx: &Tx<'_>, incident: &mut Incident, index: usize) -> rusqlite::Result<()> {
+    let Some(step) = incident.progress.terms.steps.get(index).cloned() else {
+        return Ok(());
+    };
+    let news = match step.at {
+        EscalateAt::Count(_) => IncidentNews::Threshold,
+        EscalateAt::After(_) => IncidentNews::Overdue,
+    };
+    let own = destinations(tx, incident.id)?;
+    let base = own
+        .first()
+        .map_or_else(|| spec_of(incident), |(_, spec)| spec.clone());
+    let mut to = if step.mentions.is_empty() {
+        Vec::new()
+    } else {
+        own
+    };
+    for destination in &step.send_to {
+        if !to.iter().any(|(known, _)| known == destination) {
+            to.push((destination.clone(), base.clone()));
+        }
+    }
+    for (destination, spec) in to {
+        send(tx, incident, destination, spec, news, step.mentions.clone())?;
+    }
+    Ok(())
+}
+
+/// Returns the message spec of an incident without destinations of its own.
+fn spec_of(incident: &Incident) -> MessageSpec {
+    MessageSpec {
+        rule: incident.rule.clone(),
+        severity: incident.severity,
+        template: TEMPLATE.to_owned(),
+        mentions: Vec::new(),
+        labels: [].into(),
+        wait: None,
+        fell_from: Vec::new(),
+        news: None,
+    }
+}
+
+/// Selects the incident's messages that can be edited: the first at each destination, sent as a card or blocks.
+const LIVE: &str = "
+    SELECT max(m.delivery_id), m.destination FROM messages m JOIN deliveries d ON d.id = m.delivery_id
+    WHERE m.event_seq = ?1 AND m.sent_at > ?2 AND (d.form = 'full' OR d.form = 'no_images')
+      AND json_extract(d.spec, '$.news') = 'opened'
+    GROUP BY m.destination";
+
+fn live_messages(
+    tx: &Tx<'_>,
+    event: EventSeq,
+) -> rusqlite::Result<Vec<(DeliveryId, DestinationName)>> {
+    tx.prepare_cached(LIVE)?
+        .query_map(params![event, tx.now - EDITABLE_FOR], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect()
+}
+
+/// Requests an edit of each message that can be edited. Returns whether no first message is still being sent:
+/// such a message may show an older state, so it has to be edited later.
+pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<bool> {
+    let event: Option<EventSeq> = tx
+        .prepare_cached("SELECT event_seq FROM incidents WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    let Some(event) = event else { return Ok(true) };
+    for (message, _) in live_messages(tx, event)? {
+        edits::request(tx, message)?;
+    }
+    let is_sending = tx
+        .prepare_cached(
+            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND state = 'sending'
+               AND json_extract(spec, '$.news') = 'opened' AND trigger <> 'edit'",
+        )?
+        .exists([event])?;
+    Ok(!is_sending)
+}
