@@ -8,6 +8,7 @@ mod bench;
 mod failover;
 mod feedback_status;
 mod images;
+mod incidents;
 mod intake;
 mod late_summaries;
 mod leasing;
