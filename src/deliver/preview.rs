@@ -7,9 +7,9 @@ use super::status_view;
 use crate::destination::Settings;
 use crate::model::{
     DeliveryId, DeliveryIds, DestinationName, Event, EventState, Form, IMAGES_PER_EVENT_MAX,
-    MessageSpec, RuleName, Timestamp, Trace, Trigger,
+    MessageSpec, PlannedIncident, RuleName, Timestamp, Trace, Trigger,
 };
-use crate::render::{Mention, Payload, RenderError, Templates};
+use crate::render::{Family, Mention, Payload, RenderError, Templates};
 use crate::rules::RuleSet;
 
 /// The parts of a configuration that a preview needs.
@@ -32,6 +32,8 @@ pub struct Previews {
     pub state: EventState,
     /// Each rule: matched, or why not.
     pub trace: Trace,
+    /// The incidents that count the event, each with the destinations whose messages it merges.
+    pub incidents: Vec<PlannedIncident>,
     pub messages: Vec<Preview>,
 }
 
@@ -63,6 +65,8 @@ pub fn preview(
     now: Timestamp,
 ) -> Previews {
     let (plan, trace) = parts.rules.explain(event);
+    let incidents = plan.incidents.into_iter();
+    let incidents = incidents.map(|incident| merged(incident, parts.destinations));
     let told = plan.deliveries.into_iter().filter_map(|planned| {
         // Rules can name configured destinations only; `RuleSet::build` enforces that.
         let settings = parts.destinations.get(&planned.destination)?;
@@ -89,9 +93,22 @@ pub fn preview(
     });
     Previews {
         state: plan.state,
+        incidents: incidents.collect(),
         messages: messages.collect(),
         trace,
     }
+}
+
+/// Returns the incident without the destinations for programs, which get each report.
+fn merged(
+    mut incident: PlannedIncident,
+    settings: &BTreeMap<DestinationName, Settings>,
+) -> PlannedIncident {
+    incident.destinations.retain(|destination| {
+        let settings = settings.get(destination);
+        settings.is_some_and(|one| one.common.audience.family != Family::Webhook)
+    });
+    incident
 }
 
 /// Returns the data of a message for which no image has been fetched yet.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{EventKind, FeedbackKind};
+use crate::model::{DestinationName, EventKind, FeedbackKind, GroupKey};
 
 use super::facts::{self, Fact, implies};
 use super::kinds;
@@ -70,6 +70,7 @@ pub(super) fn check(out: &mut Diagnostics, rules: &[(Location, Rule)]) {
             takers.add(index, one);
         }
     }
+    same_incidents(out, &linted);
     if !linted.iter().any(takes_every_fault) {
         let message = "faults can be left unrouted: no rule without `continue` matches them all";
         let help =
@@ -176,7 +177,43 @@ fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     }
 }
 
-/// Returns whether `earlier` matches, without `continue`, every event that `later` matches.
+/// Warns of two rules with the same `group_by` that count the same reports for one destination.
+fn same_incidents(out: &mut Diagnostics, linted: &[Linted<'_>]) {
+    // The rules so far with `continue`.
+    let mut earlier: HashMap<(&DestinationName, Vec<GroupKey>), Vec<&Linted<'_>>> = HashMap::new();
+    for one in linted {
+        let mut keys = one.rule.grouping.by.clone().unwrap_or_default();
+        keys.sort_unstable();
+        let send_to = one.rule.send_to.iter().filter(|_| !keys.is_empty());
+        for destination in send_to {
+            let rules = earlier.entry((destination, keys.clone())).or_default();
+            if let Some(other) = rules.iter().find(|other| overlap(other, one)) {
+                let (name, other) = (&one.rule.name, &other.rule.name);
+                let message = format!(
+                    "\"{other}\" and \"{name}\" count the same reports for \"{destination}\", by the same keys"
+                );
+                let help = format!(
+                    "write `group_by = []` in one of them, or remove `continue` from \"{other}\""
+                );
+                out.report(codes::SAME_INCIDENTS, one.at, message, Some(help));
+                break;
+            }
+            if one.rule.goes_on {
+                rules.push(one);
+            }
+        }
+    }
+}
+
+/// Returns whether one of the rules matches every event that the other could match.
+fn overlap(one: &Linted<'_>, other: &Linted<'_>) -> bool {
+    let is_wider = |wide: &Linted<'_>, narrow: &Linted<'_>| {
+        wide.rule.except.is_empty() && takes_all_of(wide, narrow)
+    };
+    is_wider(one, other) || is_wider(other, one)
+}
+
+/// Returns whether the conditions of `earlier` hold for every event that `later` matches.
 fn takes_all_of(earlier: &Linted<'_>, later: &Linted<'_>) -> bool {
     earlier.wanted.iter().all(|wanted| holds_for(wanted, later))
 }

@@ -99,7 +99,7 @@ fn is_literal(glob: &str) -> bool {
 /// The subject of conditions: an event and one of its reports.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
-    event: &'a Event,
+    pub(super) event: &'a Event,
     says: Says<'a>,
 }
 
@@ -152,7 +152,8 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn app_id(self) -> Option<&'a str> {
+    /// Returns the id of the app that the event is about.
+    pub(super) fn app_id(self) -> Option<&'a str> {
         match self.says {
             Says::Created(feedback) => feedback.app_id.as_deref(),
             Says::Updated(change, report) => change
@@ -300,7 +301,7 @@ fn found_by_any(sets: &[Vec<Matcher>], subject: Subject<'_>) -> String {
 }
 
 /// Returns a non-empty text; an empty one is absent.
-fn text(value: &Option<Private>) -> Option<&str> {
+pub(super) fn text(value: &Option<Private>) -> Option<&str> {
     let text = value.as_ref().map(Private::expose);
     text.filter(|text| !text.is_empty())
 }
@@ -326,6 +327,6 @@ fn any_glob(globs: &[Glob], found: Option<&str>) -> bool {
 }
 
 /// Returns the name of a code, otherwise its number.
-fn named(key: Option<&str>, code: i64) -> String {
+pub(super) fn named(key: Option<&str>, code: i64) -> String {
     key.map_or_else(|| code.to_string(), str::to_owned)
 }

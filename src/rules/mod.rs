@@ -13,11 +13,15 @@
 //!
 //! A destination receives an event once, so all matching rules that name it are merged. The message gets the
 //! highest severity and all mentions and labels. Template and wait come from the last rule that sets them.
+//!
+//! A rule may group the reports that it matches into incidents. The plan names the incident of each such rule, and
+//! the deliveries that the incident may merge.
 
 mod conditions;
 mod facts;
 mod filter;
 mod glob;
+mod group;
 mod kinds;
 mod lints;
 mod matcher;
@@ -200,9 +204,10 @@ fn lists_used(rules: &[(String, RawRule)]) -> BTreeSet<String> {
     used
 }
 
-/// Returns the keys of rules and of their conditions.
+/// Returns the keys of rules, of their escalation steps and of their conditions.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    read::RawKeys::KEYS.iter().chain(conditions::keys())
+    let keys = read::RawKeys::KEYS.iter().chain(read::RawStep::KEYS);
+    keys.chain(conditions::keys())
 }
 
 /// Returns the schema of a rule.

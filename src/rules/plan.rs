@@ -8,6 +8,7 @@ use crate::model::{
     Plan, PlannedDelivery, RuleName, RuleTrace, Severity, Trace,
 };
 
+use super::group::{self, Grouping};
 use super::matcher::{Matcher, Subject};
 
 /// A checked rule.
@@ -28,6 +29,8 @@ pub(super) struct Rule {
     pub(super) mentions: Vec<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) wait: Option<Duration>,
+    /// How its reports become incidents.
+    pub(super) grouping: Grouping,
 }
 
 /// Why a rule does not match an event, and the report that was tested.
@@ -72,7 +75,7 @@ impl Rule {
 }
 
 /// Returns whether the feedback is a fault: by its type, or, without a type, by a named fault.
-fn is_fault(feedback: &Feedback) -> bool {
+pub(super) fn is_fault(feedback: &Feedback) -> bool {
     match feedback.kind {
         Some(kind) => kind == FeedbackKind::FAULT,
         None => !feedback.faults.is_empty(),
@@ -152,11 +155,14 @@ fn route(
     if let Some(trace) = trace {
         trace.rules.extend(rest.map(not_reached));
     }
+    let deliveries = merge(&matched, first);
+    let incidents = matched.iter();
+    let incidents = incidents.filter_map(|rule| group::incident(rule, first, &deliveries));
     Plan {
         state,
         rules: matched.iter().map(|rule| rule.name.clone()).collect(),
-        deliveries: merge(&matched, first),
-        incidents: Vec::new(),
+        incidents: incidents.collect(),
+        deliveries,
     }
 }
 

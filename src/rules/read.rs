@@ -1,5 +1,9 @@
 //! Reads one `[[rules]]` entry: checks every key and value, reports every mistake.
 
+mod grouping;
+
+pub(super) use grouping::RawStep;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,8 +13,8 @@ use crate::model::{DestinationName, EventKind, RuleName, Severity};
 use crate::toml_reader::codes::Code;
 use crate::toml_reader::suggest::value as did_you_mean;
 use crate::toml_reader::{
-    Diagnostics, Field, Keys, Location, Many, Named, Node, Table, Value, codes, join, keys, names,
-    schema, suggest,
+    Diagnostics, Field, Keys, Location, Many, Named, Node, Read, Table, Value, codes, join, keys,
+    names, schema, suggest,
 };
 
 use super::Known;
@@ -49,19 +53,22 @@ keys! {
         labels: Named<String>,
         /// How long messages of this rule wait for images
         wait: Duration,
+        /// Which reports become one incident: of one type, with equal values of these keys; `[]`: the rule never groups. Default: app and fault for faults, `[]` for others
+        group_by: Many<String> [schema::many(schema::word(grouping::key_names()))],
+        /// How many reports of an incident are delivered individually; later ones are counted in its own message. Default: 1 with group_by, else 5
+        group_from: Node [grouping::count_schema()],
+        /// Where a message cannot be edited: the shortest time between two digests
+        group_interval: Duration = "5m",
+        /// An open incident with new reports notifies again after this time
+        repeat_after: Duration = "4h",
+        /// An incident ends after this time without a report
+        resolve_after: Duration = "30m",
+        /// Further notifications of an incident
+        escalate: Node [schema::many(RawStep::schema())],
     }
 }
 
-const NOT_BUILT: &[&str] = &[
-    "group_by",
-    "group_from",
-    "group_interval",
-    "repeat_after",
-    "resolve_after",
-    "escalate",
-    "hold",
-    "when",
-];
+const NOT_BUILT: &[&str] = &["hold", "when"];
 
 /// Reads the rule at `at`. Mistakes are reported; a rule with an error must not be used.
 pub(super) fn rule(
@@ -78,15 +85,16 @@ pub(super) fn rule(
         at: at.clone(),
         entries: entries.clone(),
     };
-    let raw: RawKeys = table.read(out);
+    let mut raw: RawKeys = table.read(out);
     for (key, _) in &table.entries {
         unknown_key(out, &at.key(key.get_ref(), key.span()), key.get_ref());
     }
     let mut reader = Reader { out, at };
     reader.required("name", raw.name.is_some());
     reader.required("send_to", raw.send_to.is_some());
+    let (wanted, except) = reader.conditions(raw.wanted.take(), raw.except.take(), known);
+    let grouping = reader.grouping(&raw, &wanted, known);
     let name = raw.name.and_then(|name| reader.line("name", name));
-    let (wanted, except) = reader.conditions(raw.wanted, raw.except, known);
     let send_to = reader.send_to(raw.send_to, known);
     let severity = raw.severity.and_then(|name| reader.severity(name));
     let template = raw.template.and_then(|name| reader.template(name, known));
@@ -106,6 +114,7 @@ pub(super) fn rule(
         mentions,
         labels,
         wait,
+        grouping,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 mod filter;
+mod grouping;
 mod lints;
 mod lists;
 mod merging;
@@ -436,7 +437,8 @@ template = "alrt"
 mention = ["sre", "sree"]
 labels = { team = 3 }
 wait = "5"
-group_by = "app"
+group_by = "aap"
+hold = "nights"
 sendto = "x"
 "#,
     );
@@ -680,6 +682,7 @@ proptest! {
             match = { app = "shop", path = "pages/*" }
             send_to = ["product", "oncall-chat"]
             severity = "critical"
+            group_by = ["path", "fault"]
             [[rules]]
             name = "faults"
             match.type = "fault"
@@ -703,6 +706,9 @@ proptest! {
         }
         let last = trace.rules.iter().filter(|one| one.finding == Finding::Matched { last: true });
         prop_assert_eq!(last.count() == 1, plan.state == EventState::Routed);
+        let merged: Vec<_> = plan.incidents.iter().flat_map(|one| &one.destinations).collect();
+        prop_assert_eq!(merged.iter().collect::<BTreeSet<_>>().len(), merged.len());
+        prop_assert!(plan.incidents.iter().all(|one| plan.rules.contains(&one.rule)));
         for (index, one) in plan.deliveries.iter().enumerate() {
             let mut rest = plan.deliveries.iter().skip(index + 1);
             prop_assert!(rest.all(|other| other.destination != one.destination));

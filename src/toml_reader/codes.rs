@@ -104,6 +104,8 @@ codes! {
     RULE_OUT_OF_RANGE = "E113", "a number, text or list is too large or too small";
     STATUS_OF_CREATED = "E114", "`status` in a rule for new feedback, which has none";
     UNKNOWN_LIST = "E115", "`\"@name\"` names no list of `[lists]`";
+    NEVER_GROUPS = "E116", "a key of incidents in a rule that never groups";
+    BAD_STEP = "E117", "an incomplete or contradictory step of `escalate`";
     UNREACHABLE = "W101", "an unreachable rule: an earlier one matches everything it could";
     NEVER_MATCHES = "W102", "a rule whose conditions exclude each other";
     FAULTS_UNROUTED = "W103", "some faults match no rule";
@@ -111,4 +113,5 @@ codes! {
     PATH_IS_PREFIX = "W105", "a `path` without `*` that is only the beginning of known pages";
     QUERY_IN_PATH = "W106", "a `path` that contains a query";
     TEMPLATE_OF_FAMILY = "W107", "a template that is missing for a destination's family";
+    SAME_INCIDENTS = "W108", "two rules that count the same reports for one destination";
 }

@@ -31,7 +31,7 @@ pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
 pub use self::event::{ArrivalView, EventView, LateSummaryView, StatusChangeView};
 pub use self::event_summary::EventSummary;
 pub use self::image::ImageView;
-pub use self::preview::{PreviewView, RequestView, TrialView};
+pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
 pub use self::status::{

@@ -1,10 +1,12 @@
 //! A preview of how an event is handled.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{RuleView, SendView, SpecView, text};
-use crate::model::{AppName, DestinationName, EventId, EventState};
+use super::{RuleView, SendView, SpecView, text, texts};
+use crate::model::{
+    AppName, DestinationName, EventId, EventState, GroupKey, PlannedIncident, Private, RuleName,
+};
 
 /// The result of the rules and templates for an event.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +20,44 @@ pub struct TrialView {
     #[serde(serialize_with = "text")]
     pub state: EventState,
     pub rules: Vec<RuleView>,
+    /// How each matched rule that groups the report counts it.
+    pub incidents: Vec<GroupView>,
     pub deliveries: Vec<PreviewView>,
+}
+
+/// The incident that a rule counts a report in.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupView {
+    #[serde(serialize_with = "text")]
+    pub rule: RuleName,
+    /// The values of `group_by`, in its order; null where the report has none.
+    #[serde(serialize_with = "key")]
+    pub key: Vec<(GroupKey, Option<Private>)>,
+    /// How many reports of the incident are delivered individually.
+    pub group_from: u64,
+    /// The destinations that get later reports only in the incident's message.
+    #[serde(serialize_with = "texts")]
+    pub merged_for: Vec<DestinationName>,
+}
+
+impl From<&PlannedIncident> for GroupView {
+    fn from(incident: &PlannedIncident) -> Self {
+        Self {
+            rule: incident.rule.clone(),
+            key: incident.key.0.clone(),
+            group_from: incident.terms.from,
+            merged_for: incident.destinations.clone(),
+        }
+    }
+}
+
+/// Serializes the key of an incident as an object.
+fn key<S: Serializer>(key: &[(GroupKey, Option<Private>)], to: S) -> Result<S::Ok, S::Error> {
+    let pair = |(key, value): &(GroupKey, Option<Private>)| {
+        let value = value.as_ref().map(|value| value.expose().to_owned());
+        (key.key(), value)
+    };
+    to.collect_map(key.iter().map(pair))
 }
 
 /// A message that would be sent.

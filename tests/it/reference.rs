@@ -77,6 +77,13 @@ fn alternatives(forms: &[Value]) -> String {
     kinds.join(", ")
 }
 
+/// Returns the schema of a value that is a table with known keys, or a list of such tables.
+fn table(value: &Value) -> Option<&Value> {
+    let forms = value["anyOf"].as_array().into_iter().flatten();
+    let mut tables = std::iter::once(value).chain(forms);
+    tables.find(|form| form["properties"].is_object() && form["description"].is_string())
+}
+
 fn code(value: &Value) -> String {
     format!("`{value}`")
 }
@@ -99,10 +106,10 @@ fn section(way: &str, schema: &Value, level: usize, page: &mut String) {
         page.push_str(&row);
     }
     for (key, value) in keys.into_iter().flatten() {
-        // `with` has the fields of Feishu's event, which are no configuration keys; `except` has
-        // those of `match`.
-        if value["properties"].is_object() && key != "with" && key != "except" {
-            section(&format!("{way} {key}"), value, level + 1, page);
+        // `with` has the fields of Feishu's event, which are no configuration keys; `except` and
+        // `any` have those of `match`.
+        if let Some(table) = table(value).filter(|_| !["with", "except", "any"].contains(&&**key)) {
+            section(&format!("{way} {key}"), table, level + 1, page);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::deliver::preview::{Preview, Previews};
 use crate::destination::{Request, Sent, Settings};
 use crate::model::{DestinationName, Event, EventState, ImageId, Private};
 use crate::view::{
-    FindingKey, PreviewView, RequestView, RuleView, SendView, TrialView, rule_views,
+    FindingKey, GroupView, PreviewView, RequestView, RuleView, SendView, TrialView, rule_views,
 };
 
 /// The data to show.
@@ -45,6 +45,12 @@ impl Trial<'_> {
             via: self.event.via.clone(),
             state: self.previews.state,
             rules: rule_views(&self.previews.trace),
+            incidents: self
+                .previews
+                .incidents
+                .iter()
+                .map(GroupView::from)
+                .collect(),
             deliveries: messages.collect(),
         }
     }
@@ -79,6 +85,10 @@ pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> Stri
     ));
     out.push_str("\n\n");
     out.push_str(&rules(&trial.rules));
+    for (index, incident) in trial.incidents.iter().enumerate() {
+        let gap = if index == 0 { "\n" } else { "" };
+        out.push_str(&format!("{gap}{}\n", escaped(&grouping(incident))));
+    }
     if trial.deliveries.is_empty() {
         let who = only.map_or("anybody", DestinationName::as_str);
         out.push_str(&format!("\nno rule sends it to {}\n", escaped(who)));
@@ -87,6 +97,26 @@ pub(super) fn to_text(trial: &TrialView, only: Option<&DestinationName>) -> Stri
         out.push_str(&message_text(message));
     }
     out
+}
+
+/// Describes how a rule groups the report.
+fn grouping(incident: &GroupView) -> String {
+    let keys = incident.key.iter().map(|(key, _)| key.key());
+    let values = incident.key.iter();
+    let values = values.map(|(_, value)| words::or_dash(value.as_ref().map(Private::expose)));
+    let head = format!(
+        "\"{}\" groups by {}: {}",
+        incident.rule,
+        keys.collect::<Vec<_>>().join(", "),
+        values.collect::<Vec<_>>().join(", ")
+    );
+    let to = incident.merged_for.iter().map(ToString::to_string);
+    let to = to.collect::<Vec<_>>().join(", ");
+    if to.is_empty() {
+        return format!("{head}; no destination merges its reports");
+    }
+    let next = incident.group_from.saturating_add(1);
+    format!("{head}; from report {next} on, reports are counted in the incident's message to {to}")
 }
 
 fn message_text(message: &PreviewView) -> String {
@@ -204,7 +234,8 @@ fn sent_view(sent: &Sent) -> SendView {
 mod tests {
     use super::*;
     use crate::model::{
-        AppName, Content, EventId, EventState, Finding, Outcome, RuleName, RuleTrace, Trace,
+        AppName, Content, EventId, EventState, Finding, GroupKey, Outcome, RuleName, RuleTrace,
+        Trace,
     };
 
     fn refused() -> Sent {
@@ -249,6 +280,7 @@ mod tests {
                     finding: Finding::Matched { last: true },
                 }],
             },
+            incidents: Vec::new(),
             messages: Vec::new(),
         };
         let ops = DestinationName::new("ops");
@@ -262,6 +294,33 @@ mod tests {
         insta::assert_snapshot!(to_text(&trial, None));
         assert!(trial.deliveries.is_empty());
         assert!(to_text(&trial, Some(&ops)).ends_with("\nno rule sends it to ops\n"));
+    }
+
+    #[test]
+    fn grouping_names_keys_values_and_merged_destinations() {
+        let mut incident = GroupView {
+            rule: RuleName::new("blank\nscreen"),
+            key: vec![
+                (GroupKey::Fault, Some(Private::new("crash"))),
+                (GroupKey::Path, None),
+            ],
+            group_from: 5,
+            merged_for: vec!["oncall-chat".into(), "war-room".into()],
+        };
+        assert_eq!(
+            grouping(&incident),
+            "\"blank\nscreen\" groups by fault, path: crash, -; from report 6 on, reports are counted in the incident's message to oncall-chat, war-room"
+        );
+        let json = serde_json::to_value(&incident).unwrap();
+        let wanted = serde_json::json!({
+            "rule": "blank\nscreen",
+            "key": { "fault": "crash", "path": null },
+            "group_from": 5,
+            "merged_for": ["oncall-chat", "war-room"],
+        });
+        assert_eq!(json, wanted);
+        incident.merged_for.clear();
+        assert!(grouping(&incident).ends_with("crash, -; no destination merges its reports"));
     }
 
     #[test]

@@ -82,8 +82,28 @@ const CASES: &[(&str, &str)] = &[
         "[[rules]]\nname = \"x\"\nmatch = { type = \"suggestion\", fault = \"crash\" }\nsend_to = []\n",
     ),
     (
-        "a_key_of_a_storm",
-        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\ngroup_by = \"app\"\n",
+        "a_planned_key_of_rules",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\nhold = \"nights\"\n",
+    ),
+    (
+        "an_unknown_key_to_group_by",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\ngroup_by = [\"app\", \"falt\"]\n",
+    ),
+    (
+        "a_key_of_incidents_in_a_rule_without_them",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\ngroup_by = []\nresolve_after = \"1h\"\n",
+    ),
+    (
+        "an_incident_that_stays_open_too_long",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\nresolve_after = \"2d\"\n",
+    ),
+    (
+        "an_escalation_to_nobody",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\nescalate = [\n  { count = 20, send_to = \"archive\" },\n  { after = \"15m\", unless = \"claimed\" },\n]\n",
+    ),
+    (
+        "an_escalation_to_nowhere",
+        "[[rules]]\nname = \"x\"\nmatch = { source = \"bot\" }\nsend_to = []\nescalate = { count = 20, send_to = \"phone\" }\n",
     ),
     (
         "a_wait_without_unit",

@@ -232,6 +232,51 @@ fn faults_that_can_end_unrouted_are_warned_of() {
     );
 }
 
+#[test]
+fn rules_that_count_the_same_reports_are_warned_of() {
+    let warnings = |rules: &[(&str, &str)]| {
+        let rule = |(n, (to, rest)): (usize, &(&str, &str))| {
+            format!("[[rules]]\nname = \"r{n}\"\nsend_to = {to}\n{rest}\n")
+        };
+        let text: String = rules.iter().enumerate().map(rule).collect();
+        let found = complaints(&text).into_iter();
+        found
+            .filter(|one| one.starts_with("W108"))
+            .collect::<Vec<_>>()
+    };
+    let wide = "continue = true\ngroup_by = [\"app\", \"fault\"]";
+    let narrow = "match.fault = 1\ngroup_by = [\"fault\", \"app\"]";
+    let both = "[\"archive\", \"product\"]";
+    assert_eq!(
+        warnings(&[(both, wide), ("\"product\"", narrow)]),
+        [
+            "W108 rules[1] ‹[[rules]]›: \"r0\" and \"r1\" count the same reports for \"product\", by the same keys (write `group_by = []` in one of them, or remove `continue` from \"r0\")"
+        ]
+    );
+    let narrow_first = format!("continue = true\n{narrow}");
+    let last = "group_by = [\"app\", \"fault\"]";
+    assert_eq!(warnings(&[(both, &narrow_first), (both, last)]).len(), 1);
+    for (first, second) in [
+        ((both, wide), ("\"oncall-chat\"", narrow)),
+        ((both, last), (both, narrow)),
+        ((both, wide), (both, "match.fault = 1\ngroup_by = \"app\"")),
+        ((both, wide), (both, "match.fault = 1")),
+        ((both, "continue = true"), (both, narrow)),
+        (
+            (both, "continue = true\ngroup_by = []"),
+            (both, "group_by = []"),
+        ),
+        ((both, &format!("match.fault = 2\n{wide}")), (both, narrow)),
+        (
+            (both, &format!("except.app = \"shop\"\n{wide}")),
+            (both, narrow),
+        ),
+    ] {
+        let none: &[String] = &[];
+        assert_eq!(warnings(&[first, second]), none, "{first:?}, {second:?}");
+    }
+}
+
 /// Returns every event that the conditions below can distinguish. Only faults have `fault`, as on the platform.
 fn all_events() -> Vec<Event> {
     let apps = [None, Some("cli_shop"), Some("cli_order1")];
