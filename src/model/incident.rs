@@ -225,3 +225,13 @@ pub struct IncidentReports {
     /// The newest reports whose text is kept, newest first, at most [`INCIDENT_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
 }
+
+impl IncidentReports {
+    /// Returns the value of `key` that all its reports share; `None` if the rule does not group by it, or the
+    /// reports have no value.
+    pub fn key_value(&self, key: GroupKey) -> Option<&str> {
+        let values = &self.incident.as_ref()?.key.0;
+        let (_, value) = values.iter().find(|(one, _)| *one == key)?;
+        value.as_ref().map(Private::expose)
+    }
+}
