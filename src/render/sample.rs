@@ -301,7 +301,7 @@ pub(super) fn incident(news: IncidentNews) -> Sample {
             people: 31,
             tenants: 3,
             trend: [12, 4],
-            ended_at: None,
+            keys: 0,
             next_at: None,
             previous: Some(IncidentId(11)),
             event: None,
@@ -334,8 +334,9 @@ fn incident_progress() -> IncidentProgress {
         opened_at: millis_before(1_505),
         last_at: millis_before(5),
         count: 37,
-        shown: 36,
-        shown_at,
+        shown_at: Some(shown_at),
+        edit_due: false,
+        ended_at: None,
         digested: 36,
         digested_at: shown_at,
         notified: 36,
@@ -354,7 +355,7 @@ pub(super) fn ended_incident(state: IncidentState) -> Sample {
     {
         incident.progress.state = state;
         incident.progress.claimed = true;
-        incident.ended_at = Some(NOW);
+        incident.progress.ended_at = Some(NOW);
     }
     sample
 }
