@@ -30,6 +30,14 @@ impl Joined {
     }
 }
 
+/// An open incident.
+struct Open {
+    id: IncidentId,
+    progress: IncidentProgress,
+    /// The stored time of its next timer; `None` if the incident is new.
+    next_at: Option<Timestamp>,
+}
+
 /// Counts a new report in each of its incidents, and opens those that are not open.
 pub(in crate::store::sqlite) fn join(
     tx: &Tx<'_>,
@@ -49,31 +57,64 @@ fn join_one(
     planned: &PlannedIncident,
 ) -> rusqlite::Result<Joined> {
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    let (id, mut progress) = match open_incident(tx, &planned.rule, &hash)? {
+    let own = open_incident(tx, &planned.rule, &hash)?;
+    let is_collective = own.is_none() && is_full(tx, &planned.rule)?;
+    let mut open = match own {
         Some(open) => open,
-        None if is_full(tx, &planned.rule)? => collective(tx, arrival, planned)?,
+        None if is_collective => collective(tx, arrival, planned)?,
         None => insert(tx, arrival, planned, &hash)?,
     };
-    let next_at = decide::incident::next_at(&progress);
+    let id = open.id;
     let terms = GroupTerms {
-        from: progress.terms.from.min(planned.terms.from),
+        from: open.progress.terms.from.min(planned.terms.from),
         ..planned.terms.clone()
     };
-    let merges = decide::incident::report(&mut progress, &terms, tx.now);
-    save(tx, id, &progress)?;
-    let is_sooner = |next: Timestamp| next_at.is_none_or(|before| next < before);
-    if decide::incident::next_at(&progress).is_some_and(is_sooner) || progress.count == 1 {
-        tx.notify(Topic::Incidents);
-    }
+    let has_new_terms = open.progress.terms != terms;
+    let merges = decide::incident::report(&mut open.progress, &terms, tx.now);
     tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
         .execute(params![id, event])?;
-    count_sources(tx, id, arrival, &hash)?;
+    let sources = new_sources(tx, id, arrival, is_collective.then_some(&hash))?;
+    save_report(tx, &open, sources, has_new_terms)?;
     keep_destinations(tx, id, planned, &arrival.deliveries)?;
     Ok(Joined {
         incident: id,
         merges,
         destinations: planned.destinations.clone(),
     })
+}
+
+/// Writes what the report changed. The other columns are written only if the terms or the next timer changed,
+/// because they are in three indexes.
+fn save_report(
+    tx: &Tx<'_>,
+    open: &Open,
+    [people, tenants, keys]: [i64; 3],
+    has_new_terms: bool,
+) -> rusqlite::Result<()> {
+    let progress = &open.progress;
+    tx.prepare_cached(
+        "UPDATE incidents SET count = ?2, last_at = ?3, edit_due = ?4, people = people + ?5,
+                tenants = tenants + ?6, keys = keys + ?7
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        open.id,
+        signed(progress.count),
+        progress.last_at,
+        progress.edit_due,
+        people,
+        tenants,
+        keys
+    ])?;
+    let next_at = decide::incident::next_at(progress);
+    if next_at != open.next_at || has_new_terms {
+        save(tx, open.id, progress)?;
+    }
+    let is_sooner = |next: Timestamp| open.next_at.is_none_or(|before| next < before);
+    if next_at.is_some_and(is_sooner) {
+        tx.notify(Topic::Incidents);
+    }
+    Ok(())
 }
 
 /// Returns whether a rule has as many open incidents as it may have.
@@ -86,11 +127,7 @@ fn is_full(tx: &Tx<'_>, rule: &RuleName) -> rusqlite::Result<bool> {
 
 /// Returns the open collective incident of a rule, which counts the reports with further keys. It has no key, and
 /// merges each report.
-fn collective(
-    tx: &Tx<'_>,
-    arrival: &Arrival,
-    planned: &PlannedIncident,
-) -> rusqlite::Result<(IncidentId, IncidentProgress)> {
+fn collective(tx: &Tx<'_>, arrival: &Arrival, planned: &PlannedIncident) -> rusqlite::Result<Open> {
     let planned = PlannedIncident {
         key: IncidentKey::default(),
         terms: GroupTerms {
@@ -113,26 +150,26 @@ fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
 }
 
 /// Returns the open incident with this key. One whose time is over ends first.
-fn open_incident(
-    tx: &Tx<'_>,
-    rule: &RuleName,
-    hash: &[u8],
-) -> rusqlite::Result<Option<(IncidentId, IncidentProgress)>> {
-    let found: Option<(IncidentId, IncidentProgress)> = tx
+fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Open>> {
+    let found = tx
         .prepare_cached(
             "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
         )?
         .query_row(params![rule.as_str(), hash], |row| {
-            Ok((row.get("id")?, columns::progress(row)?))
+            Ok(Open {
+                id: row.get("id")?,
+                progress: columns::progress(row)?,
+                next_at: row.get("next_at")?,
+            })
         })
         .optional()?;
-    let Some((id, progress)) = found else {
+    let Some(open) = found else {
         return Ok(None);
     };
-    if !decide::incident::is_over(&progress, tx.now) {
-        return Ok(Some((id, progress)));
+    if !decide::incident::is_over(&open.progress, tx.now) {
+        return Ok(Some(open));
     }
-    timers::advance(tx, id)?;
+    timers::advance(tx, open.id)?;
     Ok(None)
 }
 
@@ -141,7 +178,7 @@ fn insert(
     arrival: &Arrival,
     planned: &PlannedIncident,
     hash: &[u8],
-) -> rusqlite::Result<(IncidentId, IncidentProgress)> {
+) -> rusqlite::Result<Open> {
     let progress = decide::incident::open(planned.terms.clone(), tx.now);
     let previous: Option<IncidentId> = tx
         .prepare_cached(
@@ -166,7 +203,11 @@ fn insert(
         ":now": tx.now,
         ":previous": previous,
     })?;
-    Ok((IncidentId(tx.last_insert_rowid()), progress))
+    Ok(Open {
+        id: IncidentId(tx.last_insert_rowid()),
+        progress,
+        next_at: None,
+    })
 }
 
 /// Returns the highest severity of the deliveries that the incident merges.
@@ -179,17 +220,13 @@ fn severity(arrival: &Arrival, planned: &PlannedIncident) -> Severity {
     own.unwrap_or(Severity::Warning)
 }
 
-/// Counts the reporter and the tenant, and for a collective incident the report's own key, unless they are counted
-/// already.
-fn count_sources(
+/// Stores the hashes of the reporter, of the tenant and of `key`. Returns 1 for each that is new, else 0.
+fn new_sources(
     tx: &Tx<'_>,
     id: IncidentId,
     arrival: &Arrival,
-    key: &[u8],
-) -> rusqlite::Result<()> {
-    let is_collective: bool = tx
-        .prepare_cached("SELECT key_hash <> ?2 FROM incidents WHERE id = ?1")?
-        .query_row(params![id, key], |row| row.get(0))?;
+    key: Option<&Vec<u8>>,
+) -> rusqlite::Result<[i64; 3]> {
     let person = arrival
         .users
         .first()
@@ -198,25 +235,18 @@ fn count_sources(
         .tenant
         .as_deref()
         .map(|tenant| user_key(tenant).to_vec());
-    let key = is_collective.then(|| key.to_vec());
     let mut new = [0, 0, 0];
-    for (kind, (source, new)) in [person, tenant, key].into_iter().zip(&mut new).enumerate() {
+    let sources = [person, tenant, key.cloned()];
+    for (kind, (source, new)) in sources.into_iter().zip(&mut new).enumerate() {
         let Some(source) = source else { continue };
         *new = tx
             .prepare_cached(
                 "INSERT OR IGNORE INTO incident_sources (incident_id, kind, source) VALUES (?1, ?2, ?3)",
             )?
-            .execute(params![id, signed(kind), source])?;
+            .execute(params![id, signed(kind), source])
+            .map(signed)?;
     }
-    let [people, tenants, keys] = new.map(|count: usize| signed(count));
-    if people + tenants + keys > 0 {
-        tx.prepare_cached(
-            "UPDATE incidents SET people = people + ?2, tenants = tenants + ?3, keys = keys + ?4
-             WHERE id = ?1",
-        )?
-        .execute(params![id, people, tenants, keys])?;
-    }
-    Ok(())
+    Ok(new)
 }
 
 /// Keeps the destinations with the message spec of their first report.
@@ -226,13 +256,18 @@ fn keep_destinations(
     planned: &PlannedIncident,
     deliveries: &[NewDelivery],
 ) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare_cached(
-        "INSERT OR IGNORE INTO incident_destinations (incident_id, destination, severity, spec)
-         VALUES (?1, ?2, ?3, ?4)",
+    let mut find = tx.prepare_cached(
+        "SELECT 1 FROM incident_destinations WHERE incident_id = ?1 AND destination = ?2",
     )?;
     for new in deliveries {
-        if planned.destinations.contains(&new.destination) {
-            insert.execute(params![
+        if planned.destinations.contains(&new.destination)
+            && !find.exists(params![id, new.destination])?
+        {
+            tx.prepare_cached(
+                "INSERT INTO incident_destinations (incident_id, destination, severity, spec)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
                 id,
                 new.destination,
                 new.spec.severity,
