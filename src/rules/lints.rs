@@ -29,7 +29,7 @@ impl<'a> Linted<'a> {
     }
 }
 
-/// How many pairs of rules were compared to find unreachable rules.
+/// Returns how many pairs of rules were compared to find unreachable rules.
 #[cfg(test)]
 pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
