@@ -1,4 +1,4 @@
-//! Implements `events replay`: applies today's rules again, under new keys.
+//! Implements `events replay`: applies today's rules again, with new idempotency keys.
 
 use super::super::context::{Context, Exit, Failure};
 use super::{Opened, all_known, options};
