@@ -23,7 +23,7 @@ pub struct Process {
     signals: Signals,
 }
 
-/// What the relay needs from its caller.
+/// Dependencies that the caller of [`Process::serve`] provides.
 pub struct Surroundings<R, A> {
     /// The service manager that is notified of the relay's state.
     pub manager: ServiceManager,

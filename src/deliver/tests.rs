@@ -274,7 +274,7 @@ fn failed() -> Outcome {
     Outcome::Retry { reason }
 }
 
-/// An answer that asks for the longest pause.
+/// Returns an answer that asks for the longest pause.
 fn slow_down() -> Outcome {
     Outcome::SlowDown {
         pause: Some(Duration::from_secs(3600)),
@@ -839,7 +839,8 @@ async fn accept_late_image(store: &Store) {
     assert_eq!(finished.await, Ok(Recorded::Recorded));
 }
 
-/// A clock that is set forward is no time spent trying, so the images still wait for their upload.
+/// Setting the clock forward does not count as time spent trying, so the images still wait for
+/// their upload.
 #[tokio::test]
 async fn wall_clock_jump_gives_up_no_late_images() {
     let mut bench = Bench::idle(common(1));

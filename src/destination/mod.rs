@@ -87,7 +87,7 @@ pub struct SharedPace {
 }
 
 impl SharedPace {
-    /// Returns the limits of what `key` identifies.
+    /// Returns one shared limit for each of `paces`, all with this key.
     fn all(key: &PaceKey, paces: &[RateLimit]) -> impl Iterator<Item = Self> {
         paces.iter().map(|pace| Self {
             key: key.clone(),

@@ -118,7 +118,7 @@ async fn known_by_id(app: &AppName, client: &FeishuClient, ids: &Placed<'_>, rep
     }
 }
 
-/// Checks e-mail addresses. An unknown address is no failure, because it may be hidden from the app.
+/// Checks e-mail addresses. An unknown address is not a failure, because it may be hidden from the app.
 async fn known_by_address(
     app: &AppName,
     client: &FeishuClient,

@@ -136,7 +136,7 @@ impl Lane {
                 self.emit_gate_state();
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "failed to schedule retries for now; they run at their previously scheduled times");
+                    tracing::warn!(destination = %self.name, %error, "failed to make retries due now; they run at their scheduled times");
                 }
             }
         }

@@ -76,7 +76,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// Everything below `/{key}/`.
+/// Returns the routes below `/{key}/`.
 pub(super) fn routes(board: Arc<Board>, key: &str) -> Router {
     let mut files = Router::new();
     for (path, media_type, content) in FILES {

@@ -36,7 +36,8 @@ pub(super) fn meaning(answer: &Answer) -> Option<Meaning> {
     (envelope.code != 0).then(|| codes::meaning(envelope.code, &envelope.msg))
 }
 
-/// Returns the platform's code of a response.
+/// Returns the `code` of a response, 0 for a success; `None` if the response is not in the
+/// platform's format.
 pub(super) fn code(answer: &Answer) -> Option<i64> {
     Envelope::of(answer).map(|envelope| envelope.code)
 }

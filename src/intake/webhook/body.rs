@@ -94,7 +94,7 @@ impl Drop for Reader {
 }
 
 impl Default for Bodies {
-    /// For an intake that no server uses.
+    /// Returns the reader for an intake without a server.
     fn default() -> Self {
         Self::new(usize::MAX, CancellationToken::new())
     }
@@ -131,7 +131,7 @@ impl Bodies {
         self.0.readers.fetch_add(1, Ordering::Relaxed);
         let _reader = Reader(Arc::clone(&self.0));
         tokio::select! {
-            // A body that has arrived is in hand, also after the stop.
+            // A body that has arrived is returned even after the stop.
             biased;
             read = self.collect(body, bytes_max) => read,
             () = self.stopped() => Err(Unread::TooSlow),

@@ -237,8 +237,9 @@ impl FileWatch {
         self.check_overwritten(&log)
     }
 
-    /// Checks that neither database nor log was emptied or overwritten. Otherwise moving the log would
-    /// damage the database further. Files that were moved away are still the right ones.
+    /// Checks that neither the database nor the log was emptied or overwritten. A checkpoint would then
+    /// damage the database further. Files that were moved away pass, because this process still has them
+    /// open.
     pub(in crate::store::sqlite) fn check_contents(&self) -> Result<(), StoreError> {
         let mut log = self.log();
         // Only a database at its path can be compared.
