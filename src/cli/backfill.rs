@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Fetch feedback reported since then, e.g. 3d, at most 180d; also from before a relay first served the app
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Since>,
-    /// Show what would be taken in, and take in nothing
+    /// Show what would be added, and add nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

@@ -25,7 +25,7 @@ pub(super) enum Command {
     Sample(sample::Args),
     /// Apply today's rules to events again, with new idempotency keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and images but keep the bare record, without confirmation
+    /// Erase the text and images of events or of one person, without confirmation
     Erase(erase::Args),
 }
 
