@@ -55,7 +55,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Builds a sender that delivers to `notify`; if that is `None`, notices go to the log and the store alone.
+    /// Builds a sender that delivers to `notify`. If that is `None`, notices are only logged and stored.
     pub fn new(
         store: Store,
         metrics: Arc<Metrics>,
@@ -134,7 +134,7 @@ impl Notifier {
             let notice = together(&one);
             let (kind, text) = (notice.kind, notice.text.clone());
             if self.give(&notice, TOGETHER, self.clock.now()).await == Given::Known {
-                // An earlier process sent a summary within this hour, so this one is in the log alone.
+                // An earlier process sent a summary within this hour, so this one is only logged.
                 tracing::warn!(notice = %kind, "{}", log_text(kind, &text));
             }
         }
@@ -229,7 +229,7 @@ enum Given {
     New,
     /// It was sent within this hour already.
     Known,
-    /// The store failed; the log alone has it.
+    /// The store failed; the notice is only in the log.
     NotStored,
 }
 

@@ -230,8 +230,8 @@ impl Sender {
                 reason: sent.outcome.reason().unwrap_or_default().to_owned(),
             };
         }
-        // Reporters' words stay with their own events, where `erase` finds them. So a summary's payload is not
-        // stored.
+        // A reporter's text is stored only with its own event, where `erase` finds it. A summary quotes
+        // reports, so its payload is not stored.
         let quotes = is_summary(&lease.item.event);
         let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),

@@ -13,7 +13,7 @@ use crate::net::Body;
 /// A request as it would be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The word for the destination's kind.
+    /// The name of the destination's kind.
     pub kind: &'static str,
     /// The receiver, without secrets: the URL of a bot is its secret.
     pub to: String,

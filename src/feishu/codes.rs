@@ -149,7 +149,8 @@ pub fn speaks_of_rate(msg: &str) -> bool {
     WORDS.iter().any(|word| head.contains(word))
 }
 
-/// Returns the meaning of 9499. It has two, which only the message tells apart.
+/// Returns the meaning of 9499. The code has two meanings; only the message shows which one
+/// applies.
 fn bad_request(msg: &str) -> Meaning {
     if speaks_of_rate(msg) {
         return is(Class::SlowDown, "rate limited");

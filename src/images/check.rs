@@ -1,4 +1,4 @@
-//! Checks whether fetched bytes are an image that can be kept. The check uses the bytes alone, not their
+//! Checks whether fetched bytes are an image that can be kept. The check uses only the bytes, not their
 //! address or header. It never decodes pixels.
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ const SUMMARY_AFTER: Duration = Duration::from_secs(3600);
 pub(super) enum Reach {
     /// A destination takes it.
     Operator,
-    /// There is no destination for it; the log and the store alone have it.
+    /// There is no destination for it; the notice is only in the log and the store.
     Nobody,
 }
 

@@ -170,7 +170,8 @@ impl Check {
         }
     }
 
-    /// Returns the word for the other platform, its name and its base URL; `None` for a private deployment.
+    /// Returns the other platform: its value for `platform`, its name and its base URL. `None` for a private
+    /// deployment.
     fn other_platform(&self) -> Option<(&'static str, &'static str, &str)> {
         let Platforms { feishu, lark, .. } = &self.platforms;
         let base_url = self.app.base_url.as_str();

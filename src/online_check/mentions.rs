@@ -15,7 +15,7 @@ use crate::feishu::FeishuClient;
 use crate::model::AppName;
 use crate::slack::{ApiResponse, SlackClient};
 
-/// How many people of each kind are looked up. A name stands for a team, not for a company.
+/// How many people of each kind are looked up. A name is meant for a team, not for a company.
 const PEOPLE_MAX: usize = 20;
 const EMAIL_SCOPE: &str = "contact:user.id:readonly";
 

@@ -17,7 +17,7 @@ use crate::net::{Answer, Body, HttpClient, Method, NetError, Redactor, Request};
 pub const BASE_URL: &str = "https://slack.com";
 /// The domain of the hosts that Slack names for uploads and answers to clicks.
 const DOMAIN: &str = "slack.com";
-/// The digits of the token's hash that identify a bot: 16 bytes.
+/// The number of hexadecimal digits of the token's hash that identify a bot: 16 bytes.
 const OWNER_HEX_DIGITS: usize = 32;
 
 /// Calls the Web API as one bot. Clones share its state.

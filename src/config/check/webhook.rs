@@ -44,8 +44,8 @@ pub(super) fn check_secret(secret: &Spanned<Secret>, at: &Location, out: &mut Di
     }
 }
 
-/// Checks `success`: which response means acceptance. It needs an own body, because Standard Webhooks receivers
-/// answer by status alone.
+/// Checks `success`: which response means acceptance. The destination needs its own `body`, because receivers
+/// of Standard Webhooks answer only by status.
 pub(super) fn success(
     raw: RawSuccess,
     at: &Location,

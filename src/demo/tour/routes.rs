@@ -163,7 +163,8 @@ async fn picture(
     let Some(bytes) = bytes else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // Visitors upload images too, so only types that a browser merely draws are served.
+    // Visitors upload images too, so only image types that a browser displays without running code
+    // are served.
     match infer::get(&bytes).map(|kind| kind.mime_type()) {
         Some(media_type) if media_type.starts_with("image/") && !media_type.contains("svg") => {
             ([(header::CONTENT_TYPE, media_type)], bytes).into_response()
