@@ -408,7 +408,7 @@ impl Sender {
             subject: delivery.destination.to_string(),
             text: format!(
                 "Delivery {} of event {} to {} {ended}: {reason}. \
-                 `feedback-relay deliveries list --state {how}` shows all such.",
+                 `feedback-relay deliveries list --state {how}` lists them.",
                 delivery.id, delivery.event_id, delivery.destination
             ),
         };

@@ -311,7 +311,7 @@ impl Lane {
         let Some(first) = lost.next() else { return };
         let text = format!(
             "{} deliveries to {} are dead, the first of them {}: {}. \
-             `feedback-relay deliveries list --state dead` shows all such.",
+             `feedback-relay deliveries list --state dead` lists them.",
             lost.count() + 1,
             self.name,
             first.id,
