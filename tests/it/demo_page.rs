@@ -59,7 +59,7 @@ fn page_draws_cards_and_sends_visitor_actions() {
     browser.eval(
         "document.querySelectorAll('.hint')[3].click(); document.getElementById('save').click()",
     );
-    browser.wait_for("document.getElementById('in-force').textContent === 'in force'");
+    browser.wait_for("document.getElementById('in-force').textContent === 'active'");
     browser.eval("document.getElementById('editor').close()");
 
     // The switch of a chat's condition.
