@@ -132,7 +132,7 @@ keys! {
         platform: Platform = "feishu",
         /// The base URL of the open API, for a private deployment
         base_url: String [schema::url()],
-        /// The time zone of its feedback, whose times have none
+        /// The time zone of the times in feedback, which have no zone
         feedback_timezone: TimeZone = "+08:00",
         /// The interval for fetching feedback that was never pushed, if there is an app_secret; "off": never
         backfill: Interval = "1h",

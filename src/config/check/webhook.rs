@@ -59,7 +59,7 @@ pub(super) fn success(
     if !has_body {
         let message = "`success` needs a webhook with its own `body`";
         let help =
-            "a receiver of Standard Webhooks accepts by any 2xx; set `body` or remove `success`";
+            "a receiver of Standard Webhooks confirms with any 2xx; set `body` or remove `success`";
         out.add_with_help(codes::BAD_SUCCESS, at, message, help);
     }
     let (Some(pointer), Some(equals)) = (raw.pointer, raw.equals) else {
