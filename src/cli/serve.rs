@@ -52,7 +52,7 @@ fn lines(address: SocketAddr, entrances: &[(AppName, EventSource)]) -> Vec<Strin
         EventSource::Url(url) => format!("request URL for the events of {app}: {url}"),
         EventSource::LongConnection => format!(
             "events of {app} come over the long connection: in Feishu's console, Events & callbacks, \
-             choose it as the subscription mode while this runs"
+             choose it as the subscription mode while the relay runs"
         ),
     }));
     lines

@@ -256,7 +256,7 @@ impl<'a> Scopes<'a> {
 
     fn judge(&self, names: &[&str], purpose: &str, report: &mut Report) {
         if self.asked.is_empty() {
-            report.not_checked("scopes", "the platform names no permission of the app");
+            report.not_checked("scopes", "the platform lists no permissions of the app");
             return;
         }
         let any = |set: &BTreeSet<&str>| names.iter().find(|name| set.contains(**name)).copied();
