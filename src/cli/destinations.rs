@@ -77,7 +77,7 @@ async fn resume(context: &mut Context, args: &ResumeArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// Describes what holds the destination back, most severe first.
+/// Describes why the destination's messages are delayed, most severe reason first.
 fn gate_text(destination: &DestinationView) -> String {
     let mut said = Vec::new();
     if destination.kind.is_none() {

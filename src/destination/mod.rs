@@ -372,7 +372,8 @@ impl KindSettings {
 pub struct Settings {
     /// Settings that every kind has.
     pub common: Common,
-    /// The proxy for this destination; may hold a password. `None`: the configuration's common one.
+    /// The proxy for this destination; may hold a password. `None`: the proxy of the configuration
+    /// applies.
     pub proxy: Option<Secret>,
     /// Settings of its kind.
     pub kind: KindSettings,

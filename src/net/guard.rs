@@ -293,7 +293,7 @@ fn client<R: Resolve + 'static>(
     })
 }
 
-/// Returns the target of a redirect. `None` if the response is none.
+/// Returns the target of a redirect. `None` if the response is not a redirect.
 fn redirect(from: &Url, response: &reqwest::Response) -> Result<Option<Url>, GuardError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);

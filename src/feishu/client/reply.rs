@@ -1,5 +1,5 @@
-//! Judges responses of the open API by [`codes`], for callers without knowledge of their own about
-//! the codes.
+//! Judges responses of the open API by [`codes`], for callers that know nothing more about the
+//! codes.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ pub(super) fn code(answer: &Answer) -> Option<i64> {
     Envelope::of(answer).map(|envelope| envelope.code)
 }
 
-/// Returns the pause that the platform asks for. Its gateway sends a header of its own, in seconds.
+/// Returns the pause that the platform asks for. The platform's gateway uses its own header, in
+/// seconds.
 pub fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
     ["x-ogw-ratelimit-reset", "retry-after"]
         .iter()

@@ -188,7 +188,7 @@ impl FileWatch {
             },
         ];
         let mut held = self.log();
-        // An index that other connections still use stays open. Another one means that they are gone.
+        // While connections use an index, it stays open. A different index means that they have closed.
         if held.index.as_ref().is_none_or(|(_, id)| *id != index_id) {
             held.index = Some((LogIndex::open(&index)?, index_id));
             held.seen = None;
