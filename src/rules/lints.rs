@@ -159,9 +159,9 @@ fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String
     })
 }
 
-/// Collects the first value of each key. An earlier rule hides this one only if it accepts every value of a
-/// key, so it is indexed under one of the collected values. For `any`, the first set is enough, because the
-/// earlier rule must accept every set.
+/// Collects the first value of each key. An earlier rule that hides this one accepts every value of such a
+/// key, so the index finds it under the first value. For `any`, the first set is enough, because the earlier
+/// rule must accept every set.
 fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     for fact in facts {
         match fact {

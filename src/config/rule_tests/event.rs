@@ -97,7 +97,7 @@ impl Reader<'_> {
                 "feedback",
                 files.first().map(Spanned::span).unwrap_or_default(),
             );
-            let message = "`feedback` holds the known reports of a change of status, and this event is not one";
+            let message = "`feedback` names the reports whose status changes, and this event is not a change of status";
             let help = "leave it out, or name a change of status in `event`";
             out.add_with_help(codes::TEST_EVENT, &at, message, help);
             return None;

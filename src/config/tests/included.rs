@@ -205,7 +205,7 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
     .with("one.json", EVENT)
     .report(&[]);
     assert!(
-        wrong.contains("holds the known reports of a change"),
+        wrong.contains("this event is not a change of status"),
         "{wrong}"
     );
 }
