@@ -159,7 +159,7 @@ impl Running {
             kind: NoticeKind::ReloadRefused,
             subject: "relay.toml".into(),
             text: format!(
-                "The new configuration was refused and the old one stays in force: {reason}."
+                "The new configuration was refused and the old one stays active: {reason}."
             ),
         };
         self.operator.notify(notice).await;

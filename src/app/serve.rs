@@ -134,7 +134,7 @@ where
         if taken_up {
             manager.ready(&ready);
         } else {
-            let note = "the new configuration was refused, the old one is in force";
+            let note = "the new configuration was refused, the old one stays active";
             manager.ready(&format!("{ready}; {note}"));
         }
     }

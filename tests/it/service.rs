@@ -68,7 +68,7 @@ fn systemd_is_notified_of_ready_reload_and_stop() {
         (to_hook(&hook, "concurrency = 2"), listening.clone()),
         (
             "[nonsense]\n".to_owned(),
-            format!("{listening}; the new configuration was refused, the old one is in force"),
+            format!("{listening}; the new configuration was refused, the old one stays active"),
         ),
     ] {
         relay.write("relay.toml", &config);
