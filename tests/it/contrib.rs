@@ -189,10 +189,7 @@ fn dashboard_is_portable() {
     let panels = panels();
     let rows = panels.iter().filter(|panel| panel["type"] == "row");
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();
-    assert_eq!(
-        rows,
-        ["Intake", "Deliveries", "Queue", "Pictures", "Health"]
-    );
+    assert_eq!(rows, ["Intake", "Deliveries", "Queue", "Images", "Health"]);
 
     let ids: BTreeSet<u64> = panels
         .iter()

@@ -56,7 +56,7 @@ labels! {
     /// A destination and a delivery state.
     DestinationState of destination { state }
     Outcome { result }
-    /// A kind of trouble.
+    /// The kind of an operator notice.
     Kind { kind }
     /// A click: the platform, the button and the result.
     Click { through, act, result }
