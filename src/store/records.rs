@@ -120,6 +120,9 @@ pub struct Arrival {
     pub change: Option<FeedbackChange>,
 }
 
+/// The event type of an operator notice in the store.
+pub const NOTICE: &str = "feedback_relay.notice";
+
 /// A delivery to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {
