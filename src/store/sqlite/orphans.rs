@@ -5,10 +5,11 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::tx::Tx;
-use super::{Database, IfAbandoned, failover};
+use super::feedback_rows::Key;
+use super::{Database, IfAbandoned, failover, feedback_status};
 use crate::model::*;
 use crate::store::decide::failover as decide;
-use crate::store::{Orphaned, Renamed, StoreError, TWICE};
+use crate::store::{FormerNames, Orphaned, Renamed, StoreError, TWICE};
 
 impl Database {
     /// See [`crate::store::Store::settle_orphans`].
@@ -92,6 +93,35 @@ fn rename_sent(
     Ok(end
         .filter(|(_, created_at)| *created_at >= oldest)
         .map(|(id, _)| id))
+}
+
+pub(super) const MOVE_DELIVERED_OF: &str = "UPDATE deliveries SET destination = ?2
+     WHERE event_seq = ?3 AND destination = ?1 AND state = 'delivered'";
+
+pub(super) const MOVE_MESSAGES_OF: &str =
+    "UPDATE messages SET destination = ?2 WHERE event_seq = ?3 AND destination = ?1";
+
+/// Renames the destinations of the messages about feedback that changed. [`rename_sent`] may not have reached
+/// them yet, and a destination that shows the change by an edit would also get a new message.
+pub(super) fn rename_changed(
+    tx: &Tx<'_>,
+    change: &FeedbackChange,
+    former: &FormerNames,
+) -> rusqlite::Result<()> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    for key in Key::all_of(change) {
+        let Some(event) = feedback_status::facts(tx, &key)?.event else {
+            continue;
+        };
+        for (old, new) in former {
+            for sql in [MOVE_DELIVERED_OF, MOVE_MESSAGES_OF] {
+                tx.prepare_cached(sql)?.execute(params![old, new, event])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn settle_orphans(

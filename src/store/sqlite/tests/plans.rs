@@ -198,6 +198,8 @@ fn statements() -> Vec<String> {
             orphans::BATCH_END,
             orphans::MOVE_DELIVERED,
             orphans::MOVE_MESSAGES,
+            orphans::MOVE_DELIVERED_OF,
+            orphans::MOVE_MESSAGES_OF,
         ]
         .map(str::to_owned),
     );
