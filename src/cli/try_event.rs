@@ -3,6 +3,7 @@
 mod show;
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, Context, Exit, Failure, block_on, names};
@@ -89,7 +90,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .retain(|message| message.destination == *name);
     }
     let sent = if args.send {
-        check_folders(&config, &previews.messages)?;
+        check_files(&config, &previews.messages)?;
         Some(block_on(send_all(&config, &previews.messages, now))?)
     } else {
         None
@@ -224,22 +225,33 @@ fn receiver<'a>(
     }
 }
 
-/// Fails if sending would create the folder of a `file` destination. The relay creates it, so that it belongs to the
-/// relay's user and not to whoever tries an event.
-fn check_folders(config: &Config, messages: &[Preview]) -> Result<(), Failure> {
+/// Fails if sending would create the folder of a `file` destination, or its file as root in another user's folder.
+/// The relay creates them, so that they belong to the relay's user and not to whoever tries an event.
+fn check_files(config: &Config, messages: &[Preview]) -> Result<(), Failure> {
     for message in messages {
         let settings = config.destinations.get(&message.destination);
         let Some(KindSettings::File { path }) = settings.map(|one| &one.kind) else {
             continue;
         };
-        let folder = path
+        let named = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.exists()) {
+        let folder = named.unwrap_or(Path::new("."));
+        let Ok(found) = std::fs::metadata(folder) else {
             return Err(Failure::Failed(format!(
                 "the folder {} of destination {} does not exist yet; start `feedback-relay serve` first, or create the folder",
                 folder.display(),
                 message.destination
+            )));
+        };
+        let is_foreign = rustix::process::geteuid().is_root() && found.uid() != 0;
+        if is_foreign && !path.exists() {
+            return Err(Failure::Failed(format!(
+                "the file {} of destination {} does not exist yet, and root would create it in the folder of user {}: \
+                 run this command as that user, or start `feedback-relay serve` first",
+                path.display(),
+                message.destination,
+                found.uid()
             )));
         }
     }
