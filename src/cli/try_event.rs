@@ -70,7 +70,6 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
         None => ask_store(context, &config, &mut event)?,
     }
     let parts = Parts {
-        rules: &config.rules,
         destinations: &config.destinations,
         names: &app::names(&config),
         templates: &config.templates,
@@ -83,21 +82,22 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
     // As in `[[tests]]`, the event's own time is used, so that an old sample is not a late report.
     let at = event.happened_at().unwrap_or(now);
-    let mut previews = preview(parts, &event, trigger, &ids, at);
+    let (plan, trace) = config.rules.explain(&event);
+    let mut messages = preview(parts, &event, plan.deliveries, trigger, &ids, at);
     if let Some(name) = &args.to {
-        previews
-            .messages
-            .retain(|message| message.destination == *name);
+        messages.retain(|message| message.destination == *name);
     }
     let sent = if args.send {
-        check_files(&config, &previews.messages)?;
-        Some(block_on(send_all(&config, &previews.messages, now))?)
+        check_files(&config, &messages)?;
+        Some(block_on(send_all(&config, &messages, now))?)
     } else {
         None
     };
     let trial = show::Trial {
         event: &event,
-        previews: &previews,
+        state: plan.state,
+        trace: &trace,
+        messages: &messages,
         destinations: &config.destinations,
         sent: sent.as_deref(),
     };
