@@ -85,7 +85,7 @@ pub struct Deps {
 
 /// Returns whether a stored event is an operator notice.
 fn is_notice(event: &StoredEvent) -> bool {
-    event.event_type == notices::NOTICE
+    event.event_type == store::NOTICE
 }
 
 /// Returns whether a stored event is a summary, which quotes other events.
