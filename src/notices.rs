@@ -22,11 +22,8 @@ use crate::model::{
     AppName, Clock, Current, Delivery, DeliveryState, DestinationName, EventId, EventSeq,
     EventState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, Timestamp, Trigger,
 };
-use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NewDelivery, Store};
+use crate::store::{Accepted, AdminResult, Arrival, DeliveryFilter, NOTICE, NewDelivery, Store};
 use crate::telemetry::{Metrics, events::NoticeGiven};
-
-/// The event type of a notice in the store.
-pub const NOTICE: &str = "feedback_relay.notice";
 
 /// The value of a notice event in place of the receiving app.
 const VIA: &str = "relay";
@@ -381,7 +378,6 @@ fn is_about(notice: &Notice, destination: &DestinationName) -> bool {
 fn spec() -> MessageSpec {
     MessageSpec {
         rule: RuleName::from("operator"),
-        // Waiting reports have priority.
         severity: Severity::Info,
         template: "notice".to_owned(),
         mentions: Vec::new(),

@@ -125,6 +125,8 @@ impl App {
             None => None,
         };
         let parts = ServiceSettings::build(&config, deps.link_key)?;
+        deps.store
+            .set_former_names(orphaned_deliveries::former_names(&config));
         let in_force = Reloadable::new(config, parts);
 
         let operator = deps.operator(&in_force);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::dependencies::Dependencies;
-use super::orphaned_deliveries::Orphans;
+use super::orphaned_deliveries::{Orphans, former_names};
 use super::reloadable::Reloadable;
 use super::service_settings::{ServiceSettings, names_counted};
 use crate::config::{self, Config, Loaded};
@@ -74,6 +74,7 @@ impl Running {
             at: self.deps.clock.now(),
         });
         self.settle_removed(&config).await;
+        self.deps.store.set_former_names(former_names(&config));
         self.in_force.replace(config, parts);
         self.orphans().on_reload().await;
         self.connections.reloaded();

@@ -712,7 +712,7 @@ async fn notices(store: &Store) -> Vec<Notice> {
     };
     let mut notices = Vec::new();
     for row in store.events(all).await.unwrap() {
-        if row.event_type == notices::NOTICE {
+        if row.event_type == store::NOTICE {
             let event = store.event_by_seq(row.seq).await.unwrap().unwrap();
             let body = event.body.unwrap();
             notices.push(notices::read_notice(body.expose()).unwrap());

@@ -268,6 +268,7 @@ impl<'a> Parts<'a> {
             feedback_ids: json::texts(feedback_ids),
             app_id: json::text(app_id),
             status: json::code(status).map(FeedbackStatus),
+            odd_status: json::odd_code(status),
             updated_at: time(update_time, timezone),
             operator: user_ids(operator),
             reports: Vec::new(),

@@ -18,6 +18,37 @@ keyed!(
     }
 );
 
+keyed!(
+    /// How urgent a waiting delivery is. Ordered: the greatest is sent first.
+    Rank {
+        /// An operator notice, which waits for all reports.
+        Notice => "notice",
+        Info => "info",
+        Warning => "warning",
+        Critical => "critical",
+    }
+);
+
+impl Rank {
+    /// Returns the rank of a report.
+    pub const fn of(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => Self::Info,
+            Severity::Warning => Self::Warning,
+            Severity::Critical => Self::Critical,
+        }
+    }
+
+    /// Returns the severity of the message.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::Notice | Self::Info => Severity::Info,
+            Self::Warning => Severity::Warning,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
 /// The result of matching one event against the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

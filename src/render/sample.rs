@@ -218,6 +218,7 @@ pub(super) fn status_changed() -> Sample {
         ],
         app_id: Some("cli_9b445f5258795107".to_owned()),
         status: Some(FeedbackStatus::PROCESSED),
+        odd_status: None,
         updated_at: Some(millis_before(4)),
         operator: UserIds {
             open_id: Some(Private::new("ou_9c1e2f3a4b5d6e7f")),

@@ -70,10 +70,15 @@ impl SlackClient {
     /// Returns the owner name of the files that this client uploads. It is the same for the same
     /// token and reveals nothing of it.
     pub fn owner(&self) -> String {
+        Self::owner_of(&self.0.base_url, &self.0.token)
+    }
+
+    /// Returns the [`owner`](Self::owner) of a client with this token.
+    pub fn owner_of(base_url: &str, token: &Secret) -> String {
         let mut hash = Sha256::new();
-        hash.update(self.0.base_url.as_bytes());
+        hash.update(base_url.trim_end_matches('/').as_bytes());
         hash.update(b"\0");
-        hash.update(self.0.token.expose().as_bytes());
+        hash.update(token.expose().as_bytes());
         let mut owner = hex(&hash.finalize());
         owner.truncate(OWNER_HEX_DIGITS);
         format!("slack:{owner}")

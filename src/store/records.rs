@@ -1,6 +1,6 @@
 //! The input and output types of the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -123,6 +123,12 @@ pub struct Arrival {
     /// The status change of earlier feedback that it reports; `None` if it reports none.
     pub change: Option<FeedbackChange>,
 }
+
+/// Former names of destinations, each with the current name.
+pub type FormerNames = BTreeMap<DestinationName, DestinationName>;
+
+/// The event type of an operator notice in the store.
+pub const NOTICE: &str = "feedback_relay.notice";
 
 /// A delivery to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -92,9 +92,10 @@ fn short_type(event_type: &str) -> String {
 fn what(content: &Content) -> String {
     match content {
         Content::Created(feedback) => reported(feedback),
-        Content::Updated(change) => match change.status {
-            None => "status".to_owned(),
-            Some(status) => format!("now {}", status_word(status)),
+        Content::Updated(change) => match (change.status, &change.odd_status) {
+            (Some(status), _) => format!("now {}", status_word(status)),
+            (None, Some(odd)) => format!("now {odd}"),
+            (None, None) => "status".to_owned(),
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
         Content::Summary(summary) => format!("{} late", summary.count),

@@ -73,6 +73,7 @@ fn head_text(event: &EventView) -> String {
         Some(change) => {
             let feedback = change.feedback_ids.join(" ");
             let status = change.status.map(words::status);
+            let status = status.or_else(|| change.odd_status.clone());
             out.push_str(&line("feedback", &or_dash(&feedback)));
             out.push_str(&line("status", &or_dash(&status.unwrap_or_default())));
         }
@@ -283,7 +284,7 @@ mod tests {
         );
         assert_eq!(
             to_json(&closed)["change"],
-            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "status_key": "closed" })
+            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "odd_status": null, "status_key": "closed" })
         );
         let unnamed = change(Some(FeedbackStatus(9)));
         assert!(to_text(&unnamed).contains("status      9\n"));

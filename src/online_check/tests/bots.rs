@@ -76,6 +76,13 @@ async fn what_each_code_means() {
         (says(19024), None, "keyword", Failed, "requires a keyword"),
         (says(11232), None, "bot", NotChecked, "try again"),
         (says(0), None, "bot", Warning, "check `url`"),
+        (
+            json(200, r#"{"code":9499,"msg":"too many request"}"#),
+            None,
+            "bot",
+            NotChecked,
+            "try again",
+        ),
         (says(777), None, "bot", NotChecked, "unknown"),
         (json(404, "x"), None, "bot", Failed, "HTTP 404"),
         (json(502, "x"), None, "bot", NotChecked, "HTTP 502"),

@@ -127,7 +127,7 @@ fn apply_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<ActionOut
 }
 
 /// Reads what is stored about a feedback that the platform reports.
-fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
+pub(super) fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
     let Some(known) = read(conn, key)? else {
         return Ok(Facts {
             event: event_of(conn, key)?,

@@ -50,8 +50,9 @@ CREATE TABLE deliveries (
     id               INTEGER PRIMARY KEY,
     event_seq        INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     destination      TEXT    NOT NULL,
-    severity         TEXT    NOT NULL
-        CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
+    -- The severity of a report; an operator notice is below all reports.
+    rank             TEXT    NOT NULL
+        CHECK (rank = 'critical' OR rank = 'warning' OR rank = 'info' OR rank = 'notice'),
     trigger          TEXT    NOT NULL
         CHECK (trigger = 'event' OR trigger = 'late_images' OR trigger = 'edit' OR trigger = 'fallback'
            OR trigger = 'replay' OR trigger = 'test' OR trigger = 'incident'),
@@ -87,7 +88,7 @@ CREATE TABLE deliveries (
     CHECK ((state = 'sending') = (lease_until IS NOT NULL)),
     CHECK (waits_for_images = 0 OR state = 'pending')
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (destination, severity, tried, due_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (destination, rank, tried, due_at) WHERE state = 'pending';
 CREATE INDEX deliveries_tried ON deliveries (destination, due_since) WHERE state = 'pending' AND tried = 1;
 CREATE INDEX deliveries_leased ON deliveries (destination, lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_ended ON deliveries (state, destination, id)
