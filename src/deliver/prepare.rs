@@ -335,6 +335,7 @@ mod tests {
             failed_at: None,
             due_since: None,
             reason: None,
+            incident: None,
         }
     }
 
