@@ -11,7 +11,7 @@ use super::lane::gate::{Begun, Now, Signal};
 use super::lane::permit::Permit;
 use super::policy::{self, RetryPolicy, Tried};
 use super::prepare::{NotSent, Prepared, Preparer};
-use super::{Settings, is_notice, is_summary};
+use super::{Settings, StoredKind};
 use crate::destination::{Destination, Message, Place, Rang, Sent, ShowsImages};
 use crate::model::{
     Attempt, Clock, Delivery, Form, ImageId, Lease, Notice, NoticeKind, Outcome, OutcomeKind,
@@ -114,7 +114,7 @@ impl Sender {
             status: sent.status,
             code: sent.code.clone(),
             reason: sent.outcome.reason().map(str::to_owned),
-            excerpt: excerpt(&sent).filter(|_| !is_summary(&lease.item.event)),
+            excerpt: excerpt(&sent).filter(|_| !quotes_reports(lease)),
         };
         let uncounted = policy::uncounted(wait, &sent.outcome, delivery.attempts == 0);
         let again = prepared.old_keys
@@ -230,9 +230,9 @@ impl Sender {
                 reason: sent.outcome.reason().unwrap_or_default().to_owned(),
             };
         }
-        // Reporters' words stay with their own events, where `erase` finds them. So a summary's payload is not
-        // stored.
-        let quotes = is_summary(&lease.item.event);
+        // Reporters' words stay with their own events, where `erase` finds them. So the payload of a summary or
+        // an incident is not stored.
+        let quotes = quotes_reports(lease);
         let finished = Arc::new(CompletedAttempt {
             attempt: Some(attempt),
             uncounted,
@@ -392,7 +392,7 @@ impl Sender {
         let Some(reason) = reason.filter(|_| !went_elsewhere) else {
             return;
         };
-        if is_notice(event) {
+        if StoredKind::from_event(event) == StoredKind::Notice {
             if let (Verdict::Dead { .. }, Some(body)) = (verdict, &event.body) {
                 self.operator.not_taken(body.expose()).await;
             }
@@ -445,6 +445,10 @@ impl Sender {
             }
         }
     }
+}
+
+fn quotes_reports(lease: &Lease<Work>) -> bool {
+    StoredKind::from_event(&lease.item.event).quotes_reports()
 }
 
 /// Returns whether any rate limit applies to a destination.

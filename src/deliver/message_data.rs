@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use super::prepare::NotSent;
 use super::read_event;
 use crate::destination::KeyOwner;
 use crate::model::{
-    AppName, Content, Delivery, DeliveryId, Event, Image, ImageState, MessageSpec, StoredEvent,
-    Summarised, Timestamp, Trigger,
+    AppName, Content, Delivery, DeliveryId, Event, GroupKey, Image, ImageState, Incident,
+    MessageSpec, StoredEvent, Summarised, Timestamp, Trigger,
 };
 use crate::render::{Mention, Shown, ShownBy, StatusView, Subject};
+
+/// The app name of messages that are about no single app.
+const OWN_NAME: &str = "feedback-relay";
 
 /// The names that messages show.
 #[derive(Clone, Debug, Default)]
@@ -26,14 +30,17 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Returns the display name of the app that the event is about.
+    /// Returns the display name of the app that the event is about. A message that is about no single app gets
+    /// the relay's own name.
     pub fn app_name<'a>(&'a self, event: &'a Event) -> &'a str {
         let app_id = match &event.content {
             Content::Created(feedback) => feedback.app_id.as_deref(),
             Content::Updated(change) => change.app_id.as_deref(),
-            Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
-                return "feedback-relay";
-            }
+            Content::Incident(reports) => match reports.key_value(GroupKey::App) {
+                Some(app_id) => Some(app_id),
+                None => return OWN_NAME,
+            },
+            Content::Notice(_) | Content::Summary(_) => return OWN_NAME,
         };
         let app_id = app_id.unwrap_or_else(|| event.via.as_str());
         self.apps.get(app_id).map_or(app_id, String::as_str)
@@ -158,8 +165,28 @@ pub(super) fn images_total(event: &Event) -> usize {
     }
 }
 
-/// Returns the reports that a summary quotes, without those whose text was erased.
-pub(super) fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
+/// Adds the current state of an incident, and the reports that a summary or an incident quotes. Their events do
+/// not contain these.
+pub(super) fn complete(
+    content: &mut Content,
+    incident: Option<&Incident>,
+    reports: &[StoredEvent],
+    names: &Directory,
+) -> Result<(), NotSent> {
+    match content {
+        Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {}
+        Content::Summary(summary) => summary.newest = newest(reports, names),
+        Content::Incident(shown) => {
+            let missing = NotSent::Permanent("the incident is no longer stored");
+            shown.incident = Some(incident.ok_or(missing)?.clone());
+            shown.newest = newest(reports, names);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the reports that a message quotes, without those whose text was erased.
+fn newest(stored: &[StoredEvent], names: &Directory) -> Vec<Summarised> {
     let read = stored.iter().filter_map(|stored| {
         let event = read_event(stored, stored.body.as_ref()?, names)?;
         let app_name = names.app_name(&event).to_owned();
@@ -205,10 +232,15 @@ pub(super) fn shown(image: &Image, by: ShownBy) -> Option<Shown> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::deliver::StoredKind;
     use crate::model::{
-        DeliveryState, EventId, EventSeq, Feedback, Form, Private, RuleName, Severity,
+        DeliveryState, EventId, EventSeq, EventState, Feedback, Form, GroupTerms, IncidentId,
+        IncidentKey, IncidentProgress, IncidentReports, IncidentState, Private, RuleName, Severity,
     };
+    use crate::store;
 
     fn event(app_id: Option<&str>, images: usize) -> Event {
         Event {
@@ -237,6 +269,108 @@ mod tests {
             (None, "shop"),
         ] {
             assert_eq!(names.app_name(&event(id, 0)), name);
+        }
+    }
+
+    fn stored(event_type: &str, body: &str) -> StoredEvent {
+        StoredEvent {
+            seq: EventSeq(1),
+            id: EventId::new("e1"),
+            via: "shop".into(),
+            event_type: event_type.to_owned(),
+            feedback_id: None,
+            received_at: Timestamp::from_millis(0),
+            state: EventState::Noted,
+            body: Some(Private::new(body)),
+        }
+    }
+
+    fn read(event: &StoredEvent) -> Event {
+        read_event(event, event.body.as_ref().unwrap(), &Directory::default()).unwrap()
+    }
+
+    /// An incident that is grouped by app.
+    fn incident(app_id: Option<&str>) -> Incident {
+        let at = Timestamp::from_millis(0);
+        Incident {
+            id: IncidentId(12),
+            rule: RuleName::new("r"),
+            kind: None,
+            severity: Severity::Warning,
+            key: IncidentKey(vec![(GroupKey::App, app_id.map(Private::new))]),
+            progress: IncidentProgress {
+                state: IncidentState::Open,
+                terms: GroupTerms {
+                    from: 1,
+                    interval: Duration::from_secs(300),
+                    repeat_after: None,
+                    resolve_after: Duration::from_secs(1800),
+                    steps: Vec::new(),
+                },
+                opened_at: at,
+                last_at: at,
+                count: 2,
+                shown_at: Some(at),
+                edit_due: false,
+                ended_at: None,
+                digested: 0,
+                digested_at: at,
+                notified: 0,
+                notified_at: at,
+                steps_done: 0,
+                claimed: false,
+            },
+            people: 2,
+            tenants: 1,
+            trend: [2, 0],
+            keys: 0,
+            next_at: None,
+            previous: None,
+            event: Some(EventSeq(1)),
+        }
+    }
+
+    #[test]
+    fn incident_event_gets_current_incident_and_its_app_name() {
+        let names = Directory {
+            apps: BTreeMap::from([("cli_1".to_owned(), "order".to_owned())]),
+            ..Directory::default()
+        };
+        for (app_id, name) in [(Some("cli_1"), "order"), (None, "feedback-relay")] {
+            let mut event = read(&stored(store::INCIDENT, "{\"incident\": 12}"));
+            let now = incident(app_id);
+            assert_eq!(
+                complete(&mut event.content, Some(&now), &[], &names),
+                Ok(())
+            );
+            assert_eq!(names.app_name(&event), name);
+            let wanted = IncidentReports {
+                id: IncidentId(12),
+                incident: Some(now),
+                newest: Vec::new(),
+            };
+            assert_eq!(event.content, Content::Incident(Box::new(wanted)));
+        }
+    }
+
+    #[test]
+    fn incident_that_is_not_stored_is_not_sent() {
+        let mut event = read(&stored(store::INCIDENT, "{\"incident\": 12}"));
+        let completed = complete(&mut event.content, None, &[], &Directory::default());
+        let missing = NotSent::Permanent("the incident is no longer stored");
+        assert_eq!(completed, Err(missing));
+    }
+
+    #[test]
+    fn only_messages_that_quote_reports_are_not_stored() {
+        for (event_type, quotes) in [
+            (store::INCIDENT, true),
+            (store::SUMMARY, true),
+            (crate::notices::NOTICE, false),
+            ("application.application.feedback.created_v6", false),
+        ] {
+            let kind = StoredKind::from_event(&stored(event_type, ""));
+            assert_eq!(kind.quotes_reports(), quotes, "{event_type}");
         }
     }
 

@@ -45,7 +45,7 @@ pub use self::upload::RefusedUploads;
 use crate::archive::{Archive, LinkSigner};
 use crate::destination::Destination;
 use crate::feishu;
-use crate::model::{Clock, Content, DestinationName, Event, Private, StoredEvent};
+use crate::model::{Clock, Content, DestinationName, Event, IncidentReports, Private, StoredEvent};
 use crate::notices::{self, Notifier};
 use crate::render::Templates;
 use crate::store::{self, Store};
@@ -83,17 +83,39 @@ pub struct Deps {
     pub buttons: ButtonSigner,
 }
 
-/// Returns whether a stored event is an operator notice.
-fn is_notice(event: &StoredEvent) -> bool {
-    event.event_type == notices::NOTICE
+/// The kind of a stored event, by its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoredKind {
+    /// An event of the platform.
+    Platform,
+    /// An operator notice.
+    Notice,
+    /// A late summary.
+    Summary,
+    /// An incident.
+    Incident,
 }
 
-/// Returns whether a stored event is a summary, which quotes other events.
-fn is_summary(event: &StoredEvent) -> bool {
-    event.event_type == store::SUMMARY
+impl StoredKind {
+    fn from_event(event: &StoredEvent) -> Self {
+        match event.event_type.as_str() {
+            notices::NOTICE => Self::Notice,
+            store::SUMMARY => Self::Summary,
+            store::INCIDENT => Self::Incident,
+            _ => Self::Platform,
+        }
+    }
+
+    /// Returns whether its messages quote the reports of other events.
+    const fn quotes_reports(self) -> bool {
+        match self {
+            Self::Summary | Self::Incident => true,
+            Self::Platform | Self::Notice => false,
+        }
+    }
 }
 
-/// Builds an event from a notice or summary of the relay itself.
+/// Builds an event of the relay itself.
 fn own(stored: &StoredEvent, content: Content) -> Event {
     Event {
         id: stored.id.clone(),
@@ -106,17 +128,19 @@ fn own(stored: &StoredEvent, content: Content) -> Event {
 
 /// Parses a stored event; `None` if it cannot be parsed.
 pub fn read_event(stored: &StoredEvent, body: &Private, names: &Directory) -> Option<Event> {
-    if is_notice(stored) {
-        let notice = notices::read_notice(body.expose())?;
-        return Some(own(stored, Content::Notice(notice)));
-    }
-    if is_summary(stored) {
-        let summary = store::read_summary(body.expose())?;
-        return Some(own(stored, Content::Summary(Box::new(summary))));
-    }
-    feishu::read_body(
-        body.expose(),
-        &stored.via,
-        &names.feedback_timezone(&stored.via),
-    )
+    let body = body.expose();
+    let content = match StoredKind::from_event(stored) {
+        StoredKind::Platform => {
+            let timezone = names.feedback_timezone(&stored.via);
+            return feishu::read_body(body, &stored.via, &timezone);
+        }
+        StoredKind::Notice => Content::Notice(notices::read_notice(body)?),
+        StoredKind::Summary => Content::Summary(Box::new(store::read_summary(body)?)),
+        StoredKind::Incident => Content::Incident(Box::new(IncidentReports {
+            id: store::read_incident(body)?,
+            incident: None,
+            newest: Vec::new(),
+        })),
+    };
+    Some(own(stored, content))
 }

@@ -10,7 +10,7 @@ use super::{Settings, read_event};
 use crate::archive::Archive;
 use crate::destination::{Destination, ShowsImages};
 use crate::model::{
-    Clock, Content, Delivery, Form, Image, ImageState, MessageSpec, Notice, NoticeKind, Trigger,
+    Clock, Delivery, Form, Image, ImageState, MessageSpec, Notice, NoticeKind, Trigger,
 };
 use crate::notices::Notifier;
 use crate::render::{Audience, Payload, Shown, ShownBy};
@@ -99,9 +99,12 @@ impl Preparer {
         let body = body.ok_or(NotSent::Permanent("the event's text was erased"))?;
         let mut event = read_event(&work.event, body, &settings.names)
             .ok_or(NotSent::Permanent("the stored event cannot be parsed"))?;
-        if let Content::Summary(summary) = &mut event.content {
-            summary.newest = message_data::newest(&work.newest, &settings.names);
-        }
+        message_data::complete(
+            &mut event.content,
+            work.incident.as_deref(),
+            &work.newest,
+            &settings.names,
+        )?;
         let Pictures {
             images,
             later,

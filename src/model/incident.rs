@@ -23,6 +23,11 @@ pub const EDIT_PACE_MIN: Duration = Duration::from_secs(5);
 /// How many of its newest reports an incident's message quotes at most.
 pub const INCIDENT_NEWEST_MAX: usize = 3;
 
+/// How many incidents of one rule are open at once. Reports with further keys are counted together in one
+/// collective incident, which has no key and merges all of them. So a storm over a thousand pages is not a
+/// thousand messages.
+pub const OPEN_INCIDENTS_MAX: u64 = 20;
+
 /// How many steps of `escalate` a rule may have.
 pub const ESCALATION_STEPS_MAX: usize = 16;
 
@@ -216,6 +221,8 @@ pub struct Incident {
     pub people: u64,
     /// The number of tenants.
     pub tenants: u64,
+    /// For a collective incident: the number of different keys that it counts. 0 for any other.
+    pub keys: u64,
     /// The number of reports in the last minute before the newest one, and in the minute before that.
     pub trend: [u64; 2],
     /// When its next timer is due; `None` if it has none.
@@ -234,4 +241,14 @@ pub struct IncidentReports {
     pub incident: Option<Incident>,
     /// The newest reports whose text is kept, newest first, at most [`INCIDENT_NEWEST_MAX`].
     pub newest: Vec<Summarised>,
+}
+
+impl IncidentReports {
+    /// Returns the value of `key` that all its reports share; `None` if the rule does not group by it, or the
+    /// reports have no value.
+    pub fn key_value(&self, key: GroupKey) -> Option<&str> {
+        let values = &self.incident.as_ref()?.key.0;
+        let (_, value) = values.iter().find(|(one, _)| *one == key)?;
+        value.as_ref().map(Private::expose)
+    }
 }

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::sample::Sample;
 use super::{Audience, Family, Locale, Payload, Templates, blocks, card, sample};
 use crate::diag::Diagnostic;
-use crate::model::{Content, Form, Trigger};
+use crate::model::Form;
 
 /// Every code of this module with its meaning.
 pub const CODES: &[(&str, &str)] = &[
@@ -145,22 +145,7 @@ fn each_rendering(
         for (sample_name, mut sample) in sample::all() {
             sample.spec.template = name.to_owned();
             // Templates that a trigger or a content selects are rendered only with those samples.
-            let chosen = match (&sample.event.content, sample.trigger) {
-                (Content::Notice(_), _) => "notice",
-                (Content::Summary(_), _) => "summary",
-                (Content::Incident(_), _) => "incident",
-                (_, Trigger::LateImages) => "images",
-                (
-                    _,
-                    Trigger::Event
-                    | Trigger::Edit
-                    | Trigger::Fallback
-                    | Trigger::Replay
-                    | Trigger::Test
-                    | Trigger::Incident,
-                ) => name,
-            };
-            if family != Family::Webhook && chosen != name {
+            if family != Family::Webhook && sample.subject().template() != name {
                 continue;
             }
             let audience = Audience {

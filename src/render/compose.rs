@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::context::{self, Context, Reader};
 use super::fields::{self, SLACK_TEXT_CHARS_MAX, Size, Spec, Unfit};
-use super::helpers::Scene;
+use super::helpers::{self, Scene};
 use super::mentions;
 use super::text::{self, CLOSE, Field, LINK, LINK_END, OPEN, Room};
 use super::{
     Audience, Family, Locale, Payload, RenderError, Subject, Templates, Visibility, words,
 };
-use crate::model::{Content, Form, Trigger};
+use crate::model::Form;
 
 /// The largest body of a custom bot: 20 KB, including signature and timestamp. Source: Feishu, "自定义机器人使用指南".
 const FEISHU_BYTES_MAX: usize = 20 * 1024 - 256;
@@ -37,26 +37,11 @@ impl Templates {
     }
 
     fn job<'a>(&'a self, audience: &'a Audience, subject: &'a Subject<'a>) -> Job<'a> {
-        let name = match (&subject.event.content, subject.trigger) {
-            (Content::Notice(_), _) => "notice",
-            (Content::Summary(_), _) => "summary",
-            (Content::Incident(_), _) => "incident",
-            (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
-            (
-                Content::Created(_) | Content::Updated(_),
-                Trigger::Event
-                | Trigger::Edit
-                | Trigger::Fallback
-                | Trigger::Replay
-                | Trigger::Test
-                | Trigger::Incident,
-            ) => &subject.spec.template,
-        };
         Job {
             templates: self,
             audience,
             subject,
-            name,
+            name: subject.template(),
         }
     }
 
@@ -145,7 +130,7 @@ impl Job<'_> {
             locale: self.audience.locale,
             timezone: self.audience.timezone.clone(),
             now: self.subject.now,
-            severity: self.subject.severity(),
+            paint: helpers::paint_of(self.subject),
             mention,
             pictures: words::pictures(self.audience.locale, counts),
             person: self.person(json),

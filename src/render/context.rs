@@ -1,6 +1,7 @@
 //! Builds the template context: one tree in which every key is always present (`shape`). The fields policy is
 //! applied here, so no template can show a field that its audience must not see.
 
+mod incident;
 mod shape;
 
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use super::words::PictureCounts;
 use super::{Audience, Locale, Mention, Shown, ShownBy, Subject, Visibility, mask, words};
 use crate::model::{
     ChangeSource, Content, Event, FaultKind, Feedback, IMAGES_PER_EVENT_MAX, ImageFormat, Notice,
-    Private, Summarised, Timestamp, TriageAction, Trigger, UserIds,
+    Private, Timestamp, TriageAction, Trigger, UserIds,
 };
 pub(super) use shape::Context;
 use shape::{Code, Number, Text, Time, When};
@@ -79,7 +80,7 @@ pub(super) fn build<'a>(
             labels: builder.labels(subject),
         },
         mentions: builder.mentions(subject.mentions),
-        incident: builder.incident(&subject.event.content),
+        incident: builder.incident(subject),
         links,
         notice: builder.notice(subject.event),
     }
@@ -200,6 +201,7 @@ impl<'a> Builder<'a> {
             | Content::Summary(_)
             | Content::Incident(_) => &NONE,
         };
+        let shared = self.shared(subject);
         let fields = &self.audience.fields;
         let (ids, app, status) = match &subject.event.content {
             Content::Updated(change) => (
@@ -229,10 +231,10 @@ impl<'a> Builder<'a> {
             id: ids.first().map(|id| self.text(id)),
             ids: self.ids(ids),
             ids_total: ids.len(),
-            app: app.map(|app| self.text(app)),
-            app_name,
-            kind: self.kind(feedback),
-            faults: self.faults(feedback),
+            app: app.map(|app| self.text(app)).or(shared.app),
+            app_name: app_name.or(shared.app_name),
+            kind: shared.kind.unwrap_or_else(|| self.kind(feedback)),
+            faults: shared.faults.unwrap_or_else(|| self.faults(feedback)),
             source: self.source(feedback),
             description: self.description(feedback),
             contact: self.private(feedback.contact.as_ref(), fields.contact, mask::contact),
@@ -386,46 +388,17 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
-    /// Describes several reports that share a message: a late summary.
-    fn incident(&self, content: &'a Content) -> shape::Incident<'a> {
-        let Content::Summary(summary) = content else {
-            return shape::Incident::default();
-        };
-        let newest = summary.newest.iter().take(LIST_MAX);
-        shape::Incident {
-            count: Some(summary.count),
-            users: None,
-            first_at: Some(Time(summary.first_at)),
-            last_at: Some(Time(summary.last_at)),
-            recent: newest.map(|one| self.recent(one)).collect(),
-        }
-    }
-
-    fn recent(&self, one: &'a Summarised) -> shape::Recent<'a> {
-        let (feedback, fields) = (&one.feedback, &self.audience.fields);
-        shape::Recent {
-            id: feedback.id.as_ref().map(|id| self.text(id)),
-            app_name: self.text(&one.app_name),
-            kind: self.kind(feedback),
-            faults: self.faults(feedback),
-            description: self.description(feedback),
-            path: self.private(feedback.path.as_ref(), fields.path, mask::path),
-            tenant_name: self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
-            feedback_time: feedback.reported_at.map(Time),
-        }
-    }
-
     fn kind(&self, feedback: &Feedback) -> Code {
         match feedback.kind {
             Some(kind) => code(kind.0, kind.key(), words::kind(self.locale, kind)),
-            None => self.odd(feedback.odd.kind.as_ref()),
+            None => self.odd(feedback.odd.kind.as_deref()),
         }
     }
 
     fn source(&self, feedback: &Feedback) -> Code {
         match feedback.source {
             Some(source) => code(source.0, source.key(), words::source(self.locale, source)),
-            None => self.odd(feedback.odd.source.as_ref()),
+            None => self.odd(feedback.odd.source.as_deref()),
         }
     }
 
@@ -437,9 +410,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns a code that is no 64-bit number, as its text.
-    fn odd(&self, text: Option<&String>) -> Code {
+    fn odd(&self, text: Option<&str>) -> Code {
         text.map_or_else(Code::default, |text| Code {
-            code: Some(Number::Text(text.clone())),
+            code: Some(Number::Text(text.to_owned())),
             key: None,
             label: Some(words::numbered(self.locale, text)),
         })

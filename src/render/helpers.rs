@@ -12,15 +12,16 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::text::{CLOSE, OPEN, json_escape, truncate};
-use super::{Locale, words};
-use crate::model::{FeedbackStatus, Severity, Timestamp};
+use super::{Locale, Subject, words};
+use crate::model::{Content, FeedbackKind, FeedbackStatus, IncidentState, Severity, Timestamp};
 
 /// The data of one rendering.
 pub(super) struct Scene {
     pub(super) locale: Locale,
     pub(super) timezone: TimeZone,
     pub(super) now: Timestamp,
-    pub(super) severity: Severity,
+    /// Feishu's color of the message, and the same color as an emoji.
+    pub(super) paint: (&'static str, &'static str),
     /// Trusted markup that mentions people.
     pub(super) mention: String,
     /// A text about the images that are only counted.
@@ -211,7 +212,29 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     registry.register_helper("json", Box::new(Json));
 }
 
-/// Returns Feishu's color for the severity or for a status.
+/// Returns the color and the emoji of a message: those of its severity. An incident has those of its type while
+/// it is open, and is grey afterwards.
+pub(super) fn paint_of(subject: &Subject<'_>) -> (&'static str, &'static str) {
+    if let Content::Incident(reports) = &subject.event.content
+        && let Some(incident) = &reports.incident
+    {
+        return match (incident.progress.state, incident.kind) {
+            (IncidentState::Open, Some(FeedbackKind::FAULT)) => ("red", "🔴"),
+            (IncidentState::Open, Some(FeedbackKind::SUGGESTION)) => ("blue", "🔵"),
+            (IncidentState::Open, Some(FeedbackKind(_)) | None) => ("orange", "🟠"),
+            (IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed, _) => {
+                ("grey", "⚪")
+            }
+        };
+    }
+    match subject.severity() {
+        Severity::Critical => ("red", "🔴"),
+        Severity::Warning => ("orange", "🟠"),
+        Severity::Info => ("blue", "🔵"),
+    }
+}
+
+/// Returns Feishu's color for the message or for a status.
 fn color(helper: &Helper<'_>) -> Answer {
     paint(helper).map(|(color, _)| color.into())
 }
@@ -223,11 +246,7 @@ fn icon(helper: &Helper<'_>) -> Answer {
 
 fn paint(helper: &Helper<'_>) -> Result<(&'static str, &'static str), RenderError> {
     if helper.param(0).is_none() {
-        return scene(|scene| match scene.severity {
-            Severity::Critical => ("red", "🔴"),
-            Severity::Warning => ("orange", "🟠"),
-            Severity::Info => ("blue", "🔵"),
-        });
+        return scene(|scene| scene.paint);
     }
     let Some(code) = value(helper, 0)?.get("code") else {
         return fail(format!(

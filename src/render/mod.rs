@@ -35,8 +35,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::model::{
-    Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, MessageSpec, Private,
-    Severity, Timestamp, TriageAction, Trigger,
+    Content, DeliveryId, Event, FeedbackState, ImageFormat, ImageId, IncidentNews, MessageSpec,
+    Private, Severity, Timestamp, TriageAction, Trigger,
 };
 
 pub use check::{CODES, check};
@@ -270,6 +270,35 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// Returns the name of the template that renders it.
+    fn template(&self) -> &str {
+        match (&self.event.content, self.trigger) {
+            (Content::Notice(_), _) => "notice",
+            (Content::Summary(_), _) => "summary",
+            (Content::Incident(_), _) => match self.spec.news {
+                None | Some(IncidentNews::Opened | IncidentNews::Digest) => "incident",
+                Some(
+                    IncidentNews::Threshold
+                    | IncidentNews::Overdue
+                    | IncidentNews::Repeat
+                    | IncidentNews::Quiet
+                    | IncidentNews::Continued
+                    | IncidentNews::Closed,
+                ) => "incident_news",
+            },
+            (Content::Created(_) | Content::Updated(_), Trigger::LateImages) => "images",
+            (
+                Content::Created(_) | Content::Updated(_),
+                Trigger::Event
+                | Trigger::Edit
+                | Trigger::Fallback
+                | Trigger::Replay
+                | Trigger::Test
+                | Trigger::Incident,
+            ) => &self.spec.template,
+        }
+    }
+
     /// Returns the displayed severity. A notice has a lower queue priority than reports, but is shown as a
     /// warning.
     pub(crate) fn severity(&self) -> Severity {

@@ -1,6 +1,7 @@
 //! Provides sample subjects. `check` renders them, and names are checked against the shape of their contexts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -11,9 +12,10 @@ use super::{
 };
 use crate::model::{
     Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, FaultKind, Feedback,
-    FeedbackKind, FeedbackState, FeedbackStatus, ImageFormat, ImageId, MessageSpec, Notice,
-    NoticeKind, Private, RuleName, Severity, SourceKind, StatusChange, Summarised, Summary,
-    Timestamp, TriageAction, Trigger, UserIds,
+    FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, ImageFormat, ImageId,
+    Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports,
+    IncidentState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, SourceKind,
+    StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger, UserIds,
 };
 
 /// The time of all samples: 2026-03-01 02:10 in Shanghai.
@@ -251,30 +253,111 @@ pub(super) fn notice() -> Sample {
 
 /// A late summary.
 pub(super) fn summary() -> Sample {
-    let newest = [suggestion(), fault(&ShownBy::Count), minimal()];
-    let newest = newest
-        .into_iter()
-        .filter_map(|one| match one.event.content {
-            Content::Created(feedback) => Some(Summarised {
-                app_name: "order".to_owned(),
-                feedback: *feedback,
-            }),
-            Content::Updated(_)
-            | Content::Notice(_)
-            | Content::Summary(_)
-            | Content::Incident(_) => None,
-        });
     let summary = Summary {
         count: 42,
         first_at: millis_before(90_000),
         last_at: millis_before(7_200),
-        newest: newest.collect(),
+        newest: quoted([suggestion(), fault(&ShownBy::Count), minimal()]),
     };
     sample(
         Content::Summary(Box::new(summary)),
         "summary",
         Severity::Warning,
     )
+}
+
+/// Returns the reports of samples, as a message quotes them.
+fn quoted(samples: impl IntoIterator<Item = Sample>) -> Vec<Summarised> {
+    let quote = |one: Sample| match one.event.content {
+        Content::Created(feedback) => Some(Summarised {
+            app_name: "order".to_owned(),
+            feedback: *feedback,
+        }),
+        Content::Updated(_) | Content::Notice(_) | Content::Summary(_) | Content::Incident(_) => {
+            None
+        }
+    };
+    samples.into_iter().filter_map(quote).collect()
+}
+
+/// An open incident of 37 crashes within 25 minutes.
+pub(super) fn incident(news: IncidentNews) -> Sample {
+    let value = |text: &str| Some(Private::new(text));
+    let key = IncidentKey(vec![
+        (GroupKey::App, value("cli_9b445f5258795107")),
+        (GroupKey::Fault, value("crash")),
+        (GroupKey::Path, value("pages/pay/*")),
+        (GroupKey::Tenant, None),
+    ]);
+    let reports = IncidentReports {
+        id: IncidentId(12),
+        incident: Some(Incident {
+            id: IncidentId(12),
+            rule: RuleName::from("blank screen"),
+            kind: Some(FeedbackKind::FAULT),
+            severity: Severity::Critical,
+            key,
+            progress: incident_progress(),
+            people: 31,
+            tenants: 3,
+            trend: [12, 4],
+            keys: 0,
+            next_at: None,
+            previous: Some(IncidentId(11)),
+            event: None,
+        }),
+        newest: quoted([fault(&ShownBy::Count), minimal()]),
+    };
+    let mut sample = sample(
+        Content::Incident(Box::new(reports)),
+        "incident",
+        Severity::Critical,
+    );
+    sample.event.tenant_key = None;
+    sample.spec.news = Some(news);
+    sample.trigger = Trigger::Incident;
+    sample.mentions = fault(&ShownBy::Count).mentions;
+    sample
+}
+
+fn incident_progress() -> IncidentProgress {
+    let shown_at = millis_before(30);
+    IncidentProgress {
+        state: IncidentState::Open,
+        terms: GroupTerms {
+            from: 5,
+            interval: Duration::from_secs(300),
+            repeat_after: Some(Duration::from_secs(4 * 3600)),
+            resolve_after: Duration::from_secs(30 * 60),
+            steps: Vec::new(),
+        },
+        opened_at: millis_before(1_505),
+        last_at: millis_before(5),
+        count: 37,
+        shown_at: Some(shown_at),
+        edit_due: false,
+        ended_at: None,
+        digested: 36,
+        digested_at: shown_at,
+        notified: 36,
+        notified_at: shown_at,
+        steps_done: 0,
+        claimed: false,
+    }
+}
+
+/// The edited first message of a claimed incident that has ended.
+pub(super) fn ended_incident(state: IncidentState) -> Sample {
+    let mut sample = incident(IncidentNews::Opened);
+    sample.trigger = Trigger::Edit;
+    if let Content::Incident(reports) = &mut sample.event.content
+        && let Some(incident) = &mut reports.incident
+    {
+        incident.progress.state = state;
+        incident.progress.claimed = true;
+        incident.progress.ended_at = Some(NOW);
+    }
+    sample
 }
 
 /// Returns every sample with its name.
@@ -292,6 +375,9 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("status_bare", status_bare()),
         ("notice", notice()),
         ("summary", summary()),
+        ("incident", incident(IncidentNews::Opened)),
+        ("incident_news", incident(IncidentNews::Threshold)),
+        ("incident_quiet", ended_incident(IncidentState::Quiet)),
         ("claimed", claimed(&ShownBy::Key("img_v3_0a".to_owned()))),
         ("with_buttons", with_buttons()),
     ]
@@ -319,7 +405,7 @@ pub(super) fn shape() -> Value {
     let audience = audience(Family::Webhook, Locale::En);
     let tree = |told: &Subject<'_>| context::build(&audience, told, Reader::People, true).tree();
     let mut shape = tree(&fault.subject());
-    let summary = tree(&summary().subject());
-    shape["incident"] = summary["incident"].clone();
+    let incident = tree(&incident(IncidentNews::Opened).subject());
+    shape["incident"] = incident["incident"].clone();
     shape
 }

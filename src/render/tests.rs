@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 mod hostile;
+mod incidents;
 mod library;
 mod own;
 mod reference;
@@ -11,7 +12,9 @@ mod status;
 
 use super::sample::{self, Sample};
 use super::*;
-use crate::model::{Content, Feedback, Form, Private, Summarised};
+use crate::model::{
+    Content, Feedback, Form, GroupKey, Incident, IncidentNews, Private, Summarised,
+};
 
 fn sent(payload: &Payload) -> Value {
     let sent =
@@ -51,6 +54,32 @@ fn summary_of(mut sample: Sample) -> Sample {
     }
     summary.event.tenant_key = None;
     summary
+}
+
+fn incident(sample: &mut Sample) -> &mut Incident {
+    match &mut sample.event.content {
+        Content::Incident(reports) => reports.incident.as_mut().unwrap(),
+        other => panic!("no incident: {other:?}"),
+    }
+}
+
+/// Returns a message of an incident whose newest reports are this sample. They share `text` as tenant and page.
+fn incident_of(mut quoted: Sample, news: IncidentNews, text: &str) -> Sample {
+    let quoted = Summarised {
+        app_name: "order".to_owned(),
+        feedback: feedback(&mut quoted).clone(),
+    };
+    let mut sample = sample::incident(news);
+    for key in [GroupKey::Path, GroupKey::Tenant, GroupKey::TenantKey] {
+        let keys = &mut incident(&mut sample).key.0;
+        keys.retain(|(one, _)| *one != key);
+        keys.push((key, Some(Private::new(text))));
+    }
+    match &mut sample.event.content {
+        Content::Incident(reports) => reports.newest = vec![quoted; 3],
+        other => panic!("no incident: {other:?}"),
+    }
+    sample
 }
 
 /// Collects the strings of `value` that contain `marker`, each with its kind of text.
@@ -147,6 +176,16 @@ fn an_audience_sees_what_its_fields_allow() {
     for sample in [
         hostile("SECRETWORDS@here.example"),
         summary_of(hostile("SECRETWORDS@here.example")),
+        incident_of(
+            hostile("SECRETWORDS@here.example"),
+            IncidentNews::Opened,
+            "SECRETWORDS@here.example",
+        ),
+        incident_of(
+            hostile("SECRETWORDS@here.example"),
+            IncidentNews::Repeat,
+            "SECRETWORDS@here.example",
+        ),
     ] {
         sees_what_its_fields_allow(&templates, &sample);
     }

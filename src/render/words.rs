@@ -1,11 +1,12 @@
 //! Defines the relay's own words in Chinese and English.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Locale;
 use crate::model::{
-    FaultKind, FeedbackKind, FeedbackStatus, IMAGES_PER_EVENT_MAX, NoticeKind, Severity,
-    SourceKind, TriageAction,
+    FaultKind, FeedbackKind, FeedbackStatus, GroupKey, GroupTerms, IMAGES_PER_EVENT_MAX,
+    INCIDENT_AGE_MAX, IncidentNews, IncidentState, NoticeKind, Severity, SourceKind, TriageAction,
 };
 
 /// Key, Chinese, English.
@@ -17,18 +18,22 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("changed", "已变更", "changed"),
     ("changed_at", "变更时间", "Changed"),
     ("changed_by", "操作人", "Changed by"),
+    ("claimed", "已有人处理", "Claimed"),
     ("contact", "联系方式", "Contact"),
+    ("continues", "接续", "continues"),
     ("description", "用户描述", "In their words"),
     ("event", "事件", "event"),
     ("fault_time", "发生时间", "Happened"),
     ("feedback", "反馈", "Feedback"),
     ("feedback_time", "报告时间", "Reported"),
+    ("first_report", "首次反馈", "First report"),
     (
         "here_only",
         "仅在此处更改，飞书中未变",
         "here only; not changed in Feishu",
     ),
     ("image", "图片", "Picture"),
+    ("last_report", "最近反馈", "Last report"),
     ("late", "此反馈送达较晚", "This report arrived late"),
     (
         "late_found",
@@ -38,14 +43,21 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     ("late_images", "补充图片", "More pictures"),
     ("late_reports", "补收反馈", "Late reports:"),
     ("list", "、", ", "),
+    ("newest", "最新反馈", "Newest reports"),
     ("no_description", "（无描述）", "(no description)"),
     ("notice", "中继通知", "Relay notice"),
+    ("open_for", "持续时间", "Duration"),
     ("path", "页面", "Page"),
+    ("people", "人数", "People"),
+    ("rate", "速度", "Rate"),
+    ("report", " 份反馈", " report"),
+    ("reports", " 份反馈", " reports"),
     ("someone", "有人", "someone"),
     ("source", "来源", "Source"),
     ("status", "状态", "Status"),
     ("suggestion", "建议", "Suggestion"),
     ("tenant", "企业", "Tenant"),
+    ("tenants", "企业数", "Tenants"),
     ("test", "测试", "Test"),
     ("unknown_app", "未知应用", "unknown app"),
     ("user", "用户", "User"),
@@ -222,6 +234,70 @@ pub(super) fn numbered(locale: Locale, code: impl std::fmt::Display) -> String {
         Locale::Zh => format!("类型 {code}"),
         Locale::En => format!("Type {code}"),
     }
+}
+
+/// Returns the label of a key of `group_by`.
+pub(super) const fn group_key(locale: Locale, key: GroupKey) -> &'static str {
+    match key {
+        GroupKey::App => pick(locale, "应用", "App"),
+        GroupKey::Via => pick(locale, "接收应用", "Received by"),
+        GroupKey::Fault => pick(locale, "故障", "Fault"),
+        GroupKey::Source => pick(locale, "来源", "Source"),
+        GroupKey::Tenant => pick(locale, "企业", "Tenant"),
+        GroupKey::TenantKey => pick(locale, "企业 ID", "Tenant id"),
+        GroupKey::Path => pick(locale, "页面", "Page"),
+    }
+}
+
+/// Describes the state of an incident. An incident without reports is quiet, which does not mean fixed.
+pub(super) fn incident_state(locale: Locale, state: IncidentState, terms: &GroupTerms) -> String {
+    match state {
+        IncidentState::Open => pick(locale, "进行中", "Open").to_owned(),
+        IncidentState::Quiet => {
+            let quiet = span(locale, terms.resolve_after);
+            match locale {
+                Locale::Zh => format!("已有 {quiet}没有新反馈"),
+                Locale::En => format!("No report for {quiet}"),
+            }
+        }
+        IncidentState::Continued => {
+            let age = span(locale, INCIDENT_AGE_MAX);
+            match locale {
+                Locale::Zh => format!("已满 {age}，新反馈计入下一个事件"),
+                Locale::En => format!("Open for {age}; further reports count in the next incident"),
+            }
+        }
+        IncidentState::Closed => pick(locale, "已手动关闭", "Closed manually").to_owned(),
+    }
+}
+
+/// Describes why an incident sends a message.
+pub(super) fn incident_news(locale: Locale, news: IncidentNews, terms: &GroupTerms) -> String {
+    let state = |state| incident_state(locale, state, terms);
+    match news {
+        IncidentNews::Opened => pick(locale, "同类反馈已合并", "Similar reports merged").to_owned(),
+        IncidentNews::Digest => pick(locale, "有新反馈", "New reports").to_owned(),
+        IncidentNews::Threshold => {
+            pick(locale, "反馈增多，升级通知", "Escalated: more reports").to_owned()
+        }
+        IncidentNews::Overdue => {
+            pick(locale, "仍未结束，升级通知", "Escalated: still open").to_owned()
+        }
+        IncidentNews::Repeat => pick(locale, "仍在持续", "Still open, with new reports").to_owned(),
+        IncidentNews::Quiet => state(IncidentState::Quiet),
+        IncidentNews::Continued => state(IncidentState::Continued),
+        IncidentNews::Closed => state(IncidentState::Closed),
+    }
+}
+
+/// Formats the reports of the last minute, and whether they are more or less than in the minute before.
+pub(super) fn trend(locale: Locale, [now, before]: [u64; 2]) -> String {
+    let arrow = match now.cmp(&before) {
+        Ordering::Greater => "↑",
+        Ordering::Equal => "→",
+        Ordering::Less => "↓",
+    };
+    format!("{now}{} {arrow}", pick(locale, " 份/分钟", "/min"))
 }
 
 /// Formats a duration in its largest unit.

@@ -29,6 +29,8 @@ pub struct IncidentSummary {
     /// The values of `group_by`, in its order; null where its reports have none.
     #[serde(serialize_with = "key")]
     pub key: Vec<(GroupKey, Option<Private>)>,
+    /// For a collective incident, which has no key: the number of keys that it counts; else 0.
+    pub keys: u64,
     /// The number of reports.
     pub count: u64,
     /// The number of reporters whose ids are known.
@@ -58,6 +60,7 @@ impl From<&Incident> for IncidentSummary {
             severity: incident.severity,
             kind: incident.kind.map(kind),
             key: incident.key.0.clone(),
+            keys: incident.keys,
             count: progress.count,
             people: incident.people,
             tenants: incident.tenants,

@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn collective_incident_says_how_many_keys_it_counts() {
+        let collective = IncidentSummary {
+            key: Vec::new(),
+            keys: 180,
+            ..an_incident()
+        };
+        assert_eq!(key_text(&collective), "type fault, 180 further keys");
+    }
+
+    #[test]
     fn programs_see_the_same_with_whole_texts() {
         insta::assert_json_snapshot!(an_incident());
     }

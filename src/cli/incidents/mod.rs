@@ -38,7 +38,9 @@ fn key_text(incident: &IncidentSummary) -> String {
         let value = value.as_ref().map(Private::expose);
         format!("{} {}", key.key(), words::or_dash(value))
     };
-    let pairs = kind.into_iter().chain(incident.key.iter().map(pair));
+    let keys = (incident.keys > 0).then(|| words::counted(incident.keys, "further key"));
+    let pairs = incident.key.iter().map(pair);
+    let pairs = kind.into_iter().chain(pairs).chain(keys);
     let pairs = pairs.collect::<Vec<_>>().join(", ");
     words::or_dash(Some(&pairs))
 }
@@ -63,6 +65,7 @@ pub(super) fn an_incident() -> IncidentSummary {
             ),
             (GroupKey::Tenant, None),
         ],
+        keys: 0,
         count: 300,
         people: 120,
         tenants: 3,

@@ -152,13 +152,39 @@ pub(super) struct Mention<'a> {
     pub(super) all: bool,
 }
 
+/// Several reports that share a message: an incident, or a late summary.
 #[derive(Default, serde::Serialize)]
 pub(super) struct Incident<'a> {
+    pub(super) id: Option<String>,
+    pub(super) previous: Option<String>,
+    pub(super) state: Named,
+    pub(super) news: Named,
     pub(super) count: Option<u64>,
+    pub(super) merged: Option<u64>,
     pub(super) users: Option<u64>,
+    pub(super) tenants: Option<u64>,
+    pub(super) trend: Option<String>,
     pub(super) first_at: Option<Time>,
     pub(super) last_at: Option<Time>,
+    pub(super) open_for: Option<String>,
+    pub(super) claimed: bool,
+    pub(super) grouped_by: Vec<GroupedBy<'a>>,
     pub(super) recent: Vec<Recent<'a>>,
+}
+
+/// One of the relay's own enumerations. Both members are null if it does not apply.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Named {
+    pub(super) key: Option<&'static str>,
+    pub(super) label: Option<String>,
+}
+
+/// One key of `group_by`, with the value that all reports share.
+#[derive(serde::Serialize)]
+pub(super) struct GroupedBy<'a> {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    pub(super) value: Option<Text<'a>>,
 }
 
 /// A short description of one of several reports.

@@ -138,8 +138,24 @@ fn samples(text: &str) -> Vec<(&'static str, Sample)> {
         ("late", late),
         ("edited", edited),
         ("status", reporters::hostile_change(text)),
-        ("summary", summary_of(fault)),
+        ("summary", summary_of(fault.clone())),
+        (
+            "incident",
+            hostile_incident(fault.clone(), IncidentNews::Opened, text),
+        ),
+        (
+            "incident_news",
+            hostile_incident(fault, IncidentNews::Threshold, text),
+        ),
     ]
+}
+
+/// Returns an incident in which every shared value is this text.
+fn hostile_incident(quoted: Sample, news: IncidentNews, text: &str) -> Sample {
+    let mut sample = incident_of(quoted, news, text);
+    let keys = GroupKey::ALL.iter();
+    incident(&mut sample).key.0 = keys.map(|key| (*key, Some(Private::new(text)))).collect();
+    sample
 }
 
 /// The visible text of a string, and its active markup.
@@ -267,8 +283,13 @@ fn assert_harmless(
         Family::Webhook => text::strip(typed).into_owned(),
         Family::Feishu | Family::Slack | Family::Text => text::clean(typed).into_owned(),
     };
-    // A change of status contains only ids, which are hidden if they are invalid. Late images repeat no text.
-    if matches!(name, "fault" | "suggestion" | "edited") && typed.len() < 1000 {
+    // A change of status contains only ids, which are hidden if they are invalid. Late images repeat no text. A
+    // summary shortens it.
+    let shows_all = matches!(
+        name,
+        "fault" | "suggestion" | "edited" | "incident" | "incident_news"
+    );
+    if shows_all && typed.len() < 1000 {
         assert!(shown.contains(&squeezed(&typed)), "{}\n{shown}", context());
     }
 }

@@ -436,3 +436,27 @@ async fn statistics_count_open_incidents_and_list_merging_ones() {
         (1, Vec::new())
     );
 }
+
+#[tokio::test]
+async fn further_keys_are_counted_in_one_collective_incident() {
+    let bench = Bench::new();
+    for index in 0..30 {
+        let page = format!("page {index}");
+        report(&bench, &format!("e{index}"), planned(&page, terms(1))).await;
+    }
+    report(&bench, "again", planned("page 29", terms(1))).await;
+    report(&bench, "known", planned("page 0", terms(1))).await;
+    advance(&bench).await;
+    let leases = deliver_all(&bench, "oncall", true).await;
+    let mut found = news(&leases);
+    found.sort_by_key(|(trigger, _)| *trigger);
+    let mut expected = vec![CARD; 20];
+    expected.extend([sent(IncidentNews::Opened); 2]);
+    assert_eq!(found, expected);
+    let collective = leases
+        .iter()
+        .filter_map(|lease| lease.item.incident.as_ref());
+    let collective = collective.max_by_key(|one| one.keys).unwrap();
+    assert_eq!((collective.progress.count, collective.keys), (11, 10));
+    assert!(collective.key.0.is_empty());
+}

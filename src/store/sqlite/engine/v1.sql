@@ -140,6 +140,7 @@ CREATE TABLE incidents (
     count        INTEGER NOT NULL,
     people       INTEGER NOT NULL DEFAULT 0,
     tenants      INTEGER NOT NULL DEFAULT 0,
+    keys         INTEGER NOT NULL DEFAULT 0,
     shown_at     INTEGER,
     edit_due     INTEGER NOT NULL CHECK (edit_due = 0 OR edit_due = 1),
     digested     INTEGER NOT NULL,
@@ -170,13 +171,13 @@ CREATE TABLE incident_events (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incident_events_by_event ON incident_events (event_seq);
 
--- Whom the reports of an incident come from: hashes of people (`is_tenant` 0) and tenants (1). They only prevent
--- that somebody is counted twice.
-CREATE TABLE incident_people (
+-- What the reports of an incident come from, as hashes: people (`kind` 0), tenants (1), and the keys that a collective
+-- incident counts (2). The rows only prevent that one is counted twice.
+CREATE TABLE incident_sources (
     incident_id INTEGER NOT NULL REFERENCES incidents (id) ON DELETE CASCADE,
-    is_tenant   INTEGER NOT NULL CHECK (is_tenant = 0 OR is_tenant = 1),
-    who         BLOB    NOT NULL,
-    PRIMARY KEY (incident_id, is_tenant, who)
+    kind        INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+    source      BLOB    NOT NULL,
+    PRIMARY KEY (incident_id, kind, source)
 ) STRICT, WITHOUT ROWID;
 
 -- The destinations of an incident, with the message spec of its first report there.

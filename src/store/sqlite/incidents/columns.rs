@@ -146,6 +146,7 @@ pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         progress: progress(row)?,
         people: unsigned(row.get("people")?),
         tenants: unsigned(row.get("tenants")?),
+        keys: unsigned(row.get("keys")?),
         trend: [0, 0],
         next_at: row.get("next_at")?,
         previous: row.get("previous")?,

@@ -7,7 +7,7 @@ use super::timers::{self, save};
 use crate::model::*;
 use crate::store::sqlite::accept::{USER_KEY_BYTES, user_key};
 use crate::store::sqlite::engine::tx::Tx;
-use crate::store::sqlite::values::{SpecColumn, signed};
+use crate::store::sqlite::values::{SpecColumn, signed, unsigned};
 use crate::store::{Arrival, NewDelivery, Topic, decide};
 
 /// How a report was counted.
@@ -48,14 +48,18 @@ fn join_one(
     arrival: &Arrival,
     planned: &PlannedIncident,
 ) -> rusqlite::Result<Joined> {
-    let key = columns::write_key(&planned.key);
-    let hash = key_hash(planned.kind, &key);
-    let (id, mut progress) = match open_incident(tx, planned, &hash)? {
+    let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
+    let (id, mut progress) = match open_incident(tx, &planned.rule, &hash)? {
         Some(open) => open,
-        None => insert(tx, arrival, planned, &key, &hash)?,
+        None if is_full(tx, &planned.rule)? => collective(tx, arrival, planned)?,
+        None => insert(tx, arrival, planned, &hash)?,
     };
     let next_at = decide::incident::next_at(&progress);
-    let merges = decide::incident::report(&mut progress, &planned.terms, tx.now);
+    let terms = GroupTerms {
+        from: progress.terms.from.min(planned.terms.from),
+        ..planned.terms.clone()
+    };
+    let merges = decide::incident::report(&mut progress, &terms, tx.now);
     save(tx, id, &progress)?;
     let is_sooner = |next: Timestamp| next_at.is_none_or(|before| next < before);
     if decide::incident::next_at(&progress).is_some_and(is_sooner) || progress.count == 1 {
@@ -63,13 +67,43 @@ fn join_one(
     }
     tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
         .execute(params![id, event])?;
-    count_people(tx, id, arrival)?;
+    count_sources(tx, id, arrival, &hash)?;
     keep_destinations(tx, id, planned, &arrival.deliveries)?;
     Ok(Joined {
         incident: id,
         merges,
         destinations: planned.destinations.clone(),
     })
+}
+
+/// Returns whether a rule has as many open incidents as it may have.
+fn is_full(tx: &Tx<'_>, rule: &RuleName) -> rusqlite::Result<bool> {
+    let open: i64 = tx
+        .prepare_cached("SELECT count(*) FROM incidents WHERE rule = ?1 AND state = 'open'")?
+        .query_row([rule.as_str()], |row| row.get(0))?;
+    Ok(unsigned(open) >= OPEN_INCIDENTS_MAX)
+}
+
+/// Returns the open collective incident of a rule, which counts the reports with further keys. It has no key, and
+/// merges each report.
+fn collective(
+    tx: &Tx<'_>,
+    arrival: &Arrival,
+    planned: &PlannedIncident,
+) -> rusqlite::Result<(IncidentId, IncidentProgress)> {
+    let planned = PlannedIncident {
+        key: IncidentKey::default(),
+        terms: GroupTerms {
+            from: 0,
+            ..planned.terms.clone()
+        },
+        ..planned.clone()
+    };
+    let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
+    match open_incident(tx, &planned.rule, &hash)? {
+        Some(open) => Ok(open),
+        None => insert(tx, arrival, &planned, &hash),
+    }
 }
 
 /// Returns the hash of a key. Reports of different types never share it.
@@ -81,14 +115,14 @@ fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
 /// Returns the open incident with this key. One whose time is over ends first.
 fn open_incident(
     tx: &Tx<'_>,
-    planned: &PlannedIncident,
+    rule: &RuleName,
     hash: &[u8],
 ) -> rusqlite::Result<Option<(IncidentId, IncidentProgress)>> {
     let found: Option<(IncidentId, IncidentProgress)> = tx
         .prepare_cached(
             "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
         )?
-        .query_row(params![planned.rule.as_str(), hash], |row| {
+        .query_row(params![rule.as_str(), hash], |row| {
             Ok((row.get("id")?, columns::progress(row)?))
         })
         .optional()?;
@@ -106,7 +140,6 @@ fn insert(
     tx: &Tx<'_>,
     arrival: &Arrival,
     planned: &PlannedIncident,
-    key: &str,
     hash: &[u8],
 ) -> rusqlite::Result<(IncidentId, IncidentProgress)> {
     let progress = decide::incident::open(planned.terms.clone(), tx.now);
@@ -126,7 +159,7 @@ fn insert(
     .execute(named_params! {
         ":rule": planned.rule.as_str(),
         ":kind": planned.kind.map(|kind| kind.0),
-        ":key": key,
+        ":key": columns::write_key(&planned.key),
         ":hash": hash,
         ":severity": severity(arrival, planned),
         ":terms": columns::write_terms(&planned.terms),
@@ -146,27 +179,42 @@ fn severity(arrival: &Arrival, planned: &PlannedIncident) -> Severity {
     own.unwrap_or(Severity::Warning)
 }
 
-/// Counts the reporter and the tenant, unless they are counted already.
-fn count_people(tx: &Tx<'_>, id: IncidentId, arrival: &Arrival) -> rusqlite::Result<()> {
-    let person = arrival.users.first().map(Private::expose);
-    let mut new = [0, 0];
-    for (index, who) in [person, arrival.tenant.as_deref()].into_iter().enumerate() {
-        let Some(who) = who else { continue };
-        let added = tx
+/// Counts the reporter and the tenant, and for a collective incident the report's own key, unless they are counted
+/// already.
+fn count_sources(
+    tx: &Tx<'_>,
+    id: IncidentId,
+    arrival: &Arrival,
+    key: &[u8],
+) -> rusqlite::Result<()> {
+    let is_collective: bool = tx
+        .prepare_cached("SELECT key_hash <> ?2 FROM incidents WHERE id = ?1")?
+        .query_row(params![id, key], |row| row.get(0))?;
+    let person = arrival
+        .users
+        .first()
+        .map(|user| user_key(user.expose()).to_vec());
+    let tenant = arrival
+        .tenant
+        .as_deref()
+        .map(|tenant| user_key(tenant).to_vec());
+    let key = is_collective.then(|| key.to_vec());
+    let mut new = [0, 0, 0];
+    for (kind, (source, new)) in [person, tenant, key].into_iter().zip(&mut new).enumerate() {
+        let Some(source) = source else { continue };
+        *new = tx
             .prepare_cached(
-                "INSERT OR IGNORE INTO incident_people (incident_id, is_tenant, who) VALUES (?1, ?2, ?3)",
+                "INSERT OR IGNORE INTO incident_sources (incident_id, kind, source) VALUES (?1, ?2, ?3)",
             )?
-            .execute(params![id, signed(index), user_key(who)])?;
-        if let Some(count) = new.get_mut(index) {
-            *count = added;
-        }
+            .execute(params![id, signed(kind), source])?;
     }
-    if new != [0, 0] {
-        let [people, tenants] = new;
+    let [people, tenants, keys] = new.map(|count: usize| signed(count));
+    if people + tenants + keys > 0 {
         tx.prepare_cached(
-            "UPDATE incidents SET people = people + ?2, tenants = tenants + ?3 WHERE id = ?1",
+            "UPDATE incidents SET people = people + ?2, tenants = tenants + ?3, keys = keys + ?4
+             WHERE id = ?1",
         )?
-        .execute(params![id, signed(people), signed(tenants)])?;
+        .execute(params![id, people, tenants, keys])?;
     }
     Ok(())
 }
@@ -212,7 +260,7 @@ pub(in crate::store::sqlite) fn forget_reporter(
     for incident in incidents {
         for who in users.chunks_exact(USER_KEY_BYTES) {
             tx.prepare_cached(
-                "DELETE FROM incident_people WHERE incident_id = ?1 AND is_tenant = 0 AND who = ?2",
+                "DELETE FROM incident_sources WHERE incident_id = ?1 AND kind = 0 AND source = ?2",
             )?
             .execute(params![incident, who])?;
         }

@@ -1,0 +1,173 @@
+//! Describes several reports that share a message: an incident, or a late summary.
+
+use super::shape::{self, Code, Text, Time};
+use super::{Builder, LIST_MAX};
+use crate::model::{
+    Content, FaultKind, GroupKey, Incident, IncidentReports, IncidentState, Private, SourceKind,
+    Summarised, Summary,
+};
+use crate::render::{Subject, Visibility, mask, words};
+
+/// The properties that all reports of an incident share. All are `None` for other messages.
+#[derive(Default)]
+pub(super) struct Shared<'a> {
+    pub(super) app: Option<Text<'a>>,
+    pub(super) app_name: Option<Text<'a>>,
+    pub(super) kind: Option<Code>,
+    pub(super) faults: Option<Vec<Code>>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn shared(&self, subject: &'a Subject<'a>) -> Shared<'a> {
+        let Content::Incident(reports) = &subject.event.content else {
+            return Shared::default();
+        };
+        let kind = reports.incident.as_ref().and_then(|incident| incident.kind);
+        let app = reports.key_value(GroupKey::App);
+        let fault = reports.key_value(GroupKey::Fault);
+        Shared {
+            app: app.map(|app| self.text(app)),
+            app_name: app.map(|_| self.text(subject.app_name)),
+            kind: kind.map(|kind| super::code(kind.0, kind.key(), words::kind(self.locale, kind))),
+            faults: fault.map(|fault| vec![self.fault(fault)]),
+        }
+    }
+
+    pub(super) fn incident(&self, subject: &'a Subject<'a>) -> shape::Incident<'a> {
+        match &subject.event.content {
+            Content::Summary(summary) => self.summary(summary),
+            Content::Incident(reports) => match &reports.incident {
+                Some(incident) => self.reports(subject, reports, incident),
+                None => shape::Incident::default(),
+            },
+            Content::Created(_) | Content::Updated(_) | Content::Notice(_) => {
+                shape::Incident::default()
+            }
+        }
+    }
+
+    fn summary(&self, summary: &'a Summary) -> shape::Incident<'a> {
+        shape::Incident {
+            count: Some(summary.count),
+            first_at: Some(Time(summary.first_at)),
+            last_at: Some(Time(summary.last_at)),
+            recent: self.newest(&summary.newest),
+            ..shape::Incident::default()
+        }
+    }
+
+    fn reports(
+        &self,
+        subject: &'a Subject<'a>,
+        reports: &'a IncidentReports,
+        incident: &'a Incident,
+    ) -> shape::Incident<'a> {
+        let progress = &incident.progress;
+        let (first_at, last_at) = (progress.opened_at, progress.last_at);
+        let trend = match progress.state {
+            IncidentState::Open => Some(words::trend(self.locale, incident.trend)),
+            IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed => None,
+        };
+        let state = words::incident_state(self.locale, progress.state, &progress.terms);
+        let keys = incident.key.0.iter().take(LIST_MAX);
+        shape::Incident {
+            id: Some(reports.id.to_string()),
+            previous: incident.previous.map(|id| id.to_string()),
+            state: shape::Named {
+                key: Some(progress.state.key()),
+                label: Some(state),
+            },
+            news: shape::Named {
+                key: subject.spec.news.map(|news| news.key()),
+                label: subject
+                    .spec
+                    .news
+                    .map(|news| words::incident_news(self.locale, news, &progress.terms)),
+            },
+            count: Some(progress.count),
+            merged: Some(progress.count.saturating_sub(progress.terms.from)),
+            users: Some(incident.people),
+            tenants: Some(incident.tenants),
+            trend,
+            first_at: Some(Time(first_at)),
+            last_at: Some(Time(last_at)),
+            open_for: Some(words::span(self.locale, last_at.since(first_at))),
+            claimed: progress.claimed,
+            grouped_by: keys
+                .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
+                .collect(),
+            recent: self.newest(&reports.newest),
+        }
+    }
+
+    /// Returns one key of `group_by`; `None` if this audience must not see its value.
+    fn grouped_by(
+        &self,
+        key: GroupKey,
+        value: Option<&'a Private>,
+        subject: &'a Subject<'a>,
+    ) -> Option<shape::GroupedBy<'a>> {
+        let fields = &self.audience.fields;
+        let visibility = match key {
+            GroupKey::Tenant | GroupKey::TenantKey => fields.tenant,
+            GroupKey::Path => fields.path,
+            GroupKey::App | GroupKey::Via | GroupKey::Fault | GroupKey::Source => Visibility::Full,
+        };
+        if visibility == Visibility::Drop {
+            return None;
+        }
+        let text = value.map(Private::expose);
+        let value = match key {
+            GroupKey::App => text.map(|_| self.text(subject.app_name)),
+            GroupKey::Via => text.map(|via| self.text(via)),
+            GroupKey::Fault => text.and_then(|text| self.fault(text).label).map(Text::from),
+            GroupKey::Source => text
+                .and_then(|text| self.source_of(text).label)
+                .map(Text::from),
+            GroupKey::Tenant | GroupKey::TenantKey => self.shown(text, visibility, mask::head),
+            GroupKey::Path => self.shown(text, visibility, mask::path),
+        };
+        Some(shape::GroupedBy {
+            key: key.key(),
+            label: words::group_key(self.locale, key),
+            value,
+        })
+    }
+
+    /// Returns the fault with this name or number.
+    fn fault(&self, text: &str) -> Code {
+        let number = || text.parse().ok().map(FaultKind);
+        match FaultKind::from_key(text).or_else(number) {
+            Some(fault) => super::code(fault.0, fault.key(), words::fault(self.locale, fault)),
+            None => self.odd(Some(&self.text(text))),
+        }
+    }
+
+    /// Returns the source with this name or number.
+    fn source_of(&self, text: &str) -> Code {
+        let number = || text.parse().ok().map(SourceKind);
+        match SourceKind::from_key(text).or_else(number) {
+            Some(source) => super::code(source.0, source.key(), words::source(self.locale, source)),
+            None => self.odd(Some(&self.text(text))),
+        }
+    }
+
+    fn newest(&self, newest: &'a [Summarised]) -> Vec<shape::Recent<'a>> {
+        let newest = newest.iter().take(LIST_MAX);
+        newest.map(|one| self.recent(one)).collect()
+    }
+
+    fn recent(&self, one: &'a Summarised) -> shape::Recent<'a> {
+        let (feedback, fields) = (&one.feedback, &self.audience.fields);
+        shape::Recent {
+            id: feedback.id.as_ref().map(|id| self.text(id)),
+            app_name: self.text(&one.app_name),
+            kind: self.kind(feedback),
+            faults: self.faults(feedback),
+            description: self.description(feedback),
+            path: self.private(feedback.path.as_ref(), fields.path, mask::path),
+            tenant_name: self.private(feedback.tenant_name.as_ref(), fields.tenant, mask::head),
+            feedback_time: feedback.reported_at.map(Time),
+        }
+    }
+}
