@@ -307,13 +307,14 @@ fn arrival(
 }
 
 /// Returns the incidents that count the report. Destinations for programs get each report, so incidents merge
-/// none of their deliveries.
+/// none of their deliveries. An incident that would notify nobody is not counted.
 fn incidents(plan: &Plan, settings: &Settings) -> Vec<PlannedIncident> {
     let mut incidents = plan.incidents.clone();
     for incident in &mut incidents {
         let destinations = &mut incident.destinations;
         destinations.retain(|destination| !settings.singly.contains(destination));
     }
+    incidents.retain(|one| !one.destinations.is_empty() || !one.terms.steps.is_empty());
     incidents
 }
 
