@@ -111,7 +111,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens, binds and connects everything. `seed` seeds the random generators (jitter).
+    /// Builds the relay: opens the store and the images, binds the sockets and connects the
+    /// services. `seed` seeds the random generators (jitter).
     pub async fn build(
         config: Config,
         clock: Arc<dyn Clock>,

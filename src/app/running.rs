@@ -80,7 +80,7 @@ impl Running {
         self.dispatcher.reloaded();
         self.backfill.reloaded();
         if let Err(error) = self.deps.store.make_images_due().await {
-            tracing::warn!(%error, "failed to schedule pending image downloads for now after the reload; they run at their previously scheduled times");
+            tracing::warn!(%error, "failed to reschedule pending image downloads after the reload; they run at their old times");
         }
         metrics.emit(Reloaded {
             result: Ok(&changes.to_string()),
@@ -100,8 +100,8 @@ impl Running {
         }
     }
 
-    /// Returns why a valid new configuration is refused: it removes parts that are in use. An
-    /// emptied or half-written file does so, and waiting deliveries would then never be sent.
+    /// Returns why a valid new configuration is refused: it removes entries that are in use. An
+    /// emptied or half-written file would do so, and waiting deliveries would then never be sent.
     async fn takes_away(&self, new: &Config) -> Option<String> {
         let old = self.in_force.config.get();
         if let Some(reason) = config::takes_away(&old, new) {
@@ -159,7 +159,7 @@ impl Running {
             kind: NoticeKind::ReloadRefused,
             subject: "relay.toml".into(),
             text: format!(
-                "The new configuration was refused and the old one stays in force: {reason}."
+                "The new configuration was refused and the old one stays active: {reason}."
             ),
         };
         self.operator.notify(notice).await;

@@ -60,7 +60,7 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
             .map_err(|reason| Failure::Failed(format!("{}: {reason}", called(&args.event))))
     };
     if let Some(any) = config.apps.values().next() {
-        // A file that is no event at all is reported before a missing `--app`.
+        // A file that is not an event at all is reported before a missing `--app`.
         read(any)?;
     }
     let mut event = read(receiver(&config, args.app.as_ref(), &text)?)?;

@@ -92,7 +92,8 @@ impl Dispatcher {
                     lanes.running.retain(|_, lane| lane.id != id);
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {
-                    // Uptime counts the time between two looks, unless that is so long that the process was stopped.
+                    // Uptime counts the time between two reads of its clock, unless that is so long that the
+                    // process was stopped.
                     self.sender.store.uptime();
                     continue;
                 }

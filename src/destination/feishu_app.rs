@@ -58,7 +58,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// them.
 const RING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Converts a rendered message to the API's content; `None` if it is no message of the feishu family.
+/// Converts a rendered message to the API's content; `None` if the message is not of the feishu family.
 pub(super) fn content_of(payload: &str) -> Option<Content> {
     content::of(payload)
 }

@@ -87,7 +87,7 @@ pub struct SharedPace {
 }
 
 impl SharedPace {
-    /// Returns the limits of what `key` identifies.
+    /// Returns one shared limit for each of `paces`, all with this key.
     fn all(key: &PaceKey, paces: &[RateLimit]) -> impl Iterator<Item = Self> {
         paces.iter().map(|pace| Self {
             key: key.clone(),
@@ -146,7 +146,7 @@ pub struct Common {
     pub audience: Audience,
 }
 
-/// The owner of image keys. A key works for its owner alone.
+/// The owner of image keys. Only the owner can use a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOwner {
     /// A Feishu app.
@@ -240,7 +240,7 @@ pub trait Destination: Send + Sync {
     /// Returns the settings that every kind has.
     fn common(&self) -> &Common;
 
-    /// Returns the word for its kind in the configuration.
+    /// Returns the name of its kind in the configuration.
     fn kind(&self) -> &'static str;
 
     /// Returns the forms that it supports, richest first.
@@ -343,7 +343,7 @@ pub enum KindSettings {
 }
 
 impl KindSettings {
-    /// Returns the word for the kind in the configuration.
+    /// Returns the name of the kind in the configuration.
     pub const fn key(&self) -> &'static str {
         match self {
             Self::FeishuBot { .. } => "feishu-bot",
@@ -372,7 +372,8 @@ impl KindSettings {
 pub struct Settings {
     /// Settings that every kind has.
     pub common: Common,
-    /// The proxy for this destination; may hold a password. `None`: the configuration's common one.
+    /// The proxy for this destination; may hold a password. `None`: the proxy of the configuration
+    /// applies.
     pub proxy: Option<Secret>,
     /// Settings of its kind.
     pub kind: KindSettings,

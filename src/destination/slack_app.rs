@@ -40,7 +40,7 @@ pub(super) const PER_CHANNEL: RateLimit = RateLimit {
 /// image is left out, so that no alert waits for it forever.
 const FILE_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is no JSON object.
+/// Returns the arguments of `chat.postMessage` for a rendered message; `None` if that is not a JSON object.
 pub(super) fn posted(payload: &str, channel: &str) -> Option<serde_json::Value> {
     Some(Asked::of(payload, &Address::Channel(channel))?.body)
 }

@@ -94,9 +94,9 @@ pub enum Finding {
         /// Whether later rules are skipped.
         last: bool,
     },
-    /// A key of `match` does not hold: the first that fails.
+    /// A key of `match` does not hold. Contains the first such key.
     Failed(Condition),
-    /// A key of `except` holds: the first that does.
+    /// A key of `except` holds. Contains the first such key.
     Excepted(Condition),
     /// Not evaluated, because an earlier rule without `continue` matched.
     NotReached,

@@ -84,7 +84,7 @@ impl Check {
             Ok(Some(19021)) => report.good(check, "the bot accepts the relay's signature and rejects a wrong one"),
             Ok(Some(code)) if refuses_the_form(code) => report.not_checked(
                 check,
-                "the bot checks no signature before it gets a message: it requires none, or checks only then",
+                "the bot does not check the signature of a request without a message; it may check that of a message",
             ),
             Ok(_) => report.not_checked(check, "the bot's answer is not conclusive"),
             Err(error) => report.not_checked(check, format!("the answer was lost: {error}")),
@@ -155,7 +155,7 @@ impl Check {
             let off = ahead.saturating_abs();
             let says =
                 format!("code {code}: rejected, because this machine's clock is {off} s off");
-            report.failed(check, says, "set the clock, and keep it by NTP");
+            report.failed(check, says, "set the clock, and synchronise it with NTP");
         } else {
             let says = format!("code {code}: the signature is rejected");
             report.failed(check, says, format!("compare `secret` with {GROUP}"));

@@ -184,7 +184,7 @@ impl RuleSet {
         plan::evaluate(&self.rules, event, None)
     }
 
-    /// Like [`plan`](Self::plan), and also returns the result of each rule.
+    /// Plans the deliveries like [`plan`](Self::plan), and also returns the result of each rule.
     pub fn explain(&self, event: &Event) -> (Plan, Trace) {
         let mut trace = Trace::default();
         let plan = plan::evaluate(&self.rules, event, Some(&mut trace));

@@ -56,11 +56,12 @@ impl Store {
         self.database.finish_attempt(token, finished.into()).await
     }
 
-    /// Returns the latest attempts that rate limits count, which started after `since`: each one's destination
-    /// and end, latest start first.
+    /// Returns the latest attempts that rate limits count, which started after `since`: each one's
+    /// destination and end, latest start first.
     ///
     /// A send in flight at a crash was not recorded, so it is missing. There are at most as many as the
-    /// destination's `concurrency`. By that many a platform may get more than its limit after the restart.
+    /// destination's `concurrency`. After the restart, a platform may get that many sends more than its
+    /// limit.
     pub async fn paced_sends(
         &self,
         since: Timestamp,

@@ -24,7 +24,7 @@ const SIGNATURE_BYTES: usize = 16;
 pub struct ButtonAction {
     /// The action.
     pub act: TriageAction,
-    /// The event that brought the feedback.
+    /// The event that created the feedback.
     pub event: EventSeq,
     /// The destination whose message carries the button.
     pub made_for: MadeFor,

@@ -244,8 +244,8 @@ impl ButtonUser {
         }
     }
 
-    /// Returns the person in whose name the receiving app sends the status to Feishu, if it can. An open id is
-    /// valid for one app alone.
+    /// Returns the person in whose name the receiving app sends the status to Feishu, if it can. An open id
+    /// is valid for one app only.
     fn operator(&self, settings: &Settings, event: &StoredEvent) -> Option<Private> {
         if !settings.clients.contains_key(&event.via) {
             return None;
@@ -319,8 +319,8 @@ impl Settings {
         }
     }
 
-    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for them
-    /// alone.
+    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for only
+    /// this person.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {
             Mention::All | Mention::Shown(_) => None,

@@ -27,7 +27,7 @@ use crate::view::{
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remaining time of an image's address below which the image is at risk.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
-/// The longest wait for a rate limit that is no problem.
+/// The longest wait for a rate limit that is not reported as a problem.
 const PACED_MAX: Duration = Duration::from_secs(10);
 /// How many open incidents are listed.
 const INCIDENTS_MAX: usize = 20;

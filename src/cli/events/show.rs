@@ -189,8 +189,8 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_222_000);
 
-    /// A triage state: claimed by somebody whose name contains control characters, with an update to Feishu still
-    /// waiting.
+    /// Returns a triage state: claimed by somebody whose name contains control characters, with an update to
+    /// Feishu still waiting.
     fn triage() -> TriageView {
         let by = Actor {
             name: Some(Private::new("Li\u{1b}[2J")),

@@ -136,7 +136,7 @@ impl Lane {
                 self.emit_gate_state();
                 self.prefetcher.poll_now();
                 if let Err(error) = self.sender.store.make_due(&self.name).await {
-                    tracing::warn!(destination = %self.name, %error, "failed to schedule retries for now; they run at their previously scheduled times");
+                    tracing::warn!(destination = %self.name, %error, "failed to make retries due now; they run at their scheduled times");
                 }
             }
         }
@@ -311,7 +311,7 @@ impl Lane {
         let Some(first) = lost.next() else { return };
         let text = format!(
             "{} deliveries to {} are dead, the first of them {}: {}. \
-             `feedback-relay deliveries list --state dead` shows all such.",
+             `feedback-relay deliveries list --state dead` lists them.",
             lost.count() + 1,
             self.name,
             first.id,

@@ -69,7 +69,7 @@ pub enum Notified {
 }
 
 impl Notified {
-    /// Returns its word.
+    /// Returns the value for JSON output.
     pub const fn key(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",

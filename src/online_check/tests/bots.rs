@@ -40,7 +40,12 @@ async fn a_signature_is_good_only_if_a_wrong_one_is_refused() {
     assert_ne!(wrong["sign"], sign);
 
     let (report, _) = examined(vec![says(19002), says(19002)], Some("demo"), true).await;
-    assert_is(&report, "signature", NotChecked, "before it gets a message");
+    assert_is(
+        &report,
+        "signature",
+        NotChecked,
+        "a request without a message",
+    );
     let (report, got) = examined(vec![says(19002)], None, false).await;
     assert_is(&report, "signature", NotChecked, "set `secret`");
     assert_is(&report, "keyword", NotChecked, "set `keyword`");

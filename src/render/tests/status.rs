@@ -132,6 +132,9 @@ fn what_is_no_status_has_no_colour() {
         assert_eq!(diagnostics, []);
         let found = check(&templates);
         assert_eq!(found.len(), 1, "{wrong}");
-        assert!(found[0].message.contains("is feedback.status"), "{found:?}");
+        assert!(
+            found[0].message.contains("must be feedback.status"),
+            "{found:?}"
+        );
     }
 }

@@ -7,8 +7,8 @@ use super::values::SpecColumn;
 use crate::model::*;
 use crate::store::NewDelivery;
 
-/// Inserts a delivery. If `unsettled`, images of its event are not fetched yet, so it waits until its
-/// due time at the latest. Otherwise it is due now.
+/// Inserts a delivery. If `unsettled`, images of its event are still to be fetched, and the delivery waits
+/// for them, at most until its due time. Otherwise it is due now.
 pub(super) fn insert(
     tx: &Tx<'_>,
     event: EventSeq,
