@@ -235,9 +235,9 @@ impl App {
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         let (store, clock) = (deps.store.clone(), Arc::clone(&deps.clock));
-        let stopping = tasks.stopping();
+        let (counted, stopping) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("incidents", async move {
-            incidents::run(store, &*clock, stopping).await;
+            incidents::run(store, &counted, &*clock, stopping).await;
         });
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());

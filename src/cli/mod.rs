@@ -18,6 +18,7 @@ mod demo;
 mod destinations;
 mod events;
 mod healthcheck;
+mod incidents;
 mod man;
 mod output;
 mod reading;
@@ -84,6 +85,9 @@ enum Command {
     /// List, retry or discard deliveries
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// List, show or close incidents: reports that are counted together
+    #[command(subcommand)]
+    Incidents(incidents::Command),
     /// Show which destinations are rate-limited, broken or stopped, or resume one
     #[command(subcommand)]
     Destinations(destinations::Command),
@@ -121,6 +125,7 @@ pub fn run(
         Command::Try(args) => try_event::run(&mut context, &args),
         Command::Events(command) => events::run(&mut context, &command),
         Command::Deliveries(command) => deliveries::run(&mut context, &command),
+        Command::Incidents(command) => incidents::run(&mut context, &command),
         Command::Destinations(command) => destinations::run(&mut context, &command),
         Command::Backfill(args) => backfill::run(&mut context, &args),
         Command::Backup(args) => backup::run(&mut context, &args),

@@ -446,6 +446,7 @@ mod tests {
             failed_at: None,
             due_since: None,
             reason: None,
+            incident: None,
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
         assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());

@@ -191,6 +191,23 @@ pub struct IncidentProgress {
     pub ended_at: Option<Timestamp>,
 }
 
+/// A timer of an incident, and what the incident does when it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentTimer {
+    /// Sends its first own message.
+    Open,
+    /// Edits the messages that can be edited.
+    Edit,
+    /// Sends a digest where a message cannot be edited.
+    Digest,
+    /// Runs the step of `escalate` with this index.
+    Step(usize),
+    /// Notifies again, after `repeat_after`.
+    Repeat,
+    /// Ends in this state, unless a report follows.
+    End(IncidentState),
+}
+
 /// An incident for people: lists, messages and `/status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {

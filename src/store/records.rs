@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::MergingIncident;
 use crate::model::*;
 
 /// The validated `[store]` section.
@@ -465,6 +466,10 @@ pub struct Stats {
     pub statuses_dead: u64,
     /// When each app's last event was accepted.
     pub last_events: Vec<(AppName, Timestamp)>,
+    /// The number of open incidents, including those without messages of their own.
+    pub incidents_open: u64,
+    /// The open incidents that have messages of their own, oldest first.
+    pub incidents_merging: Vec<MergingIncident>,
 }
 
 /// The queue of one destination.

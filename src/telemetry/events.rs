@@ -1,10 +1,12 @@
 //! One struct for each observable event.
 
 mod deliveries;
+mod incidents;
 mod long_connection;
 mod process;
 
 pub use deliveries::*;
+pub use incidents::*;
 pub use long_connection::*;
 pub use process::*;
 

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text, text_or_null};
+use super::{
+    CountedView, DeliveryRecordView, ImageView, MessageView, RuleView, TriageView, text,
+    text_or_null,
+};
 use crate::model::{
     AppName, DestinationName, EventId, EventState, FeedbackStatus, StatusChange, Timestamp,
 };
@@ -26,6 +29,8 @@ pub struct EventView {
     pub images: Vec<ImageView>,
     /// The newest deliveries, newest first.
     pub deliveries: Vec<DeliveryRecordView>,
+    /// The incidents that count the event.
+    pub incidents: Vec<CountedView>,
     /// For a late report: the destinations that get it in a late summary.
     pub summaries: Vec<LateSummaryView>,
     pub messages: Vec<MessageView>,

@@ -189,7 +189,17 @@ fn dashboard_is_portable() {
     let panels = panels();
     let rows = panels.iter().filter(|panel| panel["type"] == "row");
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();
-    assert_eq!(rows, ["Intake", "Deliveries", "Queue", "Images", "Health"]);
+    assert_eq!(
+        rows,
+        [
+            "Intake",
+            "Deliveries",
+            "Incidents",
+            "Queue",
+            "Images",
+            "Health"
+        ]
+    );
 
     let ids: BTreeSet<u64> = panels
         .iter()

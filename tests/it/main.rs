@@ -20,6 +20,7 @@ mod feishu_app;
 mod fuzz;
 mod harness;
 mod images;
+mod incidents;
 mod intake;
 mod leaks;
 mod machine;

@@ -43,14 +43,14 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
 }
 
 /// The configuration and the store of a command about events.
-struct Opened {
+pub(super) struct Opened {
     config: Config,
     names: Directory,
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl Opened {
-    fn open(context: &Context, needs: Needs) -> Result<Self, Failure> {
+    pub(super) fn open(context: &Context, needs: Needs) -> Result<Self, Failure> {
         let config = context.config_for(needs)?;
         let store = context.store(&config)?;
         let names = app::names(&config);
@@ -61,7 +61,7 @@ impl Opened {
         })
     }
 
-    fn events(&self) -> Events<'_> {
+    pub(super) fn events(&self) -> Events<'_> {
         let config = &self.config;
         Events {
             store: &self.store,

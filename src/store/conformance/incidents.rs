@@ -349,6 +349,95 @@ async fn ended_incidents_are_removed_with_the_ids() {
 }
 
 #[tokio::test]
+async fn report_has_its_position_and_its_incident() {
+    let bench = Bench::new();
+    reports(&bench, 0..7, &terms(5)).await;
+    let last = report(&bench, "last", planned("crash", terms(5))).await;
+    let counting = bench.store().incidents_of(last).await.unwrap();
+    assert_eq!(counting.len(), 1);
+    let id = counting[0].id;
+    assert_eq!(bench.store().report_number(id, last).await, Ok(8));
+    let filter = DeliveryFilter {
+        event: Some(last),
+        states: vec![DeliveryState::Merged],
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let merged = bench.store().deliveries(filter).await.unwrap();
+    let merged: Vec<_> = merged
+        .iter()
+        .map(|one| (one.destination.as_str(), one.incident))
+        .collect();
+    assert_eq!(merged, [("oncall", Some(id))]);
+}
+
+#[tokio::test]
+async fn merged_delivery_is_retried_individually_and_not_discarded() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    bench.lease("oncall", 9).await;
+    let filter = DeliveryFilter {
+        states: vec![DeliveryState::Merged],
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let id = bench.store().deliveries(filter).await.unwrap()[0].id;
+    let refused = AdminResult::Refused(DeliveryState::Merged);
+    assert_eq!(bench.store().discard(id).await, Ok(refused));
+    assert_eq!(bench.store().retry(id).await, Ok(AdminResult::Done));
+    assert_eq!(bench.lease_one("oncall").await.item.delivery.id, id);
+}
+
+#[tokio::test]
+async fn timers_of_an_incident_are_listed_soonest_first() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    let timers = async || {
+        let id = only(&bench).await.id;
+        let record = bench.store().incident(id).await.unwrap().unwrap();
+        record.timers
+    };
+    let start = bench.now();
+    let quiet = IncidentTimer::End(IncidentState::Quiet);
+    let expected = [(IncidentTimer::Open, start), (quiet, start + 30 * MINUTE)];
+    assert_eq!(timers().await, expected);
+    advance(&bench).await;
+    bench.run_for(MINUTE);
+    report(&bench, "e2", planned("crash", terms(1))).await;
+    let expected = [
+        (IncidentTimer::Edit, start + EDIT_PACE_MIN),
+        (IncidentTimer::Digest, start + 5 * MINUTE),
+        (quiet, start + 31 * MINUTE),
+        (IncidentTimer::Repeat, start + 240 * MINUTE),
+    ];
+    assert_eq!(timers().await, expected);
+}
+
+#[tokio::test]
+async fn statistics_count_open_incidents_and_list_merging_ones() {
+    let bench = Bench::new();
+    reports(&bench, 0..3, &terms(1)).await;
+    report(&bench, "other", planned("black_screen", terms(1))).await;
+    advance(&bench).await;
+    let stats = bench.store().stats().await.unwrap();
+    assert_eq!(stats.incidents_open, 2);
+    let expected = MergingIncident {
+        id: IncidentId(1),
+        rule: "blank screen".into(),
+        opened_at: bench.now(),
+        count: 3,
+        individual: 1,
+    };
+    assert_eq!(stats.incidents_merging, [expected]);
+    bench.store().close_incident(IncidentId(1)).await.unwrap();
+    let stats = bench.store().stats().await.unwrap();
+    assert_eq!(
+        (stats.incidents_open, stats.incidents_merging),
+        (1, Vec::new())
+    );
+}
+
+#[tokio::test]
 async fn further_keys_are_counted_in_one_collective_incident() {
     let bench = Bench::new();
     for index in 0..30 {

@@ -140,20 +140,32 @@ fn repeat_at(incident: &IncidentProgress) -> Option<Timestamp> {
 
 /// Returns when the next timer is due; `None` if there is nothing left to do.
 pub(in crate::store) fn next_at(incident: &IncidentProgress) -> Option<Timestamp> {
-    if incident.state != IncidentState::Open {
-        return edit_at(incident);
-    }
-    let first = (incident.shown_at.is_none() && is_merged(incident)).then_some(incident.last_at);
-    let steps = incident.terms.steps.iter().enumerate();
-    let steps = steps.filter_map(|(index, step)| step_at(incident, index, step));
-    let timers = [
-        first,
-        edit_at(incident),
-        digest_at(incident),
-        repeat_at(incident),
+    timers(incident).map(|(_, at)| at).min()
+}
+
+/// Returns the timers that are set, with their due times, in no particular order.
+pub(in crate::store) fn timers(
+    incident: &IncidentProgress,
+) -> impl Iterator<Item = (IncidentTimer, Timestamp)> {
+    let is_open = incident.state == IncidentState::Open;
+    let is_unshown = incident.shown_at.is_none() && is_merged(incident);
+    let (ends_at, state) = end_at(incident);
+    let of_open = [
+        (IncidentTimer::Open, is_unshown.then_some(incident.last_at)),
+        (IncidentTimer::Digest, digest_at(incident)),
+        (IncidentTimer::Repeat, repeat_at(incident)),
+        (IncidentTimer::End(state), Some(ends_at)),
     ];
-    let timers = timers.into_iter().flatten().chain(steps);
-    timers.chain([end_at(incident).0]).min()
+    let steps = incident.terms.steps.iter().enumerate();
+    let steps = steps.map(|(index, step)| {
+        let at = step_at(incident, index, step);
+        (IncidentTimer::Step(index), at)
+    });
+    let of_open = of_open.into_iter().chain(steps).filter(move |_| is_open);
+    let edit = [(IncidentTimer::Edit, edit_at(incident))];
+    edit.into_iter()
+        .chain(of_open)
+        .filter_map(|(timer, at)| Some((timer, at?)))
 }
 
 /// Runs the timers that are due.

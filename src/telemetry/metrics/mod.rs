@@ -5,8 +5,8 @@ mod series;
 mod text;
 pub mod words;
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -20,7 +20,7 @@ pub(super) use self::labels::*;
 pub use self::series::Names;
 pub use self::text::Format;
 use super::pacing::Pacing;
-use crate::model::{AppName, DeliveryState, DestinationName, Timestamp};
+use crate::model::{AppName, DeliveryState, DestinationName, RuleName, Timestamp};
 
 /// An observable event. Emitting it logs and counts.
 pub trait InternalEvent {
@@ -68,6 +68,10 @@ pub struct Metrics {
     pub(super) accept_seconds: Histogram,
     pub(super) taken_by_rule: Family<Rule, Counter>,
     pub(super) planned: Family<Rule, Counter>,
+    incidents_open: Family<Rule, Gauge>,
+    pub(super) reports_merged: Family<Rule, Counter>,
+    pub(super) incidents_ended: Family<State, Counter>,
+    pub(super) incident_messages: Family<News, Counter>,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
     pub(super) rings: Family<DestinationOutcome, Counter>,
@@ -130,6 +134,10 @@ impl Metrics {
             accept_seconds: latency(),
             taken_by_rule: Family::default(),
             planned: Family::default(),
+            incidents_open: Family::default(),
+            reports_merged: Family::default(),
+            incidents_ended: Family::default(),
+            incident_messages: Family::default(),
             attempts: Family::default(),
             deliveries: Family::default(),
             rings: Family::default(),
@@ -169,6 +177,7 @@ impl Metrics {
             log_lines_dropped: Counter::default(),
         };
         all.register_intake();
+        all.register_incidents();
         all.register_deliveries();
         all.register_destinations();
         all.register_images();
@@ -213,6 +222,17 @@ impl Metrics {
         self.register("rule_events", help, self.taken_by_rule.clone());
         let help = "Deliveries that the rule planned";
         self.register("planned_deliveries", help, self.planned.clone());
+    }
+
+    fn register_incidents(&mut self) {
+        let help = "Open incidents of the rule with messages of their own";
+        self.register("incidents_open", help, self.incidents_open.clone());
+        let help = "Reports that the rule merged into messages of incidents";
+        self.register("reports_merged", help, self.reports_merged.clone());
+        let help = "Ended incidents that had messages of their own, by how they ended";
+        self.register("incidents_ended", help, self.incidents_ended.clone());
+        let help = "Delivered messages of incidents, by the reason for them";
+        self.register("incident_messages", help, self.incident_messages.clone());
     }
 
     fn register_deliveries(&mut self) {
@@ -392,6 +412,17 @@ impl Metrics {
         let app = app.to_string();
         if let Some(gauge) = self.last_push.get(&App { app }) {
             gauge.set(at.as_secs());
+        }
+    }
+
+    /// Sets the number of open incidents with messages of their own: `count` returns it for each configured rule.
+    pub fn set_incidents(&self, count: impl Fn(&RuleName) -> u64) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in &names.rules {
+            let rule = name.to_string();
+            if let Some(gauge) = self.incidents_open.get(&Rule { rule }) {
+                gauge.set(signed(count(name)));
+            }
         }
     }
 

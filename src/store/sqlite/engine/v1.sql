@@ -159,6 +159,8 @@ CREATE TABLE incidents (
 -- Whether an incident is open is decided by this index alone.
 CREATE UNIQUE INDEX incidents_open ON incidents (rule, key_hash) WHERE state = 'open';
 CREATE INDEX incidents_by_key ON incidents (rule, key_hash, id);
+-- Open ones with messages of their own: those that monitoring lists. There are few.
+CREATE INDEX incidents_merging ON incidents (id) WHERE state = 'open' AND shown_at IS NOT NULL;
 CREATE INDEX incidents_due ON incidents (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX incidents_ended ON incidents (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX incidents_by_event ON incidents (event_seq) WHERE event_seq IS NOT NULL;

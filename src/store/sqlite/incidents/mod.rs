@@ -11,10 +11,12 @@ mod timers;
 use super::engine::tx::Tx;
 use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::{IncidentFilter, IncidentRecord, StoreError};
+use crate::store::{IncidentFilter, IncidentRecord, MergingIncident, StoreError};
 
 pub(super) use join::{Joined, forget_reporter, join};
-pub(super) use read::{newest_reports, of_event};
+#[cfg(test)]
+pub(super) use read::{MERGING, REPORT_NUMBER};
+pub(super) use read::{merging, newest_reports, of_event};
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].
@@ -51,6 +53,23 @@ impl Database {
         event: EventSeq,
     ) -> Result<Vec<Incident>, StoreError> {
         self.read(move |conn| read::counting(conn, event)).await
+    }
+
+    /// See [`crate::store::Store::report_number`].
+    pub(in crate::store) async fn report_number(
+        &self,
+        incident: IncidentId,
+        event: EventSeq,
+    ) -> Result<u64, StoreError> {
+        self.read(move |conn| read::report_number(conn, incident, event))
+            .await
+    }
+
+    /// See [`crate::store::Store::merging_incidents`].
+    pub(in crate::store) async fn merging_incidents(
+        &self,
+    ) -> Result<Vec<MergingIncident>, StoreError> {
+        self.read(merging).await
     }
 
     /// See [`crate::store::Store::close_incident`].

@@ -8,7 +8,9 @@ use super::{columns, timers};
 use crate::model::*;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::values::{signed, unsigned};
-use crate::store::{INCIDENT, IncidentFilter, IncidentRecord, read_incident};
+use crate::store::{
+    INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide, read_incident,
+};
 
 /// The length of each of the two periods that a trend compares.
 const TREND: Duration = Duration::from_secs(60);
@@ -57,11 +59,52 @@ pub(super) fn record(
         )?
         .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let timers = decide::incident::timers(&incident.progress);
+    let mut timers: Vec<(IncidentTimer, Timestamp)> = timers.collect();
+    timers.sort_by_key(|(_, at)| *at);
     Ok(Some(IncidentRecord {
         incident: with_trend(conn, incident)?,
         messages,
         newest,
+        timers,
     }))
+}
+
+/// Counts the reports of incident `?1` up to event `?2`.
+pub(in crate::store::sqlite) const REPORT_NUMBER: &str =
+    "SELECT count(*) FROM incident_events WHERE incident_id = ?1 AND event_seq <= ?2";
+
+pub(super) fn report_number(
+    conn: &Connection,
+    incident: IncidentId,
+    event: EventSeq,
+) -> rusqlite::Result<u64> {
+    conn.prepare_cached(REPORT_NUMBER)?
+        .query_row(params![incident, event], |row| row.get(0))
+        .map(unsigned)
+}
+
+/// Selects the open incidents that have messages of their own.
+pub(in crate::store::sqlite) const MERGING: &str = "
+    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual
+    FROM incidents INDEXED BY incidents_merging
+    WHERE state = 'open' AND shown_at IS NOT NULL ORDER BY id";
+
+/// Returns the open incidents that have messages of their own, oldest first.
+pub(in crate::store::sqlite) fn merging(
+    conn: &Connection,
+) -> rusqlite::Result<Vec<MergingIncident>> {
+    conn.prepare_cached(MERGING)?
+        .query_map([], |row| {
+            Ok(MergingIncident {
+                id: row.get("id")?,
+                rule: RuleName::new(row.get::<_, String>("rule")?),
+                opened_at: row.get("opened_at")?,
+                count: unsigned(row.get("count")?),
+                individual: unsigned(row.get("individual")?),
+            })
+        })?
+        .collect()
 }
 
 /// Returns the incidents that count an event.

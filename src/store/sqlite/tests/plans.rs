@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use super::super::engine::migrations::{self, STEPS};
 use super::super::engine::{connection, event_id_index};
 use super::super::{
-    complete_attempt, edits, failover, feedback_status, image_leases, late_images, late_summaries,
-    lease, orphans, queries, retention, stats, status_outbox,
+    complete_attempt, edits, failover, feedback_status, image_leases, incidents, late_images,
+    late_summaries, lease, orphans, queries, retention, stats, status_outbox,
 };
 use crate::model::{DeliveryId, DeliveryState, EventSeq, EventState, Timestamp, Trigger};
 use crate::store::decide::failover::can_move;
@@ -166,12 +166,14 @@ fn image_poll_cost_is_constant_with_100_000_due_jobs() {
 }
 
 /// The queries behind every answer to a monitor, apart from delivery counts.
-const OF_STATS: [&str; 5] = [
+const OF_STATS: [&str; 7] = [
     stats::IMAGES_PENDING,
     stats::UNREADABLE,
     stats::STATUSES_PENDING,
     stats::STATUSES_DEAD,
     stats::LAST_EVENTS,
+    stats::INCIDENTS_OPEN,
+    incidents::MERGING,
 ];
 
 /// Returns the statements of lists and background work.
@@ -200,6 +202,7 @@ fn statements() -> Vec<String> {
             orphans::MOVE_MESSAGES,
             orphans::MOVE_DELIVERED_OF,
             orphans::MOVE_MESSAGES_OF,
+            incidents::REPORT_NUMBER,
         ]
         .map(str::to_owned),
     );
@@ -281,6 +284,8 @@ fn frequent_queries_scan_no_table() {
                 "image_jobs_ready",
                 "status_jobs_due",
                 "status_jobs_dead",
+                "incidents_open",
+                "incidents_merging",
             ];
             let by_few = few
                 .iter()
