@@ -231,6 +231,8 @@ impl Intake {
                 planned.spec.mentions.clear();
             }
             at_once.deliveries.clear();
+            // The summary counts the report.
+            at_once.incidents.clear();
             for planned in &whole.deliveries {
                 if settings.singly.contains(&planned.destination) {
                     at_once.deliveries.push(planned.clone());
