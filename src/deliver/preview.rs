@@ -56,15 +56,16 @@ pub struct Preview {
 }
 
 /// Plans `event` and renders each message as if no image had been fetched yet. With [`Trigger::Test`] the
-/// messages announce no images either, because a test fetches none.
+/// messages announce no images either, because a test fetches none. The rules judge the event as received at
+/// `received_at`; the messages are rendered at `now`.
 pub fn preview(
     parts: Parts<'_>,
     event: &Event,
     trigger: Trigger,
     ids: &DeliveryIds,
-    now: Timestamp,
+    (received_at, now): (Timestamp, Timestamp),
 ) -> Previews {
-    let (plan, trace) = parts.rules.explain(event);
+    let (plan, trace) = parts.rules.explain(event, received_at);
     let incidents = plan.incidents.into_iter();
     let incidents = incidents.map(|incident| merged(incident, parts.destinations));
     let told = plan.deliveries.into_iter().filter_map(|planned| {

@@ -45,7 +45,7 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     for test in tests {
         // The same ids each time, so that a test has the same result each time.
         let ids = DeliveryIds::new(0);
-        let came = preview(parts, &test.event, Trigger::Event, &ids, test.at);
+        let came = preview(parts, &test.event, Trigger::Event, &ids, (test.at, test.at));
         covered.extend(taken_by(&came).cloned());
         let failures = Judge { test, came: &came }.failures();
         ran.failed += usize::from(!failures.is_empty());
