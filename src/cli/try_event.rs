@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, Context, Exit, Failure, block_on, names};
-use super::reading;
+use super::{reading, values};
 use crate::app;
 use crate::config::Config;
 use crate::deliver::preview::{Parts, Preview, merged, preview};
@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// The app of `[apps]` that receives the event; needed if the event does not name it
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
+    /// When the event is received, for `when` of rules, such as 2026-03-01T02:10:00+08:00 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    at: Option<Timestamp>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -82,7 +85,8 @@ pub(super) fn run(context: &mut Context, args: &Args) -> Result<Exit, Failure> {
     let (ids, now) = (DeliveryIds::new(fastrand::u64(..)), context.now());
     // As in `[[tests]]`, the event's own time is used, so that an old sample is not a late report.
     let at = event.happened_at().unwrap_or(now);
-    let (plan, trace) = config.rules.explain(&event);
+    let received_at = args.at.unwrap_or(now);
+    let (plan, trace) = config.rules.explain(&event, received_at);
     let mut messages = preview(parts, &event, plan.deliveries, trigger, &ids, at);
     if let Some(name) = &args.to {
         messages.retain(|message| message.destination == *name);

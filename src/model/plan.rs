@@ -129,6 +129,8 @@ pub enum Finding {
     Failed(Condition),
     /// A key of `except` holds. Contains the first such key.
     Excepted(Condition),
+    /// The rule matches only at other times. The condition holds the local time of receipt.
+    NotNow(Condition),
     /// Not evaluated, because an earlier rule without `continue` matched.
     NotReached,
 }
@@ -136,7 +138,7 @@ pub enum Finding {
 /// A key of a rule and the value compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The key of `match` or `except`.
+    /// The key of `match` or `except`, or `when`.
     pub key: &'static str,
     /// The rule's value, as written in the configuration.
     pub wanted: String,

@@ -45,7 +45,7 @@ pub(super) fn run(config: &Config, tests: &[RuleTest]) -> Ran {
     for test in tests {
         // The same ids each time, so that a test has the same result each time.
         let ids = DeliveryIds::new(0);
-        let plan = config.rules.plan(&test.event);
+        let plan = config.rules.plan(&test.event, test.at);
         covered.extend(plan.rules.iter().cloned());
         let outcome = Outcome {
             test,

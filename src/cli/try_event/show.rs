@@ -162,8 +162,9 @@ fn rules(rules: &[RuleView]) -> String {
         let (finding, decided_by) = match rule.finding {
             FindingKey::Matched => ("matched", None),
             FindingKey::Continued => ("matched, continues", None),
-            FindingKey::Failed => ("no", Some("match")),
-            FindingKey::Excepted => ("no", Some("except")),
+            FindingKey::Failed => ("no", Some("match.")),
+            FindingKey::Excepted => ("no", Some("except.")),
+            FindingKey::NotNow => ("not now", Some("")),
             FindingKey::NotReached => ("not reached", None),
         };
         let [condition, wanted, found] =
@@ -179,11 +180,11 @@ fn rules(rules: &[RuleView]) -> String {
     table.render()
 }
 
-/// Returns the cells of the condition in `match` or `except` that decided.
+/// Returns the cells of the key that decided: in `match.` or `except.`, or of the rule itself.
 fn condition(table: &str, rule: &RuleView) -> [String; 3] {
     let found = words::or_dash(rule.found.as_ref().map(Private::expose));
     [
-        format!("{table}.{}", rule.key.unwrap_or_default()),
+        format!("{table}{}", rule.key.unwrap_or_default()),
         rule.wanted.clone().unwrap_or_default(),
         short(&found),
     ]

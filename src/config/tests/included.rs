@@ -195,7 +195,11 @@ fn a_change_of_status_is_tested_with_the_report_it_is_of() {
     };
     let loaded = folder("feedback = \"one.json\"").load(&[]);
     assert_eq!(loaded.report(), "");
-    let plan = loaded.config.unwrap().rules.plan(&loaded.tests[0].event);
+    let plan = loaded
+        .config
+        .unwrap()
+        .rules
+        .plan(&loaded.tests[0].event, loaded.tests[0].at);
     assert_eq!(plan.rules.len(), 1);
     let wrong = folder("feedback = \"change.json\"").report(&[]);
     assert!(wrong.contains("change.json is not a report"), "{wrong}");
