@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Clock, IncidentId};
+use crate::model::{Clock, IncidentId, IncidentState};
 use crate::store::{MergingIncident, Store, StoreError, Topic};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{IncidentEnded, IncidentShown, ReportsMerged};
@@ -50,11 +50,16 @@ pub async fn run(store: Store, metrics: &Metrics, clock: &dyn Clock, stopping: C
     }
 }
 
+/// How many incidents that are done are remembered.
+const DONE_MAX: usize = 1000;
+
 /// Finds changes of the incidents that have messages of their own.
 #[derive(Default)]
 struct Observer {
     /// The open ones in the previous round; `None` before the first.
     known: Option<BTreeMap<IncidentId, MergingIncident>>,
+    /// Those that somebody marked as done, because a report may reopen them. The newest [`DONE_MAX`].
+    done: BTreeMap<IncidentId, MergingIncident>,
 }
 
 impl Observer {
@@ -75,11 +80,22 @@ impl Observer {
                     ended.extend(store.incident(*id).await?.map(|now| (before, now.incident)));
                 }
             }
-            for incident in open.values() {
-                emit_open(metrics, known.get(&incident.id), incident);
+            for (id, incident) in &open {
+                let reopened = self.done.remove(id);
+                emit_open(metrics, known.get(id).or(reopened.as_ref()), incident);
             }
             for (before, now) in ended {
                 let (rule, reports) = (&now.rule, now.progress.count);
+                if now.progress.state == IncidentState::Done {
+                    let count = reports;
+                    self.done.insert(
+                        now.id,
+                        MergingIncident {
+                            count,
+                            ..before.clone()
+                        },
+                    );
+                }
                 metrics.emit(ReportsMerged {
                     rule,
                     reports: reports.saturating_sub(before.count),
@@ -91,6 +107,9 @@ impl Observer {
                     reports,
                 });
             }
+        }
+        while self.done.len() > DONE_MAX {
+            self.done.pop_first();
         }
         self.known = Some(open);
         Ok(())

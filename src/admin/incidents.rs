@@ -61,6 +61,7 @@ fn result(id: IncidentId, before: IncidentState) -> CloseResult {
     let message = match before {
         IncidentState::Open => format!("{id} is closed"),
         IncidentState::Closed => format!("{id} is closed already"),
+        IncidentState::Done => format!("{id} ended already: somebody marked it as done (done)"),
         IncidentState::Quiet => format!("{id} ended already, because no report came (quiet)"),
         IncidentState::Continued => {
             format!("{id} ended already, at its maximum age (continued); its successor may be open")
@@ -130,6 +131,7 @@ mod tests {
             (IncidentState::Open, "inc_3 is closed"),
             (IncidentState::Closed, "inc_3 is closed already"),
             (IncidentState::Quiet, "(quiet)"),
+            (IncidentState::Done, "(done)"),
             (IncidentState::Continued, "(continued)"),
         ] {
             let given = result(IncidentId(3), before);

@@ -105,6 +105,7 @@ fn report(id: u32, at: Timestamp) -> Arrival {
                 resolve_after: 30 * MINUTE,
                 steps: Vec::new(),
             },
+            reported_at: None,
             destinations: vec!["oncall".into()],
         }],
         received_at: at,

@@ -42,7 +42,7 @@ pub use incident::{
     EDIT_PACE_MIN, ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, GroupKey, GroupTerms,
     INCIDENT_AGE_MAX, INCIDENT_NEWEST_MAX, Incident, IncidentId, IncidentKey, IncidentNews,
     IncidentProgress, IncidentReports, IncidentState, IncidentTimer, OPEN_INCIDENTS_MAX,
-    PlannedIncident,
+    PlannedIncident, WRITTEN_MAX,
 };
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{

@@ -276,7 +276,7 @@ impl<'a> Builder<'a> {
             (Content::Updated(change), _) => {
                 (change.updated_at, self.user(Some(&change.operator)), None)
             }
-            (Content::Created(_), Some(state)) => {
+            (Content::Created(_) | Content::Incident(_), Some(state)) => {
                 let open_id = match state.through {
                     ChangeSource::Feishu | ChangeSource::Platform => state.by.id.as_ref(),
                     ChangeSource::Slack => None,

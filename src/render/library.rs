@@ -43,6 +43,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "partials/feishu_head",
     "partials/change",
     "partials/ids",
+    "partials/incident_handled",
     "partials/incident_headline",
     "partials/incident_ids",
     "partials/incident_line",

@@ -11,9 +11,9 @@ use super::{
     Action, Audience, Family, Fields, Locale, Mention, SentAs, Shown, ShownBy, StatusView, Subject,
 };
 use crate::model::{
-    Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, FaultKind, Feedback,
-    FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, ImageFormat, ImageId,
-    Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports,
+    Actor, AppName, ChangeSource, Content, DeliveryId, Event, EventId, EventSeq, FaultKind,
+    Feedback, FeedbackKind, FeedbackState, FeedbackStatus, GroupKey, GroupTerms, ImageFormat,
+    ImageId, Incident, IncidentId, IncidentKey, IncidentNews, IncidentProgress, IncidentReports,
     IncidentState, MessageSpec, Notice, NoticeKind, Private, RuleName, Severity, SourceKind,
     StatusChange, Summarised, Summary, Timestamp, TriageAction, Trigger, UserIds,
 };
@@ -302,6 +302,8 @@ pub(super) fn incident(news: IncidentNews) -> Sample {
             people: 31,
             tenants: 3,
             trend: [12, 4],
+            handled: None,
+            written: [0, 0],
             keys: 0,
             next_at: None,
             previous: Some(IncidentId(11)),
@@ -344,7 +346,28 @@ fn incident_progress() -> IncidentProgress {
         notified_at: shown_at,
         steps_done: 0,
         claimed: false,
+        applied_to: EventSeq(0),
+        applies_to: EventSeq(0),
     }
+}
+
+/// The edited first message of an open incident that somebody claimed.
+pub(super) fn claimed_incident() -> Sample {
+    let mut sample = incident(IncidentNews::Opened);
+    sample.trigger = Trigger::Edit;
+    sample.standing = StatusView {
+        reporter: None,
+        actions: actions(&[TriageAction::Done]),
+        ..claimed(&ShownBy::Count).standing
+    };
+    if let Content::Incident(reports) = &mut sample.event.content
+        && let Some(incident) = &mut reports.incident
+    {
+        incident.progress.claimed = true;
+        incident.handled = sample.standing.state.clone();
+        incident.written = [12, 37];
+    }
+    sample
 }
 
 /// The edited first message of a claimed incident that has ended.
@@ -378,6 +401,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("summary", summary()),
         ("incident", incident(IncidentNews::Opened)),
         ("incident_news", incident(IncidentNews::Threshold)),
+        ("incident_claimed", claimed_incident()),
         ("incident_quiet", ended_incident(IncidentState::Quiet)),
         ("claimed", claimed(&ShownBy::Key("img_v3_0a".to_owned()))),
         ("with_buttons", with_buttons()),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{ActionOutcome, ApplyIncidentAction, Store, StoreError};
 use crate::model::*;
 
 /// The event type of an incident's own event in the store.
@@ -96,6 +96,15 @@ impl Store {
     /// Returns the open incidents that have messages of their own.
     pub async fn merging_incidents(&self) -> Result<Vec<MergingIncident>, StoreError> {
         self.database.merging_incidents().await
+    }
+
+    /// Applies a button action to an incident: to its messages at once, and to its reports by its timers. The first
+    /// action wins. A claim cancels the steps of `escalate` that it may cancel.
+    pub async fn apply_incident_action(
+        &self,
+        acting: ApplyIncidentAction,
+    ) -> Result<ActionOutcome, StoreError> {
+        self.database.apply_incident_action(acting).await
     }
 
     /// Closes an open incident. Returns its state before; `None` if there is none with this id.

@@ -359,6 +359,19 @@ pub struct ApplyAction {
     pub operator: Option<Private>,
 }
 
+/// A button action on an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyIncidentAction {
+    pub incident: IncidentId,
+    /// [`TriageAction::Claim`] or [`TriageAction::Done`].
+    pub act: TriageAction,
+    pub by: Actor,
+    pub through: ChangeSource,
+    /// The open id for the status changes of the reports that each app received. Reports of other apps get a
+    /// local-only status.
+    pub operators: BTreeMap<AppName, Private>,
+}
+
 /// The result of a button action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionOutcome {
@@ -369,7 +382,9 @@ pub enum ActionOutcome {
     Already(FeedbackState),
     /// The undo period is over.
     TooLate(FeedbackState),
-    /// The feedback does not exist (any more).
+    /// The incident has ended without being done.
+    Ended,
+    /// The feedback or the incident does not exist (any more).
     Unknown,
 }
 

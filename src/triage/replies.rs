@@ -10,6 +10,7 @@ impl ActionResult {
             Self::Done { .. } => "done",
             Self::Already { .. } => "already",
             Self::TooLate => "too_late",
+            Self::Ended => "ended",
             Self::Unknown => "unknown",
             Self::Forged => "forged",
             Self::NotSaved => "not_saved",
@@ -26,7 +27,7 @@ impl ActionResult {
                 local_only: true, ..
             } => "warning",
             Self::Already { .. } => "info",
-            Self::TooLate | Self::Unknown | Self::Forged | Self::NotSaved => "error",
+            Self::TooLate | Self::Ended | Self::Unknown | Self::Forged | Self::NotSaved => "error",
         }
     }
 
@@ -50,6 +51,10 @@ impl ActionResult {
             ),
             Self::Already { act, by } => return already(*act, by),
             Self::TooLate => ("超过了可以撤销的时间", "It is too late to undo this"),
+            Self::Ended => (
+                "这批反馈的事件已经结束",
+                "The incident of these reports has ended",
+            ),
             Self::Unknown => ("这条反馈已不再保存", "This feedback is not kept any more"),
             Self::Forged => (
                 "这个按钮不是本中继的",
@@ -126,6 +131,7 @@ mod tests {
                 by: Holder::Somebody,
             },
             ActionResult::TooLate,
+            ActionResult::Ended,
             ActionResult::Unknown,
             ActionResult::NotSaved,
         ];

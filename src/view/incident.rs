@@ -180,6 +180,7 @@ fn timer<S: Serializer>(timer: &IncidentTimer, to: S) -> Result<S::Ok, S::Error>
     let (action, step, state) = match timer {
         IncidentTimer::Open => ("open", None, None),
         IncidentTimer::Edit => ("edit", None, None),
+        IncidentTimer::Apply => ("apply", None, None),
         IncidentTimer::Digest => ("digest", None, None),
         IncidentTimer::Step(step) => ("escalate", Some(*step), None),
         IncidentTimer::Repeat => ("repeat", None, None),

@@ -97,6 +97,7 @@ fn state(incident: &IncidentView) -> String {
         IncidentState::Open => "",
         IncidentState::Quiet => ": it ended because no report came",
         IncidentState::Continued => ": it ended at its maximum age",
+        IncidentState::Done => ": somebody marked it as done",
         IncidentState::Closed => ": it was closed",
     };
     format!("{}{meaning}", incident.summary.state)
@@ -145,6 +146,7 @@ fn action(timer: IncidentTimer, terms: &TermsView) -> String {
     match timer {
         IncidentTimer::Open => "sends its first message".into(),
         IncidentTimer::Edit => "edits its messages".into(),
+        IncidentTimer::Apply => "applies a button action to its reports".into(),
         IncidentTimer::Digest => "sends a digest where its message cannot be edited".into(),
         IncidentTimer::Repeat => "notifies again (repeat_after)".into(),
         IncidentTimer::Step(index) => {

@@ -90,6 +90,15 @@ fn wanted_status(
     }
 }
 
+/// Returns whether an incident's action applies to one of its reports. A report that was settled individually
+/// keeps its status.
+pub(in crate::store) fn takes_incident_action(act: TriageAction, status: FeedbackStatus) -> bool {
+    match status {
+        FeedbackStatus::PROCESSED | FeedbackStatus::CLOSED => false,
+        status => TriageAction::next(status).contains(&act),
+    }
+}
+
 /// Returns a time for a change that differs from the previous change's time.
 fn after(known: Option<&Known>, now: Timestamp) -> Timestamp {
     let last = known.map(|known| known.state.changed_at + Duration::from_millis(1));

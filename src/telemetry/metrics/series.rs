@@ -118,8 +118,13 @@ impl Metrics {
         };
         for act in TriageAction::ALL {
             for result in words::CLICKS {
-                // Only an undo can be too late.
-                if *result != "too_late" || *act == TriageAction::Undo {
+                // Only an undo can be too late, and only incidents end.
+                let is_possible = match *result {
+                    "too_late" => *act == TriageAction::Undo,
+                    "ended" => matches!(act, TriageAction::Claim | TriageAction::Done),
+                    _ => true,
+                };
+                if is_possible {
                     begin(act.key(), *result);
                 }
             }

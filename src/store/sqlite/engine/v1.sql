@@ -135,7 +135,7 @@ CREATE TABLE incidents (
         CHECK (severity = 'critical' OR severity = 'warning' OR severity = 'info'),
     terms        TEXT    NOT NULL,
     state        TEXT    NOT NULL
-        CHECK (state = 'open' OR state = 'quiet' OR state = 'continued' OR state = 'closed'),
+        CHECK (state = 'open' OR state = 'quiet' OR state = 'continued' OR state = 'done' OR state = 'closed'),
     opened_at    INTEGER NOT NULL,
     last_at      INTEGER NOT NULL,
     count        INTEGER NOT NULL,
@@ -153,8 +153,22 @@ CREATE TABLE incidents (
     ended_at     INTEGER,
     next_at      INTEGER,                         -- when the next timer is due
     previous     INTEGER,                         -- the last incident with this key
+    -- The last button action: the status that it set, when, and by whom. NULL if there was none.
+    status       INTEGER,
+    acted_at     INTEGER,
+    through      TEXT CHECK (through = 'feishu' OR through = 'slack'),
+    by_name      TEXT,
+    by_id        TEXT,
+    by_app       TEXT,
+    here_only    INTEGER NOT NULL DEFAULT 0 CHECK (here_only = 0 OR here_only = 1),
+    operators    TEXT,                            -- JSON: the actor's open id for each receiving app
+    -- The reports up to `applied_to` have its status; those up to `applies_to` get it.
+    applied_to   INTEGER NOT NULL DEFAULT 0,
+    applies_to   INTEGER NOT NULL DEFAULT 0,
     event_seq    INTEGER REFERENCES events (seq) ON DELETE SET NULL,  -- its own event, with its messages
-    CHECK ((state = 'open') = (ended_at IS NULL))
+    CHECK ((state = 'open') = (ended_at IS NULL)),
+    CHECK ((status IS NULL) = (acted_at IS NULL)),
+    CHECK ((status IS NULL) = (through IS NULL))
 ) STRICT;
 -- Whether an incident is open is decided by this index alone.
 CREATE UNIQUE INDEX incidents_open ON incidents (rule, key_hash) WHERE state = 'open';

@@ -3,6 +3,7 @@
 //! A report is counted in the transaction that accepts it (`join`). Everything else an incident does is a timer
 //! (`timers`), also its first message: a timer that is due at once.
 
+mod actions;
 mod columns;
 mod join;
 mod read;
@@ -11,8 +12,13 @@ mod timers;
 use super::engine::tx::Tx;
 use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::{IncidentFilter, IncidentRecord, MergingIncident, StoreError};
+use crate::store::{
+    ActionOutcome, ApplyIncidentAction, IncidentFilter, IncidentRecord, MergingIncident, StoreError,
+};
 
+#[cfg(test)]
+pub(super) use actions::{LEFT, NEXT_REPORTS, PENDING, WRITTEN};
+pub(super) use actions::{forget_actor, forget_actors_of};
 pub(super) use join::{Joined, forget_reporter, join};
 #[cfg(test)]
 pub(super) use read::{MERGING, REPORT_NUMBER};
@@ -70,6 +76,15 @@ impl Database {
         &self,
     ) -> Result<Vec<MergingIncident>, StoreError> {
         self.read(merging).await
+    }
+
+    /// See [`crate::store::Store::apply_incident_action`].
+    pub(in crate::store) async fn apply_incident_action(
+        &self,
+        acting: ApplyIncidentAction,
+    ) -> Result<ActionOutcome, StoreError> {
+        self.promise(move |tx| actions::apply_action(tx, &acting))
+            .await
     }
 
     /// See [`crate::store::Store::close_incident`].

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{columns, timers};
+use super::{actions, columns, timers};
 use crate::model::*;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::values::{signed, unsigned};
@@ -35,7 +35,10 @@ pub(super) fn incidents(
             columns::incident,
         )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    found.into_iter().map(|one| with_trend(conn, one)).collect()
+    found
+        .into_iter()
+        .map(|one| with_counts(conn, one))
+        .collect()
 }
 
 pub(super) fn record(
@@ -63,7 +66,7 @@ pub(super) fn record(
     let mut timers: Vec<(IncidentTimer, Timestamp)> = timers.collect();
     timers.sort_by_key(|(_, at)| *at);
     Ok(Some(IncidentRecord {
-        incident: with_trend(conn, incident)?,
+        incident: with_counts(conn, incident)?,
         messages,
         newest,
         timers,
@@ -116,7 +119,10 @@ pub(super) fn counting(conn: &Connection, event: EventSeq) -> rusqlite::Result<V
         )?
         .query_map([event], columns::incident)?
         .collect::<rusqlite::Result<_>>()?;
-    found.into_iter().map(|one| with_trend(conn, one)).collect()
+    found
+        .into_iter()
+        .map(|one| with_counts(conn, one))
+        .collect()
 }
 
 /// Returns the incident that an event of the relay belongs to; `None` for any other event.
@@ -132,7 +138,7 @@ pub(in crate::store::sqlite) fn of_event(
         return Ok(None);
     };
     match timers::find(conn, id)? {
-        Some(incident) => Ok(Some(Box::new(with_trend(conn, incident)?))),
+        Some(incident) => Ok(Some(Box::new(with_counts(conn, incident)?))),
         None => Ok(None),
     }
 }
@@ -159,13 +165,15 @@ pub(in crate::store::sqlite) fn newest_reports(
     Ok(found)
 }
 
-/// Counts the reports of the last minute before the newest one, and of the minute before.
-fn with_trend(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
+/// Counts the reports of the last minute before the newest one, and of the minute before; and those that have their
+/// status in Feishu.
+fn with_counts(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
     let until = incident.progress.last_at;
     let now = since(conn, incident.id, until - TREND)?;
     let before = since(conn, incident.id, until - 2 * TREND)?;
     Ok(Incident {
         trend: [now, before.saturating_sub(now)],
+        written: actions::written(conn, &incident)?,
         ..incident
     })
 }

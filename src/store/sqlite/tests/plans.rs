@@ -203,6 +203,10 @@ fn statements() -> Vec<String> {
             orphans::MOVE_DELIVERED_OF,
             orphans::MOVE_MESSAGES_OF,
             incidents::REPORT_NUMBER,
+            incidents::NEXT_REPORTS,
+            incidents::PENDING,
+            incidents::WRITTEN,
+            incidents::LEFT,
         ]
         .map(str::to_owned),
     );
@@ -290,8 +294,9 @@ fn frequent_queries_scan_no_table() {
             let by_few = few
                 .iter()
                 .any(|index| line.contains(&format!("INDEX {index}")));
-            // Apps are few and are read one after the other.
-            let whole = line.starts_with("SCAN") && !by_few && line != "SCAN apps";
+            // Apps are few and are read one after the other. Subqueries have a limit.
+            let is_small = line == "SCAN apps" || line.starts_with("SCAN (subquery");
+            let whole = line.starts_with("SCAN") && !by_few && !is_small;
             assert!(!whole, "{line}\n{sql}");
         }
     }
