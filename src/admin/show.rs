@@ -30,7 +30,8 @@ impl Events<'_> {
             )
             | Err(_) => None,
         };
-        let trace = content.map(|event| self.config.rules.explain(&event).1);
+        let received_at = event.received_at;
+        let trace = content.map(|event| self.config.rules.explain(&event, received_at).1);
         let images = self.store.images_of(event.seq).await?.into_iter();
         let summaries = self.store.summaries_of(event.seq).await?.into_iter();
         let summaries = summaries.map(|(destination, summary)| LateSummaryView {
@@ -44,6 +45,7 @@ impl Events<'_> {
             rules_error: trace.err(),
             images: images.map(Into::into).collect(),
             deliveries: self.deliveries_of(event.seq, deliveries_max).await?,
+            incidents: self.counted_in(event.seq).await?,
             summaries: summaries.collect(),
             messages: messages.map(Into::into).collect(),
             feedback: self.triage_of(event.seq).await?,

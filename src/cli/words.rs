@@ -1,5 +1,7 @@
 //! Describes records in words, for tables and lists of the terminal. Pure.
 
+use std::time::Duration;
+
 use crate::model::{FeedbackStatus, Severity};
 use crate::view::{AttemptView, FindingKey, ImageView, RuleView, SpecView};
 
@@ -18,6 +20,17 @@ pub(super) fn counted(count: u64, one: &str) -> String {
     }
 }
 
+/// Returns a duration as the configuration writes it: `90s`, `5m`, `4h`, `3d`.
+pub(super) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    for (unit, length) in [("d", 86_400), ("h", 3600), ("m", 60)] {
+        if seconds > 0 && seconds.is_multiple_of(length) {
+            return format!("{}{unit}", seconds / length);
+        }
+    }
+    format!("{seconds}s")
+}
+
 /// Returns the name of a status, otherwise its number.
 pub(super) fn status(status: FeedbackStatus) -> String {
     let number = || status.0.to_string();
@@ -31,8 +44,16 @@ pub(super) fn finding(rule: &RuleView) -> String {
         FindingKey::Continued => "matched, continues".into(),
         FindingKey::Failed => format!("no: {}", condition(rule)),
         FindingKey::Excepted => format!("no: excepted, {}", condition(rule)),
+        FindingKey::NotNow => format!("not now: {}", time(rule)),
         FindingKey::NotReached => "not reached".into(),
     }
+}
+
+/// Describes the times at which a rule counts, and the time that is none of them.
+fn time(rule: &RuleView) -> String {
+    let found = rule.found.as_ref().map_or("", |found| found.expose());
+    let wanted = rule.wanted.as_deref().unwrap_or_default();
+    format!("{wanted} (it is {found})")
 }
 
 fn condition(rule: &RuleView) -> String {
@@ -124,12 +145,34 @@ mod tests {
                 Finding::Excepted(condition("")),
                 "no: excepted, tenant wants *internal*, found nothing",
             ),
+            (
+                Finding::NotNow(Condition {
+                    key: "when",
+                    wanted: "mon-fri 09:00-18:00".into(),
+                    found: Private::new("Sat 10:12 in Asia/Shanghai"),
+                }),
+                "not now: mon-fri 09:00-18:00 (it is Sat 10:12 in Asia/Shanghai)",
+            ),
         ] {
             let trace = RuleTrace {
                 rule: RuleName::new("blank screen"),
                 finding: given,
             };
             assert_eq!(finding(&RuleView::from(&trace)), shown);
+        }
+    }
+
+    #[test]
+    fn span_is_written_in_its_largest_whole_unit() {
+        for (seconds, written) in [
+            (0, "0s"),
+            (90, "90s"),
+            (300, "5m"),
+            (5400, "90m"),
+            (14_400, "4h"),
+            (259_200, "3d"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), written);
         }
     }
 

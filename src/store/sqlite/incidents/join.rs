@@ -1,10 +1,11 @@
 //! Counts a report in its incidents, in the transaction that accepts it.
 
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::columns;
 use super::timers::{self, save};
 use crate::model::*;
+use crate::store::decide::incident::AfterEnd;
 use crate::store::sqlite::accept::{USER_KEY_BYTES, user_key};
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed, unsigned};
@@ -30,8 +31,8 @@ impl Joined {
     }
 }
 
-/// An open incident.
-struct Open {
+/// The incident that counts a report, before the report.
+struct Current {
     id: IncidentId,
     progress: IncidentProgress,
     /// The stored time of its next timer; `None` if the incident is new.
@@ -57,24 +58,24 @@ fn join_one(
     planned: &PlannedIncident,
 ) -> rusqlite::Result<Joined> {
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    let own = open_incident(tx, &planned.rule, &hash)?;
+    let own = current(tx, planned, &hash)?;
     let is_collective = own.is_none() && is_full(tx, &planned.rule)?;
-    let mut open = match own {
-        Some(open) => open,
+    let current = match own {
+        Some(own) => own,
         None if is_collective => collective(tx, arrival, planned)?,
         None => insert(tx, arrival, planned, &hash)?,
     };
-    let id = open.id;
+    let (id, mut progress) = (current.id, current.progress.clone());
     let terms = GroupTerms {
-        from: open.progress.terms.from.min(planned.terms.from),
+        from: progress.terms.from.min(planned.terms.from),
         ..planned.terms.clone()
     };
-    let has_new_terms = open.progress.terms != terms;
-    let merges = decide::incident::report(&mut open.progress, &terms, tx.now);
+    let merges = decide::incident::report(&mut progress, &terms, tx.now);
+    decide::incident::follow_action(&mut progress, event);
     tx.prepare_cached("INSERT INTO incident_events (incident_id, event_seq) VALUES (?1, ?2)")?
         .execute(params![id, event])?;
     let sources = new_sources(tx, id, arrival, is_collective.then_some(&hash))?;
-    save_report(tx, &open, sources, has_new_terms)?;
+    save_report(tx, &current, &progress, sources)?;
     keep_destinations(tx, id, planned, &arrival.deliveries)?;
     Ok(Joined {
         incident: id,
@@ -83,34 +84,40 @@ fn join_one(
     })
 }
 
-/// Writes what the report changed. The other columns are written only if the terms or the next timer changed,
-/// because they are in three indexes.
+/// Writes what the report changed. Most reports change only a few columns, which are in no index.
 fn save_report(
     tx: &Tx<'_>,
-    open: &Open,
+    before: &Current,
+    after: &IncidentProgress,
     [people, tenants, keys]: [i64; 3],
-    has_new_terms: bool,
 ) -> rusqlite::Result<()> {
-    let progress = &open.progress;
     tx.prepare_cached(
-        "UPDATE incidents SET count = ?2, last_at = ?3, edit_due = ?4, people = people + ?5,
-                tenants = tenants + ?6, keys = keys + ?7
+        "UPDATE incidents SET count = ?2, last_at = ?3, edit_due = ?4, applies_to = ?5,
+                people = people + ?6, tenants = tenants + ?7, keys = keys + ?8
          WHERE id = ?1",
     )?
     .execute(params![
-        open.id,
-        signed(progress.count),
-        progress.last_at,
-        progress.edit_due,
+        before.id,
+        signed(after.count),
+        after.last_at,
+        after.edit_due,
+        after.applies_to,
         people,
         tenants,
         keys
     ])?;
-    let next_at = decide::incident::next_at(progress);
-    if next_at != open.next_at || has_new_terms {
-        save(tx, open.id, progress)?;
+    let written = IncidentProgress {
+        count: after.count,
+        last_at: after.last_at,
+        edit_due: after.edit_due,
+        applies_to: after.applies_to,
+        ..before.progress.clone()
+    };
+    let next_at = decide::incident::next_at(after);
+    if written != *after || before.next_at != next_at {
+        save(tx, before.id, after)?;
     }
-    let is_sooner = |next: Timestamp| open.next_at.is_none_or(|before| next < before);
+    let is_sooner = |next: Timestamp| before.next_at.is_none_or(|before| next < before);
     if next_at.is_some_and(is_sooner) {
         tx.notify(Topic::Incidents);
     }
@@ -127,7 +134,11 @@ fn is_full(tx: &Tx<'_>, rule: &RuleName) -> rusqlite::Result<bool> {
 
 /// Returns the open collective incident of a rule, which counts the reports with further keys. It has no key, and
 /// merges each report.
-fn collective(tx: &Tx<'_>, arrival: &Arrival, planned: &PlannedIncident) -> rusqlite::Result<Open> {
+fn collective(
+    tx: &Tx<'_>,
+    arrival: &Arrival,
+    planned: &PlannedIncident,
+) -> rusqlite::Result<Current> {
     let planned = PlannedIncident {
         key: IncidentKey::default(),
         terms: GroupTerms {
@@ -137,10 +148,51 @@ fn collective(tx: &Tx<'_>, arrival: &Arrival, planned: &PlannedIncident) -> rusq
         ..planned.clone()
     };
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    match open_incident(tx, &planned.rule, &hash)? {
-        Some(open) => Ok(open),
+    match current(tx, &planned, &hash)? {
+        Some(current) => Ok(current),
         None => insert(tx, arrival, &planned, &hash),
     }
+}
+
+/// Returns the incident with this key that counts the report: the open one, or one that was done and that the
+/// report reopens or joins.
+fn current(
+    tx: &Tx<'_>,
+    planned: &PlannedIncident,
+    hash: &[u8],
+) -> rusqlite::Result<Option<Current>> {
+    if let Some(open) = open_incident(tx, &planned.rule, hash)? {
+        return Ok(Some(open));
+    }
+    let last = tx
+        .prepare_cached(
+            "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![planned.rule.as_str(), hash], read_current)
+        .optional()?;
+    let Some(last) = last else {
+        return Ok(None);
+    };
+    match decide::incident::after_end(&last.progress, planned.reported_at, tx.now) {
+        AfterEnd::OpensAnother => Ok(None),
+        AfterEnd::Joins => Ok(Some(last)),
+        AfterEnd::Reopens => {
+            let reopened = timers::reopen(tx, last.id)?;
+            Ok(reopened.map(|incident| Current {
+                id: incident.id,
+                next_at: decide::incident::next_at(&incident.progress),
+                progress: incident.progress,
+            }))
+        }
+    }
+}
+
+fn read_current(row: &Row<'_>) -> rusqlite::Result<Current> {
+    Ok(Current {
+        id: row.get("id")?,
+        progress: columns::progress(row)?,
+        next_at: row.get("next_at")?,
+    })
 }
 
 /// Returns the hash of a key. Reports of different types never share it.
@@ -150,18 +202,12 @@ fn key_hash(kind: Option<FeedbackKind>, key: &str) -> Vec<u8> {
 }
 
 /// Returns the open incident with this key. One whose time is over ends first.
-fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Open>> {
+fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<Option<Current>> {
     let found = tx
         .prepare_cached(
             "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 AND state = 'open'",
         )?
-        .query_row(params![rule.as_str(), hash], |row| {
-            Ok(Open {
-                id: row.get("id")?,
-                progress: columns::progress(row)?,
-                next_at: row.get("next_at")?,
-            })
-        })
+        .query_row(params![rule.as_str(), hash], read_current)
         .optional()?;
     let Some(open) = found else {
         return Ok(None);
@@ -169,7 +215,7 @@ fn open_incident(tx: &Tx<'_>, rule: &RuleName, hash: &[u8]) -> rusqlite::Result<
     if !decide::incident::is_over(&open.progress, tx.now) {
         return Ok(Some(open));
     }
-    timers::advance(tx, open.id)?;
+    timers::advance(tx, open.id, &mut 0)?;
     Ok(None)
 }
 
@@ -178,7 +224,7 @@ fn insert(
     arrival: &Arrival,
     planned: &PlannedIncident,
     hash: &[u8],
-) -> rusqlite::Result<Open> {
+) -> rusqlite::Result<Current> {
     let progress = decide::incident::open(planned.terms.clone(), tx.now);
     let previous: Option<IncidentId> = tx
         .prepare_cached(
@@ -203,7 +249,7 @@ fn insert(
         ":now": tx.now,
         ":previous": previous,
     })?;
-    Ok(Open {
+    Ok(Current {
         id: IncidentId(tx.last_insert_rowid()),
         progress,
         next_at: None,
