@@ -1,14 +1,20 @@
-//! Runs the timers of incidents.
+//! Runs the timers of incidents, and logs and counts what changes.
 //!
 //! Timers are columns of the store, and each step is one transaction of it. So this loop only asks at the right
 //! time; a restart, a second relay and a lost wake-up need no code of their own.
+//!
+//! Timers, arriving reports and commands can change an incident. So changes are found by comparing the open
+//! incidents of two rounds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Clock;
-use crate::store::{Store, Topic};
+use crate::model::{Clock, IncidentId, IncidentState};
+use crate::store::{MergingIncident, Store, StoreError, Topic};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::{IncidentEnded, IncidentShown, ReportsMerged};
 
 /// The longest pause while a timer runs. If the wall clock jumps, timers are at most this much too early or too
 /// late.
@@ -19,12 +25,16 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Runs due timers until the soft stop.
-pub async fn run(store: Store, clock: &dyn Clock, stopping: CancellationToken) {
+pub async fn run(store: Store, metrics: &Metrics, clock: &dyn Clock, stopping: CancellationToken) {
     let mut wakeups = store.wakeups(Topic::Incidents);
+    let mut observer = Observer::default();
+    observer.round(&store, metrics).await;
     while !stopping.is_cancelled() {
         // A wake-up from here on causes another round, even if it comes during this one.
         wakeups.mark_unchanged();
-        let pause = match store.advance_incidents().await {
+        let advanced = store.advance_incidents().await;
+        observer.round(&store, metrics).await;
+        let pause = match advanced {
             Ok(Some(next_at)) => next_at.since(clock.now()).clamp(PAUSE_MIN, PAUSE_MAX),
             Ok(None) => IDLE,
             Err(error) => {
@@ -39,3 +49,85 @@ pub async fn run(store: Store, clock: &dyn Clock, stopping: CancellationToken) {
         }
     }
 }
+
+/// How many incidents that are done are remembered.
+const DONE_MAX: usize = 1000;
+
+/// Finds changes of the incidents that have messages of their own.
+#[derive(Default)]
+struct Observer {
+    /// The open ones in the previous round; `None` before the first.
+    known: Option<BTreeMap<IncidentId, MergingIncident>>,
+    /// Those that somebody marked as done, because a report may reopen them. The newest [`DONE_MAX`].
+    done: BTreeMap<IncidentId, MergingIncident>,
+}
+
+impl Observer {
+    /// Logs and counts changes since the previous round. The first round only reads.
+    async fn round(&mut self, store: &Store, metrics: &Metrics) {
+        if let Err(error) = self.try_round(store, metrics).await {
+            tracing::debug!(%error, "failed to read incidents; retrying");
+        }
+    }
+
+    async fn try_round(&mut self, store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
+        let open = store.merging_incidents().await?.into_iter();
+        let open: BTreeMap<_, _> = open.map(|incident| (incident.id, incident)).collect();
+        if let Some(known) = &self.known {
+            let mut ended = Vec::new();
+            for (id, before) in known {
+                if !open.contains_key(id) {
+                    ended.extend(store.incident(*id).await?.map(|now| (before, now.incident)));
+                }
+            }
+            for (id, incident) in &open {
+                let reopened = self.done.remove(id);
+                emit_open(metrics, known.get(id).or(reopened.as_ref()), incident);
+            }
+            for (before, now) in ended {
+                let (rule, reports) = (&now.rule, now.progress.count);
+                if now.progress.state == IncidentState::Done {
+                    let count = reports;
+                    self.done.insert(
+                        now.id,
+                        MergingIncident {
+                            count,
+                            ..before.clone()
+                        },
+                    );
+                }
+                metrics.emit(ReportsMerged {
+                    rule,
+                    reports: reports.saturating_sub(before.count),
+                });
+                metrics.emit(IncidentEnded {
+                    id: now.id,
+                    rule,
+                    state: now.progress.state,
+                    reports,
+                });
+            }
+        }
+        while self.done.len() > DONE_MAX {
+            self.done.pop_first();
+        }
+        self.known = Some(open);
+        Ok(())
+    }
+}
+
+/// Logs and counts what changed in an open incident since the previous round.
+fn emit_open(metrics: &Metrics, before: Option<&MergingIncident>, now: &MergingIncident) {
+    let rule = &now.rule;
+    let counted = before.map_or(now.individual, |before| before.count);
+    if before.is_none() {
+        metrics.emit(IncidentShown { id: now.id, rule });
+    }
+    metrics.emit(ReportsMerged {
+        rule,
+        reports: now.count.saturating_sub(counted),
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -123,6 +123,9 @@ fn result(id: DeliveryId, action: ManualAction, done: AdminResult) -> ManualResu
         (AdminResult::Refused(state), ManualAction::Retry) => {
             format!("{id} is {state}, and cannot be retried")
         }
+        (AdminResult::Refused(DeliveryState::Merged), ManualAction::Discard) => format!(
+            "{id} is merged into an incident and not sent, so there is nothing to discard; `incidents close` ends an incident"
+        ),
         (AdminResult::Refused(state), ManualAction::Discard) => {
             format!("{id} is {state}, and cannot be discarded")
         }
@@ -156,12 +159,14 @@ mod tests {
         use ManualAction::{Discard, Retry};
         let id = DeliveryId::from_i64(7);
         let sent = Refused(DeliveryState::Delivered);
+        let merged = Refused(DeliveryState::Merged);
         for (given, said) in [
             (result(id, Retry, Done), "is due now"),
             (result(id, Discard, Done), "is discarded"),
             (result(id, Retry, NotFound), "the store has no"),
             (result(id, Retry, sent), "and cannot be retried"),
             (result(id, Discard, sent), "and cannot be discarded"),
+            (result(id, Discard, merged), "is merged into an incident"),
             (
                 no_destination(id, &"gone".into()),
                 "cannot be retried: there is no destination \"gone\"",

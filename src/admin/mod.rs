@@ -1,4 +1,4 @@
-//! The operations of an operator on stored events, deliveries and destinations.
+//! The operations of an operator on stored events, deliveries, incidents and destinations.
 //!
 //! The command line calls them, and any other front end can: they take a [`Store`](crate::store::Store), an archive
 //! and the parts of the configuration that they need, and return [`view`](crate::view)s. They print nothing.
@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod destinations;
 pub mod erase;
 mod events;
+pub mod incidents;
 mod replay;
 mod select;
 mod show;
@@ -16,6 +17,7 @@ pub use self::events::{EventConfig, Events, FoundEvents, find, find_all};
 pub use self::replay::{Replay, Replayed};
 pub use self::select::{EventQuery, Selection};
 
+use crate::model::IncidentId;
 use crate::store::StoreError;
 
 /// Why an operation failed.
@@ -24,6 +26,9 @@ pub enum Error {
     /// There is no event with this id.
     #[error("the store has no event {0:?}")]
     NoEvent(String),
+    /// There is no incident with this id.
+    #[error("the store has no incident {0}")]
+    NoIncident(IncidentId),
     /// Conditions are wrong; one line for each mistake.
     #[error("{}", .0.join("\n"))]
     Conditions(Vec<String>),

@@ -45,6 +45,7 @@ impl Events<'_> {
             rules_error: trace.err(),
             images: images.map(Into::into).collect(),
             deliveries: self.deliveries_of(event.seq, deliveries_max).await?,
+            incidents: self.counted_in(event.seq).await?,
             summaries: summaries.collect(),
             messages: messages.map(Into::into).collect(),
             feedback: self.triage_of(event.seq).await?,

@@ -111,7 +111,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens, binds and connects everything. `seed` seeds the random generators (jitter).
+    /// Builds the relay: opens the store and the images, binds the sockets and connects the
+    /// services. `seed` seeds the random generators (jitter).
     pub async fn build(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -124,6 +125,8 @@ impl App {
             None => None,
         };
         let parts = ServiceSettings::build(&config, deps.link_key)?;
+        deps.store
+            .set_former_names(orphaned_deliveries::former_names(&config));
         let in_force = Reloadable::new(config, parts);
 
         let operator = deps.operator(&in_force);
@@ -232,9 +235,9 @@ impl App {
         tasks.spawn("images", self.image_worker.run(tasks.clone()));
         tasks.spawn("status", self.status_worker.run(tasks.clone()));
         let (store, clock) = (deps.store.clone(), Arc::clone(&deps.clock));
-        let stopping = tasks.stopping();
+        let (counted, stopping) = (Arc::clone(&deps.metrics), tasks.stopping());
         tasks.spawn("incidents", async move {
-            incidents::run(store, &*clock, stopping).await;
+            incidents::run(store, &counted, &*clock, stopping).await;
         });
         tasks.spawn("upkeep", self.sweeper.run(tasks.clone()));
         let (paced, until) = (Arc::clone(&deps.metrics), tasks.stopping());

@@ -45,6 +45,7 @@ pub(super) fn a_delivery() -> Delivery {
         failed_at: None,
         due_since: None,
         reason: Some("too often".into()),
+        incident: None,
     }
 }
 
@@ -94,6 +95,11 @@ fn what_is_right_is_taken() {
         "deliveries retry dlv_0000000000007 dlv_0000000000008",
         "deliveries retry --dead --to ops",
         "deliveries discard --dead",
+        "incidents list",
+        "incidents list --all --rule x --limit 1 --before inc_7 --json",
+        "incidents show inc_12 --json",
+        "incidents show 12",
+        "incidents close inc_12",
         "destinations list --json",
         "destinations resume ops",
         "backfill shop",
@@ -132,6 +138,10 @@ fn what_is_wrong_is_refused() {
         "deliveries retry 7",
         "deliveries retry dlv_0000000000007 --dead",
         "deliveries retry --to ops",
+        "incidents list --before dlv_0000000000007",
+        "incidents show",
+        "incidents show inc_",
+        "incidents close inc_1 inc_2",
         "destinations resume",
         "completions tcsh",
     ] {

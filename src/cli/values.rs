@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::model::{DeliveryState, EventState, Timestamp};
+use crate::model::{DeliveryState, EventState, IncidentId, Timestamp};
 use crate::toml_reader::duration;
 
 /// A point in the past.
@@ -74,6 +74,12 @@ pub(super) fn event_state() -> impl TypedValueParser<Value = EventState> {
         .map(|key| EventState::from_key(&key).expect("only keys of states are let through"))
 }
 
+/// Parses the id of an incident: `inc_12` or `12`.
+pub(super) fn incident(text: &str) -> Result<IncidentId, String> {
+    let id = text.parse().ok().filter(|id: &IncidentId| id.0 > 0);
+    id.ok_or_else(|| "expected an id like inc_12, as `incidents list` shows it".to_owned())
+}
+
 /// Parses the state of a delivery.
 pub(super) fn delivery_state() -> impl TypedValueParser<Value = DeliveryState> {
     PossibleValuesParser::new(DeliveryState::ALL.iter().map(|state| state.key()))
@@ -97,6 +103,16 @@ mod tests {
         ] {
             let read = since(text).unwrap().from(now);
             assert_eq!(read, Timestamp::from_millis(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn incident_is_named_with_or_without_prefix() {
+        for text in ["inc_12", "12"] {
+            assert_eq!(incident(text), Ok(IncidentId(12)));
+        }
+        for text in ["", "inc_", "inc_0", "-1", "dlv_12", "inc_12x"] {
+            assert!(incident(text).unwrap_err().contains("inc_12"), "{text}");
         }
     }
 

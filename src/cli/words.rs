@@ -1,5 +1,7 @@
 //! Describes records in words, for tables and lists of the terminal. Pure.
 
+use std::time::Duration;
+
 use crate::model::{FeedbackStatus, Severity};
 use crate::view::{AttemptView, FindingKey, ImageView, RuleView, SpecView};
 
@@ -16,6 +18,17 @@ pub(super) fn counted(count: u64, one: &str) -> String {
         1 => format!("1 {one}"),
         more => format!("{more} {one}s"),
     }
+}
+
+/// Returns a duration as the configuration writes it: `90s`, `5m`, `4h`, `3d`.
+pub(super) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    for (unit, length) in [("d", 86_400), ("h", 3600), ("m", 60)] {
+        if seconds > 0 && seconds.is_multiple_of(length) {
+            return format!("{}{unit}", seconds / length);
+        }
+    }
+    format!("{seconds}s")
 }
 
 /// Returns the name of a status, otherwise its number.
@@ -146,6 +159,20 @@ mod tests {
                 finding: given,
             };
             assert_eq!(finding(&RuleView::from(&trace)), shown);
+        }
+    }
+
+    #[test]
+    fn span_is_written_in_its_largest_whole_unit() {
+        for (seconds, written) in [
+            (0, "0s"),
+            (90, "90s"),
+            (300, "5m"),
+            (5400, "90m"),
+            (14_400, "4h"),
+            (259_200, "3d"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), written);
         }
     }
 

@@ -33,7 +33,7 @@ from_text! {
     RateLimit, rate, Form {
         expected: "a rate like \"50/s\"",
         complaint: "not a rate",
-        help: "write how many in what, like \"50/s\", \"100/min\" or \"1000/h\"",
+        help: "write a number and a unit of time, like \"50/s\", \"100/min\" or \"1000/h\"",
     }, r"^\s*[0-9]+\s*/\s*(s|sec|m|min|h|hour)\s*$", ["50/s", "100/min", "1000/h"];
     SocketAddr, |text| text.parse().ok(), Form {
         expected: "an address like \"127.0.0.1:8787\"",

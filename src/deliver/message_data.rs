@@ -319,10 +319,14 @@ mod tests {
                 notified_at: at,
                 steps_done: 0,
                 claimed: false,
+                applied_to: EventSeq(0),
+                applies_to: EventSeq(0),
             },
             people: 2,
             tenants: 1,
             trend: [2, 0],
+            handled: None,
+            written: [0, 0],
             keys: 0,
             next_at: None,
             previous: None,
@@ -366,7 +370,7 @@ mod tests {
         for (event_type, quotes) in [
             (store::INCIDENT, true),
             (store::SUMMARY, true),
-            (crate::notices::NOTICE, false),
+            (store::NOTICE, false),
             ("application.application.feedback.created_v6", false),
         ] {
             let kind = StoredKind::from_event(&stored(event_type, ""));
@@ -446,6 +450,7 @@ mod tests {
             failed_at: None,
             due_since: None,
             reason: None,
+            incident: None,
         };
         assert_eq!(names.open_ids(&delivery(Trigger::Event)), ["ou_1", "ou_2"]);
         assert!(names.open_ids(&delivery(Trigger::LateImages)).is_empty());

@@ -338,6 +338,7 @@ mod tests {
             failed_at: None,
             due_since: None,
             reason: None,
+            incident: None,
         }
     }
 

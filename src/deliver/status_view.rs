@@ -3,17 +3,17 @@
 use super::message_data::Directory;
 use crate::destination::{Destination, KeyOwner, ShowsImages};
 use crate::model::{
-    AppName, ChangeSource, Content, Event, FeedbackState, FeedbackStatus, Private, Timestamp,
-    TriageAction, Trigger,
+    AppName, ChangeSource, Content, Event, FeedbackState, FeedbackStatus, IncidentNews,
+    IncidentProgress, IncidentState, Private, Timestamp, TriageAction, Trigger,
 };
 use crate::render::{Action, StatusView};
 use crate::store::Work;
-use crate::triage::{ButtonAction, MadeFor};
+use crate::triage::{ButtonAction, ButtonTarget, MadeFor};
 
 /// The placeholder for a signed value in previews, which are not sent.
 const UNSIGNED: &str = "signed-when-it-is-sent";
 
-/// Builds the status of the feedback of `work`. `sign` signs the values of buttons.
+/// Builds the status of the feedback or the incident of `work`. `sign` signs the values of buttons.
 pub(super) fn of(
     work: &Work,
     event: &Event,
@@ -22,15 +22,25 @@ pub(super) fn of(
     sign: &dyn Fn(&ButtonAction) -> String,
     now: Timestamp,
 ) -> StatusView {
-    let state = work.state.clone();
-    let acts = match destination.common().audience.buttons {
-        true => acts(event, work.delivery.trigger, state.as_ref(), now),
-        false => Vec::new(),
+    let incident = work.incident.as_deref();
+    let (state, target) = match incident {
+        Some(incident) => (
+            incident.handled.clone(),
+            ButtonTarget::Incident(incident.id),
+        ),
+        None => (work.state.clone(), ButtonTarget::Feedback(work.event.seq)),
+    };
+    let acts = match (destination.common().audience.buttons, incident) {
+        (true, Some(incident)) => {
+            incident_acts(&incident.progress, work.delivery.spec.news).to_vec()
+        }
+        (true, None) => acts(event, work.delivery.trigger, state.as_ref(), now),
+        (false, _) => Vec::new(),
     };
     let action = |act: TriageAction| {
         let press = ButtonAction {
             act,
-            event: work.event.seq,
+            target,
             made_for: MadeFor::destination(&work.delivery.destination),
             undoes: state
                 .as_ref()
@@ -96,6 +106,23 @@ fn acts(
     acts
 }
 
+/// Returns the actions that a message of an incident offers. Only its first message is edited when the incident
+/// changes, so the others have none.
+fn incident_acts(
+    progress: &IncidentProgress,
+    news: Option<IncidentNews>,
+) -> &'static [TriageAction] {
+    match (progress.state, news) {
+        (IncidentState::Open, Some(IncidentNews::Opened)) if progress.claimed => {
+            &[TriageAction::Done]
+        }
+        (IncidentState::Open, Some(IncidentNews::Opened)) => {
+            &[TriageAction::Claim, TriageAction::Done]
+        }
+        (_, _) => &[],
+    }
+}
+
 /// Returns the display name of the person who changed the status: the platform's name, or else the name in
 /// `[mentions]`.
 fn by_name(event: &Event, state: Option<&FeedbackState>, names: &Directory) -> Option<Private> {
@@ -153,7 +180,7 @@ fn app(destination: &dyn Destination) -> Option<AppName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Actor, EventId, Feedback, StatusChange};
+    use crate::model::{Actor, EventId, EventSeq, Feedback, GroupTerms, StatusChange};
 
     fn event(content: Content) -> Event {
         Event {
@@ -202,6 +229,51 @@ mod tests {
         assert_eq!(of(FeedbackStatus::PROCESSED, 0), [Claim, Undo]);
         assert_eq!(of(FeedbackStatus::CLOSED, 9000), [Claim]);
         assert_eq!(of(FeedbackStatus(7), 9000), [Claim, Done, NotOurs]);
+    }
+
+    /// An open incident that nobody has claimed.
+    fn progress() -> IncidentProgress {
+        let at = Timestamp::from_millis(0);
+        let second = std::time::Duration::from_secs(1);
+        IncidentProgress {
+            state: IncidentState::Open,
+            terms: GroupTerms {
+                from: 1,
+                interval: second,
+                repeat_after: None,
+                resolve_after: second,
+                steps: Vec::new(),
+            },
+            opened_at: at,
+            last_at: at,
+            count: 2,
+            shown_at: Some(at),
+            edit_due: false,
+            digested: 0,
+            digested_at: at,
+            notified: 0,
+            notified_at: at,
+            steps_done: 0,
+            claimed: false,
+            applied_to: EventSeq(0),
+            applies_to: EventSeq(0),
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn incident_has_buttons_on_its_first_message_while_it_is_open() {
+        use TriageAction::{Claim, Done};
+        let mut incident = progress();
+        let opened = Some(IncidentNews::Opened);
+        assert_eq!(incident_acts(&incident, opened), [Claim, Done]);
+        for short in [None, Some(IncidentNews::Repeat), Some(IncidentNews::Digest)] {
+            assert_eq!(incident_acts(&incident, short), []);
+        }
+        incident.claimed = true;
+        assert_eq!(incident_acts(&incident, opened), [Done]);
+        incident.state = IncidentState::Done;
+        assert_eq!(incident_acts(&incident, opened), []);
     }
 
     #[test]

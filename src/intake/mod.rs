@@ -51,7 +51,7 @@ pub struct Settings {
     pub apps: BTreeMap<AppName, App>,
     /// The rules, which select the destinations of an event.
     pub rules: RuleSet,
-    /// Destinations that get every report as a message of its own, however late it is: those for programs.
+    /// Destinations for programs. They get every report as a separate message, even if it is late.
     pub singly: BTreeSet<DestinationName>,
     /// How long a message waits for its images.
     pub wait: Duration,

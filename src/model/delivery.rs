@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::event::keyed;
-use super::{DeliveryId, DestinationName, EventId, EventSeq, MessageSpec, Timestamp, Uptime};
+use super::{
+    DeliveryId, DestinationName, EventId, EventSeq, IncidentId, MessageSpec, Timestamp, Uptime,
+};
 
 keyed!(
     /// The state of a delivery.
@@ -106,6 +108,9 @@ pub struct Delivery {
     pub first_due_at: Timestamp,
     /// Why the last attempt failed, fit for a log; `None` if it did not.
     pub reason: Option<String>,
+    /// The incident whose messages count the report, if its state is [`DeliveryState::Merged`] or was until a
+    /// retry.
+    pub incident: Option<IncidentId>,
 }
 
 /// The outcome of one attempt, derived from the destination's response (status and body). Every reason

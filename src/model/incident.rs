@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::event::keyed;
 use super::{
-    DestinationName, EventSeq, FeedbackKind, Private, RuleName, Severity, Summarised, Timestamp,
+    DestinationName, EventSeq, FeedbackKind, FeedbackState, Private, RuleName, Severity,
+    Summarised, Timestamp,
 };
 
 /// An incident ends after this time at the latest. Further reports open a new one, which is linked to it.
@@ -27,6 +28,9 @@ pub const INCIDENT_NEWEST_MAX: usize = 3;
 /// collective incident, which has no key and merges all of them. So a storm over a thousand pages is not a
 /// thousand messages.
 pub const OPEN_INCIDENTS_MAX: u64 = 20;
+
+/// How many reports are counted at most to show how many have their status in Feishu.
+pub const WRITTEN_MAX: u64 = 10_000;
 
 /// How many steps of `escalate` a rule may have.
 pub const ESCALATION_STEPS_MAX: usize = 16;
@@ -120,6 +124,8 @@ pub struct PlannedIncident {
     pub kind: Option<FeedbackKind>,
     pub key: IncidentKey,
     pub terms: GroupTerms,
+    /// The report's own time; `None` if it has none.
+    pub reported_at: Option<Timestamp>,
     /// The planned deliveries that this rule's incident may merge.
     pub destinations: Vec<DestinationName>,
 }
@@ -133,6 +139,8 @@ keyed!(
         Quiet => "quiet",
         /// It reached its maximum age; further reports opened a successor.
         Continued => "continued",
+        /// Somebody marked it as done with a button. A later report reopens it.
+        Done => "done",
         /// The operator closed it.
         Closed => "closed",
     }
@@ -155,6 +163,10 @@ keyed!(
         Quiet => "quiet",
         /// The incident reached its maximum age.
         Continued => "continued",
+        /// Somebody marked the incident as done.
+        Done => "done",
+        /// The incident was done, and a later report reopened it.
+        Reopened => "reopened",
         /// The operator closed the incident.
         Closed => "closed",
     }
@@ -187,8 +199,31 @@ pub struct IncidentProgress {
     pub steps_done: u32,
     /// Whether somebody has claimed it.
     pub claimed: bool,
+    /// The reports up to this one have the status that a button action gave the incident.
+    pub applied_to: EventSeq,
+    /// The last report that gets this status. A later one than `applied_to` means that some are left.
+    pub applies_to: EventSeq,
     /// When it ended; `None` while it is open.
     pub ended_at: Option<Timestamp>,
+}
+
+/// A timer of an incident, and what the incident does when it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentTimer {
+    /// Sends its first own message.
+    Open,
+    /// Edits the messages that can be edited.
+    Edit,
+    /// Applies a button action to more of its reports.
+    Apply,
+    /// Sends a digest where a message cannot be edited.
+    Digest,
+    /// Runs the step of `escalate` with this index.
+    Step(usize),
+    /// Notifies again, after `repeat_after`.
+    Repeat,
+    /// Ends in this state, unless a report follows.
+    End(IncidentState),
 }
 
 /// An incident for people: lists, messages and `/status`.
@@ -208,6 +243,11 @@ pub struct Incident {
     pub keys: u64,
     /// The number of reports in the last minute before the newest one, and in the minute before that.
     pub trend: [u64; 2],
+    /// The status that the last button action gave it: processing or processed. `None`: nobody has acted.
+    pub handled: Option<FeedbackState>,
+    /// How many of its reports have their status in Feishu, and how many are to get one. Counts beyond
+    /// [`WRITTEN_MAX`] stop there. Both are 0 if the status is local-only.
+    pub written: [u64; 2],
     /// When its next timer is due; `None` if it has none.
     pub next_at: Option<Timestamp>,
     /// The incident that it continues.

@@ -41,11 +41,12 @@ pub use image::{IMAGES_PER_EVENT_MAX, Image, ImageFormat, ImageJob, ImageState, 
 pub use incident::{
     EDIT_PACE_MIN, ESCALATION_STEPS_MAX, EscalateAt, EscalationStep, GroupKey, GroupTerms,
     INCIDENT_AGE_MAX, INCIDENT_NEWEST_MAX, Incident, IncidentId, IncidentKey, IncidentNews,
-    IncidentProgress, IncidentReports, IncidentState, OPEN_INCIDENTS_MAX, PlannedIncident,
+    IncidentProgress, IncidentReports, IncidentState, IncidentTimer, OPEN_INCIDENTS_MAX,
+    PlannedIncident, WRITTEN_MAX,
 };
 pub use lease::{Lease, LeaseToken, Recorded};
 pub use plan::{
-    Condition, Finding, MessageSpec, Plan, PlannedDelivery, RuleTrace, Severity, Trace,
+    Condition, Finding, MessageSpec, Plan, PlannedDelivery, Rank, RuleTrace, Severity, Trace,
 };
 pub use private::{Private, Secret};
 pub use retry_after::{RETRY_AFTER_MAX, parse_retry_after};

@@ -213,7 +213,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
 }
 
 /// Returns the color and the emoji of a message: those of its severity. An incident has those of its type while
-/// it is open, and is grey afterwards.
+/// it is open, is green if somebody marked it as done, and is grey after other ends.
 pub(super) fn paint_of(subject: &Subject<'_>) -> (&'static str, &'static str) {
     if let Content::Incident(reports) = &subject.event.content
         && let Some(incident) = &reports.incident
@@ -222,6 +222,7 @@ pub(super) fn paint_of(subject: &Subject<'_>) -> (&'static str, &'static str) {
             (IncidentState::Open, Some(FeedbackKind::FAULT)) => ("red", "🔴"),
             (IncidentState::Open, Some(FeedbackKind::SUGGESTION)) => ("blue", "🔵"),
             (IncidentState::Open, Some(FeedbackKind(_)) | None) => ("orange", "🟠"),
+            (IncidentState::Done, _) => ("green", "🟢"),
             (IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed, _) => {
                 ("grey", "⚪")
             }
@@ -250,7 +251,7 @@ fn paint(helper: &Helper<'_>) -> Result<(&'static str, &'static str), RenderErro
     }
     let Some(code) = value(helper, 0)?.get("code") else {
         return fail(format!(
-            "the argument of {} is feedback.status",
+            "the argument of {} must be feedback.status",
             helper.name()
         ));
     };

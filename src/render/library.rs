@@ -43,6 +43,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "partials/feishu_head",
     "partials/change",
     "partials/ids",
+    "partials/incident_handled",
     "partials/incident_headline",
     "partials/incident_ids",
     "partials/incident_line",
@@ -185,7 +186,7 @@ impl Templates {
                 }
             }
             if broken {
-                // A broken built-in template has nothing to give way to.
+                // A broken built-in template has no replacement.
                 if templates.sources.values().any(|source| source.own) {
                     templates.keep_built_in(&name);
                 }

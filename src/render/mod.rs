@@ -283,6 +283,8 @@ impl Subject<'_> {
                     | IncidentNews::Repeat
                     | IncidentNews::Quiet
                     | IncidentNews::Continued
+                    | IncidentNews::Done
+                    | IncidentNews::Reopened
                     | IncidentNews::Closed,
                 ) => "incident_news",
             },

@@ -267,8 +267,22 @@ pub(super) fn incident_state(locale: Locale, state: IncidentState, terms: &Group
                 Locale::En => format!("Open for {age}; further reports count in the next incident"),
             }
         }
+        IncidentState::Done => pick(locale, "已处理", "Done").to_owned(),
         IncidentState::Closed => pick(locale, "已手动关闭", "Closed manually").to_owned(),
     }
+}
+
+/// Describes an open incident that was done before.
+pub(super) const fn reopened(locale: Locale) -> &'static str {
+    pick(locale, "再次出现", "Reopened")
+}
+
+/// Describes how many reports of an incident have their status in Feishu; `None` if all have.
+pub(super) fn written(locale: Locale, [done, total]: [u64; 2]) -> Option<String> {
+    (done < total).then(|| match locale {
+        Locale::Zh => format!("飞书中的状态：已更新 {done} / {total}"),
+        Locale::En => format!("Status in Feishu: {done} of {total} set"),
+    })
 }
 
 /// Describes why an incident sends a message.
@@ -286,6 +300,13 @@ pub(super) fn incident_news(locale: Locale, news: IncidentNews, terms: &GroupTer
         IncidentNews::Repeat => pick(locale, "仍在持续", "Still open, with new reports").to_owned(),
         IncidentNews::Quiet => state(IncidentState::Quiet),
         IncidentNews::Continued => state(IncidentState::Continued),
+        IncidentNews::Done => state(IncidentState::Done),
+        IncidentNews::Reopened => pick(
+            locale,
+            "标记为已处理后又有新反馈",
+            "Reported again after it was done",
+        )
+        .to_owned(),
         IncidentNews::Closed => state(IncidentState::Closed),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn incident(
         kind: feedback.kind,
         key: IncidentKey(values.collect()),
         terms: rule.grouping.terms.clone(),
+        reported_at: subject.event.created_at,
         destinations: merged.map(|one| one.destination.clone()).collect(),
     })
 }

@@ -29,7 +29,7 @@ impl<'a> Linted<'a> {
     }
 }
 
-/// How many pairs of rules were compared to find unreachable rules.
+/// Returns how many pairs of rules were compared to find unreachable rules.
 #[cfg(test)]
 pub(super) fn comparisons(at: &Location, rules: &[&Rule]) -> usize {
     let linted: Vec<Linted<'_>> = rules.iter().map(|rule| Linted::new(at, rule)).collect();
@@ -161,8 +161,9 @@ fn plain(facts: &[Fact]) -> impl Iterator<Item = (&'static str, &BTreeSet<String
     })
 }
 
-/// Collects one value for each key. A rule that matches all of these facts has one of these values. For `any`,
-/// the first set is enough, because every set must imply the condition.
+/// Collects the first value of each key. An earlier rule that hides this one accepts every value of such a
+/// key, so the index finds it under the first value. For `any`, the first set is enough, because the earlier
+/// rule must accept every set.
 fn first_values<'a>(facts: &'a [Fact], all: &mut Vec<Wanted<'a>>) {
     for fact in facts {
         match fact {

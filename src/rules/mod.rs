@@ -191,7 +191,7 @@ impl RuleSet {
         plan::evaluate(&self.rules, event, at, None)
     }
 
-    /// Like [`plan`](Self::plan), and also returns the result of each rule.
+    /// Plans the deliveries like [`plan`](Self::plan), and also returns the result of each rule.
     pub fn explain(&self, event: &Event, at: Timestamp) -> (Plan, Trace) {
         let mut trace = Trace::default();
         let plan = plan::evaluate(&self.rules, event, at, Some(&mut trace));

@@ -47,15 +47,16 @@ keys! {
         send_to: Many<String>,
         /// Whether later rules are tried too
         goes_on @ "continue": bool = false,
-        /// Default: the highest that a matching rule sets; at least warning for faults, else info
+        /// The severity; default: the highest that a matching rule sets, at least warning for
+        /// faults, else info
         severity: String [schema::word(Severity::ALL.iter().map(|one| one.key()))],
-        /// Default by type: alert, suggestion, plain, status
+        /// The template; default by type: alert, suggestion, plain, status
         template: String,
         /// Names of [mentions]; "all" is everyone in the chat
         mention: Many<String>,
         /// Labels for templates
         labels: Named<String>,
-        /// How long messages of this rule wait for images
+        /// The longest time that messages of this rule wait for images
         wait: Duration,
         /// Which reports become one incident: of one type, with equal values of these keys; `[]`: the rule never groups. Default: app and fault for faults, `[]` for others
         group_by: Many<String> [schema::many(schema::word(grouping::key_names()))],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{ActionOutcome, ApplyIncidentAction, Store, StoreError};
 use crate::model::*;
 
 /// The event type of an incident's own event in the store.
@@ -45,6 +45,21 @@ pub struct IncidentRecord {
     pub messages: Vec<Delivery>,
     /// The ids of its newest reports, newest first, at most [`INCIDENT_NEWEST_MAX`].
     pub newest: Vec<EventId>,
+    /// The timers that are set, with their due times, soonest first.
+    pub timers: Vec<(IncidentTimer, Timestamp)>,
+}
+
+/// An open incident that has messages of its own, so later reports are merged into them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergingIncident {
+    pub id: IncidentId,
+    pub rule: RuleName,
+    /// When the first report was accepted.
+    pub opened_at: Timestamp,
+    /// The number of reports.
+    pub count: u64,
+    /// How many of them are delivered individually.
+    pub individual: u64,
 }
 
 impl Store {
@@ -67,6 +82,29 @@ impl Store {
     /// Returns the incident that counts this event for each rule.
     pub async fn incidents_of(&self, event: EventSeq) -> Result<Vec<Incident>, StoreError> {
         self.database.incidents_of(event).await
+    }
+
+    /// Returns the position of an event among the reports of an incident, from 1.
+    pub async fn report_number(
+        &self,
+        incident: IncidentId,
+        event: EventSeq,
+    ) -> Result<u64, StoreError> {
+        self.database.report_number(incident, event).await
+    }
+
+    /// Returns the open incidents that have messages of their own.
+    pub async fn merging_incidents(&self) -> Result<Vec<MergingIncident>, StoreError> {
+        self.database.merging_incidents().await
+    }
+
+    /// Applies a button action to an incident: to its messages at once, and to its reports by its timers. The first
+    /// action wins. A claim cancels the steps of `escalate` that it may cancel.
+    pub async fn apply_incident_action(
+        &self,
+        acting: ApplyIncidentAction,
+    ) -> Result<ActionOutcome, StoreError> {
+        self.database.apply_incident_action(acting).await
     }
 
     /// Closes an open incident. Returns its state before; `None` if there is none with this id.

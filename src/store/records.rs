@@ -1,10 +1,11 @@
 //! The input and output types of the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::MergingIncident;
 use crate::model::*;
 
 /// The validated `[store]` section.
@@ -123,6 +124,12 @@ pub struct Arrival {
     /// The status change of earlier feedback that it reports; `None` if it reports none.
     pub change: Option<FeedbackChange>,
 }
+
+/// Former names of destinations, each with the current name.
+pub type FormerNames = BTreeMap<DestinationName, DestinationName>;
+
+/// The event type of an operator notice in the store.
+pub const NOTICE: &str = "feedback_relay.notice";
 
 /// A delivery to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -352,6 +359,19 @@ pub struct ApplyAction {
     pub operator: Option<Private>,
 }
 
+/// A button action on an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyIncidentAction {
+    pub incident: IncidentId,
+    /// [`TriageAction::Claim`] or [`TriageAction::Done`].
+    pub act: TriageAction,
+    pub by: Actor,
+    pub through: ChangeSource,
+    /// The open id for the status changes of the reports that each app received. Reports of other apps get a
+    /// local-only status.
+    pub operators: BTreeMap<AppName, Private>,
+}
+
 /// The result of a button action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionOutcome {
@@ -362,7 +382,9 @@ pub enum ActionOutcome {
     Already(FeedbackState),
     /// The undo period is over.
     TooLate(FeedbackState),
-    /// The feedback does not exist (any more).
+    /// The incident has ended without being done.
+    Ended,
+    /// The feedback or the incident does not exist (any more).
     Unknown,
 }
 
@@ -459,6 +481,10 @@ pub struct Stats {
     pub statuses_dead: u64,
     /// When each app's last event was accepted.
     pub last_events: Vec<(AppName, Timestamp)>,
+    /// The number of open incidents, including those without messages of their own.
+    pub incidents_open: u64,
+    /// The open incidents that have messages of their own, oldest first.
+    pub incidents_merging: Vec<MergingIncident>,
 }
 
 /// The queue of one destination.

@@ -1,10 +1,12 @@
 //! One struct for each observable event.
 
 mod deliveries;
+mod incidents;
 mod long_connection;
 mod process;
 
 pub use deliveries::*;
+pub use incidents::*;
 pub use long_connection::*;
 pub use process::*;
 
@@ -308,7 +310,7 @@ impl InternalEvent for BackfillFailed<'_> {
 
 /// An operator notice was given.
 pub struct NoticeGiven<'a> {
-    /// The kind of trouble.
+    /// The kind of problem.
     pub kind: NoticeKind,
     /// The app, destination or other part concerned.
     pub subject: &'a str,

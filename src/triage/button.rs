@@ -1,6 +1,6 @@
 //! The signed value of a button, which only this relay can make.
 //!
-//! The value contains the action, the event in this store and the destination that it was made for. The
+//! The value contains the action, the event or incident in this store and the destination that it was made for. The
 //! signature key belongs to this store. A value that was made for another workspace or another app is refused.
 //! The actor is not part of the value; the platform names them. A forwarded message keeps its buttons, and
 //! whoever sees them may use them.
@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::model::{DestinationName, EventSeq, Timestamp, TriageAction};
+use crate::model::{DestinationName, EventSeq, IncidentId, Timestamp, TriageAction};
 
 /// The length of the signature in a value: 128 bits cannot be guessed.
 const SIGNATURE_BYTES: usize = 16;
@@ -24,13 +24,41 @@ const SIGNATURE_BYTES: usize = 16;
 pub struct ButtonAction {
     /// The action.
     pub act: TriageAction,
-    /// The event that brought the feedback.
-    pub event: EventSeq,
+    /// The feedback or the incident that the action changes.
+    pub target: ButtonTarget,
     /// The destination whose message carries the button.
     pub made_for: MadeFor,
     /// For [`TriageAction::Undo`]: the time of the change to undo. So an old button does not undo a later
     /// change.
     pub undoes: Option<Timestamp>,
+}
+
+/// What the action of a button changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ButtonTarget {
+    /// The feedback that this event created.
+    Feedback(EventSeq),
+    /// An incident, with the feedback that it counts.
+    Incident(IncidentId),
+}
+
+impl ButtonTarget {
+    /// Parses `12` for a feedback and `i12` for an incident.
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('i') {
+            Some(id) => id.parse().ok().map(|id| Self::Incident(IncidentId(id))),
+            None => text.parse().ok().map(|seq| Self::Feedback(EventSeq(seq))),
+        }
+    }
+}
+
+impl fmt::Display for ButtonTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Feedback(event) => write!(f, "{}", event.0),
+            Self::Incident(id) => write!(f, "i{}", id.0),
+        }
+    }
 }
 
 /// Identifies a destination in a value: a part of a hash of its name.
@@ -62,12 +90,12 @@ impl ButtonSigner {
         Self(Arc::new(Zeroizing::new(key)))
     }
 
-    /// Returns the value of a button: `ACT.EVENT.TIME.DESTINATION.SIGNATURE`, ASCII and short.
+    /// Returns the value of a button: `ACT.TARGET.TIME.DESTINATION.SIGNATURE`, ASCII and short.
     pub fn value(&self, press: &ButtonAction) -> String {
         let undoes = press.undoes.map_or(0, Timestamp::as_millis);
         let said = format!(
             "{}.{}.{undoes}.{:x}",
-            press.act, press.event.0, press.made_for.0
+            press.act, press.target, press.made_for.0
         );
         let whole = self.mac(&said).finalize().into_bytes();
         let (signature, _) = whole.split_at(SIGNATURE_BYTES);
@@ -84,13 +112,13 @@ impl ButtonSigner {
         self.mac(said).verify_truncated_left(&signature).ok()?;
         let mut parts = said.split('.');
         let act = TriageAction::from_key(parts.next()?)?;
-        let event = EventSeq(parts.next()?.parse().ok()?);
+        let target = ButtonTarget::parse(parts.next()?)?;
         let undoes = parts.next()?.parse().ok().filter(|millis| *millis != 0);
         let made_for = u64::from_str_radix(parts.next()?, 16).ok()?;
         Some(ButtonAction {
             made_for: MadeFor(made_for),
             act,
-            event,
+            target,
             undoes: undoes.map(Timestamp::from_millis),
         })
     }
@@ -111,10 +139,15 @@ mod tests {
     fn button_value_round_trips() {
         let signer = ButtonSigner::new([7; 32]);
         for act in TriageAction::ALL {
-            for undoes in [None, Some(Timestamp::from_millis(1_711_111_111_000))] {
+            let time = Timestamp::from_millis(1_711_111_111_000);
+            for (target, undoes) in [
+                (ButtonTarget::Feedback(EventSeq(i64::MAX)), None),
+                (ButtonTarget::Feedback(EventSeq(i64::MAX)), Some(time)),
+                (ButtonTarget::Incident(IncidentId(i64::MAX)), None),
+            ] {
                 let press = ButtonAction {
                     act: *act,
-                    event: EventSeq(i64::MAX),
+                    target,
                     made_for: MadeFor(u64::MAX),
                     undoes,
                 };
@@ -129,7 +162,7 @@ mod tests {
     fn forged_button_value_is_rejected() {
         let press = ButtonAction {
             act: TriageAction::Claim,
-            event: EventSeq(12),
+            target: ButtonTarget::Feedback(EventSeq(12)),
             made_for: MadeFor(7),
             undoes: None,
         };
@@ -141,6 +174,7 @@ mod tests {
             short,
             &value.replace("claim", "done"),
             &value.replace(".12.", ".13."),
+            &value.replace(".12.", ".i12."),
             &value.replace(".0.", ".1."),
             &value.replace(".7.", ".8."),
             "claim.12.0.",

@@ -1,6 +1,7 @@
 //! Triage: people change the status of feedback with buttons on its messages.
 //!
-//! Each **button** of a message stands for a signed [`ButtonAction`] ([`ButtonSigner`]). The receiver of a
+//! Each **button** of a message stands for a signed [`ButtonAction`] ([`ButtonSigner`]), on one feedback or on an
+//! incident with all its feedback. The receiver of a
 //! button action (a card's callback in `intake`, Slack's in `web`) verifies that the platform sent it, and
 //! passes it to [`Triage::press`]. That changes the status in the store. The same transaction enqueues an edit
 //! of every message that can be changed, and a status outbox entry for Feishu. `deliver` makes the edits.
@@ -31,15 +32,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub use self::button::{ButtonAction, ButtonSigner, MadeFor};
+pub use self::button::{ButtonAction, ButtonSigner, ButtonTarget, MadeFor};
 pub use self::slack::{EphemeralReply, NotTaken, SlackTarget};
 pub use self::status_sync::StatusSync;
 use crate::feishu::{CardAction, FeishuClient};
-use crate::model::{
-    Actor, AppName, ChangeSource, Current, DestinationName, Private, StoredEvent, TriageAction,
-};
+use crate::model::{Actor, AppName, ChangeSource, Current, DestinationName, Private, TriageAction};
 use crate::render::Mention;
-use crate::store::{ActionOutcome, ApplyAction, Store, StoreError};
+use crate::store::{ActionOutcome, ApplyAction, ApplyIncidentAction, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::ButtonPressed;
 
@@ -120,6 +119,8 @@ pub enum ActionResult {
     },
     /// The time for an undo is over.
     TooLate,
+    /// The incident has ended.
+    Ended,
     /// The feedback is not stored any more.
     Unknown,
     /// This relay did not make the button.
@@ -191,19 +192,35 @@ impl Triage {
         press: ButtonAction,
         clicker: &ButtonUser,
     ) -> Result<ActionResult, StoreError> {
-        let Some(event) = self.store.event_by_seq(press.event).await? else {
-            return Ok(ActionResult::Unknown);
-        };
         let settings = self.settings.get();
-        let acting = ApplyAction {
-            event: press.event,
-            act: press.act,
-            undoes: press.undoes,
-            by: clicker.actor(&settings),
-            through: clicker.through(),
-            operator: clicker.operator(&settings, &event),
+        let (by, through) = (clicker.actor(&settings), clicker.through());
+        let outcome = match press.target {
+            ButtonTarget::Feedback(event) => {
+                let Some(stored) = self.store.event_by_seq(event).await? else {
+                    return Ok(ActionResult::Unknown);
+                };
+                let acting = ApplyAction {
+                    event,
+                    act: press.act,
+                    undoes: press.undoes,
+                    by,
+                    through,
+                    operator: clicker.operator(&settings, &stored.via),
+                };
+                self.store.apply_action(acting).await?
+            }
+            ButtonTarget::Incident(incident) => {
+                let acting = ApplyIncidentAction {
+                    incident,
+                    act: press.act,
+                    by,
+                    through,
+                    operators: clicker.operators(&settings),
+                };
+                self.store.apply_incident_action(acting).await?
+            }
         };
-        Ok(match self.store.apply_action(acting).await? {
+        Ok(match outcome {
             ActionOutcome::Changed(state) => ActionResult::Done {
                 act: press.act,
                 local_only: state.local_only,
@@ -213,6 +230,7 @@ impl Triage {
                 by: settings.holder(&state.by, &clicker.actor(&settings)),
             },
             ActionOutcome::TooLate(_) => ActionResult::TooLate,
+            ActionOutcome::Ended => ActionResult::Ended,
             ActionOutcome::Unknown => ActionResult::Unknown,
         })
     }
@@ -244,14 +262,21 @@ impl ButtonUser {
         }
     }
 
-    /// Returns the person in whose name the receiving app sends the status to Feishu, if it can. An open id is
-    /// valid for one app alone.
-    fn operator(&self, settings: &Settings, event: &StoredEvent) -> Option<Private> {
-        if !settings.clients.contains_key(&event.via) {
+    /// Returns the person in whose name each app can send statuses to Feishu.
+    fn operators(&self, settings: &Settings) -> BTreeMap<AppName, Private> {
+        let apps = settings.clients.keys();
+        let operators = apps.map(|via| Some((via.clone(), self.operator(settings, via)?)));
+        operators.flatten().collect()
+    }
+
+    /// Returns the person in whose name the receiving app `via` sends the status to Feishu, if it can. An open id
+    /// is valid for one app alone.
+    fn operator(&self, settings: &Settings, via: &AppName) -> Option<Private> {
+        if !settings.clients.contains_key(via) {
             return None;
         }
         match self {
-            Self::Feishu { app, open_id } => open_id.clone().filter(|_| *app == event.via),
+            Self::Feishu { app, open_id } => open_id.clone().filter(|_| app == via),
             Self::Slack { user, .. } => {
                 let (_, open_id) = settings.in_feishu(user.as_deref()?)?;
                 Some(Private::new(open_id))
@@ -319,8 +344,8 @@ impl Settings {
         }
     }
 
-    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for them
-    /// alone.
+    /// Returns the name and open id of the person with this Slack id, if `[mentions]` has an entry for only
+    /// this person.
     fn in_feishu(&self, slack_id: &str) -> Option<(&str, &str)> {
         self.mentions.values().find_map(|mention| match mention {
             Mention::All | Mention::Shown(_) => None,

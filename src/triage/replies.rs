@@ -4,12 +4,13 @@ use super::{ActionResult, Holder};
 use crate::model::TriageAction;
 
 impl ActionResult {
-    /// Returns its fixed word, for the metrics.
+    /// Returns its fixed name for the metrics.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
             Self::Already { .. } => "already",
             Self::TooLate => "too_late",
+            Self::Ended => "ended",
             Self::Unknown => "unknown",
             Self::Forged => "forged",
             Self::NotSaved => "not_saved",
@@ -26,7 +27,7 @@ impl ActionResult {
                 local_only: true, ..
             } => "warning",
             Self::Already { .. } => "info",
-            Self::TooLate | Self::Unknown | Self::Forged | Self::NotSaved => "error",
+            Self::TooLate | Self::Ended | Self::Unknown | Self::Forged | Self::NotSaved => "error",
         }
     }
 
@@ -50,10 +51,14 @@ impl ActionResult {
             ),
             Self::Already { act, by } => return already(*act, by),
             Self::TooLate => ("超过了可以撤销的时间", "It is too late to undo this"),
+            Self::Ended => (
+                "这批反馈的事件已经结束",
+                "The incident of these reports has ended",
+            ),
             Self::Unknown => ("这条反馈已不再保存", "This feedback is not kept any more"),
             Self::Forged => (
                 "这个按钮不是本中继的",
-                "This button is not one of this relay's",
+                "This button does not belong to this relay",
             ),
             Self::NotSaved => (
                 "没有保存成功，请稍后再试",
@@ -72,10 +77,10 @@ fn already(act: TriageAction, by: &Holder) -> (String, String) {
         Holder::Somebody => ("其他人", "somebody else"),
     };
     let (zh_did, en_did) = match act {
-        TriageAction::Claim => ("处理", "It is taken already, by"),
-        TriageAction::Done => ("标记为已处理", "It is marked as processed already, by"),
-        TriageAction::NotOurs => ("关闭", "It is closed already, by"),
-        TriageAction::Undo => ("撤销", "It is undone already, by"),
+        TriageAction::Claim => ("处理", "Already claimed by"),
+        TriageAction::Done => ("标记为已处理", "Already marked as processed by"),
+        TriageAction::NotOurs => ("关闭", "Already closed by"),
+        TriageAction::Undo => ("撤销", "Already undone by"),
     };
     (format!("已由{zh}{zh_did}"), format!("{en_did} {en}"))
 }
@@ -126,6 +131,7 @@ mod tests {
                 by: Holder::Somebody,
             },
             ActionResult::TooLate,
+            ActionResult::Ended,
             ActionResult::Unknown,
             ActionResult::NotSaved,
         ];
@@ -139,7 +145,7 @@ mod tests {
         let (zh, en) = says(TriageAction::Claim, Holder::Named("li".into()));
         assert_eq!(
             (zh.as_str(), en.as_str()),
-            ("已由li处理", "It is taken already, by li")
+            ("已由li处理", "Already claimed by li")
         );
         let (zh, en) = says(TriageAction::Done, Holder::ButtonUser);
         assert_eq!(zh, "已由你标记为已处理");

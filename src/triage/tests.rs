@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::feishu::App;
-use crate::model::{EventId, EventSeq, EventState, Secret, Timestamp};
+use crate::model::Secret;
 
 fn settings(with_secret: &[&str]) -> Settings {
     let person = |name: &str, feishu: &[&str], slack: &[&str]| Mention::Person {
@@ -79,19 +79,6 @@ fn button_of_another_workspace_or_app_does_not_fit() {
     assert!(!fits("other", &in_feishu("shop")) && !fits("team", &in_feishu("shop")));
 }
 
-fn event() -> StoredEvent {
-    StoredEvent {
-        seq: EventSeq(1),
-        id: EventId::new("e1"),
-        via: "shop".into(),
-        event_type: "t".into(),
-        feedback_id: Some("7".into()),
-        received_at: Timestamp::from_millis(0),
-        state: EventState::Routed,
-        body: None,
-    }
-}
-
 fn in_feishu(app: &str) -> ButtonUser {
     ButtonUser::Feishu {
         app: app.into(),
@@ -108,7 +95,7 @@ fn in_slack(user: &str) -> ButtonUser {
 }
 
 fn operator(clicker: &ButtonUser, settings: &Settings) -> Option<String> {
-    let operator = clicker.operator(settings, &event());
+    let operator = clicker.operator(settings, &"shop".into());
     operator.map(|id| id.expose().to_owned())
 }
 
@@ -124,6 +111,19 @@ fn status_is_sent_in_the_name_of_a_known_person() {
     for user in ["U2", "U3", "U4", "U5", "U6"] {
         assert_eq!(operator(&in_slack(user), &settings), None, "{user}");
     }
+}
+
+#[test]
+fn action_on_incident_names_the_person_for_each_app() {
+    let settings = settings(&["shop", "order"]);
+    let apps = |clicker: &ButtonUser| {
+        let operators = clicker.operators(&settings).into_iter();
+        let operators = operators.map(|(app, id)| format!("{app} {}", id.expose()));
+        operators.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(apps(&in_feishu("shop")), "shop ou_li");
+    assert_eq!(apps(&in_slack("U1")), "order ou_li, shop ou_li");
+    assert_eq!(apps(&in_slack("U2")), "");
 }
 
 #[test]

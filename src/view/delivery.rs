@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::text;
+use super::{text, text_or_null};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, MessageSpec,
-    OutcomeKind, RuleName, Severity, Timestamp, Trigger,
+    Attempt, Delivery, DeliveryId, DeliveryState, DestinationName, EventId, Form, IncidentId,
+    MessageSpec, OutcomeKind, RuleName, Severity, Timestamp, Trigger,
 };
 
 /// What a rule asks of a message.
@@ -62,6 +62,9 @@ pub struct DeliveryView {
     pub due_at: Timestamp,
     /// Why the last attempt failed; null if it did not.
     pub reason: Option<String>,
+    /// The incident into which it is merged; null if it is not.
+    #[serde(serialize_with = "text_or_null")]
+    pub merged_into: Option<IncidentId>,
 }
 
 impl From<Delivery> for DeliveryView {
@@ -78,6 +81,9 @@ impl From<Delivery> for DeliveryView {
             created_at: delivery.created_at,
             due_at: delivery.due_at,
             reason: delivery.reason,
+            merged_into: delivery
+                .incident
+                .filter(|_| delivery.state == DeliveryState::Merged),
         }
     }
 }

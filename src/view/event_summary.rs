@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ArrivalView, exposed, object, text, text_or_null, texts};
 use crate::model::{
     Content, DeliveryState, Event, EventId, EventKind, FaultKind, Feedback, FeedbackKind,
-    FeedbackStatus, Private, RuleName, Severity,
+    FeedbackStatus, Private, RuleName, Severity, StoredEvent, Timestamp,
 };
 use crate::store::EventRow;
 
@@ -26,9 +26,9 @@ pub struct EventSummary {
     /// The number of deliveries in each state; states without deliveries are absent.
     #[serde(serialize_with = "object")]
     pub deliveries: Vec<(DeliveryState, u64)>,
-    /// `created`, `updated`, `notice` or `summary`; null if the event cannot be parsed.
+    /// `created`, `updated`, `notice`, `summary` or `incident`; null if the event cannot be parsed.
     pub event: Option<&'static str>,
-    /// What was reported or happened, in the words of rules.
+    /// A short description of the event, with the names that rules use.
     pub what: String,
     /// The highest severity of its messages; null if it has none.
     #[serde(serialize_with = "text_or_null")]
@@ -73,6 +73,38 @@ impl EventSummary {
     }
 }
 
+/// A report in a few words.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportView {
+    #[serde(serialize_with = "text")]
+    pub id: EventId,
+    #[serde(serialize_with = "text")]
+    pub received_at: Timestamp,
+    /// What was reported, in the words of rules.
+    pub what: String,
+    /// The page; null if it is unknown.
+    #[serde(serialize_with = "exposed")]
+    pub path: Option<Private>,
+    /// What the reporter typed; null if it is unknown.
+    #[serde(serialize_with = "exposed")]
+    pub description: Option<Private>,
+}
+
+impl ReportView {
+    /// Summarizes a stored report. `event` is its content, if it can be parsed.
+    pub fn new(stored: StoredEvent, event: Option<&Event>) -> Self {
+        let content = event.map(|event| &event.content);
+        let reported = content.and_then(feedback);
+        Self {
+            what: content.map_or_else(|| short_type(&stored.event_type), what),
+            path: reported.and_then(|feedback| feedback.path.clone()),
+            description: content.and_then(description),
+            id: stored.id,
+            received_at: stored.received_at,
+        }
+    }
+}
+
 fn kind(content: &Content) -> &'static str {
     match content {
         Content::Created(_) => EventKind::Created.key(),
@@ -88,17 +120,18 @@ fn short_type(event_type: &str) -> String {
     short.unwrap_or(event_type).to_owned()
 }
 
-/// Describes what was reported or happened, in the words of rules.
+/// Describes the event in a few words, with the names that rules use.
 fn what(content: &Content) -> String {
     match content {
         Content::Created(feedback) => reported(feedback),
-        Content::Updated(change) => match change.status {
-            None => "status".to_owned(),
-            Some(status) => format!("now {}", status_word(status)),
+        Content::Updated(change) => match (change.status, &change.odd_status) {
+            (Some(status), _) => format!("now {}", status_word(status)),
+            (None, Some(odd)) => format!("now {odd}"),
+            (None, None) => "status".to_owned(),
         },
         Content::Notice(notice) => notice.kind.key().to_owned(),
         Content::Summary(summary) => format!("{} late", summary.count),
-        Content::Incident(_) => String::new(),
+        Content::Incident(incident) => incident.id.to_string(),
     }
 }
 

@@ -15,6 +15,7 @@ mod erase;
 mod event;
 mod event_summary;
 mod image;
+mod incident;
 mod preview;
 mod replay;
 mod rule;
@@ -29,13 +30,18 @@ pub use self::delivery::{
 pub use self::destination::{DestinationView, Wait};
 pub use self::erase::{ErasedClicks, ErasedEvent, ErasedLog, LogState};
 pub use self::event::{ArrivalView, EventView, LateSummaryView, StatusChangeView};
-pub use self::event_summary::EventSummary;
+pub use self::event_summary::{EventSummary, ReportView};
 pub use self::image::ImageView;
+pub use self::incident::{
+    CloseResult, CountedView, IncidentMessageView, IncidentSummary, IncidentView, StepView,
+    TermsView, TimerView,
+};
 pub use self::preview::{GroupView, PreviewView, RequestView, TrialView};
 pub use self::replay::{ReplayTotals, ReplayedDelivery, ReplayedEvent};
 pub use self::rule::{FindingKey, RuleView, rule_views};
 pub use self::status::{
-    AppStatus, BackfillStatus, ConnectionView, Problem, QueueView, RelayStatus, StatusQueueView,
+    AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
+    QueueView, RelayStatus, StatusQueueView,
 };
 pub use self::triage::{ActView, ActorView, FeedbackView, MessageView, StatusJobView, TriageView};
 

@@ -52,7 +52,10 @@ impl From<&PlannedIncident> for GroupView {
 }
 
 /// Serializes the key of an incident as an object.
-fn key<S: Serializer>(key: &[(GroupKey, Option<Private>)], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn key<S: Serializer>(
+    key: &[(GroupKey, Option<Private>)],
+    to: S,
+) -> Result<S::Ok, S::Error> {
     let pair = |(key, value): &(GroupKey, Option<Private>)| {
         let value = value.as_ref().map(|value| value.expose().to_owned());
         (key.key(), value)

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{object, text, text_or_null};
-use crate::model::{AppName, DestinationName, Timestamp};
+use crate::model::{AppName, DestinationName, IncidentId, RuleName, Timestamp};
 
 /// The state of the relay, and all its problems. Fields that are read from the store are null if the store does
 /// not answer.
@@ -25,6 +25,32 @@ pub struct RelayStatus {
     /// The apps that receive events, by name.
     #[serde(serialize_with = "object_or_null")]
     pub apps: Option<Vec<(AppName, AppStatus)>>,
+    pub incidents: Option<OpenIncidentsView>,
+}
+
+/// The open incidents.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenIncidentsView {
+    /// The number of open incidents.
+    pub open: u64,
+    /// The number of those that have messages of their own, because reports were merged.
+    pub merging: u64,
+    /// The largest of these, largest first, at most 20.
+    pub largest: Vec<OpenIncidentView>,
+}
+
+/// An open incident, without anything that reporters typed.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenIncidentView {
+    #[serde(serialize_with = "text")]
+    pub id: IncidentId,
+    #[serde(serialize_with = "text")]
+    pub rule: RuleName,
+    /// The number of reports.
+    pub count: u64,
+    /// When the first report was accepted.
+    #[serde(serialize_with = "text")]
+    pub since: Timestamp,
 }
 
 /// A problem of the relay.

@@ -1,5 +1,6 @@
 //! Health: whether the relay is alive, whether it can store events, and which problems it has.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
@@ -12,21 +13,24 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::WebState;
-use crate::destination::{RateLimit, slowest};
+use crate::destination::{RateLimit, waits};
 use crate::intake::backfill;
 use crate::intake::websocket::ConnectionStatus;
 use crate::model::{AppName, DestinationName, Timestamp};
-use crate::store::{GateRecord, QueueStats, Stats, StoreError};
+use crate::store::{GateRecord, MergingIncident, QueueStats, Stats, StoreError};
 use crate::view::{
-    AppStatus, BackfillStatus, ConnectionView, Problem, QueueView, RelayStatus, StatusQueueView,
+    AppStatus, BackfillStatus, ConnectionView, OpenIncidentView, OpenIncidentsView, Problem,
+    QueueView, RelayStatus, StatusQueueView,
 };
 
 /// The age from which an unfinished delivery is a problem.
 const QUEUE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remaining time of an image's address below which the image is at risk.
 const IMAGE_DANGER: Duration = Duration::from_secs(12 * 60 * 60);
-/// The longest wait for a rate limit that is no problem.
+/// The longest wait for a rate limit that is not reported as a problem.
 const PACED_MAX: Duration = Duration::from_secs(10);
+/// How many open incidents are listed.
+const INCIDENTS_MAX: usize = 20;
 /// The time limit of the store's answer. After that it counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -102,6 +106,7 @@ async fn relay_status(state: &WebState) -> RelayStatus {
     let mut problems = own_problems(state).await;
     let now = state.clock.now();
     let (mut destinations, mut statuses, mut apps) = (None, None, None);
+    let mut incidents = None;
     match tokio::join!(state.store.gates(), state.store.stats()) {
         (Ok(gates), Ok(stats)) => {
             let names = state.destinations.get();
@@ -110,16 +115,19 @@ async fn relay_status(state: &WebState) -> RelayStatus {
                 .filter(|gate| names.contains(&gate.destination));
             problems.extend(ours.filter_map(|gate| gate_problem(gate, now)));
             problems.extend(stats_problems(&stats, now));
-            let paces = state.paces.get();
+            let waiting = stats.queues.iter();
+            let waiting = waiting.map(|queue| (queue.destination.clone(), queue.pending));
+            let waits = waits(&state.paces.get(), &waiting.collect());
             let queues = stats.queues.iter();
-            problems.extend(queues.filter_map(|queue| wait_problem(queue, &paces)));
-            destinations = Some(queue_views(&stats, &paces));
+            problems.extend(queues.filter_map(|queue| wait_problem(queue, &waits)));
+            destinations = Some(queue_views(&stats, &waits));
             statuses = Some(StatusQueueView {
                 pending: stats.statuses_pending,
                 dead: stats.statuses_dead,
                 oldest_at: stats.status_oldest_at,
             });
             apps = Some(app_statuses(state, &stats));
+            incidents = Some(open_incidents(stats));
         }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem("store", "store", error.to_string()));
@@ -133,6 +141,25 @@ async fn relay_status(state: &WebState) -> RelayStatus {
         destinations,
         statuses,
         apps,
+        incidents,
+    }
+}
+
+fn open_incidents(stats: Stats) -> OpenIncidentsView {
+    let mut largest = stats.incidents_merging;
+    let merging = u64::try_from(largest.len()).unwrap_or(u64::MAX);
+    largest.sort_by_key(|incident| Reverse(incident.count));
+    let largest = largest.into_iter().take(INCIDENTS_MAX);
+    let view = |incident: MergingIncident| OpenIncidentView {
+        id: incident.id,
+        rule: incident.rule,
+        count: incident.count,
+        since: incident.opened_at,
+    };
+    OpenIncidentsView {
+        open: stats.incidents_open,
+        merging,
+        largest: largest.map(view).collect(),
     }
 }
 
@@ -248,15 +275,14 @@ fn gate_problem(gate: &GateRecord, now: Timestamp) -> Option<Problem> {
     ))
 }
 
-type Paces = BTreeMap<DestinationName, Vec<RateLimit>>;
+/// How long the deliveries of each queue wait for their rate limit.
+type Waits = BTreeMap<DestinationName, (RateLimit, Duration)>;
 
-/// Returns how long the deliveries of a queue wait for their rate limit.
-fn wait(queue: &QueueStats, paces: &Paces) -> Option<(RateLimit, Duration)> {
-    slowest(paces.get(&queue.destination)?, queue.pending)
-}
-
-fn wait_problem(queue: &QueueStats, paces: &Paces) -> Option<Problem> {
-    let (pace, time) = wait(queue, paces).filter(|(_, time)| *time > PACED_MAX)?;
+fn wait_problem(queue: &QueueStats, waits: &Waits) -> Option<Problem> {
+    let (pace, time) = waits.get(&queue.destination)?;
+    if *time <= PACED_MAX {
+        return None;
+    }
     let reason = format!(
         "{} deliveries wait for its rate of {pace}, about {} s",
         queue.pending,
@@ -312,14 +338,16 @@ fn stats_problems(stats: &Stats, now: Timestamp) -> Vec<Problem> {
     problems
 }
 
-fn queue_views(stats: &Stats, paces: &Paces) -> Vec<(DestinationName, QueueView)> {
+fn queue_views(stats: &Stats, waits: &Waits) -> Vec<(DestinationName, QueueView)> {
     let queues = stats.queues.iter().map(|queue| {
         let view = QueueView {
             pending: queue.pending,
             sending: queue.sending,
             dead: queue.dead,
             oldest_at: queue.oldest_at,
-            wait_s: wait(queue, paces).map(|(_, time)| time.as_secs()),
+            wait_s: waits
+                .get(&queue.destination)
+                .map(|(_, time)| time.as_secs()),
         };
         (queue.destination.clone(), view)
     });
@@ -341,7 +369,7 @@ mod tests {
     use super::*;
     use crate::archive::{Archive, ArchiveLocation};
     use crate::intake;
-    use crate::model::{Clock, Current, ManualClock};
+    use crate::model::{Clock, Current, IncidentId, ManualClock};
     use crate::store::{self, Store};
     use crate::tasks::Tasks;
     use crate::telemetry::Metrics;
@@ -417,6 +445,30 @@ mod tests {
             assert_eq!(problem["kind"] == "nothing_pushed", !ok, "{status}");
             assert_eq!(problem["subject"] == "shop", !ok, "{status}");
         }
+    }
+
+    #[test]
+    fn open_incidents_are_listed_by_size_up_to_twenty() {
+        let incident = |id: u8| MergingIncident {
+            id: IncidentId(id.into()),
+            rule: "faults".into(),
+            opened_at: NOW,
+            count: u64::from(id) * 10,
+            individual: 5,
+        };
+        let stats = Stats {
+            incidents_open: 40,
+            incidents_merging: (1..=25).map(incident).collect(),
+            ..Stats::default()
+        };
+        let json = serde_json::to_value(open_incidents(stats)).unwrap();
+        assert_eq!((&json["open"], &json["merging"]), (&40.into(), &25.into()));
+        let largest = json["largest"].as_array().unwrap();
+        assert_eq!(largest.len(), 20);
+        let first = serde_json::json!({
+            "id": "inc_25", "rule": "faults", "count": 250, "since": NOW.to_string(),
+        });
+        assert_eq!(largest[0], first, "no value of `group_by` is shown");
     }
 
     #[tokio::test(start_paused = true)]

@@ -74,6 +74,11 @@ fn publish_gates(state: &WebState, gates: &[GateRecord], now: Timestamp) {
 fn publish_rest(state: &WebState, stats: &Stats, now: Timestamp) {
     let metrics = &state.metrics;
     metrics.set_statuses_waiting(stats.statuses_pending);
+    metrics.set_incidents(|rule| {
+        let open = stats.incidents_merging.iter();
+        let count = open.filter(|one| one.rule == *rule).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    });
     let nearest = stats.image_deadline_at.map(|at| at.since(now));
     metrics.set_images(stats.images_pending, nearest);
     for (app, at) in &stats.last_events {

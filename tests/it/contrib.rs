@@ -191,7 +191,14 @@ fn dashboard_is_portable() {
     let rows: Vec<&str> = rows.filter_map(|row| row["title"].as_str()).collect();
     assert_eq!(
         rows,
-        ["Intake", "Deliveries", "Queue", "Pictures", "Health"]
+        [
+            "Intake",
+            "Deliveries",
+            "Incidents",
+            "Queue",
+            "Images",
+            "Health"
+        ]
     );
 
     let ids: BTreeSet<u64> = panels

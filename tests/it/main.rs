@@ -20,6 +20,8 @@ mod feishu_app;
 mod fuzz;
 mod harness;
 mod images;
+mod incident_commands;
+mod incidents;
 mod intake;
 mod leaks;
 mod machine;

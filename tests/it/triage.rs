@@ -241,6 +241,63 @@ fn slack_click_sets_feishu_status_and_can_be_undone() {
 }
 
 #[test]
+fn click_on_an_incident_acts_on_all_its_reports() {
+    let world = World::new();
+    for number in 2..=4 {
+        world.feishu.list_feedback(json!({
+            "feedback_id": format!("70578880182{number:08}"), "app_id": APP,
+            "feedback_time": "2026-03-01 02:10:11",
+        }));
+    }
+    let faults = "[[rules]]\nname = \"faults\"\nmatch = { type = \"fault\" }\n\
+                  send_to = [\"room\", \"product\"]\ngroup_by = [\"fault\"]\n";
+    let relay = Relay::started(&world.config(faults));
+    for number in 1..=4 {
+        assert_eq!(relay.push(&Feedback::fault(number)).status, 200);
+    }
+    wait_until("the incident has its messages", || {
+        world.feishu.messages("oc_room").len() == 2 && world.slack.messages().len() == 2
+    });
+    relay.wait_until_idle();
+    let card = || world.feishu.messages("oc_room").remove(1).content;
+    let post = || world.slack.messages().remove(1);
+    let wait_for = |in_feishu: &str, in_slack: &str| {
+        wait_until("both messages of the incident show it", || {
+            card().to_string().contains(in_feishu) && post().blocks.to_string().contains(in_slack)
+        });
+    };
+    let claim = value(&card(), "claim").expect("a button");
+    let answer = click(&relay, &claim, "ou_li");
+    assert_eq!(answer["toast"]["i18n"]["en_us"], "It is yours", "{answer}");
+    assert_eq!(toast(&click(&relay, &claim, "ou_han")), "info");
+    wait_for("处理中", "*Processing* · li ·");
+    assert!(value(&card(), "claim").is_none() && value(&card(), "done").is_some());
+    let claimed = world.wait_for_statuses(4);
+    let is_claim = |path: &String| path.contains("status=2") && path.contains("operator_id=ou_li");
+    assert!(claimed.iter().all(is_claim), "{claimed:?}");
+
+    let pressed = world
+        .slack
+        .press(relay.address(), &post(), "done", ("U0LI01", "Li Lei"));
+    assert_eq!(pressed, 200);
+    wait_for("**已处理**</font> · Li Lei", "*Processed* · Li Lei");
+    let done = world.wait_for_statuses(8);
+    assert!(
+        done[4..].iter().all(|path| path.contains("status=1")),
+        "{done:?}"
+    );
+    wait_until("the end is announced", || {
+        world.feishu.messages("oc_room").len() == 3 && world.slack.messages().len() == 3
+    });
+    assert_eq!(value(&card(), "done"), None);
+    let shown = relay.run(&["incidents", "show", "1", "--json"]).json();
+    assert_eq!(shown["state"], "done", "{shown}");
+    let metrics = relay.get("/metrics").text();
+    let clicks = "feedback_relay_clicks_total{through=\"slack\",act=\"done\",result=\"done\"} 1";
+    assert!(metrics.contains(clicks), "{metrics}");
+}
+
+#[test]
 fn foreign_and_forged_clicks_change_nothing() {
     let world = World::new();
     let relay = world.told(&world.config(""));
@@ -529,7 +586,9 @@ fn actor_can_be_erased_without_report() {
     };
     let asked = erase(&["--dry-run"]);
     assert!(
-        asked.stdout.contains("would remove who made 1 click"),
+        asked
+            .stdout
+            .contains("would remove the person from 1 click"),
         "{asked:?}"
     );
     let done = erase(&["--json"]);

@@ -23,9 +23,9 @@ pub(super) enum Command {
     Show(show::Args),
     /// Print a sample event, or list the kinds of samples
     Sample(sample::Args),
-    /// Run events through today's rules again, under new keys
+    /// Apply today's rules to events again, with new idempotency keys
     Replay(Box<replay::Args>),
-    /// Remove a person's words and images but keep the bare record, without confirmation
+    /// Erase the text and images of events or of one person, without confirmation
     Erase(erase::Args),
 }
 
@@ -43,14 +43,14 @@ pub(super) fn run(context: &mut Context, command: &Command) -> Result<Exit, Fail
 }
 
 /// The configuration and the store of a command about events.
-struct Opened {
+pub(super) struct Opened {
     config: Config,
     names: Directory,
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl Opened {
-    fn open(context: &Context, needs: Needs) -> Result<Self, Failure> {
+    pub(super) fn open(context: &Context, needs: Needs) -> Result<Self, Failure> {
         let config = context.config_for(needs)?;
         let store = context.store(&config)?;
         let names = app::names(&config);
@@ -61,7 +61,7 @@ impl Opened {
         })
     }
 
-    fn events(&self) -> Events<'_> {
+    pub(super) fn events(&self) -> Events<'_> {
         let config = &self.config;
         Events {
             store: &self.store,

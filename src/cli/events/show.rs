@@ -5,7 +5,7 @@ use super::super::{text, words};
 use super::{Opened, triage};
 use crate::config::Needs;
 use crate::model::EventId;
-use crate::view::{DeliveryRecordView, EventView};
+use crate::view::{CountedView, DeliveryRecordView, EventView};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +51,7 @@ fn to_text(event: &EventView) -> String {
         out.push_str(&format!("  {}\n", text::escape(&words::image(image))));
     }
     out.push_str(&deliveries_text(event));
+    out.push_str(&incidents_text(event));
     out.push_str(&triage::to_text(event));
     if let Some(body) = &event.body {
         let body = format!("{body:#}");
@@ -73,6 +74,7 @@ fn head_text(event: &EventView) -> String {
         Some(change) => {
             let feedback = change.feedback_ids.join(" ");
             let status = change.status.map(words::status);
+            let status = status.or_else(|| change.odd_status.clone());
             out.push_str(&line("feedback", &or_dash(&feedback)));
             out.push_str(&line("status", &or_dash(&status.unwrap_or_default())));
         }
@@ -107,7 +109,7 @@ fn deliveries_text(event: &EventView) -> String {
         out.push_str("  none\n");
     }
     for record in &event.deliveries {
-        out.push_str(&delivery_text(record));
+        out.push_str(&delivery_text(record, &event.incidents));
     }
     if event.deliveries.len() == DELIVERIES_MAX {
         out.push_str(&format!("  only the newest {DELIVERIES_MAX} are shown\n"));
@@ -115,7 +117,31 @@ fn deliveries_text(event: &EventView) -> String {
     out
 }
 
-fn delivery_text(record: &DeliveryRecordView) -> String {
+/// Lists the incidents that count the event.
+fn incidents_text(event: &EventView) -> String {
+    if event.incidents.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\nincidents\n");
+    for counted in &event.incidents {
+        let rule = counted.rule.as_str();
+        let line = format!(
+            "{}, {}, rule {rule:?}: {}",
+            counted.id,
+            counted.state,
+            position(counted)
+        );
+        out.push_str(&format!("  {}\n", text::escape(&line)));
+    }
+    out
+}
+
+/// Returns the position of the event among the reports of an incident.
+fn position(counted: &CountedView) -> String {
+    format!("report {} of {}", counted.number, counted.count)
+}
+
+fn delivery_text(record: &DeliveryRecordView, incidents: &[CountedView]) -> String {
     let delivery = &record.delivery;
     let escaped = |text: &str| text::escape(text).into_owned();
     let mut out = format!(
@@ -125,6 +151,12 @@ fn delivery_text(record: &DeliveryRecordView) -> String {
         delivery.state,
         escaped(&words::spec(&delivery.spec)),
     );
+    if let Some(incident) = delivery.merged_into {
+        let counted = incidents.iter().find(|counted| counted.id == incident);
+        let counted = counted.map_or_else(String::new, |one| format!(": {}", position(one)));
+        out.push_str(&format!("    merged into {incident}{counted}\n"));
+        return out;
+    }
     out.push_str(&format!(
         "    made {} by {}, due {}\n",
         delivery.created_at, delivery.trigger, delivery.due_at
@@ -149,16 +181,17 @@ mod tests {
     use crate::cli::tests::{a_delivery, an_attempt};
     use crate::feishu;
     use crate::model::{
-        Actor, ChangeSource, Condition, Effect, EventState, FeedbackAct, FeedbackState,
-        FeedbackStatus, Finding, Image, ImageState, Private, RuleName, RuleTrace, StatusChange,
-        StatusJobRecord, StatusJobState, Timestamp, TriageAction,
+        Actor, ChangeSource, Condition, Delivery, DeliveryState, Effect, EventState, FeedbackAct,
+        FeedbackState, FeedbackStatus, Finding, Image, ImageState, IncidentId, IncidentState,
+        Private, RuleName, RuleTrace, StatusChange, StatusJobRecord, StatusJobState, Timestamp,
+        TriageAction,
     };
     use crate::view::{ArrivalView, LateSummaryView, MessageView, RuleView, TriageView};
 
     const AT: Timestamp = Timestamp::from_millis(1_711_111_222_000);
 
-    /// A triage state: claimed by somebody whose name contains control characters, with an update to Feishu still
-    /// waiting.
+    /// Returns a triage state: claimed by somebody whose name contains control characters, with an update to
+    /// Feishu still waiting.
     fn triage() -> TriageView {
         let by = Actor {
             name: Some(Private::new("Li\u{1b}[2J")),
@@ -231,6 +264,7 @@ mod tests {
                 delivery: a_delivery().into(),
                 attempt_log: vec![an_attempt().into()],
             }],
+            incidents: Vec::new(),
             summaries: vec![LateSummaryView {
                 destination: "product".into(),
                 summary: Some(EventId::new("summary:0000000000007")),
@@ -283,11 +317,52 @@ mod tests {
         );
         assert_eq!(
             to_json(&closed)["change"],
-            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "status_key": "closed" })
+            json!({ "feedback_ids": ["70", "71\u{1b}"], "status": 3, "odd_status": null, "status_key": "closed" })
         );
         let unnamed = change(Some(FeedbackStatus(9)));
         assert!(to_text(&unnamed).contains("status      9\n"));
         assert!(to_text(&change(None)).contains("status      -\n"));
+    }
+
+    #[test]
+    fn merged_delivery_names_its_incident_and_its_position() {
+        let merged = Delivery {
+            state: DeliveryState::Merged,
+            incident: Some(IncidentId(3)),
+            ..a_delivery()
+        };
+        let merged = EventView {
+            deliveries: vec![DeliveryRecordView {
+                delivery: merged.into(),
+                attempt_log: Vec::new(),
+            }],
+            incidents: vec![CountedView {
+                id: IncidentId(3),
+                state: IncidentState::Open,
+                rule: RuleName::new("blank\nscreen"),
+                number: 17,
+                count: 300,
+            }],
+            ..event()
+        };
+        let text = to_text(&merged);
+        let said = "    merged into inc_3: report 17 of 300\n";
+        assert!(text.contains(said) && !text.contains(", due "), "{text}");
+        let said = "\nincidents\n  inc_3, open, rule \"blank\\nscreen\": report 17 of 300\n";
+        assert!(text.contains(said), "{text}");
+        let json = to_json(&merged);
+        assert_eq!(json["deliveries"][0]["merged_into"], "inc_3");
+        assert_eq!(json["incidents"][0]["number"], 17);
+    }
+
+    #[test]
+    fn retried_delivery_is_no_longer_merged() {
+        let retried = Delivery {
+            incident: Some(IncidentId(3)),
+            ..a_delivery()
+        };
+        let retried = crate::view::DeliveryView::from(retried);
+        assert_eq!(retried.merged_into, None);
     }
 
     #[test]

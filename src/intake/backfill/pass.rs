@@ -69,7 +69,7 @@ pub enum Notified {
 }
 
 impl Notified {
-    /// Returns its word.
+    /// Returns the value for JSON output.
     pub const fn key(self) -> &'static str {
         match self {
             Self::AtOnce => "at_once",
@@ -232,6 +232,8 @@ impl Intake {
                 planned.spec.mentions.clear();
             }
             at_once.deliveries.clear();
+            // The summary counts the report.
+            at_once.incidents.clear();
             for planned in &whole.deliveries {
                 if settings.singly.contains(&planned.destination) {
                     at_once.deliveries.push(planned.clone());

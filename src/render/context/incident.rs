@@ -66,9 +66,17 @@ impl<'a> Builder<'a> {
         let (first_at, last_at) = (progress.opened_at, progress.last_at);
         let trend = match progress.state {
             IncidentState::Open => Some(words::trend(self.locale, incident.trend)),
-            IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed => None,
+            IncidentState::Quiet
+            | IncidentState::Continued
+            | IncidentState::Done
+            | IncidentState::Closed => None,
         };
-        let state = words::incident_state(self.locale, progress.state, &progress.terms);
+        // Nobody has a reopened incident, but its last status is known.
+        let is_reopened = progress.state == IncidentState::Open && !progress.claimed;
+        let state = match &incident.handled {
+            Some(_) if is_reopened => words::reopened(self.locale).to_owned(),
+            Some(_) | None => words::incident_state(self.locale, progress.state, &progress.terms),
+        };
         let keys = incident.key.0.iter().take(LIST_MAX);
         shape::Incident {
             id: Some(reports.id.to_string()),
@@ -93,6 +101,7 @@ impl<'a> Builder<'a> {
             last_at: Some(Time(last_at)),
             open_for: Some(words::span(self.locale, last_at.since(first_at))),
             claimed: progress.claimed,
+            written: words::written(self.locale, incident.written),
             grouped_by: keys
                 .filter_map(|(key, value)| self.grouped_by(*key, value.as_ref(), subject))
                 .collect(),

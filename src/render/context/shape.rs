@@ -168,6 +168,7 @@ pub(super) struct Incident<'a> {
     pub(super) last_at: Option<Time>,
     pub(super) open_for: Option<String>,
     pub(super) claimed: bool,
+    pub(super) written: Option<String>,
     pub(super) grouped_by: Vec<GroupedBy<'a>>,
     pub(super) recent: Vec<Recent<'a>>,
 }

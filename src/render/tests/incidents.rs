@@ -1,7 +1,7 @@
 //! Tests of the messages of incidents.
 
 use super::*;
-use crate::model::{FeedbackKind, IncidentState};
+use crate::model::{FeedbackKind, FeedbackStatus, IncidentState};
 
 /// Renders a message and returns it as its platform gets it.
 fn message(family: Family, locale: Locale, sample: &Sample) -> Value {
@@ -23,17 +23,26 @@ fn texts(message: &Value) -> Vec<String> {
 
 /// Returns an incident in the state in which it sends this news.
 fn sample_of(news: IncidentNews) -> Sample {
+    let mut sample = sample::incident(news);
+    if matches!(news, IncidentNews::Done | IncidentNews::Reopened) {
+        let mut standing = sample::claimed_incident().standing;
+        standing.actions.clear();
+        standing.state.as_mut().unwrap().status = FeedbackStatus::PROCESSED;
+        incident(&mut sample).handled = standing.state.clone();
+        sample.standing = standing;
+    }
     let state = match news {
         IncidentNews::Opened
         | IncidentNews::Digest
         | IncidentNews::Threshold
         | IncidentNews::Overdue
-        | IncidentNews::Repeat => return sample::incident(news),
+        | IncidentNews::Reopened
+        | IncidentNews::Repeat => return sample,
         IncidentNews::Quiet => IncidentState::Quiet,
         IncidentNews::Continued => IncidentState::Continued,
+        IncidentNews::Done => IncidentState::Done,
         IncidentNews::Closed => IncidentState::Closed,
     };
-    let mut sample = sample::incident(news);
     incident(&mut sample).progress.state = state;
     sample
 }
@@ -79,6 +88,36 @@ fn color_follows_type_and_state() {
         let card = message(Family::Feishu, Locale::Zh, &sample::ended_incident(state));
         assert_eq!(card["card"]["header"]["template"], "grey", "{state}");
     }
+}
+
+#[test]
+fn done_incident_is_green_and_a_reopened_one_is_red_again() {
+    for (news, color, label) in [
+        (IncidentNews::Done, "green", "Done"),
+        (IncidentNews::Reopened, "red", "Reopened"),
+    ] {
+        let mut sample = sample_of(news);
+        sample.spec.news = Some(IncidentNews::Opened);
+        let card = message(Family::Feishu, Locale::En, &sample);
+        assert_eq!(card["card"]["header"]["template"], color);
+        assert!(card.to_string().contains(label), "{card}");
+    }
+}
+
+#[test]
+fn claimed_incident_shows_person_and_progress() {
+    let mut sample = sample::claimed_incident();
+    for family in [Family::Feishu, Family::Slack] {
+        let shown = message(family, Locale::En, &sample).to_string();
+        for text in ["Processing", "12 of 37", "done.1.0"] {
+            assert!(shown.contains(text), "{family:?}: {text} is not in {shown}");
+        }
+    }
+    let text = message(Family::Text, Locale::En, &sample).to_string();
+    assert!(text.contains("Processing · Han Meimei"), "{text}");
+    incident(&mut sample).written = [37, 37];
+    let shown = message(Family::Slack, Locale::En, &sample).to_string();
+    assert!(!shown.contains("37 of 37"), "{shown}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn planned(fault: &str, terms: GroupTerms) -> PlannedIncident {
         kind: Some(FeedbackKind::FAULT),
         key: IncidentKey(vec![(GroupKey::Fault, Some(Private::new(fault)))]),
         terms,
+        reported_at: None,
         destinations: vec!["oncall".into()],
     }
 }
@@ -255,6 +256,28 @@ async fn message_in_flight_is_edited_after_it_was_sent() {
 }
 
 #[tokio::test]
+async fn retried_message_is_edited_after_it_was_sent() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    advance(&bench).await;
+    for lease in bench.lease("oncall", 9).await {
+        // The answer was lost. The platform may show the message as it was now.
+        let retry = Verdict::RetryAt {
+            due_at: bench.now() + 2 * EDIT_PACE_MIN,
+            form: Form::Full,
+        };
+        bench.record(&lease, bench.finished(&lease, retry)).await;
+    }
+    reports(&bench, 2..9, &terms(1)).await;
+    bench.run_for(EDIT_PACE_MIN);
+    advance(&bench).await;
+    bench.run_for(EDIT_PACE_MIN);
+    deliver_all(&bench, "oncall", true).await;
+    advance(&bench).await;
+    assert_eq!(news(&deliver_all(&bench, "oncall", true).await), [EDIT]);
+}
+
+#[tokio::test]
 async fn escalation_notifies_mentioned_people_and_further_destinations() {
     let bench = Bench::new();
     let step = |at, send_to: &[&str]| EscalationStep {
@@ -349,6 +372,95 @@ async fn ended_incidents_are_removed_with_the_ids() {
 }
 
 #[tokio::test]
+async fn report_has_its_position_and_its_incident() {
+    let bench = Bench::new();
+    reports(&bench, 0..7, &terms(5)).await;
+    let last = report(&bench, "last", planned("crash", terms(5))).await;
+    let counting = bench.store().incidents_of(last).await.unwrap();
+    assert_eq!(counting.len(), 1);
+    let id = counting[0].id;
+    assert_eq!(bench.store().report_number(id, last).await, Ok(8));
+    let filter = DeliveryFilter {
+        event: Some(last),
+        states: vec![DeliveryState::Merged],
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let merged = bench.store().deliveries(filter).await.unwrap();
+    let merged: Vec<_> = merged
+        .iter()
+        .map(|one| (one.destination.as_str(), one.incident))
+        .collect();
+    assert_eq!(merged, [("oncall", Some(id))]);
+}
+
+#[tokio::test]
+async fn merged_delivery_is_retried_individually_and_not_discarded() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    bench.lease("oncall", 9).await;
+    let filter = DeliveryFilter {
+        states: vec![DeliveryState::Merged],
+        limit: 9,
+        ..DeliveryFilter::default()
+    };
+    let id = bench.store().deliveries(filter).await.unwrap()[0].id;
+    let refused = AdminResult::Refused(DeliveryState::Merged);
+    assert_eq!(bench.store().discard(id).await, Ok(refused));
+    assert_eq!(bench.store().retry(id).await, Ok(AdminResult::Done));
+    assert_eq!(bench.lease_one("oncall").await.item.delivery.id, id);
+}
+
+#[tokio::test]
+async fn timers_of_an_incident_are_listed_soonest_first() {
+    let bench = Bench::new();
+    reports(&bench, 0..2, &terms(1)).await;
+    let timers = async || {
+        let id = only(&bench).await.id;
+        let record = bench.store().incident(id).await.unwrap().unwrap();
+        record.timers
+    };
+    let start = bench.now();
+    let quiet = IncidentTimer::End(IncidentState::Quiet);
+    let expected = [(IncidentTimer::Open, start), (quiet, start + 30 * MINUTE)];
+    assert_eq!(timers().await, expected);
+    advance(&bench).await;
+    bench.run_for(MINUTE);
+    report(&bench, "e2", planned("crash", terms(1))).await;
+    let expected = [
+        (IncidentTimer::Edit, start + EDIT_PACE_MIN),
+        (IncidentTimer::Digest, start + 5 * MINUTE),
+        (quiet, start + 31 * MINUTE),
+        (IncidentTimer::Repeat, start + 240 * MINUTE),
+    ];
+    assert_eq!(timers().await, expected);
+}
+
+#[tokio::test]
+async fn statistics_count_open_incidents_and_list_merging_ones() {
+    let bench = Bench::new();
+    reports(&bench, 0..3, &terms(1)).await;
+    report(&bench, "other", planned("black_screen", terms(1))).await;
+    advance(&bench).await;
+    let stats = bench.store().stats().await.unwrap();
+    assert_eq!(stats.incidents_open, 2);
+    let expected = MergingIncident {
+        id: IncidentId(1),
+        rule: "blank screen".into(),
+        opened_at: bench.now(),
+        count: 3,
+        individual: 1,
+    };
+    assert_eq!(stats.incidents_merging, [expected]);
+    bench.store().close_incident(IncidentId(1)).await.unwrap();
+    let stats = bench.store().stats().await.unwrap();
+    assert_eq!(
+        (stats.incidents_open, stats.incidents_merging),
+        (1, Vec::new())
+    );
+}
+
+#[tokio::test]
 async fn further_keys_are_counted_in_one_collective_incident() {
     let bench = Bench::new();
     for index in 0..30 {
@@ -370,4 +482,230 @@ async fn further_keys_are_counted_in_one_collective_incident() {
     let collective = collective.max_by_key(|one| one.keys).unwrap();
     assert_eq!((collective.progress.count, collective.keys), (11, 10));
     assert!(collective.key.0.is_empty());
+}
+
+fn pressed(act: TriageAction, name: &str) -> ApplyIncidentAction {
+    ApplyIncidentAction {
+        incident: IncidentId(1),
+        act,
+        by: Actor {
+            name: Some(Private::new(name)),
+            id: Some(Private::new(format!("ou_{name}"))),
+            app: Some("shop".into()),
+        },
+        through: ChangeSource::Feishu,
+        operators: [("shop".into(), Private::new(format!("ou_{name}")))].into(),
+    }
+}
+
+async fn press(bench: &Bench, act: TriageAction, name: &str) -> ActionOutcome {
+    let acting = pressed(act, name);
+    bench.store().apply_incident_action(acting).await.unwrap()
+}
+
+async fn status_of(bench: &Bench, id: &str) -> Option<FeedbackStatus> {
+    let seq = bench.store().event(id).await.unwrap().unwrap().seq;
+    let state = bench.store().feedback_state(seq).await.unwrap();
+    state.map(|state| state.status)
+}
+
+/// Counts reports with this status among the first `count`.
+async fn with_status(bench: &Bench, count: u32, status: FeedbackStatus) -> u32 {
+    let mut found = 0;
+    for id in 0..count {
+        found += u32::from(status_of(bench, &format!("e{id}")).await == Some(status));
+    }
+    found
+}
+
+/// Runs timers until none is due.
+async fn settle(bench: &Bench) {
+    while advance(bench).await.is_some_and(|at| at <= bench.now()) {}
+}
+
+/// Opens an incident with this many reports and delivers its messages.
+async fn shown(bench: &Bench, count: u32, terms: &GroupTerms) {
+    reports(bench, 0..count, terms).await;
+    advance(bench).await;
+    deliver_all(bench, "oncall", true).await;
+}
+
+#[tokio::test]
+async fn first_claim_wins_shows_at_once_and_cancels_steps() {
+    let mut bench = Bench::new();
+    let step = EscalationStep {
+        at: EscalateAt::After(15 * MINUTE),
+        unless_claimed: true,
+        mentions: vec!["all".into()],
+        send_to: Vec::new(),
+    };
+    let terms = GroupTerms {
+        steps: vec![step],
+        ..terms(1)
+    };
+    shown(&bench, 3, &terms).await;
+    let ActionOutcome::Changed(first) = press(&bench, TriageAction::Claim, "li").await else {
+        panic!("nothing changed")
+    };
+    assert_eq!(
+        press(&bench, TriageAction::Claim, "han").await,
+        ActionOutcome::Already(first.clone())
+    );
+    bench.reopen();
+    let leases = deliver_all(&bench, "oncall", true).await;
+    assert_eq!(news(&leases), [EDIT]);
+    let incident = leases[0].item.incident.as_ref().unwrap();
+    assert_eq!(incident.handled.as_ref(), Some(&first));
+    settle(&bench).await;
+    bench.run_for(20 * MINUTE);
+    settle(&bench).await;
+    let later = news(&deliver_all(&bench, "oncall", true).await);
+    assert!(!later.contains(&sent(IncidentNews::Overdue)), "{later:?}");
+    let other = ApplyIncidentAction {
+        incident: IncidentId(9),
+        ..pressed(TriageAction::Claim, "li")
+    };
+    let unknown = bench.store().apply_incident_action(other).await;
+    assert_eq!(unknown, Ok(ActionOutcome::Unknown));
+}
+
+#[tokio::test]
+async fn action_reaches_all_reports_in_batches_across_crashes() {
+    let mut bench = Bench::new();
+    shown(&bench, 250, &terms(1)).await;
+    press(&bench, TriageAction::Done, "li").await;
+    let done = FeedbackStatus::PROCESSED;
+    for expected in [100, 200, 250] {
+        bench.reopen();
+        let next_at = advance(&bench).await;
+        assert_eq!(with_status(&bench, 250, done).await, expected);
+        let is_left = next_at.is_some_and(|at| at <= bench.now());
+        assert_eq!(is_left, expected < 250);
+    }
+    let jobs = bench.store().lease_status_jobs(1000, LEASE).await.unwrap();
+    assert_eq!(jobs.len(), 250);
+    assert!(jobs.iter().all(|job| job.item.operator.expose() == "ou_li"));
+    for job in &jobs[..240] {
+        let finished =
+            bench
+                .store()
+                .finish_status_job(job.token, job.item.clone(), StatusVerdict::Done);
+        assert_eq!(finished.await, Ok(Recorded::Recorded));
+    }
+    assert_eq!(only(&bench).await.written, [240, 250]);
+    // The messages are edited until all are written.
+    for _ in 0..3 {
+        deliver_all(&bench, "oncall", true).await;
+        bench.run_for(MINUTE);
+        settle(&bench).await;
+    }
+    assert_eq!(news(&deliver_all(&bench, "oncall", true).await), [EDIT]);
+    for job in &jobs[240..] {
+        let finished =
+            bench
+                .store()
+                .finish_status_job(job.token, job.item.clone(), StatusVerdict::Done);
+        assert_eq!(finished.await, Ok(Recorded::Recorded));
+    }
+    bench.run_for(MINUTE);
+    settle(&bench).await;
+    assert_eq!(news(&deliver_all(&bench, "oncall", true).await), [EDIT]);
+    bench.run_for(MINUTE);
+    assert_eq!(advance(&bench).await, None);
+}
+
+#[tokio::test]
+async fn report_that_joins_a_claimed_incident_is_claimed_and_settled_ones_stay() {
+    let bench = Bench::new();
+    shown(&bench, 3, &terms(1)).await;
+    let seq = bench.store().event("e0").await.unwrap().unwrap().seq;
+    feedback_status::click(&bench, seq, TriageAction::NotOurs).await;
+    press(&bench, TriageAction::Claim, "li").await;
+    settle(&bench).await;
+    reports(&bench, 3..4, &terms(1)).await;
+    settle(&bench).await;
+    assert_eq!(status_of(&bench, "e0").await, Some(FeedbackStatus::CLOSED));
+    assert_eq!(with_status(&bench, 4, FeedbackStatus::PROCESSING).await, 3);
+}
+
+#[tokio::test]
+async fn done_ends_the_incident_and_a_later_report_reopens_it() {
+    let bench = Bench::new();
+    shown(&bench, 3, &terms(1)).await;
+    press(&bench, TriageAction::Done, "li").await;
+    settle(&bench).await;
+    let mut found = news(&deliver_all(&bench, "oncall", true).await);
+    found.sort_by_key(|(trigger, _)| *trigger);
+    // The first report has a card of its own.
+    let card = (Trigger::Edit, None);
+    assert_eq!(found, [EDIT, card, sent(IncidentNews::Done)]);
+    bench.run_for(MINUTE);
+    let early = PlannedIncident {
+        reported_at: Some(bench.now() - 2 * MINUTE),
+        ..planned("crash", terms(1))
+    };
+    report(&bench, "e3", early).await;
+    settle(&bench).await;
+    let incident = only(&bench).await;
+    assert_eq!(incident.progress.state, IncidentState::Done);
+    assert_eq!(with_status(&bench, 4, FeedbackStatus::PROCESSED).await, 4);
+    deliver_all(&bench, "oncall", true).await;
+
+    bench.run_for(MINUTE);
+    reports(&bench, 4..5, &terms(1)).await;
+    settle(&bench).await;
+    let incident = only(&bench).await;
+    assert_eq!(
+        (incident.progress.state, incident.progress.count),
+        (IncidentState::Open, 5)
+    );
+    let leases = deliver_all(&bench, "oncall", true).await;
+    let mut found = news(&leases);
+    found.sort_by_key(|(trigger, _)| *trigger);
+    assert_eq!(found, [EDIT, sent(IncidentNews::Reopened)]);
+    let reply = leases
+        .iter()
+        .find(|one| one.item.delivery.trigger == Trigger::Incident)
+        .unwrap();
+    assert!(reply.item.message.is_some(), "it replies in the thread");
+    let by = &reply.item.incident.as_ref().unwrap().handled;
+    assert_eq!(
+        by.as_ref().unwrap().by,
+        pressed(TriageAction::Done, "li").by
+    );
+    assert_eq!(status_of(&bench, "e4").await, None);
+    // The next action leaves the reports that are done as they are.
+    press(&bench, TriageAction::Claim, "han").await;
+    settle(&bench).await;
+    assert_eq!(
+        status_of(&bench, "e4").await,
+        Some(FeedbackStatus::PROCESSING)
+    );
+    assert_eq!(with_status(&bench, 5, FeedbackStatus::PROCESSED).await, 4);
+}
+
+#[tokio::test]
+async fn quiet_incident_takes_no_action() {
+    let bench = Bench::new();
+    shown(&bench, 2, &terms(1)).await;
+    bench.run_for(31 * MINUTE);
+    advance(&bench).await;
+    assert_eq!(
+        press(&bench, TriageAction::Done, "li").await,
+        ActionOutcome::Ended
+    );
+}
+
+#[tokio::test]
+async fn actor_of_an_incident_can_be_erased() {
+    let bench = Bench::new();
+    shown(&bench, 2, &terms(1)).await;
+    press(&bench, TriageAction::Claim, "li").await;
+    bench.store().forget_clicks("ou_li").await.unwrap();
+    settle(&bench).await;
+    let handled = only(&bench).await.handled.unwrap();
+    assert_eq!((handled.by.name, handled.by.id), (None, None));
+    let jobs = bench.store().lease_status_jobs(9, LEASE).await;
+    assert_eq!(jobs, Ok(Vec::new()));
+    assert!(bench.traces_of("ou_li").is_empty());
 }

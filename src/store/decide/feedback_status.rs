@@ -50,8 +50,8 @@ pub(in crate::store) fn action<'a>(
         Err(outcome) => return Action::Nothing(outcome),
     };
     let undo_until = acting.act.status().map(|_| now + UNDO_FOR);
-    // Undoing a change that the platform never got leaves nothing to write. It has the previous status,
-    // or never had that one either.
+    // Undoing a change that the platform never got leaves nothing to write: the platform still has the
+    // previous status, or never had it.
     let taken_back = known.filter(|known| undo_until.is_none() && known.state.local_only);
     let operator = acting.operator.as_ref();
     Action::Change {
@@ -87,6 +87,15 @@ fn wanted_status(
             Some(until) if until > now => Ok(known.previous),
             Some(_) | None => Err(ActionOutcome::TooLate(state(known))),
         },
+    }
+}
+
+/// Returns whether an incident's action applies to one of its reports. A report that was settled individually
+/// keeps its status.
+pub(in crate::store) fn takes_incident_action(act: TriageAction, status: FeedbackStatus) -> bool {
+    match status {
+        FeedbackStatus::PROCESSED | FeedbackStatus::CLOSED => false,
+        status => TriageAction::next(status).contains(&act),
     }
 }
 

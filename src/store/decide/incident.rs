@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::model::*;
+use crate::store::{ActionOutcome, ApplyIncidentAction};
 
 /// What a database does for an incident after a timer, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,31 @@ pub(in crate::store) enum IncidentEffect {
     Edit,
     /// Runs the step of `escalate` with this index.
     Escalate(usize),
+    /// Applies the last button action to more reports.
+    Apply,
+}
+
+/// The result of a button action on an incident.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store) enum Acted {
+    /// Nothing is written.
+    Nothing(ActionOutcome),
+    /// The incident gets this status.
+    Change {
+        state: FeedbackState,
+        effects: Vec<IncidentEffect>,
+    },
+}
+
+/// What a report does to the last incident with its key, if that is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum AfterEnd {
+    /// It opens another incident.
+    OpensAnother,
+    /// It is counted in the incident, which stays done: the report is older than the button action.
+    Joins,
+    /// It reopens the incident.
+    Reopens,
 }
 
 /// Returns the progress of a new incident, before its first report is counted.
@@ -35,6 +61,8 @@ pub(in crate::store) fn open(terms: GroupTerms, now: Timestamp) -> IncidentProgr
         notified_at: now,
         steps_done: 0,
         claimed: false,
+        applied_to: EventSeq(0),
+        applies_to: EventSeq(0),
         ended_at: None,
     }
 }
@@ -140,20 +168,39 @@ fn repeat_at(incident: &IncidentProgress) -> Option<Timestamp> {
 
 /// Returns when the next timer is due; `None` if there is nothing left to do.
 pub(in crate::store) fn next_at(incident: &IncidentProgress) -> Option<Timestamp> {
-    if incident.state != IncidentState::Open {
-        return edit_at(incident);
-    }
-    let first = (incident.shown_at.is_none() && is_merged(incident)).then_some(incident.last_at);
-    let steps = incident.terms.steps.iter().enumerate();
-    let steps = steps.filter_map(|(index, step)| step_at(incident, index, step));
-    let timers = [
-        first,
-        edit_at(incident),
-        digest_at(incident),
-        repeat_at(incident),
+    timers(incident).map(|(_, at)| at).min()
+}
+
+/// Returns the timers that are set, with their due times, in no particular order.
+pub(in crate::store) fn timers(
+    incident: &IncidentProgress,
+) -> impl Iterator<Item = (IncidentTimer, Timestamp)> {
+    let is_open = incident.state == IncidentState::Open;
+    let is_unshown = incident.shown_at.is_none() && is_merged(incident);
+    let (ends_at, state) = end_at(incident);
+    let of_open = [
+        (IncidentTimer::Open, is_unshown.then_some(incident.last_at)),
+        (IncidentTimer::Digest, digest_at(incident)),
+        (IncidentTimer::Repeat, repeat_at(incident)),
+        (IncidentTimer::End(state), Some(ends_at)),
     ];
-    let timers = timers.into_iter().flatten().chain(steps);
-    timers.chain([end_at(incident).0]).min()
+    let steps = incident.terms.steps.iter().enumerate();
+    let steps = steps.map(|(index, step)| {
+        let at = step_at(incident, index, step);
+        (IncidentTimer::Step(index), at)
+    });
+    let of_open = of_open.into_iter().chain(steps).filter(move |_| is_open);
+    let of_any = [
+        (IncidentTimer::Edit, edit_at(incident)),
+        (
+            IncidentTimer::Apply,
+            applies(incident).then_some(incident.last_at),
+        ),
+    ];
+    of_any
+        .into_iter()
+        .chain(of_open)
+        .filter_map(|(timer, at)| Some((timer, at?)))
 }
 
 /// Runs the timers that are due.
@@ -172,7 +219,112 @@ pub(in crate::store) fn advance(
     if edit_at(incident).is_some_and(|at| at <= now) {
         effects.push(show(incident, now));
     }
+    if applies(incident) {
+        effects.push(IncidentEffect::Apply);
+    }
     effects
+}
+
+/// Returns whether the last button action is still to be applied to some reports.
+pub(in crate::store) fn applies(incident: &IncidentProgress) -> bool {
+    incident.applied_to < incident.applies_to
+}
+
+/// Decides a button action on an incident with the status `handled`. `newest` is its newest report.
+/// `local_only`: Feishu does not get the status.
+pub(in crate::store) fn act(
+    incident: &mut IncidentProgress,
+    handled: Option<&FeedbackState>,
+    acting: &ApplyIncidentAction,
+    newest: EventSeq,
+    local_only: bool,
+    now: Timestamp,
+) -> Acted {
+    let status = match acting.act {
+        TriageAction::Claim => FeedbackStatus::PROCESSING,
+        TriageAction::Done => FeedbackStatus::PROCESSED,
+        TriageAction::NotOurs | TriageAction::Undo => {
+            return Acted::Nothing(ActionOutcome::Unknown);
+        }
+    };
+    let is_repeat = |state: &&FeedbackState| match incident.state {
+        // A reopened incident keeps its last status, but nobody has it.
+        IncidentState::Open => incident.claimed && state.status == status,
+        IncidentState::Done => true,
+        IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed => false,
+    };
+    if let Some(first) = handled.filter(is_repeat) {
+        return Acted::Nothing(ActionOutcome::Already(first.clone()));
+    }
+    if incident.state != IncidentState::Open {
+        return Acted::Nothing(ActionOutcome::Ended);
+    }
+    incident.claimed = true;
+    incident.applied_to = EventSeq(0);
+    incident.applies_to = newest;
+    let effects = match acting.act {
+        TriageAction::Done => end(incident, IncidentState::Done, now),
+        TriageAction::Claim | TriageAction::NotOurs | TriageAction::Undo => {
+            vec![show(incident, now)]
+        }
+    };
+    Acted::Change {
+        state: FeedbackState {
+            status,
+            changed_at: now,
+            by: acting.by.clone(),
+            through: acting.through,
+            undo_until: None,
+            local_only,
+        },
+        effects,
+    }
+}
+
+/// Gives a new report of the incident the status that a button action gave the incident, if it has one now.
+pub(in crate::store) fn follow_action(incident: &mut IncidentProgress, report: EventSeq) {
+    let has_status = match incident.state {
+        IncidentState::Open => incident.claimed,
+        IncidentState::Done => true,
+        IncidentState::Quiet | IncidentState::Continued | IncidentState::Closed => false,
+    };
+    if has_status {
+        incident.applies_to = report;
+    }
+}
+
+/// Decides what a report does to the last incident with its key, which is not open.
+pub(in crate::store) fn after_end(
+    incident: &IncidentProgress,
+    reported_at: Option<Timestamp>,
+    now: Timestamp,
+) -> AfterEnd {
+    let is_old = now >= incident.opened_at + INCIDENT_AGE_MAX;
+    match incident.ended_at {
+        Some(done_at) if incident.state == IncidentState::Done && !is_old => {
+            match reported_at.is_some_and(|at| at < done_at) {
+                true => AfterEnd::Joins,
+                false => AfterEnd::Reopens,
+            }
+        }
+        Some(_) | None => AfterEnd::OpensAnother,
+    }
+}
+
+/// Reopens an incident that was done. Steps of `escalate` whose time has passed do not notify again.
+pub(in crate::store) fn reopen(
+    incident: &mut IncidentProgress,
+    now: Timestamp,
+) -> Vec<IncidentEffect> {
+    incident.state = IncidentState::Open;
+    incident.ended_at = None;
+    incident.claimed = false;
+    incident.last_at = incident.last_at.max(now);
+    incident.steps_done |= passed(&incident.terms, incident, now);
+    digested(incident, now);
+    notified(incident, now);
+    let edit = show(incident, now);
+    vec![edit, IncidentEffect::Send(IncidentNews::Reopened)]
 }
 
 /// Runs the timers of an open incident, except its end and edits.
@@ -238,6 +390,7 @@ pub(in crate::store) fn end(
         IncidentState::Open => vec![edit],
         IncidentState::Quiet => vec![edit, IncidentEffect::Send(IncidentNews::Quiet)],
         IncidentState::Closed => vec![edit, IncidentEffect::Send(IncidentNews::Closed)],
+        IncidentState::Done => vec![edit, IncidentEffect::Send(IncidentNews::Done)],
         IncidentState::Continued => vec![edit],
     }
 }

@@ -126,8 +126,21 @@ fn apply_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<ActionOut
     Ok(ActionOutcome::Changed(state))
 }
 
+/// Applies an incident's action to one of its reports, unless the report was settled individually.
+pub(super) fn apply_incident_action(tx: &Tx<'_>, acting: &ApplyAction) -> rusqlite::Result<()> {
+    let Some(key) = key_of(tx, acting.event)? else {
+        return Ok(());
+    };
+    let known = read(tx, &key)?;
+    let status = known.map_or(FeedbackStatus::UNPROCESSED, |known| known.state.status);
+    if decide::takes_incident_action(acting.act, status) {
+        apply_action(tx, acting)?;
+    }
+    Ok(())
+}
+
 /// Reads what is stored about a feedback that the platform reports.
-fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
+pub(super) fn facts(conn: &Connection, key: &Key) -> rusqlite::Result<Facts> {
     let Some(known) = read(conn, key)? else {
         return Ok(Facts {
             event: event_of(conn, key)?,

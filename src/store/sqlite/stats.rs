@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::Database;
+use super::incidents;
 use super::values::unsigned;
 use crate::model::*;
 use crate::store::{QueueStats, Stats, StoreError};
@@ -23,6 +24,8 @@ pub(super) const UNREADABLE: &str = "SELECT count(*) FROM events WHERE state = '
 pub(super) const STATUSES_PENDING: &str =
     "SELECT count(*), min(first_due_at) FROM status_jobs WHERE state = 'pending'";
 pub(super) const STATUSES_DEAD: &str = "SELECT count(*) FROM status_jobs WHERE state = 'dead'";
+pub(super) const INCIDENTS_OPEN: &str =
+    "SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE state = 'open'";
 
 fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     let (images_pending, image_deadline_at) = conn
@@ -37,6 +40,9 @@ fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
     let statuses_dead = conn
         .prepare_cached(STATUSES_DEAD)?
         .query_row([], |row| row.get(0).map(unsigned))?;
+    let incidents_open = conn
+        .prepare_cached(INCIDENTS_OPEN)?
+        .query_row([], |row| row.get(0).map(unsigned))?;
     Ok(Stats {
         queues: queues(conn)?,
         images_pending,
@@ -46,6 +52,8 @@ fn stats(conn: &Connection) -> rusqlite::Result<Stats> {
         status_oldest_at,
         statuses_dead,
         last_events: last_events(conn)?,
+        incidents_open,
+        incidents_merging: incidents::merging(conn)?,
     })
 }
 

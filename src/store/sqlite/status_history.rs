@@ -5,7 +5,7 @@ use rusqlite::{Connection, named_params, params};
 use super::engine::tx::Tx;
 use super::feedback_rows::{self, Key, actor};
 use super::values::unsigned;
-use super::{Database, IfAbandoned};
+use super::{Database, IfAbandoned, incidents};
 use crate::model::*;
 use crate::store::StoreError;
 
@@ -140,13 +140,16 @@ pub(super) fn forget_people(tx: &Tx<'_>, event: EventSeq) -> rusqlite::Result<()
     .execute([event])?;
     tx.prepare_cached("DELETE FROM status_jobs WHERE event_seq = ?1")?
         .execute([event])?;
-    Ok(())
+    incidents::forget_actors_of(tx, event)
 }
 
 fn clicks_of(conn: &Connection, person: &str) -> rusqlite::Result<u64> {
-    conn.prepare_cached("SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL")?
-        .query_row([person], |row| row.get(0))
-        .map(unsigned)
+    conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM feedback_acts WHERE by_id = ?1 AND told_by IS NULL)
+              + (SELECT count(*) FROM incidents WHERE by_id = ?1)",
+    )?
+    .query_row([person], |row| row.get(0))
+    .map(unsigned)
 }
 
 /// Selects renderings and responses of events that this person acted on, because they may contain the
@@ -156,7 +159,9 @@ const MAY_NAME: &str = "
         SELECT d.id FROM feedback_acts a
         JOIN feedback_states s ON s.feedback_app = a.feedback_app AND s.feedback_id = a.feedback_id
         JOIN deliveries d ON d.event_seq = s.event_seq
-        WHERE a.by_id = ?1)";
+        WHERE a.by_id = ?1
+        UNION
+        SELECT d.id FROM incidents i JOIN deliveries d ON d.event_seq = i.event_seq WHERE i.by_id = ?1)";
 
 fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
     let clicks = clicks_of(tx, person)?;
@@ -166,6 +171,7 @@ fn forget_clicks(tx: &Tx<'_>, person: &str) -> rusqlite::Result<u64> {
         "UPDATE attempts SET excerpt = NULL WHERE excerpt IS NOT NULL AND {MAY_NAME}"
     ))?
     .execute([person])?;
+    incidents::forget_actor(tx, person)?;
     for table in ["feedback_states", "feedback_acts"] {
         tx.prepare_cached(&format!(
             "UPDATE {table} SET by_name = NULL, by_id = NULL WHERE by_id = ?1"

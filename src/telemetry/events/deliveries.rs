@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DestinationName};
+use crate::model::{Attempt, Delivery, DeliveryId, DestinationName, Trigger};
 use crate::telemetry::metrics::{
-    Counted, Destination, DestinationOutcome, InternalEvent, Metrics, Observed, words,
+    Counted, Destination, DestinationOutcome, InternalEvent, Metrics, News, Observed, words,
 };
 
 /// An attempt to send was recorded.
@@ -38,6 +38,15 @@ impl InternalEvent for AttemptMade<'_> {
             outcome: attempt.outcome.key(),
         };
         metrics.attempts.count(&labels);
+        // An edit repeats the news of the message that it changes.
+        let is_new = success && delivery.trigger != Trigger::Edit;
+        if let Some(news) = delivery.spec.news.filter(|_| is_new) {
+            let news = news.key();
+            metrics
+                .incident_messages
+                .get_or_create(&News { news })
+                .inc();
+        }
     }
 }
 

@@ -56,7 +56,11 @@ labels! {
     /// A destination and a delivery state.
     DestinationState of destination { state }
     Outcome { result }
-    /// A kind of trouble.
+    /// How an incident ended.
+    State { state }
+    /// The reason for a message of an incident.
+    News { news }
+    /// The kind of an operator notice.
     Kind { kind }
     /// A click: the platform, the button and the result.
     Click { through, act, result }

@@ -5,8 +5,8 @@ mod series;
 mod text;
 pub mod words;
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -20,7 +20,7 @@ pub(super) use self::labels::*;
 pub use self::series::Names;
 pub use self::text::Format;
 use super::pacing::Pacing;
-use crate::model::{AppName, DeliveryState, DestinationName, Timestamp};
+use crate::model::{AppName, DeliveryState, DestinationName, RuleName, Timestamp};
 
 /// An observable event. Emitting it logs and counts.
 pub trait InternalEvent {
@@ -31,7 +31,7 @@ pub trait InternalEvent {
 /// A gauge in seconds with fractions.
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// What holds a destination's deliveries back.
+/// The reasons that delay a destination's deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GateStands {
     /// Whether the destination's breaker is open.
@@ -68,6 +68,10 @@ pub struct Metrics {
     pub(super) accept_seconds: Histogram,
     pub(super) taken_by_rule: Family<Rule, Counter>,
     pub(super) planned: Family<Rule, Counter>,
+    incidents_open: Family<Rule, Gauge>,
+    pub(super) reports_merged: Family<Rule, Counter>,
+    pub(super) incidents_ended: Family<State, Counter>,
+    pub(super) incident_messages: Family<News, Counter>,
     pub(super) attempts: Family<DestinationOutcome, Counter>,
     pub(super) deliveries: Family<DestinationOutcome, Counter>,
     pub(super) rings: Family<DestinationOutcome, Counter>,
@@ -130,6 +134,10 @@ impl Metrics {
             accept_seconds: latency(),
             taken_by_rule: Family::default(),
             planned: Family::default(),
+            incidents_open: Family::default(),
+            reports_merged: Family::default(),
+            incidents_ended: Family::default(),
+            incident_messages: Family::default(),
             attempts: Family::default(),
             deliveries: Family::default(),
             rings: Family::default(),
@@ -169,6 +177,7 @@ impl Metrics {
             log_lines_dropped: Counter::default(),
         };
         all.register_intake();
+        all.register_incidents();
         all.register_deliveries();
         all.register_destinations();
         all.register_images();
@@ -197,7 +206,8 @@ impl Metrics {
         self.register("events", help, self.events.clone());
         let help = "Events received again and acknowledged again";
         self.register("repeats", help, self.repeats.clone());
-        let help = "Events older than ids are kept; acknowledged and ignored";
+        let help =
+            "Pushed events that are older than the stored event ids; acknowledged and ignored";
         self.register("events_too_old", help, self.too_old.clone());
         let help = "Refused requests to the intake, and events that could not be stored";
         self.register("refused", help, self.refused.clone());
@@ -212,6 +222,17 @@ impl Metrics {
         self.register("rule_events", help, self.taken_by_rule.clone());
         let help = "Deliveries that the rule planned";
         self.register("planned_deliveries", help, self.planned.clone());
+    }
+
+    fn register_incidents(&mut self) {
+        let help = "Open incidents of the rule with messages of their own";
+        self.register("incidents_open", help, self.incidents_open.clone());
+        let help = "Reports that the rule merged into messages of incidents";
+        self.register("reports_merged", help, self.reports_merged.clone());
+        let help = "Ended incidents that had messages of their own, by how they ended";
+        self.register("incidents_ended", help, self.incidents_ended.clone());
+        let help = "Delivered messages of incidents, by the reason for them";
+        self.register("incident_messages", help, self.incident_messages.clone());
     }
 
     fn register_deliveries(&mut self) {
@@ -238,7 +259,7 @@ impl Metrics {
         self.register("breaker_open", help, self.breaker_open.clone());
         let help = "1 while the destination is stopped until an operator acts";
         self.register("destination_stopped", help, self.stopped.clone());
-        let help = "Rest of the pause that the destination asked for";
+        let help = "Remaining time of the pause that the destination asked for";
         self.register_seconds("destination_pause", help, self.pause.clone());
     }
 
@@ -252,7 +273,7 @@ impl Metrics {
         let help = "Time left to fetch the image with the nearest deadline; NaN: none waits";
         self.register_seconds("image_deadline_nearest", help, self.image_deadline.clone());
         let (help, bytes) = (
-            "Size of all stored images, updated every ten minutes at the latest",
+            "Size of all stored images, updated at least every ten minutes",
             self.image_bytes.clone(),
         );
         self.registry
@@ -262,7 +283,7 @@ impl Metrics {
     fn register_backfill(&mut self) {
         let help = "Comparisons with the platform's list of feedback, by result";
         self.register("backfills", help, self.backfills.clone());
-        let help = "Reports that were added from the list, having never come as events";
+        let help = "Reports that were added from the list because they never came as events";
         self.register("backfill_taken", help, self.backfill_taken.clone());
         let help = "Reports in the last list, by whether they came as events";
         self.register("backfill_listed", help, self.backfill_listed.clone());
@@ -350,7 +371,7 @@ impl Metrics {
         }
     }
 
-    /// Sets what holds a destination's deliveries back.
+    /// Sets the reasons that delay a destination's deliveries.
     pub fn set_gate(&self, destination: &DestinationName, stands: GateStands) {
         let destination = destination.to_string();
         let labels = Destination { destination };
@@ -391,6 +412,17 @@ impl Metrics {
         let app = app.to_string();
         if let Some(gauge) = self.last_push.get(&App { app }) {
             gauge.set(at.as_secs());
+        }
+    }
+
+    /// Sets the number of open incidents with messages of their own: `count` returns it for each configured rule.
+    pub fn set_incidents(&self, count: impl Fn(&RuleName) -> u64) {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in &names.rules {
+            let rule = name.to_string();
+            if let Some(gauge) = self.incidents_open.get(&Rule { rule }) {
+                gauge.set(signed(count(name)));
+            }
         }
     }
 

@@ -10,8 +10,8 @@ use prometheus_client::metrics::family::Family;
 use super::labels::*;
 use super::{Metrics, words};
 use crate::model::{
-    AppName, ChangeSource, DeliveryState, DestinationName, EventState, NoticeKind, OutcomeKind,
-    RuleName, TriageAction,
+    AppName, ChangeSource, DeliveryState, DestinationName, EventState, IncidentNews, IncidentState,
+    NoticeKind, OutcomeKind, RuleName, TriageAction,
 };
 
 /// The names of a configuration that labels may contain.
@@ -27,7 +27,7 @@ pub struct Names {
     pub destinations: BTreeSet<DestinationName>,
 }
 
-/// The change of a series.
+/// Whether series are created or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Creates the series; an existing one stays unchanged.
@@ -87,6 +87,16 @@ impl Metrics {
         for result in words::RELOADS {
             Turn::Begin.take(&self.reloads, &Outcome { result });
         }
+        for state in IncidentState::ALL {
+            if *state != IncidentState::Open {
+                let state = state.key();
+                Turn::Begin.take(&self.incidents_ended, &State { state });
+            }
+        }
+        for news in IncidentNews::ALL {
+            let news = news.key();
+            Turn::Begin.take(&self.incident_messages, &News { news });
+        }
         for kind in NoticeKind::ALL {
             let kind = kind.key();
             Turn::Begin.take(&self.notices, &Kind { kind });
@@ -108,8 +118,13 @@ impl Metrics {
         };
         for act in TriageAction::ALL {
             for result in words::CLICKS {
-                // Only an undo can be too late.
-                if *result != "too_late" || *act == TriageAction::Undo {
+                // Only an undo can be too late, and only incidents end.
+                let is_possible = match *result {
+                    "too_late" => *act == TriageAction::Undo,
+                    "ended" => matches!(act, TriageAction::Claim | TriageAction::Done),
+                    _ => true,
+                };
+                if is_possible {
                     begin(act.key(), *result);
                 }
             }
@@ -165,6 +180,8 @@ impl Metrics {
         let rule = || rule.to_string();
         turn.take(&self.taken_by_rule, &Rule { rule: rule() });
         turn.take(&self.planned, &Rule { rule: rule() });
+        turn.take(&self.incidents_open, &Rule { rule: rule() });
+        turn.take(&self.reports_merged, &Rule { rule: rule() });
     }
 
     fn of_destination(&self, destination: &DestinationName, turn: Turn) {

@@ -63,7 +63,14 @@ pub const FRAMES: &[&str] = &[
 ];
 
 /// The results of a click on one of the relay's buttons.
-pub const CLICKS: &[&str] = &["done", "already", "too_late", "unknown", "not_saved"];
+pub const CLICKS: &[&str] = &[
+    "done",
+    "already",
+    "too_late",
+    "ended",
+    "unknown",
+    "not_saved",
+];
 
 /// The result of a click on a foreign button.
 pub const FORGED: &str = "forged";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::feedback_status::{
-    Action, Facts, Known, action, already_notified, is_news, report,
+    Action, Facts, Known, action, already_notified, is_news, report, takes_incident_action,
 };
 use super::*;
 use crate::store::{ActionOutcome, ApplyAction};
@@ -13,7 +13,7 @@ const PROCESSING: FeedbackStatus = FeedbackStatus::PROCESSING;
 const PROCESSED: FeedbackStatus = FeedbackStatus::PROCESSED;
 const CLOSED: FeedbackStatus = FeedbackStatus::CLOSED;
 
-/// A status that was set a minute ago.
+/// Returns a status that was set a minute ago.
 fn known(status: FeedbackStatus, through: ChangeSource) -> Known {
     Known {
         state: FeedbackState {
@@ -61,6 +61,20 @@ fn changed(known: Option<&Known>, acting: &ApplyAction) -> (FeedbackState, bool)
     match action(known, acting, at(0)) {
         Action::Change { state, write_as } => (state, write_as.is_some()),
         Action::Nothing(outcome) => panic!("{outcome:?}"),
+    }
+}
+
+#[test]
+fn action_on_an_incident_changes_no_settled_report() {
+    use TriageAction::{Claim, Done};
+    for (status, takes) in [
+        (FeedbackStatus::UNPROCESSED, [true, true]),
+        (FeedbackStatus::PROCESSING, [false, true]),
+        (FeedbackStatus::PROCESSED, [false, false]),
+        (FeedbackStatus::CLOSED, [false, false]),
+    ] {
+        let found = [Claim, Done].map(|act| takes_incident_action(act, status));
+        assert_eq!(found, takes, "{status:?}");
     }
 }
 

@@ -4,7 +4,11 @@ use proptest::prelude::*;
 
 use super::at;
 use crate::model::*;
-use crate::store::decide::incident::{IncidentEffect, advance, end, next_at, open, report};
+use crate::store::decide::incident::{
+    Acted, AfterEnd, IncidentEffect, act, advance, after_end, end, follow_action, next_at, open,
+    reopen, report,
+};
+use crate::store::{ActionOutcome, ApplyIncidentAction};
 
 const MINUTE: u64 = 60;
 
@@ -127,6 +131,162 @@ fn claim_cancels_the_steps_that_it_may_cancel() {
     );
 }
 
+fn pressed(act: TriageAction, name: &str) -> ApplyIncidentAction {
+    ApplyIncidentAction {
+        incident: IncidentId(1),
+        act,
+        by: Actor {
+            name: Some(Private::new(name)),
+            ..Actor::default()
+        },
+        through: ChangeSource::Slack,
+        operators: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Returns an open incident with a message of its own.
+fn shown() -> IncidentProgress {
+    let mut incident = open(terms(1, vec![]), at(0));
+    report(&mut incident, &terms(1, vec![]), at(0));
+    report(&mut incident, &terms(1, vec![]), at(1));
+    advance(&mut incident, at(1));
+    incident
+}
+
+#[test]
+fn first_action_on_an_incident_wins() {
+    use TriageAction::{Claim, Done, NotOurs, Undo};
+    let mut incident = shown();
+    let mut handled: Option<FeedbackState> = None;
+    let steps = [
+        (Claim, "li", "processing by li"),
+        (Claim, "han", "already by li"),
+        (Done, "han", "processed by han"),
+        (Done, "li", "already by han"),
+        (Claim, "li", "already by han"),
+        (NotOurs, "li", "unknown"),
+        (Undo, "li", "unknown"),
+    ];
+    for (action, name, expected) in steps {
+        let acting = pressed(action, name);
+        let acted = act(
+            &mut incident,
+            handled.as_ref(),
+            &acting,
+            EventSeq(7),
+            true,
+            at(9),
+        );
+        let by = |state: &FeedbackState| state.by.name.clone().unwrap().expose().to_owned();
+        let found = match acted {
+            Acted::Change { state, .. } => {
+                let status = state.status.key().unwrap_or_default();
+                let found = format!("{status} by {}", by(&state));
+                handled = Some(state);
+                found
+            }
+            Acted::Nothing(ActionOutcome::Already(state)) => format!("already by {}", by(&state)),
+            Acted::Nothing(ActionOutcome::Unknown) => "unknown".to_owned(),
+            other @ Acted::Nothing(_) => format!("{other:?}"),
+        };
+        assert_eq!(found, expected, "{action} by {name}");
+    }
+    assert_eq!(incident.state, IncidentState::Done);
+}
+
+#[test]
+fn action_shows_at_once_and_is_applied_to_all_reports() {
+    for (action, expected) in [
+        (TriageAction::Claim, vec![IncidentEffect::Edit]),
+        (
+            TriageAction::Done,
+            vec![IncidentEffect::Edit, sent(IncidentNews::Done)],
+        ),
+    ] {
+        let mut incident = shown();
+        let acting = pressed(action, "li");
+        let acted = act(&mut incident, None, &acting, EventSeq(7), false, at(9));
+        let Acted::Change { effects, .. } = acted else {
+            panic!("{acted:?}")
+        };
+        assert_eq!(effects, expected);
+        assert_eq!(next_at(&incident), Some(at(1)), "the reports are due");
+        assert_eq!(advance(&mut incident, at(9)), [IncidentEffect::Apply]);
+        // Later reports follow the action.
+        incident.applied_to = incident.applies_to;
+        follow_action(&mut incident, EventSeq(8));
+        assert_eq!(advance(&mut incident, at(9)), [IncidentEffect::Apply]);
+    }
+}
+
+#[test]
+fn ended_incident_takes_no_action() {
+    for state in [
+        IncidentState::Quiet,
+        IncidentState::Continued,
+        IncidentState::Closed,
+    ] {
+        let mut incident = shown();
+        end(&mut incident, state, at(5));
+        let acting = pressed(TriageAction::Done, "li");
+        let acted = act(&mut incident, None, &acting, EventSeq(7), true, at(9));
+        assert_eq!(acted, Acted::Nothing(ActionOutcome::Ended));
+        follow_action(&mut incident, EventSeq(8));
+        assert_eq!(incident.applies_to, EventSeq(0));
+        assert_eq!(after_end(&incident, None, at(9)), AfterEnd::OpensAnother);
+    }
+}
+
+#[test]
+fn only_a_later_report_reopens_a_done_incident() {
+    let mut incident = shown();
+    end(&mut incident, IncidentState::Done, at(100));
+    let day = i64::try_from(INCIDENT_AGE_MAX.as_secs()).unwrap();
+    for (reported_at, now, expected) in [
+        (None, 101, AfterEnd::Reopens),
+        (Some(at(100)), 101, AfterEnd::Reopens),
+        (Some(at(99)), 101, AfterEnd::Joins),
+        (Some(at(99)), day, AfterEnd::OpensAnother),
+        (None, day, AfterEnd::OpensAnother),
+    ] {
+        assert_eq!(
+            after_end(&incident, reported_at, at(now)),
+            expected,
+            "{reported_at:?} {now}"
+        );
+    }
+}
+
+#[test]
+fn reopened_incident_can_be_claimed_again_and_repeats_no_passed_step() {
+    let minute = EscalateAt::After(Duration::from_secs(MINUTE));
+    let terms = terms(1, vec![step(minute, true)]);
+    let mut incident = open(terms.clone(), at(0));
+    report(&mut incident, &terms, at(0));
+    report(&mut incident, &terms, at(1));
+    advance(&mut incident, at(1));
+    let done = pressed(TriageAction::Done, "li");
+    let acted = act(&mut incident, None, &done, EventSeq(2), true, at(9));
+    let Acted::Change { state, .. } = acted else {
+        panic!("{acted:?}")
+    };
+    incident.applied_to = incident.applies_to;
+    let expected = [IncidentEffect::Edit, sent(IncidentNews::Reopened)];
+    assert_eq!(reopen(&mut incident, at(3600)), expected);
+    assert_eq!(advance(&mut incident, at(3601)), []);
+    follow_action(&mut incident, EventSeq(3));
+    assert_eq!(incident.applies_to, EventSeq(2), "it is nobody's");
+    let acted = act(
+        &mut incident,
+        Some(&state),
+        &done,
+        EventSeq(3),
+        true,
+        at(3602),
+    );
+    assert!(matches!(acted, Acted::Change { .. }), "{acted:?}");
+}
+
 #[test]
 fn trickle_ends_after_a_day_without_a_last_message() {
     let trickle: Vec<i64> = (0..24 * 6).map(|index| index * 600).collect();
@@ -223,7 +383,10 @@ proptest! {
                             shown = incident.count;
                         }
                         IncidentEffect::Send(IncidentNews::Opened) => shown = incident.count,
-                        IncidentEffect::Send(_) | IncidentEffect::SendDigest | IncidentEffect::Escalate(_) => {}
+                        IncidentEffect::Send(_)
+                        | IncidentEffect::SendDigest
+                        | IncidentEffect::Escalate(_)
+                        | IncidentEffect::Apply => {}
                     }
                 }
             }

@@ -1,11 +1,13 @@
 //! The JSON columns of incidents.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::model::*;
+use crate::store::sqlite::feedback_rows::actor;
 use crate::store::sqlite::values::unsigned;
 
 /// The stored form of [`GroupTerms`].
@@ -129,11 +131,45 @@ pub(super) fn progress(row: &Row<'_>) -> rusqlite::Result<IncidentProgress> {
         notified_at: row.get("notified_at")?,
         steps_done: row.get("steps_done")?,
         claimed: row.get("claimed")?,
+        applied_to: row.get("applied_to")?,
+        applies_to: row.get("applies_to")?,
         ended_at: row.get("ended_at")?,
     })
 }
 
-/// Reads an incident, without its trend.
+/// Reads the status that the last button action set.
+fn handled(row: &Row<'_>) -> rusqlite::Result<Option<FeedbackState>> {
+    let Some(status) = row.get("status")? else {
+        return Ok(None);
+    };
+    Ok(Some(FeedbackState {
+        status,
+        changed_at: row.get("acted_at")?,
+        by: actor(row)?,
+        through: row.get("through")?,
+        undo_until: None,
+        local_only: row.get("here_only")?,
+    }))
+}
+
+pub(super) fn write_operators(operators: &BTreeMap<AppName, Private>) -> String {
+    let operators = operators.iter();
+    let operators: BTreeMap<&str, &str> = operators
+        .map(|(app, open_id)| (app.as_str(), open_id.expose()))
+        .collect();
+    serde_json::to_string(&operators).expect("texts are JSON")
+}
+
+pub(super) fn read_operators(text: &str) -> rusqlite::Result<BTreeMap<AppName, Private>> {
+    let operators: BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_malformed| malformed("operators"))?;
+    let operators = operators.into_iter();
+    Ok(operators
+        .map(|(app, open_id)| (AppName::new(app), Private::new(open_id)))
+        .collect())
+}
+
+/// Reads an incident, without what is counted from other tables.
 pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
     let key = row.get_ref("key")?.as_str()?;
     let kind: Option<i64> = row.get("kind")?;
@@ -148,6 +184,8 @@ pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         tenants: unsigned(row.get("tenants")?),
         keys: unsigned(row.get("keys")?),
         trend: [0, 0],
+        handled: handled(row)?,
+        written: [0, 0],
         next_at: row.get("next_at")?,
         previous: row.get("previous")?,
         event: row.get("event_seq")?,

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, named_params, params};
 use super::columns;
 use super::timers::{self, save};
 use crate::model::*;
+use crate::store::decide::incident::AfterEnd;
 use crate::store::sqlite::accept::{USER_KEY_BYTES, user_key};
 use crate::store::sqlite::engine::tx::Tx;
 use crate::store::sqlite::values::{SpecColumn, signed, unsigned};
@@ -49,8 +50,8 @@ fn join_one(
     planned: &PlannedIncident,
 ) -> rusqlite::Result<Joined> {
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    let (id, mut progress) = match open_incident(tx, &planned.rule, &hash)? {
-        Some(open) => open,
+    let (id, mut progress) = match current(tx, planned, &hash)? {
+        Some(current) => current,
         None if is_full(tx, &planned.rule)? => collective(tx, arrival, planned)?,
         None => insert(tx, arrival, planned, &hash)?,
     };
@@ -60,6 +61,7 @@ fn join_one(
         ..planned.terms.clone()
     };
     let merges = decide::incident::report(&mut progress, &terms, tx.now);
+    decide::incident::follow_action(&mut progress, event);
     save(tx, id, &progress)?;
     let is_sooner = |next: Timestamp| next_at.is_none_or(|before| next < before);
     if decide::incident::next_at(&progress).is_some_and(is_sooner) || progress.count == 1 {
@@ -100,9 +102,40 @@ fn collective(
         ..planned.clone()
     };
     let hash = key_hash(planned.kind, &columns::write_key(&planned.key));
-    match open_incident(tx, &planned.rule, &hash)? {
-        Some(open) => Ok(open),
+    match current(tx, &planned, &hash)? {
+        Some(current) => Ok(current),
         None => insert(tx, arrival, &planned, &hash),
+    }
+}
+
+/// Returns the incident with this key that counts the report: the open one, or one that was done and that the
+/// report reopens or joins.
+fn current(
+    tx: &Tx<'_>,
+    planned: &PlannedIncident,
+    hash: &[u8],
+) -> rusqlite::Result<Option<(IncidentId, IncidentProgress)>> {
+    if let Some(open) = open_incident(tx, &planned.rule, hash)? {
+        return Ok(Some(open));
+    }
+    let last: Option<(IncidentId, IncidentProgress)> = tx
+        .prepare_cached(
+            "SELECT * FROM incidents WHERE rule = ?1 AND key_hash = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![planned.rule.as_str(), hash], |row| {
+            Ok((row.get("id")?, columns::progress(row)?))
+        })
+        .optional()?;
+    let Some((id, progress)) = last else {
+        return Ok(None);
+    };
+    match decide::incident::after_end(&progress, planned.reported_at, tx.now) {
+        AfterEnd::OpensAnother => Ok(None),
+        AfterEnd::Joins => Ok(Some((id, progress))),
+        AfterEnd::Reopens => {
+            let reopened = timers::reopen(tx, id)?;
+            Ok(reopened.map(|incident| (id, incident.progress)))
+        }
     }
 }
 
@@ -132,7 +165,7 @@ fn open_incident(
     if !decide::incident::is_over(&progress, tx.now) {
         return Ok(Some((id, progress)));
     }
-    timers::advance(tx, id)?;
+    timers::advance(tx, id, &mut 0)?;
     Ok(None)
 }
 

@@ -3,6 +3,7 @@
 //! A report is counted in the transaction that accepts it (`join`). Everything else an incident does is a timer
 //! (`timers`), also its first message: a timer that is due at once.
 
+mod actions;
 mod columns;
 mod join;
 mod read;
@@ -11,10 +12,17 @@ mod timers;
 use super::engine::tx::Tx;
 use super::{Database, IfAbandoned};
 use crate::model::*;
-use crate::store::{IncidentFilter, IncidentRecord, StoreError};
+use crate::store::{
+    ActionOutcome, ApplyIncidentAction, IncidentFilter, IncidentRecord, MergingIncident, StoreError,
+};
 
+#[cfg(test)]
+pub(super) use actions::{LEFT, NEXT_REPORTS, PENDING, WRITTEN};
+pub(super) use actions::{forget_actor, forget_actors_of};
 pub(super) use join::{Joined, forget_reporter, join};
-pub(super) use read::{newest_reports, of_event};
+#[cfg(test)]
+pub(super) use read::{MERGING, REPORT_NUMBER};
+pub(super) use read::{merging, newest_reports, of_event};
 
 impl Database {
     /// See [`crate::store::Store::advance_incidents`].
@@ -51,6 +59,32 @@ impl Database {
         event: EventSeq,
     ) -> Result<Vec<Incident>, StoreError> {
         self.read(move |conn| read::counting(conn, event)).await
+    }
+
+    /// See [`crate::store::Store::report_number`].
+    pub(in crate::store) async fn report_number(
+        &self,
+        incident: IncidentId,
+        event: EventSeq,
+    ) -> Result<u64, StoreError> {
+        self.read(move |conn| read::report_number(conn, incident, event))
+            .await
+    }
+
+    /// See [`crate::store::Store::merging_incidents`].
+    pub(in crate::store) async fn merging_incidents(
+        &self,
+    ) -> Result<Vec<MergingIncident>, StoreError> {
+        self.read(merging).await
+    }
+
+    /// See [`crate::store::Store::apply_incident_action`].
+    pub(in crate::store) async fn apply_incident_action(
+        &self,
+        acting: ApplyIncidentAction,
+    ) -> Result<ActionOutcome, StoreError> {
+        self.promise(move |tx| actions::apply_action(tx, &acting))
+            .await
     }
 
     /// See [`crate::store::Store::close_incident`].

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{columns, timers};
+use super::{actions, columns, timers};
 use crate::model::*;
 use crate::store::sqlite::rows;
 use crate::store::sqlite::values::{signed, unsigned};
-use crate::store::{INCIDENT, IncidentFilter, IncidentRecord, read_incident};
+use crate::store::{
+    INCIDENT, IncidentFilter, IncidentRecord, MergingIncident, decide, read_incident,
+};
 
 /// The length of each of the two periods that a trend compares.
 const TREND: Duration = Duration::from_secs(60);
@@ -33,7 +35,10 @@ pub(super) fn incidents(
             columns::incident,
         )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    found.into_iter().map(|one| with_trend(conn, one)).collect()
+    found
+        .into_iter()
+        .map(|one| with_counts(conn, one))
+        .collect()
 }
 
 pub(super) fn record(
@@ -57,11 +62,52 @@ pub(super) fn record(
         )?
         .query_map(params![id, signed(INCIDENT_NEWEST_MAX)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let timers = decide::incident::timers(&incident.progress);
+    let mut timers: Vec<(IncidentTimer, Timestamp)> = timers.collect();
+    timers.sort_by_key(|(_, at)| *at);
     Ok(Some(IncidentRecord {
-        incident: with_trend(conn, incident)?,
+        incident: with_counts(conn, incident)?,
         messages,
         newest,
+        timers,
     }))
+}
+
+/// Counts the reports of incident `?1` up to event `?2`.
+pub(in crate::store::sqlite) const REPORT_NUMBER: &str =
+    "SELECT count(*) FROM incident_events WHERE incident_id = ?1 AND event_seq <= ?2";
+
+pub(super) fn report_number(
+    conn: &Connection,
+    incident: IncidentId,
+    event: EventSeq,
+) -> rusqlite::Result<u64> {
+    conn.prepare_cached(REPORT_NUMBER)?
+        .query_row(params![incident, event], |row| row.get(0))
+        .map(unsigned)
+}
+
+/// Selects the open incidents that have messages of their own.
+pub(in crate::store::sqlite) const MERGING: &str = "
+    SELECT id, rule, opened_at, count, json_extract(terms, '$.from') AS individual
+    FROM incidents INDEXED BY incidents_merging
+    WHERE state = 'open' AND shown_at IS NOT NULL ORDER BY id";
+
+/// Returns the open incidents that have messages of their own, oldest first.
+pub(in crate::store::sqlite) fn merging(
+    conn: &Connection,
+) -> rusqlite::Result<Vec<MergingIncident>> {
+    conn.prepare_cached(MERGING)?
+        .query_map([], |row| {
+            Ok(MergingIncident {
+                id: row.get("id")?,
+                rule: RuleName::new(row.get::<_, String>("rule")?),
+                opened_at: row.get("opened_at")?,
+                count: unsigned(row.get("count")?),
+                individual: unsigned(row.get("individual")?),
+            })
+        })?
+        .collect()
 }
 
 /// Returns the incidents that count an event.
@@ -73,7 +119,10 @@ pub(super) fn counting(conn: &Connection, event: EventSeq) -> rusqlite::Result<V
         )?
         .query_map([event], columns::incident)?
         .collect::<rusqlite::Result<_>>()?;
-    found.into_iter().map(|one| with_trend(conn, one)).collect()
+    found
+        .into_iter()
+        .map(|one| with_counts(conn, one))
+        .collect()
 }
 
 /// Returns the incident that an event of the relay belongs to; `None` for any other event.
@@ -89,7 +138,7 @@ pub(in crate::store::sqlite) fn of_event(
         return Ok(None);
     };
     match timers::find(conn, id)? {
-        Some(incident) => Ok(Some(Box::new(with_trend(conn, incident)?))),
+        Some(incident) => Ok(Some(Box::new(with_counts(conn, incident)?))),
         None => Ok(None),
     }
 }
@@ -116,13 +165,15 @@ pub(in crate::store::sqlite) fn newest_reports(
     Ok(found)
 }
 
-/// Counts the reports of the last minute before the newest one, and of the minute before.
-fn with_trend(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
+/// Counts the reports of the last minute before the newest one, and of the minute before; and those that have their
+/// status in Feishu.
+fn with_counts(conn: &Connection, incident: Incident) -> rusqlite::Result<Incident> {
     let until = incident.progress.last_at;
     let now = since(conn, incident.id, until - TREND)?;
     let before = since(conn, incident.id, until - 2 * TREND)?;
     Ok(Incident {
         trend: [now, before.saturating_sub(now)],
+        written: actions::written(conn, &incident)?,
         ..incident
     })
 }

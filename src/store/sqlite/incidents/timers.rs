@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::columns;
+use super::{actions, columns};
 use crate::model::*;
 use crate::store::decide::incident::{self as decide, IncidentEffect};
 use crate::store::sqlite::accept::accept;
@@ -44,25 +44,37 @@ pub(super) fn next_at(conn: &Connection, now: Timestamp) -> rusqlite::Result<Opt
 
 /// Runs due timers. Returns when the next timer is due.
 pub(super) fn advance_due(tx: &Tx<'_>) -> rusqlite::Result<Option<Timestamp>> {
+    let mut room = actions::BATCH;
     for (sql, bound) in DUE.iter().zip(bounds(tx.now)) {
         let due: Vec<IncidentId> = tx
             .prepare_cached(sql)?
             .query_map(params![bound, signed(BATCH)], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for id in due {
-            advance(tx, id)?;
+            advance(tx, id, &mut room)?;
         }
     }
     next_at(tx, tx.now)
 }
 
-/// Runs the due timers of one incident.
-pub(super) fn advance(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<()> {
+/// Runs the due timers of one incident. A button action is applied to at most `room` reports, which is reduced.
+pub(super) fn advance(tx: &Tx<'_>, id: IncidentId, room: &mut usize) -> rusqlite::Result<()> {
     let Some(mut incident) = find(tx, id)? else {
         return Ok(());
     };
     let effects = decide::advance(&mut incident.progress, tx.now);
-    apply(tx, incident, &effects)
+    apply(tx, &mut incident, &effects, room)
+}
+
+/// Reopens an incident that was done. Returns it as it is then.
+pub(super) fn reopen(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<Incident>> {
+    let Some(mut incident) = find(tx, id)? else {
+        return Ok(None);
+    };
+    let effects = decide::reopen(&mut incident.progress, tx.now);
+    apply(tx, &mut incident, &effects, &mut 0)?;
+    tx.notify(Topic::Incidents);
+    Ok(Some(incident))
 }
 
 /// Closes an incident at an operator's request. Returns its state before.
@@ -73,7 +85,7 @@ pub(super) fn close(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<Option<Inci
     let before = incident.progress.state;
     if before == IncidentState::Open {
         let effects = decide::end(&mut incident.progress, IncidentState::Closed, tx.now);
-        apply(tx, incident, &effects)?;
+        apply(tx, &mut incident, &effects, &mut 0)?;
         tx.notify(Topic::Incidents);
     }
     Ok(Some(before))
@@ -95,7 +107,8 @@ pub(super) fn save(
         "UPDATE incidents SET state = :state, terms = :terms, last_at = :last_at, count = :count,
                 shown_at = :shown_at, edit_due = :edit_due, digested = :digested,
                 digested_at = :digested_at, notified = :notified, notified_at = :notified_at,
-                steps_done = :steps_done, claimed = :claimed, ended_at = :ended_at, next_at = :next_at
+                steps_done = :steps_done, claimed = :claimed, applied_to = :applied_to,
+                applies_to = :applies_to, ended_at = :ended_at, next_at = :next_at
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -112,6 +125,8 @@ pub(super) fn save(
         ":notified_at": progress.notified_at,
         ":steps_done": progress.steps_done,
         ":claimed": progress.claimed,
+        ":applied_to": progress.applied_to,
+        ":applies_to": progress.applies_to,
         ":ended_at": progress.ended_at,
         ":next_at": decide::next_at(progress),
     })?;
@@ -119,27 +134,38 @@ pub(super) fn save(
 }
 
 /// Creates the messages and edits of `effects`, and writes the new progress.
-fn apply(tx: &Tx<'_>, mut incident: Incident, effects: &[IncidentEffect]) -> rusqlite::Result<()> {
+pub(super) fn apply(
+    tx: &Tx<'_>,
+    incident: &mut Incident,
+    effects: &[IncidentEffect],
+    room: &mut usize,
+) -> rusqlite::Result<()> {
     for effect in effects {
         match effect {
             IncidentEffect::Send(news) => {
                 for (destination, spec) in destinations(tx, incident.id)? {
                     let mentions = match news {
-                        IncidentNews::Repeat => spec.mentions.clone(),
+                        IncidentNews::Repeat | IncidentNews::Reopened => spec.mentions.clone(),
                         IncidentNews::Opened
                         | IncidentNews::Digest
                         | IncidentNews::Threshold
                         | IncidentNews::Overdue
                         | IncidentNews::Quiet
                         | IncidentNews::Continued
+                        | IncidentNews::Done
                         | IncidentNews::Closed => Vec::new(),
                     };
-                    send(tx, &mut incident, destination, spec, *news, mentions)?;
+                    send(tx, incident, destination, spec, *news, mentions)?;
                 }
             }
-            IncidentEffect::SendDigest => send_digest(tx, &mut incident)?,
-            IncidentEffect::Edit => incident.progress.edit_due |= !edit_messages(tx, incident.id)?,
-            IncidentEffect::Escalate(index) => escalate(tx, &mut incident, *index)?,
+            IncidentEffect::SendDigest => send_digest(tx, incident)?,
+            IncidentEffect::Edit => {
+                let is_current = edit_messages(tx, incident.id)?;
+                // The messages show how many reports have their status in Feishu.
+                incident.progress.edit_due |= !is_current || actions::is_writing(tx, incident)?;
+            }
+            IncidentEffect::Escalate(index) => escalate(tx, incident, *index)?,
+            IncidentEffect::Apply => actions::apply_to_reports(tx, incident, room)?,
         }
     }
     save(tx, incident.id, &incident.progress)
@@ -311,8 +337,9 @@ fn live_messages(
         .collect()
 }
 
-/// Requests an edit of each message that can be edited. Returns whether no first message is still being sent:
-/// such a message may show an older state, so it has to be edited later.
+/// Requests an edit of each message that can be edited. Returns whether every first message is sent. Another one
+/// may show an older state and has to be edited later: it is being sent, or an attempt whose answer was lost has
+/// sent it already.
 pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<bool> {
     let event: Option<EventSeq> = tx
         .prepare_cached("SELECT event_seq FROM incidents WHERE id = ?1")?
@@ -321,11 +348,11 @@ pub(super) fn edit_messages(tx: &Tx<'_>, id: IncidentId) -> rusqlite::Result<boo
     for (message, _) in live_messages(tx, event)? {
         edits::request(tx, message)?;
     }
-    let is_sending = tx
+    let is_unsent = tx
         .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND state = 'sending'
+            "SELECT 1 FROM deliveries WHERE event_seq = ?1 AND (state = 'pending' OR state = 'sending')
                AND json_extract(spec, '$.news') = 'opened' AND trigger <> 'edit'",
         )?
         .exists([event])?;
-    Ok(!is_sending)
+    Ok(!is_unsent)
 }
