@@ -243,13 +243,13 @@ impl Outcome<'_> {
 
     /// Returns why `rule` did not match.
     fn said(&self, rule: &RuleName) -> Option<String> {
-        let (_, trace) = self.rules.explain(&self.test.event);
+        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
         trace.rules.iter().find(|one| one.rule == *rule).map(said)
     }
 
     /// Describes the result of each rule, for an event that should have matched.
     fn everything_said(&self) -> String {
-        let (_, trace) = self.rules.explain(&self.test.event);
+        let (_, trace) = self.rules.explain(&self.test.event, self.test.at);
         let said = trace.rules.iter().map(said);
         said.collect::<Vec<_>>().join("\n")
     }
