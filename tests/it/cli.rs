@@ -198,6 +198,38 @@ fn try_explains_and_sends_only_on_request() {
 }
 
 #[test]
+fn try_judges_when_at_the_given_time() {
+    let hook = Receiver::answering("{}");
+    let rules = to_hook(&hook, "").replace("send_to", "when = \"mon-fri 09:00-18:00\"\nsend_to");
+    let relay = Relay::prepared(&rules);
+    relay.write("fault.json", &Feedback::fault(1).envelope.to_string());
+    let tried = |more: &[&str]| relay.run(&[&["try", "fault.json"], more].concat());
+
+    let saturday = "2026-03-07T10:12:00+08:00";
+    let shown = tried(&["--at", saturday]);
+    assert_eq!(shown.code(), 0, "{shown:?}");
+    let line = shown.stdout.lines().find(|line| line.starts_with("all "));
+    let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "all not now when mon-fri 09:00-18:00 Sat 10:12 in Asia/Shanghai"
+    );
+    let json = tried(&["--at", saturday, "--json"]).json();
+    let wanted = json!({
+        "rule": "all",
+        "finding": "not_now",
+        "key": "when",
+        "wanted": "mon-fri 09:00-18:00",
+        "found": "Sat 10:12 in Asia/Shanghai",
+    });
+    assert_eq!(json["rules"][0], wanted);
+    assert_eq!(json["deliveries"], json!([]));
+    let friday = tried(&["--at", "2026-03-06T10:12:00+08:00", "--json"]).json();
+    assert_eq!(friday["rules"][0]["finding"], "matched");
+    assert_eq!(tried(&["--at", "yesterday"]).code(), 2);
+}
+
+#[test]
 fn try_creates_no_folder_of_the_relay() {
     let hook = Receiver::answering("{}");
     let relay = Relay::prepared(&format!(

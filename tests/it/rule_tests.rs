@@ -226,3 +226,23 @@ fn try_shows_conditions_and_requests() {
     assert_eq!(channel["body"]["unfurl_links"], false);
     assert!(chat["bytes"].as_u64() > Some(1000));
 }
+
+#[test]
+fn test_judges_when_at_its_own_time() {
+    let night = |at: &str| {
+        let rules = RULES.replace("name = \"pay\"", "name = \"pay\"\nwhen = \"22:00-08:00\"");
+        let tests = format!(
+            "[[tests]]\nname = \"at night\"\nat = \"{at}\"\nevent = \"events/crash.json\"\nexpect = {{ rule = \"pay\" }}\n"
+        );
+        let relay = relay(&tests);
+        let config = Relay::config(&rules);
+        relay.write("relay.toml", &format!("{config}{tests}"));
+        relay.run(&["check"])
+    };
+    let passed = night("2026-03-01T02:10:00+08:00");
+    assert_eq!(passed.code(), 0, "{passed:?}");
+    let failed = night("2026-03-01T12:10:00+08:00");
+    assert_eq!(failed.code(), 1, "{failed:?}");
+    let why = "\"pay\": not now: 22:00-08:00 (it is Sun 12:10 in Asia/Shanghai)";
+    assert!(failed.stdout.contains(why), "{}", failed.stdout);
+}
